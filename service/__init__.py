@@ -1,0 +1,1 @@
+"""Carries suppliers' QuickBooks invoices into Infactor and keeps them true."""

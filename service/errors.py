@@ -1,0 +1,97 @@
+"""What can go wrong, arranged by what the caller should do about it.
+
+    ServiceError
+      + ConfigurationError          stop the start; the message says what to mend
+      + LinkError                   a connect or view link that cannot be used
+      + SyncError(intuit_tid, code)
+          + TransientError(retry_after)   try again later: network, time-out, 5xx, lock busy
+              x Throttled                 429: pause this company only
+          + PermanentError                trying again cannot help: park, and show why
+              x Disconnected              the authorisation is dead: the supplier must reconnect
+              x Gone                      QuickBooks answered 610: deleted, or never there
+              x Refused                   QuickBooks will not serve this request or company
+              x TooLarge                  413, 414, 4000: ask for fewer ids at once
+              x Poisoned                  4002, 10000: one bad record fails the whole query
+              x Unmappable(field, why)    the record cannot be expressed in Infactor's terms
+
+Third-party exceptions are turned into these at the client's edge, and nowhere else.
+"""
+
+
+class ServiceError(Exception):
+    """Base of everything that this project raises on purpose."""
+
+
+class ConfigurationError(ServiceError):
+    """A setting is missing, malformed or contradicts another one."""
+
+
+class LinkError(ServiceError):
+    """A connect or view link is malformed, expired, spent or meant for something else."""
+
+
+class SyncError(ServiceError):
+    """Talking to QuickBooks, or expressing what it said, did not work.
+
+    `intuit_tid` is Intuit's trace id of the answer and `code` its fault code, where there is one.
+    The message never holds a token or a payload: it is stored and shown to operators.
+    """
+
+    def __init__(
+        self, message: str, *, intuit_tid: str | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.intuit_tid = intuit_tid
+        self.code = code
+
+
+class TransientError(SyncError):
+    """The same request may succeed later; `retry_after` is in seconds, if QuickBooks named it."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        intuit_tid: str | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, intuit_tid=intuit_tid, code=code)
+        self.retry_after = retry_after
+
+
+class Throttled(TransientError):
+    """QuickBooks answered 429: this company is over its limit, or the app over its month's."""
+
+
+class PermanentError(SyncError):
+    """The same request will fail again until somebody changes something."""
+
+
+class Disconnected(PermanentError):
+    """The refresh token is dead; only a new consent by the supplier helps."""
+
+
+class Gone(PermanentError):
+    """QuickBooks answered 610: the object was deleted, or never existed."""
+
+
+class Refused(PermanentError):
+    """QuickBooks refuses the request, or this application's access to the company."""
+
+
+class TooLarge(PermanentError):
+    """The query was refused for its size: halve it."""
+
+
+class Poisoned(PermanentError):
+    """One record makes every query fail that contains it: split the query until it is alone."""
+
+
+class Unmappable(PermanentError):
+    """A QuickBooks record cannot be expressed as an Infactor invoice."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field}: {why}")
+        self.field = field
+        self.why = why
