@@ -1,0 +1,164 @@
+"""The life of an Infactor document in our hands.
+
+Infactor's fields are Infactor's. What is written, and when, follows from the document as it is
+now, from what QuickBooks says, and from whether a hold applies; nothing else ever writes one.
+
+    not there          no hold: create           hold: hold
+    invoice_created    no hold: refresh          hold: withdraw
+    rejected by us     no hold: restore          hold: unchanged
+    anything else      frozen
+
+"Rejected by us" means `invoice_rejected` with our marker and the very remark that we wrote: a
+buyer who rejects, or an operator who edits the remark, has the last word.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from service.infactor.holds import Hold, remark
+
+
+class State(StrEnum):
+    """Every state that Infactor knows; an invented one would appear at every financier's."""
+
+    DRAFT = "draft"
+    INVOICE_CREATED = "invoice_created"
+    INVOICE_REJECTED = "invoice_rejected"
+    INVOICE_ACCEPTED = "invoice_accepted"
+    IFACTOR_REQUEST = "ifactor_request"
+    IFACTOR_REJECTED = "ifactor_rejected"
+    IFACTOR_PROPOSED = "ifactor_proposed"
+    IFACTOR_PROPOSAL_ACCEPTED = "ifactor_proposal_accepted"
+    IFACTOR_PROPOSAL_REJECTED = "ifactor_proposal_rejected"
+    IFACTOR_PREPAID = "ifactor_prepaid"
+    INVOICE_PAID = "invoice_paid"
+    COMPLETED = "completed"
+
+
+IDENTITY = (
+    "invoiceId",
+    "state",
+    "created",
+    "source",
+    "qbkInvoiceId",
+    "supplierEmail",
+    "supplierName",
+    "supplierAddress",
+)
+"""Written at creation and never again by a refresh, like the constants below."""
+
+CONSTANTS = ("purchaseDocs", "grnNo", "grnDate", "grnAmount", "companyType", "companyPhone")
+
+QUICKBOOKS_OWNED = (
+    "invoiceNo",
+    "invoiceAmount",
+    "invoiceDate",
+    "payableDate",
+    "taxAmount",
+    "items",
+    "taxDetails",
+    "companyName",
+    "contactName",
+    "buyerEmail",
+    "companyEmail",
+    "purchaseDate",
+    "purchaseTitle",
+    "purchaseNo",
+    "purchaseAmount",
+)
+"""Refreshed while nobody has decided about the invoice."""
+
+REMARK = "buyerInvoiceRemark"
+MARKER = "qbkWithdrawn"
+"""Holds the reason for which we withdrew the invoice; absent when we did not."""
+
+
+class Action(StrEnum):
+    """What a delivery does to the document."""
+
+    CREATE = "create"
+    REFRESH = "refresh"
+    UNCHANGED = "unchanged"
+    HOLD = "hold"
+    WITHDRAW = "withdraw"
+    RESTORE = "restore"
+    FROZEN = "frozen"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do; `document` is the whole new document, or None when nothing is to be written.
+
+    `changed` names the QuickBooks-owned fields in which QuickBooks and the document differ,
+    also where they may not be written: that is what a finding about a frozen invoice reports.
+    """
+
+    action: Action
+    document: dict[str, Any] | None = None
+    changed: tuple[str, ...] = ()
+
+
+def decide(
+    current: Mapping[str, Any] | None,
+    mapped: Mapping[str, Any],
+    hold: Hold | None,
+    *,
+    withdraw: bool = True,
+) -> Decision:
+    """Return what becomes of the document `current`, which is None when Infactor has none.
+
+    Both documents must hold their numbers in the same form. With `withdraw=False` the workflow
+    fields of an existing document are left alone: it is neither withdrawn nor restored, and an
+    undecided one keeps being refreshed, whatever the hold.
+    """
+    if current is None:
+        return Decision(Action.HOLD) if hold else Decision(Action.CREATE, dict(mapped))
+    changed = tuple(
+        name for name in QUICKBOOKS_OWNED if name not in current or current[name] != mapped[name]
+    )
+    if current.get("state") == State.INVOICE_CREATED:
+        return _while_undecided(current, mapped, hold if withdraw else None, changed)
+    if is_withdrawn(current) and hold:
+        return Decision(Action.UNCHANGED, changed=changed)
+    if is_withdrawn(current) and withdraw:
+        return Decision(Action.RESTORE, _restored(current, mapped), changed)
+    return Decision(Action.FROZEN, changed=changed)
+
+
+def is_withdrawn(document: Mapping[str, Any]) -> bool:
+    """Return whether we withdrew the document and nobody has touched that decision since."""
+    marker = document.get(MARKER)
+    return (
+        document.get("state") == State.INVOICE_REJECTED
+        and marker in list(Hold)
+        and document.get(REMARK) == remark(Hold(marker))
+    )
+
+
+def _while_undecided(
+    current: Mapping[str, Any],
+    mapped: Mapping[str, Any],
+    hold: Hold | None,
+    changed: tuple[str, ...],
+) -> Decision:
+    if hold:
+        return Decision(Action.WITHDRAW, _withdrawn(current, hold), changed)
+    if changed:
+        return Decision(Action.REFRESH, _refreshed(current, mapped), changed)
+    return Decision(Action.UNCHANGED)
+
+
+def _refreshed(current: Mapping[str, Any], mapped: Mapping[str, Any]) -> dict[str, Any]:
+    return {**current, **{name: mapped[name] for name in QUICKBOOKS_OWNED}}
+
+
+def _withdrawn(current: Mapping[str, Any], hold: Hold) -> dict[str, Any]:
+    ours = {"state": State.INVOICE_REJECTED.value, REMARK: remark(hold), MARKER: hold.value}
+    return {**current, **ours}
+
+
+def _restored(current: Mapping[str, Any], mapped: Mapping[str, Any]) -> dict[str, Any]:
+    fresh = _refreshed(current, mapped) | {"state": State.INVOICE_CREATED.value}
+    return {name: value for name, value in fresh.items() if name not in (REMARK, MARKER)}

@@ -1,0 +1,107 @@
+"""The reasons for which an invoice is not offered in Infactor.
+
+Financiers advance money on what stands there, so an invoice that is settled, void, gone, or not
+in the currency that Infactor prints must not stand there as one to be financed.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+
+class Hold(StrEnum):
+    """The closed list of reasons, in order of precedence: of several, the first one counts."""
+
+    DELETED = "deleted"
+    VOID = "void"
+    NOT_POSITIVE = "not_positive"
+    PAID = "paid"
+    PARTLY_PAID = "partly_paid"
+    CURRENCY = "currency"
+
+
+ALL_HOLDS = frozenset(Hold)
+
+_WORDS = {
+    Hold.DELETED: "deleted",
+    Hold.VOID: "voided",
+    Hold.NOT_POSITIVE: "total of zero or less",
+    Hold.PAID: "paid",
+    Hold.PARTLY_PAID: "partly paid",
+    Hold.CURRENCY: "another currency",
+}
+
+
+class Facts(Protocol):
+    """What a hold depends on; `Mapped` has it, and so may a row of the record."""
+
+    @property
+    def total(self) -> Decimal: ...
+
+    @property
+    def balance(self) -> Decimal: ...
+
+    @property
+    def currency(self) -> str | None: ...
+
+    @property
+    def voided(self) -> bool: ...
+
+
+def hold_of(
+    facts: Facts,
+    *,
+    deleted: bool,
+    voided_by_notice: bool,
+    currency: str,
+    in_force: frozenset[Hold],
+) -> Hold | None:
+    """Return the first reason in force that applies to the invoice, or None.
+
+    `currency` is Infactor's; an invoice that names none is taken to be in it. A reason that is
+    not in force does not hide a later one: a void is also `not_positive`.
+    """
+    applies = {
+        Hold.DELETED: deleted,
+        # A void whose re-read total is not 0 was undone, or never was one.
+        Hold.VOID: facts.total == 0 and (facts.voided or voided_by_notice),
+        Hold.NOT_POSITIVE: facts.total <= 0,
+        Hold.PAID: facts.balance <= 0 < facts.total,
+        Hold.PARTLY_PAID: 0 < facts.balance < facts.total,
+        Hold.CURRENCY: bool(facts.currency) and not _same(facts.currency or "", currency),
+    }
+    return next((hold for hold in Hold if hold in in_force and applies[hold]), None)
+
+
+def parse_holds(text: str) -> frozenset[Hold]:
+    """Return the reasons that the setting INFACTOR_HOLD puts in force.
+
+    Comma-separated names; `none` is the empty set, and nothing at all means every reason.
+    Raises ValueError with the valid names.
+    """
+    names = [name for part in text.split(",") if (name := part.strip().lower())]
+    if not names:
+        return ALL_HOLDS
+    if names == ["none"]:
+        return frozenset()
+    if not all(name in list(Hold) for name in names):
+        valid = ", ".join(Hold)
+        raise ValueError(f"must be none, or a comma-separated list of: {valid}")
+    return frozenset(map(Hold, names))
+
+
+def sentence(hold: Hold) -> str:
+    """Return what the supplier reads in place of a status."""
+    return f"Not offered: {_WORDS[hold]} in QuickBooks"
+
+
+def remark(hold: Hold) -> str:
+    """Return the remark of a withdrawn invoice, which the supplier reads in Infactor.
+
+    The same for ever: an invoice is restored only while its remark is exactly this text.
+    """
+    return f"Automatic, from QuickBooks: {_WORDS[hold]}, not a decision of your buyer"
+
+
+def _same(one: str, other: str) -> bool:
+    return one.strip().upper() == other.strip().upper()

@@ -1,0 +1,182 @@
+"""From a QuickBooks invoice to the document that Infactor reads."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from service.infactor.carried import without_nul
+from service.infactor.document import State
+from service.infactor.emails import addresses, distinct
+from service.infactor.items import completed
+from service.infactor.source import (
+    Customer,
+    Email,
+    Invoice,
+    Reference,
+    calendar_date,
+    milliseconds,
+    read_customer,
+    read_invoice,
+)
+from service.infactor.warnings import InvoiceWarning, WarningCode, warning
+
+Raw = Mapping[str, Any]
+"""A QuickBooks record as `service.exact_json.decode` returns it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supplier:
+    """The Infactor user whose invoices these are."""
+
+    email: str
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """An Infactor document, what to mend, and the facts that the record keeps beside it."""
+
+    document: dict[str, Any]
+    warnings: tuple[InvoiceWarning, ...]
+    doc_number: str | None
+    total: Decimal
+    balance: Decimal
+    currency: str | None
+    customer_id: str | None
+    buyer_emails: tuple[str, ...]
+    """Every valid address that QuickBooks gives for the buyer, the document's own first."""
+    voided: bool
+    """QuickBooks' own mark of a void: a note that says so, and a total of 0."""
+    txn_date: date | None
+    due_date: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Buyer:
+    name: str
+    emails: tuple[str, ...]
+    bill_email_unusable: bool
+
+
+def invoice_id(realm_id: str, quickbooks_id: str) -> str:
+    """Return Infactor's id of a QuickBooks invoice, the same for ever.
+
+    `qbk-` and the first 26 characters of the lower-case base-32 SHA-256 of
+    "<realm id>:<Id>" in UTF-8; a realm id is all digits, so the colon cannot be mistaken.
+    """
+    digest = hashlib.sha256(f"{realm_id}:{quickbooks_id}".encode()).digest()
+    return "qbk-" + base64.b32encode(digest).decode("ascii")[:26].lower()
+
+
+def map_invoice(
+    raw_invoice: Raw,
+    customers: Sequence[Raw],
+    supplier: Supplier,
+    invoice_id: str,
+    *,
+    buyer_name: str | None = None,
+) -> Mapped:
+    """Return what Infactor is to hold of the invoice; raises Unmappable when it cannot.
+
+    `customers` is the invoice's customer, then its parents up to the top one, as far as they
+    are known; `buyer_name` stands in for the name on the invoice after a rename.
+    """
+    invoice = read_invoice(raw_invoice)
+    buyer = _buyer(invoice, [read_customer(raw) for raw in customers], buyer_name)
+    return Mapped(
+        document=_document(invoice, buyer, supplier, invoice_id),
+        warnings=tuple(warning(code) for code in _codes(invoice, buyer)),
+        doc_number=_filled(invoice.doc_number),
+        total=invoice.total_amt,
+        balance=invoice.total_amt if invoice.balance is None else invoice.balance,
+        currency=_filled(_reference(invoice.currency_ref).value),
+        customer_id=_filled(_reference(invoice.customer_ref).value),
+        buyer_emails=buyer.emails,
+        voided=invoice.total_amt == 0 and (invoice.private_note or "").startswith("Voided"),
+        txn_date=calendar_date(invoice.txn_date),
+        due_date=calendar_date(invoice.due_date),
+    )
+
+
+def _document(
+    invoice: Invoice, buyer: _Buyer, supplier: Supplier, invoice_id: str
+) -> dict[str, Any]:
+    number = _filled(invoice.doc_number) or ""
+    created = invoice.created
+    due = calendar_date(invoice.due_date)
+    email = buyer.emails[0] if buyer.emails else ""
+    return {
+        "invoiceNo": number,
+        "invoiceAmount": invoice.total_amt,
+        "invoiceDate": created.date().isoformat(),
+        "payableDate": due.isoformat() if due else "",
+        "taxAmount": invoice.total_tax,
+        "items": completed(invoice.line or []),
+        "taxDetails": invoice.txn_tax_detail or {},
+        "companyName": buyer.name,
+        "contactName": buyer.name,
+        "buyerEmail": email,
+        "companyEmail": email,
+        "purchaseDate": created.date().isoformat(),
+        "state": State.INVOICE_CREATED.value,
+        "qbkInvoiceId": invoice.id,
+        "source": "QuickBooks",
+        "invoiceId": invoice_id,
+        "created": milliseconds(created),
+        "supplierEmail": without_nul(supplier.email),
+        "supplierName": without_nul(supplier.name),
+        "supplierAddress": without_nul(supplier.address),
+        "purchaseTitle": f"Quickbook #{number or invoice.id}",
+        "purchaseNo": number,
+        "purchaseAmount": invoice.total_amt,
+        "purchaseDocs": "",
+        "grnNo": "",
+        "grnDate": "",
+        "grnAmount": "",
+        "companyType": "",
+        "companyPhone": "",
+    }
+
+
+def _buyer(invoice: Invoice, customers: Sequence[Customer], renamed: str | None) -> _Buyer:
+    on_invoice = _address(invoice.bill_email)
+    names = [
+        without_nul(renamed or ""),
+        _reference(invoice.customer_ref).name,
+        *(customer.display_name for customer in customers[:1]),
+    ]
+    texts = [on_invoice, *(_address(customer.primary_email_addr) for customer in customers)]
+    return _Buyer(
+        name=next(filter(None, map(_filled, names)), ""),
+        emails=distinct(address for text in texts for address in addresses(text)),
+        bill_email_unusable=_filled(on_invoice) is not None and not addresses(on_invoice),
+    )
+
+
+def _codes(invoice: Invoice, buyer: _Buyer) -> list[WarningCode]:
+    deserved = {
+        WarningCode.NO_INVOICE_NUMBER: not _filled(invoice.doc_number),
+        WarningCode.NO_DUE_DATE: calendar_date(invoice.due_date) is None,
+        WarningCode.NO_BUYER_NAME: not buyer.name,
+        WarningCode.NO_BUYER_EMAIL: not buyer.emails,
+        WarningCode.UNUSABLE_BILL_EMAIL: bool(buyer.emails) and buyer.bill_email_unusable,
+    }
+    return [code for code, yes in deserved.items() if yes]
+
+
+def _filled(text: str | None) -> str | None:
+    """Return `text` unless it is blank, which counts as absent."""
+    return text if text and not text.isspace() else None
+
+
+def _reference(reference: Reference | None) -> Reference:
+    return reference or Reference()
+
+
+def _address(email: Email | None) -> str | None:
+    return email.address if email else None

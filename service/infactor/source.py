@@ -1,0 +1,143 @@
+"""The part of a QuickBooks invoice and customer that the mapping reads.
+
+QuickBooks leaves empty fields out; a null is read as absent too. Unknown fields are ignored:
+new ones appear without notice. Errors name the path of the field and never its value, which may
+be somebody's name or address.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from service.errors import Unmappable
+from service.infactor.carried import carried, check_size, number
+
+_Filled = Annotated[str, msgspec.Meta(min_length=1)]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:?\d{2})")
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
+_PATH = re.compile(r"`\$\.?([^`]*)`$")
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """A pointer to another QuickBooks record; its keys are lower case, unlike all others."""
+
+    value: str | None = None
+    name: str | None = None
+
+
+class Email(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """One text that may hold several addresses, or none that is valid."""
+
+    address: str | None = None
+
+
+class MetaData(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """When QuickBooks created the record, in the offset that it chose."""
+
+    create_time: str
+
+
+class Invoice(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """What the mapping reads of a QuickBooks invoice."""
+
+    id: _Filled
+    meta_data: MetaData
+    total_amt: Decimal
+    balance: Decimal | None = None
+    doc_number: str | None = None
+    txn_date: str | None = None
+    due_date: str | None = None
+    private_note: str | None = None
+    currency_ref: Reference | None = None
+    customer_ref: Reference | None = None
+    bill_email: Email | None = None
+    line: list[dict[str, Any]] | None = None
+    txn_tax_detail: dict[str, Any] | None = None
+
+    @property
+    def created(self) -> datetime:
+        """The moment of creation in QuickBooks, in the offset that QuickBooks wrote."""
+        return moment(self.meta_data.create_time, "MetaData.CreateTime")
+
+    @property
+    def total_tax(self) -> Decimal:
+        """The tax of the whole invoice; none recorded is none due."""
+        total = (self.txn_tax_detail or {}).get("TotalTax")
+        return Decimal(0) if total is None else number(total, "TxnTaxDetail.TotalTax")
+
+
+class Customer(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """What the mapping reads of a QuickBooks customer."""
+
+    display_name: str | None = None
+    primary_email_addr: Email | None = None
+
+
+_Record = TypeVar("_Record", Invoice, Customer)
+
+
+def read_invoice(raw: Mapping[str, Any]) -> Invoice:
+    """Return the mapping's view of a raw invoice; raises Unmappable when it is not one."""
+    invoice = _read(raw, Invoice, "")
+    check_size(invoice.total_amt, "TotalAmt")
+    if invoice.balance is not None:
+        check_size(invoice.balance, "Balance")
+    return invoice
+
+
+def read_customer(raw: Mapping[str, Any]) -> Customer:
+    """Return the mapping's view of a raw customer; raises Unmappable when it is not one."""
+    return _read(raw, Customer, "Customer.")
+
+
+def moment(text: str, field: str) -> datetime:
+    """Return an ISO 8601 date and time with its offset; raises Unmappable without one."""
+    if not _MOMENT.fullmatch(text):
+        raise Unmappable(field, "not an ISO 8601 date and time with an offset")
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as e:
+        raise Unmappable(field, "no such date and time") from e
+
+
+def milliseconds(when: datetime) -> int:
+    """Return whole milliseconds since the epoch."""
+    return (when - _EPOCH) // timedelta(milliseconds=1)
+
+
+def calendar_date(text: str | None) -> date | None:
+    """Return the day that `text` writes as YYYY-MM-DD, or None if it does not."""
+    # fromisoformat alone would also take 20261029 and 2026-W44-4, which Infactor's pages do not.
+    if text is None or not _DATE.fullmatch(text):
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _read(raw: Mapping[str, Any], kind: type[_Record], prefix: str) -> _Record:
+    if not isinstance(raw, Mapping):
+        raise Unmappable(prefix.rstrip(".") or "Invoice", "not an object")
+    wanted = [name for name in kind.__struct_encode_fields__ if name in raw]
+    clean = {name: carried(raw[name], prefix + name) for name in wanted}
+    try:
+        return msgspec.convert(clean, kind)
+    except msgspec.ValidationError as e:
+        raise _unmappable(str(e), prefix) from e
+
+
+def _unmappable(message: str, prefix: str) -> Unmappable:
+    """Return the error that says in our words what msgspec says in its own."""
+    path = found[1] if (found := _PATH.search(message)) else ""
+    if missing := _MISSING.match(message):
+        return Unmappable(f"{prefix}{path}{'.' if path else ''}{missing[1]}", "missing")
+    why = message.partition(" - at ")[0].replace("`", "")
+    return Unmappable(prefix + path, why[:1].lower() + why[1:])

@@ -1,0 +1,63 @@
+"""What a supplier should mend on an invoice in QuickBooks.
+
+A warning never stops an invoice. It goes away by itself with the next version of the invoice
+that no longer deserves it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class WarningCode(StrEnum):
+    """The closed list of warnings."""
+
+    NO_INVOICE_NUMBER = "no_invoice_number"
+    NO_DUE_DATE = "no_due_date"
+    NO_BUYER_NAME = "no_buyer_name"
+    NO_BUYER_EMAIL = "no_buyer_email"
+    UNUSABLE_BILL_EMAIL = "unusable_bill_email"
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceWarning:
+    """One thing to mend: `field` is QuickBooks' name of it, `text` tells the supplier how."""
+
+    code: WarningCode
+    field: str
+    text: str
+
+
+_WARNINGS = {
+    WarningCode.NO_INVOICE_NUMBER: (
+        "DocNumber",
+        "This invoice has no number. In QuickBooks, open the invoice, fill in 'Invoice no.' "
+        "and save.",
+    ),
+    WarningCode.NO_DUE_DATE: (
+        "DueDate",
+        "This invoice has no due date, so Infactor cannot show the days to payout. "
+        "In QuickBooks, open the invoice, fill in 'Due date' and save.",
+    ),
+    WarningCode.NO_BUYER_NAME: (
+        "CustomerRef",
+        "This invoice names no customer, so Infactor cannot show who the buyer is. "
+        "In QuickBooks, open the invoice, choose the customer and save.",
+    ),
+    WarningCode.NO_BUYER_EMAIL: (
+        "BillEmail",
+        "There is no valid e-mail address of the buyer, so the buyer cannot see this invoice in "
+        "Infactor. In QuickBooks, open the invoice, fill in 'Customer email' with the address "
+        "that the buyer uses in Infactor (or fill in the email of the customer) and save.",
+    ),
+    WarningCode.UNUSABLE_BILL_EMAIL: (
+        "BillEmail",
+        "The e-mail address on this invoice is not valid, so the one of the customer is used. "
+        "In QuickBooks, open the invoice, correct 'Customer email' and save.",
+    ),
+}
+
+
+def warning(code: WarningCode) -> InvoiceWarning:
+    """Return the warning with the field to mend and the words for the supplier."""
+    field, text = _WARNINGS[code]
+    return InvoiceWarning(code=code, field=field, text=text)

@@ -1,0 +1,225 @@
+"""What becomes of an Infactor document, for every state, hold, marker and remark."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from service.infactor.document import (
+    CONSTANTS,
+    IDENTITY,
+    QUICKBOOKS_OWNED,
+    Action,
+    Decision,
+    State,
+    decide,
+    is_withdrawn,
+)
+from service.infactor.holds import Hold
+from service.infactor.mapping import Supplier, map_invoice
+
+PAID = "Automatic, from QuickBooks: paid, not a decision of your buyer"
+VOIDED = "Automatic, from QuickBooks: voided, not a decision of your buyer"
+WITHDRAWN = {"state": "invoice_rejected", "buyerInvoiceRemark": PAID, "qbkWithdrawn": "paid"}
+BY_THE_BUYER = {"state": "invoice_rejected", "buyerInvoiceRemark": "wrong goods"}
+STATES = [state.value for state in State]
+MOVED_ON = [s for s in STATES if s not in ("invoice_created", "invoice_rejected")]
+
+
+def a_document(total: str = "10.00", **fields: Any) -> dict[str, Any]:
+    raw = {
+        "Id": "1",
+        "MetaData": {"CreateTime": "2026-09-29T05:58:07-07:00"},
+        "TotalAmt": Decimal(total),
+        "BillEmail": {"Address": "buyer@example.com"},
+    }
+    mapped = map_invoice(raw, [], Supplier("s@example.com", "S", "local"), "qbk-1")
+    return {**mapped.document, **fields}
+
+
+def action(current: dict[str, Any] | None, hold: Hold | None, **more: Any) -> str:
+    return decide(current, a_document(), hold, **more).action.value
+
+
+def test_every_field_is_identity_constant_or_quickbooks_owned() -> None:
+    fields = [*IDENTITY, *CONSTANTS, *QUICKBOOKS_OWNED]
+
+    assert sorted(fields) == sorted(a_document())
+
+
+def test_infactor_knows_twelve_states() -> None:
+    assert STATES == [
+        "draft",
+        "invoice_created",
+        "invoice_rejected",
+        "invoice_accepted",
+        "ifactor_request",
+        "ifactor_rejected",
+        "ifactor_proposed",
+        "ifactor_proposal_accepted",
+        "ifactor_proposal_rejected",
+        "ifactor_prepaid",
+        "invoice_paid",
+        "completed",
+    ]
+
+
+@pytest.mark.parametrize("withdraw", [True, False])
+@pytest.mark.parametrize("hold", Hold)
+def test_a_held_invoice_is_not_created(hold: Hold, withdraw: bool) -> None:
+    assert decide(None, a_document(), hold, withdraw=withdraw) == Decision(Action.HOLD)
+
+
+@pytest.mark.parametrize("withdraw", [True, False])
+def test_an_invoice_without_a_hold_is_created_as_mapped(withdraw: bool) -> None:
+    decision = decide(None, a_document(), None, withdraw=withdraw)
+
+    assert decision == Decision(Action.CREATE, a_document())
+
+
+ROWS = [
+    # current document, hold, action, action with INFACTOR_WITHDRAW=off
+    ({"state": "invoice_created"}, None, "unchanged", "unchanged"),
+    ({"state": "invoice_created"}, Hold.PAID, "withdraw", "unchanged"),
+    ({"state": "invoice_created", "qbkWithdrawn": "paid"}, None, "unchanged", "unchanged"),
+    ({"state": "invoice_created", "invoiceAmount": 9}, None, "refresh", "refresh"),
+    ({"state": "invoice_created", "invoiceAmount": 9}, Hold.VOID, "withdraw", "refresh"),
+    (WITHDRAWN, Hold.PAID, "unchanged", "unchanged"),
+    (WITHDRAWN, Hold.DELETED, "unchanged", "unchanged"),
+    ({**WITHDRAWN, "invoiceAmount": 9}, Hold.PAID, "unchanged", "unchanged"),
+    (WITHDRAWN, None, "restore", "frozen"),
+    ({**WITHDRAWN, "buyerInvoiceRemark": VOIDED}, None, "frozen", "frozen"),
+    ({**WITHDRAWN, "buyerInvoiceRemark": PAID + "."}, None, "frozen", "frozen"),
+    ({**WITHDRAWN, "buyerInvoiceRemark": None}, None, "frozen", "frozen"),
+    ({**WITHDRAWN, "buyerInvoiceRemark": "no"}, Hold.PAID, "frozen", "frozen"),
+    ({**WITHDRAWN, "qbkWithdrawn": "void"}, None, "frozen", "frozen"),
+    ({**WITHDRAWN, "qbkWithdrawn": "whatever"}, None, "frozen", "frozen"),
+    ({**WITHDRAWN, "qbkWithdrawn": ["paid"]}, None, "frozen", "frozen"),
+    ({"state": "invoice_rejected", "buyerInvoiceRemark": PAID}, None, "frozen", "frozen"),
+    ({"state": "invoice_rejected"}, None, "frozen", "frozen"),
+    (BY_THE_BUYER, None, "frozen", "frozen"),
+    (BY_THE_BUYER, Hold.PAID, "frozen", "frozen"),
+    ({"state": None}, None, "frozen", "frozen"),
+    ({"state": "invoice_voided"}, Hold.VOID, "frozen", "frozen"),
+    *(({"state": s}, hold, "frozen", "frozen") for s in MOVED_ON for hold in (None, Hold.PAID)),
+    *(({**WITHDRAWN, "state": s}, None, "frozen", "frozen") for s in MOVED_ON),
+]
+
+
+@pytest.mark.parametrize(("fields", "hold", "on", "off"), ROWS)
+def test_state_hold_marker_and_remark_give_the_action(
+    fields: dict[str, Any], hold: Hold | None, on: str, off: str
+) -> None:
+    current = a_document(**fields)
+
+    assert action(current, hold) == on
+    assert action(current, hold, withdraw=False) == off
+
+
+def test_a_document_without_a_state_is_left_alone() -> None:
+    current = a_document()
+    del current["state"]
+
+    assert action(current, None) == action(current, Hold.PAID) == "frozen"
+
+
+@pytest.mark.parametrize(
+    ("fields", "hold"),
+    [
+        ({}, None),
+        (WITHDRAWN, Hold.PAID),
+        (BY_THE_BUYER, None),
+        ({"state": "invoice_accepted", "invoiceAmount": 9}, None),
+    ],
+)
+def test_unchanged_and_frozen_write_nothing(fields: dict[str, Any], hold: Hold | None) -> None:
+    assert decide(a_document(**fields), a_document(), hold).document is None
+
+
+@pytest.mark.parametrize("field", QUICKBOOKS_OWNED)
+def test_a_difference_in_any_quickbooks_owned_field_is_refreshed(field: str) -> None:
+    decision = decide(a_document(**{field: "old"}), a_document(), None)
+
+    assert decision == Decision(Action.REFRESH, a_document(), (field,))
+
+
+@pytest.mark.parametrize("field", QUICKBOOKS_OWNED)
+def test_a_quickbooks_owned_field_that_is_missing_is_refreshed(field: str) -> None:
+    current = a_document()
+    del current[field]
+
+    assert decide(current, a_document(), None).changed == (field,)
+
+
+@pytest.mark.parametrize("field", [*CONSTANTS, *(f for f in IDENTITY if f != "state")])
+def test_a_difference_in_any_other_field_is_not_refreshed(field: str) -> None:
+    assert action(a_document(**{field: "theirs"}), None) == "unchanged"
+
+
+def test_a_refresh_leaves_identity_constants_and_workflow_alone() -> None:
+    theirs = {
+        "_id": "qbk-1",
+        "invoiceId": "adopted",
+        "created": 1,
+        "source": "Quickbook",
+        "supplierEmail": "Other@example.com",
+        "companyType": "Paper",
+        "invoiceDocs": "/uploads/x",
+        "financerEmail": "f@example.com",
+    }
+
+    decision = decide(a_document("9.00", **theirs), a_document("10.00"), None)
+
+    assert decision.document == a_document("10.00", **theirs)
+    assert decision.changed == ("invoiceAmount", "purchaseAmount")
+
+
+def test_equal_money_in_other_digits_is_no_difference() -> None:
+    assert action(a_document(invoiceAmount=Decimal("10.0"), purchaseAmount=10), None) == "unchanged"
+
+
+def test_a_withdrawal_changes_the_state_the_remark_and_the_marker_only() -> None:
+    current = a_document("10.00", invoiceDocs="/uploads/x")
+
+    decision = decide(current, a_document("0"), Hold.VOID)
+
+    assert decision.action == "withdraw"
+    assert decision.document == {
+        **current,
+        "state": "invoice_rejected",
+        "buyerInvoiceRemark": "Automatic, from QuickBooks: voided, not a decision of your buyer",
+        "qbkWithdrawn": "void",
+    }
+    assert decision.changed == ("invoiceAmount", "purchaseAmount")
+
+
+@pytest.mark.parametrize("hold", Hold)
+def test_a_withdrawal_is_recognised_and_restored_whatever_its_reason(hold: Hold) -> None:
+    current = a_document("9.00", invoiceDocs="/uploads/x")
+    withdrawn = decide(current, a_document(), hold).document
+
+    assert withdrawn is not None
+    assert is_withdrawn(withdrawn)
+    restored = decide(withdrawn, a_document("10.00"), None)
+    assert restored.action == "restore"
+    assert restored.document == a_document("10.00", invoiceDocs="/uploads/x")
+
+
+def test_a_frozen_document_reports_what_quickbooks_says_now() -> None:
+    current = a_document("10.00", state="invoice_accepted")
+
+    assert decide(current, a_document("12.00"), None).changed == (
+        "invoiceAmount",
+        "purchaseAmount",
+    )
+    assert decide(current, a_document("10.00"), None) == Decision(Action.FROZEN)
+
+
+def test_neither_document_is_changed() -> None:
+    current, mapped = a_document("9.00", **WITHDRAWN), a_document("10.00")
+
+    decide(current, mapped, None)
+    decide({**current, "state": "invoice_created"}, mapped, Hold.PAID)
+
+    assert current == a_document("9.00", **WITHDRAWN)
+    assert mapped == a_document("10.00")
