@@ -1,0 +1,1 @@
+"""What the service remembers: tables, and functions that take a session and never commit."""

@@ -1,0 +1,182 @@
+"""The cache of each company's customers."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.store.insert import excluded, insert
+from service.store.tables import Customer
+
+_CHUNK = 500
+# Projects and sub-customers nest at most five deep in QuickBooks.
+MAX_DEPTH = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerRead:
+    """One customer as QuickBooks answered it."""
+
+    quickbooks_id: str
+    parent_id: str | None
+    sync_token: int
+    last_updated: datetime
+    fetch_number: int
+    source: dict[str, Any]
+
+
+def store(
+    session: Session, connection_id: str, reads: Iterable[CustomerRead], now: datetime
+) -> None:
+    """Keep the newest copy of each customer, and note from which read on a new name was seen."""
+    newest = {read.quickbooks_id: read for read in reads}
+    ids = sorted(newest)
+    for start in range(0, len(ids), _CHUNK):
+        _store_chunk(session, connection_id, [newest[i] for i in ids[start : start + _CHUNK]], now)
+
+
+def _store_chunk(
+    session: Session, connection_id: str, reads: Sequence[CustomerRead], now: datetime
+) -> None:
+    known = load(session, connection_id, [r.quickbooks_id for r in reads], lock=True)
+    statement = insert(session, Customer)
+    new = statement.excluded
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[Customer.connection_id, Customer.quickbooks_id],
+            set_=excluded(
+                statement,
+                "parent_id",
+                "sync_token",
+                "last_updated",
+                "fetch_number",
+                "renamed_at_fetch",
+                "source",
+                "read_at",
+            ),
+            where=(new.sync_token > Customer.sync_token)
+            | (
+                (new.sync_token == Customer.sync_token) & (new.fetch_number > Customer.fetch_number)
+            ),
+        ),
+        [
+            {
+                "connection_id": connection_id,
+                "quickbooks_id": read.quickbooks_id,
+                "parent_id": read.parent_id,
+                "sync_token": read.sync_token,
+                "last_updated": read.last_updated,
+                "fetch_number": read.fetch_number,
+                "renamed_at_fetch": _renamed_at(known.get(read.quickbooks_id), read),
+                "source": read.source,
+                "read_at": now,
+            }
+            for read in reads
+        ],
+    )
+
+
+def _renamed_at(known: Customer | None, read: CustomerRead) -> int | None:
+    if known is None:
+        return None
+    if display_name(known.source) != display_name(read.source):
+        return read.fetch_number
+    return known.renamed_at_fetch
+
+
+def display_name(source: dict[str, Any]) -> str | None:
+    """Return the name under which QuickBooks refers to this customer from an invoice."""
+    name = source.get("FullyQualifiedName") or source.get("DisplayName")
+    return name if isinstance(name, str) else None
+
+
+def load(
+    session: Session, connection_id: str, ids: Collection[str], *, lock: bool = False
+) -> dict[str, Customer]:
+    """Return the cached customers among `ids`; with `lock`, nobody changes them meanwhile."""
+    found: dict[str, Customer] = {}
+    wanted = sorted(set(ids))
+    for start in range(0, len(wanted), _CHUNK):
+        query = (
+            select(Customer)
+            .where(
+                Customer.connection_id == connection_id,
+                Customer.quickbooks_id.in_(wanted[start : start + _CHUNK]),
+            )
+            .order_by(Customer.quickbooks_id)
+        )
+        # A row seen earlier in this session may have been replaced by the upsert above.
+        query = query.execution_options(populate_existing=True)
+        for row in session.scalars(query.with_for_update() if lock else query):
+            found[row.quickbooks_id] = row
+    return found
+
+
+def load_with_parents(
+    session: Session, connection_id: str, ids: Collection[str], *, lock: bool = False
+) -> dict[str, Customer]:
+    """Return the cached customers among `ids` and their cached parents up to the top."""
+    found = load(session, connection_id, ids, lock=lock)
+    level = found
+    for _ in range(MAX_DEPTH):
+        parents = {c.parent_id for c in level.values() if c.parent_id} - found.keys()
+        if not parents:
+            break
+        level = load(session, connection_id, parents, lock=lock)
+        found |= level
+    return found
+
+
+def chain(customers: dict[str, Customer], customer_id: str | None) -> list[Customer]:
+    """Return the customer, then its parents up to the top, as far as they are known."""
+    found: list[Customer] = []
+    while customer_id and len(found) <= MAX_DEPTH:
+        customer = customers.get(customer_id)
+        if customer is None or customer in found:
+            break
+        found.append(customer)
+        customer_id = customer.parent_id
+    return found
+
+
+def with_children(session: Session, connection_id: str, ids: Collection[str]) -> set[str]:
+    """Return `ids` and every cached customer below them."""
+    found = set(ids)
+    level = found
+    for _ in range(MAX_DEPTH):
+        level = (
+            set(
+                session.scalars(
+                    select(Customer.quickbooks_id).where(
+                        Customer.connection_id == connection_id, Customer.parent_id.in_(level)
+                    )
+                )
+            )
+            - found
+        )
+        if not level:
+            break
+        found |= level
+    return found
+
+
+def stale(
+    session: Session, connection_id: str, ids: Collection[str], read_before: datetime
+) -> set[str]:
+    """Return those of `ids` that are not cached, or were last read before that instant."""
+    fresh: set[str] = set()
+    wanted = sorted(set(ids))
+    for start in range(0, len(wanted), _CHUNK):
+        fresh.update(
+            session.scalars(
+                select(Customer.quickbooks_id).where(
+                    Customer.connection_id == connection_id,
+                    Customer.quickbooks_id.in_(wanted[start : start + _CHUNK]),
+                    Customer.read_at >= read_before,
+                )
+            )
+        )
+    return set(wanted) - fresh

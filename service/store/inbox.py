@@ -1,0 +1,229 @@
+"""The inbox: every notice that QuickBooks sent, kept from before it was acknowledged.
+
+A notice is `pending` until the transaction that records its result makes it `done`. One that can
+never be acted upon is `ignored` from the start, with the reason; one that keeps failing is
+`parked`, with the error.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from service.store.insert import insert
+from service.store.tables import Connection, Notice
+
+CLAIM_LIMIT = 500
+# A batch that was lost this often is taken one by one, so that the notice that kills its worker
+# is found without parking the others with it.
+_SUSPECT_LOSSES = 2
+_FATAL_LOSSES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One event as the receiver hands it in; `ignored_because` marks what cannot be acted upon."""
+
+    dedupe_key: str
+    format: str
+    event_id: str | None = None
+    realm_digest: str | None = None
+    realm_sealed: str | None = None
+    entity: str | None = None
+    operation: str | None = None
+    entity_id: str | None = None
+    deleted_id: str | None = None
+    changed_at: datetime | None = None
+    body_sealed: str | None = None
+    ignored_because: str | None = None
+
+
+def receive(
+    session: Session, arrivals: Iterable[Arrival], environment: str, now: datetime
+) -> set[str]:
+    """Store each arrival once, and return the connections that have new work.
+
+    A repetition raises the counter of the notice that is there.
+    """
+    repeated: dict[str, int] = {}
+    first: dict[str, Arrival] = {}
+    for arrival in arrivals:
+        repeated[arrival.dedupe_key] = repeated.get(arrival.dedupe_key, -1) + 1
+        first.setdefault(arrival.dedupe_key, arrival)
+    known = _connections_of(session, first.values(), environment)
+    rows = [
+        _row(arrival, known.get(arrival.realm_digest or ""), repeated[key], now)
+        # In one order everywhere, so that two receivers with the same events cannot deadlock.
+        for key, arrival in sorted(first.items())
+    ]
+    for start in range(0, len(rows), CLAIM_LIMIT):
+        statement = insert(session, Notice)
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[Notice.dedupe_key],
+                set_={"duplicates": Notice.duplicates + statement.excluded.duplicates + 1},
+            ),
+            rows[start : start + CLAIM_LIMIT],
+        )
+    return {str(row["connection_id"]) for row in rows if row["connection_id"]}
+
+
+def _connections_of(
+    session: Session, arrivals: Iterable[Arrival], environment: str
+) -> dict[str, str]:
+    digests = {a.realm_digest for a in arrivals if a.realm_digest}
+    rows = session.execute(
+        select(Connection.realm_digest, Connection.id).where(
+            Connection.environment == environment, Connection.realm_digest.in_(digests)
+        )
+    )
+    return {digest: connection_id for digest, connection_id in rows}
+
+
+def _row(
+    arrival: Arrival, connection_id: str | None, repeated: int, now: datetime
+) -> dict[str, object]:
+    reason = arrival.ignored_because
+    if reason is None and connection_id is None:
+        reason = "no connection for this company yet: kept until it connects"
+    return {
+        "dedupe_key": arrival.dedupe_key,
+        "connection_id": connection_id,
+        "realm_digest": None if connection_id else arrival.realm_digest,
+        "realm_sealed": None if connection_id else arrival.realm_sealed,
+        "format": arrival.format,
+        "event_id": arrival.event_id,
+        "entity": arrival.entity,
+        "operation": arrival.operation,
+        "entity_id": arrival.entity_id,
+        "deleted_id": arrival.deleted_id,
+        "changed_at": arrival.changed_at,
+        "received_at": now,
+        "body_sealed": arrival.body_sealed,
+        "duplicates": repeated,
+        "status": "ignored" if arrival.ignored_because else "pending",
+        "reason": reason,
+        "attempts": 0,
+        "losses": 0,
+    }
+
+
+def has_due(session: Session, connection_id: str, now: datetime) -> bool:
+    """Return whether this connection has a notice to work on."""
+    due = _due(now).where(Notice.connection_id == connection_id).limit(1)
+    return session.execute(due).first() is not None
+
+
+def claim(
+    session: Session, connection_id: str, owner: str, now: datetime
+) -> tuple[Sequence[Notice], Sequence[Notice]]:
+    """Mark the next batch of due notices as being worked on; return (batch, given up).
+
+    Only the holder of the connection's sync lease may claim. Attempts rise here, before the work,
+    so that a notice that kills its worker cannot come back for ever: alone it is tried until it
+    was lost five times, and then given up, for the caller to park.
+    """
+    due = (
+        select(Notice)
+        .where(Notice.status == "pending", Notice.connection_id == connection_id)
+        .where(or_(Notice.due_at.is_(None), Notice.due_at <= now))
+        .order_by(Notice.id)
+    )
+    fatal = session.scalars(due.where(Notice.losses >= _FATAL_LOSSES).limit(CLAIM_LIMIT)).all()
+    batch = session.scalars(due.where(Notice.losses < _SUSPECT_LOSSES).limit(CLAIM_LIMIT)).all()
+    if not batch:
+        suspects = due.where(Notice.losses < _FATAL_LOSSES).limit(1)
+        batch = session.scalars(suspects).all()
+    for notice in batch:
+        notice.attempts += 1
+        notice.losses += 1
+        notice.claimed_by = owner
+        notice.last_attempt_at = now
+        if notice.format == "legacy":
+            notice.dedupe_key = None
+    return batch, fatal
+
+
+def finish(session: Session, ids: Collection[int], outcome: str, now: datetime) -> None:
+    """Mark these notices as done, inside the transaction that records their result."""
+    _close(session, ids, "done", outcome, now)
+
+
+def park(session: Session, ids: Collection[int], error: Exception, now: datetime) -> None:
+    """Stop trying these notices, and keep why."""
+    _close(session, ids, "parked", "given up", now, **_evidence(error))
+
+
+def retry(session: Session, ids: Collection[int], error: Exception, due_at: datetime) -> None:
+    """Give these notices back to be tried again from `due_at` on, and keep why."""
+    session.execute(
+        update(Notice)
+        .where(Notice.id.in_(ids), Notice.status == "pending")
+        .values(
+            due_at=due_at,
+            losses=0,
+            claimed_by=None,
+            reason="waiting for the next attempt",
+            **_evidence(error),
+        )
+    )
+
+
+def _close(
+    session: Session,
+    ids: Collection[int],
+    status: str,
+    reason: str,
+    now: datetime,
+    **evidence: str | None,
+) -> None:
+    session.execute(
+        update(Notice)
+        .where(Notice.id.in_(ids), Notice.status == "pending")
+        .values(status=status, reason=reason, handled_at=now, losses=0, claimed_by=None, **evidence)
+    )
+
+
+def _evidence(error: Exception) -> dict[str, str | None]:
+    return {
+        "error_class": type(error).__name__,
+        "error_message": str(error)[:2000],
+        "intuit_tid": getattr(error, "intuit_tid", None),
+    }
+
+
+def link(session: Session, connection_id: str, realm_digest: str) -> int:
+    """Hand the notices that came before this company connected to its connection."""
+    linked = session.execute(
+        update(Notice)
+        .where(Notice.connection_id.is_(None), Notice.realm_digest == realm_digest)
+        .values(connection_id=connection_id, realm_digest=None, realm_sealed=None)
+        .returning(Notice.id)
+    )
+    return len(linked.all())
+
+
+def due_connections(session: Session, now: datetime) -> Sequence[str]:
+    """Return the connections that have due notices and may be called now."""
+    return session.scalars(
+        select(Connection.id).where(
+            Connection.state == "connected",
+            or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
+            _due(now).where(Notice.connection_id == Connection.id).exists(),
+        )
+    ).all()
+
+
+def _due(now: datetime) -> Select[int]:
+    return select(Notice.id).where(
+        Notice.status == "pending",
+        or_(Notice.due_at.is_(None), Notice.due_at <= now),
+    )
+
+
+def counts(session: Session) -> dict[str, int]:
+    """Return how many notices there are by status."""
+    rows = session.execute(select(Notice.status, func.count()).group_by(Notice.status))
+    return {status: count for status, count in rows}

@@ -1,0 +1,230 @@
+"""Invoices as last read, their revisions, and Infactor's documents while we keep them ourselves."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from service.store.insert import excluded, insert
+from service.store.tables import Connection, Document, Invoice, Revision
+
+_CHUNK = 500
+_IDENTITY = frozenset({"id", "connection_id", "quickbooks_id"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceRow:
+    """One version of an invoice's record, ready to be written."""
+
+    id: str
+    connection_id: str
+    quickbooks_id: str
+    sync_token: int
+    last_updated: datetime
+    fetch_number: int
+    deleted: bool
+    void_noticed: bool
+    source: dict[str, Any]
+    mapped: dict[str, Any] | None
+    hold: str | None
+    warnings: list[Any]
+    customer_id: str | None
+    customer_versions: str
+    doc_number: str
+    total: Decimal | None
+    balance: Decimal | None
+    currency: str | None
+    created_ms: int
+    revision: int
+    recorded_at: datetime
+
+    def columns(self) -> dict[str, Any]:
+        """Return the values by column name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def lock(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
+    """Return the recorded invoices among `ids`, which nobody else changes in this transaction."""
+    found: dict[str, Invoice] = {}
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), _CHUNK):
+        query = (
+            select(Invoice)
+            .where(Invoice.id.in_(wanted[start : start + _CHUNK]))
+            .order_by(Invoice.id)
+            .with_for_update()
+        )
+        found |= {row.id: row for row in session.scalars(query)}
+    return found
+
+
+def upsert(session: Session, rows: Sequence[InvoiceRow], *, remap: bool = False) -> set[str]:
+    """Write those rows that are newer than what is recorded, and return their ids.
+
+    With `remap` a row of the very same read is accepted too: the same invoice, mapped anew.
+    """
+    accepted: set[str] = set()
+    ordered = sorted(rows, key=lambda row: row.id)
+    changed = [name for name in InvoiceRow.__slots__ if name not in _IDENTITY]
+    for start in range(0, len(ordered), _CHUNK):
+        statement = insert(session, Invoice).values(
+            [row.columns() for row in ordered[start : start + _CHUNK]]
+        )
+        written = session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[Invoice.id],
+                set_=excluded(statement, *changed),
+                where=_is_newer(statement.excluded, remap=remap),
+            ).returning(Invoice.id)
+        )
+        accepted.update(written.scalars())
+    return accepted
+
+
+def _is_newer(new: Any, *, remap: bool) -> ColumnElement[bool]:
+    """Say when a row may replace the recorded one, without comparing clocks of two machines.
+
+    A higher version wins; equal versions are ordered by fetch number, because a payment may move
+    the balance alone. A deletion has no version: it is ordered by fetch number only.
+    """
+    later_read = (
+        new.fetch_number >= Invoice.fetch_number
+        if remap
+        else new.fetch_number > Invoice.fetch_number
+    )
+    same_token = new.sync_token == Invoice.sync_token
+    return or_(
+        and_(or_(Invoice.deleted, new.deleted), later_read),
+        and_(
+            ~Invoice.deleted,
+            ~new.deleted,
+            or_(
+                new.sync_token > Invoice.sync_token,
+                and_(same_token, new.last_updated > Invoice.last_updated),
+                and_(same_token, new.last_updated == Invoice.last_updated, later_read),
+            ),
+        ),
+    )
+
+
+def add_revisions(session: Session, revisions: Iterable[dict[str, Any]]) -> None:
+    """Add to the histories of invoices."""
+    rows = list(revisions)
+    if rows:
+        session.execute(insert(session, Revision), rows)
+
+
+def documents(session: Session, ids: Collection[str]) -> dict[str, Document]:
+    """Return Infactor's documents among `ids`, locked for this transaction."""
+    found: dict[str, Document] = {}
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), _CHUNK):
+        query = (
+            select(Document)
+            .where(Document.invoice_id.in_(wanted[start : start + _CHUNK]))
+            .order_by(Document.invoice_id)
+            .with_for_update()
+        )
+        found |= {row.invoice_id: row for row in session.scalars(query)}
+    return found
+
+
+def write_documents(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Create or replace documents, unless a newer revision is there."""
+    if not rows:
+        return
+    statement = insert(session, Document)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[Document.invoice_id],
+            set_=excluded(statement, "state", "document", "revision", "written_at"),
+            where=statement.excluded.revision >= Document.revision,
+        ),
+        list(rows),
+    )
+
+
+def of_customers(
+    session: Session, connection_id: str, customer_ids: Collection[str]
+) -> Sequence[Invoice]:
+    """Return the recorded, not deleted invoices of these customers."""
+    return session.scalars(
+        select(Invoice)
+        .where(
+            Invoice.connection_id == connection_id,
+            Invoice.customer_id.in_(customer_ids),
+            ~Invoice.deleted,
+        )
+        .order_by(Invoice.id)
+    ).all()
+
+
+def count_recorded(session: Session, connection_id: str, since: datetime | None) -> int:
+    """Return how many invoices of the company are recorded as existing, changed since then."""
+    query = select(func.count()).where(Invoice.connection_id == connection_id, ~Invoice.deleted)
+    if since is not None:
+        query = query.where(Invoice.last_updated >= since)
+    return session.execute(query).scalar_one()
+
+
+def page(
+    session: Session,
+    connection_ids: Collection[str],
+    *,
+    held: bool = True,
+    limit: int | None = None,
+    offset: int = 0,
+) -> Sequence[tuple[Invoice, Document | None]]:
+    """Return invoices with what Infactor has of them, the newest first.
+
+    With `held` false, those that Infactor does not have are left out.
+    """
+    query = (
+        select(Invoice, Document)
+        .join(Document, Document.invoice_id == Invoice.id, isouter=held)
+        .where(Invoice.connection_id.in_(connection_ids), Invoice.mapped.is_not(None))
+        .order_by(Invoice.created_ms.desc(), Invoice.id)
+        .offset(offset)
+    )
+    if limit is not None:
+        query = query.limit(limit)
+    return [(invoice, document) for invoice, document in session.execute(query)]
+
+
+def one(
+    session: Session, invoice_id: str, supplier_id: int
+) -> tuple[Invoice, Document | None] | None:
+    """Return this invoice if it belongs to a company of this supplier."""
+    row = session.execute(
+        select(Invoice, Document)
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .join(Document, Document.invoice_id == Invoice.id, isouter=True)
+        .where(
+            Invoice.id == invoice_id,
+            Invoice.mapped.is_not(None),
+            Connection.supplier_id == supplier_id,
+        )
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
+def history(session: Session, invoice_id: str) -> Sequence[Revision]:
+    """Return the invoice's revisions, the newest first."""
+    return session.scalars(
+        select(Revision).where(Revision.invoice_id == invoice_id).order_by(Revision.number.desc())
+    ).all()
+
+
+def counts(session: Session, connection_id: str) -> tuple[int, int]:
+    """Return how many invoices of the company are recorded, and how many Infactor has."""
+    recorded, offered = session.execute(
+        select(func.count(Invoice.id), func.count(Document.invoice_id))
+        .select_from(Invoice)
+        .join(Document, Document.invoice_id == Invoice.id, isouter=True)
+        .where(Invoice.connection_id == connection_id, Invoice.mapped.is_not(None))
+    ).one()
+    return recorded, offered

@@ -1,0 +1,116 @@
+"""Browsers, their journeys through QuickBooks' consent, and the links that were used up.
+
+Cookies and states are random and stored as digests: the database alone opens no session.
+"""
+
+import secrets
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from service.store.insert import insert
+from service.store.tables import BrowserSession, OAuthState, SpentLink
+
+SESSION_LIFETIME = timedelta(hours=12)
+STATE_LIFETIME = timedelta(minutes=10)
+
+
+def digest(secret: str) -> str:
+    """Return the digest under which a random secret is stored."""
+    return sha256(secret.encode()).hexdigest()
+
+
+def begin(session: Session, supplier_id: int | None, now: datetime) -> str:
+    """Return the cookie value of a new browser session."""
+    cookie = secrets.token_urlsafe(32)
+    session.add(
+        BrowserSession(
+            digest=digest(cookie),
+            supplier_id=supplier_id,
+            created_at=now,
+            expires_at=now + SESSION_LIFETIME,
+        )
+    )
+    session.flush()
+    return cookie
+
+
+def find(session: Session, cookie: str | None, now: datetime) -> BrowserSession | None:
+    """Return the living session that this cookie stands for."""
+    if not cookie:
+        return None
+    found = session.get(BrowserSession, digest(cookie))
+    return found if found is not None and found.expires_at > now else None
+
+
+def keep_alive(session: Session, session_digest: str, now: datetime) -> None:
+    """Count the session's lifetime from now on."""
+    session.execute(
+        update(BrowserSession)
+        .where(BrowserSession.digest == session_digest)
+        .values(expires_at=now + SESSION_LIFETIME)
+    )
+
+
+def end(session: Session, session_digest: str) -> None:
+    """Forget the session: its cookie opens nothing any more."""
+    session.execute(delete(BrowserSession).where(BrowserSession.digest == session_digest))
+
+
+def begin_consent(
+    session: Session,
+    *,
+    session_digest: str,
+    environment: str,
+    supplier_id: int,
+    link_id: str | None,
+    another_company: bool,
+    now: datetime,
+) -> str:
+    """Return the `state` of a new journey through QuickBooks' consent."""
+    state = secrets.token_urlsafe(32)
+    session.add(
+        OAuthState(
+            digest=digest(state),
+            session_digest=session_digest,
+            environment=environment,
+            supplier_id=supplier_id,
+            link_id=link_id,
+            another_company=another_company,
+            expires_at=now + STATE_LIFETIME,
+        )
+    )
+    return state
+
+
+def use_consent(session: Session, state: str, now: datetime) -> tuple[OAuthState | None, bool]:
+    """Return (the journey with this state, whether this call is the one that used it)."""
+    used = session.execute(
+        update(OAuthState)
+        .where(OAuthState.digest == digest(state), OAuthState.used_at.is_(None))
+        .values(used_at=now)
+        .returning(OAuthState.digest)
+    )
+    first = used.first() is not None
+    return session.get(OAuthState, digest(state), populate_existing=True), first
+
+
+def spend_link(session: Session, link_id: str, expires_at: datetime) -> None:
+    """Make the connect link with this id unusable."""
+    statement = insert(session, SpentLink).values(id=digest(link_id), expires_at=expires_at)
+    session.execute(statement.on_conflict_do_nothing())
+
+
+def is_spent(session: Session, link_id: str) -> bool:
+    """Return whether a connection was already stored with this link."""
+    query = select(SpentLink.id).where(SpentLink.id == digest(link_id))
+    return session.execute(query).first() is not None
+
+
+def prune(session: Session, now: datetime) -> None:
+    """Forget what has expired."""
+    session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))
+    session.execute(delete(OAuthState).where(OAuthState.expires_at <= now - timedelta(days=1)))
+    session.execute(delete(SpentLink).where(SpentLink.expires_at <= now))
