@@ -1,0 +1,179 @@
+"""Access to companies: who may call QuickBooks for which company, how fast, with which token.
+
+One process refreshes a connection's tokens at a time; what Intuit answers is stored before it is
+used; and no connection is declared dead before its row was read once more (reference 2.4).
+"""
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import httpx
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.errors import Disconnected, TransientError
+from service.quickbooks.auth import BearerAuth
+from service.quickbooks.client import Company
+from service.quickbooks.oauth import OAuth
+from service.quickbooks.tokens import Tokens
+from service.store import connections, leases, pace
+from service.store.connections import SealedTokens
+from service.store.database import Database
+from service.store.tables import Connection
+from service.times import now
+from service.vault import Vault
+
+log = structlog.get_logger(__name__)
+
+_EARLY = timedelta(seconds=60)
+_REFRESH_WAIT_SECONDS = 30.0
+_POLL_SECONDS = 0.1
+_SAVE_ATTEMPTS = 5
+_LONGEST_WAIT_FOR_PLACE = 30.0
+
+
+class Access:
+    """Opens companies' accounting APIs, each under its own token and rate limit."""
+
+    def __init__(
+        self, database: Database, vault: Vault, oauth: OAuth, http: httpx.Client, api_url: str
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._oauth = oauth
+        self._http = http
+        self._api_url = api_url
+
+    def company(self, connection: Connection) -> Company:
+        """Return the accounting API of this connection's company."""
+        return Company(
+            self._http,
+            self._api_url,
+            self.realm_id(connection),
+            BearerAuth(lambda rejected: self.access_token(connection.id, rejected)),
+            self.permit(connection.id),
+        )
+
+    def newcomer(self, realm_id: str, tokens: Tokens) -> Company:
+        """Return the accounting API of a company that has no connection yet."""
+
+        def token(rejected: str | None) -> str:
+            if rejected is not None:
+                raise Disconnected("QuickBooks refused the token that it had just given")
+            return tokens.access_token
+
+        return Company(self._http, self._api_url, realm_id, BearerAuth(token), lambda kind: None)
+
+    def realm_id(self, connection: Connection) -> str:
+        """Return the realm id that is sealed in the connection's row."""
+        return self._vault.open(connection.realm_sealed, connection.id)
+
+    def permit(self, connection_id: str) -> Callable[[str], None]:
+        """Return a function that waits for the company's next free place and counts the read."""
+
+        def wait(kind: str) -> None:
+            with self._database.write() as session:
+                seconds = pace.take(session, connection_id, _LONGEST_WAIT_FOR_PLACE)
+                if seconds is not None:
+                    pace.count(session, connection_id, now().strftime("%Y-%m"), kind)
+            if seconds is None:
+                raise TransientError("too many calls of this company are waiting for their turn")
+            time.sleep(seconds)
+
+        return wait
+
+    def sealed(self, connection_id: str, tokens: Tokens, at: datetime) -> SealedTokens:
+        """Return the tokens as the connection's row keeps them."""
+        hard = tokens.hard_expires_in
+        idle = tokens.refresh_expires_in
+        return SealedTokens(
+            access=self._vault.seal(tokens.access_token, connection_id),
+            access_expires_at=at + timedelta(seconds=tokens.expires_in),
+            refresh=self._vault.seal(tokens.refresh_token, connection_id),
+            refresh_expires_at=None if idle is None else at + timedelta(seconds=idle),
+            hard_expires_at=None if hard is None else at + timedelta(seconds=hard),
+        )
+
+    def access_token(self, connection_id: str, rejected: str | None = None) -> str:
+        """Return an access token that is valid now and is not the `rejected` one.
+
+        Raises Disconnected when only a new consent helps, TransientError when Intuit or the
+        process that is refreshing does not answer.
+        """
+        deadline = time.monotonic() + _REFRESH_WAIT_SECONDS
+        lease = f"refresh:{connection_id}"
+        owner = leases.new_owner()
+        while True:
+            current = self._current(connection_id)
+            token = self._usable(current, rejected)
+            if token is not None:
+                return token
+            with self._database.write() as session:
+                mine = leases.acquire(session, lease, owner)
+            if mine:
+                try:
+                    return self._refresh(connection_id, rejected)
+                finally:
+                    with self._database.write() as session:
+                        leases.release(session, lease, owner)
+            if time.monotonic() > deadline:
+                raise TransientError("another process has been refreshing this token for too long")
+            time.sleep(_POLL_SECONDS)
+
+    def _current(self, connection_id: str) -> Connection:
+        with self._database.read() as session:
+            connection = connections.get(session, connection_id)
+        if connection is None or connection.state != "connected":
+            raise Disconnected("the connection has ended; the supplier has to connect again")
+        return connection
+
+    def _usable(self, connection: Connection, rejected: str | None) -> str | None:
+        expires_at = connection.access_expires_at
+        if connection.access_sealed is None or expires_at is None or expires_at - _EARLY <= now():
+            return None
+        token = self._vault.open(connection.access_sealed, connection.id)
+        return None if token == rejected else token
+
+    def _refresh(self, connection_id: str, rejected: str | None) -> str:
+        connection = self._current(connection_id)
+        token = self._usable(connection, rejected)
+        if token is not None:  # somebody else was faster
+            return token
+        if connection.refresh_sealed is None:
+            raise Disconnected("the connection has no refresh token")
+        refresh_token = self._vault.open(connection.refresh_sealed, connection_id)
+        try:
+            tokens = self._oauth.refresh(refresh_token)
+        except Disconnected as e:
+            return self._after_refusal(connection, e)
+        self._save(connection_id, self.sealed(connection_id, tokens, now()))
+        log.info("token.refreshed", connection=connection_id)
+        return tokens.access_token
+
+    def _after_refusal(self, connection: Connection, refusal: Disconnected) -> str:
+        """Return the token of whoever refreshed meanwhile, or mark the connection as dead."""
+        sealed = connection.refresh_sealed or ""
+        with self._database.write() as session:
+            dead = connections.disconnect(session, connection.id, sealed, str(refusal))
+        if dead:
+            log.warning("connection.lost", connection=connection.id, intuit_tid=refusal.intuit_tid)
+            raise refusal
+        token = self._usable(self._current(connection.id), None)
+        if token is None:
+            raise TransientError("the tokens were replaced while they were being refreshed")
+        return token
+
+    def _save(self, connection_id: str, tokens: SealedTokens) -> None:
+        """Store the tokens; the old refresh token may be dead, so a failure is tried again."""
+        for attempt in range(1, _SAVE_ATTEMPTS + 1):
+            try:
+                with self._database.write() as session:
+                    connections.store_tokens(session, connection_id, tokens)
+            except SQLAlchemyError:
+                if attempt == _SAVE_ATTEMPTS:
+                    raise
+                log.warning("token.save_failed", connection=connection_id, attempt=attempt)
+                time.sleep(0.2 * 2**attempt)
+            else:
+                return

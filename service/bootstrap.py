@@ -1,0 +1,62 @@
+"""Builds what every process stands on, once, from its settings."""
+
+from dataclasses import dataclass
+
+import httpx
+from dramatiq import Broker
+
+from service.access import Access
+from service.jobs import Jobs
+from service.leases import HeldLeases
+from service.quickbooks.client import http_client
+from service.quickbooks.endpoints import endpoints
+from service.quickbooks.oauth import OAuth
+from service.settings import Settings
+from service.store.database import Database
+from service.vault import Vault
+
+
+@dataclass(frozen=True)
+class Services:
+    """The collaborators that use cases and endpoints are handed."""
+
+    settings: Settings
+    database: Database
+    vault: Vault
+    oauth: OAuth
+    access: Access
+    leases: HeldLeases
+    jobs: Jobs
+    http: httpx.Client
+
+    def close(self) -> None:
+        """Give back every connection; leases that are still held lapse."""
+        self.leases.stop()
+        self.jobs.broker.close()
+        self.http.close()
+        self.oauth.close()
+        self.database.close()
+
+
+def bootstrap(settings: Settings, broker: Broker) -> Services:
+    """Return the services of one process, with nothing opened but what is lazily pooled."""
+    database = Database(settings.database_url.get_secret_value())
+    vault = Vault(settings.key_ring, settings.secret_key.get_secret_value())
+    places = endpoints(settings.quickbooks_environment, settings.quickbooks_simulator_url)
+    oauth = OAuth(
+        places,
+        settings.quickbooks_client_id,
+        settings.quickbooks_client_secret.get_secret_value(),
+        settings.redirect_uri,
+    )
+    http = http_client()
+    return Services(
+        settings=settings,
+        database=database,
+        vault=vault,
+        oauth=oauth,
+        access=Access(database, vault, oauth, http, places.api),
+        leases=HeldLeases(database),
+        jobs=Jobs(broker),
+        http=http,
+    )

@@ -1,0 +1,150 @@
+"""The accounting API of one company (reference 3.1 to 3.3)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import httpx
+
+from service.errors import TransientError
+from service.quickbooks.faults import answer_of
+from service.quickbooks.headers import intuit_tid
+from service.quickbooks.moments import moment
+from service.quickbooks.statements import EntityName, Statement
+from service.quickbooks.wire import no_cookies, reaching_intuit
+
+Kind = Literal["companyinfo", "read", "query", "count"]
+
+# Somebody waits for a single object; a page of 1,000 invoices takes tens of seconds at times, and
+# Intuit itself gives up at 120 (reference 3.6): half of that, before the query is made smaller.
+_QUICK = httpx.Timeout(15, connect=5)
+_PATIENT = httpx.Timeout(60, connect=5)
+
+
+def http_client() -> httpx.Client:
+    """Return a client that all companies and threads of a process may share.
+
+    It follows no redirect, keeps no cookie and takes no proxy or credentials from the environment.
+    """
+    return httpx.Client(
+        timeout=_PATIENT,
+        follow_redirects=False,
+        trust_env=False,
+        cookies=no_cookies(),
+        limits=httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=20),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The company's own record, and what QuickBooks' clock said."""
+
+    company_info: dict[str, Any] = field(repr=False)
+    time: datetime
+
+
+class Company:
+    """One company's books, read only.
+
+    `permit` is called with the kind of call before each one: it counts, waits, or raises. Every
+    method raises a SyncError when there is no answer of the expected form.
+    """
+
+    def __init__(
+        self,
+        http: httpx.Client,
+        api_url: str,
+        realm_id: str,
+        auth: httpx.Auth,
+        permit: Callable[[Kind], None],
+    ) -> None:
+        if not _is_digits(realm_id):
+            raise ValueError("a realm id is digits")
+        self._http = http
+        self._realm_id = realm_id
+        self._base = f"{api_url}/v3/company/{realm_id}"
+        self._auth = auth
+        self._permit = permit
+
+    def company_info(self) -> Answer:
+        """Return the company's record, which proves that the token opens this company."""
+        answer, tid = self._get("companyinfo", f"companyinfo/{self._realm_id}")
+        info, time = answer.get("CompanyInfo"), answer.get("time")
+        if not isinstance(info, dict) or not isinstance(time, str):
+            raise _unexpected("a CompanyInfo with its time", tid)
+        try:
+            return Answer(info, moment(time))
+        except ValueError as e:
+            raise _unexpected("a CompanyInfo with its time", tid) from e
+
+    def read(self, entity: EntityName, id_: str) -> dict[str, Any]:
+        """Return one object as it is now; raises Gone if it was deleted."""
+        if not _is_digits(id_):
+            raise ValueError("an id is digits")
+        answer, tid = self._get("read", f"{entity.lower()}/{id_}")
+        found = answer.get(entity)
+        if not isinstance(found, dict) or found.get("Id") != id_:
+            raise _unexpected(f"the {entity} that was asked for", tid)
+        return found
+
+    def query(self, statement: Statement) -> list[dict[str, Any]]:
+        """Return the rows of a query, possibly none."""
+        response, tid = self._query("query", statement)
+        rows = response.get(statement.entity)
+        if rows is None and not response.keys() - {"startPosition", "maxResults", "totalCount"}:
+            return []  # the key is missing when nothing matches (reference 3.2)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise _unexpected(f"rows of {statement.entity}", tid)
+        return rows
+
+    def count(self, statement: Statement) -> int:
+        """Return what a `SELECT COUNT(*)` counted."""
+        response, tid = self._query("count", statement)
+        total = response.get("totalCount", 0)
+        if type(total) is not int or total < 0:
+            raise _unexpected("a count", tid)
+        return total
+
+    def _query(self, kind: Kind, statement: Statement) -> tuple[dict[str, Any], str | None]:
+        """POST, because a query of many ids outgrows an address."""
+        headers = {"Content-Type": "application/text"}
+        content = statement.text.encode()
+        answer, tid = self._call(kind, "POST", "query", _PATIENT, headers, content)
+        response = answer.get("QueryResponse")
+        if not isinstance(response, dict):
+            raise _unexpected("a QueryResponse", tid)
+        return response, tid
+
+    def _get(self, kind: Kind, path: str) -> tuple[dict[str, Any], str | None]:
+        return self._call(kind, "GET", path, _QUICK)
+
+    def _call(
+        self,
+        kind: Kind,
+        method: str,
+        path: str,
+        timeout: httpx.Timeout,
+        headers: dict[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> tuple[dict[str, Any], str | None]:
+        self._permit(kind)
+        with reaching_intuit():
+            response = self._http.request(
+                method,
+                f"{self._base}/{path}",
+                headers={"Accept": "application/json", **(headers or {})},
+                content=content,
+                auth=self._auth,
+                timeout=timeout,
+            )
+        answer = answer_of(response.status_code, response.headers, response.content)
+        return answer, intuit_tid(response.headers)
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _unexpected(what: str, tid: str | None) -> TransientError:
+    return TransientError(f"QuickBooks answered something that is not {what}", intuit_tid=tid)

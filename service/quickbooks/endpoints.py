@@ -1,0 +1,54 @@
+"""Where Intuit listens (reference 2.1 and 3.1)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from service.errors import ConfigurationError
+
+Environment = Literal["sandbox", "production", "simulator"]
+
+_INTUIT_AUTHORIZE = "https://appcenter.intuit.com"
+_INTUIT_TOKEN = "https://oauth.platform.intuit.com"  # noqa: S105 - an address
+_INTUIT_REVOKE = "https://developer.api.intuit.com"
+_INTUIT_API = {
+    "sandbox": "https://sandbox-quickbooks.api.intuit.com",
+    "production": "https://quickbooks.api.intuit.com",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The addresses of one environment; to `api` a path is added that begins with a slash."""
+
+    authorize: str
+    token: str
+    revoke: str
+    api: str
+
+
+def endpoints(environment: Environment, simulator_url: str | None = None) -> Endpoints:
+    """Return the addresses to call: Intuit's own, or the same paths on the simulator.
+
+    Sandbox and production differ in the accounting host alone: elsewhere the key pair decides.
+    """
+    if environment != "simulator":
+        if simulator_url is not None:
+            raise ConfigurationError(
+                "QUICKBOOKS_SIMULATOR_URL is set although QUICKBOOKS_ENVIRONMENT is not simulator"
+            )
+        return _on(_INTUIT_AUTHORIZE, _INTUIT_TOKEN, _INTUIT_REVOKE, _INTUIT_API[environment])
+    if not simulator_url:
+        raise ConfigurationError(
+            "QUICKBOOKS_SIMULATOR_URL is missing although QUICKBOOKS_ENVIRONMENT is simulator"
+        )
+    host = simulator_url.rstrip("/")
+    return _on(host, host, host, host)
+
+
+def _on(authorize: str, token: str, revoke: str, api: str) -> Endpoints:
+    return Endpoints(
+        authorize=f"{authorize}/connect/oauth2",
+        token=f"{token}/oauth2/v1/tokens/bearer",
+        revoke=f"{revoke}/v2/oauth2/tokens/revoke",
+        api=api,
+    )

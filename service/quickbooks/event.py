@@ -1,0 +1,50 @@
+"""One change that QuickBooks announced, or whatever else arrived with a right signature."""
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from service import exact_json
+
+Format = Literal["cloudevents", "legacy", "unknown"]
+
+_LONGEST_TEXT = 128
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Names what changed; never the data itself, which is always read again.
+
+    `problem` says why the event cannot be acted upon; without one, `realm_id` and `entity_id` are
+    digits and `entity` and `operation` are followed. Text is at most 128 characters long and free
+    of control characters. `digest` is the same for the same event, however often it is sent.
+    """
+
+    format: Format
+    digest: str
+    event_id: str | None = None
+    realm_id: str | None = field(default=None, repr=False)
+    entity: str | None = None
+    operation: str | None = None
+    entity_id: str | None = None
+    deleted_id: str | None = None
+    changed_at: datetime | None = None
+    problem: str | None = None
+
+
+def bounded(text: str | None) -> str | None:
+    """Return the text as it may be stored and shown; PostgreSQL refuses NUL, terminals obey ESC."""
+    return None if text is None else _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text[:_LONGEST_TEXT])
+
+
+def digest_of(*parts: str) -> str:
+    """Return the SHA-256 of the parts, which are kept apart by their JSON quotes."""
+    return hashlib.sha256(exact_json.encode(parts)).hexdigest()
+
+
+def digest_of_bytes(raw: bytes) -> str:
+    """Return the digest of something that has no readable identity but its bytes."""
+    return digest_of("bytes", hashlib.sha256(raw).hexdigest())

@@ -1,0 +1,184 @@
+"""What an answer of the accounting API means: one table, closed by default (reference 3.8).
+
+Intuit answers in several shapes: the API's `Fault`, the gateway's lower-case `fault`, XML although
+JSON was asked for, and no body of its own at all; faults come inside HTTP 200 too. Whatever the
+table does not know becomes a plain `SyncError`: neither known to pass nor known to stay.
+"""
+
+import re
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from service import exact_json
+from service.errors import (
+    Gone,
+    Poisoned,
+    Refused,
+    SyncError,
+    Throttled,
+    TooLarge,
+    TransientError,
+)
+from service.quickbooks.headers import intuit_tid, retry_after
+
+THROTTLED_FOR = 60.0
+"""Seconds to leave a company alone after a 429 that does not say how long (reference 3.6)."""
+
+
+class Fault(NamedTuple):
+    """The first error of a fault, as far as it is told without repeating what may be secret."""
+
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Matches an answer by HTTP status and fault code; None as code matches any, or none."""
+
+    statuses: Container[int]
+    code: str | None
+    error: type[SyncError]
+    words: str
+
+
+_API = (200, 400)  # where the API itself, not the gateway, puts its faults
+_NOT_ACCEPTED = "QuickBooks did not accept the access token"
+_WRITE = "QuickBooks refused the content of the request"
+
+# The first row that matches decides, so a code stands before the bare status.
+ROWS = (
+    Row((200, 400, 401, 403), "120", Refused, "the connecting user lost access to the company"),
+    Row((200, 400, 403), "3100", Refused, "QuickBooks does not let this app into the company"),
+    Row((200, 400, 401), "3200", TransientError, _NOT_ACCEPTED),
+    Row((200, 400, 403, 429), "3001", Throttled, "QuickBooks' request limit is reached"),
+    Row(_API, "610", Gone, "QuickBooks has no such object"),
+    Row(_API, "4000", TooLarge, "QuickBooks could not parse the query"),
+    Row(_API, "4001", Refused, "QuickBooks calls the query invalid"),
+    Row(_API, "4002", Poisoned, "QuickBooks failed on a record of the query"),
+    Row((200, 400, 500), "10000", Poisoned, "QuickBooks failed on the request"),
+    Row((200, 400, 403), "6190", Refused, "the company's QuickBooks subscription has ended"),
+    Row(_API, "500", Refused, "QuickBooks does not know this operation"),
+    Row(_API, "5010", TransientError, "QuickBooks' object changed at the same time"),
+    Row(_API, "2010", Refused, _WRITE),
+    Row(_API, "2020", Refused, _WRITE),
+    Row(_API, "2030", Refused, _WRITE),
+    Row(_API, "2050", Refused, _WRITE),
+    Row(_API, "2500", Refused, _WRITE),
+    Row(_API, "6000", Refused, _WRITE),
+    Row(_API, "6140", Refused, _WRITE),
+    Row(_API, "6210", Refused, _WRITE),
+    Row(_API, "6240", Refused, _WRITE),
+    # The access token was renewed before this answer was believed: see auth.py.
+    Row((401,), None, TransientError, _NOT_ACCEPTED),
+    Row((413, 414), None, TooLarge, "QuickBooks refused the request for its size"),
+    Row((429,), None, Throttled, "QuickBooks' request limit is reached"),
+    Row(range(300, 400), None, Refused, "QuickBooks redirected, and redirects are not followed"),
+    Row((408, *range(500, 600)), None, TransientError, "QuickBooks is unwell"),
+)
+
+
+def answer_of(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    """Return the JSON object that answers a request, or raise what its fault means."""
+    content = _decoded(body)
+    fault = _fault_in(content, body)
+    if fault is not None or not 200 <= status < 300:
+        raise _error(status, headers, fault or Fault())
+    if not isinstance(content, dict):
+        raise TransientError(
+            "QuickBooks answered something that is not a JSON object",
+            intuit_tid=intuit_tid(headers),
+        )
+    return content
+
+
+def wants_new_token(status: int, body: bytes) -> bool:
+    """Tell whether another access token may help: always after a 401, but for code 120."""
+    if status != 401:
+        return False
+    fault = _fault_in(_decoded(body), body)
+    return fault is None or fault.code != "120"
+
+
+def _error(status: int, headers: Mapping[str, str], fault: Fault) -> SyncError:
+    row = next((row for row in ROWS if status in row.statuses and row.code == fault.code), None)
+    row = row or next((r for r in ROWS if status in r.statuses and r.code is None), None)
+    words = row.words if row else "QuickBooks answered what this service does not know"
+    tid, wait = intuit_tid(headers), retry_after(headers)
+    message = f"{words} ({_particulars(status, fault)})"
+    if row is None:
+        return SyncError(message, intuit_tid=tid, code=fault.code)
+    if not issubclass(row.error, TransientError):
+        return row.error(message, intuit_tid=tid, code=fault.code)
+    if issubclass(row.error, Throttled) and wait is None:
+        wait = THROTTLED_FOR
+    return row.error(message, intuit_tid=tid, code=fault.code, retry_after=wait)
+
+
+def _particulars(status: int, fault: Fault) -> str:
+    code = f", code {fault.code}" if fault.code else ""
+    # An answer about a token may hold it.
+    about_token = status == 401 or fault.code == "3200"
+    quoted = f": {fault.message}" if fault.message and not about_token else ""
+    return f"HTTP {status}{code}{quoted}"
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return exact_json.decode(body)
+    except (ValueError, ArithmeticError):
+        return None
+
+
+def _fault_in(content: Any, body: bytes) -> Fault | None:
+    if content is None:
+        return _fault_in_xml(body)
+    if not isinstance(content, dict):
+        return None
+    if isinstance(fault := content.get("Fault"), dict):
+        error = _first_error(fault.get("Error"))
+        return Fault(_code(error.get("code")), _harmless(error.get("Message")))
+    if isinstance(fault := content.get("fault"), dict):
+        # The gateway's message only repeats its code.
+        return Fault(_code(_first_error(fault.get("error")).get("code")))
+    return None
+
+
+def _first_error(errors: Any) -> dict[str, Any]:
+    found = errors if isinstance(errors, list) else [errors]
+    return found[0] if found and isinstance(found[0], dict) else {}
+
+
+_XML_FAULT = re.compile(r"<Fault\b")
+_XML_CODE = re.compile(r"<Error\b[^<>]{0,200}?\scode\s*=\s*[\"']([^\"'<>]{1,32})[\"']")
+_XML_BYTES = 8192
+
+
+def _fault_in_xml(body: bytes) -> Fault | None:
+    """Look for the code alone: no XML parser, no entities, no depth."""
+    text = body[:_XML_BYTES].decode("utf-8", "replace")
+    if not _XML_FAULT.search(text):
+        return None
+    code = _XML_CODE.search(text)
+    return Fault(_code(code.group(1)) if code else None)
+
+
+def _code(value: Any) -> str | None:
+    """Return a fault code as the reference writes it: the gateway also says 003001 for 3001."""
+    text = str(value).strip() if isinstance(value, str | int) else ""
+    if not re.fullmatch(r"\w{1,16}", text, re.ASCII):
+        return None
+    return text.lstrip("0") or "0"
+
+
+_REVEALING = re.compile(r"\S*@\S*|\w*\d{7,}\w*|\S{30,}")
+_LONGEST_MESSAGE = 200
+
+
+def _harmless(message: Any) -> str | None:
+    """Return QuickBooks' message, bounded, without what looks like an address, id or token."""
+    if not isinstance(message, str):
+        return None
+    shown = _REVEALING.sub("…", " ".join(message[:2000].split()))
+    return "".join(c for c in shown if c.isprintable())[:_LONGEST_MESSAGE] or None

@@ -1,0 +1,151 @@
+"""What a webhook delivery says, in Intuit's two formats (reference 1.2 and 1.3).
+
+A delivery with a right signature is never refused, so everything in it becomes an `Event`, and one
+that cannot be acted upon says why. Every event is decoded alone: rubbish in one leaves the others
+readable. A missing time or event id is no reason to ignore a change: the invoice is known.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
+
+from service.quickbooks.event import Event, Format, bounded, digest_of, digest_of_bytes
+from service.quickbooks.fields import Fields, items_of
+from service.quickbooks.moments import moment
+from service.quickbooks.vocabulary import FOLLOWED, entity_name, operation_name
+
+# Intuit's pages and SDKs spell it in three ways.
+_DELETED_ID = ("deletedid", "deletedId", "deletedID")
+
+
+def parse(body: bytes) -> list[Event]:
+    """Return what a delivery says: at least one event for any body there is."""
+    events = items_of(body)
+    if events is not None:
+        return [_cloud_event(event) for event in events] or [_unusable("no events", body)]
+    envelope = Fields.of(body)
+    if envelope is None or "eventNotifications" not in envelope:
+        return [_unusable(_why_unreadable(body), body)]
+    return list(_notifications(envelope, body))
+
+
+def _why_unreadable(body: bytes) -> str:
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except (ValueError, RecursionError):
+        return "not JSON"
+    return "neither an array of events nor an envelope"
+
+
+def _cloud_event(raw: msgspec.Raw) -> Event:
+    fields = Fields.of(raw)
+    if fields is None:
+        return _unusable("event is not an object", raw)
+    event_id = fields.optional("id")
+    entity, operation = _entity_and_operation(fields)
+    realm_id = fields.id("intuitaccountid")
+    _check_followed(fields, entity, operation)
+    return Event(
+        format="cloudevents",
+        digest=_digest(raw, realm_id, event_id),
+        event_id=bounded(event_id),
+        realm_id=bounded(realm_id),
+        entity=bounded(entity),
+        operation=bounded(operation),
+        entity_id=bounded(fields.id("intuitentityid")),
+        deleted_id=bounded(_deleted_id(fields, fields.nested("data"), operation)),
+        changed_at=_instant(fields.optional("time")),
+        problem=fields.problem,
+    )
+
+
+def _entity_and_operation(fields: Fields) -> tuple[str | None, str | None]:
+    """Take `qbo.invoice.updated.v1` apart; what is not of that form is shown as the entity."""
+    written = fields.text("type")
+    match (written or "").split("."):
+        case ["qbo", entity, operation, version] if version:
+            return entity_name(entity), operation_name(operation)
+    fields.blame("type is not qbo.<entity>.<operation>.<version>")
+    return written, None
+
+
+def _notifications(envelope: Fields, body: bytes) -> Iterator[Event]:
+    notifications = envelope.items("eventNotifications")
+    if notifications is None:
+        yield _unusable("eventNotifications is not a list", body, "legacy")
+    elif not notifications:
+        yield _unusable("no events", body, "legacy")
+    for notification in notifications or []:
+        yield from _notification(notification)
+
+
+def _notification(raw: msgspec.Raw) -> Iterator[Event]:
+    fields = Fields.of(raw) or Fields({})
+    entities = fields.nested("dataChangeEvent").items("entities")
+    if entities is None:
+        yield _unusable("dataChangeEvent.entities is not a list", raw, "legacy")
+    elif not entities:
+        yield _unusable("no events", raw, "legacy")
+    for entity in entities or []:
+        yield _legacy_event(entity, fields.raw("realmId"))
+
+
+def _legacy_event(raw: msgspec.Raw, realm: msgspec.Raw | None) -> Event:
+    entity_fields = Fields.of(raw)
+    if entity_fields is None:
+        return _unusable("event is not an object", raw, "legacy")
+    fields = entity_fields.given(realmId=realm)
+    name, verb, changed_at = fields.text("name"), fields.text("operation"), "lastUpdated"
+    entity = None if name is None else entity_name(name)
+    operation = None if verb is None else operation_name(verb)
+    realm_id = fields.id("realmId")
+    _check_followed(fields, entity, operation)
+    entity_id = fields.id("id")
+    return Event(
+        format="legacy",
+        digest=_digest(raw, realm_id, name, entity_id, verb, fields.optional(changed_at)),
+        realm_id=bounded(realm_id),
+        entity=bounded(entity),
+        operation=bounded(operation),
+        entity_id=bounded(entity_id),
+        deleted_id=bounded(_deleted_id(fields, fields, operation)),
+        changed_at=_instant(fields.optional(changed_at)),
+        problem=fields.problem,
+    )
+
+
+def _check_followed(fields: Fields, entity: str | None, operation: str | None) -> None:
+    if entity is None or operation is None:
+        return
+    if entity not in FOLLOWED:
+        fields.blame("entity is not followed")
+    elif operation not in FOLLOWED[entity]:
+        fields.blame("operation is not followed")
+
+
+def _deleted_id(fields: Fields, holder: Fields, operation: str | None) -> str | None:
+    """Return which record a merge made disappear; without it a merge cannot be followed."""
+    name = next((name for name in _DELETED_ID if name in holder), _DELETED_ID[0])
+    if operation != "merged":
+        return holder.optional(name)
+    deleted_id = holder.id(name)
+    if holder.problem:
+        fields.blame(holder.problem)
+    return deleted_id
+
+
+def _digest(raw: msgspec.Raw, *key: str | None) -> str:
+    parts = [part for part in key if part is not None]
+    return digest_of(*parts) if len(parts) == len(key) else digest_of_bytes(bytes(raw))
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else moment(text)
+    except ValueError:
+        return None
+
+
+def _unusable(problem: str, raw: bytes | msgspec.Raw, format_: Format = "unknown") -> Event:
+    return Event(format=format_, digest=digest_of_bytes(bytes(raw)), problem=problem)

@@ -1,0 +1,13 @@
+"""What every request can reach, and the one place where it is typed."""
+
+from typing import TypedDict
+
+from service.bootstrap import Services
+from service.jobs import Nudges
+
+
+class State(TypedDict):
+    """The application's state, put there by its lifespan."""
+
+    services: Services
+    nudges: Nudges

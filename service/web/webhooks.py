@@ -1,0 +1,96 @@
+"""QuickBooks' notifications: verified, stored, acknowledged, and only then worked on.
+
+200 means stored. A correctly signed delivery is never refused for what is in it, because Intuit
+holds later events back behind one that fails (reference 1.6).
+"""
+
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from service.bootstrap import Services
+from service.metrics import NOTICES_RECEIVED, WEBHOOK_REQUESTS
+from service.quickbooks.event import Event
+from service.quickbooks.notifications import parse
+from service.quickbooks.signature import verify
+from service.quickbooks.vocabulary import FOLLOWED
+from service.store import inbox
+from service.store.inbox import Arrival
+from service.times import now
+from service.vault import Vault
+from service.web.state import State
+
+log = structlog.get_logger(__name__)
+
+PATH = "/quickbook/webhook"
+
+
+async def webhook(request: Request[State]) -> Response:
+    """Answer one delivery: 200 when it is stored, 401 unsigned, 503 when it should come again."""
+    services = request.state["services"]
+    tokens = services.settings.verifier_tokens
+    if not tokens:
+        return _answer("not_configured", 503, "QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS is not set")
+    body = await request.body()
+    if not verify(body, request.headers.get("intuit-signature"), tokens):
+        return _answer("unsigned", 401, "the intuit-signature does not fit the body")
+    try:
+        connection_ids = await run_in_threadpool(_store, services, body)
+    except SQLAlchemyError as e:
+        log.warning("webhook.not_stored", error=type(e).__name__)
+        return _answer("database_down", 503, "not stored, please send again")
+    for connection_id in connection_ids:
+        request.state["nudges"].sync(connection_id)
+    return _answer("stored", 200, "")
+
+
+def _store(services: Services, body: bytes) -> set[str]:
+    """Commit everything that the delivery says; return the connections that have new work."""
+    events = parse(body)
+    arrivals = _arrivals(events, body, services.vault)
+    with services.database.write() as session:
+        touched = inbox.receive(session, arrivals, services.settings.quickbooks_environment, now())
+    for event in events:
+        entity = event.entity if event.entity in FOLLOWED else "other"
+        NOTICES_RECEIVED.labels(entity, str(event.problem is None).lower()).inc()
+    log.info("webhook.stored", events=len(events), connections=len(touched))
+    return touched
+
+
+def _arrivals(events: Sequence[Event], body: bytes, vault: Vault) -> list[Arrival]:
+    # What nobody can parse today is kept whole, once, for whoever can tomorrow.
+    keep_body = next((event for event in events if event.format == "unknown"), None)
+    return [_arrival(event, body if event is keep_body else None, vault) for event in events]
+
+
+def _arrival(event: Event, body: bytes | None, vault: Vault) -> Arrival:
+    digest = None if event.realm_id is None else vault.digest(event.realm_id)
+    return Arrival(
+        dedupe_key=event.digest,
+        format=event.format,
+        event_id=event.event_id,
+        realm_digest=digest,
+        realm_sealed=vault.seal(event.realm_id, digest) if event.realm_id and digest else None,
+        entity=event.entity,
+        operation=event.operation,
+        entity_id=event.entity_id,
+        deleted_id=event.deleted_id,
+        changed_at=event.changed_at,
+        body_sealed=(None if body is None else vault.seal(body.decode("latin-1"), event.digest)),
+        ignored_because=event.problem,
+    )
+
+
+def _answer(outcome: str, status: int, text: str) -> Response:
+    WEBHOOK_REQUESTS.labels(outcome).inc()
+    return PlainTextResponse(text, status)
+
+
+def routes(max_bytes: int) -> list[Route]:
+    """Return the webhook's route, which reads no more than `max_bytes`."""
+    return [Route(PATH, webhook, methods=["POST"], max_body_size=max_bytes)]

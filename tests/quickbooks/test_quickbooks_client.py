@@ -1,0 +1,365 @@
+"""One company's books over real HTTP: what is asked, what is made of the answers."""
+
+import json
+import logging
+import socket
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from service.errors import Gone, Refused, SyncError, Throttled, TransientError
+from service.quickbooks.auth import BearerAuth
+from service.quickbooks.client import Company, Kind, http_client
+from service.quickbooks.statements import by_ids, count, page_by_time
+
+if TYPE_CHECKING:
+    from tests.quickbooks.conftest import Scripted
+
+REALM = "9341455000000001"
+TID = "1-5f7349e0-0fd2bee86a8a83c67a77fbb2"
+INVOICE = b'{"Id":"145","SyncToken":"3","TotalAmt":269.50,"Balance":169.5}'
+EXPIRED = (
+    b'{"fault":{"error":[{"message":"message=AuthenticationFailed; errorCode=003200; '
+    b'statusCode=401","detail":"Token expired: token-1","code":"3200","element":null}],'
+    b'"type":"AUTHENTICATION"}}'
+)
+
+
+class Wallet:
+    """Hands out token-1, token-2, …: a new one for each that was rejected."""
+
+    def __init__(self) -> None:
+        self.asked: list[str | None] = []
+
+    def __call__(self, rejected: str | None) -> str:
+        self.asked.append(rejected)
+        return f"token-{len([old for old in self.asked if old]) + 1}"
+
+
+class Permit:
+    """Remembers what was permitted, or refuses."""
+
+    def __init__(self) -> None:
+        self.kinds: list[Kind] = []
+        self.refusal: SyncError | None = None
+
+    def __call__(self, kind: Kind) -> None:
+        if self.refusal:
+            raise self.refusal
+        self.kinds.append(kind)
+
+
+@pytest.fixture
+def http() -> Iterator[httpx.Client]:
+    with http_client() as client:
+        yield client
+
+
+@pytest.fixture
+def wallet() -> Wallet:
+    return Wallet()
+
+
+@pytest.fixture
+def permit() -> Permit:
+    return Permit()
+
+
+@pytest.fixture
+def company(intuit: "Scripted", http: httpx.Client, wallet: Wallet, permit: Permit) -> Company:
+    return Company(http, intuit.url, REALM, BearerAuth(wallet), permit)
+
+
+def failure(company: Company, error: type[SyncError] = SyncError) -> SyncError:
+    with pytest.raises(error) as caught:
+        company.read("Invoice", "145")
+    shown = "".join([repr(caught.value), *traceback.format_exception(caught.value)])
+    assert REALM not in shown
+    assert "token-" not in shown
+    return caught.value
+
+
+def test_the_companys_own_record_comes_with_quickbooks_clock(
+    intuit: "Scripted", company: Company, permit: Permit
+) -> None:
+    intuit.will_answer(
+        b'{"CompanyInfo":{"CompanyName":"Example","Id":"1"},"time":"2026-10-01T09:20:00.456-07:00"}'
+    )
+    answer = company.company_info()
+    assert answer.company_info == {"CompanyName": "Example", "Id": "1"}
+    assert answer.time == datetime(2026, 10, 1, 16, 20, 0, 456000, UTC)
+    assert "Example" not in repr(answer)
+    [asked] = intuit.asked
+    assert (asked.method, asked.path) == ("GET", f"/v3/company/{REALM}/companyinfo/{REALM}")
+    assert asked.headers["accept"] == "application/json"
+    assert asked.headers["authorization"] == "Bearer token-1"
+    assert permit.kinds == ["companyinfo"]
+
+
+def test_one_object_is_read_with_its_money_exact(
+    intuit: "Scripted", company: Company, permit: Permit
+) -> None:
+    intuit.will_answer(b'{"Invoice":' + INVOICE + b',"time":"2026-10-01T09:20:00.456-07:00"}')
+    assert company.read("Invoice", "145") == {
+        "Id": "145",
+        "SyncToken": "3",
+        "TotalAmt": Decimal("269.50"),
+        "Balance": Decimal("169.5"),
+    }
+    assert intuit.asked[0].path == f"/v3/company/{REALM}/invoice/145"
+    assert permit.kinds == ["read"]
+
+
+def test_a_query_is_posted(intuit: "Scripted", company: Company, permit: Permit) -> None:
+    intuit.will_answer(
+        b'{"QueryResponse":{"Invoice":[' + INVOICE + b'],"startPosition":1,"maxResults":1}}'
+    )
+    [invoice] = company.query(by_ids("Invoice", ["145", "146"]))
+    assert invoice["TotalAmt"] == Decimal("269.50")
+    [asked] = intuit.asked
+    assert (asked.method, asked.path) == ("POST", f"/v3/company/{REALM}/query")
+    assert asked.body == b"SELECT * FROM Invoice WHERE Id IN ('145','146') MAXRESULTS 1000"
+    assert asked.headers["content-type"] == "application/text"
+    assert asked.headers["accept"] == "application/json"
+    assert permit.kinds == ["query"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"QueryResponse":{},"time":"2026-10-01T09:20:00.456-07:00"}',
+        b'{"QueryResponse":{"startPosition":1,"maxResults":0}}',
+        b'{"QueryResponse":{"Invoice":[]}}',
+    ],
+)
+def test_no_match_is_an_empty_list(intuit: "Scripted", company: Company, body: bytes) -> None:
+    intuit.will_answer(body)
+    assert company.query(page_by_time("Invoice", None)) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "total"),
+    [
+        (b'{"QueryResponse":{"totalCount":29},"time":"2026-10-01T09:20:00-07:00"}', 29),
+        (b'{"QueryResponse":{"totalCount":0}}', 0),
+        (b'{"QueryResponse":{}}', 0),
+    ],
+)
+def test_a_count_is_read(
+    intuit: "Scripted", company: Company, permit: Permit, body: bytes, total: int
+) -> None:
+    intuit.will_answer(body)
+    assert company.count(count("Invoice")) == total
+    assert permit.kinds == ["count"]
+    assert intuit.asked[0].body == b"SELECT COUNT(*) FROM Invoice"
+
+
+@pytest.mark.parametrize(
+    ("method", "body"),
+    [
+        ("company_info", b"{}"),
+        ("company_info", b'{"CompanyInfo":{}}'),
+        ("company_info", b'{"CompanyInfo":[],"time":"2026-10-01T09:20:00-07:00"}'),
+        ("company_info", b'{"CompanyInfo":{},"time":"soon"}'),
+        ("company_info", b'{"CompanyInfo":{},"time":1601391072830}'),
+        ("read", b"{}"),
+        ("read", b'{"Invoice":[]}'),
+        ("read", b'{"Invoice":{}}'),
+        ("read", b'{"Invoice":{"Id":"146"}}'),
+        ("read", b'{"Customer":{"Id":"145"}}'),
+        ("query", b"{}"),
+        ("query", b'{"QueryResponse":null}'),
+        ("query", b'{"QueryResponse":[]}'),
+        ("query", b'{"QueryResponse":{"Invoice":{}}}'),
+        ("query", b'{"QueryResponse":{"Invoice":[7]}}'),
+        ("query", b'{"QueryResponse":{"Invoice":null,"Bill":[]}}'),
+        ("query", b'{"QueryResponse":{"Customer":[{"Id":"1"}],"maxResults":1}}'),
+        ("count", b'{"QueryResponse":{"totalCount":"29"}}'),
+        ("count", b'{"QueryResponse":{"totalCount":-1}}'),
+        ("count", b'{"QueryResponse":{"totalCount":true}}'),
+        ("count", b'{"QueryResponse":{"totalCount":1.5}}'),
+    ],
+)
+def test_an_answer_of_another_form_may_pass(
+    intuit: "Scripted", company: Company, method: str, body: bytes
+) -> None:
+    calls = {
+        "company_info": company.company_info,
+        "read": lambda: company.read("Invoice", "145"),
+        "query": lambda: company.query(page_by_time("Invoice", None)),
+        "count": lambda: company.count(count("Invoice")),
+    }
+    intuit.will_answer(body, intuit_tid=TID)
+    with pytest.raises(TransientError, match="something that is not") as caught:
+        calls[method]()
+    assert caught.value.intuit_tid == TID
+
+
+def test_an_expired_token_is_replaced_once_and_the_same_query_sent_again(
+    intuit: "Scripted", company: Company, wallet: Wallet, permit: Permit
+) -> None:
+    intuit.will_answer(EXPIRED, 401)
+    intuit.will_answer(b'{"QueryResponse":{}}')
+    assert company.query(by_ids("Invoice", ["145"])) == []
+    assert wallet.asked == [None, "token-1"]
+    first, second = intuit.asked
+    assert first.headers["authorization"] == "Bearer token-1"
+    assert second.headers["authorization"] == "Bearer token-2"
+    assert first.body == second.body == by_ids("Invoice", ["145"]).text.encode()
+    assert permit.kinds == ["query"]
+
+
+def test_a_second_401_may_pass_and_is_not_tried_a_third_time(
+    intuit: "Scripted", company: Company, wallet: Wallet
+) -> None:
+    intuit.will_answer(EXPIRED, 401)
+    intuit.will_answer(EXPIRED.replace(b"token-1", b"token-2"), 401, intuit_tid=TID)
+    error = failure(company, TransientError)
+    assert (error.code, error.intuit_tid) == ("3200", TID)
+    assert wallet.asked == [None, "token-1"]
+    assert len(intuit.asked) == 2
+
+
+def test_a_user_without_access_is_not_helped_by_another_token(
+    intuit: "Scripted", company: Company, wallet: Wallet
+) -> None:
+    intuit.will_answer(b'{"fault":{"error":[{"code":"120"}]}}', 401)
+    failure(company, Refused)
+    assert wallet.asked == [None]
+
+
+def test_a_wallet_that_cannot_refresh_ends_the_request(
+    intuit: "Scripted", http: httpx.Client, permit: Permit
+) -> None:
+    def locked(rejected: str | None) -> str:
+        if rejected:
+            raise TransientError("somebody else is refreshing")
+        return "token-1"
+
+    intuit.will_answer(EXPIRED, 401)
+    company = Company(http, intuit.url, REALM, BearerAuth(locked), permit)
+    assert str(failure(company)) == "somebody else is refreshing"
+    assert len(intuit.asked) == 1
+
+
+def test_nothing_is_sent_without_permission(
+    intuit: "Scripted", company: Company, permit: Permit, wallet: Wallet
+) -> None:
+    permit.refusal = Throttled("the company's limit is reached", retry_after=3)
+    assert failure(company) is permit.refusal
+    assert intuit.asked == []
+    assert wallet.asked == []
+
+
+def test_a_deleted_object_is_gone(intuit: "Scripted", company: Company) -> None:
+    intuit.will_answer(
+        b'{"Fault":{"Error":[{"Message":"Object Not Found","Detail":"","code":"610"}],'
+        b'"type":"ValidationFault"}}',
+        400,
+        intuit_tid=TID,
+    )
+    assert failure(company, Gone).intuit_tid == TID
+
+
+def test_a_redirect_is_not_followed(intuit: "Scripted", company: Company) -> None:
+    intuit.will_answer(b"", 302, Location=f"{intuit.url}/elsewhere")
+    failure(company, Refused)
+    assert len(intuit.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{",
+        b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"a"',
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + REALM.encode() + b"x\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
+        b"token-1 " + REALM.encode() + b"\r\n\r\n",
+    ],
+    ids=["closed", "truncated", "chunk truncated", "chunk broken", "not gzip", "not HTTP"],
+)
+def test_a_broken_answer_may_pass(intuit: "Scripted", company: Company, raw: bytes) -> None:
+    intuit.will_send(raw)
+    failure(company, TransientError)
+
+
+def test_a_token_that_no_header_can_hold_is_not_repeated(
+    intuit: "Scripted", http: httpx.Client, permit: Permit
+) -> None:
+    company = Company(http, intuit.url, REALM, BearerAuth(lambda _: "token-\n1"), permit)
+    failure(company, TransientError)
+
+
+def test_nobody_there_may_pass(http: httpx.Client, wallet: Wallet, permit: Permit) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        assert "ConnectError" in str(
+            failure(Company(http, url, REALM, BearerAuth(wallet), permit), TransientError)
+        )
+
+
+def test_silence_may_pass_and_is_marked_as_a_time_out(wallet: Wallet, permit: Permit) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+
+        def impatient(request: httpx.Request) -> None:
+            request.extensions["timeout"] = dict.fromkeys(
+                ("connect", "read", "write", "pool"), 0.05
+            )
+
+        with http_client() as http:
+            http.event_hooks["request"].append(impatient)
+            error = failure(Company(http, url, REALM, BearerAuth(wallet), permit), TransientError)
+    assert (str(error), error.code) == ("QuickBooks did not answer in time", "timeout")
+
+
+def test_a_cookie_of_one_company_is_not_shown_to_another(
+    intuit: "Scripted", http: httpx.Client, wallet: Wallet, permit: Permit
+) -> None:
+    for realm in ("1", "2"):
+        intuit.will_answer(b'{"QueryResponse":{}}', Set_Cookie="company=1; Path=/")
+        company = Company(http, intuit.url, realm, BearerAuth(wallet), permit)
+        company.query(page_by_time("Invoice", None))
+    assert [asked.headers.get("cookie") for asked in intuit.asked] == [None, None]
+
+
+def test_no_realm_id_and_no_token_is_logged(
+    intuit: "Scripted", company: Company, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    intuit.will_answer(EXPIRED, 401)
+    intuit.will_answer(b'{"Invoice":' + INVOICE + b"}")
+    company.read("Invoice", "145")
+    assert REALM not in caplog.text
+    assert "token-" not in caplog.text
+
+
+@pytest.mark.parametrize("bad", ["", "x", "1/../2", "1?x", "٣"])
+def test_only_digits_enter_an_address(
+    http: httpx.Client, wallet: Wallet, permit: Permit, company: Company, bad: str
+) -> None:
+    with pytest.raises(ValueError, match="a realm id is digits"):
+        Company(http, "http://x", bad, BearerAuth(wallet), permit)
+    with pytest.raises(ValueError, match="an id is digits"):
+        company.read("Invoice", bad)
+    assert permit.kinds == []
+
+
+def test_the_client_takes_nothing_from_its_surroundings() -> None:
+    with http_client() as http:
+        assert http.follow_redirects is False
+        assert http.trust_env is False
+        assert http.timeout == httpx.Timeout(60, connect=5)
+
+
+def test_a_thousand_invoices_come_in_one_answer(intuit: "Scripted", company: Company) -> None:
+    rows = [{"Id": str(n)} for n in range(1000)]
+    intuit.will_answer(json.dumps({"QueryResponse": {"Invoice": rows}}).encode())
+    assert len(company.query(page_by_time("Invoice", None))) == 1000

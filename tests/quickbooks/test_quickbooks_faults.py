@@ -1,0 +1,317 @@
+"""Answers of the accounting API as the protocol reference shows them (3.8), and worse ones."""
+
+import json
+import traceback
+from typing import Any
+
+import pytest
+
+from service.errors import (
+    Gone,
+    Poisoned,
+    Refused,
+    SyncError,
+    Throttled,
+    TooLarge,
+    TransientError,
+)
+from service.quickbooks.faults import answer_of, wants_new_token
+from service.quickbooks.headers import intuit_tid, retry_after
+
+TOKEN = "AB01601390262kxzxOlnHYdhtEVRXISU7piPqQrCmmbDN35Yjd"
+TOKEN_ECHO = (
+    b'{"warnings":null,"intuitObject":null,"fault":{"error":[{"message":'
+    b'"message=AuthenticationFailed; errorCode=003200; statusCode=401",'
+    b'"detail":"Token expired: AB01601390262kxzxOlnHYdhtEVRXISU7piPqQrCmmbDN35Yjd",'
+    b'"code":"3200","element":null}],"type":"AUTHENTICATION"},"report":null,'
+    b'"queryResponse":null,"batchItemResponse":[],"attachableResponse":[],'
+    b'"syncErrorResponse":null,"requestId":null,"time":1601391072830,"status":null,'
+    b'"cdcresponse":[]}'
+)
+THROTTLED_JSON = (
+    b'{"warnings":null,"intuitObject":null,"fault":{"error":[{"message":'
+    b'"message=ThrottleExceeded; errorCode=003001; statusCode=429",'
+    b'"detail":"The request limit was reached.  Try again later","code":"3001",'
+    b'"element":null}],"type":"SERVICE"},"report":null}'
+)
+THROTTLED_XML = b"""<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
+<IntuitResponse time="2016-12-07T15:27:09.527-08:00" xmlns="http://schema.intuit.com/finance/v3">
+  <Fault type="SERVICE">
+    <Error code="3001">
+      <Message>message=ThrottleExceeded; errorCode=003001; statusCode=429</Message>
+      <Detail>The request limit was reached.  Try again later</Detail>
+    </Error>
+  </Fault>
+</IntuitResponse>
+"""
+NOT_FOUND = (
+    b'{"Fault":{"Error":[{"Message":"Object Not Found","Detail":"Object Not Found : Something '
+    b"you're trying to use has been made inactive. Check the fields with accounts, customers, "
+    b'items, vendors or employees.","code":"610","element":""}],"type":"ValidationFault"},'
+    b'"time":"2026-10-01T09:20:00.456-07:00"}'
+)
+UNSUPPORTED = (
+    b'{"Fault":{"Error":[{"Message":"Unsupported Operation","Detail":"Operation Could not find '
+    b"resource for relative : /v3/company/9341455000000001/customer/1/5 of full path: "
+    b"https://c50.sandbox.qbo.intuit.com/qbo50/v3/company/9341455000000001/customer/1/5 is not "
+    b'supported.","code":"500"}],"type":"ValidationFault"},"time":"2020-09-29T06:55:31.323-07:00"}'
+)
+WRONG_REALM = (
+    b'{"fault":{"error":[{"message":"message=ApplicationAuthorizationFailed; errorCode=003100; '
+    b'statusCode=403","detail":null,"code":"3100","element":null}],"type":"SERVICE"}}'
+)
+
+
+def fault(code: object, message: str = "Some words", type_: str = "ValidationFault") -> bytes:
+    error = {"Message": message, "Detail": "secret detail", "code": code, "element": ""}
+    return json.dumps({"Fault": {"Error": [error], "type": type_}}).encode()
+
+
+def raised(status: int, body: bytes, headers: dict[str, str] | None = None) -> SyncError:
+    with pytest.raises(SyncError) as caught:
+        answer_of(status, headers or {}, body)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "code"),
+    [
+        (401, TOKEN_ECHO, TransientError, "3200"),
+        (401, b"", TransientError, None),
+        (401, b'{"fault":{"error":[{"code":"120"}]}}', Refused, "120"),
+        (401, fault("120", "AuthorizationFailure", "AuthorizationFault"), Refused, "120"),
+        (403, WRONG_REALM, Refused, "3100"),
+        (403, THROTTLED_XML.replace(b"429", b"403"), Throttled, "3001"),
+        (429, THROTTLED_JSON, Throttled, "3001"),
+        (429, THROTTLED_XML, Throttled, "3001"),
+        (429, b"", Throttled, None),
+        (429, b"<html>slow down</html>", Throttled, None),
+        (429, fault("003001"), Throttled, "3001"),
+        (400, NOT_FOUND, Gone, "610"),
+        (400, fault(610), Gone, "610"),
+        (400, fault("4000", "Error parsing query"), TooLarge, "4000"),
+        (413, b"<html>Request Entity Too Large</html>", TooLarge, None),
+        (414, b"", TooLarge, None),
+        (400, fault("4001", "Invalid query"), Refused, "4001"),
+        (400, fault("4002", "Error processing query"), Poisoned, "4002"),
+        (500, fault("10000", "An application error", "SystemFault"), Poisoned, "10000"),
+        (400, fault("6190", "Invalid Company Status"), Refused, "6190"),
+        (400, UNSUPPORTED, Refused, "500"),
+        (400, fault("5010", "Stale Object Error"), TransientError, "5010"),
+        (400, fault("2010", "Request has invalid or unsupported property"), Refused, "2010"),
+        (400, fault("2020", "Required param missing"), Refused, "2020"),
+        (400, fault("2030", "Invalid ID"), Refused, "2030"),
+        (400, fault("2050", "String length is too long"), Refused, "2050"),
+        (400, fault("2500", "Invalid Reference Id"), Refused, "2500"),
+        (400, fault("6000", "A business validation error"), Refused, "6000"),
+        (400, fault("6140", "Duplicate Document Number Error"), Refused, "6140"),
+        (400, fault("6210", "Account Period Closed"), Refused, "6210"),
+        (400, fault("6240", "Duplicate Name Exists Error"), Refused, "6240"),
+        (408, b"", TransientError, None),
+        (500, b"", TransientError, None),
+        (502, b"<html>Bad Gateway</html>", TransientError, None),
+        (503, fault("10000"), TransientError, "10000"),
+        (504, b"", TransientError, None),
+        (599, b"null", TransientError, None),
+        (302, b"", Refused, None),
+        (307, b"", Refused, None),
+    ],
+)
+def test_a_fault_means_what_the_table_says(
+    status: int, body: bytes, error: type[SyncError], code: str | None
+) -> None:
+    found = raised(status, body)
+    assert type(found) is error
+    assert found.code == code
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (NOT_FOUND, Gone),
+        (fault("4002"), Poisoned),
+        (fault("10000"), Poisoned),
+        (THROTTLED_JSON, Throttled),
+        (THROTTLED_XML, Throttled),
+        (TOKEN_ECHO, TransientError),
+        (WRONG_REALM, Refused),
+        (b'{"QueryResponse":{"Invoice":[]},"Fault":{"Error":[{"code":"4001"}]}}', Refused),
+    ],
+)
+def test_a_fault_counts_inside_http_200(body: bytes, error: type[SyncError]) -> None:
+    assert type(raised(200, body)) is error
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, b""),
+        (400, fault("99999")),
+        (200, fault("99999")),
+        (200, b'{"Fault":{}}'),
+        (403, b""),
+        (403, fault("610")),
+        (404, b"not found"),
+        (404, fault("610")),
+        (418, b"{}"),
+        (199, b"{}"),
+    ],
+)
+def test_what_the_table_does_not_know_is_neither_transient_nor_permanent(
+    status: int, body: bytes
+) -> None:
+    assert type(raised(status, body)) is SyncError
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"5",
+        b'"x"',
+        b"<html>hello</html>",
+        b'{"QueryResponse":{"Invoice":[{"Id":"1"',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"Invoice":{"TotalAmt":1e99999999999999999999}}',
+    ],
+)
+def test_a_success_that_is_no_json_object_may_pass(body: bytes) -> None:
+    assert type(raised(200, body)) is TransientError
+
+
+def test_a_success_is_decoded_exactly() -> None:
+    answer = answer_of(200, {}, b'{"Invoice":{"TotalAmt":1234567890123456.01},"fault":null}')
+    assert str(answer["Invoice"]["TotalAmt"]) == "1234567890123456.01"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [None, [], {}, "x", 5, [None], ["x"], [[]], [{}], [{"code": None}], [{"code": {"a": 1}}]],
+)
+@pytest.mark.parametrize("shape", ["{'Fault':{'Error':%}}", "{'fault':{'error':%}}"])
+def test_a_malformed_fault_is_still_a_fault(shape: str, error: Any) -> None:
+    body = shape.replace("'", '"').replace("%", json.dumps(error)).encode()
+    assert type(raised(200, body)) is SyncError
+    assert type(raised(429, body)) is Throttled
+
+
+@pytest.mark.parametrize("code", ["x" * 17, "drop table", "<b>", "a@b.c", "", True, 1.5])
+def test_a_code_that_is_no_code_is_not_repeated(code: object) -> None:
+    found = raised(400, fault(code))
+    assert found.code in (None, "True")
+    assert str(code) not in str(found) or code in ("", True)
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 429, 500])
+def test_a_token_in_the_answer_is_nowhere_in_the_error(status: int) -> None:
+    upper = fault("3200", f"Token expired: {TOKEN}")
+    for body in (TOKEN_ECHO, upper, TOKEN_ECHO[:-20], upper.replace(b'"code"', b'"cod"')):
+        found = raised(status, body)
+        shown = [str(found), repr(found), *traceback.format_exception(found)]
+        assert TOKEN not in "".join(shown)
+        assert TOKEN not in repr(vars(found))
+
+
+def test_a_message_about_a_token_is_not_repeated_at_all() -> None:
+    words = "QuickBooks did not accept the access token"
+    assert str(raised(401, fault("9", "Token short1 expired"))) == f"{words} (HTTP 401, code 9)"
+    assert str(raised(200, fault("3200", "Token short1"))) == f"{words} (HTTP 200, code 3200)"
+
+
+def test_the_detail_and_the_realm_id_are_not_repeated() -> None:
+    assert str(raised(400, UNSUPPORTED)) == (
+        "QuickBooks does not know this operation (HTTP 400, code 500: Unsupported Operation)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("To email a.b@example.com is invalid", "To email … is invalid"),
+        ("mail <a.b@example.com>, please", "mail … please"),
+        ("company 9341455000000001 ended", "company … ended"),
+        ("token " + "x" * 30 + " bad", "token … bad"),
+        ("line\r\nbreak\x00\x1b[31m", "line break[31m"),
+        ("long " * 100, ("long " * 100)[:200]),
+    ],
+)
+def test_a_message_is_repeated_without_what_it_may_reveal(message: str, shown: str) -> None:
+    found = raised(400, fault("6000", message))
+    words = "QuickBooks refused the content of the request"
+    assert str(found) == f"{words} (HTTP 400, code 6000: {shown})"
+
+
+def test_an_xml_bomb_is_not_expanded() -> None:
+    bomb = b'<!DOCTYPE a [<!ENTITY b "x">]><Fault><Error code="&b;"/></Fault>'
+    assert raised(429, bomb * 10_000).code is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, 60.0),
+        ({"Retry-After": "7"}, 7.0),
+        ({"retry-after": " 7 "}, 7.0),
+        ({"Retry-After": "0"}, 0.0),
+        ({"Retry-After": "9" * 50}, 86_400.0),
+        ({"Retry-After": "-5"}, 60.0),
+        ({"Retry-After": "soon"}, 60.0),
+        ({"Retry-After": "٣"}, 60.0),
+        (
+            {
+                "Retry-After": "Thu, 01 Oct 2026 16:21:00 GMT",
+                "Date": "Thu, 01 Oct 2026 16:20:00 GMT",
+            },
+            60.0,
+        ),
+        (
+            {
+                "Retry-After": "Thu, 01 Oct 2026 16:20:05 -0000",
+                "Date": "Thu, 01 Oct 2026 16:20:00 GMT",
+            },
+            5.0,
+        ),
+        ({"Retry-After": "Thu, 01 Oct 2009 16:20:00 GMT"}, 0.0),
+    ],
+)
+def test_a_429_says_how_long_or_it_is_a_minute(headers: dict[str, str], seconds: float) -> None:
+    found = raised(429, THROTTLED_JSON, headers)
+    assert isinstance(found, Throttled)
+    assert found.retry_after == seconds
+
+
+def test_an_unwell_quickbooks_may_say_how_long() -> None:
+    with_header, without = raised(503, b"", {"Retry-After": "7"}), raised(503, b"")
+    assert isinstance(with_header, TransientError)
+    assert isinstance(without, TransientError)
+    assert (with_header.retry_after, without.retry_after) == (7.0, None)
+
+
+@pytest.mark.parametrize("name", ["intuit_tid", "intuit-tid", "Intuit-Tid", "INTUIT_TID"])
+def test_the_trace_id_is_found_under_both_names(name: str) -> None:
+    found = raised(400, NOT_FOUND, {name: "1-5f7349e0-0fd2bee86a8a83c67a77fbb2"})
+    assert found.intuit_tid == "1-5f7349e0-0fd2bee86a8a83c67a77fbb2"
+
+
+@pytest.mark.parametrize("value", ["", "a b", "x" * 101, "é", "a\x00b", "a@b"])
+def test_a_trace_id_that_is_none_is_not_kept(value: str) -> None:
+    assert intuit_tid({"intuit_tid": value}) is None
+    assert retry_after({"intuit_tid": value}) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "wanted"),
+    [
+        (401, TOKEN_ECHO, True),
+        (401, b"", True),
+        (401, b'{"fault":{"error":[{"code":"120"}]}}', False),
+        (403, WRONG_REALM, False),
+        (200, TOKEN_ECHO, False),
+        (500, b"", False),
+    ],
+)
+def test_another_token_is_wanted_after_a_401_only(status: int, body: bytes, wanted: bool) -> None:
+    assert wants_new_token(status, body) is wanted

@@ -1,0 +1,69 @@
+"""The clock that every worker carries; a lease lets one of them tick."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from service.bootstrap import Services
+from service.store import leases, sessions
+from service.times import now
+from workers.sweep import sweep
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """Work that is done every so many seconds by one of all processes."""
+
+    name: str
+    seconds: float
+    work: Callable[[Services], None]
+
+
+def prune(services: Services) -> None:
+    """Forget expired sessions, consents, spent links and leases of long ago."""
+    with services.database.write() as session:
+        sessions.prune(session, now())
+        leases.prune(session, older_than_seconds=86_400)
+
+
+PERIODIC = (Periodic("sweep", 2.0, sweep), Periodic("prune", 3600.0, prune))
+
+
+class Clock:
+    """Does the periodic work from a thread of its own."""
+
+    def __init__(self, services: Services, periodic: tuple[Periodic, ...] = PERIODIC) -> None:
+        self._services = services
+        self._periodic = periodic
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is being done, and end."""
+        self._stopping.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        shortest = min(job.seconds for job in self._periodic)
+        while not self._stopping.wait(shortest):
+            for job in self._periodic:
+                self._tick(job)
+
+    def _tick(self, job: Periodic) -> None:
+        # A little less than the interval, so that a tick on time is not turned away.
+        spacing = job.seconds * 0.9
+        try:
+            with self._services.leases.hold(f"clock:{job.name}", spacing=spacing) as mine:
+                if mine:
+                    job.work(self._services)
+        except Exception as e:
+            # The database or the queue is away: the next tick tries again.
+            log.warning("clock.failed", job=job.name, error=type(e).__name__)

@@ -1,0 +1,47 @@
+"""One company while it is being worked on: its connection, its supplier, its accounting API."""
+
+from dataclasses import dataclass, field
+
+from service.bootstrap import Services
+from service.errors import Disconnected
+from service.infactor import mapping
+from service.quickbooks.client import Company as CompanyAPI
+from service.store import connections
+
+
+@dataclass(frozen=True)
+class Company:
+    """What a use case knows about the company that it works for."""
+
+    services: Services
+    connection_id: str
+    supplier: mapping.Supplier
+    realm_id: str = field(repr=False)
+    api: CompanyAPI
+
+    @classmethod
+    def of(cls, services: Services, connection_id: str) -> "Company":
+        """Return the company of a live connection; raises Disconnected when it is not."""
+        with services.database.read() as session:
+            connection = connections.get(session, connection_id)
+            if connection is None or connection.state != "connected":
+                raise Disconnected("the connection has ended; the supplier has to connect again")
+            owner = connections.supplier(session, connection.supplier_id)
+        if owner is None:
+            raise Disconnected("the connection has no supplier")
+        return cls(
+            services=services,
+            connection_id=connection_id,
+            supplier=mapping.Supplier(owner.email, owner.name, owner.address),
+            realm_id=services.access.realm_id(connection),
+            api=services.access.company(connection),
+        )
+
+    def invoice_id(self, quickbooks_id: str) -> str:
+        """Return Infactor's id of one of the company's invoices."""
+        return mapping.invoice_id(self.realm_id, quickbooks_id)
+
+    def draw_fetch_number(self) -> int:
+        """Return the number of the read that is about to be sent."""
+        with self.services.database.write() as session:
+            return connections.draw_fetch_number(session, self.connection_id)

@@ -1,0 +1,71 @@
+"""Reading invoices by id: in few queries, and without one bad record spoiling the others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.errors import Gone, Poisoned, SyncError, TooLarge
+from service.quickbooks import statements
+from workers.company import Company
+
+MAX_IDS = 500
+
+
+@dataclass
+class InvoiceReads:
+    """What QuickBooks answered about some invoices.
+
+    `gone` are those for which a read of their own answered 610; `failed` those that QuickBooks
+    cannot even show.
+    """
+
+    found: list["InvoiceRead"] = field(default_factory=list)
+    gone: dict[str, int] = field(default_factory=dict)  # id -> fetch number
+    failed: dict[str, SyncError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceRead:
+    """One invoice as QuickBooks wrote it, and the number of the read that brought it."""
+
+    raw: dict[str, Any]
+    fetch_number: int
+
+
+def read_invoices(company: Company, ids: Sequence[str]) -> InvoiceReads:
+    """Return the present state of these invoices.
+
+    One that a query does not show is read by itself before it is believed to be deleted.
+    """
+    reads = InvoiceReads()
+    wanted = list(dict.fromkeys(ids))
+    for start in range(0, len(wanted), MAX_IDS):
+        _query(company, wanted[start : start + MAX_IDS], reads)
+    shown = {read.raw.get("Id") for read in reads.found}
+    for missing in [i for i in wanted if i not in shown and i not in reads.failed]:
+        _confirm(company, missing, reads)
+    return reads
+
+
+def _query(company: Company, ids: list[str], reads: InvoiceReads) -> None:
+    """Query these ids, in halves where QuickBooks refuses them together."""
+    fetch_number = company.draw_fetch_number()
+    try:
+        raws = company.api.query(statements.by_ids("Invoice", ids))
+    except (TooLarge, Poisoned) as e:
+        if len(ids) == 1:
+            reads.failed[ids[0]] = e
+            return
+        middle = len(ids) // 2
+        _query(company, ids[:middle], reads)
+        _query(company, ids[middle:], reads)
+    else:
+        reads.found += [InvoiceRead(raw, fetch_number) for raw in raws]
+
+
+def _confirm(company: Company, invoice_id: str, reads: InvoiceReads) -> None:
+    fetch_number = company.draw_fetch_number()
+    try:
+        reads.found.append(InvoiceRead(company.api.read("Invoice", invoice_id), fetch_number))
+    except Gone:
+        reads.gone[invoice_id] = fetch_number

@@ -1,0 +1,202 @@
+"""The one way into the record: map what was read, keep it if it is newer, tell Infactor.
+
+Webhooks, backfills and changed customers all end here. Everything of a batch is written in one
+transaction, together with what its caller wants to finish in it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.errors import Unmappable
+from service.infactor import document as life
+from service.infactor.document import Action, Decision
+from service.infactor.holds import Hold
+from service.quickbooks.entities import Entity, entity
+from service.store import connections, customers, invoices
+from service.store.invoices import InvoiceRow
+from service.store.tables import Customer, Document, Invoice
+from service.times import now
+from workers.company import Company
+from workers.customers import CustomerReads, customer_id_of
+from workers.reading import InvoiceRead, InvoiceReads
+from workers.rows import Rows, revision, row_of, same
+from workers.tally import Outcome, Recorded
+
+Finish = Callable[[Session, Recorded], None]
+
+
+def record(
+    company: Company,
+    reads: InvoiceReads,
+    *,
+    cause: str,
+    finish: Finish,
+    voided: frozenset[str] = frozenset(),
+    buyers: CustomerReads | None = None,
+) -> Recorded:
+    """Record what was read, and call `finish` in the same transaction.
+
+    `voided` are invoices that a notice called void; `buyers` are customers read beforehand.
+    """
+    buyers = _with_buyers(company, reads, buyers)
+    with company.services.database.write() as session:
+        recorded = _Batch(company, session, cause, voided).write(reads, buyers)
+        finish(session, recorded)
+    return recorded
+
+
+def rehearse(company: Company, reads: InvoiceReads, buyers: CustomerReads) -> Recorded:
+    """Return what recording these reads would lead to, and leave everything as it is."""
+    buyers = _with_buyers(company, reads, buyers)
+    with company.services.database.trial() as session:
+        return _Batch(company, session, "rehearsal", frozenset()).write(reads, buyers)
+
+
+def _with_buyers(
+    company: Company, reads: InvoiceReads, buyers: CustomerReads | None
+) -> CustomerReads:
+    buyers = buyers or CustomerReads(company)
+    buyers.ensure({i for read in reads.found if (i := customer_id_of(read.raw))})
+    return buyers
+
+
+class _Batch:
+    """The writing of one batch inside its transaction."""
+
+    def __init__(
+        self, company: Company, session: Session, cause: str, voided: frozenset[str]
+    ) -> None:
+        self._company = company
+        self._session = session
+        self._cause = cause
+        self._voided = voided
+        self._rows = Rows(company, now())
+        self._recorded = Recorded()
+
+    def write(self, reads: InvoiceReads, buyers: CustomerReads) -> Recorded:
+        # One batch at a time for each company: customers stay as they are while invoices are
+        # mapped with them.
+        connections.lock(self._session, self._company.connection_id)
+        changed_customers = buyers.store(self._session)
+        self._recorded.failed |= reads.failed
+        found = self._entities(reads.found)
+        ids = {self._company.invoice_id(i) for i in [*found, *reads.gone]}
+        known = invoices.lock(self._session, ids)
+        rows = [*self._mapped(found, known), *self._deletions(reads.gone, known)]
+        self._keep(rows, known)
+        if changed_customers:
+            self._map_anew(changed_customers, skip=ids)
+        return self._recorded
+
+    def _entities(self, reads: Sequence[InvoiceRead]) -> dict[str, tuple[Entity, int]]:
+        """Return what can be told apart, with the number of its read, by QuickBooks id."""
+        found: dict[str, tuple[Entity, int]] = {}
+        for read in reads:
+            try:
+                parsed = entity(read.raw)
+            except Unmappable as e:
+                self._recorded.failed[str(read.raw.get("Id"))[:64]] = e
+            else:
+                found[parsed.id] = (parsed, read.fetch_number)
+        return found
+
+    def _mapped(
+        self, found: dict[str, tuple[Entity, int]], known: dict[str, Invoice]
+    ) -> list[InvoiceRow]:
+        buyers = self._buyers([parsed.raw for parsed, _ in found.values()])
+        rows = []
+        for quickbooks_id, (parsed, fetch_number) in found.items():
+            before = known.get(self._company.invoice_id(quickbooks_id))
+            void = quickbooks_id in self._voided
+            try:
+                row = self._rows.read(parsed, fetch_number, buyers, before, called_void=void)
+            except Unmappable as e:
+                self._recorded.failed[quickbooks_id] = e
+            else:
+                rows.append(row)
+        return rows
+
+    def _deletions(self, gone: dict[str, int], known: dict[str, Invoice]) -> list[InvoiceRow]:
+        return [
+            self._rows.deletion(i, fetch_number, known.get(self._company.invoice_id(i)))
+            for i, fetch_number in gone.items()
+        ]
+
+    def _buyers(self, raws: Sequence[dict[str, Any]]) -> dict[str, Customer]:
+        wanted = {i for raw in raws if (i := customer_id_of(raw))}
+        return customers.load_with_parents(self._session, self._company.connection_id, wanted)
+
+    def _map_anew(self, changed: set[str], skip: set[str]) -> None:
+        """Map the invoices of changed customers again, from the originals that are recorded."""
+        connection_id = self._company.connection_id
+        concerned = customers.with_children(self._session, connection_id, changed)
+        stored = {
+            invoice.id: invoice
+            for invoice in invoices.of_customers(self._session, connection_id, concerned)
+            if invoice.id not in skip
+        }
+        buyers = self._buyers([invoice.source for invoice in stored.values()])
+        rows = [
+            self._rows.read(entity(invoice.source), invoice.fetch_number, buyers, invoice)
+            for invoice in stored.values()
+        ]
+        self._recorded.remapped = len(self._write_newer(rows, stored, remap=True))
+
+    def _keep(self, rows: Sequence[InvoiceRow], known: dict[str, Invoice]) -> None:
+        actions = self._write_newer(rows, known)
+        for row in rows:
+            before = known.get(row.id)
+            hold = row.hold if row.id in actions or before is None else before.hold
+            action = actions.get(row.id) or self._standing(row.id)
+            self._recorded.outcomes[row.quickbooks_id] = Outcome(
+                action, Hold(hold) if hold else None
+            )
+
+    def _standing(self, invoice_id: str) -> Action:
+        there = self._session.get(Document, invoice_id) is not None
+        return Action.UNCHANGED if there else Action.HOLD
+
+    def _write_newer(
+        self, rows: Sequence[InvoiceRow], known: dict[str, Invoice], *, remap: bool = False
+    ) -> dict[str, Action]:
+        """Write the rows that say something new; return what each of them did in Infactor."""
+        before = {invoice_id: row_of(invoice) for invoice_id, invoice in known.items()}
+        changed = [row for row in rows if not same(before.get(row.id), row)]
+        accepted = invoices.upsert(self._session, changed, remap=remap)
+        written = [row for row in changed if row.id in accepted]
+        invoices.add_revisions(
+            self._session, [revision(row, before.get(row.id), self._cause) for row in written]
+        )
+        return self._deliver(written)
+
+    def _deliver(self, rows: Sequence[InvoiceRow]) -> dict[str, Action]:
+        """Bring Infactor's documents up to these rows."""
+        current = invoices.documents(self._session, [row.id for row in rows])
+        decisions = {row.id: self._decide(row, current.get(row.id)) for row in rows}
+        invoices.write_documents(
+            self._session,
+            [
+                {
+                    "invoice_id": row.id,
+                    "state": document["state"],
+                    "document": document,
+                    "revision": row.revision,
+                    "written_at": row.recorded_at,
+                }
+                for row in rows
+                if (document := decisions[row.id].document) is not None
+            ],
+        )
+        return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
+
+    def _decide(self, row: InvoiceRow, current: Document | None) -> Decision:
+        if row.mapped is None:  # deleted before it was ever read
+            return Decision(Action.HOLD)
+        return life.decide(
+            current.document if current else None,
+            row.mapped,
+            Hold(row.hold) if row.hold else None,
+            withdraw=self._rows.settings.infactor_withdraw,
+        )

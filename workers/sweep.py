@@ -1,0 +1,26 @@
+"""The sweep: asks again for every piece of work whose row is due, whatever became of its message.
+
+A flushed queue, a lost nudge, a worker that died: each costs at most one interval of the sweep.
+"""
+
+import structlog
+
+from service.bootstrap import Services
+from service.store import inbox, runs
+from service.times import now
+
+log = structlog.get_logger(__name__)
+
+
+def sweep(services: Services) -> None:
+    """Send a nudge for each company with due notices and for each run that may go on.
+
+    Nudges for work that somebody is doing already are harmless: the lease turns them away.
+    """
+    with services.database.read() as session:
+        companies = inbox.due_connections(session, now())
+        due_runs = runs.due(session, now())
+    for connection_id in companies:
+        services.jobs.sync(connection_id)
+    for run_id in due_runs:
+        services.jobs.backfill(run_id)
