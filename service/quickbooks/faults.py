@@ -127,7 +127,7 @@ def _particulars(status: int, fault: Fault) -> str:
 def _decoded(body: bytes) -> Any:
     try:
         return exact_json.decode(body)
-    except (ValueError, ArithmeticError):
+    except ValueError:
         return None
 
 

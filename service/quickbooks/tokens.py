@@ -85,7 +85,7 @@ def refusal_of(
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
         answer = exact_json.decode(body)
-    except (ValueError, ArithmeticError):
+    except ValueError:
         return None
     return answer if isinstance(answer, dict) else None
 

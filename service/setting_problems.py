@@ -1,0 +1,99 @@
+"""What is wrong with the settings, one line each: the variable, how to mend it, never its value."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from service import addresses
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+PLACEHOLDER = "example-"
+"""How every secret in example.env begins, so that it can be refused where it would do harm."""
+
+FRESH = "`infactor-quickbooks init` writes a .env with a fresh one"
+INTUIT_KEYS = "copy it from your app's keys page in Intuit's developer portal"
+
+_MISSING = {
+    "QUICKBOOKS_CLIENT_ID": INTUIT_KEYS,
+    "QUICKBOOKS_CLIENT_SECRET": INTUIT_KEYS,
+    "SECRET_KEY": FRESH,
+    "INFACTOR_SHARED_SECRET": FRESH,
+    "ENCRYPTION_KEYS": FRESH,
+}
+
+
+def problems(error: ValidationError) -> Iterator[str]:
+    """Give a line for each problem that pydantic found."""
+    for problem in error.errors(include_input=False, include_url=False):
+        context = problem.get("ctx", {})
+        if not problem["loc"]:  # raised for several settings together: names them itself
+            yield str(context["error"])
+            continue
+        name = str(problem["loc"][0])
+        match problem["type"]:
+            case "missing":
+                yield f"{name}: missing; {_MISSING[name]}"
+            case "value_error":
+                yield f"{name}: {context['error']}"
+            case "literal_error":
+                yield f"{name}: must be {context['expected']}".replace("'", "")
+            case "bool_parsing":
+                yield f"{name}: must be on or off"
+            case "string_pattern_mismatch":
+                yield f"{name}: must be three letters, such as USD"
+            case "int_parsing":
+                yield f"{name}: must be a whole number"
+            case _:
+                yield f"{name}: {problem['msg'].lower()}"
+
+
+def contradictions(settings: "Settings") -> Iterator[str]:
+    """Give a line for each setting that does not fit the others."""
+    environment, simulator = settings.quickbooks_environment, settings.quickbooks_simulator_url
+    if environment == "simulator":
+        if simulator is None:
+            yield "QUICKBOOKS_SIMULATOR_URL: missing; say where the simulator listens"
+        elif not (simulator.startswith("http:") and addresses.is_loopback(simulator)):
+            yield "QUICKBOOKS_SIMULATOR_URL: must be plain http on this machine (127.0.0.1)"
+    elif simulator is not None:
+        yield (
+            "QUICKBOOKS_SIMULATOR_URL: remove it, or set QUICKBOOKS_ENVIRONMENT=simulator;"
+            " tokens of real companies go to Intuit only"
+        )
+
+    local = addresses.is_loopback(settings.public_url)
+    if not settings.secure_cookies and environment == "production":
+        yield "PUBLIC_URL: must begin with https:// in production"
+    elif not settings.secure_cookies and not local:
+        yield "PUBLIC_URL: must begin with https://; plain http serves this machine alone"
+
+    if settings.redis_url and not settings.uses_postgresql:
+        yield (
+            "REDIS_URL: remove it, or set DATABASE_URL to postgresql://…;"
+            " workers of their own cannot share a SQLite file"
+        )
+
+    if environment == "production" or not local:
+        for name in _placeholders(settings):
+            yield (
+                f"{name}: still has its value from example.env, which everybody knows;"
+                " put your own there (`infactor-quickbooks init` makes fresh secrets)"
+            )
+
+
+def _placeholders(settings: "Settings") -> Iterator[str]:
+    values = {
+        "QUICKBOOKS_CLIENT_ID": [settings.quickbooks_client_id],
+        "QUICKBOOKS_CLIENT_SECRET": [settings.quickbooks_client_secret.get_secret_value()],
+        "SECRET_KEY": [settings.secret_key.get_secret_value()],
+        "INFACTOR_SHARED_SECRET": [settings.infactor_shared_secret.get_secret_value()],
+        "ENCRYPTION_KEYS": [key.decode("latin-1") for key in settings.key_ring],
+        "DATABASE_URL": [urlsplit(settings.database_url.get_secret_value()).password or ""],
+    }
+    for name, texts in values.items():
+        if any(text.startswith(PLACEHOLDER) for text in texts):
+            yield name

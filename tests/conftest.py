@@ -1,0 +1,69 @@
+"""Servers and databases for the tests that need them; see `servers` for how they are started."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+import redis
+
+from tests import servers
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server: our own, or the one that TEST_DATABASE_URL names."""
+    yield from _server("TEST_DATABASE_URL", servers.postgres)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis server: our own, or the one that TEST_REDIS_URL names."""
+    yield from _server("TEST_REDIS_URL", servers.redis_server)
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database made for this test, without tables."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        yield urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def redis_database(redis_url: str) -> str:
+    """The URL of a Redis database that was emptied for this test."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushdb()
+    return redis_url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/test.db"
+    url: str = request.getfixturevalue("postgres_database")
+    return url
+
+
+def _server(variable: str, start: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
+    if url := os.environ.get(variable):
+        yield url
+        return
+    try:
+        with start() as url:
+            yield url
+    except servers.MissingBinary as e:
+        missing = f"{e}; or set {variable}"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)

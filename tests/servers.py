@@ -1,0 +1,208 @@
+"""Throw-away PostgreSQL and Redis servers, started from the binaries of this machine."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+import redis
+
+T = TypeVar("T")
+
+_START_ATTEMPTS = 5
+
+
+class MissingBinary(Exception):
+    """A server cannot be started here; the message says what is missing."""
+
+
+class _NotOurs(Exception):
+    """The server ended at its start, or another one took its port."""
+
+
+def wait_until(condition: Callable[[], T], timeout: float = 10, what: str = "") -> T:
+    """Return the first true value of `condition`; fails, naming `what`, after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout} s in vain for {what or condition}")
+        time.sleep(0.02)
+    return value
+
+
+def free_port() -> int:
+    """Return a port that was free on 127.0.0.1 a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Give the URL of a fresh PostgreSQL server, which is gone afterwards."""
+    initdb, server = _postgres_binary("initdb"), _postgres_binary("postgres")
+    with _folder(owner := _postgres_user()) as folder:
+        data = folder / "data"
+        made = subprocess.run(
+            [initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            **_as_user(owner),
+        )
+        if made.returncode:
+            raise RuntimeError(f"initdb: {made.stderr}")
+
+        def command(port: int) -> list[str]:
+            options = {
+                "listen_addresses": "127.0.0.1",
+                "port": port,
+                "unix_socket_directories": "",
+                "fsync": "off",
+                "synchronous_commit": "off",
+                "full_page_writes": "off",
+                "max_connections": 200,
+                # Not UTC, so that a time that depends on the server's zone shows.
+                "timezone": "Asia/Kolkata",
+            }
+            return [server, "-D", str(data), *(f"-c{name}={v}" for name, v in options.items())]
+
+        def ready(port: int) -> bool:
+            try:
+                with psycopg.connect(_postgres_url(port), connect_timeout=2) as connection:
+                    found = connection.execute("SHOW data_directory").fetchone()
+            except psycopg.OperationalError:
+                return False
+            if found != (str(data),):
+                raise _NotOurs
+            return True
+
+        # SIGQUIT stops PostgreSQL at once, without writing anything out.
+        with _running(command, ready, folder, owner, signal.SIGQUIT) as port:
+            yield _postgres_url(port)
+
+
+@contextmanager
+def redis_server() -> Iterator[str]:
+    """Give the URL of a fresh Redis server that keeps nothing, and is gone afterwards."""
+    server = shutil.which("redis-server")
+    if server is None:
+        raise MissingBinary("redis-server is not installed")
+    with _folder(None) as folder:
+
+        def command(port: int) -> list[str]:
+            options = {
+                "bind": "127.0.0.1",
+                "port": port,
+                "dir": folder,
+                "save": "",
+                "appendonly": "no",
+            }
+            return [server, *(word for n, v in options.items() for word in (f"--{n}", str(v)))]
+
+        def ready(port: int) -> bool:
+            try:
+                with redis.Redis.from_url(f"redis://127.0.0.1:{port}") as client:
+                    (where,) = client.config_get("dir").values()
+            except redis.ConnectionError:
+                return False
+            if where not in (str(folder), str(folder).encode()):
+                raise _NotOurs
+            return True
+
+        with _running(command, ready, folder, None, signal.SIGTERM) as port:
+            yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def _running(
+    command: Callable[[int], Sequence[str]],
+    ready: Callable[[int], bool],
+    folder: Path,
+    owner: pwd.struct_passwd | None,
+    stop: signal.Signals,
+) -> Iterator[int]:
+    """Give the port of the server, started anew when somebody else was faster to take the port."""
+    for attempt in range(1, _START_ATTEMPTS + 1):
+        port = free_port()
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                command(port),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                start_new_session=True,  # Ctrl-C is for pytest, which then stops the server
+                **_as_user(owner),
+            )
+        try:
+
+            def started(process: subprocess.Popen[bytes] = process, port: int = port) -> bool:
+                if process.poll() is not None:
+                    raise _NotOurs
+                return ready(port)
+
+            try:
+                wait_until(started, 60, f"the start of {process.args}")
+            except _NotOurs:
+                if attempt == _START_ATTEMPTS:
+                    raise RuntimeError((folder / "log").read_text(errors="replace")) from None
+                continue
+            yield port
+            return
+        finally:
+            if process.poll() is None:
+                process.send_signal(stop)
+            process.wait(30)
+
+
+@contextmanager
+def _folder(owner: pwd.struct_passwd | None) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="infactor-test-")).resolve()
+    try:
+        if owner:
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _postgres_binary(name: str) -> str:
+    found = shutil.which(name) or next(
+        (str(path) for path in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))[::-1]),
+        None,
+    )
+    if found is None:
+        raise MissingBinary(f"PostgreSQL's {name} is not installed")
+    return found
+
+
+def _postgres_user() -> pwd.struct_passwd | None:
+    """PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        raise MissingBinary("the user postgres, as whom root starts PostgreSQL") from None
+
+
+def _as_user(owner: pwd.struct_passwd | None) -> dict[str, Any]:
+    if owner is None:
+        return {}
+    return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+
+
+def _postgres_url(port: int) -> str:
+    return f"postgresql://postgres@127.0.0.1:{port}/postgres"
