@@ -1,0 +1,1 @@
+"""`infactor-quickbooks …`: the commands, and the one place that may import everything."""

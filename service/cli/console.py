@@ -1,0 +1,81 @@
+"""How a command speaks: answers to stdout as they are, everything else to stderr."""
+
+import sys
+from collections.abc import Callable, Iterable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service import exact_json
+from service.errors import ConfigurationError, ServiceError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+hints = Console(stderr=True, highlight=False, soft_wrap=True)
+_tables = Console(highlight=False)
+
+ENV_FILE = Path(".env")
+
+
+def answer(text: str) -> None:
+    """Print one line of the answer, unwrapped and without colours."""
+    sys.stdout.write(text + "\n")
+
+
+def answer_json(rows: Iterable[Any]) -> None:
+    """Print one JSON object a line."""
+    for row in rows:
+        answer(exact_json.encode(row).decode())
+
+
+def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print a table for people; empty ones say so on stderr."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        # Text from QuickBooks is data, not rich's markup.
+        table.add_row(*(_plain(cell) for cell in row))
+    if table.row_count == 0:
+        hint(f"{title}: none.")
+        return
+    _tables.print(table)
+
+
+def hint(text: str) -> None:
+    """Print something for people to stderr."""
+    hints.print(text, markup=False)
+
+
+def fail(text: str, status: int = 1) -> typer.Exit:
+    """Return the exit to raise after saying what is wrong and how to mend it."""
+    hints.print(text, markup=False, style="red")
+    return typer.Exit(status)
+
+
+def says_what_is_wrong(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn errors that a person can mend into a message and exit status, without a traceback."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except ConfigurationError as e:
+            raise fail(str(e), 2) from None
+        except ServiceError as e:
+            raise fail(str(e)) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+
+    return run
+
+
+def _plain(cell: object) -> str:
+    from rich.markup import escape
+
+    return escape("" if cell is None else str(cell))

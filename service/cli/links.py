@@ -1,0 +1,92 @@
+"""`connect-url` and `supplier-url`: links to hand to a supplier."""
+
+from typing import Annotated
+
+import typer
+
+from service.cli.compose import settings_and_logs
+from service.cli.console import answer, hint, says_what_is_wrong
+from service.links import CONNECT_LIFE, VIEW_LIFE, Purpose
+from service.settings import Settings
+
+Email = Annotated[str, typer.Argument(help="The supplier's e-mail address in Infactor.")]
+
+
+@says_what_is_wrong
+def connect_url(
+    email: Email,
+    name: Annotated[str, typer.Option(help="The supplier's name, as Infactor shows it.")] = "",
+    address: Annotated[str, typer.Option(help="The supplier's address in Infactor.")] = "",
+    another_company: Annotated[
+        bool,
+        typer.Option("--another-company", help="Allow a further QuickBooks company beside theirs."),
+    ] = False,
+) -> None:
+    """Print the link with which a supplier connects QuickBooks."""
+    from service import links
+
+    settings = settings_and_logs(quiet=True)
+    known = None if name else _known_name(settings, email)
+    token = _token(settings, "connect", email, name, address, another_company=another_company)
+    if not name and not known:
+        hint("Infactor shows suppliers by name, and this one has none yet: consider --name.")
+    hint(f"Good for {CONNECT_LIFE.days} days, until a company is connected with it.")
+    answer(links.connect_url(settings.public_url, token))
+
+
+@says_what_is_wrong
+def supplier_url(email: Email) -> None:
+    """Print the link with which a supplier sees what has arrived."""
+    from service import links
+
+    settings = settings_and_logs(quiet=True)
+    token = _token(settings, "view", email, "", "")
+    if _known_name(settings, email) is None:
+        hint("This supplier has opened no link yet: the page will offer to connect QuickBooks.")
+    hours = int(VIEW_LIFE.total_seconds() // 3600)
+    hint(f"Good for {hours} hours. It shows this supplier's invoices to whoever has it.")
+    answer(links.view_url(settings.public_url, token))
+
+
+def _token(
+    settings: Settings,
+    purpose: Purpose,
+    email: str,
+    name: str,
+    address: str,
+    *,
+    another_company: bool = False,
+) -> str:
+    from service import links
+    from service.times import now
+
+    return links.issue(
+        settings.infactor_shared_secret.get_secret_value(),
+        purpose,
+        email,
+        now=now(),
+        name=name,
+        address=address,
+        another_company=another_company,
+    )
+
+
+def _known_name(settings: Settings, email: str) -> str | None:
+    """Return the supplier's recorded name, None for one who is unknown."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from service.errors import ConfigurationError
+    from service.store import connections, schema
+    from service.store.database import Database
+
+    database = Database(settings.database_url.get_secret_value())
+    try:
+        schema.prepare(database)
+        with database.read() as session:
+            found = connections.supplier_by_email(session, email)
+    except (SQLAlchemyError, ConfigurationError):
+        return None  # a link needs no database: who is in it only decides about a hint
+    else:
+        return None if found is None else found.name
+    finally:
+        database.close()
