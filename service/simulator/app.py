@@ -1,0 +1,42 @@
+"""The simulator as an ASGI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from service.simulator import api, consent, control, oauth, pages, switchboard
+from service.simulator.book import Book
+from service.simulator.clock import Clock
+from service.simulator.config import SimulatorConfig
+from service.simulator.generate import generated_book
+from service.simulator.guard import Guard
+from service.simulator.simulator import Simulator
+
+
+def create_simulator(
+    config: SimulatorConfig, book: Book | None = None, clock: Clock | None = None
+) -> Starlette:
+    """Return an app with its own state, `app.state.simulator`; no book: two generated companies."""
+    clock = clock or Clock()
+    content = generated_book(clock.now()) if book is None else book
+    simulator = Simulator(config, content, clock)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        simulator.sender.start()
+        yield
+        simulator.sender.stop()
+
+    routes = [
+        *api.routes,
+        *oauth.routes,
+        *consent.routes,
+        *control.routes,
+        *switchboard.routes,
+        *pages.routes,
+    ]
+    app = Starlette(routes=routes, middleware=[Middleware(Guard)], lifespan=lifespan)
+    app.state.simulator = simulator
+    return app

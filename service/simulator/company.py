@@ -1,0 +1,52 @@
+"""One QuickBooks company: its CompanyInfo and its shelves."""
+
+from datetime import datetime
+from typing import Any
+
+from service.simulator.clock import to_seconds
+from service.simulator.records import ENTITIES, Json, Record, Shelf
+
+
+class Company:
+    """What belongs to one realm id; the caller holds the simulator's lock."""
+
+    def __init__(self, realm: str, info: Json | None = None, *, now: datetime) -> None:
+        self.realm = realm
+        self.shelves = {entity: Shelf() for entity in ENTITIES}
+        self.shelves["CompanyInfo"] = Shelf()
+        self.shelves["CompanyInfo"].put(Record(with_defaults(_company_info(realm, info), now)))
+
+    @property
+    def info(self) -> Record:
+        """The company's own record."""
+        return self.shelves["CompanyInfo"].by_id()[0]
+
+    @property
+    def name(self) -> str:
+        """The name that the consent page shows."""
+        return str(self.info.data.get("CompanyName") or self.realm)
+
+    def set_info(self, info: Json, now: datetime) -> Record:
+        """The company has this CompanyInfo from now on."""
+        record = Record(with_defaults(_company_info(self.realm, info), now))
+        self.shelves["CompanyInfo"] = Shelf()
+        self.shelves["CompanyInfo"].put(record)
+        return record
+
+    def load(self, entity: str, records: list[Json], now: datetime) -> None:
+        """The records of a book stand on their shelf, with what the real API never omits."""
+        for data in records:
+            self.shelves[entity].put(Record(with_defaults(data, now)))
+
+
+def with_defaults(data: Json, now: datetime) -> Json:
+    """Return the record with SyncToken and MetaData, which every real record has."""
+    stamp = to_seconds(now)
+    meta: dict[str, Any] = dict(data.get("MetaData") or {})
+    meta.setdefault("CreateTime", meta.get("LastUpdatedTime", stamp))
+    meta.setdefault("LastUpdatedTime", stamp if "MetaData" not in data else meta["CreateTime"])
+    return {**data, "SyncToken": data.get("SyncToken", "0"), "MetaData": meta}
+
+
+def _company_info(realm: str, info: Json | None) -> Json:
+    return {"Id": "1", "CompanyName": f"Company {realm}", "domain": "QBO", **(info or {})}

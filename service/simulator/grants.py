@@ -1,0 +1,137 @@
+"""Authorisations: codes, access tokens and refresh tokens, and how they die."""
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+CODE_LIFE = timedelta(minutes=10)
+ACCESS_LIFE = timedelta(seconds=3600)
+ROTATES_AFTER = timedelta(hours=24)
+IDLE_END = timedelta(seconds=8726400)
+HARD_END = timedelta(seconds=157680000)
+ACCOUNTING = "com.intuit.quickbooks.accounting"
+
+
+class InvalidGrant(Exception):
+    """A code or refresh token that opens nothing; the text is Intuit's error_description."""
+
+
+@dataclass
+class Code:
+    """What Intuit hands to the browser: usable once, soon, and with the same redirect."""
+
+    realm: str
+    redirect_uri: str
+    scope: str
+    expires: datetime
+
+
+@dataclass
+class Grant:
+    """One consent, and the chain of tokens that came from it."""
+
+    realm: str
+    scope: str
+    begun: datetime
+    refresh_token: str
+    issued: datetime
+    used: datetime
+    superseded: dict[str, datetime] = field(default_factory=dict)
+
+    @property
+    def hard_end(self) -> datetime:
+        return self.begun + HARD_END
+
+    def alive(self, now: datetime) -> bool:
+        """Tell whether the refresh token still counts."""
+        return now < self.hard_end and now < self.used + IDLE_END
+
+
+@dataclass
+class Access:
+    """One access token's end and the consent behind it."""
+
+    grant: Grant
+    expires: datetime
+
+
+class Grants:
+    """All live authorisations of the app; the caller holds the simulator's lock."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, Code] = {}
+        self._access: dict[str, Access] = {}
+        self._grants: list[Grant] = []
+
+    def new_code(self, realm: str, redirect_uri: str, scope: str, now: datetime) -> str:
+        """Return a code for one company; it is good for ten minutes."""
+        code = "AB1" + secrets.token_urlsafe(32)
+        self._codes[code] = Code(realm, redirect_uri, scope, now + CODE_LIFE)
+        return code
+
+    def exchange(self, code: str, redirect_uri: str, now: datetime) -> tuple[str, Grant]:
+        """Return an access token and the new grant; the code is spent, whatever happens."""
+        found = self._codes.pop(code, None)
+        if found is None or found.redirect_uri != redirect_uri or now >= found.expires:
+            raise InvalidGrant("Invalid authorization code")
+        grant = Grant(found.realm, found.scope, now, _refresh_token(), now, now)
+        self._grants.append(grant)
+        return self._new_access(grant, now), grant
+
+    def refresh(self, token: str, now: datetime, grace: float = 0) -> tuple[str, Grant]:
+        """Return a new access token and the grant, whose refresh token moves on after a day."""
+        grant = self._by_refresh(token, now)
+        if grant is None or not grant.alive(now):
+            raise InvalidGrant("Token invalid")
+        if now >= grant.issued + ROTATES_AFTER:
+            grant.superseded[grant.refresh_token] = now + timedelta(seconds=grace)
+            grant.refresh_token, grant.issued = _refresh_token(), now
+        grant.used = now
+        return self._new_access(grant, now), grant
+
+    def opened_by(self, token: str, now: datetime) -> Grant | None:
+        """Return the grant behind an access token that is live."""
+        access = self._access.get(token)
+        return access.grant if access and now < access.expires else None
+
+    def realm_of(self, token: str) -> str | None:
+        """Return the company that a token belongs or belonged to."""
+        access = self._access.get(token)
+        if access:
+            return access.grant.realm
+        chains = ((g, (g.refresh_token, *g.superseded)) for g in self._grants)
+        return next((g.realm for g, chain in chains if token in chain), None)
+
+    def revoke(self, token: str) -> bool:
+        """The company of this token is disconnected; False when nobody knows the token."""
+        realm = self.realm_of(token)
+        return realm is not None and self.disconnect(realm)
+
+    def disconnect(self, realm: str) -> bool:
+        """No token of this company works any more; tells whether one did."""
+        before = len(self._grants)
+        self._grants = [g for g in self._grants if g.realm != realm]
+        self._access = {t: a for t, a in self._access.items() if a.grant.realm != realm}
+        return len(self._grants) < before
+
+    def connected(self, realm: str, now: datetime) -> bool:
+        """Tell whether the company has a live connection to the app."""
+        return any(g.realm == realm and g.alive(now) for g in self._grants)
+
+    def _by_refresh(self, token: str, now: datetime) -> Grant | None:
+        for grant in self._grants:
+            if token == grant.refresh_token:
+                return grant
+            if token in grant.superseded and now < grant.superseded[token]:
+                return grant
+        return None
+
+    def _new_access(self, grant: Grant, now: datetime) -> str:
+        token = "eyJlbmMiOiJBMTI4Q0JDLUhTMjU2IiwiYWxnIjoiZGlyIn0.." + secrets.token_urlsafe(48)
+        self._access = {t: a for t, a in self._access.items() if now < a.expires}
+        self._access[token] = Access(grant, now + ACCESS_LIFE)
+        return token
+
+
+def _refresh_token() -> str:
+    return "AB11" + secrets.token_hex(23)

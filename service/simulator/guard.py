@@ -1,0 +1,53 @@
+"""What every request passes first: Host, cross-site and the trace id."""
+
+import re
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.simulator.simulator import trace_id
+
+_OWN_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
+_SAFE = ("GET", "HEAD", "OPTIONS")
+# Clients of Intuit's own protocol are programs with a secret or a token, not browsers.
+_PROTOCOL = ("/v2/", "/v3/", "/oauth2/")
+
+
+class Guard:
+    """Only this machine may ask, no foreign page may change anything, every answer is traced."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def traced(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["intuit_tid"] = trace_id()
+            await send(message)
+
+        refusal = _refusal(Headers(scope=scope), scope["method"], scope["path"])
+        await (refusal or self._app)(scope, receive, traced)
+
+
+def _refusal(headers: Headers, method: str, path: str) -> PlainTextResponse | None:
+    host = headers.get("host", "")
+    if not _OWN_HOST.fullmatch(host):
+        text = "This QuickBooks simulator answers only to localhost, 127.0.0.1 and [::1].\n"
+        return PlainTextResponse(text, 421)
+    if method in _SAFE or path.startswith(_PROTOCOL) or not _is_cross_site(headers, host):
+        return None
+    return PlainTextResponse("Refused: this request came from another site's page.\n", 403)
+
+
+def _is_cross_site(headers: Headers, host: str) -> bool:
+    site = headers.get("sec-fetch-site")
+    if site:
+        return site not in ("same-origin", "none")
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != host

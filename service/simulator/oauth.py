@@ -1,0 +1,144 @@
+"""The token endpoints: exchange, refresh, revoke, and the discovery documents."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.simulator import exact
+from service.simulator.answers import json_response, scripted, simulator_of
+from service.simulator.grants import ACCESS_LIFE, IDLE_END, Grant, InvalidGrant
+from service.simulator.records import Json
+from service.simulator.script import Call
+from service.simulator.simulator import Simulator
+
+NO_STORE = {"cache-control": "no-cache, no-store", "pragma": "no-cache"}
+HARD_END_OPT_IN = "x-include-refresh-token-hard-expires-in"
+
+
+async def bearer(request: Request) -> Response:
+    """Exchange a code, or refresh."""
+    simulator = simulator_of(request)
+    form = {key: str(value) for key, value in (await request.form()).items()}
+    with simulator.lock:
+        realm = simulator.grants.realm_of(form.get("refresh_token", ""))
+    response = await scripted(simulator, Call("token", realm))
+    if response is not None:
+        return response
+    if not _is_client(simulator, request, form):
+        return _error("invalid_client", status=401)
+    with simulator.lock:
+        return _grant(simulator, form, request.headers.get(HARD_END_OPT_IN) == "true")
+
+
+async def revoke(request: Request) -> Response:
+    """Disconnect the company that a token belongs to."""
+    simulator = simulator_of(request)
+    form = await _revocation(request)
+    token = form.get("token", "")
+    with simulator.lock:
+        realm = simulator.grants.realm_of(token)
+    response = await scripted(simulator, Call("revoke", realm))
+    if response is not None:
+        return response
+    if not _is_client(simulator, request, form):
+        return _error("invalid_client", status=401)
+    with simulator.lock:
+        revoked = simulator.grants.revoke(token)
+    return Response(status_code=200, headers=NO_STORE) if revoked else _error("invalid_request")
+
+
+async def discovery(request: Request) -> Response:
+    """Describe the endpoints, all on this host."""
+    base = str(request.base_url).rstrip("/")
+    return json_response(
+        {
+            "issuer": f"{base}/op/v1",
+            "authorization_endpoint": f"{base}/connect/oauth2",
+            "token_endpoint": f"{base}/oauth2/v1/tokens/bearer",
+            "userinfo_endpoint": f"{base}/v1/openid_connect/userinfo",
+            "revocation_endpoint": f"{base}/v2/oauth2/tokens/revoke",
+            "jwks_uri": f"{base}/op/v1/jwks",
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "scopes_supported": ["openid", "email", "profile", "address", "phone"],
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+            "claims_supported": ["aud", "exp", "iat", "iss", "realmid", "sub"],
+        }
+    )
+
+
+def _grant(simulator: Simulator, form: Mapping[str, str], with_hard_end: bool) -> Response:
+    now, kind = simulator.clock.now(), form.get("grant_type")
+    needed = {"authorization_code": ("code", "redirect_uri"), "refresh_token": ("refresh_token",)}
+    if kind not in needed:
+        return _error("unsupported_grant_type" if kind else "invalid_request")
+    if any(not form.get(name) for name in needed[kind]):
+        return _error("invalid_request")
+    try:
+        if kind == "authorization_code":
+            access, grant = simulator.grants.exchange(form["code"], form["redirect_uri"], now)
+        else:
+            grace = simulator.switches.old_refresh_grace
+            access, grant = simulator.grants.refresh(form["refresh_token"], now, grace)
+    except InvalidGrant as e:
+        return _error("invalid_grant", str(e))
+    answer = _tokens(access, grant)
+    if with_hard_end:
+        answer["x_refresh_token_hard_expires_in"] = int((grant.hard_end - now).total_seconds())
+    return json_response(answer, headers=NO_STORE)
+
+
+def _tokens(access: str, grant: Grant) -> Json:
+    return {
+        "token_type": "bearer",
+        "expires_in": int(ACCESS_LIFE.total_seconds()),
+        "access_token": access,
+        "refresh_token": grant.refresh_token,
+        "x_refresh_token_expires_in": int(IDLE_END.total_seconds()),
+    }
+
+
+def _error(error: str, description: str | None = None, status: int = 400) -> Response:
+    body = {"error_description": description} if description else {}
+    return json_response({**body, "error": error}, status, NO_STORE)
+
+
+def _is_client(simulator: Simulator, request: Request, form: Mapping[str, str]) -> bool:
+    """Tell whether the app's own keys came along, in the header or in the form."""
+    config = simulator.config
+    wanted = f"{config.client_id}:{config.client_secret}"
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            given = base64.b64decode(value, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            return False
+    else:
+        given = f"{form.get('client_id', '')}:{form.get('client_secret', '')}"
+    return hmac.compare_digest(given.encode(), wanted.encode())
+
+
+async def _revocation(request: Request) -> dict[str, str]:
+    if "json" not in request.headers.get("content-type", ""):
+        return {key: str(value) for key, value in (await request.form()).items()}
+    try:
+        body = exact.decode(await request.body())
+    except ValueError:
+        return {}
+    return {k: v for k, v in body.items() if isinstance(v, str)} if isinstance(body, dict) else {}
+
+
+routes = [
+    Route("/oauth2/v1/tokens/bearer", bearer, methods=["POST"]),
+    Route("/v2/oauth2/tokens/revoke", revoke, methods=["POST"]),
+    Route("/.well-known/openid_configuration", discovery),
+    Route("/.well-known/openid_configuration/", discovery),
+    Route("/.well-known/openid_sandbox_configuration", discovery),
+    Route("/.well-known/openid_sandbox_configuration/", discovery),
+]

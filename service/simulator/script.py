@@ -1,0 +1,165 @@
+"""Scripted faults: what the next answers shall be."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from service.simulator import exact, faults
+from service.simulator.clock import to_millis
+from service.simulator.faults import Answer
+
+Kind = Literal["query", "read", "companyinfo", "cdc", "token", "revoke", "accounting", "any"]
+HTML = "text/html"
+
+
+class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One order: which calls it is for, how many of them, and what happens to them.
+
+    Without a kind it is for accounting calls; a rule with nothing but a delay slows an answer
+    down that is otherwise the ordinary one.
+    """
+
+    preset: str | None = None
+    company: str | None = None
+    kind: Kind | None = None
+    entity: str | None = None
+    count: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
+    headers: dict[str, str] = {}
+    body: Any = None
+    delay: Annotated[float, msgspec.Meta(ge=0, le=300)] = 0
+    drop: bool = False
+
+    def matches(self, call: "Call") -> bool:
+        """Tell whether this rule is meant for that call."""
+        kind = self.kind or _kind_of(self.preset)
+        if kind == "accounting":
+            kind_fits = call.kind not in ("token", "revoke")
+        else:
+            kind_fits = kind in ("any", call.kind)
+        company_fits = self.company in (None, call.realm)
+        entity_fits = self.entity is None or self.entity.lower() == (call.entity or "").lower()
+        return kind_fits and company_fits and entity_fits
+
+    def answer(self, call: "Call", now: datetime) -> Answer | None:
+        """Return the scripted answer, or None when the ordinary one shall follow."""
+        if self.preset:
+            made = PRESETS[self.preset](call, now)
+            headers = {**made.headers, **self.headers}
+            return Answer(self.status or made.status, made.body, made.content_type, headers)
+        if self.status is None and self.body is None:
+            return None
+        text = isinstance(self.body, str)
+        body = self.body.encode() if text else exact.encode(self.body)
+        content_type = "text/plain" if text and not self.body.lstrip().startswith("{") else None
+        if self.body is None:
+            body = b""
+        return Answer(self.status or 200, body, content_type or faults.JSON, dict(self.headers))
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is known of a call before it is answered."""
+
+    kind: str
+    realm: str | None = None
+    entity: str | None = None
+    token: str = ""
+
+
+class Script:
+    """The rules in force, in the order in which they were given."""
+
+    def __init__(self) -> None:
+        self.rules: list[Rule] = []
+
+    def add(self, wanted: Any) -> None:
+        """The rules are in force after the earlier ones; raises ValueError naming the bad one."""
+        rules = exact.convert(wanted if isinstance(wanted, list) else [wanted], list[Rule])
+        for rule in rules:
+            if rule.preset is not None and rule.preset not in PRESETS:
+                raise ValueError(f"unknown preset {rule.preset!r}; known: {', '.join(PRESETS)}")
+        self.rules += rules
+
+    def take(self, call: Call) -> Rule | None:
+        """Return the first rule for this call, counted down, or None."""
+        for rule in self.rules:
+            if rule.matches(call):
+                if rule.count is not None:
+                    rule.count -= 1
+                    self._drop_spent()
+                return rule
+        return None
+
+    def clear(self) -> None:
+        """Nothing is scripted."""
+        self.rules = []
+
+    def _drop_spent(self) -> None:
+        self.rules = [rule for rule in self.rules if rule.count != 0]
+
+
+Preset = Callable[[Call, datetime], Answer]
+
+
+def _fault(fault: faults.Fault, status: int | None = None) -> Preset:
+    def make(_: Call, now: datetime) -> Answer:
+        made = fault.answer(now)
+        return Answer(status or made.status, made.body, made.content_type, made.headers)
+
+    return make
+
+
+def _oauth(status: int, error: str, description: str | None = None) -> Preset:
+    body = {"error": error}
+    if description:
+        body = {"error_description": description, "error": error}
+    return lambda _, __: Answer(status, exact.encode(body))
+
+
+def _empty(call: Call, now: datetime) -> Answer:
+    inside: dict[str, Any] = {"QueryResponse": {}}
+    if call.kind == "cdc":
+        inside = {"CDCResponse": [{"QueryResponse": [{}]}]}
+    return Answer(200, exact.encode({**inside, "time": to_millis(now)}))
+
+
+_UNAVAILABLE = b"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
+_LOST_ACCESS = faults.Fault(
+    "120",
+    "AuthorizationFailure",
+    "You do not have permission to access this company: -11014",
+    401,
+    "AuthorizationFault",
+)
+
+PRESETS: dict[str, Preset] = {
+    "401": lambda call, now: faults.unauthenticated(call.token).answer(now),
+    "401-120": _fault(_LOST_ACCESS),
+    "403-3100": _fault(faults.unauthorized()),
+    "429-json": _fault(faults.throttled()),
+    "429-xml": lambda _, now: faults.throttled_xml(now),
+    "5xx": _fault(faults.system_error()),
+    "503-html": lambda _, __: Answer(503, _UNAVAILABLE, HTML),
+    "610": _fault(faults.not_found()),
+    "4000": _fault(faults.unparsable("(", 1)),
+    "4002": _fault(faults.poisoned()),
+    "fault-in-200": _fault(faults.system_error(), 200),
+    "empty": _empty,
+    "truncated": lambda _, __: Answer(200, b'{"QueryResponse":{"Invoice":[{"domain":"QBO","Id":"1'),
+    "invalid_grant": _oauth(400, "invalid_grant", "Token invalid"),
+    "invalid_client": _oauth(401, "invalid_client"),
+}
+_TOKEN_PRESETS = ("invalid_grant", "invalid_client")
+
+
+def _kind_of(preset: str | None) -> str:
+    return "token" if preset in _TOKEN_PRESETS else "accounting"
+
+
+def presets() -> Iterable[str]:
+    """Return the names that `POST /_sim/faults` knows."""
+    return PRESETS

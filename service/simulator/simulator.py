@@ -1,0 +1,92 @@
+"""The simulator's state: companies, authorisations, meters and the webhook queue."""
+
+import secrets
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from service.simulator.book import Book
+from service.simulator.calls import Calls
+from service.simulator.clock import Clock
+from service.simulator.company import Company
+from service.simulator.config import SimulatorConfig, Switches
+from service.simulator.events import Event, payload
+from service.simulator.grants import Grants
+from service.simulator.records import ENTITIES, Json, is_id
+from service.simulator.script import Script
+from service.simulator.sender import Delivery, Sender
+
+
+@dataclass
+class Consent:
+    """What the consent page does by itself: nothing while `approve` is None."""
+
+    approve: bool | None = None
+    realm: str | None = None
+
+
+class Simulator:
+    """Everything that one app's Intuit remembers; `lock` guards every change of it."""
+
+    def __init__(self, config: SimulatorConfig, book: Book, clock: Clock | None = None) -> None:
+        self.config = config
+        self.clock = clock or Clock()
+        self.lock = threading.RLock()
+        self.companies: dict[str, Company] = {}
+        self.grants = Grants()
+        self.calls = Calls()
+        self.script = Script()
+        self.consent = Consent()
+        self.switches = Switches(notify_unconnected=config.notify_unconnected)
+        self.sender = Sender(config, self.clock, self.switches)
+        for realm, content in book.companies.items():
+            self._load(realm, content)
+
+    def _load(self, realm: str, content: Json) -> None:
+        now = self.clock.now()
+        company = self.companies[realm] = Company(realm, content.get("CompanyInfo"), now=now)
+        for entity in ENTITIES:
+            company.load(entity, content.get(entity, []), now)
+
+    def company(self, realm: str) -> Company:
+        """Return a company, made now if nobody knew it; raises ValueError for a bad realm id."""
+        if not is_id(realm):
+            raise ValueError(f"{realm!r} is not a realm id (digits only)")
+        if realm not in self.companies:
+            self.companies[realm] = Company(realm, now=self.clock.now())
+        return self.companies[realm]
+
+    def switch(self, wanted: Any) -> None:
+        """The settings are changed; raises ValueError that says what is wrong."""
+        self.switches = self.sender.switches = self.switches.changed(wanted)
+
+    def announce(self, events: list[Event]) -> Json:
+        """The events are on their way if their companies are connected; returns what was done."""
+        if not events:
+            return {"queued": False, "why": "QuickBooks sends no event for this", "events": []}
+        now = self.clock.now()
+        heard = [
+            event
+            for event in events
+            if self.switches.notify_unconnected or self.grants.connected(event.realm, now)
+        ]
+        if not heard:
+            return {"queued": False, "why": "the company has no live connection", "events": []}
+        delivery = self.deliver(payload(heard, self.switches), [described(e) for e in heard])
+        queued = delivery.state == "waiting"
+        shown: Json = {"queued": queued, "delivery": delivery.id, "events": delivery.events}
+        return shown if queued else {**shown, "why": delivery.state}
+
+    def deliver(self, body: bytes, events: list[str]) -> Delivery:
+        """One body is queued for the webhook address."""
+        return self.sender.put(body, events)
+
+
+def described(event: Event) -> str:
+    """Return an event in words for lists: company, entity, id and what happened."""
+    return f"{event.realm} {event.entity} {event.id} {event.operation}"
+
+
+def trace_id() -> str:
+    """Return a new `intuit_tid`."""
+    return f"1-{secrets.token_hex(4)}-{secrets.token_hex(12)}"
