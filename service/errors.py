@@ -6,6 +6,7 @@
       + SyncError(intuit_tid, code)
           + TransientError(retry_after)   try again later: network, time-out, 5xx, lock busy
               x Throttled                 429: pause this company only
+          x Unrecognised              an answer that no table knows: try three times, then park
           + PermanentError                trying again cannot help: park, and show why
               x Disconnected              the authorisation is dead: the supplier must reconnect
               x Gone                      QuickBooks answered 610: deleted, or never there
@@ -62,6 +63,10 @@ class TransientError(SyncError):
 
 class Throttled(TransientError):
     """QuickBooks answered 429: this company is over its limit, or the app over its month's."""
+
+
+class Unrecognised(SyncError):
+    """QuickBooks answered something that nobody has met: neither known to pass nor to stay."""
 
 
 class PermanentError(SyncError):

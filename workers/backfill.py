@@ -11,7 +11,14 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.bootstrap import Services
-from service.errors import Disconnected, PermanentError, SyncError, Throttled, TransientError
+from service.errors import (
+    Disconnected,
+    Poisoned,
+    SyncError,
+    Throttled,
+    TransientError,
+    Unrecognised,
+)
 from service.quickbooks import statements
 from service.store import connections, invoices, runs
 from service.store.tables import Run
@@ -26,7 +33,7 @@ from workers.tally import Recorded, add
 log = structlog.get_logger(__name__)
 
 _GIVE_UP_AFTER = timedelta(days=3)
-_MOST_ATTEMPTS = 20
+_MOST_UNKNOWN = 3
 _MOST_ROUNDS = 3
 
 
@@ -49,10 +56,11 @@ def advance(services: Services, run_id: int) -> bool:
             return _page(Company.of(services, run.connection_id), run)
         except Disconnected as e:
             _wait_for_supplier(services, run, e)
-        except TransientError as e:
-            _pause(services, run, e)
-        except PermanentError as e:
-            _fail(services, run, e)
+        except SyncError as e:
+            if _may_pass(e, run):
+                _pause(services, run, e)
+            else:
+                _fail(services, run, e)
         return False
 
 
@@ -123,10 +131,14 @@ def _move_watermark(session: Session, connection_id: str, run: Run, until: datet
         connections.changes_read(session, connection_id, until)
 
 
-def _pause(services: Services, run: Run, error: TransientError) -> None:
-    if run.created_at < now() - _GIVE_UP_AFTER and run.attempts > _MOST_ATTEMPTS:
-        _fail(services, run, error)
-        return
+def _may_pass(error: SyncError, run: Run) -> bool:
+    """Return whether to try the page again: for three days, or three times an unknown answer."""
+    if isinstance(error, TransientError):
+        return run.created_at > now() - _GIVE_UP_AFTER or run.attempts < _MOST_UNKNOWN
+    return isinstance(error, Unrecognised | Poisoned) and run.attempts < _MOST_UNKNOWN
+
+
+def _pause(services: Services, run: Run, error: SyncError) -> None:
     wait = pause_for(error, run.attempts)
     with services.database.write() as session:
         if isinstance(error, Throttled):

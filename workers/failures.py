@@ -9,12 +9,12 @@ _LONGEST_PAUSE_SECONDS = 900.0
 _THROTTLED_SECONDS = 60.0
 
 
-def pause_for(error: TransientError, failures: int) -> timedelta:
+def pause_for(error: SyncError, failures: int) -> timedelta:
     """Return how long to pause after so many failures in a row before this one.
 
     As long as QuickBooks asked for; else twice as long each time, up to 15 minutes, with jitter.
     """
-    if error.retry_after is not None:
+    if isinstance(error, TransientError) and error.retry_after is not None:
         return timedelta(seconds=error.retry_after)
     if isinstance(error, Throttled):
         return timedelta(seconds=_THROTTLED_SECONDS)

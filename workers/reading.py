@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.errors import Gone, Poisoned, SyncError, TooLarge
+from service.errors import Gone, Poisoned, SyncError, TooLarge, TransientError
 from service.quickbooks import statements
 from workers.company import Company
 
@@ -41,6 +41,7 @@ def read_invoices(company: Company, ids: Sequence[str]) -> InvoiceReads:
     wanted = list(dict.fromkeys(ids))
     for start in range(0, len(wanted), MAX_IDS):
         _query(company, wanted[start : start + MAX_IDS], reads)
+    _doubt_an_outage(reads)
     shown = {read.raw.get("Id") for read in reads.found}
     for missing in [i for i in wanted if i not in shown and i not in reads.failed]:
         _confirm(company, missing, reads)
@@ -61,6 +62,16 @@ def _query(company: Company, ids: list[str], reads: InvoiceReads) -> None:
         _query(company, ids[middle:], reads)
     else:
         reads.found += [InvoiceRead(raw, fetch_number) for raw in raws]
+
+
+def _doubt_an_outage(reads: InvoiceReads) -> None:
+    """Raise TransientError where nothing could be read: that is QuickBooks' trouble, not ours.
+
+    10000 is what QuickBooks says of one bad record, and of itself when it is unwell.
+    """
+    errors = list(reads.failed.values())
+    if errors and not reads.found and all(error.code == "10000" for error in errors):
+        raise TransientError(str(errors[0]), intuit_tid=errors[0].intuit_tid, code="10000")
 
 
 def _confirm(company: Company, invoice_id: str, reads: InvoiceReads) -> None:

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.bootstrap import Services
-from service.errors import Disconnected, PermanentError, SyncError, TransientError
+from service.errors import Disconnected, PermanentError, SyncError, TransientError, Unrecognised
 from service.store import connections, inbox, invoices
 from service.store.leases import wait_seconds
 from service.store.tables import Notice
@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 # A busy company is read at most once a second, so that a burst of notices costs a few queries.
 SPACING_SECONDS = 1.0
 _GIVE_UP_AFTER = timedelta(days=3)
+_MOST_UNRECOGNISED = 3
 
 
 def sync_company(services: Services, connection_id: str) -> None:
@@ -60,7 +61,7 @@ def _sync(services: Services, connection_id: str) -> None:
         _work(company, batch)
     except Disconnected as e:
         _give_back(services, connection_id, batch, e, now())
-    except TransientError as e:
+    except (TransientError, Unrecognised) as e:
         _pause(services, connection_id, batch, e, failures)
     except PermanentError as e:
         with services.database.write() as session:
@@ -163,20 +164,23 @@ def _pause(
     services: Services,
     connection_id: str,
     batch: Sequence[Notice],
-    error: TransientError,
+    error: TransientError | Unrecognised,
     failures: int,
 ) -> None:
-    """Leave the company alone for a while, and give its notices back.
-
-    A notice that has been tried for three days is parked instead.
-    """
+    """Leave the company alone for a while, and give its notices back or, after long, up."""
     until = now() + pause_for(error, failures)
+    tired = [notice for notice in batch if _is_tired(notice, error)]
     with services.database.write() as session:
         connections.pause(session, connection_id, until, str(error))
-    too_old = [n for n in batch if n.received_at < now() - _GIVE_UP_AFTER and n.attempts > 1]
-    with services.database.write() as session:
-        inbox.park(session, [notice.id for notice in too_old], error, now())
-    _give_back(services, connection_id, [n for n in batch if n not in too_old], error, until)
+        inbox.park(session, [notice.id for notice in tired], error, now())
+    _give_back(services, connection_id, [n for n in batch if n not in tired], error, until)
+
+
+def _is_tired(notice: Notice, error: SyncError) -> bool:
+    """Return whether the notice has been tried for long enough with this kind of error."""
+    if isinstance(error, Unrecognised):
+        return notice.attempts >= _MOST_UNRECOGNISED
+    return notice.received_at < now() - _GIVE_UP_AFTER and notice.attempts > 1
 
 
 def _give_back(

@@ -2,7 +2,7 @@
 
 Intuit answers in several shapes: the API's `Fault`, the gateway's lower-case `fault`, XML although
 JSON was asked for, and no body of its own at all; faults come inside HTTP 200 too. Whatever the
-table does not know becomes a plain `SyncError`: neither known to pass nor known to stay.
+table does not know is `Unrecognised`: neither known to pass nor known to stay.
 """
 
 import re
@@ -19,6 +19,7 @@ from service.errors import (
     Throttled,
     TooLarge,
     TransientError,
+    Unrecognised,
 )
 from service.quickbooks.headers import intuit_tid, retry_after
 
@@ -108,7 +109,7 @@ def _error(status: int, headers: Mapping[str, str], fault: Fault) -> SyncError:
     tid, wait = intuit_tid(headers), retry_after(headers)
     message = f"{words} ({_particulars(status, fault)})"
     if row is None:
-        return SyncError(message, intuit_tid=tid, code=fault.code)
+        return Unrecognised(message, intuit_tid=tid, code=fault.code)
     if not issubclass(row.error, TransientError):
         return row.error(message, intuit_tid=tid, code=fault.code)
     if issubclass(row.error, Throttled) and wait is None:

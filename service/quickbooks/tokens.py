@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from service import exact_json
-from service.errors import PermanentError, Refused, SyncError, TransientError
+from service.errors import PermanentError, Refused, SyncError, TransientError, Unrecognised
 from service.quickbooks.headers import intuit_tid, retry_after
 
 _ACCESS_SECONDS = 3600
@@ -79,7 +79,7 @@ def refusal_of(
     if isinstance(error, str) and error in _REFUSALS:
         return Refused(_REFUSALS[error], intuit_tid=tid, code=error)
     words = f"QuickBooks' token service answered what this service does not know (HTTP {status})"
-    return SyncError(words, intuit_tid=tid)
+    return Unrecognised(words, intuit_tid=tid)
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

@@ -54,7 +54,10 @@ def _engine(url: str, pool_size: int) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(
-            parsed, pool_size=pool_size, connect_args={"timeout": _SQLITE_BUSY_SECONDS}
+            parsed,
+            pool_size=pool_size,
+            connect_args={"timeout": _SQLITE_BUSY_SECONDS},
+            hide_parameters=True,
         )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -64,6 +67,8 @@ def _engine(url: str, pool_size: int) -> Engine:
         pool_size=pool_size,
         max_overflow=5,
         pool_pre_ping=True,
+        # Errors would quote them, and errors are logged.
+        hide_parameters=True,
         connect_args={"connect_timeout": 5},
     )
 

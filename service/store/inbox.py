@@ -141,7 +141,7 @@ def claim(
         notice.losses += 1
         notice.claimed_by = owner
         notice.last_attempt_at = now
-        if notice.format == "legacy":
+        if notice.event_id is None:
             notice.dedupe_key = None
     return batch, fatal
 
@@ -227,3 +227,9 @@ def counts(session: Session) -> dict[str, int]:
     """Return how many notices there are by status."""
     rows = session.execute(select(Notice.status, func.count()).group_by(Notice.status))
     return {status: count for status, count in rows}
+
+
+def newest(session: Session, before: int | None, limit: int) -> Sequence[Notice]:
+    """Return the notices below the id `before`, the newest first."""
+    query = select(Notice).order_by(Notice.id.desc()).limit(limit)
+    return session.scalars(query if before is None else query.where(Notice.id < before)).all()

@@ -84,7 +84,7 @@ class Notice(Base):
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    # A legacy event has no id: its key is let go when work on it begins, so that a second real
+    # An event without an id, as all legacy ones, lets its key go when work begins: a second real
     # change within the same second is not taken for a repetition.
     dedupe_key: Mapped[str | None] = mapped_column(String(64), unique=True)
     connection_id: Mapped[str | None] = mapped_column(ForeignKey("connections.id"))

@@ -14,6 +14,7 @@ from service.errors import (
     Throttled,
     TooLarge,
     TransientError,
+    Unrecognised,
 )
 from service.quickbooks.faults import answer_of, wants_new_token
 from service.quickbooks.headers import intuit_tid, retry_after
@@ -160,7 +161,7 @@ def test_a_fault_counts_inside_http_200(body: bytes, error: type[SyncError]) -> 
 def test_what_the_table_does_not_know_is_neither_transient_nor_permanent(
     status: int, body: bytes
 ) -> None:
-    assert type(raised(status, body)) is SyncError
+    assert type(raised(status, body)) is Unrecognised
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_a_success_is_decoded_exactly() -> None:
 @pytest.mark.parametrize("shape", ["{'Fault':{'Error':%}}", "{'fault':{'error':%}}"])
 def test_a_malformed_fault_is_still_a_fault(shape: str, error: Any) -> None:
     body = shape.replace("'", '"').replace("%", json.dumps(error)).encode()
-    assert type(raised(200, body)) is SyncError
+    assert type(raised(200, body)) is Unrecognised
     assert type(raised(429, body)) is Throttled
 
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from authlib.integrations.httpx_client import OAuth2Client
 
-from service.errors import Disconnected, Refused, SyncError, TransientError
+from service.errors import Disconnected, Refused, SyncError, TransientError, Unrecognised
 from service.quickbooks.endpoints import Endpoints, endpoints
 from service.quickbooks.oauth import OAuth
 from service.quickbooks.tokens import Tokens
@@ -232,9 +232,9 @@ def test_an_unknown_error_is_neither_transient_nor_permanent(
     intuit: "Scripted", oauth: OAuth, body: bytes
 ) -> None:
     intuit.will_answer(body, 400)
-    with pytest.raises(SyncError) as caught:
+    with pytest.raises(Unrecognised) as caught:
         oauth.refresh(OLD)
-    assert type(caught.value) is SyncError
+    assert type(caught.value) is Unrecognised
 
 
 def test_a_redirect_is_not_followed(intuit: "Scripted", oauth: OAuth) -> None:
