@@ -17,7 +17,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 hints = Console(stderr=True, highlight=False, soft_wrap=True)
-_tables = Console(highlight=False)
+# A pipe has no width, and a program that reads it wants no wrapping.
+_tables = Console(highlight=False, width=None if sys.stdout.isatty() else 220)
 
 ENV_FILE = Path(".env")
 

@@ -1,0 +1,233 @@
+"""The commands, as an operator types them, against a running service on SQLite."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journey.deployment import Deployment, deployed
+
+REALM = "9341455000000055"
+
+
+def an_invoice(quickbooks_id: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "Id": quickbooks_id,
+        "SyncToken": "0",
+        "MetaData": {
+            "CreateTime": "2026-09-29T23:30:00-07:00",
+            "LastUpdatedTime": f"2026-10-01T09:19:{int(quickbooks_id) % 60:02}-07:00",
+        },
+        "DocNumber": f"C-{quickbooks_id}",
+        "DueDate": "2026-12-31",
+        "TotalAmt": 10.5,
+        "Balance": 10.5,
+        "BillEmail": {"Address": "buyer@example.com"},
+        "CustomerRef": {"value": "7", "name": "Buyer"},
+        "Line": [],
+        **fields,
+    }
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A service with one connected company: one invoice offered, one paid, one that cannot map."""
+    folder = tmp_path_factory.mktemp("commands")
+    book = {
+        REALM: {
+            "CompanyInfo": {"CompanyName": "Command Company"},
+            "Customer": [{"Id": "7", "DisplayName": "Buyer", "Active": True}],
+            "Invoice": [
+                an_invoice("1"),
+                an_invoice("2", Balance=0),
+                an_invoice("3", TotalAmt="ten dollars"),
+            ],
+        }
+    }
+    with deployed(folder, book, f"sqlite:///{folder}/commands.db") as made:
+        made.connect(REALM)
+        # The third invoice fails, and the command says so by its status.
+        made.command("backfill", "--all", status=1)
+        yield made
+
+
+def run(deployment: Deployment, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service.cli", *arguments],
+        env=deployment.environment,
+        cwd=deployment.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_invoices_prints_one_infactor_document_a_line(deployment: Deployment) -> None:
+    (document,) = deployment.rows("invoices")
+    assert document == {
+        "invoiceNo": "C-1",
+        "invoiceAmount": 10.5,
+        "invoiceDate": "2026-09-29",
+        "payableDate": "2026-12-31",
+        "taxAmount": 0,
+        "items": [],
+        "taxDetails": {},
+        "companyName": "Buyer",
+        "contactName": "Buyer",
+        "buyerEmail": "buyer@example.com",
+        "companyEmail": "buyer@example.com",
+        "purchaseDate": "2026-09-29",
+        "state": "invoice_created",
+        "qbkInvoiceId": "1",
+        "source": "QuickBooks",
+        "invoiceId": document["invoiceId"],
+        "created": 1790749800000,
+        "supplierEmail": "supplier@example.com",
+        "supplierName": "Example Supplies",
+        "supplierAddress": "",
+        "purchaseTitle": "Quickbook #C-1",
+        "purchaseNo": "C-1",
+        "purchaseAmount": 10.5,
+        "purchaseDocs": "",
+        "grnNo": "",
+        "grnDate": "",
+        "grnAmount": "",
+        "companyType": "",
+        "companyPhone": "",
+    }
+
+
+def test_held_invoices_are_shown_only_when_asked_for(deployment: Deployment) -> None:
+    offered = [d["qbkInvoiceId"] for d in deployment.rows("invoices")]
+    everything = {d["qbkInvoiceId"] for d in deployment.rows("invoices", "--held")}
+    assert offered == ["1"]
+    assert everything == {"1", "2"}
+    assert "Not offered: paid in QuickBooks" in deployment.command("invoices", "--held")
+
+
+def test_invoices_of_another_supplier_are_not_shown(deployment: Deployment) -> None:
+    assert len(deployment.rows("invoices", "--supplier", "Supplier@Example.com")) == 1
+    refused = run(deployment, "invoices", "--supplier", "nobody@example.com")
+    assert refused.returncode == 1
+    assert refused.stderr == "No supplier with this e-mail address has opened a link yet.\n"
+
+
+def test_connections_names_the_company_and_what_it_has(deployment: Deployment) -> None:
+    (row,) = deployment.rows("connections")
+    assert (row["company"], row["realm_id"], row["state"]) == (
+        "Command Company",
+        REALM,
+        "connected",
+    )
+    assert (row["invoices"], row["in_infactor"]) == (2, 1)
+
+
+def test_a_backfill_with_a_failed_invoice_names_it_and_ends_with_one(
+    deployment: Deployment,
+) -> None:
+    (summary,) = deployment.rows("backfill", "--company", REALM, status=1)
+    assert {name: summary[name] for name in ("read", "created", "unchanged", "held", "failed")} == {
+        "read": 3,
+        "created": 0,
+        "unchanged": 1,
+        "held": {"paid": 1},
+        "failed": 1,
+    }
+    assert summary["failures"] == [
+        {"id": "3", "error": "Unmappable", "message": "TotalAmt: invalid decimal string"}
+    ]
+
+
+def test_a_dry_run_says_what_would_change_and_changes_nothing(deployment: Deployment) -> None:
+    new = an_invoice("4", MetaData={"LastUpdatedTime": "2026-10-02T00:00:00Z"})
+    deployment.sim("POST", "/settings", {"webhooks": "off"})
+    deployment.sim("PUT", f"/companies/{REALM}/Invoice", new)
+    before = deployment.rows("invoices", "--held")
+    (summary,) = deployment.rows("backfill", "--all", "--dry-run", status=1)
+    assert summary["dry_run"] is True
+    assert summary["created"] == 1
+    assert summary["estimate"]["invoices"] == 4
+    assert deployment.rows("invoices", "--held") == before
+    deployment.sim("DELETE", f"/companies/{REALM}/Invoice/4")
+
+
+def test_one_invoice_is_brought_in_by_its_id(deployment: Deployment) -> None:
+    (summary,) = deployment.rows("backfill", "--all", "--invoice", "1")
+    assert (summary["read"], summary["unchanged"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "Name one of --supplier EMAIL, --company REALM or --all."),
+        (["--all", "--company", "1"], "Name one of --supplier EMAIL, --company REALM or --all."),
+        (["--all", "--since", "soon"], "--since takes a date such as 2026-01-31"),
+        (["--all", "--invoice", "x"], "--invoice takes the Id of an invoice in QuickBooks"),
+        (["--company", "12"], "No connected company fits."),
+        (["--supplier", "nobody@example.com"], "No supplier with this e-mail address"),
+    ],
+)
+def test_a_backfill_that_makes_no_sense_is_refused_in_words(
+    deployment: Deployment, arguments: list[str], says: str
+) -> None:
+    refused = run(deployment, "backfill", *arguments)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert says in refused.stderr
+
+
+def test_a_worker_without_redis_says_who_does_its_work(deployment: Deployment) -> None:
+    refused = run(deployment, "worker")
+    assert refused.returncode == 2
+    assert "REDIS_URL is not set: without it `serve` does the workers' work" in refused.stderr
+
+
+def test_answers_stay_on_one_line_however_long(deployment: Deployment) -> None:
+    link = run(deployment, "connect-url", "someone@example.com", "--name", "N" * 150)
+    assert link.returncode == 0
+    assert link.stdout.count("\n") == 1
+    assert link.stdout.startswith(deployment.receivers[0] + "/quickbook/authorise?token=")
+    assert len(link.stdout) > 300
+
+
+def test_an_unmigrated_postgresql_is_refused_with_the_command_that_mends_it(
+    postgres_database: str, deployment: Deployment
+) -> None:
+    environment = {**deployment.environment, "DATABASE_URL": postgres_database}
+    refused = subprocess.run(
+        [sys.executable, "-m", "service.cli", "serve"],
+        env=environment,
+        cwd=deployment.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert "run `infactor-quickbooks migrate` first" in refused.stderr
+
+
+def test_the_simulator_refuses_any_other_environment(tmp_path: Path) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "service.cli", "simulator"],
+        env={"QUICKBOOKS_ENVIRONMENT": "sandbox", "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert "QUICKBOOKS_ENVIRONMENT is not `simulator`" in refused.stderr
+
+
+def test_every_notice_is_listed_with_its_outcome(deployment: Deployment) -> None:
+    assert deployment.deliver(0, b"not json") == 200
+    (newest, *_) = deployment.rows("notices")
+    assert (newest["status"], newest["reason"]) == ("ignored", "not JSON")
+    assert "not JSON" in deployment.command("notices")
+    assert json.dumps(newest)

@@ -1,0 +1,170 @@
+"""The service as real processes, started by its own commands, and people who use it."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from service.quickbooks.signature import sign
+from service.simulator.book import Book
+from service.simulator.config import SimulatorConfig
+from service.simulator.server import RunningSimulator, running
+from tests.servers import free_port, wait_until
+
+VERIFIER = "verifier-token-of-the-journey"
+SECRETS = {
+    "QUICKBOOKS_CLIENT_ID": "client-id-of-the-journey",
+    "QUICKBOOKS_CLIENT_SECRET": "client-secret-of-the-journey",
+    "QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS": VERIFIER,
+    "SECRET_KEY": "secret-key-of-the-journey-" + "x" * 20,
+    "INFACTOR_SHARED_SECRET": "shared-secret-of-the-journey-" + "x" * 20,
+    "ENCRYPTION_KEYS": base64.urlsafe_b64encode(b"encryption-key-of-the-journey-32").decode(),
+}
+
+
+@dataclass
+class Deployment:
+    """Receivers, workers and a simulator, all on this machine."""
+
+    folder: Path
+    simulator: RunningSimulator
+    environment: dict[str, str]
+    receivers: list[str] = field(default_factory=list)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    seen_in_addresses: list[str] = field(default_factory=list)
+
+    def command(self, *arguments: str, status: int = 0) -> str:
+        """Return what a command prints on stdout; its stderr joins the logs."""
+        done = subprocess.run(
+            [sys.executable, "-m", "service.cli", *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        with (self.folder / "commands.log").open("a") as log:
+            log.write(done.stderr)
+        assert done.returncode == status, f"{arguments}: {done.returncode}\n{done.stderr}"
+        return done.stdout
+
+    def rows(self, *arguments: str, status: int = 0) -> list[dict[str, Any]]:
+        """Return the JSON objects that a command prints."""
+        lines = self.command(*arguments, "--json", status=status).splitlines()
+        return [json.loads(line) for line in lines]
+
+    def document(self, quickbooks_id: str) -> dict[str, Any] | None:
+        """Return what Infactor has of an invoice of the first supplier."""
+        mine = self.rows("invoices", "--supplier", "supplier@example.com")
+        return next((d for d in mine if d["qbkInvoiceId"] == quickbooks_id), None)
+
+    def sim(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask the simulator for something."""
+        answer = httpx.request(method, f"{self.simulator.url}/_sim{path}", json=body)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def deliver(self, receiver: int, body: bytes, token: str = VERIFIER) -> int:
+        """Send a webhook delivery to one of the receivers; return the status of the answer."""
+        return httpx.post(
+            f"{self.receivers[receiver]}/quickbook/webhook",
+            content=body,
+            headers={"intuit-signature": sign(body, token)},
+        ).status_code
+
+    def connect(self, realm: str, email: str = "supplier@example.com") -> httpx.Response:
+        """Connect a company as the supplier's browser would; return the page that it lands on."""
+        self.sim("POST", "/consent", {"approve": True, "realmId": realm})
+        url = self.command("connect-url", email, "--name", "Example Supplies").strip()
+        with httpx.Client(follow_redirects=True, timeout=30) as browser:
+            assert browser.get(url).status_code == 200
+            landed = browser.post(url)
+        callback = next(r.url for r in landed.history if r.url.path == "/quickbook/connect")
+        link = httpx.URL(url).params["token"]
+        self.seen_in_addresses += [callback.params["code"], callback.params["state"], link]
+        return landed
+
+    def logs(self) -> str:
+        """Return everything that any process has logged."""
+        return "\n".join(p.read_text(errors="replace") for p in sorted(self.folder.glob("*.log")))
+
+    def start(self, name: str, *arguments: str) -> None:
+        """Start a process of the deployment."""
+        with (self.folder / f"{name}.log").open("wb") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "service.cli", *arguments],
+                env=self.environment,
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+            )
+
+    def serves(self, url: str) -> bool:
+        """Return whether a receiver answers there; fails when a process has ended."""
+        for name, process in self.processes.items():
+            assert process.poll() is None, (self.folder / f"{name}.log").read_text()
+        try:
+            return httpx.get(f"{url}/livez").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def stop(self) -> dict[str, int]:
+        """End every process with SIGTERM; return their exit statuses."""
+        for process in self.processes.values():
+            process.terminate()
+        return {name: process.wait(40) for name, process in self.processes.items()}
+
+
+@contextmanager
+def deployed(
+    folder: Path,
+    book: dict[str, Any],
+    database_url: str,
+    *,
+    redis_url: str | None = None,
+    receivers: int = 1,
+    workers: int = 0,
+) -> Iterator[Deployment]:
+    """Run a deployment for as long as the block runs."""
+    ports = [free_port() for _ in range(receivers)]
+    public_url = f"http://localhost:{ports[0]}"
+    config = SimulatorConfig(
+        client_id=SECRETS["QUICKBOOKS_CLIENT_ID"],
+        client_secret=SECRETS["QUICKBOOKS_CLIENT_SECRET"],
+        verifier_token=VERIFIER,
+        redirect_uri=f"{public_url}/quickbook/connect",
+        webhook_url=f"{public_url}/quickbook/webhook",
+    )
+    with ExitStack() as stack:
+        simulator = stack.enter_context(running(config, Book.of(book)))
+        environment = {
+            "PATH": os.environ["PATH"],
+            **SECRETS,
+            "QUICKBOOKS_ENVIRONMENT": "simulator",
+            "QUICKBOOKS_SIMULATOR_URL": simulator.url,
+            "PUBLIC_URL": public_url,
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url or "",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "LOG_LEVEL": "DEBUG",
+        }
+        made = Deployment(folder, simulator, environment)
+        stack.callback(made.stop)
+        made.command("migrate")
+        for number, port in enumerate(ports):
+            made.start(f"serve-{number}", "serve", "--port", str(port))
+            made.receivers.append(f"http://localhost:{port}")
+        for number in range(workers):
+            made.start(f"worker-{number}", "worker", "--threads", "4")
+        for url in made.receivers:
+            wait_until(lambda url=url: made.serves(url), 30, f"{url} serves")
+        yield made
