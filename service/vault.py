@@ -49,10 +49,10 @@ class Vault:
                 f"ENCRYPTION_KEYS: the key {key_id} that sealed a stored value is not in the list;"
                 " add it again after the first one"
             )
-        raw = base64.urlsafe_b64decode(body)
         try:
+            raw = base64.urlsafe_b64decode(body)
             return key.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], owner.encode()).decode()
-        except InvalidTag as e:
+        except (InvalidTag, ValueError) as e:
             raise ConfigurationError("a sealed value does not belong to its row") from e
 
     def digest(self, realm_id: str) -> str:

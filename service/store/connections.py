@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.store.insert import excluded, insert
@@ -59,9 +60,33 @@ def get(session: Session, connection_id: str) -> Connection | None:
 def lock(session: Session, connection_id: str) -> None:
     """Let nobody else hold this company's lock until the transaction ends.
 
-    SQLite has one writer at a time anyway.
+    SQLite has one writer at a time anyway. On PostgreSQL the lock leaves the row's key alone:
+    a notice that refers to it is stored meanwhile, so that no acknowledgement waits for a batch.
     """
-    session.execute(select(Connection.id).where(Connection.id == connection_id).with_for_update())
+    session.execute(
+        select(Connection.id).where(Connection.id == connection_id).with_for_update(key_share=True)
+    )
+
+
+def may_be_called(environment: str, now: datetime) -> ColumnElement[bool]:
+    """Say of a connection that QuickBooks may be called for it: alive, and not paused.
+
+    A connection of another environment is never called: its tokens are not for this one.
+    """
+    return and_(
+        Connection.environment == environment,
+        Connection.state == "connected",
+        or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
+    )
+
+
+def callable_now(
+    session: Session, connection_id: str, environment: str, now: datetime
+) -> Connection | None:
+    """Return the connection if QuickBooks may be called for it at this moment."""
+    return session.scalars(
+        select(Connection).where(Connection.id == connection_id, may_be_called(environment, now))
+    ).first()
 
 
 def by_realm(session: Session, environment: str, realm_digest: str) -> Connection | None:
@@ -93,19 +118,73 @@ def everyone(session: Session, environment: str) -> Sequence[tuple[Connection, S
     return [(connection, owner) for connection, owner in rows]
 
 
-def store_tokens(session: Session, connection_id: str, tokens: SealedTokens) -> None:
-    """Replace both tokens of the connection."""
+def lock_supplier(session: Session, supplier_id: int) -> None:
+    """Let nobody else connect a company for this supplier before the transaction ends."""
+    session.execute(
+        select(Supplier.id).where(Supplier.id == supplier_id).with_for_update(key_share=True)
+    )
+
+
+def add(session: Session, connection: Connection) -> None:
+    """Store a company's first connection.
+
+    Raises IntegrityError when another transaction has stored one of the same company meanwhile.
+    """
+    session.add(connection)
+    session.flush()
+
+
+def renew(session: Session, connection_id: str, company_name: str, now: datetime) -> None:
+    """Mark the connection as good again, whatever was wrong; its tokens follow."""
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id)
         .values(
-            access_sealed=tokens.access,
-            access_expires_at=tokens.access_expires_at,
-            refresh_sealed=tokens.refresh,
-            refresh_expires_at=tokens.refresh_expires_at,
-            hard_expires_at=tokens.hard_expires_at,
+            company_name=company_name,
+            state="connected",
+            problem=None,
+            paused_until=None,
+            failures=0,
+            renewed_at=now,
         )
     )
+
+
+def store_tokens(session: Session, connection_id: str, tokens: SealedTokens) -> None:
+    """Replace both tokens of the connection."""
+    session.execute(
+        update(Connection).where(Connection.id == connection_id).values(_columns(tokens))
+    )
+
+
+def replace_tokens(
+    session: Session, connection_id: str, tokens: SealedTokens, instead_of: str
+) -> bool:
+    """Replace the tokens if the refresh token is still the one that they were got with.
+
+    A supplier who connected again meanwhile has newer ones, which must not be overwritten. What
+    an earlier call has stored already counts as stored.
+    """
+    done = session.execute(
+        update(Connection)
+        .where(
+            Connection.id == connection_id,
+            Connection.refresh_sealed.in_((instead_of, tokens.refresh)),
+        )
+        .values(_columns(tokens))
+        .returning(Connection.id)
+    )
+    return done.first() is not None
+
+
+def _columns(tokens: SealedTokens) -> dict[str, Any]:
+    return {
+        "access_sealed": tokens.access,
+        "access_expires_at": tokens.access_expires_at,
+        "refresh_sealed": tokens.refresh,
+        "refresh_expires_at": tokens.refresh_expires_at,
+        "hard_expires_at": tokens.hard_expires_at,
+    }
 
 
 def disconnect(session: Session, connection_id: str, refresh_sealed: str, why: str) -> bool:
@@ -146,10 +225,16 @@ def changes_read(session: Session, connection_id: str, until: datetime) -> None:
 
 
 def synced(session: Session, connection_id: str, now: datetime) -> None:
-    """Note that the company was read without an error."""
+    """Note that the company was read without an error.
+
+    A pause that somebody else was told to make meanwhile goes on.
+    """
     session.execute(
         update(Connection)
-        .where(Connection.id == connection_id)
+        .where(
+            Connection.id == connection_id,
+            or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
+        )
         .values(last_synced_at=now, failures=0, paused_until=None, problem=None)
     )
 

@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import Select, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from service.store.connections import may_be_called
 from service.store.insert import insert
 from service.store.tables import Connection, Notice
 
@@ -73,13 +74,17 @@ def receive(
 def _connections_of(
     session: Session, arrivals: Iterable[Arrival], environment: str
 ) -> dict[str, str]:
-    digests = {a.realm_digest for a in arrivals if a.realm_digest}
-    rows = session.execute(
-        select(Connection.realm_digest, Connection.id).where(
-            Connection.environment == environment, Connection.realm_digest.in_(digests)
+    digests = sorted({a.realm_digest for a in arrivals if a.realm_digest})
+    found: dict[str, str] = {}
+    for start in range(0, len(digests), CLAIM_LIMIT):
+        rows = session.execute(
+            select(Connection.realm_digest, Connection.id).where(
+                Connection.environment == environment,
+                Connection.realm_digest.in_(digests[start : start + CLAIM_LIMIT]),
+            )
         )
-    )
-    return {digest: connection_id for digest, connection_id in rows}
+        found |= {digest: connection_id for digest, connection_id in rows}
+    return found
 
 
 def _row(
@@ -199,18 +204,37 @@ def link(session: Session, connection_id: str, realm_digest: str) -> int:
     linked = session.execute(
         update(Notice)
         .where(Notice.connection_id.is_(None), Notice.realm_digest == realm_digest)
-        .values(connection_id=connection_id, realm_digest=None, realm_sealed=None)
+        .values(
+            connection_id=connection_id,
+            realm_digest=None,
+            realm_sealed=None,
+            reason=case((Notice.status == "pending", None), else_=Notice.reason),
+        )
         .returning(Notice.id)
     )
     return len(linked.all())
 
 
-def due_connections(session: Session, now: datetime) -> Sequence[str]:
+def strays(session: Session, environment: str) -> Sequence[tuple[str, str]]:
+    """Return (connection, realm digest) of notices that no connection has, though there is one.
+
+    They were stored in the very moment in which their company connected: each of the two
+    transactions was too early to see the other.
+    """
+    rows = session.execute(
+        select(Connection.id, Connection.realm_digest)
+        .join(Notice, Notice.realm_digest == Connection.realm_digest)
+        .where(Notice.connection_id.is_(None), Connection.environment == environment)
+        .distinct()
+    )
+    return [(connection_id, digest) for connection_id, digest in rows]
+
+
+def due_connections(session: Session, environment: str, now: datetime) -> Sequence[str]:
     """Return the connections that have due notices and may be called now."""
     return session.scalars(
         select(Connection.id).where(
-            Connection.state == "connected",
-            or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
+            may_be_called(environment, now),
             _due(now).where(Notice.connection_id == Connection.id).exists(),
         )
     ).all()

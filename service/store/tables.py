@@ -220,6 +220,8 @@ class Run(Base):
     expected: Mapped[int | None] = mapped_column()
     tally: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
     attempts: Mapped[int] = mapped_column(default=0)
+    # Pages that were never finished nor given back: their worker died. See `runs.claim`.
+    losses: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime | None] = mapped_column(Instant)
     error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant)

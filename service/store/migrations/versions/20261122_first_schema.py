@@ -267,6 +267,7 @@ def upgrade() -> None:
         sa.Column("expected", sa.Integer(), nullable=True),
         sa.Column("tally", service.store.columns.ExactJSON(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("losses", sa.Integer(), nullable=False),
         sa.Column("due_at", service.store.columns.Instant(timezone=True), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_at", service.store.columns.Instant(timezone=True), nullable=False),
