@@ -30,6 +30,7 @@ from service.web import (
 from service.web.access_log import AccessLog
 from service.web.csrf import CrossSiteGuard
 from service.web.failures import UnexpectedErrors
+from service.web.intake import Intake
 from service.web.security_headers import SecurityHeaders
 from service.web.state import State
 
@@ -42,13 +43,16 @@ def create_app(services: Services, background: Background | None = None) -> Star
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
         nudges = Nudges(services.jobs)
+        intake = Intake(services.database, services.settings.quickbooks_environment, nudges)
         work = background(services) if background else nullcontext()
         services.leases.start()
         nudges.start()
+        intake.start()
         await run_in_threadpool(work.__enter__)
         try:
-            yield {"services": services, "nudges": nudges}
+            yield {"services": services, "nudges": nudges, "intake": intake}
         finally:
+            await run_in_threadpool(intake.stop)
             await run_in_threadpool(nudges.stop)
             await run_in_threadpool(work.__exit__, None, None, None)
             await run_in_threadpool(services.close)
