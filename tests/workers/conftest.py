@@ -1,0 +1,70 @@
+"""Fixtures of the background work: a simulator, a database, and a connected company."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from service.simulator.book import Book
+from service.simulator.config import Switches
+from service.simulator.grants import Grants
+from service.simulator.server import RunningSimulator, running
+from service.times import now
+from tests.workers import world as worlds
+from tests.workers.world import World
+
+
+@pytest.fixture(scope="session")
+def simulator_server() -> Iterator[RunningSimulator]:
+    """A simulator that all tests share, one after the other."""
+    with running(worlds.CONFIG, Book.of({})) as server:
+        yield server
+
+
+@pytest.fixture
+def simulator(simulator_server: RunningSimulator) -> RunningSimulator:
+    """A simulator with one company that has a customer and no invoices."""
+    state = simulator_server.simulator
+    with state.lock:
+        state.companies.clear()
+        state.grants = Grants()
+        state.calls.clear()
+        state.script.clear()
+        state.switch(msgspec.to_builtins(Switches()))
+        state.clock.advance((now() - state.clock.now()).total_seconds())
+        state.company(worlds.REALM).load("Customer", [worlds.a_customer()], state.clock.now())
+    return simulator_server
+
+
+@pytest.fixture
+def world(simulator: RunningSimulator, database_url: str) -> Iterator[World]:
+    """The company of the simulator, connected, on SQLite and on PostgreSQL in turn."""
+    with connected(simulator, database_url) as made:
+        yield made
+
+
+@pytest.fixture
+def small_world(simulator: RunningSimulator, tmp_path: Path) -> Iterator[World]:
+    """The same on SQLite alone, where the kind of database cannot matter."""
+    with connected(simulator, f"sqlite:///{tmp_path}/test.db") as made:
+        yield made
+
+
+@pytest.fixture
+def postgres_world(simulator: RunningSimulator, postgres_database: str) -> Iterator[World]:
+    """The same on PostgreSQL alone, for what SQLite cannot do."""
+    with connected(simulator, postgres_database) as made:
+        yield made
+
+
+@contextmanager
+def connected(simulator: RunningSimulator, database_url: str, **settings: str) -> Iterator[World]:
+    """A world with a connected company, which is closed afterwards."""
+    made = worlds.build(simulator, database_url, **settings)
+    with made.web, made.http:
+        made.connect()
+        yield made
+    for services in made.others:
+        services.close()
