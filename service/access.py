@@ -69,7 +69,11 @@ class Access:
 
     def realm_id(self, connection: Connection) -> str:
         """Return the realm id that is sealed in the connection's row."""
-        return self._vault.open(connection.realm_sealed, connection.id)
+        return self._vault.open(connection.realm_sealed, f"{connection.id}:realm")
+
+    def seal_realm_id(self, connection_id: str, realm_id: str) -> str:
+        """Return the realm id as the connection's row keeps it."""
+        return self._vault.seal(realm_id, f"{connection_id}:realm")
 
     def permit(self, connection_id: str) -> Callable[[str], None]:
         """Return a function that waits for the company's next free place and counts the read."""
@@ -90,9 +94,9 @@ class Access:
         hard = tokens.hard_expires_in
         idle = tokens.refresh_expires_in
         return SealedTokens(
-            access=self._vault.seal(tokens.access_token, connection_id),
+            access=self._vault.seal(tokens.access_token, f"{connection_id}:access"),
             access_expires_at=at + timedelta(seconds=tokens.expires_in),
-            refresh=self._vault.seal(tokens.refresh_token, connection_id),
+            refresh=self._vault.seal(tokens.refresh_token, f"{connection_id}:refresh"),
             refresh_expires_at=None if idle is None else at + timedelta(seconds=idle),
             hard_expires_at=None if hard is None else at + timedelta(seconds=hard),
         )
@@ -134,7 +138,7 @@ class Access:
         expires_at = connection.access_expires_at
         if connection.access_sealed is None or expires_at is None or expires_at - _EARLY <= now():
             return None
-        token = self._vault.open(connection.access_sealed, connection.id)
+        token = self._vault.open(connection.access_sealed, f"{connection.id}:access")
         return None if token == rejected else token
 
     def _refresh(self, connection_id: str, rejected: str | None) -> str:
@@ -146,7 +150,7 @@ class Access:
             raise Disconnected("the connection has no refresh token")
         used = connection.refresh_sealed
         try:
-            tokens = self._oauth.refresh(self._vault.open(used, connection_id))
+            tokens = self._oauth.refresh(self._vault.open(used, f"{connection_id}:refresh"))
         except Disconnected as e:
             return self._after_refusal(connection_id, used, e)
         except Refused as e:

@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 
 import msgspec
 from joserfc import jwt
-from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
 from service.errors import LinkError
@@ -109,7 +108,7 @@ def read(token: str, purpose: Purpose, secret: str, now: datetime) -> Link:
         raise LinkError("this is not a link of ours")
     try:
         claims = jwt.decode(token, _key(secret), algorithms=[_ALGORITHM]).claims
-    except (JoseError, ValueError, RecursionError):
+    except Exception:
         # Without the cause, which may repeat the token.
         raise LinkError("this link was not made by Infactor, or was cut short") from None
     return _checked(claims, purpose, now)
@@ -142,7 +141,7 @@ def _checked(raw: dict[str, Any], purpose: Purpose, now: datetime) -> Link:
         name=claims.name.strip(),
         address=claims.address.strip(),
         another_company=claims.another_company,
-        id=claims.jti,
+        id=f"{claims.sub}:{claims.jti}",
         expires_at=datetime.fromtimestamp(claims.exp, UTC),
     )
 
@@ -153,7 +152,7 @@ def _check_content(claims: _Claims, purpose: Purpose) -> None:
         raise LinkError("this link is meant for another service")
     if claims.purpose != purpose:
         raise LinkError(f"this link is not made to {purpose}")
-    if emails.addresses(claims.sub) != (claims.sub,):
+    if not claims.sub.isascii() or emails.addresses(claims.sub) != (claims.sub,):
         raise LinkError("this link names no valid e-mail address")
     if not all(map(_is_showable, (claims.name, claims.address, claims.jti))):
         raise LinkError("this link contains characters that cannot be shown")

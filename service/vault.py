@@ -32,7 +32,7 @@ class Vault:
         return f"Vault({len(self._ring)} keys)"
 
     def seal(self, plain: str, owner: str) -> str:
-        """Return `plain` sealed so that it opens only as a value of the row `owner`."""
+        """Return `plain` sealed so that it opens only as the value of `owner`: a row's column."""
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._ring[self._sealing_id].encrypt(nonce, plain.encode(), owner.encode())
         return f"{self._sealing_id}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.bootstrap import Services
-from service.errors import Disconnected, PermanentError, SyncError, Throttled
+from service.errors import Barred, Disconnected, PermanentError, SyncError, Throttled
 from service.quickbooks import statements
 from service.store import connections, invoices, runs
 from service.store.tables import Run
@@ -128,7 +128,7 @@ def _move_watermark(session: Session, connection_id: str, run: Run, until: datet
 def _pause(services: Services, run: Run, error: SyncError) -> None:
     wait = pause_for(error, run.attempts)
     with services.database.write() as session:
-        if isinstance(error, Throttled):
+        if isinstance(error, Throttled | Barred):
             connections.pause(session, run.connection_id, now() + wait, str(error))
         runs.postpone(session, run.id, now() + wait, _text(error))
     log.warning("backfill.postponed", run=run.id, seconds=int(wait.total_seconds()), **why(error))

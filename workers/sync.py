@@ -13,7 +13,7 @@ from service.store.tables import Notice
 from service.times import now
 from workers.batch import Batch, give_back
 from workers.company import Company
-from workers.failures import pause_for, why
+from workers.failures import concerns_the_company, pause_for, why
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ def _fail(
     """Give the notices back, or up, and leave the company alone for as long as the error asks."""
     until = now() + pause_for(error, failures)
     with services.database.write() as session:
-        if not isinstance(error, PermanentError):
+        if concerns_the_company(error):
             connections.pause(session, connection_id, until, str(error))
         give_back(session, batch, error, until)
     log.warning("company.failed", connection=connection_id, notices=len(batch), **why(error))

@@ -83,7 +83,7 @@ def _choose(services: Services, email: str | None, realm_id: str | None) -> list
     wanted = [
         (connection, owner)
         for connection, owner in everyone
-        if (email is None or owner.email_key == email.strip().lower())
+        if (email is None or owner.email == email.strip())
         and (realm_id is None or connection.realm_digest == services.vault.digest(realm_id))
     ]
     alive = [(c, owner) for c, owner in wanted if c.state == "connected"]

@@ -26,16 +26,26 @@ class SealedTokens:
 def upsert_supplier(session: Session, email: str, name: str, address: str, now: datetime) -> int:
     """Return the id of the supplier with this e-mail address, with name and address as given.
 
-    An empty name or address leaves the one that is known. Upper and lower case are one supplier,
-    in the spelling of the latest link, because Infactor matches the address as it is written.
+    An empty name or address leaves the one that is known.
     """
-    statement = insert(session, Supplier).values(
-        email=email, email_key=email.lower(), name=name, address=address, created_at=now
-    )
     given = [field for field, value in (("name", name), ("address", address)) if value]
+    return _supplier(session, email, name, address, given, now)
+
+
+def ensure_supplier(session: Session, email: str, name: str, address: str, now: datetime) -> int:
+    """Return the id of the supplier with this e-mail address; one that is known stays as it is."""
+    return _supplier(session, email, name, address, [], now)
+
+
+def _supplier(
+    session: Session, email: str, name: str, address: str, renewed: Sequence[str], now: datetime
+) -> int:
+    statement = insert(session, Supplier).values(
+        email=email, name=name, address=address, created_at=now
+    )
     return session.execute(
         statement.on_conflict_do_update(
-            index_elements=[Supplier.email_key], set_=excluded(statement, "email", *given)
+            index_elements=[Supplier.email], set_=excluded(statement, "email", *renewed)
         ).returning(Supplier.id)
     ).scalar_one()
 
@@ -46,10 +56,8 @@ def supplier(session: Session, supplier_id: int) -> Supplier | None:
 
 
 def supplier_by_email(session: Session, email: str) -> Supplier | None:
-    """Return the supplier with this e-mail address, in whatever case it is written."""
-    return session.scalars(
-        select(Supplier).where(Supplier.email_key == email.strip().lower())
-    ).first()
+    """Return the supplier with exactly this e-mail address."""
+    return session.scalars(select(Supplier).where(Supplier.email == email.strip())).first()
 
 
 def get(session: Session, connection_id: str) -> Connection | None:

@@ -4,6 +4,7 @@ Who may connect what is asked before the code is exchanged, and once more in the
 stores the connection; nothing counts as connected before the company itself has answered.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.bootstrap import Services
-from service.errors import Refused, SyncError, TransientError
+from service.errors import SyncError, TransientError
 from service.links import LONGEST_LIFE
 from service.quickbooks.tokens import Tokens
 from service.store import connections, inbox, runs, sessions
@@ -24,6 +25,8 @@ from service.web.answer import Answer, checked
 from service.web.problems import ConnectProblem, Problem
 
 log = structlog.get_logger(__name__)
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +110,8 @@ def _answering(services: Services, realm_id: str, realm_digest: str, tokens: Tok
     try:
         found = services.access.newcomer(realm_id, tokens).company_info()
     except SyncError as e:
-        # Tokens that this company refuses may be another one's, which may well be connected.
-        if not isinstance(e, Refused):
-            _revoke_unless_live(services, realm_digest, tokens)
+        # They are not given back: tokens that this company does not answer to may be those of
+        # another one, whose connection would end with them.
         raise _problem_of(e) from e
     return Newcomer(realm_id, realm_digest, tokens, _name(found.company_info), found.time)
 
@@ -171,7 +173,7 @@ def _begin(
             supplier_id=journey.supplier_id,
             environment=journey.environment,
             realm_digest=newcomer.realm_digest,
-            realm_sealed=services.vault.seal(newcomer.realm_id, connection_id),
+            realm_sealed=services.access.seal_realm_id(connection_id, newcomer.realm_id),
             company_name=newcomer.name,
             state="connected",
             connected_at=at,
@@ -214,6 +216,6 @@ def _name(company_info: dict[str, Any]) -> str:
     """Return what the company calls itself, as one line that every column and page can hold."""
     for key in ("CompanyName", "LegalName"):
         value = company_info.get(key)
-        if isinstance(value, str) and (words := value.replace("\0", " ").split()):
+        if isinstance(value, str) and (words := _CONTROL.sub(" ", value).split()):
             return " ".join(words)[:200]
     return ""

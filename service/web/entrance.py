@@ -40,8 +40,12 @@ def view(request: Request[State]) -> Response:
     except LinkError as e:
         return explain(Problem.LINK_INVALID, why=str(e))
     before = session_of(request)
+    known = supplier_if_any(request)
+    if request.method == "GET" and known is not None and known.email != link.email:
+        # Somebody else's link must not make us somebody else unawares.
+        return render(request, "switch.html", {"link": link, "known": known})
     with services.database.write() as session:
-        supplier_id = connections.upsert_supplier(session, link.email, link.name, link.address, at)
+        supplier_id = connections.ensure_supplier(session, link.email, link.name, link.address, at)
         cookie = sessions.replace(session, before.digest if before else None, supplier_id, at)
     response = RedirectResponse(HOME, 303)
     give_cookie(response, cookie, services.settings)
@@ -98,7 +102,7 @@ def home(request: Request[State]) -> Response:
 
 routes = [
     Route("/quickbook", home),
-    Route(links.VIEW_PATH, view),
+    Route(links.VIEW_PATH, view, methods=["GET", "POST"]),
     Route("/quickbook/start", start, methods=["POST"]),
     Route("/quickbook/logout", logout, methods=["POST"]),
     Route("/quickbook/goodbye", goodbye),

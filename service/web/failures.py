@@ -9,9 +9,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.metrics import WEBHOOK_REQUESTS
 from service.web import webhooks
 from service.web.pages import render
+from service.web.problems import Problem, explain
 from service.web.references import new_reference
 
 log = structlog.get_logger(__name__)
+
+_SECRET_PARAMETERS = frozenset({"code", "state", "realmId", "token"})
 
 
 async def refused(request: Request, error: Exception) -> Response:
@@ -20,6 +23,8 @@ async def refused(request: Request, error: Exception) -> Response:
         raise error
     if error.status_code == 413 and request.url.path == webhooks.PATH:
         WEBHOOK_REQUESTS.labels("too_large").inc()
+    if _carries_secrets(request):
+        return explain(Problem.INCOMPLETE, why=f"{request.method} answered {error.status_code}")
     if not _for_people(request):
         return PlainTextResponse(f"{error.detail}\n", error.status_code, headers=error.headers)
     context = {"status": error.status_code, "reference": None}
@@ -59,9 +64,16 @@ class UnexpectedErrors:
 
 
 def _crashed(request: Request, reference: str) -> Response:
+    if _carries_secrets(request):
+        return explain(Problem.UNEXPECTED, why=f"reference {reference}")
     if not _for_people(request):
         return PlainTextResponse(f"something went wrong, reference {reference}\n", 500)
     return render(request, "error.html", {"status": 500, "reference": reference}, 500)
+
+
+def _carries_secrets(request: Request) -> bool:
+    """Tell whether the address must not stay in the address bar, wherever it leads."""
+    return _for_people(request) and not _SECRET_PARAMETERS.isdisjoint(request.query_params)
 
 
 def _for_people(request: Request) -> bool:

@@ -123,4 +123,5 @@ def _number(value: Any) -> Decimal | None:
         number = Decimal(value)
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    # One that no invoice has would be written out digit by digit.
+    return number if number.is_finite() and -40 < number.adjusted() < 20 else None

@@ -8,22 +8,38 @@ import pytest
 
 from service.store import connections
 from service.store.database import Database
-from service.store.schema import migrate
 from service.store.tables import Connection
+from tests.store import databases
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+@pytest.fixture(scope="session")
+def postgres_with_tables(postgres_url: str) -> Iterator[str]:
+    """A migrated PostgreSQL database that all tests share, one after the other."""
+    yield from databases.migrated_postgres(postgres_url, "store")
+
+
+@pytest.fixture(scope="session")
+def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied."""
+    return databases.migrated_sqlite(tmp_path_factory.mktemp("migrated"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A migrated database, once of each kind."""
-    yield from _migrated(database_url)
+    made = Database(databases.fresh(request.param, request, tmp_path))
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def sqlite_database(tmp_path: Path) -> Iterator[Database]:
+def sqlite_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A migrated SQLite file, where the kind of database cannot matter."""
-    yield from _migrated(f"sqlite:///{tmp_path}/test.db")
+    made = Database(databases.fresh("sqlite", request, tmp_path))
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -46,10 +62,3 @@ def connection_id(database: Database) -> str:
             )
         )
     return "c1"
-
-
-def _migrated(url: str) -> Iterator[Database]:
-    database = Database(url)
-    migrate(database)
-    yield database
-    database.close()

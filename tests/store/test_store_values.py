@@ -1,5 +1,6 @@
 """Values that must come back as they went in, on both databases."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -22,9 +23,16 @@ VALUES = Table(
 )
 
 
+@pytest.fixture(autouse=True)
+def table(database: Database) -> Iterator[None]:
+    """A table to try values with."""
+    VALUES.create(database.engine)
+    yield
+    VALUES.drop(database.engine)
+
+
 def kept(database: Database, **value: Any) -> Any:
     """Store a value, and return it as it is read again."""
-    VALUES.create(database.engine, checkfirst=True)
     with database.write() as session:
         session.execute(VALUES.insert().values(id=1, **value))
     (name,) = value
@@ -51,7 +59,6 @@ def test_money_beyond_six_decimals_is_rounded_half_to_even(
 
 
 def test_money_sorts_as_numbers(database: Database) -> None:
-    VALUES.create(database.engine, checkfirst=True)
     with database.write() as session:
         for number, amount in enumerate(["100", "9.5", "-3", "20"], 1):
             session.execute(VALUES.insert().values(id=number, money=Decimal(amount)))
@@ -102,22 +109,20 @@ def test_the_databases_clock_is_the_time_of_day(database: Database) -> None:
     assert abs(found - datetime.now(UTC).timestamp()) < 2
 
 
-def test_a_transaction_that_reads_first_may_still_write_on_sqlite(
-    sqlite_database: Database,
-) -> None:
-    """Ten read-then-write transactions at once lose nothing: each begins as a writer."""
-    VALUES.create(sqlite_database.engine)
-    with sqlite_database.write() as session:
+def test_a_transaction_that_reads_first_may_still_write(database: Database) -> None:
+    """Ten read-then-write transactions at once lose nothing: on SQLite each begins as a writer."""
+    with database.write() as session:
         session.execute(VALUES.insert().values(id=1, money=Decimal(0)))
 
     def add_one(_: int) -> None:
-        with sqlite_database.write() as session:
-            amount = session.execute(select(VALUES.c.money)).scalar_one()
+        with database.write() as session:
+            query = select(VALUES.c.money).with_for_update()
+            amount = session.execute(query).scalar_one()
             session.execute(VALUES.update().values(money=amount + 1))
 
     with ThreadPoolExecutor(10) as pool:
         list(pool.map(add_one, range(20)))
-    with sqlite_database.read() as session:
+    with database.read() as session:
         assert session.execute(select(VALUES.c.money)).scalar_one() == 20
 
 

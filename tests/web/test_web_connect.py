@@ -136,9 +136,18 @@ def test_a_company_without_a_trade_name_is_called_by_its_legal_name(place: Place
 
 def test_a_link_without_a_name_keeps_the_name_that_is_known(place: Place) -> None:
     place.connect(place.browser(), place.token())
-    place.connect(place.browser(), place.token("Supplier@Example.com", name=""))
+    place.connect(place.browser(), place.token(name=""))
     assert place.only("SELECT name FROM suppliers") == "Example Supplies"
-    assert place.only("SELECT email FROM suppliers") == "Supplier@Example.com"
+
+
+@pytest.mark.parametrize("other", ["Supplier@Example.com", "SUPPLIER@EXAMPLE.COM"])
+def test_another_spelling_of_an_address_is_another_supplier(place: Place, other: str) -> None:
+    place.connect(place.browser())
+    stranger = place.log_in(other)
+    assert "No invoices" in stranger.get("/quickbook/").text or "Connect to QuickBooks" in (
+        stranger.get("/quickbook/").text
+    )
+    assert place.only("SELECT email FROM suppliers ORDER BY id LIMIT 1") == "supplier@example.com"
 
 
 def test_connecting_again_while_connected_renews_and_starts_no_second_import(

@@ -98,7 +98,9 @@ def test_what_is_not_there_is_a_page_for_people_and_text_for_machines(place: Pla
 )
 def test_no_redirect_repeats_the_parameters_of_an_address(place: Place, path: str) -> None:
     answer = place.browser().get(f"{path}?token=a&code=b")
-    assert answer.status_code == 404
+    assert answer.status_code == 302
+    assert re.fullmatch("/quickbook/problem/incomplete/.{9}", answer.headers["location"])
+    assert place.browser().post("/quickbook/connect?code=b").status_code == 302
     assert place.browser().get("/quickbook?code=b").headers["location"] == "/quickbook/"
 
 
@@ -143,7 +145,7 @@ def test_the_access_log_names_routes_and_never_addresses(place: Place) -> None:
 class TestOverHttps:
     @pytest.fixture
     def more_settings(self) -> dict[str, str]:
-        return {"PUBLIC_URL": "https://pay.example.com"}
+        return {"PUBLIC_URL": "https://localhost:8443"}
 
     def test_cookies_are_secure_and_browsers_stay_on_https(self, place: Place) -> None:
         answer = place.browser().get(f"/quickbook/authorise?token={place.token()}")
@@ -153,7 +155,7 @@ class TestOverHttps:
     def test_the_origin_that_counts_is_the_public_one(self, place: Place) -> None:
         address = f"/quickbook/authorise?token={place.token()}"
         browser = place.browser()
-        ours = browser.post(address, headers={"origin": "https://pay.example.com"})
+        ours = browser.post(address, headers={"origin": "https://localhost:8443"})
         assert ours.status_code == 302
         local = browser.post(address, headers={"origin": "http://localhost:3000"})
         assert local.status_code == 403

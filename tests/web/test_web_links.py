@@ -62,9 +62,11 @@ def test_a_link_of_infactors_own_server_is_read() -> None:
         "1 Main Street",
         False,
     )
-    assert read(signed(aud=["other", "infactor-quickbooks"])).id == "link-1"
+    assert read(signed(aud=["other", "infactor-quickbooks"])).id == "supplier@example.com:link-1"
     assert read(signed(name=None, address=None)).name == ""
-    assert read(signed(iat=STAMP + 60)).id == "link-1"  # its clock is a minute ahead
+    assert (
+        read(signed(iat=STAMP + 60)).id == "supplier@example.com:link-1"
+    )  # its clock is a minute ahead
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,8 @@ def test_a_link_of_infactors_own_server_is_read() -> None:
         {"sub": "no address"},
         {"sub": "a@example.com,b@example.com"},
         {"sub": "<a@example.com>"},
+        {"sub": "supplier@\N{KELVIN SIGN}.example.com"},
+        {"sub": "\N{KELVIN SIGN}ate@example.com"},
         {"sub": "a@example.com\n"},
         {"sub": "a" * 320 + "@example.com"},
         {"sub": 7},

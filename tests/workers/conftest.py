@@ -12,6 +12,7 @@ from service.simulator.config import Switches
 from service.simulator.grants import Grants
 from service.simulator.server import RunningSimulator, running
 from service.times import now
+from tests.store import databases
 from tests.workers import world as worlds
 from tests.workers.world import World
 
@@ -38,24 +39,46 @@ def simulator(simulator_server: RunningSimulator) -> RunningSimulator:
     return simulator_server
 
 
-@pytest.fixture
-def world(simulator: RunningSimulator, database_url: str) -> Iterator[World]:
+@pytest.fixture(scope="session")
+def postgres_with_tables(postgres_url: str) -> Iterator[str]:
+    """A migrated PostgreSQL database that all tests share, one after the other."""
+    yield from databases.migrated_postgres(postgres_url, "workers")
+
+
+@pytest.fixture(scope="session")
+def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied."""
+    return databases.migrated_sqlite(tmp_path_factory.mktemp("migrated"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def world(
+    simulator: RunningSimulator, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[World]:
     """The company of the simulator, connected, on SQLite and on PostgreSQL in turn."""
-    with connected(simulator, database_url) as made:
+    with connected(simulator, databases.fresh(request.param, request, tmp_path)) as made:
         yield made
 
 
 @pytest.fixture
-def small_world(simulator: RunningSimulator, tmp_path: Path) -> Iterator[World]:
+def sqlite_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a migrated SQLite file."""
+    return databases.fresh("sqlite", request, tmp_path)
+
+
+@pytest.fixture
+def small_world(simulator: RunningSimulator, sqlite_url: str) -> Iterator[World]:
     """The same on SQLite alone, where the kind of database cannot matter."""
-    with connected(simulator, f"sqlite:///{tmp_path}/test.db") as made:
+    with connected(simulator, sqlite_url) as made:
         yield made
 
 
 @pytest.fixture
-def postgres_world(simulator: RunningSimulator, postgres_database: str) -> Iterator[World]:
+def postgres_world(
+    simulator: RunningSimulator, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[World]:
     """The same on PostgreSQL alone, for what SQLite cannot do."""
-    with connected(simulator, postgres_database) as made:
+    with connected(simulator, databases.fresh("postgresql", request, tmp_path)) as made:
         yield made
 
 

@@ -99,8 +99,8 @@ def test_new_tokens_are_stored_before_they_are_used(world: World) -> None:
     token = world.services.access.access_token(world.connection_id)
     after = world.connection()
     vault = world.services.vault
-    assert vault.open(after.access_sealed or "", after.id) == token
-    assert vault.open(after.refresh_sealed or "", after.id) != vault.open(
+    assert vault.open(after.access_sealed or "", f"{after.id}:access") == token
+    assert vault.open(after.refresh_sealed or "", f"{after.id}:refresh") != vault.open(
         before.refresh_sealed or "", before.id
     )
     assert after.access_expires_at is not None
@@ -130,7 +130,10 @@ def test_who_is_refused_uses_the_tokens_that_somebody_else_got_meanwhile(world: 
         token = refused.result()
     connection = world.connection()
     assert connection.state == "connected"
-    assert world.services.vault.open(connection.access_sealed or "", connection.id) == token
+    assert (
+        world.services.vault.open(connection.access_sealed or "", f"{connection.id}:access")
+        == token
+    )
 
 
 def test_a_late_refresh_does_not_overwrite_the_tokens_of_a_new_consent(world: World) -> None:
@@ -144,7 +147,10 @@ def test_a_late_refresh_does_not_overwrite_the_tokens_of_a_new_consent(world: Wo
         token = late.result()
     connection = world.connection()
     assert connection.refresh_sealed == consented
-    assert world.services.vault.open(connection.access_sealed or "", connection.id) == token
+    assert (
+        world.services.vault.open(connection.access_sealed or "", f"{connection.id}:access")
+        == token
+    )
 
 
 def test_a_refresh_does_not_bring_back_a_company_that_was_disconnected_meanwhile(

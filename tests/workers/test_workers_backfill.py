@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
+from tests.workers.world import (
+    CHECKPOINTS,
+    DOCUMENTS,
+    REALM,
+    World,
+    a_customer,
+    an_event,
+    an_invoice,
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -87,6 +95,14 @@ def test_each_invoice_is_read_exactly_once(small_world: World, seconds: list[int
     )
 
 
+def test_a_second_over_several_pages_costs_each_page_once(small_world: World) -> None:
+    fill(small_world, [5] * 2000)
+    small_world.forget_calls()
+    small_world.backfill()
+    # Two counts, a page of customers, two pages of invoices, and one that is empty.
+    assert small_world.calls() == 6
+
+
 def test_pages_work_on_both_databases(world: World) -> None:
     fill(world, [n // 7 for n in range(1300)], customers=20)
     tally = world.backfill()
@@ -114,25 +130,23 @@ def test_a_backfill_goes_on_from_its_checkpoint(small_world: World) -> None:
     assert (run.state, run.tally["read"], run.tally["created"]) == ("done", 2500, 2500)
 
 
-def test_a_page_is_kept_only_with_its_checkpoint(small_world: World) -> None:
-    fill(small_world, [1, 2, 3])
-    run_id = small_world.begin_backfill()
-    small_world.refuse_documents()
-    with pytest.raises(Exception, match="refused"):
-        small_world.advance(run_id)
-    assert (small_world.run(run_id).cursor, small_world.holds()) == (None, {})
-    small_world.accept_documents()
-    while small_world.advance(run_id):
+@pytest.mark.parametrize("step", [DOCUMENTS, CHECKPOINTS], ids=["page", "checkpoint"])
+def test_a_page_is_kept_only_with_its_checkpoint(world: World, step: str) -> None:
+    fill(world, [1, 2, 3])
+    run_id = world.begin_backfill()
+    with world.refusing(step):
+        world.advance(run_id)
+    assert (world.run(run_id).cursor, world.holds()) == (None, {})
+    while world.advance(run_id):
         pass
-    assert small_world.run(run_id).tally["created"] == 3
+    assert world.run(run_id).tally["created"] == 3
 
 
 def test_a_page_that_kills_its_worker_each_time_ends_the_run(world: World) -> None:
     fill(world, [1])
     run_id = world.begin_backfill()
-    world.refuse_documents()
     for _ in range(5):
-        with pytest.raises(Exception, match="refused"):
+        with world.refusing(DOCUMENTS):
             world.advance(run_id)
     world.forget_calls()
     assert world.advance(run_id) is False

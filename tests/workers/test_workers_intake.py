@@ -248,10 +248,9 @@ def test_a_delivery_that_was_changed_on_the_way_is_refused(small_world: World) -
 
 
 def test_an_oversized_delivery_is_refused_and_nothing_is_stored(
-    simulator: RunningSimulator, tmp_path: Any
+    simulator: RunningSimulator, sqlite_url: str
 ) -> None:
-    url = f"sqlite:///{tmp_path}/test.db"
-    with connected(simulator, url, WEBHOOK_MAX_BYTES="1000") as world:
+    with connected(simulator, sqlite_url, WEBHOOK_MAX_BYTES="1000") as world:
         body = json.dumps([an_event("Invoice", str(n), "created") for n in range(10)]).encode()
         assert world.webhook(body=body).status_code == 413
         assert world.webhook(an_event("Invoice", "1", "created")).status_code == 200
@@ -259,10 +258,9 @@ def test_an_oversized_delivery_is_refused_and_nothing_is_stored(
 
 
 def test_without_a_verifier_token_everything_has_to_come_again(
-    simulator: RunningSimulator, tmp_path: Any
+    simulator: RunningSimulator, sqlite_url: str
 ) -> None:
-    url = f"sqlite:///{tmp_path}/test.db"
-    with connected(simulator, url, QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS="") as world:
+    with connected(simulator, sqlite_url, QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS="") as world:
         assert world.webhook(an_event("Invoice", "1", "created")).status_code == 503
         assert world.notices() == []
 

@@ -4,7 +4,7 @@ import pytest
 
 from service.store import inbox
 from service.times import now
-from tests.workers.world import World, an_event, an_invoice
+from tests.workers.world import DOCUMENTS, ENDS_OF_NOTICES, World, an_event, an_invoice
 
 
 def heard(world: World, *quickbooks_ids: str) -> None:
@@ -74,15 +74,14 @@ def test_an_answer_of_quickbooks_is_no_loss(small_world: World) -> None:
     assert (row.status, row.attempts, row.losses) == ("pending", 7, 0)
 
 
-def test_a_notice_is_finished_only_with_its_result(world: World) -> None:
-    """The transaction of the result fails; neither the invoice nor the end of the notice stays."""
+@pytest.mark.parametrize("step", [DOCUMENTS, ENDS_OF_NOTICES], ids=["result", "end"])
+def test_a_notice_ends_in_the_transaction_of_its_result(world: World, step: str) -> None:
+    """Whichever of the two fails, neither stays."""
     heard(world, "1")
-    world.refuse_documents()
-    with pytest.raises(Exception, match="refused"):
+    with world.refusing(step):
         world.sync()
     assert world.holds() == {}
     assert [status for status, _ in world.notices()] == ["pending"]
-    world.accept_documents()
     world.sync()
     assert world.notices() == [("done", "created")]
 

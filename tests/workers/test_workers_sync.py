@@ -1,7 +1,6 @@
 """What notices of invoices lead to."""
 
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -161,10 +160,9 @@ def test_what_comes_back_after_a_deletion_is_restored(small_world: World) -> Non
 
 
 def test_with_withdraw_off_a_void_leaves_the_document_alone(
-    simulator: RunningSimulator, tmp_path: Path
+    simulator: RunningSimulator, sqlite_url: str
 ) -> None:
-    url = f"sqlite:///{tmp_path}/test.db"
-    with connected(simulator, url, INFACTOR_WITHDRAW="off") as world:
+    with connected(simulator, sqlite_url, INFACTOR_WITHDRAW="off") as world:
         world.arrive(an_invoice("1"))
         world.void("1")
         world.hear("Invoice", "1", "void")
@@ -173,10 +171,9 @@ def test_with_withdraw_off_a_void_leaves_the_document_alone(
 
 
 def test_a_deleted_invoice_stays_held_for_what_it_was_where_deletions_are_not_held(
-    simulator: RunningSimulator, tmp_path: Path
+    simulator: RunningSimulator, sqlite_url: str
 ) -> None:
-    url = f"sqlite:///{tmp_path}/test.db"
-    with connected(simulator, url, INFACTOR_HOLD="paid") as world:
+    with connected(simulator, sqlite_url, INFACTOR_HOLD="paid") as world:
         world.arrive(an_invoice("1", Balance=0))
         world.delete("Invoice", "1")
         world.hear("Invoice", "1", "deleted")

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import pytest
 from dramatiq import Broker, Message
 from dramatiq.brokers.stub import StubBroker
 from sqlalchemy import delete, select, text, update
@@ -27,7 +28,6 @@ from service.simulator.records import Record, Shelf
 from service.simulator.server import RunningSimulator
 from service.store import connections, invoices, runs
 from service.store.connections import SealedTokens
-from service.store.schema import migrate
 from service.store.tables import Connection, Customer, Lease, Notice, Pace, Reads, Revision, Run
 from service.times import now
 from tests.servers import wait_until
@@ -46,17 +46,22 @@ CONFIG = SimulatorConfig(
 )
 
 
-REFUSE_DOCUMENTS = {
-    "sqlite": [
-        "CREATE TRIGGER refused BEFORE INSERT ON documents"
-        " BEGIN SELECT RAISE(ABORT, 'refused'); END"
-    ],
-    "postgresql": [
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN RAISE EXCEPTION 'refused'; END $$",
-        "CREATE TRIGGER refused BEFORE INSERT ON documents EXECUTE FUNCTION refuse()",
-    ],
+# Let the database fail at one step, so that the whole transaction must be undone.
+REFUSE = {
+    "sqlite": (
+        "CREATE TRIGGER refused BEFORE {} BEGIN SELECT RAISE(ABORT, 'refused'); END",
+        "DROP TRIGGER refused",
+    ),
+    "postgresql": (
+        "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'refused'; END $$;"
+        " CREATE TRIGGER refused BEFORE {} EXECUTE FUNCTION refuse()",
+        "DROP FUNCTION refuse CASCADE",
+    ),
 }
+DOCUMENTS = "INSERT ON documents FOR EACH ROW WHEN (NEW.revision > 0)"
+ENDS_OF_NOTICES = "UPDATE ON notices FOR EACH ROW WHEN (NEW.status = 'done')"
+CHECKPOINTS = "UPDATE ON runs FOR EACH ROW WHEN (NEW.cursor IS NOT NULL)"
 
 
 def environment(simulator_url: str, database_url: str, **more: str) -> dict[str, str]:
@@ -250,7 +255,7 @@ class World:
                 renewed_at=at,
                 changes_read_until=at,
             )
-            connection.realm_sealed = self.services.vault.seal(realm, connection.id)
+            connection.realm_sealed = self.services.access.seal_realm_id(connection.id, realm)
             session.add(connection)
             session.flush()
             sealed: SealedTokens = self.services.access.sealed(connection.id, tokens, at)
@@ -351,17 +356,16 @@ class World:
         with self.services.database.write() as session:
             session.execute(update(Customer).values(read_at=now() - timedelta(days=days)))
 
-    def refuse_documents(self) -> None:
-        """Let the database fail at the last step of recording an invoice."""
+    @contextmanager
+    def refusing(self, step: str) -> Iterator[None]:
+        """Let the database fail at this step, and expect just that."""
+        refuse, accept = REFUSE[self.services.database.engine.dialect.name]
         with self.services.database.write() as session:
-            for statement in REFUSE_DOCUMENTS[session.get_bind().dialect.name]:
-                session.execute(text(statement))
-
-    def accept_documents(self) -> None:
-        """Let the database work again."""
-        on = "" if self.services.database.is_sqlite else " ON documents"
+            session.execute(text(refuse.format(step)))
+        with pytest.raises(Exception, match="refused"):
+            yield
         with self.services.database.write() as session:
-            session.execute(text(f"DROP TRIGGER refused{on}"))
+            session.execute(text(accept))
 
     def lose_leases(self) -> None:
         """Let every lease lapse, as when its holder was killed."""
@@ -470,9 +474,8 @@ def asked_for(broker: Broker, *, delayed: bool = False) -> list[tuple[str, Any]]
 
 
 def build(simulator: RunningSimulator, database_url: str, **more: str) -> World:
-    """Return a world around a running simulator and an empty database."""
+    """Return a world around a running simulator and a migrated database."""
     settings = settings_from(environment(simulator.url, database_url, **more))
     services = bootstrap(settings, StubBroker())
-    migrate(services.database)
     web = TestClient(create_app(services))
-    return World(services, simulator, web, httpx.Client(timeout=10), database_url)
+    return World(services, simulator, web, httpx.Client(timeout=10, verify=False), database_url)
