@@ -51,7 +51,8 @@ def advance(services: Services, run_id: int) -> bool:
         except Disconnected as e:
             _wait_for_supplier(services, run, e)
         except SyncError as e:
-            if is_hopeless(e, run.created_at, run.attempts + 1, now()):
+            # Whoever lets us in again can begin another run; nobody should wait for this one.
+            if isinstance(e, Barred) or is_hopeless(e, run.created_at, run.attempts + 1, now()):
                 _fail(services, run, e)
             else:
                 _pause(services, run, e)
@@ -128,7 +129,7 @@ def _move_watermark(session: Session, connection_id: str, run: Run, until: datet
 def _pause(services: Services, run: Run, error: SyncError) -> None:
     wait = pause_for(error, run.attempts)
     with services.database.write() as session:
-        if isinstance(error, Throttled | Barred):
+        if isinstance(error, Throttled):
             connections.pause(session, run.connection_id, now() + wait, str(error))
         runs.postpone(session, run.id, now() + wait, _text(error))
     log.warning("backfill.postponed", run=run.id, seconds=int(wait.total_seconds()), **why(error))

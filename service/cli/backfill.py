@@ -159,6 +159,8 @@ def _progress() -> Progress:
 
 def _show(progress: Progress, bar: Any, run: Run) -> None:
     waiting = f"waiting: {run.error}" if run.error and run.state == "active" else ""
+    if waiting and progress.disable and progress.tasks[bar].fields["note"] != waiting:
+        hint(waiting)
     progress.update(bar, total=run.expected, completed=run.tally["read"], note=waiting)
 
 

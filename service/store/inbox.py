@@ -69,7 +69,8 @@ def receive(
             ),
             rows[start : start + CLAIM_LIMIT],
         )
-    return {str(row["connection_id"]) for row in rows if row["connection_id"]}
+    work = [row["connection_id"] for row in rows if row["status"] == "pending"]
+    return {str(connection_id) for connection_id in work if connection_id}
 
 
 def _connections_of(

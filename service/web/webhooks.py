@@ -32,10 +32,12 @@ async def webhook(request: Request[State]) -> Response:
     tokens = services.settings.verifier_tokens
     if not tokens:
         return _answer("not_configured", 503, "QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS is not set")
-    signature = request.headers.get("intuit-signature")
-    # Strangers do not get us to hold a large body: without a signature it is not even read.
-    body = await request.body() if signature and len(signature) == _SIGNATURE_LENGTH else b""
-    if not body or not verify(body, signature, tokens):
+    signature = request.headers.get("intuit-signature", "")
+    if len(signature) != _SIGNATURE_LENGTH:
+        # Strangers do not get us to hold a large body: without a signature it is not even read.
+        return _answer("unsigned", 401, "an intuit-signature is needed")
+    body = await request.body()
+    if not verify(body, signature, tokens):
         return _answer("unsigned", 401, "the intuit-signature does not fit the body")
     if len(body) > _LONG_BODY:  # would hold up the other requests
         arrivals = await run_in_threadpool(_parsed, body, services.vault)

@@ -49,6 +49,10 @@ def test_the_companies_with_new_work_are_returned(database: Database, connection
     assert received(database, an_arrival("a"), an_arrival("b", realm_digest="other")) == {"c1"}
 
 
+def test_what_is_ignored_from_the_start_is_no_work(database: Database, connection_id: str) -> None:
+    assert received(database, an_arrival("a", ignored_because="entity is not followed")) == set()
+
+
 def test_a_company_of_another_environment_is_unknown(
     database: Database, connection_id: str
 ) -> None:

@@ -101,7 +101,7 @@ def test_new_tokens_are_stored_before_they_are_used(world: World) -> None:
     vault = world.services.vault
     assert vault.open(after.access_sealed or "", f"{after.id}:access") == token
     assert vault.open(after.refresh_sealed or "", f"{after.id}:refresh") != vault.open(
-        before.refresh_sealed or "", before.id
+        before.refresh_sealed or "", f"{before.id}:refresh"
     )
     assert after.access_expires_at is not None
     assert timedelta(minutes=59) < after.access_expires_at - now() < timedelta(minutes=61)

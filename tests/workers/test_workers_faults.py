@@ -80,17 +80,21 @@ def test_notices_of_a_disconnected_company_wait_without_a_call(world: World) -> 
     assert world.notices() == [("done", "created"), ("done", "created")]
 
 
-def test_a_refused_company_parks_its_notices_with_what_was_said(world: World) -> None:
+def test_a_company_that_does_not_let_us_in_keeps_its_notices_waiting(world: World) -> None:
     heard(world, "1", "2")
     world.faults({"preset": "403-3100", "headers": {"intuit_tid": "1-trace-me"}})
     world.sync()
     rows = world.notice_rows()
-    assert [(row.status, row.error_class) for row in rows] == [("parked", "Refused")] * 2
+    assert [(row.status, row.error_class) for row in rows] == [("pending", "Barred")] * 2
     assert rows[0].error_message == (
         "QuickBooks does not let this app into the company (HTTP 403, code 3100)"
     )
     assert rows[0].intuit_tid is not None
     assert world.connection().state == "connected"
+    assert abs(seconds_of_pause(world) - 3600) <= 1
+    world.http.delete(f"{world.simulator.url}/_sim/faults")
+    world.sync()
+    assert world.notices() == [("done", "created"), ("done", "created")]
 
 
 @pytest.mark.parametrize(
