@@ -12,7 +12,7 @@ import httpx
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.errors import Disconnected, Refused, TransientError
+from service.errors import ConfigurationError, Disconnected, Refused, TransientError
 from service.quickbooks.auth import BearerAuth
 from service.quickbooks.client import Company
 from service.quickbooks.oauth import OAuth
@@ -46,6 +46,18 @@ class Access:
         self._oauth = oauth
         self._http = http
         self._api_url = api_url
+
+    def check_keys(self) -> None:
+        """Raise ConfigurationError when the keys are not those that the database was made with."""
+        with self._database.read() as session:
+            connection = connections.any_one(session)
+        if connection is None:
+            return
+        if self._vault.digest(self.realm_id(connection)) != connection.realm_digest:
+            raise ConfigurationError(
+                "SECRET_KEY: is not the one that this database was made with; restore it from your"
+                " backup, or no notice will find its company"
+            )
 
     def company(self, connection: Connection) -> Company:
         """Return the accounting API of this connection's company."""

@@ -20,12 +20,14 @@ from workers.changes import Cursor, read_page
 from workers.company import Company
 from workers.customers import CustomerReads
 from workers.failures import is_hopeless, pause_for, why
+from workers.reading import read_invoices
 from workers.record import record
 from workers.tally import Recorded, add
 
 log = structlog.get_logger(__name__)
 
 _MOST_ROUNDS = 3
+_MOST_UNSEEN = 500
 
 
 def run_backfill(services: Services, run_id: int) -> None:
@@ -67,6 +69,7 @@ def _page(company: Company, run: Run) -> bool:
             runs.start(session, run, expected, now())
     cursor = Cursor.from_json(run.cursor) if run.cursor else Cursor(run.since)
     if cursor.done:
+        _find_deletions(company, run)
         return _compare(company, run, cursor)
     page = read_page(company, cursor)
     buyers = CustomerReads(company)
@@ -76,11 +79,34 @@ def _page(company: Company, run: Run) -> bool:
 
     def finish(session: Session, recorded: Recorded) -> None:
         runs.checkpoint(session, run, page.cursor.as_json(), add(run.tally, recorded))
+        if run.since is None:
+            runs.mark_seen(session, run.id, recorded.outcomes.keys() | recorded.failed.keys())
         connections.synced(session, company.connection_id, now())
 
     record(company, page.reads, cause="backfill", finish=finish, buyers=buyers)
     log.info("backfill.page", run=run.id, invoices=len(page.reads.found))
     return True
+
+
+def _find_deletions(company: Company, run: Run) -> None:
+    """Read by itself what a run over everything has not met: deleted in QuickBooks, or newer.
+
+    So many that it cannot be a day's work are left to the comparison, which names the difference.
+    """
+    if run.since is not None:
+        return
+    with company.services.database.read() as session:
+        unseen = runs.unseen(session, run, _MOST_UNSEEN + 1)
+    if not unseen or len(unseen) > _MOST_UNSEEN:
+        return
+    reads = read_invoices(company, unseen)
+
+    def finish(session: Session, recorded: Recorded) -> None:
+        runs.mark_seen(session, run.id, unseen)
+
+    recorded = record(company, reads, cause="backfill", finish=finish)
+    log.info("backfill.unseen", run=run.id, read=len(unseen), gone=len(reads.gone))
+    run.tally = add(run.tally, recorded)
 
 
 def _compare(company: Company, run: Run, cursor: Cursor) -> bool:

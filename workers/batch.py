@@ -13,7 +13,7 @@ from service.times import now
 from workers.changes import Cursor, read_page
 from workers.company import Company
 from workers.customers import CustomerReads
-from workers.failures import is_hopeless, pause_for
+from workers.failures import is_ambiguous, is_hopeless, pause_for, why
 from workers.plan import plan
 from workers.reading import InvoiceReads, read_invoices
 from workers.record import record
@@ -36,6 +36,7 @@ class Batch:
         self._merged = self._invoices_of_merged_customers()
         self._changes_error: SyncError | None = None
         self._failed: set[int] = set()
+        self._last_error: SyncError | None = None
 
     def work(self) -> None:
         """Leave no notice of the batch without an end or an error."""
@@ -111,7 +112,16 @@ class Batch:
             self._end(session, notices, "customer read", self._buyers.failed.get(customer_id))
         read = "the company's changed invoices were read"
         self._end(session, self._wanted.changes, read, self._changes_error)
-        connections.synced(session, self._company.connection_id, now())
+        self._note_health(session)
+
+    def _note_health(self, session: Session) -> None:
+        """Call the company healthy if anything could be read, else say what is wrong with it."""
+        connection_id = self._company.connection_id
+        error = self._last_error
+        if error is None or len(self._failed) < self._size or not is_ambiguous(error):
+            connections.synced(session, connection_id, now())
+        else:
+            connections.pause(session, connection_id, now() + pause_for(error, 0), str(error))
 
     def _finish_invoices(self, session: Session, recorded: Recorded) -> None:
         for quickbooks_id, error in recorded.failed.items():
@@ -141,6 +151,13 @@ class Batch:
         attempts = min((notice.attempts for notice in notices), default=0)
         give_back(session, notices, error, now() + pause_for(error, attempts))
         self._failed.update(notice.id for notice in notices)
+        self._last_error = error
+        log.warning(
+            "notices.failed",
+            connection=self._company.connection_id,
+            notices=[notice.id for notice in notices],
+            **why(error),
+        )
 
 
 def give_back(

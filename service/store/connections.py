@@ -65,6 +65,11 @@ def get(session: Session, connection_id: str) -> Connection | None:
     return session.get(Connection, connection_id)
 
 
+def any_one(session: Session) -> Connection | None:
+    """Return some connection, if there is any."""
+    return session.scalars(select(Connection).limit(1)).first()
+
+
 def lock(session: Session, connection_id: str) -> None:
     """Let nobody else hold this company's lock until the transaction ends.
 

@@ -22,6 +22,11 @@ CLAIM_LIMIT = 500
 # is found without parking the others with it.
 _SUSPECT_LOSSES = 2
 _FATAL_LOSSES = 5
+_NO_CONNECTION = (None, "unknown")
+_WAITS_BECAUSE = {
+    "unknown": "no connection for this company yet: kept until it connects",
+    "disconnected": "the company is disconnected: kept until it connects again",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +61,7 @@ def receive(
         first.setdefault(arrival.dedupe_key, arrival)
     known = _connections_of(session, first.values(), environment)
     rows = [
-        _row(arrival, known.get(arrival.realm_digest or ""), repeated[key], now)
+        _row(arrival, *known.get(arrival.realm_digest or "", _NO_CONNECTION), repeated[key], now)
         # In one order everywhere, so that two receivers with the same events cannot deadlock.
         for key, arrival in sorted(first.items())
     ]
@@ -75,26 +80,24 @@ def receive(
 
 def _connections_of(
     session: Session, arrivals: Iterable[Arrival], environment: str
-) -> dict[str, str]:
+) -> dict[str, tuple[str | None, str]]:
+    """Return (connection, its state) by realm digest."""
     digests = sorted({a.realm_digest for a in arrivals if a.realm_digest})
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str | None, str]] = {}
     for start in range(0, len(digests), CLAIM_LIMIT):
         rows = session.execute(
-            select(Connection.realm_digest, Connection.id).where(
+            select(Connection.realm_digest, Connection.id, Connection.state).where(
                 Connection.environment == environment,
                 Connection.realm_digest.in_(digests[start : start + CLAIM_LIMIT]),
             )
         )
-        found |= {digest: connection_id for digest, connection_id in rows}
+        found |= {digest: (connection_id, state) for digest, connection_id, state in rows}
     return found
 
 
 def _row(
-    arrival: Arrival, connection_id: str | None, repeated: int, now: datetime
+    arrival: Arrival, connection_id: str | None, state: str, repeated: int, now: datetime
 ) -> dict[str, object]:
-    reason = arrival.ignored_because
-    if reason is None and connection_id is None:
-        reason = "no connection for this company yet: kept until it connects"
     return {
         "dedupe_key": arrival.dedupe_key,
         "connection_id": connection_id,
@@ -111,10 +114,24 @@ def _row(
         "body_sealed": arrival.body_sealed,
         "duplicates": repeated,
         "status": "ignored" if arrival.ignored_because else "pending",
-        "reason": reason,
+        "reason": arrival.ignored_because or _WAITS_BECAUSE.get(state),
         "attempts": 0,
         "losses": 0,
     }
+
+
+def ask_for_changes(session: Session, connection_id: str, why: str, now: datetime) -> None:
+    """Ask for whatever changed since the watermark, as a notice of our own."""
+    session.add(
+        Notice(
+            connection_id=connection_id,
+            format="own",
+            entity="Connection",
+            operation=why,
+            received_at=now,
+            status="pending",
+        )
+    )
 
 
 def has_due(session: Session, connection_id: str, now: datetime) -> bool:

@@ -1,15 +1,15 @@
 """Runs: backfills of one company, with their checkpoint and their count."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select, text, update
+from sqlalchemy import ColumnElement, delete, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from service.store.connections import may_be_called
 from service.store.insert import insert
-from service.store.tables import Connection, Run
+from service.store.tables import Connection, Invoice, Run, RunSeen
 
 _FATAL_LOSSES = 5
 
@@ -101,6 +101,26 @@ def start(session: Session, run: Run, expected: int, now: datetime) -> None:
     )
 
 
+def mark_seen(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> None:
+    """Note that the run has met these invoices."""
+    rows = [{"run_id": run_id, "quickbooks_id": i} for i in sorted(quickbooks_ids)]
+    if rows:
+        session.execute(insert(session, RunSeen).on_conflict_do_nothing(), rows)
+
+
+def unseen(session: Session, run: Run, limit: int) -> Sequence[str]:
+    """Return recorded invoices of the company, not known as deleted, that the run has not met."""
+    met = select(RunSeen.quickbooks_id).where(
+        RunSeen.run_id == run.id, RunSeen.quickbooks_id == Invoice.quickbooks_id
+    )
+    return session.scalars(
+        select(Invoice.quickbooks_id)
+        .where(Invoice.connection_id == run.connection_id, ~Invoice.deleted, ~met.exists())
+        .order_by(Invoice.quickbooks_id)
+        .limit(limit)
+    ).all()
+
+
 def checkpoint(session: Session, run: Run, cursor: dict[str, Any], tally: dict[str, Any]) -> bool:
     """Keep how far the run has come; return False when it was widened meanwhile."""
     kept = session.execute(
@@ -122,7 +142,10 @@ def finish(
         .values(state=state, tally=tally, error=error, finished_at=now)
         .returning(Run.id)
     )
-    return ended.first() is not None
+    if ended.first() is None:
+        return False
+    session.execute(delete(RunSeen).where(RunSeen.run_id == run.id))
+    return True
 
 
 def postpone(session: Session, run_id: int, due_at: datetime, error: str) -> None:

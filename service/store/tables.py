@@ -1,7 +1,6 @@
 """The tables, and what a row of each means.
 
-Other tables know a company only by its connection's own id; the realm id stands sealed in the
-connection's row, or in a notice that has no connection yet.
+Other tables know a company by its connection's own id; the realm id is sealed there.
 """
 
 from datetime import datetime
@@ -227,6 +226,15 @@ class Run(Base):
     created_at: Mapped[datetime] = mapped_column(Instant)
     started_at: Mapped[datetime | None] = mapped_column(Instant)
     finished_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class RunSeen(Base):
+    """An invoice that a run over a company's whole past has met; kept while the run is active."""
+
+    __tablename__ = "runs_seen"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    quickbooks_id: Mapped[str] = mapped_column(String(64), primary_key=True)
 
 
 class Lease(Base):

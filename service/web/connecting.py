@@ -187,13 +187,13 @@ def _begin(
 def _renew(session: Session, before: Connection, newcomer: Newcomer) -> int | None:
     """Make the connection good again; return the run over what was missed while it was not."""
     at, was_connected = now(), before.state == "connected"
-    since: datetime | None = before.changes_read_until
     connections.renew(session, before.id, newcomer.name or before.company_name, at)
     if was_connected:
+        # Nobody may have noticed that it was cut off meanwhile.
+        inbox.ask_for_changes(session, before.id, "renewed", at)
         return None
-    if not runs.reached_everything(session, before.id):
-        since = None
-    return runs.create_or_join(session, before.id, "reconnect", since, at)
+    # Over everything, because only that finds what was deleted meanwhile.
+    return runs.create_or_join(session, before.id, "reconnect", None, at)
 
 
 def _revoke_unless_live(services: Services, realm_digest: str, tokens: Tokens) -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from service.times import now
-from tests.web.conftest import OTHER, OURS, WITHOUT_NAME, Place
+from tests.web.conftest import OTHER, OURS, WITHOUT_NAME, Place, said
 
 
 def morsel(answer: httpx.Response):
@@ -18,12 +18,11 @@ def morsel(answer: httpx.Response):
 def test_the_page_of_a_link_says_whom_it_connects_and_changes_nothing(place: Place) -> None:
     page = place.browser().get(f"/quickbook/authorise?token={place.token()}")
     assert page.status_code == 200
-    assert "Example Supplies" in page.text
-    assert "supplier@example.com" in page.text
+    assert "for: Example Supplies supplier@example.com What is read" in said(page.text)
     assert '<button class="connect">Connect to QuickBooks</button>' in page.text
     assert "is connected already" not in page.text
-    assert place.rows("suppliers") == 0
-    assert place.rows("oauth_states") == 0
+    assert "set-cookie" not in page.headers
+    assert [place.rows(table) for table in ("suppliers", "oauth_states", "sessions")] == [0, 0, 0]
 
 
 def test_what_a_link_says_is_text_and_never_markup(place: Place) -> None:
@@ -83,17 +82,39 @@ def test_the_import_is_asked_for_once_the_connection_is_stored(place: Place) -> 
 def test_the_count_grows_until_the_import_has_ended(place: Place) -> None:
     browser = place.browser()
     address = place.connect(browser).headers["location"]
-    assert "Looking for invoices" in browser.get(f"{address}/progress").text
+    for page in (address, f"{address}/progress"):
+        assert "Looking for invoices" in browser.get(page).text
+        assert "The import goes on when this window is closed." in browser.get(page).text
     place.imported(place.connections()[0].id)
-    ended = browser.get(f"{address}/progress").text
-    assert "<strong>1</strong> invoice read" in ended
-    assert "hx-get" not in ended
+    for page in (address, f"{address}/progress"):
+        assert "<strong>1</strong> invoice read" in browser.get(page).text
+        assert "hx-get" not in browser.get(page).text
+        assert "goes on" not in browser.get(page).text
+
+
+def test_connecting_again_shows_no_count_of_an_import_that_ended_before(place: Place) -> None:
+    browser = place.browser()
+    place.connect(browser)
+    place.imported(place.connections()[0].id)
+    page = said(browser.get(place.connect(browser).headers["location"]).text)
+    assert "Our <b>Books</b> is connected It is connected again." in page
+    assert "What changed meanwhile is being read." in page
+    assert "invoice read" not in page
+    assert "goes on" not in page
+
+
+def test_connecting_again_shows_the_import_that_is_still_under_way(place: Place) -> None:
+    browser = place.browser()
+    place.connect(browser)
+    address = place.connect(browser).headers["location"]
+    assert "Looking for invoices" in browser.get(address).text
+    place.imported(place.connections()[0].id)
+    assert "<strong>1</strong> invoice read" in browser.get(f"{address}/progress").text
 
 
 def test_the_browser_gets_a_new_session_when_it_becomes_known(place: Place) -> None:
     browser = place.browser()
-    first = browser.get(f"/quickbook/authorise?token={place.token()}")
-    planted = morsel(first).value
+    planted = morsel(place.authorised(browser, place.token())).value
     answer = place.connect(browser)
     assert morsel(answer).value != planted
     assert place.rows("sessions") == 1
@@ -105,7 +126,7 @@ def test_the_browser_gets_a_new_session_when_it_becomes_known(place: Place) -> N
 
 
 def test_the_cookie_is_for_our_pages_alone_and_out_of_reach_of_scripts(place: Place) -> None:
-    cookie = morsel(place.browser().get(f"/quickbook/authorise?token={place.token()}"))
+    cookie = morsel(place.authorised(place.browser(), place.token()))
     assert cookie["path"] == "/quickbook"
     assert cookie["httponly"] is True
     assert cookie["samesite"] == "lax"
@@ -168,6 +189,10 @@ def test_connecting_again_while_connected_renews_and_starts_no_second_import(
     assert after.changes_read_until == before.changes_read_until
     assert after.refresh_sealed != before.refresh_sealed
     assert place.rows("runs") == 1
+    # It may have been cut off unnoticed: whatever changed is asked for once.
+    assert place.only("SELECT entity || ' ' || operation || ' ' || status FROM notices") == (
+        "Connection renewed pending"
+    )
 
 
 def test_connecting_again_after_a_loss_fetches_what_was_missed(place: Place) -> None:
@@ -184,8 +209,8 @@ def test_connecting_again_after_a_loss_fetches_what_was_missed(place: Place) -> 
     assert (after.state, after.problem, after.failures) == ("connected", None, 0)
     assert place.rows("runs") == 2
     assert place.only("SELECT cause FROM runs WHERE state = 'active'") == "reconnect"
-    since = place.only("SELECT since FROM runs WHERE state = 'active'")
-    assert since == "2026-11-02 03:04:05.000000"
+    assert place.only("SELECT since FROM runs WHERE state = 'active'") is None
+    assert place.only("SELECT changes_read_until FROM connections").startswith("2026-11-02")
 
 
 def test_connecting_again_before_the_first_import_ended_well_reads_everything(
@@ -233,7 +258,10 @@ def test_notices_that_waited_for_the_company_are_linked_and_worked_on(place: Pla
 def test_two_pop_ups_at_once_both_work(place: Place) -> None:
     browser, token = place.browser(), place.token()
     place.consent()
+    for _ in range(2):  # both pages are open before either button is pressed
+        assert browser.get(f"/quickbook/authorise?token={token}").status_code == 200
     first, second = place.begin(browser, token), place.begin(browser, token)
+    assert place.rows("sessions") == 1
     answers = [browser.get(place.decided(first)), browser.get(place.decided(second))]
     [connection] = place.connections()
     for answer in answers:

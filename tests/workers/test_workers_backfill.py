@@ -54,13 +54,13 @@ def test_an_empty_company_ends_at_once(small_world: World) -> None:
     assert (tally["read"], tally["counted"], tally["recorded"]) == (0, 0, 0)
 
 
-def test_a_second_backfill_changes_nothing(world: World) -> None:
-    fill(world, [1, 2, 3])
-    world.backfill()
-    before = world.revisions()
-    tally = world.backfill()
+def test_a_second_backfill_changes_nothing(small_world: World) -> None:
+    fill(small_world, [1, 2, 3])
+    small_world.backfill()
+    before = small_world.revisions()
+    tally = small_world.backfill()
     assert (tally["read"], tally["created"], tally["unchanged"]) == (3, 0, 3)
-    assert world.revisions() == before
+    assert small_world.revisions() == before
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,6 @@ def test_a_second_backfill_changes_nothing(world: World) -> None:
         [1] * 3 + [5] * 1200 + [9] * 3,
         [1] * 999 + [2] * 2,
         [5] * 1000,
-        [5] * 2000,
         [1] * 500 + [2] * 1500 + [3] * 10,
     ],
     ids=[
@@ -80,7 +79,6 @@ def test_a_second_backfill_changes_nothing(world: World) -> None:
         "1200 in one second among others",
         "a page that ends inside a second",
         "exactly a page",
-        "exactly two pages in one second",
         "a second over three pages",
     ],
 )
@@ -142,20 +140,20 @@ def test_a_page_is_kept_only_with_its_checkpoint(world: World, step: str) -> Non
     assert world.run(run_id).tally["created"] == 3
 
 
-def test_a_page_that_kills_its_worker_each_time_ends_the_run(world: World) -> None:
-    fill(world, [1])
-    run_id = world.begin_backfill()
+def test_a_page_that_kills_its_worker_each_time_ends_the_run(small_world: World) -> None:
+    fill(small_world, [1])
+    run_id = small_world.begin_backfill()
     for _ in range(5):
-        with world.refusing(DOCUMENTS):
-            world.advance(run_id)
-    world.forget_calls()
-    assert world.advance(run_id) is False
-    run = world.run(run_id)
+        with small_world.refusing(DOCUMENTS):
+            small_world.advance(run_id)
+    small_world.forget_calls()
+    assert small_world.advance(run_id) is False
+    run = small_world.run(run_id)
     assert (run.state, run.error) == (
         "failed",
         "the worker died each time that it worked on this page",
     )
-    assert world.calls() == 0
+    assert small_world.calls() == 0
 
 
 def test_a_run_that_somebody_holds_is_left_to_them(world: World) -> None:
@@ -169,11 +167,11 @@ def test_a_run_that_somebody_holds_is_left_to_them(world: World) -> None:
     assert world.advance(run_id) is True
 
 
-def test_two_backfills_of_a_company_are_one_run(world: World) -> None:
-    first = world.begin_backfill()
-    assert world.begin_backfill() == first
-    assert world.begin_backfill(START) == first
-    assert world.run(first).since is None
+def test_two_backfills_of_a_company_are_one_run(small_world: World) -> None:
+    first = small_world.begin_backfill()
+    assert small_world.begin_backfill() == first
+    assert small_world.begin_backfill(START) == first
+    assert small_world.run(first).since is None
 
 
 def test_joining_with_an_earlier_date_starts_over(world: World) -> None:
@@ -203,10 +201,10 @@ def test_a_page_that_was_under_way_while_the_run_was_widened_does_not_count(
     assert sorted(world.documents()) == ["1", "2"]
 
 
-def test_since_means_the_time_of_the_last_change(world: World) -> None:
-    fill(world, [100, 200, 300])
-    tally = world.backfill(START + timedelta(seconds=200))
-    assert sorted(world.documents()) == ["2", "3"]
+def test_since_means_the_time_of_the_last_change(small_world: World) -> None:
+    fill(small_world, [100, 200, 300])
+    tally = small_world.backfill(START + timedelta(seconds=200))
+    assert sorted(small_world.documents()) == ["2", "3"]
     assert (tally["counted"], tally["recorded"]) == (2, 2)
 
 
@@ -231,10 +229,10 @@ def test_an_invoice_made_while_the_run_is_under_way_is_included(small_world: Wor
     assert (run.tally["read"], run.tally["recorded"], run.error) == (1002, 1002, None)
 
 
-def test_failed_invoices_are_counted_and_named(world: World) -> None:
-    fill(world, [1, 2])
-    world.put("Invoice", an_invoice("3", TotalAmt="a lot", MetaData=at(3)))
-    tally = world.backfill()
+def test_failed_invoices_are_counted_and_named(small_world: World) -> None:
+    fill(small_world, [1, 2])
+    small_world.put("Invoice", an_invoice("3", TotalAmt="a lot", MetaData=at(3)))
+    tally = small_world.backfill()
     assert (tally["created"], tally["failed"], tally["recorded"]) == (2, 1, 2)
     assert tally["failures"] == [
         {"id": "3", "error": "Unmappable", "message": "TotalAmt: invalid decimal string"}
@@ -242,43 +240,52 @@ def test_failed_invoices_are_counted_and_named(world: World) -> None:
     assert tally["error"] is None
 
 
-def test_held_invoices_are_counted_by_reason(world: World) -> None:
-    fill(world, [1])
-    world.put(
+def test_held_invoices_are_counted_by_reason(small_world: World) -> None:
+    fill(small_world, [1])
+    small_world.put(
         "Invoice",
         an_invoice("2", Balance=0, MetaData=at(2)),
         an_invoice("3", Balance=0, MetaData=at(3)),
         an_invoice("4", CurrencyRef={"value": "EUR"}, MetaData=at(4)),
     )
-    tally = world.backfill()
+    tally = small_world.backfill()
     assert (tally["created"], tally["held"]) == (1, {"paid": 2, "currency": 1})
 
 
-def test_an_invoice_that_was_deleted_unnoticed_shows_in_the_count(small_world: World) -> None:
+def test_an_invoice_that_was_deleted_unnoticed_is_found_and_withdrawn(world: World) -> None:
+    fill(world, [1, 2])
+    world.backfill()
+    world.delete("Invoice", "2")
+    tally = world.backfill()
+    assert (tally["withdrawn"], tally["counted"], tally["recorded"]) == (1, 1, 1)
+    assert tally["error"] is None
+    assert world.documents()["2"]["state"] == "invoice_rejected"
+
+
+def test_a_run_over_a_part_of_the_past_finds_no_deletions(small_world: World) -> None:
     fill(small_world, [1, 2])
     small_world.backfill()
+    small_world.delete("Invoice", "1")
     small_world.delete("Invoice", "2")
-    tally = small_world.backfill()
-    assert tally["error"] == (
-        "QuickBooks counts 1 invoices, but 2 are recorded here: 1 may have been deleted there"
-    )
+    small_world.backfill(since=datetime(2020, 1, 1, tzinfo=UTC))
+    assert small_world.documents()["1"]["state"] == "invoice_created"
 
 
-def test_a_throttled_run_waits_and_goes_on(world: World) -> None:
-    fill(world, [1, 2])
-    run_id = world.begin_backfill()
-    world.faults({"preset": "429-json", "count": 1})
-    assert world.advance(run_id) is False
-    run = world.run(run_id)
+def test_a_throttled_run_waits_and_goes_on(small_world: World) -> None:
+    fill(small_world, [1, 2])
+    run_id = small_world.begin_backfill()
+    small_world.faults({"preset": "429-json", "count": 1})
+    assert small_world.advance(run_id) is False
+    run = small_world.run(run_id)
     assert (run.state, run.attempts, run.losses) == ("active", 1, 0)
     assert (run.error or "").startswith("QuickBooks' request limit is reached")
-    world.forget_calls()
-    assert world.advance(run_id) is False
-    assert world.calls() == 0
-    world.let_time_pass()
-    while world.advance(run_id):
+    small_world.forget_calls()
+    assert small_world.advance(run_id) is False
+    assert small_world.calls() == 0
+    small_world.let_time_pass()
+    while small_world.advance(run_id):
         pass
-    assert world.run(run_id).tally["created"] == 2
+    assert small_world.run(run_id).tally["created"] == 2
 
 
 @pytest.mark.parametrize("preset", ["503-html", "5xx", "truncated"])
@@ -294,18 +301,21 @@ def test_a_run_survives_an_unwell_quickbooks(small_world: World, preset: str) ->
     assert small_world.run(run_id).state == "done"
 
 
-def test_a_run_waits_for_a_disconnected_company(world: World) -> None:
-    fill(world, [1, 2])
-    run_id = world.begin_backfill()
-    world.faults({"preset": "401", "count": 1}, {"preset": "invalid_grant", "count": 1})
-    assert world.advance(run_id) is False
-    assert (world.connection().state, world.run(run_id).state) == ("disconnected", "active")
-    assert world.sweep() == []
-    world.reconnect()
-    assert world.sweep() == [("run_backfill", run_id)]
-    while world.advance(run_id):
+def test_a_run_waits_for_a_disconnected_company(small_world: World) -> None:
+    fill(small_world, [1, 2])
+    run_id = small_world.begin_backfill()
+    small_world.faults({"preset": "401", "count": 1}, {"preset": "invalid_grant", "count": 1})
+    assert small_world.advance(run_id) is False
+    assert (small_world.connection().state, small_world.run(run_id).state) == (
+        "disconnected",
+        "active",
+    )
+    assert small_world.sweep() == []
+    small_world.reconnect()
+    assert small_world.sweep() == [("run_backfill", run_id)]
+    while small_world.advance(run_id):
         pass
-    assert world.run(run_id).tally["created"] == 2
+    assert small_world.run(run_id).tally["created"] == 2
 
 
 def test_a_refused_run_ends_with_what_was_said(small_world: World) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from service.store import connections
+from service.store import connections, inbox
 from service.times import now
 from tests.workers.world import World, an_event, an_invoice
 
@@ -128,3 +128,12 @@ def test_changes_that_quickbooks_cannot_show_spoil_no_other_notice(
     rows = {row.entity: row for row in small_world.notice_rows()}
     assert (rows["Payment"].status, rows["Invoice"].status) == ("parked", "done")
     assert rows["Payment"].error_class == {"4002": "Poisoned", "4000": "TooLarge"}[preset]
+
+
+def test_a_renewed_connection_reads_what_changed_while_nobody_noticed(world: World) -> None:
+    world.put("Invoice", an_invoice("1"))
+    with world.services.database.write() as session:
+        inbox.ask_for_changes(session, world.connection_id, "renewed", now())
+    world.sync()
+    assert world.documents()["1"]["state"] == "invoice_created"
+    assert world.notices() == [("done", "the company's changed invoices were read")]
