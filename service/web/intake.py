@@ -66,12 +66,16 @@ class Intake:
         environment: str,
         nudges: Nudges,
         *,
+        most_waiting: int = MAX_WAITING,
         most_deliveries: int = MAX_WAITING,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         self._database = database
         self._environment = environment
         self._nudges = nudges
+        self._most_waiting = most_waiting
         self._most_deliveries = most_deliveries
+        self._timeout_seconds = timeout_seconds
         self._waiting: deque[_Delivery] = deque()
         self._arrived = threading.Condition()
         self._stopping = False
@@ -93,12 +97,12 @@ class Intake:
         loop = asyncio.get_running_loop()
         delivery = _Delivery(arrivals, loop, loop.create_future())
         with self._arrived:
-            if self._stopping or len(self._waiting) >= MAX_WAITING:
+            if self._stopping or len(self._waiting) >= self._most_waiting:
                 raise NotStored("too many deliveries are waiting to be stored")
             self._waiting.append(delivery)
             self._arrived.notify()
         try:
-            await asyncio.wait_for(delivery.stored, TIMEOUT_SECONDS)
+            await asyncio.wait_for(delivery.stored, self._timeout_seconds)
         except TimeoutError:
             raise NotStored("the database did not commit in time") from None
 
