@@ -16,7 +16,7 @@ from service.web.state import State
 
 
 def show(request: Request[State]) -> Response:
-    """Show whom the link connects and what that means; nothing is changed yet."""
+    """Show whom the link connects and what that means; nothing is stored yet."""
     services = request.state["services"]
     try:
         link = _link(request)
@@ -27,12 +27,7 @@ def show(request: Request[State]) -> Response:
         environment = services.settings.quickbooks_environment
         mine = connections.of_supplier(session, known.id, environment) if known else []
     live = any(connection.state == "connected" for connection in mine)
-    response = render(request, "authorise.html", {"link": link, "live": live})
-    if session_of(request) is None:
-        with services.database.write() as session:
-            cookie = sessions.begin(session, None, now())
-        give_cookie(response, cookie, services.settings)
-    return response
+    return render(request, "authorise.html", {"link": link, "live": live})
 
 
 def go_on(request: Request[State]) -> Response:

@@ -1,5 +1,6 @@
 """The browser in front of us: its cookie, its session, and the supplier it has proved to be."""
 
+import re
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,15 +16,19 @@ from service.web.state import State
 
 COOKIE = "infactor_quickbooks"
 COOKIE_PATH = "/quickbook"
+_FORM = re.compile(r"[A-Za-z0-9_-]{43}")  # of what sessions.begin returns
 
 # The end of a session is put off by whoever uses it, but not with a write for each page.
 _KEPT_ALIVE_EVERY = timedelta(hours=1)
 
 
 def session_of(request: Request[State]) -> BrowserSession | None:
-    """Return the living session that the browser's cookie stands for."""
-    cookie = request.cookies.get(COOKIE)
-    if not cookie:
+    """Return the living session that the browser's cookie stands for.
+
+    One that cannot be ours costs no question to the database.
+    """
+    cookie = request.cookies.get(COOKIE, "")
+    if not _FORM.fullmatch(cookie):
         return None
     with request.state["services"].database.read() as session:
         return sessions.find(session, cookie, now())

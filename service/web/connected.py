@@ -10,7 +10,7 @@ from starlette.routing import Route
 from service.store import connections
 from service.web.browser import supplier_of
 from service.web.pages import render, row_id
-from service.web.progress import progress_of
+from service.web.progress import news_of
 from service.web.state import State
 
 
@@ -30,7 +30,7 @@ def _context(request: Request[State], *, keep_alive: bool) -> dict[str, Any]:
         connection = connections.get(session, row_id(request))
         if connection is None or connection.supplier_id != supplier.id:
             raise HTTPException(404)
-        run = progress_of(session, connection.id)
+        run = news_of(session, connection)
     return {"supplier": supplier, "connection": connection, "progress": run}
 
 

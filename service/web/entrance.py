@@ -43,7 +43,7 @@ def view(request: Request[State]) -> Response:
     known = supplier_if_any(request)
     if request.method == "GET" and known is not None and known.email != link.email:
         # Somebody else's link must not make us somebody else unawares.
-        return render(request, "switch.html", {"link": link, "known": known})
+        return render(request, "switch.html", {"link": link, "supplier": known})
     with services.database.write() as session:
         supplier_id = connections.ensure_supplier(session, link.email, link.name, link.address, at)
         cookie = sessions.replace(session, before.digest if before else None, supplier_id, at)

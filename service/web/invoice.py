@@ -1,6 +1,7 @@
 """One invoice, with everything that is known about it."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -14,7 +15,7 @@ from service.store import connections, invoices
 from service.times import now
 from service.web.browser import supplier_of
 from service.web.lines import lines_of, taxes_of
-from service.web.pages import render, row_id
+from service.web.pages import moment, render, row_id
 from service.web.shown import fields, standing
 from service.web.state import State
 
@@ -72,7 +73,10 @@ def show(request: Request[State]) -> Response:
 
 def _mapped(shown: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Return every field of the document that is a single value, in its order."""
-    return [(name, value) for name, value in shown.items() if name not in _ELSEWHERE]
+    single = {name: value for name, value in shown.items() if name not in _ELSEWHERE}
+    if "created" in single:  # milliseconds, which say nothing to people
+        single["created"] = moment(datetime.fromtimestamp(int(single["created"]) / 1000, UTC))
+    return list(single.items())
 
 
 routes = [Route("/quickbook/invoices/{id}", show)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from starlette.templating import Jinja2Templates
 
 _HERE = Path(__file__).parent
 _ROW_ID = re.compile(r"[0-9A-Za-z-]{1,32}")
+_AFTER_A_SIGN = re.compile(r"(?<=[@.])(?=\w)")
 STATIC = _HERE / "static"
 
 
@@ -62,6 +64,11 @@ def day(text: str) -> str:
     return f"{found.day} {found:%b %Y}"
 
 
+def email(text: str) -> Markup:
+    """Write an e-mail address so that a narrow page breaks it after @ or a dot, not in a word."""
+    return Markup("<wbr>").join(_AFTER_A_SIGN.split(text))
+
+
 @cache
 def static(name: str) -> str:
     """Return the address of a file, which changes with its content: browsers may keep it."""
@@ -77,7 +84,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"money": money, "moment": moment, "day": day}
+    environment.filters |= {"money": money, "moment": moment, "day": day, "email": email}
     environment.globals |= {"static": static}
     return environment
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from service.store import runs
-from service.store.tables import Run
+from service.store.tables import Connection, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,14 @@ def progress_of(session: Session, connection_id: str) -> Progress | None:
     """Return how far the company's newest run has come; None if there never was one."""
     run = runs.latest(session, connection_id)
     return None if run is None else _progress(run)
+
+
+def news_of(session: Session, connection: Connection) -> Progress | None:
+    """Return how far the newest run has come, unless it had ended before the latest consent."""
+    run = runs.latest(session, connection.id)
+    ended = None if run is None else run.finished_at
+    is_old = ended is not None and ended < connection.renewed_at
+    return None if run is None or is_old else _progress(run)
 
 
 def _progress(run: Run) -> Progress:

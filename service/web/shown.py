@@ -15,10 +15,14 @@ Found = tuple[Invoice, Document | None]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where an invoice stands: `words` for people, and the hold if that is why it is not there."""
+    """Where an invoice stands: `words` for people, and the hold if that is why it is not offered.
+
+    `withdrawn` marks one that Infactor had before the hold applied.
+    """
 
     words: str
     hold: Hold | None = None
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +67,13 @@ def standing(found: Found) -> Standing:
     """Return Infactor's word for the invoice's state, or why it is not offered there."""
     invoice, document = found
     if document is None:
-        if invoice.hold is None:
-            return Standing("On its way to Infactor")
-        return _held(Hold(invoice.hold))
-    if is_withdrawn(document.document):
-        return _held(Hold(document.document[MARKER]))
-    return Standing(status(document.state))
+        return _held(invoice.hold) if invoice.hold else Standing("On its way to Infactor")
+    if not is_withdrawn(document.document):
+        return Standing(status(document.state))
+    # The marker keeps the first reason for ever; the record has the one that holds now.
+    return _held(invoice.hold or document.document[MARKER], withdrawn=True)
 
 
-def _held(hold: Hold) -> Standing:
-    return Standing(sentence(hold), hold)
+def _held(name: str, *, withdrawn: bool = False) -> Standing:
+    hold = Hold(name)
+    return Standing(sentence(hold), hold, withdrawn)

@@ -1,6 +1,8 @@
 """The real application on a real database, Intuit's stand-in behind it, and browsers before it."""
 
 import base64
+import html
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -100,13 +102,17 @@ class Place:
         answer.raise_for_status()
         return answer.json()
 
-    def begin(self, browser: TestClient, token: str) -> str:
-        """Open the link and press the button; return where QuickBooks' consent is."""
+    def authorised(self, browser: TestClient, token: str) -> httpx.Response:
+        """Open the link and press the button; return the redirect to QuickBooks' consent."""
         page = browser.get(f"/quickbook/authorise?token={token}")
         assert page.status_code == 200, page.headers
         answer = browser.post(f"/quickbook/authorise?token={token}")
         assert answer.status_code == 302, answer.text
-        return answer.headers["location"]
+        return answer
+
+    def begin(self, browser: TestClient, token: str) -> str:
+        """Open the link and press the button; return where QuickBooks' consent is."""
+        return self.authorised(browser, token).headers["location"]
 
     def decided(self, consent_url: str) -> str:
         """Let the person at QuickBooks decide; return the address to which it sends them back."""
@@ -170,6 +176,12 @@ class Place:
     def is_granted(self, realm: str = OURS) -> bool:
         """Tell whether, for Intuit, the company is connected to the app."""
         return self.simulator.simulator.grants.connected(realm, datetime.now(UTC))
+
+
+def said(page: str) -> str:
+    """Return a page's text in one line, without its markup."""
+    text = html.unescape(re.sub("<[^>]*>", " ", page.replace("<wbr>", "")))
+    return " ".join(text.split())
 
 
 def settings_of(simulator_url: str, database_url: str, **more: str) -> dict[str, str]:

@@ -148,7 +148,7 @@ class TestOverHttps:
         return {"PUBLIC_URL": "https://localhost:8443"}
 
     def test_cookies_are_secure_and_browsers_stay_on_https(self, place: Place) -> None:
-        answer = place.browser().get(f"/quickbook/authorise?token={place.token()}")
+        answer = place.authorised(place.browser(), place.token())
         assert "; Secure" in answer.headers["set-cookie"]
         assert answer.headers["strict-transport-security"] == "max-age=31536000"
 

@@ -6,10 +6,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.infactor.document import MARKER, REMARK
-from service.infactor.holds import Hold, remark
 from service.store.tables import Document
-from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice
+from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 
 
 @pytest.fixture
@@ -139,6 +137,34 @@ def test_the_page_of_an_invoice_shows_every_mapped_field(place: Place, browser: 
     assert "Imported (version 1)" in page
 
 
+def test_the_page_of_an_invoice_says_when_it_was_created_in_words(
+    place: Place, browser: TestClient
+) -> None:
+    with place.services.database.write() as session:
+        document = session.get(Document, place.invoice_id("1"))
+        document.document = {**document.document, "created": 1795299898000}
+    page = browser.get(f"/quickbook/invoices/{place.invoice_id('1')}").text
+    assert "<dt>created</dt><dd>21 Nov 2026, 22:24 UTC</dd>" in page
+    assert "1795299898000" not in page
+
+
+@pytest.mark.parametrize(("lines", "words"), [([], "-"), ([{}, {}], "as above")])
+def test_the_page_of_an_invoice_does_not_count_its_lines(
+    place: Place, browser: TestClient, lines: list[Any], words: str
+) -> None:
+    with place.services.database.write() as session:
+        document = session.get(Document, place.invoice_id("1"))
+        document.document = {**document.document, "items": lines}
+    page = browser.get(f"/quickbook/invoices/{place.invoice_id('1')}").text
+    assert f"<dt>items</dt><dd>{words}</dd>" in page
+
+
+def test_an_address_breaks_after_its_signs_alone(place: Place, browser: TestClient) -> None:
+    page = browser.get(f"/quickbook/invoices/{place.invoice_id('1')}").text
+    assert "<dt>supplierEmail</dt><dd>supplier@<wbr>example.<wbr>com</dd>" in page
+    assert '<span class="fine">buyer@<wbr>example.<wbr>com</span>' in page
+
+
 def test_the_page_of_an_invoice_that_is_held_back_says_why_and_what_to_do(
     place: Place, browser: TestClient
 ) -> None:
@@ -147,17 +173,6 @@ def test_the_page_of_an_invoice_that_is_held_back_says_why_and_what_to_do(
     assert "take it off in QuickBooks" in page
     assert "What Infactor would have" in page
     assert "40.50 USD" in page
-
-
-def test_a_withdrawn_invoice_is_worded_like_one_that_was_held_from_the_start(
-    place: Place, browser: TestClient
-) -> None:
-    with place.services.database.write() as session:
-        document = session.get(Document, place.invoice_id("1"))
-        withdrawn = {"state": "invoice_rejected", MARKER: "void", REMARK: remark(Hold.VOID)}
-        document.document = {**document.document, **withdrawn}
-        document.state = "invoice_rejected"
-    assert cells(browser.get("/quickbook/").text, "101")[-1] == "Not offered: voided in QuickBooks"
 
 
 def test_another_suppliers_invoice_is_as_unknown_as_one_that_does_not_exist(
@@ -184,27 +199,29 @@ def test_an_id_that_none_can_have_is_not_found(browser: TestClient, odd: str) ->
         assert browser.get(f"/quickbook/{page}/{odd}").status_code == 404
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/quickbook/", "/quickbook/live", "/quickbook/invoices/qbk-a", "/quickbook/connected/a"],
-)
-def test_without_a_session_a_page_says_how_to_get_in(place: Place, path: str) -> None:
-    stranger = place.browser()
-    stranger.get(f"/quickbook/authorise?token={place.token()}")  # a cookie, of nobody yet
-    for browser in (place.browser(), stranger):
-        answer = browser.get(path)
-        assert answer.status_code == 401
-        assert "open the link that Infactor gave you" in answer.text
-
-
 def test_a_view_link_opens_the_suppliers_pages(place: Place) -> None:
     browser = place.browser()
     answer = browser.get(f"/quickbook/view?token={place.token(purpose='view')}")
     assert (answer.status_code, answer.headers["location"]) == (303, "/quickbook/")
     page = browser.get("/quickbook/").text
-    assert "supplier@example.com" in page
     assert "QuickBooks is not connected" in page
     assert 'class="connect">Connect to QuickBooks</button>' in page
+
+
+def test_the_button_says_for_whom_it_connects(place: Place) -> None:
+    browser = place.log_in()
+    whom = "Connect to QuickBooks for Example Supplies , supplier@example.com"
+    assert whom in said(browser.get("/quickbook/").text)
+    assert whom in said(browser.get("/quickbook/live").text)
+    place.connect(browser)
+    place.do("UPDATE connections SET state = 'disconnected'")
+    assert "Reconnect to QuickBooks for Example Supplies , supplier@example.com" in said(
+        browser.get("/quickbook/").text
+    )
+    place.do("UPDATE suppliers SET name = ''")
+    assert "Reconnect to QuickBooks for supplier@example.com" in said(
+        browser.get("/quickbook/").text
+    )
 
 
 def test_a_supplier_connects_from_their_own_page(place: Place) -> None:
@@ -256,30 +273,6 @@ def test_a_company_without_invoices_says_that_they_will_come(place: Place) -> No
     page = browser.get("/quickbook/").text
     assert "No invoices yet" in page
     assert "Looking for invoices in QuickBooks" in page
-
-
-def test_logging_out_ends_the_session_everywhere(place: Place, browser: TestClient) -> None:
-    cookie = browser.cookies["infactor_quickbooks"]
-    answer = browser.post("/quickbook/logout")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/quickbook/goodbye")
-    assert browser.get("/quickbook/goodbye").status_code == 200
-    assert "infactor_quickbooks" not in browser.cookies
-    again = place.browser()
-    again.cookies.set("infactor_quickbooks", cookie)
-    assert again.get("/quickbook/").status_code == 401
-
-
-def test_a_session_ends_by_itself_and_is_put_off_by_use_alone(place: Place) -> None:
-    browser = place.log_in()
-    soon = "strftime('%Y-%m-%d %H:%M:%f000', 'now', '+10 minutes')"
-    place.do(f"UPDATE sessions SET expires_at = {soon}")
-    ends = place.only("SELECT expires_at FROM sessions")
-    browser.get("/quickbook/live")
-    assert place.only("SELECT expires_at FROM sessions") == ends
-    browser.get("/quickbook/")
-    assert place.only("SELECT expires_at FROM sessions") > ends
-    place.do("UPDATE sessions SET expires_at = '2020-01-01 00:00:00.000000'")
-    assert browser.get("/quickbook/").status_code == 401
 
 
 @pytest.mark.parametrize("path", ["launch", "reconnect"])

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from service.times import now
 from service.web.problems import Problem
-from tests.web.conftest import OTHER, OURS, Place
+from tests.web.conftest import OTHER, OURS, Place, said
 
 PROBLEM = re.compile(r"/quickbook/problem/([a-z-]+)/([A-Z2-9]{4}-[A-Z2-9]{4})")
 
@@ -48,6 +48,21 @@ def test_denied(place: Place) -> None:
     page = browser.get(answer.headers["location"])
     assert page.status_code == 200
     assert "You did not give permission" in page.text
+    assert "open your link again: it is still good" in page.text
+    assert "Try again" not in page.text
+
+
+def test_who_has_a_session_can_try_again_at_once(place: Place) -> None:
+    browser = place.log_in()
+    place.consent(approve=False)
+    answer = browser.get(place.decided(browser.post("/quickbook/start").headers["location"]))
+    assert kind(answer) == "denied"
+    page = browser.get(answer.headers["location"]).text
+    assert '<form method="post" action="/quickbook/start"' in page
+    assert "Try again for Example Supplies , supplier@example.com" in said(page)
+    place.consent()
+    done = browser.get(place.decided(browser.post("/quickbook/start").headers["location"]))
+    assert done.headers["location"].startswith("/quickbook/connected/")
 
 
 def test_the_link_still_works_after_a_denial(place: Place) -> None:
@@ -295,6 +310,33 @@ def test_every_problem_has_a_page_of_its_own_that_stays_open(
     assert "How to go on" in page.text
     assert '<p class="reference">K7QM-2F4T</p>' in page.text
     assert "<script" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("problem", "again"),
+    [
+        ("link-invalid", False),
+        ("link-expired", False),
+        ("link-used", False),
+        ("unknown-answer", False),
+        ("other-browser", True),
+        ("too-late", True),
+        ("answered-already", False),
+        ("denied", True),
+        ("refused-by-quickbooks", True),
+        ("incomplete", True),
+        ("company-taken", True),
+        ("other-company", True),
+        ("not-accepted", True),
+        ("unwell", True),
+        ("unexpected", True),
+    ],
+)
+def test_trying_again_is_offered_where_it_can_help(place: Place, problem: str, again: bool) -> None:
+    page = place.log_in().get(f"/quickbook/problem/{problem}/K7QM-2F4T").text
+    assert ('<button id="again" class="connect">Try again</button>' in page) is again
+    page = place.browser().get(f"/quickbook/problem/{problem}/K7QM-2F4T").text
+    assert "<button" not in page
 
 
 @pytest.mark.parametrize(
