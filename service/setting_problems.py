@@ -1,6 +1,7 @@
 """What is wrong with the settings, one line each: the variable, how to mend it, never its value."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,15 +15,15 @@ if TYPE_CHECKING:
 PLACEHOLDER = "example-"
 """How every secret in example.env begins, so that it can be refused where it would do harm."""
 
-FRESH = "`infactor-quickbooks init` writes a .env with a fresh one"
+# Never a fresh one first: what an old key has sealed or signed, no other opens.
+RESTORE = "restore it from your backup; for a new installation run `infactor-quickbooks init`"
 INTUIT_KEYS = "copy it from your app's keys page in Intuit's developer portal"
 
+_RESTORED = frozenset({"SECRET_KEY", "INFACTOR_SHARED_SECRET", "ENCRYPTION_KEYS"})
 _MISSING = {
     "QUICKBOOKS_CLIENT_ID": INTUIT_KEYS,
     "QUICKBOOKS_CLIENT_SECRET": INTUIT_KEYS,
-    "SECRET_KEY": FRESH,
-    "INFACTOR_SHARED_SECRET": FRESH,
-    "ENCRYPTION_KEYS": FRESH,
+    **dict.fromkeys(_RESTORED, RESTORE),
 }
 
 
@@ -37,6 +38,8 @@ def problems(error: ValidationError) -> Iterator[str]:
         match problem["type"]:
             case "missing":
                 yield f"{name}: missing; {_MISSING[name]}"
+            case "value_error" if name in _RESTORED:
+                yield f"{name}: {str(context['error']).partition(';')[0]}; {RESTORE}"
             case "value_error":
                 yield f"{name}: {context['error']}"
             case "literal_error":
@@ -49,6 +52,15 @@ def problems(error: ValidationError) -> Iterator[str]:
                 yield f"{name}: must be a whole number"
             case _:
                 yield f"{name}: {problem['msg'].lower()}"
+
+
+def no_file(env_file: Path) -> Iterator[str]:
+    """Give a line if there is no such file to read, which explains best what is missing."""
+    folder = "the working folder" if env_file.parent == Path() else env_file.parent
+    if env_file.is_dir():
+        yield f"{env_file.name} in {folder} is a folder itself, not a file with settings"
+    elif not env_file.exists():
+        yield f"No {env_file.name} in {folder}"
 
 
 def contradictions(settings: "Settings") -> Iterator[str]:

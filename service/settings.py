@@ -31,7 +31,7 @@ from service import addresses
 from service.encryption_keys import key_text, parse_keys
 from service.errors import ConfigurationError
 from service.infactor.holds import ALL_HOLDS, Hold, parse_holds
-from service.setting_problems import FRESH, contradictions, problems
+from service.setting_problems import contradictions, no_file, problems
 
 CALLBACK_PATH = "/quickbook/connect"
 _EXAMPLE_KEY = key_text(b"example-key-not-for-production!!")
@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     PostgreSQL. Without it, `serve` does all the work itself. Nothing is lost when Redis is."""
 
     quickbooks_simulator_url: str | None = None
-    """Where the simulator listens, such as `http://127.0.0.1:3100`. Needed with
+    """Where the simulator listens, such as `http://127.0.0.1:8700`. Needed with
     QUICKBOOKS_ENVIRONMENT=simulator, and stops the start with any other, so that real tokens
     never go anywhere but to Intuit."""
 
@@ -225,7 +225,7 @@ class Settings(BaseSettings):
     @classmethod
     def _long_enough(cls, value: SecretStr) -> SecretStr:
         if len(value.get_secret_value()) < 32:
-            raise ValueError(f"needs 32 characters or more; {FRESH}")
+            raise ValueError("needs 32 characters or more")
         return value
 
     @field_validator("encryption_keys", mode="before")
@@ -265,6 +265,9 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
     """
     try:
         return _checked(Settings, _env_file=env_file)
+    except ConfigurationError as e:
+        lines = [*no_file(env_file), str(e)] if env_file else [str(e)]
+        raise ConfigurationError("\n".join(lines)) from None
     except (OSError, UnicodeDecodeError, SettingsError) as e:
         raise ConfigurationError(f"{env_file}: cannot be read ({type(e).__name__})") from None
 
@@ -293,7 +296,3 @@ class _Given(Settings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
-
-
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]

@@ -113,18 +113,14 @@ def test_the_environment_goes_before_the_file(bare_environment: pytest.MonkeyPat
     assert settings.secret_key.get_secret_value() == NEEDED["SECRET_KEY"]
 
 
-def test_a_file_that_is_not_there_is_no_problem_of_its_own(
-    bare_environment: pytest.MonkeyPatch, tmp_path: Path
-):
-    with pytest.raises(ConfigurationError, match="QUICKBOOKS_CLIENT_ID: missing"):
-        load_settings(tmp_path / "none")
-
-
-def test_a_file_that_is_not_text_is_named(bare_environment: pytest.MonkeyPatch, tmp_path: Path):
-    file = tmp_path / ".env"
-    file.write_bytes(b"SECRET_KEY=\xff\xfe")
-    with pytest.raises(ConfigurationError, match=r"\.env: cannot be read"):
-        load_settings(file)
+@pytest.mark.parametrize("name", ["SECRET_KEY", "INFACTOR_SHARED_SECRET", "ENCRYPTION_KEYS"])
+@pytest.mark.parametrize("value", ["", "malformed"])
+def test_whoever_lacks_a_secret_is_sent_to_the_backup_first(name: str, value: str):
+    (line,) = problems_of({**NEEDED, name: value})
+    assert line.endswith(
+        "; restore it from your backup; for a new installation run `infactor-quickbooks init`"
+    )
+    assert line.count(";") == 2
 
 
 @pytest.mark.parametrize(
@@ -136,7 +132,7 @@ def test_a_file_that_is_not_text_is_named(bare_environment: pytest.MonkeyPatch, 
         ("ENCRYPTION_KEYS", f"{A_KEY},zq=", "ENCRYPTION_KEYS: key 2 is not 32 bytes"),
         ("ENCRYPTION_KEYS", A_KEY.rstrip("="), "ENCRYPTION_KEYS: key 1 is not 32 bytes"),
         ("ENCRYPTION_KEYS", A_KEY.replace("-", "+"), "ENCRYPTION_KEYS: key 1 is not 32 bytes"),
-        ("ENCRYPTION_KEYS", " , ", "ENCRYPTION_KEYS: holds no key; make one with: python3 -c "),
+        ("ENCRYPTION_KEYS", " , ", "ENCRYPTION_KEYS: holds no key; restore it from your backup; "),
         (
             "QUICKBOOKS_ENVIRONMENT",
             "zqzq",
@@ -169,7 +165,7 @@ def test_a_file_that_is_not_text_is_named(bare_environment: pytest.MonkeyPatch, 
         ("LOG_FORMAT", "zq", "LOG_FORMAT: must be auto, console or json"),
         (
             "QUICKBOOKS_SIMULATOR_URL",
-            "http://127.0.0.1:3100",
+            "http://127.0.0.1:8700",
             "QUICKBOOKS_SIMULATOR_URL: remove it, or set QUICKBOOKS_ENVIRONMENT=simulator",
         ),
     ],
@@ -250,8 +246,8 @@ def test_the_simulator_is_on_this_machine(url: str):
     assert missing.startswith("QUICKBOOKS_SIMULATOR_URL: missing")
     (elsewhere,) = problems_of({**simulator, "QUICKBOOKS_SIMULATOR_URL": url})
     assert elsewhere.startswith("QUICKBOOKS_SIMULATOR_URL: must be plain http on this machine")
-    here = settings_from({**simulator, "QUICKBOOKS_SIMULATOR_URL": "http://localhost:3100/"})
-    assert here.quickbooks_simulator_url == "http://localhost:3100"
+    here = settings_from({**simulator, "QUICKBOOKS_SIMULATOR_URL": "http://localhost:8700/"})
+    assert here.quickbooks_simulator_url == "http://localhost:8700"
 
 
 def test_production_insists_on_https():

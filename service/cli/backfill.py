@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service.bootstrap import Services
-from service.cli.compose import command_services
+from service.cli.compose import command_services, nudge
 from service.cli.console import answer_json, fail, hint, hints, says_what_is_wrong
+from service.cli.options import check_invoice, instant
 from service.store import connections, runs
 from service.store.tables import Connection, Run, Supplier
 from service.times import now
@@ -39,18 +41,18 @@ def backfill(
 ) -> None:
     """Bring in invoices from the past. A company's backfill under way is joined, not repeated.
 
-    Exit status: 0 when everything is recorded, 1 when something failed, 2 for bad options.
+    Exit status: 0 when everything is recorded, 1 when something failed or a company had to be
+    left out, 2 for bad options.
     """
     if sum((supplier is not None, company is not None, everybody)) != 1:
         raise fail("Name one of --supplier EMAIL, --company REALM or --all.", 2)
-    if invoice is not None and not (invoice.isascii() and invoice.isdigit()):
-        raise fail("--invoice takes the Id of an invoice in QuickBooks, which is digits.", 2)
+    check_invoice(invoice)
     if invoice is not None and since is not None:
         raise fail("--invoice and --since exclude each other.", 2)
-    start = None if since is None else _instant(since)
+    start = instant("--since", since)
     with command_services() as services:
         services.leases.start()
-        chosen = _choose(services, supplier, company)
+        chosen, left_out = _choose(services, supplier, company)
         if invoice is not None:
             summaries = [_one_invoice(services, c, invoice, dry_run) for c in chosen]
         elif dry_run:
@@ -62,19 +64,14 @@ def backfill(
     else:
         for summary in summaries:
             _explain(summary)
-    if any(summary["failed"] or summary["error"] for summary in summaries):
+    if left_out or any(summary["failed"] or summary["error"] for summary in summaries):
         raise typer.Exit(1)
 
 
-def _instant(text: str) -> datetime:
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError:
-        raise fail("--since takes a date such as 2026-01-31, or 2026-01-31T08:00Z.", 2) from None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
-
-
-def _choose(services: Services, email: str | None, realm_id: str | None) -> list[Chosen]:
+def _choose(
+    services: Services, email: str | None, realm_id: str | None
+) -> tuple[list[Chosen], int]:
+    """Return the connected companies that were asked for, and how many others are left out."""
     environment = services.settings.quickbooks_environment
     with services.database.read() as session:
         everyone = connections.everyone(session, environment)
@@ -94,7 +91,7 @@ def _choose(services: Services, email: str | None, realm_id: str | None) -> list
         hint("No company is connected, so there is nothing to bring in.")
     elif not alive:
         raise fail("No connected company fits. `infactor-quickbooks connections` lists them.", 2)
-    return alive
+    return alive, len(wanted) - len(alive)
 
 
 def _follow(
@@ -106,9 +103,8 @@ def _follow(
             connection.id: runs.create_or_join(session, connection.id, "command", since, now())
             for connection, _ in chosen
         }
-    if not services.settings.embedded:
-        for run_id in run_ids.values():
-            services.jobs.backfill(run_id)
+    for run_id in run_ids.values():
+        nudge(services, partial(services.jobs.backfill, run_id))
     with _progress() as progress:
         bars = {c.id: progress.add_task(c.company_name, total=None, note="") for c, _ in chosen}
         ended: dict[str, Run] = {}

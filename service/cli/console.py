@@ -3,15 +3,19 @@
 import re
 import sys
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import typer
+from alembic.util import CommandError
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.exc import DBAPIError
 
 from service import exact_json
+from service.cli.trouble import database_trouble, is_ours
 from service.errors import ConfigurationError, ServiceError
 
 P = ParamSpec("P")
@@ -26,14 +30,21 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 def answer(text: str) -> None:
-    """Print one line of the answer, unwrapped and without colours."""
+    """Print one line of the answer, unwrapped and without colours, at once."""
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def answer_json(rows: Iterable[Any]) -> None:
     """Print one JSON object a line."""
     for row in rows:
-        answer(exact_json.encode(row).decode())
+        sys.stdout.write(exact_json.encode(row).decode() + "\n")
+    sys.stdout.flush()
+
+
+def moment(value: datetime | None) -> str:
+    """Return an instant as tables show it: `2026-11-22 09:36 UTC`."""
+    return "" if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
@@ -71,6 +82,12 @@ def says_what_is_wrong(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except ConfigurationError as e:
             raise fail(str(e), 2) from None
+        except DBAPIError as e:
+            if is_ours(e):
+                raise
+            raise fail(database_trouble(e), 2) from None
+        except CommandError as e:
+            raise fail(f"DATABASE_URL: the schema is not of this version: {e}", 2) from None
         except ServiceError as e:
             raise fail(str(e)) from None
         except KeyboardInterrupt:

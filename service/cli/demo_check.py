@@ -12,7 +12,7 @@ from sqlalchemy import select
 from service.cli.console import answer
 from service.cli.demo_stack import Stack
 from service.quickbooks.signature import sign
-from service.store import inbox
+from service.store import notices
 from service.store.tables import Document, Invoice, Notice
 
 _PATIENCE_SECONDS = 10.0
@@ -163,7 +163,7 @@ class _Journey:
 
     def _notices(self) -> Sequence[Notice]:
         with self._stack.database.read() as session:
-            return inbox.newest(session, None, 1000)
+            return notices.newest(session, None, 1000)
 
     def _until(
         self, holds: Callable[[dict[str, Any] | None], bool], otherwise: str

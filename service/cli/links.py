@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
-from service.cli.compose import settings_and_logs
-from service.cli.console import answer, hint, says_what_is_wrong
+from service.cli.compose import missing_file, settings_and_logs
+from service.cli.console import answer, fail, hint, says_what_is_wrong
+from service.errors import LinkError, ServiceError
+from service.infactor import emails
 from service.links import CONNECT_LIFE, VIEW_LIFE, Purpose
 from service.settings import Settings
 
@@ -26,10 +28,9 @@ def connect_url(
     from service import links
 
     settings = settings_and_logs(quiet=True)
-    known = None if name else _known_name(settings, email)
     token = _token(settings, "connect", email, name, address, another_company=another_company)
-    if not name and not known:
-        hint("Infactor shows suppliers by name, and this one has none yet: consider --name.")
+    if not name:
+        _hint_at_name(settings, email)
     hint(f"Good for {CONNECT_LIFE.days} days, until a company is connected with it.")
     answer(links.connect_url(settings.public_url, token))
 
@@ -41,8 +42,7 @@ def supplier_url(email: Email) -> None:
 
     settings = settings_and_logs(quiet=True)
     token = _token(settings, "view", email, "", "")
-    if _known_name(settings, email) is None:
-        hint("This supplier has opened no link yet: the page will offer to connect QuickBooks.")
+    _hint_at_newcomer(settings, email)
     hours = int(VIEW_LIFE.total_seconds() // 3600)
     hint(f"Good for {hours} hours. It shows this supplier's invoices to whoever has it.")
     answer(links.view_url(settings.public_url, token))
@@ -60,32 +60,76 @@ def _token(
     from service import links
     from service.times import now
 
-    return links.issue(
-        settings.infactor_shared_secret.get_secret_value(),
-        purpose,
-        email,
-        now=now(),
-        name=name,
-        address=address,
-        another_company=another_company,
-    )
+    _check(email.strip(), name.strip(), address.strip())
+    try:
+        return links.issue(
+            settings.infactor_shared_secret.get_secret_value(),
+            purpose,
+            email,
+            now=now(),
+            name=name,
+            address=address,
+            another_company=another_company,
+        )
+    except LinkError:
+        raise fail(
+            "--name, --address: line breaks and hidden characters cannot be shown.", 2
+        ) from None
+
+
+def _check(email: str, name: str, address: str) -> None:
+    """Refuse in plain words what no link can say."""
+    if not email:
+        raise fail("EMAIL: is empty; give the supplier's e-mail address in Infactor.", 2)
+    if not email.isascii() or emails.addresses(email) != (email,):
+        raise fail("EMAIL: is not an e-mail address, such as supplier@example.com.", 2)
+    for option, text, longest in (("--name", name, 200), ("--address", address, 500)):
+        if len(text) > longest:
+            raise fail(f"{option}: has {len(text)} characters; a link holds {longest}.", 2)
+
+
+class _CannotTell(ServiceError):
+    """The database cannot be asked who is known."""
+
+
+def _hint_at_name(settings: Settings, email: str) -> None:
+    try:
+        known = _known_name(settings, email)
+    except _CannotTell:
+        hint("Without the database nobody can tell whether this supplier has a name: see --name.")
+        return
+    if not known:
+        hint("Infactor shows suppliers by name, and this one has none yet: consider --name.")
+
+
+def _hint_at_newcomer(settings: Settings, email: str) -> None:
+    try:
+        known = _known_name(settings, email)
+    except _CannotTell:
+        return
+    if known is None:
+        hint("This supplier has opened no link yet: the page will offer to connect QuickBooks.")
 
 
 def _known_name(settings: Settings, email: str) -> str | None:
-    """Return the supplier's recorded name, None for one who is unknown."""
+    """Return the supplier's recorded name, None for one who is unknown; raises _CannotTell."""
+    from alembic.util import CommandError
     from sqlalchemy.exc import SQLAlchemyError
 
     from service.errors import ConfigurationError
     from service.store import connections, schema
     from service.store.database import Database
 
+    if missing_file(settings):
+        raise _CannotTell
     database = Database(settings.database_url.get_secret_value())
     try:
         schema.prepare(database)
         with database.read() as session:
             found = connections.supplier_by_email(session, email)
-    except (SQLAlchemyError, ConfigurationError):
-        return None  # a link needs no database: who is in it only decides about a hint
+    except (SQLAlchemyError, CommandError, ConfigurationError) as e:
+        # A link needs no database: who is in it only decides about a hint.
+        raise _CannotTell from e
     else:
         return None if found is None else found.name
     finally:

@@ -1,10 +1,13 @@
 """The command `infactor-quickbooks`."""
 
 import os
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
 
 import typer
 
-from service.cli import backfill, demo, init, links, serve, show, simulator
+from service.cli import backfill, demo, init, links, notices, replay, serve, show, simulator
+from service.cli.console import answer
 
 app = typer.Typer(
     name="infactor-quickbooks",
@@ -27,10 +30,31 @@ app.command(rich_help_panel=_START)(serve.migrate)
 app.command(rich_help_panel=_START)(simulator.simulator)
 app.command("connect-url", rich_help_panel=_SUPPLIERS)(links.connect_url)
 app.command("supplier-url", rich_help_panel=_SUPPLIERS)(links.supplier_url)
-app.command("connections", rich_help_panel=_SUPPLIERS)(show.show_connections)
-app.command("backfill", rich_help_panel=_LOOK)(backfill.backfill)
+app.command("connections", rich_help_panel=_LOOK)(show.show_connections)
 app.command("invoices", rich_help_panel=_LOOK)(show.show_invoices)
-app.command("notices", rich_help_panel=_LOOK)(show.show_notices)
+app.command("notices", rich_help_panel=_LOOK)(notices.show_notices)
+app.command(rich_help_panel=_LOOK)(replay.replay)
+app.command(rich_help_panel=_LOOK)(backfill.backfill)
+
+
+def _show_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    try:
+        answer(f"infactor-quickbooks {version('infactor-quickbooks')}")
+    except PackageNotFoundError:
+        answer("infactor-quickbooks, not installed as a package")
+    raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version),
+    ] = False,
+) -> None:
+    """Take the options that stand before any command."""
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
 """`serve`, `worker` and `migrate`: the long-running processes and what they need first."""
 
+import socket
 from typing import Annotated
 
 import typer
 
-from service.cli.compose import services_of, settings_and_logs
+from service.cli.compose import ready, services_of, settings_and_logs
 from service.cli.console import fail, hint, says_what_is_wrong
 from service.settings import Settings
 
@@ -12,9 +13,12 @@ from service.settings import Settings
 @says_what_is_wrong
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="Port; default: PUBLIC_URL's.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port; default: PUBLIC_URL's.")
+    ] = None,
     threads: Annotated[
-        int, typer.Option(help="Worker threads in this process; only without REDIS_URL.")
+        int,
+        typer.Option(min=1, max=64, help="Worker threads in this process; only without REDIS_URL."),
     ] = 4,
 ) -> None:
     """Receive notifications and show the pages; without REDIS_URL, do all the work as well."""
@@ -23,27 +27,44 @@ def serve(
     from service.app import create_app
     from service.bootstrap import bootstrap
     from service.jobs import receiver_broker
-    from service.store.schema import prepare
     from workers.pool import working
 
     settings = settings_and_logs()
+    port = port or settings.listen_port
+    _check_free(host, port)
     redis_url = settings.redis_url
     services = bootstrap(
         settings, receiver_broker(redis_url.get_secret_value() if redis_url else None)
     )
-    prepare(services.database)
+    ready(services)
     background = (lambda s: working(s, threads)) if settings.embedded else None
     _warn(settings)
     uvicorn.run(
         create_app(services, background),
         host=host,
-        port=port or settings.listen_port,
+        port=port,
         log_config=None,
         access_log=False,
         ws="none",
         server_header=False,
         timeout_graceful_shutdown=25,
     )
+
+
+def _check_free(host: str, port: int) -> None:
+    """Refuse an address that is taken, before anything is opened or begun."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, UnicodeError) as e:
+        why = getattr(e, "strerror", None) or "no such address"
+        raise fail(
+            f"Cannot listen on {host}, port {port}: {why}. Choose another --port.", 2
+        ) from None
 
 
 def _warn(settings: Settings) -> None:
@@ -56,7 +77,9 @@ def _warn(settings: Settings) -> None:
 
 @says_what_is_wrong
 def worker(
-    threads: Annotated[int, typer.Option(help="Jobs done at once in this process.")] = 8,
+    threads: Annotated[
+        int, typer.Option(min=1, max=64, help="Jobs done at once in this process.")
+    ] = 8,
 ) -> None:
     """Do the background work; run as many of these processes as you like."""
     from workers.main import run, worker_broker

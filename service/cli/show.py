@@ -1,21 +1,21 @@
-"""`invoices`, `connections` and `notices`: what there is, for people and for programs."""
+"""`invoices` and `connections`: what there is, for people and for programs."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
 
 from service.bootstrap import Services
 from service.cli.compose import command_services
-from service.cli.console import answer_json, fail, says_what_is_wrong, show_table
+from service.cli.console import answer_json, fail, hint, moment, says_what_is_wrong, show_table
+from service.cli.options import Json
 from service.infactor.dashboard import status
 from service.infactor.holds import Hold, sentence
-from service.store import connections, inbox, invoices, runs
-from service.store.tables import Connection, Document, Invoice, Notice, Supplier
+from service.store import connections, invoices, runs
+from service.store.tables import Connection, Document, Invoice, Supplier
 
 _PAGE = 500
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, on stdout.")]
 
 
 @says_what_is_wrong
@@ -33,7 +33,10 @@ def show_invoices(
         show_table(
             "Invoices",
             ("Request no", "Buyer", "PO title", "Amount", "Payable", "Status", "Infactor id"),
-            (_invoice_line(i, d) for i, d in _invoices(services, ids, held)),
+            (
+                _invoice_line(i, d, services.settings.infactor_currency)
+                for i, d in _invoices(services, ids, held)
+            ),
         )
 
 
@@ -66,17 +69,23 @@ def _document(invoice: Invoice, document: Document | None) -> dict[str, Any]:
     return document.document if document else dict(invoice.mapped or {})
 
 
-def _invoice_line(invoice: Invoice, document: Document | None) -> tuple[object, ...]:
+def _invoice_line(invoice: Invoice, document: Document | None, currency: str) -> tuple[object, ...]:
+    """Return a line of the table; an invoice that names no currency is in Infactor's."""
     shown = _document(invoice, document)
     return (
         shown["invoiceNo"],
         shown["companyName"],
         shown["purchaseTitle"],
-        f"{shown['invoiceAmount']} {invoice.currency or ''}".strip(),
+        f"{_amount(shown['invoiceAmount'])} {invoice.currency or currency}",
         shown["payableDate"],
         sentence(Hold(invoice.hold)) if invoice.hold else status(shown["state"]),
         invoice.id,
     )
+
+
+def _amount(value: int | Decimal) -> str:
+    exact = Decimal(value)
+    return f"{exact:.2f}" if exact == round(exact, 2) else f"{exact:f}"
 
 
 @says_what_is_wrong
@@ -109,13 +118,19 @@ def show_connections(as_json: Json = False) -> None:
                     row["company"],
                     row["realm_id"],
                     row["state"] if not row["problem"] else f"{row['state']}: {row['problem']}",
-                    row["last_synced_at"],
+                    moment(row["last_synced_at"]),
                     f"{row['in_infactor']} of {row['invoices']} in Infactor",
                     row["backfill"],
                 )
                 for row in rows
             ),
         )
+        for row in rows:
+            if row["state"] == "disconnected":
+                hint(
+                    f"{row['company']} is disconnected. Send a new link:"
+                    f" infactor-quickbooks connect-url {row['supplier']}"
+                )
 
 
 def _connection(services: Services, connection: Connection, supplier: Supplier) -> dict[str, Any]:
@@ -132,64 +147,4 @@ def _connection(services: Services, connection: Connection, supplier: Supplier) 
         "last_synced_at": connection.last_synced_at,
         "refresh_token_expires_at": connection.refresh_expires_at,
         "authorisation_ends_at": connection.hard_expires_at,
-    }
-
-
-@says_what_is_wrong
-def show_notices(as_json: Json = False) -> None:
-    """Show every notice that QuickBooks sent, the newest first, and what became of it."""
-    with command_services() as services:
-        lines = (_notice(services, notice) for notice in _notices(services))
-        if as_json:
-            answer_json(lines)
-            return
-        show_table(
-            "Notices",
-            ("Id", "Received", "What", "Status", "Why", "Times", "intuit_tid"),
-            (
-                (
-                    line["id"],
-                    f"{line['received_at']:%Y-%m-%d %H:%M:%S}",
-                    " ".join(str(line[k]) for k in ("entity", "entity_id", "operation") if line[k]),
-                    line["status"],
-                    line["reason"] if line["status"] == "done" else line["error"] or line["reason"],
-                    line["duplicates"] + 1,
-                    line["intuit_tid"],
-                )
-                for line in lines
-            ),
-        )
-
-
-def _notices(services: Services) -> Iterator[Notice]:
-    before: int | None = None
-    while True:
-        with services.database.read() as session:
-            page = inbox.newest(session, before, _PAGE)
-        yield from page
-        if len(page) < _PAGE:
-            return
-        before = page[-1].id
-
-
-def _notice(services: Services, notice: Notice) -> dict[str, Any]:
-    return {
-        "id": notice.id,
-        "received_at": notice.received_at,
-        "connection": notice.connection_id,
-        "format": notice.format,
-        "event_id": notice.event_id,
-        "entity": notice.entity,
-        "operation": notice.operation,
-        "entity_id": notice.entity_id,
-        "changed_at": notice.changed_at,
-        "status": notice.status,
-        "reason": notice.reason,
-        "attempts": notice.attempts,
-        "due_at": notice.due_at,
-        "duplicates": notice.duplicates,
-        "error_class": notice.error_class,
-        "error": notice.error_message,
-        "intuit_tid": notice.intuit_tid,
-        "handled_at": notice.handled_at,
     }

@@ -14,7 +14,9 @@ _DEFAULT_PUBLIC_URL = "http://localhost:3000"
 
 @says_what_is_wrong
 def simulator(
-    port: Annotated[int, typer.Option(help="Port to listen on, on 127.0.0.1 only.")] = 8700,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port to listen on, on 127.0.0.1 only.")
+    ] = 8700,
     book: Annotated[
         Path | None, typer.Option(help="JSON file with companies; without one, made-up ones.")
     ] = None,

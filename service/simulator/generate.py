@@ -20,9 +20,13 @@ TERMS = ((15, "Net 15"), (30, "Net 30"), (60, "Net 60"))
 
 
 def generated_book(now: datetime, seed: int = 1) -> Book:
-    """Return two companies of some hundred invoices over every variant the reference names."""
+    """Return two companies of some hundred invoices over every variant the reference names.
+
+    It is the same all day long, so that a restart finds the same numbers under the same ids.
+    """
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     companies = {
-        realm: _Maker(Random(f"{seed}-{realm}"), now.replace(microsecond=0)).company(info, count)  # noqa: S311
+        realm: _Maker(Random(f"{seed}-{realm}"), today).company(info, count)  # noqa: S311
         for realm, info, count in zip(REALMS, COMPANIES, INVOICES, strict=True)
     }
     return Book.of(companies, source="generated book")

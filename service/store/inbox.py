@@ -9,14 +9,13 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, case, func, or_, select, update
+from sqlalchemy import Select, case, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.store.connections import may_be_called
 from service.store.insert import insert
 from service.store.tables import Connection, Notice
 
-STATUSES = ("pending", "done", "parked", "ignored")
 CLAIM_LIMIT = 500
 # A batch that was lost this often is taken one by one, so that the notice that kills its worker
 # is found without parking the others with it.
@@ -264,65 +263,3 @@ def _due(now: datetime) -> Select[int]:
         Notice.status == "pending",
         or_(Notice.due_at.is_(None), Notice.due_at <= now),
     )
-
-
-def counts(session: Session) -> dict[str, int]:
-    """Return how many notices there are by status."""
-    rows = session.execute(select(Notice.status, func.count()).group_by(Notice.status))
-    return {status: count for status, count in rows}
-
-
-def newest(
-    session: Session, before: int | None, limit: int, statuses: Collection[str] = STATUSES
-) -> Sequence[Notice]:
-    """Return the notices below the id `before` in one of these statuses, the newest first."""
-    query = select(Notice).where(Notice.status.in_(statuses))
-    if before is not None:
-        query = query.where(Notice.id < before)
-    return session.scalars(query.order_by(Notice.id.desc()).limit(limit)).all()
-
-
-def replay(
-    session: Session,
-    connection_ids: Collection[str],
-    *,
-    notice_id: int | None = None,
-    invoice_id: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> tuple[int, set[str]]:
-    """Put notices of these companies back as if they had just come; return (how many, whose).
-
-    A notice only names what to read, so however often it is worked on, the result is the same.
-    Those that can never be acted upon stay as they are.
-    """
-    chosen = [
-        Notice.connection_id.in_(connection_ids),
-        Notice.status.in_(("parked", "done")),
-        *([Notice.id == notice_id] if notice_id is not None else []),
-        *(
-            [Notice.entity == "Invoice", Notice.entity_id == invoice_id]
-            if invoice_id is not None
-            else []
-        ),
-        *([Notice.received_at >= since] if since is not None else []),
-        *([Notice.received_at < until] if until is not None else []),
-    ]
-    put_back = session.execute(
-        update(Notice)
-        .where(*chosen)
-        .values(
-            status="pending",
-            reason="put back by an operator",
-            attempts=0,
-            losses=0,
-            due_at=None,
-            handled_at=None,
-            error_class=None,
-            error_message=None,
-            intuit_tid=None,
-        )
-        .returning(Notice.connection_id)
-    )
-    owners = [owner for owner in put_back.scalars() if owner is not None]
-    return len(owners), set(owners)

@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
+from service.store.tables import Connection
+from tests.cli.place import Place
 from tests.journey.deployment import Deployment, deployed
+from tests.servers import free_port, wait_until
 
 REALM = "9341455000000055"
 
@@ -161,6 +165,49 @@ def test_one_invoice_is_brought_in_by_its_id(deployment: Deployment) -> None:
     assert (summary["read"], summary["unchanged"]) == (1, 1)
 
 
+def test_a_company_that_is_left_out_makes_a_failure_after_the_others_are_done(
+    deployment: Deployment,
+) -> None:
+    place = Place(deployment.folder, deployment.environment)
+    left_out = place.add_company("9341455000000066", "Lost Company", state="disconnected")
+    try:
+        ended = run(deployment, "backfill", "--all", "--invoice", "1", "--json")
+    finally:
+        with place.services() as services, services.database.write() as session:
+            session.execute(delete(Connection).where(Connection.id == left_out))
+    assert ended.returncode == 1
+    assert ended.stderr == "Lost Company: not connected, left out; it has to connect again.\n"
+    (summary,) = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert (summary["company"], summary["read"], summary["failed"]) == ("Command Company", 1, 0)
+
+
+def test_a_notice_that_is_replayed_again_and_again_changes_nothing(
+    deployment: Deployment,
+) -> None:
+    entity = {"name": "Invoice", "id": "1", "operation": "Update"}
+    entity["lastUpdated"] = "2026-10-01T16:19:01.000Z"
+    event = {"realmId": REALM, "dataChangeEvent": {"entities": [entity]}}
+    assert deployment.deliver(0, json.dumps({"eventNotifications": [event]}).encode()) == 200
+    before = deployment.rows("invoices", "--held")
+    number = deployment.rows("notices", "--limit", "1")[0]["id"]
+    for _ in range(3):
+        wait_until(lambda: is_done(deployment, number), 30, "the notice is done")
+        said = deployment.command("replay", "--notice", str(number))
+        assert said == "1 notice put back.\n"
+    wait_until(lambda: is_done(deployment, number), 30, "the notice is done")
+    assert deployment.rows("invoices", "--held") == before
+
+
+def is_done(deployment: Deployment, number: int) -> bool:
+    (newest,) = deployment.rows("notices", "--limit", "1")
+    assert newest["id"] == number
+    return bool(newest["status"] == "done")
+
+
+def test_amounts_are_shown_with_their_currency(deployment: Deployment) -> None:
+    assert "│ 10.50 USD │" in deployment.command("invoices")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -199,7 +246,7 @@ def test_an_unmigrated_postgresql_is_refused_with_the_command_that_mends_it(
 ) -> None:
     environment = {**deployment.environment, "DATABASE_URL": postgres_database}
     refused = subprocess.run(
-        [sys.executable, "-m", "service.cli", "serve"],
+        [sys.executable, "-m", "service.cli", "serve", "--port", str(free_port())],
         env=environment,
         cwd=deployment.folder,
         capture_output=True,

@@ -1,0 +1,77 @@
+"""`replay`: have notices worked on once more."""
+
+from collections.abc import Collection
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from service.bootstrap import Services
+from service.cli.compose import command_services, nudge
+from service.cli.console import answer, fail, hint, says_what_is_wrong
+from service.cli.options import check_invoice, instant
+from service.store import connections, notices
+from service.store.tables import Connection
+
+_LARGEST_ID = 2**63 - 1
+
+
+@says_what_is_wrong
+def replay(
+    notice: Annotated[
+        int | None,
+        typer.Option(min=1, max=_LARGEST_ID, help="The notice with this id, as `notices` shows."),
+    ] = None,
+    invoice: Annotated[
+        str | None, typer.Option(help="Those about the invoice with this QuickBooks Id.")
+    ] = None,
+    company: Annotated[
+        str | None, typer.Option(help="Those of the company with this realm id.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Those received since: 2026-01-31, or with a time."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="And before: the same forms.")] = None,
+) -> None:
+    """Put parked and done notices back, to be worked on again; harmless however often it is done.
+
+    Several options together choose what fits all of them. Exit status: 1 when nothing does.
+    """
+    if all(option is None for option in (notice, invoice, company, since)):
+        raise fail(
+            "Name at least one of --notice ID, --invoice ID, --company REALM, --since WHEN.", 2
+        )
+    check_invoice(invoice)
+    begin, end = instant("--since", since), instant("--until", until)
+    if begin is not None and end is not None and end <= begin:
+        raise fail("--until must be later than --since.", 2)
+    with command_services() as services:
+        known = _companies(services, company)
+        with services.database.write() as session:
+            count, whose = notices.replay(
+                session, list(known), notice_id=notice, invoice_id=invoice, since=begin, until=end
+            )
+        if not count:
+            raise fail(
+                "Nothing to put back: no parked or done notice matches."
+                " Pending ones are tried anyway; ignored ones can never be acted upon."
+            )
+        _send(services, [known[connection_id] for connection_id in sorted(whose)])
+    answer(f"{count} {'notice' if count == 1 else 'notices'} put back.")
+
+
+def _companies(services: Services, realm_id: str | None) -> dict[str, Connection]:
+    """Return the companies of this environment, or the one with this realm id, by connection."""
+    with services.database.read() as session:
+        everyone = connections.everyone(session, services.settings.quickbooks_environment)
+    digest = None if realm_id is None else services.vault.digest(realm_id.strip())
+    return {c.id: c for c, _ in everyone if digest in (None, c.realm_digest)}
+
+
+def _send(services: Services, companies: Collection[Connection]) -> None:
+    for connection in companies:
+        if connection.state != "connected":
+            hint(f"{connection.company_name}: not connected; its notices wait until it is again.")
+            continue
+        nudge(services, partial(services.jobs.sync, connection.id))

@@ -1,0 +1,109 @@
+"""A folder in which commands are typed, on a SQLite database that tests fill themselves."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from service.bootstrap import Services, bootstrap
+from service.jobs import receiver_broker
+from service.settings import settings_from
+from service.store import connections, schema
+from service.store.tables import Connection, Notice
+from tests.journey.deployment import SECRETS
+
+NOW = datetime(2026, 11, 22, 9, 36, tzinfo=UTC)
+
+
+@dataclass
+class Place:
+    """A working folder and the settings of its commands."""
+
+    folder: Path
+    settings: dict[str, str] = field(default_factory=lambda: dict(SECRETS))
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Return how a command ended and what it printed."""
+        return subprocess.run(
+            [sys.executable, "-m", "service.cli", *arguments],
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(Path(__file__).parents[2]),
+                **self.settings,
+            },
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def with_settings(self, changes: Mapping[str, str]) -> "Place":
+        """Return the same folder with other settings."""
+        return Place(self.folder, {**self.settings, **changes})
+
+    @contextmanager
+    def services(self) -> Iterator[Services]:
+        """Give the services of these settings, on a prepared database."""
+        url = f"sqlite:///{self.folder}/infactor-quickbooks.db"
+        services = bootstrap(
+            settings_from({"DATABASE_URL": url, **self.settings}), receiver_broker(None)
+        )
+        try:
+            schema.migrate(services.database)
+            yield services
+        finally:
+            services.close()
+
+    def add_company(self, realm_id: str, name: str, state: str = "connected") -> str:
+        """Store a company's connection; return the connection's id."""
+        with self.services() as services, services.database.write() as session:
+            email = "supplier@example.com"
+            supplier_id = connections.ensure_supplier(session, email, "Supplies", "", NOW)
+            added = a_connection(services, supplier_id, realm_id, name, state)
+            connections.add(session, added)
+            return added.id
+
+    def add_notices(self, *notices: Notice) -> list[int]:
+        """Store notices; return their ids."""
+        with self.services() as services, services.database.write() as session:
+            session.add_all(notices)
+            session.flush()
+            return [notice.id for notice in notices]
+
+
+def a_connection(
+    services: Services, supplier_id: int, realm_id: str, name: str, state: str
+) -> Connection:
+    connection_id = f"connection-of-{realm_id}"
+    return Connection(
+        id=connection_id,
+        supplier_id=supplier_id,
+        environment=services.settings.quickbooks_environment,
+        realm_digest=services.vault.digest(realm_id),
+        realm_sealed=services.access.seal_realm_id(connection_id, realm_id),
+        company_name=name,
+        state=state,
+        connected_at=NOW,
+        renewed_at=NOW,
+        last_synced_at=NOW,
+        changes_read_until=NOW,
+    )
+
+
+def a_notice(connection_id: str, status: str, **fields: Any) -> Notice:
+    """A notice about invoice 145 that was received at NOW, or `minutes` later."""
+    minutes = fields.pop("minutes", 0)
+    given = {"entity": "Invoice", "entity_id": "145", "operation": "Update", **fields}
+    return Notice(
+        connection_id=connection_id,
+        format="legacy",
+        received_at=NOW + timedelta(minutes=minutes),
+        status=status,
+        **given,
+    )

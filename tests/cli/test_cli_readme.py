@@ -1,0 +1,40 @@
+"""Every command line of the README can be typed as it stands there."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from service.cli.main import app
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def command_lines() -> Iterator[tuple[str, str]]:
+    """Give each command of the README with the rest of its line."""
+    for text in (*re.findall(r"`([^`\n]+)`", README), *README.splitlines()):
+        yield from re.findall(r"\binfactor-quickbooks ([a-z][a-z-]+)([^`#|]*)", text)
+
+
+@pytest.mark.parametrize(("name", "rest"), sorted(set(command_lines())))
+def test_every_option_that_the_readme_names_exists(name: str, rest: str) -> None:
+    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert set(re.findall(r"--[a-z-]+", rest)) <= known
+
+
+def test_the_readme_names_every_command() -> None:
+    named = {name for name, _ in command_lines()}
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert set(commands) - named == set()
+
+
+def test_the_readme_names_every_option_of_replay() -> None:
+    for option in ("--notice", "--invoice", "--company", "--since", "--until"):
+        assert f"`{option} " in README or f"replay {option} " in README
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) < 220
