@@ -6,7 +6,16 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from service.simulator import api, consent, control, oauth, pages, switchboard
+from service.simulator import (
+    api,
+    consent,
+    control,
+    oauth,
+    openid,
+    pages,
+    switchboard,
+    webhook_control,
+)
 from service.simulator.book import Book
 from service.simulator.clock import Clock
 from service.simulator.config import SimulatorConfig
@@ -32,9 +41,11 @@ def create_simulator(
     routes = [
         *api.routes,
         *oauth.routes,
+        *openid.routes,
         *consent.routes,
         *control.routes,
         *switchboard.routes,
+        *webhook_control.routes,
         *pages.routes,
     ]
     app = Starlette(routes=routes, middleware=[Middleware(Guard)], lifespan=lifespan)

@@ -2,19 +2,27 @@
 
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from service.simulator.book import Book
 from service.simulator.calls import Calls
 from service.simulator.clock import Clock
 from service.simulator.company import Company
-from service.simulator.config import SimulatorConfig, Switches
-from service.simulator.events import Event, payload
+from service.simulator.config import SimulatorConfig
+from service.simulator.events import Event
 from service.simulator.grants import Grants
+from service.simulator.identity import OpenId
+from service.simulator.ledger import Ledger
+from service.simulator.limits import Limits
 from service.simulator.records import ENTITIES, Json, is_id
 from service.simulator.script import Script
-from service.simulator.sender import Delivery, Sender
+from service.simulator.sender import Sender
+from service.simulator.switches import Switches
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -35,6 +43,8 @@ class Simulator:
         self.companies: dict[str, Company] = {}
         self.grants = Grants()
         self.calls = Calls()
+        self.limits = Limits()
+        self.openid = OpenId()
         self.script = Script()
         self.consent = Consent()
         self.switches = Switches(notify_unconnected=config.notify_unconnected)
@@ -59,6 +69,8 @@ class Simulator:
     def switch(self, wanted: Any) -> None:
         """The settings are changed; raises ValueError that says what is wrong."""
         self.switches = self.sender.switches = self.switches.changed(wanted)
+        if "seed" in wanted:
+            self.sender.reseed(self.switches.seed)
 
     def announce(self, events: list[Event]) -> Json:
         """The events are on their way if their companies are connected; returns what was done."""
@@ -72,19 +84,23 @@ class Simulator:
         ]
         if not heard:
             return {"queued": False, "why": "the company has no live connection", "events": []}
-        delivery = self.deliver(payload(heard, self.switches), [described(e) for e in heard])
-        queued = delivery.state == "waiting"
+        delivery = self.sender.announce(heard)
+        queued = delivery.state in ("waiting", "failing", "delivered")
         shown: Json = {"queued": queued, "delivery": delivery.id, "events": delivery.events}
         return shown if queued else {**shown, "why": delivery.state}
 
-    def deliver(self, body: bytes, events: list[str]) -> Delivery:
-        """One body is queued for the webhook address."""
-        return self.sender.put(body, events)
+    def disconnect_address(self, realm: str) -> str | None:
+        """Return where the user's browser is sent after disconnecting, if the app wants that."""
+        address = self.config.disconnect_url
+        if address is None or not self.switches.disconnect_names_company:
+            return address
+        return f"{address}{'&' if urlsplit(address).query else '?'}realmId={realm}"
 
-
-def described(event: Event) -> str:
-    """Return an event in words for lists: company, entity, id and what happened."""
-    return f"{event.realm} {event.entity} {event.id} {event.operation}"
+    def change(self, realm: str, work: Callable[[Ledger], T]) -> tuple[T, Json]:
+        """Return what the work returned and what was announced; the caller holds the lock."""
+        ledger = Ledger(self.company(realm), self.switches, self.clock.now())
+        result = work(ledger)
+        return result, self.announce(ledger.events)
 
 
 def trace_id() -> str:

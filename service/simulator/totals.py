@@ -43,6 +43,15 @@ def total(lines: list[Json], tax: Decimal) -> Decimal:
     return sum((gross(line) for line in lines), tax) - sum(off, Decimal(0))
 
 
+def unapplied(data: Json) -> Decimal:
+    """Return what of a payment is applied to nothing."""
+    left = money(data, "TotalAmt")
+    for line in data.get("Line", []):
+        credit = any(link.get("TxnType") == "CreditMemo" for link in line.get("LinkedTxn", []))
+        left += money(line, "Amount") if credit else -money(line, "Amount")
+    return left
+
+
 def repriced(line: Json, lines: list[Json]) -> Json:
     """Return a percentage discount as it is for these lines; any other line stays as it is."""
     detail = line.get(DISCOUNT, {})

@@ -60,8 +60,9 @@ BOOK = {
 
 @pytest.fixture
 def wire() -> Iterator[Wire]:
-    """A client of a simulator that sends no webhooks."""
+    """A client of a simulator that sends no webhooks and lets tests call as fast as they can."""
     with running(a_config(), Book.of(BOOK)) as simulator:
+        simulator.simulator.switch({"requests_per_second": None})
         wire = Wire(simulator)
         with wire.http:
             yield wire
