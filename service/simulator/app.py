@@ -19,7 +19,7 @@ from service.simulator import (
 from service.simulator.book import Book
 from service.simulator.clock import Clock
 from service.simulator.config import SimulatorConfig
-from service.simulator.generate import generated_book
+from service.simulator.generate import generated_book, with_vast_company
 from service.simulator.guard import Guard
 from service.simulator.simulator import Simulator
 
@@ -30,6 +30,8 @@ def create_simulator(
     """Return an app with its own state, `app.state.simulator`; no book: two generated companies."""
     clock = clock or Clock()
     content = generated_book(clock.now()) if book is None else book
+    if config.generate:
+        content = with_vast_company(content, config.generate)
     simulator = Simulator(config, content, clock)
 
     @asynccontextmanager

@@ -12,7 +12,7 @@ from service.simulator.company import Company
 from service.simulator.faults import invalid_query, too_many_ids
 from service.simulator.properties import ENTITY_NAMES, property_name
 from service.simulator.query import Condition, Query
-from service.simulator.records import Json, Record, Shelf, is_id
+from service.simulator.records import Json, Moment, Record, Shelf, is_id
 from service.simulator.switches import Switches
 
 Test = Callable[[Record], bool]
@@ -77,19 +77,17 @@ def _candidates(
         return shelf.by_id(), where, "Id"
     since, until = _bounds(times)
     rest = [c for c in where if c not in times]
-    found_by_change = shelf.by_change(since, until)
     if ordered_by_change:
-        return found_by_change, rest, CHANGED
-    return sorted(found_by_change, key=lambda r: r.number), rest, "Id"
+        return shelf.by_change(since, until), rest, CHANGED
+    return shelf.by_id(since, until), rest, "Id"
 
 
-Bound = tuple[datetime, bool]
 _BOUNDS = {"=", "<", ">", "<=", ">="}
 
 
-def _bounds(times: Iterable[Condition]) -> tuple[Bound | None, Bound | None]:
-    since: Bound | None = None
-    until: Bound | None = None
+def _bounds(times: Iterable[Condition]) -> tuple[Moment | None, Moment | None]:
+    since: Moment | None = None
+    until: Moment | None = None
     for condition in times:
         bound = (_instant(condition.value), "=" in condition.operator)
         # At one instant the exclusive bound is the narrower one.

@@ -13,6 +13,7 @@ from service.simulator.clock import Clock
 from service.simulator.company import Company
 from service.simulator.config import SimulatorConfig
 from service.simulator.events import Event
+from service.simulator.generate import vast_company
 from service.simulator.grants import Grants
 from service.simulator.identity import OpenId
 from service.simulator.ledger import Ledger
@@ -21,6 +22,7 @@ from service.simulator.records import ENTITIES, Json, is_id
 from service.simulator.script import Script
 from service.simulator.sender import Sender
 from service.simulator.switches import Switches
+from service.simulator.vast import VastShelf
 
 T = TypeVar("T")
 
@@ -55,6 +57,10 @@ class Simulator:
     def _load(self, realm: str, content: Json) -> None:
         now = self.clock.now()
         company = self.companies[realm] = Company(realm, content.get("CompanyInfo"), now=now)
+        if "Generated" in content:
+            series, buyers = vast_company(now, content["Generated"]["Invoice"])
+            company.shelves["Invoice"] = VastShelf(series)
+            company.load("Customer", buyers, now)
         for entity in ENTITIES:
             company.load(entity, content.get(entity, []), now)
 
