@@ -13,6 +13,7 @@ from service.simulator import (
     oauth,
     openid,
     pages,
+    switch_pages,
     switchboard,
     webhook_control,
 )
@@ -49,6 +50,7 @@ def create_simulator(
         *switchboard.routes,
         *webhook_control.routes,
         *pages.routes,
+        *switch_pages.routes,
     ]
     app = Starlette(routes=routes, middleware=[Middleware(Guard)], lifespan=lifespan)
     app.state.simulator = simulator

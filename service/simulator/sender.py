@@ -11,7 +11,7 @@ import httpx
 from service.simulator.clock import Clock
 from service.simulator.config import SimulatorConfig
 from service.simulator.delivery import Delivery, Queue
-from service.simulator.events import Event, headers, payload
+from service.simulator.events import TEST_BODY, Event, headers, payload
 from service.simulator.mischief import Mischief
 from service.simulator.records import Json
 from service.simulator.switches import Switches
@@ -78,6 +78,10 @@ class Sender:
             delivery.signature = signature or self.switches.signature
             self._queue_up(delivery)
             return delivery
+
+    def test(self) -> Delivery:
+        """The portal's test event is queued."""
+        return self.post(TEST_BODY)
 
     def find(self, id_: int) -> Delivery | None:
         """Return one of the last deliveries."""

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from service.simulator import exact
 from service.simulator.answers import json_response, simulator_of
-from service.simulator.events import OPERATIONS, TEST_BODY, Event, payload
+from service.simulator.events import OPERATIONS, Event, payload
 from service.simulator.orders import obeyed
 from service.simulator.records import Json
 from service.simulator.simulator import Simulator
@@ -73,7 +73,7 @@ async def misbehave(request: Request) -> Response:
 
 async def test_event(request: Request) -> Response:
     """Queue what the portal's "Send test events" posts."""
-    return json_response(simulator_of(request).sender.post(TEST_BODY).shown())
+    return json_response(simulator_of(request).sender.test().shown())
 
 
 async def redeliver(request: Request) -> Response:
