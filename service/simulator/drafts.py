@@ -10,7 +10,7 @@ from service.simulator.records import Json
 from service.simulator.samples import USD
 from service.simulator.schema import READ_ONLY, writable
 from service.simulator.switches import Switches
-from service.simulator.totals import SUBTOTAL, cents, money, settle, unapplied
+from service.simulator.totals import SALES, SUBTOTAL, cents, money, settle, unapplied
 
 _SALE: Json = {
     "domain": "QBO",
@@ -58,23 +58,22 @@ def sale(
         data.setdefault("DueDate", _in_thirty_days(data["TxnDate"]))
     if "DocNumber" not in data and not old and not switches.custom_numbers:
         data["DocNumber"] = next_number(company, entity)
-    customer = company.shelves["Customer"].get(str(data["CustomerRef"]["value"]))
-    if customer is not None:
-        data["CustomerRef"] = {"value": customer.id, "name": customer.data.get("DisplayName", "")}
-        if not old and "BillAddr" in customer.data:
-            data.setdefault("BillAddr", customer.data["BillAddr"])
-            data.setdefault("ShipAddr", customer.data["BillAddr"])
-    _local(company, data)
+    buyer = _named(company, data)
+    if not old and "BillAddr" in buyer:
+        data.setdefault("BillAddr", buyer["BillAddr"])
+        data.setdefault("ShipAddr", buyer["BillAddr"])
     data["Line"] = _numbered(data["Line"])
+    _local(company, data)
     paid = money(old, "TotalAmt") - money(old, "Balance")
     settle(data)
     _owe(entity, data, paid)
     return data
 
 
-def payment(data: Json, now: datetime) -> Json:
+def payment(company: Company, data: Json, now: datetime) -> Json:
     """Return the payment with what is left of it to apply."""
     data = {"domain": "QBO", "sparse": False, "CurrencyRef": USD, **data}
+    _named(company, data)
     data.setdefault("TxnDate", pacific(now).date().isoformat())
     data.setdefault("Line", [])
     data["UnappliedAmt"] = unapplied(data)
@@ -107,14 +106,31 @@ def next_number(company: Company, entity: str) -> str:
     return str(max((int(n) for n in numbers if n.isdecimal() and n.isascii()), default=1000) + 1)
 
 
+def _named(company: Company, data: Json) -> Json:
+    """The reference to the customer has the customer's name; returns the customer."""
+    found = company.shelves["Customer"].get(str(data["CustomerRef"]["value"]))
+    if found is None:
+        return {}
+    data["CustomerRef"] = {"value": found.id, "name": found.data.get("DisplayName", "")}
+    return found.data
+
+
 def _local(company: Company, data: Json) -> None:
     """An American company has no tax mode, and the home currency no rate."""
     if company.info.data.get("Country", "US") == "US":
         data.pop("GlobalTaxCalculation", None)
         data.setdefault("TxnTaxDetail", {"TotalTax": 0})
+        data["Line"] = [_with_tax_code(line) for line in data["Line"]]
     if data["CurrencyRef"].get("value") == USD["value"]:
         for name in ("ExchangeRate", "HomeTotalAmt", "HomeBalance"):
             data.pop(name, None)
+
+
+def _with_tax_code(line: Json) -> Json:
+    if line.get("DetailType") != SALES:
+        return line
+    detail = {"TaxCodeRef": {"value": "NON"}, **line.get(SALES, {})}
+    return {**line, SALES: detail}
 
 
 def _numbered(lines: list[Json]) -> list[Json]:

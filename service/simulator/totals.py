@@ -7,6 +7,7 @@ from service.simulator.records import Json
 CENT = Decimal("0.01")
 DISCOUNT = "DiscountLineDetail"
 GROUP = "GroupLineDetail"
+SALES = "SalesItemLineDetail"
 SUBTOTAL = "SubTotalLineDetail"
 
 

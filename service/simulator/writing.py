@@ -59,7 +59,7 @@ class Writer:
         if entity == "Payment":
             with self._ledger.without_payment(id_):
                 checks.check_payment(self._company, data)
-            return drafts.payment(data, now)
+            return drafts.payment(self._company, data, now)
         lines = data.get("Line", [])
         data["Line"] = [_priced(line) for line in lines]
         checks.check_sale(self._company, entity, data, id_, self._switches)
