@@ -41,7 +41,8 @@ async def write(request: Request) -> Response:
             return company.replies[request_id]
         written = written_by(simulator, company, entity, operation, decoded(body))
         if request_id:
-            company.reply(request_id, {**written, "time": to_millis(simulator.clock.now())})
+            written["time"] = to_millis(simulator.clock.now())
+            company.reply(request_id, written)
         return written
 
     return await answer(request, operation, entity or kind, work, reads=0)
