@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from service.simulator.clock import to_seconds
-from service.simulator.faults import Fault
+from service.simulator.faults import Fault, poisoned
 from service.simulator.records import ENTITIES, Json, Record, Shelf
 
 KEPT_REPLIES = 10_000
@@ -37,6 +37,12 @@ class Company:
         if len(self.replies) >= KEPT_REPLIES:
             del self.replies[next(iter(self.replies))]
         self.replies[request_id] = answer
+
+    def turn_poison(self, entity: str, id_: str) -> None:
+        """QuickBooks cannot show the record, or can again if it could not."""
+        key = entity, int(id_)
+        if self.poison.pop(key, None) is None:
+            self.poison[key] = poisoned()
 
     def check(self, entity: str, numbers: Iterable[int]) -> None:
         """Raise the fault of the first of these objects that QuickBooks cannot show."""

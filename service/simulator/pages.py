@@ -31,6 +31,7 @@ DONE = {
     "void": "Invoice voided.",
     "delete": "Invoice deleted.",
     "emailed": "Invoice marked as sent.",
+    "poison": "QuickBooks can show that invoice no more, or again.",
     "disconnect": "The app is disconnected from this company.",
 }
 
@@ -124,8 +125,11 @@ async def act(request: Request) -> Response:
     with simulator.lock:
         found = _company(simulator, request)
         data = _invoice(found, request)
-        if found is None or data is None or action not in actions:
+        if found is None or data is None or action not in (*actions, "poison"):
             return _missing(request, "invoice")
+        if action == "poison":
+            found.turn_poison("Invoice", id_)
+            return _back(request, found.realm, action)
         try:
             simulator.change(found.realm, actions[action])
         except (Fault, ValueError) as e:
@@ -218,6 +222,7 @@ def _form(
         name = data.get("CustomerRef", {}).get("name", "")
         customers[view["customer"]] = name or f"Customer {view['customer']}"
     page = {"company": found, "invoice": data, "view": view, "customers": customers}
+    page["poisoned"] = bool(data) and ("Invoice", int(data["Id"])) in found.poison
     today = pacific(simulator_of(request).clock.now()).date().isoformat()
     state = status_of(data, today) if data else "New"
     return _page(request, "invoice.html", {**page, "problem": problem, "state": state}, status)
