@@ -26,6 +26,23 @@ def check_shape(entity: str, given: Json) -> None:
             _check_length(f"{name}.Address", given[name].get("Address"), ADDRESS_LENGTH)
 
 
+def shape_problem(data: Json) -> str | None:
+    """Return which part of an object is of another kind than it should be, or None."""
+    for name, value in data.items():
+        if name.endswith(("Ref", "Addr", "Memo", "Email")) and not isinstance(value, dict):
+            return f"{name} must be an object"
+        if name in LENGTHS and not isinstance(value, str):
+            return f"{name} must be a text"
+    for line in data.get("Line", []):
+        links = line.get("LinkedTxn", [])
+        if not isinstance(links, list) or not all(isinstance(link, dict) for link in links):
+            return "LinkedTxn must be a list of objects"
+        for name, value in line.items():
+            if name.endswith("Detail") and not isinstance(value, dict):
+                return f"{name} must be an object"
+    return None
+
+
 def check_version(given: Json, old: Record) -> None:
     """Refuse a SyncToken that is not the current one."""
     if given.get("SyncToken") in (None, ""):

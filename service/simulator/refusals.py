@@ -17,6 +17,12 @@ def unknown_property(name: str, entity: str, known: tuple[str, ...]) -> Fault:
     return Fault("2010", "Request has invalid or unsupported property", detail)
 
 
+def unreadable(what: str) -> Fault:
+    """A property whose value is of another kind than it should be."""
+    detail = f"Property Name:{what} specified is unsupported or invalid"
+    return Fault("2010", "Request has invalid or unsupported property", detail)
+
+
 def missing(name: str) -> Fault:
     """Something that has to be there is not."""
     detail = f"Required parameter {name} is missing in the request"

@@ -1,5 +1,8 @@
 """The properties that each entity has, and what a client may write of them."""
 
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
 from service.simulator.records import Json
 
 _TRANSACTION = (
@@ -69,6 +72,36 @@ LENGTHS: dict[str, int] = {
     "FamilyName": 100,
 }
 ADDRESS_LENGTH = 100
+
+
+_NUMBERS = {
+    "Amount", "TotalAmt", "Qty", "UnitPrice", "ExchangeRate", "TotalTax", "DiscountPercent",
+    "Deposit", "TaxPercent", "NetAmountTaxable", "Quantity",
+}  # fmt: skip
+
+
+def with_numbers(value: Any) -> Any:
+    """Return the value with amounts as numbers, which some clients send as texts.
+
+    Raises ValueError naming an amount that is none.
+    """
+    if isinstance(value, list):
+        return [with_numbers(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    return {k: _number(k, v) if k in _NUMBERS else with_numbers(v) for k, v in value.items()}
+
+
+def _number(name: str, value: Any) -> Any:
+    if value is None or value == "" or (isinstance(value, int | Decimal) and value is not True):
+        return value
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError(f"{name} is not a number") from None
+    if not number.is_finite():
+        raise ValueError(f"{name} is not a number")
+    return number
 
 
 def writable(entity: str, given: Json) -> Json:

@@ -10,7 +10,7 @@ from service.simulator import exact, refusals
 from service.simulator.answers import simulator_of
 from service.simulator.clock import to_millis
 from service.simulator.company import Company
-from service.simulator.faults import Fault, unsupported
+from service.simulator.faults import unsupported
 from service.simulator.gateway import answer
 from service.simulator.properties import ENTITY_NAMES
 from service.simulator.records import Json
@@ -68,9 +68,7 @@ def decoded(body: bytes) -> Any:
     try:
         return exact.decode(body)
     except ValueError:
-        message = "Request has invalid or unsupported property"
-        detail = "Property Name:Unexpected character specified is unsupported or invalid"
-        raise Fault("2010", message, detail) from None
+        raise refusals.unreadable("Unexpected character") from None
 
 
 def _operation(request: Request, body: bytes) -> str:

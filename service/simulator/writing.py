@@ -6,9 +6,10 @@ from typing import Any
 
 from service.simulator import checks, drafts, refusals
 from service.simulator.book import record_problem
-from service.simulator.faults import Fault, unsupported
+from service.simulator.faults import unsupported
 from service.simulator.ledger import Ledger
 from service.simulator.records import ENTITIES, Json, Record
+from service.simulator.schema import with_numbers
 from service.simulator.switches import Switches
 from service.simulator.totals import money
 
@@ -34,20 +35,22 @@ class Writer:
         if not isinstance(given, dict):
             raise unsupported(f"{operation} without an object")
         checks.check_shape(entity, given)
-        return actions[operation](entity, given)
+        try:
+            return actions[operation](entity, with_numbers(given))
+        except ValueError as e:
+            raise refusals.unreadable(str(e)) from e
 
     def _save(self, entity: str, given: Json) -> Json:
         old = self._current(entity, given) if given.get("Id") else None
         before = old.data if old else {}
         data = drafts.merged(entity, given, before)
-        if problem := record_problem({**data, "Id": old.id if old else "1"}):
-            raise Fault("2010", "Request has invalid or unsupported property", problem)
+        problem = record_problem({**data, "Id": "1"}) or checks.shape_problem(data)
+        if problem:
+            raise refusals.unreadable(problem)
         data = self._finished(entity, data, before, old.id if old else "")
-        record = self._ledger.update(entity, old, data) if old else self._create(entity, data)
+        ledger = self._ledger
+        record = ledger.update(entity, old, data) if old else ledger.put(entity, data)
         return {entity: record.raw}
-
-    def _create(self, entity: str, data: Json) -> Record:
-        return self._ledger.put(entity, data)
 
     def _finished(self, entity: str, data: Json, before: Json, id_: str) -> Json:
         now = self._ledger.now

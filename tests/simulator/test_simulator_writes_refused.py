@@ -61,6 +61,50 @@ def test_a_refused_write_says_why_and_changes_nothing(
     assert wire.http.get("/_sim/companies").json() == before
 
 
+_ODD: tuple[Any, ...] = (None, "", "x", 7, -1.5, True, [], [7], [[]], {}, {"value": 7}, {"x": []})
+
+
+@pytest.mark.parametrize("path", ["invoice", "creditmemo", "payment", "customer", "batch"])
+def test_whatever_is_sent_the_answer_is_a_refusal_or_a_success(wire: Wire, path: str) -> None:
+    wire.simulator.switch({"requests_per_minute": None, "batches_per_minute": None})
+    wire.simulator.switch({"batches_per_minute_company": None})
+    links = [{"TxnId": "9", "TxnType": "Invoice"}]
+    whole: dict[str, Any] = {
+        "invoice": NEW | {"BillEmail": {"Address": "a@example.com"}, "TxnTaxDetail": {}},
+        "creditmemo": NEW | {"DocNumber": "7", "TxnDate": "2026-11-01"},
+        "payment": {"CustomerRef": {"value": "2"}, "TotalAmt": 5, "LinkedTxn": []}
+        | {"Line": [{"Amount": 5, "LinkedTxn": links}]},
+        "customer": {"DisplayName": "N", "Active": True, "Job": True, "ParentRef": {"value": "1"}},
+        "batch": {"BatchItemRequest": [{"bId": "1", "operation": "create", "Invoice": NEW}]},
+    }[path]
+    for odd in _ODD:
+        for name in whole:
+            assert wire.write(path, whole | {name: odd}).status_code in (200, 400)
+        for change in _inside(whole, odd):
+            assert wire.write(path, change).status_code in (200, 400)
+        for given in (odd, {"Id": odd, "SyncToken": odd}, {"Id": "9", "SyncToken": odd}):
+            for operation in ("", "void", "delete", "nonsense"):
+                answer = wire.write(path, given, operation=operation)
+                assert answer.status_code in (200, 400)
+
+
+def _inside(whole: dict[str, Any], odd: Any) -> list[dict[str, Any]]:
+    """Return the object with each part of its first line, or item, replaced."""
+    name = next((n for n in ("Line", "BatchItemRequest") if n in whole), None)
+    if name is None:
+        return []
+    [first] = whole[name]
+    return [whole | {name: [first | {part: odd}]} for part in (*first, "Id", "Query", "LinkedTxn")]
+
+
+def test_amounts_may_be_texts_as_some_clients_send_them(wire: Wire) -> None:
+    line = {**LINE, "Amount": "12.50"}
+    assert wire.write("invoice", NEW | {"Line": [line]}).json()["Invoice"]["TotalAmt"] == 12.5
+    answer = wire.write("invoice", NEW | {"Line": [LINE | {"Amount": "much"}]})
+    error = answer.json()["Fault"]["Error"][0]
+    assert (error["code"], "Amount is not a number" in error["Detail"]) == ("2010", True)
+
+
 def test_more_than_is_open_cannot_be_paid(wire: Wire) -> None:
     links = [{"TxnId": "9", "TxnType": "Invoice"}]
     payment = {"CustomerRef": {"value": "2"}, "TotalAmt": 500}
