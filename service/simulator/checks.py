@@ -1,5 +1,6 @@
 """What a write is checked for before anything of it happens."""
 
+from decimal import Decimal
 from typing import Any
 
 from service.simulator import refusals
@@ -8,7 +9,7 @@ from service.simulator.faults import not_found
 from service.simulator.records import Json, Record, is_id
 from service.simulator.schema import ADDRESS_LENGTH, LENGTHS, SCHEMA
 from service.simulator.switches import Switches
-from service.simulator.totals import money
+from service.simulator.totals import money, unapplied
 
 
 def check_shape(entity: str, given: Json) -> None:
@@ -90,21 +91,18 @@ def check_payment(company: Company, data: Json) -> None:
     check_customer(company, data)
     if "TotalAmt" not in data:
         raise refusals.business("You must set a transaction amount.")
-    paid = credited = money({}, "")
+    applied: dict[str, Decimal] = {}
     for line in data.get("Line", []):
-        amount = money(line, "Amount")
         if not line.get("LinkedTxn"):
             raise refusals.missing("LinkedTxn")
         for link in line["LinkedTxn"]:
             record = _linked(company, link)
+            amount = applied.get(record.id, Decimal(0)) + money(line, "Amount")
+            applied[record.id] = amount
             name = "RemainingCredit" if link["TxnType"] == "CreditMemo" else "Balance"
             if amount > money(record.data, name):
                 raise refusals.business("You can't apply more than the open balance.")
-        if line["LinkedTxn"][0]["TxnType"] == "CreditMemo":
-            credited += amount
-        else:
-            paid += amount
-    if paid - credited > money(data, "TotalAmt"):
+    if unapplied(data) < 0:
         raise refusals.business("The amount applied is more than the amount of the payment.")
 
 

@@ -225,13 +225,14 @@ class Ledger:
 
 
 def _applied(payment: Record | None) -> list[tuple[str, str, Decimal]]:
-    """Return what a payment is applied to: entity, id and amount."""
-    return [
-        (link["TxnType"], str(link.get("TxnId", "")), money(line, "Amount"))
-        for line in (payment.data.get("Line", []) if payment else [])
-        for link in line.get("LinkedTxn", [])
-        if link.get("TxnType") in ("Invoice", "CreditMemo")
-    ]
+    """Return what a payment is applied to: entity, id and amount, each transaction once."""
+    found: dict[tuple[str, str], Decimal] = {}
+    for line in payment.data.get("Line", []) if payment else []:
+        for link in line.get("LinkedTxn", []):
+            key = str(link.get("TxnType")), str(link.get("TxnId", ""))
+            if key[0] in ("Invoice", "CreditMemo"):
+                found[key] = found.get(key, Decimal(0)) + money(line, "Amount")
+    return [(entity, id_, amount) for (entity, id_), amount in found.items()]
 
 
 def _operation(entity: str, data: Json, old: Record | None) -> str:

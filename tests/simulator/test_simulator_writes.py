@@ -165,6 +165,16 @@ def test_a_payment_moves_balance_link_and_time_until_it_is_changed_or_gone(wire:
     assert (_invoice(wire, "9")["Balance"], _invoice(wire, "9")["LinkedTxn"]) == (100, [])
 
 
+def test_two_lines_of_a_payment_can_be_for_one_invoice(wire: Wire) -> None:
+    links = [{"TxnId": "9", "TxnType": "Invoice"}]
+    lines = [{"Amount": 30, "LinkedTxn": links}, {"Amount": 20, "LinkedTxn": links}]
+    paid = {"CustomerRef": {"value": "2"}, "TotalAmt": 50, "Line": lines}
+    made = _written(wire, "Payment", paid)
+    assert _invoice(wire, "9")["Balance"] == 50
+    wire.write("payment", {"Id": made["Id"], "SyncToken": "0"}, operation="delete")
+    assert _invoice(wire, "9")["Balance"] == 100
+
+
 def test_a_credit_memo_is_used_up_by_a_payment(wire: Wire) -> None:
     memo = _written(wire, "CreditMemo", NEW | {"Line": [LINE | {"Amount": 30}]})
     assert (memo["RemainingCredit"], memo["TotalAmt"]) == (30, 30)
