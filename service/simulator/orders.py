@@ -40,6 +40,7 @@ ORDERS = {
     "DELETE /_sim/limits": "as if nothing had been called",
     "GET /_sim/settings": "the switches",
     "POST /_sim/settings": "change some of them",
+    "POST /_sim/behave": "no faults, poison or tricks, limits unused, every switch as usual",
     "GET /_sim/webhooks": "the last deliveries, newest first; ?last=<n>",
     "POST /_sim/webhooks": "deliver this body as it is, signed; ?signature=wrong|missing",
     "POST /_sim/webhooks/events": 'deliver in one POST: a list of {"company", "entity", "id", '

@@ -78,6 +78,17 @@ class Simulator:
         if "seed" in wanted:
             self.sender.reseed(self.switches.seed)
 
+    def behave(self) -> None:
+        """Nothing misbehaves: no faults, tricks or poison, unused limits, switches as usual."""
+        self.script.clear()
+        self.limits.clear()
+        self.sender.mischief.tricks.clear()
+        for company in self.companies.values():
+            company.poison.clear()
+        self.switches = Switches(notify_unconnected=self.config.notify_unconnected)
+        self.sender.switches = self.switches
+        self.sender.reseed(self.switches.seed)
+
     def announce(self, events: list[Event]) -> Json:
         """The events are on their way if their companies are connected; returns what was done."""
         if not events:

@@ -15,7 +15,6 @@ from service.simulator.records import Json
 from service.simulator.render import render
 from service.simulator.script import presets
 from service.simulator.simulator import Simulator
-from service.simulator.switches import Switches
 
 DONE = {
     "saved": "Switches saved.",
@@ -89,12 +88,7 @@ def _clock(simulator: Simulator, form: Mapping[str, str]) -> None:
 
 
 def _calm(simulator: Simulator, _: Mapping[str, str]) -> None:
-    simulator.script.clear()
-    simulator.sender.mischief.tricks.clear()
-    for company in simulator.companies.values():
-        company.poison.clear()
-    usual = Switches(notify_unconnected=simulator.config.notify_unconnected)
-    simulator.switches = simulator.sender.switches = usual
+    simulator.behave()
 
 
 _ACTIONS: dict[str, Callable[[Simulator, Mapping[str, str]], None]] = {

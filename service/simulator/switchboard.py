@@ -143,6 +143,14 @@ def _poisoned(simulator: Simulator) -> Json:
     return {"poison": found}
 
 
+async def behave(request: Request) -> Response:
+    """End every misbehaviour."""
+    simulator = simulator_of(request)
+    with simulator.lock:
+        simulator.behave()
+        return json_response(simulator.switches)
+
+
 async def clock(request: Request) -> Response:
     """Show the simulator's time."""
     return json_response({"now": to_zulu(simulator_of(request).clock.now())})
@@ -191,6 +199,7 @@ routes = [
     Route("/_sim/limits", set_limits, methods=["POST"]),
     Route("/_sim/poison", poison, methods=["GET", "DELETE"]),
     Route("/_sim/poison", add_poison, methods=["POST"]),
+    Route("/_sim/behave", behave, methods=["POST"]),
     Route("/_sim/clock", clock),
     Route("/_sim/clock", move_clock, methods=["POST"]),
 ]

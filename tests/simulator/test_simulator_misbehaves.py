@@ -214,3 +214,17 @@ def test_the_last_calls_can_be_looked_at(wire: Wire) -> None:
     assert (last["kind"], last["company"], last["status"]) == ("query", REALM, 200)
     assert last["what"] == "select * from Invoice where Id = '9'"
     assert (before["kind"], before["what"]) == ("token", "authorization_code")
+
+
+def test_one_order_ends_every_misbehaviour(wire: Wire) -> None:
+    wire.connect()
+    usual = wire.http.get("/_sim/settings").json() | {"requests_per_second": 10}
+    _order(wire, "settings", {"racing_refresh": "revokes", "void": "voided"})
+    _order(wire, "faults", {"fault": "10000"})
+    _order(wire, "poison", {"company": REALM, "id": "9"})
+    _order(wire, "webhooks/next", {"action": "drop"})
+    _order(wire, "limits", {"reads": 7})
+    assert wire.http.post("/_sim/behave").json() == usual
+    assert wire.query("select * from Invoice").status_code == 200
+    assert wire.http.get("/_sim/limits").json()["reads"] == 1
+    assert wire.simulator.sender.mischief.tricks == []
