@@ -6,6 +6,7 @@ from typing import Any
 
 from service.simulator.clock import to_seconds
 from service.simulator.faults import Fault, poisoned
+from service.simulator.limits import Windows
 from service.simulator.records import ENTITIES, Json, Record, Shelf
 
 KEPT_REPLIES = 10_000
@@ -18,6 +19,7 @@ class Company:
         self.realm = realm
         self.poison: dict[tuple[str, int], Fault] = {}
         self.replies: dict[str, Json] = {}
+        self.used = Windows()
         self.shelves = {entity: Shelf() for entity in ENTITIES}
         self.shelves["CompanyInfo"] = Shelf()
         self.shelves["CompanyInfo"].put(Record(with_defaults(_company_info(realm, info), now)))

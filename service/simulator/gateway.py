@@ -68,7 +68,7 @@ def _ordinary(simulator: Simulator, call: Call, work: Work, reads: int) -> Answe
     try:
         company = _authorised(simulator, call)
         if not simulator.limits.admit(
-            company.realm, now, simulator.switches, reads=reads, batch=call.kind == "batch"
+            company.used, now, simulator.switches, reads=reads, batch=call.kind == "batch"
         ):
             fault = throttled(simulator.switches.retry_after)
             return fault.xml(now) if simulator.switches.throttled_as == "xml" else fault.answer(now)

@@ -1,6 +1,7 @@
 """How many calls a company may make, on the simulator's clock."""
 
-from collections import defaultdict, deque
+from collections import deque
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from service.simulator.clock import pacific
@@ -10,6 +11,22 @@ from service.simulator.switches import Switches
 SECOND, MINUTE = timedelta(seconds=1), timedelta(seconds=60)
 
 
+@dataclass
+class Windows:
+    """When one company's calls and batches of the last minute were made."""
+
+    calls: deque[datetime] = field(default_factory=deque)
+    batches: deque[datetime] = field(default_factory=deque)
+
+    def shown(self, now: datetime) -> Json:
+        """Return how much of each window is used."""
+        return {
+            "second": _within(self.calls, SECOND, now),
+            "minute": _within(self.calls, MINUTE, now),
+            "batches": _within(self.batches, MINUTE, now),
+        }
+
+
 class Limits:
     """Sliding windows per company, and the reads of the month over all companies.
 
@@ -17,32 +34,29 @@ class Limits:
     """
 
     def __init__(self) -> None:
-        self._calls: defaultdict[str, deque[datetime]] = defaultdict(deque)
-        self._batches: defaultdict[str, deque[datetime]] = defaultdict(deque)
         self._month = ""
         self._reads = 0
 
     def admit(
-        self, realm: str, now: datetime, switches: Switches, *, reads: int = 0, batch: bool = False
+        self, used: Windows, now: datetime, switches: Switches, *, reads: int, batch: bool
     ) -> bool:
         """Tell whether a call may pass; one that may is counted."""
         self._turn_page(now)
-        calls, batches = self._calls[realm], self._batches[realm]
         windows = [
-            (calls, SECOND, switches.requests_per_second),
-            (calls, MINUTE, switches.requests_per_minute),
+            (used.calls, SECOND, switches.requests_per_second),
+            (used.calls, MINUTE, switches.requests_per_minute),
         ]
         if batch:
-            windows.append((batches, MINUTE, switches.batches_per_minute))
-            windows.append((batches, MINUTE, switches.batches_per_minute_company))
+            windows.append((used.batches, MINUTE, switches.batches_per_minute))
+            windows.append((used.batches, MINUTE, switches.batches_per_minute_company))
         if any(_is_full(*window, now) for window in windows):
             return False
         most = switches.reads_per_month
         if most is not None and reads and self._reads + reads > most:
             return False
-        calls.append(now)
+        used.calls.append(now)
         if batch:
-            batches.append(now)
+            used.batches.append(now)
         self._reads += reads
         return True
 
@@ -51,27 +65,10 @@ class Limits:
         self._turn_page(now)
         self._reads = reads
 
-    def clear(self) -> None:
-        """Nothing was called."""
-        self._calls.clear()
-        self._batches.clear()
-        self._reads = 0
-
     def shown(self, now: datetime) -> Json:
-        """Return how much of each limit is used."""
+        """Return the month, and how many reads were made in it."""
         self._turn_page(now)
-        return {
-            "month": self._month,
-            "reads": self._reads,
-            "by_company": {
-                realm: {
-                    "second": _within(calls, SECOND, now),
-                    "minute": _within(calls, MINUTE, now),
-                    "batches": _within(self._batches[realm], MINUTE, now),
-                }
-                for realm, calls in list(self._calls.items())
-            },
-        }
+        return {"month": self._month, "reads": self._reads}
 
     def _turn_page(self, now: datetime) -> None:
         month = f"{pacific(now):%Y-%m}"

@@ -17,7 +17,7 @@ from service.simulator.generate import vast_company
 from service.simulator.grants import Grants
 from service.simulator.identity import OpenId
 from service.simulator.ledger import Ledger
-from service.simulator.limits import Limits
+from service.simulator.limits import Limits, Windows
 from service.simulator.records import ENTITIES, Json, is_id
 from service.simulator.script import Script
 from service.simulator.sender import Sender
@@ -81,13 +81,25 @@ class Simulator:
     def behave(self) -> None:
         """Nothing misbehaves: no faults, tricks or poison, unused limits, switches as usual."""
         self.script.clear()
-        self.limits.clear()
+        self.forget_limits()
         self.sender.mischief.tricks.clear()
         for company in self.companies.values():
             company.poison.clear()
         self.switches = Switches(notify_unconnected=self.config.notify_unconnected)
         self.sender.switches = self.switches
         self.sender.reseed(self.switches.seed)
+
+    def forget_limits(self) -> None:
+        """Every limit is unused."""
+        self.limits = Limits()
+        for company in self.companies.values():
+            company.used = Windows()
+
+    def limits_shown(self) -> Json:
+        """Return how much of each limit is used."""
+        now = self.clock.now()
+        used = {r: c.used.shown(now) for r, c in self.companies.items() if c.used.calls}
+        return {**self.limits.shown(now), "by_company": used}
 
     def announce(self, events: list[Event]) -> Json:
         """The events are on their way if their companies are connected; returns what was done."""

@@ -92,8 +92,8 @@ async def limits(request: Request) -> Response:
     simulator = simulator_of(request)
     with simulator.lock:
         if request.method == "DELETE":
-            simulator.limits.clear()
-        return json_response(simulator.limits.shown(simulator.clock.now()))
+            simulator.forget_limits()
+        return json_response(simulator.limits_shown())
 
 
 async def set_limits(request: Request) -> Response:
@@ -102,7 +102,7 @@ async def set_limits(request: Request) -> Response:
     def work(simulator: Simulator, given: Any) -> Json:
         now = simulator.clock.now()
         simulator.limits.set_reads(exact.convert(given, _LimitsOrder).reads, now)
-        return simulator.limits.shown(now)
+        return simulator.limits_shown()
 
     return await obeyed(request, work)
 
