@@ -12,7 +12,7 @@ import httpx
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.errors import Disconnected, TransientError
+from service.errors import ConfigurationError, Disconnected, Refused, TransientError
 from service.quickbooks.auth import BearerAuth
 from service.quickbooks.client import Company
 from service.quickbooks.oauth import OAuth
@@ -27,6 +27,8 @@ from service.vault import Vault
 log = structlog.get_logger(__name__)
 
 _EARLY = timedelta(seconds=60)
+# Nobody extends this lease: it outlasts every time-out of the call, and the saving after it.
+_REFRESH_LEASE_SECONDS = 60.0
 _REFRESH_WAIT_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 _SAVE_ATTEMPTS = 5
@@ -44,6 +46,18 @@ class Access:
         self._oauth = oauth
         self._http = http
         self._api_url = api_url
+
+    def check_keys(self) -> None:
+        """Raise ConfigurationError when the keys are not those that the database was made with."""
+        with self._database.read() as session:
+            connection = connections.any_one(session)
+        if connection is None:
+            return
+        if self._vault.digest(self.realm_id(connection)) != connection.realm_digest:
+            raise ConfigurationError(
+                "SECRET_KEY: is not the one that this database was made with; restore it from your"
+                " backup, or no notice will find its company"
+            )
 
     def company(self, connection: Connection) -> Company:
         """Return the accounting API of this connection's company."""
@@ -67,7 +81,11 @@ class Access:
 
     def realm_id(self, connection: Connection) -> str:
         """Return the realm id that is sealed in the connection's row."""
-        return self._vault.open(connection.realm_sealed, connection.id)
+        return self._vault.open(connection.realm_sealed, f"{connection.id}:realm")
+
+    def seal_realm_id(self, connection_id: str, realm_id: str) -> str:
+        """Return the realm id as the connection's row keeps it."""
+        return self._vault.seal(realm_id, f"{connection_id}:realm")
 
     def permit(self, connection_id: str) -> Callable[[str], None]:
         """Return a function that waits for the company's next free place and counts the read."""
@@ -88,9 +106,9 @@ class Access:
         hard = tokens.hard_expires_in
         idle = tokens.refresh_expires_in
         return SealedTokens(
-            access=self._vault.seal(tokens.access_token, connection_id),
+            access=self._vault.seal(tokens.access_token, f"{connection_id}:access"),
             access_expires_at=at + timedelta(seconds=tokens.expires_in),
-            refresh=self._vault.seal(tokens.refresh_token, connection_id),
+            refresh=self._vault.seal(tokens.refresh_token, f"{connection_id}:refresh"),
             refresh_expires_at=None if idle is None else at + timedelta(seconds=idle),
             hard_expires_at=None if hard is None else at + timedelta(seconds=hard),
         )
@@ -110,7 +128,7 @@ class Access:
             if token is not None:
                 return token
             with self._database.write() as session:
-                mine = leases.acquire(session, lease, owner)
+                mine = leases.acquire(session, lease, owner, seconds=_REFRESH_LEASE_SECONDS)
             if mine:
                 try:
                     return self._refresh(connection_id, rejected)
@@ -132,7 +150,7 @@ class Access:
         expires_at = connection.access_expires_at
         if connection.access_sealed is None or expires_at is None or expires_at - _EARLY <= now():
             return None
-        token = self._vault.open(connection.access_sealed, connection.id)
+        token = self._vault.open(connection.access_sealed, f"{connection.id}:access")
         return None if token == rejected else token
 
     def _refresh(self, connection_id: str, rejected: str | None) -> str:
@@ -142,38 +160,48 @@ class Access:
             return token
         if connection.refresh_sealed is None:
             raise Disconnected("the connection has no refresh token")
-        refresh_token = self._vault.open(connection.refresh_sealed, connection_id)
+        used = connection.refresh_sealed
         try:
-            tokens = self._oauth.refresh(refresh_token)
+            tokens = self._oauth.refresh(self._vault.open(used, f"{connection_id}:refresh"))
         except Disconnected as e:
-            return self._after_refusal(connection, e)
-        self._save(connection_id, self.sealed(connection_id, tokens, now()))
+            return self._after_refusal(connection_id, used, e)
+        except Refused as e:
+            # It is the app that is refused, not this company: an operator mends it for all.
+            raise TransientError(str(e), intuit_tid=e.intuit_tid, code=e.code) from e
+        if not self._save(connection_id, self.sealed(connection_id, tokens, now()), used):
+            return self._newer(connection_id)
         log.info("token.refreshed", connection=connection_id)
         return tokens.access_token
 
-    def _after_refusal(self, connection: Connection, refusal: Disconnected) -> str:
+    def _after_refusal(self, connection_id: str, used: str, refusal: Disconnected) -> str:
         """Return the token of whoever refreshed meanwhile, or mark the connection as dead."""
-        sealed = connection.refresh_sealed or ""
         with self._database.write() as session:
-            dead = connections.disconnect(session, connection.id, sealed, str(refusal))
+            dead = connections.disconnect(session, connection_id, used, str(refusal))
         if dead:
-            log.warning("connection.lost", connection=connection.id, intuit_tid=refusal.intuit_tid)
+            log.warning("connection.lost", connection=connection_id, intuit_tid=refusal.intuit_tid)
             raise refusal
-        token = self._usable(self._current(connection.id), None)
+        return self._newer(connection_id)
+
+    def _newer(self, connection_id: str) -> str:
+        """Return the token that somebody else has stored meanwhile."""
+        token = self._usable(self._current(connection_id), None)
         if token is None:
             raise TransientError("the tokens were replaced while they were being refreshed")
         return token
 
-    def _save(self, connection_id: str, tokens: SealedTokens) -> None:
-        """Store the tokens; the old refresh token may be dead, so a failure is tried again."""
-        for attempt in range(1, _SAVE_ATTEMPTS + 1):
+    def _save(self, connection_id: str, tokens: SealedTokens, used: str) -> bool:
+        """Store the tokens; return False if others have replaced the ones that were used.
+
+        The old refresh token may be dead, so a failure is tried again.
+        """
+        attempt = 1
+        while True:
             try:
                 with self._database.write() as session:
-                    connections.store_tokens(session, connection_id, tokens)
+                    return connections.replace_tokens(session, connection_id, tokens, used)
             except SQLAlchemyError:
                 if attempt == _SAVE_ATTEMPTS:
                     raise
                 log.warning("token.save_failed", connection=connection_id, attempt=attempt)
                 time.sleep(0.2 * 2**attempt)
-            else:
-                return
+                attempt += 1

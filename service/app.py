@@ -2,16 +2,36 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from service.bootstrap import Services
 from service.jobs import Nudges
-from service.metrics import WEBHOOK_REQUESTS
-from service.web import health, webhooks
+from service.quickbooks.endpoints import endpoints
+from service.settings import Settings
+from service.web import (
+    authorise,
+    callback,
+    connected,
+    dashboard,
+    entrance,
+    failures,
+    health,
+    invoice,
+    problems,
+    static_files,
+    webhooks,
+)
+from service.web.access_log import AccessLog
+from service.web.csrf import CrossSiteGuard
+from service.web.failures import UnexpectedErrors
+from service.web.intake import Intake
+from service.web.security_headers import SecurityHeaders
 from service.web.state import State
 
 Background = Callable[[Services], AbstractContextManager[None]]
@@ -23,25 +43,65 @@ def create_app(services: Services, background: Background | None = None) -> Star
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
         nudges = Nudges(services.jobs)
+        intake = Intake(services.database, services.settings.quickbooks_environment, nudges)
         work = background(services) if background else nullcontext()
         services.leases.start()
         nudges.start()
+        intake.start()
         await run_in_threadpool(work.__enter__)
         try:
-            yield {"services": services, "nudges": nudges}
+            yield {"services": services, "nudges": nudges, "intake": intake}
         finally:
+            await run_in_threadpool(intake.stop)
             await run_in_threadpool(nudges.stop)
             await run_in_threadpool(work.__exit__, None, None, None)
             await run_in_threadpool(services.close)
 
-    return Starlette(
-        routes=[*webhooks.routes(services.settings.webhook_max_bytes), *health.routes],
+    app = Starlette(
+        routes=_routes(services.settings),
+        middleware=_middleware(services.settings),
         lifespan=lifespan,
-        exception_handlers={413: _too_large},
+        exception_handlers={HTTPException: failures.refused},
     )
+    # Its redirects would repeat whatever parameters an address has.
+    app.router.redirect_slashes = False
+    return app
 
 
-async def _too_large(request: Request, error: Exception) -> Response:
-    if request.url.path == webhooks.PATH:
-        WEBHOOK_REQUESTS.labels("too_large").inc()
-    return PlainTextResponse("the body is too large", 413)
+def _routes(settings: Settings) -> list[BaseRoute]:
+    return [
+        *webhooks.routes(settings.webhook_max_bytes),
+        *authorise.routes,
+        *callback.routes(),
+        *connected.routes,
+        *problems.routes,
+        *dashboard.routes,
+        *invoice.routes,
+        *entrance.routes,
+        *static_files.routes,
+        *health.routes,
+    ]
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """Return the middleware, the outermost first."""
+    return [
+        Middleware(AccessLog),
+        Middleware(
+            SecurityHeaders,
+            https=settings.secure_cookies,
+            consent_origins=consent_origins(settings),
+        ),
+        Middleware(UnexpectedErrors),
+        Middleware(CrossSiteGuard, public_url=settings.public_url),
+    ]
+
+
+def consent_origins(settings: Settings) -> tuple[str, ...]:
+    """Return the sites to which the button of the connect page may lead."""
+    places = endpoints(settings.quickbooks_environment, settings.quickbooks_simulator_url)
+    parts = urlsplit(places.authorize)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    if settings.quickbooks_environment == "simulator":
+        return (origin,)
+    return (origin, "https://*.intuit.com")

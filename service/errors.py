@@ -10,7 +10,8 @@
           + PermanentError                trying again cannot help: park, and show why
               x Disconnected              the authorisation is dead: the supplier must reconnect
               x Gone                      QuickBooks answered 610: deleted, or never there
-              x Refused                   QuickBooks will not serve this request or company
+              x Refused                   QuickBooks will not serve this request
+                  x Barred                nor any other of this company, until somebody lets us in
               x TooLarge                  413, 414, 4000: ask for fewer ids at once
               x Poisoned                  4002, 10000: one bad record fails the whole query
               x Unmappable(field, why)    the record cannot be expressed in Infactor's terms
@@ -82,7 +83,15 @@ class Gone(PermanentError):
 
 
 class Refused(PermanentError):
-    """QuickBooks refuses the request, or this application's access to the company."""
+    """QuickBooks refuses the request."""
+
+
+class Barred(Refused):
+    """QuickBooks refuses every request for the company until somebody there lets us in again.
+
+    A subscription that ended, a user who lost access, an app that is not allowed: what was asked
+    for waits, because the day that it is mended it is as good as new.
+    """
 
 
 class TooLarge(PermanentError):

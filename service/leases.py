@@ -22,8 +22,9 @@ class HeldLeases:
     versions and checkpoints.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, beat_seconds: float = _BEAT_SECONDS) -> None:
         self._database = database
+        self._beat_seconds = beat_seconds
         self.owner = leases.new_owner()
         self._names: set[str] = set()
         self._lock = threading.Lock()
@@ -65,7 +66,7 @@ class HeldLeases:
             return name not in self._names
 
     def _beat(self) -> None:
-        while not self._stopping.wait(_BEAT_SECONDS):
+        while not self._stopping.wait(self._beat_seconds):
             with self._lock:
                 names = sorted(self._names)
             if not names:

@@ -5,7 +5,7 @@ from prometheus_client import Counter
 WEBHOOK_REQUESTS = Counter(
     "webhook_requests",
     "Webhook deliveries by what was answered.",
-    ["outcome"],  # stored | unsigned | too_large | not_configured | database_down
+    ["outcome"],  # stored | unsigned | too_large | not_configured | not_stored
 )
 NOTICES_RECEIVED = Counter(
     "notices_received",

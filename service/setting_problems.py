@@ -53,6 +53,24 @@ def problems(error: ValidationError) -> Iterator[str]:
 
 def contradictions(settings: "Settings") -> Iterator[str]:
     """Give a line for each setting that does not fit the others."""
+    yield from _wrong_environment(settings)
+    yield from _wrong_address(settings)
+    if settings.redis_url and not settings.uses_postgresql:
+        yield (
+            "REDIS_URL: remove it, or set DATABASE_URL to postgresql://…;"
+            " workers of their own cannot share a SQLite file"
+        )
+    if settings.secret_key == settings.infactor_shared_secret:
+        yield "INFACTOR_SHARED_SECRET: must be another one than SECRET_KEY, which stays here"
+    if settings.quickbooks_environment == "production" or not _is_local(settings):
+        for name in _placeholders(settings):
+            yield (
+                f"{name}: still has its value from example.env, which everybody knows;"
+                " put your own there (`infactor-quickbooks init` makes fresh secrets)"
+            )
+
+
+def _wrong_environment(settings: "Settings") -> Iterator[str]:
     environment, simulator = settings.quickbooks_environment, settings.quickbooks_simulator_url
     if environment == "simulator":
         if simulator is None:
@@ -65,24 +83,20 @@ def contradictions(settings: "Settings") -> Iterator[str]:
             " tokens of real companies go to Intuit only"
         )
 
-    local = addresses.is_loopback(settings.public_url)
-    if not settings.secure_cookies and environment == "production":
+
+def _wrong_address(settings: "Settings") -> Iterator[str]:
+    if settings.quickbooks_environment == "simulator" and not _is_local(settings):
+        yield "PUBLIC_URL: must be on this machine while QuickBooks is only simulated"
+    elif settings.secure_cookies:
+        return
+    elif settings.quickbooks_environment == "production":
         yield "PUBLIC_URL: must begin with https:// in production"
-    elif not settings.secure_cookies and not local:
+    elif not _is_local(settings):
         yield "PUBLIC_URL: must begin with https://; plain http serves this machine alone"
 
-    if settings.redis_url and not settings.uses_postgresql:
-        yield (
-            "REDIS_URL: remove it, or set DATABASE_URL to postgresql://…;"
-            " workers of their own cannot share a SQLite file"
-        )
 
-    if environment == "production" or not local:
-        for name in _placeholders(settings):
-            yield (
-                f"{name}: still has its value from example.env, which everybody knows;"
-                " put your own there (`infactor-quickbooks init` makes fresh secrets)"
-            )
+def _is_local(settings: "Settings") -> bool:
+    return addresses.is_loopback(settings.public_url)
 
 
 def _placeholders(settings: "Settings") -> Iterator[str]:

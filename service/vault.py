@@ -32,7 +32,7 @@ class Vault:
         return f"Vault({len(self._ring)} keys)"
 
     def seal(self, plain: str, owner: str) -> str:
-        """Return `plain` sealed so that it opens only as a value of the row `owner`."""
+        """Return `plain` sealed so that it opens only as the value of `owner`: a row's column."""
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._ring[self._sealing_id].encrypt(nonce, plain.encode(), owner.encode())
         return f"{self._sealing_id}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
@@ -49,10 +49,10 @@ class Vault:
                 f"ENCRYPTION_KEYS: the key {key_id} that sealed a stored value is not in the list;"
                 " add it again after the first one"
             )
-        raw = base64.urlsafe_b64decode(body)
         try:
+            raw = base64.urlsafe_b64decode(body)
             return key.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], owner.encode()).decode()
-        except InvalidTag as e:
+        except (InvalidTag, ValueError) as e:
             raise ConfigurationError("a sealed value does not belong to its row") from e
 
     def digest(self, realm_id: str) -> str:

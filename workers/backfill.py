@@ -5,20 +5,13 @@ that it interrupted. One call works on one page: a long backfill shares its work
 """
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from sqlalchemy.orm import Session
 
 from service.bootstrap import Services
-from service.errors import (
-    Disconnected,
-    Poisoned,
-    SyncError,
-    Throttled,
-    TransientError,
-    Unrecognised,
-)
+from service.errors import Barred, Disconnected, PermanentError, SyncError, Throttled
 from service.quickbooks import statements
 from service.store import connections, invoices, runs
 from service.store.tables import Run
@@ -26,15 +19,15 @@ from service.times import now
 from workers.changes import Cursor, read_page
 from workers.company import Company
 from workers.customers import CustomerReads
-from workers.failures import pause_for, why
+from workers.failures import is_hopeless, pause_for, why
+from workers.reading import read_invoices
 from workers.record import record
 from workers.tally import Recorded, add
 
 log = structlog.get_logger(__name__)
 
-_GIVE_UP_AFTER = timedelta(days=3)
-_MOST_UNKNOWN = 3
 _MOST_ROUNDS = 3
+_MOST_UNSEEN = 500
 
 
 def run_backfill(services: Services, run_id: int) -> None:
@@ -48,19 +41,23 @@ def advance(services: Services, run_id: int) -> bool:
     with services.leases.hold(f"run:{run_id}") as mine:
         if not mine:
             return False
-        with services.database.read() as session:
-            run = runs.get(session, run_id)
-            if run is None or run.state != "active" or (run.due_at or now()) > now():
-                return False
+        environment = services.settings.quickbooks_environment
+        with services.database.write() as session:
+            run, lost = runs.claim(session, run_id, environment, now())
+        if run is None:
+            return False
         try:
+            if lost:
+                raise PermanentError("the worker died each time that it worked on this page")
             return _page(Company.of(services, run.connection_id), run)
         except Disconnected as e:
             _wait_for_supplier(services, run, e)
         except SyncError as e:
-            if _may_pass(e, run):
-                _pause(services, run, e)
-            else:
+            # Whoever lets us in again can begin another run; nobody should wait for this one.
+            if isinstance(e, Barred) or is_hopeless(e, run.created_at, run.attempts + 1, now()):
                 _fail(services, run, e)
+            else:
+                _pause(services, run, e)
         return False
 
 
@@ -72,6 +69,7 @@ def _page(company: Company, run: Run) -> bool:
             runs.start(session, run, expected, now())
     cursor = Cursor.from_json(run.cursor) if run.cursor else Cursor(run.since)
     if cursor.done:
+        _find_deletions(company, run)
         return _compare(company, run, cursor)
     page = read_page(company, cursor)
     buyers = CustomerReads(company)
@@ -81,11 +79,34 @@ def _page(company: Company, run: Run) -> bool:
 
     def finish(session: Session, recorded: Recorded) -> None:
         runs.checkpoint(session, run, page.cursor.as_json(), add(run.tally, recorded))
+        if run.since is None:
+            runs.mark_seen(session, run.id, recorded.outcomes.keys() | recorded.failed.keys())
         connections.synced(session, company.connection_id, now())
 
     record(company, page.reads, cause="backfill", finish=finish, buyers=buyers)
     log.info("backfill.page", run=run.id, invoices=len(page.reads.found))
     return True
+
+
+def _find_deletions(company: Company, run: Run) -> None:
+    """Read by itself what a run over everything has not met: deleted in QuickBooks, or newer.
+
+    So many that it cannot be a day's work are left to the comparison, which names the difference.
+    """
+    if run.since is not None:
+        return
+    with company.services.database.read() as session:
+        unseen = runs.unseen(session, run, _MOST_UNSEEN + 1)
+    if not unseen or len(unseen) > _MOST_UNSEEN:
+        return
+    reads = read_invoices(company, unseen)
+
+    def finish(session: Session, recorded: Recorded) -> None:
+        runs.mark_seen(session, run.id, unseen)
+
+    recorded = record(company, reads, cause="backfill", finish=finish)
+    log.info("backfill.unseen", run=run.id, read=len(unseen), gone=len(reads.gone))
+    run.tally = add(run.tally, recorded)
 
 
 def _compare(company: Company, run: Run, cursor: Cursor) -> bool:
@@ -129,13 +150,6 @@ def _move_watermark(session: Session, connection_id: str, run: Run, until: datet
         return
     if run.since is None or run.since <= connection.changes_read_until:
         connections.changes_read(session, connection_id, until)
-
-
-def _may_pass(error: SyncError, run: Run) -> bool:
-    """Return whether to try the page again: for three days, or three times an unknown answer."""
-    if isinstance(error, TransientError):
-        return run.created_at > now() - _GIVE_UP_AFTER or run.attempts < _MOST_UNKNOWN
-    return isinstance(error, Unrecognised | Poisoned) and run.attempts < _MOST_UNKNOWN
 
 
 def _pause(services: Services, run: Run, error: SyncError) -> None:

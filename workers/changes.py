@@ -15,7 +15,7 @@ from service.quickbooks import statements
 from service.quickbooks.entities import entity
 from service.quickbooks.moments import moment
 from workers.company import Company
-from workers.reading import InvoiceRead, InvoiceReads
+from workers.reading import InvoiceReads, Read
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def read_page(company: Company, cursor: Cursor) -> Page:
     raws = company.api.query(statement)
     fresh = [raw for raw in raws if raw.get("Id") not in cursor.seen]
     return Page(
-        reads=InvoiceReads(found=[InvoiceRead(raw, fetch_number) for raw in fresh]),
+        reads=InvoiceReads(found=[Read(raw, fetch_number) for raw in fresh]),
         cursor=_after(cursor, raws, done=len(raws) < statements.PAGE),
     )
 

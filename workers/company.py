@@ -26,6 +26,8 @@ class Company:
             connection = connections.get(session, connection_id)
             if connection is None or connection.state != "connected":
                 raise Disconnected("the connection has ended; the supplier has to connect again")
+            if connection.environment != services.settings.quickbooks_environment:
+                raise Disconnected("the company was connected in another QuickBooks environment")
             owner = connections.supplier(session, connection.supplier_id)
         if owner is None:
             raise Disconnected("the connection has no supplier")

@@ -1,12 +1,42 @@
-"""How long to leave a company alone after a failure, and what the log says about it."""
+"""What a failure means: how long to wait, when to give up, and what the log says about it."""
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from service.errors import SyncError, Throttled, TransientError
+from service.errors import (
+    Barred,
+    PermanentError,
+    Poisoned,
+    SyncError,
+    Throttled,
+    TransientError,
+    Unrecognised,
+)
 
 _LONGEST_PAUSE_SECONDS = 900.0
 _THROTTLED_SECONDS = 60.0
+_BARRED_SECONDS = 3600.0
+_GIVE_UP_AFTER = timedelta(days=3)
+_MANY_ATTEMPTS = 20
+_MOST_UNRECOGNISED = 3
+
+
+def is_ambiguous(error: SyncError) -> bool:
+    """Return whether the error may be a bad record's or QuickBooks' own: 10000 stands for both."""
+    return isinstance(error, Poisoned) and error.code == "10000"
+
+
+def is_hopeless(error: SyncError, since: datetime, attempts: int, now: datetime) -> bool:
+    """Return whether to stop after so many attempts at something that waits since then.
+
+    What may pass is tried for three days, and often: the days may have been spent waiting for the
+    supplier. An answer that nobody knows is tried three times.
+    """
+    if isinstance(error, Unrecognised):
+        return attempts >= _MOST_UNRECOGNISED
+    if isinstance(error, TransientError | Barred) or is_ambiguous(error):
+        return since < now - _GIVE_UP_AFTER and attempts >= _MANY_ATTEMPTS
+    return True
 
 
 def pause_for(error: SyncError, failures: int) -> timedelta:
@@ -18,8 +48,15 @@ def pause_for(error: SyncError, failures: int) -> timedelta:
         return timedelta(seconds=error.retry_after)
     if isinstance(error, Throttled):
         return timedelta(seconds=_THROTTLED_SECONDS)
+    if isinstance(error, Barred):
+        return timedelta(seconds=_BARRED_SECONDS)
     longest = min(_LONGEST_PAUSE_SECONDS, 2.0 * 2 ** min(failures, 10))
     return timedelta(seconds=longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+
+
+def concerns_the_company(error: SyncError) -> bool:
+    """Return whether to leave the whole company alone, not only what failed."""
+    return isinstance(error, Barred) or not isinstance(error, PermanentError)
 
 
 def why(error: SyncError) -> dict[str, str | None]:

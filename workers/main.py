@@ -5,7 +5,7 @@ import threading
 from types import FrameType
 
 import structlog
-from dramatiq import Broker
+from dramatiq import Broker, Message, Middleware
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 from redis import Redis
@@ -18,6 +18,17 @@ from workers.pool import working
 log = structlog.get_logger(__name__)
 
 
+class NoTracebacks(Middleware):
+    """Keeps what an exception says out of the queue: a message carries an id and nothing else.
+
+    Dramatiq writes the traceback into a message that it will retry; ours goes to the log.
+    """
+
+    def before_enqueue(self, broker: Broker, message: Message[object], delay: int | None) -> None:
+        """Drop the traceback before the message is stored."""
+        message.options.pop("traceback", None)
+
+
 def worker_broker(redis_url: str | None) -> Broker:
     """Return the broker of a process that can wait for Redis to come back."""
     if redis_url is None:
@@ -26,7 +37,11 @@ def worker_broker(redis_url: str | None) -> Broker:
         redis_url, socket_timeout=10, retry=Retry(ExponentialBackoff(cap=2, base=0.1), 5)
     )
     # A killed worker's messages are taken over within seconds; until then the sweep's are.
-    return RedisBroker(client=client, heartbeat_timeout=20_000, maintenance_chance=50_000)  # type: ignore[no-untyped-call]
+    broker: Broker = RedisBroker(  # type: ignore[no-untyped-call]
+        client=client, heartbeat_timeout=20_000, maintenance_chance=50_000
+    )
+    broker.add_middleware(NoTracebacks())
+    return broker
 
 
 def run(services: Services, threads: int) -> None:

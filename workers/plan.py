@@ -10,11 +10,11 @@ from service.store.tables import Notice
 class Plan:
     """The reads that answer a batch of notices, and which notices wait for which."""
 
-    invoices: dict[str, list[int]] = field(default_factory=dict)  # QuickBooks id -> notices
+    invoices: dict[str, list[Notice]] = field(default_factory=dict)  # by QuickBooks id
     voided: set[str] = field(default_factory=set)
-    customers: dict[str, list[int]] = field(default_factory=dict)
-    merged_away: dict[str, list[int]] = field(default_factory=dict)
-    changes: list[int] = field(default_factory=list)
+    customers: dict[str, list[Notice]] = field(default_factory=dict)
+    merged_away: dict[str, list[Notice]] = field(default_factory=dict)
+    changes: list[Notice] = field(default_factory=list)
 
 
 def plan(notices: Iterable[Notice]) -> Plan:
@@ -27,13 +27,13 @@ def plan(notices: Iterable[Notice]) -> Plan:
     for notice in notices:
         entity_id = notice.entity_id or ""
         if notice.entity == "Invoice":
-            made.invoices.setdefault(entity_id, []).append(notice.id)
+            made.invoices.setdefault(entity_id, []).append(notice)
             if notice.operation == "voided":
                 made.voided.add(entity_id)
         elif notice.entity == "Customer":
-            made.customers.setdefault(entity_id, []).append(notice.id)
+            made.customers.setdefault(entity_id, []).append(notice)
             if notice.operation == "merged" and notice.deleted_id:
-                made.merged_away.setdefault(notice.deleted_id, []).append(notice.id)
+                made.merged_away.setdefault(notice.deleted_id, []).append(notice)
         else:
-            made.changes.append(notice.id)
+            made.changes.append(notice)
     return made

@@ -28,4 +28,3 @@ def working(services: Services, threads: int) -> Iterator[None]:
     finally:
         clock.stop()
         worker.stop(timeout=DRAIN_MS)
-        broker.emit_before("process_stop")

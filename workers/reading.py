@@ -1,4 +1,4 @@
-"""Reading invoices by id: in few queries, and without one bad record spoiling the others."""
+"""Reading objects by id: in few queries, and without one bad record spoiling the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,9 +6,22 @@ from typing import Any
 
 from service.errors import Gone, Poisoned, SyncError, TooLarge, TransientError
 from service.quickbooks import statements
+from service.quickbooks.statements import EntityName
 from workers.company import Company
+from workers.failures import is_ambiguous
 
 MAX_IDS = 500
+# The way down to one bad record among 500 takes nine queries: after so many without a single
+# answer it is QuickBooks that is unwell, not a record.
+_MOST_VAIN_QUERIES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One object as QuickBooks wrote it, and the number of the read that brought it."""
+
+    raw: dict[str, Any]
+    fetch_number: int
 
 
 @dataclass
@@ -19,17 +32,51 @@ class InvoiceReads:
     cannot even show.
     """
 
-    found: list["InvoiceRead"] = field(default_factory=list)
+    found: list[Read] = field(default_factory=list)
     gone: dict[str, int] = field(default_factory=dict)  # id -> fetch number
     failed: dict[str, SyncError] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class InvoiceRead:
-    """One invoice as QuickBooks wrote it, and the number of the read that brought it."""
+class Query:
+    """A query for objects by id, in halves where QuickBooks refuses them together."""
 
-    raw: dict[str, Any]
-    fetch_number: int
+    def __init__(self, company: Company, entity: EntityName) -> None:
+        self.found: list[Read] = []
+        self.failed: dict[str, SyncError] = {}
+        self._company = company
+        self._entity = entity
+        self._vain = 0
+
+    def ask(self, ids: Sequence[str]) -> None:
+        """Add what QuickBooks shows of these ids to `found`, and what it cannot to `failed`.
+
+        Raises TransientError when it is QuickBooks that is unwell.
+        """
+        for start in range(0, len(ids), MAX_IDS):
+            self._ask(ids[start : start + MAX_IDS])
+
+    def _ask(self, ids: Sequence[str]) -> None:
+        fetch_number = self._company.draw_fetch_number()
+        try:
+            raws = self._company.api.query(statements.by_ids(self._entity, ids))
+        except Gone:
+            return  # nothing is shown: each is read by itself before it is believed to be deleted
+        except (TooLarge, Poisoned) as e:
+            self._doubt_an_outage(e)
+            if len(ids) == 1:
+                self.failed[ids[0]] = e
+                return
+            middle = len(ids) // 2
+            self._ask(ids[:middle])
+            self._ask(ids[middle:])
+        else:
+            self._vain = 0
+            self.found += [Read(raw, fetch_number) for raw in raws]
+
+    def _doubt_an_outage(self, error: SyncError) -> None:
+        self._vain += 1
+        if is_ambiguous(error) and self._vain >= _MOST_VAIN_QUERIES:
+            raise TransientError(str(error), intuit_tid=error.intuit_tid, code=error.code)
 
 
 def read_invoices(company: Company, ids: Sequence[str]) -> InvoiceReads:
@@ -37,46 +84,21 @@ def read_invoices(company: Company, ids: Sequence[str]) -> InvoiceReads:
 
     One that a query does not show is read by itself before it is believed to be deleted.
     """
-    reads = InvoiceReads()
     wanted = list(dict.fromkeys(ids))
-    for start in range(0, len(wanted), MAX_IDS):
-        _query(company, wanted[start : start + MAX_IDS], reads)
-    _doubt_an_outage(reads)
+    query = Query(company, "Invoice")
+    query.ask(wanted)
+    reads = InvoiceReads(found=query.found, failed=query.failed)
     shown = {read.raw.get("Id") for read in reads.found}
     for missing in [i for i in wanted if i not in shown and i not in reads.failed]:
         _confirm(company, missing, reads)
     return reads
 
 
-def _query(company: Company, ids: list[str], reads: InvoiceReads) -> None:
-    """Query these ids, in halves where QuickBooks refuses them together."""
-    fetch_number = company.draw_fetch_number()
-    try:
-        raws = company.api.query(statements.by_ids("Invoice", ids))
-    except (TooLarge, Poisoned) as e:
-        if len(ids) == 1:
-            reads.failed[ids[0]] = e
-            return
-        middle = len(ids) // 2
-        _query(company, ids[:middle], reads)
-        _query(company, ids[middle:], reads)
-    else:
-        reads.found += [InvoiceRead(raw, fetch_number) for raw in raws]
-
-
-def _doubt_an_outage(reads: InvoiceReads) -> None:
-    """Raise TransientError where nothing could be read: that is QuickBooks' trouble, not ours.
-
-    10000 is what QuickBooks says of one bad record, and of itself when it is unwell.
-    """
-    errors = list(reads.failed.values())
-    if errors and not reads.found and all(error.code == "10000" for error in errors):
-        raise TransientError(str(errors[0]), intuit_tid=errors[0].intuit_tid, code="10000")
-
-
 def _confirm(company: Company, invoice_id: str, reads: InvoiceReads) -> None:
     fetch_number = company.draw_fetch_number()
     try:
-        reads.found.append(InvoiceRead(company.api.read("Invoice", invoice_id), fetch_number))
+        reads.found.append(Read(company.api.read("Invoice", invoice_id), fetch_number))
     except Gone:
         reads.gone[invoice_id] = fetch_number
+    except (TooLarge, Poisoned) as e:
+        reads.failed[invoice_id] = e

@@ -20,7 +20,7 @@ from service.store.tables import Customer, Document, Invoice
 from service.times import now
 from workers.company import Company
 from workers.customers import CustomerReads, customer_id_of
-from workers.reading import InvoiceRead, InvoiceReads
+from workers.reading import InvoiceReads, Read
 from workers.rows import Rows, revision, row_of, same
 from workers.tally import Outcome, Recorded
 
@@ -90,7 +90,7 @@ class _Batch:
             self._map_anew(changed_customers, skip=ids)
         return self._recorded
 
-    def _entities(self, reads: Sequence[InvoiceRead]) -> dict[str, tuple[Entity, int]]:
+    def _entities(self, reads: Sequence[Read]) -> dict[str, tuple[Entity, int]]:
         """Return what can be told apart, with the number of its read, by QuickBooks id."""
         found: dict[str, tuple[Entity, int]] = {}
         for read in reads:
@@ -138,25 +138,25 @@ class _Batch:
             if invoice.id not in skip
         }
         buyers = self._buyers([invoice.source for invoice in stored.values()])
-        rows = [
-            self._rows.read(entity(invoice.source), invoice.fetch_number, buyers, invoice)
-            for invoice in stored.values()
-        ]
+        rows = []
+        for invoice in stored.values():
+            try:
+                found = entity(invoice.source)
+                rows.append(self._rows.read(found, invoice.fetch_number, buyers, invoice))
+            except Unmappable as e:  # it stays as it is
+                self._recorded.failed[invoice.quickbooks_id] = e
         self._recorded.remapped = len(self._write_newer(rows, stored, remap=True))
 
     def _keep(self, rows: Sequence[InvoiceRow], known: dict[str, Invoice]) -> None:
         actions = self._write_newer(rows, known)
+        offered = invoices.offered(self._session, [r.id for r in rows if r.id not in actions])
         for row in rows:
             before = known.get(row.id)
             hold = row.hold if row.id in actions or before is None else before.hold
-            action = actions.get(row.id) or self._standing(row.id)
+            standing = Action.UNCHANGED if row.id in offered else Action.HOLD
             self._recorded.outcomes[row.quickbooks_id] = Outcome(
-                action, Hold(hold) if hold else None
+                actions.get(row.id, standing), Hold(hold) if hold else None
             )
-
-    def _standing(self, invoice_id: str) -> Action:
-        there = self._session.get(Document, invoice_id) is not None
-        return Action.UNCHANGED if there else Action.HOLD
 
     def _write_newer(
         self, rows: Sequence[InvoiceRow], known: dict[str, Invoice], *, remap: bool = False

@@ -16,6 +16,9 @@ from service.store.tables import Customer, Invoice
 from workers.company import Company
 from workers.customers import customer_id_of
 
+# Fits the column; a currency has three letters.
+_LONGEST_CURRENCY = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -70,15 +73,20 @@ class Rows:
             doc_number=mapped.doc_number or "",
             total=mapped.total,
             balance=mapped.balance,
-            currency=mapped.currency,
+            currency=mapped.currency[:_LONGEST_CURRENCY] if mapped.currency else None,
             created_ms=mapped.document["created"],
             revision=before.revision + 1 if before else 1,
             recorded_at=self.at,
         )
 
     def deletion(self, quickbooks_id: str, fetch_number: int, before: Invoice | None) -> InvoiceRow:
-        """Return the record of a deleted invoice: what it was, and that it is gone."""
-        hold = Hold.DELETED if Hold.DELETED in self.settings.infactor_hold else None
+        """Return the record of a deleted invoice: what it was, and that it is gone.
+
+        Where deleted invoices are not held, one that was held for another reason still is.
+        """
+        hold = before.hold if before else None
+        if Hold.DELETED in self.settings.infactor_hold:
+            hold = Hold.DELETED
         if before is not None:
             return replace(
                 row_of(before),

@@ -17,9 +17,16 @@ def sweep(services: Services) -> None:
 
     Nudges for work that somebody is doing already are harmless: the lease turns them away.
     """
+    environment = services.settings.quickbooks_environment
     with services.database.read() as session:
-        companies = inbox.due_connections(session, now())
-        due_runs = runs.due(session, now())
+        strays = inbox.strays(session, environment)
+    if strays:
+        with services.database.write() as session:
+            for connection_id, realm_digest in strays:
+                inbox.link(session, connection_id, realm_digest)
+    with services.database.read() as session:
+        companies = inbox.due_connections(session, environment, now())
+        due_runs = runs.due(session, environment, now())
     for connection_id in companies:
         services.jobs.sync(connection_id)
     for run_id in due_runs:

@@ -28,6 +28,8 @@ class Outcome:
     hold: Hold | None = None
 
     def __str__(self) -> str:
+        if self.action is Action.FROZEN:
+            return "recorded alone: it was decided about in Infactor"
         word = _COUNTED_AS[self.action]
         return f"{word}: {self.hold}" if self.hold else word
 
@@ -53,6 +55,8 @@ def add(tally: dict[str, Any], recorded: Recorded) -> dict[str, Any]:
             total["withdrawn"] += 1
         elif outcome.hold is not None and outcome.action is not Action.FROZEN:
             total["held"][outcome.hold] = total["held"].get(outcome.hold, 0) + 1
+        elif outcome.action is Action.HOLD:  # gone before it was ever read
+            total["unchanged"] += 1
         else:
             total[_COUNTED_AS[outcome.action]] += 1
     for quickbooks_id, error in recorded.failed.items():

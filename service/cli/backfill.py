@@ -83,7 +83,7 @@ def _choose(services: Services, email: str | None, realm_id: str | None) -> list
     wanted = [
         (connection, owner)
         for connection, owner in everyone
-        if (email is None or owner.email_key == email.strip().lower())
+        if (email is None or owner.email == email.strip())
         and (realm_id is None or connection.realm_digest == services.vault.digest(realm_id))
     ]
     alive = [(c, owner) for c, owner in wanted if c.state == "connected"]
@@ -159,6 +159,8 @@ def _progress() -> Progress:
 
 def _show(progress: Progress, bar: Any, run: Run) -> None:
     waiting = f"waiting: {run.error}" if run.error and run.state == "active" else ""
+    if waiting and progress.disable and progress.tasks[bar].fields["note"] != waiting:
+        hint(waiting)
     progress.update(bar, total=run.expected, completed=run.tally["read"], note=waiting)
 
 

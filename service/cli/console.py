@@ -1,5 +1,6 @@
 """How a command speaks: answers to stdout as they are, everything else to stderr."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -21,6 +22,7 @@ hints = Console(stderr=True, highlight=False, soft_wrap=True)
 _tables = Console(highlight=False, width=None if sys.stdout.isatty() else 220)
 
 ENV_FILE = Path(".env")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 def answer(text: str) -> None:
@@ -50,7 +52,8 @@ def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[objec
 
 def hint(text: str) -> None:
     """Print something for people to stderr."""
-    hints.print(text, markup=False)
+    # Names come from QuickBooks: they must not give orders to the terminal.
+    hints.print(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), markup=False)
 
 
 def fail(text: str, status: int = 1) -> typer.Exit:
@@ -79,4 +82,4 @@ def says_what_is_wrong(command: Callable[P, R]) -> Callable[P, R]:
 def _plain(cell: object) -> str:
     from rich.markup import escape
 
-    return escape("" if cell is None else str(cell))
+    return escape("" if cell is None else _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(cell)))

@@ -1,5 +1,7 @@
 """The command `infactor-quickbooks`."""
 
+import os
+
 import typer
 
 from service.cli import backfill, demo, init, links, serve, show, simulator
@@ -32,5 +34,6 @@ app.command("notices", rich_help_panel=_LOOK)(show.show_notices)
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; whatever files it makes are for this user alone."""
+    os.umask(0o077)
     app()

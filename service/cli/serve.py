@@ -40,6 +40,7 @@ def serve(
         port=port or settings.listen_port,
         log_config=None,
         access_log=False,
+        ws="none",
         server_header=False,
         timeout_graceful_shutdown=25,
     )

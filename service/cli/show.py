@@ -152,7 +152,7 @@ def show_notices(as_json: Json = False) -> None:
                     f"{line['received_at']:%Y-%m-%d %H:%M:%S}",
                     " ".join(str(line[k]) for k in ("entity", "entity_id", "operation") if line[k]),
                     line["status"],
-                    line["error"] or line["reason"],
+                    line["reason"] if line["status"] == "done" else line["error"] or line["reason"],
                     line["duplicates"] + 1,
                     line["intuit_tid"],
                 )

@@ -41,7 +41,9 @@ def simulator(
     from service.simulator.config import SimulatorConfig
     from service.simulator.server import run
 
-    given = {**dotenv_values(ENV_FILE), **os.environ}
+    # As for the settings, an empty value counts as not set.
+    sources = (dotenv_values(ENV_FILE), os.environ)
+    given = {name: value for source in sources for name, value in source.items() if value}
     environment = given.get("QUICKBOOKS_ENVIRONMENT") or given.get("environment") or ""
     if environment.lower() != "simulator":
         raise fail(
@@ -68,7 +70,7 @@ def simulator(
     run(config, book=companies, port=port)
 
 
-def _needed(option: str | None, given: dict[str, str | None], *names: str) -> str:
+def _needed(option: str | None, given: dict[str, str], *names: str) -> str:
     value = option or next((v for name in names if (v := given.get(name))), None)
     if not value:
         raise fail(f"{names[0]} is not set: set it, or name it as an option (see --help).", 2)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from service import exact_json
 from service.errors import (
+    Barred,
     Gone,
     Poisoned,
     Refused,
@@ -50,16 +51,16 @@ _WRITE = "QuickBooks refused the content of the request"
 
 # The first row that matches decides, so a code stands before the bare status.
 ROWS = (
-    Row((200, 400, 401, 403), "120", Refused, "the connecting user lost access to the company"),
-    Row((200, 400, 403), "3100", Refused, "QuickBooks does not let this app into the company"),
+    Row((200, 400, 401, 403), "120", Barred, "the connecting user lost access to the company"),
+    Row((200, 400, 403), "3100", Barred, "QuickBooks does not let this app into the company"),
     Row((200, 400, 401), "3200", TransientError, _NOT_ACCEPTED),
     Row((200, 400, 403, 429), "3001", Throttled, "QuickBooks' request limit is reached"),
     Row(_API, "610", Gone, "QuickBooks has no such object"),
     Row(_API, "4000", TooLarge, "QuickBooks could not parse the query"),
-    Row(_API, "4001", Refused, "QuickBooks calls the query invalid"),
+    Row(_API, "4001", Poisoned, "QuickBooks calls the query invalid"),
     Row(_API, "4002", Poisoned, "QuickBooks failed on a record of the query"),
     Row((200, 400, 500), "10000", Poisoned, "QuickBooks failed on the request"),
-    Row((200, 400, 403), "6190", Refused, "the company's QuickBooks subscription has ended"),
+    Row((200, 400, 403), "6190", Barred, "the company's QuickBooks subscription has ended"),
     Row(_API, "500", Refused, "QuickBooks does not know this operation"),
     Row(_API, "5010", TransientError, "QuickBooks' object changed at the same time"),
     Row(_API, "2010", Refused, _WRITE),

@@ -5,7 +5,8 @@ from typing import Any, Self
 
 import msgspec
 
-_LONGEST_ID = 32
+# Longer ones are no ids: QuickBooks would refuse a whole query for one of them.
+_LONGEST_ID = 18
 
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -68,6 +69,8 @@ class Fields:
             self.blame(f"{name} is too long")
         elif text is not None and not (text.isascii() and text.isdigit()):
             self.blame(f"{name} is not digits")
+        elif text is not None and text.startswith("0"):
+            self.blame(f"{name} begins with a zero")
         return text
 
 

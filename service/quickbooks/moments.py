@@ -18,6 +18,8 @@ def moment(text: str) -> datetime:
     if match is None:
         raise ValueError("is not a time with an offset")
     second, fraction, sign, hours, minutes = match.groups()
+    if not "1970" < second[:4] < "9000":
+        raise ValueError("is not a time of our days")
     offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
     try:
         zone = timezone(-offset if sign == "-" else offset)

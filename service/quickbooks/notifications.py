@@ -46,9 +46,11 @@ def _cloud_event(raw: msgspec.Raw) -> Event:
     entity, operation = _entity_and_operation(fields)
     realm_id = fields.id("intuitaccountid")
     _check_followed(fields, entity, operation)
+    # Nothing says that two events never share an id: what is sent again says all of it again.
+    what = "".join(f"/{fields.optional(name)}" for name in ("type", "intuitentityid"))
     return Event(
         format="cloudevents",
-        digest=_digest(raw, realm_id, event_id),
+        digest=_digest(raw, realm_id, event_id, what),
         event_id=bounded(event_id),
         realm_id=bounded(realm_id),
         entity=bounded(entity),

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.store.insert import excluded, insert
@@ -25,16 +26,26 @@ class SealedTokens:
 def upsert_supplier(session: Session, email: str, name: str, address: str, now: datetime) -> int:
     """Return the id of the supplier with this e-mail address, with name and address as given.
 
-    An empty name or address leaves the one that is known. Upper and lower case are one supplier,
-    in the spelling of the latest link, because Infactor matches the address as it is written.
+    An empty name or address leaves the one that is known.
     """
-    statement = insert(session, Supplier).values(
-        email=email, email_key=email.lower(), name=name, address=address, created_at=now
-    )
     given = [field for field, value in (("name", name), ("address", address)) if value]
+    return _supplier(session, email, name, address, given, now)
+
+
+def ensure_supplier(session: Session, email: str, name: str, address: str, now: datetime) -> int:
+    """Return the id of the supplier with this e-mail address; one that is known stays as it is."""
+    return _supplier(session, email, name, address, [], now)
+
+
+def _supplier(
+    session: Session, email: str, name: str, address: str, renewed: Sequence[str], now: datetime
+) -> int:
+    statement = insert(session, Supplier).values(
+        email=email, name=name, address=address, created_at=now
+    )
     return session.execute(
         statement.on_conflict_do_update(
-            index_elements=[Supplier.email_key], set_=excluded(statement, "email", *given)
+            index_elements=[Supplier.email], set_=excluded(statement, "email", *renewed)
         ).returning(Supplier.id)
     ).scalar_one()
 
@@ -45,10 +56,8 @@ def supplier(session: Session, supplier_id: int) -> Supplier | None:
 
 
 def supplier_by_email(session: Session, email: str) -> Supplier | None:
-    """Return the supplier with this e-mail address, in whatever case it is written."""
-    return session.scalars(
-        select(Supplier).where(Supplier.email_key == email.strip().lower())
-    ).first()
+    """Return the supplier with exactly this e-mail address."""
+    return session.scalars(select(Supplier).where(Supplier.email == email.strip())).first()
 
 
 def get(session: Session, connection_id: str) -> Connection | None:
@@ -56,12 +65,41 @@ def get(session: Session, connection_id: str) -> Connection | None:
     return session.get(Connection, connection_id)
 
 
+def any_one(session: Session) -> Connection | None:
+    """Return some connection, if there is any."""
+    return session.scalars(select(Connection).limit(1)).first()
+
+
 def lock(session: Session, connection_id: str) -> None:
     """Let nobody else hold this company's lock until the transaction ends.
 
-    SQLite has one writer at a time anyway.
+    SQLite has one writer at a time anyway. On PostgreSQL the lock leaves the row's key alone:
+    a notice that refers to it is stored meanwhile, so that no acknowledgement waits for a batch.
     """
-    session.execute(select(Connection.id).where(Connection.id == connection_id).with_for_update())
+    session.execute(
+        select(Connection.id).where(Connection.id == connection_id).with_for_update(key_share=True)
+    )
+
+
+def may_be_called(environment: str, now: datetime) -> ColumnElement[bool]:
+    """Say of a connection that QuickBooks may be called for it: alive, and not paused.
+
+    A connection of another environment is never called: its tokens are not for this one.
+    """
+    return and_(
+        Connection.environment == environment,
+        Connection.state == "connected",
+        or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
+    )
+
+
+def callable_now(
+    session: Session, connection_id: str, environment: str, now: datetime
+) -> Connection | None:
+    """Return the connection if QuickBooks may be called for it at this moment."""
+    return session.scalars(
+        select(Connection).where(Connection.id == connection_id, may_be_called(environment, now))
+    ).first()
 
 
 def by_realm(session: Session, environment: str, realm_digest: str) -> Connection | None:
@@ -93,19 +131,73 @@ def everyone(session: Session, environment: str) -> Sequence[tuple[Connection, S
     return [(connection, owner) for connection, owner in rows]
 
 
-def store_tokens(session: Session, connection_id: str, tokens: SealedTokens) -> None:
-    """Replace both tokens of the connection."""
+def lock_supplier(session: Session, supplier_id: int) -> None:
+    """Let nobody else connect a company for this supplier before the transaction ends."""
+    session.execute(
+        select(Supplier.id).where(Supplier.id == supplier_id).with_for_update(key_share=True)
+    )
+
+
+def add(session: Session, connection: Connection) -> None:
+    """Store a company's first connection.
+
+    Raises IntegrityError when another transaction has stored one of the same company meanwhile.
+    """
+    session.add(connection)
+    session.flush()
+
+
+def renew(session: Session, connection_id: str, company_name: str, now: datetime) -> None:
+    """Mark the connection as good again, whatever was wrong; its tokens follow."""
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id)
         .values(
-            access_sealed=tokens.access,
-            access_expires_at=tokens.access_expires_at,
-            refresh_sealed=tokens.refresh,
-            refresh_expires_at=tokens.refresh_expires_at,
-            hard_expires_at=tokens.hard_expires_at,
+            company_name=company_name,
+            state="connected",
+            problem=None,
+            paused_until=None,
+            failures=0,
+            renewed_at=now,
         )
     )
+
+
+def store_tokens(session: Session, connection_id: str, tokens: SealedTokens) -> None:
+    """Replace both tokens of the connection."""
+    session.execute(
+        update(Connection).where(Connection.id == connection_id).values(_columns(tokens))
+    )
+
+
+def replace_tokens(
+    session: Session, connection_id: str, tokens: SealedTokens, instead_of: str
+) -> bool:
+    """Replace the tokens if the refresh token is still the one that they were got with.
+
+    A supplier who connected again meanwhile has newer ones, which must not be overwritten. What
+    an earlier call has stored already counts as stored.
+    """
+    done = session.execute(
+        update(Connection)
+        .where(
+            Connection.id == connection_id,
+            Connection.refresh_sealed.in_((instead_of, tokens.refresh)),
+        )
+        .values(_columns(tokens))
+        .returning(Connection.id)
+    )
+    return done.first() is not None
+
+
+def _columns(tokens: SealedTokens) -> dict[str, Any]:
+    return {
+        "access_sealed": tokens.access,
+        "access_expires_at": tokens.access_expires_at,
+        "refresh_sealed": tokens.refresh,
+        "refresh_expires_at": tokens.refresh_expires_at,
+        "hard_expires_at": tokens.hard_expires_at,
+    }
 
 
 def disconnect(session: Session, connection_id: str, refresh_sealed: str, why: str) -> bool:
@@ -146,10 +238,16 @@ def changes_read(session: Session, connection_id: str, until: datetime) -> None:
 
 
 def synced(session: Session, connection_id: str, now: datetime) -> None:
-    """Note that the company was read without an error."""
+    """Note that the company was read without an error.
+
+    A pause that somebody else was told to make meanwhile goes on.
+    """
     session.execute(
         update(Connection)
-        .where(Connection.id == connection_id)
+        .where(
+            Connection.id == connection_id,
+            or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
+        )
         .values(last_synced_at=now, failures=0, paused_until=None, problem=None)
     )
 

@@ -88,9 +88,12 @@ def _renamed_at(known: Customer | None, read: CustomerRead) -> int | None:
 
 
 def display_name(source: dict[str, Any]) -> str | None:
-    """Return the name under which QuickBooks refers to this customer from an invoice."""
+    """Return the name under which QuickBooks refers to this customer from an invoice.
+
+    What QuickBooks adds to the name of a customer that was made inactive is no new name.
+    """
     name = source.get("FullyQualifiedName") or source.get("DisplayName")
-    return name if isinstance(name, str) else None
+    return name.removesuffix(" (deleted)") if isinstance(name, str) else None
 
 
 def load(

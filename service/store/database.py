@@ -69,7 +69,8 @@ def _engine(url: str, pool_size: int) -> Engine:
         pool_pre_ping=True,
         # Errors would quote them, and errors are logged.
         hide_parameters=True,
-        connect_args={"connect_timeout": 5},
+        # In UTC no instant that we can write is one that the driver cannot read.
+        connect_args={"connect_timeout": 5, "options": "-c timezone=UTC"},
     )
 
 

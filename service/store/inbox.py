@@ -9,17 +9,24 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import Select, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from service.store.connections import may_be_called
 from service.store.insert import insert
 from service.store.tables import Connection, Notice
 
+STATUSES = ("pending", "done", "parked", "ignored")
 CLAIM_LIMIT = 500
 # A batch that was lost this often is taken one by one, so that the notice that kills its worker
 # is found without parking the others with it.
 _SUSPECT_LOSSES = 2
 _FATAL_LOSSES = 5
+_NO_CONNECTION = (None, "unknown")
+_WAITS_BECAUSE = {
+    "unknown": "no connection for this company yet: kept until it connects",
+    "disconnected": "the company is disconnected: kept until it connects again",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +61,7 @@ def receive(
         first.setdefault(arrival.dedupe_key, arrival)
     known = _connections_of(session, first.values(), environment)
     rows = [
-        _row(arrival, known.get(arrival.realm_digest or ""), repeated[key], now)
+        _row(arrival, *known.get(arrival.realm_digest or "", _NO_CONNECTION), repeated[key], now)
         # In one order everywhere, so that two receivers with the same events cannot deadlock.
         for key, arrival in sorted(first.items())
     ]
@@ -67,27 +74,30 @@ def receive(
             ),
             rows[start : start + CLAIM_LIMIT],
         )
-    return {str(row["connection_id"]) for row in rows if row["connection_id"]}
+    work = [row["connection_id"] for row in rows if row["status"] == "pending"]
+    return {str(connection_id) for connection_id in work if connection_id}
 
 
 def _connections_of(
     session: Session, arrivals: Iterable[Arrival], environment: str
-) -> dict[str, str]:
-    digests = {a.realm_digest for a in arrivals if a.realm_digest}
-    rows = session.execute(
-        select(Connection.realm_digest, Connection.id).where(
-            Connection.environment == environment, Connection.realm_digest.in_(digests)
+) -> dict[str, tuple[str | None, str]]:
+    """Return (connection, its state) by realm digest."""
+    digests = sorted({a.realm_digest for a in arrivals if a.realm_digest})
+    found: dict[str, tuple[str | None, str]] = {}
+    for start in range(0, len(digests), CLAIM_LIMIT):
+        rows = session.execute(
+            select(Connection.realm_digest, Connection.id, Connection.state).where(
+                Connection.environment == environment,
+                Connection.realm_digest.in_(digests[start : start + CLAIM_LIMIT]),
+            )
         )
-    )
-    return {digest: connection_id for digest, connection_id in rows}
+        found |= {digest: (connection_id, state) for digest, connection_id, state in rows}
+    return found
 
 
 def _row(
-    arrival: Arrival, connection_id: str | None, repeated: int, now: datetime
+    arrival: Arrival, connection_id: str | None, state: str, repeated: int, now: datetime
 ) -> dict[str, object]:
-    reason = arrival.ignored_because
-    if reason is None and connection_id is None:
-        reason = "no connection for this company yet: kept until it connects"
     return {
         "dedupe_key": arrival.dedupe_key,
         "connection_id": connection_id,
@@ -104,10 +114,24 @@ def _row(
         "body_sealed": arrival.body_sealed,
         "duplicates": repeated,
         "status": "ignored" if arrival.ignored_because else "pending",
-        "reason": reason,
+        "reason": arrival.ignored_because or _WAITS_BECAUSE.get(state),
         "attempts": 0,
         "losses": 0,
     }
+
+
+def ask_for_changes(session: Session, connection_id: str, why: str, now: datetime) -> None:
+    """Ask for whatever changed since the watermark, as a notice of our own."""
+    session.add(
+        Notice(
+            connection_id=connection_id,
+            format="own",
+            entity="Connection",
+            operation=why,
+            received_at=now,
+            status="pending",
+        )
+    )
 
 
 def has_due(session: Session, connection_id: str, now: datetime) -> bool:
@@ -199,18 +223,37 @@ def link(session: Session, connection_id: str, realm_digest: str) -> int:
     linked = session.execute(
         update(Notice)
         .where(Notice.connection_id.is_(None), Notice.realm_digest == realm_digest)
-        .values(connection_id=connection_id, realm_digest=None, realm_sealed=None)
+        .values(
+            connection_id=connection_id,
+            realm_digest=None,
+            realm_sealed=None,
+            reason=case((Notice.status == "pending", None), else_=Notice.reason),
+        )
         .returning(Notice.id)
     )
     return len(linked.all())
 
 
-def due_connections(session: Session, now: datetime) -> Sequence[str]:
+def strays(session: Session, environment: str) -> Sequence[tuple[str, str]]:
+    """Return (connection, realm digest) of notices that no connection has, though there is one.
+
+    They were stored in the very moment in which their company connected: each of the two
+    transactions was too early to see the other.
+    """
+    rows = session.execute(
+        select(Connection.id, Connection.realm_digest)
+        .join(Notice, Notice.realm_digest == Connection.realm_digest)
+        .where(Notice.connection_id.is_(None), Connection.environment == environment)
+        .distinct()
+    )
+    return [(connection_id, digest) for connection_id, digest in rows]
+
+
+def due_connections(session: Session, environment: str, now: datetime) -> Sequence[str]:
     """Return the connections that have due notices and may be called now."""
     return session.scalars(
         select(Connection.id).where(
-            Connection.state == "connected",
-            or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
+            may_be_called(environment, now),
             _due(now).where(Notice.connection_id == Connection.id).exists(),
         )
     ).all()
@@ -229,7 +272,57 @@ def counts(session: Session) -> dict[str, int]:
     return {status: count for status, count in rows}
 
 
-def newest(session: Session, before: int | None, limit: int) -> Sequence[Notice]:
-    """Return the notices below the id `before`, the newest first."""
-    query = select(Notice).order_by(Notice.id.desc()).limit(limit)
-    return session.scalars(query if before is None else query.where(Notice.id < before)).all()
+def newest(
+    session: Session, before: int | None, limit: int, statuses: Collection[str] = STATUSES
+) -> Sequence[Notice]:
+    """Return the notices below the id `before` in one of these statuses, the newest first."""
+    query = select(Notice).where(Notice.status.in_(statuses))
+    if before is not None:
+        query = query.where(Notice.id < before)
+    return session.scalars(query.order_by(Notice.id.desc()).limit(limit)).all()
+
+
+def replay(
+    session: Session,
+    connection_ids: Collection[str],
+    *,
+    notice_id: int | None = None,
+    invoice_id: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> tuple[int, set[str]]:
+    """Put notices of these companies back as if they had just come; return (how many, whose).
+
+    A notice only names what to read, so however often it is worked on, the result is the same.
+    Those that can never be acted upon stay as they are.
+    """
+    chosen = [
+        Notice.connection_id.in_(connection_ids),
+        Notice.status.in_(("parked", "done")),
+        *([Notice.id == notice_id] if notice_id is not None else []),
+        *(
+            [Notice.entity == "Invoice", Notice.entity_id == invoice_id]
+            if invoice_id is not None
+            else []
+        ),
+        *([Notice.received_at >= since] if since is not None else []),
+        *([Notice.received_at < until] if until is not None else []),
+    ]
+    put_back = session.execute(
+        update(Notice)
+        .where(*chosen)
+        .values(
+            status="pending",
+            reason="put back by an operator",
+            attempts=0,
+            losses=0,
+            due_at=None,
+            handled_at=None,
+            error_class=None,
+            error_message=None,
+            intuit_tid=None,
+        )
+        .returning(Notice.connection_id)
+    )
+    owners = [owner for owner in put_back.scalars() if owner is not None]
+    return len(owners), set(owners)

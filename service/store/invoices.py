@@ -133,6 +133,18 @@ def documents(session: Session, ids: Collection[str]) -> dict[str, Document]:
     return found
 
 
+def offered(session: Session, ids: Collection[str]) -> set[str]:
+    """Return those of `ids` that Infactor has a document of."""
+    found: set[str] = set()
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), _CHUNK):
+        chunk = wanted[start : start + _CHUNK]
+        found.update(
+            session.scalars(select(Document.invoice_id).where(Document.invoice_id.in_(chunk)))
+        )
+    return found
+
+
 def write_documents(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Create or replace documents, unless a newer revision is there."""
     if not rows:
@@ -164,10 +176,13 @@ def of_customers(
 
 
 def count_recorded(session: Session, connection_id: str, since: datetime | None) -> int:
-    """Return how many invoices of the company are recorded as existing, changed since then."""
+    """Return how many invoices of the company are recorded as existing, changed since then.
+
+    From the whole second on, as QuickBooks counts them.
+    """
     query = select(func.count()).where(Invoice.connection_id == connection_id, ~Invoice.deleted)
     if since is not None:
-        query = query.where(Invoice.last_updated >= since)
+        query = query.where(Invoice.last_updated >= since.replace(microsecond=0))
     return session.execute(query).scalar_one()
 
 

@@ -21,20 +21,27 @@ def new_owner() -> str:
     return uuid4().hex
 
 
-def acquire(session: Session, name: str, owner: str, *, spacing: float = 0.0) -> bool:
-    """Take the lease `name` unless another owner holds it; return whether it is now held.
+def acquire(
+    session: Session,
+    name: str,
+    owner: str,
+    *,
+    spacing: float = 0.0,
+    seconds: float = TTL_SECONDS,
+) -> bool:
+    """Take the lease `name` for `seconds` unless somebody holds it; return whether it was taken.
 
     With `spacing`, it is also refused until so many seconds after it was last taken.
     """
     now = database_now()
     statement = insert(session, Lease).values(
-        name=name, owner=owner, taken_at=now, until=now + TTL_SECONDS
+        name=name, owner=owner, taken_at=now, until=now + seconds
     )
     free = Lease.until <= now
     taken = session.execute(
         statement.on_conflict_do_update(
             index_elements=[Lease.name],
-            set_={"owner": owner, "taken_at": now, "until": now + TTL_SECONDS},
+            set_={"owner": owner, "taken_at": now, "until": now + seconds},
             where=free & (Lease.taken_at <= now - spacing) if spacing else free,
         ).returning(Lease.name)
     )

@@ -1,14 +1,17 @@
 """Runs: backfills of one company, with their checkpoint and their count."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, text, update
 from sqlalchemy.orm import Session
 
+from service.store.connections import may_be_called
 from service.store.insert import insert
-from service.store.tables import Connection, Run
+from service.store.tables import Connection, Invoice, Run, RunSeen
+
+_FATAL_LOSSES = 5
 
 EMPTY_TALLY: dict[str, Any] = {
     "read": 0,
@@ -41,15 +44,13 @@ def create_or_join(
         tally=EMPTY_TALLY,
         created_at=now,
     )
-    session.execute(
-        statement.on_conflict_do_nothing(
-            index_elements=[Run.connection_id, Run.kind], index_where=Run.state == "active"
-        )
-    )
+    # The update changes nothing, but keeps a run that is joined from ending at this moment.
     run_id = session.execute(
-        select(Run.id).where(
-            Run.connection_id == connection_id, Run.kind == "backfill", Run.state == "active"
-        )
+        statement.on_conflict_do_update(
+            index_elements=[Run.connection_id, Run.kind],
+            index_where=text("state = 'active'"),
+            set_={"kind": Run.kind},
+        ).returning(Run.id)
     ).scalar_one()
     wider = Run.since.is_not(None) if since is None else Run.since > since
     session.execute(
@@ -71,6 +72,26 @@ def get(session: Session, run_id: int) -> Run | None:
     return session.get(Run, run_id, populate_existing=True)
 
 
+def claim(
+    session: Session, run_id: int, environment: str, now: datetime
+) -> tuple[Run | None, bool]:
+    """Return (the run whose next page may be read now, whether it was lost too often for that).
+
+    Only the holder of the run's lease may claim. Losses rise here, before the work, so that a page
+    that kills its worker cannot come back for ever.
+    """
+    run = session.scalars(
+        select(Run)
+        .join(Connection, Connection.id == Run.connection_id)
+        .where(Run.id == run_id, *_is_due(environment, now))
+        .with_for_update(of=Run)
+    ).first()
+    if run is None or run.losses >= _FATAL_LOSSES:
+        return run, run is not None
+    run.losses += 1
+    return run, False
+
+
 def start(session: Session, run: Run, expected: int, now: datetime) -> None:
     """Note how many invoices the run has to read."""
     session.execute(
@@ -80,12 +101,32 @@ def start(session: Session, run: Run, expected: int, now: datetime) -> None:
     )
 
 
+def mark_seen(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> None:
+    """Note that the run has met these invoices."""
+    rows = [{"run_id": run_id, "quickbooks_id": i} for i in sorted(quickbooks_ids)]
+    if rows:
+        session.execute(insert(session, RunSeen).on_conflict_do_nothing(), rows)
+
+
+def unseen(session: Session, run: Run, limit: int) -> Sequence[str]:
+    """Return recorded invoices of the company, not known as deleted, that the run has not met."""
+    met = select(RunSeen.quickbooks_id).where(
+        RunSeen.run_id == run.id, RunSeen.quickbooks_id == Invoice.quickbooks_id
+    )
+    return session.scalars(
+        select(Invoice.quickbooks_id)
+        .where(Invoice.connection_id == run.connection_id, ~Invoice.deleted, ~met.exists())
+        .order_by(Invoice.quickbooks_id)
+        .limit(limit)
+    ).all()
+
+
 def checkpoint(session: Session, run: Run, cursor: dict[str, Any], tally: dict[str, Any]) -> bool:
     """Keep how far the run has come; return False when it was widened meanwhile."""
     kept = session.execute(
         update(Run)
         .where(Run.id == run.id, Run.generation == run.generation, Run.state == "active")
-        .values(cursor=cursor, tally=tally, attempts=0, due_at=None, error=None)
+        .values(cursor=cursor, tally=tally, attempts=0, losses=0, due_at=None, error=None)
         .returning(Run.id)
     )
     return kept.first() is not None
@@ -101,7 +142,10 @@ def finish(
         .values(state=state, tally=tally, error=error, finished_at=now)
         .returning(Run.id)
     )
-    return ended.first() is not None
+    if ended.first() is None:
+        return False
+    session.execute(delete(RunSeen).where(RunSeen.run_id == run.id))
+    return True
 
 
 def postpone(session: Session, run_id: int, due_at: datetime, error: str) -> None:
@@ -109,22 +153,35 @@ def postpone(session: Session, run_id: int, due_at: datetime, error: str) -> Non
     session.execute(
         update(Run)
         .where(Run.id == run_id, Run.state == "active")
-        .values(attempts=Run.attempts + 1, due_at=due_at, error=error)
+        .values(attempts=Run.attempts + 1, losses=0, due_at=due_at, error=error)
     )
 
 
-def due(session: Session, now: datetime) -> Sequence[int]:
+def due(session: Session, environment: str, now: datetime) -> Sequence[int]:
     """Return the active runs whose company may be called now."""
     return session.scalars(
         select(Run.id)
         .join(Connection, Connection.id == Run.connection_id)
-        .where(
-            Run.state == "active",
-            or_(Run.due_at.is_(None), Run.due_at <= now),
-            Connection.state == "connected",
-            or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
-        )
+        .where(*_is_due(environment, now))
     ).all()
+
+
+def _is_due(environment: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Run.state == "active",
+        or_(Run.due_at.is_(None), Run.due_at <= now),
+        may_be_called(environment, now),
+    )
+
+
+def reached_everything(session: Session, connection_id: str) -> bool:
+    """Return whether a run over the company's whole past has ended well, or is under way."""
+    query = select(Run.id).where(
+        Run.connection_id == connection_id,
+        Run.since.is_(None),
+        Run.state.in_(("done", "active")),
+    )
+    return session.execute(query.limit(1)).first() is not None
 
 
 def latest(session: Session, connection_id: str) -> Run | None:

@@ -59,6 +59,23 @@ def end(session: Session, session_digest: str) -> None:
     session.execute(delete(BrowserSession).where(BrowserSession.digest == session_digest))
 
 
+def replace(session: Session, old: str | None, supplier_id: int, now: datetime) -> str:
+    """Return the cookie value of a new session in place of `old`, known to be this supplier's.
+
+    Who planted the old cookie in a browser cannot use the new one. The supplier's other journeys
+    from the same browser go on under the new session.
+    """
+    cookie = begin(session, supplier_id, now)
+    if old is not None:
+        session.execute(
+            update(OAuthState)
+            .where(OAuthState.session_digest == old, OAuthState.supplier_id == supplier_id)
+            .values(session_digest=digest(cookie))
+        )
+        end(session, old)
+    return cookie
+
+
 def begin_consent(
     session: Session,
     *,

@@ -1,7 +1,6 @@
 """The tables, and what a row of each means.
 
-Other tables know a company only by its connection's own id; the realm id stands sealed in the
-connection's row, or in a notice that has no connection yet.
+Other tables know a company by its connection's own id; the realm id is sealed there.
 """
 
 from datetime import datetime
@@ -24,8 +23,8 @@ class Supplier(Base):
     __tablename__ = "suppliers"
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    email: Mapped[str] = mapped_column(String(320))
-    email_key: Mapped[str] = mapped_column(String(320), unique=True)
+    # In the very spelling of their account: Infactor tells two spellings apart, and so do we.
+    email: Mapped[str] = mapped_column(String(320), unique=True)
     name: Mapped[str] = mapped_column(Text)
     address: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant)
@@ -220,11 +219,22 @@ class Run(Base):
     expected: Mapped[int | None] = mapped_column()
     tally: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
     attempts: Mapped[int] = mapped_column(default=0)
+    # Pages that were never finished nor given back: their worker died. See `runs.claim`.
+    losses: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime | None] = mapped_column(Instant)
     error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant)
     started_at: Mapped[datetime | None] = mapped_column(Instant)
     finished_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class RunSeen(Base):
+    """An invoice that a run over a company's whole past has met; kept while the run is active."""
+
+    __tablename__ = "runs_seen"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    quickbooks_id: Mapped[str] = mapped_column(String(64), primary_key=True)
 
 
 class Lease(Base):

@@ -4,6 +4,7 @@ from typing import TypedDict
 
 from service.bootstrap import Services
 from service.jobs import Nudges
+from service.web.intake import Intake
 
 
 class State(TypedDict):
@@ -11,3 +12,4 @@ class State(TypedDict):
 
     services: Services
     nudges: Nudges
+    intake: Intake

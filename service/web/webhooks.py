@@ -6,28 +6,24 @@ holds later events back behind one that fails (reference 1.6).
 
 from collections.abc import Sequence
 
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from service.bootstrap import Services
 from service.metrics import NOTICES_RECEIVED, WEBHOOK_REQUESTS
 from service.quickbooks.event import Event
 from service.quickbooks.notifications import parse
 from service.quickbooks.signature import verify
 from service.quickbooks.vocabulary import FOLLOWED
-from service.store import inbox
 from service.store.inbox import Arrival
-from service.times import now
 from service.vault import Vault
+from service.web.intake import NotStored
 from service.web.state import State
 
-log = structlog.get_logger(__name__)
-
 PATH = "/quickbook/webhook"
+_LONG_BODY = 64 * 1024
+_SIGNATURE_LENGTH = 44  # SHA-256 in base64
 
 
 async def webhook(request: Request[State]) -> Response:
@@ -36,30 +32,30 @@ async def webhook(request: Request[State]) -> Response:
     tokens = services.settings.verifier_tokens
     if not tokens:
         return _answer("not_configured", 503, "QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS is not set")
+    signature = request.headers.get("intuit-signature", "")
+    if len(signature) != _SIGNATURE_LENGTH:
+        # Strangers do not get us to hold a large body: without a signature it is not even read.
+        return _answer("unsigned", 401, "an intuit-signature is needed")
     body = await request.body()
-    if not verify(body, request.headers.get("intuit-signature"), tokens):
+    if not verify(body, signature, tokens):
         return _answer("unsigned", 401, "the intuit-signature does not fit the body")
+    if len(body) > _LONG_BODY:  # would hold up the other requests
+        arrivals = await run_in_threadpool(_parsed, body, services.vault)
+    else:
+        arrivals = _parsed(body, services.vault)
     try:
-        connection_ids = await run_in_threadpool(_store, services, body)
-    except SQLAlchemyError as e:
-        log.warning("webhook.not_stored", error=type(e).__name__)
-        return _answer("database_down", 503, "not stored, please send again")
-    for connection_id in connection_ids:
-        request.state["nudges"].sync(connection_id)
+        await request.state["intake"].store(arrivals)
+    except NotStored as e:
+        return _answer("not_stored", 503, f"{e}: please send again")
     return _answer("stored", 200, "")
 
 
-def _store(services: Services, body: bytes) -> set[str]:
-    """Commit everything that the delivery says; return the connections that have new work."""
+def _parsed(body: bytes, vault: Vault) -> list[Arrival]:
     events = parse(body)
-    arrivals = _arrivals(events, body, services.vault)
-    with services.database.write() as session:
-        touched = inbox.receive(session, arrivals, services.settings.quickbooks_environment, now())
     for event in events:
         entity = event.entity if event.entity in FOLLOWED else "other"
         NOTICES_RECEIVED.labels(entity, str(event.problem is None).lower()).inc()
-    log.info("webhook.stored", events=len(events), connections=len(touched))
-    return touched
+    return _arrivals(events, body, vault)
 
 
 def _arrivals(events: Sequence[Event], body: bytes, vault: Vault) -> list[Arrival]:

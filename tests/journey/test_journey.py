@@ -1,6 +1,7 @@
 """The whole product as real processes: embedded on SQLite, and two of each on PostgreSQL."""
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,8 @@ def test_the_whole_journey_of_two_suppliers(deployment: Deployment) -> None:
 
     _deliver_twice_and_wrongly(deployment)
     _nothing_private_is_logged(deployment)
-    assert set(deployment.stop().values()) <= {0}
+    # Asked to end, workers end with 0; uvicorn hands the signal on once it has drained.
+    assert set(deployment.stop().values()) <= {0, -signal.SIGTERM}
 
 
 def _until(

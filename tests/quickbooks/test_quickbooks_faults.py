@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service.errors import (
+    Barred,
     Gone,
     Poisoned,
     Refused,
@@ -79,9 +80,9 @@ def raised(status: int, body: bytes, headers: dict[str, str] | None = None) -> S
     [
         (401, TOKEN_ECHO, TransientError, "3200"),
         (401, b"", TransientError, None),
-        (401, b'{"fault":{"error":[{"code":"120"}]}}', Refused, "120"),
-        (401, fault("120", "AuthorizationFailure", "AuthorizationFault"), Refused, "120"),
-        (403, WRONG_REALM, Refused, "3100"),
+        (401, b'{"fault":{"error":[{"code":"120"}]}}', Barred, "120"),
+        (401, fault("120", "AuthorizationFailure", "AuthorizationFault"), Barred, "120"),
+        (403, WRONG_REALM, Barred, "3100"),
         (403, THROTTLED_XML.replace(b"429", b"403"), Throttled, "3001"),
         (429, THROTTLED_JSON, Throttled, "3001"),
         (429, THROTTLED_XML, Throttled, "3001"),
@@ -93,10 +94,10 @@ def raised(status: int, body: bytes, headers: dict[str, str] | None = None) -> S
         (400, fault("4000", "Error parsing query"), TooLarge, "4000"),
         (413, b"<html>Request Entity Too Large</html>", TooLarge, None),
         (414, b"", TooLarge, None),
-        (400, fault("4001", "Invalid query"), Refused, "4001"),
+        (400, fault("4001", "Invalid query"), Poisoned, "4001"),
         (400, fault("4002", "Error processing query"), Poisoned, "4002"),
         (500, fault("10000", "An application error", "SystemFault"), Poisoned, "10000"),
-        (400, fault("6190", "Invalid Company Status"), Refused, "6190"),
+        (400, fault("6190", "Invalid Company Status"), Barred, "6190"),
         (400, UNSUPPORTED, Refused, "500"),
         (400, fault("5010", "Stale Object Error"), TransientError, "5010"),
         (400, fault("2010", "Request has invalid or unsupported property"), Refused, "2010"),
@@ -135,8 +136,8 @@ def test_a_fault_means_what_the_table_says(
         (THROTTLED_JSON, Throttled),
         (THROTTLED_XML, Throttled),
         (TOKEN_ECHO, TransientError),
-        (WRONG_REALM, Refused),
-        (b'{"QueryResponse":{"Invoice":[]},"Fault":{"Error":[{"code":"4001"}]}}', Refused),
+        (WRONG_REALM, Barred),
+        (b'{"QueryResponse":{"Invoice":[]},"Fault":{"Error":[{"code":"4001"}]}}', Poisoned),
     ],
 )
 def test_a_fault_counts_inside_http_200(body: bytes, error: type[SyncError]) -> None:

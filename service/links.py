@@ -1,0 +1,172 @@
+"""Connect and view links: what Infactor vouches for about a supplier, for a limited time.
+
+A link carries a JWT that this service's command line or Infactor's own server signs with
+INFACTOR_SHARED_SECRET. Whoever holds it acts for the supplier, so the algorithm is pinned and
+every claim is checked before it is shown or stored.
+"""
+
+import secrets
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+import msgspec
+from joserfc import jwt
+from joserfc.jwk import OctKey
+
+from service.errors import LinkError
+from service.infactor import emails
+
+Purpose = Literal["connect", "view"]
+
+ISSUER = "infactor"
+AUDIENCE = "infactor-quickbooks"
+CONNECT_PATH = "/quickbook/authorise"
+VIEW_PATH = "/quickbook/view"
+
+CONNECT_LIFE = timedelta(days=7)
+"""A connect link goes out by e-mail, and is used when whoever keeps the books finds the time."""
+
+VIEW_LIFE = timedelta(hours=24)
+"""A view link shows invoices to whoever holds it, as often as they like: long enough for a day."""
+
+LONGEST_LIFE = timedelta(days=30)
+"""Whoever issues a link, a used one must be remembered until it has expired."""
+
+_ALGORITHM = "HS256"
+_MAX_TOKEN = 4096
+_CLOCK_SKEW = 300  # seconds by which the clock of Infactor's server may be ahead of ours
+_UNSHOWN = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
+_TURNS_TEXT = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class LinkExpired(LinkError):
+    """The link was good, and is too old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a link says about its supplier; `id` is the link's own, which is spent once."""
+
+    purpose: Purpose
+    email: str
+    name: str
+    address: str
+    another_company: bool
+    id: str
+    expires_at: datetime
+
+
+class _Claims(msgspec.Struct, frozen=True, kw_only=True):
+    iss: str
+    aud: str | list[str]
+    purpose: str
+    sub: Annotated[str, msgspec.Meta(min_length=3, max_length=320)]
+    name: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    address: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    another_company: bool = False
+    iat: int = 0
+    nbf: int = 0
+    exp: int
+    jti: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+def issue(
+    secret: str,
+    purpose: Purpose,
+    email: str,
+    *,
+    now: datetime,
+    name: str = "",
+    address: str = "",
+    another_company: bool = False,
+) -> str:
+    """Return the token of a new link; raises LinkError if `read` would refuse it."""
+    life = CONNECT_LIFE if purpose == "connect" else VIEW_LIFE
+    claims: dict[str, Any] = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "purpose": purpose,
+        "sub": email.strip(),
+        "name": name.strip(),
+        "address": address.strip(),
+        "iat": int(now.timestamp()),
+        "exp": int((now + life).timestamp()),
+        "jti": secrets.token_urlsafe(16),
+    }
+    if another_company:
+        claims["another_company"] = True
+    _checked(claims, purpose, now)
+    return jwt.encode({"alg": _ALGORITHM}, claims, _key(secret), algorithms=[_ALGORITHM])
+
+
+def read(token: str, purpose: Purpose, secret: str, now: datetime) -> Link:
+    """Return what the link says; raises LinkExpired, or LinkError for one that never was good."""
+    if not token or len(token) > _MAX_TOKEN:
+        raise LinkError("this is not a link of ours")
+    try:
+        claims = jwt.decode(token, _key(secret), algorithms=[_ALGORITHM]).claims
+    except Exception:
+        # Without the cause, which may repeat the token.
+        raise LinkError("this link was not made by Infactor, or was cut short") from None
+    return _checked(claims, purpose, now)
+
+
+def connect_url(public_url: str, token: str) -> str:
+    """Return the address at which a supplier connects a company."""
+    return f"{public_url}{CONNECT_PATH}?{urlencode({'token': token})}"
+
+
+def view_url(public_url: str, token: str) -> str:
+    """Return the address at which a supplier sees what has arrived."""
+    return f"{public_url}{VIEW_PATH}?{urlencode({'token': token})}"
+
+
+def _key(secret: str) -> OctKey:
+    return OctKey.import_key(secret)
+
+
+def _checked(raw: dict[str, Any], purpose: Purpose, now: datetime) -> Link:
+    try:
+        claims = msgspec.convert(raw, _Claims)
+    except msgspec.ValidationError as e:
+        raise LinkError(f"this link is incomplete or malformed: {e}") from None
+    _check_content(claims, purpose)
+    _check_times(claims, int(now.timestamp()))
+    return Link(
+        purpose=purpose,
+        email=claims.sub,
+        name=claims.name.strip(),
+        address=claims.address.strip(),
+        another_company=claims.another_company,
+        id=f"{claims.sub}:{claims.jti}",
+        expires_at=datetime.fromtimestamp(claims.exp, UTC),
+    )
+
+
+def _check_content(claims: _Claims, purpose: Purpose) -> None:
+    audience = claims.aud if isinstance(claims.aud, list) else [claims.aud]
+    if claims.iss != ISSUER or AUDIENCE not in audience:
+        raise LinkError("this link is meant for another service")
+    if claims.purpose != purpose:
+        raise LinkError(f"this link is not made to {purpose}")
+    if not claims.sub.isascii() or emails.addresses(claims.sub) != (claims.sub,):
+        raise LinkError("this link names no valid e-mail address")
+    if not all(map(_is_showable, (claims.name, claims.address, claims.jti))):
+        raise LinkError("this link contains characters that cannot be shown")
+
+
+def _check_times(claims: _Claims, now: int) -> None:
+    if claims.exp <= now:
+        raise LinkExpired("this link has expired")
+    if claims.exp > now + LONGEST_LIFE.total_seconds():
+        raise LinkError(f"this link is good for more than {LONGEST_LIFE.days} days")
+    if max(claims.iat, claims.nbf) > now + _CLOCK_SKEW:
+        raise LinkError("this link is not good yet")
+
+
+def _is_showable(text: str) -> bool:
+    """Tell whether a person sees the text as it is: nothing hidden, nothing turned around."""
+    return not any(unicodedata.category(c) in _UNSHOWN or c in _TURNS_TEXT for c in text)

@@ -1,0 +1,87 @@
+"""The connect link's page, and the way from it to QuickBooks' consent."""
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from service import links
+from service.errors import LinkError
+from service.links import Link, LinkExpired
+from service.store import connections, sessions
+from service.times import now
+from service.web.browser import give_cookie, session_of
+from service.web.pages import render
+from service.web.problems import ConnectProblem, Problem, explain
+from service.web.state import State
+
+
+def show(request: Request[State]) -> Response:
+    """Show whom the link connects and what that means; nothing is stored yet."""
+    services = request.state["services"]
+    try:
+        link = _link(request)
+    except ConnectProblem as e:
+        return explain(e.problem, **e.evidence)
+    with services.database.read() as session:
+        known = connections.supplier_by_email(session, link.email)
+        environment = services.settings.quickbooks_environment
+        mine = connections.of_supplier(session, known.id, environment) if known else []
+    live = any(connection.state == "connected" for connection in mine)
+    return render(request, "authorise.html", {"link": link, "live": live})
+
+
+def go_on(request: Request[State]) -> Response:
+    """Redirect to QuickBooks' consent, for the supplier that the link names."""
+    services = request.state["services"]
+    try:
+        link = _link(request)
+    except ConnectProblem as e:
+        return explain(e.problem, **e.evidence)
+    with services.database.write() as session:
+        supplier_id = connections.upsert_supplier(
+            session, link.email, link.name, link.address, now()
+        )
+    return to_consent(request, supplier_id, link)
+
+
+def to_consent(request: Request[State], supplier_id: int, link: Link | None) -> Response:
+    """Redirect to QuickBooks' consent; its answer counts in this browser only."""
+    services, at = request.state["services"], now()
+    found = session_of(request)
+    with services.database.write() as session:
+        cookie = None if found else sessions.begin(session, None, at)
+        state = sessions.begin_consent(
+            session,
+            session_digest=found.digest if found else sessions.digest(cookie or ""),
+            environment=services.settings.quickbooks_environment,
+            supplier_id=supplier_id,
+            link_id=link.id if link else None,
+            another_company=link.another_company if link else False,
+            now=at,
+        )
+    response = RedirectResponse(services.oauth.authorize_url(state), 302)
+    if cookie:
+        give_cookie(response, cookie, services.settings)
+    return response
+
+
+def _link(request: Request[State]) -> Link:
+    """Return the link that the address carries; raises ConnectProblem if it opens nothing."""
+    services = request.state["services"]
+    secret = services.settings.infactor_shared_secret.get_secret_value()
+    try:
+        link = links.read(request.query_params.get("token", ""), "connect", secret, now())
+    except LinkExpired:
+        raise ConnectProblem(Problem.LINK_EXPIRED) from None
+    except LinkError as e:
+        raise ConnectProblem(Problem.LINK_INVALID, str(e)) from None
+    with services.database.read() as session:
+        if sessions.is_spent(session, link.id):
+            raise ConnectProblem(Problem.LINK_USED)
+    return link
+
+
+routes = [
+    Route(links.CONNECT_PATH, show),
+    Route(links.CONNECT_PATH, go_on, methods=["POST"]),
+]

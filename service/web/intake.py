@@ -1,0 +1,154 @@
+"""The group commit: deliveries that arrive together are stored in one transaction.
+
+A writer thread takes whatever has queued up while it committed the last time. So a commit costs
+each delivery less the more of them there are, and a delivery is answered only when it is stored.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from service.jobs import Nudges
+from service.store import inbox
+from service.store.database import Database
+from service.store.inbox import Arrival
+from service.times import now
+
+log = structlog.get_logger(__name__)
+
+# Intuit gives a receiver three seconds.
+TIMEOUT_SECONDS = 2.5
+MAX_WAITING = 2000
+# A commit of so many events stays well below the time-out.
+_MOST_EVENTS = 5000
+# The database is away, for this delivery as for any other.
+_AWAY = (OperationalError, InterfaceError, PoolTimeout)
+
+
+class NotStored(Exception):
+    """The delivery is not known to be stored, and has to come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    arrivals: Sequence[Arrival]
+    loop: asyncio.AbstractEventLoop
+    stored: asyncio.Future[None]
+
+    def answer(self, error: Exception | None) -> None:
+        """Let the request go on, in its own thread."""
+        try:
+            self.loop.call_soon_threadsafe(self._settle, error)
+        except RuntimeError:
+            return  # its event loop has ended; nobody waits for the answer
+
+    def _settle(self, error: Exception | None) -> None:
+        if self.stored.done():  # its time was up
+            return
+        if error is None:
+            self.stored.set_result(None)
+        else:
+            self.stored.set_exception(error)
+
+
+class Intake:
+    """Stores deliveries, many in one commit, and nudges each company once for each commit."""
+
+    def __init__(
+        self,
+        database: Database,
+        environment: str,
+        nudges: Nudges,
+        *,
+        most_waiting: int = MAX_WAITING,
+        most_deliveries: int = MAX_WAITING,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self._database = database
+        self._environment = environment
+        self._nudges = nudges
+        self._most_waiting = most_waiting
+        self._most_deliveries = most_deliveries
+        self._timeout_seconds = timeout_seconds
+        self._waiting: deque[_Delivery] = deque()
+        self._arrived = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+
+    def start(self) -> None:
+        """Begin to store."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Store what is waiting, and end; what comes later is refused."""
+        with self._arrived:
+            self._stopping = True
+            self._arrived.notify()
+        self._thread.join(timeout=10)
+
+    async def store(self, arrivals: Sequence[Arrival]) -> None:
+        """Return once everything is committed; raises NotStored, after 2.5 s at the latest."""
+        loop = asyncio.get_running_loop()
+        delivery = _Delivery(arrivals, loop, loop.create_future())
+        with self._arrived:
+            if self._stopping or len(self._waiting) >= self._most_waiting:
+                raise NotStored("too many deliveries are waiting to be stored")
+            self._waiting.append(delivery)
+            self._arrived.notify()
+        try:
+            await asyncio.wait_for(delivery.stored, self._timeout_seconds)
+        except TimeoutError:
+            raise NotStored("the database did not commit in time") from None
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            self._commit(batch)
+
+    def _next_batch(self) -> list[_Delivery]:
+        """Wait for deliveries and take what there is; an empty list ends the writer."""
+        with self._arrived:
+            while True:
+                batch = self._take()
+                if batch or self._stopping:
+                    return batch
+                self._arrived.wait()
+
+    def _take(self) -> list[_Delivery]:
+        batch: list[_Delivery] = []
+        events = 0
+        while self._waiting and len(batch) < self._most_deliveries and events < _MOST_EVENTS:
+            delivery = self._waiting.popleft()
+            if delivery.stored.done():  # its sender has been told to come again
+                continue
+            events += len(delivery.arrivals)
+            batch.append(delivery)
+        return batch
+
+    def _commit(self, batch: Sequence[_Delivery]) -> None:
+        arrivals = [arrival for delivery in batch for arrival in delivery.arrivals]
+        try:
+            with self._database.write() as session:
+                touched = inbox.receive(session, arrivals, self._environment, now())
+        except SQLAlchemyError as e:
+            self._fail(batch, e)
+            return
+        for delivery in batch:
+            delivery.answer(None)
+        for connection_id in touched:
+            self._nudges.sync(connection_id)
+
+    def _fail(self, batch: Sequence[_Delivery], error: SQLAlchemyError) -> None:
+        """Answer that nothing is stored, or store one by one where one may have spoilt the rest."""
+        if len(batch) > 1 and not isinstance(error, _AWAY):
+            for delivery in batch:
+                self._commit([delivery])
+            return
+        log.warning("webhook.not_stored", deliveries=len(batch), error=type(error).__name__)
+        for delivery in batch:
+            delivery.answer(NotStored("the database did not take the delivery"))

@@ -1,0 +1,82 @@
+"""One invoice, with everything that is known about it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.infactor.dashboard import days_to_payout
+from service.infactor.holds import Hold
+from service.store import connections, invoices
+from service.times import now
+from service.web.browser import supplier_of
+from service.web.lines import lines_of, taxes_of
+from service.web.pages import moment, render, row_id
+from service.web.shown import fields, standing
+from service.web.state import State
+
+_ELSEWHERE = ("items", "taxDetails")
+
+HOLD_ADVICE = {
+    Hold.DELETED: "The invoice was deleted in QuickBooks. There is nothing to do here.",
+    Hold.VOID: "The invoice was voided in QuickBooks. If that was a mistake, make a new invoice.",
+    Hold.NOT_POSITIVE: "Only invoices with a total above zero can be financed. Correct the lines "
+    "in QuickBooks if the total is wrong.",
+    Hold.PAID: "Nothing is left to be paid on this invoice. If a payment was applied to it by "
+    "mistake, take it off in QuickBooks.",
+    Hold.PARTLY_PAID: "Part of this invoice has been paid already, and Infactor can only finance "
+    "the whole. If a payment was applied by mistake, take it off in QuickBooks.",
+    Hold.CURRENCY: "Infactor shows amounts in one currency only, and this invoice is in another.",
+}
+
+CAUSES = {
+    "notice": "QuickBooks reported a change",
+    "backfill": "Imported",
+    "payment": "QuickBooks reported a payment or credit",
+}
+
+
+def show(request: Request[State]) -> Response:
+    """Show an invoice of this supplier; another one's is as unknown as one that is not there."""
+    supplier = supplier_of(request)
+    settings = request.state["services"].settings
+    with request.state["services"].database.read() as session:
+        found = invoices.one(session, row_id(request), supplier.id)
+        if found is None:
+            raise HTTPException(404)
+        invoice, document = found
+        history = invoices.history(session, invoice.id)
+        connection = connections.get(session, invoice.connection_id)
+    shown = fields(found)
+    context = {
+        "supplier": supplier,
+        "invoice": invoice,
+        "offered": document is not None,
+        "connection": connection,
+        "shown": shown,
+        "standing": standing(found),
+        "currency": invoice.currency or settings.infactor_currency,
+        "days": days_to_payout(shown["payableDate"], now().date()),
+        "lines": lines_of(shown["items"]),
+        "taxes": taxes_of(shown["taxDetails"]),
+        "mapped": _mapped(shown),
+        "history": history,
+        "advice": HOLD_ADVICE,
+        "causes": CAUSES,
+    }
+    return render(request, "invoice.html", context)
+
+
+def _mapped(shown: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return every field of the document that is a single value, in its order."""
+    single = {name: value for name, value in shown.items() if name not in _ELSEWHERE}
+    if "created" in single:  # milliseconds, which say nothing to people
+        single["created"] = moment(datetime.fromtimestamp(int(single["created"]) / 1000, UTC))
+    return list(single.items())
+
+
+routes = [Route("/quickbook/invoices/{id}", show)]

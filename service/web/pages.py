@@ -1,0 +1,92 @@
+"""How a page is made: the templates, and how they write money, dates and addresses of files."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.templating import Jinja2Templates
+
+_HERE = Path(__file__).parent
+_ROW_ID = re.compile(r"[0-9A-Za-z-]{1,32}")
+_AFTER_A_SIGN = re.compile(r"(?<=[@.])(?=\w)")
+STATIC = _HERE / "static"
+
+
+def render(
+    request: Request[Any], name: str, context: Mapping[str, Any] | None = None, status: int = 200
+) -> Response:
+    """Return the page that this template makes."""
+    return _templates.TemplateResponse(
+        request, name, {"supplier": None, **(context or {})}, status_code=status
+    )
+
+
+def row_id(request: Request[Any]) -> str:
+    """Return the id in the address; one that no row can have is answered with 404."""
+    found: str = request.path_params["id"]
+    if not _ROW_ID.fullmatch(found):
+        raise HTTPException(404)
+    return found
+
+
+def money(amount: Decimal | int | None, currency: str | None = None) -> str:
+    """Write an amount with two decimals, or up to seven, the most that QuickBooks' prices have."""
+    if amount is None:
+        return "-"
+    whole, _, decimals = f"{round(Decimal(amount), 7):,f}".partition(".")
+    text = f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
+    text = text.replace("-", "\N{MINUS SIGN}")
+    return f"{text} {currency}" if currency else text
+
+
+def moment(when: datetime) -> str:
+    """Write a moment for people: with its zone, because nobody can know the reader's."""
+    utc = when.astimezone(UTC)
+    return f"{utc.day} {utc:%b %Y, %H:%M} UTC"
+
+
+def day(text: str) -> str:
+    """Write a YYYY-MM-DD date for people; anything else stays as it is."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return text or "-"
+    return f"{found.day} {found:%b %Y}"
+
+
+def email(text: str) -> Markup:
+    """Write an e-mail address so that a narrow page breaks it after @ or a dot, not in a word."""
+    return Markup("<wbr>").join(_AFTER_A_SIGN.split(text))
+
+
+@cache
+def static(name: str) -> str:
+    """Return the address of a file, which changes with its content: browsers may keep it."""
+    content = sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/quickbook/static/{name}?{content}"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"money": money, "moment": moment, "day": day, "email": email}
+    environment.globals |= {"static": static}
+    return environment
+
+
+_templates = Jinja2Templates(env=_environment())

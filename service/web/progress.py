@@ -1,0 +1,53 @@
+"""How far the import of a company's past has come, for people."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from service.store import runs
+from service.store.tables import Connection, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One run: what it has read of what there is, and what became of that."""
+
+    state: str  # active | done | failed
+    whole: bool
+    read: int
+    expected: int | None
+    held: int
+    failed: int
+    waiting: bool
+
+    @property
+    def active(self) -> bool:
+        """True while more is coming."""
+        return self.state == "active"
+
+
+def progress_of(session: Session, connection_id: str) -> Progress | None:
+    """Return how far the company's newest run has come; None if there never was one."""
+    run = runs.latest(session, connection_id)
+    return None if run is None else _progress(run)
+
+
+def news_of(session: Session, connection: Connection) -> Progress | None:
+    """Return how far the newest run has come, unless it had ended before the latest consent."""
+    run = runs.latest(session, connection.id)
+    ended = None if run is None else run.finished_at
+    is_old = ended is not None and ended < connection.renewed_at
+    return None if run is None or is_old else _progress(run)
+
+
+def _progress(run: Run) -> Progress:
+    tally = run.tally
+    return Progress(
+        state=run.state,
+        whole=run.since is None,
+        read=tally.get("read", 0),
+        expected=run.expected,
+        held=sum(tally.get("held", {}).values()),
+        failed=tally.get("failed", 0),
+        waiting=run.state == "active" and run.error is not None,
+    )

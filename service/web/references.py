@@ -1,0 +1,18 @@
+"""Reference numbers: shown on a page and logged, so that support finds the one by the other."""
+
+import re
+import secrets
+
+_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # without those that are mixed up when read aloud
+_FORM = re.compile(f"[{_LETTERS}]{{4}}-[{_LETTERS}]{{4}}")
+
+
+def new_reference() -> str:
+    """Return a fresh reference number, such as K7QM-2F4T."""
+    letters = [secrets.choice(_LETTERS) for _ in range(8)]
+    return "".join(letters[:4]) + "-" + "".join(letters[4:])
+
+
+def is_reference(text: str) -> bool:
+    """Tell whether this could have been given out as a reference number."""
+    return _FORM.fullmatch(text) is not None

@@ -1,0 +1,79 @@
+"""An invoice as a supplier sees it: the row of the table, and the words for where it stands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from service.infactor.dashboard import days_to_payout, status
+from service.infactor.document import MARKER, is_withdrawn
+from service.infactor.holds import Hold, sentence
+from service.store.tables import Document, Invoice
+
+Found = tuple[Invoice, Document | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an invoice stands: `words` for people, and the hold if that is why it is not offered.
+
+    `withdrawn` marks one that Infactor had before the hold applied.
+    """
+
+    words: str
+    hold: Hold | None = None
+    withdrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table, with the columns of Infactor's dashboard."""
+
+    id: str
+    number: str
+    buyer: str
+    title: str
+    amount: Any
+    currency: str
+    days: int
+    standing: Standing
+    warnings: int
+
+
+def row(found: Found, currency: str, today: date) -> Row:
+    """Return the table's row; `currency` is the one that an invoice without any is in."""
+    invoice, _ = found
+    shown = fields(found)
+    return Row(
+        id=invoice.id,
+        number=shown["invoiceNo"],
+        buyer=shown["companyName"],
+        title=shown["purchaseTitle"],
+        amount=shown["invoiceAmount"],
+        currency=invoice.currency or currency,
+        days=days_to_payout(shown["payableDate"], today),
+        standing=standing(found),
+        warnings=len(invoice.warnings),
+    )
+
+
+def fields(found: Found) -> Mapping[str, Any]:
+    """Return Infactor's document, or the one that it would have."""
+    invoice, document = found
+    return document.document if document else invoice.mapped or {}
+
+
+def standing(found: Found) -> Standing:
+    """Return Infactor's word for the invoice's state, or why it is not offered there."""
+    invoice, document = found
+    if document is None:
+        return _held(invoice.hold) if invoice.hold else Standing("On its way to Infactor")
+    if not is_withdrawn(document.document):
+        return Standing(status(document.state))
+    # The marker keeps the first reason for ever; the record has the one that holds now.
+    return _held(invoice.hold or document.document[MARKER], withdrawn=True)
+
+
+def _held(name: str, *, withdrawn: bool = False) -> Standing:
+    hold = Hold(name)
+    return Standing(sentence(hold), hold, withdrawn)

@@ -1,0 +1,49 @@
+"""Migrated databases for tests: made once, and emptied or copied for each of them."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from service.store.database import Database
+from service.store.schema import migrate
+from service.store.tables import Base
+
+
+def migrated_postgres(server_url: str, name: str) -> Iterator[str]:
+    """Give the URL of a migrated database on this server, which is dropped afterwards."""
+    name = f"test_{os.getpid()}_{name}"
+    with psycopg.connect(server_url, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        url = urlsplit(server_url)._replace(path=f"/{name}").geturl()
+        _migrate(url)
+        yield url
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def migrated_sqlite(folder: Path) -> Path:
+    """Return a migrated SQLite file, to be copied."""
+    _migrate(f"sqlite:///{folder}/migrated.db")
+    return folder / "migrated.db"
+
+
+def fresh(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of a migrated database without a row."""
+    if kind == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_file"), tmp_path / "test.db")
+        return f"sqlite:///{tmp_path}/test.db"
+    url: str = request.getfixturevalue("postgres_with_tables")
+    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+    return url
+
+
+def _migrate(url: str) -> None:
+    database = Database(url)
+    migrate(database)
+    database.close()

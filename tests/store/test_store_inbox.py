@@ -1,0 +1,145 @@
+"""The inbox by itself: batches, limits and the order of claims."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select, update
+
+from service.errors import TransientError
+from service.store import inbox
+from service.store.database import Database
+from service.store.inbox import Arrival
+from service.store.tables import Connection, Notice
+
+AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
+
+
+def an_arrival(key: str, **fields: Any) -> Arrival:
+    return Arrival(
+        **{
+            "dedupe_key": key,
+            "format": "cloudevents",
+            "event_id": key,
+            "realm_digest": "digest",
+            "realm_sealed": "sealed",
+            "entity": "Invoice",
+            "operation": "updated",
+            "entity_id": "1",
+            **fields,
+        }
+    )
+
+
+def received(database: Database, *arrivals: Arrival, environment: str = "simulator") -> set[str]:
+    with database.write() as session:
+        return inbox.receive(session, arrivals, environment, AT)
+
+
+def total(database: Database) -> tuple[int, int]:
+    """Return (how many notices there are, how many repetitions they have seen)."""
+    with database.read() as session:
+        count, duplicates = session.execute(
+            select(func.count(Notice.id), func.sum(Notice.duplicates))
+        ).one()
+    return count, int(duplicates)
+
+
+def test_the_companies_with_new_work_are_returned(database: Database, connection_id: str) -> None:
+    assert received(database, an_arrival("a"), an_arrival("b", realm_digest="other")) == {"c1"}
+
+
+def test_what_is_ignored_from_the_start_is_no_work(database: Database, connection_id: str) -> None:
+    assert received(database, an_arrival("a", ignored_because="entity is not followed")) == set()
+
+
+def test_a_company_of_another_environment_is_unknown(
+    database: Database, connection_id: str
+) -> None:
+    assert received(database, an_arrival("a"), environment="production") == set()
+    with database.read() as session:
+        assert session.scalars(select(Notice.connection_id)).all() == [None]
+
+
+def test_no_repetition_is_lost_between_receivers(database: Database, connection_id: str) -> None:
+    """Eight receivers get the same 50 events at once, each in an order of its own."""
+    keys = [f"k{n:02}" for n in range(50)]
+
+    def receive(shift: int) -> None:
+        received(database, *[an_arrival(key) for key in keys[shift:] + keys[:shift]])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(receive, range(0, 40, 5)))
+    assert total(database) == (50, 350)
+
+
+def test_a_claim_takes_500_at_most_the_oldest_first(database: Database, connection_id: str) -> None:
+    received(database, *[an_arrival(f"k{n:04}", entity_id=str(n)) for n in range(1100)])
+    taken: list[list[str | None]] = []
+    for _ in range(3):
+        with database.write() as session:
+            batch, _ = inbox.claim(session, "c1", "me", AT)
+            inbox.finish(session, [notice.id for notice in batch], "done", AT)
+        taken.append([notice.entity_id for notice in batch])
+    assert [len(batch) for batch in taken] == [500, 500, 100]
+    assert [i for batch in taken for i in batch] == [str(n) for n in range(1100)]
+
+
+def test_a_claim_leaves_alone_what_is_not_due(database: Database, connection_id: str) -> None:
+    received(database, an_arrival("a"), an_arrival("b"))
+    with database.write() as session:
+        batch, _ = inbox.claim(session, "c1", "me", AT)
+        later = AT + timedelta(seconds=60)
+        inbox.retry(session, [batch[0].id], TransientError("unwell", intuit_tid="t-1"), later)
+        inbox.finish(session, [batch[1].id], "done", AT)
+    with database.write() as session:
+        assert not inbox.has_due(session, "c1", AT + timedelta(seconds=59))
+        assert inbox.claim(session, "c1", "me", AT + timedelta(seconds=59))[0] == []
+        assert inbox.has_due(session, "c1", later)
+        (notice,) = inbox.claim(session, "c1", "me", later)[0]
+    assert (notice.error_class, notice.error_message, notice.intuit_tid) == (
+        "TransientError",
+        "unwell",
+        "t-1",
+    )
+    assert (notice.attempts, notice.losses) == (2, 1)
+
+
+def test_what_has_an_end_is_not_changed_again(database: Database, connection_id: str) -> None:
+    """A worker that was frozen past its lease comes back with an error of its own."""
+    received(database, an_arrival("a"))
+    with database.write() as session:
+        (notice,) = inbox.claim(session, "c1", "me", AT)[0]
+        inbox.finish(session, [notice.id], "created", AT)
+        inbox.retry(session, [notice.id], TransientError("late"), AT)
+        inbox.park(session, [notice.id], TransientError("later"), AT)
+    with database.read() as session:
+        found = session.get_one(Notice, notice.id)
+    assert (found.status, found.reason, found.error_class) == ("done", "created", None)
+
+
+def test_a_cloudevent_keeps_its_key_for_ever_and_a_legacy_one_until_it_is_claimed(
+    database: Database, connection_id: str
+) -> None:
+    received(database, an_arrival("a"), an_arrival("b", format="legacy", event_id=None))
+    with database.write() as session:
+        inbox.claim(session, "c1", "me", AT)
+    received(database, an_arrival("a"), an_arrival("b", format="legacy", event_id=None))
+    assert total(database) == (3, 1)
+
+
+def test_due_connections_are_those_that_may_be_called(
+    database: Database, connection_id: str
+) -> None:
+    received(database, an_arrival("a"))
+
+    def due(environment: str = "simulator") -> list[str]:
+        with database.read() as session:
+            return list(inbox.due_connections(session, environment, AT))
+
+    assert (due(), due("production")) == (["c1"], [])
+    for hindrance in ({"state": "disconnected"}, {"paused_until": AT + timedelta(seconds=1)}):
+        with database.write() as session:
+            session.execute(update(Connection).values(state="connected", paused_until=None))
+            session.execute(update(Connection).values(**hindrance))
+        assert due() == []

@@ -1,0 +1,175 @@
+"""Leases: the right of one process to do one thing."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import event, select, text, update
+
+from service.leases import HeldLeases
+from service.store import leases
+from service.store.columns import database_now
+from service.store.database import Database
+from service.store.tables import Lease
+from tests.servers import wait_until
+
+
+def acquired(database: Database, owner: str, **how: float) -> bool:
+    with database.write() as session:
+        return leases.acquire(session, "work", owner, **how)
+
+
+def move(database: Database, *, seconds: float) -> None:
+    """Let so much time pass for the lease."""
+    with database.write() as session:
+        moved = {"until": Lease.until - seconds, "taken_at": Lease.taken_at - seconds}
+        session.execute(update(Lease).values(moved))
+
+
+def remaining(database: Database) -> float:
+    with database.read() as session:
+        return session.execute(select(Lease.until - database_now())).scalar_one()
+
+
+def test_a_lease_has_one_holder(database: Database) -> None:
+    assert acquired(database, "a")
+    assert not acquired(database, "b")
+    assert not acquired(database, "a")
+
+
+def test_of_many_who_ask_at_once_one_gets_it(database: Database) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda n: acquired(database, f"o{n}"), range(8)))
+    assert got.count(True) == 1
+
+
+def test_a_lease_that_was_given_back_is_free(database: Database) -> None:
+    assert acquired(database, "a")
+    with database.write() as session:
+        leases.release(session, "work", "a")
+    assert acquired(database, "b")
+
+
+def test_nobody_gives_back_the_lease_of_another(database: Database) -> None:
+    assert acquired(database, "a")
+    with database.write() as session:
+        leases.release(session, "work", "b")
+    assert not acquired(database, "b")
+
+
+def test_a_lease_lapses_by_itself(database: Database) -> None:
+    assert acquired(database, "a")
+    move(database, seconds=19)
+    assert not acquired(database, "b")
+    move(database, seconds=1.5)
+    assert acquired(database, "b")
+
+
+def test_a_lease_may_be_taken_for_longer(database: Database) -> None:
+    assert acquired(database, "a", seconds=60)
+    move(database, seconds=50)
+    assert not acquired(database, "b")
+
+
+def test_an_extended_lease_lasts(database: Database) -> None:
+    assert acquired(database, "a")
+    move(database, seconds=15)
+    with database.write() as session:
+        leases.extend(session, ["work"], "a")
+        leases.extend(session, ["work"], "b")
+    assert 19 < remaining(database) <= 20
+
+
+def test_a_lease_that_somebody_else_took_over_is_not_extended(database: Database) -> None:
+    assert acquired(database, "a")
+    move(database, seconds=25)
+    assert acquired(database, "b")
+    move(database, seconds=10)
+    with database.write() as session:
+        leases.extend(session, ["work"], "a")
+    assert remaining(database) < 11
+
+
+def test_spacing_counts_from_the_moment_it_was_taken(database: Database) -> None:
+    assert acquired(database, "a", spacing=5)
+    with database.write() as session:
+        leases.release(session, "work", "a")
+    assert not acquired(database, "b", spacing=5)
+    with database.read() as session:
+        wait = leases.wait_seconds(session, "work", 5)
+    assert wait is not None
+    assert 4 < wait <= 5
+    move(database, seconds=5)
+    assert acquired(database, "b", spacing=5)
+
+
+def test_nobody_knows_how_long_to_wait_for_a_lease_that_is_held(database: Database) -> None:
+    assert acquired(database, "a")
+    with database.read() as session:
+        assert leases.wait_seconds(session, "work", 5) is None
+        assert leases.wait_seconds(session, "other", 5) == 0.0
+
+
+def test_old_leases_are_forgotten_and_held_ones_are_not(database: Database) -> None:
+    assert acquired(database, "a")
+    with database.write() as session:
+        leases.acquire(session, "held", "a", seconds=10**6)
+        session.execute(update(Lease).values(taken_at=Lease.taken_at - 100_000))
+        session.execute(update(Lease).where(Lease.name == "work").values(until=0.0))
+        leases.prune(session, older_than_seconds=86_400)
+        assert session.scalars(select(Lease.name)).all() == ["held"]
+
+
+def test_a_block_holds_its_lease_and_gives_it_back(database: Database) -> None:
+    first, second = HeldLeases(database), HeldLeases(database)
+    with first.hold("work") as mine:
+        assert mine
+        with second.hold("work") as theirs, first.hold("work") as again:
+            assert (theirs, again) == (False, False)
+    with second.hold("work") as mine:
+        assert mine
+
+
+def test_a_block_that_fails_gives_its_lease_back(database: Database) -> None:
+    held = HeldLeases(database)
+    with pytest.raises(ZeroDivisionError), held.hold("work"):
+        print(1 / 0)
+    assert acquired(database, "b")
+
+
+def test_another_thread_of_the_same_process_does_not_get_a_lapsed_lease(
+    database: Database,
+) -> None:
+    """The process was frozen for longer than the lease; its block is still at work."""
+    held = HeldLeases(database)
+    with held.hold("work") as mine:
+        assert mine
+        move(database, seconds=30)
+        with held.hold("work") as again:
+            assert not again
+
+
+def test_the_heartbeat_keeps_a_lease(database: Database) -> None:
+    held = HeldLeases(database, beat_seconds=0.05)
+    held.start()
+    with held.hold("work") as mine:
+        assert mine
+        move(database, seconds=18)
+        wait_until(lambda: remaining(database) > 19, what="a beat")
+    held.stop()
+    assert acquired(database, "b")
+
+
+def test_the_heartbeat_survives_a_database_that_was_away(sqlite_database: Database) -> None:
+    held = HeldLeases(sqlite_database, beat_seconds=0.05)
+    held.start()
+    with held.hold("work"):
+        with sqlite_database.write() as session:
+            session.execute(text("ALTER TABLE leases RENAME TO away"))
+        errors: list[object] = []
+        event.listen(sqlite_database.engine, "handle_error", errors.append)
+        wait_until(lambda: errors, what="a failed beat")
+        with sqlite_database.write() as session:
+            session.execute(text("ALTER TABLE away RENAME TO leases"))
+        move(sqlite_database, seconds=18)
+        wait_until(lambda: remaining(sqlite_database) > 19, what="a beat")
+    held.stop()

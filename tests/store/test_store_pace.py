@@ -1,0 +1,88 @@
+"""The pace at which a company is called, over all processes."""
+
+from collections import deque
+
+from sqlalchemy import select, update
+
+from service.store import pace
+from service.store.columns import database_now
+from service.store.database import Database
+from service.store.tables import Pace
+
+NOW = select(database_now())
+
+
+def granted(database: Database, times: int, connection_id: str = "c1") -> list[float]:
+    """Ask so often at once; return when each call may be made, in seconds from the first on.
+
+    Two sessions take turns. What has passed meanwhile is counted in: a wait is from its own moment.
+    """
+    moments: list[float] = []
+    other = Database(database.engine.url.render_as_string(hide_password=False))
+    began: float | None = None
+    for number in range(times):
+        with (database, other)[number % 2].write() as session:
+            wait = pace.take(session, connection_id, 1e9)
+            at = session.execute(NOW).scalar_one()
+        assert wait is not None
+        began = at if began is None else began
+        moments.append(at - began + wait)
+    other.close()
+    return moments
+
+
+def most_within(moments: list[float], seconds: float) -> int:
+    """Return the most moments that lie within any window of this length."""
+    window: deque[float] = deque()
+    most = 0
+    for moment in sorted(moments):
+        window.append(moment)
+        while window[0] <= moment - seconds:
+            window.popleft()
+        most = max(most, len(window))
+    return most
+
+
+def test_a_company_is_called_at_most_10_times_in_any_second_and_500_in_any_minute(
+    database: Database, connection_id: str
+) -> None:
+    moments = granted(database, 600)
+    assert most_within(moments, 1.0) <= 10
+    assert most_within(moments, 60.0) <= 500
+    assert max(moments) < 600 / 8 + 1
+
+
+def test_the_first_calls_of_an_idle_company_do_not_wait(
+    database: Database, connection_id: str
+) -> None:
+    with database.write() as session:
+        waits = [pace.take(session, connection_id, 30.0) for _ in range(2)]
+    assert waits == [0.0, 0.0]
+
+
+def test_a_rest_is_not_saved_up_for_later(database: Database, connection_id: str) -> None:
+    granted(database, 1)
+    with database.write() as session:
+        session.execute(update(Pace).values(free_at=0.0))
+    assert most_within(granted(database, 40), 1.0) <= 10
+
+
+def test_who_would_wait_too_long_takes_no_place(database: Database, connection_id: str) -> None:
+    granted(database, 20)
+    with database.write() as session:
+        before = session.get_one(Pace, connection_id).free_at
+        assert pace.take(session, connection_id, 1.0) is None
+        session.expire_all()
+        assert session.get_one(Pace, connection_id).free_at == before
+
+
+def test_reads_are_counted_by_month_and_kind(database: Database, connection_id: str) -> None:
+    with database.write() as session:
+        pace.count(session, connection_id, "2026-11", "query")
+        pace.count(session, connection_id, "2026-11", "query")
+        pace.count(session, connection_id, "2026-11", "read")
+        pace.count(session, connection_id, "2026-12", "query")
+    with database.read() as session:
+        assert pace.reads(session, "2026-11") == {"c1": 3}
+        assert pace.reads(session, "2026-12") == {"c1": 1}
+        assert pace.reads(session, "2027-01") == {}

@@ -1,0 +1,138 @@
+"""The group commit of deliveries."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dramatiq.brokers.stub import StubBroker
+from sqlalchemy import event, select, text
+
+from service.jobs import Jobs, Nudges
+from service.store.database import Database
+from service.store.inbox import Arrival
+from service.store.schema import migrate
+from service.store.tables import Notice
+from service.web.intake import Intake, NotStored
+
+
+def an_arrival(key: str) -> Arrival:
+    return Arrival(dedupe_key=key, format="cloudevents", event_id=key, entity="Invoice")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    made = Database(f"sqlite:///{tmp_path}/intake.db")
+    migrate(made)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def intake(database: Database) -> Iterator[Intake]:
+    nudges = Nudges(Jobs(StubBroker()))
+    nudges.start()
+    made = Intake(database, "simulator", nudges, most_waiting=60, timeout_seconds=1.0)
+    yield made
+    made.stop()
+    nudges.stop()
+
+
+def stored(database: Database) -> list[str | None]:
+    with database.read() as session:
+        return list(session.scalars(select(Notice.dedupe_key).order_by(Notice.dedupe_key)))
+
+
+def commits(database: Database) -> list[None]:
+    seen: list[None] = []
+    event.listen(database.engine, "commit", lambda connection: seen.append(None))
+    return seen
+
+
+def test_deliveries_that_wait_together_share_one_commit(database: Database, intake: Intake) -> None:
+    seen = commits(database)
+
+    async def deliver() -> None:
+        waiting = [asyncio.create_task(intake.store([an_arrival(f"k{n}")])) for n in range(50)]
+        await asyncio.sleep(0)  # all are in the queue before the writer begins
+        intake.start()
+        await asyncio.gather(*waiting)
+
+    asyncio.run(deliver())
+    assert len(stored(database)) == 50
+    assert len(seen) == 1
+
+
+def test_a_delivery_is_answered_only_when_it_is_committed(
+    database: Database, intake: Intake
+) -> None:
+    intake.start()
+
+    async def deliver() -> list[str | None]:
+        await intake.store([an_arrival("k1"), an_arrival("k2")])
+        return stored(database)
+
+    assert asyncio.run(deliver()) == ["k1", "k2"]
+
+
+def test_a_full_queue_refuses_at_once(intake: Intake) -> None:
+    async def deliver() -> None:
+        waiting = [asyncio.create_task(intake.store([an_arrival(f"k{n}")])) for n in range(60)]
+        await asyncio.sleep(0)
+        with pytest.raises(NotStored, match="too many deliveries"):
+            await intake.store([an_arrival("one too many")])
+        intake.start()
+        await asyncio.gather(*waiting)
+
+    asyncio.run(deliver())
+
+
+def test_a_database_that_hangs_is_not_waited_for(database: Database, intake: Intake) -> None:
+    intake.start()
+
+    async def deliver() -> float:
+        begun = time.monotonic()
+        with pytest.raises(NotStored, match="did not commit in time"):
+            await intake.store([an_arrival("k1")])
+        return time.monotonic() - begun
+
+    with database.write() as session:
+        session.execute(text("SELECT 1"))  # from here on SQLite has its one writer
+        assert asyncio.run(deliver()) < 2.5
+    intake.stop()
+    assert stored(database) == ["k1"]  # it was stored after all, and its repetition will count
+
+
+def test_stopping_stores_what_is_waiting(database: Database, intake: Intake) -> None:
+    async def deliver() -> None:
+        waiting = asyncio.create_task(intake.store([an_arrival("k1")]))
+        await asyncio.sleep(0)
+        intake.start()
+        await asyncio.to_thread(intake.stop)
+        await waiting
+        with pytest.raises(NotStored):
+            await intake.store([an_arrival("too late")])
+
+    asyncio.run(deliver())
+    assert stored(database) == ["k1"]
+
+
+def test_one_delivery_that_the_database_refuses_does_not_spoil_the_others(
+    database: Database, intake: Intake
+) -> None:
+    bad = Arrival(dedupe_key="bad", format=None)  # type: ignore[arg-type]
+
+    async def deliver() -> list[BaseException | None]:
+        waiting = [
+            asyncio.create_task(intake.store([arrival]))
+            for arrival in (an_arrival("k1"), bad, an_arrival("k2"))
+        ]
+        await asyncio.sleep(0)
+        intake.start()
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    first, second, third = asyncio.run(deliver())
+    assert (first, third) == (None, None)
+    assert isinstance(second, NotStored)
+    assert stored(database) == ["k1", "k2"]

@@ -1,0 +1,79 @@
+"""Where an invoice stands, in the words that its supplier reads."""
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.infactor.document import MARKER, REMARK
+from service.infactor.holds import Hold, remark
+from service.store.tables import Document, Invoice
+from service.web.shown import Standing, standing
+from tests.web.conftest import Place, said
+
+
+def document(state: str, marker: Hold | None = None) -> Document:
+    """Return Infactor's document in this state; `marker` says that it was withdrawn, and why."""
+    ours = {MARKER: marker.value, REMARK: remark(marker)} if marker else {}
+    return Document(state=state, document={"state": state, **ours})
+
+
+@pytest.mark.parametrize(
+    ("hold", "found", "wanted"),
+    [
+        (None, None, Standing("On its way to Infactor")),
+        ("paid", None, Standing("Not offered: paid in QuickBooks", Hold.PAID)),
+        (None, document("invoice_created"), Standing("Approval Awaited")),
+        ("paid", document("invoice_accepted"), Standing("Approved")),
+        ("paid", document("invoice_rejected"), Standing("Rejected")),
+        (
+            "deleted",
+            document("invoice_rejected", Hold.PARTLY_PAID),
+            Standing("Not offered: deleted in QuickBooks", Hold.DELETED, withdrawn=True),
+        ),
+        (  # no hold is in force any more, and the documents are left alone
+            None,
+            document("invoice_rejected", Hold.PARTLY_PAID),
+            Standing("Not offered: partly paid in QuickBooks", Hold.PARTLY_PAID, withdrawn=True),
+        ),
+    ],
+)
+def test_the_reason_that_counts_is_the_present_one(
+    hold: str | None, found: Document | None, wanted: Standing
+) -> None:
+    assert standing((Invoice(hold=hold), found)) == wanted
+
+
+@pytest.fixture
+def browser(place: Place) -> TestClient:
+    """The browser of a supplier whose invoice was withdrawn when partly paid, and then deleted."""
+    browser = place.browser()
+    place.connect(browser)
+    place.imported(place.connections()[0].id)
+    with place.services.database.write() as session:
+        invoice = session.get(Invoice, place.invoice_id("1"))
+        offered = session.get(Document, invoice.id)
+        withdrawn = document("invoice_rejected", Hold.PARTLY_PAID)
+        offered.document = {**offered.document, **withdrawn.document}
+        offered.state = withdrawn.state
+        invoice.hold = "deleted"
+    return browser
+
+
+def test_the_table_says_why_a_withdrawn_invoice_is_not_offered_now(browser: TestClient) -> None:
+    page = said(browser.get("/quickbook/").text)
+    assert "Not offered: deleted in QuickBooks" in page
+    assert "partly paid" not in page
+
+
+def test_the_page_of_a_withdrawn_invoice_says_what_infactor_has_and_quickbooks_had(
+    place: Place, browser: TestClient
+) -> None:
+    page = said(browser.get(f"/quickbook/invoices/{place.invoice_id('1')}").text)
+    assert (
+        "Not offered: deleted in QuickBooks. The invoice was deleted in QuickBooks. There is"
+        " nothing to do here. Infactor had it before: there it was withdrawn, and stands as"
+        " rejected with the remark “Automatic, from QuickBooks: partly paid, not a decision of"
+        " your buyer”." in page
+    )
+    assert "qbkWithdrawn partly_paid" in page
+    assert "What happened in QuickBooks" in page
+    assert "What Infactor has stands above." in page

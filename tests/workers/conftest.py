@@ -1,0 +1,93 @@
+"""Fixtures of the background work: a simulator, a database, and a connected company."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from service.simulator.book import Book
+from service.simulator.config import Switches
+from service.simulator.grants import Grants
+from service.simulator.server import RunningSimulator, running
+from service.times import now
+from tests.store import databases
+from tests.workers import world as worlds
+from tests.workers.world import World
+
+
+@pytest.fixture(scope="session")
+def simulator_server() -> Iterator[RunningSimulator]:
+    """A simulator that all tests share, one after the other."""
+    with running(worlds.CONFIG, Book.of({})) as server:
+        yield server
+
+
+@pytest.fixture
+def simulator(simulator_server: RunningSimulator) -> RunningSimulator:
+    """A simulator with one company that has a customer and no invoices."""
+    state = simulator_server.simulator
+    with state.lock:
+        state.companies.clear()
+        state.grants = Grants()
+        state.calls.clear()
+        state.script.clear()
+        state.switch(msgspec.to_builtins(Switches()))
+        state.clock.advance((now() - state.clock.now()).total_seconds())
+        state.company(worlds.REALM).load("Customer", [worlds.a_customer()], state.clock.now())
+    return simulator_server
+
+
+@pytest.fixture(scope="session")
+def postgres_with_tables(postgres_url: str) -> Iterator[str]:
+    """A migrated PostgreSQL database that all tests share, one after the other."""
+    yield from databases.migrated_postgres(postgres_url, "workers")
+
+
+@pytest.fixture(scope="session")
+def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied."""
+    return databases.migrated_sqlite(tmp_path_factory.mktemp("migrated"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def world(
+    simulator: RunningSimulator, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[World]:
+    """The company of the simulator, connected, on SQLite and on PostgreSQL in turn."""
+    with connected(simulator, databases.fresh(request.param, request, tmp_path)) as made:
+        yield made
+
+
+@pytest.fixture
+def sqlite_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a migrated SQLite file."""
+    return databases.fresh("sqlite", request, tmp_path)
+
+
+@pytest.fixture
+def small_world(simulator: RunningSimulator, sqlite_url: str) -> Iterator[World]:
+    """The same on SQLite alone, where the kind of database cannot matter."""
+    with connected(simulator, sqlite_url) as made:
+        yield made
+
+
+@pytest.fixture
+def postgres_world(
+    simulator: RunningSimulator, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[World]:
+    """The same on PostgreSQL alone, for what SQLite cannot do."""
+    with connected(simulator, databases.fresh("postgresql", request, tmp_path)) as made:
+        yield made
+
+
+@contextmanager
+def connected(simulator: RunningSimulator, database_url: str, **settings: str) -> Iterator[World]:
+    """A world with a connected company, which is closed afterwards."""
+    made = worlds.build(simulator, database_url, **settings)
+    with made.web, made.http:
+        made.connect()
+        yield made
+    for services in made.others:
+        services.close()

@@ -1,0 +1,185 @@
+"""One refresher per connection, saved before used, and no wrong "please reconnect"."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from service.errors import Disconnected, TransientError
+from service.store.tables import Connection
+from service.times import now
+from tests.workers.world import REALM, World
+
+
+def expire(world: World) -> None:
+    """Let the access token have ended, and the refresh token be one that is replaced when used.
+
+    A second refresh with the same one is then answered with invalid_grant.
+    """
+    world.pass_time_in_quickbooks(hours=25)
+    with world.services.database.write() as session:
+        session.execute(update(Connection).values(access_expires_at=now() - timedelta(hours=1)))
+
+
+def test_a_token_that_is_good_is_used_as_it_is(small_world: World) -> None:
+    small_world.count_refreshes()
+    first = small_world.services.access.access_token(small_world.connection_id)
+    assert small_world.services.access.access_token(small_world.connection_id) == first
+    assert small_world.refreshes() == 0
+
+
+def test_a_token_is_renewed_a_minute_before_its_end(small_world: World) -> None:
+    small_world.count_refreshes()
+    with small_world.services.database.write() as session:
+        session.execute(update(Connection).values(access_expires_at=now() + timedelta(seconds=55)))
+    small_world.services.access.access_token(small_world.connection_id)
+    assert small_world.refreshes() == 1
+
+
+def test_twenty_threads_on_an_expired_token_refresh_it_once(world: World) -> None:
+    expire(world)
+    world.count_refreshes(delay=0.2)
+    with ThreadPoolExecutor(20) as pool:
+        access = world.services.access
+        tokens = set(pool.map(access.access_token, [world.connection_id] * 20))
+    assert len(tokens) == 1
+    assert world.refreshes() == 1
+    assert world.connection().state == "connected"
+
+
+def test_two_processes_on_an_expired_token_refresh_it_once(world: World) -> None:
+    expire(world)
+    world.count_refreshes(delay=0.2)
+    accesses = [world.services.access, world.another_process().access] * 4
+    with ThreadPoolExecutor(8) as pool:
+        tokens = set(pool.map(lambda access: access.access_token(world.connection_id), accesses))
+    assert len(tokens) == 1
+    assert world.refreshes() == 1
+
+
+def test_threads_whose_token_was_rejected_refresh_it_once(world: World) -> None:
+    access = world.services.access
+    rejected = access.access_token(world.connection_id)
+    world.count_refreshes(delay=0.1)
+    with ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(access.access_token, world.connection_id, rejected) for _ in range(8)]
+        tokens = {call.result() for call in calls}
+    assert len(tokens) == 1
+    assert rejected not in tokens
+    assert world.refreshes() == 1
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"status": 500},
+        {"status": 503, "body": "<html>"},
+        {"status": 429},
+        {"drop": True},
+        {"body": "no json"},
+        {"body": {"access_token": "only-half"}},
+        {"preset": "invalid_client"},
+    ],
+)
+def test_an_unwell_token_service_never_means_reconnect(
+    small_world: World, rule: dict[str, object]
+) -> None:
+    expire(small_world)
+    small_world.faults({**rule, "kind": "token", "count": 1})
+    with pytest.raises(TransientError):
+        small_world.services.access.access_token(small_world.connection_id)
+    assert small_world.connection().state == "connected"
+    assert small_world.services.access.access_token(small_world.connection_id)
+
+
+def test_new_tokens_are_stored_before_they_are_used(world: World) -> None:
+    expire(world)
+    before = world.connection()
+    token = world.services.access.access_token(world.connection_id)
+    after = world.connection()
+    vault = world.services.vault
+    assert vault.open(after.access_sealed or "", f"{after.id}:access") == token
+    assert vault.open(after.refresh_sealed or "", f"{after.id}:refresh") != vault.open(
+        before.refresh_sealed or "", f"{before.id}:refresh"
+    )
+    assert after.access_expires_at is not None
+    assert timedelta(minutes=59) < after.access_expires_at - now() < timedelta(minutes=61)
+
+
+def test_a_dead_refresh_token_disconnects_and_says_so(world: World) -> None:
+    expire(world)
+    world.faults({"preset": "invalid_grant", "count": 1})
+    with pytest.raises(Disconnected):
+        world.services.access.access_token(world.connection_id)
+    assert world.connection().state == "disconnected"
+    world.count_refreshes()
+    with pytest.raises(Disconnected):
+        world.services.access.access_token(world.connection_id)
+    assert world.refreshes() == 0
+
+
+def test_who_is_refused_uses_the_tokens_that_somebody_else_got_meanwhile(world: World) -> None:
+    """The lease lapsed, or the supplier connected again: the row is read once more."""
+    expire(world)
+    world.faults({"preset": "invalid_grant", "delay": 0.5, "count": 1})
+    with ThreadPoolExecutor() as pool:
+        refused = pool.submit(world.services.access.access_token, world.connection_id)
+        world.wait_for_refresh()
+        world.reconnect()
+        token = refused.result()
+    connection = world.connection()
+    assert connection.state == "connected"
+    assert (
+        world.services.vault.open(connection.access_sealed or "", f"{connection.id}:access")
+        == token
+    )
+
+
+def test_a_late_refresh_does_not_overwrite_the_tokens_of_a_new_consent(world: World) -> None:
+    expire(world)
+    world.faults({"kind": "token", "delay": 0.5, "count": 1})
+    with ThreadPoolExecutor() as pool:
+        late = pool.submit(world.services.access.access_token, world.connection_id)
+        world.wait_for_refresh()
+        world.reconnect()
+        consented = world.connection().refresh_sealed
+        token = late.result()
+    connection = world.connection()
+    assert connection.refresh_sealed == consented
+    assert (
+        world.services.vault.open(connection.access_sealed or "", f"{connection.id}:access")
+        == token
+    )
+
+
+def test_a_refresh_does_not_bring_back_a_company_that_was_disconnected_meanwhile(
+    small_world: World,
+) -> None:
+    expire(small_world)
+    small_world.faults({"kind": "token", "delay": 0.5, "count": 1})
+    with ThreadPoolExecutor() as pool:
+        late = pool.submit(small_world.services.access.access_token, small_world.connection_id)
+        small_world.wait_for_refresh()
+        with small_world.services.database.write() as session:
+            ended = {"state": "disconnected", "access_sealed": None, "refresh_sealed": None}
+            session.execute(update(Connection).values(**ended))
+        with pytest.raises(Disconnected):
+            late.result()
+    assert small_world.connection().refresh_sealed is None
+
+
+def test_neither_tokens_nor_the_realm_id_stand_in_the_database(small_world: World) -> None:
+    token = small_world.services.access.access_token(small_world.connection_id)
+    row = small_world.connection()
+    kept = " ".join(str(getattr(row, column.name)) for column in Connection.__table__.columns)
+    assert REALM not in kept
+    assert token not in kept
+    assert "AB11" not in kept
+
+
+def test_calls_keep_the_pace_and_are_counted_by_kind(world: World) -> None:
+    permit = world.services.access.permit(world.connection_id)
+    for kind in ("query", "query", "read"):
+        permit(kind)
+    assert world.reads() == {"query": 2, "read": 1}

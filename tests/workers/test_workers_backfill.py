@@ -1,0 +1,366 @@
+"""Backfill: every invoice once, one checkpointed page at a time."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.workers.world import (
+    CHECKPOINTS,
+    DOCUMENTS,
+    REALM,
+    World,
+    a_customer,
+    an_event,
+    an_invoice,
+)
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def at(seconds: int) -> dict[str, Any]:
+    """Return the MetaData of a record that changed so many seconds after the start of the year."""
+    time = (START + timedelta(seconds=seconds)).isoformat()
+    return {"CreateTime": time, "LastUpdatedTime": time}
+
+
+def fill(world: World, seconds: list[int], customers: int = 1) -> None:
+    """Give the company an invoice for each of these times, spread over so many customers."""
+    company = world.simulator.simulator.companies[REALM]
+    buyers = [str(7 + n) for n in range(customers)]
+    company.load("Customer", [a_customer(i, MetaData=at(0)) for i in buyers], START)
+    books = [
+        an_invoice(
+            str(n + 1),
+            MetaData=at(second),
+            CustomerRef={"value": buyers[n % customers], "name": "Buyer"},
+        )
+        for n, second in enumerate(seconds)
+    ]
+    company.load("Invoice", books, START)
+
+
+def test_a_backfill_brings_every_invoice(world: World) -> None:
+    fill(world, [1, 2, 3])
+    tally = world.backfill()
+    assert sorted(world.documents()) == ["1", "2", "3"]
+    assert (tally["read"], tally["created"], tally["failed"]) == (3, 3, 0)
+    assert (tally["counted"], tally["recorded"], tally["error"]) == (3, 3, None)
+    assert {cause for _, cause in world.revisions()} == {"backfill"}
+
+
+def test_an_empty_company_ends_at_once(small_world: World) -> None:
+    tally = small_world.backfill()
+    assert (tally["read"], tally["counted"], tally["recorded"]) == (0, 0, 0)
+
+
+def test_a_second_backfill_changes_nothing(small_world: World) -> None:
+    fill(small_world, [1, 2, 3])
+    small_world.backfill()
+    before = small_world.revisions()
+    tally = small_world.backfill()
+    assert (tally["read"], tally["created"], tally["unchanged"]) == (3, 0, 3)
+    assert small_world.revisions() == before
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        [n // 7 for n in range(2300)],
+        [5] * 1200,
+        [1] * 3 + [5] * 1200 + [9] * 3,
+        [1] * 999 + [2] * 2,
+        [5] * 1000,
+        [1] * 500 + [2] * 1500 + [3] * 10,
+    ],
+    ids=[
+        "2300 with equal seconds",
+        "1200 in one second",
+        "1200 in one second among others",
+        "a page that ends inside a second",
+        "exactly a page",
+        "a second over three pages",
+    ],
+)
+def test_each_invoice_is_read_exactly_once(small_world: World, seconds: list[int]) -> None:
+    fill(small_world, seconds)
+    tally = small_world.backfill()
+    assert (tally["read"], tally["created"]) == (len(seconds), len(seconds))
+    assert (tally["counted"], tally["recorded"], tally["error"]) == (
+        len(seconds),
+        len(seconds),
+        None,
+    )
+
+
+def test_a_second_over_several_pages_costs_each_page_once(small_world: World) -> None:
+    fill(small_world, [5] * 2000)
+    small_world.forget_calls()
+    small_world.backfill()
+    # Two counts, a page of customers, two pages of invoices, and one that is empty.
+    assert small_world.calls() == 6
+
+
+def test_pages_work_on_both_databases(world: World) -> None:
+    fill(world, [n // 7 for n in range(1300)], customers=20)
+    tally = world.backfill()
+    assert (tally["read"], tally["created"], tally["recorded"]) == (1300, 1300, 1300)
+
+
+def test_ten_thousand_invoices_of_500_customers_cost_at_most_16_reads(small_world: World) -> None:
+    fill(small_world, [n // 3 for n in range(10_000)], customers=500)
+    small_world.forget_calls()
+    tally = small_world.backfill()
+    assert tally["created"] == 10_000
+    assert small_world.calls() <= 16
+
+
+def test_a_backfill_goes_on_from_its_checkpoint(small_world: World) -> None:
+    fill(small_world, [n // 3 for n in range(2500)])
+    run_id = small_world.begin_backfill()
+    assert small_world.advance(run_id)
+    assert small_world.run(run_id).tally["read"] == 1000
+    small_world.forget_calls()
+    while small_world.advance(run_id):
+        pass
+    assert small_world.calls() == 3  # two pages, and the count at the end
+    run = small_world.run(run_id)
+    assert (run.state, run.tally["read"], run.tally["created"]) == ("done", 2500, 2500)
+
+
+@pytest.mark.parametrize("step", [DOCUMENTS, CHECKPOINTS], ids=["page", "checkpoint"])
+def test_a_page_is_kept_only_with_its_checkpoint(world: World, step: str) -> None:
+    fill(world, [1, 2, 3])
+    run_id = world.begin_backfill()
+    with world.refusing(step):
+        world.advance(run_id)
+    assert (world.run(run_id).cursor, world.holds()) == (None, {})
+    while world.advance(run_id):
+        pass
+    assert world.run(run_id).tally["created"] == 3
+
+
+def test_a_page_that_kills_its_worker_each_time_ends_the_run(small_world: World) -> None:
+    fill(small_world, [1])
+    run_id = small_world.begin_backfill()
+    for _ in range(5):
+        with small_world.refusing(DOCUMENTS):
+            small_world.advance(run_id)
+    small_world.forget_calls()
+    assert small_world.advance(run_id) is False
+    run = small_world.run(run_id)
+    assert (run.state, run.error) == (
+        "failed",
+        "the worker died each time that it worked on this page",
+    )
+    assert small_world.calls() == 0
+
+
+def test_a_run_that_somebody_holds_is_left_to_them(world: World) -> None:
+    fill(world, [1])
+    run_id = world.begin_backfill()
+    world.forget_calls()
+    with world.another_process().leases.hold(f"run:{run_id}") as mine:
+        assert mine
+        assert world.advance(run_id) is False
+    assert world.calls() == 0
+    assert world.advance(run_id) is True
+
+
+def test_two_backfills_of_a_company_are_one_run(small_world: World) -> None:
+    first = small_world.begin_backfill()
+    assert small_world.begin_backfill() == first
+    assert small_world.begin_backfill(START) == first
+    assert small_world.run(first).since is None
+
+
+def test_joining_with_an_earlier_date_starts_over(world: World) -> None:
+    fill(world, [100, 200, 300])
+    run_id = world.begin_backfill(START + timedelta(seconds=250))
+    assert world.advance(run_id)
+    assert sorted(world.documents()) == ["3"]
+    assert world.begin_backfill(START + timedelta(seconds=150)) == run_id
+    while world.advance(run_id):
+        pass
+    assert sorted(world.documents()) == ["2", "3"]
+    run = world.run(run_id)
+    assert (run.tally["read"], run.tally["counted"], run.expected) == (2, 2, 2)
+
+
+def test_a_page_that_was_under_way_while_the_run_was_widened_does_not_count(
+    world: World,
+) -> None:
+    fill(world, [100, 200])
+    run_id = world.begin_backfill(START + timedelta(seconds=150))
+    with world.during_a_page(world.begin_backfill):
+        assert world.advance(run_id)
+    run = world.run(run_id)
+    assert (run.cursor, run.since, run.tally["read"]) == (None, None, 0)
+    while world.advance(run_id):
+        pass
+    assert sorted(world.documents()) == ["1", "2"]
+
+
+def test_since_means_the_time_of_the_last_change(small_world: World) -> None:
+    fill(small_world, [100, 200, 300])
+    tally = small_world.backfill(START + timedelta(seconds=200))
+    assert sorted(small_world.documents()) == ["2", "3"]
+    assert (tally["counted"], tally["recorded"]) == (2, 2)
+
+
+def test_a_since_inside_a_second_counts_as_quickbooks_counts(small_world: World) -> None:
+    fill(small_world, [100])
+    small_world.forget_calls()
+    tally = small_world.backfill(START + timedelta(seconds=100, milliseconds=500))
+    assert (tally["counted"], tally["recorded"], tally["rounds"]) == (1, 1, 0)
+
+
+def test_an_invoice_made_while_the_run_is_under_way_is_included(small_world: World) -> None:
+    fill(small_world, [n // 3 for n in range(1001)])
+    run_id = small_world.begin_backfill()
+    assert small_world.advance(run_id)
+    assert small_world.advance(run_id)
+    assert small_world.run(run_id).cursor["done"]
+    small_world.put("Invoice", an_invoice("5000"))
+    while small_world.advance(run_id):
+        pass
+    assert "5000" in small_world.documents()
+    run = small_world.run(run_id)
+    assert (run.tally["read"], run.tally["recorded"], run.error) == (1002, 1002, None)
+
+
+def test_failed_invoices_are_counted_and_named(small_world: World) -> None:
+    fill(small_world, [1, 2])
+    small_world.put("Invoice", an_invoice("3", TotalAmt="a lot", MetaData=at(3)))
+    tally = small_world.backfill()
+    assert (tally["created"], tally["failed"], tally["recorded"]) == (2, 1, 2)
+    assert tally["failures"] == [
+        {"id": "3", "error": "Unmappable", "message": "TotalAmt: invalid decimal string"}
+    ]
+    assert tally["error"] is None
+
+
+def test_held_invoices_are_counted_by_reason(small_world: World) -> None:
+    fill(small_world, [1])
+    small_world.put(
+        "Invoice",
+        an_invoice("2", Balance=0, MetaData=at(2)),
+        an_invoice("3", Balance=0, MetaData=at(3)),
+        an_invoice("4", CurrencyRef={"value": "EUR"}, MetaData=at(4)),
+    )
+    tally = small_world.backfill()
+    assert (tally["created"], tally["held"]) == (1, {"paid": 2, "currency": 1})
+
+
+def test_an_invoice_that_was_deleted_unnoticed_is_found_and_withdrawn(world: World) -> None:
+    fill(world, [1, 2])
+    world.backfill()
+    world.delete("Invoice", "2")
+    tally = world.backfill()
+    assert (tally["withdrawn"], tally["counted"], tally["recorded"]) == (1, 1, 1)
+    assert tally["error"] is None
+    assert world.documents()["2"]["state"] == "invoice_rejected"
+
+
+def test_a_run_over_a_part_of_the_past_finds_no_deletions(small_world: World) -> None:
+    fill(small_world, [1, 2])
+    small_world.backfill()
+    small_world.delete("Invoice", "1")
+    small_world.delete("Invoice", "2")
+    small_world.backfill(since=datetime(2020, 1, 1, tzinfo=UTC))
+    assert small_world.documents()["1"]["state"] == "invoice_created"
+
+
+def test_a_throttled_run_waits_and_goes_on(small_world: World) -> None:
+    fill(small_world, [1, 2])
+    run_id = small_world.begin_backfill()
+    small_world.faults({"preset": "429-json", "count": 1})
+    assert small_world.advance(run_id) is False
+    run = small_world.run(run_id)
+    assert (run.state, run.attempts, run.losses) == ("active", 1, 0)
+    assert (run.error or "").startswith("QuickBooks' request limit is reached")
+    small_world.forget_calls()
+    assert small_world.advance(run_id) is False
+    assert small_world.calls() == 0
+    small_world.let_time_pass()
+    while small_world.advance(run_id):
+        pass
+    assert small_world.run(run_id).tally["created"] == 2
+
+
+@pytest.mark.parametrize("preset", ["503-html", "5xx", "truncated"])
+def test_a_run_survives_an_unwell_quickbooks(small_world: World, preset: str) -> None:
+    fill(small_world, [1, 2])
+    run_id = small_world.begin_backfill()
+    small_world.faults({"preset": preset, "count": 4})
+    for _ in range(4):
+        assert small_world.advance(run_id) is False
+        small_world.let_time_pass()
+    while small_world.advance(run_id):
+        pass
+    assert small_world.run(run_id).state == "done"
+
+
+def test_a_run_waits_for_a_disconnected_company(small_world: World) -> None:
+    fill(small_world, [1, 2])
+    run_id = small_world.begin_backfill()
+    small_world.faults({"preset": "401", "count": 1}, {"preset": "invalid_grant", "count": 1})
+    assert small_world.advance(run_id) is False
+    assert (small_world.connection().state, small_world.run(run_id).state) == (
+        "disconnected",
+        "active",
+    )
+    assert small_world.sweep() == []
+    small_world.reconnect()
+    assert small_world.sweep() == [("run_backfill", run_id)]
+    while small_world.advance(run_id):
+        pass
+    assert small_world.run(run_id).tally["created"] == 2
+
+
+def test_a_refused_run_ends_with_what_was_said(small_world: World) -> None:
+    fill(small_world, [1])
+    run_id = small_world.begin_backfill()
+    small_world.faults({"preset": "403-3100"})
+    assert small_world.advance(run_id) is False
+    run = small_world.run(run_id)
+    assert run.state == "failed"
+    said = "QuickBooks does not let this app into the company (HTTP 403, code 3100) (intuit_tid "
+    assert (run.error or "").startswith(said)
+
+
+def test_customers_that_one_query_cannot_show_do_not_stop_the_run(small_world: World) -> None:
+    fill(small_world, [1, 2], customers=2)
+    rule = {"preset": "4002", "kind": "query", "entity": "Customer", "count": 1}
+    small_world.faults(rule)
+    tally = small_world.backfill()
+    assert tally["created"] == 2
+    assert {d["buyerEmail"] for d in small_world.documents().values()} == {"buyer@example.com"}
+
+
+def test_the_watermark_ends_where_the_run_ended(small_world: World) -> None:
+    fill(small_world, [1, 2])
+    small_world.put("Invoice", an_invoice("3", MetaData=at(10**9)))
+    small_world.backfill()
+    assert small_world.connection().changes_read_until == START + timedelta(seconds=10**9)
+
+
+def test_a_run_over_a_part_leaves_no_gap_below_the_watermark(small_world: World) -> None:
+    before = small_world.connection().changes_read_until
+    small_world.put("Invoice", an_invoice("3", MetaData=at(10**9)))
+    small_world.backfill(START + timedelta(seconds=10**9 - 5))
+    assert small_world.connection().changes_read_until == before
+
+
+def test_a_notice_and_a_backfill_of_one_invoice_lead_to_one_document(world: World) -> None:
+    fill(world, [1])
+    world.hear("Invoice", "1", "created")
+    world.backfill()
+    assert world.revisions() == [(1, "notice")]
+    assert len(world.documents()) == 1
+
+
+def test_a_run_asks_for_its_next_page(small_world: World) -> None:
+    fill(small_world, [1])
+    small_world.webhook(an_event("Estimate", "1", "created"))
+    assert small_world.work_on_run(small_world.begin_backfill()) == ["run_backfill"]

@@ -1,0 +1,370 @@
+"""What becomes of a company's notices when QuickBooks does not answer as it should."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from service.simulator.faults import system_error
+from service.store.tables import Notice
+from service.times import now
+from tests.workers.world import World, a_customer, an_event, an_invoice
+
+WAITS = "waiting for the next attempt"
+
+
+def heard(world: World, *quickbooks_ids: str) -> None:
+    """Put invoices into QuickBooks, and let their notices come."""
+    world.put("Invoice", *[an_invoice(i) for i in quickbooks_ids])
+    world.webhook(*[an_event("Invoice", i, "created") for i in quickbooks_ids])
+
+
+def seconds_of_pause(world: World) -> int:
+    until = world.connection().paused_until
+    return 0 if until is None else round((until - now()).total_seconds())
+
+
+def test_an_expired_token_is_renewed_once_and_the_work_is_done(world: World) -> None:
+    heard(world, "1")
+    world.pass_time_in_quickbooks(hours=2)
+    world.count_refreshes()
+    world.sync()
+    assert world.notices() == [("done", "created")]
+    assert world.refreshes() == 1
+
+
+def test_a_401_is_answered_with_another_token(world: World) -> None:
+    heard(world, "1")
+    world.faults({"preset": "401", "count": 1})
+    world.sync()
+    assert world.notices() == [("done", "created")]
+
+
+def test_a_401_that_stays_is_tried_again_later(small_world: World) -> None:
+    heard(small_world, "1")
+    small_world.faults({"preset": "401"})
+    small_world.sync()
+    (row,) = small_world.notice_rows()
+    assert (row.status, row.error_class) == ("pending", "TransientError")
+    assert small_world.connection().state == "connected"
+    assert 1 <= seconds_of_pause(small_world) <= 2
+
+
+def test_a_dead_grant_disconnects_and_keeps_the_notices(world: World) -> None:
+    heard(world, "1")
+    world.faults({"preset": "401", "count": 1}, {"preset": "invalid_grant"})
+    world.sync()
+    connection = world.connection()
+    assert connection.state == "disconnected"
+    assert connection.problem == "QuickBooks no longer accepts the refresh token"
+    (row,) = world.notice_rows()
+    assert (row.status, row.reason, row.error_class) == ("pending", WAITS, "Disconnected")
+
+
+def test_notices_of_a_disconnected_company_wait_without_a_call(world: World) -> None:
+    heard(world, "1")
+    world.faults({"preset": "401", "count": 1}, {"preset": "invalid_grant"})
+    world.sync()
+    world.no_faults()
+    world.put("Invoice", an_invoice("2"))
+    world.webhook(an_event("Invoice", "2", "created"))
+    world.forget_calls()
+    world.sync()
+    assert world.calls() == 0
+    assert world.sweep() == []
+    assert [status for status, _ in world.notices()] == ["pending", "pending"]
+    world.reconnect()
+    assert world.sweep() == [("sync_company", world.connection_id)]
+    world.sync()
+    assert world.notices() == [("done", "created"), ("done", "created")]
+
+
+def test_a_company_that_does_not_let_us_in_keeps_its_notices_waiting(world: World) -> None:
+    heard(world, "1", "2")
+    world.faults({"preset": "403-3100", "headers": {"intuit_tid": "1-trace-me"}})
+    world.sync()
+    rows = world.notice_rows()
+    assert [(row.status, row.error_class) for row in rows] == [("pending", "Barred")] * 2
+    assert rows[0].error_message == (
+        "QuickBooks does not let this app into the company (HTTP 403, code 3100)"
+    )
+    assert rows[0].intuit_tid is not None
+    assert world.connection().state == "connected"
+    assert abs(seconds_of_pause(world) - 3600) <= 1
+    world.http.delete(f"{world.simulator.url}/_sim/faults")
+    world.sync()
+    assert world.notices() == [("done", "created"), ("done", "created")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "seconds"),
+    [
+        ({"preset": "429-json"}, 60),
+        ({"preset": "429-xml"}, 60),
+        ({"preset": "429-json", "headers": {"Retry-After": "17"}}, 17),
+        ({"preset": "429-xml", "headers": {"Retry-After": "300"}}, 300),
+    ],
+)
+def test_a_429_pauses_the_company(small_world: World, rule: dict[str, Any], seconds: int) -> None:
+    heard(small_world, "1")
+    small_world.faults({**rule, "count": 1})
+    small_world.sync()
+    assert abs(seconds_of_pause(small_world) - seconds) <= 1
+    (row,) = small_world.notice_rows()
+    assert (row.status, row.reason, row.error_class) == ("pending", WAITS, "Throttled")
+    small_world.forget_calls()
+    small_world.sync_at_once()
+    assert small_world.calls() == 0
+    assert small_world.sweep() == []
+    small_world.sync()
+    assert small_world.notices() == [("done", "created")]
+
+
+def test_a_pause_holds_for_the_backfill_too(small_world: World) -> None:
+    heard(small_world, "1")
+    run_id = small_world.begin_backfill()
+    small_world.faults({"preset": "429-json", "count": 1})
+    small_world.sync()
+    small_world.forget_calls()
+    assert small_world.advance(run_id) is False
+    assert small_world.calls() == 0
+
+
+def test_a_success_that_was_under_way_does_not_end_a_pause(world: World) -> None:
+    """A page of a backfill may be recorded after the sync beside it was told to wait."""
+    world.pause(seconds=60)
+    world.note_success()
+    assert 58 <= seconds_of_pause(world) <= 60
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"preset": "503-html"},
+        {"status": 502, "body": "bad gateway"},
+        {"status": 500},
+        {"status": 408},
+        {"drop": True},
+        {"preset": "truncated"},
+        {"body": "surely no JSON"},
+        {"body": [1, 2]},
+        {"body": {"QueryResponse": {"Invoice": "not a list"}}},
+    ],
+)
+def test_what_may_pass_is_tried_again_and_its_error_is_kept(
+    small_world: World, rule: dict[str, Any]
+) -> None:
+    heard(small_world, "1")
+    small_world.faults({**rule, "count": 1})
+    small_world.sync()
+    (row,) = small_world.notice_rows()
+    assert (row.status, row.reason) == ("pending", WAITS)
+    assert (row.error_class, row.attempts, row.losses) == ("TransientError", 1, 0)
+    assert row.error_message
+    assert 1 <= seconds_of_pause(small_world) <= 2
+    small_world.sync()
+    assert small_world.notices() == [("done", "created")]
+    assert small_world.connection().paused_until is None
+
+
+def test_pauses_grow_while_it_goes_on_failing_and_end_at_fifteen_minutes(
+    small_world: World,
+) -> None:
+    heard(small_world, "1")
+    small_world.faults({"preset": "503-html"})
+    pauses = []
+    for _ in range(12):
+        small_world.sync()
+        pauses.append(seconds_of_pause(small_world))
+    assert all(2**n <= 2 * pauses[n] + 1 and pauses[n] <= 2 * 2**n for n in range(8))
+    assert all(450 <= pause <= 900 for pause in pauses[9:])
+
+
+def test_a_fault_inside_a_200_is_not_an_answer(small_world: World) -> None:
+    heard(small_world, "1")
+    small_world.faults({"preset": "fault-in-200", "count": 1})
+    small_world.sync()
+    (row,) = small_world.notice_rows()
+    assert (row.status, row.error_class) == ("pending", "Poisoned")
+    small_world.sync()
+    assert small_world.notices() == [("done", "created")]
+
+
+def test_an_empty_answer_deletes_nothing(world: World) -> None:
+    heard(world, "1", "2", "3")
+    world.sync()
+    world.faults({"preset": "empty", "kind": "query", "entity": "Invoice", "count": 1})
+    world.webhook(*[an_event("Invoice", i, "updated") for i in ("1", "2", "3")])
+    world.forget_calls()
+    world.sync()
+    assert world.holds() == {"1": None, "2": None, "3": None}
+    assert (world.calls("query"), world.calls("read")) == (1, 3)
+
+
+def test_a_610_to_a_query_deletes_nothing(small_world: World) -> None:
+    heard(small_world, "1")
+    small_world.sync()
+    small_world.faults({"preset": "610", "kind": "query", "entity": "Invoice", "count": 1})
+    small_world.hear("Invoice", "1", "updated")
+    assert small_world.holds() == {"1": None}
+    assert small_world.notices()[-1] == ("done", "unchanged")
+
+
+def test_one_poisoned_invoice_is_found_and_parked_alone(world: World) -> None:
+    heard(world, *map(str, range(1, 9)))
+    world.poison("Invoice", "5")
+    world.sync()
+    rows = {row.entity_id: row for row in world.notice_rows()}
+    assert {i: row.status for i, row in rows.items()} == {
+        **dict.fromkeys("1234678", "done"),
+        "5": "parked",
+    }
+    assert rows["5"].error_class == "Poisoned"
+    assert rows["5"].intuit_tid
+    assert sorted(world.documents()) == list("1234678")
+
+
+def test_a_query_that_is_too_large_is_halved(small_world: World) -> None:
+    for rule in ({"preset": "4000"}, {"status": 413}, {"status": 414}):
+        small_world.faults({**rule, "kind": "query", "entity": "Invoice", "count": 1})
+    heard(small_world, *"12345678")
+    small_world.sync()
+    assert sorted(small_world.documents()) == list("12345678")
+
+
+def test_an_ambiguous_fault_of_one_invoice_is_tried_again_while_the_others_are_done(
+    world: World,
+) -> None:
+    """10000 is what QuickBooks says of a bad record, and of itself when it is unwell."""
+    heard(world, "1", "2", "3", "4")
+    world.poison("Invoice", "2", fault=system_error())
+    world.sync()
+    rows = {row.entity_id: row for row in world.notice_rows()}
+    assert {i: row.status for i, row in rows.items()} == {
+        **dict.fromkeys("134", "done"),
+        "2": "pending",
+    }
+    assert (rows["2"].error_class, rows["2"].losses) == ("Poisoned", 0)
+    assert rows["2"].due_at is not None
+    assert world.connection().paused_until is None
+
+
+def test_an_outage_is_not_bisected_to_the_last_invoice(small_world: World) -> None:
+    heard(small_world, *map(str, range(1, 101)))
+    small_world.faults({"preset": "5xx", "kind": "query"})
+    small_world.forget_calls()
+    small_world.sync()
+    assert small_world.calls() == 12
+    assert {(row.status, row.error_class) for row in small_world.notice_rows()} == {
+        ("pending", "TransientError")
+    }
+
+
+def test_an_ambiguous_fault_is_given_up_after_three_days(small_world: World) -> None:
+    heard(small_world, "1")
+    small_world.poison("Invoice", "1", fault=system_error())
+    small_world.be_tried(times=19, since=timedelta(days=4))
+    small_world.sync()
+    (row,) = small_world.notice_rows()
+    assert (row.status, row.error_class, row.attempts) == ("parked", "Poisoned", 20)
+
+
+def test_an_outage_of_three_days_parks_what_was_tried_all_the_time(small_world: World) -> None:
+    heard(small_world, "1")
+    small_world.webhook(an_event("Invoice", "2", "created"))
+    small_world.be_tried("1", times=19, since=timedelta(days=4))
+    small_world.faults({"preset": "503-html"})
+    small_world.sync()
+    assert {row.entity_id: row.status for row in small_world.notice_rows()} == {
+        "1": "parked",
+        "2": "pending",
+    }
+
+
+def test_what_waited_for_its_supplier_for_long_is_still_tried_again(small_world: World) -> None:
+    heard(small_world, "1")
+    small_world.be_tried(times=1, since=timedelta(days=30))
+    small_world.faults({"preset": "503-html", "count": 1})
+    small_world.sync()
+    assert small_world.notices() == [("pending", WAITS)]
+
+
+def test_an_answer_that_nobody_knows_is_tried_three_times(small_world: World) -> None:
+    heard(small_world, "1")
+    small_world.faults({"status": 418, "body": "a teapot"})
+    small_world.sync()
+    small_world.sync()
+    assert small_world.notices() == [("pending", WAITS)]
+    small_world.sync()
+    (row,) = small_world.notice_rows()
+    assert (row.status, row.error_class, row.attempts) == ("parked", "Unrecognised", 3)
+
+
+def test_an_invoice_that_cannot_be_mapped_is_parked_and_the_others_are_done(
+    world: World,
+) -> None:
+    heard(world, "1", "3")
+    world.put("Invoice", an_invoice("2", TotalAmt="a lot"))
+    world.webhook(an_event("Invoice", "2", "created"))
+    world.sync()
+    rows = {row.entity_id: row for row in world.notice_rows()}
+    assert {i: row.status for i, row in rows.items()} == {"1": "done", "2": "parked", "3": "done"}
+    assert (rows["2"].error_class, rows["2"].error_message) == (
+        "Unmappable",
+        "TotalAmt: invalid decimal string",
+    )
+
+
+@pytest.mark.parametrize(
+    "field",
+    [{"TotalAmt": 1e30}, {"Balance": 1e18}, {"MetaData": {"CreateTime": "2026-11-01"}}],
+)
+def test_a_value_that_no_column_holds_is_the_invoices_own_error(
+    world: World, field: dict[str, Any]
+) -> None:
+    heard(world, "1")
+    world.put("Invoice", an_invoice("2", **field))
+    world.webhook(an_event("Invoice", "2", "created"))
+    world.sync()
+    assert {row.entity_id: row.status for row in world.notice_rows()} == {
+        "1": "done",
+        "2": "parked",
+    }
+
+
+def test_a_failed_re_read_after_a_merge_is_the_merge_notices_error(small_world: World) -> None:
+    small_world.put("Customer", a_customer("27"))
+    small_world.arrive(an_invoice("1", CustomerRef={"value": "27", "name": "Loser"}))
+    small_world.delete("Customer", "27", mergedInto="7")
+    small_world.poison("Invoice", "1")
+    small_world.hear("Customer", "7", "merged", data={"deletedid": "27"})
+    assert small_world.notice_rows()[-1].status == "parked"
+
+
+def test_no_token_is_in_any_stored_error(small_world: World) -> None:
+    """QuickBooks repeats the access token in its 401."""
+    heard(small_world, "1")
+    token = small_world.services.access.access_token(small_world.connection_id)
+    for preset in ("401", "401-120", "403-3100", "5xx", "truncated", "429-xml"):
+        small_world.faults({"preset": preset, "count": 2})
+        small_world.sync()
+        small_world.no_faults()
+        (row,) = small_world.notice_rows()
+        connection = small_world.connection()
+        kept = f"{row.error_message} {row.reason} {connection.problem}"
+        assert token not in kept
+        assert "eyJ" not in kept
+        with small_world.services.database.write() as session:
+            session.execute(update(Notice).values(status="pending", attempts=0))
+
+
+def test_wrong_keys_of_the_app_keep_the_notices_and_the_connection(small_world: World) -> None:
+    """An operator mends that for all companies at once; nothing may have been given up by then."""
+    heard(small_world, "1")
+    small_world.faults({"preset": "401", "count": 1}, {"preset": "invalid_client"})
+    small_world.sync()
+    (row,) = small_world.notice_rows()
+    assert (row.status, row.error_class) == ("pending", "TransientError")
+    assert "QUICKBOOKS_CLIENT_SECRET" in (row.error_message or "")
+    assert small_world.connection().state == "connected"

@@ -1,0 +1,103 @@
+"""Messages: their names and parameters, and what happens while Redis is away."""
+
+import inspect
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+from dramatiq.brokers.stub import StubBroker
+
+from service import jobs
+from service.jobs import ALL, Jobs, Nudges, message, receiver_broker
+from tests.servers import free_port, wait_until
+from tests.workers.world import World, asked_for
+from workers.actors import declare
+
+
+@pytest.mark.parametrize("job", ALL, ids=[job.name for job in ALL])
+def test_every_job_has_an_actor_with_its_parameter(small_world: World, job: jobs.Job) -> None:
+    broker = StubBroker()
+    declare(broker, small_world.services)
+    actor = broker.get_actor(job.name)
+    assert (actor.queue_name, actor.priority) == (job.queue, job.priority)
+    assert list(inspect.signature(actor.fn).parameters) == [job.parameter]
+
+
+def test_there_is_no_actor_without_a_job(small_world: World) -> None:
+    broker = StubBroker()
+    declare(broker, small_world.services)
+    assert sorted(broker.actors) == sorted(job.name for job in ALL)
+
+
+def test_every_actor_gives_up_soon_and_leaves_the_rest_to_the_sweep(small_world: World) -> None:
+    broker = StubBroker()
+    declare(broker, small_world.services)
+    for actor in broker.actors.values():
+        assert actor.options["max_retries"] == 3
+        assert actor.options["max_backoff"] == 30_000
+        assert actor.options["time_limit"] == 600_000
+
+
+def test_a_message_carries_an_id_and_nothing_else() -> None:
+    sent = message(jobs.SYNC, "c1")
+    assert (sent.actor_name, sent.args, sent.kwargs) == (
+        "sync_company",
+        (),
+        {"connection_id": "c1"},
+    )
+
+
+def test_what_waits_to_be_sent_is_not_queued_twice() -> None:
+    broker = StubBroker()
+    nudges = Nudges(Jobs(broker))
+    for name in ("a", "b", "a"):
+        nudges.sync(name)
+    nudges.backfill(7)
+    nudges.start()
+    nudges.stop()
+    wanted = [("run_backfill", 7), ("sync_company", "a"), ("sync_company", "b")]
+    assert sorted(asked_for(broker)) == wanted
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_redis_that_is_not_there_neither_raises_nor_blocks() -> None:
+    nudged(f"redis://127.0.0.1:{free_port()}/0")
+
+
+def test_a_redis_that_never_answers_neither_raises_nor_blocks(silent_port: int) -> None:
+    nudged(f"redis://127.0.0.1:{silent_port}/0")
+
+
+def nudged(redis_url: str) -> None:
+    """Nudge a hundred times, which must not take longer than it takes to write them down."""
+    nudges = Nudges(Jobs(receiver_broker(redis_url)))
+    nudges.start()
+    began = time.monotonic()
+    for number in range(100):
+        nudges.sync(f"c{number % 3}")
+    assert time.monotonic() - began < 0.3
+    nudges.stop()
+
+
+def test_nudges_reach_redis_again_when_it_is_back(redis_database: str) -> None:
+    broker = receiver_broker(redis_database)
+    nudges = Nudges(Jobs(broker))
+    nudges.start()
+    nudges.sync("c1")
+    wait_until(lambda: waiting(redis_database) == 1, what="the nudge in Redis")
+    nudges.stop()
+    broker.close()
+
+
+def waiting(redis_url: str) -> int:
+    import redis
+
+    with redis.Redis.from_url(redis_url) as client:
+        return int(client.llen("dramatiq:sync"))

@@ -1,0 +1,139 @@
+"""What notices of payments and credit memos lead to: one query for whatever changed."""
+
+from datetime import timedelta
+
+import pytest
+
+from service.store import connections, inbox
+from service.times import now
+from tests.workers.world import World, an_event, an_invoice
+
+
+def paid(world: World, amount: float | None = None, quickbooks_id: str = "1") -> None:
+    """Pay an invoice, in part if an amount is given, and hear of the payment alone."""
+    world.pay(quickbooks_id, amount)
+    world.hear("Payment", "900", "created")
+
+
+def test_a_full_payment_withdraws_the_invoice(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    paid(world)
+    assert world.holds() == {"1": "paid"}
+    assert world.documents()["1"]["state"] == "invoice_rejected"
+    text = "the company's changed invoices were read"
+    assert world.notices()[-1] == ("done", text)
+    assert world.revisions()[-1] == (2, "payment")
+
+
+def test_a_part_payment_withdraws_the_invoice(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    paid(world, 40.0)
+    assert world.holds() == {"1": "partly_paid"}
+    assert world.documents()["1"]["qbkWithdrawn"] == "partly_paid"
+
+
+def test_a_credit_memo_leads_to_the_same_query(small_world: World) -> None:
+    small_world.arrive(an_invoice("1"))
+    small_world.pay("1")
+    small_world.hear("CreditMemo", "901", "created")
+    assert small_world.holds() == {"1": "paid"}
+
+
+def test_a_deleted_payment_restores_the_invoice(small_world: World) -> None:
+    small_world.arrive(an_invoice("1"))
+    paid(small_world)
+    small_world.put("Invoice", an_invoice("1", Balance=100.0))
+    small_world.hear("Payment", "900", "deleted")
+    assert small_world.holds() == {"1": None}
+    assert small_world.documents()["1"]["state"] == "invoice_created"
+
+
+def test_many_payments_are_one_query(world: World) -> None:
+    world.put("Invoice", *[an_invoice(str(n)) for n in range(1, 6)])
+    world.webhook(*[an_event("Invoice", str(n), "created") for n in range(1, 6)])
+    world.sync()
+    for number in range(1, 6):
+        world.pay(str(number))
+    world.forget_calls()
+    world.webhook(*[an_event("Payment", str(900 + n), "created") for n in range(5)])
+    world.sync()
+    assert set(world.holds().values()) == {"paid"}
+    assert world.calls() == 1
+
+
+def test_an_invoice_among_the_changes_is_not_read_a_second_time(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.pay("1")
+    world.forget_calls()
+    world.webhook(an_event("Payment", "900", "created"), an_event("Invoice", "1", "updated"))
+    world.sync()
+    assert world.calls() == 1
+    assert [status for status, _ in world.notices()] == ["done", "done", "done"]
+    assert ("done", "withdrawn: paid") in world.notices()
+
+
+def test_the_watermark_moves_to_the_last_change_that_was_recorded(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    at = (now() + timedelta(minutes=5)).replace(microsecond=0)
+    meta = {"CreateTime": at.isoformat(), "LastUpdatedTime": at.isoformat()}
+    world.put("Invoice", an_invoice("2", MetaData=meta))
+    world.hear("Payment", "900", "created")
+    assert sorted(world.holds()) == ["1", "2"]
+    assert world.connection().changes_read_until == at
+
+
+def test_the_watermark_stays_where_nothing_could_be_recorded(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    before = world.connection().changes_read_until
+    at = (now() + timedelta(minutes=5)).isoformat(timespec="seconds")
+    world.put("Invoice", an_invoice("2", MetaData={"CreateTime": at, "LastUpdatedTime": at}))
+    world.faults({"preset": "truncated", "kind": "query", "entity": "Customer", "count": 1})
+    world.age_customers(days=31)
+    world.hear("Payment", "900", "created")
+    assert world.connection().changes_read_until == before
+    assert world.notices()[-1][0] == "pending"
+
+
+def test_the_watermark_never_moves_back(world: World) -> None:
+    before = world.connection().changes_read_until
+    with world.services.database.write() as session:
+        connections.changes_read(session, world.connection_id, before - timedelta(hours=1))
+    assert world.connection().changes_read_until == before
+
+
+def test_more_than_a_page_of_changes_is_read_page_by_page(small_world: World) -> None:
+    at = now() + timedelta(minutes=5)
+    times = [(at + timedelta(seconds=n // 3)).isoformat(timespec="seconds") for n in range(1100)]
+    small_world.put(
+        "Invoice",
+        *[
+            an_invoice(str(n + 1), MetaData={"CreateTime": time, "LastUpdatedTime": time})
+            for n, time in enumerate(times)
+        ],
+    )
+    small_world.forget_calls()
+    small_world.hear("Payment", "900", "created")
+    assert len(small_world.documents()) == 1100
+    assert small_world.calls() == 3  # two pages and the customer
+
+
+@pytest.mark.parametrize("preset", ["4002", "4000"])
+def test_changes_that_quickbooks_cannot_show_spoil_no_other_notice(
+    small_world: World, preset: str
+) -> None:
+    small_world.put("Invoice", an_invoice("1"))
+    small_world.webhook(an_event("Payment", "900", "created"), an_event("Invoice", "1", "created"))
+    small_world.faults({"preset": preset, "kind": "query", "entity": "Invoice", "count": 1})
+    small_world.sync()
+    rows = {row.entity: row for row in small_world.notice_rows()}
+    assert (rows["Payment"].status, rows["Invoice"].status) == ("parked", "done")
+    assert rows["Payment"].error_class == {"4002": "Poisoned", "4000": "TooLarge"}[preset]
+
+
+def test_a_renewed_connection_reads_what_changed_while_nobody_noticed(world: World) -> None:
+    world.put("Invoice", an_invoice("1"))
+    with world.services.database.write() as session:
+        inbox.ask_for_changes(session, world.connection_id, "renewed", now())
+    world.sync()
+    assert world.documents()["1"]["state"] == "invoice_created"
+    assert world.notices() == [("done", "the company's changed invoices were read")]

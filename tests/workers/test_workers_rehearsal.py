@@ -1,0 +1,108 @@
+"""A dry run: what a backfill would do, with nothing changed."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from service.store.tables import Base
+from tests.workers.world import World, a_customer, an_invoice
+from workers.company import Company
+from workers.customers import CustomerReads
+from workers.reading import read_invoices
+from workers.record import rehearse
+from workers.rehearsal import estimate, rehearse_backfill
+
+# What any call at all leaves behind: its place in the schedule, its count, its token, its number.
+MOVED_BY_CALLS = {"paces", "reads", "leases"}
+COUNTED = ("read", "created", "refreshed", "unchanged", "withdrawn", "restored", "held", "failed")
+
+
+def everything(world: World) -> dict[str, list[Any]]:
+    """Return the content of every table that a dry run has no business with."""
+    found: dict[str, list[Any]] = {}
+    with world.services.database.read() as session:
+        for table in Base.metadata.sorted_tables:
+            if table.name not in MOVED_BY_CALLS:
+                rows = session.execute(text(f"SELECT * FROM {table.name}")).mappings()
+                found[table.name] = [{**row, "fetch_number": None} for row in rows]
+    return found
+
+
+def rehearsed(world: World, since: datetime | None = None) -> dict[str, Any]:
+    company = Company.of(world.services, world.connection_id)
+    return rehearse_backfill(company, since, lambda tally: None)
+
+
+def believable(world: World) -> None:
+    """Give the company something of everything that a tally counts."""
+    world.put("Customer", a_customer("8", PrimaryEmailAddr={"Address": "eight@example.com"}))
+    world.put("Invoice", an_invoice("1"), an_invoice("2"), an_invoice("3"), an_invoice("4"))
+    world.backfill()
+    world.void("4")
+    world.put(
+        "Invoice",
+        an_invoice("2", TotalAmt=50.0, Balance=50.0),
+        an_invoice("5", CustomerRef={"value": "8", "name": "Eight"}),
+        an_invoice("6", Balance=0),
+        an_invoice("7", TotalAmt="a lot"),
+    )
+
+
+def test_a_dry_run_writes_nothing(world: World) -> None:
+    believable(world)
+    before = everything(world)
+    rehearsed(world)
+    assert everything(world) == before
+
+
+def test_a_dry_run_counts_as_the_real_run_does(world: World) -> None:
+    believable(world)
+    dry = rehearsed(world)
+    real = world.backfill()
+    assert {name: dry[name] for name in COUNTED} == {name: real[name] for name in COUNTED}
+    assert {name: dry[name] for name in COUNTED} == {
+        "read": 7,
+        "created": 1,
+        "refreshed": 1,
+        "unchanged": 2,
+        "withdrawn": 1,
+        "restored": 0,
+        "held": {"paid": 1},
+        "failed": 1,
+    }
+    assert dry["failures"] == real["failures"]
+
+
+def test_a_dry_run_of_several_pages_reads_each_invoice_once(small_world: World) -> None:
+    company = small_world.simulator.simulator.companies["9341455000000001"]
+    company.load(
+        "Invoice", [an_invoice(str(n)) for n in range(1, 1101)], datetime.now().astimezone()
+    )
+    tally = rehearsed(small_world)
+    assert (tally["read"], tally["created"]) == (1100, 1100)
+
+
+def test_an_estimate_names_at_least_what_the_run_costs(small_world: World) -> None:
+    company = small_world.simulator.simulator.companies["9341455000000001"]
+    company.load(
+        "Invoice", [an_invoice(str(n)) for n in range(1, 1101)], datetime.now().astimezone()
+    )
+    cost = estimate(Company.of(small_world.services, small_world.connection_id), None)
+    assert (cost.invoices, cost.reads) == (1100, 5)
+    small_world.forget_calls()
+    small_world.backfill()
+    assert small_world.calls() <= cost.reads
+
+
+@pytest.mark.parametrize("kind", ["created", "gone"])
+def test_a_single_invoice_can_be_rehearsed(small_world: World, kind: str) -> None:
+    if kind == "created":
+        small_world.put("Invoice", an_invoice("1"))
+    before = everything(small_world)
+    company = Company.of(small_world.services, small_world.connection_id)
+    recorded = rehearse(company, read_invoices(company, ["1"]), CustomerReads(company))
+    words = {"created": "created", "gone": "held: deleted"}
+    assert str(recorded.outcomes["1"]) == words[kind]
+    assert everything(small_world) == before

@@ -1,0 +1,242 @@
+"""What notices of invoices lead to."""
+
+from decimal import Decimal
+
+import pytest
+
+from service.simulator.server import RunningSimulator
+from tests.workers.conftest import connected
+from tests.workers.world import World, an_event, an_invoice
+
+VOID_REMARK = "Automatic, from QuickBooks: voided, not a decision of your buyer"
+
+
+def test_a_created_invoice_arrives_in_infactor(world: World) -> None:
+    world.put("Invoice", an_invoice("1", TotalAmt=362.07, Balance=362.07))
+    assert world.webhook(an_event("Invoice", "1", "created")).status_code == 200
+    world.sync()
+    document = world.documents()["1"]
+    assert str(document["invoiceAmount"]) == "362.07"
+    assert document["buyerEmail"] == "buyer@example.com"
+    assert document["supplierEmail"] == "supplier@example.com"
+    assert document["state"] == "invoice_created"
+    assert world.notices() == [("done", "created")]
+
+
+def test_an_updated_invoice_is_refreshed(world: World) -> None:
+    world.arrive(an_invoice("1", TotalAmt=100.0))
+    world.arrive(an_invoice("1", TotalAmt=250.5, Balance=250.5, DueDate="2026-12-24"))
+    document = world.documents()["1"]
+    assert document["invoiceAmount"] == Decimal("250.5")
+    assert document["payableDate"] == "2026-12-24"
+    assert world.notices() == [("done", "created"), ("done", "refreshed")]
+    assert world.revisions() == [(1, "notice"), (2, "notice")]
+
+
+def test_a_refresh_touches_only_what_belongs_to_quickbooks(small_world: World) -> None:
+    small_world.arrive(an_invoice("1"))
+    theirs = {"supplierRemark": "mine", "invoiceId": "x", "created": 1, "supplierName": "Changed"}
+    small_world.decide("1", **theirs)
+    small_world.arrive(an_invoice("1", TotalAmt=120.0, Balance=120.0))
+    document = small_world.documents()["1"]
+    assert document["invoiceAmount"] == Decimal("120.0")
+    assert {name: document[name] for name in theirs} == theirs
+
+
+def test_what_somebody_has_decided_about_is_never_written_again(small_world: World) -> None:
+    small_world.arrive(an_invoice("1"))
+    small_world.decide("1", state="invoice_accepted")
+    before = small_world.documents()["1"]
+    small_world.arrive(an_invoice("1", TotalAmt=999.0, Balance=999.0))
+    assert small_world.documents()["1"] == before
+    text = "recorded alone: it was decided about in Infactor"
+    assert small_world.notices()[-1] == ("done", text)
+    assert small_world.revisions() == [(1, "notice"), (2, "notice")]
+
+
+def test_an_unchanged_invoice_writes_nothing(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.hear("Invoice", "1", "updated")
+    assert world.notices() == [("done", "created"), ("done", "unchanged")]
+    assert world.revisions() == [(1, "notice")]
+
+
+@pytest.mark.parametrize("operation", ["void", "voided"])
+def test_a_void_withdraws_the_invoice(world: World, operation: str) -> None:
+    world.arrive(an_invoice("1"))
+    world.void("1")
+    world.hear("Invoice", "1", operation)
+    document = world.documents()["1"]
+    assert document["state"] == "invoice_rejected"
+    assert document["buyerInvoiceRemark"] == VOID_REMARK
+    assert document["qbkWithdrawn"] == "void"
+    assert world.holds() == {"1": "void"}
+    assert world.notices()[-1] == ("done", "withdrawn: void")
+
+
+def test_a_void_that_was_undone_restores_the_invoice(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.void("1")
+    world.hear("Invoice", "1", "void")
+    world.arrive(an_invoice("1", TotalAmt=80.0, Balance=80.0))
+    document = world.documents()["1"]
+    assert document["state"] == "invoice_created"
+    assert document["invoiceAmount"] == Decimal("80.0")
+    assert "buyerInvoiceRemark" not in document
+    assert "qbkWithdrawn" not in document
+    assert world.notices()[-1] == ("done", "restored")
+
+
+def test_a_zero_invoice_is_void_when_only_the_notice_says_so(small_world: World) -> None:
+    """QuickBooks does not always leave its note; the next read keeps what the notice said."""
+    small_world.arrive(an_invoice("1"))
+    small_world.put("Invoice", an_invoice("1", TotalAmt=0, Balance=0))
+    small_world.hear("Invoice", "1", "void")
+    assert small_world.holds() == {"1": "void"}
+    small_world.arrive(an_invoice("1", TotalAmt=0, Balance=0, DocNumber="changed"))
+    assert small_world.holds() == {"1": "void"}
+
+
+def test_a_void_notice_for_an_invoice_that_has_an_amount_is_not_believed(
+    small_world: World,
+) -> None:
+    small_world.arrive(an_invoice("1"))
+    small_world.hear("Invoice", "1", "void")
+    assert small_world.holds() == {"1": None}
+    assert small_world.documents()["1"]["state"] == "invoice_created"
+
+
+def test_an_invoice_that_was_void_before_it_arrived_is_held(world: World) -> None:
+    world.put("Invoice", an_invoice("1"))
+    world.void("1")
+    world.hear("Invoice", "1", "created")
+    assert world.documents() == {}
+    assert world.holds() == {"1": "void"}
+    assert world.notices() == [("done", "held: void")]
+
+
+def test_a_deletion_is_believed_after_a_read_of_its_own(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.delete("Invoice", "1")
+    world.forget_calls()
+    world.hear("Invoice", "1", "deleted")
+    document = world.documents()["1"]
+    assert document["state"] == "invoice_rejected"
+    assert document["qbkWithdrawn"] == "deleted"
+    assert world.holds() == {"1": "deleted"}
+    assert world.notices()[-1] == ("done", "withdrawn: deleted")
+    assert (world.calls("query"), world.calls("read")) == (1, 1)
+
+
+def test_a_deleted_notice_for_an_invoice_that_exists_is_not_believed(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.hear("Invoice", "1", "deleted")
+    assert world.documents()["1"]["state"] == "invoice_created"
+    assert world.holds() == {"1": None}
+    assert world.notices()[-1] == ("done", "unchanged")
+
+
+def test_an_invoice_that_was_deleted_before_it_was_ever_read_is_only_noted(world: World) -> None:
+    world.hear("Invoice", "404", "created")
+    assert world.documents() == {}
+    assert world.notices() == [("done", "held: deleted")]
+
+
+def test_an_invoice_that_is_missing_from_the_query_alone_is_not_deleted(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.faults({"preset": "empty", "kind": "query", "entity": "Invoice", "count": 1})
+    world.hear("Invoice", "1", "updated")
+    assert world.documents()["1"]["state"] == "invoice_created"
+    assert world.notices()[-1] == ("done", "unchanged")
+
+
+def test_what_comes_back_after_a_deletion_is_restored(small_world: World) -> None:
+    small_world.arrive(an_invoice("1", SyncToken="4"))
+    small_world.delete("Invoice", "1")
+    small_world.hear("Invoice", "1", "deleted")
+    small_world.arrive(an_invoice("1", SyncToken="0"))
+    assert small_world.documents()["1"]["state"] == "invoice_created"
+    assert small_world.holds() == {"1": None}
+
+
+def test_with_withdraw_off_a_void_leaves_the_document_alone(
+    simulator: RunningSimulator, sqlite_url: str
+) -> None:
+    with connected(simulator, sqlite_url, INFACTOR_WITHDRAW="off") as world:
+        world.arrive(an_invoice("1"))
+        world.void("1")
+        world.hear("Invoice", "1", "void")
+        assert world.documents()["1"]["state"] == "invoice_created"
+        assert world.holds() == {"1": "void"}
+
+
+def test_a_deleted_invoice_stays_held_for_what_it_was_where_deletions_are_not_held(
+    simulator: RunningSimulator, sqlite_url: str
+) -> None:
+    with connected(simulator, sqlite_url, INFACTOR_HOLD="paid") as world:
+        world.arrive(an_invoice("1", Balance=0))
+        world.delete("Invoice", "1")
+        world.hear("Invoice", "1", "deleted")
+        assert world.documents() == {}
+        assert world.holds() == {"1": "paid"}
+
+
+def test_an_emailed_notice_reads_the_invoice_again(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.put("Invoice", an_invoice("1", BillEmail={"Address": "accounts@example.com"}))
+    world.hear("Invoice", "1", "emailed")
+    assert world.documents()["1"]["buyerEmail"] == "accounts@example.com"
+
+
+def test_five_notices_of_one_invoice_are_one_read(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.forget_calls()
+    world.webhook(*[an_event("Invoice", "1", "updated") for _ in range(5)])
+    world.sync()
+    assert world.calls() == 1
+    assert world.notices()[1:] == [("done", "unchanged")] * 5
+
+
+def test_a_batch_of_invoices_is_one_query_and_one_for_their_customers(world: World) -> None:
+    world.put("Invoice", *[an_invoice(str(n)) for n in range(1, 21)])
+    world.webhook(*[an_event("Invoice", str(n), "created") for n in range(1, 21)])
+    world.sync()
+    assert sorted(world.documents()) == sorted(str(n) for n in range(1, 21))
+    assert (world.calls("query"), world.calls()) == (2, 2)
+
+
+def test_a_known_customer_is_not_read_again(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.forget_calls()
+    world.arrive(an_invoice("2"))
+    assert world.calls() == 1
+
+
+def test_nothing_due_costs_nothing(small_world: World) -> None:
+    small_world.forget_calls()
+    small_world.sync()
+    assert small_world.calls() == 0
+
+
+def test_a_second_sync_within_a_second_is_put_off_and_asked_for_once(small_world: World) -> None:
+    small_world.arrive(an_invoice("1"))
+    small_world.forget_calls()
+    small_world.webhook(an_event("Invoice", "1", "updated"))
+    small_world.sync_at_once()
+    small_world.sync_at_once()
+    assert small_world.calls() == 0
+    assert small_world.delayed() == [("sync_company", small_world.connection_id)]
+
+
+def test_a_connection_of_another_environment_is_never_called(small_world: World) -> None:
+    small_world.put("Invoice", an_invoice("1"))
+    small_world.webhook(an_event("Invoice", "1", "created"))
+    small_world.belong_to("sandbox")
+    small_world.forget_calls()
+    small_world.sync()
+    assert small_world.calls() == 0
+    assert small_world.sweep() == []
+    small_world.belong_to("simulator")
+    assert small_world.sweep() == [("sync_company", small_world.connection_id)]
+    small_world.sync()
+    assert small_world.notices() == [("done", "created")]
