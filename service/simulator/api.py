@@ -1,33 +1,17 @@
 """The accounting API: `/v3/company/<realmId>/…`."""
 
-from collections.abc import Callable
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.simulator import cdc, exact, search
-from service.simulator.answers import scripted, simulator_of, to_response
-from service.simulator.clock import to_millis
+from service.simulator import batch, cdc, search, write_api
+from service.simulator.answers import simulator_of
 from service.simulator.company import Company
-from service.simulator.faults import (
-    JSON,
-    Answer,
-    Fault,
-    not_found,
-    unauthenticated,
-    unauthorized,
-    unparsable,
-    unsupported,
-)
-from service.simulator.grants import ACCOUNTING
+from service.simulator.faults import Fault, not_found, unparsable, unsupported
+from service.simulator.gateway import answer
 from service.simulator.properties import ENTITY_NAMES
 from service.simulator.query import parse
 from service.simulator.records import Json
-from service.simulator.script import Call
-from service.simulator.simulator import Simulator
-
-Work = Callable[[Company], Json]
 
 
 async def query(request: Request) -> Response:
@@ -37,12 +21,14 @@ async def query(request: Request) -> Response:
     else:
         source = request.query_params.get("query", "")
 
+    switches = simulator_of(request).switches
+
     def work(company: Company) -> Json:
         if not source.strip():
             raise unparsable("<EOF>", 1)
-        return {"QueryResponse": search.run(company, parse(source))}
+        return {"QueryResponse": search.run(company, parse(source), switches)}
 
-    return await _answer(request, "query", _entity_of(source), work)
+    return await answer(request, "query", _entity_of(source), work, what=source)
 
 
 async def read(request: Request) -> Response:
@@ -56,9 +42,11 @@ async def read(request: Request) -> Response:
         record = company.shelves[entity].get(request.path_params["id"])
         if record is None:
             raise not_found()
+        if simulator_of(request).switches.poison_fails_reads:
+            company.check(entity, (record.number,))
         return {entity: record.raw}
 
-    return await _answer(request, "read", entity or kind, work)
+    return await answer(request, "read", entity or kind, work)
 
 
 async def companyinfo(request: Request) -> Response:
@@ -69,7 +57,7 @@ async def companyinfo(request: Request) -> Response:
             raise not_found()
         return {"CompanyInfo": company.info.raw}
 
-    return await _answer(request, "companyinfo", "CompanyInfo", work)
+    return await answer(request, "companyinfo", "CompanyInfo", work)
 
 
 async def changed(request: Request) -> Response:
@@ -81,7 +69,7 @@ async def changed(request: Request) -> Response:
         groups = cdc.changes(company, params.get("entities", ""), since, simulator.clock.now())
         return {"CDCResponse": [{"QueryResponse": groups}]}
 
-    return await _answer(request, "cdc", params.get("entities"), work)
+    return await answer(request, "cdc", params.get("entities"), work)
 
 
 async def unknown(request: Request) -> Response:
@@ -90,40 +78,7 @@ async def unknown(request: Request) -> Response:
     def work(_: Company) -> Json:
         raise unsupported(f"{request.method} {request.path_params['path']}")
 
-    return await _answer(request, "other", None, work)
-
-
-async def _answer(request: Request, kind: str, entity: str | None, work: Work) -> Response:
-    """Return the scripted answer or the ordinary one, counted either way."""
-    simulator = simulator_of(request)
-    realm, token = request.path_params["realm"], _bearer(request)
-    response = await scripted(simulator, Call(kind, realm, entity, token))
-    if response is None:
-        with simulator.lock:
-            response = to_response(_ordinary(simulator, realm, token, work))
-    with simulator.lock:
-        simulator.calls.count(realm, kind, response.status_code)
-    return response
-
-
-def _ordinary(simulator: Simulator, realm: str, token: str, work: Work) -> Answer:
-    now = simulator.clock.now()
-    try:
-        company = _authorised(simulator, realm, token)
-        body = exact.encode({**work(company), "time": to_millis(now)})
-    except Fault as fault:
-        return fault.answer(now)
-    return Answer(200, body, JSON, {"QBO-Version": "1988.128"})
-
-
-def _authorised(simulator: Simulator, realm: str, token: str) -> Company:
-    grant = simulator.grants.opened_by(token, simulator.clock.now())
-    if grant is None:
-        raise unauthenticated(token)
-    company = simulator.companies.get(realm)
-    if grant.realm != realm or company is None or ACCOUNTING not in grant.scope.split():
-        raise unauthorized()
-    return company
+    return await answer(request, "other", None, work)
 
 
 def _entity_of(source: str) -> str | None:
@@ -133,15 +88,12 @@ def _entity_of(source: str) -> str | None:
         return None
 
 
-def _bearer(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
-
-
 routes = [
+    *batch.routes,
     Route("/v3/company/{realm}/query", query, methods=["GET", "POST"]),
     Route("/v3/company/{realm}/cdc", changed),
     Route("/v3/company/{realm}/companyinfo/{id}", companyinfo),
     Route("/v3/company/{realm}/{entity}/{id}", read),
+    *write_api.routes,
     Route("/v3/company/{realm}/{path:path}", unknown, methods=["GET", "POST", "PUT", "DELETE"]),
 ]

@@ -60,11 +60,21 @@ def _check_company(where: str, company: Any) -> None:
             problem = record_problem({"Id": "1", **value})
             if problem:
                 raise BookError(f"{where}: CompanyInfo: {problem}")
+        elif key == "Generated":
+            _check_generated(f"{where}: Generated", value)
         elif key in ENTITIES:
             _check_records(f"{where}: {key}", value)
         else:
-            known = ", ".join(("CompanyInfo", *ENTITIES))
+            known = ", ".join(("CompanyInfo", "Generated", *ENTITIES))
             raise BookError(f"{where}: {_short(key)} is not one of {known}")
+
+
+def _check_generated(where: str, value: Any) -> None:
+    if not isinstance(value, dict) or set(value) != {"Invoice"}:
+        raise BookError(f'{where}: must be {{"Invoice": how many}}')
+    count = value["Invoice"]
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= 10**8:
+        raise BookError(f"{where}: Invoice must be a number up to 100000000, not {_short(count)}")
 
 
 def _check_records(where: str, records: Any) -> None:

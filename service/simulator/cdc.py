@@ -21,7 +21,7 @@ def changes(company: Company, entities: str, changed_since: str, now: datetime) 
     since = _since(changed_since, now)
     groups, room = [], MOST_OBJECTS
     for entity in names:
-        objects = _objects(company, entity, since)[:room]
+        objects = _objects(company, entity, since, room)
         room -= len(objects)
         groups.append(_group(entity, objects))
     return groups
@@ -54,11 +54,13 @@ def _missing(name: str) -> Fault:
     return Fault("2020", message, f"Required parameter {name} is missing in the request")
 
 
-def _objects(company: Company, entity: str, since: datetime) -> list[Any]:
+def _objects(company: Company, entity: str, since: datetime, room: int) -> list[Any]:
     shelf = company.shelves[entity]
-    live: list[Any] = [record.raw for record in shelf.by_change((since, True))]
+    live = shelf.by_change((since, True))[:room]
+    company.check(entity, (record.number for record in live))
+    objects: list[Any] = [record.raw for record in live]
     gone = sorted((at, number) for number, at in shelf.deleted.items() if at >= since)
-    return live + [_stub(number, at) for at, number in gone]
+    return objects + [_stub(number, at) for at, number in gone[: room - len(objects)]]
 
 
 def _stub(number: int, at: datetime) -> Json:

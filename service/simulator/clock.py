@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 
 class Clock:
@@ -40,11 +41,18 @@ def pacific(moment: datetime) -> datetime:
 
     By rule rather than by `zoneinfo`, because a bare machine may have no time zone data.
     """
-    year = moment.astimezone(UTC).year
+    starts, ends = _summer(moment.astimezone(UTC).year)
+    return moment.astimezone(_SUMMER if starts <= moment < ends else _WINTER)
+
+
+_SUMMER, _WINTER = timezone(timedelta(hours=-7)), timezone(timedelta(hours=-8))
+
+
+@lru_cache(maxsize=64)
+def _summer(year: int) -> tuple[datetime, datetime]:
+    """Return when the clocks of that year are put forward and back."""
     starts = _first_sunday(year, 3) + timedelta(days=7, hours=10)
-    ends = _first_sunday(year, 11) + timedelta(hours=9)
-    hours = -7 if starts <= moment < ends else -8
-    return moment.astimezone(timezone(timedelta(hours=hours)))
+    return starts, _first_sunday(year, 11) + timedelta(hours=9)
 
 
 def to_seconds(moment: datetime) -> str:

@@ -1,10 +1,15 @@
 """One QuickBooks company: its CompanyInfo and its shelves."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from service.simulator.clock import to_seconds
+from service.simulator.faults import Fault, poisoned
+from service.simulator.limits import Windows
 from service.simulator.records import ENTITIES, Json, Record, Shelf
+
+KEPT_REPLIES = 10_000
 
 
 class Company:
@@ -12,6 +17,9 @@ class Company:
 
     def __init__(self, realm: str, info: Json | None = None, *, now: datetime) -> None:
         self.realm = realm
+        self.poison: dict[tuple[str, int], Fault] = {}
+        self.replies: dict[str, Json] = {}
+        self.used = Windows()
         self.shelves = {entity: Shelf() for entity in ENTITIES}
         self.shelves["CompanyInfo"] = Shelf()
         self.shelves["CompanyInfo"].put(Record(with_defaults(_company_info(realm, info), now)))
@@ -25,6 +33,25 @@ class Company:
     def name(self) -> str:
         """The name that the consent page shows."""
         return str(self.info.data.get("CompanyName") or self.realm)
+
+    def reply(self, request_id: str, answer: Json) -> None:
+        """The same request id is answered the same from now on."""
+        if len(self.replies) >= KEPT_REPLIES:
+            del self.replies[next(iter(self.replies))]
+        self.replies[request_id] = answer
+
+    def turn_poison(self, entity: str, id_: str) -> None:
+        """QuickBooks cannot show the record, or can again if it could not."""
+        key = entity, int(id_)
+        if self.poison.pop(key, None) is None:
+            self.poison[key] = poisoned()
+
+    def check(self, entity: str, numbers: Iterable[int]) -> None:
+        """Raise the fault of the first of these objects that QuickBooks cannot show."""
+        if self.poison:
+            for number in numbers:
+                if fault := self.poison.get((entity, number)):
+                    raise fault
 
     def set_info(self, info: Json, now: datetime) -> Record:
         """The company has this CompanyInfo from now on."""

@@ -1,13 +1,12 @@
-"""What a simulator is started with, and what can be switched while it runs."""
+"""What a simulator is started with."""
 
 import ipaddress
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import msgspec
+from service.simulator.switches import Switches
 
-from service.simulator import exact
+__all__ = ["SimulatorConfig", "Switches", "is_loopback"]
 
 
 def is_loopback(host: str | None) -> bool:
@@ -24,45 +23,34 @@ def is_loopback(host: str | None) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatorConfig:
-    """One app as Intuit's developer portal would know it: its keys and its addresses."""
+    """One app as Intuit's developer portal would know it: its keys and its addresses.
+
+    `disconnect_url` is called when a user disconnects inside QuickBooks; `generate` adds a company
+    with that many invoices, which are made when they are asked for.
+    """
 
     client_id: str
     client_secret: str
     verifier_token: str
     redirect_uri: str
     webhook_url: str | None = None
+    disconnect_url: str | None = None
     notify_unconnected: bool = False
+    generate: int = 0
 
     def __post_init__(self) -> None:
         for name in ("client_id", "client_secret", "verifier_token", "redirect_uri"):
             if not getattr(self, name):
                 raise ValueError(f"{name} must not be empty")
-        if self.webhook_url is None:
-            return
-        url = urlsplit(self.webhook_url)
-        if url.scheme not in ("http", "https") or not is_loopback(url.hostname):
-            raise ValueError("webhook_url must be an http address of this machine (loopback)")
+        for name in ("webhook_url", "disconnect_url"):
+            _check_is_ours(name, getattr(self, name))
+        if self.generate < 0:
+            raise ValueError("generate must not be negative")
 
 
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
-
-
-class Switches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What the reference leaves open or lets an app choose; the defaults are the reference's."""
-
-    format: Literal["cloudevents", "legacy"] = "cloudevents"
-    void: Literal["void", "voided"] = "void"
-    webhooks: Literal["on", "off"] = "on"
-    notify_unconnected: bool = False
-    retry_seconds: Annotated[list[Seconds], msgspec.Meta(min_length=1)] = msgspec.field(
-        default_factory=lambda: [10, 20, 30, 300, 1200, 7200, 14400, 21600]
-    )
-    old_refresh_grace: Seconds = 0
-    payment_updates_invoice: bool = True
-    payment_moves_sync_token: bool = False
-
-    def changed(self, wanted: Any) -> "Switches":
-        """Return a copy with `wanted` applied; raises ValueError that says what is wrong."""
-        if not isinstance(wanted, dict):
-            raise ValueError("settings must be a JSON object")  # noqa: TRY004 - the caller's input
-        return exact.convert({**msgspec.to_builtins(self), **wanted}, Switches)
+def _check_is_ours(name: str, address: str | None) -> None:
+    if address is None:
+        return
+    url = urlsplit(address)
+    if url.scheme not in ("http", "https") or not is_loopback(url.hostname):
+        raise ValueError(f"{name} must be an http address of this machine (loopback)")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import httpx
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -14,8 +15,7 @@ from service.simulator.book import record_problem
 from service.simulator.faults import Fault
 from service.simulator.ledger import Ledger
 from service.simulator.properties import ENTITY_NAMES
-from service.simulator.records import ENTITIES, Json, Record
-from service.simulator.simulator import Simulator
+from service.simulator.records import ENTITIES
 
 
 async def companies(request: Request) -> Response:
@@ -95,21 +95,28 @@ async def act(request: Request) -> Response:
         except ValueError as e:
             return json_response({"error": str(e)}, 400)
         return change(request, "Payment", lambda ledger: ledger.pay(id_, amount).raw)
-    actions: dict[str, Callable[[Ledger], Record]] = {
-        "void": lambda ledger: ledger.void(id_),
-        "emailed": lambda ledger: ledger.email(id_),
-    }
-    if action not in actions:
+    entity = _entity(request)
+    if action not in ("void", "emailed") or entity not in _VOIDABLE:
         return json_response({"error": f"unknown action {action!r}"}, 404)
-    return change(request, "Invoice", lambda ledger: actions[action](ledger).raw)
+    if action == "emailed":
+        return change(request, "Invoice", lambda ledger: ledger.email(id_).raw)
+    return change(request, entity, lambda ledger: ledger.void(id_, entity).raw)
 
 
 async def disconnect(request: Request) -> Response:
     """The user of this company has disconnected the app inside QuickBooks."""
-    simulator = simulator_of(request)
+    simulator, realm = simulator_of(request), request.path_params["realm"]
     with simulator.lock:
-        done = simulator.grants.disconnect(request.path_params["realm"])
-    return json_response({"disconnected": done})
+        done = simulator.grants.disconnect(realm)
+        address = simulator.disconnect_address(realm)
+    if not done or address is None:
+        return json_response({"disconnected": done})
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=10) as browser:
+            visited: int | None = (await browser.get(address)).status_code
+    except httpx.HTTPError:
+        visited = None
+    return json_response({"disconnected": done, "disconnect_url": visited})
 
 
 def change(
@@ -121,19 +128,12 @@ def change(
         if not create and realm not in simulator.companies:
             return json_response({"error": f"no company {realm}"}, 404)
         try:
-            record, webhook = changed(simulator, realm, work)
+            record, webhook = simulator.change(realm, work)
         except Fault as fault:
             return json_response({"error": fault.message}, 404)
         except ValueError as e:
             return json_response({"error": str(e)}, 400)
     return json_response({entity: record, "webhook": webhook})
-
-
-def changed(simulator: Simulator, realm: str, work: Callable[[Ledger], Any]) -> tuple[Any, Json]:
-    """Return what the work returned and what was announced; the caller holds the lock."""
-    ledger = Ledger(simulator.company(realm), simulator.switches, simulator.clock.now())
-    result = work(ledger)
-    return result, simulator.announce(ledger.events)
 
 
 async def _amount(request: Request) -> Decimal | None:
@@ -156,6 +156,7 @@ def _unknown_entity(request: Request) -> Response:
     return json_response({"error": f"unknown entity {wanted!r}; known: {known}"}, 404)
 
 
+_VOIDABLE = ("Invoice", "Payment", "CreditMemo")
 _COMPANY = "/_sim/companies/{realm}"
 
 routes = [
@@ -164,5 +165,5 @@ routes = [
     Route(f"{_COMPANY}/{{entity}}", put, methods=["PUT"]),
     Route(f"{_COMPANY}/{{entity}}/{{id}}", show),
     Route(f"{_COMPANY}/{{entity}}/{{id}}", delete, methods=["DELETE"]),
-    Route(f"{_COMPANY}/Invoice/{{id}}/{{action}}", act, methods=["POST"]),
+    Route(f"{_COMPANY}/{{entity}}/{{id}}/{{action}}", act, methods=["POST"]),
 ]

@@ -4,13 +4,13 @@ import base64
 import hashlib
 import hmac
 import uuid
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from service.simulator import exact
 from service.simulator.clock import pacific, to_zulu
-from service.simulator.config import Switches
 from service.simulator.records import Json
+from service.simulator.switches import Extra, Switches
 
 _LEGACY = {
     "created": "Create",
@@ -20,6 +20,16 @@ _LEGACY = {
     "void": "Void",
     "emailed": "Emailed",
 }
+OPERATIONS = tuple(_LEGACY)
+
+# What the portal's "Send test events" posts: no real company, no object that exists.
+TEST_BODY = (
+    b'[{"specversion":"1.0","id":"88cd52aa-33b6-4351-9aa4-47572edbd068",'
+    b'"source":"intuit.dsnC02Pk1XQ+u4hqdV4mBMmTVtCZfnUuTVkYnLoPvoE=",'
+    b'"type":"qbo.account.created.v1","datacontenttype":"application/json",'
+    b'"time":"2025-09-10T21:31:25.179851517Z","intuitentityid":"1234",'
+    b'"intuitaccountid":"310687","data":{}}]'
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,12 @@ class Event:
     operation: str
     at: datetime
     loser: str | None = None
+    uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+def described(event: Event) -> str:
+    """Return an event in words for lists: company, entity, id and what happened."""
+    return f"{event.realm} {event.entity} {event.id} {event.operation}"
 
 
 def sign(token: str, body: bytes) -> str:
@@ -43,53 +59,75 @@ def sign(token: str, body: bytes) -> str:
 def payload(events: list[Event], switches: Switches) -> bytes:
     """Return the body of one delivery in the format that is switched on."""
     if switches.format == "legacy":
-        return exact.encode({"eventNotifications": _legacy(events)})
+        return exact.encode({"eventNotifications": _legacy(events, switches)})
     return exact.encode([_cloud_event(event, switches) for event in events])
 
 
-def headers(token: str, body: bytes, at: datetime) -> dict[str, str]:
+def headers(
+    token: str, body: bytes, at: datetime, switches: Switches, signature: str = "right"
+) -> dict[str, str]:
     """Return Intuit's headers for a delivery."""
+    signed = {
+        "right": {"intuit-signature": sign(token, body)},
+        "wrong": {"intuit-signature": sign(f"not {token}", body)},
+        "missing": {},
+    }
     return {
-        "content-type": "application/json; charset=utf-8",
+        "content-type": switches.content_type,
         "accept": "application/json",
         "user-agent": "intuit_notification_server/0.1",
-        "intuit-signature": sign(token, body),
+        **signed[signature],
         "intuit-t-id": str(uuid.uuid4()),
         "intuit-created-time": pacific(at).strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "intuit-notification-schema-version": "0.1",
+        "intuit-notification-schema-version": switches.schema_version,
     }
+
+
+def zulu(at: datetime, digits: int) -> str:
+    """Return a time with that many fractional digits; below microseconds they are made up."""
+    at = at.astimezone(UTC)
+    fraction = f"{at.microsecond:06}517"[:digits]
+    return f"{at:%Y-%m-%dT%H:%M:%S}{'.' if digits else ''}{fraction}Z"
 
 
 def _cloud_event(event: Event, switches: Switches) -> Json:
     operation = switches.void if event.operation == "void" else event.operation
     source = hashlib.sha256(event.realm.encode()).digest()
+    with_entity = f"{event.uuid}-{event.entity}-{event.id}"
     body: Json = {
         "specversion": "1.0",
-        "id": f"{uuid.uuid4()}-{event.entity}-{event.id}",
+        "id": event.uuid if switches.event_id == "uuid" else with_entity,
         "source": f"intuit.{base64.b64encode(source).decode()}",
         "type": f"qbo.{event.entity.lower()}.{operation}.v1",
-        "datacontenttype": "application/json",
-        "time": to_zulu(event.at),
+    }
+    # Intuit's own sample of a plain update has neither of the two.
+    plain = operation == "updated"
+    if _shown(switches.datacontenttype, plain):
+        body["datacontenttype"] = "application/json"
+    body |= {
+        "time": zulu(event.at, switches.time_digits),
         "intuitentityid": event.id,
         "intuitaccountid": event.realm,
-        "data": {},
     }
     if event.loser:
         body["data"] = {"deletedid": event.loser}
-    elif operation == "updated":
-        # Intuit's own sample of a plain update has neither of the two.
-        del body["data"], body["datacontenttype"]
+    elif _shown(switches.data, plain):
+        body["data"] = {}
     return body
 
 
-def _legacy(events: list[Event]) -> list[Json]:
+def _shown(extra: Extra, plain: bool) -> bool:
+    return extra == "always" or (extra == "as seen" and not plain)
+
+
+def _legacy(events: list[Event], switches: Switches) -> list[Json]:
     by_realm: dict[str, list[Json]] = {}
     for event in events:
         entity = {
             "name": event.entity,
             "id": event.id,
             "operation": _LEGACY[event.operation],
-            "lastUpdated": to_zulu(event.at),
+            "lastUpdated": _last_updated(event.at, switches.legacy_time),
         }
         if event.loser:
             entity["deletedId"] = event.loser
@@ -98,3 +136,9 @@ def _legacy(events: list[Event]) -> list[Json]:
         {"realmId": realm, "dataChangeEvent": {"entities": entities}}
         for realm, entities in by_realm.items()
     ]
+
+
+def _last_updated(at: datetime, form: str) -> str:
+    if form == "offset":
+        return pacific(at).strftime("%Y-%m-%dT%H:%M:%S%z")
+    return to_zulu(at.replace(microsecond=0) if form == "zeros" else at)

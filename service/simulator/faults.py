@@ -1,10 +1,12 @@
-"""The bodies in which Intuit says no."""
+"""The envelopes in which Intuit says no, and what it says about reads and limits."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from xml.sax.saxutils import escape, quoteattr
 
 from service.simulator import exact
 from service.simulator.clock import to_millis
+from service.simulator.records import Json
 
 JSON = "application/json;charset=UTF-8"
 XML = "application/xml;charset=UTF-8"
@@ -30,17 +32,49 @@ class Fault(Exception):
     detail: str
     status: int = 400
     type: str = "ValidationFault"
+    element: str = ""
+
+    @property
+    def body(self) -> Json:
+        """The fault itself, as it also stands in a batch."""
+        error = {"Message": self.message, "Detail": self.detail, "code": self.code}
+        return {"Error": [{**error, "element": self.element}], "type": self.type}
+
+    def xml(self, now: datetime) -> Answer:
+        """Return the fault in XML, which has been seen although JSON was asked for."""
+        error = f"<Error code={quoteattr(self.code)}>"
+        message = f"<Message>{escape(self.message)}</Message>"
+        detail = f"<Detail>{escape(self.detail)}</Detail>"
+        body = (
+            f'<IntuitResponse time="{to_millis(now)}" xmlns="http://schema.intuit.com/finance/v3">'
+            f"<Fault type={quoteattr(self.type)}>{error}{message}{detail}"
+            "</Error></Fault></IntuitResponse>"
+        )
+        return Answer(self.status, body.encode(), XML, dict(self.headers))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a fault says in headers."""
+        return {}
 
     def answer(self, now: datetime) -> Answer:
         """Return the upper-case envelope of the accounting service itself."""
-        error = {"Message": self.message, "Detail": self.detail, "code": self.code, "element": ""}
-        body = {"Fault": {"Error": [error], "type": self.type}, "time": to_millis(now)}
-        return Answer(self.status, exact.encode(body))
+        body = {"Fault": self.body, "time": to_millis(now)}
+        return Answer(self.status, exact.encode(body), JSON, self.headers)
 
 
 @dataclass
 class GatewayFault(Fault):
     """A refusal by the gateway in front of it, which writes everything in lower case."""
+
+    retry_after: int | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The challenge of a 401; Retry-After only where it is switched on."""
+        challenge = {"WWW-Authenticate": CHALLENGE} if self.status == 401 else {}
+        wait = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        return {**challenge, **wait}
 
     def answer(self, now: datetime) -> Answer:
         """Return the lower-case envelope, whose time is in milliseconds since 1970."""
@@ -59,8 +93,7 @@ class GatewayFault(Fault):
             "status": None,
             "cdcresponse": [],
         }
-        headers = {"WWW-Authenticate": CHALLENGE} if self.status == 401 else {}
-        return Answer(self.status, exact.encode(body), JSON, headers)
+        return Answer(self.status, exact.encode(body), JSON, self.headers)
 
 
 def not_found() -> Fault:
@@ -82,6 +115,25 @@ def unparsable(token: str, column: int) -> Fault:
 def invalid_query(detail: str) -> Fault:
     """A query that reads well and asks for what cannot be."""
     return Fault("4001", "Invalid query", f"QueryValidationError: {detail}")
+
+
+@dataclass
+class BareRefusal(Fault):
+    """A refusal by a server in front that knows no envelope, only a status."""
+
+    def answer(self, now: datetime) -> Answer:
+        """Return a page for people."""
+        page = f"<html><body><h1>{self.status} {self.message}</h1></body></html>"
+        return Answer(self.status, page.encode(), "text/html")
+
+
+def too_many_ids(most: int, refused_as: str) -> Fault:
+    """A list of ids that is longer than somebody on the way takes."""
+    if refused_as == "4000":
+        detail = f"QueryParserError: more than {most} values in one IN"
+        return Fault("4000", "Error parsing query", detail)
+    words = {"413": "Request Entity Too Large", "414": "Request-URI Too Large"}
+    return BareRefusal(refused_as, words[refused_as], "", int(refused_as))
 
 
 def poisoned() -> Fault:
@@ -115,20 +167,16 @@ def unauthorized() -> GatewayFault:
     return GatewayFault("3100", message, "", 403, "SERVICE")
 
 
-def throttled() -> GatewayFault:
+def throttled(retry_after: int | None = None) -> GatewayFault:
     """Too many requests."""
     message = "message=ThrottleExceeded; errorCode=003001; statusCode=429"
     detail = "The request limit was reached.  Try again later"
-    return GatewayFault("3001", message, detail, 429, "SERVICE")
+    fault = GatewayFault("3001", message, detail, 429, "SERVICE")
+    fault.retry_after = retry_after
+    return fault
 
 
-def throttled_xml(now: datetime) -> Answer:
-    """Too many requests, in XML although JSON was asked for, as has been seen."""
-    fault = throttled()
-    body = (
-        f'<IntuitResponse time="{to_millis(now)}" xmlns="http://schema.intuit.com/finance/v3">'
-        f'<Fault type="{fault.type}"><Error code="{fault.code}">'
-        f"<Message>{fault.message}</Message><Detail>{fault.detail}</Detail>"
-        "</Error></Fault></IntuitResponse>"
-    )
-    return Answer(429, body.encode(), XML)
+def lost_access() -> Fault:
+    """The user who connected the company may not see it any more."""
+    detail = ": -11014-You do not have access to use QuickBooks Online Plus."
+    return Fault("120", "AuthorizationFailure", detail, 401, "AuthorizationFault")

@@ -10,9 +10,11 @@ from service.simulator.clock import to_seconds
 from service.simulator.generate_customers import customers
 from service.simulator.records import Json
 from service.simulator.samples import COMPANIES, GOODS, PEOPLE, USD
+from service.simulator.series import SPAN, Series, template
 from service.simulator.totals import CENT, settle
 from service.simulator.variants import VARIANTS, Variant
 
+VAST_REALM = "9341455000000003"
 REALMS = ("9341455000000001", "9341455000000002")
 INVOICES = (320, 90)
 OLDEST = timedelta(days=190)
@@ -32,6 +34,22 @@ def generated_book(now: datetime, seed: int = 1) -> Book:
     return Book.of(companies, source="generated book")
 
 
+def with_vast_company(book: Book, count: int) -> Book:
+    """Return the book with one company more, which has that many invoices."""
+    info = {"CompanyName": "Longshore Wholesale", "Country": "US"}
+    company = {"CompanyInfo": info, "Generated": {"Invoice": count}}
+    return Book({**book.companies, VAST_REALM: company})
+
+
+def vast_company(now: datetime, count: int, seed: int = 1) -> tuple[Series, list[Json]]:
+    """Return a series of that many invoices, all unpaid, and the customers that they are for."""
+    now = now.replace(microsecond=0)
+    maker = _Maker(Random(f"{seed}-vast"), now, paying=False)  # noqa: S311
+    buyers = customers(maker.random, to_seconds(now - SPAN))
+    shapes = [maker.invoice(buyers, variant, now) for variant in VARIANTS * 10]
+    return Series(count, now, tuple(template(shape) for shape in shapes)), buyers
+
+
 @dataclass
 class _Maker:
     """Makes one company; ids of transactions rise with their time."""
@@ -39,6 +57,7 @@ class _Maker:
     random: Random
     now: datetime
     last_id: int = 100
+    paying: bool = True
     payments: list[Json] = field(default_factory=list)
 
     def company(self, info: Json, count: int) -> Json:
@@ -47,7 +66,7 @@ class _Maker:
         buyers = customers(self.random, first)
         step = OLDEST / count
         invoices = [
-            self._invoice(buyers, VARIANTS[n % len(VARIANTS)], self._office_hours(n * step))
+            self.invoice(buyers, VARIANTS[n % len(VARIANTS)], self._office_hours(n * step))
             for n in range(count)
         ]
         return {
@@ -58,7 +77,7 @@ class _Maker:
             "CreditMemo": [self._credit_memo(buyers, n) for n in range(3)],
         }
 
-    def _invoice(self, buyers: list[Json], variant: Variant, created: datetime) -> Json:
+    def invoice(self, buyers: list[Json], variant: Variant, created: datetime) -> Json:
         buyer = self.random.choice([b for b in buyers if b["Active"]])
         id_ = self._next_id()
         data = self._plain(id_, buyer, created)
@@ -66,7 +85,7 @@ class _Maker:
         settle(data)
         updated = min(created + timedelta(minutes=self.random.randrange(1, 4000)), self.now)
         data["MetaData"]["LastUpdatedTime"] = to_seconds(updated)
-        if data["TotalAmt"] > 0:
+        if self.paying and data["TotalAmt"] > 0:
             self._pay(data, self._share(variant, self.now - created), updated)
         variant.finish(data, self.random)
         return data

@@ -1,6 +1,8 @@
 """Authorisations: codes, access tokens and refresh tokens, and how they die."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -37,6 +39,9 @@ class Grant:
     issued: datetime
     used: datetime
     superseded: dict[str, datetime] = field(default_factory=dict)
+    refreshed: datetime | None = None
+    refreshing: int = 0
+    doomed: bool = False
 
     @property
     def hard_end(self) -> datetime:
@@ -86,8 +91,33 @@ class Grants:
         if now >= grant.issued + ROTATES_AFTER:
             grant.superseded[grant.refresh_token] = now + timedelta(seconds=grace)
             grant.refresh_token, grant.issued = _refresh_token(), now
-        grant.used = now
+        grant.used = grant.refreshed = now
         return self._new_access(grant, now), grant
+
+    @contextmanager
+    def refreshing(self, token: str, now: datetime, within: float) -> Iterator[bool]:
+        """A refresh is under way meanwhile; gives whether it races another one.
+
+        The winner of a race is the one that came first.
+        """
+        grant = next((g for g in self._grants if token in (g.refresh_token, *g.superseded)), None)
+        if grant is None:
+            yield False
+            return
+        recent = grant.refreshed and now < grant.refreshed + timedelta(seconds=within)
+        racing = grant.refreshing > 0 or bool(recent)
+        grant.refreshing += 1
+        try:
+            yield racing
+        finally:
+            grant.refreshing -= 1
+            if grant.doomed and not grant.refreshing:
+                self._end(grant)
+
+    def doom(self, token: str) -> None:
+        """The winner of the race for this token will hold tokens that open nothing."""
+        for grant in self._grants:
+            grant.doomed = grant.doomed or token in (grant.refresh_token, *grant.superseded)
 
     def opened_by(self, token: str, now: datetime) -> Grant | None:
         """Return the grant behind an access token that is live."""
@@ -117,6 +147,10 @@ class Grants:
     def connected(self, realm: str, now: datetime) -> bool:
         """Tell whether the company has a live connection to the app."""
         return any(g.realm == realm and g.alive(now) for g in self._grants)
+
+    def _end(self, grant: Grant) -> None:
+        self._grants = [g for g in self._grants if g is not grant]
+        self._access = {t: a for t, a in self._access.items() if a.grant is not grant}
 
     def _by_refresh(self, token: str, now: datetime) -> Grant | None:
         for grant in self._grants:

@@ -12,7 +12,7 @@ from service.simulator.simulator import trace_id
 _OWN_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 _SAFE = ("GET", "HEAD", "OPTIONS")
 # Clients of Intuit's own protocol are programs with a secret or a token, not browsers.
-_PROTOCOL = ("/v2/", "/v3/", "/oauth2/")
+_PROTOCOL = ("/v1/", "/v2/", "/v3/", "/oauth2/")
 
 
 class Guard:
@@ -28,9 +28,10 @@ class Guard:
 
         async def traced(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["intuit_tid"] = trace_id()
+                MutableHeaders(scope=message)["intuit_tid"] = scope["intuit_tid"]
             await send(message)
 
+        scope["intuit_tid"] = trace_id()
         refusal = _refusal(Headers(scope=scope), scope["method"], scope["path"])
         await (refusal or self._app)(scope, receive, traced)
 

@@ -1,5 +1,7 @@
 """Changes to one company's records, and the events that they cause."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -7,11 +9,12 @@ from typing import Any
 from service.simulator.book import record_problem
 from service.simulator.clock import to_seconds
 from service.simulator.company import Company, with_defaults
-from service.simulator.config import Switches
 from service.simulator.events import Event
 from service.simulator.faults import not_found
 from service.simulator.records import ENTITIES, Json, Record
-from service.simulator.totals import money
+from service.simulator.switches import Switches
+from service.simulator.totals import money, unapplied
+from service.simulator.voiding import voided, voided_payment
 
 DELETED = " (deleted)"
 _TRANSACTIONS = ("Invoice", "Payment", "CreditMemo")
@@ -24,7 +27,7 @@ class Ledger:
         self.company = company
         self.events: list[Event] = []
         self._switches = switches
-        self._now = now.replace(microsecond=0)
+        self.now = now.replace(microsecond=0)
 
     def put(self, entity: str, given: Any) -> Record:
         """The record is created, or replaced by its Id; raises ValueError for a bad one."""
@@ -33,7 +36,7 @@ class Ledger:
         if problem:
             raise ValueError(f"{entity}: {problem}")
         if entity == "CompanyInfo":
-            return self.company.set_info(data, self._now)
+            return self.company.set_info(data, self.now)
         old = self.company.shelves[entity].get(data["Id"])
         record = self._save(entity, self._versioned(data, old), _operation(entity, data, old))
         if entity == "Payment" and old is None:
@@ -59,10 +62,26 @@ class Ledger:
         data = {name: value for name, value in merged.items() if value is not None}
         return self._save(entity, self._bumped(data), operation)
 
-    def void(self, id_: str) -> Record:
-        """The invoice is void as QuickBooks leaves one: everything zero, the rest kept."""
-        fields = voided(self.find("Invoice", id_).data)
-        return self.revise("Invoice", id_, fields, "void")
+    def update(self, entity: str, old: Record, data: Json) -> Record:
+        """The record is replaced as a client's update has it; a payment is applied anew."""
+        if entity == "Payment":
+            self._apply(old, -1)
+        record = self._save(entity, self._bumped(data), _operation(entity, data, old))
+        if entity == "Payment":
+            self._apply(record, 1)
+        return record
+
+    def void(self, id_: str, entity: str = "Invoice") -> Record:
+        """The transaction is void as QuickBooks leaves one: everything zero, the rest kept."""
+        old = self.find(entity, id_)
+        if entity == "Payment":
+            self._apply(old, -1)
+            return self.revise(entity, id_, voided_payment(old.data), "void")
+        self._unlink(entity, old)
+        record = self.revise(entity, id_, voided(old.data), "void")
+        if entity == "Invoice" and self._switches.void_updates_invoice:
+            self._note("Invoice", id_, "updated")
+        return record
 
     def delete(self, entity: str, id_: str) -> Record:
         """The transaction is gone; a customer, as in QuickBooks, only becomes inactive."""
@@ -73,7 +92,8 @@ class Ledger:
                 if name in record.data and not record.data[name].endswith(DELETED):
                     fields[name] = record.data[name] + DELETED
             return self.revise("Customer", id_, fields, "deleted")
-        self.company.shelves[entity].remove(record, self._now)
+        self._unlink(entity, record)
+        self.company.shelves[entity].remove(record, self.now)
         self._note(entity, id_, "deleted")
         if entity == "Payment":
             self._apply(record, -1)
@@ -84,14 +104,14 @@ class Ledger:
         gone, kept = self.find("Customer", loser), self.find("Customer", survivor)
         if gone is kept:
             raise ValueError("a customer cannot be merged into itself")
-        self.company.shelves["Customer"].remove(gone, self._now)
+        self.company.shelves["Customer"].remove(gone, self.now)
         ref = {"value": survivor, "name": kept.data.get("DisplayName", "")}
         for entity in _TRANSACTIONS:
             for record in list(self.company.shelves[entity].by_id()):
                 if record.data.get("CustomerRef", {}).get("value") == loser:
                     self._store(entity, self._touched({**record.data, "CustomerRef": ref}))
         self.events.append(
-            Event(self.company.realm, "Customer", survivor, "merged", self._now, loser)
+            Event(self.company.realm, "Customer", survivor, "merged", self.now, loser)
         )
         return kept
 
@@ -107,7 +127,7 @@ class Ledger:
             "UnappliedAmt": 0,
             "domain": "QBO",
             "sparse": False,
-            "TxnDate": to_seconds(self._now)[:10],
+            "TxnDate": to_seconds(self.now)[:10],
             "Line": [{"Amount": amount, "LinkedTxn": linked}],
         }
         kept = ("CustomerRef", "CurrencyRef")
@@ -115,47 +135,77 @@ class Ledger:
 
     def email(self, id_: str) -> Record:
         """The invoice was sent by e-mail."""
-        delivery = {"DeliveryType": "Email", "DeliveryTime": to_seconds(self._now)}
+        delivery = {"DeliveryType": "Email", "DeliveryTime": to_seconds(self.now)}
         fields = {"EmailStatus": "EmailSent", "DeliveryInfo": delivery}
         record = self.revise("Invoice", id_, fields, "emailed")
-        self._note("Invoice", id_, "updated")
+        if self._switches.email_updates_invoice:
+            self._note("Invoice", id_, "updated")
         return record
 
-    def _apply(self, payment: Record, sign: int) -> None:
-        """A payment's invoices owe less, or with sign -1 as much as before it."""
-        for line in payment.data.get("Line", []):
-            for link in line.get("LinkedTxn", []):
-                invoice = self.company.shelves["Invoice"].get(link.get("TxnId", ""))
-                if invoice and link.get("TxnType") == "Invoice":
-                    self._settle(invoice, payment.id, money(line, "Amount"), sign)
+    @contextmanager
+    def without_payment(self, id_: str) -> Iterator[None]:
+        """Meanwhile everything stands as if this payment were applied to nothing."""
+        payment = self.company.shelves["Payment"].get(id_)
+        before = [(e, self.company.shelves[e].get(i)) for e, i, _ in _applied(payment)]
+        events = list(self.events)
+        if payment:
+            self._apply(payment, -1)
+        try:
+            yield
+        finally:
+            for entity, record in before:
+                if record:
+                    self.company.shelves[entity].put(record)
+            self.events = events
 
-    def _settle(self, invoice: Record, payment_id: str, amount: Decimal, sign: int) -> None:
+    def _apply(self, payment: Record, sign: int) -> None:
+        """A payment's transactions are open by less, or with sign -1 as much as before it."""
+        for entity, id_, amount in _applied(payment):
+            record = self.company.shelves[entity].get(id_)
+            if record:
+                self._settle(entity, record, payment.id, sign * amount)
+
+    def _settle(self, entity: str, record: Record, payment_id: str, amount: Decimal) -> None:
         link = {"TxnId": payment_id, "TxnType": "Payment"}
-        links = invoice.data.get("LinkedTxn", [])
-        if (link in links) == (sign > 0):
+        links = record.data.get("LinkedTxn", [])
+        if (link in links) == (amount > 0):
             return
-        links = [*links, link] if sign > 0 else [other for other in links if other != link]
-        balance = money(invoice.data, "Balance") - sign * amount
-        data = {**invoice.data, "LinkedTxn": links, "Balance": balance}
+        links = [*links, link] if amount > 0 else [other for other in links if other != link]
+        balance = money(record.data, "Balance") - amount
+        data = {**record.data, "LinkedTxn": links, "Balance": balance}
         if "HomeBalance" in data:
             data["HomeBalance"] = balance * money(data, "ExchangeRate", 1)
+        if "RemainingCredit" in data:
+            data["RemainingCredit"] = balance
         moves = self._switches.payment_moves_sync_token
-        self._store("Invoice", self._bumped(data) if moves else self._touched(data))
+        self._store(entity, self._bumped(data) if moves else self._touched(data))
         if self._switches.payment_updates_invoice:
-            self._note("Invoice", invoice.id, "updated")
+            self._note(entity, record.id, "updated")
+
+    def _unlink(self, entity: str, gone: Record) -> None:
+        """The payments of a transaction that ends keep their amount, applied to nothing."""
+        for link in gone.data.get("LinkedTxn", []):
+            payment = self.company.shelves["Payment"].get(str(link.get("TxnId", "")))
+            if payment and link.get("TxnType") == "Payment":
+                mine = {"TxnId": gone.id, "TxnType": entity}
+                lines = payment.data.get("Line", [])
+                kept = [line for line in lines if mine not in line.get("LinkedTxn", [])]
+                data = {**payment.data, "Line": kept}
+                data["UnappliedAmt"] = unapplied(data)
+                self._store("Payment", self._bumped(data))
 
     def _versioned(self, data: Json, old: Record | None) -> Json:
         """Return the data with what was given kept, and the rest as QuickBooks would number it."""
-        now = to_seconds(self._now)
+        now = to_seconds(self.now)
         created = old.data["MetaData"]["CreateTime"] if old else now
         meta = {"CreateTime": created, "LastUpdatedTime": now, **data.get("MetaData", {})}
         if old is not None:
             token = str(int(old.data["SyncToken"]) + 1)
             data = {**data, "SyncToken": data.get("SyncToken", token)}
-        return with_defaults({**data, "MetaData": meta}, self._now)
+        return with_defaults({**data, "MetaData": meta}, self.now)
 
     def _touched(self, data: Json) -> Json:
-        return {**data, "MetaData": {**data["MetaData"], "LastUpdatedTime": to_seconds(self._now)}}
+        return {**data, "MetaData": {**data["MetaData"], "LastUpdatedTime": to_seconds(self.now)}}
 
     def _bumped(self, data: Json) -> Json:
         return {**self._touched(data), "SyncToken": str(int(data["SyncToken"]) + 1)}
@@ -166,46 +216,26 @@ class Ledger:
         return record
 
     def _save(self, entity: str, data: Json, operation: str) -> Record:
-        self._note(entity, data["Id"], operation)
+        for _ in range(self._switches.updates_per_save if operation == "updated" else 1):
+            self._note(entity, data["Id"], operation)
         return self._store(entity, data)
 
     def _note(self, entity: str, id_: str, operation: str) -> None:
-        self.events.append(Event(self.company.realm, entity, id_, operation, self._now))
+        self.events.append(Event(self.company.realm, entity, id_, operation, self.now))
 
 
-def voided(data: Json) -> Json:
-    """Return the fields that voiding changes: everything zero, the rest kept."""
-    note = data.get("PrivateNote")
-    fields: Json = {
-        "PrivateNote": f"Voided - {note}" if note else "Voided",
-        "Line": [_zeroed(line) for line in data.get("Line", [])],
-        "LinkedTxn": [],
-        "TotalAmt": 0,
-        "Balance": 0,
-    }
-    fields |= {name: 0 for name in ("HomeTotalAmt", "HomeBalance") if name in data}
-    if "TxnTaxDetail" in data:
-        fields["TxnTaxDetail"] = _untaxed(data["TxnTaxDetail"])
-    return fields
+def _applied(payment: Record | None) -> list[tuple[str, str, Decimal]]:
+    """Return what a payment is applied to: entity, id and amount, each transaction once."""
+    found: dict[tuple[str, str], Decimal] = {}
+    for line in payment.data.get("Line", []) if payment else []:
+        for link in line.get("LinkedTxn", []):
+            key = str(link.get("TxnType")), str(link.get("TxnId", ""))
+            if key[0] in ("Invoice", "CreditMemo"):
+                found[key] = found.get(key, Decimal(0)) + money(line, "Amount")
+    return [(entity, id_, amount) for (entity, id_), amount in found.items()]
 
 
 def _operation(entity: str, data: Json, old: Record | None) -> str:
     if entity == "Customer" and data.get("Active") is False:
         return "deleted"
     return "created" if old is None else "updated"
-
-
-def _zeroed(line: Json) -> Json:
-    zero: Json = {**line, "Amount": 0} if "Amount" in line else dict(line)
-    group = line.get("GroupLineDetail")
-    if isinstance(group, dict):
-        inner = [_zeroed(part) for part in group.get("Line", [])]
-        zero["GroupLineDetail"] = {**group, "Line": inner}
-    return zero
-
-
-def _untaxed(detail: Json) -> Json:
-    untaxed: Json = {**detail, "TotalTax": 0}
-    if "TaxLine" in detail:
-        untaxed["TaxLine"] = [_zeroed(line) for line in detail["TaxLine"]]
-    return untaxed

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.simulator import exact
-from service.simulator.answers import json_response, scripted, simulator_of
+from service.simulator.answers import json_response, served, simulator_of
 from service.simulator.grants import ACCESS_LIFE, IDLE_END, Grant, InvalidGrant
 from service.simulator.records import Json
 from service.simulator.script import Call
@@ -24,15 +24,23 @@ async def bearer(request: Request) -> Response:
     """Exchange a code, or refresh."""
     simulator = simulator_of(request)
     form = {key: str(value) for key, value in (await request.form()).items()}
-    with simulator.lock:
-        realm = simulator.grants.realm_of(form.get("refresh_token", ""))
-    response = await scripted(simulator, Call("token", realm))
-    if response is not None:
-        return response
-    if not _is_client(simulator, request, form):
-        return _error("invalid_client", status=401)
-    with simulator.lock:
-        return _grant(simulator, form, request.headers.get(HARD_END_OPT_IN) == "true")
+    with_hard_end = request.headers.get(HARD_END_OPT_IN) == "true"
+    token, switches = form.get("refresh_token", ""), simulator.switches
+
+    def ordinary() -> Response:
+        if not _is_client(simulator, request, form):
+            return _error("invalid_client", status=401)
+        if racing and simulator.switches.racing_refresh != "served":
+            if simulator.switches.racing_refresh == "revokes":
+                simulator.grants.doom(token)
+            return _error("invalid_grant", "Token invalid")
+        return _grant(simulator, form, with_hard_end, issuer_of(request))
+
+    now = simulator.clock.now()
+    with simulator.grants.refreshing(token, now, switches.racing_seconds) as racing:
+        realm, what = simulator.grants.realm_of(token), form.get("grant_type", "")
+        call = Call("token", realm, what=what)
+        return await served(request, call, ordinary)
 
 
 async def revoke(request: Request) -> Response:
@@ -40,16 +48,17 @@ async def revoke(request: Request) -> Response:
     simulator = simulator_of(request)
     form = await _revocation(request)
     token = form.get("token", "")
+
+    def ordinary() -> Response:
+        if not _is_client(simulator, request, form):
+            return _error("invalid_client", status=401)
+        if not simulator.grants.revoke(token):
+            return _error("invalid_request")
+        return Response(status_code=200, headers=NO_STORE)
+
     with simulator.lock:
         realm = simulator.grants.realm_of(token)
-    response = await scripted(simulator, Call("revoke", realm))
-    if response is not None:
-        return response
-    if not _is_client(simulator, request, form):
-        return _error("invalid_client", status=401)
-    with simulator.lock:
-        revoked = simulator.grants.revoke(token)
-    return Response(status_code=200, headers=NO_STORE) if revoked else _error("invalid_request")
+    return await served(request, Call("revoke", realm), ordinary)
 
 
 async def discovery(request: Request) -> Response:
@@ -57,7 +66,7 @@ async def discovery(request: Request) -> Response:
     base = str(request.base_url).rstrip("/")
     return json_response(
         {
-            "issuer": f"{base}/op/v1",
+            "issuer": issuer_of(request),
             "authorization_endpoint": f"{base}/connect/oauth2",
             "token_endpoint": f"{base}/oauth2/v1/tokens/bearer",
             "userinfo_endpoint": f"{base}/v1/openid_connect/userinfo",
@@ -73,7 +82,14 @@ async def discovery(request: Request) -> Response:
     )
 
 
-def _grant(simulator: Simulator, form: Mapping[str, str], with_hard_end: bool) -> Response:
+def issuer_of(request: Request) -> str:
+    """Return the issuer that discovery names and id tokens carry."""
+    return f"{str(request.base_url).rstrip('/')}/op/v1"
+
+
+def _grant(
+    simulator: Simulator, form: Mapping[str, str], with_hard_end: bool, issuer: str
+) -> Response:
     now, kind = simulator.clock.now(), form.get("grant_type")
     needed = {"authorization_code": ("code", "redirect_uri"), "refresh_token": ("refresh_token",)}
     if kind not in needed:
@@ -89,6 +105,9 @@ def _grant(simulator: Simulator, form: Mapping[str, str], with_hard_end: bool) -
     except InvalidGrant as e:
         return _error("invalid_grant", str(e))
     answer = _tokens(access, grant)
+    if kind == "authorization_code" and "openid" in grant.scope.split():
+        client = simulator.config.client_id
+        answer["id_token"] = simulator.openid.id_token(issuer, client, grant.realm, now)
     if with_hard_end:
         answer["x_refresh_token_hard_expires_in"] = int((grant.hard_end - now).total_seconds())
     return json_response(answer, headers=NO_STORE)

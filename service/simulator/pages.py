@@ -14,7 +14,7 @@ from service.simulator import invoice_form
 from service.simulator.answers import simulator_of
 from service.simulator.clock import pacific
 from service.simulator.company import Company
-from service.simulator.control import changed
+from service.simulator.drafts import next_number
 from service.simulator.faults import Fault
 from service.simulator.invoice_form import FormError
 from service.simulator.ledger import Ledger
@@ -31,6 +31,7 @@ DONE = {
     "void": "Invoice voided.",
     "delete": "Invoice deleted.",
     "emailed": "Invoice marked as sent.",
+    "poison": "QuickBooks can show that invoice no more, or again.",
     "disconnect": "The app is disconnected from this company.",
 }
 
@@ -106,7 +107,7 @@ async def save(request: Request) -> Response:
             given = {name: value for name, value in fields.items() if value is not None}
             return ledger.put("Invoice", _NEW | given)
 
-        changed(simulator, found.realm, work)
+        simulator.change(found.realm, work)
     return _back(request, found.realm, "saved" if id_ else "created")
 
 
@@ -124,10 +125,13 @@ async def act(request: Request) -> Response:
     with simulator.lock:
         found = _company(simulator, request)
         data = _invoice(found, request)
-        if found is None or data is None or action not in actions:
+        if found is None or data is None or action not in (*actions, "poison"):
             return _missing(request, "invoice")
+        if action == "poison":
+            found.turn_poison("Invoice", id_)
+            return _back(request, found.realm, action)
         try:
-            changed(simulator, found.realm, actions[action])
+            simulator.change(found.realm, actions[action])
         except (Fault, ValueError) as e:
             view = invoice_form.shown(data)
             return _form(request, found, data, view, problem=str(e), status=400)
@@ -142,6 +146,9 @@ async def disconnect(request: Request) -> Response:
         if found is None:
             return _missing(request, "company")
         simulator.grants.disconnect(found.realm)
+        address = simulator.disconnect_address(found.realm)
+    if address:
+        return RedirectResponse(address, status_code=303)
     return _back(request, found.realm, "disconnect")
 
 
@@ -189,10 +196,8 @@ def _invoice(found: Company | None, request: Request) -> Json | None:
 
 def _suggested(found: Company, today: date) -> Json:
     """Return what a new invoice starts with: the next number, today, due in thirty days."""
-    numbers = [r.data.get("DocNumber", "") for r in found.shelves["Invoice"].by_id()]
-    highest = max((int(n) for n in numbers if n.isdecimal() and n.isascii()), default=1000)
     due = today + timedelta(days=30)
-    number = str(highest + 1)
+    number = next_number(found, "Invoice")
     return {"doc_number": number, "txn_date": today.isoformat(), "due_date": due.isoformat()}
 
 
@@ -217,6 +222,7 @@ def _form(
         name = data.get("CustomerRef", {}).get("name", "")
         customers[view["customer"]] = name or f"Customer {view['customer']}"
     page = {"company": found, "invoice": data, "view": view, "customers": customers}
+    page["poisoned"] = bool(data) and ("Invoice", int(data["Id"])) in found.poison
     today = pacific(simulator_of(request).clock.now()).date().isoformat()
     state = status_of(data, today) if data else "New"
     return _page(request, "invoice.html", {**page, "problem": problem, "state": state}, status)

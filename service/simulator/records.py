@@ -12,17 +12,23 @@ from service.simulator import exact
 from service.simulator.clock import parse_instant
 
 Json = dict[str, Any]
+Moment = tuple[datetime, bool]  # an instant, and whether it is part of what it bounds
 ENTITIES = ("Customer", "Invoice", "Payment", "CreditMemo")
 
 
 class Record:
     """One version of one object; never changed once it is on a shelf."""
 
+    data: Json
+    id: str
+    number: int
+    updated: datetime
+
     def __init__(self, data: Json) -> None:
         self.data = data
-        self.id: str = data["Id"]
+        self.id = data["Id"]
         self.number = int(self.id)
-        self.updated: datetime = parse_instant(data["MetaData"]["LastUpdatedTime"])
+        self.updated = parse_instant(data["MetaData"]["LastUpdatedTime"])
 
     @property
     def key(self) -> tuple[datetime, int]:
@@ -78,20 +84,25 @@ class Shelf:
         """Return an id above every one that was ever used here."""
         return max([0, *self._numbers[-1:], *self.deleted]) + 1
 
-    def by_id(self) -> Sequence[Record]:
-        """Return all objects in the order of their ids."""
-        return _Lazy(self._records, self._numbers)
+    def by_id(self, since: Moment | None = None, until: Moment | None = None) -> Sequence[Record]:
+        """Return all objects, or those changed between two instants, in the order of ids."""
+        if since is None and until is None:
+            return _Lazy(self._records, self._numbers)
+        return _Lazy(self._records, sorted(number for _, number in self._changed(since, until)))
 
     def by_change(
-        self, since: tuple[datetime, bool] | None = None, until: tuple[datetime, bool] | None = None
+        self, since: Moment | None = None, until: Moment | None = None
     ) -> Sequence[Record]:
-        """Return objects in the order of change between two instants, each with "inclusive"."""
+        """Return objects in the order of change between two instants."""
+        return _Lazy(self._records, [number for _, number in self._changed(since, until)])
+
+    def _changed(self, since: Moment | None, until: Moment | None) -> list[tuple[datetime, int]]:
         start, end = 0, len(self._by_change)
         if since:
             start = bisect_left(self._by_change, (since[0], -1 if since[1] else _ABOVE))
         if until:
             end = bisect_left(self._by_change, (until[0], _ABOVE if until[1] else -1))
-        return _Lazy(self._records, [number for _, number in self._by_change[start:end]])
+        return self._by_change[start:end]
 
     def _forget_change(self, record: Record) -> None:
         del self._by_change[bisect_left(self._by_change, record.key)]

@@ -8,21 +8,30 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from service.simulator import exact, faults
+from service.simulator.catalogue import CATALOGUE
 from service.simulator.clock import to_millis
 from service.simulator.faults import Answer
 
-Kind = Literal["query", "read", "companyinfo", "cdc", "token", "revoke", "accounting", "any"]
+Kind = Literal[
+    "query", "read", "companyinfo", "cdc", "batch", "create", "update", "void", "delete", "write",
+    "token", "revoke", "userinfo", "accounting", "any",
+]  # fmt: skip
+_OAUTH = ("token", "revoke", "userinfo")
+_WRITES = ("create", "update", "void", "delete")
 HTML = "text/html"
 
 
 class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One order: which calls it is for, how many of them, and what happens to them.
 
-    Without a kind it is for accounting calls; a rule with nothing but a delay slows an answer
-    down that is otherwise the ordinary one.
+    Without a kind it is for accounting calls. `fault` is a code of the reference, `drop` closes the
+    connection at once, `lose` after the work was done, `cut` in the middle of the answer; a rule
+    with none of these and no status leaves the answer the ordinary one.
     """
 
     preset: str | None = None
+    fault: str | None = None
+    format: Literal["json", "xml"] = "json"
     company: str | None = None
     kind: Kind | None = None
     entity: str | None = None
@@ -32,12 +41,16 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     body: Any = None
     delay: Annotated[float, msgspec.Meta(ge=0, le=300)] = 0
     drop: bool = False
+    lose: bool = False
+    cut: bool = False
 
     def matches(self, call: "Call") -> bool:
         """Tell whether this rule is meant for that call."""
         kind = self.kind or _kind_of(self.preset)
         if kind == "accounting":
-            kind_fits = call.kind not in ("token", "revoke")
+            kind_fits = call.kind not in _OAUTH
+        elif kind == "write":
+            kind_fits = call.kind in _WRITES
         else:
             kind_fits = kind in ("any", call.kind)
         company_fits = self.company in (None, call.realm)
@@ -46,8 +59,8 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     def answer(self, call: "Call", now: datetime) -> Answer | None:
         """Return the scripted answer, or None when the ordinary one shall follow."""
-        if self.preset:
-            made = PRESETS[self.preset](call, now)
+        if self.preset or self.fault:
+            made = self._made(call, now)
             headers = {**made.headers, **self.headers}
             return Answer(self.status or made.status, made.body, made.content_type, headers)
         if self.status is None and self.body is None:
@@ -59,6 +72,12 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             body = b""
         return Answer(self.status or 200, body, content_type or faults.JSON, dict(self.headers))
 
+    def _made(self, call: "Call", now: datetime) -> Answer:
+        if self.preset:
+            return PRESETS[self.preset](call, now)
+        fault = CATALOGUE[self.fault or ""](call.token)
+        return fault.xml(now) if self.format == "xml" else fault.answer(now)
+
 
 @dataclass(frozen=True)
 class Call:
@@ -68,6 +87,7 @@ class Call:
     realm: str | None = None
     entity: str | None = None
     token: str = ""
+    what: str = ""
 
 
 class Script:
@@ -82,6 +102,8 @@ class Script:
         for rule in rules:
             if rule.preset is not None and rule.preset not in PRESETS:
                 raise ValueError(f"unknown preset {rule.preset!r}; known: {', '.join(PRESETS)}")
+            if rule.fault is not None and rule.fault not in CATALOGUE:
+                raise ValueError(f"unknown fault {rule.fault!r}; known: {', '.join(CATALOGUE)}")
         self.rules += rules
 
     def take(self, call: Call) -> Rule | None:
@@ -128,20 +150,12 @@ def _empty(call: Call, now: datetime) -> Answer:
 
 
 _UNAVAILABLE = b"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
-_LOST_ACCESS = faults.Fault(
-    "120",
-    "AuthorizationFailure",
-    "You do not have permission to access this company: -11014",
-    401,
-    "AuthorizationFault",
-)
-
 PRESETS: dict[str, Preset] = {
     "401": lambda call, now: faults.unauthenticated(call.token).answer(now),
-    "401-120": _fault(_LOST_ACCESS),
+    "401-120": _fault(faults.lost_access()),
     "403-3100": _fault(faults.unauthorized()),
     "429-json": _fault(faults.throttled()),
-    "429-xml": lambda _, now: faults.throttled_xml(now),
+    "429-xml": lambda _, now: faults.throttled().xml(now),
     "5xx": _fault(faults.system_error()),
     "503-html": lambda _, __: Answer(503, _UNAVAILABLE, HTML),
     "610": _fault(faults.not_found()),

@@ -9,17 +9,19 @@ from typing import Any
 
 from service.simulator.clock import parse_instant
 from service.simulator.company import Company
-from service.simulator.faults import invalid_query
+from service.simulator.faults import invalid_query, too_many_ids
 from service.simulator.properties import ENTITY_NAMES, property_name
 from service.simulator.query import Condition, Query
-from service.simulator.records import Json, Record, Shelf, is_id
+from service.simulator.records import Json, Moment, Record, Shelf, is_id
+from service.simulator.switches import Switches
 
 Test = Callable[[Record], bool]
 CHANGED = "MetaData.LastUpdatedTime"
 
 
-def run(company: Company, query: Query) -> Json:
+def run(company: Company, query: Query, switches: Switches) -> Json:
     """Return the inside of `QueryResponse`; nothing found is an empty object."""
+    _check_ids(query, switches)
     entity = ENTITY_NAMES.get(query.entity.lower())
     if entity is None:
         raise invalid_query(f"invalid context declaration: {query.entity}")
@@ -29,8 +31,18 @@ def run(company: Company, query: Query) -> Json:
     page = found[query.start - 1 : query.start - 1 + query.limit]
     if not page:
         return {}
+    company.check(entity, (record.number for record in page))
     rows = [record.raw for record in page]
     return {entity: rows, "startPosition": query.start, "maxResults": len(rows)}
+
+
+def _check_ids(query: Query, switches: Switches) -> None:
+    most = switches.ids_in_a_query
+    if most is None:
+        return
+    for condition in query.where:
+        if condition.name.lower() == "id" and len(condition.values) > most:
+            raise too_many_ids(most, switches.ids_refused_as)
 
 
 def matching(shelf: Shelf, entity: str, query: Query) -> Sequence[Record]:
@@ -65,19 +77,17 @@ def _candidates(
         return shelf.by_id(), where, "Id"
     since, until = _bounds(times)
     rest = [c for c in where if c not in times]
-    found_by_change = shelf.by_change(since, until)
     if ordered_by_change:
-        return found_by_change, rest, CHANGED
-    return sorted(found_by_change, key=lambda r: r.number), rest, "Id"
+        return shelf.by_change(since, until), rest, CHANGED
+    return shelf.by_id(since, until), rest, "Id"
 
 
-Bound = tuple[datetime, bool]
 _BOUNDS = {"=", "<", ">", "<=", ">="}
 
 
-def _bounds(times: Iterable[Condition]) -> tuple[Bound | None, Bound | None]:
-    since: Bound | None = None
-    until: Bound | None = None
+def _bounds(times: Iterable[Condition]) -> tuple[Moment | None, Moment | None]:
+    since: Moment | None = None
+    until: Moment | None = None
     for condition in times:
         bound = (_instant(condition.value), "=" in condition.operator)
         # At one instant the exclusive bound is the narrower one.

@@ -1,53 +1,22 @@
 """The webhook sender: one queue, in order, retried on the documented ladder."""
 
-import contextlib
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
 import httpx
 
-from service.simulator.clock import Clock, to_zulu
-from service.simulator.config import SimulatorConfig, Switches
-from service.simulator.events import headers
+from service.simulator.clock import Clock
+from service.simulator.config import SimulatorConfig
+from service.simulator.delivery import Delivery, Queue
+from service.simulator.events import TEST_BODY, Event, headers, payload
+from service.simulator.mischief import Mischief
 from service.simulator.records import Json
+from service.simulator.switches import Switches
 
-TIME_OUT = 3.0
 KEPT = 500
-
-
-@dataclass
-class Delivery:
-    """One POST to the app: what it carries and what became of it."""
-
-    id: int
-    body: bytes
-    events: list[str]
-    queued: datetime
-    state: str = "waiting"
-    attempts: int = 0
-    status: int | None = None
-    ms: float | None = None
-    answer: str = ""
-    next_attempt: datetime | None = field(default=None, repr=False)
-
-    def shown(self) -> Json:
-        """Return the delivery as `GET /_sim/webhooks` shows it."""
-        return {
-            "id": self.id,
-            "state": self.state,
-            "status": self.status,
-            "attempts": self.attempts,
-            "ms": self.ms,
-            "answer": self.answer,
-            "queued": to_zulu(self.queued),
-            "next_attempt": to_zulu(self.next_attempt) if self.next_attempt else None,
-            "events": self.events,
-            "body": self.body.decode(),
-        }
 
 
 class Sender:
@@ -55,9 +24,10 @@ class Sender:
 
     def __init__(self, config: SimulatorConfig, clock: Clock, switches: Switches) -> None:
         self.switches = switches
+        self.mischief = Mischief(switches.seed)
         self._config = config
         self._clock = clock
-        self._queue: deque[Delivery] = deque()
+        self._queue = Queue()
         self._past: deque[Delivery] = deque(maxlen=KEPT)
         self._changed = threading.Condition()
         self._stopping = False
@@ -77,22 +47,41 @@ class Sender:
             self._stopping = True
             self._changed.notify_all()
         if self._thread:
-            self._thread.join(TIME_OUT + 2)
+            self._thread.join(self.switches.answer_seconds + 2)
 
-    def put(self, body: bytes, events: list[str]) -> Delivery:
-        """The delivery is in the queue (or lost, when webhooks are switched off)."""
+    def announce(self, events: list[Event]) -> Delivery:
+        """The events are in the queue, in a delivery of their own or with others; or lost."""
         with self._changed:
-            self._last_id += 1
-            delivery = Delivery(self._last_id, body, events, self._clock.now())
-            self._past.append(delivery)
-            if self._config.webhook_url is None:
-                delivery.state = "no webhook address"
-            elif self.switches.webhooks == "off":
-                delivery.state = "lost"
-            else:
-                self._queue.append(delivery)
-                self._changed.notify_all()
+            now, switches = self._clock.now(), self.switches
+            if joined := self._queue.open_one(events, now, switches):
+                return joined
+            action = self.mischief.choose(events, switches)
+            delivery = self._new(payload(events, switches), list(events), now)
+            if switches.collect_seconds:
+                delivery.closes = delivery.due = now + timedelta(seconds=switches.collect_seconds)
+            delivery.due += timedelta(seconds=self.mischief.delay(switches))
+            delivery.held = action == "hold"
+            delivery.signature = "wrong" if action == "forge" else switches.signature
+            self._queue_up(delivery, lost=action == "drop")
+            if action == "duplicate":
+                again = self._new(delivery.body, delivery.facts, now)
+                again.due = delivery.due
+                self._queue_up(again)
             return delivery
+
+    def post(
+        self, body: bytes, events: list[Event] | None = None, signature: str | None = None
+    ) -> Delivery:
+        """The body is queued as it is, whatever is in it."""
+        with self._changed:
+            delivery = self._new(body, list(events or []), self._clock.now())
+            delivery.signature = signature or self.switches.signature
+            self._queue_up(delivery)
+            return delivery
+
+    def test(self) -> Delivery:
+        """The portal's test event is queued."""
+        return self.post(TEST_BODY)
 
     def find(self, id_: int) -> Delivery | None:
         """Return one of the last deliveries."""
@@ -109,11 +98,32 @@ class Sender:
         with self._changed:
             return not self._queue
 
+    def reseed(self, seed: int) -> None:
+        """The series of chances and delays begins anew."""
+        with self._changed:
+            self.mischief.reseed(seed)
+
     def clear(self) -> None:
-        """Nothing is queued, and no delivery is remembered."""
+        """Nothing is queued or ordered, and no delivery is remembered."""
         with self._changed:
             self._queue.clear()
             self._past.clear()
+            self.mischief.tricks.clear()
+            self._changed.notify_all()
+
+    def _new(self, body: bytes, events: list[Event], now: datetime) -> Delivery:
+        self._last_id += 1
+        delivery = Delivery(self._last_id, body, now, now, events)
+        self._past.append(delivery)
+        return delivery
+
+    def _queue_up(self, delivery: Delivery, lost: bool = False) -> None:
+        if self._config.webhook_url is None:
+            delivery.state = "no webhook address"
+        elif lost or self.switches.webhooks == "off":
+            delivery.state = "lost"
+        else:
+            self._queue.put(delivery)
             self._changed.notify_all()
 
     def _wake(self) -> None:
@@ -122,7 +132,7 @@ class Sender:
 
     def _run(self) -> None:
         # The environment's proxies must not see, or reroute, what is meant for this machine.
-        with httpx.Client(timeout=TIME_OUT, trust_env=False) as client:
+        with httpx.Client(trust_env=False) as client:
             while delivery := self._next():
                 self._attempt(client, delivery)
 
@@ -130,22 +140,29 @@ class Sender:
         """Wait for the head of the queue to be due; None when the sender stops."""
         with self._changed:
             while not self._stopping:
-                if not self._queue:
+                now = self._clock.now()
+                head = self._queue.head(now, self.switches.order)
+                if head is None:
                     self._changed.wait()
                     continue
-                due = self._queue[0].next_attempt
-                wait = (due - self._clock.now()).total_seconds() if due else 0
+                wait = (head.starts - now).total_seconds()
                 if wait <= 0:
-                    return self._queue[0]
+                    head.closes = None
+                    return head
                 self._changed.wait(wait)
         return None
 
     def _attempt(self, client: httpx.Client, delivery: Delivery) -> None:
-        signed = headers(self._config.verifier_token, delivery.body, self._clock.now())
+        switches, now = self.switches, self._clock.now()
+        token, body = self._config.verifier_token, delivery.body
+        signed = headers(token, body, now, switches, delivery.signature)
         began = time.perf_counter()
         try:
             answer = client.post(
-                str(self._config.webhook_url), content=delivery.body, headers=signed
+                str(self._config.webhook_url),
+                content=body,
+                headers=signed,
+                timeout=switches.answer_seconds,
             )
             status, text = answer.status_code, answer.text[:500]
         except httpx.HTTPError as e:
@@ -160,10 +177,13 @@ class Sender:
     def _settle(self, delivery: Delivery) -> None:
         if delivery.status == 200:
             delivery.state, delivery.next_attempt = "delivered", None
-            with contextlib.suppress(ValueError):
-                self._queue.remove(delivery)
-            return
-        ladder = self.switches.retry_seconds
-        gap = ladder[min(delivery.attempts, len(ladder)) - 1]
-        delivery.state = "failing"
-        delivery.next_attempt = self._clock.now() + timedelta(seconds=gap)
+            self._queue.remove(delivery)
+        elif delivery.signature != "right":
+            # It did not come from Intuit, so nobody sends it again and nothing waits for it.
+            delivery.state = "refused"
+            self._queue.remove(delivery)
+        else:
+            ladder = self.switches.retry_seconds
+            gap = ladder[min(delivery.attempts, len(ladder)) - 1]
+            delivery.state = "failing"
+            delivery.next_attempt = self._clock.now() + timedelta(seconds=gap)

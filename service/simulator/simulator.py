@@ -2,19 +2,29 @@
 
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from service.simulator.book import Book
 from service.simulator.calls import Calls
 from service.simulator.clock import Clock
 from service.simulator.company import Company
-from service.simulator.config import SimulatorConfig, Switches
-from service.simulator.events import Event, payload
+from service.simulator.config import SimulatorConfig
+from service.simulator.events import Event
+from service.simulator.generate import vast_company
 from service.simulator.grants import Grants
+from service.simulator.identity import OpenId
+from service.simulator.ledger import Ledger
+from service.simulator.limits import Limits, Windows
 from service.simulator.records import ENTITIES, Json, is_id
 from service.simulator.script import Script
-from service.simulator.sender import Delivery, Sender
+from service.simulator.sender import Sender
+from service.simulator.switches import Switches
+from service.simulator.vast import VastShelf
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -35,6 +45,8 @@ class Simulator:
         self.companies: dict[str, Company] = {}
         self.grants = Grants()
         self.calls = Calls()
+        self.limits = Limits()
+        self.openid = OpenId()
         self.script = Script()
         self.consent = Consent()
         self.switches = Switches(notify_unconnected=config.notify_unconnected)
@@ -45,6 +57,10 @@ class Simulator:
     def _load(self, realm: str, content: Json) -> None:
         now = self.clock.now()
         company = self.companies[realm] = Company(realm, content.get("CompanyInfo"), now=now)
+        if "Generated" in content:
+            series, buyers = vast_company(now, content["Generated"]["Invoice"])
+            company.shelves["Invoice"] = VastShelf(series)
+            company.load("Customer", buyers, now)
         for entity in ENTITIES:
             company.load(entity, content.get(entity, []), now)
 
@@ -59,6 +75,31 @@ class Simulator:
     def switch(self, wanted: Any) -> None:
         """The settings are changed; raises ValueError that says what is wrong."""
         self.switches = self.sender.switches = self.switches.changed(wanted)
+        if "seed" in wanted:
+            self.sender.reseed(self.switches.seed)
+
+    def behave(self) -> None:
+        """Nothing misbehaves: no faults, tricks or poison, unused limits, switches as usual."""
+        self.script.clear()
+        self.forget_limits()
+        self.sender.mischief.tricks.clear()
+        for company in self.companies.values():
+            company.poison.clear()
+        self.switches = Switches(notify_unconnected=self.config.notify_unconnected)
+        self.sender.switches = self.switches
+        self.sender.reseed(self.switches.seed)
+
+    def forget_limits(self) -> None:
+        """Every limit is unused."""
+        self.limits = Limits()
+        for company in self.companies.values():
+            company.used = Windows()
+
+    def limits_shown(self) -> Json:
+        """Return how much of each limit is used."""
+        now = self.clock.now()
+        used = {r: c.used.shown(now) for r, c in self.companies.items() if c.used.calls}
+        return {**self.limits.shown(now), "by_company": used}
 
     def announce(self, events: list[Event]) -> Json:
         """The events are on their way if their companies are connected; returns what was done."""
@@ -72,19 +113,23 @@ class Simulator:
         ]
         if not heard:
             return {"queued": False, "why": "the company has no live connection", "events": []}
-        delivery = self.deliver(payload(heard, self.switches), [described(e) for e in heard])
-        queued = delivery.state == "waiting"
+        delivery = self.sender.announce(heard)
+        queued = delivery.state in ("waiting", "failing", "delivered")
         shown: Json = {"queued": queued, "delivery": delivery.id, "events": delivery.events}
         return shown if queued else {**shown, "why": delivery.state}
 
-    def deliver(self, body: bytes, events: list[str]) -> Delivery:
-        """One body is queued for the webhook address."""
-        return self.sender.put(body, events)
+    def disconnect_address(self, realm: str) -> str | None:
+        """Return where the user's browser is sent after disconnecting, if the app wants that."""
+        address = self.config.disconnect_url
+        if address is None or not self.switches.disconnect_names_company:
+            return address
+        return f"{address}{'&' if urlsplit(address).query else '?'}realmId={realm}"
 
-
-def described(event: Event) -> str:
-    """Return an event in words for lists: company, entity, id and what happened."""
-    return f"{event.realm} {event.entity} {event.id} {event.operation}"
+    def change(self, realm: str, work: Callable[[Ledger], T]) -> tuple[T, Json]:
+        """Return what the work returned and what was announced; the caller holds the lock."""
+        ledger = Ledger(self.company(realm), self.switches, self.clock.now())
+        result = work(ledger)
+        return result, self.announce(ledger.events)
 
 
 def trace_id() -> str:

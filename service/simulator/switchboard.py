@@ -1,7 +1,6 @@
-"""`/_sim`: consent, calls, faults, settings, webhooks and the clock."""
+"""`/_sim`: consent, calls, faults, poison, limits, settings and the clock."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from starlette.requests import Request
@@ -10,43 +9,17 @@ from starlette.routing import Route
 
 from service.simulator import exact
 from service.simulator.answers import json_response, simulator_of
+from service.simulator.catalogue import CATALOGUE
 from service.simulator.clock import to_zulu
-from service.simulator.records import Json
+from service.simulator.orders import ORDERS, obeyed
+from service.simulator.records import ENTITIES, Json, is_id
 from service.simulator.script import presets
 from service.simulator.simulator import Consent, Simulator
-
-ORDERS = {
-    "GET /_sim": "this list",
-    "GET /_sim/companies": "the companies, what they hold, whether they are connected",
-    "PUT /_sim/companies/<realmId>/<Entity>": "create or replace by Id; a list: one delivery",
-    "GET /_sim/companies/<realmId>/<Entity>/<id>": "one record as it is now",
-    "DELETE /_sim/companies/<realmId>/<Entity>/<id>": "delete; a customer: make inactive, or "
-    "with ?mergedInto=<id> merge",
-    "POST /_sim/companies/<realmId>/Invoice/<id>/void": "void",
-    "POST /_sim/companies/<realmId>/Invoice/<id>/pay": '{"amount"?: number}, else all that is open',
-    "POST /_sim/companies/<realmId>/Invoice/<id>/emailed": "sent by e-mail",
-    "POST /_sim/companies/<realmId>/disconnect": "the user disconnects inside QuickBooks",
-    "POST /_sim/consent": '{"approve": true | false | null, "realmId"?: id}',
-    "GET /_sim/calls": "accounting calls served, by kind, company and status",
-    "DELETE /_sim/calls": "count from nothing again",
-    "GET /_sim/faults": "the rules in force",
-    "POST /_sim/faults": "one rule or a list: preset or status, headers, body, drop, delay; "
-    "for company, kind, entity; count (null: until cleared). Without kind: accounting calls",
-    "DELETE /_sim/faults": "no faults",
-    "GET /_sim/settings": "the switches",
-    "POST /_sim/settings": "change some of them",
-    "GET /_sim/webhooks": "the last deliveries, newest first; ?last=<n>",
-    "POST /_sim/webhooks": "deliver this body as it is, signed",
-    "POST /_sim/webhooks/<id>/redeliver": "send that delivery once more",
-    "DELETE /_sim/webhooks": "forget what is queued and what was sent",
-    "GET /_sim/clock": "the simulator's time",
-    "POST /_sim/clock": '{"advance": seconds}',
-}
 
 
 async def orders(_: Request) -> Response:
     """List what can be asked for here."""
-    return json_response({"orders": ORDERS, "presets": list(presets())})
+    return json_response({"orders": ORDERS, "presets": list(presets()), "faults": list(CATALOGUE)})
 
 
 async def set_consent(request: Request) -> Response:
@@ -59,7 +32,7 @@ async def set_consent(request: Request) -> Response:
         simulator.consent = Consent(wanted.approve, wanted.realmId)
         return {"approve": wanted.approve, "realmId": wanted.realmId}
 
-    return await _changed(request, work)
+    return await obeyed(request, work)
 
 
 async def calls(request: Request) -> Response:
@@ -87,7 +60,7 @@ async def add_faults(request: Request) -> Response:
         simulator.script.add(given)
         return {"faults": simulator.script.rules}
 
-    return await _changed(request, work)
+    return await obeyed(request, work)
 
 
 async def settings(request: Request) -> Response:
@@ -103,31 +76,79 @@ async def set_settings(request: Request) -> Response:
         simulator.switch(given)
         return simulator.switches
 
-    return await _changed(request, work)
+    return await obeyed(request, work)
 
 
-async def webhooks(request: Request) -> Response:
-    """Show the last deliveries."""
+async def last_calls(request: Request) -> Response:
+    """Show the last calls."""
     simulator, last = simulator_of(request), request.query_params.get("last", "")
-    if request.method == "DELETE":
-        simulator.sender.clear()
-    shown = simulator.sender.last(int(last)) if last.isdigit() else simulator.sender.last()
-    return json_response({"idle": simulator.sender.idle(), "webhooks": shown})
+    with simulator.lock:
+        shown = simulator.calls.last(int(last)) if last.isdigit() else simulator.calls.last()
+    return json_response({"calls": shown})
 
 
-async def deliver(request: Request) -> Response:
-    """Queue any body at all, signed like the others."""
-    delivery = simulator_of(request).deliver(await request.body(), ["by hand"])
-    return json_response(delivery.shown())
-
-
-async def redeliver(request: Request) -> Response:
-    """Queue the body of an earlier delivery again, as a retry after a lost answer would."""
+async def limits(request: Request) -> Response:
+    """Show, or with DELETE clear, what is used of the limits."""
     simulator = simulator_of(request)
-    earlier = simulator.sender.find(request.path_params["id"])
-    if earlier is None:
-        return json_response({"error": "no such delivery"}, 404)
-    return json_response(simulator.deliver(earlier.body, earlier.events).shown())
+    with simulator.lock:
+        if request.method == "DELETE":
+            simulator.forget_limits()
+        return json_response(simulator.limits_shown())
+
+
+async def set_limits(request: Request) -> Response:
+    """Let so many reads be made already."""
+
+    def work(simulator: Simulator, given: Any) -> Json:
+        now = simulator.clock.now()
+        simulator.limits.set_reads(exact.convert(given, _LimitsOrder).reads, now)
+        return simulator.limits_shown()
+
+    return await obeyed(request, work)
+
+
+async def poison(request: Request) -> Response:
+    """Show, or with DELETE heal, the poisoned records."""
+    simulator = simulator_of(request)
+    with simulator.lock:
+        if request.method == "DELETE":
+            for company in simulator.companies.values():
+                company.poison.clear()
+        return json_response(_poisoned(simulator))
+
+
+async def add_poison(request: Request) -> Response:
+    """Let records be such that QuickBooks cannot show them."""
+
+    def work(simulator: Simulator, given: Any) -> Json:
+        orders = exact.convert(given if isinstance(given, list) else [given], list[_PoisonOrder])
+        for order in orders:
+            if order.fault not in CATALOGUE:
+                raise ValueError(f"unknown fault {order.fault!r}; known: {', '.join(CATALOGUE)}")
+            if order.entity not in ENTITIES or not is_id(order.id):
+                raise ValueError(f"no such record: {order.entity} {order.id}")
+            poison = simulator.company(order.company).poison
+            poison[order.entity, int(order.id)] = CATALOGUE[order.fault]("")
+        return _poisoned(simulator)
+
+    return await obeyed(request, work)
+
+
+def _poisoned(simulator: Simulator) -> Json:
+    found = [
+        {"company": realm, "entity": entity, "id": str(number), "fault": fault.code}
+        for realm, company in simulator.companies.items()
+        for (entity, number), fault in company.poison.items()
+    ]
+    return {"poison": found}
+
+
+async def behave(request: Request) -> Response:
+    """End every misbehaviour."""
+    simulator = simulator_of(request)
+    with simulator.lock:
+        simulator.behave()
+        return json_response(simulator.switches)
 
 
 async def clock(request: Request) -> Response:
@@ -142,7 +163,7 @@ async def move_clock(request: Request) -> Response:
         simulator.clock.advance(exact.convert(given, _ClockOrder).advance)
         return {"now": to_zulu(simulator.clock.now())}
 
-    return await _changed(request, work)
+    return await obeyed(request, work)
 
 
 class _ConsentOrder(msgspec.Struct, forbid_unknown_fields=True):
@@ -154,15 +175,15 @@ class _ClockOrder(msgspec.Struct, forbid_unknown_fields=True):
     advance: float
 
 
-async def _changed(request: Request, work: Callable[[Simulator, Any], Any]) -> Response:
-    """Do the work on the JSON that came in; what is wrong with it is answered with 400."""
-    simulator = simulator_of(request)
-    try:
-        given = exact.decode(await request.body())
-        with simulator.lock:
-            return json_response(work(simulator, given))
-    except ValueError as e:
-        return json_response({"error": str(e)}, 400)
+class _LimitsOrder(msgspec.Struct, forbid_unknown_fields=True):
+    reads: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _PoisonOrder(msgspec.Struct, forbid_unknown_fields=True):
+    company: str
+    id: str
+    entity: str = "Invoice"
+    fault: str = "4002"
 
 
 routes = [
@@ -173,9 +194,12 @@ routes = [
     Route("/_sim/faults", add_faults, methods=["POST"]),
     Route("/_sim/settings", settings),
     Route("/_sim/settings", set_settings, methods=["POST"]),
-    Route("/_sim/webhooks", webhooks, methods=["GET", "DELETE"]),
-    Route("/_sim/webhooks", deliver, methods=["POST"]),
-    Route("/_sim/webhooks/{id:int}/redeliver", redeliver, methods=["POST"]),
+    Route("/_sim/calls/last", last_calls),
+    Route("/_sim/limits", limits, methods=["GET", "DELETE"]),
+    Route("/_sim/limits", set_limits, methods=["POST"]),
+    Route("/_sim/poison", poison, methods=["GET", "DELETE"]),
+    Route("/_sim/poison", add_poison, methods=["POST"]),
+    Route("/_sim/behave", behave, methods=["POST"]),
     Route("/_sim/clock", clock),
     Route("/_sim/clock", move_clock, methods=["POST"]),
 ]

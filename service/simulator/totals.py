@@ -7,6 +7,7 @@ from service.simulator.records import Json
 CENT = Decimal("0.01")
 DISCOUNT = "DiscountLineDetail"
 GROUP = "GroupLineDetail"
+SALES = "SalesItemLineDetail"
 SUBTOTAL = "SubTotalLineDetail"
 
 
@@ -41,6 +42,15 @@ def total(lines: list[Json], tax: Decimal) -> Decimal:
     """Return what is owed: lines, less discounts (which are written as positive), plus tax."""
     off = (money(line, "Amount") for line in lines if line.get("DetailType") == DISCOUNT)
     return sum((gross(line) for line in lines), tax) - sum(off, Decimal(0))
+
+
+def unapplied(data: Json) -> Decimal:
+    """Return what of a payment is applied to nothing."""
+    left = money(data, "TotalAmt")
+    for line in data.get("Line", []):
+        credit = any(link.get("TxnType") == "CreditMemo" for link in line.get("LinkedTxn", []))
+        left += money(line, "Amount") if credit else -money(line, "Amount")
+    return left
 
 
 def repriced(line: Json, lines: list[Json]) -> Json:

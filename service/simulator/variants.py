@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
 
-from service.simulator.ledger import voided
 from service.simulator.records import Json
 from service.simulator.samples import CAD, EUR
 from service.simulator.totals import DISCOUNT, GROUP, cents, gross
+from service.simulator.voiding import voided
 
 Change = Callable[[Json, Random], None]
 SALES = "SalesItemLineDetail"

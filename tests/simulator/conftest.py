@@ -6,7 +6,15 @@ import pytest
 
 from service.simulator.book import Book
 from service.simulator.server import running
-from tests.simulator.wire import OTHER_REALM, REALM, App, Wire, a_config, listening
+from tests.simulator.wire import (
+    OTHER_REALM,
+    REALM,
+    App,
+    StoppedClock,
+    Wire,
+    a_config,
+    listening,
+)
 
 
 def _invoice(id_: str, changed: str, **fields: object) -> dict[str, object]:
@@ -60,8 +68,9 @@ BOOK = {
 
 @pytest.fixture
 def wire() -> Iterator[Wire]:
-    """A client of a simulator that sends no webhooks."""
+    """A client of a simulator that sends no webhooks and lets tests call as fast as they can."""
     with running(a_config(), Book.of(BOOK)) as simulator:
+        simulator.simulator.switch({"requests_per_second": None})
         wire = Wire(simulator)
         with wire.http:
             yield wire
@@ -80,3 +89,13 @@ def notifying(app: App) -> Iterator[Wire]:
         wire = Wire(simulator)
         with wire.http:
             yield wire
+
+
+@pytest.fixture
+def still() -> Iterator[Wire]:
+    """A connected client of a simulator whose clock stands still."""
+    with running(a_config(), Book.of(BOOK), clock=StoppedClock()) as simulator:
+        simulator.simulator.switch({"requests_per_second": None})
+        wire = Wire(simulator)
+        with wire.http:
+            yield wire.connect()

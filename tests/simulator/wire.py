@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
+from service.simulator.clock import Clock
 from service.simulator.config import SimulatorConfig
 from service.simulator.server import RunningSimulator
 
@@ -42,6 +44,21 @@ def wait_until(true: Callable[[], Any]) -> Any:
             return result
         time.sleep(0.005)
     raise AssertionError("it did not happen in time")
+
+
+class StoppedClock(Clock):
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moved = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 10, 12, 0, tzinfo=UTC) + self.moved
+
+    def advance(self, seconds: float) -> None:
+        self.moved += timedelta(seconds=seconds)
+        super().advance(0)
 
 
 class Wire:
@@ -95,6 +112,12 @@ class Wire:
         headers = self._headers() | {"Content-Type": "application/text"}
         return self.http.post(self._path(realm, "query"), content=text, headers=headers)
 
+    def write(self, path: str, data: Any, realm: str = REALM, **params: str) -> httpx.Response:
+        """Post JSON to the accounting API."""
+        return self.http.post(
+            self._path(realm, path), json=data, params=params, headers=self._headers()
+        )
+
     def rows(self, text: str) -> dict[str, Any]:
         """Return the inside of a query's answer."""
         answer = self.query(text)
@@ -140,6 +163,7 @@ class App:
     url: str = ""
     heard: list[Heard] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+    visited: list[str] = field(default_factory=list)
     ready: Event = field(default_factory=Event)
 
 
@@ -159,6 +183,12 @@ def listening() -> Iterator[App]:
             with contextlib.suppress(ConnectionError):
                 self.end_headers()
                 self.wfile.write(b"ok")
+
+        def do_GET(self) -> None:
+            app.visited.append(self.path)
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
 
         def log_message(self, *_: Any) -> None:
             pass
