@@ -26,6 +26,14 @@ def simulator(
     redirect_uri: Annotated[
         str | None, typer.Option(help="The app's redirect URI; default: PUBLIC_URL's.")
     ] = None,
+    disconnect_url: Annotated[
+        str | None,
+        typer.Option(help="Called when a user disconnects; default: PUBLIC_URL's."),
+    ] = None,
+    generate: Annotated[
+        int | None,
+        typer.Option(min=1, max=2_000_000, help="Also a company with so many invoices."),
+    ] = None,
     client_id: Annotated[str | None, typer.Option(help="Default: QUICKBOOKS_CLIENT_ID.")] = None,
     client_secret: Annotated[
         str | None, typer.Option(help="Default: QUICKBOOKS_CLIENT_SECRET.")
@@ -64,6 +72,8 @@ def simulator(
             ),
             redirect_uri=redirect_uri or f"{public_url}/quickbook/connect",
             webhook_url=webhook_url or f"{public_url}/quickbook/webhook",
+            disconnect_url=disconnect_url or f"{public_url}/quickbook/disconnected",
+            generate=generate or 0,
         )
         companies = Book.read(book) if book else None
     except (ValueError, BookError) as e:
