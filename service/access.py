@@ -55,8 +55,9 @@ class Access:
             return
         if self._vault.digest(self.realm_id(connection)) != connection.realm_digest:
             raise ConfigurationError(
-                "SECRET_KEY: is not the one that this database was made with; restore it from your"
-                " backup, or no notice will find its company"
+                "SECRET_KEY: is not the one that this database was made with, so no notice would"
+                " find its company; restore it from your backup, or, if you changed it on purpose,"
+                " run `infactor-quickbooks rekey`"
             )
 
     def company(self, connection: Connection) -> Company:

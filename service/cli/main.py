@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import backfill, demo, init, links, notices, replay, serve, show, simulator
+from service.cli import backfill, demo, init, links, notices, rekey, replay, serve, show, simulator
 from service.cli.console import answer
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.command("invoices", rich_help_panel=_LOOK)(show.show_invoices)
 app.command("notices", rich_help_panel=_LOOK)(notices.show_notices)
 app.command(rich_help_panel=_LOOK)(replay.replay)
 app.command(rich_help_panel=_LOOK)(backfill.backfill)
+app.command(rich_help_panel=_LOOK)(rekey.rekey)
 
 
 def _show_version(wanted: bool) -> None:
