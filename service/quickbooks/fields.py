@@ -6,7 +6,8 @@ from typing import Any, Self
 import msgspec
 
 # Longer ones are no ids: QuickBooks would refuse a whole query for one of them.
-_LONGEST_ID = 18
+LONGEST_ID = 18
+LONGEST_REALM_ID = 20
 
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -62,10 +63,10 @@ class Fields:
             self.blame(f"{name} is {'not text' if name in self else 'missing'}")
         return text
 
-    def id(self, name: str) -> str | None:
+    def id(self, name: str, longest: int = LONGEST_ID) -> str | None:
         """Return a field that has to be the id of something, as it is written."""
         text = self.text(name)
-        if text is not None and len(text) > _LONGEST_ID:
+        if text is not None and len(text) > longest:
             self.blame(f"{name} is too long")
         elif text is not None and not (text.isascii() and text.isdigit()):
             self.blame(f"{name} is not digits")

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 from service.quickbooks.event import Event, Format, bounded, digest_of, digest_of_bytes
-from service.quickbooks.fields import Fields, items_of
+from service.quickbooks.fields import LONGEST_REALM_ID, Fields, items_of
 from service.quickbooks.moments import moment
 from service.quickbooks.vocabulary import FOLLOWED, entity_name, operation_name
 
@@ -44,7 +44,7 @@ def _cloud_event(raw: msgspec.Raw) -> Event:
         return _unusable("event is not an object", raw)
     event_id = fields.optional("id")
     entity, operation = _entity_and_operation(fields)
-    realm_id = fields.id("intuitaccountid")
+    realm_id = fields.id("intuitaccountid", LONGEST_REALM_ID)
     _check_followed(fields, entity, operation)
     # Nothing says that two events never share an id: what is sent again says all of it again.
     what = "".join(f"/{fields.optional(name)}" for name in ("type", "intuitentityid"))
@@ -101,7 +101,7 @@ def _legacy_event(raw: msgspec.Raw, realm: msgspec.Raw | None) -> Event:
     name, verb, changed_at = fields.text("name"), fields.text("operation"), "lastUpdated"
     entity = None if name is None else entity_name(name)
     operation = None if verb is None else operation_name(verb)
-    realm_id = fields.id("realmId")
+    realm_id = fields.id("realmId", LONGEST_REALM_ID)
     _check_followed(fields, entity, operation)
     entity_id = fields.id("id")
     return Event(

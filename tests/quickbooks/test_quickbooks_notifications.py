@@ -368,6 +368,14 @@ def test_the_same_event_has_the_same_digest_whatever_else_it_says() -> None:
     assert again.digest == first.digest
 
 
+def test_realm_ids_of_nineteen_digits_are_followed() -> None:
+    event = only([cloud(intuitaccountid="4620816365037572030")])
+    assert (event.realm_id, event.problem) == ("4620816365037572030", None)
+    assert only([cloud(intuitentityid="4620816365037572030")]).problem == (
+        "intuitentityid is too long"
+    )
+
+
 def test_two_changes_that_share_an_event_id_are_two_events() -> None:
     one, other = only([cloud()]), only([cloud(intuitentityid="146")])
     third = only([cloud(type="qbo.invoice.deleted.v1")])
