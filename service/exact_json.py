@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
-_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
-_plain_encoder = msgspec.json.Encoder(decimal_format="number")
+_encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 def decode(data: bytes | str) -> Any:
@@ -27,9 +26,4 @@ def decode(data: bytes | str) -> Any:
 
 def encode(value: Any) -> bytes:
     """Return compact JSON with keys in the order given and decimals as plain numbers."""
-    return _plain_encoder.encode(value)
-
-
-def canonical(value: Any) -> bytes:
-    """Return JSON that is equal for equal values, whatever the order of their keys."""
     return _encoder.encode(value)

@@ -174,16 +174,6 @@ def _is_due(environment: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def reached_everything(session: Session, connection_id: str) -> bool:
-    """Return whether a run over the company's whole past has ended well, or is under way."""
-    query = select(Run.id).where(
-        Run.connection_id == connection_id,
-        Run.since.is_(None),
-        Run.state.in_(("done", "active")),
-    )
-    return session.execute(query.limit(1)).first() is not None
-
-
 def latest(session: Session, connection_id: str) -> Run | None:
     """Return the company's newest run."""
     return session.scalars(
