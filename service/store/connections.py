@@ -1,26 +1,13 @@
 """Suppliers and their connections."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.store.insert import excluded, insert
 from service.store.tables import Connection, Supplier
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SealedTokens:
-    """Both tokens, sealed for their connection's row, and when they end."""
-
-    access: str
-    access_expires_at: datetime
-    refresh: str
-    refresh_expires_at: datetime | None
-    hard_expires_at: datetime | None
 
 
 def upsert_supplier(session: Session, email: str, name: str, address: str, now: datetime) -> int:
@@ -82,13 +69,14 @@ def lock(session: Session, connection_id: str) -> None:
 
 
 def may_be_called(environment: str, now: datetime) -> ColumnElement[bool]:
-    """Say of a connection that QuickBooks may be called for it: alive, and not paused.
+    """Say of a connection that QuickBooks may be called for it: alive, not paused, not suspended.
 
     A connection of another environment is never called: its tokens are not for this one.
     """
     return and_(
         Connection.environment == environment,
         Connection.state == "connected",
+        Connection.suspended_at.is_(None),
         or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
     )
 
@@ -102,20 +90,31 @@ def callable_now(
     ).first()
 
 
-def by_realm(session: Session, environment: str, realm_digest: str) -> Connection | None:
-    """Return the connection of this company in this environment, whoever holds it."""
-    return session.scalars(
-        select(Connection).where(
-            Connection.environment == environment, Connection.realm_digest == realm_digest
-        )
-    ).first()
+def by_realm(
+    session: Session, environment: str, realm_digest: str, *, lock: bool = False
+) -> Connection | None:
+    """Return the connection of this company in this environment, whoever holds it.
+
+    With `lock` nobody else changes it before the transaction ends.
+    """
+    query = select(Connection).where(
+        Connection.environment == environment, Connection.realm_digest == realm_digest
+    )
+    return session.scalars(query.with_for_update(key_share=True) if lock else query).first()
 
 
 def of_supplier(session: Session, supplier_id: int, environment: str) -> Sequence[Connection]:
-    """Return the supplier's connections in this environment, the oldest first."""
+    """Return the supplier's connections in this environment, the oldest first.
+
+    One that was released is nobody's until somebody connects it again.
+    """
     return session.scalars(
         select(Connection)
-        .where(Connection.supplier_id == supplier_id, Connection.environment == environment)
+        .where(
+            Connection.supplier_id == supplier_id,
+            Connection.environment == environment,
+            Connection.released_at.is_(None),
+        )
         .order_by(Connection.connected_at, Connection.id)
     ).all()
 
@@ -157,58 +156,13 @@ def renew(session: Session, connection_id: str, company_name: str, now: datetime
             state="connected",
             problem=None,
             paused_until=None,
+            throttled_since=None,
             failures=0,
             renewed_at=now,
+            disconnected_at=None,
+            released_at=None,
         )
     )
-
-
-def store_tokens(session: Session, connection_id: str, tokens: SealedTokens) -> None:
-    """Replace both tokens of the connection."""
-    session.execute(
-        update(Connection).where(Connection.id == connection_id).values(_columns(tokens))
-    )
-
-
-def replace_tokens(
-    session: Session, connection_id: str, tokens: SealedTokens, instead_of: str
-) -> bool:
-    """Replace the tokens if the refresh token is still the one that they were got with.
-
-    A supplier who connected again meanwhile has newer ones, which must not be overwritten. What
-    an earlier call has stored already counts as stored.
-    """
-    done = session.execute(
-        update(Connection)
-        .where(
-            Connection.id == connection_id,
-            Connection.refresh_sealed.in_((instead_of, tokens.refresh)),
-        )
-        .values(_columns(tokens))
-        .returning(Connection.id)
-    )
-    return done.first() is not None
-
-
-def _columns(tokens: SealedTokens) -> dict[str, Any]:
-    return {
-        "access_sealed": tokens.access,
-        "access_expires_at": tokens.access_expires_at,
-        "refresh_sealed": tokens.refresh,
-        "refresh_expires_at": tokens.refresh_expires_at,
-        "hard_expires_at": tokens.hard_expires_at,
-    }
-
-
-def disconnect(session: Session, connection_id: str, refresh_sealed: str, why: str) -> bool:
-    """Mark the connection as dead, unless its refresh token was replaced meanwhile."""
-    done = session.execute(
-        update(Connection)
-        .where(Connection.id == connection_id, Connection.refresh_sealed == refresh_sealed)
-        .values(state="disconnected", problem=why)
-        .returning(Connection.id)
-    )
-    return done.first() is not None
 
 
 def draw_fetch_number(session: Session, connection_id: str) -> int:
@@ -221,22 +175,6 @@ def draw_fetch_number(session: Session, connection_id: str) -> int:
     ).scalar_one()
 
 
-def changes_read_until(session: Session, connection_id: str) -> datetime:
-    """Return the watermark up to which everything that changed has been read."""
-    return session.execute(
-        select(Connection.changes_read_until).where(Connection.id == connection_id)
-    ).scalar_one()
-
-
-def changes_read(session: Session, connection_id: str, until: datetime) -> None:
-    """Move the watermark of changes forward; it never moves back."""
-    session.execute(
-        update(Connection)
-        .where(Connection.id == connection_id, Connection.changes_read_until < until)
-        .values(changes_read_until=until)
-    )
-
-
 def synced(session: Session, connection_id: str, now: datetime) -> None:
     """Note that the company was read without an error.
 
@@ -246,19 +184,44 @@ def synced(session: Session, connection_id: str, now: datetime) -> None:
         update(Connection)
         .where(
             Connection.id == connection_id,
+            Connection.state == "connected",
             or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
         )
-        .values(last_synced_at=now, failures=0, paused_until=None, problem=None)
+        .values(
+            last_synced_at=now, failures=0, paused_until=None, throttled_since=None, problem=None
+        )
     )
 
 
 def pause(session: Session, connection_id: str, until: datetime, why: str) -> None:
-    """Leave the company alone until then, and count one more failure in a row."""
+    """Leave the company alone until then, and count one more failure in a row.
+
+    One that was disconnected meanwhile stays as it is: what is said of it is not an error's.
+    """
     session.execute(
         update(Connection)
-        .where(Connection.id == connection_id)
+        .where(Connection.id == connection_id, Connection.state == "connected")
         .values(failures=Connection.failures + 1, paused_until=until, problem=why)
     )
+
+
+def throttle(
+    session: Session, connection_id: str, until: datetime, why: str, now: datetime
+) -> None:
+    """Leave the company alone until then, and remember since when it has answered only 429."""
+    pause(session, connection_id, until, why)
+    session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id, Connection.throttled_since.is_(None))
+        .values(throttled_since=now)
+    )
+
+
+def failures(session: Session, connection_id: str) -> int:
+    """Return how often in a row the company could not be read."""
+    return session.execute(
+        select(Connection.failures).where(Connection.id == connection_id)
+    ).scalar_one()
 
 
 def schedule_nudge(session: Session, connection_id: str, now: datetime, delay: timedelta) -> bool:

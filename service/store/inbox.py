@@ -13,7 +13,7 @@ from sqlalchemy import Select, case, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.store.connections import may_be_called
-from service.store.insert import insert
+from service.store.insert import Insert, insert_all
 from service.store.tables import Connection, Notice
 
 CLAIM_LIMIT = 500
@@ -44,6 +44,7 @@ class Arrival:
     changed_at: datetime | None = None
     body_sealed: str | None = None
     ignored_because: str | None = None
+    delivery_id: str | None = None
 
 
 def receive(
@@ -64,17 +65,18 @@ def receive(
         # In one order everywhere, so that two receivers with the same events cannot deadlock.
         for key, arrival in sorted(first.items())
     ]
-    for start in range(0, len(rows), CLAIM_LIMIT):
-        statement = insert(session, Notice)
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=[Notice.dedupe_key],
-                set_={"duplicates": Notice.duplicates + statement.excluded.duplicates + 1},
-            ),
-            rows[start : start + CLAIM_LIMIT],
-        )
+    if rows:
+        insert_all(session, Notice, rows, _counted)
     work = [row["connection_id"] for row in rows if row["status"] == "pending"]
     return {str(connection_id) for connection_id in work if connection_id}
+
+
+def _counted(statement: Insert) -> Insert:
+    """Let a row that is there already count the repetition."""
+    return statement.on_conflict_do_update(
+        index_elements=[Notice.dedupe_key],
+        set_={"duplicates": Notice.duplicates + statement.excluded.duplicates + 1},
+    )
 
 
 def _connections_of(
@@ -84,7 +86,7 @@ def _connections_of(
     digests = sorted({a.realm_digest for a in arrivals if a.realm_digest})
     found: dict[str, tuple[str | None, str]] = {}
     for start in range(0, len(digests), CLAIM_LIMIT):
-        rows = session.execute(
+        rows = session.connection().execute(
             select(Connection.realm_digest, Connection.id, Connection.state).where(
                 Connection.environment == environment,
                 Connection.realm_digest.in_(digests[start : start + CLAIM_LIMIT]),
@@ -110,6 +112,8 @@ def _row(
         "deleted_id": arrival.deleted_id,
         "changed_at": arrival.changed_at,
         "received_at": now,
+        "handled_at": now if arrival.ignored_because else None,
+        "delivery_id": arrival.delivery_id,
         "body_sealed": arrival.body_sealed,
         "duplicates": repeated,
         "status": "ignored" if arrival.ignored_because else "pending",
@@ -117,20 +121,6 @@ def _row(
         "attempts": 0,
         "losses": 0,
     }
-
-
-def ask_for_changes(session: Session, connection_id: str, why: str, now: datetime) -> None:
-    """Ask for whatever changed since the watermark, as a notice of our own."""
-    session.add(
-        Notice(
-            connection_id=connection_id,
-            format="own",
-            entity="Connection",
-            operation=why,
-            received_at=now,
-            status="pending",
-        )
-    )
 
 
 def has_due(session: Session, connection_id: str, now: datetime) -> bool:
@@ -176,7 +166,7 @@ def finish(session: Session, ids: Collection[int], outcome: str, now: datetime) 
 
 def park(session: Session, ids: Collection[int], error: Exception, now: datetime) -> None:
     """Stop trying these notices, and keep why."""
-    _close(session, ids, "parked", "given up", now, **_evidence(error))
+    _close(session, ids, "parked", "given up", now, **evidence(error))
 
 
 def retry(session: Session, ids: Collection[int], error: Exception, due_at: datetime) -> None:
@@ -189,7 +179,7 @@ def retry(session: Session, ids: Collection[int], error: Exception, due_at: date
             losses=0,
             claimed_by=None,
             reason="waiting for the next attempt",
-            **_evidence(error),
+            **evidence(error),
         )
     )
 
@@ -209,7 +199,8 @@ def _close(
     )
 
 
-def _evidence(error: Exception) -> dict[str, str | None]:
+def evidence(error: Exception) -> dict[str, str | None]:
+    """Return what a notice keeps of an error."""
     return {
         "error_class": type(error).__name__,
         "error_message": str(error)[:2000],

@@ -153,7 +153,7 @@ def write_documents(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     session.execute(
         statement.on_conflict_do_update(
             index_elements=[Document.invoice_id],
-            set_=excluded(statement, "state", "document", "revision", "written_at"),
+            set_=excluded(statement, "supplier_id", "state", "document", "revision", "written_at"),
             where=statement.excluded.revision >= Document.revision,
         ),
         list(rows),
@@ -175,6 +175,23 @@ def of_customers(
     ).all()
 
 
+def not_deleted(
+    session: Session, connection_id: str, quickbooks_ids: Collection[str]
+) -> Sequence[str]:
+    """Return those of these invoices that are recorded, and not as deleted."""
+    found: list[str] = []
+    wanted = sorted(quickbooks_ids)
+    for start in range(0, len(wanted), _CHUNK):
+        found += session.scalars(
+            select(Invoice.quickbooks_id).where(
+                Invoice.connection_id == connection_id,
+                Invoice.quickbooks_id.in_(wanted[start : start + _CHUNK]),
+                ~Invoice.deleted,
+            )
+        )
+    return found
+
+
 def count_recorded(session: Session, connection_id: str, since: datetime | None) -> int:
     """Return how many invoices of the company are recorded as existing, changed since then.
 
@@ -191,12 +208,14 @@ def page(
     connection_ids: Collection[str],
     *,
     held: bool = True,
+    shown_to: int | None = None,
     limit: int | None = None,
     offset: int = 0,
 ) -> Sequence[tuple[Invoice, Document | None]]:
     """Return invoices with what Infactor has of them, the newest first.
 
-    With `held` false, those that Infactor does not have are left out.
+    With `held` false, those that Infactor does not have are left out. With `shown_to`, those too
+    that Infactor has in the name of another supplier than this one.
     """
     query = (
         select(Invoice, Document)
@@ -205,6 +224,8 @@ def page(
         .order_by(Invoice.created_ms.desc(), Invoice.id)
         .offset(offset)
     )
+    if shown_to is not None:
+        query = query.where(_may_be_shown(shown_to))
     if limit is not None:
         query = query.limit(limit)
     return [(invoice, document) for invoice, document in session.execute(query)]
@@ -213,7 +234,7 @@ def page(
 def one(
     session: Session, invoice_id: str, supplier_id: int
 ) -> tuple[Invoice, Document | None] | None:
-    """Return this invoice if it belongs to a company of this supplier."""
+    """Return this invoice if it is of a company of this supplier, and not the former one's."""
     row = session.execute(
         select(Invoice, Document)
         .join(Connection, Connection.id == Invoice.connection_id)
@@ -222,9 +243,19 @@ def one(
             Invoice.id == invoice_id,
             Invoice.mapped.is_not(None),
             Connection.supplier_id == supplier_id,
+            Connection.released_at.is_(None),
+            _may_be_shown(supplier_id),
         )
     ).first()
     return None if row is None else (row[0], row[1])
+
+
+def _may_be_shown(supplier_id: int) -> ColumnElement[bool]:
+    """Say that an invoice does not stand in Infactor in the name of somebody else.
+
+    What was decided while the company was another supplier's is between that one and the lender.
+    """
+    return or_(Document.invoice_id.is_(None), Document.supplier_id == supplier_id)
 
 
 def history(session: Session, invoice_id: str) -> Sequence[Revision]:
@@ -234,12 +265,18 @@ def history(session: Session, invoice_id: str) -> Sequence[Revision]:
     ).all()
 
 
-def counts(session: Session, connection_id: str) -> tuple[int, int]:
-    """Return how many invoices of the company are recorded, and how many Infactor has."""
-    recorded, offered = session.execute(
+def counts(session: Session, connection_id: str, *, shown_to: int | None = None) -> tuple[int, int]:
+    """Return how many invoices of the company are recorded, and how many Infactor has.
+
+    With `shown_to`, of those that this supplier may see.
+    """
+    query = (
         select(func.count(Invoice.id), func.count(Document.invoice_id))
         .select_from(Invoice)
         .join(Document, Document.invoice_id == Invoice.id, isouter=True)
         .where(Invoice.connection_id == connection_id, Invoice.mapped.is_not(None))
-    ).one()
+    )
+    if shown_to is not None:
+        query = query.where(_may_be_shown(shown_to))
+    recorded, offered = session.execute(query).one()
     return recorded, offered

@@ -59,8 +59,13 @@ def extend(session: Session, names: Collection[str], owner: str) -> None:
 
 
 def release(session: Session, name: str, owner: str) -> None:
-    """Give the lease back, keeping when it was taken for the next one's spacing."""
-    session.execute(update(Lease).where(Lease.name == name, Lease.owner == owner).values(until=0.0))
+    """Give the lease back, keeping when it was taken for the next one's spacing.
+
+    It has no owner any more, so that a heartbeat that is just on its way does not extend it.
+    """
+    session.execute(
+        update(Lease).where(Lease.name == name, Lease.owner == owner).values(until=0.0, owner="")
+    )
 
 
 def wait_seconds(session: Session, name: str, spacing: float) -> float | None:

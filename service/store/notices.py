@@ -24,6 +24,7 @@ def newest(
 def replay(
     session: Session,
     connection_ids: Collection[str],
+    now: datetime,
     *,
     notice_id: int | None = None,
     invoice_id: str | None = None,
@@ -55,7 +56,8 @@ def replay(
             reason="put back by an operator",
             attempts=0,
             losses=0,
-            due_at=None,
+            # When it came says no more for how long it has been waiting.
+            due_at=now,
             handled_at=None,
             error_class=None,
             error_message=None,

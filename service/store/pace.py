@@ -4,7 +4,7 @@ Intuit allows a company 10 requests a second and 500 a minute (reference 3.6). O
 schedule keeps both: 8 a second with a burst of 2 is at most 10 in any second and 482 in any minute.
 """
 
-from sqlalchemy import case, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from service.store.columns import database_now
@@ -46,6 +46,12 @@ def count(session: Session, connection_id: str, month: str, kind: str) -> None:
             set_={"count": Reads.count + 1},
         )
     )
+
+
+def used(session: Session, month: str) -> int:
+    """Return how many metered reads all companies have cost in `month`."""
+    total = select(func.coalesce(func.sum(Reads.count), 0)).where(Reads.month == month)
+    return int(session.execute(total).scalar_one())
 
 
 def reads(session: Session, month: str) -> dict[str, int]:

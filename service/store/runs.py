@@ -1,4 +1,4 @@
-"""Runs: backfills of one company, with their checkpoint and their count."""
+"""Runs: backfills and reconciles of one company, with their checkpoint and their count."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -24,6 +24,15 @@ EMPTY_TALLY: dict[str, Any] = {
     "failed": 0,
     "failures": [],
     "rounds": 0,
+}
+EMPTY_RECONCILE: dict[str, Any] = {
+    **EMPTY_TALLY,
+    "unannounced": 0,
+    "unreadable": [],
+    "mended": [],
+    "differences": [],
+    "there": None,
+    "here": None,
 }
 
 
@@ -67,6 +76,50 @@ def create_or_join(
     return run_id
 
 
+def begin_reconcile(
+    session: Session, connection_id: str, cause: str, order: dict[str, Any], now: datetime
+) -> int:
+    """Return the company's active reconcile, begun now with this order if there is none.
+
+    `order` is {"full": whether to compare everything, "fix": whether to mend what differs}. A run
+    under way that was asked for less starts over with both orders.
+    """
+    statement = insert(session, Run).values(
+        connection_id=connection_id,
+        kind="reconcile",
+        cause=cause,
+        state="active",
+        cursor=order,
+        tally=EMPTY_RECONCILE,
+        created_at=now,
+    )
+    run_id = session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[Run.connection_id, Run.kind],
+            index_where=text("state = 'active'"),
+            set_={"kind": Run.kind},
+        ).returning(Run.id)
+    ).scalar_one()
+    run = session.get_one(Run, run_id, populate_existing=True, with_for_update=True)
+    under_way = run.cursor or {}
+    if any(order[wish] and not under_way.get(wish) for wish in ("full", "fix")):
+        wider = {wish: bool(order[wish] or under_way.get(wish)) for wish in ("full", "fix")}
+        session.execute(delete(RunSeen).where(RunSeen.run_id == run_id))
+        session.execute(
+            update(Run)
+            .where(Run.id == run_id)
+            .values(
+                cursor=wider,
+                cause=cause,
+                expected=None,
+                tally=EMPTY_RECONCILE,
+                due_at=None,
+                generation=Run.generation + 1,
+            )
+        )
+    return run_id
+
+
 def get(session: Session, run_id: int) -> Run | None:
     """Return the run with this id, as it is now."""
     return session.get(Run, run_id, populate_existing=True)
@@ -90,6 +143,17 @@ def claim(
         return run, run is not None
     run.losses += 1
     return run, False
+
+
+def begin_comparison(
+    session: Session, run: Run, order: dict[str, Any], expected: int, now: datetime
+) -> None:
+    """Note that from now on everything is read, for a comparison, and how much that is."""
+    session.execute(
+        update(Run)
+        .where(Run.id == run.id, Run.generation == run.generation)
+        .values(cursor=order, expected=expected, started_at=now)
+    )
 
 
 def start(session: Session, run: Run, expected: int, now: datetime) -> None:
@@ -148,6 +212,17 @@ def finish(
     return True
 
 
+def abandon(session: Session, connection_id: str, why: str, now: datetime) -> None:
+    """End every run of the company that is under way."""
+    ended = session.execute(
+        update(Run)
+        .where(Run.connection_id == connection_id, Run.state == "active")
+        .values(state="failed", error=why, finished_at=now)
+        .returning(Run.id)
+    )
+    session.execute(delete(RunSeen).where(RunSeen.run_id.in_(ended.scalars().all())))
+
+
 def postpone(session: Session, run_id: int, due_at: datetime, error: str) -> None:
     """Try the same page again from `due_at` on."""
     session.execute(
@@ -174,11 +249,11 @@ def _is_due(environment: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def latest(session: Session, connection_id: str) -> Run | None:
-    """Return the company's newest run."""
+def latest(session: Session, connection_id: str, kind: str = "backfill") -> Run | None:
+    """Return the company's newest run of this kind."""
     return session.scalars(
         select(Run)
-        .where(Run.connection_id == connection_id)
+        .where(Run.connection_id == connection_id, Run.kind == kind)
         .order_by(Run.id.desc())
         .limit(1)
         .execution_options(populate_existing=True)

@@ -1,5 +1,6 @@
 """Bringing a database to the schema of this version, and telling whether it is there."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -7,6 +8,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.orm import Session
 
 from service.errors import ConfigurationError
 from service.store.database import Database
@@ -48,10 +50,16 @@ def prepare(database: Database) -> None:
         )
 
 
+def is_current(session: Session) -> bool:
+    """Return whether the schema is the one of this version; raises where there is none at all."""
+    return session.scalars(text("SELECT version_num FROM alembic_version")).all() == [_head()]
+
+
 def _current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+@cache
 def _head() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
 

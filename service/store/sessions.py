@@ -114,6 +114,18 @@ def use_consent(session: Session, state: str, now: datetime) -> tuple[OAuthState
     return session.get(OAuthState, digest(state), populate_existing=True), first
 
 
+def is_under_way(session: Session, state_digest: str) -> bool:
+    """Return whether this journey still counts: it ends with the supplier who is forgotten."""
+    query = select(OAuthState.digest).where(OAuthState.digest == state_digest)
+    return session.execute(query).first() is not None
+
+
+def forget(session: Session, supplier_id: int) -> None:
+    """End the supplier's sessions in every browser, and the journeys that are under way."""
+    session.execute(delete(BrowserSession).where(BrowserSession.supplier_id == supplier_id))
+    session.execute(delete(OAuthState).where(OAuthState.supplier_id == supplier_id))
+
+
 def spend_link(session: Session, link_id: str, expires_at: datetime) -> None:
     """Make the connect link with this id unusable."""
     statement = insert(session, SpentLink).values(id=digest(link_id), expires_at=expires_at)

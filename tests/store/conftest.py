@@ -59,6 +59,8 @@ def connection_id(database: Database) -> str:
                 connected_at=AT,
                 renewed_at=AT,
                 changes_read_until=AT,
+                reconciled_until=AT,
+                reconcile_due_at=AT,
             )
         )
     return "c1"

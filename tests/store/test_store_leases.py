@@ -173,3 +173,13 @@ def test_the_heartbeat_survives_a_database_that_was_away(sqlite_database: Databa
         move(sqlite_database, seconds=18)
         wait_until(lambda: remaining(sqlite_database) > 19, what="a beat")
     held.stop()
+
+
+def test_a_heartbeat_that_comes_late_does_not_bring_a_lease_back(database: Database) -> None:
+    """It has read which leases are held, and extends them when one was just given back."""
+    assert acquired(database, "a")
+    with database.write() as session:
+        leases.release(session, "work", "a")
+    with database.write() as session:
+        leases.extend(session, ["work"], "a")
+    assert acquired(database, "b")

@@ -3,17 +3,21 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import inspect, select
 
 from service.errors import ConfigurationError
+from service.store import schema
 from service.store.database import Database
 from service.store.schema import migrate, prepare
 from service.store.tables import Base
+from service.store.tables import Connection as TheConnection
 
 TABLES = {*Base.metadata.tables, "alembic_version"}
 MIGRATE = """
@@ -79,4 +83,31 @@ def test_an_unmigrated_postgresql_stops_the_start_and_names_the_command(
     assert tables(database) == set()
     migrate(database)
     prepare(database)
+    database.close()
+
+
+def test_a_database_of_the_first_version_keeps_what_it_has(database_url: str) -> None:
+    """Its connections are reconciled from the day on which they were connected."""
+    database = Database(database_url)
+    with database.engine.execution_options(writes=True).begin() as connection:
+        config = schema._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO suppliers (id, email, name, address, created_at)"
+            " VALUES (1, 'a@example.com', '', '', '2026-10-01 00:00:00')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO connections (id, supplier_id, environment, realm_digest, realm_sealed,"
+            " company_name, state, connected_at, renewed_at, changes_read_until, fetch_number,"
+            " failures) VALUES ('c1', 1, 'production', 'd', 's', 'Old Company', 'connected',"
+            " '2026-10-02 00:00:00', '2026-10-03 00:00:00', '2026-10-04 00:00:00', 5, 0)"
+        )
+    migrate(database)
+    with database.read() as session:
+        kept = session.scalars(select(TheConnection)).one()
+    assert kept.company_name == "Old Company"
+    assert kept.reconciled_until == datetime(2026, 10, 2, tzinfo=UTC)
+    assert kept.reconcile_due_at < datetime(2026, 10, 2, tzinfo=UTC)
+    assert (kept.suspended_at, kept.released_at, kept.reconciled_at) == (None, None, None)
     database.close()

@@ -1,0 +1,113 @@
+"""Alerts: what was found to be wrong, from its beginning to its end, and who was told of it."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from service.store.insert import insert
+from service.store.tables import Alert
+
+QUIET = timedelta(seconds=60)
+"""What comes back within this time has never been over: its alert goes on, and no end is told."""
+
+# What nobody could be told of is left to the history when it has been over for so long.
+_OLD_NEWS = timedelta(days=1)
+_LONGEST_ERROR = 200
+
+Key = tuple[str, str]
+"""Cause and subject: what an alert is about."""
+
+
+def open_now(session: Session) -> dict[Key, Alert]:
+    """Return the alerts that are not over."""
+    rows = session.scalars(select(Alert).where(Alert.ended_at.is_(None)))
+    return {(alert.cause, alert.subject): alert for alert in rows}
+
+
+def begin(
+    session: Session,
+    key: Key,
+    *,
+    severity: str,
+    text: str,
+    command: str,
+    since: datetime,
+    now: datetime,
+) -> None:
+    """Leave one open alert of this cause and subject: one that is or just was there, or a new."""
+    cause, subject = key
+    if _resume(session, key, now):
+        return
+    new = insert(session, Alert).values(
+        cause=cause,
+        subject=subject,
+        severity=severity,
+        text=text,
+        command=command,
+        since=since,
+        raised_at=now,
+        attempts=0,
+    )
+    session.execute(new.on_conflict_do_nothing())
+
+
+def _resume(session: Session, key: Key, now: datetime) -> bool:
+    """Open the alert again that ended a moment ago, if nobody was told of its end."""
+    cause, subject = key
+    mine = and_(Alert.cause == cause, Alert.subject == subject)
+    latest = select(func.max(Alert.id)).where(mine).scalar_subquery()
+    resumed = session.execute(
+        update(Alert)
+        .where(Alert.id == latest, Alert.ended_at > now - QUIET, Alert.end_told_at.is_(None))
+        .values(ended_at=None)
+        .returning(Alert.id)
+    )
+    return resumed.first() is not None
+
+
+def end(session: Session, ids: Collection[int], now: datetime) -> None:
+    """Note that what these alerts are about is over."""
+    session.execute(
+        update(Alert).where(Alert.id.in_(ids), Alert.ended_at.is_(None)).values(ended_at=now)
+    )
+
+
+def untold(session: Session, now: datetime, limit: int) -> Sequence[Alert]:
+    """Return the alerts of which there is news to tell now, in the order in which they began."""
+    begun = and_(
+        Alert.told_at.is_(None),
+        or_(Alert.ended_at.is_(None), Alert.ended_at > now - _OLD_NEWS),
+    )
+    over = and_(
+        Alert.told_at.is_not(None),
+        Alert.end_told_at.is_(None),
+        Alert.ended_at <= now - QUIET,
+        Alert.ended_at > now - _OLD_NEWS,
+    )
+    return session.scalars(
+        select(Alert)
+        .where(or_(begun, over), or_(Alert.due_at.is_(None), Alert.due_at <= now))
+        .order_by(Alert.id)
+        .limit(limit)
+    ).all()
+
+
+def told(session: Session, alert_id: int, *, over: bool, now: datetime) -> None:
+    """Note that the news of this alert's beginning, or of its end, has been taken."""
+    news = {"end_told_at": now} if over else {"told_at": now}
+    session.execute(
+        update(Alert)
+        .where(Alert.id == alert_id)
+        .values(attempts=0, due_at=None, error=None, **news)
+    )
+
+
+def postpone(session: Session, alert_id: int, due_at: datetime, error: str) -> None:
+    """Tell the same news again from `due_at` on."""
+    session.execute(
+        update(Alert)
+        .where(Alert.id == alert_id)
+        .values(attempts=Alert.attempts + 1, due_at=due_at, error=error[:_LONGEST_ERROR])
+    )

@@ -1,0 +1,209 @@
+"""Comparing what a reconcile saw in QuickBooks with the record, invoice by invoice, in SQL."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from service.store.insert import excluded, insert
+from service.store.tables import Invoice, Run, RunSeen
+
+_CHUNK = 500
+
+Kind = Literal["missing", "deleted here", "outdated", "ahead", "amounts", "deleted there"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What QuickBooks showed of one invoice; all None of one that it could not show."""
+
+    quickbooks_id: str
+    sync_token: int | None = None
+    last_updated: datetime | None = None
+    total: Decimal | None = None
+    balance: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One invoice of which the record says something else than QuickBooks."""
+
+    quickbooks_id: str
+    kind: Kind
+    doc_number: str
+    there: str  # the version, total and balance in QuickBooks
+    here: str  # and in the record
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """How many invoices, and what their totals and balances come to."""
+
+    count: int
+    total: Decimal
+    balance: Decimal
+
+
+def keep(session: Session, run_id: int, shown: Collection[Shown]) -> None:
+    """Remember what QuickBooks showed; what it shows later takes its place."""
+    rows = [
+        {
+            "run_id": run_id,
+            "quickbooks_id": one.quickbooks_id,
+            "sync_token": one.sync_token,
+            "last_updated": one.last_updated,
+            "total": one.total,
+            "balance": one.balance,
+        }
+        for one in sorted(shown, key=lambda one: one.quickbooks_id)
+    ]
+    for start in range(0, len(rows), _CHUNK):
+        statement = insert(session, RunSeen).values(rows[start : start + _CHUNK])
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[RunSeen.run_id, RunSeen.quickbooks_id],
+                set_=excluded(statement, "sync_token", "last_updated", "total", "balance"),
+            )
+        )
+
+
+def forget(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> None:
+    """Take back that QuickBooks showed these invoices: they are gone there."""
+    for quickbooks_id in quickbooks_ids:
+        seen = session.get(RunSeen, (run_id, quickbooks_id))
+        if seen is not None:
+            session.delete(seen)
+
+
+def differences(
+    session: Session, run: Run, limit: int, only: Collection[str] | None = None
+) -> Sequence[Difference]:
+    """Return where the record differs from what the run saw, up to `limit`; `only` among these ids.
+
+    What was recorded while the run was under way and is newer than what it saw is no difference.
+    """
+    found = [*_shown_otherwise(session, run, limit, only)]
+    if only is None and len(found) < limit:
+        found += not_shown(session, run, limit - len(found))
+    return found
+
+
+def not_shown(session: Session, run: Run, limit: int) -> Sequence[Difference]:
+    """Return recorded invoices, older than the run, that QuickBooks did not show."""
+    met = select(RunSeen.quickbooks_id).where(
+        RunSeen.run_id == run.id, RunSeen.quickbooks_id == Invoice.quickbooks_id
+    )
+    rows = session.scalars(
+        select(Invoice)
+        .where(Invoice.connection_id == run.connection_id, ~Invoice.deleted, ~met.exists())
+        .where(Invoice.recorded_at < (run.started_at or run.created_at))
+        .order_by(Invoice.quickbooks_id)
+        .limit(limit)
+    )
+    return [
+        Difference(i.quickbooks_id, "deleted there", i.doc_number, "not there", _version(i))
+        for i in rows
+    ]
+
+
+def sums_there(session: Session, run: Run) -> Sums:
+    """Return what the run saw in QuickBooks, all together."""
+    return _sums(
+        session,
+        select(func.count(), func.sum(RunSeen.total), func.sum(RunSeen.balance)).where(
+            RunSeen.run_id == run.id, RunSeen.sync_token.is_not(None)
+        ),
+    )
+
+
+def sums_here(session: Session, run: Run) -> Sums:
+    """Return what is recorded and not deleted, all together."""
+    return _sums(
+        session,
+        select(func.count(), func.sum(Invoice.total), func.sum(Invoice.balance)).where(
+            Invoice.connection_id == run.connection_id, ~Invoice.deleted
+        ),
+    )
+
+
+def _sums(session: Session, query: Select[int, Decimal | None, Decimal | None]) -> Sums:
+    count, total, balance = session.execute(query).one()
+    return Sums(count, total or Decimal(0), balance or Decimal(0))
+
+
+def _shown_otherwise(
+    session: Session, run: Run, limit: int, only: Collection[str] | None
+) -> Sequence[Difference]:
+    outdated = or_(
+        Invoice.sync_token < RunSeen.sync_token,
+        and_(
+            Invoice.sync_token == RunSeen.sync_token,
+            Invoice.last_updated < RunSeen.last_updated,
+        ),
+    )
+    same_version = and_(
+        Invoice.sync_token == RunSeen.sync_token, Invoice.last_updated == RunSeen.last_updated
+    )
+    other_amounts = or_(
+        Invoice.total.is_distinct_from(RunSeen.total),
+        Invoice.balance.is_distinct_from(RunSeen.balance),
+    )
+    before = Invoice.recorded_at < (run.started_at or run.created_at)
+    query = (
+        select(RunSeen, Invoice)
+        .outerjoin(
+            Invoice,
+            and_(
+                Invoice.connection_id == run.connection_id,
+                Invoice.quickbooks_id == RunSeen.quickbooks_id,
+            ),
+        )
+        .where(RunSeen.run_id == run.id, RunSeen.sync_token.is_not(None))
+        .where(
+            or_(
+                Invoice.id.is_(None),
+                outdated,
+                and_(before, Invoice.deleted),
+                and_(same_version, other_amounts),
+                and_(before, ~same_version),
+            )
+        )
+        .order_by(RunSeen.quickbooks_id)
+        .limit(limit)
+    )
+    if only is not None:
+        query = query.where(RunSeen.quickbooks_id.in_(only))
+    return [_difference(seen, invoice) for seen, invoice in session.execute(query)]
+
+
+def _difference(seen: RunSeen, invoice: Invoice | None) -> Difference:
+    there = _version(seen)
+    if invoice is None:
+        return Difference(seen.quickbooks_id, "missing", "", there, "not recorded")
+    kind: Kind = "amounts"
+    if invoice.deleted:
+        kind = "deleted here"
+    elif _order(invoice) < _order(seen):
+        kind = "outdated"
+    elif _order(invoice) > _order(seen):
+        kind = "ahead"
+    return Difference(seen.quickbooks_id, kind, invoice.doc_number, there, _version(invoice))
+
+
+def _order(row: RunSeen | Invoice) -> tuple[Any, Any]:
+    return row.sync_token, row.last_updated
+
+
+def _version(row: RunSeen | Invoice) -> str:
+    return (
+        f"SyncToken {row.sync_token}, changed {row.last_updated:%Y-%m-%dT%H:%M:%SZ},"
+        f" total {_plain(row.total)}, balance {_plain(row.balance)}"
+    )
+
+
+def _plain(amount: Decimal | None) -> str:
+    return "none" if amount is None else f"{amount.normalize():f}"

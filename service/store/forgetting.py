@@ -1,0 +1,159 @@
+"""Deleting what is known of a company and of its supplier, but for receipts.
+
+An invoice that is past `invoice_created` may be relied upon by a lender: its document stays as it
+is, and of its record as much as keeps it from ever being offered again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Delete, Update, and_, delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from service.store import sessions
+from service.store.tables import (
+    Connection,
+    Customer,
+    Document,
+    Invoice,
+    Notice,
+    Pace,
+    Revision,
+    Run,
+    RunSeen,
+    Supplier,
+)
+
+_UNDECIDED = "invoice_created"
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How much of a company was deleted; `receipts` stay, by Infactor's state."""
+
+    customers: int
+    invoices: int
+    documents: int
+    notices: int
+    runs: int
+    receipts: Mapping[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts by name."""
+        return asdict(self)
+
+
+def forget_company(session: Session, connection_id: str) -> Forgotten:
+    """Delete what is known of a disconnected company; its lock must be held.
+
+    The connection stays as the receipt of the authorisation: if the same company ever connects
+    again, it meets the receipts of its invoices.
+    """
+    receipts = _receipts(session, connection_id)
+    theirs = Invoice.connection_id == connection_id
+    kept = select(Document.invoice_id).where(Document.state != _UNDECIDED)
+    gone = select(Invoice.id).where(theirs, Invoice.id.not_in(kept))
+    kept_ids = select(Invoice.id).where(theirs)
+    of_runs = select(Run.id).where(Run.connection_id == connection_id)
+    _do(session, delete(Revision).where(Revision.invoice_id.in_(gone)))
+    documents = _do(session, delete(Document).where(Document.invoice_id.in_(gone)))
+    invoices = _do(session, delete(Invoice).where(theirs, Invoice.id.not_in(kept)))
+    _do(session, update(Revision).where(Revision.invoice_id.in_(kept_ids)).values(changes={}))
+    _reduce(session, connection_id)
+    _do(session, delete(RunSeen).where(RunSeen.run_id.in_(of_runs)))
+    _do(session, delete(Pace).where(Pace.connection_id == connection_id))
+    forgotten = Forgotten(
+        customers=_do(session, delete(Customer).where(Customer.connection_id == connection_id)),
+        invoices=invoices,
+        documents=documents,
+        notices=_do(session, _notices(session, connection_id)),
+        runs=_do(session, delete(Run).where(Run.connection_id == connection_id)),
+        receipts=receipts,
+    )
+    reduced = {"company_name": "", "last_synced_at": None, "suspended_at": None}
+    _do(session, update(Connection).where(Connection.id == connection_id).values(reduced))
+    return forgotten
+
+
+def _receipts(session: Session, connection_id: str) -> dict[str, int]:
+    """Return how many documents stay, by state, and let nobody decide about others meanwhile."""
+    states = session.scalars(
+        select(Document.state)
+        .join(Invoice, Invoice.id == Document.invoice_id)
+        .where(Invoice.connection_id == connection_id)
+        .with_for_update(of=Document)
+    ).all()
+    return {state: states.count(state) for state in sorted({*states} - {_UNDECIDED})}
+
+
+def _reduce(session: Session, connection_id: str) -> None:
+    """Leave of the invoices that stay only what they are and how much they were for."""
+    rows = session.execute(
+        select(Invoice.id, Invoice.quickbooks_id).where(Invoice.connection_id == connection_id)
+    ).all()
+    nothing: dict[str, Any] = {
+        "mapped": None,
+        "warnings": [],
+        "customer_id": None,
+        "customer_versions": "",
+    }
+    reduced = [{"id": i, "source": {"Id": number}, **nothing} for i, number in rows]
+    for start in range(0, len(reduced), _CHUNK):
+        session.execute(update(Invoice), reduced[start : start + _CHUNK])
+
+
+def _notices(session: Session, connection_id: str) -> Delete:
+    digest = select(Connection.realm_digest).where(Connection.id == connection_id).scalar_subquery()
+    return delete(Notice).where(
+        or_(
+            Notice.connection_id == connection_id,
+            and_(Notice.connection_id.is_(None), Notice.realm_digest == digest),
+        )
+    )
+
+
+def still_has_companies(session: Session, supplier_id: int) -> bool:
+    """Return whether a company of the supplier, in whatever environment, was not forgotten."""
+    runs = select(Run.id).where(Run.connection_id == Connection.id)
+    forgotten = and_(
+        Connection.state == "disconnected",
+        Connection.refresh_sealed.is_(None),
+        Connection.company_name == "",
+        ~runs.exists(),
+    )
+    left = select(Connection.id).where(Connection.supplier_id == supplier_id, ~forgotten).limit(1)
+    return session.execute(left).first() is not None
+
+
+def forget_supplier(session: Session, supplier_id: int, now: datetime) -> bool:
+    """End the sessions of a supplier without companies; return whether nothing else stayed.
+
+    Then nobody can tell any more who it was, and whoever connects one of the companies may have
+    it. While there are receipts in the supplier's name, that stays.
+    """
+    sessions.forget(session, supplier_id)
+    if _has_receipts(session, supplier_id):
+        return False
+    nobody = {"email": f"forgotten-{supplier_id}", "name": "", "address": ""}
+    _do(session, update(Supplier).where(Supplier.id == supplier_id).values(nobody))
+    of_theirs = Connection.supplier_id == supplier_id
+    _do(session, update(Connection).where(of_theirs).values(released_at=now))
+    return True
+
+
+def _has_receipts(session: Session, supplier_id: int) -> bool:
+    receipts = (
+        select(Document.invoice_id)
+        .join(Invoice, Invoice.id == Document.invoice_id)
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .where(or_(Document.supplier_id == supplier_id, Connection.supplier_id == supplier_id))
+    )
+    return session.execute(receipts.limit(1)).first() is not None
+
+
+def _do(session: Session, statement: Delete | Update) -> int:
+    """Return how many rows the statement met; no object of this session is looked at afterwards."""
+    return session.connection().execute(statement).rowcount

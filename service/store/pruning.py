@@ -1,0 +1,75 @@
+"""Deleting what nobody needs any more, a limited number of rows at a time."""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from service.store.tables import Alert, Base, Deliveries, Notice, Run, RunSeen
+
+
+def handled_notices(session: Session, before: datetime, limit: int) -> int:
+    """Delete notices that were done before then; parked ones stay until somebody mends them."""
+    return _delete(
+        session, Notice, Notice.id, and_(Notice.status == "done", Notice.handled_at < before), limit
+    )
+
+
+def ignored_notices(session: Session, before: datetime, limit: int) -> int:
+    """Delete notices of known companies that came before then and could not be acted upon."""
+    old = and_(
+        Notice.status == "ignored",
+        Notice.connection_id.is_not(None),
+        Notice.received_at < before,
+    )
+    return _delete(session, Notice, Notice.id, old, limit)
+
+
+def strange_notices(session: Session, before: datetime, limit: int) -> int:
+    """Delete what came before then and is of no known company, or could not be read.
+
+    A company that connects later is read as a whole anyway.
+    """
+    strange = or_(
+        Notice.connection_id.is_(None),
+        and_(
+            Notice.status == "ignored",
+            or_(Notice.body_sealed.is_not(None), Notice.format == "unknown"),
+        ),
+    )
+    return _delete(session, Notice, Notice.id, and_(strange, Notice.received_at < before), limit)
+
+
+def ended_runs(session: Session, before: datetime, limit: int) -> int:
+    """Delete runs that ended before then, but for the newest of each kind of each company."""
+    newest = select(func.max(Run.id)).group_by(Run.connection_id, Run.kind)
+    old = and_(Run.state != "active", Run.finished_at < before, Run.id.not_in(newest))
+    ids = session.scalars(select(Run.id).where(old).limit(limit)).all()
+    session.execute(delete(RunSeen).where(RunSeen.run_id.in_(ids)))
+    session.execute(delete(Run).where(Run.id.in_(ids)))
+    return len(ids)
+
+
+def counted_deliveries(session: Session, before: datetime, limit: int) -> int:
+    """Delete the counts of minutes before then."""
+    minutes = select(Deliveries.minute).where(Deliveries.minute < before).limit(limit)
+    found = session.scalars(minutes).all()
+    session.execute(delete(Deliveries).where(Deliveries.minute.in_(found)))
+    return len(found)
+
+
+def ended_alerts(session: Session, before: datetime, limit: int) -> int:
+    """Delete alerts that were over before then."""
+    return _delete(session, Alert, Alert.id, Alert.ended_at < before, limit)
+
+
+def _delete(
+    session: Session,
+    table: type[Base],
+    key: InstrumentedAttribute[int],
+    old: ColumnElement[bool],
+    limit: int,
+) -> int:
+    chosen = select(key).where(old).limit(limit).scalar_subquery()
+    statement = delete(table).where(key.in_(chosen))
+    return session.connection().execute(statement).rowcount

@@ -1,0 +1,38 @@
+"""The tables, and what a row of each means."""
+
+from service.store.tables.books import Customer, Document, Invoice, Revision
+from service.store.tables.metadata import Base
+from service.store.tables.notices import Notice
+from service.store.tables.oversight import Alert, AuditEntry
+from service.store.tables.runs import Run, RunSeen
+from service.store.tables.sharing import Deliveries, Heartbeat, Lease, Pace, Reads
+from service.store.tables.suppliers import (
+    BrowserSession,
+    Connection,
+    OAuthState,
+    SpentLink,
+    Supplier,
+)
+
+__all__ = [
+    "Alert",
+    "AuditEntry",
+    "Base",
+    "BrowserSession",
+    "Connection",
+    "Customer",
+    "Deliveries",
+    "Document",
+    "Heartbeat",
+    "Invoice",
+    "Lease",
+    "Notice",
+    "OAuthState",
+    "Pace",
+    "Reads",
+    "Revision",
+    "Run",
+    "RunSeen",
+    "SpentLink",
+    "Supplier",
+]

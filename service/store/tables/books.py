@@ -1,0 +1,92 @@
+"""What QuickBooks has and what it means for Infactor: customers, invoices, documents."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.store.columns import ExactJSON, Instant, Money
+from service.store.tables.metadata import Base
+
+
+class Customer(Base):
+    """The last read copy of a company's customer, as QuickBooks wrote it."""
+
+    __tablename__ = "customers"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    quickbooks_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    parent_id: Mapped[str | None] = mapped_column(String(64))
+    sync_token: Mapped[int] = mapped_column(BigInteger)
+    last_updated: Mapped[datetime] = mapped_column(Instant)
+    fetch_number: Mapped[int] = mapped_column(BigInteger)
+    # The read at which another name than before was seen: invoices read earlier carry the old one.
+    renamed_at_fetch: Mapped[int | None] = mapped_column(BigInteger)
+    source: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
+    read_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class Invoice(Base):
+    """One QuickBooks invoice: the newest version seen, and what it means for Infactor."""
+
+    __tablename__ = "invoices"
+    __table_args__ = (
+        UniqueConstraint("connection_id", "quickbooks_id"),
+        Index("ix_invoices_newest", "connection_id", "created_ms"),
+        Index("ix_invoices_customer", "connection_id", "customer_id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)  # Infactor's invoiceId
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
+    quickbooks_id: Mapped[str] = mapped_column(String(64))
+    sync_token: Mapped[int] = mapped_column(BigInteger)
+    last_updated: Mapped[datetime] = mapped_column(Instant)
+    fetch_number: Mapped[int] = mapped_column(BigInteger)
+    deleted: Mapped[bool] = mapped_column(default=False)
+    void_noticed: Mapped[bool] = mapped_column(default=False)
+    source: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
+    # Nothing is mapped for an invoice that was deleted before it was ever read.
+    mapped: Mapped[dict[str, Any] | None] = mapped_column(ExactJSON)
+    hold: Mapped[str | None] = mapped_column(String(16))
+    warnings: Mapped[list[Any]] = mapped_column(ExactJSON)
+    customer_id: Mapped[str | None] = mapped_column(String(64))
+    customer_versions: Mapped[str] = mapped_column(Text, default="")
+    doc_number: Mapped[str] = mapped_column(Text, default="")
+    total: Mapped[Decimal | None] = mapped_column(Money)
+    balance: Mapped[Decimal | None] = mapped_column(Money)
+    currency: Mapped[str | None] = mapped_column(String(8))
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=0)
+    revision: Mapped[int] = mapped_column(default=1)
+    recorded_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class Revision(Base):
+    """One change of an invoice's record: when, why, and which fields."""
+
+    __tablename__ = "revisions"
+
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    recorded_at: Mapped[datetime] = mapped_column(Instant)
+    cause: Mapped[str] = mapped_column(String(32))
+    sync_token: Mapped[int] = mapped_column(BigInteger)
+    last_updated: Mapped[datetime] = mapped_column(Instant)
+    customer_versions: Mapped[str] = mapped_column(Text)
+    hold: Mapped[str | None] = mapped_column(String(16))
+    changes: Mapped[dict[str, Any]] = mapped_column(ExactJSON)  # {field: [before, after]}
+
+
+class Document(Base):
+    """Infactor's invoice table, kept by this service itself while no other is configured."""
+
+    __tablename__ = "documents"
+
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
+    # Whom it was written for: the company may have been handed over to another supplier since.
+    supplier_id: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(String(32))
+    document: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
+    revision: Mapped[int] = mapped_column()
+    written_at: Mapped[datetime] = mapped_column(Instant)

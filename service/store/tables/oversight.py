@@ -1,0 +1,59 @@
+"""What operators are told, and what they did."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.store.columns import ExactJSON, Instant, RowId
+from service.store.tables.metadata import Base
+
+
+class Alert(Base):
+    """One thing that is, or was, wrong: one row from its beginning to its end.
+
+    Alerts outlive what they are about, so they refer to nothing.
+    """
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        Index(
+            "ux_alerts_open",
+            "cause",
+            "subject",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        Index("ix_alerts_newest", "raised_at"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    cause: Mapped[str] = mapped_column(String(32))  # connection.dead, reads.high …
+    subject: Mapped[str] = mapped_column(String(64))  # a connection's id, or "" for all of it
+    severity: Mapped[str] = mapped_column(String(16))  # critical | warning
+    text: Mapped[str] = mapped_column(Text)
+    command: Mapped[str] = mapped_column(Text)  # what to run about it
+    since: Mapped[datetime] = mapped_column(Instant)
+    raised_at: Mapped[datetime] = mapped_column(Instant)
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    # When ALERT_URL took the news of its beginning, and of its end.
+    told_at: Mapped[datetime | None] = mapped_column(Instant)
+    end_told_at: Mapped[datetime | None] = mapped_column(Instant)
+    attempts: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime | None] = mapped_column(Instant)
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class AuditEntry(Base):
+    """One action of an operator: who, when, what. It outlives what it was done to."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    at: Mapped[datetime] = mapped_column(Instant, index=True)
+    actor: Mapped[str] = mapped_column(String(128))
+    action: Mapped[str] = mapped_column(String(32))
+    connection_id: Mapped[str | None] = mapped_column(String(32))
+    details: Mapped[dict[str, Any]] = mapped_column(ExactJSON)

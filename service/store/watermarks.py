@@ -1,0 +1,75 @@
+"""Up to when a company's changes have been read, and when it is reconciled next."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from service.store.connections import may_be_called
+from service.store.tables import Connection, Run
+
+RECONCILE_EVERY = timedelta(days=1)
+
+
+def changes_read_until(session: Session, connection_id: str) -> datetime:
+    """Return the watermark up to which everything that changed has been read."""
+    return session.execute(
+        select(Connection.changes_read_until).where(Connection.id == connection_id)
+    ).scalar_one()
+
+
+def changes_read(session: Session, connection_id: str, until: datetime) -> None:
+    """Move the watermark of changes forward; it never moves back."""
+    session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id, Connection.changes_read_until < until)
+        .values(changes_read_until=until)
+    )
+
+
+def to_reconcile(
+    session: Session, environment: str, now: datetime, limit: int
+) -> Sequence[Connection]:
+    """Return the connections whose reconcile is due and has not begun, the longest due first.
+
+    While a backfill is under way it waits: the two would read the same.
+    """
+    busy = select(Run.id).where(Run.connection_id == Connection.id, Run.state == "active")
+    return session.scalars(
+        select(Connection)
+        .where(may_be_called(environment, now), Connection.reconcile_due_at <= now, ~busy.exists())
+        .order_by(Connection.reconcile_due_at)
+        .limit(limit)
+    ).all()
+
+
+def reconciled_until(session: Session, connection_id: str) -> datetime:
+    """Return the watermark up to which everything was reconciled."""
+    return session.execute(
+        select(Connection.reconciled_until).where(Connection.id == connection_id)
+    ).scalar_one()
+
+
+def reconciled(session: Session, connection_id: str, until: datetime, now: datetime) -> None:
+    """Note that everything up to `until`, by QuickBooks' clock, was reconciled.
+
+    The watermark never moves back; the next reconcile is due in a day.
+    """
+    session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id, Connection.reconciled_until < until)
+        .values(reconciled_until=until)
+    )
+    session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id)
+        .values(reconciled_at=now, reconcile_due_at=now + RECONCILE_EVERY)
+    )
+
+
+def reconcile_at(session: Session, connection_id: str, due_at: datetime) -> None:
+    """Let the company's next reconcile begin then."""
+    session.execute(
+        update(Connection).where(Connection.id == connection_id).values(reconcile_due_at=due_at)
+    )

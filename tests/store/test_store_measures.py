@@ -1,0 +1,162 @@
+"""What the database says about the service as a whole."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from service.store import authorisations, deliveries, pace
+from service.store.authorisations import SealedTokens
+from service.store.database import Database
+from service.store.measures import Measures, measure, oldest_due
+from service.store.tables import Alert, Connection, Notice, Run
+from tests.store.test_store_heartbeats import companies
+
+AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
+
+
+def ago(**time: float) -> datetime:
+    return AT - timedelta(**time)
+
+
+def add(database: Database, status: str, times: int = 1, **fields: Any) -> None:
+    with database.write() as session:
+        for _ in range(times):
+            row = {"format": "own", "connection_id": "c1", "received_at": ago(minutes=5), **fields}
+            session.add(Notice(status=status, **row))
+
+
+def measured(database: Database) -> Measures:
+    with database.read() as session:
+        return measure(session, "simulator", AT)
+
+
+def oldest(database: Database) -> float:
+    with database.read() as session:
+        return oldest_due(session, "simulator", AT)
+
+
+def test_notices_are_counted_by_how_they_stand_and_how_they_ended(
+    database: Database, connection_id: str
+) -> None:
+    add(database, "pending", 3)
+    add(database, "pending", connection_id=None)
+    parked = {"error_class": "Poisoned", "reason": "given up"}
+    add(database, "parked", 2, handled_at=ago(minutes=59), **parked)
+    add(database, "parked", handled_at=ago(minutes=61), **parked)
+    add(database, "done", 2, reason="created", handled_at=ago(minutes=1))
+    add(database, "done", reason="held: paid", handled_at=ago(minutes=1))
+    add(database, "done", reason="held: void", handled_at=ago(minutes=1))
+    add(database, "done", reason="created", handled_at=ago(minutes=61))
+    add(database, "ignored", reason="whatever it said", handled_at=ago(minutes=1))
+    found = measured(database)
+    assert found.open_notices == {"pending": 4, "parked": 3}
+    assert found.ended_notices == {
+        ("done", "created"): 2,
+        ("done", "held"): 2,
+        ("parked", "Poisoned"): 2,
+        ("ignored", ""): 1,
+    }
+
+
+def test_the_lag_is_from_the_change_to_its_record(database: Database, connection_id: str) -> None:
+    for seconds in range(1, 101):
+        handled_at = ago(minutes=1)
+        changed_at = handled_at - timedelta(seconds=seconds)
+        add(database, "done", changed_at=changed_at, handled_at=handled_at)
+    add(database, "done", handled_at=ago(minutes=1))  # of our own: no change is known
+    add(database, "done", changed_at=ago(days=9), handled_at=ago(hours=2))
+    add(database, "parked", changed_at=ago(days=9), handled_at=ago(minutes=1))
+    found = measured(database)
+    assert (found.lags, found.lags_known) == ({0.5: 50.0, 0.95: 95.0, 0.99: 99.0}, 100)
+
+
+def test_where_nothing_was_done_there_is_no_lag(database: Database) -> None:
+    found = measured(database)
+    assert (found.lags, found.lags_known, found.oldest_due) == ({}, 0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "hindrance",
+    [
+        {"state": "disconnected"},
+        {"suspended_at": AT},
+        {"paused_until": AT + timedelta(seconds=1)},
+        {"environment": "production"},
+    ],
+)
+def test_only_what_can_be_worked_on_now_is_late(
+    database: Database, connection_id: str, hindrance: dict[str, object]
+) -> None:
+    add(database, "pending", received_at=ago(days=3), due_at=AT + timedelta(seconds=1))
+    add(database, "pending", received_at=ago(days=3), connection_id=None)
+    add(database, "done", received_at=ago(days=3))
+    assert oldest(database) == 0
+    add(database, "pending", received_at=ago(days=3), due_at=ago(seconds=700))
+    add(database, "pending", received_at=ago(seconds=650))
+    assert oldest(database) == 700
+    with database.write() as session:
+        session.execute(update(Connection).values(**hindrance))
+    assert oldest(database) == 0
+
+
+def test_companies_are_counted_by_state(database: Database, connection_id: str) -> None:
+    companies(
+        database,
+        connection_id,
+        c2={"suspended_at": AT},
+        c3={"state": "disconnected", "problem": "QuickBooks refuses its refresh token"},
+        c4={"state": "disconnected", "suspended_at": AT},
+        c5={"problem": "QuickBooks is unwell", "paused_until": AT},
+        c6={"environment": "production"},
+    )
+    states = {"connected": 2, "suspended": 1, "dead": 1, "disconnected": 1}
+    assert measured(database).connections == states
+
+
+def test_reads_runs_alerts_and_deliveries_are_counted(
+    database: Database, connection_id: str
+) -> None:
+    companies(database, connection_id, c2={})
+    alert = {"severity": "warning", "text": "", "command": "", "since": AT, "raised_at": AT}
+    with database.write() as session:
+        for company, month, kind in (
+            ("c1", "2026-11", "query"),
+            ("c2", "2026-11", "query"),
+            ("c1", "2026-11", "cdc"),
+            ("c1", "2026-10", "cdc"),
+        ):
+            pace.count(session, company, month, kind)
+        for kind, state in (("backfill", "active"), ("reconcile", "done")):
+            run = {"connection_id": "c1", "cause": "daily", "tally": {}, "created_at": AT}
+            session.add(Run(kind=kind, state=state, **run))
+        for subject, ended_at in (("c1", None), ("c2", None), ("c3", AT)):
+            session.add(Alert(cause="connection.dead", subject=subject, ended_at=ended_at, **alert))
+        deliveries.add(session, {(ago(minutes=59), "stored"): 7, (ago(minutes=61), "stored"): 1})
+    found = measured(database)
+    assert found.reads == {"query": 2, "cdc": 1}
+    assert found.active_runs == {"backfill": 1, "reconcile": 0}
+    assert found.open_alerts == {"connection.dead": 2}
+    assert found.deliveries == {"stored": 7}
+
+
+def test_each_renewal_of_tokens_counts_once_however_often_it_is_saved(
+    database: Database, connection_id: str
+) -> None:
+    def tokens(name: str) -> SealedTokens:
+        return SealedTokens(
+            access=f"access {name}",
+            access_expires_at=AT,
+            refresh=f"refresh {name}",
+            refresh_expires_at=AT,
+            hard_expires_at=None,
+        )
+
+    with database.write() as session:
+        authorisations.store_tokens(session, connection_id, tokens("1"))  # connecting is no renewal
+        for _ in range(2):
+            assert authorisations.replace_tokens(session, connection_id, tokens("2"), "refresh 1")
+        assert authorisations.replace_tokens(session, connection_id, tokens("3"), "refresh 2")
+        assert not authorisations.replace_tokens(session, connection_id, tokens("4"), "refresh 1")
+    assert measured(database).refreshes == 2
