@@ -19,6 +19,14 @@ def origin(text: str) -> str:
     return f"{parts.scheme}://{host}:{parts.port}"
 
 
+def web(text: str) -> str:
+    """Return an address to which a program can POST; raises ValueError for anything else."""
+    parts = _split(text)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.fragment:
+        raise ValueError("must begin with https:// or http:// and name a host")
+    return text
+
+
 def is_loopback(url: str) -> bool:
     """True when `url` never leaves this machine."""
     host = _split(url).hostname or ""

@@ -6,6 +6,7 @@
       + SyncError(intuit_tid, code)
           + TransientError(retry_after)   try again later: network, time-out, 5xx, lock busy
               x Throttled                 429: pause this company only
+              x BudgetSpent               this month's reads are kept for what is more urgent
           x Unrecognised              an answer that no table knows: try three times, then park
           + PermanentError                trying again cannot help: park, and show why
               x Disconnected              the authorisation is dead: the supplier must reconnect
@@ -64,6 +65,10 @@ class TransientError(SyncError):
 
 class Throttled(TransientError):
     """QuickBooks answered 429: this company is over its limit, or the app over its month's."""
+
+
+class BudgetSpent(TransientError):
+    """The reads that are left this month are kept for what is more urgent."""
 
 
 class Unrecognised(SyncError):

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from service import addresses
+from service.standard_webhooks import new_secret
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -71,6 +72,11 @@ def contradictions(settings: "Settings") -> Iterator[str]:
         yield (
             "REDIS_URL: remove it, or set DATABASE_URL to postgresql://…;"
             " workers of their own cannot share a SQLite file"
+        )
+    if settings.alert_url and not settings.alert_secret:
+        yield (
+            "ALERT_SECRET: missing; whoever receives alerts at ALERT_URL tells by it that they are"
+            f" ours. A fresh one: {new_secret()}"
         )
     if settings.secret_key == settings.infactor_shared_secret:
         yield "INFACTOR_SHARED_SECRET: must be another one than SECRET_KEY, which stays here"

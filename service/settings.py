@@ -4,9 +4,8 @@ The text under each field is what example.env and the README say about it. Nothi
 prints a value: a problem is named by its variable and by how to mend it.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+import re
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -15,30 +14,27 @@ from pydantic import (
     Field,
     SecretBytes,
     SecretStr,
-    ValidationError,
     field_validator,
     model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
-    PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
 )
 
 from service import addresses
 from service.encryption_keys import key_text, parse_keys
-from service.errors import ConfigurationError
 from service.infactor.holds import ALL_HOLDS, Hold, parse_holds
-from service.setting_problems import contradictions, no_file, problems
+from service.setting_problems import contradictions
+from service.standard_webhooks import signing_key
 
 CALLBACK_PATH = "/quickbook/connect"
 _EXAMPLE_KEY = key_text(b"example-key-not-for-production!!")
 
 
 class Settings(BaseSettings):
-    """The settings of one process; build it with `load_settings` or `settings_from`."""
+    """The settings of one process; `settings_source` builds it."""
 
     model_config = SettingsConfigDict(
         alias_generator=AliasGenerator(validation_alias=str.upper),
@@ -129,6 +125,23 @@ class Settings(BaseSettings):
     infactor_withdraw: bool = True
     """`on` withdraws an invoice from Infactor when it is voided, deleted or paid before its buyer
     has decided, and restores it when that is undone; `off` only reports it to operators."""
+
+    quickbooks_reads_per_month: Annotated[int, Field(gt=0)] = 500_000
+    """How many metered reads the app has in a calendar month, over all companies; Intuit's free
+    tier has 500,000, and then blocks the app for everybody until the next month. At 80 % operators
+    are told, at 90 % backfills wait for the next month, at 97 % only notifications are read for."""
+
+    alert_url: SecretStr | None = None
+    """Where to tell somebody: each cause is POSTed there once as JSON, and once when it is over,
+    signed as Standard Webhooks describes. Without it `infactor-quickbooks status` still knows."""
+
+    alert_secret: SecretStr | None = None
+    """Signs what goes to ALERT_URL: `whsec_` and at least 24 bytes in base64, shared with whoever
+    receives it there. Needed with ALERT_URL."""
+
+    metrics_token: SecretStr | None = None
+    """Any text of 16 characters or more, which Prometheus sends as bearer token to `/metrics`.
+    Without one, `/metrics` answers this machine alone."""
 
     webhook_max_bytes: Annotated[int, Field(gt=0)] = 16 * 1024 * 1024
     """A larger notification is refused with 413 and nothing of it is stored; Intuit's are far
@@ -243,6 +256,25 @@ class Settings(BaseSettings):
     def _known_database(cls, value: SecretStr) -> SecretStr:
         return SecretStr(addresses.database(value.get_secret_value()))
 
+    @field_validator("alert_url")
+    @classmethod
+    def _is_web_address(cls, value: SecretStr | None) -> SecretStr | None:
+        return value and SecretStr(addresses.web(value.get_secret_value()))
+
+    @field_validator("alert_secret")
+    @classmethod
+    def _signs(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            signing_key(value.get_secret_value())
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not re.fullmatch(r"[!-~]{16,}", value.get_secret_value()):
+            raise ValueError("needs 16 visible ASCII characters or more, without spaces")
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _known_redis(cls, value: SecretStr | None) -> SecretStr | None:
@@ -256,43 +288,3 @@ class Settings(BaseSettings):
         if found:
             raise ValueError("\n".join(found))
         return self
-
-
-def load_settings(env_file: Path | None = Path(".env")) -> Settings:
-    """Return the settings from the environment and, below it, `env_file` if that exists.
-
-    Raises ConfigurationError with one line for each setting to mend.
-    """
-    try:
-        return _checked(Settings, _env_file=env_file)
-    except ConfigurationError as e:
-        lines = [*no_file(env_file), str(e)] if env_file else [str(e)]
-        raise ConfigurationError("\n".join(lines)) from None
-    except (OSError, UnicodeDecodeError, SettingsError) as e:
-        raise ConfigurationError(f"{env_file}: cannot be read ({type(e).__name__})") from None
-
-
-def settings_from(values: Mapping[str, str]) -> Settings:
-    """Return the settings that `values` alone give, as if they were the whole environment."""
-    return _checked(_Given, **{name: value for name, value in values.items() if value})
-
-
-def _checked(kind: type[BaseSettings], **values: Any) -> Settings:
-    try:
-        return cast("Settings", kind(**values))
-    except ValidationError as e:
-        # The cause stays out: pydantic's own error holds the values.
-        raise ConfigurationError("\n".join(problems(e))) from None
-
-
-class _Given(Settings):
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)

@@ -37,16 +37,10 @@ class State(StrEnum):
     COMPLETED = "completed"
 
 
-IDENTITY = (
-    "invoiceId",
-    "state",
-    "created",
-    "source",
-    "qbkInvoiceId",
-    "supplierEmail",
-    "supplierName",
-    "supplierAddress",
-)
+SUPPLIER = ("supplierEmail", "supplierName", "supplierAddress")
+"""Written anew only when the company was handed over to another supplier."""
+
+IDENTITY = ("invoiceId", "state", "created", "source", "qbkInvoiceId", *SUPPLIER)
 """Written at creation and never again by a refresh, like the constants below."""
 
 CONSTANTS = ("purchaseDocs", "grnNo", "grnDate", "grnAmount", "companyType", "companyPhone")
@@ -91,7 +85,7 @@ class Action(StrEnum):
 class Decision:
     """What to do; `document` is the whole new document, or None when nothing is to be written.
 
-    `changed` names the QuickBooks-owned fields in which QuickBooks and the document differ,
+    `changed` names the fields, of those that we renew, in which QuickBooks and the document differ,
     also where they may not be written: that is what a finding about a frozen invoice reports.
     """
 
@@ -106,18 +100,23 @@ def decide(
     hold: Hold | None,
     *,
     withdraw: bool = True,
+    handed_over: bool = False,
 ) -> Decision:
     """Return what becomes of the document `current`, which is None when Infactor has none.
 
     Both documents must hold their numbers in the same form. With `withdraw=False` the workflow
     fields of an existing document are left alone: it is neither withdrawn nor restored, and an
-    undecided one keeps being refreshed, whatever the hold.
+    undecided one keeps being refreshed, whatever the hold. `handed_over` says that the document
+    was made for the company's former supplier: whatever is written is in the new one's name.
     """
     if current is None:
         return Decision(Action.HOLD) if hold else Decision(Action.CREATE, dict(mapped))
+    renewed = (*QUICKBOOKS_OWNED, *SUPPLIER) if handed_over else QUICKBOOKS_OWNED
     changed = tuple(
-        name for name in QUICKBOOKS_OWNED if name not in current or current[name] != mapped[name]
+        name for name in renewed if name not in current or current[name] != mapped[name]
     )
+    if handed_over:
+        current = {**current, **{name: mapped[name] for name in SUPPLIER}}
     if current.get("state") == State.INVOICE_CREATED:
         return _while_undecided(current, mapped, hold if withdraw else None, changed)
     if is_withdrawn(current) and hold:

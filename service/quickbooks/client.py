@@ -1,25 +1,33 @@
 """The accounting API of one company (reference 3.1 to 3.3)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import httpx
 
-from service.errors import TransientError
+from service.errors import Gone, TransientError
 from service.quickbooks.faults import answer_of
 from service.quickbooks.headers import intuit_tid
-from service.quickbooks.moments import moment
+from service.quickbooks.moments import moment, quickbooks_time
 from service.quickbooks.statements import EntityName, Statement
 from service.quickbooks.wire import no_cookies, reaching_intuit
 
-Kind = Literal["companyinfo", "read", "query", "count"]
+Kind = Literal["companyinfo", "read", "query", "count", "cdc"]
 
 # Somebody waits for a single object; a page of 1,000 invoices takes tens of seconds at times, and
-# Intuit itself gives up at 120 (reference 3.6): half of that, before the query is made smaller.
+# Intuit itself gives up at 120 (reference 3.6): half of that, before the query is made smaller. A
+# query in search of the record that holds it up asks for less and less, and waits less for it.
 _QUICK = httpx.Timeout(15, connect=5)
 _PATIENT = httpx.Timeout(60, connect=5)
+_FEW_ROWS = 100
+
+CDC_MOST_OBJECTS = 1000
+"""The most objects that one answer of change data capture holds, of all entities together."""
+CDC_FURTHEST = timedelta(days=30)
+"""How far back change data capture goes."""
 
 
 def http_client() -> httpx.Client:
@@ -44,6 +52,20 @@ class Answer:
     time: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What changed since a moment; `time` is QuickBooks' clock when it answered.
+
+    `deleted` says when each object was deleted, by its id. `full` says that there may be more: the
+    answer has as many objects as an answer can have.
+    """
+
+    objects: dict[EntityName, list[dict[str, Any]]] = field(repr=False)
+    deleted: dict[EntityName, dict[str, datetime]]
+    time: datetime
+    full: bool
+
+
 class Company:
     """One company's books, read only.
 
@@ -66,6 +88,8 @@ class Company:
         self._base = f"{api_url}/v3/company/{realm_id}"
         self._auth = auth
         self._permit = permit
+        self.time: datetime | None = None
+        """QuickBooks' clock, as its last answer told it."""
 
     def company_info(self) -> Answer:
         """Return the company's record, which proves that the token opens this company."""
@@ -106,11 +130,29 @@ class Company:
             raise _unexpected("a count", tid)
         return total
 
+    def cdc(self, entities: Sequence[EntityName], since: datetime) -> Changes:
+        """Return what changed or was deleted since then, at most 30 days ago (reference 3.4)."""
+        asked = {"entities": ",".join(entities), "changedSince": quickbooks_time(since)}
+        answer, tid = self._call("cdc", "GET", "cdc", _PATIENT, params=asked)
+        try:
+            return _changes(entities, answer)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise _unexpected("a CDCResponse", tid) from None
+
     def _query(self, kind: Kind, statement: Statement) -> tuple[dict[str, Any], str | None]:
-        """POST, because a query of many ids outgrows an address."""
+        """POST, because a query of many ids outgrows an address.
+
+        A query asks for no single object: that one is gone is no answer to it.
+        """
+        patience = _QUICK if kind == "query" and statement.most <= _FEW_ROWS else _PATIENT
         headers = {"Content-Type": "application/text"}
         content = statement.text.encode()
-        answer, tid = self._call(kind, "POST", "query", _PATIENT, headers, content)
+        try:
+            answer, tid = self._call(
+                kind, "POST", "query", patience, headers=headers, content=content
+            )
+        except Gone as e:
+            raise TransientError(str(e), intuit_tid=e.intuit_tid, code=e.code) from e
         response = answer.get("QueryResponse")
         if not isinstance(response, dict):
             raise _unexpected("a QueryResponse", tid)
@@ -125,7 +167,9 @@ class Company:
         method: str,
         path: str,
         timeout: httpx.Timeout,
+        *,
         headers: dict[str, str] | None = None,
+        params: dict[str, str] | None = None,
         content: bytes | None = None,
     ) -> tuple[dict[str, Any], str | None]:
         self._permit(kind)
@@ -134,12 +178,40 @@ class Company:
                 method,
                 f"{self._base}/{path}",
                 headers={"Accept": "application/json", **(headers or {})},
+                params=params,
                 content=content,
                 auth=self._auth,
                 timeout=timeout,
             )
         answer = answer_of(response.status_code, response.headers, response.content)
+        self._look_at_clock(answer)
         return answer, intuit_tid(response.headers)
+
+    def _look_at_clock(self, answer: dict[str, Any]) -> None:
+        with suppress(KeyError, TypeError, ValueError):
+            self.time = moment(answer["time"])
+
+
+def _changes(entities: Sequence[EntityName], answer: dict[str, Any]) -> Changes:
+    """Return the groups of the answer; one for an entity without changes may be missing."""
+    objects: dict[EntityName, list[dict[str, Any]]] = {entity: [] for entity in entities}
+    deleted: dict[EntityName, dict[str, datetime]] = {entity: {} for entity in entities}
+    groups = [group for part in answer["CDCResponse"] for group in part["QueryResponse"]]
+    for entity in entities:
+        for found in (found for group in groups for found in group.get(entity, [])):
+            if found.get("status") == "Deleted":
+                deleted[entity][_id_of(found)] = moment(found["MetaData"]["LastUpdatedTime"])
+            else:
+                objects[entity].append(found)
+    size = sum(map(len, objects.values())) + sum(map(len, deleted.values()))
+    return Changes(objects, deleted, moment(answer["time"]), full=size >= CDC_MOST_OBJECTS)
+
+
+def _id_of(stub: dict[str, Any]) -> str:
+    id_ = stub["Id"]
+    if not _is_digits(id_):
+        raise ValueError("an id is digits")
+    return str(id_)
 
 
 def _is_digits(text: str) -> bool:

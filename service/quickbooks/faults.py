@@ -27,6 +27,9 @@ from service.quickbooks.headers import intuit_tid, retry_after
 THROTTLED_FOR = 60.0
 """Seconds to leave a company alone after a 429 that does not say how long (reference 3.6)."""
 
+GONE = "610"
+"""The code of the answer that an object does not exist, or no longer."""
+
 
 class Fault(NamedTuple):
     """The first error of a fault, as far as it is told without repeating what may be secret."""
@@ -55,7 +58,7 @@ ROWS = (
     Row((200, 400, 403), "3100", Barred, "QuickBooks does not let this app into the company"),
     Row((200, 400, 401), "3200", TransientError, _NOT_ACCEPTED),
     Row((200, 400, 403, 429), "3001", Throttled, "QuickBooks' request limit is reached"),
-    Row(_API, "610", Gone, "QuickBooks has no such object"),
+    Row(_API, GONE, Gone, "QuickBooks has no such object"),
     Row(_API, "4000", TooLarge, "QuickBooks could not parse the query"),
     Row(_API, "4001", Poisoned, "QuickBooks calls the query invalid"),
     Row(_API, "4002", Poisoned, "QuickBooks failed on a record of the query"),

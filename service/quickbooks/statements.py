@@ -18,10 +18,11 @@ _ALSO_INACTIVE = {"Customer": "Active IN (true, false)"}
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One query; the answer's rows are under the entity's name."""
+    """One query; the answer's rows are under the entity's name, `most` of them at most."""
 
     entity: EntityName
     text: str
+    most: int
 
 
 def by_ids(entity: EntityName, ids: Sequence[str]) -> Statement:
@@ -31,23 +32,27 @@ def by_ids(entity: EntityName, ids: Sequence[str]) -> Statement:
     if not all(id_.isascii() and id_.isdigit() for id_ in ids):
         raise ValueError("an id is digits")
     listed = ",".join(quote(id_) for id_ in ids)
-    return Statement(entity, _select("*", entity, f"Id IN ({listed})", f"MAXRESULTS {PAGE}"))
+    text = _select("*", entity, f"Id IN ({listed})", f"MAXRESULTS {PAGE}")
+    return Statement(entity, text, most=len(ids))
 
 
-def page_by_time(entity: EntityName, since: datetime | None, start: int = 1) -> Statement:
+def page_by_time(
+    entity: EntityName, since: datetime | None, start: int = 1, most: int = PAGE
+) -> Statement:
     """Ask for the objects changed at or after an instant, the longest unchanged first."""
-    order = f"ORDERBY MetaData.LastUpdatedTime {_window(start)}"
-    return Statement(entity, _select("*", entity, _changed(since), order))
+    order = f"ORDERBY MetaData.LastUpdatedTime {_window(start, most)}"
+    return Statement(entity, _select("*", entity, _changed(since), order), most)
 
 
 def page_by_id(entity: EntityName, start: int = 1) -> Statement:
     """Ask for all objects, inactive ones too."""
-    return Statement(entity, _select("*", entity, None, f"ORDERBY Id {_window(start)}"))
+    text = _select("*", entity, None, f"ORDERBY Id {_window(start, PAGE)}")
+    return Statement(entity, text, most=PAGE)
 
 
 def count(entity: EntityName, since: datetime | None = None) -> Statement:
     """Ask how many objects `page_by_time` would give in all."""
-    return Statement(entity, _select("COUNT(*)", entity, _changed(since), ""))
+    return Statement(entity, _select("COUNT(*)", entity, _changed(since), ""), most=1)
 
 
 def quote(value: str) -> str:
@@ -62,10 +67,12 @@ def _changed(since: datetime | None) -> str | None:
     return f"MetaData.LastUpdatedTime >= {quote(quickbooks_time(since))}"
 
 
-def _window(start: int) -> str:
+def _window(start: int, most: int) -> str:
     if start < 1:
         raise ValueError("QuickBooks counts positions from 1")
-    return f"STARTPOSITION {start} MAXRESULTS {PAGE}"
+    if not 1 <= most <= PAGE:
+        raise ValueError(f"a page has 1 to {PAGE} rows")
+    return f"STARTPOSITION {start} MAXRESULTS {most}"
 
 
 def _select(what: str, entity: EntityName, condition: str | None, rest: str) -> str:

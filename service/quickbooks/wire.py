@@ -1,6 +1,7 @@
 """How this service stands on httpx, whoever is called: no cookies, no redirects, no strange errors.
 
-httpx is imported here, in `auth`, `client` and `oauth`, and nowhere else.
+In `service`, httpx is called here, in `auth`, `client` and `oauth`, and in `service.teller`, which
+speaks to operators and not to Intuit.
 """
 
 import logging

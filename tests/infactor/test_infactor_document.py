@@ -174,6 +174,34 @@ def test_a_refresh_leaves_identity_constants_and_workflow_alone() -> None:
     assert decision.changed == ("invoiceAmount", "purchaseAmount")
 
 
+@pytest.mark.parametrize(
+    ("theirs", "hold", "action"),
+    [
+        ({"state": "invoice_created"}, None, "refresh"),
+        ({"state": "invoice_created"}, Hold.PAID, "withdraw"),
+        (WITHDRAWN, None, "restore"),
+    ],
+)
+def test_what_is_written_after_a_hand_over_is_in_the_new_suppliers_name(
+    theirs: dict[str, Any], hold: Hold | None, action: str
+) -> None:
+    former = {"supplierEmail": "former@example.com", "supplierName": "F", "supplierAddress": "F"}
+    decision = decide(a_document(**theirs, **former), a_document(), hold, handed_over=True)
+
+    assert decision.action.value == action
+    assert decision.document is not None
+    assert decision.document["supplierEmail"] == "s@example.com"
+    assert "F" not in (decision.document["supplierName"], decision.document["supplierAddress"])
+
+
+@pytest.mark.parametrize("theirs", [{"state": "ifactor_prepaid"}, BY_THE_BUYER])
+def test_a_hand_over_leaves_what_was_decided(theirs: dict[str, Any]) -> None:
+    current = a_document(**theirs, supplierEmail="former@example.com")
+    decision = decide(current, a_document(), None, handed_over=True)
+
+    assert (decision.action, decision.document) == (Action.FROZEN, None)
+
+
 def test_equal_money_in_other_digits_is_no_difference() -> None:
     assert action(a_document(invoiceAmount=Decimal("10.0"), purchaseAmount=10), None) == "unchanged"
 
