@@ -5,20 +5,22 @@ used; and no connection is declared dead before its row was read once more (refe
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Literal
 
 import httpx
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
-from service.errors import ConfigurationError, Disconnected, Refused, TransientError
+from service.errors import BudgetSpent, ConfigurationError, Disconnected, Refused, TransientError
 from service.quickbooks.auth import BearerAuth
 from service.quickbooks.client import Company
 from service.quickbooks.oauth import OAuth
 from service.quickbooks.tokens import Tokens
-from service.store import connections, leases, pace
-from service.store.connections import SealedTokens
+from service.store import authorisations, connections, leases, pace
+from service.store.authorisations import SealedTokens
 from service.store.database import Database
 from service.store.tables import Connection
 from service.times import now
@@ -35,12 +37,27 @@ _SAVE_ATTEMPTS = 5
 _LONGEST_WAIT_FOR_PLACE = 30.0
 
 
+Purpose = Literal["notice", "backfill", "reconcile"]
+"""What a read is for: when the month's reads run short, the least urgent waits first."""
+
+# The share of the month's reads at which reads for this purpose begin to wait.
+_SHARES: Mapping[Purpose, float] = {"backfill": 0.90, "reconcile": 0.97}
+_ASK_AGAIN_SECONDS = 3600.0
+
+
 class Access:
     """Opens companies' accounting APIs, each under its own token and rate limit."""
 
     def __init__(
-        self, database: Database, vault: Vault, oauth: OAuth, http: httpx.Client, api_url: str
+        self,
+        database: Database,
+        vault: Vault,
+        oauth: OAuth,
+        http: httpx.Client,
+        api_url: str,
+        reads_per_month: int,
     ) -> None:
+        self._reads_per_month = reads_per_month
         self._database = database
         self._vault = vault
         self._oauth = oauth
@@ -60,14 +77,14 @@ class Access:
                 " run `infactor-quickbooks rekey`"
             )
 
-    def company(self, connection: Connection) -> Company:
-        """Return the accounting API of this connection's company."""
+    def company(self, connection: Connection, purpose: Purpose = "notice") -> Company:
+        """Return the accounting API of this connection's company, for reads of this purpose."""
         return Company(
             self._http,
             self._api_url,
             self.realm_id(connection),
             BearerAuth(lambda rejected: self.access_token(connection.id, rejected)),
-            self.permit(connection.id),
+            self.permit(connection.id, purpose),
         )
 
     def newcomer(self, realm_id: str, tokens: Tokens) -> Company:
@@ -88,19 +105,33 @@ class Access:
         """Return the realm id as the connection's row keeps it."""
         return self._vault.seal(realm_id, f"{connection_id}:realm")
 
-    def permit(self, connection_id: str) -> Callable[[str], None]:
-        """Return a function that waits for the company's next free place and counts the read."""
+    def permit(self, connection_id: str, purpose: Purpose = "notice") -> Callable[[str], None]:
+        """Return a function that waits for the company's next free place and counts the read.
+
+        It raises BudgetSpent when what is left of the month's reads is for what is more urgent.
+        """
 
         def wait(kind: str) -> None:
             with self._database.write() as session:
+                self._check_budget(session, purpose)
                 seconds = pace.take(session, connection_id, _LONGEST_WAIT_FOR_PLACE)
                 if seconds is not None:
-                    pace.count(session, connection_id, now().strftime("%Y-%m"), kind)
+                    pace.count(session, connection_id, _month(), kind)
             if seconds is None:
                 raise TransientError("too many calls of this company are waiting for their turn")
             time.sleep(seconds)
 
         return wait
+
+    def _check_budget(self, session: Session, purpose: Purpose) -> None:
+        share = _SHARES.get(purpose)
+        if share is None or pace.used(session, _month()) < share * self._reads_per_month:
+            return
+        raise BudgetSpent(
+            f"{share:.0%} of this month's {self._reads_per_month:,} reads are used:"
+            f" a {purpose} waits for the next month, or for a higher QUICKBOOKS_READS_PER_MONTH",
+            retry_after=_ASK_AGAIN_SECONDS,
+        )
 
     def sealed(self, connection_id: str, tokens: Tokens, at: datetime) -> SealedTokens:
         """Return the tokens as the connection's row keeps them."""
@@ -177,7 +208,7 @@ class Access:
     def _after_refusal(self, connection_id: str, used: str, refusal: Disconnected) -> str:
         """Return the token of whoever refreshed meanwhile, or mark the connection as dead."""
         with self._database.write() as session:
-            dead = connections.disconnect(session, connection_id, used, str(refusal))
+            dead = authorisations.disconnect(session, connection_id, used, str(refusal), now())
         if dead:
             log.warning("connection.lost", connection=connection_id, intuit_tid=refusal.intuit_tid)
             raise refusal
@@ -199,10 +230,14 @@ class Access:
         while True:
             try:
                 with self._database.write() as session:
-                    return connections.replace_tokens(session, connection_id, tokens, used)
+                    return authorisations.replace_tokens(session, connection_id, tokens, used)
             except SQLAlchemyError:
                 if attempt == _SAVE_ATTEMPTS:
                     raise
                 log.warning("token.save_failed", connection=connection_id, attempt=attempt)
                 time.sleep(0.2 * 2**attempt)
                 attempt += 1
+
+
+def _month() -> str:
+    return now().strftime("%Y-%m")

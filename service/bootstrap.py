@@ -13,6 +13,7 @@ from service.quickbooks.endpoints import endpoints
 from service.quickbooks.oauth import OAuth
 from service.settings import Settings
 from service.store.database import Database
+from service.teller import Teller
 from service.vault import Vault
 
 
@@ -28,6 +29,7 @@ class Services:
     leases: HeldLeases
     jobs: Jobs
     http: httpx.Client
+    teller: Teller | None
 
     def close(self) -> None:
         """Give back every connection; leases that are still held lapse."""
@@ -35,6 +37,8 @@ class Services:
         self.jobs.broker.close()
         self.http.close()
         self.oauth.close()
+        if self.teller is not None:
+            self.teller.close()
         self.database.close()
 
 
@@ -55,8 +59,11 @@ def bootstrap(settings: Settings, broker: Broker) -> Services:
         database=database,
         vault=vault,
         oauth=oauth,
-        access=Access(database, vault, oauth, http, places.api),
+        access=Access(
+            database, vault, oauth, http, places.api, settings.quickbooks_reads_per_month
+        ),
         leases=HeldLeases(database),
         jobs=Jobs(broker),
         http=http,
+        teller=Teller.of(settings),
     )

@@ -4,7 +4,6 @@ A message is a nudge: it carries the id of a row and nothing else. The row says 
 so that a lost message costs a few seconds until the sweep sends it again.
 """
 
-import queue
 import threading
 from dataclasses import dataclass
 from typing import Final
@@ -13,11 +12,14 @@ import structlog
 from dramatiq import Broker, Message
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
-from redis import Redis
+from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 log = structlog.get_logger(__name__)
+
+# So long a company that was just asked for may wait to be asked for again.
+_ROUND_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,8 @@ class Job:
 
 
 SYNC: Final = Job("sync_company", "sync", "connection_id", 0)
-BACKFILL: Final = Job("run_backfill", "backfill", "run_id", 10)
-ALL: Final = (SYNC, BACKFILL)
+RUN: Final = Job("work_on_run", "runs", "run_id", 10)
+ALL: Final = (SYNC, RUN)
 
 
 def message(job: Job, row_id: str | int) -> Message[None]:
@@ -61,9 +63,18 @@ class Jobs:
         """Ask for a sync of this company."""
         self._send(SYNC, connection_id, delay_ms)
 
-    def backfill(self, run_id: int, *, delay_ms: int | None = None) -> None:
-        """Ask for the next page of this run."""
-        self._send(BACKFILL, run_id, delay_ms)
+    def run(self, run_id: int, *, delay_ms: int | None = None) -> None:
+        """Ask for the next step of this run."""
+        self._send(RUN, run_id, delay_ms)
+
+    def answers(self) -> bool:
+        """Return whether the queue can be reached."""
+        if not isinstance(self.broker, RedisBroker):
+            return True
+        try:
+            return bool(self.broker.client.ping())
+        except RedisError:
+            return False
 
     def _send(self, job: Job, row_id: str | int, delay_ms: int | None) -> None:
         self.broker.enqueue(message(job, row_id), delay=delay_ms)
@@ -88,14 +99,15 @@ def receiver_broker(redis_url: str | None) -> Broker:
 class Nudges:
     """Sends requests for work from a thread of its own, so that no answer waits for Redis.
 
-    What is already waiting to be sent is not queued again, so a stuck Redis costs no memory.
+    The first one goes at once. What is asked for again before the next round is sent once, so a
+    burst does not spend its time on Redis, and a stuck Redis costs no memory.
     """
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
-        self._waiting: set[tuple[Job, str | int]] = set()
-        self._queue: queue.SimpleQueue[tuple[Job, str | int] | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+        self._waiting: dict[tuple[Job, str | int], None] = {}
+        self._asked = threading.Condition()
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nudges", daemon=True)
 
     def start(self) -> None:
@@ -104,31 +116,41 @@ class Nudges:
 
     def stop(self) -> None:
         """Send what is waiting, for two seconds at most, and end."""
-        self._queue.put(None)
+        with self._asked:
+            self._stopping.set()
+            self._asked.notify()
         self._thread.join(timeout=2)
 
     def sync(self, connection_id: str) -> None:
         """Ask for a sync of this company, soon."""
         self._put(SYNC, connection_id)
 
-    def backfill(self, run_id: int) -> None:
+    def run(self, run_id: int) -> None:
         """Ask for work on this run, soon."""
-        self._put(BACKFILL, run_id)
+        self._put(RUN, run_id)
 
     def _put(self, job: Job, row_id: str | int) -> None:
-        with self._lock:
-            if (job, row_id) in self._waiting:
-                return
-            self._waiting.add((job, row_id))
-        self._queue.put((job, row_id))
+        with self._asked:
+            self._waiting[job, row_id] = None
+            self._asked.notify()
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            with self._lock:
-                self._waiting.discard(item)
-            job, row_id = item
-            try:
-                self._jobs.broker.enqueue(message(job, row_id))
-            except Exception as e:
-                # Whatever the queue's trouble is, the row is there and the sweep will find it.
-                log.warning("nudge.lost", job=job.name, error=type(e).__name__)
+        while asked := self._next_round():
+            for job, row_id in asked:
+                self._send(job, row_id)
+            self._stopping.wait(_ROUND_SECONDS)
+
+    def _next_round(self) -> list[tuple[Job, str | int]]:
+        """Wait for requests and take what there is; an empty list ends the thread."""
+        with self._asked:
+            self._asked.wait_for(lambda: self._waiting or self._stopping.is_set())
+            asked = list(self._waiting)
+            self._waiting.clear()
+            return asked
+
+    def _send(self, job: Job, row_id: str | int) -> None:
+        try:
+            self._jobs.broker.enqueue(message(job, row_id))
+        except Exception as e:
+            # Whatever the queue's trouble is, the row is there and the sweep will find it.
+            log.warning("nudge.lost", job=job.name, error=type(e).__name__)

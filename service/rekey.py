@@ -1,13 +1,15 @@
 """Re-sealing under the present keys, after ENCRYPTION_KEYS or SECRET_KEY was changed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from service.store import audit
 from service.store.database import Database
 from service.store.tables import Connection, Notice
+from service.times import now
 from service.vault import Vault
 
 _CHUNK = 500
@@ -21,7 +23,7 @@ class Rekeyed:
     notices: int
 
 
-def rekey(database: Database, vault: Vault) -> Rekeyed:
+def rekey(database: Database, vault: Vault, actor: str) -> Rekeyed:
     """Seal every stored secret with the first encryption key, and digest realm ids anew.
 
     Everything happens in one transaction: a key that is missing from the ring leaves all as it was.
@@ -35,7 +37,9 @@ def rekey(database: Database, vault: Vault) -> Rekeyed:
             for notice in chunk:
                 _notice(notice, vault)
             notices += len(chunk)
-    return Rekeyed(len(connections), notices)
+        done = Rekeyed(len(connections), notices)
+        audit.record(session, actor, "rekey", None, asdict(done), now())
+    return done
 
 
 def _connection(connection: Connection, vault: Vault) -> None:
