@@ -8,8 +8,8 @@ soon, and after that the sweep asks again.
 from dramatiq import Actor, Broker
 
 from service.bootstrap import Services
-from service.jobs import BACKFILL, SYNC
-from workers import backfill, sync
+from service.jobs import RUN, SYNC
+from workers import run, sync
 
 _MAX_RETRIES = 3
 _MIN_BACKOFF_MS = 1_000
@@ -26,10 +26,10 @@ def declare(broker: Broker, services: Services) -> None:
     def sync_company(connection_id: str) -> None:
         sync.sync_company(services, connection_id)
 
-    def run_backfill(run_id: int) -> None:
-        backfill.run_backfill(services, run_id)
+    def work_on_run(run_id: int) -> None:
+        run.work_on_run(services, run_id)
 
-    for job, function in ((SYNC, sync_company), (BACKFILL, run_backfill)):
+    for job, function in ((SYNC, sync_company), (RUN, work_on_run)):
         Actor(
             function,
             broker=broker,

@@ -1,19 +1,20 @@
 """The work on one batch of a company's notices, up to an end or an error for each of them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 
 import structlog
 from sqlalchemy.orm import Session
 
 from service.errors import Poisoned, SyncError, TooLarge
-from service.store import connections, inbox, invoices
+from service.store import connections, inbox, invoices, own_notices, watermarks
 from service.store.tables import Notice
 from service.times import now
 from workers.changes import Cursor, read_page
 from workers.company import Company
-from workers.customers import CustomerReads
-from workers.failures import is_ambiguous, is_hopeless, pause_for, why
+from workers.customers import CustomerReads, is_id
+from workers.ends import Ends
+from workers.failures import is_ambiguous, is_hopeless, pause_for
 from workers.plan import plan
 from workers.reading import InvoiceReads, read_invoices
 from workers.record import record
@@ -35,8 +36,10 @@ class Batch:
         self._buyers = CustomerReads(company)
         self._merged = self._invoices_of_merged_customers()
         self._changes_error: SyncError | None = None
+        self._asked = self._wanted.invoices.keys() | self._merged.keys()
         self._failed: set[int] = set()
         self._last_error: SyncError | None = None
+        self._ends = Ends()
 
     def work(self) -> None:
         """Leave no notice of the batch without an end or an error."""
@@ -70,7 +73,7 @@ class Batch:
         half-way leaves its notices pending, and goes on from the watermark.
         """
         with self._company.services.database.read() as session:
-            since = connections.changes_read_until(session, self._company.connection_id)
+            since = watermarks.changes_read_until(session, self._company.connection_id)
         cursor = Cursor(since)
         answered: set[str] = set()
         while not cursor.done:
@@ -88,20 +91,37 @@ class Batch:
     def _record(
         self, reads: InvoiceReads, cause: str, finish: Callable[[Session, Recorded], None]
     ) -> Recorded:
-        return record(
+        self._ends = Ends()
+        recorded = record(
             self._company,
             reads,
             cause=cause,
             voided=frozenset(self._wanted.voided),
             buyers=self._buyers,
             finish=finish,
+            deliveries=self._deliveries(cause),
         )
+        self._ends.tell()
+        return recorded
+
+    def _deliveries(self, cause: str) -> Callable[[str], list[str]]:
+        """Return which deliveries asked for an invoice."""
+        changes = self._wanted.changes if cause == "payment" else []
+
+        def of(quickbooks_id: str) -> list[str]:
+            asked = [self._wanted.invoices.get(quickbooks_id, []), changes]
+            merged = self._merged.get(quickbooks_id, [])
+            found = {notice.delivery_id for notices in (*asked, merged) for notice in notices}
+            return sorted(delivery for delivery in found if delivery)
+
+        return of
 
     def _finish_changes(self, until: datetime | None) -> Callable[[Session, Recorded], None]:
         def finish(session: Session, recorded: Recorded) -> None:
             self._finish_invoices(session, recorded)
+            keep_failures(session, self._company.connection_id, recorded, asked=self._asked)
             if until is not None:
-                connections.changes_read(session, self._company.connection_id, until)
+                watermarks.changes_read(session, self._company.connection_id, until)
 
         return finish
 
@@ -144,27 +164,38 @@ class Batch:
         left = [notice for notice in notices if notice.id not in self._failed]
         if error is None:
             inbox.finish(session, [notice.id for notice in left], outcome, now())
+            self._ends.done(left, outcome)
         else:
             self._fail(session, left, error)
 
     def _fail(self, session: Session, notices: Sequence[Notice], error: SyncError) -> None:
         attempts = min((notice.attempts for notice in notices), default=0)
-        give_back(session, notices, error, now() + pause_for(error, attempts))
+        parked = give_back(session, notices, error, now() + pause_for(error, attempts))
+        self._ends.failed(notices, error, parked)
         self._failed.update(notice.id for notice in notices)
         self._last_error = error
-        log.warning(
-            "notices.failed",
-            connection=self._company.connection_id,
-            notices=[notice.id for notice in notices],
-            **why(error),
-        )
+
+
+def keep_failures(
+    session: Session, connection_id: str, recorded: Recorded, asked: Collection[str] = ()
+) -> None:
+    """Keep what could not be recorded as notices, unless it was a notice that asked for it."""
+    at = now()
+    unasked = {i for i in recorded.failed if is_id(i)} - set(asked)
+    own_notices.ask_for_invoices(session, connection_id, unasked, "unrecorded", at)
+    for place, error in recorded.unnamed.items():
+        own_notices.park_unnamed(session, connection_id, place, error, at)
 
 
 def give_back(
     session: Session, notices: Sequence[Notice], error: SyncError, due_at: datetime
-) -> None:
-    """Let these notices be tried again from `due_at` on; park those for which that is hopeless."""
+) -> set[int]:
+    """Let these notices be tried again from `due_at` on; park those for which that is hopeless.
+
+    Returns the parked ones.
+    """
     at = now()
     hopeless = {n.id for n in notices if is_hopeless(error, n.received_at, n.attempts, at)}
     inbox.park(session, hopeless, error, at)
     inbox.retry(session, {notice.id for notice in notices} - hopeless, error, due_at)
+    return hopeless

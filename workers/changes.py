@@ -3,38 +3,67 @@
 The cursor is the time of the last invoice seen: the next page asks for that time or later, because
 several invoices share a second. STARTPOSITION moves only inside one such second: with it alone,
 rows that change while paging would slip from page to page unseen (reference 3.3, 4.2).
+
+A page that QuickBooks cannot show is made smaller until the one bad row is alone, which is stepped
+over: the rest flows.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from service.errors import Unmappable
+from service.errors import SyncError, TransientError, Unmappable
 from service.quickbooks import statements
 from service.quickbooks.entities import entity
 from service.quickbooks.moments import moment
+from service.quickbooks.statements import EntityName
+from service.quickbooks.wire import TIMED_OUT
 from workers.company import Company
+from workers.failures import may_pass_in_parts
 from workers.reading import InvoiceReads, Read
+
+# Positions after a bad row that are asked for, to tell a bad row from an unwell QuickBooks.
+_PROBES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where the next page begins: at `since`, after the `skip` rows already seen inside it.
+    """Where the next page begins: at `since`, after the `skip` rows already passed inside it.
 
-    `seen` are the ids of the last page's rows at `since`, which the next page brings again;
-    `done` says that the last page was not full.
+    `seen` are the ids of the last page's rows at `since`, which the next page brings again; `size`
+    is how many rows to ask for, `slow` says that more took QuickBooks too long. `bad` rows that
+    cannot be shown were stepped over since a row was read; `behind` of them right before the first
+    row at `since`, where they are met again if they are of the same second. `done` says that the
+    last page was not full.
     """
 
     since: datetime | None
     skip: int = 0
     seen: tuple[str, ...] = ()
+    size: int = statements.PAGE
+    slow: bool = False
+    bad: int = 0
+    behind: int = 0
     done: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return the cursor as a checkpoint keeps it."""
         since = None if self.since is None else self.since.isoformat()
-        return {"since": since, "skip": self.skip, "seen": list(self.seen), "done": self.done}
+        return {
+            "since": since,
+            "skip": self.skip,
+            "seen": list(self.seen),
+            "size": self.size,
+            "slow": self.slow,
+            "bad": self.bad,
+            "behind": self.behind,
+            "done": self.done,
+        }
+
+    def once_more(self) -> "Cursor":
+        """Return the cursor that brings what changed since the last page."""
+        return replace(self, skip=0, bad=0, behind=0, done=False)
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> "Cursor":
@@ -44,44 +73,91 @@ class Cursor:
             since=None if since is None else moment(since),
             skip=kept["skip"],
             seen=tuple(kept["seen"]),
+            size=kept.get("size", statements.PAGE),
+            slow=kept.get("slow", False),
+            bad=kept.get("bad", 0),
+            behind=kept.get("behind", 0),
             done=kept["done"],
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of invoices, without those that the page before had, and where to go on."""
+    """One page of objects, without those that the page before had, and where to go on."""
 
     reads: InvoiceReads
     cursor: Cursor
 
 
-def read_page(company: Company, cursor: Cursor) -> Page:
-    """Return the page at the cursor."""
-    fetch_number = company.draw_fetch_number()
-    statement = statements.page_by_time("Invoice", cursor.since, cursor.skip + 1)
-    raws = company.api.query(statement)
-    fresh = [raw for raw in raws if raw.get("Id") not in cursor.seen]
-    return Page(
-        reads=InvoiceReads(found=[Read(raw, fetch_number) for raw in fresh]),
-        cursor=_after(cursor, raws, done=len(raws) < statements.PAGE),
+def read_page(company: Company, cursor: Cursor, entity_name: EntityName = "Invoice") -> Page:
+    """Return the page at the cursor, as large as QuickBooks can show it."""
+    while True:
+        fetch_number = company.draw_fetch_number()
+        try:
+            raws = _rows(company, entity_name, cursor)
+        except SyncError as e:
+            # 4001 is about the query itself: no part of it would fare better.
+            if not may_pass_in_parts(e) or e.code == "4001":
+                raise
+            slow = cursor.slow or e.code == TIMED_OUT
+            if cursor.size == 1:
+                _doubt_an_outage(company, entity_name, cursor, e)
+                return _step_over(cursor, e)
+            cursor = replace(cursor, size=cursor.size // 2, slow=slow)
+        else:
+            fresh = [Read(raw, fetch_number) for raw in raws if raw.get("Id") not in cursor.seen]
+            return Page(InvoiceReads(found=fresh), _after(cursor, raws))
+
+
+def _rows(company: Company, entity_name: EntityName, cursor: Cursor) -> list[dict[str, Any]]:
+    return company.api.query(
+        statements.page_by_time(entity_name, cursor.since, cursor.skip + 1, cursor.size)
     )
 
 
-def _after(cursor: Cursor, raws: Sequence[dict[str, Any]], *, done: bool) -> Cursor:
-    times = [t for raw in raws if (t := _changed_at(raw))]
+def _doubt_an_outage(
+    company: Company, entity_name: EntityName, cursor: Cursor, error: SyncError
+) -> None:
+    """Raise TransientError unless QuickBooks can show one of the next rows, or that it has none."""
+    for ahead in range(1, _PROBES + 1):
+        try:
+            _rows(company, entity_name, replace(cursor, skip=cursor.skip + ahead))
+        except SyncError as e:
+            if not may_pass_in_parts(e):
+                raise
+        else:
+            return
+    raise TransientError(str(error), intuit_tid=error.intuit_tid, code=error.code)
+
+
+def _step_over(cursor: Cursor, error: SyncError) -> Page:
+    """Go on after a row that cannot be shown, and name it by its place."""
+    passed = replace(cursor, skip=cursor.skip + 1, bad=cursor.bad + 1)
+    if cursor.skip < cursor.behind:  # it was named when it was met for the first time
+        return Page(InvoiceReads(), passed)
+    after = f"after {cursor.seen[-1]}" if cursor.seen else "from the start"
+    return Page(InvoiceReads(unnamed={f"number {passed.bad} {after}": error}), passed)
+
+
+def _after(cursor: Cursor, raws: Sequence[dict[str, Any]]) -> Cursor:
+    done = len(raws) < cursor.size
+    times = [t for raw in raws if (t := changed_at(raw))]
     last = max(times, default=cursor.since)
-    at_last = tuple(str(raw.get("Id")) for raw in raws if _changed_at(raw) == last)
+    at_last = tuple(str(raw.get("Id")) for raw in raws if changed_at(raw) == last)
+    size = cursor.size if cursor.slow else min(cursor.size * 2, statements.PAGE)
+    here = replace(cursor, since=last, size=size, bad=0, done=done)
     if last == cursor.since:
         # Still inside the same second.
         if done:
-            return Cursor(last, cursor.skip, tuple({*cursor.seen, *at_last}), done)
-        return Cursor(last, cursor.skip + len(raws), at_last)
+            return replace(here, seen=tuple(dict.fromkeys([*cursor.seen, *at_last])))
+        return replace(here, skip=cursor.skip + len(raws), seen=at_last)
     whole_page = len(at_last) == len(raws) and not done
-    return Cursor(last, len(raws) if whole_page else 0, at_last, done)
+    skip = len(raws) if whole_page else 0
+    return replace(here, skip=skip, seen=at_last, behind=cursor.bad)
 
 
-def _changed_at(raw: dict[str, Any]) -> datetime | None:
+def changed_at(raw: dict[str, Any]) -> datetime | None:
+    """Return the second in which an object was last changed, or None if it does not say."""
     try:
         # Queries compare whole seconds, so the cursor does too.
         return entity(raw).last_updated.replace(microsecond=0)

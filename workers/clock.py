@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import structlog
 
 from service.bootstrap import Services
-from service.store import leases, sessions
-from service.times import now
+from service.store import heartbeats
+from workers.keep_alive import keep_alive
+from workers.prune import prune
+from workers.reconcile import begin_due
 from workers.sweep import sweep
 
 log = structlog.get_logger(__name__)
@@ -23,14 +25,19 @@ class Periodic:
     work: Callable[[Services], None]
 
 
-def prune(services: Services) -> None:
-    """Forget expired sessions, consents, spent links and leases of long ago."""
+def beat(services: Services) -> None:
+    """Note that somebody does the periodic work."""
     with services.database.write() as session:
-        sessions.prune(session, now())
-        leases.prune(session, older_than_seconds=86_400)
+        heartbeats.beat(session, "clock")
 
 
-PERIODIC = (Periodic("sweep", 2.0, sweep), Periodic("prune", 3600.0, prune))
+PERIODIC = (
+    Periodic("sweep", 2.0, sweep),
+    Periodic("heartbeat", heartbeats.BEAT_SECONDS, beat),
+    Periodic("reconcile", 60.0, begin_due),
+    Periodic("keep-alive", 3600.0, keep_alive),
+    Periodic("prune", 3600.0, prune),
+)
 
 
 class Clock:

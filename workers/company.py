@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from service.access import Purpose
 from service.bootstrap import Services
 from service.errors import Disconnected
 from service.infactor import mapping
@@ -15,13 +16,17 @@ class Company:
 
     services: Services
     connection_id: str
+    supplier_id: int
     supplier: mapping.Supplier
     realm_id: str = field(repr=False)
     api: CompanyAPI
 
     @classmethod
-    def of(cls, services: Services, connection_id: str) -> "Company":
-        """Return the company of a live connection; raises Disconnected when it is not."""
+    def of(cls, services: Services, connection_id: str, purpose: Purpose = "notice") -> "Company":
+        """Return the company of a live connection; raises Disconnected when it is not.
+
+        `purpose` is what it is read for.
+        """
         with services.database.read() as session:
             connection = connections.get(session, connection_id)
             if connection is None or connection.state != "connected":
@@ -34,9 +39,10 @@ class Company:
         return cls(
             services=services,
             connection_id=connection_id,
+            supplier_id=owner.id,
             supplier=mapping.Supplier(owner.email, owner.name, owner.address),
             realm_id=services.access.realm_id(connection),
-            api=services.access.company(connection),
+            api=services.access.company(connection, purpose),
         )
 
     def invoice_id(self, quickbooks_id: str) -> str:

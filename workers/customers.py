@@ -1,6 +1,6 @@
 """The customers that a batch of invoices needs: from the cache, or read in few queries."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from service.store import customers
 from service.store.customers import CustomerRead
 from service.times import now
 from workers.company import Company
-from workers.reading import Query
+from workers.reading import Query, Read
 
 # Renewed by their own notices; by age as well, because a notice can be lost.
 _MAX_AGE = timedelta(days=30)
@@ -48,10 +48,9 @@ class CustomerReads:
         """Read these customers, whatever the cache holds."""
         self._asked |= set(ids)
         query = Query(self._company, "Customer")
-        query.ask(sorted(i for i in ids if _is_id(i)))
+        query.ask(sorted(i for i in ids if is_id(i)))
         self.failed |= query.failed
-        for read in query.found:
-            self._keep(read.raw, read.fetch_number)
+        self.take(query.found)
 
     def read_first_page(self) -> None:
         """Read up to 1,000 customers at once: for most companies, all that there are."""
@@ -62,6 +61,11 @@ class CustomerReads:
             return  # they are read by their ids, where one that is bad does not spoil the others
         for raw in raws:
             self._keep(raw, fetch_number)
+
+    def take(self, reads: Iterable[Read]) -> None:
+        """Keep customers that somebody else has read."""
+        for read in reads:
+            self._keep(read.raw, read.fetch_number)
 
     def store(self, session: Session) -> set[str]:
         """Put what was read into the cache; return the customers that are not as they were.
@@ -108,8 +112,9 @@ def customer_id_of(raw_invoice: dict[str, Any]) -> str | None:
 def _id_in(raw: dict[str, Any], name: str) -> str | None:
     reference = raw.get(name)
     value = reference.get("value") if isinstance(reference, dict) else None
-    return value if isinstance(value, str) and _is_id(value) else None
+    return value if isinstance(value, str) and is_id(value) else None
 
 
-def _is_id(text: str) -> bool:
+def is_id(text: str) -> bool:
+    """Return whether QuickBooks can be asked for this id."""
     return text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID

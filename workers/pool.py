@@ -7,9 +7,12 @@ import dramatiq
 
 from service.bootstrap import Services
 from workers.actors import declare
-from workers.clock import Clock
+from workers.alerts import watch
+from workers.clock import Clock, Periodic
 
 DRAIN_MS = 25_000
+# Of a clock of its own, so that no other work waits for whoever listens at ALERT_URL.
+_ALERTS = (Periodic("alerts", 30.0, watch),)
 
 
 @contextmanager
@@ -24,7 +27,23 @@ def working(services: Services, threads: int) -> Iterator[None]:
     worker.start()
     clock.start()
     try:
-        yield
+        with watching(services):
+            yield
     finally:
         clock.stop()
         worker.stop(timeout=DRAIN_MS)
+
+
+@contextmanager
+def watching(services: Services) -> Iterator[None]:
+    """Watch for what is wrong, and tell of it, for as long as the block runs.
+
+    Every process does, one at a time: so that receivers tell when no worker is left, and workers
+    when no receiver is.
+    """
+    clock = Clock(services, _ALERTS)
+    clock.start()
+    try:
+        yield
+    finally:
+        clock.stop()

@@ -1,14 +1,15 @@
 """Reading objects by id: in few queries, and without one bad record spoiling the others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from service.errors import Gone, Poisoned, SyncError, TooLarge, TransientError
 from service.quickbooks import statements
+from service.quickbooks.faults import GONE
 from service.quickbooks.statements import EntityName
 from workers.company import Company
-from workers.failures import is_ambiguous
+from workers.failures import is_ambiguous, may_pass_in_parts
 
 MAX_IDS = 500
 # The way down to one bad record among 500 takes nine queries: after so many without a single
@@ -29,12 +30,13 @@ class InvoiceReads:
     """What QuickBooks answered about some invoices.
 
     `gone` are those for which a read of their own answered 610; `failed` those that QuickBooks
-    cannot even show.
+    cannot even show. Of some of these nobody knows more than their place: `unnamed`.
     """
 
     found: list[Read] = field(default_factory=list)
     gone: dict[str, int] = field(default_factory=dict)  # id -> fetch number
     failed: dict[str, SyncError] = field(default_factory=dict)
+    unnamed: dict[str, SyncError] = field(default_factory=dict)  # "after 144", by change
 
 
 class Query:
@@ -59,9 +61,11 @@ class Query:
         fetch_number = self._company.draw_fetch_number()
         try:
             raws = self._company.api.query(statements.by_ids(self._entity, ids))
-        except Gone:
-            return  # nothing is shown: each is read by itself before it is believed to be deleted
-        except (TooLarge, Poisoned) as e:
+        except SyncError as e:
+            if e.code == GONE:
+                return  # each is read by itself before it is believed to be deleted
+            if not may_pass_in_parts(e):
+                raise
             self._doubt_an_outage(e)
             if len(ids) == 1:
                 self.failed[ids[0]] = e
@@ -89,9 +93,14 @@ def read_invoices(company: Company, ids: Sequence[str]) -> InvoiceReads:
     query.ask(wanted)
     reads = InvoiceReads(found=query.found, failed=query.failed)
     shown = {read.raw.get("Id") for read in reads.found}
-    for missing in [i for i in wanted if i not in shown and i not in reads.failed]:
-        _confirm(company, missing, reads)
+    confirm(company, [i for i in wanted if i not in shown and i not in reads.failed], reads)
     return reads
+
+
+def confirm(company: Company, ids: Iterable[str], reads: InvoiceReads) -> None:
+    """Add to the reads what a read of its own says of each of these invoices: here, or gone."""
+    for invoice_id in ids:
+        _confirm(company, invoice_id, reads)
 
 
 def _confirm(company: Company, invoice_id: str, reads: InvoiceReads) -> None:

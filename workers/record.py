@@ -7,14 +7,15 @@ transaction, together with what its caller wants to finish in it.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import structlog
 from sqlalchemy.orm import Session
 
-from service.errors import Unmappable
+from service.errors import Disconnected, Unmappable
 from service.infactor import document as life
 from service.infactor.document import Action, Decision
 from service.infactor.holds import Hold
 from service.quickbooks.entities import Entity, entity
-from service.store import connections, customers, invoices
+from service.store import connections, customers, invoices, standing
 from service.store.invoices import InvoiceRow
 from service.store.tables import Customer, Document, Invoice
 from service.times import now
@@ -22,7 +23,9 @@ from workers.company import Company
 from workers.customers import CustomerReads, customer_id_of
 from workers.reading import InvoiceReads, Read
 from workers.rows import Rows, revision, row_of, same
-from workers.tally import Outcome, Recorded
+from workers.tally import Outcome, Recorded, Written
+
+log = structlog.get_logger(__name__)
 
 Finish = Callable[[Session, Recorded], None]
 
@@ -35,15 +38,27 @@ def record(
     finish: Finish,
     voided: frozenset[str] = frozenset(),
     buyers: CustomerReads | None = None,
+    deliveries: Callable[[str], Sequence[str]] = lambda _: (),
 ) -> Recorded:
     """Record what was read, and call `finish` in the same transaction.
 
-    `voided` are invoices that a notice called void; `buyers` are customers read beforehand.
+    `voided` are invoices that a notice called void; `buyers` are customers read beforehand;
+    `deliveries` tells which webhook deliveries asked for an invoice, for the log. Raises
+    Disconnected, and records nothing, if the company is not connected any more.
     """
     buyers = _with_buyers(company, reads, buyers)
     with company.services.database.write() as session:
         recorded = _Batch(company, session, cause, voided).write(reads, buyers)
         finish(session, recorded)
+    for quickbooks_id, written in recorded.written.items():
+        log.info(
+            "invoice.recorded",
+            invoice=written.invoice_id,
+            revision=written.revision,
+            action=written.action,
+            cause=cause,
+            deliveries=deliveries(quickbooks_id),
+        )
     return recorded
 
 
@@ -78,9 +93,10 @@ class _Batch:
     def write(self, reads: InvoiceReads, buyers: CustomerReads) -> Recorded:
         # One batch at a time for each company: customers stay as they are while invoices are
         # mapped with them.
-        connections.lock(self._session, self._company.connection_id)
+        self._lock_company()
         changed_customers = buyers.store(self._session)
         self._recorded.failed |= reads.failed
+        self._recorded.unnamed |= reads.unnamed
         found = self._entities(reads.found)
         ids = {self._company.invoice_id(i) for i in [*found, *reads.gone]}
         known = invoices.lock(self._session, ids)
@@ -89,6 +105,13 @@ class _Batch:
         if changed_customers:
             self._map_anew(changed_customers, skip=ids)
         return self._recorded
+
+    def _lock_company(self) -> None:
+        """Raise Disconnected if the company was disconnected, or handed over, since it was read."""
+        company = self._company
+        connections.lock(self._session, company.connection_id)
+        if not standing.is_held_by(self._session, company.connection_id, company.supplier_id):
+            raise Disconnected("the connection ended while its company was being read")
 
     def _entities(self, reads: Sequence[Read]) -> dict[str, tuple[Entity, int]]:
         """Return what can be told apart, with the number of its read, by QuickBooks id."""
@@ -152,6 +175,8 @@ class _Batch:
         offered = invoices.offered(self._session, [r.id for r in rows if r.id not in actions])
         for row in rows:
             before = known.get(row.id)
+            if row.id in actions:
+                self._recorded.changed.add(row.quickbooks_id)
             hold = row.hold if row.id in actions or before is None else before.hold
             standing = Action.UNCHANGED if row.id in offered else Action.HOLD
             self._recorded.outcomes[row.quickbooks_id] = Outcome(
@@ -169,7 +194,12 @@ class _Batch:
         invoices.add_revisions(
             self._session, [revision(row, before.get(row.id), self._cause) for row in written]
         )
-        return self._deliver(written)
+        actions = self._deliver(written)
+        for row in written:
+            self._recorded.written[row.quickbooks_id] = Written(
+                row.id, row.revision, actions[row.id]
+            )
+        return actions
 
     def _deliver(self, rows: Sequence[InvoiceRow]) -> dict[str, Action]:
         """Bring Infactor's documents up to these rows."""
@@ -180,6 +210,7 @@ class _Batch:
             [
                 {
                     "invoice_id": row.id,
+                    "supplier_id": self._company.supplier_id,
                     "state": document["state"],
                     "document": document,
                     "revision": row.revision,
@@ -199,4 +230,5 @@ class _Batch:
             row.mapped,
             Hold(row.hold) if row.hold else None,
             withdraw=self._rows.settings.infactor_withdraw,
+            handed_over=current is not None and current.supplier_id != self._company.supplier_id,
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from service.infactor.document import SUPPLIER
 from service.infactor.holds import Hold, hold_of
 from service.infactor.mapping import Mapped, map_invoice
 from service.infactor.warnings import InvoiceWarning
@@ -18,6 +19,17 @@ from workers.customers import customer_id_of
 
 # Fits the column; a currency has three letters.
 _LONGEST_CURRENCY = 8
+# What a row says; the rest is when and how it was read.
+_CONTENT = (
+    "source",
+    "deleted",
+    "void_noticed",
+    "mapped",
+    "hold",
+    "warnings",
+    "total",
+    "balance",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +150,14 @@ def row_of(invoice: Invoice) -> InvoiceRow:
 def same(before: InvoiceRow | None, row: InvoiceRow) -> bool:
     """Return whether the two say the same, whenever and however they were read."""
     return before is not None and all(
-        getattr(before, name) == getattr(row, name)
-        for name in ("source", "deleted", "void_noticed", "mapped", "hold", "warnings")
+        getattr(before, name) == getattr(row, name) for name in _CONTENT
     )
 
 
 def revision(row: InvoiceRow, before: InvoiceRow | None, cause: str) -> dict[str, Any]:
     """Return the line of the invoice's history that this row adds.
 
-    `changes` is {field: [before, after]}; for lists and tables only that they changed.
+    `changes` is {field: [before, after]}; for some only that they changed.
     """
     return {
         "invoice_id": row.id,
@@ -165,10 +176,18 @@ def _changes(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dic
     if before is None or after is None:
         return {}
     return {
-        name: None if isinstance(value, list | dict) else [before.get(name), value]
+        name: None if _is_told_alone(name, value) else [before.get(name), value]
         for name, value in after.items()
         if before.get(name) != value
     }
+
+
+def _is_told_alone(name: str, value: Any) -> bool:
+    """Return whether only the change is kept, not from what to what.
+
+    A supplier must not read in the history who had the company before.
+    """
+    return isinstance(value, list | dict) or name in SUPPLIER
 
 
 def _new_name(chain: Sequence[Customer], fetch_number: int) -> str | None:

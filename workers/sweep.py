@@ -30,4 +30,4 @@ def sweep(services: Services) -> None:
     for connection_id in companies:
         services.jobs.sync(connection_id)
     for run_id in due_runs:
-        services.jobs.backfill(run_id)
+        services.jobs.run(run_id)

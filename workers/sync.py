@@ -6,13 +6,14 @@ from datetime import timedelta
 import structlog
 
 from service.bootstrap import Services
-from service.errors import Disconnected, PermanentError, SyncError
+from service.errors import Disconnected, PermanentError, SyncError, Throttled
 from service.store import connections, inbox
 from service.store.leases import wait_seconds
 from service.store.tables import Notice
 from service.times import now
 from workers.batch import Batch, give_back
 from workers.company import Company
+from workers.ends import Ends
 from workers.failures import concerns_the_company, pause_for, why
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,9 @@ def _sync(services: Services, connection_id: str) -> None:
             return
         batch, given_up = inbox.claim(session, connection_id, services.leases.owner, now())
         inbox.park(session, [notice.id for notice in given_up], _LOST, now())
+    ends = Ends()
+    ends.failed(given_up, _LOST, parked={notice.id for notice in given_up})
+    ends.tell()
     if not batch:
         return
     try:
@@ -66,10 +70,14 @@ def _fail(
 ) -> None:
     """Give the notices back, or up, and leave the company alone for as long as the error asks."""
     until = now() + pause_for(error, failures)
+    ends = Ends()
     with services.database.write() as session:
-        if concerns_the_company(error):
+        if isinstance(error, Throttled):
+            connections.throttle(session, connection_id, until, str(error), now())
+        elif concerns_the_company(error):
             connections.pause(session, connection_id, until, str(error))
-        give_back(session, batch, error, until)
+        ends.failed(batch, error, parked=give_back(session, batch, error, until))
+    ends.tell()
     log.warning("company.failed", connection=connection_id, notices=len(batch), **why(error))
 
 

@@ -34,12 +34,28 @@ class Outcome:
         return f"{word}: {self.hold}" if self.hold else word
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A revision that was written of one invoice, by Infactor's id, and what that did there."""
+
+    invoice_id: str
+    revision: int
+    action: Action
+
+
 @dataclass
 class Recorded:
-    """The outcomes of a batch, and what could not be recorded, by QuickBooks id."""
+    """The outcomes of a batch, and what could not be recorded, by QuickBooks id.
+
+    `changed` are those of which the record says something else than before; `written` has what was
+    written of them, and of those that were mapped anew.
+    """
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     failed: dict[str, SyncError] = field(default_factory=dict)
+    unnamed: dict[str, SyncError] = field(default_factory=dict)  # by place: see InvoiceReads
+    changed: set[str] = field(default_factory=set)
+    written: dict[str, Written] = field(default_factory=dict)
     remapped: int = 0
 
 
@@ -49,7 +65,8 @@ def add(tally: dict[str, Any], recorded: Recorded) -> dict[str, Any]:
     Each invoice counts once: as failed, as held for its reason, or as what was done to it.
     """
     total = {**tally, "held": dict(tally["held"]), "failures": list(tally["failures"])}
-    total["read"] += len(recorded.outcomes) + len(recorded.failed)
+    failures = _failures(recorded, known={failure["id"] for failure in total["failures"]})
+    total["read"] += len(recorded.outcomes) + len(failures)
     for outcome in recorded.outcomes.values():
         if outcome.action is Action.WITHDRAW:
             total["withdrawn"] += 1
@@ -59,9 +76,15 @@ def add(tally: dict[str, Any], recorded: Recorded) -> dict[str, Any]:
             total["unchanged"] += 1
         else:
             total[_COUNTED_AS[outcome.action]] += 1
-    for quickbooks_id, error in recorded.failed.items():
-        total["failed"] += 1
-        if len(total["failures"]) < _MOST_FAILURES_KEPT:
-            failure = {"id": quickbooks_id, "error": type(error).__name__, "message": str(error)}
-            total["failures"].append(failure)
+    total["failed"] += len(failures)
+    total["failures"] = [*total["failures"], *failures][:_MOST_FAILURES_KEPT]
     return total
+
+
+def _failures(recorded: Recorded, known: set[str]) -> list[dict[str, str]]:
+    """Return what failed and is not among those that are known to have failed before."""
+    return [
+        {"id": name, "error": type(error).__name__, "message": str(error)}
+        for name, error in {**recorded.failed, **recorded.unnamed}.items()
+        if name not in known
+    ]

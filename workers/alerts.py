@@ -1,0 +1,119 @@
+"""Alerts: what is wrong is noted when it begins and when it is over, and told to ALERT_URL.
+
+What comes back within a minute was never over. What began and ended before anybody could be told is
+told afterwards, in order, unless it has been over for a day.
+"""
+
+import random
+import time
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from service.bootstrap import Services
+from service.store import alerts, connections
+from service.store.tables import Alert, Connection
+from service.teller import NotTold, Teller
+from service.times import now
+from service.watch.conditions import wrong_now
+
+log = structlog.get_logger(__name__)
+
+_MOST_AT_ONCE = 50
+_LONGEST_TELLING_SECONDS = 20.0
+_FIRST_PAUSE_SECONDS = 30.0
+_LONGEST_PAUSE_SECONDS = 3600.0
+
+
+def watch(services: Services) -> None:
+    """Note what has begun to be wrong and what is over, and tell what nobody was told of."""
+    compare(services)
+    if services.teller is not None:
+        tell(services, services.teller)
+
+
+def compare(services: Services) -> None:
+    """Leave an open alert for each thing that is wrong now, and for nothing else."""
+    at = now()
+    with services.database.read() as session:
+        found = {(c.cause, c.subject): c for c in wrong_now(session, services.settings, at)}
+        known = {key: alert.id for key, alert in alerts.open_now(session).items()}
+    begun = [found[key] for key in found.keys() - known.keys()]
+    over = known.keys() - found.keys()
+    if not begun and not over:
+        return
+    with services.database.write() as session:
+        for condition in begun:
+            alerts.begin(
+                session,
+                (condition.cause, condition.subject),
+                severity=condition.severity,
+                text=condition.text,
+                command=condition.command,
+                since=condition.since or at,
+                now=at,
+            )
+        alerts.end(session, [known[key] for key in over], at)
+    for condition in begun:
+        log.warning("alert.begun", cause=condition.cause, connection=condition.subject or None)
+    for cause, subject in over:
+        log.info("alert.over", cause=cause, connection=subject or None)
+
+
+def tell(services: Services, teller: Teller) -> None:
+    """Tell what there is to tell, as long as somebody listens; what is not taken is told later."""
+    deadline = time.monotonic() + _LONGEST_TELLING_SECONDS
+    with services.database.read() as session:
+        news = [
+            (alert, _company(connections.get(session, alert.subject)))
+            for alert in alerts.untold(session, now(), _MOST_AT_ONCE)
+        ]
+    for alert, company in news:
+        # All news goes to the same place: where one message is not taken, the next would not be.
+        if time.monotonic() > deadline or not _tell_one(services, teller, alert, company):
+            return
+
+
+def _company(connection: Connection | None) -> str | None:
+    return None if connection is None else connection.company_name
+
+
+def _tell_one(services: Services, teller: Teller, alert: Alert, company: str | None) -> bool:
+    over = alert.told_at is not None
+    phase = "over" if over else "begun"
+    at = (alert.ended_at if over else None) or alert.raised_at
+    message_id = f"alert-{alert.id}-{int(alert.raised_at.timestamp())}-{phase}"
+    kind = f"{alert.cause}.ended" if over else alert.cause
+    try:
+        teller.tell(message_id, kind, at, _data(alert, company))
+    except NotTold as e:
+        pause = _pause(alert.attempts)
+        with services.database.write() as session:
+            alerts.postpone(session, alert.id, now() + pause, str(e))
+        log.warning("alert.not_told", alert=alert.id, cause=alert.cause, why=str(e))
+        return False
+    with services.database.write() as session:
+        alerts.told(session, alert.id, over=over, now=now())
+    log.info("alert.told", alert=alert.id, cause=alert.cause, phase=phase)
+    return True
+
+
+def _data(alert: Alert, company: str | None) -> dict[str, Any]:
+    return {
+        "alert": alert.id,
+        "cause": alert.cause,
+        "severity": alert.severity,
+        "connection": alert.subject or None,
+        "company": company,
+        "since": alert.since.isoformat(),
+        "ended_at": None if alert.ended_at is None else alert.ended_at.isoformat(),
+        "text": alert.text,
+        "command": alert.command,
+    }
+
+
+def _pause(attempts: int) -> timedelta:
+    """Return twice as long each time, up to an hour, with jitter."""
+    longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(attempts, 10))
+    return timedelta(seconds=longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
