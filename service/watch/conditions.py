@@ -1,0 +1,32 @@
+"""What is wrong now."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from service.settings import Settings
+from service.watch import companies, flow, processes
+from service.watch.condition import Condition
+
+# In the order in which they are shown, the most urgent first.
+_CHECKS = (
+    processes.silent_processes,
+    flow.stuck_notices,
+    companies.dead_connections,
+    companies.red_reconciles,
+    flow.broken_webhooks,
+    companies.lasting_throttle,
+    companies.ending_tokens,
+    flow.high_reads,
+    flow.parked_notices,
+    flow.forged_webhooks,
+)
+
+
+def wrong_now(session: Session, settings: Settings, now: datetime) -> list[Condition]:
+    """Return everything that is wrong at this moment, the critical first.
+
+    A handful of short queries, however many companies and notices there are.
+    """
+    found = [condition for check in _CHECKS for condition in check(session, settings, now)]
+    return sorted(found, key=lambda condition: condition.severity != "critical")

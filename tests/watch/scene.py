@@ -1,0 +1,132 @@
+"""A database in which something is wrong, row by row, at a moment of the test's choice."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, update
+
+from service.settings import Settings
+from service.settings_source import settings_from
+from service.store import connections, runs
+from service.store.columns import database_now
+from service.store.database import Database
+from service.store.tables import Connection, Deliveries, Heartbeat, Notice, Reads, Run
+from service.watch.condition import Condition
+from service.watch.conditions import wrong_now
+from tests.workers.world import environment
+
+NOW = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
+LONG_AGO = NOW - timedelta(days=90)
+
+
+def some_settings(**more: str) -> Settings:
+    """Return settings of the simulator's environment."""
+    return settings_from(environment("http://127.0.0.1:8700", "sqlite:///unused.db", **more))
+
+
+@dataclass
+class Scene:
+    """Rows, and what is wrong with them."""
+
+    database: Database
+    settings: Settings = field(default_factory=some_settings)
+
+    def wrong(self, now: datetime = NOW) -> list[Condition]:
+        """Return what is wrong."""
+        with self.database.read() as session:
+            return wrong_now(session, self.settings, now)
+
+    def causes(self, now: datetime = NOW) -> list[str]:
+        """Return the causes of what is wrong."""
+        return [condition.cause for condition in self.wrong(now)]
+
+    def company(self, connection_id: str = "c1", **fields: Any) -> str:
+        """Add a company, connected for long unless the fields say otherwise."""
+        given = {
+            "state": "connected",
+            "company_name": f"Company {connection_id}",
+            "environment": "simulator",
+            "renewed_at": LONG_AGO,
+            **fields,
+        }
+        with self.database.write() as session:
+            session.add(
+                Connection(
+                    id=connection_id,
+                    supplier_id=connections.ensure_supplier(
+                        session, "s@example.com", "S", "", LONG_AGO
+                    ),
+                    realm_digest=connection_id,
+                    realm_sealed="",
+                    connected_at=LONG_AGO,
+                    changes_read_until=LONG_AGO,
+                    reconciled_until=LONG_AGO,
+                    reconcile_due_at=NOW + timedelta(days=1),
+                    **given,
+                )
+            )
+        return connection_id
+
+    def change(self, connection_id: str = "c1", **values: Any) -> None:
+        """Change the company's row."""
+        with self.database.write() as session:
+            session.execute(
+                update(Connection).where(Connection.id == connection_id).values(**values)
+            )
+
+    def reconciled(self, connection_id: str = "c1", *, ago: timedelta, **fields: Any) -> None:
+        """Add a reconcile that ended so long ago."""
+        given = {"cause": "daily", "state": "done", **fields}
+        tally = {**runs.EMPTY_RECONCILE, "unannounced": given.pop("unannounced", 0)}
+        with self.database.write() as session:
+            session.add(
+                Run(
+                    connection_id=connection_id,
+                    kind=given.pop("kind", "reconcile"),
+                    tally=tally,
+                    created_at=NOW - ago,
+                    finished_at=NOW - ago,
+                    **given,
+                )
+            )
+
+    def notices(
+        self, count: int, connection_id: str | None = "c1", *, ago: timedelta, **fields: Any
+    ) -> None:
+        """Add notices that came so long ago."""
+        given = {"status": "pending", "received_at": NOW - ago, **fields}
+        with self.database.write() as session:
+            session.add_all(
+                Notice(connection_id=connection_id, format="cloudevents", **given)
+                for _ in range(count)
+            )
+
+    def end_notices(self, **values: Any) -> None:
+        """Change every notice."""
+        with self.database.write() as session:
+            session.execute(update(Notice).values(**values))
+
+    def deliveries(self, count: int, outcome: str, *, ago: timedelta) -> None:
+        """Add so many deliveries of the minute that long ago."""
+        minute = (NOW - ago).replace(second=0, microsecond=0)
+        with self.database.write() as session:
+            session.add(Deliveries(minute=minute, outcome=outcome, count=count))
+
+    def no_deliveries(self) -> None:
+        """Forget all deliveries."""
+        with self.database.write() as session:
+            session.execute(delete(Deliveries))
+
+    def reads(self, count: int, month: str = "2026-11", connection_id: str = "c1") -> None:
+        """Let the company have cost so many reads in a month."""
+        with self.database.write() as session:
+            session.merge(
+                Reads(connection_id=connection_id, month=month, kind="query", count=count)
+            )
+
+    def last_beat(self, name: str, seconds: float) -> None:
+        """Let a process of this kind have been alive so many seconds ago."""
+        with self.database.write() as session:
+            session.execute(delete(Heartbeat).where(Heartbeat.name == name))
+            session.add(Heartbeat(name=name, at=database_now() - seconds))
