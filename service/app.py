@@ -23,6 +23,7 @@ from service.web import (
     failures,
     health,
     invoice,
+    metrics,
     problems,
     static_files,
     webhooks,
@@ -30,9 +31,11 @@ from service.web import (
 from service.web.access_log import AccessLog
 from service.web.csrf import CrossSiteGuard
 from service.web.failures import UnexpectedErrors
+from service.web.heartbeat import Answers, Heartbeat
 from service.web.intake import Intake
 from service.web.security_headers import SecurityHeaders
 from service.web.state import State
+from service.web.vitals import vitals
 
 Background = Callable[[Services], AbstractContextManager[None]]
 
@@ -43,16 +46,27 @@ def create_app(services: Services, background: Background | None = None) -> Star
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
         nudges = Nudges(services.jobs)
-        intake = Intake(services.database, services.settings.quickbooks_environment, nudges)
+        environment = services.settings.quickbooks_environment
+        intake = Intake(services.database, environment, nudges)
+        answers = Answers()
+        heartbeat = Heartbeat(services.database, environment, answers)
         work = background(services) if background else nullcontext()
         services.leases.start()
         nudges.start()
         intake.start()
+        heartbeat.start()
         await run_in_threadpool(work.__enter__)
         try:
-            yield {"services": services, "nudges": nudges, "intake": intake}
+            yield {
+                "services": services,
+                "nudges": nudges,
+                "intake": intake,
+                "answers": answers,
+                "vitals": vitals(services),
+            }
         finally:
             await run_in_threadpool(intake.stop)
+            await run_in_threadpool(heartbeat.stop)
             await run_in_threadpool(nudges.stop)
             await run_in_threadpool(work.__exit__, None, None, None)
             await run_in_threadpool(services.close)
@@ -80,6 +94,7 @@ def _routes(settings: Settings) -> list[BaseRoute]:
         *entrance.routes,
         *static_files.routes,
         *health.routes,
+        *metrics.routes,
     ]
 
 

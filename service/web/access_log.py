@@ -1,9 +1,15 @@
-"""One line for each request, without its address: that may hold a token, a code or a company id."""
+"""One line for each request, and how long it took, for Prometheus.
 
+Neither has its address: that may hold a token, a code or a company id.
+"""
+
+import logging
 import time
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.metrics import REQUEST_SECONDS
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +29,7 @@ _ROUTINE = frozenset(
 
 
 class AccessLog:
-    """ASGI middleware that logs the route's template, the method, the status and the time taken."""
+    """ASGI middleware that notes route template, method, status and the time taken."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -44,11 +50,20 @@ class AccessLog:
             await self.app(scope, receive, send_and_note)
         finally:
             route = getattr(scope.get("route"), "path", None)
-            write = log.debug if route in _ROUTINE and status < 400 else log.info
-            write(
-                "request.answered",
-                method=scope["method"] if scope["method"] in _METHODS else "other",
-                route=route,
-                status=status,
-                ms=round((time.perf_counter() - began) * 1000, 1),
-            )
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            seconds = time.perf_counter() - began
+            kind = f"{status // 100}xx" if status else "none"
+            REQUEST_SECONDS.labels(route or "none", method, kind).observe(seconds)
+            routine = route in _ROUTINE and status < 400
+            if not routine or _logs_routine():
+                (log.debug if routine else log.info)(
+                    "request.answered",
+                    method=method,
+                    route=route,
+                    status=status,
+                    ms=round(seconds * 1000, 1),
+                )
+
+
+def _logs_routine() -> bool:
+    return logging.getLogger(__name__).isEnabledFor(logging.DEBUG)

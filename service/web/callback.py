@@ -43,7 +43,7 @@ def _answer(request: Request[State]) -> Response:
         return explain(Problem.UNEXPECTED, why=type(e).__name__)
     nudges = request.state["nudges"]
     if connected.run_id is not None:
-        nudges.backfill(connected.run_id)
+        nudges.run(connected.run_id)
     if connected.has_notices:
         nudges.sync(connected.connection_id)
     response = RedirectResponse(f"/quickbook/connected/{connected.connection_id}", 302)

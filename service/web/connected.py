@@ -28,7 +28,7 @@ def _context(request: Request[State], *, keep_alive: bool) -> dict[str, Any]:
     supplier = supplier_of(request, keep_alive=keep_alive)
     with request.state["services"].database.read() as session:
         connection = connections.get(session, row_id(request))
-        if connection is None or connection.supplier_id != supplier.id:
+        if connection is None or connection.supplier_id != supplier.id or connection.released_at:
             raise HTTPException(404)
         run = news_of(session, connection)
     return {"supplier": supplier, "connection": connection, "progress": run}

@@ -18,7 +18,16 @@ from service.bootstrap import Services
 from service.errors import SyncError, TransientError
 from service.links import LONGEST_LIFE
 from service.quickbooks.tokens import Tokens
-from service.store import connections, inbox, runs, sessions
+from service.store import (
+    authorisations,
+    connections,
+    inbox,
+    own_notices,
+    runs,
+    sessions,
+    standing,
+    watermarks,
+)
 from service.store.tables import Connection, OAuthState
 from service.times import now
 from service.web.answer import Answer, checked
@@ -59,7 +68,7 @@ def connect(services: Services, browser: str | None, answer: Answer) -> Connecte
     code, realm_id = checked(answer)
     realm_digest = services.vault.digest(realm_id)
     with services.database.read() as session:
-        _owned(session, journey, realm_digest)
+        _obtainable(session, journey, realm_digest)
     try:
         tokens = services.oauth.exchange(code)
     except SyncError as e:
@@ -90,19 +99,25 @@ def _journey(services: Services, browser: str | None, state: str) -> OAuthState:
     return journey
 
 
-def _owned(session: Session, journey: OAuthState, realm_digest: str) -> Connection | None:
-    """Return the supplier's own connection of this company, or None for a company that is new."""
-    connection = connections.by_realm(session, journey.environment, realm_digest)
+def _obtainable(
+    session: Session, journey: OAuthState, realm_digest: str, *, lock: bool = False
+) -> Connection | None:
+    """Return the company's connection if this supplier may have it, or None for a new company.
+
+    That is the supplier's own, or one that an operator has released; for a released one the rules
+    are those for a company that is new.
+    """
+    connection = connections.by_realm(session, journey.environment, realm_digest, lock=lock)
     if connection is not None and connection.supplier_id == journey.supplier_id:
         return connection
-    if connection is not None:
+    if connection is not None and connection.released_at is None:
         raise ConnectProblem(Problem.COMPANY_TAKEN, connection=connection.id)
     others = connections.of_supplier(session, journey.supplier_id, journey.environment)
     if others and not journey.another_company:
         raise ConnectProblem(Problem.OTHER_COMPANY, connection=others[0].id)
     if journey.link_id and sessions.is_spent(session, journey.link_id):
         raise ConnectProblem(Problem.LINK_USED)
-    return None
+    return connection
 
 
 def _answering(services: Services, realm_id: str, realm_digest: str, tokens: Tokens) -> Newcomer:
@@ -133,15 +148,17 @@ def _store(services: Services, journey: OAuthState, newcomer: Newcomer) -> Conne
     at = now()
     with services.database.write() as session:
         connections.lock_supplier(session, journey.supplier_id)
-        before = _owned(session, journey, newcomer.realm_digest)
+        if not sessions.is_under_way(session, journey.digest):
+            raise ConnectProblem(Problem.UNKNOWN_ANSWER, "the supplier was forgotten meanwhile")
+        before = _obtainable(session, journey, newcomer.realm_digest, lock=True)
         connection_id = before.id if before else uuid4().hex
         run_id = (
-            _renew(session, before, newcomer)
+            _renew(session, before, journey, newcomer)
             if before
             else _begin(session, services, connection_id, journey, newcomer)
         )
         tokens = services.access.sealed(connection_id, newcomer.tokens, at)
-        connections.store_tokens(session, connection_id, tokens)
+        authorisations.store_tokens(session, connection_id, tokens)
         if journey.link_id:
             sessions.spend_link(session, journey.link_id, at + LONGEST_LIFE)
         waited = inbox.link(session, connection_id, newcomer.realm_digest)
@@ -179,18 +196,25 @@ def _begin(
             connected_at=at,
             renewed_at=at,
             changes_read_until=newcomer.time,
+            reconciled_until=newcomer.time,
+            reconcile_due_at=at + watermarks.RECONCILE_EVERY,
         ),
     )
     return runs.create_or_join(session, connection_id, "connect", None, at)
 
 
-def _renew(session: Session, before: Connection, newcomer: Newcomer) -> int | None:
+def _renew(
+    session: Session, before: Connection, journey: OAuthState, newcomer: Newcomer
+) -> int | None:
     """Make the connection good again; return the run over what was missed while it was not."""
     at, was_connected = now(), before.state == "connected"
+    if before.supplier_id != journey.supplier_id:
+        standing.hand_over(session, before.id, journey.supplier_id, at)
+        log.info("connection.handed_over", connection=before.id)
     connections.renew(session, before.id, newcomer.name or before.company_name, at)
     if was_connected:
         # Nobody may have noticed that it was cut off meanwhile.
-        inbox.ask_for_changes(session, before.id, "renewed", at)
+        own_notices.ask_for_changes(session, before.id, "renewed", at)
         return None
     # Over everything, because only that finds what was deleted meanwhile.
     return runs.create_or_join(session, before.id, "reconnect", None, at)

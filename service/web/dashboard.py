@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -21,6 +22,7 @@ from service.web.state import State
 
 PAGE_SIZE = 50
 _LAST_PAGE = 10_000
+_TOLD_AHEAD = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,12 @@ class Company:
     def live(self) -> bool:
         """True while QuickBooks lets us read."""
         return self.connection.state == "connected"
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When QuickBooks ends the authorisation for good, if that is within 30 days."""
+        end = self.connection.hard_expires_at
+        return end if end is not None and end <= now() + _TOLD_AHEAD else None
 
 
 def dashboard(request: Request[State]) -> Response:
@@ -63,6 +71,7 @@ def _context(request: Request[State], supplier: Supplier) -> dict[str, Any]:
         found = invoices.page(
             session,
             [connection.id for connection in mine],
+            shown_to=supplier.id,
             limit=PAGE_SIZE + 1,
             offset=(page - 1) * PAGE_SIZE,
         )
@@ -79,7 +88,7 @@ def _context(request: Request[State], supplier: Supplier) -> dict[str, Any]:
 
 
 def _company(session: Session, connection: Connection) -> Company:
-    recorded, offered = invoices.counts(session, connection.id)
+    recorded, offered = invoices.counts(session, connection.id, shown_to=connection.supplier_id)
     paused = connection.paused_until is not None and connection.paused_until > now()
     return Company(
         connection=connection,
@@ -99,8 +108,12 @@ def _page(query: Mapping[str, str]) -> int:
 def _version(companies: list[Company], rows: list[Any]) -> str:
     """Return what changes when anything does that the page shows."""
     state = [
-        (c.connection.id, c.connection.state, c.connection.last_synced_at, c.unwell, c.progress)
+        (
+            *(one.id, one.state, one.suspended_at, one.last_synced_at),
+            *(c.unwell, c.ends_at, c.progress),
+        )
         for c in companies
+        for one in (c.connection,)
     ]
     return hashlib.sha256(repr((state, rows)).encode()).hexdigest()[:16]
 

@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.metrics import WEBHOOK_REQUESTS
 from service.web import webhooks
 from service.web.pages import render
 from service.web.problems import Problem, explain
@@ -22,7 +21,7 @@ async def refused(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == 413 and request.url.path == webhooks.PATH:
-        WEBHOOK_REQUESTS.labels("too_large").inc()
+        request.state["answers"].count("too_large")
     if _carries_secrets(request):
         return explain(Problem.INCOMPLETE, why=f"{request.method} answered {error.status_code}")
     if not _for_people(request):

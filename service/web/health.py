@@ -1,13 +1,14 @@
-"""Whether the process serves, whether it can work, and what it has counted."""
+"""Whether the process serves, and whether it can work."""
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+import asyncio
+
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from service.web.state import State
+
+_LONGEST_WAIT_SECONDS = 600
 
 
 async def livez(request: Request[State]) -> Response:
@@ -15,19 +16,27 @@ async def livez(request: Request[State]) -> Response:
     return PlainTextResponse("ok\n")
 
 
-def readyz(request: Request[State]) -> Response:
-    """Answer 200 while notices can be stored, else 503."""
-    try:
-        with request.state["services"].database.read() as session:
-            session.execute(text("SELECT 1"))
-    except SQLAlchemyError:
-        return PlainTextResponse("the database does not answer\n", 503)
-    return PlainTextResponse("ok\n")
+async def readyz(request: Request[State]) -> Response:
+    """Answer 200 while notices can be stored, else 503; in two seconds, whatever hangs.
+
+    What only delays the work is told as degraded: notices must come in all the same.
+    """
+    vitals = request.state["vitals"]
+    oldest, queue = await asyncio.gather(vitals.oldest_due.answer(), vitals.queue.answer())
+    if oldest is None:
+        text = "does not answer, or has another version's schema"
+        return JSONResponse({"status": "unavailable", "database": text}, 503)
+    degraded = not queue or oldest > _LONGEST_WAIT_SECONDS
+    embedded = request.state["services"].settings.embedded
+    return JSONResponse(
+        {
+            "status": "degraded" if degraded else "ok",
+            "database": "ok",
+            "queue": "embedded" if embedded else "ok" if queue else "unreachable",
+            "oldest_pending_seconds": round(oldest),
+            "sink": "own record",
+        }
+    )
 
 
-def metrics(request: Request[State]) -> Response:
-    """Answer the counters in Prometheus' text format."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-
-routes = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
+routes = [Route("/livez", livez), Route("/readyz", readyz)]

@@ -6,8 +6,10 @@ each delivery less the more of them there are, and a delivery is answered only w
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -27,6 +29,7 @@ TIMEOUT_SECONDS = 2.5
 MAX_WAITING = 2000
 # A commit of so many events stays well below the time-out.
 _MOST_EVENTS = 5000
+_GATHER_SECONDS = 0.003
 # The database is away, for this delivery as for any other.
 _AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
@@ -38,17 +41,12 @@ class NotStored(Exception):
 @dataclass(frozen=True, slots=True)
 class _Delivery:
     arrivals: Sequence[Arrival]
+    trace_id: str | None
     loop: asyncio.AbstractEventLoop
     stored: asyncio.Future[None]
 
-    def answer(self, error: Exception | None) -> None:
-        """Let the request go on, in its own thread."""
-        try:
-            self.loop.call_soon_threadsafe(self._settle, error)
-        except RuntimeError:
-            return  # its event loop has ended; nobody waits for the answer
-
-    def _settle(self, error: Exception | None) -> None:
+    def settle(self, error: Exception | None) -> None:
+        """Let the request go on; to be called in its own thread."""
         if self.stored.done():  # its time was up
             return
         if error is None:
@@ -92,23 +90,36 @@ class Intake:
             self._arrived.notify()
         self._thread.join(timeout=10)
 
-    async def store(self, arrivals: Sequence[Arrival]) -> None:
-        """Return once everything is committed; raises NotStored, after 2.5 s at the latest."""
+    async def store(self, arrivals: Sequence[Arrival], trace_id: str | None = None) -> None:
+        """Return once everything is committed; raises NotStored, after 2.5 s at the latest.
+
+        `trace_id` is Intuit's own name of the delivery, for the log.
+        """
         loop = asyncio.get_running_loop()
-        delivery = _Delivery(arrivals, loop, loop.create_future())
+        delivery = _Delivery(arrivals, trace_id, loop, loop.create_future())
         with self._arrived:
             if self._stopping or len(self._waiting) >= self._most_waiting:
                 raise NotStored("too many deliveries are waiting to be stored")
             self._waiting.append(delivery)
-            self._arrived.notify()
+        # Not before all requests that came with this one are waiting too.
+        loop.call_soon(self._wake)
+        late = NotStored("the database did not commit in time")
+        timer = loop.call_later(self._timeout_seconds, delivery.settle, late)
         try:
-            await asyncio.wait_for(delivery.stored, self._timeout_seconds)
-        except TimeoutError:
-            raise NotStored("the database did not commit in time") from None
+            await delivery.stored
+        finally:
+            timer.cancel()
+
+    def _wake(self) -> None:
+        with self._arrived:
+            self._arrived.notify()
 
     def _run(self) -> None:
         while batch := self._next_batch():
             self._commit(batch)
+            if len(batch) > 1:
+                # Many are sending: let those who were just answered join the next commit too.
+                time.sleep(_GATHER_SECONDS)
 
     def _next_batch(self) -> list[_Delivery]:
         """Wait for deliveries and take what there is; an empty list ends the writer."""
@@ -138,8 +149,8 @@ class Intake:
         except SQLAlchemyError as e:
             self._fail(batch, e)
             return
-        for delivery in batch:
-            delivery.answer(None)
+        _log_stored(batch)
+        _answer(batch, None)
         for connection_id in touched:
             self._nudges.sync(connection_id)
 
@@ -150,5 +161,28 @@ class Intake:
                 self._commit([delivery])
             return
         log.warning("webhook.not_stored", deliveries=len(batch), error=type(error).__name__)
-        for delivery in batch:
-            delivery.answer(NotStored("the database did not take the delivery"))
+        _answer(batch, NotStored("the database did not take the delivery"))
+
+
+def _log_stored(batch: Sequence[_Delivery]) -> None:
+    """Log one line for all: a line for each would cost more than storing it."""
+    arrivals = [arrival for delivery in batch for arrival in delivery.arrivals]
+    log.info(
+        "webhook.stored",
+        deliveries=list(dict.fromkeys(arrival.delivery_id for arrival in arrivals)),
+        events=len(arrivals),
+        intuit_tids=[delivery.trace_id for delivery in batch if delivery.trace_id],
+    )
+
+
+def _answer(batch: Sequence[_Delivery], error: Exception | None) -> None:
+    """Let the requests go on, each in its own thread."""
+    for loop in {delivery.loop for delivery in batch}:
+        theirs = [delivery for delivery in batch if delivery.loop is loop]
+        with suppress(RuntimeError):  # the event loop has ended; nobody waits for the answers
+            loop.call_soon_threadsafe(_settle, theirs, error)
+
+
+def _settle(batch: Sequence[_Delivery], error: Exception | None) -> None:
+    for delivery in batch:
+        delivery.settle(error)

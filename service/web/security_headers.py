@@ -1,6 +1,5 @@
 """Headers on every answer that tell browsers what our pages never do."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _HSTS = "max-age=31536000"
@@ -15,7 +14,7 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, *, https: bool, consent_origins: tuple[str, ...]) -> None:
         self.app = app
-        self._headers = {
+        headers = {
             "Content-Security-Policy": "; ".join(
                 [
                     "default-src 'none'",
@@ -33,7 +32,9 @@ class SecurityHeaders:
             "Cache-Control": "no-store",
         }
         if https:
-            self._headers["Strict-Transport-Security"] = _HSTS
+            headers["Strict-Transport-Security"] = _HSTS
+        # As ASGI has them, made once and not for each answer.
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,9 +43,9 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
+                given = {name for name, _ in message["headers"]}
+                ours = [header for header in self._headers if header[0] not in given]
+                message["headers"] = [*message["headers"], *ours]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

@@ -4,7 +4,9 @@ from typing import TypedDict
 
 from service.bootstrap import Services
 from service.jobs import Nudges
+from service.web.heartbeat import Answers
 from service.web.intake import Intake
+from service.web.vitals import Vitals
 
 
 class State(TypedDict):
@@ -13,3 +15,5 @@ class State(TypedDict):
     services: Services
     nudges: Nudges
     intake: Intake
+    answers: Answers
+    vitals: Vitals

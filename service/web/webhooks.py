@@ -4,14 +4,17 @@
 holds later events back behind one that fails (reference 1.6).
 """
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
+from uuid import uuid4
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from service.metrics import NOTICES_RECEIVED, WEBHOOK_REQUESTS
+from service.metrics import NOTICES_RECEIVED
 from service.quickbooks.event import Event
 from service.quickbooks.notifications import parse
 from service.quickbooks.signature import verify
@@ -24,6 +27,7 @@ from service.web.state import State
 PATH = "/quickbook/webhook"
 _LONG_BODY = 64 * 1024
 _SIGNATURE_LENGTH = 44  # SHA-256 in base64
+_TRACE_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 async def webhook(request: Request[State]) -> Response:
@@ -31,47 +35,57 @@ async def webhook(request: Request[State]) -> Response:
     services = request.state["services"]
     tokens = services.settings.verifier_tokens
     if not tokens:
-        return _answer("not_configured", 503, "QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS is not set")
+        return _answer(
+            request, "not_configured", 503, "QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS is not set"
+        )
     signature = request.headers.get("intuit-signature", "")
     if len(signature) != _SIGNATURE_LENGTH:
         # Strangers do not get us to hold a large body: without a signature it is not even read.
-        return _answer("unsigned", 401, "an intuit-signature is needed")
+        return _answer(request, "unsigned", 401, "an intuit-signature is needed")
     body = await request.body()
     if not verify(body, signature, tokens):
-        return _answer("unsigned", 401, "the intuit-signature does not fit the body")
+        return _answer(request, "unsigned", 401, "the intuit-signature does not fit the body")
+    delivery_id = uuid4().hex
     if len(body) > _LONG_BODY:  # would hold up the other requests
-        arrivals = await run_in_threadpool(_parsed, body, services.vault)
+        arrivals = await run_in_threadpool(_parsed, body, services.vault, delivery_id)
     else:
-        arrivals = _parsed(body, services.vault)
+        arrivals = _parsed(body, services.vault, delivery_id)
+    trace_id = request.headers.get("intuit-t-id", "")
+    harmless = trace_id if _TRACE_ID.fullmatch(trace_id) else None
     try:
-        await request.state["intake"].store(arrivals)
+        await request.state["intake"].store(arrivals, harmless)
     except NotStored as e:
-        return _answer("not_stored", 503, f"{e}: please send again")
-    return _answer("stored", 200, "")
+        return _answer(request, "not_stored", 503, f"{e}: please send again")
+    return _answer(request, "stored", 200, "")
 
 
-def _parsed(body: bytes, vault: Vault) -> list[Arrival]:
+def _parsed(body: bytes, vault: Vault, delivery_id: str) -> list[Arrival]:
     events = parse(body)
     for event in events:
         entity = event.entity if event.entity in FOLLOWED else "other"
         NOTICES_RECEIVED.labels(entity, str(event.problem is None).lower()).inc()
-    return _arrivals(events, body, vault)
+    return _arrivals(events, body, vault, delivery_id)
 
 
-def _arrivals(events: Sequence[Event], body: bytes, vault: Vault) -> list[Arrival]:
+def _arrivals(
+    events: Sequence[Event], body: bytes, vault: Vault, delivery_id: str
+) -> list[Arrival]:
     # What nobody can parse today is kept whole, once, for whoever can tomorrow.
     keep_body = next((event for event in events if event.format == "unknown"), None)
-    return [_arrival(event, body if event is keep_body else None, vault) for event in events]
+    return [
+        _arrival(event, body if event is keep_body else None, vault, delivery_id)
+        for event in events
+    ]
 
 
-def _arrival(event: Event, body: bytes | None, vault: Vault) -> Arrival:
-    digest = None if event.realm_id is None else vault.digest(event.realm_id)
+def _arrival(event: Event, body: bytes | None, vault: Vault, delivery_id: str) -> Arrival:
+    realm = (None, None) if event.realm_id is None else _kept_realm(vault, event.realm_id)
     return Arrival(
         dedupe_key=event.digest,
         format=event.format,
         event_id=event.event_id,
-        realm_digest=digest,
-        realm_sealed=vault.seal(event.realm_id, digest) if event.realm_id and digest else None,
+        realm_digest=realm[0],
+        realm_sealed=realm[1],
         entity=event.entity,
         operation=event.operation,
         entity_id=event.entity_id,
@@ -79,11 +93,19 @@ def _arrival(event: Event, body: bytes | None, vault: Vault) -> Arrival:
         changed_at=event.changed_at,
         body_sealed=(None if body is None else vault.seal(body.decode("latin-1"), event.digest)),
         ignored_because=event.problem,
+        delivery_id=delivery_id,
     )
 
 
-def _answer(outcome: str, status: int, text: str) -> Response:
-    WEBHOOK_REQUESTS.labels(outcome).inc()
+@lru_cache(maxsize=4096)
+def _kept_realm(vault: Vault, realm_id: str) -> tuple[str, str]:
+    """Return digest and sealed form; a company's many events have no need of a new sealing each."""
+    digest = vault.digest(realm_id)
+    return digest, vault.seal(realm_id, digest)
+
+
+def _answer(request: Request[State], outcome: str, status: int, text: str) -> Response:
+    request.state["answers"].count(outcome)
     return PlainTextResponse(text, status)
 
 

@@ -1,0 +1,87 @@
+"""What the database knows, as Prometheus reads it."""
+
+from collections.abc import Iterable, Mapping
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from service.metrics import PREFIX
+from service.store.measures import Measures
+
+
+class DatabaseCollector(Collector):
+    """Gives the measures of one moment; none, when the database does not answer."""
+
+    def __init__(self, measures: Measures | None, reads_allowed: int) -> None:
+        self._measures = measures
+        self._reads_allowed = reads_allowed
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics of this scrape."""
+        up = 0 if self._measures is None else 1
+        yield _gauge("database_up", "Whether the database answers with this version's schema.", up)
+        yield _gauge("reads_allowed", "Metered reads a month: the setting.", self._reads_allowed)
+        if self._measures is not None:
+            yield from _notices(self._measures)
+            yield from _companies(self._measures)
+
+
+def _notices(measures: Measures) -> Iterable[Metric]:
+    yield _gauges(
+        "notices_open", "Notices that wait or were given up.", "status", measures.open_notices
+    )
+    yield _gauge(
+        "notices_oldest_due_seconds",
+        "For how long the oldest notice that could be worked on has been due.",
+        measures.oldest_due,
+    )
+    ended = GaugeMetricFamily(
+        f"{PREFIX}notices_ended_last_hour",
+        "Notices that ended within the last hour, by how.",
+        labels=["status", "outcome"],
+    )
+    for labels, count in measures.ended_notices.items():
+        ended.add_metric(labels, count)
+    yield ended
+    yield _gauges(
+        "lag_seconds",
+        "From the change in QuickBooks to the record, of notices done within the last hour.",
+        "quantile",
+        {str(quantile): lag for quantile, lag in measures.lags.items()},
+    )
+    yield _gauge("lag_notices", "How many notices the lag is of.", measures.lags_known)
+    yield _gauges(
+        "deliveries_last_hour",
+        "Webhook deliveries to all receivers within the last hour, by what was answered.",
+        "outcome",
+        measures.deliveries,
+    )
+
+
+def _companies(measures: Measures) -> Iterable[Metric]:
+    yield _gauges("connections", "Companies by state.", "state", measures.connections)
+    yield _gauges("reads", "Metered reads of this month by kind.", "kind", measures.reads)
+    refreshes = CounterMetricFamily(f"{PREFIX}token_refreshes", "Renewals of companies' tokens.")
+    refreshes.add_metric([], measures.refreshes)
+    yield refreshes
+    yield _gauges("runs_active", "Runs under way by kind.", "kind", measures.active_runs)
+    yield _gauges(
+        "alerts_open", "Alerts that are not over, by cause.", "cause", measures.open_alerts
+    )
+    yield _gauges(
+        "heartbeat_age_seconds",
+        "Since when no process of this kind was alive.",
+        "name",
+        measures.heartbeats,
+    )
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"{PREFIX}{name}", text, value=value)
+
+
+def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    metric = GaugeMetricFamily(f"{PREFIX}{name}", text, labels=[label])
+    for key, value in values.items():
+        metric.add_metric([key], value)
+    return metric
