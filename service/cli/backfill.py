@@ -1,25 +1,21 @@
 """`backfill`: bring in the past of one company, one supplier or everybody."""
 
-import time
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy.orm import Session
 
 from service.bootstrap import Services
-from service.cli.compose import command_services, nudge
-from service.cli.console import answer_json, fail, hint, hints, says_what_is_wrong
+from service.cli.companies import Chosen, operator, readable
+from service.cli.compose import command_services
+from service.cli.console import answer_json, fail, hint, says_what_is_wrong
 from service.cli.options import check_invoice, instant
-from service.store import connections, runs
+from service.cli.runs import follow, progress_bars
+from service.store import audit, runs
 from service.store.tables import Connection, Run, Supplier
 from service.times import now
-
-_POLL_SECONDS = 0.3
-
-Chosen = tuple[Connection, Supplier]
 
 
 @says_what_is_wrong
@@ -52,13 +48,13 @@ def backfill(
     start = instant("--since", since)
     with command_services() as services:
         services.leases.start()
-        chosen, left_out = _choose(services, supplier, company)
+        chosen, left_out = readable(services, supplier, company)
         if invoice is not None:
             summaries = [_one_invoice(services, c, invoice, dry_run) for c in chosen]
         elif dry_run:
             summaries = [_rehearse(services, c, start) for c in chosen]
         else:
-            summaries = _follow(services, chosen, start)
+            summaries = _run(services, chosen, start)
     if as_json:
         answer_json(summaries)
     else:
@@ -68,96 +64,22 @@ def backfill(
         raise typer.Exit(1)
 
 
-def _choose(
-    services: Services, email: str | None, realm_id: str | None
-) -> tuple[list[Chosen], int]:
-    """Return the connected companies that were asked for, and how many others are left out."""
-    environment = services.settings.quickbooks_environment
-    with services.database.read() as session:
-        everyone = connections.everyone(session, environment)
-        if email is not None and connections.supplier_by_email(session, email) is None:
-            raise fail("No supplier with this e-mail address has opened a link yet.", 2)
-    wanted = [
-        (connection, owner)
-        for connection, owner in everyone
-        if (email is None or owner.email == email.strip())
-        and (realm_id is None or connection.realm_digest == services.vault.digest(realm_id))
-    ]
-    alive = [(c, owner) for c, owner in wanted if c.state == "connected"]
-    for connection, _ in wanted:
-        if connection.state != "connected":
-            hint(f"{connection.company_name}: not connected, left out; it has to connect again.")
-    if not alive and email is None and realm_id is None:
-        hint("No company is connected, so there is nothing to bring in.")
-    elif not alive:
-        raise fail("No connected company fits. `infactor-quickbooks connections` lists them.", 2)
-    return alive, len(wanted) - len(alive)
-
-
-def _follow(
+def _run(
     services: Services, chosen: Sequence[Chosen], since: datetime | None
 ) -> list[dict[str, Any]]:
-    """Create or join each company's run, and stay with them until all have ended."""
-    with services.database.write() as session:
-        run_ids = {
-            connection.id: runs.create_or_join(session, connection.id, "command", since, now())
-            for connection, _ in chosen
-        }
-    for run_id in run_ids.values():
-        nudge(services, partial(services.jobs.backfill, run_id))
-    with _progress() as progress:
-        bars = {c.id: progress.add_task(c.company_name, total=None, note="") for c, _ in chosen}
-        ended: dict[str, Run] = {}
-        while len(ended) < len(run_ids):
-            worked = False
-            for connection_id, run_id in run_ids.items():
-                if connection_id in ended:
-                    continue
-                worked |= _advance(services, run_id)
-                run, connected = _look(services, run_id)
-                _show(progress, bars[connection_id], run)
-                if run.state != "active" or not connected:
-                    ended[connection_id] = run
-            if not worked and len(ended) < len(run_ids):
-                time.sleep(_POLL_SECONDS)
-    return [_summary(c, owner, ended[c.id].tally, ended[c.id].error) for c, owner in chosen]
+    def begin(session: Session, connection: Connection) -> int:
+        run_id = runs.create_or_join(session, connection.id, "command", since, now())
+        details = {"run": run_id, "since": since}
+        audit.record(session, operator(), "backfill", connection.id, details, now())
+        return run_id
+
+    ended = follow(services, chosen, begin)
+    return [_summary(c, owner, ended[c.id].tally, _error(ended[c.id])) for c, owner in chosen]
 
 
-def _look(services: Services, run_id: int) -> tuple[Run, bool]:
-    """Return the run as it is now, and whether its company is still connected."""
-    with services.database.read() as session:
-        run = runs.get(session, run_id)
-        connection = connections.get(session, run.connection_id) if run else None
-    if run is None or connection is None:
-        raise fail("The run has disappeared from the database.")
-    return run, connection.state == "connected"
-
-
-def _advance(services: Services, run_id: int) -> bool:
-    """Do the next page ourselves where no worker processes exist and nobody else does it."""
-    from workers.backfill import advance
-
-    return services.settings.embedded and advance(services, run_id)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
-        console=hints,
-        # A log file wants no bar.
-        disable=not hints.is_terminal,
-    )
-
-
-def _show(progress: Progress, bar: Any, run: Run) -> None:
-    waiting = f"waiting: {run.error}" if run.error and run.state == "active" else ""
-    if waiting and progress.disable and progress.tasks[bar].fields["note"] != waiting:
-        hint(waiting)
-    progress.update(bar, total=run.expected, completed=run.tally["read"], note=waiting)
+def _error(run: Run) -> str | None:
+    """Return what is wrong with a run that nobody waits for any longer."""
+    return run.error or ("paused by an operator before its end" if run.state == "active" else None)
 
 
 def _rehearse(services: Services, chosen: Chosen, since: datetime | None) -> dict[str, Any]:
@@ -171,7 +93,7 @@ def _rehearse(services: Services, chosen: Chosen, since: datetime | None) -> dic
         f"{connection.company_name}: {cost.invoices} invoices;"
         f" a backfill takes about {cost.reads} reads and {cost.seconds:g} seconds."
     )
-    with _progress() as progress:
+    with progress_bars() as progress:
         bar = progress.add_task(
             f"{connection.company_name} (dry run)", total=cost.invoices, note=""
         )
@@ -187,7 +109,11 @@ def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool
     from workers.customers import CustomerReads
     from workers.reading import read_invoices
     from workers.record import record, rehearse
-    from workers.tally import add
+    from workers.tally import Recorded, add
+
+    def note(session: Session, done: Recorded) -> None:
+        details = {"invoice": invoice}
+        audit.record(session, operator(), "backfill", connection.id, details, now())
 
     connection, owner = chosen
     company = Company.of(services, connection.id)
@@ -195,7 +121,7 @@ def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool
     if dry_run:
         recorded = rehearse(company, reads, CustomerReads(company))
     else:
-        recorded = record(company, reads, cause="command", finish=lambda session, done: None)
+        recorded = record(company, reads, cause="command", finish=note)
     tally = add(runs.EMPTY_TALLY, recorded)
     return {**_summary(connection, owner, tally, None), "dry_run": dry_run}
 

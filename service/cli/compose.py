@@ -12,7 +12,8 @@ from service import logs
 from service.bootstrap import Services, bootstrap
 from service.cli.console import ENV_FILE, hint
 from service.errors import ConfigurationError
-from service.settings import Settings, load_settings
+from service.settings import Settings
+from service.settings_source import load_settings
 from service.store.schema import prepare
 
 

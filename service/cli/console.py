@@ -54,7 +54,7 @@ def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[objec
         table.add_column(column, overflow="fold")
     for row in rows:
         # Text from QuickBooks is data, not rich's markup.
-        table.add_row(*(_plain(cell) for cell in row))
+        table.add_row(*(_cell(cell) for cell in row))
     if table.row_count == 0:
         hint(f"{title}: none.")
         return
@@ -63,8 +63,12 @@ def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[objec
 
 def hint(text: str) -> None:
     """Print something for people to stderr."""
-    # Names come from QuickBooks: they must not give orders to the terminal.
-    hints.print(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), markup=False)
+    hints.print(plain(text), markup=False)
+
+
+def plain(text: str) -> str:
+    """Return the text without what gives orders to a terminal: names come from QuickBooks."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def fail(text: str, status: int = 1) -> typer.Exit:
@@ -96,7 +100,7 @@ def says_what_is_wrong(command: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def _plain(cell: object) -> str:
+def _cell(cell: object) -> str:
     from rich.markup import escape
 
-    return escape("" if cell is None else _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(cell)))
+    return escape("" if cell is None else plain(str(cell)))

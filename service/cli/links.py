@@ -16,7 +16,13 @@ Email = Annotated[str, typer.Argument(help="The supplier's e-mail address in Inf
 
 @says_what_is_wrong
 def connect_url(
-    email: Email,
+    email: Annotated[
+        str | None, typer.Argument(help="The supplier's e-mail address in Infactor.")
+    ] = None,
+    connection: Annotated[
+        str | None,
+        typer.Option(help="In place of EMAIL: the supplier of this connection, to connect again."),
+    ] = None,
     name: Annotated[str, typer.Option(help="The supplier's name, as Infactor shows it.")] = "",
     address: Annotated[str, typer.Option(help="The supplier's address in Infactor.")] = "",
     another_company: Annotated[
@@ -27,10 +33,13 @@ def connect_url(
     """Print the link with which a supplier connects QuickBooks."""
     from service import links
 
+    if (email is None) == (connection is None):
+        raise fail("Name either EMAIL or --connection ID.", 2)
     settings = settings_and_logs(quiet=True)
-    token = _token(settings, "connect", email, name, address, another_company=another_company)
+    whose = email if email is not None else _supplier_of(connection or "")
+    token = _token(settings, "connect", whose, name, address, another_company=another_company)
     if not name:
-        _hint_at_name(settings, email)
+        _hint_at_name(settings, whose)
     hint(f"Good for {CONNECT_LIFE.days} days, until a company is connected with it.")
     answer(links.connect_url(settings.public_url, token))
 
@@ -46,6 +55,19 @@ def supplier_url(email: Email) -> None:
     hours = int(VIEW_LIFE.total_seconds() // 3600)
     hint(f"Good for {hours} hours. It shows this supplier's invoices to whoever has it.")
     answer(links.view_url(settings.public_url, token))
+
+
+def _supplier_of(connection_id: str) -> str:
+    """Return the e-mail address of the supplier who has, or had, this connection."""
+    from service.cli.compose import command_services
+    from service.store import connections
+
+    with command_services() as services, services.database.read() as session:
+        connection = connections.get(session, connection_id)
+        owner = connections.supplier(session, connection.supplier_id) if connection else None
+    if owner is None:
+        raise fail("No connection has this id. `infactor-quickbooks connections` lists them.", 2)
+    return owner.email
 
 
 def _token(

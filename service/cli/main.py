@@ -6,7 +6,24 @@ from typing import Annotated
 
 import typer
 
-from service.cli import backfill, demo, init, links, notices, rekey, replay, serve, show, simulator
+from service.cli import (
+    audit,
+    backfill,
+    connections,
+    demo,
+    forget,
+    init,
+    links,
+    notices,
+    reconcile,
+    rekey,
+    replay,
+    serve,
+    show,
+    simulator,
+    status,
+    sync,
+)
 from service.cli.console import answer
 
 app = typer.Typer(
@@ -30,12 +47,17 @@ app.command(rich_help_panel=_START)(serve.migrate)
 app.command(rich_help_panel=_START)(simulator.simulator)
 app.command("connect-url", rich_help_panel=_SUPPLIERS)(links.connect_url)
 app.command("supplier-url", rich_help_panel=_SUPPLIERS)(links.supplier_url)
-app.command("connections", rich_help_panel=_LOOK)(show.show_connections)
+app.command(rich_help_panel=_LOOK)(status.status)
+app.add_typer(connections.group, name="connections", rich_help_panel=_LOOK)
 app.command("invoices", rich_help_panel=_LOOK)(show.show_invoices)
 app.command("notices", rich_help_panel=_LOOK)(notices.show_notices)
 app.command(rich_help_panel=_LOOK)(replay.replay)
+app.command(rich_help_panel=_LOOK)(sync.sync)
 app.command(rich_help_panel=_LOOK)(backfill.backfill)
+app.command(rich_help_panel=_LOOK)(reconcile.reconcile)
 app.command(rich_help_panel=_LOOK)(rekey.rekey)
+app.command(rich_help_panel=_LOOK)(forget.forget)
+app.command("audit", rich_help_panel=_LOOK)(audit.show_audit)
 
 
 def _show_version(wanted: bool) -> None:

@@ -91,6 +91,7 @@ def _notice(notice: Notice, company: str | None) -> dict[str, Any]:
     return {
         "id": notice.id,
         "received_at": notice.received_at,
+        "delivery": notice.delivery_id,
         "connection": notice.connection_id,
         "company": company,
         "format": notice.format,

@@ -1,5 +1,6 @@
 """`rekey`: seal what is stored with the present keys."""
 
+from service.cli.companies import operator
 from service.cli.compose import settings_and_logs
 from service.cli.console import hint, says_what_is_wrong
 
@@ -21,7 +22,7 @@ def rekey() -> None:
     try:
         prepare(database)
         vault = Vault(settings.key_ring, settings.secret_key.get_secret_value())
-        done = rekey_database(database, vault)
+        done = rekey_database(database, vault, operator())
     finally:
         database.close()
     hint(

@@ -2,16 +2,18 @@
 
 from collections.abc import Collection
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from service.bootstrap import Services
+from service.cli.companies import operator
 from service.cli.compose import command_services, nudge
 from service.cli.console import answer, fail, hint, says_what_is_wrong
 from service.cli.options import check_invoice, instant
-from service.store import connections, notices
+from service.store import audit, connections, notices
 from service.store.tables import Connection
+from service.times import now
 
 _LARGEST_ID = 2**63 - 1
 
@@ -50,8 +52,22 @@ def replay(
         known = _companies(services, company)
         with services.database.write() as session:
             count, whose = notices.replay(
-                session, list(known), notice_id=notice, invoice_id=invoice, since=begin, until=end
+                session,
+                list(known),
+                now(),
+                notice_id=notice,
+                invoice_id=invoice,
+                since=begin,
+                until=end,
             )
+            if count:
+                entry = {
+                    "notices": count,
+                    "companies": len(whose),
+                    **_given(notice=notice, invoice=invoice, since=begin, until=end),
+                }
+                only = next(iter(whose)) if len(whose) == 1 else None
+                audit.record(session, operator(), "replay", only, entry, now())
         if not count:
             raise fail(
                 "Nothing to put back: no parked or done notice matches."
@@ -59,6 +75,11 @@ def replay(
             )
         _send(services, [known[connection_id] for connection_id in sorted(whose)])
     answer(f"{count} {'notice' if count == 1 else 'notices'} put back.")
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _companies(services: Services, realm_id: str | None) -> dict[str, Connection]:

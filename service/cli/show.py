@@ -1,4 +1,4 @@
-"""`invoices` and `connections`: what there is, for people and for programs."""
+"""`invoices`: what there is, for people and for programs."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -8,12 +8,12 @@ import typer
 
 from service.bootstrap import Services
 from service.cli.compose import command_services
-from service.cli.console import answer_json, fail, hint, moment, says_what_is_wrong, show_table
+from service.cli.console import answer_json, fail, says_what_is_wrong, show_table
 from service.cli.options import Json
 from service.infactor.dashboard import status
 from service.infactor.holds import Hold, sentence
-from service.store import connections, invoices, runs
-from service.store.tables import Connection, Document, Invoice, Supplier
+from service.store import connections, invoices
+from service.store.tables import Document, Invoice
 
 _PAGE = 500
 
@@ -26,38 +26,42 @@ def show_invoices(
 ) -> None:
     """Show the invoices that are in Infactor, and with --held also those that are held back."""
     with command_services() as services:
-        ids = _connection_ids(services, supplier)
+        chosen = _chosen(services, supplier)
         if as_json:
-            answer_json(_document(i, d) for i, d in _invoices(services, ids, held))
+            answer_json(_document(i, d) for i, d in _invoices(services, *chosen, held))
             return
         show_table(
             "Invoices",
             ("Request no", "Buyer", "PO title", "Amount", "Payable", "Status", "Infactor id"),
             (
                 _invoice_line(i, d, services.settings.infactor_currency)
-                for i, d in _invoices(services, ids, held)
+                for i, d in _invoices(services, *chosen, held)
             ),
         )
 
 
-def _connection_ids(services: Services, email: str | None) -> list[str]:
+def _chosen(services: Services, email: str | None) -> tuple[list[str], int | None]:
+    """Return the connections whose invoices are asked for, and the only supplier, if one is."""
     environment = services.settings.quickbooks_environment
     with services.database.read() as session:
         if email is None:
-            return [c.id for c, _ in connections.everyone(session, environment)]
+            return [c.id for c, _ in connections.everyone(session, environment)], None
         supplier = connections.supplier_by_email(session, email)
         if supplier is None:
             raise fail("No supplier with this e-mail address has opened a link yet.")
-        return [c.id for c in connections.of_supplier(session, supplier.id, environment)]
+        mine = connections.of_supplier(session, supplier.id, environment)
+        return [c.id for c in mine], supplier.id
 
 
 def _invoices(
-    services: Services, connection_ids: list[str], held: bool
+    services: Services, connection_ids: list[str], supplier_id: int | None, held: bool
 ) -> Iterator[tuple[Invoice, Document | None]]:
     offset = 0
     while True:
         with services.database.read() as session:
-            page = invoices.page(session, connection_ids, held=held, limit=_PAGE, offset=offset)
+            page = invoices.page(
+                session, connection_ids, held=held, shown_to=supplier_id, limit=_PAGE, offset=offset
+            )
         yield from page
         if len(page) < _PAGE:
             return
@@ -86,65 +90,3 @@ def _invoice_line(invoice: Invoice, document: Document | None, currency: str) ->
 def _amount(value: int | Decimal) -> str:
     exact = Decimal(value)
     return f"{exact:.2f}" if exact == round(exact, 2) else f"{exact:f}"
-
-
-@says_what_is_wrong
-def show_connections(as_json: Json = False) -> None:
-    """Show every company's connection, its newest backfill and how many invoices it has."""
-    with command_services() as services:
-        with services.database.read() as session:
-            everyone = connections.everyone(session, services.settings.quickbooks_environment)
-            rows = []
-            for connection, supplier in everyone:
-                recorded, offered = invoices.counts(session, connection.id)
-                run = runs.latest(session, connection.id)
-                rows.append(
-                    {
-                        **_connection(services, connection, supplier),
-                        "invoices": recorded,
-                        "in_infactor": offered,
-                        "backfill": None if run is None else run.state,
-                    }
-                )
-        if as_json:
-            answer_json(rows)
-            return
-        show_table(
-            "Connections",
-            ("Supplier", "Company", "Realm id", "State", "Last sync", "Invoices", "Backfill"),
-            (
-                (
-                    row["supplier"],
-                    row["company"],
-                    row["realm_id"],
-                    row["state"] if not row["problem"] else f"{row['state']}: {row['problem']}",
-                    moment(row["last_synced_at"]),
-                    f"{row['in_infactor']} of {row['invoices']} in Infactor",
-                    row["backfill"],
-                )
-                for row in rows
-            ),
-        )
-        for row in rows:
-            if row["state"] == "disconnected":
-                hint(
-                    f"{row['company']} is disconnected. Send a new link:"
-                    f" infactor-quickbooks connect-url {row['supplier']}"
-                )
-
-
-def _connection(services: Services, connection: Connection, supplier: Supplier) -> dict[str, Any]:
-    return {
-        "connection": connection.id,
-        "supplier": supplier.email,
-        "company": connection.company_name,
-        "realm_id": services.access.realm_id(connection),
-        "environment": connection.environment,
-        "state": connection.state,
-        "problem": connection.problem,
-        "connected_at": connection.connected_at,
-        "renewed_at": connection.renewed_at,
-        "last_synced_at": connection.last_synced_at,
-        "refresh_token_expires_at": connection.refresh_expires_at,
-        "authorisation_ends_at": connection.hard_expires_at,
-    }

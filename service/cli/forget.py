@@ -1,0 +1,122 @@
+"""`forget`: delete what is known of a company, or of a supplier and all their companies."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from service.bootstrap import Services
+from service.cli.companies import ByRealm, BySupplier, find, name_of, operator
+from service.cli.compose import command_services
+from service.cli.console import answer, answer_json, fail, hint, says_what_is_wrong
+from service.cli.options import Json
+from service.forgetting import Farewell, forget_company, forget_supplier, rehearse
+from service.store import connections
+from service.store.forgetting import Forgotten
+from service.store.tables import Connection
+
+_COUNTED = ("customers", "invoices", "documents", "notices", "runs")
+
+
+@says_what_is_wrong
+def forget(
+    supplier: BySupplier = None,
+    company: ByRealm = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would go and stay; change nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Disconnect for good, and delete tokens, customers, invoices and notices.
+
+    What stays: invoices that are past `invoice_created` in Infactor, because a lender may rely on
+    them; the month's count of reads; the audit; and that the company was once connected, so that
+    nothing is financed twice if it comes back.
+    """
+    if sum((supplier is not None, company is not None)) != 1:
+        raise fail("Name one of --supplier EMAIL or --company REALM.", 2)
+    with command_services() as services:
+        chosen, supplier_id = _chosen(services, supplier, company)
+        if dry_run:
+            rows, farewell = _rehearse(services, chosen, supplier_id)
+        else:
+            _confirm(chosen, yes)
+            rows = [_forget(services, connection) for connection in chosen]
+            farewell = forget_supplier(services, supplier_id, operator())
+    if as_json:
+        answer_json(rows)
+    else:
+        for row in rows:
+            _explain(row, "would be" if dry_run else "")
+    _say_farewell(farewell, "would stay" if dry_run else "stays")
+
+
+def _chosen(
+    services: Services, email: str | None, realm_id: str | None
+) -> tuple[list[Connection], int]:
+    """Return the companies to forget, and whose they are."""
+    found = find(services, supplier=email, realm_id=realm_id)
+    if found:
+        return [connection for connection, _ in found], found[0][1].id
+    with services.database.read() as session:
+        owner = connections.supplier_by_email(session, email) if email else None
+    if owner is None:
+        raise fail("No company fits. `infactor-quickbooks connections` lists them.", 2)
+    return [], owner.id
+
+
+def _confirm(chosen: Sequence[Connection], yes: bool) -> None:
+    if yes:
+        return
+    names = ", ".join(name_of(connection) for connection in chosen) or "a supplier without company"
+    if not sys.stdin.isatty():
+        raise fail("This cannot be undone. Say --yes, or --dry-run to see what it would do.", 2)
+    hint(f"To be forgotten: {names}. This cannot be undone.")
+    typer.confirm("Go on?", abort=True, err=True)
+
+
+def _forget(services: Services, connection: Connection) -> dict[str, Any]:
+    forgotten, problem = forget_company(services, connection.id, operator())
+    if problem is not None:
+        hint(
+            f"{name_of(connection)}: QuickBooks has not confirmed that the tokens are revoked:"
+            f" {problem}. They are deleted here; to be sure, let the supplier disconnect the app"
+            " in QuickBooks."
+        )
+    return _row(connection, forgotten, revoked=problem is None)
+
+
+def _rehearse(
+    services: Services, chosen: Sequence[Connection], supplier_id: int
+) -> tuple[list[dict[str, Any]], Farewell]:
+    forgotten, farewell = rehearse(services, [c.id for c in chosen], supplier_id)
+    rows = [_row(c, f, revoked=None) for c, f in zip(chosen, forgotten, strict=True)]
+    return rows, farewell
+
+
+def _row(connection: Connection, forgotten: Forgotten, revoked: bool | None) -> dict[str, Any]:
+    return {
+        "connection": connection.id,
+        "company": name_of(connection),
+        **forgotten.as_json(),
+        "revoked": revoked,
+    }
+
+
+def _explain(row: dict[str, Any], would_be: str) -> None:
+    counts = ", ".join(f"{row[name]} {name}" for name in _COUNTED)
+    answer(" ".join(f"{row['company']}: {counts} {would_be} deleted.".split()))
+    receipts = row["receipts"]
+    if receipts:
+        by_state = ", ".join(f"{count} {state}" for state, count in receipts.items())
+        answer(
+            f"{row['company']}: {sum(receipts.values())} invoices stay as receipts: they are past"
+            f" invoice_created, and a lender may rely on them ({by_state})."
+        )
+
+
+def _say_farewell(farewell: Farewell, stays: str) -> None:
+    if farewell.stays is not None:
+        hint(f"The supplier's name {stays}: {farewell.stays}.")

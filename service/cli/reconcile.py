@@ -1,0 +1,99 @@
+"""`reconcile`: prove that the record says what QuickBooks says, or name where it does not."""
+
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy.orm import Session
+
+from service.cli.companies import ById, ByRealm, name_of, operator, readable
+from service.cli.compose import command_services
+from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table
+from service.cli.options import Json
+from service.cli.runs import follow
+from service.store import audit, runs
+from service.store.tables import Connection, Run, Supplier
+from service.times import now
+
+
+@says_what_is_wrong
+def reconcile(
+    company: ByRealm = None,
+    connection: ById = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Every connected company.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend what differs, from QuickBooks; else only look.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare QuickBooks with the record: count, totals, balances, and each invoice's version.
+
+    Reads every invoice of the company, 1,000 a read. Once a day the service looks by itself for
+    what its notices did not tell, which costs one read where nothing changed.
+
+    Exit status: 0 when nothing differs, or everything was mended; 1 when a difference is left, or
+    a company had to be left out; 2 for bad options.
+    """
+    if sum((company is not None, connection is not None, everybody)) != 1:
+        raise fail("Name one of --company REALM, --connection ID or --all.", 2)
+
+    def begin(session: Session, chosen: Connection) -> int:
+        order = {"full": True, "fix": fix}
+        run_id = runs.begin_reconcile(session, chosen.id, "command", order, now())
+        details = {"run": run_id, "fix": fix}
+        audit.record(session, operator(), "reconcile", chosen.id, details, now())
+        return run_id
+
+    with command_services() as services:
+        services.leases.start()
+        chosen, left_out = readable(services, realm_id=company, connection_id=connection)
+        ended = follow(services, chosen, begin)
+    summaries = [_summary(one, owner, ended[one.id]) for one, owner in chosen]
+    if as_json:
+        answer_json(summaries)
+    else:
+        for summary in summaries:
+            _explain(summary)
+    if left_out or any(summary["error"] for summary in summaries):
+        raise typer.Exit(1)
+
+
+def _summary(connection: Connection, owner: Supplier, run: Run) -> dict[str, Any]:
+    return {
+        "company": name_of(connection),
+        "connection": connection.id,
+        "supplier": owner.email,
+        "quickbooks": run.tally["there"],
+        "recorded": run.tally["here"],
+        "differences": run.tally["differences"],
+        "mended": run.tally["mended"],
+        "error": run.error if run.state == "done" else run.error or "did not end",
+    }
+
+
+def _explain(summary: dict[str, Any]) -> None:
+    name = summary["company"]
+    if summary["quickbooks"] is None:
+        hint(f"{name}: could not be compared: {summary['error']}")
+        return
+    show_table(
+        name,
+        ("", "Invoices", "Sum of totals", "Sum of balances"),
+        (
+            (where, f"{sums['count']:,}", f"{sums['total']:,.2f}", f"{sums['balance']:,.2f}")
+            for where, sums in (
+                ("in QuickBooks", summary["quickbooks"]),
+                ("recorded", summary["recorded"]),
+            )
+        ),
+    )
+    for title, found in (("Mended", summary["mended"]), ("Differs", summary["differences"])):
+        if found:
+            show_table(
+                f"{name}: {title.lower()}",
+                ("Id", "Number", "How", "In QuickBooks", "Recorded"),
+                ((d["id"], d["number"], d["kind"], d["there"], d["here"]) for d in found),
+            )
+    if not summary["differences"]:
+        hint(f"{name}: the record is what QuickBooks says.")
+    else:
+        hint(f"{name}: {summary['error']}. `reconcile --fix` mends what can be mended.")

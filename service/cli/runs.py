@@ -1,0 +1,85 @@
+"""The runs that a command begins and follows."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy.orm import Session
+
+from service.bootstrap import Services
+from service.cli.companies import Chosen, name_of
+from service.cli.compose import nudge
+from service.cli.console import fail, hint, hints
+from service.store import connections, runs
+from service.store.tables import Connection, Run
+
+_POLL_SECONDS = 0.3
+
+
+def follow(
+    services: Services, chosen: Sequence[Chosen], begin: Callable[[Session, Connection], int]
+) -> dict[str, Run]:
+    """Begin or join each company's run, and stay until all have ended; return them by connection.
+
+    `begin` returns the id of a company's run.
+    """
+    with services.database.write() as session:
+        run_ids = {connection.id: begin(session, connection) for connection, _ in chosen}
+    for run_id in run_ids.values():
+        nudge(services, partial(services.jobs.run, run_id))
+    with progress_bars() as progress:
+        bars = {c.id: progress.add_task(name_of(c), total=None, note="") for c, _ in chosen}
+        ended: dict[str, Run] = {}
+        while len(ended) < len(run_ids):
+            worked = False
+            for connection_id, run_id in run_ids.items():
+                if connection_id in ended:
+                    continue
+                worked |= _advance(services, run_id)
+                run, readable = _look(services, run_id)
+                _show(progress, bars[connection_id], run)
+                if run.state != "active" or not readable:
+                    ended[connection_id] = run
+            if not worked and len(ended) < len(run_ids):
+                time.sleep(_POLL_SECONDS)
+    return ended
+
+
+def _look(services: Services, run_id: int) -> tuple[Run, bool]:
+    """Return the run as it is now, and whether its company may still be read."""
+    with services.database.read() as session:
+        run = runs.get(session, run_id)
+        connection = connections.get(session, run.connection_id) if run else None
+    if run is None or connection is None:
+        raise fail("The run has disappeared from the database.")
+    return run, connection.state == "connected" and connection.suspended_at is None
+
+
+def _advance(services: Services, run_id: int) -> bool:
+    """Do the next step ourselves where no worker processes exist and nobody else does it."""
+    from workers.run import advance
+
+    return services.settings.embedded and advance(services, run_id)
+
+
+def progress_bars() -> Progress:
+    """Return what shows how far each company is; nothing where nobody looks."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=hints,
+        # A log file wants no bar.
+        disable=not hints.is_terminal,
+    )
+
+
+def _show(progress: Progress, bar: Any, run: Run) -> None:
+    waiting = f"waiting: {run.error}" if run.error and run.state == "active" else ""
+    if waiting and progress.disable and progress.tasks[bar].fields["note"] != waiting:
+        hint(waiting)
+    progress.update(bar, total=run.expected, completed=run.tally["read"], note=waiting)

@@ -1,0 +1,102 @@
+"""`status`: what is wrong now, since when, and what to do about it."""
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+
+import typer
+
+from service.cli.compose import command_services
+from service.cli.console import answer, answer_json, plain, says_what_is_wrong
+from service.cli.options import Json
+from service.settings import Settings
+from service.store import alerts
+from service.store.database import Database
+from service.times import now
+from service.watch.condition import Condition, moment, several, span
+from service.watch.conditions import wrong_now
+from service.watch.vitals import Vitals, vitals
+
+_WIDTH = 79
+
+
+@says_what_is_wrong
+def status(as_json: Json = False) -> None:
+    """Show what is wrong now, since when and what to do; then how things stand.
+
+    Exit status: 0 when nothing is wrong, 1 when anything is, 2 when the database does not answer.
+    """
+    with command_services() as services:
+        at = now()
+        wrong, figures = _look(services.database, services.settings, at)
+    if as_json:
+        answer_json([{"wrong": [asdict(condition) for condition in wrong], **asdict(figures)}])
+    else:
+        for line in (*_conditions(wrong), *_vitals(figures, at)):
+            answer(line)
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _look(
+    database: Database, settings: Settings, at: datetime
+) -> tuple[Sequence[Condition], Vitals]:
+    with database.read() as session:
+        found = wrong_now(session, settings, at)
+        known = {key: alert.since for key, alert in alerts.open_now(session).items()}
+        figures = vitals(session, settings, at)
+    soon = {c.subject for c in found if c.cause == "token.ending_soon"}
+    return [
+        # What is counted over a while forgets when it began; its alert does not.
+        replace(c, since=min(c.since or at, known.get((c.cause, c.subject), at)))
+        for c in found
+        # The later news says it all.
+        if not (c.cause == "token.ending" and c.subject in soon)
+    ], figures
+
+
+def _conditions(wrong: Sequence[Condition]) -> Iterator[str]:
+    if not wrong:
+        yield "Nothing is wrong."
+        yield ""
+        return
+    yield f"{several(len(wrong), 'thing is', 'things are')} wrong."
+    yield ""
+    for condition in wrong:
+        since = f"since {moment(condition.since)}" if condition.since else ""
+        about = f"{condition.cause} ({condition.severity})"
+        yield f"{about:<{_WIDTH - len(since)}}{since}"
+        text = f"{condition.company}: {condition.text}" if condition.company else condition.text
+        yield from textwrap.wrap(plain(text), _WIDTH, initial_indent="  ", subsequent_indent="  ")
+        yield f"  $ {condition.command}"
+        yield ""
+
+
+def _vitals(figures: Vitals, at: datetime) -> Iterator[str]:
+    yield f"companies   {_counts(figures.companies)}"
+    oldest, last = figures.oldest_pending, figures.last_delivery
+    waiting = "" if oldest is None else f", the oldest came {_ago(oldest, at)}"
+    yield f"notices     {figures.pending:,} pending{waiting}; {figures.parked:,} parked"
+    yield f"deliveries  {'none yet' if last is None else f'last one {_ago(last, at)}'}"
+    yield f"reads       {_reads(figures)}"
+    for name in ("receiver", "clock"):
+        age = figures.beats.get(name)
+        yield f"{name:<12}{'never seen' if age is None else f'alive {span(age)} ago'}"
+    yield f"runs        {_counts(figures.runs)}"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items())) or "none"
+
+
+def _reads(figures: Vitals) -> str:
+    share = figures.reads / figures.reads_per_month
+    text = f"{figures.reads:,} of {figures.reads_per_month:,} this month ({share:.0%})"
+    if figures.reads_forecast is None:
+        return text
+    return f"{text}, about {figures.reads_forecast:,} by its end"
+
+
+def _ago(then: datetime, at: datetime) -> str:
+    return f"{span(max(0.0, (at - then).total_seconds()))} ago"

@@ -1,0 +1,112 @@
+"""`sync`: look now for what changed in companies."""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from service.bootstrap import Services
+from service.cli.companies import ByRealm, BySupplier, Chosen, name_of, operator, readable
+from service.cli.compose import command_services, nudge
+from service.cli.console import answer, answer_json, fail, says_what_is_wrong
+from service.cli.options import Json
+from service.store import audit, own_notices
+from service.store.tables import Connection, Notice
+from service.times import now
+
+_POLL_SECONDS = 0.3
+_PATIENCE_SECONDS = 120.0
+
+
+@says_what_is_wrong
+def sync(
+    supplier: BySupplier = None,
+    company: ByRealm = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Every connected company.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Look now for what changed in QuickBooks since the last look, and work on waiting notices.
+
+    Exit status: 1 when a company could not be read or had to be left out; what was asked for is
+    then tried again by itself.
+    """
+    if sum((supplier is not None, company is not None, everybody)) != 1:
+        raise fail("Name one of --supplier EMAIL, --company REALM or --all.", 2)
+    with command_services() as services:
+        services.leases.start()
+        chosen, left_out = readable(services, supplier, company)
+        asked = _ask(services, chosen)
+        rows = [_row(one, owner.email, *_outcome(services, asked[one.id])) for one, owner in chosen]
+    if as_json:
+        answer_json(rows)
+    else:
+        for row in rows:
+            answer(f"{row['company']}: {row['error'] or row['outcome']}.")
+    if left_out or any(row["error"] for row in rows):
+        raise typer.Exit(1)
+
+
+def _ask(services: Services, chosen: Sequence[Chosen]) -> dict[str, int]:
+    """Ask for every company at once; return each one's notice."""
+    asked = {}
+    with services.database.write() as session:
+        for connection, _ in chosen:
+            asked[connection.id] = own_notices.ask_for_changes(
+                session, connection.id, "sync", now()
+            )
+            audit.record(session, operator(), "sync", connection.id, {}, now())
+    for connection_id in asked:
+        nudge(services, partial(services.jobs.sync, connection_id))
+    return asked
+
+
+def _outcome(services: Services, notice_id: int) -> tuple[str | None, str | None]:
+    """Wait for the notice; return (what became of it, what went wrong)."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        with services.database.read() as session:
+            notice = session.get_one(Notice, notice_id)
+            connection = session.get_one(Connection, notice.connection_id)
+        if notice.status == "done":
+            return notice.reason, None
+        if error := _failure(notice, connection):
+            return None, error
+        if time.monotonic() > deadline:
+            return None, "nobody has taken it yet: is `infactor-quickbooks worker` running?"
+        if services.settings.embedded:
+            _work(services, connection.id)
+        time.sleep(_POLL_SECONDS)
+
+
+def _failure(notice: Notice, connection: Connection) -> str | None:
+    """Return why nobody should wait for the notice any longer, if that is so."""
+    if notice.status == "parked":
+        return notice.error_message or notice.reason
+    if connection.state != "connected":
+        return "it was disconnected meanwhile"
+    if connection.suspended_at is not None:
+        return "it was paused meanwhile"
+    if connection.paused_until is not None and connection.paused_until > now():
+        return f"QuickBooks is left alone for a while: {connection.problem}"
+    return notice.error_message
+
+
+def _work(services: Services, connection_id: str) -> None:
+    """Do the work ourselves where no worker processes exist and nobody else does it."""
+    from workers.sync import sync_company
+
+    sync_company(services, connection_id)
+
+
+def _row(
+    connection: Connection, email: str, outcome: str | None, error: str | None
+) -> dict[str, Any]:
+    return {
+        "connection": connection.id,
+        "company": name_of(connection),
+        "supplier": email,
+        "outcome": outcome,
+        "error": error,
+    }
