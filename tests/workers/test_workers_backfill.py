@@ -151,7 +151,7 @@ def test_a_page_that_kills_its_worker_each_time_ends_the_run(small_world: World)
     run = small_world.run(run_id)
     assert (run.state, run.error) == (
         "failed",
-        "the worker died each time that it worked on this page",
+        "the worker died each time that it worked on this step",
     )
     assert small_world.calls() == 0
 
@@ -312,7 +312,7 @@ def test_a_run_waits_for_a_disconnected_company(small_world: World) -> None:
     )
     assert small_world.sweep() == []
     small_world.reconnect()
-    assert small_world.sweep() == [("run_backfill", run_id)]
+    assert small_world.sweep() == [("work_on_run", run_id)]
     while small_world.advance(run_id):
         pass
     assert small_world.run(run_id).tally["created"] == 2
@@ -363,4 +363,4 @@ def test_a_notice_and_a_backfill_of_one_invoice_lead_to_one_document(world: Worl
 def test_a_run_asks_for_its_next_page(small_world: World) -> None:
     fill(small_world, [1])
     small_world.webhook(an_event("Estimate", "1", "created"))
-    assert small_world.work_on_run(small_world.begin_backfill()) == ["run_backfill"]
+    assert small_world.work_on_run(small_world.begin_backfill()) == ["work_on_run"]

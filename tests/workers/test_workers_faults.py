@@ -368,3 +368,24 @@ def test_wrong_keys_of_the_app_keep_the_notices_and_the_connection(small_world: 
     assert (row.status, row.error_class) == ("pending", "TransientError")
     assert "QUICKBOOKS_CLIENT_SECRET" in (row.error_message or "")
     assert small_world.connection().state == "connected"
+
+
+@pytest.mark.parametrize("entity", ["Invoice", "Customer"])
+def test_a_610_to_a_page_is_tried_again_and_parks_nothing(small_world: World, entity: str) -> None:
+    """A query for changes, or for customers, asks for no object that could be gone."""
+    small_world.put("Invoice", an_invoice("1"))
+    small_world.webhook(an_event("Payment", "900", "created"), an_event("Invoice", "1", "created"))
+    small_world.faults({"preset": "610", "kind": "query", "entity": entity, "count": 1})
+    small_world.sync()
+    assert {row.status for row in small_world.notice_rows()} <= {"pending", "done"}
+    small_world.sync()
+    assert {row.status for row in small_world.notice_rows()} == {"done"}
+    assert list(small_world.documents()) == ["1"]
+
+
+def test_a_610_to_a_count_does_not_end_a_backfill(small_world: World) -> None:
+    small_world.put("Invoice", an_invoice("1"))
+    run_id = small_world.begin_backfill()
+    small_world.faults({"preset": "610", "kind": "query", "count": 1})
+    small_world.advance(run_id)
+    assert small_world.run(run_id).state == "active"

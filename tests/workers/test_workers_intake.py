@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from service.app import create_app
 from service.bootstrap import bootstrap
 from service.quickbooks.signature import sign
-from service.settings import settings_from
+from service.settings_source import settings_from
 from service.simulator.server import RunningSimulator
 from service.store import connections, inbox
 from service.times import now

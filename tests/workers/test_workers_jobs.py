@@ -1,9 +1,7 @@
 """Messages: their names and parameters, and what happens while Redis is away."""
 
 import inspect
-import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 from dramatiq.brokers.stub import StubBroker
@@ -53,18 +51,11 @@ def test_what_waits_to_be_sent_is_not_queued_twice() -> None:
     nudges = Nudges(Jobs(broker))
     for name in ("a", "b", "a"):
         nudges.sync(name)
-    nudges.backfill(7)
+    nudges.run(7)
     nudges.start()
     nudges.stop()
-    wanted = [("run_backfill", 7), ("sync_company", "a"), ("sync_company", "b")]
+    wanted = [("sync_company", "a"), ("sync_company", "b"), ("work_on_run", 7)]
     assert sorted(asked_for(broker)) == wanted
-
-
-@pytest.fixture
-def silent_port() -> Iterator[int]:
-    """A port that accepts connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
 
 
 def test_a_redis_that_is_not_there_neither_raises_nor_blocks() -> None:

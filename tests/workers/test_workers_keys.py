@@ -7,7 +7,7 @@ from dramatiq.brokers.stub import StubBroker
 
 from service.bootstrap import bootstrap
 from service.errors import ConfigurationError
-from service.settings import settings_from
+from service.settings_source import settings_from
 from tests.workers.world import World, environment
 
 

@@ -101,7 +101,7 @@ def test_no_other_worker_may_take_a_company_that_is_being_worked_on(world: World
 def test_the_sweep_finds_due_work_whose_message_was_lost(world: World) -> None:
     heard(world, "1")
     run_id = world.begin_backfill()
-    wanted = [("run_backfill", run_id), ("sync_company", world.connection_id)]
+    wanted = [("sync_company", world.connection_id), ("work_on_run", run_id)]
     assert sorted(world.sweep()) == wanted
 
 

@@ -8,7 +8,7 @@ from dramatiq.brokers.stub import StubBroker
 from service.bootstrap import Services, bootstrap
 from service.errors import ConfigurationError
 from service.rekey import Rekeyed, rekey
-from service.settings import settings_from
+from service.settings_source import settings_from
 from tests.workers.world import World, an_event, an_invoice, environment
 
 OLD = base64.urlsafe_b64encode(b"k" * 32).decode()
@@ -30,7 +30,7 @@ def test_after_rekeying_only_the_new_keys_are_needed(world: World) -> None:
     both = restarted(world, ENCRYPTION_KEYS=f"{NEW},{OLD}", SECRET_KEY="new-" + "s" * 40)
     with pytest.raises(ConfigurationError, match="SECRET_KEY"):
         both.access.check_keys()
-    assert rekey(both.database, both.vault) == Rekeyed(connections=1, notices=2)
+    assert rekey(both.database, both.vault, "cli:root") == Rekeyed(connections=1, notices=2)
     both.close()
 
     new = restarted(world, ENCRYPTION_KEYS=NEW, SECRET_KEY="new-" + "s" * 40)
@@ -47,7 +47,7 @@ def test_a_missing_old_key_leaves_everything_as_it_was(world: World) -> None:
     world.put("Invoice", an_invoice("1"))
     alone = restarted(world, ENCRYPTION_KEYS=NEW)
     with pytest.raises(ConfigurationError, match=r"ENCRYPTION_KEYS: the key .* is not in the list"):
-        rekey(alone.database, alone.vault)
+        rekey(alone.database, alone.vault, "cli:root")
     alone.close()
     world.webhook(an_event("Invoice", "1", "created"))
     world.sync()

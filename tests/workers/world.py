@@ -22,17 +22,17 @@ from service.bootstrap import Services, bootstrap
 from service.jobs import Jobs
 from service.quickbooks.signature import sign
 from service.quickbooks.tokens import Tokens
-from service.settings import settings_from
+from service.settings_source import settings_from
 from service.simulator.config import SimulatorConfig
 from service.simulator.faults import Fault, poisoned
 from service.simulator.records import Record, Shelf
 from service.simulator.server import RunningSimulator
-from service.store import connections, invoices, runs
-from service.store.connections import SealedTokens
+from service.store import authorisations, connections, invoices, runs, watermarks
+from service.store.authorisations import SealedTokens
 from service.store.tables import Connection, Customer, Lease, Notice, Pace, Reads, Revision, Run
 from service.times import now
 from tests.servers import wait_until
-from workers.backfill import advance, run_backfill
+from workers.run import advance, work_on_run
 from workers.sweep import sweep
 from workers.sync import sync_company
 
@@ -47,16 +47,17 @@ CONFIG = SimulatorConfig(
 )
 
 
-# Let the database fail at one step, so that the whole transaction must be undone.
+# Let the database fail at one step, so that the whole transaction must be undone. A name of its own
+# each time, because SQLite asks whether a trigger exists of the schema as its connection last saw it.
 REFUSE = {
     "sqlite": (
-        "CREATE TRIGGER refused BEFORE {} BEGIN SELECT RAISE(ABORT, 'refused'); END",
-        "DROP TRIGGER refused",
+        "CREATE TRIGGER {name} BEFORE {step} BEGIN SELECT RAISE(ABORT, 'refused'); END",
+        "DROP TRIGGER {name}",
     ),
     "postgresql": (
         "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE EXCEPTION 'refused'; END $$;"
-        " CREATE TRIGGER refused BEFORE {} EXECUTE FUNCTION refuse()",
+        " CREATE TRIGGER {name} BEFORE {step} EXECUTE FUNCTION refuse()",
         "DROP FUNCTION refuse CASCADE",
     ),
 }
@@ -255,12 +256,14 @@ class World:
                 connected_at=at,
                 renewed_at=at,
                 changes_read_until=at,
+                reconciled_until=at,
+                reconcile_due_at=at + watermarks.RECONCILE_EVERY,
             )
             connection.realm_sealed = self.services.access.seal_realm_id(connection.id, realm)
             session.add(connection)
             session.flush()
             sealed: SealedTokens = self.services.access.sealed(connection.id, tokens, at)
-            connections.store_tokens(session, connection.id, sealed)
+            authorisations.store_tokens(session, connection.id, sealed)
         self.connection_id = connection.id
         return connection.id
 
@@ -270,7 +273,7 @@ class World:
         with self.services.database.write() as session:
             connections.renew(session, self.connection_id, "Example Supplies", now())
             sealed = self.services.access.sealed(self.connection_id, tokens, now())
-            connections.store_tokens(session, self.connection_id, sealed)
+            authorisations.store_tokens(session, self.connection_id, sealed)
 
     def grant(self, realm: str) -> Tokens:
         """Return the tokens of a new consent in QuickBooks."""
@@ -360,12 +363,13 @@ class World:
     def refusing(self, step: str) -> Iterator[None]:
         """Let the database fail at this step, and expect just that."""
         refuse, accept = REFUSE[self.services.database.engine.dialect.name]
+        name = f"refused_{uuid.uuid4().hex}"
         with self.services.database.write() as session:
-            session.execute(text(refuse.format(step)))
+            session.execute(text(refuse.format(name=name, step=step)))
         with pytest.raises(Exception, match="refused"):
             yield
         with self.services.database.write() as session:
-            session.execute(text(accept))
+            session.execute(text(accept.format(name=name)))
 
     def lose_leases(self) -> None:
         """Let every lease lapse, as when its holder was killed."""
@@ -387,7 +391,7 @@ class World:
 
     def work_on_run(self, run_id: int) -> list[str]:
         """Do what the actor does with the run; return which work it asked for."""
-        run_backfill(self.services, run_id)
+        work_on_run(self.services, run_id)
         return [name for name, row_id in asked_for(self.services.jobs.broker) if row_id == run_id]
 
     @contextmanager

@@ -1,0 +1,188 @@
+"""A full comparison names every difference between QuickBooks and the record."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from sqlalchemy import delete, update
+
+from service.store import runs
+from service.store.tables import Document, Invoice, Revision
+from service.times import now
+from tests.workers.reconciling import cannot_show, finish, named, reconcile
+from tests.workers.world import REALM, World, an_invoice
+
+
+def compare(world: World, *, fix: bool = False) -> dict:
+    return reconcile(world, full=True, fix=fix, cause="command")
+
+
+def record_says(world: World, quickbooks_id: str, **values: object) -> None:
+    with world.services.database.write() as session:
+        session.execute(
+            update(Invoice).where(Invoice.quickbooks_id == quickbooks_id).values(**values)
+        )
+
+
+def record_forgets(world: World, quickbooks_id: str) -> None:
+    with world.services.database.write() as session:
+        invoice = session.query(Invoice).filter_by(quickbooks_id=quickbooks_id).one()
+        for table in (Document, Revision):
+            session.execute(delete(table).where(table.invoice_id == invoice.id))
+        session.delete(invoice)
+
+
+def long_ago(world: World) -> None:
+    """Let everything have been recorded before any run."""
+    with world.services.database.write() as session:
+        session.execute(update(Invoice).values(recorded_at=now() - timedelta(hours=1)))
+
+
+def seven_ways_to_differ(world: World) -> None:
+    world.put(
+        "Invoice",
+        *(an_invoice(str(n), TotalAmt=100.5, Balance=40.25, Id=str(n)) for n in range(1, 9)),
+    )
+    world.backfill()
+    world.pass_time_in_quickbooks(seconds=2)
+    record_forgets(world, "1")
+    world.put("Invoice", an_invoice("2", TotalAmt=90.0, Balance=90.0))
+    record_says(world, "3", total=Decimal("99.50"))
+    record_says(world, "4", balance=None)
+    record_says(world, "5", deleted=True)
+    world.delete("Invoice", "6")
+    record_says(world, "7", sync_token=9)
+    long_ago(world)
+
+
+def test_a_true_record_is_green_and_the_sums_agree(world: World) -> None:
+    world.put(
+        "Invoice",
+        an_invoice("1", TotalAmt=100.1, Balance=40.2),
+        an_invoice("2", TotalAmt=0.2, Balance=0),
+    )
+    world.backfill()
+    ended = compare(world)
+    assert (ended["state"], ended["error"], ended["differences"]) == ("done", None, [])
+    sums = {"count": 2, "total": Decimal("100.3"), "balance": Decimal("40.2")}
+    assert (ended["there"], ended["here"]) == (sums, sums)
+
+
+def test_every_difference_is_named(world: World) -> None:
+    seven_ways_to_differ(world)
+    before = world.documents()
+    ended = compare(world)
+    assert named(ended["differences"]) == [
+        ("1", "missing"),
+        ("2", "outdated"),
+        ("3", "amounts"),
+        ("4", "amounts"),
+        ("5", "deleted here"),
+        ("7", "ahead"),
+        ("6", "deleted there"),
+    ]
+    assert ended["error"] == (
+        "7 invoices differ from QuickBooks: 1 (missing), 2 (outdated), 3 (amounts), 4 (amounts),"
+        " 5 (deleted here), 7 (ahead), 6 (deleted there)"
+    )
+    third = ended["differences"][2]
+    assert third["number"] == "103"
+    assert third["there"].endswith("total 100.5, balance 40.25")
+    assert third["here"].endswith("total 99.5, balance 40.25")
+    assert ended["there"]["count"] == 7
+    assert world.documents() == before  # it only looks
+
+
+def test_fixing_mends_all_but_what_quickbooks_has_turned_back(world: World) -> None:
+    seven_ways_to_differ(world)
+    ended = compare(world, fix=True)
+    assert sorted(named(ended["mended"])) == [
+        ("1", "missing"),
+        ("2", "outdated"),
+        ("3", "amounts"),
+        ("4", "amounts"),
+        ("5", "deleted here"),
+        ("6", "deleted there"),
+    ]
+    # The guard lets no older version in, wherever it comes from.
+    assert named(ended["differences"]) == [("7", "ahead")]
+    record_says(world, "7", sync_token=0)
+    again = compare(world)
+    assert (again["error"], again["there"]) == (None, again["here"])
+    assert world.documents()["2"]["invoiceAmount"] == Decimal("90.0")
+    assert world.holds()["6"] == "deleted"
+
+
+def test_what_changes_meanwhile_is_no_difference(world: World) -> None:
+    """The newest version is recorded by a notice after the page that showed the older one."""
+    world.put("Invoice", an_invoice("1"), an_invoice("2"))
+    world.backfill()
+    long_ago(world)
+    world.pass_time_in_quickbooks(seconds=2)
+
+    def meanwhile() -> None:
+        if not done:
+            done.append(1)
+            world.simulator.simulator.change(
+                REALM, lambda ledger: ledger.put("Invoice", an_invoice("3"))
+            )
+
+    done: list[int] = []
+    with world.during_a_page(meanwhile):
+        ended = compare(world, fix=True)
+    assert (ended["error"], ended["there"]["count"], ended["here"]["count"]) == (None, 3, 3)
+
+
+def test_what_came_after_everything_was_read_is_no_difference(small_world: World) -> None:
+    small_world.put("Invoice", an_invoice("1"))
+    small_world.backfill()
+    long_ago(small_world)
+    with small_world.services.database.write() as session:
+        order = {"full": True, "fix": False}
+        run_id = runs.begin_reconcile(session, small_world.connection_id, "command", order, now())
+    while not (small_world.run(run_id).cursor or {}).get("page", {}).get("done"):
+        assert small_world.advance(run_id)
+    small_world.arrive(an_invoice("2"))
+    ended = finish(small_world, run_id)
+    assert (ended["state"], ended["differences"]) == ("done", [])
+
+
+def test_an_invoice_that_quickbooks_cannot_show_is_a_difference(small_world: World) -> None:
+    small_world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 6)))
+    small_world.backfill()
+    cannot_show(small_world, "3")
+    ended = compare(small_world)
+    assert ("number 1 after 2", "unreadable") in named(ended["differences"])
+
+
+def test_a_large_company_is_compared_page_by_page(small_world: World) -> None:
+    start = now() - timedelta(days=2)
+    times = [(start + timedelta(seconds=n)).isoformat() for n in range(2100)]
+    small_world.simulator.simulator.companies[REALM].load(
+        "Invoice",
+        [
+            an_invoice(str(n + 1), MetaData={"CreateTime": t, "LastUpdatedTime": t})
+            for n, t in enumerate(times)
+        ],
+        start,
+    )
+    small_world.backfill()
+    small_world.forget_calls()
+    ended = compare(small_world)
+    assert (ended["error"], ended["there"]["count"], ended["read"]) == (None, 2100, 2100)
+    assert small_world.calls() == 5  # a count, three pages, and one more look
+
+
+def test_asking_for_more_widens_a_reconcile_under_way(world: World) -> None:
+    with world.services.database.write() as session:
+        order = {"full": False, "fix": True}
+        run_id = runs.begin_reconcile(session, world.connection_id, "daily", order, now())
+    with world.services.database.write() as session:
+        order = {"full": True, "fix": False}
+        joined = runs.begin_reconcile(session, world.connection_id, "command", order, now())
+    run = world.run(run_id)
+    assert joined == run_id
+    assert (run.cursor, run.cause, run.generation) == ({"full": True, "fix": True}, "command", 1)
+    with world.services.database.write() as session:
+        order = {"full": False, "fix": True}
+        assert runs.begin_reconcile(session, world.connection_id, "daily", order, now()) == run_id
+    assert world.run(run_id).generation == 1

@@ -1,0 +1,149 @@
+"""One bad record in a page: it is stepped over, the rest flows."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from service.errors import SyncError
+from service.quickbooks import client
+from tests.workers.reconciling import cannot_show
+from tests.workers.world import REALM, World, an_event, an_invoice
+from workers.changes import Cursor, read_page
+from workers.company import Company
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def fill(world: World, seconds: list[int]) -> None:
+    times = [(START + timedelta(seconds=second)).isoformat() for second in seconds]
+    world.simulator.simulator.companies[REALM].load(
+        "Invoice",
+        [
+            an_invoice(str(n + 1), MetaData={"CreateTime": t, "LastUpdatedTime": t})
+            for n, t in enumerate(times)
+        ],
+        START,
+    )
+
+
+def pages(world: World, since: datetime | None = None) -> tuple[list[str], list[str]]:
+    """Return the ids that all pages bring, and the places of what cannot be shown."""
+    company = Company.of(world.services, world.connection_id)
+    cursor, found, unnamed = Cursor(since), [], []
+    while not cursor.done:
+        page = read_page(company, cursor)
+        found += [read.raw["Id"] for read in page.reads.found]
+        unnamed += page.reads.unnamed
+        cursor = Cursor.from_json(page.cursor.as_json())
+    return found, unnamed
+
+
+@pytest.mark.parametrize(
+    ("fault", "bad", "places"),
+    [
+        ("4002", ["1"], ["number 1 from the start"]),
+        ("10000", ["5"], ["number 1 after 4"]),
+        ("4002", ["20"], ["number 1 after 19"]),
+        ("10000", ["5", "11"], ["number 1 after 4", "number 1 after 10"]),
+        ("4002", ["5", "6", "7"], ["number 1 after 4", "number 2 after 4", "number 3 after 4"]),
+    ],
+)
+def test_a_bad_row_is_stepped_over(
+    small_world: World, fault: str, bad: list[str], places: list[str]
+) -> None:
+    fill(small_world, list(range(20)))
+    cannot_show(small_world, *bad, fault=fault)
+    found, unnamed = pages(small_world)
+    assert found == [str(n) for n in range(1, 21) if str(n) not in bad]
+    assert unnamed == places
+
+
+@pytest.mark.parametrize("bad", ["1", "2", "4", "5", "6", "123", "45"])
+def test_bad_rows_among_others_of_their_second_are_named_once(small_world: World, bad: str) -> None:
+    fill(small_world, [1, 1, 1, 1, 2, 2])
+    cannot_show(small_world, *bad)
+    found, unnamed = pages(small_world)
+    assert sorted(found) == [i for i in "123456" if i not in bad]
+    assert len(unnamed) == len(bad)
+
+
+def test_when_nothing_can_be_shown_it_is_quickbooks_that_is_unwell(small_world: World) -> None:
+    fill(small_world, list(range(20)))
+    small_world.faults({"fault": "10000", "kind": "query"})
+    with pytest.raises(SyncError) as raised:
+        pages(small_world)
+    assert type(raised.value).__name__ == "TransientError"
+
+
+def test_a_query_that_is_called_invalid_is_not_tried_in_parts(small_world: World) -> None:
+    fill(small_world, [1, 2])
+    small_world.forget_calls()
+    small_world.faults({"preset": None, "fault": "4001", "kind": "query", "count": 1})
+    with pytest.raises(SyncError, match="calls the query invalid"):
+        pages(small_world)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that waits a fifth of a second for an answer."""
+    timeout = client.httpx.Timeout(0.2, connect=5)
+    monkeypatch.setattr(client, "_PATIENT", timeout)
+    monkeypatch.setattr(client, "_QUICK", timeout)
+
+
+def test_a_page_that_takes_too_long_is_made_smaller_and_stays_so(
+    small_world: World, impatient: None
+) -> None:
+    fill(small_world, list(range(20)))
+    small_world.faults({"kind": "query", "delay": 1.0, "count": 2})
+    company = Company.of(small_world.services, small_world.connection_id)
+    page = read_page(company, Cursor(None))
+    assert (len(page.reads.found), page.cursor.size, page.cursor.slow) == (20, 250, True)
+
+
+def test_an_invoice_by_id_that_takes_too_long_is_found_alone(
+    small_world: World, impatient: None
+) -> None:
+    """Asked for together, then in halves, each too slow for the bad one."""
+    small_world.put("Invoice", *(an_invoice(str(n)) for n in (1, 2)))
+    small_world.webhook(*(an_event("Invoice", str(n), "created") for n in (1, 2)))
+    slow: dict[str, Any] = {"kind": "query", "entity": "Invoice", "delay": 1.0}
+    # The two together, and the first alone.
+    small_world.faults({**slow, "count": 2})
+    small_world.sync()
+    rows = {row.entity_id: (row.status, row.error_class) for row in small_world.notice_rows()}
+    assert rows == {"1": ("pending", "TransientError"), "2": ("done", None)}
+
+
+def test_a_backfill_goes_on_past_a_bad_invoice_and_parks_it(world: World) -> None:
+    fill(world, list(range(30)))
+    cannot_show(world, "17")
+    tally = world.backfill()
+    assert len(world.documents()) == 29
+    assert (tally["failed"], tally["failures"][0]["id"]) == (1, "number 1 after 16")
+    assert tally["error"] is None
+    (row,) = world.notice_rows()
+    assert (row.status, row.entity, row.error_class) == ("parked", "Connection", "Poisoned")
+    assert row.reason == (
+        "QuickBooks cannot show an invoice: number 1 after 16, in the order of changes"
+    )
+
+
+def test_a_payment_brings_what_changed_though_one_invoice_is_bad(world: World) -> None:
+    world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 8)))
+    cannot_show(world, "3")
+    world.hear("Payment", "900", "created")
+    assert sorted(world.documents()) == ["1", "2", "4", "5", "6", "7"]
+    statuses = sorted((row.entity, row.status) for row in world.notice_rows())
+    assert statuses == [("Connection", "parked"), ("Payment", "done")]
+
+
+def test_the_bad_invoice_comes_back_when_it_is_mended(small_world: World) -> None:
+    small_world.put("Invoice", an_invoice("1"), an_invoice("2"))
+    cannot_show(small_world, "1")
+    small_world.backfill()
+    small_world._order("DELETE", "poison")
+    small_world.pass_time_in_quickbooks(seconds=2)
+    small_world.arrive(an_invoice("1", TotalAmt=80.0, Balance=80.0))
+    assert small_world.documents()["1"]["invoiceAmount"] == 80.0
