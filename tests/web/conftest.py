@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from service import links
 from service.app import create_app
 from service.bootstrap import Services, bootstrap
-from service.settings import settings_from
+from service.settings_source import settings_from
 from service.simulator.book import Book
 from service.simulator.config import SimulatorConfig
 from service.simulator.server import RunningSimulator, running
@@ -136,7 +136,7 @@ class Place:
 
     def imported(self, connection_id: str) -> None:
         """Do the background work of the connection's import."""
-        from workers.backfill import advance
+        from workers.run import advance
 
         run_id = self.only(f"SELECT id FROM runs WHERE connection_id = '{connection_id}'")
         while advance(self.services, run_id):

@@ -74,7 +74,7 @@ def test_a_supplier_connects_a_company(place: Place) -> None:
 def test_the_import_is_asked_for_once_the_connection_is_stored(place: Place) -> None:
     place.connect(place.browser())
     place.client.app_state["nudges"].stop()
-    queued = list(place.services.jobs.broker.queues["backfill"].queue)
+    queued = list(place.services.jobs.broker.queues["runs"].queue)
     assert len(queued) == 1
     assert b'"run_id":1' in queued[0]
 

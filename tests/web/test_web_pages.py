@@ -257,6 +257,19 @@ def test_a_lost_connection_is_told_with_a_button(place: Place, browser: TestClie
     assert cells(page, "101")[-1] == "Approval Awaited"
 
 
+def test_a_company_that_operators_paused_says_so_and_asks_nothing_of_its_supplier(
+    place: Place, browser: TestClient
+) -> None:
+    seen = re.search(r"seen=(\w+)", browser.get("/quickbook/").text)
+    assert seen is not None
+    assert browser.get(f"/quickbook/live?seen={seen[1]}").status_code == 204
+    place.do("UPDATE connections SET suspended_at = '2026-11-22 09:36:00.000000'")
+    page = browser.get(f"/quickbook/live?seen={seen[1]}").text
+    assert '<span class="tag warn">Paused</span>' in page
+    assert "there is nothing to do for you" in said(page)
+    assert "Reconnect" not in page
+
+
 def test_an_unwell_quickbooks_is_not_called_a_lost_connection(
     place: Place, browser: TestClient
 ) -> None:

@@ -1,0 +1,114 @@
+"""`/livez` and `/readyz`: what they answer, and that they answer at all."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.app import create_app
+from service.bootstrap import bootstrap
+from service.jobs import receiver_broker
+from service.settings_source import settings_from
+from service.store.database import Database
+from service.store.schema import migrate
+from service.store.tables import Notice
+from service.times import now
+from service.web.vitals import vitals
+from tests.servers import free_port
+from tests.web.conftest import Place, settings_of
+
+
+@contextmanager
+def receiver(database_url: str, redis_url: str) -> Iterator[TestClient]:
+    """A receiver whose background threads are left out: they would wait for what is silent."""
+    values = settings_of("http://127.0.0.1:9", database_url, REDIS_URL=redis_url)
+    services = bootstrap(settings_from(values), receiver_broker(redis_url))
+    client = TestClient(create_app(services))
+    client.app_state.update({"services": services, "vitals": vitals(services)})
+    yield client
+    services.close()
+
+
+@pytest.fixture
+def postgres(postgres_database: str) -> str:
+    """A migrated database."""
+    database = Database(postgres_database)
+    migrate(database)
+    database.close()
+    return postgres_database
+
+
+def test_a_receiver_by_itself_is_ready(place: Place) -> None:
+    answer = place.browser().get("/readyz")
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {
+            "status": "ok",
+            "database": "ok",
+            "queue": "embedded",
+            "oldest_pending_seconds": 0,
+            "sink": "own record",
+        },
+    )
+    assert place.browser().get("/livez").text == "ok\n"
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(590, "ok"), (610, "degraded")])
+def test_notices_that_wait_for_ten_minutes_are_told(
+    place: Place, seconds: float, status: str
+) -> None:
+    place.connect(place.browser())
+    place.do("UPDATE runs SET state = 'done'")
+    with place.services.database.write() as session:
+        at = now() - timedelta(seconds=seconds)
+        company = place.connections()[0].id
+        session.add(Notice(connection_id=company, format="own", received_at=at, status="pending"))
+    answer = place.browser().get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, status)
+    assert answer.json()["oldest_pending_seconds"] == pytest.approx(seconds, abs=5)
+
+
+def test_a_database_of_another_version_is_not_worked_on(place: Place) -> None:
+    place.do("UPDATE alembic_version SET version_num = '0001'")
+    answer = place.browser().get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
+    place.do("DROP TABLE alembic_version")
+    assert place.browser().get("/readyz").status_code == 503
+
+
+def test_a_queue_that_answers_is_ok(postgres: str, redis_database: str) -> None:
+    with receiver(postgres, redis_database) as client:
+        assert client.get("/readyz").json()["queue"] == "ok"
+
+
+def test_without_a_queue_notices_still_come_in(postgres: str) -> None:
+    with receiver(postgres, f"redis://127.0.0.1:{free_port()}/0") as client:
+        answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["queue"] == "unreachable"
+
+
+def test_a_queue_that_never_answers_is_not_waited_for(postgres: str, silent_port: int) -> None:
+    with receiver(postgres, f"redis://127.0.0.1:{silent_port}/0") as client:
+        client.get("/livez")
+        began = time.monotonic()
+        answer = client.get("/readyz")
+        assert time.monotonic() - began < 1.5
+    assert (answer.status_code, answer.json()["queue"]) == (200, "unreachable")
+
+
+@pytest.mark.parametrize("kind", ["silent", "gone"])
+def test_a_database_that_does_not_answer_is_told_in_time(
+    redis_database: str, silent_port: int, kind: str
+) -> None:
+    port = silent_port if kind == "silent" else free_port()
+    with receiver(f"postgresql://u@127.0.0.1:{port}/x", redis_database) as client:
+        for _ in range(2):
+            began = time.monotonic()
+            answer = client.get("/readyz")
+            assert time.monotonic() - began < 3
+            assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
+        assert client.get("/livez").status_code == 200

@@ -1,0 +1,143 @@
+"""`/metrics`: who may read it, and what it says."""
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
+
+from service.metrics import PREFIX
+from service.quickbooks.signature import sign
+from tests.web.conftest import CONFIG, PUBLIC_URL, Place
+from tests.web.test_web_health import receiver
+
+TOKEN = "a-token-of-prometheus"
+
+
+def peer(place: Place, address: str) -> TestClient:
+    """Return a client whose socket is seen to be at this address."""
+    client = TestClient(place.client.app, base_url=PUBLIC_URL, client=(address, 50000))
+    client.app_state.update(place.client.app_state)
+    return client
+
+
+def samples(text: str) -> dict[tuple[str, ...], float]:
+    """Return each sample's value by its name and its labels' values, in the labels' order."""
+    return {
+        (sample.name.removeprefix(PREFIX), *dict(sorted(sample.labels.items())).values()): (
+            sample.value
+        )
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
+def test_without_a_token_this_machine_may_read(place: Place, address: str) -> None:
+    assert peer(place, address).get("/metrics").status_code == 200
+
+
+@pytest.mark.parametrize("address", ["203.0.113.9", "10.0.0.1", "::ffff:203.0.113.9", "a-socket"])
+def test_without_a_token_no_other_machine_may(place: Place, address: str) -> None:
+    answer = peer(place, address).get("/metrics")
+    assert answer.status_code == 403
+    assert "METRICS_TOKEN" in answer.text
+
+
+@pytest.mark.parametrize("address", ["203.0.113.9", "127.0.0.1"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-forwarded-for": "127.0.0.1"},
+        {"x-forwarded-for": "127.0.0.1, 203.0.113.9"},
+        {"x-real-ip": "127.0.0.1"},
+        {"forwarded": "for=127.0.0.1"},
+    ],
+)
+def test_who_comes_through_a_proxy_is_not_this_machine(
+    place: Place, address: str, headers: dict[str, str]
+) -> None:
+    assert peer(place, address).get("/metrics", headers=headers).status_code == 403
+
+
+class TestWithAToken:
+    @pytest.fixture
+    def more_settings(self) -> dict[str, str]:
+        return {"METRICS_TOKEN": TOKEN}
+
+    def test_the_token_opens_from_everywhere(self, place: Place) -> None:
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        assert peer(place, "203.0.113.9").get("/metrics", headers=headers).status_code == 200
+
+    @pytest.mark.parametrize(
+        "given", [None, "", TOKEN, "Bearer ", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer é"]
+    )
+    def test_nothing_else_does(self, place: Place, given: str | None) -> None:
+        headers = {} if given is None else {"authorization": given.encode("latin-1")}
+        answer = peer(place, "127.0.0.1").get("/metrics", headers=headers)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+        assert "database_up" not in answer.text
+
+
+def test_the_database_says_how_the_service_stands(place: Place) -> None:
+    place.connect(place.browser())
+    local = peer(place, "127.0.0.1")
+    before = samples(local.get("/metrics").text)
+    assert before["database_up",] == 1
+    assert before["reads_allowed",] == 500_000
+    assert before["connections", "connected"] == 1
+    assert before["connections", "dead"] == 0
+    assert before["runs_active", "backfill"] == 1
+    assert before["token_refreshes_total",] == 0
+    assert before["notices_open", "pending"] == 0
+    assert before["heartbeat_age_seconds", "receiver"] < 60
+
+    body = b'[{"specversion":"1.0"}]'
+    headers = {"intuit-signature": sign(body, CONFIG.verifier_token)}
+    assert local.post("/quickbook/webhook", content=body, headers=headers).status_code == 200
+    after = samples(local.get("/metrics").text)
+    assert after["notices_ended_last_hour", "", "ignored"] == 1
+
+    def grown(*name: str) -> float:
+        return after[name] - before.get(name, 0.0)
+
+    assert grown("webhook_requests_total", "stored") == 1
+    route = ("POST", "/quickbook/webhook", "2xx")
+    assert grown("request_duration_seconds_count", *route) == 1
+    assert grown("request_duration_seconds_bucket", "3.0", *route) == 1
+
+
+def test_latencies_are_by_route_and_never_by_address(place: Place) -> None:
+    local = peer(place, "127.0.0.1")
+    local.get("/quickbook/a-secret-in-an-address")
+    local.request("BREW", "/livez")
+    text = local.get("/metrics").text
+    assert "a-secret" not in text
+    found = samples(text)
+    assert found["request_duration_seconds_count", "GET", "none", "4xx"] >= 1
+    assert found["request_duration_seconds_count", "other", "/livez", "4xx"] >= 1
+
+
+def test_the_readme_names_every_metric(place: Place) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    text = peer(place, "127.0.0.1").get("/metrics").text
+    names = set(re.findall(r"^# TYPE (?!python_|process_)(\S+?)(?<!_created) ", text, re.MULTILINE))
+    assert len(names) == 17
+    assert [name for name in names if not name.startswith(PREFIX)] == []
+    assert [name for name in names if f"`{name.removeprefix(PREFIX)}`" not in readme] == []
+
+
+def test_without_a_database_the_process_part_is_answered(
+    redis_database: str, silent_port: int
+) -> None:
+    with receiver(f"postgresql://u@127.0.0.1:{silent_port}/x", redis_database) as client:
+        local = TestClient(client.app, client=("127.0.0.1", 50000))
+        local.app_state.update(client.app_state)
+        local.get("/livez")
+        answer = local.get("/metrics")
+    assert answer.status_code == 200
+    found = samples(answer.text)
+    assert found["database_up",] == 0
+    assert ("connections", "connected") not in found
+    assert found["request_duration_seconds_count", "GET", "/livez", "2xx"] >= 1

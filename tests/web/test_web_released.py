@@ -1,0 +1,245 @@
+"""A company that an operator has released, and the supplier who connects it next."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from service.disconnection import disconnect
+from service.forgetting import forget_supplier
+from service.store import runs, standing
+from service.store.tables import Document, Run
+from service.times import now
+from tests.servers import wait_until
+from tests.web.conftest import OTHER, OURS, Place, an_invoice, said
+from tests.web.test_web_races import at_once, place_of, slow_company_info
+from workers.run import advance
+
+FIRST, SECOND, THIRD = "first@example.com", "second@example.com", "third@example.com"
+
+
+@pytest.fixture
+def web_database_url(database_url: str) -> str:
+    """SQLite and PostgreSQL in turn."""
+    return database_url
+
+
+def connect(place: Place, email: str, realm: str = OURS, **link: object) -> str:
+    """Make the whole journey; return where it ended."""
+    name = f"Supplier {email.partition('@')[0]}"
+    answer = place.connect(place.browser(), place.token(email, name=name, **link), realm)
+    return place_of(answer.headers["location"])
+
+
+@pytest.fixture(autouse=True)
+def unhurried(place: Place) -> None:
+    """Let QuickBooks bear years of connecting and importing within one second."""
+    place.sim("POST", "/settings", {"requests_per_second": None})
+
+
+def work(place: Place) -> None:
+    """Do all the runs that are under way."""
+    with place.services.database.read() as session:
+        under_way = session.scalars(select(Run.id).where(Run.state == "active")).all()
+    for run_id in under_way:
+        while advance(place.services, run_id):
+            pass
+
+
+def release(place: Place, *, disconnected: bool = True) -> bool:
+    """Release the first company."""
+    connection = place.connections()[0]
+    if disconnected:
+        disconnect(place.services, connection.id, "cli:me", force=False)
+    with place.services.database.write() as session:
+        return standing.release(session, connection.id, now())
+
+
+def owners(place: Place) -> dict[str, str]:
+    """Return in whose name each document is, by QuickBooks id."""
+    with place.services.database.read() as session:
+        documents = [row.document for row in session.scalars(select(Document))]
+    return {d["qbkInvoiceId"]: d["supplierEmail"] for d in documents}
+
+
+def decide(place: Place, quickbooks_id: str, state: str) -> None:
+    """Let the buyer or a lender decide about an invoice."""
+    with place.services.database.write() as session:
+        document = session.get_one(Document, place.invoice_id(quickbooks_id))
+        document.document = {**document.document, "state": state}
+        document.state = state
+
+
+def test_a_released_company_can_be_connected_by_another_supplier(place: Place) -> None:
+    connect(place, FIRST)
+    work(place)
+    [before] = place.connections()
+    assert connect(place, SECOND) == "/quickbook/problem/company-taken"
+    assert not release(place, disconnected=False)
+    assert release(place)
+    assert connect(place, SECOND) == "/quickbook/connected"
+    [after] = place.connections()
+    assert (after.id, after.state, after.released_at) == (before.id, "connected", None)
+    assert after.supplier_id != before.supplier_id
+    work(place)
+    assert owners(place) == {"1": SECOND}
+    assert place.rows("documents") == 1
+    page = said(place.log_in(SECOND).get("/quickbook/").text)
+    assert "Our <b>Books</b>" in page
+    assert "Buyer Seven" in page
+    assert connect(place, FIRST) == "/quickbook/problem/company-taken"
+
+
+def test_the_former_supplier_no_longer_sees_a_released_company(place: Place) -> None:
+    browser = place.browser()
+    landed = place.connect(browser, place.token(FIRST)).headers["location"]
+    work(place)
+    invoice = f"/quickbook/invoices/{place.invoice_id('1')}"
+    assert (browser.get(landed).status_code, browser.get(invoice).status_code) == (200, 200)
+    release(place)
+    for when in ("released", "handed over"):
+        assert (browser.get(landed).status_code, browser.get(invoice).status_code) == (404, 404)
+        page = said(browser.get("/quickbook/").text)
+        assert "QuickBooks is not connected" in page, when
+        assert "Our <b>Books</b>" not in page, when
+        connect(place, SECOND)
+        work(place)
+
+
+def test_a_released_company_is_still_its_former_suppliers_who_connects_it_first(
+    place: Place,
+) -> None:
+    connect(place, FIRST)
+    work(place)
+    release(place)
+    assert connect(place, FIRST) == "/quickbook/connected"
+    assert [c.released_at for c in place.connections()] == [None]
+    assert owners(place) == {"1": FIRST}
+    assert connect(place, SECOND) == "/quickbook/problem/company-taken"
+
+
+def test_the_next_supplier_does_not_see_what_was_decided_in_the_former_name(place: Place) -> None:
+    place.sim("PUT", f"/companies/{OURS}/Invoice", an_invoice("3"))
+    connect(place, FIRST)
+    work(place)
+    decide(place, "1", "ifactor_prepaid")
+    release(place)
+    connect(place, SECOND)
+    work(place)
+    assert owners(place) == {"1": FIRST, "3": SECOND}
+    browser = place.log_in(SECOND)
+    page = said(browser.get("/quickbook/").text)
+    assert "1 invoice, 1 in Infactor" in page
+    assert place.invoice_id("1") not in browser.get("/quickbook/").text
+    assert browser.get(f"/quickbook/invoices/{place.invoice_id('1')}").status_code == 404
+    mine = browser.get(f"/quickbook/invoices/{place.invoice_id('3')}")
+    assert mine.status_code == 200
+    assert FIRST not in mine.text
+    assert "Supplier first" not in mine.text
+
+
+def test_nothing_recorded_for_the_former_supplier_shows_before_it_is_mapped_anew(
+    place: Place,
+) -> None:
+    place.sim("PUT", f"/companies/{OURS}/Invoice", an_invoice("3", Balance=0))  # held, no document
+    connect(place, FIRST)
+    work(place)
+    release(place)
+    connect(place, SECOND)
+    browser = place.log_in(SECOND)
+    assert "0 invoices, 0 in Infactor" in said(browser.get("/quickbook/").text)
+    for number in ("1", "3"):
+        address = f"/quickbook/invoices/{place.invoice_id(number)}"
+        assert browser.get(address).status_code == 404
+    work(place)
+    assert "2 invoices, 1 in Infactor" in said(browser.get("/quickbook/").text)
+    held = browser.get(f"/quickbook/invoices/{place.invoice_id('3')}").text
+    assert FIRST not in held
+
+
+def test_the_history_does_not_tell_the_next_supplier_who_had_the_company(place: Place) -> None:
+    connect(place, FIRST)
+    work(place)
+    place.do("UPDATE suppliers SET name = 'Former Supplies Ltd'")
+    place.sim("PUT", f"/companies/{OURS}/Invoice", an_invoice(DocNumber="new"))
+    with place.services.database.write() as session:
+        runs.create_or_join(session, place.connections()[0].id, "command", None, now())
+    work(place)
+    release(place)
+    connect(place, SECOND)
+    work(place)
+    page = place.log_in(SECOND).get(f"/quickbook/invoices/{place.invoice_id('1')}").text
+    assert "invoiceNo</code>: 101 → new" in page
+    assert "supplierName</code> changed" in page
+    assert "Former Supplies Ltd" not in page
+
+
+def test_a_supplier_who_is_forgotten_while_connecting_is_not_connected(place: Place) -> None:
+    place.sim("POST", "/faults", {"kind": "companyinfo", "delay": 0.7, "count": 1})
+    place.consent()
+    browser = place.browser()
+    back = place.decided(place.begin(browser, place.token(FIRST)))
+    with ThreadPoolExecutor() as pool:
+        landing = pool.submit(browser.get, back)
+        script = place.simulator.simulator.script
+        wait_until(lambda: not script.rules, what="the question to the company")
+        forget_supplier(place.services, place.only("SELECT id FROM suppliers"), "cli:me")
+        landed = place_of(landing.result().headers["location"])
+    assert landed == "/quickbook/problem/unknown-answer"
+    assert place.connections() == []
+    assert not place.is_granted()
+
+
+def test_a_withdrawal_after_the_hand_over_is_in_the_new_suppliers_name(place: Place) -> None:
+    connect(place, FIRST)
+    work(place)
+    release(place)
+    place.sim("POST", f"/companies/{OURS}/Invoice/1/pay", {})
+    connect(place, SECOND)
+    work(place)
+    assert owners(place) == {"1": SECOND}
+    page = said(place.log_in(SECOND).get("/quickbook/").text)
+    assert "1 invoice, 1 in Infactor" in page
+
+
+def test_a_run_of_the_former_supplier_does_not_go_on_for_the_next(place: Place) -> None:
+    connect(place, FIRST)  # and nobody does the import
+    release(place)
+    connect(place, SECOND)
+    with place.services.database.read() as session:
+        runs = [(r.cause, r.state) for r in session.scalars(select(Run).order_by(Run.id))]
+    assert runs == [("connect", "failed"), ("reconnect", "active")]
+
+
+def test_who_has_another_company_needs_a_link_for_a_released_one_too(place: Place) -> None:
+    connect(place, FIRST)
+    release(place)
+    assert connect(place, SECOND, OTHER) == "/quickbook/connected"
+    assert connect(place, SECOND) == "/quickbook/problem/other-company"
+    assert connect(place, SECOND, another_company=True) == "/quickbook/connected"
+
+
+def test_whose_only_company_was_released_connects_another_with_an_ordinary_link(
+    place: Place,
+) -> None:
+    connect(place, FIRST)
+    release(place)
+    assert connect(place, FIRST, OTHER) == "/quickbook/connected"
+
+
+def test_two_suppliers_at_once_with_a_released_company(place: Place) -> None:
+    connect(place, FIRST)
+    release(place)
+    slow_company_info(place)
+    place.consent()
+    journeys: list[Callable[[], httpx.Response]] = []
+    for email in (SECOND, THIRD):
+        browser = place.browser()
+        back = place.decided(place.begin(browser, place.token(email)))
+        journeys.append(lambda browser=browser, back=back: browser.get(back))
+    landed = sorted(place_of(where) for where in at_once(*journeys))
+    assert landed == ["/quickbook/connected", "/quickbook/problem/company-taken"]
+    assert len(place.connections()) == 1
+    assert place.is_granted()

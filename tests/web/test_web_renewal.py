@@ -1,0 +1,35 @@
+"""A supplier is told before QuickBooks ends the connection for good."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from service.store.tables import Connection
+from service.times import now
+from tests.web.conftest import Place, said
+
+
+@pytest.mark.parametrize(("days", "told"), [(29, True), (31, False)])
+def test_the_end_of_a_connection_is_shown_thirty_days_ahead(
+    place: Place, days: int, told: bool
+) -> None:
+    browser = place.browser()
+    place.connect(browser)
+    with place.services.database.write() as session:
+        session.execute(update(Connection).values(hard_expires_at=now() + timedelta(days=days)))
+    page = said(browser.get("/quickbook/").text)
+    assert ("QuickBooks ends every connection after five years, this one on" in page) is told
+    assert ("Renew the connection" in page) is told
+
+
+def test_renewing_it_moves_the_end(place: Place) -> None:
+    browser = place.browser()
+    place.connect(browser)
+    with place.services.database.write() as session:
+        session.execute(update(Connection).values(hard_expires_at=now() + timedelta(days=5)))
+    place.connect(browser, place.token())
+    assert "Renew the connection" not in said(browser.get("/quickbook/").text)
+    (connection,) = place.connections()
+    assert connection.hard_expires_at is not None
+    assert connection.hard_expires_at > now() + timedelta(days=1800)
