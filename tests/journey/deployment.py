@@ -5,10 +5,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -97,9 +98,18 @@ class Deployment:
         """Return everything that any process has logged."""
         return "\n".join(p.read_text(errors="replace") for p in sorted(self.folder.glob("*.log")))
 
+    def kill_and_restart(self, name: str) -> None:
+        """End a process with SIGKILL, wherever it is, and start it again."""
+        process = self.processes[name]
+        process.kill()
+        process.wait(10)
+        _, _, module, *arguments = [str(word) for word in process.args]  # type: ignore[union-attr]
+        assert module == "service.cli"
+        self.start(name, *arguments)
+
     def start(self, name: str, *arguments: str) -> None:
-        """Start a process of the deployment."""
-        with (self.folder / f"{name}.log").open("wb") as log:
+        """Start a process of the deployment; one of the same name goes on with its log."""
+        with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, "-m", "service.cli", *arguments],
                 env=self.environment,
@@ -133,6 +143,7 @@ def deployed(
     redis_url: str | None = None,
     receivers: int = 1,
     workers: int = 0,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Deployment]:
     """Run a deployment for as long as the block runs."""
     ports = [free_port() for _ in range(receivers)]
@@ -156,6 +167,7 @@ def deployed(
             "REDIS_URL": redis_url or "",
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "LOG_LEVEL": "DEBUG",
+            **settings,
         }
         made = Deployment(folder, simulator, environment)
         stack.callback(made.stop)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.journey.deployment import SECRETS, Deployment, deployed
@@ -97,6 +98,7 @@ def test_the_whole_journey_of_two_suppliers(deployment: Deployment) -> None:
     _until(deployment, "1", lambda d: d["state"] == "invoice_rejected")
 
     _deliver_twice_and_wrongly(deployment)
+    _every_receiver_can_be_watched(deployment)
     _nothing_private_is_logged(deployment)
     # Asked to end, workers end with 0; uvicorn hands the signal on once it has drained.
     assert set(deployment.stop().values()) <= {0, -signal.SIGTERM}
@@ -139,6 +141,17 @@ def _deliver_twice_and_wrongly(deployment: Deployment) -> None:
         ]
 
     wait_until(lambda: handled() == [("done", "unchanged", 1)], 20, "the event is done once")
+
+
+def _every_receiver_can_be_watched(deployment: Deployment) -> None:
+    for receiver in deployment.receivers:
+        ready = httpx.get(f"{receiver}/readyz").json()
+        assert (ready["status"], ready["queue"] in ("ok", "embedded")) == ("ok", True)
+        metrics = httpx.get(f"{receiver}/metrics").text
+        assert 'infactor_quickbooks_connections{state="connected"} 2.0' in metrics
+        assert 'infactor_quickbooks_heartbeat_age_seconds{name="clock"}' in metrics
+        forged = httpx.get(f"{receiver}/metrics", headers={"x-forwarded-for": "127.0.0.1"})
+        assert forged.status_code == 403
 
 
 def _nothing_private_is_logged(deployment: Deployment) -> None:

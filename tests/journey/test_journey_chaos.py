@@ -1,0 +1,207 @@
+"""The chaos test: a storm over everything, and afterwards nothing lost, doubled or mixed up."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from dramatiq.brokers.stub import StubBroker
+from sqlalchemy import func, select, update
+
+from service.bootstrap import Services, bootstrap
+from service.infactor.mapping import invoice_id
+from service.settings_source import settings_from
+from service.store.tables import Connection, Document, Invoice, Notice, Run
+from service.times import now
+from tests.journey.deployment import deployed
+from tests.journey.storm import BUYERS, Storm, a_book, realm
+from tests.servers import wait_until
+from tests.workers.world import World
+from workers.reconcile import begin_due
+
+COMPANIES = 24
+INVOICES = 12
+# Why the storm lets a notice be given up: QuickBooks called a record bad.
+EXPLAINED = {"Poisoned", "TooLarge"}
+
+
+@pytest.fixture
+def storm(
+    request: pytest.FixtureRequest, postgres_database: str, redis_database: str, tmp_path: Path
+) -> Iterator[Storm]:
+    """Two receivers and two workers, with companies whose ids and numbers are all the same."""
+    book = a_book(COMPANIES, INVOICES)
+    seed = request.config.getoption("--chaos-seed") or int(time.time())
+    with deployed(
+        tmp_path, book, postgres_database, redis_url=redis_database, receivers=2, workers=2
+    ) as made:
+        storm = Storm(made, seed, COMPANIES, INVOICES, postgres_database, redis_database)
+        yield storm
+        storm.close()
+
+
+@pytest.fixture
+def services(storm: Storm) -> Iterator[Services]:
+    """The same service once more, to look at its database; its messages go nowhere."""
+    made = bootstrap(settings_from(storm.deployment.environment), StubBroker())
+    yield made
+    made.close()
+
+
+@pytest.mark.timeout(6 * 3600)
+def test_chaos(request: pytest.FixtureRequest, storm: Storm, services: Services) -> None:
+    minutes = request.config.getoption("--chaos-minutes")
+    events, seconds = (2000, 50.0) if minutes is None else (int(minutes * 1500), minutes * 60.0)
+    print(f"\nchaos: seed {storm.seed}, {events} changes in {seconds:.0f} s")
+    connections = connect(storm, services)
+    storm.rage(events, seconds)
+    calm_down(storm, services)
+    reconcile_daily(storm, services)
+
+    assert unexplained(services) == []
+    for number, connection_id in connections.items():
+        assert differences(storm, services, number, connection_id) == []
+    assert of_nobody(services) == {"9349999999999999"}
+    green = storm.deployment.rows("reconcile", "--all")
+    assert [row["error"] for row in green] == [None] * COMPANIES
+    print(json.dumps(figures(storm, services), indent=2))
+
+
+def connect(storm: Storm, services: Services) -> dict[int, str]:
+    """Connect every company, each to a supplier of its own; return the connections."""
+    with httpx.Client(timeout=30) as http:
+        world = World(services, storm.deployment.simulator, None, http)  # type: ignore[arg-type]
+        return {
+            number: world.connect(realm(number), f"supplier{number}@example.com")
+            for number in range(COMPANIES)
+        }
+
+
+def calm_down(storm: Storm, services: Services) -> None:
+    """Wait until QuickBooks has delivered everything, and everything is worked off."""
+    sender = storm.deployment.simulator.simulator.sender
+    wait_until(sender.idle, 60, "QuickBooks' deliveries")
+    wait_until(lambda: worked_off(services), 120, "the notices and runs")
+
+
+def worked_off(services: Services) -> bool:
+    """Return whether nothing is left to do; pauses are over, as they would be after a while."""
+    with services.database.write() as session:
+        session.execute(update(Connection).values(paused_until=None))
+        session.execute(update(Notice).where(Notice.status == "pending").values(due_at=None))
+        session.execute(update(Run).where(Run.state == "active").values(due_at=None))
+        waiting = select(func.count()).where(
+            Notice.status == "pending", Notice.connection_id.is_not(None)
+        )
+        active = select(func.count()).where(Run.state == "active")
+        left = session.execute(waiting).scalar_one() + session.execute(active).scalar_one()
+    time.sleep(0.5)  # the workers take turns with this poll
+    return not left
+
+
+def reconcile_daily(storm: Storm, services: Services) -> None:
+    """Let a day have passed for every company: what webhooks lost is found."""
+    with services.database.write() as session:
+        session.execute(update(Connection).values(reconcile_due_at=now()))
+    begin_due(services)
+    wait_until(lambda: worked_off(services), 120, "the reconciles")
+
+
+def unexplained(services: Services) -> list[Any]:
+    """Return every notice that has no end, or one that the storm does not explain."""
+    with services.database.read() as session:
+        notices = session.scalars(select(Notice)).all()
+    return [
+        (n.id, n.entity, n.entity_id, n.operation, n.status, n.error_class, n.error_message)
+        for n in notices
+        if n.connection_id is not None
+        and n.status not in ("done", "ignored")
+        and not (n.status == "parked" and n.error_class in EXPLAINED)
+    ]
+
+
+def differences(storm: Storm, services: Services, number: int, connection_id: str) -> list[Any]:
+    """Compare QuickBooks' own books with the record and with Infactor's documents."""
+    company = storm.deployment.simulator.simulator.companies[realm(number)]
+    there, buyers = (
+        {found["Id"]: found for r in company.shelves[entity].by_id() if (found := r.data)}
+        for entity in ("Invoice", "Customer")
+    )
+    with services.database.read() as session:
+        rows = session.execute(
+            select(Invoice, Document)
+            .join(Document, Document.invoice_id == Invoice.id, isouter=True)
+            .where(Invoice.connection_id == connection_id)
+        ).all()
+    here = {invoice.quickbooks_id: (invoice, document) for invoice, document in rows}
+    assert len(rows) == len(here)  # no invoice twice
+    found: list[Any] = []
+    for id_ in there.keys() | here.keys():
+        invoice, document = here.get(id_, (None, None))
+        wrong = wrong_with(there.get(id_), invoice, document, number, buyers)
+        if wrong:
+            found.append((number, id_, wrong, evidence(services, connection_id, id_)))
+    return found
+
+
+def wrong_with(
+    raw: Any, invoice: Invoice | None, document: Document | None, number: int, buyers: Any
+) -> str | None:
+    """Say what of an invoice is not as QuickBooks and the rules have it."""
+    if raw is None or invoice is None or invoice.deleted:
+        here = invoice is not None and not invoice.deleted
+        return None if here is (raw is not None) else f"here: {here}"
+    record = (str(invoice.sync_token), invoice.total, invoice.balance, invoice.id)
+    amounts = Decimal(str(raw["TotalAmt"])), Decimal(str(raw["Balance"]))
+    wanted = (raw["SyncToken"], *amounts, invoice_id(realm(number), raw["Id"]))
+    if record != wanted:
+        return f"record: {record}, not {wanted}"
+    offered = document is not None and document.state == "invoice_created"
+    if document is None or not offered or not 0 < amounts[0] == amounts[1]:
+        return None if offered is (0 < amounts[0] == amounts[1]) else f"offered: {offered}"
+    buyer = buyers[str(int(raw["Id"]) % BUYERS + 1)]["PrimaryEmailAddr"]["Address"]
+    expected = (amounts[0], buyer, f"supplier{number}@example.com")
+    found = tuple(document.document[n] for n in ("invoiceAmount", "buyerEmail", "supplierEmail"))
+    return None if found == expected else f"document: {found}, not {expected}"
+
+
+def evidence(services: Services, connection_id: str, id_: str) -> list[Any]:
+    """Return the notices about an invoice, for whoever has to find out."""
+    with services.database.read() as session:
+        notices = session.scalars(
+            select(Notice).where(Notice.connection_id == connection_id, Notice.entity_id == id_)
+        ).all()
+    return [(n.operation, n.status, n.reason, n.error_message, n.handled_at) for n in notices]
+
+
+def of_nobody(services: Services) -> set[str]:
+    """Return the realm ids of the notices that belong to no company."""
+    with services.database.read() as session:
+        notices = session.scalars(
+            select(Notice).where(Notice.connection_id.is_(None), Notice.realm_sealed.is_not(None))
+        ).all()
+    return {services.vault.open(n.realm_sealed or "", n.realm_digest or "") for n in notices}
+
+
+def figures(storm: Storm, services: Services) -> dict[str, Any]:
+    """Return what the storm was, for the README."""
+    with services.database.read() as session:
+        statuses = Counter(session.scalars(select(Notice.status)))
+        repeated = session.execute(select(func.sum(Notice.duplicates))).scalar_one()
+        runs = session.scalars(select(Run).where(Run.cause != "command")).all()
+        invoices = session.execute(select(func.count()).select_from(Invoice)).scalar_one()
+    return {
+        **storm.counted,
+        "companies": COMPANIES,
+        "invoices": invoices,
+        "notices": dict(statuses),
+        "repetitions": repeated,
+        "mended by reconciles": sum(run.tally["read"] for run in runs),
+        "never announced": sum(run.tally["unannounced"] for run in runs),
+        "reads": storm.sim("GET", "calls")["total"],
+    }
