@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,6 +15,13 @@ import redis
 from tests import servers
 
 _numbers = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the chaos test be long, or the same as before."""
+    group = parser.getgroup("chaos")
+    group.addoption("--chaos-minutes", type=float, help="let the storm rage for so many minutes")
+    group.addoption("--chaos-seed", type=int, help="repeat the storm of this seed")
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +61,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/test.db"
     url: str = request.getfixturevalue("postgres_database")
     return url
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
 
 
 def _server(variable: str, start: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:

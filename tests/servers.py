@@ -48,9 +48,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """Give the URL of a fresh PostgreSQL server, which is gone afterwards."""
+def postgres(*, durable: bool = False) -> Iterator[str]:
+    """Give the URL of a fresh PostgreSQL server, which is gone afterwards.
+
+    A `durable` one waits for the disk at each commit, as in production.
+    """
     initdb, server = _postgres_binary("initdb"), _postgres_binary("postgres")
+    disk = "on" if durable else "off"
     with _folder(owner := _postgres_user()) as folder:
         data = folder / "data"
         made = subprocess.run(
@@ -69,9 +73,7 @@ def postgres() -> Iterator[str]:
                 "listen_addresses": "127.0.0.1",
                 "port": port,
                 "unix_socket_directories": "",
-                "fsync": "off",
-                "synchronous_commit": "off",
-                "full_page_writes": "off",
+                **dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), disk),
                 "max_connections": 200,
                 # Not UTC, so that a time that depends on the server's zone shows.
                 "timezone": "Asia/Kolkata",

@@ -53,8 +53,9 @@ def forbidden(module: str, imported: str) -> bool:
         return False
     if within(imported, "service.cli"):
         return True
-    if within(module, "service") and within(imported, "workers"):
-        return True
+    for above, below in (("workers", "service"), ("service.web", "service.watch")):
+        if within(module, below) and within(imported, above):
+            return True
     mine = next((part for part in APART if within(module, f"service.{part}")), None)
     if mine is None:
         return within(imported, "service.simulator")
@@ -87,10 +88,31 @@ def test_every_import_follows_the_layout():
         ("service.simulator.app", "service.errors"),
         ("service.app", "service.simulator.app"),
         ("workers.sync", "service.simulator"),
+        ("service.watch.flow", "service.web.pages"),
     ],
 )
 def test_the_rule_of_the_layout_can_say_no(module: str, imported: str):
     assert forbidden(module, imported)
+
+
+def test_only_what_speaks_to_intuit_or_to_operators_calls_anybody_by_http():
+    """`access` and `bootstrap` hand clients on; the demo and the simulator are not the service."""
+    allowed = {
+        "service.access",
+        "service.bootstrap",
+        "service.quickbooks.auth",
+        "service.quickbooks.client",
+        "service.quickbooks.oauth",
+        "service.quickbooks.wire",
+        "service.teller",
+    }
+    found = {
+        module
+        for module, path in modules("service", "workers")
+        if any(within(imported, "httpx") for imported in imports_of(path))
+    }
+    apart = ("service.simulator", "service.cli")
+    assert {m for m in found if not any(within(m, part) for part in apart)} == allowed
 
 
 def test_the_service_runs_without_ever_importing_the_simulator():

@@ -9,7 +9,8 @@ from dotenv import dotenv_values
 
 from service.cli.init import init
 from service.example_env import COMPOSE_ONLY, render, variables
-from service.settings import Settings, settings_from
+from service.settings import Settings
+from service.settings_source import settings_from
 
 EXAMPLE = Path(__file__).parent.parent / "example.env"
 FRESH = ("SECRET_KEY", "INFACTOR_SHARED_SECRET", "ENCRYPTION_KEYS", "POSTGRES_PASSWORD")

@@ -84,6 +84,16 @@ def test_every_value_of_an_event_is_looked_at():
     }
 
 
+def test_ids_by_which_one_follows_work_stay_whole_however_many_digits_they_have():
+    ours = "0123456789012345678901234567890a"
+    event = {"event": "invoice.recorded", "delivery": ours, "deliveries": [ours, f"x{ours}"]}
+    assert redact_event(None, "info", event) == {
+        "event": "invoice.recorded",
+        "delivery": ours,
+        "deliveries": [ours, f"x{REDACTED}a"],
+    }
+
+
 def test_a_trace_id_that_is_none_is_looked_at_too():
     assert redact_event(None, "info", {"intuit_tid": f"x {REALM}"})["intuit_tid"] == f"x {REDACTED}"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from service.bootstrap import Services, bootstrap
 from service.jobs import receiver_broker
-from service.settings import settings_from
+from service.settings_source import settings_from
 from service.store import connections, schema
 from service.store.tables import Connection, Notice
 from tests.journey.deployment import SECRETS
@@ -93,6 +93,8 @@ def a_connection(
         renewed_at=NOW,
         last_synced_at=NOW,
         changes_read_until=NOW,
+        reconciled_until=NOW,
+        reconcile_due_at=NOW,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import ConfigurationError
-from service.settings import load_settings
+from service.settings_source import load_settings
 from tests.test_settings import NEEDED
 
 

@@ -88,7 +88,7 @@ def test_a_backfill_of_nobody_is_no_failure(place: Place) -> None:
     place.run("migrate")
     ended = place.run("backfill", "--all")
     assert (ended.returncode, ended.stdout) == (0, "")
-    assert ended.stderr == "No company is connected, so there is nothing to bring in.\n"
+    assert ended.stderr == "No company is connected, so there is nothing to read.\n"
 
 
 def test_a_backfill_that_leaves_everybody_out_is_a_failure(place: Place) -> None:

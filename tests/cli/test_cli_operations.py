@@ -1,0 +1,250 @@
+"""What operators do about companies, as they type it, and the audit of it."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from service.store.tables import Connection, Document, Supplier
+from service.times import now
+from tests.cli.place import NOW, Place, a_notice
+from tests.cli.test_cli_commands import an_invoice, run
+from tests.cli.test_cli_mending import rows
+from tests.journey.deployment import Deployment, deployed
+from tests.servers import wait_until
+
+REALM = "9341455000000055"
+CUSTOMER = {"Id": "7", "DisplayName": "Buyer", "Active": True}
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
+    """A service with one connected company, which has one invoice."""
+    book = {
+        REALM: {
+            "CompanyInfo": {"CompanyName": "Command Company"},
+            "Customer": [CUSTOMER],
+            "Invoice": [an_invoice("1")],
+        }
+    }
+    with deployed(tmp_path, book, f"sqlite:///{tmp_path}/operations.db") as made:
+        made.connect(REALM)
+        made.command("backfill", "--all")
+        made.sim("POST", "/settings", {"webhooks": "off"})
+        yield made
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def actions(deployment: Deployment) -> list[tuple[str, str]]:
+    """Return (action, company) of the audit, the oldest first."""
+    return [(row["action"], row["company"]) for row in reversed(deployment.rows("audit"))]
+
+
+def is_granted(deployment: Deployment) -> bool:
+    simulator = deployment.simulator.simulator
+    return simulator.grants.connected(REALM, simulator.clock.now())
+
+
+def create(deployment: Deployment, quickbooks_id: str) -> None:
+    """Create an invoice now, of which no notice tells."""
+    changed = {"MetaData": {"LastUpdatedTime": (now() + timedelta(seconds=1)).isoformat()}}
+    deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice(quickbooks_id, **changed))
+
+
+def test_a_paused_company_waits_and_catches_up_when_resumed(deployment: Deployment) -> None:
+    paused = run(deployment, "connections", "pause", "--company", REALM)
+    assert (paused.returncode, paused.stdout) == (0, "Command Company: paused.\n")
+    again = run(deployment, "connections", "pause", "--company", REALM)
+    assert (again.returncode, again.stdout) == (0, "Command Company: was paused already.\n")
+    assert "connected; paused by an operator 20" in deployment.command("connections")
+    create(deployment, "2")
+    left_out = run(deployment, "sync", "--all")
+    assert (left_out.returncode, left_out.stdout) == (1, "")
+    assert "Command Company: paused by an operator, left out;" in left_out.stderr
+    resumed = run(deployment, "connections", "resume", "--supplier", "supplier@example.com")
+    assert (resumed.returncode, resumed.stdout) == (0, "Command Company: resumed.\n")
+    wait_until(lambda: deployment.document("2") is not None, 30, "what was missed")
+    assert actions(deployment) == [
+        ("backfill", "Command Company"),
+        ("pause", "Command Company"),
+        ("resume", "Command Company"),
+    ]
+
+
+def test_sync_brings_in_at_once_what_no_notice_told(deployment: Deployment) -> None:
+    create(deployment, "2")
+    (row,) = deployment.rows("sync", "--company", REALM)
+    assert (row["company"], row["outcome"], row["error"]) == (
+        "Command Company",
+        "the company's changed invoices were read",
+        None,
+    )
+    assert deployment.document("2") is not None
+    assert actions(deployment)[-1] == ("sync", "Command Company")
+
+
+def test_a_sync_that_fails_says_why(deployment: Deployment) -> None:
+    deployment.sim("POST", "/faults", {"kind": "query", "status": 503, "count": 50})
+    ended = run(deployment, "sync", "--all", "--json")
+    assert ended.returncode == 1
+    (row,) = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert row["outcome"] is None
+    assert "503" in row["error"]
+
+
+def test_disconnect_gives_the_tokens_back_and_keeps_the_invoices(deployment: Deployment) -> None:
+    deployment.sim("POST", "/faults", {"kind": "revoke", "status": 503, "count": 1})
+    refused = run(deployment, "connections", "disconnect", "--company", REALM)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "QuickBooks has not confirmed it" in refused.stderr
+    assert "--force" in refused.stderr
+    assert is_granted(deployment)
+    said = deployment.command("connections", "disconnect", "--company", REALM)
+    assert said == "Command Company: disconnected.\n"
+    assert not is_granted(deployment)
+    assert deployment.document("1") is not None
+    (row,) = deployment.rows("connections")
+    assert (row["state"], row["problem"], row["suspended_at"]) == ("disconnected", None, None)
+    again = deployment.command("connections", "disconnect", "--company", REALM)
+    assert again == "Command Company: was disconnected already.\n"
+    assert actions(deployment)[1:] == [("disconnect", "Command Company")]
+
+
+def test_only_a_disconnected_company_is_released(deployment: Deployment) -> None:
+    refused = run(deployment, "connections", "release", "--company", REALM)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "Command Company is connected. Disconnect it first:" in refused.stderr
+    deployment.command("connections", "disconnect", "--company", REALM)
+    deployment.command("connections", "release", "--company", REALM)
+    assert "released 20" in deployment.command("connections")
+    deployment.connect(REALM, "second@example.com")
+    (row,) = deployment.rows("connections")
+    assert (row["supplier"], row["state"]) == ("second@example.com", "connected")
+    assert actions(deployment)[1:] == [
+        ("disconnect", "Command Company"),
+        ("release", "Command Company"),
+    ]
+
+
+def counts(row: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(row[name] for name in ("customers", "invoices", "documents"))
+
+
+def test_forget_shows_what_goes_and_stays_and_then_does_it(deployment: Deployment) -> None:
+    create(deployment, "2")
+    deployment.command("sync", "--all")
+    place = Place(deployment.folder, deployment.environment)
+    with place.services() as services, services.database.write() as session:
+        decided = session.scalars(select(Document)).first()
+        assert decided is not None
+        decided.state = "ifactor_prepaid"
+    (foreseen,) = deployment.rows("forget", "--company", REALM, "--dry-run")
+    assert counts(foreseen) == (1, 1, 1)
+    assert foreseen["receipts"] == {"ifactor_prepaid": 1}
+    assert is_granted(deployment)
+    assert deployment.rows("connections")[0]["invoices"] == 2
+    refused = run(deployment, "forget", "--company", REALM)
+    assert refused.returncode == 2
+    assert "This cannot be undone. Say --yes, or --dry-run" in refused.stderr
+    done = run(deployment, "forget", "--company", REALM, "--yes")
+    assert done.returncode == 0
+    deleted, receipts = done.stdout.splitlines()
+    assert deleted.startswith("Command Company: 1 customers, 1 invoices, 1 documents, ")
+    assert receipts == (
+        "Command Company: 1 invoices stay as receipts: they are past invoice_created, and a lender"
+        " may rely on them (1 ifactor_prepaid)."
+    )
+    assert done.stderr == "The supplier's name stays: receipts stand in this supplier's name.\n"
+    assert not is_granted(deployment)
+    (row,) = deployment.rows("connections")
+    assert (row["company"], row["state"], row["invoices"]) == ("", "disconnected", 0)
+    assert actions(deployment)[-1] == ("forget", None)
+
+
+def test_a_forgotten_supplier_is_nobody(deployment: Deployment) -> None:
+    done = run(deployment, "forget", "--supplier", "supplier@example.com", "--yes")
+    assert (done.returncode, done.stderr) == (0, "")
+    place = Place(deployment.folder, deployment.environment)
+    with place.services() as services, services.database.read() as session:
+        emails = session.scalars(select(Supplier.email)).all()
+    assert emails == ["forgotten-1"]
+    assert "released 20" in deployment.command("connections")
+
+
+NAME_ONE = "Name one company: see --help for how.\n"
+NOBODY = "No company fits. `infactor-quickbooks connections` lists them.\n"
+NO_SUPPLIER = "No supplier with this e-mail address has opened a link yet.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["connections", "pause"], NAME_ONE),
+        (["connections", "pause", "--company", "1", "--connection", "2"], NAME_ONE),
+        (["connections", "resume", "--company", "1"], NOBODY),
+        (["connections", "disconnect", "--supplier", "x@example.com"], NO_SUPPLIER),
+        (["connections", "release", "--connection", "1"], NOBODY),
+        (["sync"], "Name one of --supplier EMAIL, --company REALM or --all.\n"),
+        (["forget", "--yes"], "Name one of --supplier EMAIL or --company REALM.\n"),
+        (["forget", "--company", "1", "--yes"], NOBODY),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused_in_words(
+    place: Place, arguments: list[str], says: str
+) -> None:
+    place.add_company(REALM, "Bright Bakery")
+    ended = place.run(*arguments)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", says)
+
+
+def states(place: Place, **fields: object) -> str:
+    """Return the table's lines about one company with these fields."""
+    with place.services() as services, services.database.write() as session:
+        session.execute(update(Connection).values(**fields))
+    lines = place.run("connections").stdout.splitlines()
+    cells = [line.split("│")[4].strip() for line in lines if line.count("│") > 8]
+    return " ".join(cell for cell in cells if cell)
+
+
+def test_the_list_says_how_a_connection_stands(place: Place) -> None:
+    place.add_company(REALM, "Bright Bakery")
+    assert states(place, reconciled_at=NOW) == "connected"
+    assert states(place, suspended_at=NOW).startswith("connected; paused by an operator")
+    near = {"suspended_at": None, "hard_expires_at": now() + timedelta(days=29)}
+    assert "the authorisation ends" in states(place, **near)
+    far = {"hard_expires_at": now() + timedelta(days=31)}
+    assert states(place, **far) == "connected"
+    dead = {"state": "disconnected", "problem": "refused", "disconnected_at": NOW}
+    assert states(place, **dead).startswith("dead since 2026-11-22")
+    assert states(place, problem=None).startswith("disconnected since 2026-11-22")
+    assert states(place, released_at=NOW).startswith("released 2026-11-22")
+
+
+def test_what_mends_is_in_the_audit_too(place: Place) -> None:
+    company = place.add_company(REALM, "Bright Bakery")
+    place.add_notices(a_notice(company, "parked"))
+    assert place.run("replay", "--company", REALM).returncode == 0
+    assert place.run("replay", "--company", REALM).returncode == 1  # nothing was changed
+    assert place.run("rekey").returncode == 0
+    keyed, replayed = rows(place, "audit")
+    assert (replayed["action"], replayed["company"]) == ("replay", "Bright Bakery")
+    assert replayed["details"] == {"notices": 1, "companies": 1}
+    assert (keyed["action"], keyed["company"]) == ("rekey", None)
+    assert keyed["details"] == {"connections": 1, "notices": 0}
+    assert replayed["actor"] == f"cli:{this_user()}"
+    table = place.run("audit", "--limit", "1")
+    assert "rekey" in table.stdout
+    assert table.stderr == "These are the newest 1. --limit shows more, --json all of them.\n"
+
+
+def this_user() -> str:
+    return subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,94 @@
+"""`reconcile`, as an operator types it, against a running service on SQLite."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.place import Place
+from tests.journey.deployment import Deployment, deployed
+
+REALM = "9341455000000066"
+
+
+def an_invoice(quickbooks_id: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "Id": quickbooks_id,
+        "DocNumber": f"R-{quickbooks_id}",
+        "DueDate": "2026-12-31",
+        "TotalAmt": 1000.5,
+        "Balance": 1000.5,
+        "BillEmail": {"Address": "buyer@example.com"},
+        "CustomerRef": {"value": "7", "name": "Buyer"},
+        "Line": [],
+        **fields,
+    }
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
+    """A service with one connected company of three invoices, whose webhooks are all lost."""
+    book = {
+        REALM: {
+            "CompanyInfo": {"CompanyName": "Reconciled Company"},
+            "Customer": [{"Id": "7", "DisplayName": "Buyer", "Active": True}],
+            "Invoice": [an_invoice("1"), an_invoice("2", Balance=0), an_invoice("3")],
+        }
+    }
+    with deployed(tmp_path, book, f"sqlite:///{tmp_path}/reconcile.db") as made:
+        made.sim("POST", "/settings", {"webhooks": "off"})
+        made.connect(REALM)
+        made.command("backfill", "--all")
+        yield made
+
+
+def test_a_difference_is_named_and_mended(deployment: Deployment) -> None:
+    (green,) = deployment.rows("reconcile", "--all")
+    sums = {"count": 3, "total": 3001.5, "balance": 2001}
+    assert (green["quickbooks"], green["recorded"]) == (sums, sums)
+    assert (green["differences"], green["error"]) == ([], None)
+
+    changed = an_invoice("1", TotalAmt=900, Balance=900)
+    deployment.sim("PUT", f"/companies/{REALM}/Invoice", [changed, an_invoice("4")])
+    deployment.sim("DELETE", f"/companies/{REALM}/Invoice/3")
+    (red,) = deployment.rows("reconcile", "--company", REALM, status=1)
+    assert [(d["id"], d["kind"]) for d in red["differences"]] == [
+        ("1", "outdated"),
+        ("4", "missing"),
+        ("3", "deleted there"),
+    ]
+    assert len(deployment.rows("invoices", "--held")) == 3  # it only looked
+
+    said = deployment.command("reconcile", "--connection", red["connection"], "--fix")
+    assert "Reconciled Company: mended" in said
+    assert "2,901.00" in said
+    (mended,) = deployment.rows("reconcile", "--all")
+    sums = {"count": 3, "total": 2901, "balance": 1900.5}
+    assert (mended["quickbooks"], mended["recorded"]) == (sums, sums)
+    assert deployment.document("4") is not None
+
+
+@pytest.mark.parametrize("options", [(), ("--all", "--company", "1")])
+def test_one_company_or_all_must_be_named(tmp_path: Path, options: tuple[str, ...]) -> None:
+    ended = Place(tmp_path).run("reconcile", *options)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "Name one of --company REALM, --connection ID or --all.\n"
+
+
+def test_a_company_that_is_not_connected_is_left_out(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.add_company("9341455000000067", "Lost Company", state="disconnected")
+    ended = place.run("reconcile", "--all")
+    assert ended.returncode == 1
+    assert "Lost Company: not connected, left out; it has to connect again." in ended.stderr
+
+
+def test_an_unknown_company_is_refused(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.add_company("9341455000000067", "A Company")
+    ended = place.run("reconcile", "--connection", "nobody")
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "No connected company fits. `infactor-quickbooks connections` lists them.\n"
+    )
