@@ -47,8 +47,8 @@ CONFIG = SimulatorConfig(
 )
 
 
-# Let the database fail at one step, so that the whole transaction must be undone. A name of its own
-# each time, because SQLite asks whether a trigger exists of the schema as its connection last saw it.
+# Let the database fail at one step, so that the whole transaction must be undone. With a name of
+# its own each time, because SQLite looks for it in the schema as this connection last saw it.
 REFUSE = {
     "sqlite": (
         "CREATE TRIGGER {name} BEFORE {step} BEGIN SELECT RAISE(ABORT, 'refused'); END",
