@@ -29,7 +29,11 @@ def web(text: str) -> str:
 
 def is_loopback(url: str) -> bool:
     """True when `url` never leaves this machine."""
-    host = _split(url).hostname or ""
+    return is_loopback_host(_split(url).hostname or "")
+
+
+def is_loopback_host(host: str) -> bool:
+    """True when this name or address is this machine's own."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -51,6 +55,18 @@ def database(text: str) -> str:
     if not parts.path.strip("/"):
         raise ValueError("must name a database: postgresql://USER:PASSWORD@HOST/NAME")
     return f"postgresql+psycopg://{rest}"
+
+
+def mongodb_hosts(text: str) -> list[str]:
+    """Return the hosts that a MongoDB address names; raises ValueError for other addresses."""
+    scheme, separator, rest = text.partition("://")
+    if scheme not in ("mongodb", "mongodb+srv") or not separator:
+        raise ValueError("must begin with mongodb:// or mongodb+srv://")
+    members = rest.partition("/")[0].rpartition("@")[2]
+    hosts = [(_split(f"mongodb://{member}").hostname or "") for member in members.split(",")]
+    if not all(hosts):
+        raise ValueError("must name a host: mongodb://USER:PASSWORD@HOST")
+    return hosts
 
 
 def _split(text: str) -> SplitResult:

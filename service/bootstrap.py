@@ -1,11 +1,13 @@
 """Builds what every process stands on, once, from its settings."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import httpx
 from dramatiq import Broker
 
 from service.access import Access
+from service.infactor_database import infactor_database
 from service.jobs import Jobs
 from service.leases import HeldLeases
 from service.quickbooks.client import http_client
@@ -15,6 +17,9 @@ from service.settings import Settings
 from service.store.database import Database
 from service.teller import Teller
 from service.vault import Vault
+
+if TYPE_CHECKING:
+    from service.infactor.mongo import InfactorDatabase
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Services:
     jobs: Jobs
     http: httpx.Client
     teller: Teller | None
+    infactor: "InfactorDatabase | None"
 
     def close(self) -> None:
         """Give back every connection; leases that are still held lapse."""
@@ -39,6 +45,8 @@ class Services:
         self.oauth.close()
         if self.teller is not None:
             self.teller.close()
+        if self.infactor is not None:
+            self.infactor.close()
         self.database.close()
 
 
@@ -66,4 +74,5 @@ def bootstrap(settings: Settings, broker: Broker) -> Services:
         jobs=Jobs(broker),
         http=http,
         teller=Teller.of(settings),
+        infactor=infactor_database(settings),
     )

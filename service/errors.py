@@ -3,6 +3,7 @@
     ServiceError
       + ConfigurationError          stop the start; the message says what to mend
       + LinkError                   a connect or view link that cannot be used
+      + InfactorAway                Infactor's own database serves nobody: everything for it waits
       + SyncError(intuit_tid, code)
           + TransientError(retry_after)   try again later: network, time-out, 5xx, lock busy
               x Throttled                 429: pause this company only
@@ -31,6 +32,13 @@ class ConfigurationError(ServiceError):
 
 class LinkError(ServiceError):
     """A connect or view link is malformed, expired, spent or meant for something else."""
+
+
+class InfactorAway(ServiceError):
+    """Infactor's own database does not answer, or refuses us: what is for it waits.
+
+    The message says what is wrong and, where that is known, how to mend it; never an address.
+    """
 
 
 class SyncError(ServiceError):

@@ -68,6 +68,7 @@ def contradictions(settings: "Settings") -> Iterator[str]:
     """Give a line for each setting that does not fit the others."""
     yield from _wrong_environment(settings)
     yield from _wrong_address(settings)
+    yield from _wrong_infactor(settings)
     if settings.redis_url and not settings.uses_postgresql:
         yield (
             "REDIS_URL: remove it, or set DATABASE_URL to postgresql://…;"
@@ -111,6 +112,29 @@ def _wrong_address(settings: "Settings") -> Iterator[str]:
         yield "PUBLIC_URL: must begin with https:// in production"
     elif not _is_local(settings):
         yield "PUBLIC_URL: must begin with https://; plain http serves this machine alone"
+
+
+def _wrong_infactor(settings: "Settings") -> Iterator[str]:
+    url, database = settings.infactor_mongodb_url, settings.infactor_mongodb_database
+    if url and not database:
+        yield "INFACTOR_MONGODB_DATABASE: missing; the name of Infactor's database, such as ifactor"
+    if url is None:
+        for name, value in (
+            ("INFACTOR_MONGODB_DATABASE", database),
+            ("INFACTOR_SESSION_SECRET", settings.infactor_session_secret),
+        ):
+            if value:
+                yield f"{name}: remove it, or set INFACTOR_MONGODB_URL, without which it is no use"
+        return
+    text = url.get_secret_value()
+    if settings.quickbooks_environment == "simulator" and not (
+        text.startswith("mongodb://")
+        and all(map(addresses.is_loopback_host, addresses.mongodb_hosts(text)))
+    ):
+        yield (
+            "INFACTOR_MONGODB_URL: must be on this machine (mongodb://127.0.0.1) while QuickBooks"
+            " is only simulated: invented invoices must not reach a real Infactor"
+        )
 
 
 def _is_local(settings: "Settings") -> bool:

@@ -10,22 +10,17 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
-    AliasGenerator,
     Field,
     SecretBytes,
     SecretStr,
     field_validator,
     model_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    SettingsConfigDict,
-)
+from pydantic_settings import NoDecode
 
 from service import addresses
 from service.encryption_keys import key_text, parse_keys
-from service.infactor.holds import ALL_HOLDS, Hold, parse_holds
+from service.infactor_settings import InfactorSettings
 from service.setting_problems import contradictions
 from service.standard_webhooks import signing_key
 
@@ -33,20 +28,8 @@ CALLBACK_PATH = "/quickbook/connect"
 _EXAMPLE_KEY = key_text(b"example-key-not-for-production!!")
 
 
-class Settings(BaseSettings):
+class Settings(InfactorSettings):
     """The settings of one process; `settings_source` builds it."""
-
-    model_config = SettingsConfigDict(
-        alias_generator=AliasGenerator(validation_alias=str.upper),
-        case_sensitive=True,
-        populate_by_name=True,
-        env_ignore_empty=True,
-        env_file_encoding="utf-8",
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-    )
 
     quickbooks_client_id: str = Field(
         validation_alias=AliasChoices("QUICKBOOKS_CLIENT_ID", "clientId"),
@@ -110,21 +93,6 @@ class Settings(BaseSettings):
     """Where the simulator listens, such as `http://127.0.0.1:8700`. Needed with
     QUICKBOOKS_ENVIRONMENT=simulator, and stops the start with any other, so that real tokens
     never go anywhere but to Intuit."""
-
-    infactor_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
-    """Infactor shows amounts as dollars and knows no currency, so an invoice in any other
-    currency than this one is held back (three letters)."""
-
-    infactor_hold: Annotated[frozenset[Hold], NoDecode] = Field(
-        default=ALL_HOLDS, examples=[",".join(Hold)]
-    )
-    """Reasons for which an invoice is recorded but not offered in Infactor, comma-separated.
-    Leave one out and such invoices can be financed; `none` offers every invoice, as Infactor's
-    own guide does."""
-
-    infactor_withdraw: bool = True
-    """`on` withdraws an invoice from Infactor when it is voided, deleted or paid before its buyer
-    has decided, and restores it when that is undone; `off` only reports it to operators."""
 
     quickbooks_reads_per_month: Annotated[int, Field(gt=0)] = 500_000
     """How many metered reads the app has in a calendar month, over all companies; Intuit's free
@@ -217,15 +185,10 @@ class Settings(BaseSettings):
     def _lower(cls, value: str) -> str:
         return value.lower()
 
-    @field_validator("log_level", "infactor_currency", mode="before")
+    @field_validator("log_level", mode="before")
     @classmethod
     def _upper(cls, value: str) -> str:
         return value.upper()
-
-    @field_validator("infactor_hold", mode="before")
-    @classmethod
-    def _holds(cls, value: object) -> object:
-        return parse_holds(value) if isinstance(value, str) else value
 
     @field_validator("quickbooks_webhook_verifier_tokens", mode="before")
     @classmethod

@@ -6,11 +6,14 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 import redis
+from pymongo import MongoClient
+from pymongo.database import Database
 
 from tests import servers
 
@@ -34,6 +37,21 @@ def postgres_url() -> Iterator[str]:
 def redis_url() -> Iterator[str]:
     """A Redis server: our own, or the one that TEST_REDIS_URL names."""
     yield from _server("TEST_REDIS_URL", servers.redis_server)
+
+
+@pytest.fixture(scope="session")
+def mongodb_url() -> Iterator[str]:
+    """A MongoDB server: our own, or the one that TEST_MONGODB_URL names."""
+    yield from _server("TEST_MONGODB_URL", servers.mongodb_server)
+
+
+@pytest.fixture
+def infactors(mongodb_url: str) -> Iterator[Database[dict[str, Any]]]:
+    """Infactor's own database, made for this test: empty."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with MongoClient[dict[str, Any]](mongodb_url) as client:
+        yield client[name]
+        client.drop_database(name)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
-"""Throw-away PostgreSQL and Redis servers, started from the binaries of this machine."""
+"""Throw-away servers for the tests, started from the binaries of this machine."""
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
+import pymongo
+import pymongo.errors
 import redis
 
 T = TypeVar("T")
@@ -128,6 +131,40 @@ def redis_server() -> Iterator[str]:
 
 
 @contextmanager
+def mongodb_server() -> Iterator[str]:
+    """Give the URL of a fresh MongoDB server, which is gone afterwards."""
+    server = _mongod_binary()
+    with _folder(None) as folder:
+        (folder / "data").mkdir()
+
+        def command(port: int) -> list[str]:
+            return [
+                *(server, "--dbpath", str(folder / "data"), "--port", str(port)),
+                *("--bind_ip", "127.0.0.1", "--nounixsocket", "--quiet"),
+                *(
+                    "--wiredTigerCacheSizeGB",
+                    "0.25",
+                    "--setParameter",
+                    "diagnosticDataCollectionEnabled=0",
+                ),
+            ]
+
+        def ready(port: int) -> bool:
+            url = f"mongodb://127.0.0.1:{port}"
+            with pymongo.MongoClient(url, serverSelectionTimeoutMS=500) as client:
+                try:
+                    options = client.admin.command("getCmdLineOpts")["parsed"]
+                except pymongo.errors.ConnectionFailure:
+                    return False
+            if options["storage"]["dbPath"] != str(folder / "data"):
+                raise _NotOurs
+            return True
+
+        with _running(command, ready, folder, None, signal.SIGKILL) as port:
+            yield f"mongodb://127.0.0.1:{port}"
+
+
+@contextmanager
 def _running(
     command: Callable[[int], Sequence[str]],
     ready: Callable[[int], bool],
@@ -188,6 +225,17 @@ def _postgres_binary(name: str) -> str:
     if found is None:
         raise MissingBinary(f"PostgreSQL's {name} is not installed")
     return found
+
+
+def _mongod_binary() -> str:
+    """Return the path of a MongoDB server: the machine's, or the one of the extra `mongod`."""
+    if found := shutil.which("mongod"):
+        return found
+    wheel = importlib.util.find_spec("fiftyone")
+    for folder in (wheel.submodule_search_locations or []) if wheel else []:
+        if (binary := Path(folder) / "db" / "bin" / "mongod").exists():
+            return str(binary)
+    raise MissingBinary("mongod is not installed; `pip install -e '.[mongod]'` brings one")
 
 
 def _postgres_user() -> pwd.struct_passwd | None:

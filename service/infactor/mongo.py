@@ -1,0 +1,109 @@
+"""Infactor's own MongoDB: one client of it, and what its errors mean for us.
+
+Infactor's old drivers work with servers up to 5.0, so nothing here asks for more than 4.2 has.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pymongo import MongoClient, WriteConcern
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+
+from service.errors import InfactorAway
+
+Record = Mapping[str, Any]
+
+_SELECTION_MS = 5_000
+_CONNECT_MS = 5_000
+_CALL_MS = 20_000
+_WRITTEN_MS = 10_000
+
+_UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
+_REFUSALS = {
+    _UNAUTHORIZED: "the user of INFACTOR_MONGODB_URL lacks a right there; see README for the role",
+    _AUTHENTICATION_FAILED: "the user or password of INFACTOR_MONGODB_URL is not accepted",
+}
+
+
+class InfactorDatabase:
+    """Infactor's collections; connects when first asked, and again by itself.
+
+    A write counts when a majority of the members has it on disk: what a primary that is lost had
+    taken alone would be gone.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        try:
+            self._client: MongoClient[dict[str, Any]] = MongoClient(
+                url,
+                appname="infactor-quickbooks",
+                serverSelectionTimeoutMS=_SELECTION_MS,
+                connectTimeoutMS=_CONNECT_MS,
+                socketTimeoutMS=_CALL_MS,
+                tz_aware=True,
+                connect=False,
+            )
+        except PyMongoError as e:
+            # Without the cause: it may repeat the address, which may hold a password.
+            raise InfactorAway(f"INFACTOR_MONGODB_URL: {type(e).__name__}") from None
+        self._database: Database[dict[str, Any]] = self._client[name]
+
+    @property
+    def invoices(self) -> Collection[dict[str, Any]]:
+        """Infactor's invoices, written durably."""
+        durable = WriteConcern(w="majority", j=True, wtimeout=_WRITTEN_MS)
+        return self._database["invoices"].with_options(write_concern=durable)
+
+    @property
+    def users(self) -> Collection[dict[str, Any]]:
+        """The accounts of suppliers, buyers and financiers; only ever read."""
+        return self._database["users"]
+
+    @property
+    def sessions(self) -> Collection[dict[str, Any]]:
+        """The browsers that are logged in to Infactor; only ever read."""
+        return self._database["sessions"]
+
+    def version(self) -> str:
+        """Return the server's version; raises InfactorAway when it does not answer."""
+        with infactors_errors():
+            return str(self._client.server_info()["version"])
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self._client.close()
+
+
+@contextmanager
+def infactors_errors() -> Iterator[None]:
+    """Turn the client's errors into InfactorAway, whose message repeats nothing that was sent."""
+    try:
+        yield
+    except ServerSelectionTimeoutError:
+        raise InfactorAway("no MongoDB that takes writes answers at INFACTOR_MONGODB_URL") from None
+    except ConfigurationError:
+        raise InfactorAway(
+            "the MongoDB at INFACTOR_MONGODB_URL is older than 4.2, or newer than this client"
+        ) from None
+    except AutoReconnect as e:
+        raise InfactorAway(f"the connection to Infactor's MongoDB broke ({_name(e)})") from None
+    except PyMongoError as e:
+        code = e.code if isinstance(e, OperationFailure) else None
+        known = _REFUSALS.get(code or 0)
+        raise InfactorAway(
+            known or f"Infactor's MongoDB answered with an error ({_name(e)})"
+        ) from None
+
+
+def _name(error: PyMongoError) -> str:
+    code = getattr(error, "code", None)
+    return type(error).__name__ if code is None else f"{type(error).__name__} {code}"
