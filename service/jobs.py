@@ -5,6 +5,7 @@ so that a lost message costs a few seconds until the sweep sends it again.
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,8 +37,9 @@ class Job:
 
 
 SYNC: Final = Job("sync_company", "sync", "connection_id", 0)
+DELIVER: Final = Job("deliver_company", "deliveries", "connection_id", 5)
 RUN: Final = Job("work_on_run", "runs", "run_id", 10)
-ALL: Final = (SYNC, RUN)
+ALL: Final = (SYNC, DELIVER, RUN)
 
 
 def message(job: Job, row_id: str | int) -> Message[None]:
@@ -62,6 +64,13 @@ class Jobs:
     def sync(self, connection_id: str, *, delay_ms: int | None = None) -> None:
         """Ask for a sync of this company."""
         self._send(SYNC, connection_id, delay_ms)
+
+    def deliver(self, connection_id: str) -> None:
+        """Ask for the delivery of what this company has outgoing for Infactor.
+
+        Whoever asks has committed already, and must not fail for want of a queue.
+        """
+        _try(lambda: self._send(DELIVER, connection_id, None), DELIVER)
 
     def run(self, run_id: int, *, delay_ms: int | None = None) -> None:
         """Ask for the next step of this run."""
@@ -149,8 +158,12 @@ class Nudges:
             return asked
 
     def _send(self, job: Job, row_id: str | int) -> None:
-        try:
-            self._jobs.broker.enqueue(message(job, row_id))
-        except Exception as e:
-            # Whatever the queue's trouble is, the row is there and the sweep will find it.
-            log.warning("nudge.lost", job=job.name, error=type(e).__name__)
+        _try(lambda: self._jobs.broker.enqueue(message(job, row_id)), job)
+
+
+def _try(send: Callable[[], object], job: Job) -> None:
+    try:
+        send()
+    except Exception as e:
+        # Whatever the queue's trouble is, the row is there and the sweep will find it.
+        log.warning("nudge.lost", job=job.name, error=type(e).__name__)

@@ -8,7 +8,7 @@ soon, and after that the sweep asks again.
 from dramatiq import Actor, Broker
 
 from service.bootstrap import Services
-from service.jobs import RUN, SYNC
+from service.jobs import DELIVER, RUN, SYNC
 from workers import run, sync
 
 _MAX_RETRIES = 3
@@ -26,10 +26,16 @@ def declare(broker: Broker, services: Services) -> None:
     def sync_company(connection_id: str) -> None:
         sync.sync_company(services, connection_id)
 
+    def deliver_company(connection_id: str) -> None:
+        if services.infactor is not None:
+            from workers import deliver  # noqa: PLC0415 - needs an extra
+
+            deliver.deliver_company(services, connection_id)
+
     def work_on_run(run_id: int) -> None:
         run.work_on_run(services, run_id)
 
-    for job, function in ((SYNC, sync_company), (RUN, work_on_run)):
+    for job, function in ((SYNC, sync_company), (DELIVER, deliver_company), (RUN, work_on_run)):
         Actor(
             function,
             broker=broker,

@@ -59,6 +59,8 @@ def record(
             cause=cause,
             deliveries=deliveries(quickbooks_id),
         )
+    if recorded.written and company.services.settings.delivers:
+        company.services.jobs.deliver(company.connection_id)
     return recorded
 
 
@@ -205,6 +207,8 @@ class _Batch:
         """Bring Infactor's documents up to these rows."""
         current = invoices.documents(self._session, [row.id for row in rows])
         decisions = {row.id: self._decide(row, current.get(row.id)) for row in rows}
+        if self._rows.settings.delivers:  # what Infactor has is for its deliveries to say
+            return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
         invoices.write_documents(
             self._session,
             [

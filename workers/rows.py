@@ -29,6 +29,7 @@ _CONTENT = (
     "warnings",
     "total",
     "balance",
+    "buyer_emails",
 )
 
 
@@ -89,6 +90,7 @@ class Rows:
             created_ms=mapped.document["created"],
             revision=before.revision + 1 if before else 1,
             recorded_at=self.at,
+            buyer_emails=list(mapped.buyer_emails),
         )
 
     def deletion(self, quickbooks_id: str, fetch_number: int, before: Invoice | None) -> InvoiceRow:
@@ -130,6 +132,7 @@ class Rows:
             created_ms=0,
             revision=1,
             recorded_at=self.at,
+            buyer_emails=[],
         )
 
     def _hold(self, mapped: Mapped, *, void_noticed: bool) -> Hold | None:

@@ -6,14 +6,14 @@ A flushed queue, a lost nudge, a worker that died: each costs at most one interv
 import structlog
 
 from service.bootstrap import Services
-from service.store import inbox, runs
+from service.store import inbox, outgoing, runs
 from service.times import now
 
 log = structlog.get_logger(__name__)
 
 
 def sweep(services: Services) -> None:
-    """Send a nudge for each company with due notices and for each run that may go on.
+    """Send a nudge for each company with due notices or deliveries, and each run that may go on.
 
     Nudges for work that somebody is doing already are harmless: the lease turns them away.
     """
@@ -27,7 +27,14 @@ def sweep(services: Services) -> None:
     with services.database.read() as session:
         companies = inbox.due_connections(session, environment, now())
         due_runs = runs.due(session, environment, now())
+        delivering = (
+            outgoing.due_connections(session, environment, now())
+            if services.settings.delivers
+            else ()
+        )
     for connection_id in companies:
         services.jobs.sync(connection_id)
+    for connection_id in delivering:
+        services.jobs.deliver(connection_id)
     for run_id in due_runs:
         services.jobs.run(run_id)

@@ -84,10 +84,15 @@ class InfactorDatabase:
 
 
 @contextmanager
-def infactors_errors() -> Iterator[None]:
-    """Turn the client's errors into InfactorAway, whose message repeats nothing that was sent."""
+def infactors_errors(but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn the client's errors into InfactorAway, whose message repeats nothing that was sent.
+
+    Those of `but` are the caller's own.
+    """
     try:
         yield
+    except but:
+        raise
     except ServerSelectionTimeoutError:
         raise InfactorAway("no MongoDB that takes writes answers at INFACTOR_MONGODB_URL") from None
     except ConfigurationError:

@@ -41,6 +41,7 @@ class InvoiceRow:
     created_ms: int
     revision: int
     recorded_at: datetime
+    buyer_emails: list[Any]
 
     def columns(self) -> dict[str, Any]:
         """Return the values by column name."""

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from pymongo.database import Database
 
 from service.simulator.book import Book
 from service.simulator.config import Switches
@@ -14,6 +16,7 @@ from service.simulator.server import RunningSimulator, running
 from service.times import now
 from tests.store import databases
 from tests.workers import world as worlds
+from tests.workers.delivering import Delivering, infactor_settings
 from tests.workers.world import World
 
 
@@ -80,6 +83,28 @@ def postgres_world(
     """The same on PostgreSQL alone, for what SQLite cannot do."""
     with connected(simulator, databases.fresh("postgresql", request, tmp_path)) as made:
         yield made
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def delivering(
+    simulator: RunningSimulator,
+    infactors: Database[dict[str, Any]],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> Iterator[Delivering]:
+    """The same, with Infactor's own database."""
+    url = databases.fresh(request.param, request, tmp_path)
+    with connected(simulator, url, **infactor_settings(infactors)) as made:
+        yield Delivering(made, infactors)
+
+
+@pytest.fixture
+def small_delivering(
+    simulator: RunningSimulator, infactors: Database[dict[str, Any]], sqlite_url: str
+) -> Iterator[Delivering]:
+    """The same on SQLite alone."""
+    with connected(simulator, sqlite_url, **infactor_settings(infactors)) as made:
+        yield Delivering(made, infactors)
 
 
 @contextmanager

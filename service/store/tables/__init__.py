@@ -1,11 +1,11 @@
 """The tables, and what a row of each means."""
 
-from service.store.tables.books import Customer, Document, Invoice, Revision
+from service.store.tables.books import Customer, Document, Finding, Invoice, Receipt, Revision
 from service.store.tables.metadata import Base
 from service.store.tables.notices import Notice
 from service.store.tables.oversight import Alert, AuditEntry
 from service.store.tables.runs import Run, RunSeen
-from service.store.tables.sharing import Deliveries, Heartbeat, Lease, Pace, Reads
+from service.store.tables.sharing import Breaker, Deliveries, Heartbeat, Lease, Pace, Reads
 from service.store.tables.suppliers import (
     BrowserSession,
     Connection,
@@ -18,11 +18,13 @@ __all__ = [
     "Alert",
     "AuditEntry",
     "Base",
+    "Breaker",
     "BrowserSession",
     "Connection",
     "Customer",
     "Deliveries",
     "Document",
+    "Finding",
     "Heartbeat",
     "Invoice",
     "Lease",
@@ -30,6 +32,7 @@ __all__ = [
     "OAuthState",
     "Pace",
     "Reads",
+    "Receipt",
     "Revision",
     "Run",
     "RunSeen",

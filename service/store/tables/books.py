@@ -4,10 +4,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from service.store.columns import ExactJSON, Instant, Money
+from service.store.columns import ExactJSON, Instant, Money, RowId
 from service.store.tables.metadata import Base
 
 
@@ -36,6 +36,13 @@ class Invoice(Base):
         UniqueConstraint("connection_id", "quickbooks_id"),
         Index("ix_invoices_newest", "connection_id", "created_ms"),
         Index("ix_invoices_customer", "connection_id", "customer_id"),
+        Index(
+            "ix_invoices_outgoing",
+            "connection_id",
+            "recorded_at",
+            sqlite_where=text("delivered_revision < revision"),
+            postgresql_where=text("delivered_revision < revision"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)  # Infactor's invoiceId
@@ -60,6 +67,15 @@ class Invoice(Base):
     created_ms: Mapped[int] = mapped_column(BigInteger, default=0)
     revision: Mapped[int] = mapped_column(default=1)
     recorded_at: Mapped[datetime] = mapped_column(Instant)
+    # Every valid address that QuickBooks gives for the buyer, the document's own first.
+    buyer_emails: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
+    # Up to which revision Infactor's own database has been brought; 0 is not at all.
+    delivered_revision: Mapped[int] = mapped_column(default=0)
+    delivery_due_at: Mapped[datetime | None] = mapped_column(Instant)
+    delivery_attempts: Mapped[int] = mapped_column(default=0)
+    delivery_error: Mapped[str | None] = mapped_column(Text)
+    # What only Infactor's own database can tell, such as that no buyer has this address.
+    delivery_warnings: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
 
 
 class Revision(Base):
@@ -79,7 +95,10 @@ class Revision(Base):
 
 
 class Document(Base):
-    """Infactor's invoice table, kept by this service itself while no other is configured."""
+    """Infactor's invoice: its own table here while no other is configured, else what was last seen.
+
+    Where Infactor's own database is configured, only deliveries and looks at it write these.
+    """
 
     __tablename__ = "documents"
 
@@ -90,3 +109,53 @@ class Document(Base):
     document: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
     revision: Mapped[int] = mapped_column()
     written_at: Mapped[datetime] = mapped_column(Instant)
+    # What the invoice was when the document was last written, though no document says it.
+    balance: Mapped[Decimal | None] = mapped_column(Money)
+    currency: Mapped[str | None] = mapped_column(String(8))
+    seen_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class Receipt(Base):
+    """What one delivery of one revision came to in Infactor."""
+
+    __tablename__ = "receipts"
+    __table_args__ = (Index("ix_receipts_invoice", "invoice_id", "id"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"))
+    revision: Mapped[int] = mapped_column()
+    at: Mapped[datetime] = mapped_column(Instant)
+    outcome: Mapped[str] = mapped_column(String(16))  # created, refreshed, frozen …
+    state: Mapped[str | None] = mapped_column(String(64))  # Infactor's, as met; None: no document
+    changed: Mapped[list[Any]] = mapped_column(ExactJSON)  # names of the fields that were written
+
+
+class Finding(Base):
+    """Something about an invoice that an operator should look at, from its beginning to its end."""
+
+    __tablename__ = "findings"
+    __table_args__ = (
+        Index(
+            "ux_findings_open",
+            "invoice_id",
+            "kind",
+            "field",
+            unique=True,
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+        Index("ix_findings_connection", "connection_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"))
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
+    kind: Mapped[str] = mapped_column(String(24))  # changed | moved_on | hurried | missing …
+    field: Mapped[str] = mapped_column(String(32))
+    severity: Mapped[str] = mapped_column(String(16))  # critical | warning | info
+    state: Mapped[str] = mapped_column(String(64))  # Infactor's, when it was found
+    approved: Mapped[str | None] = mapped_column(Text)
+    current: Mapped[str | None] = mapped_column(Text)
+    found_at: Mapped[datetime] = mapped_column(Instant)
+    changed_at: Mapped[datetime] = mapped_column(Instant)
+    closed_at: Mapped[datetime | None] = mapped_column(Instant)

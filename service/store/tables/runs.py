@@ -46,6 +46,9 @@ class Run(Base):
     losses: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime | None] = mapped_column(Instant)
     error: Mapped[str | None] = mapped_column(Text)
+    # Waits for an operator, because it would withdraw so much; then, that one has confirmed it.
+    halted_at: Mapped[datetime | None] = mapped_column(Instant)
+    confirmed: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(Instant)
     started_at: Mapped[datetime | None] = mapped_column(Instant)
     finished_at: Mapped[datetime | None] = mapped_column(Instant)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Float, ForeignKey, Index, String
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.store.columns import Instant
@@ -39,6 +39,18 @@ class Reads(Base):
     month: Mapped[str] = mapped_column(String(7), primary_key=True)  # 2026-11
     kind: Mapped[str] = mapped_column(String(16), primary_key=True)
     count: Mapped[int] = mapped_column(BigInteger)
+
+
+class Breaker(Base):
+    """Whether something that all depend on is away, and when somebody may try it again."""
+
+    __tablename__ = "breakers"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    failures: Mapped[int] = mapped_column(default=0)
+    since: Mapped[float | None] = mapped_column(Float(53))
+    open_until: Mapped[float] = mapped_column(Float(53), default=0.0)
+    error: Mapped[str | None] = mapped_column(Text)
 
 
 class Heartbeat(Base):

@@ -1,0 +1,136 @@
+"""What QuickBooks changed after somebody in Infactor had decided, and how grave that is.
+
+Infactor's document is what was approved. It is never written over; what differs is told instead.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from service.infactor.document import State
+from service.infactor.holds import Hold
+
+
+class Severity(StrEnum):
+    """How soon somebody should look."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """One field of an invoice that is not any more what was approved, as texts."""
+
+    field: str
+    approved: str | None
+    current: str | None
+    severity: Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What an invoice is beside its document."""
+
+    balance: Decimal | None
+    currency: str | None
+    hold: Hold | None = None
+    deleted: bool = False
+
+
+# What follows from another field is not told twice.
+_COMPARED = (
+    "invoiceNo",
+    "invoiceAmount",
+    "invoiceDate",
+    "payableDate",
+    "taxAmount",
+    "items",
+    "taxDetails",
+    "companyName",
+    "buyerEmail",
+)
+_BUYER = frozenset({"companyName", "buyerEmail"})
+_TOO_LONG = frozenset({"items", "taxDetails"})
+# No money moves any more on account of these.
+_OVER = frozenset(
+    {
+        State.INVOICE_REJECTED,
+        State.IFACTOR_REJECTED,
+        State.IFACTOR_PROPOSAL_REJECTED,
+        State.INVOICE_PAID,
+        State.COMPLETED,
+    }
+)
+_LONGEST_TEXT = 300
+
+
+def deviations(
+    approved: Mapping[str, Any],
+    mapped: Mapping[str, Any] | None,
+    then: Facts | None,
+    now: Facts,
+    state: str,
+) -> list[Deviation]:
+    """Return how the invoice differs from the document that was decided about, in exact numbers.
+
+    `then` is what it was when the document was last written, as far as that is known, `now` what
+    it is; `mapped` is None for an invoice of which nothing can be said. While money may still move,
+    a void, a deletion, a lower amount or balance, another buyer or currency is critical; afterwards
+    all is information.
+    """
+    found = [*_fate(now), *_fields(approved, mapped or approved)]
+    if then is not None:
+        found += _facts(then, now)
+    if state in _OVER:
+        return [Deviation(d.field, d.approved, d.current, Severity.INFO) for d in found]
+    return found
+
+
+def _fate(now: Facts) -> Iterator[Deviation]:
+    if now.deleted or now.hold in (Hold.DELETED, Hold.VOID):
+        fate = "deleted" if now.deleted else str(now.hold)
+        yield Deviation("invoice", "open", fate, Severity.CRITICAL)
+
+
+def _fields(approved: Mapping[str, Any], mapped: Mapping[str, Any]) -> Iterator[Deviation]:
+    for name in _COMPARED:
+        before, after = approved.get(name), mapped.get(name)
+        if before != after:
+            texts = (None, None) if name in _TOO_LONG else (_text(before), _text(after))
+            yield Deviation(name, *texts, _severity(name, before, after))
+
+
+def _severity(name: str, before: Any, after: Any) -> Severity:
+    if name in _BUYER:
+        return Severity.CRITICAL
+    if name == "invoiceAmount":
+        return Severity.WARNING if _more(before, after) else Severity.CRITICAL
+    if name == "payableDate" and str(after) > str(before):
+        return Severity.WARNING
+    return Severity.INFO
+
+
+def _facts(then: Facts, now: Facts) -> Iterator[Deviation]:
+    if then.currency != now.currency:
+        yield Deviation("currency", then.currency, now.currency, Severity.CRITICAL)
+    if then.balance is not None and now.balance is not None and then.balance != now.balance:
+        lower = now.balance < then.balance
+        severity = Severity.CRITICAL if lower else Severity.INFO
+        yield Deviation("balance", _text(then.balance), _text(now.balance), severity)
+
+
+def _more(before: Any, after: Any) -> bool:
+    """Return whether an amount rose; what is no number is not known to have."""
+    numbers = (int, Decimal)
+    return isinstance(before, numbers) and isinstance(after, numbers) and after > before
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    return text[:_LONGEST_TEXT]

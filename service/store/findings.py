@@ -1,0 +1,105 @@
+"""Findings: what an operator should look at, each from when it was found to when it is over."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.store.tables import Connection, Finding, Invoice
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One thing that is so now of an invoice: a kind, and the field that it is about."""
+
+    field: str
+    severity: str
+    state: str
+    approved: str | None = None
+    current: str | None = None
+
+
+def keep(
+    session: Session,
+    connection_id: str,
+    kind: str,
+    found: Mapping[str, Collection[Found]],
+    now: datetime,
+) -> list[Finding]:
+    """Leave of each of these invoices exactly the findings of this kind that are so now open.
+
+    One that is open already is the same finding, with what is current; one that is so no more
+    closes and stays in the history. Return those that are new.
+    """
+    open_now = _open(session, kind, found.keys())
+    begun = []
+    for invoice_id, those in found.items():
+        for one in those:
+            known = open_now.pop((invoice_id, one.field), None)
+            if known is None:
+                begun.append(_begin(session, invoice_id, connection_id, kind, one, now))
+            elif (known.current, known.severity) != (one.current, one.severity):
+                known.current, known.severity = one.current, one.severity
+                known.state, known.changed_at = one.state, now
+    for over in open_now.values():
+        over.closed_at = now
+    return begun
+
+
+def _open(
+    session: Session, kind: str, invoice_ids: Collection[str]
+) -> dict[tuple[str, str], Finding]:
+    ids = sorted(invoice_ids)
+    return {
+        (finding.invoice_id, finding.field): finding
+        for start in range(0, len(ids), _CHUNK)
+        for finding in session.scalars(
+            select(Finding)
+            .where(
+                Finding.invoice_id.in_(ids[start : start + _CHUNK]),
+                Finding.kind == kind,
+                Finding.closed_at.is_(None),
+            )
+            .with_for_update()
+        )
+    }
+
+
+def _begin(
+    session: Session, invoice_id: str, connection_id: str, kind: str, one: Found, now: datetime
+) -> Finding:
+    finding = Finding(
+        invoice_id=invoice_id,
+        connection_id=connection_id,
+        kind=kind,
+        field=one.field,
+        severity=one.severity,
+        state=one.state,
+        approved=one.approved,
+        current=one.current,
+        found_at=now,
+        changed_at=now,
+    )
+    session.add(finding)
+    return finding
+
+
+def listed(
+    session: Session, environment: str, *, history: bool, limit: int | None = None
+) -> Sequence[tuple[Finding, Invoice, Connection]]:
+    """Return findings with their invoice and company, the newest first; open ones unless asked."""
+    query = (
+        select(Finding, Invoice, Connection)
+        .join(Invoice, Invoice.id == Finding.invoice_id)
+        .join(Connection, Connection.id == Finding.connection_id)
+        .where(Connection.environment == environment)
+        .order_by(Finding.id.desc())
+        .limit(limit)
+    )
+    if not history:
+        query = query.where(Finding.closed_at.is_(None))
+    return [(finding, invoice, company) for finding, invoice, company in session.execute(query)]

@@ -1,0 +1,81 @@
+"""A world that delivers into Infactor's own database, and the people who decide there."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.database import Database
+from sqlalchemy import select, update
+
+from service.infactor.mapping import invoice_id
+from service.store import findings, outgoing
+from service.store.tables import Breaker, Finding, Invoice
+from tests.workers.world import REALM, World
+from workers.deliver import deliver_company
+
+MARKED = ("invoice_rejected", "Automatic, from QuickBooks: paid, not a decision of your buyer")
+
+
+def infactor_settings(infactors: Database[dict[str, Any]]) -> dict[str, str]:
+    """Return the settings that lead to this database."""
+    host, port = infactors.client.address or ("", 0)
+    return {
+        "INFACTOR_MONGODB_URL": f"mongodb://{host}:{port}",
+        "INFACTOR_MONGODB_DATABASE": infactors.name,
+    }
+
+
+@dataclass
+class Delivering:
+    """What a test of deliveries needs, in the words of its story."""
+
+    world: World
+    infactors: Database[dict[str, Any]]
+
+    def arrive(self, invoice: dict[str, Any]) -> None:
+        """Create or change an invoice in QuickBooks, and let it come as far as Infactor."""
+        self.world.arrive(invoice)
+        self.deliver()
+
+    def deliver(self) -> None:
+        """Deliver what is outgoing, as a worker would some time later."""
+        with self.world.services.database.write() as session:
+            session.execute(update(Invoice).values(delivery_due_at=None))
+            session.execute(update(Breaker).values(open_until=0.0))
+        deliver_company(self.world.services, self.world.connection_id)
+
+    def document(self, quickbooks_id: str = "1") -> dict[str, Any] | None:
+        """Return Infactor's document of an invoice."""
+        return self.infactors.invoices.find_one({"_id": invoice_id(REALM, quickbooks_id)})
+
+    def state(self, quickbooks_id: str = "1") -> tuple[Any, Any]:
+        """Return state and remark of Infactor's document."""
+        document = self.document(quickbooks_id) or {}
+        return document.get("state"), document.get("buyerInvoiceRemark")
+
+    def decide(self, quickbooks_id: str = "1", **fields: Any) -> None:
+        """Let Infactor's people change a document, as its server does: without looking."""
+        self.infactors.invoices.update_one(
+            {"invoiceId": invoice_id(REALM, quickbooks_id)}, {"$set": fields}
+        )
+
+    def receipts(self, quickbooks_id: str = "1") -> list[tuple[int, str, str | None]]:
+        """Return (revision, outcome, state) of each delivery of an invoice, the oldest first."""
+        with self.world.services.database.read() as session:
+            rows = outgoing.receipts(session, invoice_id(REALM, quickbooks_id))
+        return [(row.revision, row.outcome, row.state) for row in reversed(rows)]
+
+    def findings(self, *, history: bool = False) -> list[tuple[str, str, str | None, str | None]]:
+        """Return (field, severity, approved, current) of the findings, the oldest first."""
+        with self.world.services.database.read() as session:
+            rows = findings.listed(session, "simulator", history=history)
+        return [(f.field, f.severity, f.approved, f.current) for f, _, _ in reversed(rows)]
+
+    def finding_rows(self) -> list[Finding]:
+        """Return all findings, the oldest first."""
+        with self.world.services.database.read() as session:
+            return list(session.scalars(select(Finding).order_by(Finding.id)))
+
+    def record(self, quickbooks_id: str = "1") -> Invoice:
+        """Return what is recorded of an invoice."""
+        with self.world.services.database.read() as session:
+            return session.get_one(Invoice, invoice_id(REALM, quickbooks_id))

@@ -1,0 +1,296 @@
+"""Deliveries into Infactor's own database: what is created, refreshed, withdrawn, left alone."""
+
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from service.simulator.server import RunningSimulator
+from service.store import breakers
+from tests.workers.conftest import connected
+from tests.workers.delivering import Delivering, infactor_settings
+from tests.workers.world import an_invoice
+
+PAID = "Automatic, from QuickBooks: paid, not a decision of your buyer"
+VOID = "Automatic, from QuickBooks: voided, not a decision of your buyer"
+DELETED = "Automatic, from QuickBooks: deleted, not a decision of your buyer"
+
+
+def test_a_new_invoice_is_created_as_infactors_old_driver_reads_it(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice(TotalAmt=362.07, Balance=362.07))
+    document = delivering.document() or {}
+    assert document["_id"] == document["invoiceId"]
+    assert document["_id"].startswith("qbk-")
+    assert [type(document[name]) for name in ("invoiceAmount", "purchaseAmount", "taxAmount")] == [
+        float,
+        float,
+        float,
+    ]
+    assert (document["invoiceAmount"], document["state"]) == (362.07, "invoice_created")
+    assert isinstance(document["created"], float)
+    assert document["payableDate"] == "2026-12-01"
+    assert document["buyerEmail"] == "buyer@example.com"
+    assert document["qbkRevision"] == 1
+    assert delivering.receipts() == [(1, "created", "invoice_created")]
+
+
+def test_no_document_names_the_company_in_quickbooks(small_delivering: Delivering) -> None:
+    small_delivering.arrive(an_invoice())
+    assert "9341455000000001" not in str(small_delivering.document())
+
+
+def test_a_change_refreshes_what_quickbooks_owns_and_nothing_else(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice())
+    delivering.decide(poDocs="/uploads/po.pdf", supplierName="Renamed In Infactor")
+    delivering.arrive(an_invoice(TotalAmt=120.5, Balance=120.5, DocNumber="77"))
+    document = delivering.document() or {}
+    assert (document["invoiceAmount"], document["invoiceNo"]) == (120.5, "77")
+    assert (document["poDocs"], document["supplierName"]) == (
+        "/uploads/po.pdf",
+        "Renamed In Infactor",
+    )
+    assert document["qbkRevision"] == 2
+    assert delivering.receipts()[-1] == (2, "refreshed", "invoice_created")
+
+
+def test_an_invoice_that_is_held_is_not_created_until_the_reason_is_gone(
+    delivering: Delivering,
+) -> None:
+    delivering.arrive(an_invoice(Balance=0.0))
+    assert delivering.document() is None
+    assert delivering.receipts() == [(1, "held", None)]
+    delivering.arrive(an_invoice())
+    assert delivering.state() == ("invoice_created", None)
+    assert delivering.receipts()[-1] == (2, "created", "invoice_created")
+
+
+def test_a_payment_withdraws_and_its_undoing_restores(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice())
+    delivering.arrive(an_invoice(Balance=0.0))
+    assert delivering.state() == ("invoice_rejected", PAID)
+    assert (delivering.document() or {})["qbkWithdrawn"] == "paid"
+    delivering.arrive(an_invoice(Balance=100.0, DocNumber="78"))
+    document = delivering.document() or {}
+    assert delivering.state() == ("invoice_created", None)
+    assert "qbkWithdrawn" not in document
+    assert document["invoiceNo"] == "78"
+    assert [outcome for _, outcome, _ in delivering.receipts()] == [
+        "created",
+        "withdrawn",
+        "restored",
+    ]
+
+
+@pytest.mark.parametrize(
+    "touched",
+    [
+        {"buyerInvoiceRemark": "No goods arrived"},
+        {"buyerInvoiceRemark": None},
+        {"qbkWithdrawn": "void"},
+        {"state": "invoice_accepted"},
+    ],
+    ids=["remark", "no remark", "marker", "state"],
+)
+def test_what_somebody_touched_after_our_withdrawal_is_never_restored(
+    small_delivering: Delivering, touched: dict[str, Any]
+) -> None:
+    small_delivering.arrive(an_invoice())
+    small_delivering.arrive(an_invoice(Balance=0.0))
+    small_delivering.decide(**touched)
+    before = small_delivering.document()
+    small_delivering.arrive(an_invoice(Balance=100.0))
+    assert small_delivering.document() == before
+    assert small_delivering.receipts()[-1][1] == "frozen"
+
+
+def test_a_rejection_by_the_buyer_stays_theirs(small_delivering: Delivering) -> None:
+    small_delivering.arrive(an_invoice())
+    small_delivering.decide(state="invoice_rejected", buyerInvoiceRemark="Not ours")
+    small_delivering.arrive(an_invoice(TotalAmt=90.0, Balance=90.0))
+    assert small_delivering.state() == ("invoice_rejected", "Not ours")
+    assert (small_delivering.document() or {})["invoiceAmount"] == 100.0
+
+
+def test_a_deletion_is_withdrawn_only_after_quickbooks_said_that_it_is_gone(
+    delivering: Delivering,
+) -> None:
+    delivering.arrive(an_invoice())
+    delivering.world.hear("Invoice", "1", "deleted")  # but it is still there
+    delivering.deliver()
+    assert delivering.state() == ("invoice_created", None)
+    delivering.world.delete("Invoice", "1")
+    delivering.world.hear("Invoice", "1", "deleted")
+    delivering.deliver()
+    assert delivering.state() == ("invoice_rejected", DELETED)
+
+
+DECIDED = (
+    "draft",
+    "invoice_rejected",
+    "invoice_accepted",
+    "ifactor_request",
+    "ifactor_rejected",
+    "ifactor_proposed",
+    "ifactor_proposal_accepted",
+    "ifactor_proposal_rejected",
+    "ifactor_prepaid",
+    "invoice_paid",
+    "completed",
+)
+
+
+@pytest.mark.parametrize("event", ["update", "void", "delete", "payment", "part payment"])
+@pytest.mark.parametrize("state", DECIDED)
+def test_once_somebody_has_decided_quickbooks_changes_nothing_in_infactor(
+    small_delivering: Delivering, state: str, event: str
+) -> None:
+    small_delivering.arrive(an_invoice())
+    small_delivering.decide(state=state)
+    before = small_delivering.document()
+    happen(small_delivering, event)
+    assert small_delivering.document() == before
+    assert small_delivering.receipts()[-1][1:] == ("frozen", state)
+
+
+@pytest.mark.parametrize(
+    ("event", "state", "remark", "amount"),
+    [
+        ("update", "invoice_created", None, 80.0),
+        ("void", "invoice_rejected", VOID, 100.0),
+        ("delete", "invoice_rejected", DELETED, 100.0),
+        ("payment", "invoice_rejected", PAID, 100.0),
+        (
+            "part payment",
+            "invoice_rejected",
+            "Automatic, from QuickBooks: partly paid, not a decision of your buyer",
+            100.0,
+        ),
+    ],
+)
+def test_while_nobody_has_decided_infactor_follows_quickbooks(
+    delivering: Delivering, event: str, state: str, remark: str | None, amount: float
+) -> None:
+    delivering.arrive(an_invoice())
+    happen(delivering, event)
+    assert delivering.state() == (state, remark)
+    assert (delivering.document() or {})["invoiceAmount"] == amount
+
+
+def happen(delivering: Delivering, event: str) -> None:
+    """Let this happen to invoice 1 in QuickBooks, and let Infactor hear of it."""
+    world = delivering.world
+    if event == "update":
+        world.put("Invoice", an_invoice(TotalAmt=80.0, Balance=80.0))
+    elif event == "void":
+        world.void("1")
+    elif event == "delete":
+        world.delete("Invoice", "1")
+    else:
+        world.pay("1", None if event == "payment" else 40.0)
+    operation = {"void": "void", "delete": "deleted"}.get(event, "updated")
+    world.hear("Invoice", "1", operation)
+    delivering.deliver()
+
+
+@pytest.mark.parametrize("state", [None, 7, {"$ne": 1}, "", "invoice_voided"])
+def test_a_state_that_infactor_does_not_know_is_nobodys_to_change(
+    small_delivering: Delivering, state: Any
+) -> None:
+    small_delivering.arrive(an_invoice())
+    if state is None:
+        small_delivering.infactors.invoices.update_one({}, {"$unset": {"state": ""}})
+    else:
+        small_delivering.decide(state=state)
+    before = small_delivering.document()
+    small_delivering.arrive(an_invoice(TotalAmt=90.0, Balance=90.0))
+    assert small_delivering.document() == before
+    assert small_delivering.receipts()[-1][1] == "frozen"
+
+
+def test_types_that_we_would_not_write_are_written_anew(small_delivering: Delivering) -> None:
+    small_delivering.arrive(an_invoice())
+    small_delivering.decide(invoiceAmount="100", items=None, qbkRevision="x")
+    small_delivering.arrive(an_invoice(DocNumber="79"))
+    document = small_delivering.document() or {}
+    assert (document["invoiceAmount"], document["items"]) == (100.0, [])
+    assert document["qbkRevision"] == 2
+
+
+def test_two_suppliers_with_the_same_ids_have_a_document_each(
+    small_delivering: Delivering,
+) -> None:
+    world = small_delivering.world
+    small_delivering.arrive(an_invoice())
+    first = small_delivering.document() or {}
+    other = "9341455000000002"
+    world.put("Customer", {"Id": "7", "DisplayName": "Another"}, realm=other)
+    world.put("Invoice", an_invoice(TotalAmt=55.0, Balance=55.0), realm=other)
+    world.connect(other, "other@example.com")
+    world.hear("Invoice", "1", "updated", intuitaccountid=other)
+    small_delivering.deliver()
+    found = list(small_delivering.infactors.invoices.find({"qbkInvoiceId": "1"}))
+    assert sorted((d["supplierEmail"], d["invoiceAmount"]) for d in found) == [
+        ("other@example.com", 55.0),
+        ("supplier@example.com", 100.0),
+    ]
+    assert small_delivering.document() == first
+
+
+def test_what_was_recorded_before_infactors_database_was_configured_is_delivered_later(
+    delivering: Delivering,
+) -> None:
+    world = delivering.world
+    world.put("Invoice", *[an_invoice(str(number)) for number in range(1, 4)])
+    world.backfill()
+    assert delivering.infactors.invoices.count_documents({}) == 0
+    assert ("deliver_company", delivering.world.connection_id) in world.sweep()
+    delivering.deliver()
+    assert delivering.infactors.invoices.count_documents({"state": "invoice_created"}) == 3
+    assert ("deliver_company", delivering.world.connection_id) not in world.sweep()
+
+
+def test_a_switch_in_quickbooks_back_before_anything_was_delivered_makes_one_write(
+    small_delivering: Delivering,
+) -> None:
+    world = small_delivering.world
+    world.arrive(an_invoice())
+    world.arrive(an_invoice(TotalAmt=90.0, Balance=90.0))
+    small_delivering.deliver()
+    assert small_delivering.receipts() == [(2, "created", "invoice_created")]
+    assert (small_delivering.document() or {})["invoiceAmount"] == 90.0
+
+
+def test_infactors_refusal_of_one_document_stops_no_other(small_delivering: Delivering) -> None:
+    small_delivering.infactors.create_collection(
+        "invoices", validator={"qbkInvoiceId": {"$ne": "2"}}
+    )
+    world = small_delivering.world
+    world.put("Invoice", an_invoice("1"), an_invoice("2"), an_invoice("3"))
+    world.backfill()
+    small_delivering.deliver()
+    there = small_delivering.infactors.invoices.distinct("qbkInvoiceId")
+    assert sorted(there) == ["1", "3"]
+    refused = small_delivering.record("2")
+    assert (refused.delivered_revision, refused.delivery_attempts) == (0, 1)
+    assert refused.delivery_error == "Infactor's MongoDB refused it (error 121)"
+    small_delivering.infactors.command("collMod", "invoices", validator={})
+    small_delivering.deliver()
+    assert small_delivering.record("2").delivery_error is None
+    assert small_delivering.receipts("2") == [(1, "created", "invoice_created")]
+
+
+def test_with_withdraw_off_workflow_fields_are_left_alone(
+    simulator: RunningSimulator, infactors: Database[dict[str, Any]], sqlite_url: str
+) -> None:
+    settings = infactor_settings(infactors) | {"INFACTOR_WITHDRAW": "off"}
+    with connected(simulator, sqlite_url, **settings) as world:
+        delivering = Delivering(world, infactors)
+        delivering.arrive(an_invoice())
+        delivering.arrive(an_invoice(Balance=0.0))
+        assert delivering.state() == ("invoice_created", None)
+
+
+def test_a_working_database_leaves_the_breaker_closed(small_delivering: Delivering) -> None:
+    small_delivering.arrive(an_invoice())
+    with small_delivering.world.services.database.read() as session:
+        assert breakers.broken(session, "infactor") is None
