@@ -131,8 +131,8 @@ def redis_server() -> Iterator[str]:
 
 
 @contextmanager
-def mongodb_server() -> Iterator[str]:
-    """Give the URL of a fresh MongoDB server, which is gone afterwards."""
+def mongodb_server(at: int | None = None) -> Iterator[str]:
+    """Give the URL of a fresh MongoDB server, which is gone afterwards; `at` is its port."""
     server = _mongod_binary()
     with _folder(None) as folder:
         (folder / "data").mkdir()
@@ -141,12 +141,10 @@ def mongodb_server() -> Iterator[str]:
             return [
                 *(server, "--dbpath", str(folder / "data"), "--port", str(port)),
                 *("--bind_ip", "127.0.0.1", "--nounixsocket", "--quiet"),
-                *(
-                    "--wiredTigerCacheSizeGB",
-                    "0.25",
-                    "--setParameter",
-                    "diagnosticDataCollectionEnabled=0",
-                ),
+                *("--wiredTigerCacheSizeGB", "0.25"),
+                *("--setParameter", "diagnosticDataCollectionEnabled=0"),
+                # So that tests can let a command fail.
+                *("--setParameter", "enableTestCommands=1"),
             ]
 
         def ready(port: int) -> bool:
@@ -160,7 +158,7 @@ def mongodb_server() -> Iterator[str]:
                 raise _NotOurs
             return True
 
-        with _running(command, ready, folder, None, signal.SIGKILL) as port:
+        with _running(command, ready, folder, None, signal.SIGKILL, at) as port:
             yield f"mongodb://127.0.0.1:{port}"
 
 
@@ -171,10 +169,11 @@ def _running(
     folder: Path,
     owner: pwd.struct_passwd | None,
     stop: signal.Signals,
+    at: int | None = None,
 ) -> Iterator[int]:
     """Give the port of the server, started anew when somebody else was faster to take the port."""
     for attempt in range(1, _START_ATTEMPTS + 1):
-        port = free_port()
+        port = at or free_port()
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 command(port),

@@ -22,9 +22,12 @@ from service.errors import InfactorAway
 
 Record = Mapping[str, Any]
 
-_SELECTION_MS = 5_000
-_CONNECT_MS = 5_000
-_CALL_MS = 20_000
+# Where the address names one of these itself, that counts.
+_PATIENCE_MS = {
+    "serverSelectionTimeoutMS": 5_000,
+    "connectTimeoutMS": 5_000,
+    "socketTimeoutMS": 20_000,
+}
 _WRITTEN_MS = 10_000
 
 _UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
@@ -44,13 +47,7 @@ class InfactorDatabase:
     def __init__(self, url: str, name: str) -> None:
         try:
             self._client: MongoClient[dict[str, Any]] = MongoClient(
-                url,
-                appname="infactor-quickbooks",
-                serverSelectionTimeoutMS=_SELECTION_MS,
-                connectTimeoutMS=_CONNECT_MS,
-                socketTimeoutMS=_CALL_MS,
-                tz_aware=True,
-                connect=False,
+                url, appname="infactor-quickbooks", tz_aware=True, connect=False, **_patience(url)
             )
         except PyMongoError as e:
             # Without the cause: it may repeat the address, which may hold a password.
@@ -81,6 +78,11 @@ class InfactorDatabase:
     def close(self) -> None:
         """Give back the connections."""
         self._client.close()
+
+
+def _patience(url: str) -> dict[str, Any]:
+    said = url.lower()
+    return {name: ms for name, ms in _PATIENCE_MS.items() if f"{name.lower()}=" not in said}
 
 
 @contextmanager

@@ -1,0 +1,219 @@
+"""Infactor's own database is away, refuses us, or loses an answer: nothing is lost by it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+from sqlalchemy import select, update
+
+from service.errors import ConfigurationError
+from service.settings_source import settings_from
+from service.simulator.server import RunningSimulator
+from service.store import breakers
+from service.store.columns import database_now
+from service.store.tables import Breaker
+from tests import servers
+from tests.workers.conftest import connected
+from tests.workers.delivering import Delivering, infactor_settings
+from tests.workers.world import an_invoice, environment
+from workers.deliver import deliver_company
+
+NOWHERE = "no MongoDB that takes writes answers at INFACTOR_MONGODB_URL"
+
+
+def why_away(delivering: Delivering) -> str | None:
+    """Return why Infactor's database counts as away, None while it does not."""
+    with delivering.world.services.database.read() as session:
+        found = breakers.broken(session, "infactor")
+    return None if found is None else found.why
+
+
+@contextmanager
+def failing(infactors: Database[dict[str, Any]], command: str, **data: Any) -> Iterator[None]:
+    """Let the server fail this command until the end of the block."""
+    admin = infactors.client.admin
+    what = {"failCommands": [command], "appName": "infactor-quickbooks", **data}
+    admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": what})
+    yield
+    admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+def test_while_infactors_database_is_away_sync_goes_on_and_deliveries_wait_in_order(
+    simulator: RunningSimulator, sqlite_url: str, mongodb_url: str
+) -> None:
+    port = servers.free_port()
+    settings = {
+        "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{port}/?serverSelectionTimeoutMS=200",
+        "INFACTOR_MONGODB_DATABASE": "ifactor",
+    }
+    with (
+        connected(simulator, sqlite_url, **settings) as world,
+        MongoClient[dict[str, Any]](f"mongodb://127.0.0.1:{port}") as client,
+    ):
+        delivering = Delivering(world, client["ifactor"])
+        for number in ("1", "2", "3"):
+            delivering.arrive(an_invoice(number))
+        assert [status for status, _ in world.notices()] == ["done", "done", "done"]
+        assert why_away(delivering) == NOWHERE
+        assert [delivering.record(n).delivered_revision for n in ("1", "2", "3")] == [0, 0, 0]
+        with servers.mongodb_server(port):
+            delivering.deliver()
+            created = list(client["ifactor"].invoices.find().sort("$natural", 1))
+            assert [document["qbkInvoiceId"] for document in created] == ["1", "2", "3"]
+            assert why_away(delivering) is None
+
+
+def test_while_the_breaker_is_open_nobody_asks(small_delivering: Delivering) -> None:
+    world = small_delivering.world
+    with failing(small_delivering.infactors, "find", errorCode=91, closeConnection=False):
+        small_delivering.arrive(an_invoice())
+    assert why_away(small_delivering) is not None
+    deliver_company(world.services, world.connection_id)
+    assert small_delivering.document() is None
+    small_delivering.deliver()  # its time has come
+    assert small_delivering.state() == ("invoice_created", None)
+
+
+def test_one_at_a_time_finds_out_whether_it_is_back(small_delivering: Delivering) -> None:
+    database = small_delivering.world.services.database
+    with database.write() as session:
+        breakers.failed(session, "infactor", "why")
+        assert breakers.may_try(session, "infactor") is False
+        session.execute(update(Breaker).values(open_until=0.0))
+        assert [breakers.may_try(session, "infactor") for _ in range(3)] == [True, False, False]
+        breakers.works(session, "infactor")
+        assert [breakers.may_try(session, "infactor") for _ in range(3)] == [True, True, True]
+
+
+def test_a_breaker_waits_longer_each_time_and_a_minute_at_most(
+    small_delivering: Delivering,
+) -> None:
+    left = select(Breaker.open_until - database_now())
+    with small_delivering.world.services.database.write() as session:
+        for failures, longest in ((1, 1.0), (2, 2.0), (3, 4.0), (9, 60.0), (50, 60.0)):
+            session.merge(Breaker(name="infactor", failures=failures - 1, open_until=0.0))
+            session.flush()
+            breakers.failed(session, "infactor", "why")
+            assert longest * 0.4 < session.scalars(left).one() <= longest
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (
+            {"errorCode": 10107, "closeConnection": False},
+            "the connection to Infactor's MongoDB broke (NotPrimaryError)",
+        ),
+        ({"closeConnection": True}, "the connection to Infactor's MongoDB broke (AutoReconnect)"),
+        (
+            {"errorCode": 13},
+            "the user of INFACTOR_MONGODB_URL lacks a right there; see README for the role",
+        ),
+        ({"errorCode": 8}, "Infactor's MongoDB answered with an error (OperationFailure 8)"),
+        (
+            {"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}},
+            "Infactor's MongoDB did not confirm a write in time",
+        ),
+    ],
+    ids=["no primary", "connection cut", "no right", "unknown error", "not confirmed"],
+)
+def test_a_write_that_fails_is_tried_again_and_written_once(
+    small_delivering: Delivering, data: dict[str, Any], why: str
+) -> None:
+    with failing(small_delivering.infactors, "update", **data):
+        small_delivering.arrive(an_invoice())
+    assert why_away(small_delivering) == why
+    assert small_delivering.receipts() == []
+    small_delivering.deliver()
+    assert small_delivering.infactors.invoices.count_documents({}) == 1
+    assert small_delivering.receipts() == [(1, "created", "invoice_created")]
+    assert why_away(small_delivering) is None
+
+
+def test_a_lost_answer_to_a_refresh_is_recognised_by_its_revision(
+    small_delivering: Delivering,
+) -> None:
+    small_delivering.arrive(an_invoice())
+    error = {"code": 64, "errmsg": "waiting for replication timed out"}
+    with failing(small_delivering.infactors, "update", writeConcernError=error):
+        small_delivering.arrive(an_invoice(DocNumber="7"))
+    assert (small_delivering.document() or {})["qbkRevision"] == 2
+    small_delivering.deliver()
+    assert small_delivering.receipts()[-1] == (2, "refreshed", "invoice_created")
+
+
+def test_an_answer_that_is_lost_after_the_buyer_decided_is_not_taken_for_a_refusal(
+    small_delivering: Delivering,
+) -> None:
+    """The refresh was applied, its answer was lost, and the buyer approved what it had written."""
+    small_delivering.arrive(an_invoice())
+    error = {"code": 64, "errmsg": "waiting for replication timed out"}
+    with failing(small_delivering.infactors, "update", writeConcernError=error):
+        small_delivering.arrive(an_invoice(DocNumber="7"))
+    small_delivering.decide(state="invoice_accepted")
+    small_delivering.deliver()
+    assert small_delivering.receipts()[-1] == (2, "refreshed", "invoice_accepted")
+    assert small_delivering.findings() == []
+
+
+def test_a_wrong_password_is_named_and_nothing_is_lost(
+    simulator: RunningSimulator, infactors: Database[dict[str, Any]], sqlite_url: str
+) -> None:
+    settings = infactor_settings(infactors)
+    settings["INFACTOR_MONGODB_URL"] = settings["INFACTOR_MONGODB_URL"].replace(
+        "//", "//someone:wrong-password@"
+    )
+    with connected(simulator, sqlite_url, **settings) as world:
+        delivering = Delivering(world, infactors)
+        delivering.arrive(an_invoice())
+        assert why_away(delivering) == (
+            "the user or password of INFACTOR_MONGODB_URL is not accepted"
+        )
+        assert delivering.record().delivered_revision == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"INFACTOR_MONGODB_URL": "mongodb://127.0.0.1"}, "INFACTOR_MONGODB_DATABASE: missing"),
+        ({"INFACTOR_MONGODB_DATABASE": "ifactor"}, "INFACTOR_MONGODB_DATABASE: remove it"),
+        ({"INFACTOR_SESSION_SECRET": "x"}, "INFACTOR_SESSION_SECRET: remove it"),
+        (
+            {"INFACTOR_MONGODB_URL": "http://127.0.0.1", "INFACTOR_MONGODB_DATABASE": "x"},
+            "must begin with mongodb://",
+        ),
+        (
+            {"INFACTOR_MONGODB_URL": "mongodb://", "INFACTOR_MONGODB_DATABASE": "x"},
+            "must name a host",
+        ),
+        (
+            {"INFACTOR_MONGODB_URL": "mongodb://a", "INFACTOR_MONGODB_DATABASE": "../x"},
+            "INFACTOR_MONGODB_DATABASE: must be a name",
+        ),
+        (
+            {"INFACTOR_MONGODB_URL": "mongodb://10.0.0.1", "INFACTOR_MONGODB_DATABASE": "x"},
+            "must be on this machine",
+        ),
+        (
+            {
+                "INFACTOR_MONGODB_URL": "mongodb://u:p@127.0.0.1,db.example.com/",
+                "INFACTOR_MONGODB_DATABASE": "x",
+            },
+            "must be on this machine",
+        ),
+        (
+            {"INFACTOR_MONGODB_URL": "mongodb+srv://localhost", "INFACTOR_MONGODB_DATABASE": "x"},
+            "must be on this machine",
+        ),
+    ],
+)
+def test_settings_that_lead_nowhere_are_refused_at_the_start(
+    more: dict[str, str], words: str
+) -> None:
+    given = environment("http://127.0.0.1:1", "sqlite:///x.db", **more)
+    with pytest.raises(ConfigurationError, match=words.replace(".", r"\.")) as refused:
+        settings_from(given)
+    assert "u:p" not in str(refused.value)
