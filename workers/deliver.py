@@ -23,9 +23,9 @@ from workers.settling import Settlement
 
 log = structlog.get_logger(__name__)
 
-_BATCH = 200
+_BATCH = 500
 # A worker is everybody's: after so many batches the company waits for its next turn.
-_MOST_BATCHES = 25
+_MOST_BATCHES = 10
 
 
 def deliver_company(services: Services, connection_id: str) -> None:

@@ -17,6 +17,7 @@ from service.infactor.stored import exact, stored
 from service.store import breakers, findings, outgoing
 from service.store.breakers import INFACTOR
 from service.store.findings import Found
+from service.store.outgoing import Progress
 from service.store.tables import Connection, Document, Invoice
 from service.times import now
 
@@ -62,6 +63,7 @@ class Settlement:
                 if invoice.id in current:  # else it was forgotten meanwhile
                     result = _NOTHING_TO_SAY if invoice.mapped is None else ended.get(invoice.id)
                     self._settle(current[invoice.id], invoice, result)
+            outgoing.keep_progress(session, list(current.values()))
             outgoing.add_receipts(session, self._receipts)
             outgoing.keep_seen(session, self._documents)
             self._keep_findings(session)
@@ -74,26 +76,24 @@ class Settlement:
                 state=receipt["state"],
             )
 
-    def _settle(self, current: Invoice, sent: Invoice, result: Delivered | Refused | None) -> None:
+    def _settle(self, current: Progress, sent: Invoice, result: Delivered | Refused | None) -> None:
         if result is None or isinstance(result, Refused):
             why = result.why if result else "the document kept changing while it was delivered"
             current.delivery_error = why
             current.delivery_attempts += 1
             current.delivery_due_at = self._at + _pause(current.delivery_attempts)
             log.warning("invoice.not_delivered", invoice=sent.id, revision=sent.revision, why=why)
-        elif result.newer is not None:
+            return
+        current.delivery_attempts = 0
+        if result.newer is not None:
             _catch_up(current, sent, result.newer)
         else:
             self._deliver(current, sent, result)
 
-    def _deliver(self, current: Invoice, sent: Invoice, result: Delivered) -> None:
+    def _deliver(self, current: Progress, sent: Invoice, result: Delivered) -> None:
         # An older revision than is there already, if it was late, leaves the newer one to do.
         late = current.delivered_revision > sent.revision and result.action is Action.CREATE
-        delivered = 0 if late else max(current.delivered_revision, sent.revision)
-        current.delivered_revision = delivered
-        current.delivery_error = None
-        current.delivery_attempts = 0
-        current.delivery_due_at = None
+        current.delivered_revision = 0 if late else max(current.delivered_revision, sent.revision)
         action = self._action(sent, result)
         self._receipts.append(
             {
@@ -122,7 +122,7 @@ class Settlement:
         seen = self._seen.get(sent.id)
         # What was decided about is what it was then, and whose it was.
         decided = seen if result.action is Action.FROZEN else None
-        document = exact(result.after) | {"state": result.state}
+        document = self._document(sent, result) | {"state": result.state}
         self._documents.append(
             {
                 "invoice_id": sent.id,
@@ -136,6 +136,16 @@ class Settlement:
                 "seen_at": self._at,
             }
         )
+
+    def _document(self, sent: Invoice, result: Delivered) -> dict[str, Any]:
+        """Return Infactor's document in exact numbers: as we know them, where it has ours."""
+        seen = self._seen.get(sent.id)
+        if result.action is Action.CREATE and sent.mapped is not None:
+            return dict(sent.mapped)
+        if result.action is Action.UNCHANGED and not result.repeated and seen is not None:
+            return dict(seen.document)
+        found: dict[str, Any] = exact(result.after)
+        return found
 
     def _note_findings(self, sent: Invoice, result: Delivered) -> None:
         self._changed[sent.id] = []
@@ -188,7 +198,7 @@ def _deviations(
     ]
 
 
-def _catch_up(current: Invoice, sent: Invoice, newer: int) -> None:
+def _catch_up(current: Progress, sent: Invoice, newer: int) -> None:
     """Go on counting from Infactor's revision, where nobody here has recorded a later one.
 
     Our database was restored from a backup, and what Infactor has is from after it.

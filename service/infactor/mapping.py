@@ -12,6 +12,7 @@ from service.infactor.carried import without_nul
 from service.infactor.document import State
 from service.infactor.emails import addresses, distinct
 from service.infactor.items import completed
+from service.infactor.size import MOST_BYTES, shortened, size
 from service.infactor.source import (
     Customer,
     Email,
@@ -23,6 +24,8 @@ from service.infactor.source import (
     read_invoice,
 )
 from service.infactor.warnings import InvoiceWarning, WarningCode, warning
+
+_FEW_LINES = 100
 
 Raw = Mapping[str, Any]
 """A QuickBooks record as `service.exact_json.decode` returns it."""
@@ -88,9 +91,10 @@ def map_invoice(
     """
     invoice = read_invoice(raw_invoice)
     buyer = _buyer(invoice, [read_customer(raw) for raw in customers], buyer_name)
+    document, is_short = _that_fits(_document(invoice, buyer, supplier, invoice_id))
     return Mapped(
-        document=_document(invoice, buyer, supplier, invoice_id),
-        warnings=tuple(warning(code) for code in _codes(invoice, buyer)),
+        document=document,
+        warnings=tuple(warning(code) for code in _codes(invoice, buyer, is_short=is_short)),
         doc_number=_filled(invoice.doc_number),
         total=invoice.total_amt,
         balance=invoice.total_amt if invoice.balance is None else invoice.balance,
@@ -143,6 +147,19 @@ def _document(
     }
 
 
+def _that_fits(document: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Return the document with as many of its lines as MongoDB has room for, and if some are left.
+
+    The totals are those of the whole invoice all the same.
+    """
+    items = document["items"]
+    if len(items) < _FEW_LINES:  # each is at most a part of what QuickBooks allows
+        return document, False
+    room = MOST_BYTES - size({**document, "items": []})
+    kept = shortened(items, room)
+    return {**document, "items": kept}, len(kept) < len(items)
+
+
 def _buyer(invoice: Invoice, customers: Sequence[Customer], renamed: str | None) -> _Buyer:
     on_invoice = _address(invoice.bill_email)
     names = [
@@ -158,13 +175,14 @@ def _buyer(invoice: Invoice, customers: Sequence[Customer], renamed: str | None)
     )
 
 
-def _codes(invoice: Invoice, buyer: _Buyer) -> list[WarningCode]:
+def _codes(invoice: Invoice, buyer: _Buyer, *, is_short: bool) -> list[WarningCode]:
     deserved = {
         WarningCode.NO_INVOICE_NUMBER: not _filled(invoice.doc_number),
         WarningCode.NO_DUE_DATE: calendar_date(invoice.due_date) is None,
         WarningCode.NO_BUYER_NAME: not buyer.name,
         WarningCode.NO_BUYER_EMAIL: not buyer.emails,
         WarningCode.UNUSABLE_BILL_EMAIL: bool(buyer.emails) and buyer.bill_email_unusable,
+        WarningCode.TOO_MANY_LINES: is_short,
     }
     return [code for code, yes in deserved.items() if yes]
 

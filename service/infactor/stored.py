@@ -5,10 +5,12 @@ every number is stored as a double, as Infactor itself does it.
 """
 
 import math
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+
+_AS_THEY_ARE = frozenset({str, bool, type(None)})
+_NUMBERS = frozenset({int, Decimal})
 
 
 def stored(value: Any) -> Any:
@@ -16,16 +18,21 @@ def stored(value: Any) -> Any:
 
     A server of 4.2 refuses names that begin with `$` or hold a dot; they get the full-width twins.
     """
-    match value:
-        case bool() | None | str():
-            return value
-        case int() | Decimal():
-            return float(value)
-        case Mapping():
-            return {_allowed(name): stored(inner) for name, inner in value.items()}
-        case list():
-            return [stored(inner) for inner in value]
-    raise TypeError(f"{type(value).__name__} is not exact JSON")
+    kind = type(value)
+    if kind is dict:
+        return {
+            name if name.isidentifier() else _allowed(name): (
+                inner if type(inner) in _AS_THEY_ARE else stored(inner)
+            )
+            for name, inner in value.items()
+        }
+    if kind is list:
+        return [stored(inner) for inner in value]
+    if kind in _NUMBERS:
+        return float(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    raise TypeError(f"{kind.__name__} is not exact JSON")
 
 
 def exact(value: Any) -> Any:
@@ -41,7 +48,7 @@ def exact(value: Any) -> Any:
             return _number(value)
         case datetime():
             return value.isoformat()
-        case Mapping():
+        case dict():
             return {str(name): exact(inner) for name, inner in value.items()}
         case list():
             return [exact(inner) for inner in value]

@@ -16,6 +16,7 @@ class WarningCode(StrEnum):
     NO_BUYER_NAME = "no_buyer_name"
     NO_BUYER_EMAIL = "no_buyer_email"
     UNUSABLE_BILL_EMAIL = "unusable_bill_email"
+    TOO_MANY_LINES = "too_many_lines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,11 @@ _WARNINGS = {
         "BillEmail",
         "The e-mail address on this invoice is not valid, so the one of the customer is used. "
         "In QuickBooks, open the invoice, correct 'Customer email' and save.",
+    ),
+    WarningCode.TOO_MANY_LINES: (
+        "Line",
+        "This invoice has more lines than Infactor can hold, so the last ones are not shown there. "
+        "Its totals are right. To have all lines shown, split the invoice in QuickBooks.",
     ),
 }
 

@@ -5,23 +5,52 @@ its recorded one. So whatever is lost, or was recorded before Infactor's own dat
 configured, is delivered all the same.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
+from sqlalchemy.orm import Session, defer
 
-from service.store.insert import excluded, insert
+from service.store.insert import Insert, excluded, insert_all
 from service.store.tables import Connection, Document, Invoice, Receipt
 
 _OUTGOING = Invoice.delivered_revision < Invoice.revision
 
 
+@dataclass(slots=True)
+class Progress:
+    """How far an invoice is on its way to Infactor."""
+
+    COLUMNS: ClassVar = (
+        "revision",
+        "delivered_revision",
+        "delivery_attempts",
+        "delivery_due_at",
+        "delivery_error",
+    )
+
+    id: str
+    revision: int
+    delivered_revision: int
+    delivery_attempts: int
+    delivery_due_at: datetime | None = None
+    delivery_error: str | None = None
+
+    def as_columns(self) -> dict[str, Any]:
+        """Return the values by column name, and the id as `key`."""
+        return {"key": self.id} | {name: getattr(self, name) for name in self.COLUMNS}
+
+
 def due(session: Session, connection_id: str, now: datetime, limit: int) -> Sequence[Invoice]:
-    """Return the company's next invoices to deliver, in the order in which they were recorded."""
+    """Return the company's next invoices to deliver, in the order in which they were recorded.
+
+    Without their originals, which are of no use to Infactor.
+    """
     return session.scalars(
         select(Invoice)
+        .options(defer(Invoice.source, raiseload=True))
         .where(Invoice.connection_id == connection_id, _is_due(now))
         .order_by(Invoice.recorded_at, Invoice.id)
         .limit(limit)
@@ -61,33 +90,47 @@ def seen(session: Session, ids: Collection[str]) -> dict[str, Document]:
     return {row.invoice_id: row for row in rows}
 
 
-def lock(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
-    """Return these invoices as they are now, which nobody else changes in this transaction."""
-    rows = session.scalars(
-        select(Invoice).where(Invoice.id.in_(ids)).order_by(Invoice.id).with_for_update()
+def lock(session: Session, ids: Collection[str]) -> dict[str, Progress]:
+    """Return how far these invoices are, which nobody else changes in this transaction."""
+    columns = (Invoice.id, Invoice.revision, Invoice.delivered_revision, Invoice.delivery_attempts)
+    rows = session.execute(
+        select(*columns).where(Invoice.id.in_(ids)).order_by(Invoice.id).with_for_update()
     )
-    return {row.id: row for row in rows}
+    return {row[0]: Progress(*row) for row in rows}
+
+
+def keep_progress(session: Session, rows: Sequence[Progress]) -> None:
+    """Keep how far these invoices are now."""
+    statement = (
+        update(Invoice)
+        .where(Invoice.id == bindparam("key"))
+        .values({name: bindparam(name) for name in Progress.COLUMNS})
+    )
+    if rows:
+        session.connection().execute(statement, [row.as_columns() for row in rows])
 
 
 def keep_seen(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     """Keep what these documents of Infactor are now."""
-    if not rows:
-        return
-    statement = insert(session, Document)
-    columns = [name for name in rows[0] if name != "invoice_id"]
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=[Document.invoice_id], set_=excluded(statement, *columns)
-        ),
-        list(rows),
+    if rows:
+        insert_all(session, Document, rows, _as_they_are_now)
+
+
+def _as_they_are_now(statement: Insert) -> Insert:
+    columns = [column.name for column in Document.__table__.columns if not column.primary_key]
+    return statement.on_conflict_do_update(
+        index_elements=[Document.invoice_id], set_=excluded(statement, *columns)
     )
 
 
-def add_receipts(session: Session, rows: Iterable[Mapping[str, Any]]) -> None:
+def add_receipts(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add to the receipts."""
-    given = list(rows)
-    if given:
-        session.execute(insert(session, Receipt), given)
+    if rows:
+        insert_all(session, Receipt, rows, _as_it_is)
+
+
+def _as_it_is(statement: Insert) -> Insert:
+    return statement
 
 
 def receipts(session: Session, invoice_id: str) -> Sequence[Receipt]:

@@ -186,5 +186,6 @@ def test_a_numeric_text_is_taken_for_the_number() -> None:
 
 def test_every_warning_names_its_field_and_says_how_to_mend_it() -> None:
     for code in WarningCode:
-        assert warning(code).field in {"DocNumber", "DueDate", "CustomerRef", "BillEmail"}
+        fields = {"DocNumber", "DueDate", "CustomerRef", "BillEmail", "Line"}
+        assert warning(code).field in fields
         assert "In QuickBooks, open the invoice" in warning(code).text

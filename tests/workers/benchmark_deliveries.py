@@ -1,0 +1,210 @@
+"""10,000 recorded invoices delivered into Infactor's own database, against plain `bulk_write`.
+
+`python -m tests.workers.benchmark_deliveries [--invoices N] [--postgresql]` starts servers of its
+own and prints both, and their ratio, several times over in one run.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from dramatiq.brokers.stub import StubBroker
+from pymongo import InsertOne, MongoClient, WriteConcern
+from sqlalchemy import delete, func, select, update
+
+from service import logs
+from service.bootstrap import Services, bootstrap
+from service.infactor.mapping import Supplier, invoice_id, map_invoice
+from service.infactor.stored import stored
+from service.settings_source import settings_from
+from service.store import connections, invoices, outgoing
+from service.store.invoices import InvoiceRow
+from service.store.schema import migrate
+from service.store.tables import Connection, Document, Invoice, Receipt
+from service.times import now
+from tests.servers import mongodb_server, postgres
+from tests.workers.world import REALM, environment
+from workers.deliver import deliver_company
+
+_ROUNDS = 3
+_BULK = 1000
+_AT = datetime(2026, 11, 20, tzinfo=UTC)
+_CONNECTION = "c" * 32
+
+
+def main() -> None:
+    """Print how long both take."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--invoices", type=int, default=10_000)
+    parser.add_argument("--postgresql", action="store_true", help="instead of a SQLite file")
+    options = parser.parse_args()
+    logs.configure("WARNING", "json")
+    with mongodb_server() as mongodb, _database(options.postgresql) as database:
+        services = _services(database, mongodb)
+        rows = [_row(number) for number in range(options.invoices)]
+        _record(services, rows)
+        _compare(services, MongoClient(mongodb), rows)
+        services.close()
+
+
+def _compare(
+    services: Services, client: MongoClient[dict[str, Any]], rows: list[InvoiceRow]
+) -> None:
+    documents = [{**stored(row.mapped), "_id": row.id, "qbkRevision": 1} for row in rows]
+    durable = WriteConcern(w="majority", j=True)
+    plain = client["plain"]["invoices"].with_options(write_concern=durable)
+    created, again, bulk = [], [], []
+    for _ in range(_ROUNDS):
+        client.drop_database("plain")
+        client.drop_database("ifactor")
+        bulk.append(_timed(lambda: _plain(plain, documents)))
+        _forget_deliveries(services, 0)
+        created.append(_timed(lambda: _deliver(services)))
+        assert client["ifactor"]["invoices"].count_documents({}) == len(rows)
+        _forget_deliveries(services, 1)
+        again.append(_timed(lambda: _deliver(services)))
+    base = statistics.median(bulk)
+    print(f"{len(rows):,} invoices, median of {_ROUNDS} rounds")
+    for name, times in (
+        ("plain bulk_write, 1,000 at once", bulk),
+        ("delivered: created", created),
+        ("delivered again: nothing to write", again),
+    ):
+        median = statistics.median(times)
+        print(
+            f"  {name:<36}{median:7.2f} s {len(rows) / median:9,.0f} a second"
+            f"   {median / base:5.1f} times the plain one"
+        )
+
+
+def _plain(collection: Any, documents: list[dict[str, Any]]) -> None:
+    for start in range(0, len(documents), _BULK):
+        part = documents[start : start + _BULK]
+        collection.bulk_write([InsertOne(document) for document in part], ordered=False)
+
+
+def _deliver(services: Services) -> None:
+    """Deliver all: a company that has more than a turn's worth gets another turn."""
+    with services.database.read() as session:
+        waiting = outgoing.due(session, _CONNECTION, now(), 1)
+    while waiting:
+        deliver_company(services, _CONNECTION)
+        with services.database.read() as session:
+            waiting = outgoing.due(session, _CONNECTION, now(), 1)
+
+
+def _timed(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def _forget_deliveries(services: Services, revision: int) -> None:
+    """Let nothing be delivered yet; with a `revision`, let the documents be there already."""
+    with services.database.write() as session:
+        session.execute(delete(Receipt))
+        if not revision:
+            session.execute(delete(Document))
+        session.execute(update(Invoice).values(delivered_revision=0))
+        assert session.scalar(select(func.count()).select_from(Invoice))
+
+
+@contextmanager
+def _database(on_postgresql: bool) -> Iterator[str]:
+    if on_postgresql:
+        with postgres(durable=True) as url:
+            yield url
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield f"sqlite:///{Path(folder) / 'bench.db'}"
+
+
+def _services(database: str, mongodb: str) -> Services:
+    more = {"INFACTOR_MONGODB_URL": mongodb, "INFACTOR_MONGODB_DATABASE": "ifactor"}
+    services = bootstrap(
+        settings_from(environment("http://127.0.0.1:1", database, **more)), StubBroker()
+    )
+    migrate(services.database)
+    return services
+
+
+def _record(services: Services, rows: list[InvoiceRow]) -> None:
+    with services.database.write() as session:
+        supplier = connections.upsert_supplier(session, "supplier@example.com", "S", "", _AT)
+        session.add(
+            Connection(
+                id=_CONNECTION,
+                supplier_id=supplier,
+                environment="simulator",
+                realm_digest="d" * 64,
+                realm_sealed="",
+                company_name="Example",
+                state="connected",
+                connected_at=_AT,
+                renewed_at=_AT,
+                changes_read_until=_AT,
+                reconciled_until=_AT,
+                reconcile_due_at=_AT,
+            )
+        )
+        session.flush()
+        invoices.upsert(session, rows)
+
+
+def _row(number: int) -> InvoiceRow:
+    """Return an invoice of five lines."""
+    quickbooks_id = str(number + 1)
+    line = {
+        "DetailType": "SalesItemLineDetail",
+        "Amount": Decimal("19.98"),
+        "Description": "Brake disc, vented, front",
+        "SalesItemLineDetail": {"Qty": Decimal(2), "UnitPrice": Decimal("9.99")},
+    }
+    raw = {
+        "Id": quickbooks_id,
+        "SyncToken": "0",
+        "DocNumber": str(1000 + number),
+        "DueDate": "2026-12-20",
+        "TotalAmt": Decimal("99.90"),
+        "MetaData": {"CreateTime": "2026-11-20T08:00:00-08:00"},
+        "CustomerRef": {"value": "7", "name": "Buyer Seven"},
+        "BillEmail": {"Address": "buyer@example.com"},
+        "Line": [{**line, "Id": str(i)} for i in range(5)],
+    }
+    key = invoice_id(REALM, quickbooks_id)
+    mapped = map_invoice(raw, [], Supplier("supplier@example.com", "S", ""), key)
+    return InvoiceRow(
+        id=key,
+        connection_id=_CONNECTION,
+        quickbooks_id=quickbooks_id,
+        sync_token=0,
+        last_updated=_AT,
+        fetch_number=1,
+        deleted=False,
+        void_noticed=False,
+        source=raw,
+        mapped=mapped.document,
+        hold=None,
+        warnings=[],
+        customer_id="7",
+        customer_versions="7:0",
+        doc_number=str(1000 + number),
+        total=mapped.total,
+        balance=mapped.balance,
+        currency=None,
+        created_ms=mapped.document["created"],
+        revision=1,
+        recorded_at=_AT,
+        buyer_emails=["buyer@example.com"],
+    )
+
+
+if __name__ == "__main__":
+    main()
