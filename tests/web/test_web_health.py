@@ -1,5 +1,7 @@
 """`/livez` and `/readyz`: what they answer, and that they answer at all."""
 
+import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from service.store.database import Database
 from service.store.schema import migrate
 from service.store.tables import Notice
 from service.times import now
+from service.web.probe import Probe
 from service.web.vitals import vitals
 from tests.servers import free_port
 from tests.web.conftest import Place, settings_of
@@ -112,3 +115,29 @@ def test_a_database_that_does_not_answer_is_told_in_time(
             assert time.monotonic() - began < 3
             assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
         assert client.get("/livez").status_code == 200
+
+
+def test_a_question_that_hangs_costs_one_thread_however_often_it_is_asked() -> None:
+    may_answer = threading.Event()
+    asked: list[threading.Thread] = []
+
+    def ask() -> int:
+        asked.append(threading.current_thread())
+        may_answer.wait(30)
+        return len(asked)
+
+    probe = Probe(ask, seconds=0.05)
+
+    async def ask_often() -> list[int | None]:
+        return await asyncio.gather(*(probe.answer() for _ in range(20)))
+
+    try:
+        assert asyncio.run(ask_often()) == [None] * 20
+        assert asyncio.run(ask_often()) == [None] * 20
+        assert len(asked) == 1
+    finally:
+        may_answer.set()
+    asked[0].join()
+    # What was answered too late is not kept: the next one asks anew.
+    patient = Probe(ask, seconds=30)
+    assert asyncio.run(patient.answer()) == 2

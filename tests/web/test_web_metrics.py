@@ -4,11 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from service.metrics import PREFIX
 from service.quickbooks.signature import sign
+from service.store.measures import Measures
+from service.web.collector import DatabaseCollector
 from tests.web.conftest import CONFIG, PUBLIC_URL, Place
 from tests.web.test_web_health import receiver
 
@@ -53,6 +56,7 @@ def test_without_a_token_no_other_machine_may(place: Place, address: str) -> Non
         {"x-forwarded-for": "127.0.0.1, 203.0.113.9"},
         {"x-real-ip": "127.0.0.1"},
         {"forwarded": "for=127.0.0.1"},
+        {"via": "1.1 a-proxy"},
     ],
 )
 def test_who_comes_through_a_proxy_is_not_this_machine(
@@ -106,6 +110,46 @@ def test_the_database_says_how_the_service_stands(place: Place) -> None:
     route = ("POST", "/quickbook/webhook", "2xx")
     assert grown("request_duration_seconds_count", *route) == 1
     assert grown("request_duration_seconds_bucket", "3.0", *route) == 1
+
+
+def test_every_measure_is_told_under_its_own_name() -> None:
+    measures = Measures(
+        open_notices={"pending": 1, "parked": 2},
+        oldest_due=3.5,
+        ended_notices={("done", "created"): 4, ("parked", "Poisoned"): 5},
+        lags={0.5: 6.25, 0.99: 7.25},
+        lags_known=8,
+        reads={"query": 9, "cdc": 10},
+        refreshes=11,
+        connections={"connected": 12, "dead": 13},
+        active_runs={"backfill": 14},
+        open_alerts={"connection.dead": 15},
+        deliveries={"stored": 16},
+        heartbeats={"clock": 17.5},
+    )
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(DatabaseCollector(measures, 1000))
+    assert samples(generate_latest(registry).decode()) == {
+        ("database_up",): 1,
+        ("reads_allowed",): 1000,
+        ("notices_open", "pending"): 1,
+        ("notices_open", "parked"): 2,
+        ("notices_oldest_due_seconds",): 3.5,
+        ("notices_ended_last_hour", "created", "done"): 4,
+        ("notices_ended_last_hour", "Poisoned", "parked"): 5,
+        ("lag_seconds", "0.5"): 6.25,
+        ("lag_seconds", "0.99"): 7.25,
+        ("lag_notices",): 8,
+        ("reads", "query"): 9,
+        ("reads", "cdc"): 10,
+        ("token_refreshes_total",): 11,
+        ("connections", "connected"): 12,
+        ("connections", "dead"): 13,
+        ("runs_active", "backfill"): 14,
+        ("alerts_open", "connection.dead"): 15,
+        ("deliveries_last_hour", "stored"): 16,
+        ("heartbeat_age_seconds", "clock"): 17.5,
+    }
 
 
 def test_latencies_are_by_route_and_never_by_address(place: Place) -> None:
