@@ -70,10 +70,10 @@ def readable(
             )
         else:
             alive.append((connection, owner))
-    if not alive and (supplier, realm_id, connection_id) == (None, None, None):
+    if not wanted and (supplier, realm_id, connection_id) == (None, None, None):
         hint("No company is connected, so there is nothing to read.")
-    elif not alive:
-        raise fail("No connected company fits. `infactor-quickbooks connections` lists them.", 2)
+    elif not wanted:
+        raise fail("No company fits. `infactor-quickbooks connections` lists them.", 2)
     return alive, len(wanted) - len(alive)
 
 
