@@ -82,9 +82,7 @@ def test_a_company_that_is_not_connected_is_left_out(tmp_path: Path) -> None:
     for options in (("--all",), ("--company", "9341455000000067")):
         ended = place.run("reconcile", *options)
         assert (ended.returncode, ended.stdout) == (1, "")
-        assert ended.stderr == (
-            "Lost Company: not connected, left out; it has to connect again.\n"
-        )
+        assert ended.stderr == ("Lost Company: not connected, left out; it has to connect again.\n")
 
 
 def test_an_unknown_company_is_refused(tmp_path: Path) -> None:
@@ -92,6 +90,4 @@ def test_an_unknown_company_is_refused(tmp_path: Path) -> None:
     place.add_company("9341455000000067", "A Company")
     ended = place.run("reconcile", "--connection", "nobody")
     assert ended.returncode == 2
-    assert ended.stderr == (
-        "No company fits. `infactor-quickbooks connections` lists them.\n"
-    )
+    assert ended.stderr == ("No company fits. `infactor-quickbooks connections` lists them.\n")
