@@ -83,11 +83,17 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 def _companies(services: Services, realm_id: str | None) -> dict[str, Connection]:
-    """Return the companies of this environment, or the one with this realm id, by connection."""
+    """Return the companies of this environment, or the one with this realm id, by connection.
+
+    A realm id that nobody has is a slip of the pen, not a company without notices.
+    """
     with services.database.read() as session:
         everyone = connections.everyone(session, services.settings.quickbooks_environment)
     digest = None if realm_id is None else services.vault.digest(realm_id.strip())
-    return {c.id: c for c, _ in everyone if digest in (None, c.realm_digest)}
+    known = {c.id: c for c, _ in everyone if digest in (None, c.realm_digest)}
+    if realm_id is not None and not known:
+        raise fail("No company fits. `infactor-quickbooks connections` lists them.", 2)
+    return known
 
 
 def _send(services: Services, companies: Collection[Connection]) -> None:

@@ -162,15 +162,24 @@ def test_notices_of_a_disconnected_company_wait(place: Place) -> None:
     assert ended.stderr == "Bright Bakery: not connected; its notices wait until it is again.\n"
 
 
-@pytest.mark.parametrize("options", [["--notice", "99"], ["--company", "12"], ["--invoice", "1"]])
+@pytest.mark.parametrize("options", [["--notice", "99"], ["--company", OTHER], ["--invoice", "1"]])
 def test_whoever_asks_for_nothing_that_is_there_is_told_so(
     place: Place, options: list[str]
 ) -> None:
     company = place.add_company(REALM, "Bright Bakery")
+    place.add_company(OTHER, "Connected Bakery")
     place.add_notices(a_notice(company, "parked"))
     ended = place.run("replay", *options)
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", NOTHING)
     assert statuses(place) == {1: "parked"}
+
+
+def test_a_company_that_nobody_knows_is_not_one_without_notices(place: Place) -> None:
+    company = place.add_company(REALM, "Bright Bakery")
+    place.add_notices(a_notice(company, "parked"))
+    ended = place.run("replay", "--company", REALM[:-1])
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == ("No company fits. `infactor-quickbooks connections` lists them.\n")
 
 
 SELECTORS = "Name at least one of --notice ID, --invoice ID, --company REALM, --since WHEN.\n"
