@@ -68,6 +68,14 @@ def test_a_difference_is_named_and_mended(deployment: Deployment) -> None:
     assert (mended["quickbooks"], mended["recorded"]) == (sums, sums)
     assert deployment.document("4") is not None
 
+    deployment.command("backfill", "--all", "--invoice", "4")
+    audit = [(row["action"], row["details"]) for row in reversed(deployment.rows("audit"))]
+    assert [action for action, _ in audit] == ["backfill", *["reconcile"] * 4, "backfill"]
+    assert [details["fix"] for action, details in audit if action == "reconcile"] == [
+        *(False, False),
+        *(True, False),
+    ]
+
 
 @pytest.mark.parametrize("options", [(), ("--all", "--company", "1")])
 def test_one_company_or_all_must_be_named(tmp_path: Path, options: tuple[str, ...]) -> None:
