@@ -178,5 +178,5 @@ def deployed(
         for number in range(workers):
             made.start(f"worker-{number}", "worker", "--threads", "4")
         for url in made.receivers:
-            wait_until(lambda url=url: made.serves(url), 30, f"{url} serves")
+            wait_until(lambda url=url: made.serves(url), 120, f"{url} serves")
         yield made

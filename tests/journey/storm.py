@@ -17,11 +17,12 @@ from typing import Any
 import httpx
 import psycopg
 import redis
+from pymongo import ReturnDocument
+from pymongo.database import Database
 
 from service.simulator.records import Json
+from tests.journey.books import BUYERS, a_customer, an_invoice, realm
 from tests.journey.deployment import Deployment
-
-BUYERS = 3
 
 # What QuickBooks answers out of the blue; each ends by itself, and none says that anything is gone.
 FAULTS: tuple[Json, ...] = (
@@ -46,46 +47,13 @@ FAULTS: tuple[Json, ...] = (
     {"kind": "token", "lose": True},
 )
 
-
-def realm(number: int) -> str:
-    """Return the realm id of a company."""
-    return str(9341455000001000 + number)
-
-
-def a_book(companies: int, invoices: int) -> dict[str, Any]:
-    """Return companies whose customers and invoices all have the same ids and numbers."""
-    return {
-        realm(number): {
-            "CompanyInfo": {"CompanyName": f"Storm Company {number}"},
-            "Customer": [a_customer(number, str(buyer)) for buyer in range(1, BUYERS + 1)],
-            "Invoice": [an_invoice(str(n), 100 + n) for n in range(1, invoices + 1)],
-        }
-        for number in range(companies)
-    }
-
-
-def a_customer(company: int, id_: str, version: int = 0) -> Json:
-    """Return a customer whose address says whose it is, and which version of it."""
-    address = f"buyer{id_}.v{version}@company{company}.example.com"
-    return {
-        "Id": id_,
-        "DisplayName": f"Buyer {id_} of {company}, version {version}",
-        "Active": True,
-        "PrimaryEmailAddr": {"Address": address},
-    }
-
-
-def an_invoice(id_: str, amount: float) -> Json:
-    """Return an unpaid invoice; its buyer follows from its id."""
-    return {
-        "Id": id_,
-        "DocNumber": f"S-{id_}",
-        "DueDate": "2027-01-31",
-        "TotalAmt": amount,
-        "Balance": amount,
-        "CustomerRef": {"value": str(int(id_) % BUYERS + 1), "name": "Buyer"},
-        "Line": [],
-    }
+# What Infactor's database does out of the blue: refuse, break off, or apply and not say so.
+AWAY: tuple[Json, ...] = (
+    {"failCommands": ["update"], "closeConnection": True},
+    {"failCommands": ["find"], "closeConnection": True},
+    {"failCommands": ["update"], "errorCode": 91},
+    {"failCommands": ["update"], "writeConcernError": {"code": 64, "errmsg": "timed out"}},
+)
 
 
 @dataclass
@@ -98,6 +66,8 @@ class Storm:
     invoices: int
     database_url: str
     redis_url: str
+    infactors: Database[dict[str, Any]]
+    approved: dict[str, dict[str, Any]] = field(default_factory=dict)  # as it was, by invoiceId
     counted: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -134,6 +104,7 @@ class Storm:
             if ahead > 0:
                 time.sleep(ahead)  # the pace of the storm, not a wait for anything
         self.sim("POST", "behave")
+        self.infactors.client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
     def _disasters(self, seconds: float) -> deque[tuple[float, Callable[[], None]]]:
         """Return what happens when, as shares of the storm, the first one first."""
@@ -143,6 +114,8 @@ class Storm:
         planned += [(t, self._kill) for t in _every(4.0, seconds)]
         planned += [(t, self._tokens_end) for t in _every(20.0, seconds)]
         planned += [(t, self._stray_notices) for t in _every(2.0, seconds)]
+        planned += [(t, self._infactor_away) for t in _every(5.0, seconds)]
+        planned += [(t, self._approve) for t in _every(0.5, seconds)]
         planned += [(0.4, self._flush_redis), (0.6, self._restart_database)]
         return deque(sorted(planned, key=lambda one: one[0]))
 
@@ -200,7 +173,25 @@ class Storm:
         # Nothing is open of it any more, or it was voided: people are told so, too.
         self.sim("POST", f"companies/{realm(company)}/{what}", body, refused=True)
 
+    def _approve(self) -> None:
+        """Let a buyer approve what stands in Infactor, without looking at QuickBooks."""
+        approved = self.infactors.invoices.find_one_and_update(
+            {"state": "invoice_created"},
+            {"$set": {"state": "invoice_accepted"}},
+            return_document=ReturnDocument.AFTER,
+        )
+        if approved is not None:
+            self.approved[approved["_id"]] = approved
+            self.counted["approvals"] += 1
+
     # What goes wrong.
+
+    def _infactor_away(self) -> None:
+        what = {**self._random.choice(AWAY), "appName": "infactor-quickbooks"}
+        mode = {"times": self._random.randint(1, 4)}
+        order = {"configureFailPoint": "failCommand", "mode": mode, "data": what}
+        self.infactors.client.admin.command(order)
+        self.counted["Infactor away"] += 1
 
     def _fault(self) -> None:
         company = realm(self._random.randrange(self.companies))

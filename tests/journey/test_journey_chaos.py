@@ -11,16 +11,19 @@ from typing import Any
 import httpx
 import pytest
 from dramatiq.brokers.stub import StubBroker
+from pymongo.database import Database
 from sqlalchemy import func, select, update
 
 from service.bootstrap import Services, bootstrap
 from service.infactor.mapping import invoice_id
 from service.settings_source import settings_from
-from service.store.tables import Connection, Document, Invoice, Notice, Run
+from service.store.tables import Breaker, Connection, Document, Invoice, Notice, Receipt, Run
 from service.times import now
+from tests.journey.books import BUYERS, a_book, realm
 from tests.journey.deployment import deployed
-from tests.journey.storm import BUYERS, Storm, a_book, realm
+from tests.journey.storm import Storm
 from tests.servers import wait_until
+from tests.workers.delivering import infactor_settings
 from tests.workers.world import World
 from workers.reconcile import begin_due
 
@@ -32,15 +35,26 @@ EXPLAINED = {"Poisoned", "TooLarge"}
 
 @pytest.fixture
 def storm(
-    request: pytest.FixtureRequest, postgres_database: str, redis_database: str, tmp_path: Path
+    request: pytest.FixtureRequest,
+    postgres_database: str,
+    redis_database: str,
+    infactors: Database[dict[str, Any]],
+    tmp_path: Path,
 ) -> Iterator[Storm]:
     """Two receivers and two workers, with companies whose ids and numbers are all the same."""
     book = a_book(COMPANIES, INVOICES)
     seed = request.config.getoption("--chaos-seed") or int(time.time())
     with deployed(
-        tmp_path, book, postgres_database, redis_url=redis_database, receivers=2, workers=2
+        tmp_path,
+        book,
+        postgres_database,
+        redis_url=redis_database,
+        receivers=2,
+        workers=2,
+        settings=infactor_settings(infactors),
     ) as made:
-        storm = Storm(made, seed, COMPANIES, INVOICES, postgres_database, redis_database)
+        places = (postgres_database, redis_database, infactors)
+        storm = Storm(made, seed, COMPANIES, INVOICES, *places)
         yield storm
         storm.close()
 
@@ -66,6 +80,7 @@ def test_chaos(request: pytest.FixtureRequest, storm: Storm, services: Services)
     assert unexplained(services) == []
     for number, connection_id in connections.items():
         assert differences(storm, services, number, connection_id) == []
+    assert unlike_infactor(storm, services) == []
     assert of_nobody(services) == {"9349999999999999"}
     green = storm.deployment.rows("reconcile", "--all")
     assert [row["error"] for row in green] == [None] * COMPANIES
@@ -99,7 +114,10 @@ def worked_off(services: Services) -> bool:
             Notice.status == "pending", Notice.connection_id.is_not(None)
         )
         active = select(func.count()).where(Run.state == "active")
-        left = session.execute(waiting).scalar_one() + session.execute(active).scalar_one()
+        session.execute(update(Invoice).values(delivery_due_at=None))
+        session.execute(update(Breaker).values(open_until=0.0))
+        outgoing = select(func.count()).where(Invoice.delivered_revision < Invoice.revision)
+        left = sum(session.execute(query).scalar_one() for query in (waiting, active, outgoing))
     time.sleep(0.5)  # the workers take turns with this poll
     return not left
 
@@ -161,6 +179,8 @@ def wrong_with(
     wanted = (raw["SyncToken"], *amounts, invoice_id(realm(number), raw["Id"]))
     if record != wanted:
         return f"record: {record}, not {wanted}"
+    if document is not None and document.state == "invoice_accepted":
+        return None  # whatever it says now, it was approved as it stands
     offered = document is not None and document.state == "invoice_created"
     if document is None or not offered or not 0 < amounts[0] == amounts[1]:
         return None if offered is (0 < amounts[0] == amounts[1]) else f"offered: {offered}"
@@ -168,6 +188,31 @@ def wrong_with(
     expected = (amounts[0], buyer, f"supplier{number}@example.com")
     found = tuple(document.document[n] for n in ("invoiceAmount", "buyerEmail", "supplierEmail"))
     return None if found == expected else f"document: {found}, not {expected}"
+
+
+def unlike_infactor(storm: Storm, services: Services) -> list[Any]:
+    """Compare Infactor's own documents with what was last seen of them, and with what was approved.
+
+    What somebody approved must be there to the letter, whatever QuickBooks did afterwards.
+    """
+    there = {document["_id"]: document for document in storm.infactors.invoices.find()}
+    with services.database.read() as session:
+        here = {document.invoice_id: document for document in session.scalars(select(Document))}
+    found: list[Any] = [(key, "known to one of the two") for key in there.keys() ^ here.keys()]
+    for key in there.keys() & here.keys():
+        seen, document = here[key], there[key]
+        if key in storm.approved:
+            if document != storm.approved[key]:
+                found.append((key, "changed after it was approved"))
+        elif (seen.state, *seen_in(seen.document)) != (document["state"], *seen_in(document)):
+            found.append((key, "not as it was seen", seen.state, document["state"]))
+    return found
+
+
+def seen_in(document: Any) -> tuple[Any, ...]:
+    """Return what matters to lenders of a document, in whatever kind of numbers."""
+    amount = round(float(document["invoiceAmount"]), 2)
+    return amount, document["buyerEmail"], document["supplierEmail"], document["payableDate"]
 
 
 def evidence(services: Services, connection_id: str, id_: str) -> list[Any]:
@@ -195,6 +240,7 @@ def figures(storm: Storm, services: Services) -> dict[str, Any]:
         repeated = session.execute(select(func.sum(Notice.duplicates))).scalar_one()
         runs = session.scalars(select(Run).where(Run.cause != "command")).all()
         invoices = session.execute(select(func.count()).select_from(Invoice)).scalar_one()
+        receipts = Counter(session.scalars(select(Receipt.outcome)))
     return {
         **storm.counted,
         "companies": COMPANIES,
@@ -204,4 +250,5 @@ def figures(storm: Storm, services: Services) -> dict[str, Any]:
         "mended by reconciles": sum(run.tally["read"] for run in runs),
         "never announced": sum(run.tally["unannounced"] for run in runs),
         "reads": storm.sim("GET", "calls")["total"],
+        "deliveries": dict(receipts),
     }
