@@ -19,6 +19,7 @@ from service.store.tables import (
     Document,
     Invoice,
     Notice,
+    OldId,
     Pace,
     Revision,
     Run,
@@ -65,6 +66,7 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     _reduce(session, connection_id)
     _do(session, delete(RunSeen).where(RunSeen.run_id.in_(of_runs)))
     _do(session, delete(Pace).where(Pace.connection_id == connection_id))
+    _do(session, delete(OldId).where(OldId.connection_id == connection_id))
     forgotten = Forgotten(
         customers=_do(session, delete(Customer).where(Customer.connection_id == connection_id)),
         invoices=invoices,
@@ -73,7 +75,12 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
         runs=_do(session, delete(Run).where(Run.connection_id == connection_id)),
         receipts=receipts,
     )
-    reduced = {"company_name": "", "last_synced_at": None, "suspended_at": None}
+    reduced = {
+        "company_name": "",
+        "last_synced_at": None,
+        "suspended_at": None,
+        "adopted_at": None,
+    }
     _do(session, update(Connection).where(Connection.id == connection_id).values(reduced))
     return forgotten
 

@@ -76,7 +76,7 @@ def hand_over(session: Session, connection_id: str, supplier_id: int, now: datet
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id)
-        .values(supplier_id=supplier_id, connected_at=now, last_synced_at=None)
+        .values(supplier_id=supplier_id, connected_at=now, last_synced_at=None, adopted_at=None)
     )
 
 

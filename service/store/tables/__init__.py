@@ -1,6 +1,14 @@
 """The tables, and what a row of each means."""
 
-from service.store.tables.books import Customer, Document, Finding, Invoice, Receipt, Revision
+from service.store.tables.books import (
+    Customer,
+    Document,
+    Finding,
+    Invoice,
+    OldId,
+    Receipt,
+    Revision,
+)
 from service.store.tables.metadata import Base
 from service.store.tables.notices import Notice
 from service.store.tables.oversight import Alert, AuditEntry
@@ -30,6 +38,7 @@ __all__ = [
     "Lease",
     "Notice",
     "OAuthState",
+    "OldId",
     "Pace",
     "Reads",
     "Receipt",

@@ -4,7 +4,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.store.columns import ExactJSON, Instant, Money, RowId
@@ -43,6 +52,7 @@ class Invoice(Base):
             sqlite_where=text("delivered_revision < revision"),
             postgresql_where=text("delivered_revision < revision"),
         ),
+        Index("ux_invoices_adopted", "adopted", unique=True),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)  # Infactor's invoiceId
@@ -76,6 +86,22 @@ class Invoice(Base):
     delivery_error: Mapped[str | None] = mapped_column(Text)
     # What only Infactor's own database can tell, such as that no buyer has this address.
     delivery_warnings: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
+    # The row of Infactor's old import that is this invoice's document: its ObjectId.
+    adopted: Mapped[str | None] = mapped_column(String(24))
+    # Infactor has rows of its old import with this Id that nobody can explain.
+    old_rows_held: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+
+class OldId(Base):
+    """An Id that unexplained rows of Infactor's old import name, and no invoice of the company has.
+
+    An invoice of it that is recorded later has to be looked at before it is delivered.
+    """
+
+    __tablename__ = "old_ids"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    quickbooks_id: Mapped[str] = mapped_column(String(64), primary_key=True)
 
 
 class Revision(Base):

@@ -67,6 +67,8 @@ class Connection(Base):
     throttled_since: Mapped[datetime | None] = mapped_column(Instant)
     failures: Mapped[int] = mapped_column(default=0)
     nudge_due_at: Mapped[datetime | None] = mapped_column(Instant)
+    # When rows of Infactor's old import were last looked for; before, nothing is delivered.
+    adopted_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class BrowserSession(Base):
