@@ -8,7 +8,7 @@ import pymongo
 from service.infactor.mongo import InfactorDatabase, infactors_errors
 
 # Infactor's collection has no index: each look reads all of it, and a large one takes its time.
-_SCAN_SECONDS = 300.0
+_SCAN_SECONDS = 120.0
 _CHUNK = 1_000
 
 _FIELDS = (
@@ -38,6 +38,8 @@ def old_rows(infactor: InfactorDatabase, supplier_email: str) -> list[dict[str, 
         # Our own, from which Infactor's form for new invoices has taken the revision.
         "_id": {"$not": {"$regex": "^qbk-"}},
     }
+    # Asked first, because the time for the scan would also be the time to wait for a server.
+    infactor.version()
     with infactors_errors(), pymongo.timeout(_SCAN_SECONDS):
         return list(infactor.invoices.find(of_the_old_import, dict.fromkeys(_FIELDS, 1)))
 

@@ -92,11 +92,8 @@ def hold(
     for ids in _chunks(quickbooks_ids):
         theirs = and_(of_these, Invoice.quickbooks_id.in_(ids))
         session.execute(update(Invoice).where(theirs).values(old_rows_held=True))
-        known = set(
-            session.execute(select(Invoice.connection_id, Invoice.quickbooks_id).where(theirs))
-            .tuples()
-            .all()
-        )
+        recorded = select(Invoice.connection_id, Invoice.quickbooks_id).where(theirs)
+        known = {(connection_id, i) for connection_id, i in session.execute(recorded)}
         missing = [
             {"connection_id": connection_id, "quickbooks_id": quickbooks_id}
             for connection_id in connection_ids
@@ -135,7 +132,7 @@ def _new(rows: Any, given: set[str]) -> Iterator[Concerned]:
     for row in rows:
         if row[0] not in given:
             given.add(row[0])
-            yield Concerned(*row[:-1], bool(row[-1]))
+            yield Concerned(*row)
 
 
 def _chunks(keys: Collection[str]) -> Iterator[list[str]]:

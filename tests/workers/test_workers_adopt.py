@@ -1,0 +1,339 @@
+"""Adopting rows of Infactor's old import: on its real database, with both of ours."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.database import Database
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from service.errors import ConfigurationError, InfactorAway
+from service.simulator.server import RunningSimulator
+from service.store import adoption, connections, forgetting, standing
+from service.store.tables import AuditEntry, Connection, Invoice, OldId
+from service.times import now
+from tests.servers import free_port
+from tests.store import databases
+from tests.workers import world as worlds
+from tests.workers.conftest import connected
+from tests.workers.world import World, an_invoice
+from workers.adopt import adopt_old_rows, carry_out, ensure_adopted, rehearse
+
+MAIL = "supplier@example.com"
+OTHER_REALM = "9341455000000002"
+
+Infactors = Database[dict[str, Any]]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def world(
+    simulator: RunningSimulator,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    mongodb_url: str,
+    infactors: Infactors,
+) -> Iterator[World]:
+    """The company of the simulator, connected, with Infactor's own database."""
+    url = databases.fresh(request.param, request, tmp_path)
+    mongodb = {
+        "INFACTOR_MONGODB_URL": mongodb_url,
+        "INFACTOR_MONGODB_DATABASE": infactors.name,
+    }
+    with connected(simulator, url, **mongodb) as made:
+        yield made
+
+
+def a_row(quickbooks_id: str = "1", **fields: Any) -> dict[str, Any]:
+    """A row of the old import that fits `an_invoice` with this Id."""
+    return {
+        "_id": ObjectId(),
+        "invoiceId": f"random{quickbooks_id}",
+        "source": "Quickbook",
+        "qbkInvoiceId": quickbooks_id,
+        "supplierEmail": MAIL,
+        "invoiceNo": f"10{quickbooks_id}",
+        "invoiceAmount": 100.0,
+        "buyerEmail": False,
+        "state": "invoice_created",
+        "created": 1552000000000.0,
+        **fields,
+    }
+
+
+def import_rows(infactors: Infactors, *rows: dict[str, Any]) -> list[str]:
+    infactors.invoices.insert_many(rows)
+    return [str(row["_id"]) for row in rows]
+
+
+def record(world: World, *quickbooks_ids: str) -> None:
+    for quickbooks_id in quickbooks_ids:
+        world.put("Invoice", an_invoice(quickbooks_id))
+    world.backfill()
+
+
+def outcome(world: World) -> dict[tuple[str, str], tuple[str | None, bool]]:
+    """Return of each invoice, by company and Id, its row and whether it is held."""
+    with world.services.database.read() as session:
+        rows = session.scalars(select(Invoice)).all()
+    return {(i.connection_id, i.quickbooks_id): (i.adopted, i.old_rows_held) for i in rows}
+
+
+def mine(world: World) -> dict[str, tuple[str | None, bool]]:
+    """Return the same of the first company, by Id."""
+    first = world.connection_id
+    return {
+        number: value for (company, number), value in outcome(world).items() if company == first
+    }
+
+
+def adopted_at(world: World) -> Any:
+    return world.connection().adopted_at
+
+
+def supplier_id(world: World) -> int:
+    return world.connection().supplier_id
+
+
+def test_rows_are_adopted_and_what_nobody_explains_holds_its_id(
+    world: World, infactors: Infactors
+) -> None:
+    record(world, "1", "2", "3")
+    first, copy, stranger = import_rows(
+        infactors,
+        a_row("1", source="quickbook"),
+        a_row("1", source="QuickBooks", created=1552000000001.0),
+        a_row("2", source="QUICKBOOK", invoiceNo="999"),
+    )
+    before = list(infactors.invoices.find())
+    found = adopt_old_rows(world.services, world.connection_id)
+    assert mine(world) == {"1": (first, False), "2": (None, True), "3": (None, False)}
+    assert [str(row["_id"]) for row, _ in found.unexplained] == [stranger, copy]
+    assert now() - adopted_at(world) < timedelta(minutes=1)
+    assert list(infactors.invoices.find()) == before
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"supplierEmail": "Supplier@example.com"},
+        {"supplierEmail": "other@example.com"},
+        {"source": "manual"},
+        {"source": "QuickBooks Online"},
+        {"source": None},
+        {"qbkRevision": 3},
+        {"_id": "qbk-aaaaaaaaaaaaaaaaaaaaaaaaaa"},
+    ],
+)
+def test_other_documents_are_no_old_rows(
+    world: World, infactors: Infactors, fields: dict[str, Any]
+) -> None:
+    record(world, "1")
+    import_rows(infactors, a_row("1", **fields))
+    found = adopt_old_rows(world.services, world.connection_id)
+    assert (found.adopted, found.unexplained, found.held) == ({}, [], frozenset())
+    assert mine(world) == {"1": (None, False)}
+
+
+def test_a_second_look_changes_nothing(world: World, infactors: Infactors) -> None:
+    record(world, "1", "2")
+    (row, *_) = import_rows(infactors, a_row("1"), a_row("1", created=1.0e13), a_row("2", items=7))
+    adopt_old_rows(world.services, world.connection_id)
+    before = mine(world)
+    found = adopt_old_rows(world.services, world.connection_id)
+    assert mine(world) == before
+    assert before["1"] == (row, False)
+    assert [why for _, why in found.unexplained] == ["copy of random1; can still be financed"]
+
+
+def test_a_held_id_is_free_once_its_row_is_explained(world: World, infactors: Infactors) -> None:
+    record(world, "1", "2")
+    row, other = import_rows(infactors, a_row("1", invoiceNo="x"), a_row("2", invoiceNo="x"))
+    adopt_old_rows(world.services, world.connection_id)
+    assert mine(world) == {"1": (None, True), "2": (None, True)}
+    infactors.invoices.update_one({"_id": ObjectId(row)}, {"$set": {"invoiceNo": "101"}})
+    infactors.invoices.delete_one({"_id": ObjectId(other)})
+    adopt_old_rows(world.services, world.connection_id)
+    assert mine(world) == {"1": (row, False), "2": (None, False)}
+
+
+def test_an_invoice_that_is_recorded_later_is_looked_at_before_it_is_delivered(
+    world: World, infactors: Infactors
+) -> None:
+    record(world, "1")
+    (row, strange) = import_rows(infactors, a_row("2"), a_row("3", invoiceNo="x"))
+    ensure_adopted(world.services, world.connection_id, ["1"])
+    assert mine(world) == {"1": (None, False)}
+    looked = adopted_at(world)
+    record(world, "2", "3", "4")
+    ensure_adopted(world.services, world.connection_id, ["1", "4"])
+    assert adopted_at(world) == looked
+    ensure_adopted(world.services, world.connection_id, ["4", "3"])
+    assert adopted_at(world) > looked
+    assert mine(world) == {
+        "1": (None, False),
+        "2": (row, False),
+        "3": (None, True),
+        "4": (None, False),
+    }
+    assert strange not in {adopted for adopted, _ in mine(world).values()}
+
+
+def test_a_row_that_comes_later_holds_its_invoice_before_it_is_adopted(
+    world: World, infactors: Infactors
+) -> None:
+    """The invoice may be on its way to Infactor at this moment, as a document of our own."""
+    record(world, "1", "2")
+    adopt_old_rows(world.services, world.connection_id)
+    (first, second) = import_rows(infactors, a_row("1"), a_row("2"))
+    adopt_old_rows(world.services, world.connection_id)
+    assert mine(world) == {"1": (None, True), "2": (None, True)}
+    with world.services.database.read() as session:
+        delivered = session.scalars(select(Invoice.id).where(Invoice.quickbooks_id == "2")).one()
+    infactors.invoices.insert_one({"_id": delivered, "qbkRevision": 1})
+    found = adopt_old_rows(world.services, world.connection_id)
+    assert mine(world) == {"1": (first, False), "2": (None, False)}
+    assert [(str(row["_id"]), why) for row, why in found.unexplained] == [
+        (second, f"copy of {delivered}; can still be financed")
+    ]
+
+
+def test_companies_of_one_supplier_share_their_ids_and_no_row(
+    world: World, infactors: Infactors
+) -> None:
+    """The second company's rows hold the first one's Ids until it is recorded, too."""
+    first = world.connection_id
+    record(world, "1")
+    mine_, theirs = import_rows(infactors, a_row("1"), a_row("1", invoiceNo="B-1"))
+    adopt_old_rows(world.services, first)
+    assert outcome(world) == {(first, "1"): (mine_, True)}
+    second = world.connect(OTHER_REALM)
+    world.put("Customer", worlds.a_customer(), realm=OTHER_REALM)
+    world.put("Invoice", an_invoice("1", DocNumber="B-1"), realm=OTHER_REALM)
+    world.backfill()
+    ensure_adopted(world.services, second, ["1"])
+    assert outcome(world) == {(first, "1"): (mine_, False), (second, "1"): (theirs, False)}
+
+
+def test_the_database_itself_refuses_to_give_a_row_to_two_invoices(world: World) -> None:
+    record(world, "1", "2")
+    with world.services.database.read() as session:
+        one, other = session.scalars(select(Invoice.id).order_by(Invoice.id)).all()
+    with pytest.raises(IntegrityError), world.services.database.write() as session:
+        adoption.adopt(session, {one: "a" * 24, other: "a" * 24})
+
+
+def test_two_lookers_at_once_adopt_each_row_once(world: World, infactors: Infactors) -> None:
+    """What the second one has read of Infactor was true before the first one adopted."""
+    record(world, "1")
+    (row,) = import_rows(infactors, a_row("1"))
+    other = world.another_process()
+    infactor = world.services.infactor
+    threads = [
+        Thread(target=carry_out, args=(services, supplier_id(world)))
+        for services in (world.services, replace(other, infactor=infactor))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert mine(world) == {"1": (row, False)}
+
+
+def test_a_rehearsal_says_the_same_and_changes_nothing(world: World, infactors: Infactors) -> None:
+    record(world, "1", "2")
+    import_rows(infactors, a_row("1"), a_row("2", invoiceNo="x"))
+    rehearsed = rehearse(world.services, supplier_id(world))
+    assert mine(world) == {"1": (None, False), "2": (None, False)}
+    assert adopted_at(world) is None
+    assert carry_out(world.services, supplier_id(world), "cli:someone") == rehearsed
+    with world.services.database.read() as session:
+        (entry,) = session.scalars(select(AuditEntry)).all()
+    assert (entry.actor, entry.action, entry.connection_id) == ("cli:someone", "adopt", None)
+    assert entry.details == {
+        "supplier": supplier_id(world),
+        "adopted": 1,
+        "listed": 1,
+        "held": 1,
+    }
+
+
+def test_a_step_that_fails_undoes_all(world: World, infactors: Infactors) -> None:
+    record(world, "1")
+    (row,) = import_rows(infactors, a_row("1"))
+    with world.refusing("UPDATE ON connections FOR EACH ROW WHEN (NEW.adopted_at IS NOT NULL)"):
+        adopt_old_rows(world.services, world.connection_id)
+    assert (mine(world), adopted_at(world)) == ({"1": (None, False)}, None)
+    adopt_old_rows(world.services, world.connection_id)
+    assert mine(world) == {"1": (row, False)}
+
+
+def test_recording_an_invoice_anew_keeps_its_row_and_its_hold(
+    world: World, infactors: Infactors
+) -> None:
+    record(world, "1", "2")
+    (row, _) = import_rows(infactors, a_row("1"), a_row("2", invoiceNo="x"))
+    adopt_old_rows(world.services, world.connection_id)
+    for number in ("1", "2"):
+        world.arrive(an_invoice(number, TotalAmt=120.0, Balance=120.0))
+    assert mine(world) == {"1": (row, False), "2": (None, True)}
+
+
+def test_a_thousand_rows_are_kept_in_a_few_statements(world: World, infactors: Infactors) -> None:
+    numbers = [str(number) for number in range(1, 1201)]
+    record(world, "5")
+    import_rows(infactors, *(a_row(number) for number in numbers))
+    found = adopt_old_rows(world.services, world.connection_id)
+    assert (len(found.adopted), len(found.held)) == (1, 1199)
+    with world.services.database.read() as session:
+        assert len(session.scalars(select(OldId)).all()) == 1199
+        assert not adoption.looked_at(session, world.connection_id, numbers)
+        assert adoption.looked_at(session, world.connection_id, ["5"])
+
+
+def test_a_company_that_is_handed_over_is_looked_at_anew(
+    world: World, infactors: Infactors
+) -> None:
+    record(world, "1")
+    import_rows(infactors, a_row("2"))
+    adopt_old_rows(world.services, world.connection_id)
+    with world.services.database.write() as session:
+        other = connections.ensure_supplier(session, "other@example.com", "", "", now())
+        standing.hand_over(session, world.connection_id, other, now())
+    assert adopted_at(world) is None
+
+
+def test_a_forgotten_company_has_no_old_ids(world: World, infactors: Infactors) -> None:
+    record(world, "1")
+    import_rows(infactors, a_row("2"))
+    adopt_old_rows(world.services, world.connection_id)
+    with world.services.database.write() as session:
+        session.execute(update(Connection).values(state="disconnected"))
+        forgetting.forget_company(session, world.connection_id)
+    with world.services.database.read() as session:
+        assert session.scalars(select(OldId)).all() == []
+    assert adopted_at(world) is None
+
+
+def test_an_infactor_that_is_away_changes_nothing(
+    small_world: World, simulator: RunningSimulator, tmp_path: Path
+) -> None:
+    away = {
+        "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=100",
+        "INFACTOR_MONGODB_DATABASE": "ifactor",
+    }
+    made = worlds.build(simulator, small_world.database_url, **away)
+    small_world.others.append(made.services)
+    with pytest.raises(InfactorAway):
+        adopt_old_rows(made.services, small_world.connection_id)
+    assert adopted_at(small_world) is None
+
+
+def test_without_infactors_database_there_is_nothing_to_look_at(small_world: World) -> None:
+    with pytest.raises(ConfigurationError, match="INFACTOR_MONGODB_URL: not set"):
+        ensure_adopted(small_world.services, small_world.connection_id)
