@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from service.cli import (
+    adopt,
     audit,
     backfill,
     connections,
     demo,
+    doctor,
     forget,
     init,
     links,
@@ -48,6 +50,7 @@ app.command(rich_help_panel=_START)(simulator.simulator)
 app.command("connect-url", rich_help_panel=_SUPPLIERS)(links.connect_url)
 app.command("supplier-url", rich_help_panel=_SUPPLIERS)(links.supplier_url)
 app.command(rich_help_panel=_LOOK)(status.status)
+app.command(rich_help_panel=_LOOK)(doctor.doctor)
 app.add_typer(connections.group, name="connections", rich_help_panel=_LOOK)
 app.command("invoices", rich_help_panel=_LOOK)(show.show_invoices)
 app.command("notices", rich_help_panel=_LOOK)(notices.show_notices)
@@ -55,6 +58,7 @@ app.command(rich_help_panel=_LOOK)(replay.replay)
 app.command(rich_help_panel=_LOOK)(sync.sync)
 app.command(rich_help_panel=_LOOK)(backfill.backfill)
 app.command(rich_help_panel=_LOOK)(reconcile.reconcile)
+app.command(rich_help_panel=_LOOK)(adopt.adopt)
 app.command(rich_help_panel=_LOOK)(rekey.rekey)
 app.command(rich_help_panel=_LOOK)(forget.forget)
 app.command("audit", rich_help_panel=_LOOK)(audit.show_audit)

@@ -15,15 +15,25 @@ _INTUIT_API = {
     "production": "https://quickbooks.api.intuit.com",
 }
 
+_DISCOVERY = {
+    "sandbox": "openid_sandbox_configuration",
+    "production": "openid_configuration",
+    "simulator": "openid_configuration",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The addresses of one environment; to `api` a path is added that begins with a slash."""
+    """The addresses of one environment; to `api` a path is added that begins with a slash.
+
+    `discovery` is the document in which Intuit itself names the others.
+    """
 
     authorize: str
     token: str
     revoke: str
     api: str
+    discovery: str
 
 
 def endpoints(environment: Environment, simulator_url: str | None = None) -> Endpoints:
@@ -36,19 +46,27 @@ def endpoints(environment: Environment, simulator_url: str | None = None) -> End
             raise ConfigurationError(
                 "QUICKBOOKS_SIMULATOR_URL is set although QUICKBOOKS_ENVIRONMENT is not simulator"
             )
-        return _on(_INTUIT_AUTHORIZE, _INTUIT_TOKEN, _INTUIT_REVOKE, _INTUIT_API[environment])
+        return _on(
+            _INTUIT_AUTHORIZE,
+            _INTUIT_TOKEN,
+            _INTUIT_REVOKE,
+            _INTUIT_API[environment],
+            environment,
+        )
     if not simulator_url:
         raise ConfigurationError(
             "QUICKBOOKS_SIMULATOR_URL is missing although QUICKBOOKS_ENVIRONMENT is simulator"
         )
     host = simulator_url.rstrip("/")
-    return _on(host, host, host, host)
+    return _on(host, host, host, host, environment)
 
 
-def _on(authorize: str, token: str, revoke: str, api: str) -> Endpoints:
+def _on(authorize: str, token: str, revoke: str, api: str, environment: Environment) -> Endpoints:
     return Endpoints(
         authorize=f"{authorize}/connect/oauth2",
         token=f"{token}/oauth2/v1/tokens/bearer",
         revoke=f"{revoke}/v2/oauth2/tokens/revoke",
         api=api,
+        # Intuit serves both documents beside the revocation; they differ in nothing used here.
+        discovery=f"{revoke}/.well-known/{_DISCOVERY[environment]}",
     )

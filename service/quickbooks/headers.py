@@ -27,10 +27,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     value = (_first(headers, "retry-after") or "").strip()
     if value.isascii() and value.isdigit():
         return min(float(value[:9]), _LONGEST_WAIT)
-    until, now = _date(value), _date(_first(headers, "date") or "") or datetime.now(UTC)
+    until, now = _date(value), date_of(headers) or datetime.now(UTC)
     if until is None:
         return None
     return min(max((until - now).total_seconds(), 0.0), _LONGEST_WAIT)
+
+
+def date_of(headers: Mapping[str, str]) -> datetime | None:
+    """Return when the answer was given, by the clock of whoever gave it."""
+    return _date(_first(headers, "date") or "")
 
 
 def _first(headers: Mapping[str, str], *names: str) -> str | None:

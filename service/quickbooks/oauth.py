@@ -7,6 +7,7 @@ import httpx
 from authlib.deprecate import AuthlibDeprecationWarning
 
 from service.errors import Disconnected, PermanentError, Refused
+from service.quickbooks.discovery import Discovery, discovery_of
 from service.quickbooks.endpoints import Endpoints
 from service.quickbooks.headers import intuit_tid
 from service.quickbooks.tokens import Tokens, refusal_of, tokens_of
@@ -100,6 +101,19 @@ class OAuth:
         if response.status_code == 400:  # documented without a body
             raise rejected
         raise refusal_of(response.status_code, response.headers, response.content, rejected)
+
+    def discovery(self) -> Discovery:
+        """Return what Intuit's discovery document says; raises SyncError when it does not come."""
+        with reaching_intuit():
+            response: httpx.Response = self._client.request(
+                "GET",
+                self._endpoints.discovery,
+                headers={"Accept": "application/json"},
+                withhold_token=True,
+            )
+        return discovery_of(
+            response.status_code, response.headers, response.content, self._endpoints
+        )
 
     def close(self) -> None:
         """Close the connections to Intuit."""

@@ -40,14 +40,18 @@ def prepare(database: Database) -> None:
     if database.is_sqlite:
         migrate(database)
         return
-    with database.engine.connect() as connection:
-        current = _current(connection)
-    head = _head()
+    current, head = versions(database)
     if current != head:
         raise ConfigurationError(
             f"DATABASE_URL: the schema is at {current or 'nothing'}, this version needs {head};"
             " run `infactor-quickbooks migrate` first"
         )
+
+
+def versions(database: Database) -> tuple[str | None, str | None]:
+    """Return the schema that the database is at, and the one that this version needs."""
+    with database.engine.connect() as connection:
+        return _current(connection), _head()
 
 
 def is_current(session: Session) -> bool:

@@ -9,18 +9,23 @@ from service.quickbooks.endpoints import Endpoints, endpoints
 
 
 @pytest.mark.parametrize(
-    ("environment", "api"),
+    ("environment", "api", "document"),
     [
-        ("sandbox", "https://sandbox-quickbooks.api.intuit.com"),
-        ("production", "https://quickbooks.api.intuit.com"),
+        (
+            "sandbox",
+            "https://sandbox-quickbooks.api.intuit.com",
+            "openid_sandbox_configuration",
+        ),
+        ("production", "https://quickbooks.api.intuit.com", "openid_configuration"),
     ],
 )
-def test_intuits_addresses_are_literal(environment: Any, api: str) -> None:
+def test_intuits_addresses_are_literal(environment: Any, api: str, document: str) -> None:
     assert endpoints(environment) == Endpoints(
         authorize="https://appcenter.intuit.com/connect/oauth2",
         token="https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer",
         revoke="https://developer.api.intuit.com/v2/oauth2/tokens/revoke",
         api=api,
+        discovery=f"https://developer.api.intuit.com/.well-known/{document}",
     )
 
 
@@ -31,6 +36,7 @@ def test_the_simulator_has_all_paths_on_one_host(url: str) -> None:
         token="http://127.0.0.1:8700/oauth2/v1/tokens/bearer",
         revoke="http://127.0.0.1:8700/v2/oauth2/tokens/revoke",
         api="http://127.0.0.1:8700",
+        discovery="http://127.0.0.1:8700/.well-known/openid_configuration",
     )
 
 

@@ -336,7 +336,7 @@ def test_importing_says_nothing() -> None:
 
 
 def test_a_slow_token_service_is_given_ten_seconds() -> None:
-    nowhere = Endpoints("http://x", "http://x", "http://x", "http://x")
+    nowhere = Endpoints(*["http://x"] * 5)
     with closing(OAuth(nowhere, "app", "s3cret", REDIRECT)) as oauth:
         assert oauth._client.timeout == httpx.Timeout(10)
         assert oauth._client.trust_env is False
