@@ -1,6 +1,5 @@
 """`doctor`, as an operator types it, with everything in place and with everything down."""
 
-import hashlib
 import json
 import sqlite3
 import threading
@@ -14,11 +13,6 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from service.cli.doctor_checks import PUBLISHED_SECRET_SHA256, _is_public, is_published
-from service.cli.doctor_infactor import _version
-from service.cli.findings import Finding, examine, ok
-from service.settings import Settings
-from service.settings_source import settings_from
 from service.simulator.book import Book
 from service.simulator.config import SimulatorConfig
 from service.simulator.server import running
@@ -296,70 +290,3 @@ def test_endpoints_that_have_moved_are_a_failure(place: Place) -> None:
         found = look(place.with_settings({"QUICKBOOKS_SIMULATOR_URL": url}), 1)
     assert found["intuit"] == ("fail", "another token_endpoint than this version calls")
     assert found["clock"] == ("warn", "the simulator does not say what time it is")
-
-
-def test_the_published_session_secret_is_known_by_its_digest() -> None:
-    digest = hashlib.sha256(b"known to everybody").hexdigest()
-    assert is_published("known to everybody", digest)
-    assert is_published(" known to everybody\n", digest)
-    assert not is_published("known to nobody", digest)
-    assert not is_published("known to everybody")
-    assert len(bytes.fromhex(PUBLISHED_SECRET_SHA256)) == 32
-
-
-@pytest.mark.parametrize(
-    ("version", "verdict"),
-    [
-        ("3.6.23", "fail"),
-        ("4.0.28", "fail"),
-        ("4.2.0", "ok"),
-        ("4.4.29", "ok"),
-        ("5.0.31", "ok"),
-        ("5.3.1", "warn"),
-        ("6.0.5", "warn"),
-        ("8.0.0-rc1", "warn"),
-        ("unknown", "warn"),
-    ],
-)
-def test_the_versions_that_infactor_and_we_can_use(version: str, verdict: str) -> None:
-    assert _version(version).verdict == verdict
-
-
-@pytest.mark.parametrize(
-    ("host", "public"),
-    [
-        ("sync.infactor.io", True),
-        ("203.0.113.7", False),
-        ("8.8.8.8", True),
-        ("10.0.0.1", False),
-        ("::1", False),
-        ("intranet", False),
-        ("sync.local", False),
-    ],
-)
-def test_what_looks_like_an_address_on_the_internet(host: str, public: bool) -> None:
-    assert _is_public(host) == public
-
-
-def test_a_check_that_hangs_or_breaks_does_not_stop_the_others() -> None:
-    settings = settings_from(SECRETS)
-
-    def hangs(_: Settings) -> Iterator[Finding]:
-        yield ok("hangs", "so far")
-        threading.Event().wait(5)
-
-    def breaks(_: Settings) -> Iterator[Finding]:
-        raise OSError(f"//{HUSH}@host")
-        yield
-
-    def works(_: Settings) -> Iterator[Finding]:
-        yield ok("works", "well")
-
-    checks = [("hangs", hangs), ("breaks", breaks), ("works", works)]
-    found = list(examine(settings, checks, 0.3))
-    assert [(f.check, f.verdict, f.seen) for f in found] == [
-        ("hangs", "ok", "so far"),
-        ("hangs", "fail", "no answer within 0.3 s"),
-        ("breaks", "fail", "the check broke (OSError)"),
-        ("works", "ok", "well"),
-    ]

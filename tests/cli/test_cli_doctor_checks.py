@@ -1,0 +1,83 @@
+"""The checks of `doctor` one by one, where no process is needed."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from service.cli.doctor_checks import PUBLISHED_SECRET_SHA256, _is_public, is_published
+from service.cli.doctor_infactor import _version
+from service.cli.findings import Finding, examine, ok
+from service.settings import Settings
+from service.settings_source import settings_from
+from tests.journey.deployment import SECRETS
+
+HUSH = "hush-hush"
+
+
+def test_the_published_session_secret_is_known_by_its_digest() -> None:
+    digest = hashlib.sha256(b"known to everybody").hexdigest()
+    assert is_published("known to everybody", digest)
+    assert is_published(" known to everybody\n", digest)
+    assert not is_published("known to nobody", digest)
+    assert not is_published("known to everybody")
+    assert len(bytes.fromhex(PUBLISHED_SECRET_SHA256)) == 32
+
+
+@pytest.mark.parametrize(
+    ("version", "verdict"),
+    [
+        ("3.6.23", "fail"),
+        ("4.0.28", "fail"),
+        ("4.2.0", "ok"),
+        ("4.4.29", "ok"),
+        ("5.0.31", "ok"),
+        ("5.3.1", "warn"),
+        ("6.0.5", "warn"),
+        ("8.0.0-rc1", "warn"),
+        ("unknown", "warn"),
+    ],
+)
+def test_the_versions_that_infactor_and_we_can_use(version: str, verdict: str) -> None:
+    assert _version(version).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("host", "public"),
+    [
+        ("sync.infactor.io", True),
+        ("203.0.113.7", False),
+        ("8.8.8.8", True),
+        ("10.0.0.1", False),
+        ("::1", False),
+        ("intranet", False),
+        ("sync.local", False),
+    ],
+)
+def test_what_looks_like_an_address_on_the_internet(host: str, public: bool) -> None:
+    assert _is_public(host) == public
+
+
+def test_a_check_that_hangs_or_breaks_does_not_stop_the_others() -> None:
+    settings = settings_from(SECRETS)
+
+    def hangs(_: Settings) -> Iterator[Finding]:
+        yield ok("hangs", "so far")
+        threading.Event().wait(5)
+
+    def breaks(_: Settings) -> Iterator[Finding]:
+        raise OSError(f"//{HUSH}@host")
+        yield
+
+    def works(_: Settings) -> Iterator[Finding]:
+        yield ok("works", "well")
+
+    checks = [("hangs", hangs), ("breaks", breaks), ("works", works)]
+    found = list(examine(settings, checks, 0.3))
+    assert [(f.check, f.verdict, f.seen) for f in found] == [
+        ("hangs", "ok", "so far"),
+        ("hangs", "fail", "no answer within 0.3 s"),
+        ("breaks", "fail", "the check broke (OSError)"),
+        ("works", "ok", "well"),
+    ]
