@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, literal, or_, select, update
 from sqlalchemy.orm import Session
 
+from service.store.columns import Instant
 from service.store.insert import excluded, insert
 from service.store.tables import Connection, Supplier
 
@@ -196,12 +197,16 @@ def synced(session: Session, connection_id: str, now: datetime) -> None:
 def pause(session: Session, connection_id: str, until: datetime, why: str) -> None:
     """Leave the company alone until then, and count one more failure in a row.
 
-    One that was disconnected meanwhile stays as it is: what is said of it is not an error's.
+    A longer pause that somebody else was told to make meanwhile goes on. One that was disconnected
+    meanwhile stays as it is: what is said of it is not an error's.
     """
+    longest = case(
+        (Connection.paused_until > until, Connection.paused_until), else_=literal(until, Instant)
+    )
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id, Connection.state == "connected")
-        .values(failures=Connection.failures + 1, paused_until=until, problem=why)
+        .values(failures=Connection.failures + 1, paused_until=longest, problem=why)
     )
 
 

@@ -1,5 +1,6 @@
 """What is done when QuickBooks' limits are near, or reached."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from service.errors import BudgetSpent, Throttled
 from service.settings_source import settings_from
 from service.store.tables import Connection, Notice, Reads, Run
 from service.times import now
+from tests.servers import wait_until
 from tests.workers.reconciling import due, set_connection
 from tests.workers.world import World, an_event, an_invoice, environment
 from workers.company import Company
@@ -108,6 +110,22 @@ def test_what_waits_for_a_limit_to_end_is_never_parked(small_world: World) -> No
     small_world.no_faults()
     small_world.sync()
     assert list(small_world.documents()) == ["1"]
+
+
+def test_another_failure_does_not_shorten_a_pause(world: World) -> None:
+    """A backfill may be told to wait for minutes while a sync beside it meets a passing error."""
+    world.put("Invoice", an_invoice("1"))
+    world.webhook(an_event("Invoice", "1", "created"))
+    world.faults({"kind": "query", "status": 503, "delay": 0.5, "count": 1})
+    with ThreadPoolExecutor() as pool:
+        failing = pool.submit(world.sync)
+        wait_until(lambda: not world.simulator.simulator.script.rules, what="the query")
+        world.pause(seconds=300)
+        failing.result()
+    connection = world.connection()
+    assert connection.failures == 2
+    assert connection.paused_until is not None
+    assert timedelta(seconds=290) < connection.paused_until - now() <= timedelta(seconds=300)
 
 
 def test_since_when_a_company_answers_only_429_is_remembered(world: World) -> None:
