@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from service.store.connections import may_be_called
@@ -33,9 +33,14 @@ def to_reconcile(
 ) -> Sequence[Connection]:
     """Return the connections whose reconcile is due and has not begun, the longest due first.
 
-    While a backfill is under way it waits: the two would read the same.
+    While a backfill is under way it waits: the two would read the same. Not while the backfill
+    itself waits, which may be for the next month.
     """
-    busy = select(Run.id).where(Run.connection_id == Connection.id, Run.state == "active")
+    busy = select(Run.id).where(
+        Run.connection_id == Connection.id,
+        Run.state == "active",
+        or_(Run.kind == "reconcile", Run.due_at.is_(None), Run.due_at <= now),
+    )
     return session.scalars(
         select(Connection)
         .where(may_be_called(environment, now), Connection.reconcile_due_at <= now, ~busy.exists())

@@ -13,7 +13,7 @@ from service.settings_source import settings_from
 from service.store.tables import Connection, Notice, Reads, Run
 from service.times import now
 from tests.servers import wait_until
-from tests.workers.reconciling import due, set_connection
+from tests.workers.reconciling import due, finish, set_connection
 from tests.workers.world import World, an_event, an_invoice, environment
 from workers.company import Company
 from workers.failures import is_hopeless, pause_for
@@ -234,6 +234,17 @@ def test_a_reconcile_that_may_not_read_waits(small_world: World) -> None:
     small_world.forget_calls()
     small_world.advance(run.id)
     assert (small_world.run(run.id).state, small_world.calls()) == ("active", 0)
+
+
+def test_a_reconcile_does_not_wait_for_a_backfill_that_waits_for_the_month(world: World) -> None:
+    """Notices that were lost meanwhile would stay lost until the first of the next month."""
+    world.put("Invoice", an_invoice("1"))
+    used(world, 450_000)
+    world.advance(world.begin_backfill())
+    set_connection(world, reconcile_due_at=now())
+    (run,) = due(world)
+    assert finish(world, run.id)["state"] == "done"
+    assert list(world.documents()) == ["1"]
 
 
 def test_the_end_of_the_token_chain_is_known_and_no_refresh_puts_it_off(world: World) -> None:
