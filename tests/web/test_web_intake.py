@@ -1,20 +1,28 @@
 """The group commit of deliveries."""
 
 import asyncio
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from dramatiq.brokers.stub import StubBroker
 from sqlalchemy import event, select, text
+from starlette.testclient import TestClient
 
+from service.app import create_app
+from service.bootstrap import bootstrap
 from service.jobs import Jobs, Nudges
+from service.quickbooks.signature import sign
+from service.settings_source import settings_from
 from service.store.database import Database
 from service.store.inbox import Arrival
 from service.store.schema import migrate
 from service.store.tables import Notice
 from service.web.intake import Intake, NotStored
+from tests.workers.world import VERIFIER, environment
 
 
 def an_arrival(key: str) -> Arrival:
@@ -42,6 +50,21 @@ def intake(database: Database) -> Iterator[Intake]:
 def stored(database: Database) -> list[str | None]:
     with database.read() as session:
         return list(session.scalars(select(Notice.dedupe_key).order_by(Notice.dedupe_key)))
+
+
+@contextmanager
+def hanging(database: Database) -> Iterator[None]:
+    """Keep SQLite's one writer for ourselves, so that nobody else can commit."""
+    with database.write() as session:
+        session.execute(text("SELECT 1"))
+        yield
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Let the others go on until this is so."""
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.001)
 
 
 def commits(database: Database) -> list[None]:
@@ -97,25 +120,46 @@ def test_a_database_that_hangs_is_not_waited_for(database: Database, intake: Int
             await intake.store([an_arrival("k1")])
         return time.monotonic() - begun
 
-    with database.write() as session:
-        session.execute(text("SELECT 1"))  # from here on SQLite has its one writer
+    with hanging(database):
         assert asyncio.run(deliver()) < 2.5
     intake.stop()
     assert stored(database) == ["k1"]  # it was stored after all, and its repetition will count
 
 
 def test_stopping_stores_what_is_waiting(database: Database, intake: Intake) -> None:
+    """One delivery is being stored, another one waits behind it, and none is let in any more."""
+    intake.start()
+
     async def deliver() -> None:
-        waiting = asyncio.create_task(intake.store([an_arrival("k1")]))
-        await asyncio.sleep(0)
-        intake.start()
-        await asyncio.to_thread(intake.stop)
-        await waiting
-        with pytest.raises(NotStored):
-            await intake.store([an_arrival("too late")])
+        with hanging(database):
+            waiting = [asyncio.create_task(intake.store([an_arrival("k1")]))]
+            await asyncio.sleep(0)
+            await until(lambda: not intake._waiting)
+            waiting.append(asyncio.create_task(intake.store([an_arrival("k2")])))
+            await until(lambda: len(intake._waiting) == 1)
+            stopping = asyncio.create_task(asyncio.to_thread(intake.stop))
+            await until(lambda: intake._stopping)
+            with pytest.raises(NotStored, match="too many deliveries"):
+                await intake.store([an_arrival("too late")])
+        await asyncio.gather(*waiting, stopping)
 
     asyncio.run(deliver())
-    assert stored(database) == ["k1"]
+    assert stored(database) == ["k1", "k2"]
+
+
+def test_two_thousand_deliveries_wait_at_most(database: Database) -> None:
+    nudges = Nudges(Jobs(StubBroker()))
+    intake = Intake(database, "simulator", nudges)
+
+    async def deliver() -> None:
+        waiting = [asyncio.create_task(intake.store([an_arrival(f"k{n}")])) for n in range(2000)]
+        await asyncio.sleep(0)
+        with pytest.raises(NotStored, match="too many deliveries"):
+            await intake.store([an_arrival("one too many")])
+        for task in waiting:
+            task.cancel()
+
+    asyncio.run(deliver())
 
 
 def test_one_delivery_that_the_database_refuses_does_not_spoil_the_others(
@@ -136,3 +180,26 @@ def test_one_delivery_that_the_database_refuses_does_not_spoil_the_others(
     assert (first, third) == (None, None)
     assert isinstance(second, NotStored)
     assert stored(database) == ["k1", "k2"]
+
+
+def test_a_hanging_database_is_answered_before_intuits_three_seconds_are_over(
+    database: Database,
+) -> None:
+    settings = settings_from(environment("http://127.0.0.1:1", str(database.engine.url)))
+    body = b"[]"
+    headers = {"intuit-signature": sign(body, VERIFIER)}
+    with TestClient(create_app(bootstrap(settings, StubBroker()))) as web, hanging(database):
+        begun = time.monotonic()
+        answer = web.post("/quickbook/webhook", content=body, headers=headers)
+        assert 2.4 < time.monotonic() - begun < 3.0
+    assert answer.status_code == 503
+
+
+def test_a_receiver_ends_with_everything_that_it_began(database: Database) -> None:
+    settings = settings_from(environment("http://127.0.0.1:1", str(database.engine.url)))
+    before = set(threading.enumerate())
+    with TestClient(create_app(bootstrap(settings, StubBroker()))):
+        begun = {thread.name for thread in set(threading.enumerate()) - before}
+        assert begun >= {"intake", "nudges", "heartbeat", "leases"}
+    left = {thread.name for thread in set(threading.enumerate()) - before}
+    assert not left & {"intake", "nudges", "heartbeat", "leases"}
