@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.jobs import Nudges
@@ -146,7 +146,8 @@ class Intake:
         try:
             with self._database.write() as session:
                 touched = inbox.receive(session, arrivals, self._environment, now())
-        except SQLAlchemyError as e:
+        except Exception as e:
+            # Whatever it is: without its writer the receiver would refuse everything from then on.
             self._fail(batch, e)
             return
         _log_stored(batch)
@@ -154,7 +155,7 @@ class Intake:
         for connection_id in touched:
             self._nudges.sync(connection_id)
 
-    def _fail(self, batch: Sequence[_Delivery], error: SQLAlchemyError) -> None:
+    def _fail(self, batch: Sequence[_Delivery], error: Exception) -> None:
         """Answer that nothing is stored, or store one by one where one may have spoilt the rest."""
         if len(batch) > 1 and not isinstance(error, _AWAY):
             for delivery in batch:

@@ -182,6 +182,21 @@ def test_one_delivery_that_the_database_refuses_does_not_spoil_the_others(
     assert stored(database) == ["k1", "k2"]
 
 
+def test_a_delivery_that_nobody_foresaw_does_not_end_the_writer(
+    database: Database, intake: Intake
+) -> None:
+    odd = Arrival(dedupe_key=7, format="cloudevents")  # type: ignore[arg-type]
+
+    async def deliver() -> None:
+        with pytest.raises(NotStored, match="did not take the delivery"):
+            await intake.store([odd, an_arrival("k1")])  # a TypeError: they have no order
+        await intake.store([an_arrival("k2")])
+
+    intake.start()
+    asyncio.run(deliver())
+    assert stored(database) == ["k2"]
+
+
 def test_a_hanging_database_is_answered_before_intuits_three_seconds_are_over(
     database: Database,
 ) -> None:
