@@ -36,7 +36,8 @@ def replace_tokens(
 
     A supplier who connected again meanwhile has newer ones, which must not be overwritten. What
     an earlier call has stored already counts as stored. The end of the whole chain stays known
-    where an answer does not repeat it.
+    where an answer does not repeat it. A connection that was called dead meanwhile, because the
+    token that these replace is, lives: where somebody has ended it, there is none to replace.
     """
     columns = _columns(tokens)
     if tokens.hard_expires_at is None:
@@ -48,10 +49,17 @@ def replace_tokens(
             Connection.id == connection_id,
             Connection.refresh_sealed.in_((instead_of, tokens.refresh)),
         )
-        .values({**columns, "refreshes": Connection.refreshes + first_time})
+        .values({**columns, **_ALIVE, "refreshes": Connection.refreshes + first_time})
         .returning(Connection.id)
     )
     return done.first() is not None
+
+
+_ALIVE = {
+    "state": "connected",
+    "disconnected_at": None,
+    "problem": case((Connection.state == "disconnected", None), else_=Connection.problem),
+}
 
 
 def _columns(tokens: SealedTokens) -> dict[str, Any]:

@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
+from service.errors import Disconnected
 from service.store.tables import Connection
 from service.times import now
 from tests.servers import wait_until
@@ -132,3 +134,22 @@ def test_an_answer_that_was_lost_on_the_way_costs_a_retry_too(world: World) -> N
     world.sync()
     assert list(world.documents()) == ["1"]
     assert world.connection().state == "connected"
+
+
+def test_who_refreshed_for_longer_than_the_lease_does_not_cost_the_connection(world: World) -> None:
+    """Frozen for a minute: meanwhile another one is refused with the token that was replaced."""
+    expire(world, hours=25)
+    world.faults({"kind": "token", "delay": 1.5, "count": 1})
+    with ThreadPoolExecutor() as pool:
+        late = pool.submit(world.services.access.access_token, world.connection_id)
+        world.wait_for_refresh()
+        world.lose_leases()
+        world.faults({"preset": "invalid_grant", "count": 1})
+        with pytest.raises(Disconnected):
+            world.services.access.access_token(world.connection_id)
+        assert world.connection().state == "disconnected"
+        token = late.result()
+    connection = world.connection()
+    assert (connection.state, connection.problem) == ("connected", None)
+    assert connection.disconnected_at is None
+    assert world.services.access.access_token(world.connection_id) == token
