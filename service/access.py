@@ -33,7 +33,8 @@ _EARLY = timedelta(seconds=60)
 _REFRESH_LEASE_SECONDS = 60.0
 _REFRESH_WAIT_SECONDS = 30.0
 _POLL_SECONDS = 0.1
-_SAVE_ATTEMPTS = 5
+_SAVE_SECONDS = 30.0
+_LONGEST_SAVE_PAUSE = 3.0
 _LONGEST_WAIT_FOR_PLACE = 30.0
 
 
@@ -224,18 +225,20 @@ class Access:
     def _save(self, connection_id: str, tokens: SealedTokens, used: str) -> bool:
         """Store the tokens; return False if others have replaced the ones that were used.
 
-        The old refresh token may be dead, so a failure is tried again.
+        The old refresh token may be dead, so a failure is tried again for as long as a database
+        takes to start.
         """
+        deadline = time.monotonic() + _SAVE_SECONDS
         attempt = 1
         while True:
             try:
                 with self._database.write() as session:
                     return authorisations.replace_tokens(session, connection_id, tokens, used)
             except SQLAlchemyError:
-                if attempt == _SAVE_ATTEMPTS:
+                if time.monotonic() > deadline:
                     raise
                 log.warning("token.save_failed", connection=connection_id, attempt=attempt)
-                time.sleep(0.2 * 2**attempt)
+                time.sleep(min(0.2 * 2**attempt, _LONGEST_SAVE_PAUSE))
                 attempt += 1
 
 

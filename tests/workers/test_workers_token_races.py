@@ -3,19 +3,21 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
+from structlog.testing import capture_logs
 
 from service.errors import Disconnected
 from service.store.tables import Connection
 from service.times import now
 from tests.servers import wait_until
-from tests.workers.world import REALM, World, an_invoice, environment
+from tests.workers.world import REALM, REFUSE, World, an_invoice, environment
 
 # Asks for the token from several threads at once, when told to; prints the digest of it.
 ASK = """
@@ -41,6 +43,8 @@ with ThreadPoolExecutor(threads) as pool:
 (token,) = tokens
 print(services.vault.digest(token), flush=True)
 """
+
+TOKENS = "UPDATE ON connections FOR EACH ROW WHEN (NEW.refresh_sealed IS NOT OLD.refresh_sealed)"
 
 
 def expire(world: World, *, hours: float) -> None:
@@ -153,3 +157,24 @@ def test_who_refreshed_for_longer_than_the_lease_does_not_cost_the_connection(wo
     assert (connection.state, connection.problem) == ("connected", None)
     assert connection.disconnected_at is None
     assert world.services.access.access_token(world.connection_id) == token
+
+
+def test_tokens_are_saved_however_long_the_database_takes_to_start(small_world: World) -> None:
+    """Their predecessor is dead: whoever gave up on them after a moment would lose the company."""
+    expire(small_world, hours=25)
+    refuse, accept = REFUSE["sqlite"]
+    with small_world.services.database.write() as session:
+        session.execute(text(refuse.format(name="unsaved", step=TOKENS)))
+    with ThreadPoolExecutor() as pool, capture_logs() as told:
+        asking = pool.submit(small_world.services.access.access_token, small_world.connection_id)
+        wait_until(lambda: failures_in(told) == 5, what="five attempts")
+        with small_world.services.database.write() as session:
+            session.execute(text(accept.format(name="unsaved")))
+        token = asking.result()
+    assert small_world.services.access.access_token(small_world.connection_id) == token
+    assert small_world.connection().state == "connected"
+
+
+def failures_in(told: Sequence[Any]) -> int:
+    """Return how often the tokens could not be saved."""
+    return sum(1 for line in told if line["event"] == "token.save_failed")
