@@ -35,9 +35,14 @@ PERIODIC = (
     Periodic("sweep", 2.0, sweep),
     Periodic("heartbeat", heartbeats.BEAT_SECONDS, beat),
     Periodic("reconcile", 60.0, begin_due),
+)
+# Of a clock of their own: they may take many minutes, when Intuit is slow or much is old.
+LONG = (
     Periodic("keep-alive", 3600.0, keep_alive),
     Periodic("prune", 3600.0, prune),
 )
+# So often is looked whether it is time, for a process need not live for an hour.
+_LONGEST_LOOK_SECONDS = 5.0
 
 
 class Clock:
@@ -59,7 +64,7 @@ class Clock:
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
-        shortest = min(job.seconds for job in self._periodic)
+        shortest = min(_LONGEST_LOOK_SECONDS, *(job.seconds for job in self._periodic))
         while not self._stopping.wait(shortest):
             for job in self._periodic:
                 self._tick(job)

@@ -8,7 +8,7 @@ import dramatiq
 from service.bootstrap import Services
 from workers.actors import declare
 from workers.alerts import watch
-from workers.clock import Clock, Periodic
+from workers.clock import LONG, Clock, Periodic
 
 DRAIN_MS = 25_000
 # Of a clock of its own, so that no other work waits for whoever listens at ALERT_URL.
@@ -23,14 +23,11 @@ def working(services: Services, threads: int) -> Iterator[None]:
     # Without this signal Dramatiq's time limits never begin to count.
     broker.emit_after("process_boot")
     worker = dramatiq.Worker(broker, worker_threads=threads)
-    clock = Clock(services)
     worker.start()
-    clock.start()
     try:
-        with watching(services):
+        with ticking(Clock(services)), ticking(Clock(services, LONG)), watching(services):
             yield
     finally:
-        clock.stop()
         worker.stop(timeout=DRAIN_MS)
 
 
@@ -41,7 +38,13 @@ def watching(services: Services) -> Iterator[None]:
     Every process does, one at a time: so that receivers tell when no worker is left, and workers
     when no receiver is.
     """
-    clock = Clock(services, _ALERTS)
+    with ticking(Clock(services, _ALERTS)):
+        yield
+
+
+@contextmanager
+def ticking(clock: Clock) -> Iterator[None]:
+    """Let the clock tick for as long as the block runs."""
     clock.start()
     try:
         yield

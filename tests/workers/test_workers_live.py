@@ -2,11 +2,15 @@
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from dramatiq.brokers.stub import StubBroker
 
+from service.store import connections, own_notices
+from service.times import now
 from tests.servers import wait_until
+from tests.workers.reconciling import set_connection
 from tests.workers.world import World, an_event, an_invoice
 from workers.pool import working
 
@@ -78,3 +82,22 @@ def test_500_invoices_in_50_deliveries_cost_at_most_15_reads(live_postgres_world
     wait_until(lambda: statuses(live_world) == {"done"}, 30, "the notices")
     assert len(live_world.documents()) == 501
     assert live_world.calls() <= 15
+
+
+def test_no_work_waits_for_a_connection_that_intuit_keeps_waiting(small_world: World) -> None:
+    """Keep-alive asks for many connections one after the other, and each may take its time-out."""
+    idle = small_world.connection_id
+    set_connection(small_world, suspended_at=now(), access_expires_at=now() - timedelta(days=8))
+    small_world.connect("9341455000000002", "other@example.com")
+    small_world.faults({"kind": "token", "delay": 60, "count": 1})
+    with working(small_world.services, threads=4):
+        small_world.wait_for_refresh()
+        with small_world.services.database.write() as session:
+            own_notices.ask_for_changes(session, small_world.connection_id, "sync", now())
+        wait_until(lambda: statuses(small_world) == {"done"}, timeout=6, what="the notice")
+        with small_world.services.database.read() as session:
+            waiting = connections.get(session, idle)
+        assert waiting is not None
+        assert waiting.access_expires_at is not None
+        assert waiting.access_expires_at < now() - timedelta(days=7)
+        small_world.no_faults()

@@ -17,7 +17,7 @@ from service.store.tables import (
     RunSeen,
 )
 from tests.workers.world import World
-from workers.clock import PERIODIC
+from workers.clock import LONG
 from workers.prune import prune, prune_at
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -151,7 +151,7 @@ def test_no_transaction_deletes_more_than_its_share(world: World) -> None:
 
 
 def test_the_clock_prunes_every_hour(small_world: World) -> None:
-    assert [(job.seconds, job.work) for job in PERIODIC if job.name == "prune"] == [(3600.0, prune)]
+    assert [(job.seconds, job.work) for job in LONG if job.name == "prune"] == [(3600.0, prune)]
     fields = {"digest": "d", "created_at": DAYS_90, "expires_at": DAYS_90}
     add(small_world, BrowserSession(**fields))
     prune(small_world.services)
