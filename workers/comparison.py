@@ -4,7 +4,7 @@ What QuickBooks showed is kept in rows, so that the comparison is one question t
 whatever happened meanwhile. Where the run mends, each page is recorded like any other read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -50,7 +50,7 @@ class _Comparison:
         self._tally: dict[str, Any] = dict(run.tally)
 
     def step(self) -> bool:
-        if self._run.expected is None:
+        if self._run.expected is None or "first" not in self._order:
             self._begin()
         cursor = self._cursor()
         if cursor.done:
@@ -63,7 +63,11 @@ class _Comparison:
         return True
 
     def _begin(self) -> None:
-        """Note by QuickBooks' clock when it began: what changes from now on is for the next one."""
+        """Note by QuickBooks' clock when it began: what changes from now on is for the next one.
+
+        By the number of a read, too, because of what others read and record meanwhile.
+        """
+        self._order["first"] = self._company.draw_fetch_number()
         expected = self._company.api.count(statements.count("Invoice"))
         if self._company.api.time is not None:
             self._order["until"] = self._company.api.time.isoformat()
@@ -90,7 +94,7 @@ class _Comparison:
             comparison.forget(session, self._run.id, reads.gone)
             if self._order["fix"]:
                 ids = [one.quickbooks_id for one in shown]
-                self._mended(comparison.differences(session, self._run, MOST_NAMED, only=ids))
+                self._mended(self._differences(session, only=ids))
             else:
                 self._tally["read"] += len(reads.found)
                 self._checkpoint(session)
@@ -105,11 +109,17 @@ class _Comparison:
     def _confirm_deletions(self) -> None:
         """Record as deleted what was not shown, and for which a read of its own answers 610."""
         with self._company.services.database.read() as session:
-            missing = comparison.not_shown(session, self._run, _MOST_UNSEEN)
+            missing = comparison.not_shown(session, self._run, self._order["first"], _MOST_UNSEEN)
         if missing:
             reads = read_invoices(self._company, [one.quickbooks_id for one in missing])
             self._mended(missing)
             self._keep(reads)
+
+    def _differences(
+        self, session: Session, only: Collection[str] | None = None
+    ) -> Sequence[Difference]:
+        first = self._order["first"]
+        return comparison.differences(session, self._run, first, MOST_NAMED, only)
 
     def _mended(self, found: Sequence[Difference]) -> None:
         self._tally["mended"] = [*self._tally["mended"], *_plain(found)][:MOST_NAMED]
@@ -121,7 +131,7 @@ class _Comparison:
         """Compare, and end the run, unless somebody has asked for more meanwhile."""
         connection_id = self._company.connection_id
         with self._company.services.database.write() as session:
-            tally = _verdict(session, self._run, self._tally)
+            tally = _verdict(session, self._run, self._tally, self._differences(session))
             if not runs.finish(session, self._run, "done", tally, _error(tally), now()):
                 return True
             if "since" in self._order and "until" in self._order:
@@ -138,8 +148,10 @@ class _Comparison:
         return False
 
 
-def _verdict(session: Session, run: Run, tally: dict[str, Any]) -> dict[str, Any]:
-    remaining = _plain(comparison.differences(session, run, MOST_NAMED))
+def _verdict(
+    session: Session, run: Run, tally: dict[str, Any], differences: Sequence[Difference]
+) -> dict[str, Any]:
+    remaining = _plain(differences)
     remaining += [
         {"id": place, "kind": "unreadable", "number": "", "there": "cannot be shown", "here": ""}
         for place in tally["unreadable"]

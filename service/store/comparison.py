@@ -80,27 +80,32 @@ def forget(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> No
 
 
 def differences(
-    session: Session, run: Run, limit: int, only: Collection[str] | None = None
+    session: Session, run: Run, first: int, limit: int, only: Collection[str] | None = None
 ) -> Sequence[Difference]:
     """Return where the record differs from what the run saw, up to `limit`; `only` among these ids.
 
-    What was recorded while the run was under way and is newer than what it saw is no difference.
+    `first` is the number of the run's first read: what was read later, beside the run, and is newer
+    than what it saw is no difference.
     """
-    found = [*_shown_otherwise(session, run, limit, only)]
+    found = [*_shown_otherwise(session, run, first, limit, only)]
     if only is None and len(found) < limit:
-        found += not_shown(session, run, limit - len(found))
+        found += not_shown(session, run, first, limit - len(found))
     return found
 
 
-def not_shown(session: Session, run: Run, limit: int) -> Sequence[Difference]:
-    """Return recorded invoices, older than the run, that QuickBooks did not show."""
+def not_shown(session: Session, run: Run, first: int, limit: int) -> Sequence[Difference]:
+    """Return recorded invoices that QuickBooks did not show, and nobody read since the run began.
+
+    By the number of the read and not by when they were recorded: a changed customer lets an
+    invoice be recorded anew without a look at whether it still exists.
+    """
     met = select(RunSeen.quickbooks_id).where(
         RunSeen.run_id == run.id, RunSeen.quickbooks_id == Invoice.quickbooks_id
     )
     rows = session.scalars(
         select(Invoice)
         .where(Invoice.connection_id == run.connection_id, ~Invoice.deleted, ~met.exists())
-        .where(Invoice.recorded_at < (run.started_at or run.created_at))
+        .where(Invoice.fetch_number < first)
         .order_by(Invoice.quickbooks_id)
         .limit(limit)
     )
@@ -136,7 +141,7 @@ def _sums(session: Session, query: Select[int, Decimal | None, Decimal | None]) 
 
 
 def _shown_otherwise(
-    session: Session, run: Run, limit: int, only: Collection[str] | None
+    session: Session, run: Run, first: int, limit: int, only: Collection[str] | None
 ) -> Sequence[Difference]:
     outdated = or_(
         Invoice.sync_token < RunSeen.sync_token,
@@ -152,7 +157,7 @@ def _shown_otherwise(
         Invoice.total.is_distinct_from(RunSeen.total),
         Invoice.balance.is_distinct_from(RunSeen.balance),
     )
-    before = Invoice.recorded_at < (run.started_at or run.created_at)
+    before = Invoice.fetch_number < first
     query = (
         select(RunSeen, Invoice)
         .outerjoin(

@@ -9,7 +9,7 @@ from service.store import runs
 from service.store.tables import Document, Invoice, Revision
 from service.times import now
 from tests.workers.reconciling import cannot_show, finish, named, reconcile
-from tests.workers.world import REALM, World, an_invoice
+from tests.workers.world import REALM, World, a_customer, an_invoice
 
 
 def compare(world: World, *, fix: bool = False) -> dict:
@@ -144,6 +144,23 @@ def test_what_came_after_everything_was_read_is_no_difference(small_world: World
     small_world.arrive(an_invoice("2"))
     ended = finish(small_world, run_id)
     assert (ended["state"], ended["differences"]) == ("done", [])
+
+
+def test_a_deletion_is_found_though_its_customer_changes_meanwhile(world: World) -> None:
+    """The new name lets the invoice be recorded anew, though nobody has read it."""
+    world.put("Invoice", an_invoice("1"), an_invoice("2"))
+    world.backfill()
+    world.delete("Invoice", "2", event="false")
+    with world.services.database.write() as session:
+        order = {"full": True, "fix": True}
+        run_id = runs.begin_reconcile(session, world.connection_id, "command", order, now())
+    assert world.advance(run_id)
+    world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "new@example.com"}))
+    world.hear("Customer", "7", "updated")
+    assert {d["buyerEmail"] for d in world.documents().values()} == {"new@example.com"}
+    ended = finish(world, run_id)
+    assert named(ended["mended"]) == [("2", "deleted there")]
+    assert world.holds() == {"1": None, "2": "deleted"}
 
 
 def test_an_invoice_that_quickbooks_cannot_show_is_a_difference(small_world: World) -> None:
