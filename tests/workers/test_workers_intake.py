@@ -14,7 +14,7 @@ from service.settings_source import settings_from
 from service.simulator.server import RunningSimulator
 from service.store import connections, inbox
 from service.times import now
-from tests.servers import free_port
+from tests.servers import free_port, wait_until
 from tests.workers.conftest import connected
 from tests.workers.world import (
     REALM,
@@ -23,6 +23,7 @@ from tests.workers.world import (
     World,
     an_event,
     an_invoice,
+    asked_for,
     environment,
     legacy_body,
 )
@@ -140,6 +141,14 @@ def test_a_hundred_events_of_several_companies_reach_each_its_own(world: World) 
     assert world.webhook(*events).status_code == 200
     owners = [row.connection_id for row in world.notice_rows()]
     assert (owners.count(first), owners.count(second), owners.count(None)) == (34, 33, 33)
+
+
+def test_a_delivery_asks_at_once_for_work_on_each_company_once(small_world: World) -> None:
+    events = [an_event("Invoice", str(n), "created") for n in range(1, 6)]
+    stranger = an_event("Invoice", "1", "created", intuitaccountid=OTHER_REALM)
+    small_world.webhook(*events, stranger)
+    asked = wait_until(lambda: asked_for(small_world.services.jobs.broker), what="the nudge")
+    assert asked == [("sync_company", small_world.connection_id)]
 
 
 def test_an_acknowledgement_does_not_wait_for_a_batch_that_is_being_written(
