@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from service.errors import BudgetSpent, Throttled
+from service.errors import BudgetSpent, Throttled, TransientError
 from service.settings_source import settings_from
+from service.store import own_notices
 from service.store.tables import Connection, Notice, Reads, Run
 from service.times import now
 from tests.servers import wait_until
 from tests.workers.reconciling import due, finish, set_connection
-from tests.workers.world import World, an_event, an_invoice, environment
+from tests.workers.world import REALM, World, an_event, an_invoice, environment
 from workers.company import Company
 from workers.failures import is_hopeless, pause_for
+from workers.sync import sync_company
 
 
 def used(world: World, reads: int, *, by: str | None = None, month: str | None = None) -> None:
@@ -112,6 +114,19 @@ def test_what_waits_for_a_limit_to_end_is_never_parked(small_world: World) -> No
     assert list(small_world.documents()) == ["1"]
 
 
+def test_a_429_pauses_one_company_and_no_other(world: World) -> None:
+    throttled = world.connection_id
+    other = world.connect("9341455000000002", "other@example.com")
+    with world.services.database.write() as session:
+        for connection_id in (throttled, other):
+            own_notices.ask_for_changes(session, connection_id, "sync", now())
+    world.faults({"preset": "429-json", "company": REALM})
+    sync_company(world.services, throttled)
+    sync_company(world.services, other)
+    assert [status for status, _ in world.notices()] == ["pending", "done"]
+    assert world.connection().paused_until is None
+
+
 def test_another_failure_does_not_shorten_a_pause(world: World) -> None:
     """A backfill may be told to wait for minutes while a sync beside it meets a passing error."""
     world.put("Invoice", an_invoice("1"))
@@ -168,6 +183,12 @@ def test_a_429_that_lasts_is_asked_about_less_and_less_often(
     error = Throttled("429", retry_after=asked)
     assert pause_for(error, failures) == timedelta(seconds=seconds)
     assert not is_hopeless(error, now() - timedelta(days=30), 1000, now())
+
+
+def test_pauses_are_spread_so_that_not_all_companies_come_back_at_once() -> None:
+    waits = [pause_for(TransientError("503"), 3).total_seconds() for _ in range(200)]
+    assert 8 <= min(waits) < 10
+    assert 14 < max(waits) <= 16
 
 
 def idle(world: World, *, days: int, **more: Any) -> None:
