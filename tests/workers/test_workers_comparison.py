@@ -8,7 +8,14 @@ from sqlalchemy import delete, update
 from service.store import runs
 from service.store.tables import Document, Invoice, Revision
 from service.times import now
-from tests.workers.reconciling import cannot_show, finish, named, reconcile
+from tests.workers.reconciling import (
+    cannot_show,
+    finish,
+    named,
+    reconcile,
+    reconciled_long_ago,
+    watermark,
+)
 from tests.workers.world import REALM, World, a_customer, an_invoice
 
 
@@ -161,6 +168,24 @@ def test_a_deletion_is_found_though_its_customer_changes_meanwhile(world: World)
     ended = finish(world, run_id)
     assert named(ended["mended"]) == [("2", "deleted there")]
     assert world.holds() == {"1": None, "2": "deleted"}
+
+
+def test_after_a_long_gap_the_watermark_is_quickbooks_time_when_the_reading_began(
+    world: World,
+) -> None:
+    """What is deleted after its page was read is for the next reconcile to find."""
+    world.put("Invoice", an_invoice("1"))
+    reconciled_long_ago(world, days=50)
+    world.pass_time_in_quickbooks(hours=2)
+    with world.services.database.write() as session:
+        order = {"full": False, "fix": True}
+        run_id = runs.begin_reconcile(session, world.connection_id, "daily", order, now())
+    while world.run(run_id).expected is None:
+        assert world.advance(run_id)
+    world.pass_time_in_quickbooks(hours=3)
+    assert finish(world, run_id)["state"] == "done"
+    began = watermark(world) - now()
+    assert timedelta(hours=2, minutes=-1) < began <= timedelta(hours=2)
 
 
 def test_an_invoice_that_quickbooks_cannot_show_is_a_difference(small_world: World) -> None:
