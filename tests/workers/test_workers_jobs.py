@@ -22,6 +22,13 @@ def test_every_job_has_an_actor_with_its_parameter(small_world: World, job: jobs
     assert list(inspect.signature(actor.fn).parameters) == [job.parameter]
 
 
+def test_a_notice_goes_before_somebodys_backfill(small_world: World) -> None:
+    """Dramatiq takes a lower number first, from all queues together."""
+    broker = StubBroker()
+    declare(broker, small_world.services)
+    assert broker.get_actor("sync_company").priority < broker.get_actor("work_on_run").priority
+
+
 def test_there_is_no_actor_without_a_job(small_world: World) -> None:
     broker = StubBroker()
     declare(broker, small_world.services)
