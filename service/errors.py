@@ -3,6 +3,7 @@
     ServiceError
       + ConfigurationError          stop the start; the message says what to mend
       + LinkError                   a connect or view link that cannot be used
+      + NotASupplier(refusal)       Infactor does not know this person as a supplier: refuse them
       + InfactorAway                Infactor's own database serves nobody: everything for it waits
       + SyncError(intuit_tid, code)
           + TransientError(retry_after)   try again later: network, time-out, 5xx, lock busy
@@ -21,6 +22,8 @@
 Third-party exceptions are turned into these at the client's edge, and nowhere else.
 """
 
+from enum import StrEnum
+
 
 class ServiceError(Exception):
     """Base of everything that this project raises on purpose."""
@@ -32,6 +35,22 @@ class ConfigurationError(ServiceError):
 
 class LinkError(ServiceError):
     """A connect or view link is malformed, expired, spent or meant for something else."""
+
+
+class Refusal(StrEnum):
+    """Why a person is not served as a supplier of Infactor."""
+
+    UNKNOWN = "unknown"
+    NOT_A_SUPPLIER = "not_a_supplier"
+    NOT_VERIFIED = "not_verified"
+
+
+class NotASupplier(ServiceError):
+    """Infactor has no verified account of a supplier for this person."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.value)
+        self.refusal = refusal
 
 
 class InfactorAway(ServiceError):

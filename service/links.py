@@ -6,7 +6,6 @@ every claim is checked before it is shown or stored.
 """
 
 import secrets
-import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -18,6 +17,7 @@ from joserfc.jwk import OctKey
 
 from service.errors import LinkError
 from service.infactor import emails
+from service.showable import is_showable
 
 Purpose = Literal["connect", "view"]
 
@@ -38,8 +38,6 @@ LONGEST_LIFE = timedelta(days=30)
 _ALGORITHM = "HS256"
 _MAX_TOKEN = 4096
 _CLOCK_SKEW = 300  # seconds by which the clock of Infactor's server may be ahead of ours
-_UNSHOWN = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
-_TURNS_TEXT = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class LinkExpired(LinkError):
@@ -154,7 +152,7 @@ def _check_content(claims: _Claims, purpose: Purpose) -> None:
         raise LinkError(f"this link is not made to {purpose}")
     if not claims.sub.isascii() or emails.addresses(claims.sub) != (claims.sub,):
         raise LinkError("this link names no valid e-mail address")
-    if not all(map(_is_showable, (claims.name, claims.address, claims.jti))):
+    if not all(map(is_showable, (claims.name, claims.address, claims.jti))):
         raise LinkError("this link contains characters that cannot be shown")
 
 
@@ -165,8 +163,3 @@ def _check_times(claims: _Claims, now: int) -> None:
         raise LinkError(f"this link is good for more than {LONGEST_LIFE.days} days")
     if max(claims.iat, claims.nbf) > now + _CLOCK_SKEW:
         raise LinkError("this link is not good yet")
-
-
-def _is_showable(text: str) -> bool:
-    """Tell whether a person sees the text as it is: nothing hidden, nothing turned around."""
-    return not any(unicodedata.category(c) in _UNSHOWN or c in _TURNS_TEXT for c in text)

@@ -17,6 +17,7 @@ class WarningCode(StrEnum):
     NO_BUYER_EMAIL = "no_buyer_email"
     UNUSABLE_BILL_EMAIL = "unusable_bill_email"
     TOO_MANY_LINES = "too_many_lines"
+    BUYER_NOT_REGISTERED = "buyer_not_registered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,12 @@ _WARNINGS = {
         "Line",
         "This invoice has more lines than Infactor can hold, so the last ones are not shown there. "
         "Its totals are right. To have all lines shown, split the invoice in QuickBooks.",
+    WarningCode.BUYER_NOT_REGISTERED: (
+        "BillEmail",
+        "No buyer is registered in Infactor with an e-mail address of this invoice or of its "
+        "customer, so the buyer cannot see the invoice until they sign up there with it. If their "
+        "address in Infactor is another one, correct it. In QuickBooks, open the invoice, fill in "
+        "'Customer email' with that address and save.",
     ),
 }
 

@@ -1,0 +1,26 @@
+"""Which text a person sees as it is: nothing hidden in it, nothing turned around."""
+
+import unicodedata
+
+_UNSHOWN = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
+_TURNS_TEXT = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def is_showable(text: str) -> bool:
+    """Tell whether a person sees the text as it is."""
+    return all(map(_is_shown, text))
+
+
+def one_line(value: object, longest: int) -> str:
+    """Return a text as one line of at most so many characters that a person sees as it is.
+
+    What is no text at all is "".
+    """
+    if not isinstance(value, str):
+        return ""
+    shown = "".join(c if _is_shown(c) else " " for c in value)
+    return " ".join(shown.split())[:longest].rstrip()
+
+
+def _is_shown(character: str) -> bool:
+    return unicodedata.category(character) not in _UNSHOWN and character not in _TURNS_TEXT
