@@ -6,10 +6,18 @@ import typer
 
 from service.cli.compose import missing_file, settings_and_logs
 from service.cli.console import answer, fail, hint, says_what_is_wrong
-from service.errors import LinkError, ServiceError
+from service.errors import LinkError, NotASupplier, Refusal, ServiceError
 from service.infactor import emails
+from service.infactor.accounts import Account, verified_supplier
+from service.infactor_database import infactor_database
 from service.links import CONNECT_LIFE, VIEW_LIFE, Purpose
 from service.settings import Settings
+
+_REFUSED = {
+    Refusal.UNKNOWN: "has no account with exactly this e-mail address; upper and lower case count.",
+    Refusal.NOT_A_SUPPLIER: "has another kind of account with this e-mail address, no supplier's.",
+    Refusal.NOT_VERIFIED: "has not verified the account with this e-mail address yet.",
+}
 
 Email = Annotated[str, typer.Argument(help="The supplier's e-mail address in Infactor.")]
 
@@ -37,6 +45,12 @@ def connect_url(
         raise fail("Name either EMAIL or --connection ID.", 2)
     settings = settings_and_logs(quiet=True)
     whose = email if email is not None else _supplier_of(connection or "")
+    _check(whose.strip(), name.strip(), address.strip())
+    account = _account(settings, whose.strip())
+    if account is not None:
+        if name or address:
+            hint("Infactor's own name and address of this supplier count, not --name or --address.")
+        name, address = account.name, account.address
     token = _token(settings, "connect", whose, name, address, another_company=another_company)
     if not name:
         _hint_at_name(settings, whose)
@@ -50,7 +64,10 @@ def supplier_url(email: Email) -> None:
     from service import links
 
     settings = settings_and_logs(quiet=True)
-    token = _token(settings, "view", email, "", "")
+    _check(email.strip(), "", "")
+    account = _account(settings, email.strip())
+    whose = (account.name, account.address) if account else ("", "")
+    token = _token(settings, "view", email, *whose)
     _hint_at_newcomer(settings, email)
     hours = int(VIEW_LIFE.total_seconds() // 3600)
     hint(f"Good for {hours} hours. It shows this supplier's invoices to whoever has it.")
@@ -82,7 +99,6 @@ def _token(
     from service import links
     from service.times import now
 
-    _check(email.strip(), name.strip(), address.strip())
     try:
         return links.issue(
             settings.infactor_shared_secret.get_secret_value(),
@@ -97,6 +113,21 @@ def _token(
         raise fail(
             "--name, --address: line breaks and hidden characters cannot be shown.", 2
         ) from None
+
+
+def _account(settings: Settings, email: str) -> Account | None:
+    """Return the supplier's account in Infactor, or None where its database is not configured."""
+    infactor = infactor_database(settings)
+    if infactor is None:
+        return None
+    from service.infactor.users import Users
+
+    try:
+        return verified_supplier(Users(infactor).supplier(email))
+    except NotASupplier as e:
+        raise fail(f"Infactor {_REFUSED[e.refusal]}", 2) from None
+    finally:
+        infactor.close()
 
 
 def _check(email: str, name: str, address: str) -> None:
