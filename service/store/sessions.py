@@ -85,8 +85,12 @@ def begin_consent(
     link_id: str | None,
     another_company: bool,
     now: datetime,
+    infactor_user: str | None = None,
 ) -> str:
-    """Return the `state` of a new journey through QuickBooks' consent."""
+    """Return the `state` of a new journey through QuickBooks' consent.
+
+    `infactor_user` is whoever pressed Infactor's own button.
+    """
     state = secrets.token_urlsafe(32)
     session.add(
         OAuthState(
@@ -96,6 +100,7 @@ def begin_consent(
             supplier_id=supplier_id,
             link_id=link_id,
             another_company=another_company,
+            infactor_user=infactor_user,
             expires_at=now + STATE_LIFETIME,
         )
     )
@@ -112,6 +117,12 @@ def use_consent(session: Session, state: str, now: datetime) -> tuple[OAuthState
     )
     first = used.first() is not None
     return session.get(OAuthState, digest(state), populate_existing=True), first
+
+
+def began_by_button(session: Session, state: str) -> bool:
+    """Return whether the journey with this state was begun by Infactor's own button."""
+    journey = session.get(OAuthState, digest(state))
+    return journey is not None and journey.infactor_user is not None
 
 
 def is_under_way(session: Session, state_digest: str) -> bool:

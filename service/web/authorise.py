@@ -1,5 +1,7 @@
 """The connect link's page, and the way from it to QuickBooks' consent."""
 
+from dataclasses import dataclass, field
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -7,10 +9,13 @@ from starlette.routing import Route
 from service import links
 from service.errors import LinkError
 from service.links import Link, LinkExpired
+from service.settings import Settings
 from service.store import connections, sessions
 from service.times import now
+from service.web.apart import apart
 from service.web.browser import give_cookie, session_of
 from service.web.pages import render
+from service.web.people import vouched
 from service.web.problems import ConnectProblem, Problem, explain
 from service.web.state import State
 
@@ -44,8 +49,35 @@ def go_on(request: Request[State]) -> Response:
     return to_consent(request, supplier_id, link)
 
 
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A journey that has begun: where QuickBooks asks, and a new session for the browser."""
+
+    url: str = field(repr=False)
+    cookie: str | None = field(repr=False)
+
+    def remember(self, response: Response, settings: Settings) -> None:
+        """Let the browser carry its session, in which alone QuickBooks' answer counts."""
+        if self.cookie:
+            give_cookie(response, self.cookie, settings)
+
+
 def to_consent(request: Request[State], supplier_id: int, link: Link | None) -> Response:
     """Redirect to QuickBooks' consent; its answer counts in this browser only."""
+    consent = begin_consent(request, supplier_id, link)
+    response = RedirectResponse(consent.url, 302)
+    consent.remember(response, request.state["services"].settings)
+    return response
+
+
+def begin_consent(
+    request: Request[State],
+    supplier_id: int,
+    link: Link | None,
+    *,
+    infactor_user: str | None = None,
+) -> Consent:
+    """Return a new journey of this browser through QuickBooks' consent."""
     services, at = request.state["services"], now()
     found = session_of(request)
     with services.database.write() as session:
@@ -57,12 +89,10 @@ def to_consent(request: Request[State], supplier_id: int, link: Link | None) -> 
             supplier_id=supplier_id,
             link_id=link.id if link else None,
             another_company=link.another_company if link else False,
+            infactor_user=infactor_user,
             now=at,
         )
-    response = RedirectResponse(services.oauth.authorize_url(state), 302)
-    if cookie:
-        give_cookie(response, cookie, services.settings)
-    return response
+    return Consent(services.oauth.authorize_url(state), cookie)
 
 
 def _link(request: Request[State]) -> Link:
@@ -78,10 +108,13 @@ def _link(request: Request[State]) -> Link:
     with services.database.read() as session:
         if sessions.is_spent(session, link.id):
             raise ConnectProblem(Problem.LINK_USED)
-    return link
+    return vouched(services, link)
 
 
-routes = [
-    Route(links.CONNECT_PATH, show),
-    Route(links.CONNECT_PATH, go_on, methods=["POST"]),
-]
+def routes() -> list[Route]:
+    """Return the routes of connect links."""
+    threads = apart()
+    return [
+        Route(links.CONNECT_PATH, threads(show)),
+        Route(links.CONNECT_PATH, threads(go_on), methods=["POST"]),
+    ]

@@ -5,42 +5,38 @@ without parameters (Intuit's security requirements, point 7).
 """
 
 import structlog
-from anyio import CapacityLimiter, to_thread
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from service.settings import CALLBACK_PATH
+from service.store import sessions
 from service.web.answer import Answer
+from service.web.apart import apart
 from service.web.browser import give_cookie, session_of
 from service.web.connecting import Connected, connect
+from service.web.people import cookies_of
 from service.web.problems import ConnectProblem, Problem, explain
 from service.web.state import State
 
 log = structlog.get_logger(__name__)
 
-# Each may wait half a minute for an unwell Intuit: the threads that store notices stay free.
-_AT_ONCE = 8
-
 
 def routes() -> list[Route]:
     """Return the callback's route."""
-    threads = CapacityLimiter(_AT_ONCE)
-
-    async def callback(request: Request[State]) -> Response:
-        return await to_thread.run_sync(_answer, request, limiter=threads)
-
-    return [Route(CALLBACK_PATH, callback)]
+    return [Route(CALLBACK_PATH, apart()(callback))]
 
 
-def _answer(request: Request[State]) -> Response:
+def callback(request: Request[State]) -> Response:
+    """Store the connection, and redirect to its page or to the reason why there is none."""
     try:
         connected = _connect(request)
     except ConnectProblem as e:
-        return explain(e.problem, **e.evidence)
+        return explain(e.problem, _began_by_button(request), **e.evidence)
     except Exception as e:
         log.exception("connect.crashed")
-        return explain(Problem.UNEXPECTED, why=type(e).__name__)
+        return explain(Problem.UNEXPECTED, _began_by_button(request), why=type(e).__name__)
     nudges = request.state["nudges"]
     if connected.run_id is not None:
         nudges.run(connected.run_id)
@@ -57,4 +53,14 @@ def _connect(request: Request[State]) -> Connected:
         request.state["services"],
         browser.digest if browser else None,
         Answer.of(request.query_params),
+        cookies_of(request),
     )
+
+
+def _began_by_button(request: Request[State]) -> bool:
+    """Tell whether to lead back to Infactor's button; where nobody can tell, a link is meant."""
+    try:
+        with request.state["services"].database.read() as session:
+            return sessions.began_by_button(session, Answer.of(request.query_params).state)
+    except SQLAlchemyError:
+        return False

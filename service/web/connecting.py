@@ -31,6 +31,7 @@ from service.store import (
 from service.store.tables import Connection, OAuthState
 from service.times import now
 from service.web.answer import Answer, checked
+from service.web.people import still_logged_in
 from service.web.problems import ConnectProblem, Problem
 
 log = structlog.get_logger(__name__)
@@ -59,13 +60,17 @@ class Newcomer:
     time: datetime  # by QuickBooks' own clock
 
 
-def connect(services: Services, browser: str | None, answer: Answer) -> Connected:
+def connect(
+    services: Services, browser: str | None, answer: Answer, cookies: str = ""
+) -> Connected:
     """Store the connection that QuickBooks' answer is about; raises ConnectProblem.
 
-    `browser` is the digest of the session that the answer came with.
+    `browser` is the digest of the session that the answer came with; by `cookies` Infactor knows
+    who is logged in there, which counts where its button began the journey.
     """
     journey = _journey(services, browser, answer.state)
     code, realm_id = checked(answer)
+    still_logged_in(services, journey, cookies)
     realm_digest = services.vault.digest(realm_id)
     with services.database.read() as session:
         _obtainable(session, journey, realm_digest)

@@ -14,6 +14,7 @@ from service.errors import LinkError
 from service.links import LinkExpired
 from service.store import connections, sessions
 from service.times import now
+from service.web.apart import apart
 from service.web.authorise import to_consent
 from service.web.browser import (
     give_cookie,
@@ -23,7 +24,8 @@ from service.web.browser import (
     take_cookie,
 )
 from service.web.pages import render
-from service.web.problems import Problem, explain
+from service.web.people import vouched
+from service.web.problems import ConnectProblem, Problem, explain
 from service.web.state import State
 
 HOME = "/quickbook/"
@@ -34,18 +36,27 @@ def view(request: Request[State]) -> Response:
     services, at = request.state["services"], now()
     secret = services.settings.infactor_shared_secret.get_secret_value()
     try:
-        link = links.read(request.query_params.get("token", ""), "view", secret, at)
+        link = vouched(
+            services, links.read(request.query_params.get("token", ""), "view", secret, at)
+        )
     except LinkExpired:
         return explain(Problem.LINK_EXPIRED)
     except LinkError as e:
         return explain(Problem.LINK_INVALID, why=str(e))
+    except ConnectProblem as e:
+        return explain(e.problem, **e.evidence)
     before = session_of(request)
     known = supplier_if_any(request)
     if request.method == "GET" and known is not None and known.email != link.email:
         # Somebody else's link must not make us somebody else unawares.
         return render(request, "switch.html", {"link": link, "supplier": known})
     with services.database.write() as session:
-        supplier_id = connections.ensure_supplier(session, link.email, link.name, link.address, at)
+        stored = (
+            connections.ensure_supplier
+            if services.infactor is None
+            else connections.upsert_supplier  # Infactor's own name is better than the known one
+        )
+        supplier_id = stored(session, link.email, link.name, link.address, at)
         cookie = sessions.replace(session, before.digest if before else None, supplier_id, at)
     response = RedirectResponse(HOME, 303)
     give_cookie(response, cookie, services.settings)
@@ -100,14 +111,16 @@ def home(request: Request[State]) -> Response:
     return RedirectResponse(HOME, 303)
 
 
-routes = [
-    Route("/quickbook", home),
-    Route(links.VIEW_PATH, view, methods=["GET", "POST"]),
-    Route("/quickbook/start", start, methods=["POST"]),
-    Route("/quickbook/logout", logout, methods=["POST"]),
-    Route("/quickbook/goodbye", goodbye),
-    Route("/quickbook/launch", launch),
-    Route("/quickbook/reconnect", launch),
-    Route("/quickbook/welcome", welcome),
-    Route("/quickbook/disconnected", disconnected),
-]
+def routes() -> list[Route]:
+    """Return the routes in and out."""
+    return [
+        Route("/quickbook", home),
+        Route(links.VIEW_PATH, apart()(view), methods=["GET", "POST"]),
+        Route("/quickbook/start", start, methods=["POST"]),
+        Route("/quickbook/logout", logout, methods=["POST"]),
+        Route("/quickbook/goodbye", goodbye),
+        Route("/quickbook/launch", launch),
+        Route("/quickbook/reconnect", launch),
+        Route("/quickbook/welcome", welcome),
+        Route("/quickbook/disconnected", disconnected),
+    ]

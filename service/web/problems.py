@@ -28,6 +28,11 @@ class Problem(StrEnum):
     LINK_INVALID = "link-invalid"
     LINK_EXPIRED = "link-expired"
     LINK_USED = "link-used"
+    NOT_IN_INFACTOR = "not-in-infactor"
+    NOT_A_SUPPLIER = "not-a-supplier"
+    NOT_VERIFIED = "not-verified"
+    INFACTOR_AWAY = "infactor-away"
+    LOGGED_OUT = "logged-out"
     UNKNOWN_ANSWER = "unknown-answer"
     OTHER_BROWSER = "other-browser"
     TOO_LATE = "too-late"
@@ -58,22 +63,43 @@ class ConnectProblem(ServiceError):
         self.evidence = {"why": why, "intuit_tid": intuit_tid, "connection": connection}
 
 
-def explain(problem: Problem, **evidence: Any) -> Response:
-    """Redirect to the page of this problem, and log it under the reference that it shows."""
+def explain(problem: Problem, by_button: bool = False, /, **evidence: Any) -> Response:
+    """Redirect to the page of this problem, and log it under the reference that it shows.
+
+    `by_button` leads back to Infactor's own button rather than to a link.
+    """
     reference = new_reference()
     known = {name: value for name, value in evidence.items() if value is not None}
     log.warning("connect.failed", kind=problem.value, reference=reference, **known)
     # 302, as Intuit's security requirements say of addresses that receive codes (point 7).
-    return RedirectResponse(f"/quickbook/problem/{problem}/{reference}", 302)
+    way_back = "/button" if by_button else ""
+    return RedirectResponse(f"/quickbook/problem/{problem}/{reference}{way_back}", 302)
 
 
 def problem_page(request: Request[State]) -> Response:
     """Say what happened and how to go on; the page needs nothing but its address."""
+    return _page(request, by_button=False)
+
+
+def problem_page_of_button(request: Request[State]) -> Response:
+    """Say what happened to whoever pressed Infactor's own button, and how to go on."""
+    return _page(request, by_button=True)
+
+
+def _page(request: Request[State], *, by_button: bool) -> Response:
     kind, reference = request.path_params["kind"], request.path_params["reference"]
     if kind not in list(Problem) or not is_reference(reference):
         raise HTTPException(404)
-    context = {"kind": kind, "reference": reference, "supplier": supplier_if_any(request)}
+    context = {
+        "kind": kind,
+        "reference": reference,
+        "by_button": by_button,
+        "supplier": supplier_if_any(request),
+    }
     return render(request, "problem.html", context)
 
 
-routes = [Route("/quickbook/problem/{kind}/{reference}", problem_page)]
+routes = [
+    Route("/quickbook/problem/{kind}/{reference}", problem_page),
+    Route("/quickbook/problem/{kind}/{reference}/button", problem_page_of_button),
+]

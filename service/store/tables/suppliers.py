@@ -93,6 +93,8 @@ class OAuthState(Base):
     supplier_id: Mapped[int] = mapped_column(ForeignKey("suppliers.id"))
     link_id: Mapped[str | None] = mapped_column(String(64))
     another_company: Mapped[bool] = mapped_column(default=False)
+    # Who was logged in to Infactor when its button began this; they must still be at the end.
+    infactor_user: Mapped[str | None] = mapped_column(String(24))
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
     used_at: Mapped[datetime | None] = mapped_column(Instant)
 
