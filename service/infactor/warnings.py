@@ -60,6 +60,7 @@ _WARNINGS = {
         "Line",
         "This invoice has more lines than Infactor can hold, so the last ones are not shown there. "
         "Its totals are right. To have all lines shown, split the invoice in QuickBooks.",
+    ),
     WarningCode.BUYER_NOT_REGISTERED: (
         "BillEmail",
         "No buyer is registered in Infactor with an e-mail address of this invoice or of its "
