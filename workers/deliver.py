@@ -13,7 +13,7 @@ from service.errors import InfactorAway
 from service.infactor.document import State
 from service.infactor.holds import Hold
 from service.infactor.mongo import InfactorDatabase
-from service.infactor.sink import Order, Sink
+from service.infactor.sink import Key, Order, Sink
 from service.infactor.stored import stored
 from service.store import breakers, connections, outgoing
 from service.store.breakers import INFACTOR
@@ -41,6 +41,11 @@ def deliver_company(services: Services, connection_id: str) -> None:
     services.jobs.deliver(connection_id)
 
 
+def key_of(invoice: Invoice) -> Key:
+    """Return the `_id` of the invoice's document in Infactor: whoever looks for it asks here."""
+    return invoice.id
+
+
 def _deliver_some(services: Services, infactor: InfactorDatabase, connection_id: str) -> bool:
     """Deliver one batch; return whether there may be more to deliver at once."""
     environment = services.settings.quickbooks_environment
@@ -60,7 +65,8 @@ def _deliver_some(services: Services, infactor: InfactorDatabase, connection_id:
             breakers.failed(session, INFACTOR, str(e))
         log.warning("infactor.away", why=str(e))
         return False
-    Settlement(company, batch, seen).settle(services, ended)
+    results = {i.id: ended[key] for i in batch if (key := key_of(i)) in ended}
+    Settlement(company, batch, seen).settle(services, results)
     return len(batch) == _BATCH
 
 
@@ -70,7 +76,7 @@ def _orders(
     """Return what to bring to Infactor; an invoice that is not mapped has nothing to bring."""
     return [
         Order(
-            key=invoice.id,
+            key=key_of(invoice),
             revision=invoice.revision,
             mapped=stored(invoice.mapped),
             hold=Hold(invoice.hold) if invoice.hold else None,

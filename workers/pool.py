@@ -15,6 +15,16 @@ DRAIN_MS = 25_000
 _ALERTS = (Periodic("alerts", 30.0, watch),)
 
 
+def _look(services: Services) -> None:
+    from workers.look import look  # noqa: PLC0415 - needs an extra
+
+    look(services)
+
+
+# Of a clock of its own too: Infactor's database may be slow, and the sweep must not be.
+_LOOKS = (Periodic("look", 300.0, _look),)
+
+
 @contextmanager
 def working(services: Services, threads: int) -> Iterator[None]:
     """Work on this process' broker for as long as the block runs, then drain for 25 s at most."""

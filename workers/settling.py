@@ -14,12 +14,13 @@ from service.infactor.document import Action, decide
 from service.infactor.holds import Hold
 from service.infactor.sink import REVISION, Delivered, Refused
 from service.infactor.stored import exact, stored
-from service.store import breakers, findings, outgoing
+from service.store import breakers, outgoing
 from service.store.breakers import INFACTOR
 from service.store.findings import Found
 from service.store.outgoing import Progress
 from service.store.tables import Connection, Document, Invoice
 from service.times import now
+from workers.moves import Move, keep_findings, keep_moves
 
 log = structlog.get_logger(__name__)
 
@@ -53,12 +54,13 @@ class Settlement:
         self._documents: list[dict[str, Any]] = []
         self._changed: dict[str, list[Found]] = {}
         self._missing: dict[str, list[Found]] = {}
+        self._moves: list[Move] = []
 
     def settle(self, services: Services, ended: Mapping[str, Delivered | Refused]) -> None:
         """Write it all down; what an order that is not in `ended` waits for is another try."""
         with services.database.write() as session:
             breakers.works(session, INFACTOR)
-            current = outgoing.lock(session, [invoice.id for invoice in self._batch])
+            current = outgoing.lock_progress(session, [invoice.id for invoice in self._batch])
             for invoice in self._batch:
                 if invoice.id in current:  # else it was forgotten meanwhile
                     result = _NOTHING_TO_SAY if invoice.mapped is None else ended.get(invoice.id)
@@ -105,8 +107,11 @@ class Settlement:
                 "changed": list(result.changed),
             }
         )
-        self._note_document(sent, result)
+        self._note_document(sent, result, action)
         self._note_findings(sent, result)
+        if result.after is not None and result.state is not None:
+            seen = self._seen.get(sent.id)
+            self._moves.append(Move.of(sent, seen, result.state, result.after))
 
     def _action(self, sent: Invoice, result: Delivered) -> Action:
         """Return what was done; where the answer was lost, what it must have been."""
@@ -116,12 +121,12 @@ class Settlement:
         hold = Hold(sent.hold) if sent.hold else None
         return decide(seen.document if seen else None, sent.mapped or {}, hold).action
 
-    def _note_document(self, sent: Invoice, result: Delivered) -> None:
+    def _note_document(self, sent: Invoice, result: Delivered, action: Action) -> None:
         if result.after is None or result.state is None:
             return
         seen = self._seen.get(sent.id)
         # What was decided about is what it was then, and whose it was.
-        decided = seen if result.action is Action.FROZEN else None
+        decided = seen if action is Action.FROZEN else None
         document = self._document(sent, result) | {"state": result.state}
         self._documents.append(
             {
@@ -158,14 +163,8 @@ class Settlement:
 
     def _keep_findings(self, session: Session) -> None:
         for kind, found in ((CHANGED, self._changed), (MISSING, self._missing)):
-            for finding in findings.keep(session, self._company.id, kind, found, self._at):
-                log.warning(
-                    "finding.begun",
-                    invoice=finding.invoice_id,
-                    kind=kind,
-                    field=finding.field,
-                    severity=finding.severity,
-                )
+            keep_findings(session, self._company.id, kind, found, self._at)
+        keep_moves(session, self._company.id, self._moves, self._at)
 
 
 def missing(seen: Document) -> Found:

@@ -100,7 +100,7 @@ def _fields(approved: Mapping[str, Any], mapped: Mapping[str, Any]) -> Iterator[
     for name in _COMPARED:
         before, after = approved.get(name), mapped.get(name)
         if before != after:
-            texts = (None, None) if name in _TOO_LONG else (_text(before), _text(after))
+            texts = (None, None) if name in _TOO_LONG else (text_of(before), text_of(after))
             yield Deviation(name, *texts, _severity(name, before, after))
 
 
@@ -120,7 +120,7 @@ def _facts(then: Facts, now: Facts) -> Iterator[Deviation]:
     if then.balance is not None and now.balance is not None and then.balance != now.balance:
         lower = now.balance < then.balance
         severity = Severity.CRITICAL if lower else Severity.INFO
-        yield Deviation("balance", _text(then.balance), _text(now.balance), severity)
+        yield Deviation("balance", text_of(then.balance), text_of(now.balance), severity)
 
 
 def _more(before: Any, after: Any) -> bool:
@@ -129,7 +129,8 @@ def _more(before: Any, after: Any) -> bool:
     return isinstance(before, numbers) and isinstance(after, numbers) and after > before
 
 
-def _text(value: Any) -> str | None:
+def text_of(value: Any) -> str | None:
+    """Return a value as the text of a finding."""
     if value is None:
         return None
     text = f"{value:f}" if isinstance(value, Decimal) else str(value)

@@ -37,6 +37,12 @@ class State(StrEnum):
     COMPLETED = "completed"
 
 
+APPROVED = frozenset(State) - {State.DRAFT, State.INVOICE_CREATED, State.INVOICE_REJECTED}
+"""A buyer has said yes, whatever came of it since."""
+
+ENDED = frozenset({State.COMPLETED, State.IFACTOR_REJECTED, State.IFACTOR_PROPOSAL_REJECTED})
+"""Infactor's pages lead nowhere from here; from `invoice_rejected` only we do, where it is ours."""
+
 SUPPLIER = ("supplierEmail", "supplierName", "supplierAddress")
 """Written anew only when the company was handed over to another supplier."""
 

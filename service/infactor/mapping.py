@@ -66,6 +66,10 @@ class _Buyer:
     bill_email_unusable: bool
 
 
+PREFIX = "qbk-"
+"""What every id that we give begins with, and none that Infactor gives."""
+
+
 def invoice_id(realm_id: str, quickbooks_id: str) -> str:
     """Return Infactor's id of a QuickBooks invoice, the same for ever.
 
@@ -73,7 +77,7 @@ def invoice_id(realm_id: str, quickbooks_id: str) -> str:
     "<realm id>:<Id>" in UTF-8; a realm id is all digits, so the colon cannot be mistaken.
     """
     digest = hashlib.sha256(f"{realm_id}:{quickbooks_id}".encode()).digest()
-    return "qbk-" + base64.b32encode(digest).decode("ascii")[:26].lower()
+    return PREFIX + base64.b32encode(digest).decode("ascii")[:26].lower()
 
 
 def map_invoice(

@@ -6,6 +6,7 @@ So a buyer who decides in between has the last word, and an older revision never
 one, whichever worker is late. A write whose answer was lost is recognised by its revision.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,9 @@ from service.errors import InfactorAway
 from service.infactor import document as life
 from service.infactor.document import MARKER, REMARK, Action, Decision, State
 from service.infactor.holds import Hold
+from service.infactor.mapping import PREFIX
 from service.infactor.mongo import InfactorDatabase, infactors_errors
+from service.infactor.stored import exact
 
 REVISION = "qbkRevision"
 """The field that holds the revision that a document is at."""
@@ -26,6 +29,8 @@ REVISION = "qbkRevision"
 # Somebody changed the document between reading and writing it; more often than this, wait.
 _MOST_ROUNDS = 3
 _DUPLICATE_KEY = 11000
+_LONGEST_STATE = 32
+_MARKS = (REMARK, MARKER)
 
 Key = Any
 """A document's `_id`: our own invoiceId, or an ObjectId of Infactor's."""
@@ -67,6 +72,15 @@ class Refused:
     why: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a document stands: what people decided there, and what we left on it."""
+
+    state: str
+    revision: int
+    marks: Mapping[str, Any]  # our marker and the remark, where there are any, as exact JSON
+
+
 @dataclass(frozen=True, slots=True)
 class _Write:
     order: Order
@@ -94,10 +108,36 @@ class Sink:
             left = {key: order for key, order in left.items() if key not in round_ended}
         return ended
 
-    def read(self, keys: Collection[Key]) -> dict[Key, dict[str, Any]]:
-        """Return the documents that there are of these."""
+    def read(
+        self, keys: Collection[Key], fields: Collection[str] | None = None
+    ) -> dict[Key, dict[str, Any]]:
+        """Return the documents that there are of these, whole or with these fields alone."""
+        if not keys:
+            return {}
         with infactors_errors():
-            return {found["_id"]: found for found in self._invoices.find(_among(keys))}
+            found = self._invoices.find(_among(keys), None if fields is None else list(fields))
+            return {document["_id"]: document for document in found}
+
+    def states(self, keys: Collection[Key]) -> dict[Key, Standing]:
+        """Return how those documents stand that there are of these."""
+        found = self.read(keys, ("state", REVISION, *_MARKS))
+        return {key: standing(document) for key, document in found.items()}
+
+    def others(
+        self, quickbooks_ids: Collection[str], suppliers: Collection[str]
+    ) -> list[dict[str, Any]]:
+        """Return what there is of these suppliers' invoices that was not delivered by us.
+
+        Infactor has no index for this: its server looks at every document.
+        """
+        wanted = {
+            "qbkInvoiceId": {"$in": list(quickbooks_ids)},
+            "supplierEmail": {"$in": list(suppliers)},
+            "_id": {"$not": re.compile(f"^{PREFIX}")},
+        }
+        fields = ("qbkInvoiceId", "supplierEmail", "state", "invoiceAmount")
+        with infactors_errors():
+            return list(self._invoices.find(wanted, fields))
 
     def _round(self, orders: Mapping[Key, Order]) -> dict[Key, Delivered | Refused]:
         current = self.read(orders)
@@ -110,7 +150,7 @@ class Sink:
             else:
                 ended[key] = made
         refused = self._write(writes)
-        after = self._revisions([write.order.key for write in writes])
+        after = self.read([write.order.key for write in writes], ("state", REVISION))
         for write in writes:
             key = write.order.key
             if key in refused:
@@ -182,14 +222,6 @@ class Sink:
                         refused[writes[error["index"]].order.key] = Refused(why)
         return refused
 
-    def _revisions(self, keys: Collection[Key]) -> dict[Key, dict[str, Any]]:
-        """Return state and revision of these documents, as they are after a write."""
-        if not keys:
-            return {}
-        with infactors_errors():
-            found = self._invoices.find(_among(keys), {"state": 1, REVISION: 1})
-            return {document["_id"]: document for document in found}
-
 
 def _update(order: Order, before: Mapping[str, Any] | None, decision: Decision) -> UpdateOne:
     if before is None:
@@ -233,5 +265,17 @@ def _revision_of(document: Mapping[str, Any] | None) -> int:
     return int(revision) if isinstance(revision, int | float) and revision > 0 else 0
 
 
+def standing(document: Mapping[str, Any]) -> Standing:
+    """Return how this document stands."""
+    return Standing(
+        state=_state_of(document) or "",
+        revision=_revision_of(document),
+        marks={name: exact(document[name]) for name in _MARKS if name in document},
+    )
+
+
 def _state_of(document: Mapping[str, Any] | None) -> str | None:
-    return None if document is None else str(document.get("state"))[:64]
+    """Return the state as a text that our own tables take, whatever somebody wrote there."""
+    if document is None:
+        return None
+    return str(document.get("state")).replace("\x00", "")[:_LONGEST_STATE]

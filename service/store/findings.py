@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from service.store.tables import Connection, Finding, Invoice
@@ -86,6 +86,31 @@ def _begin(
     )
     session.add(finding)
     return finding
+
+
+def open_of(session: Session, kind: str, invoice_ids: Collection[str]) -> set[str]:
+    """Return those of these invoices that have an open finding of this kind."""
+    ids = sorted(invoice_ids)
+    return {
+        invoice_id
+        for start in range(0, len(ids), _CHUNK)
+        for invoice_id in session.scalars(
+            select(Finding.invoice_id).where(
+                Finding.invoice_id.in_(ids[start : start + _CHUNK]),
+                Finding.kind == kind,
+                Finding.closed_at.is_(None),
+            )
+        )
+    }
+
+
+def close_old(session: Session, kind: str, before: datetime, now: datetime) -> None:
+    """Close the findings of a kind that were found before then."""
+    session.execute(
+        update(Finding)
+        .where(Finding.kind == kind, Finding.closed_at.is_(None), Finding.found_at < before)
+        .values(closed_at=now)
+    )
 
 
 def listed(

@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from service.store.insert import Insert, excluded, insert_all
-from service.store.tables import Connection, Document, Invoice, Receipt
+from service.store.tables import Connection, Document, Invoice, Receipt, Revision
+from service.times import now
 
 _OUTGOING = Invoice.delivered_revision < Invoice.revision
 
@@ -43,7 +44,7 @@ class Progress:
         return {"key": self.id} | {name: getattr(self, name) for name in self.COLUMNS}
 
 
-def due(session: Session, connection_id: str, now: datetime, limit: int) -> Sequence[Invoice]:
+def due(session: Session, connection_id: str, at: datetime, limit: int) -> Sequence[Invoice]:
     """Return the company's next invoices to deliver, in the order in which they were recorded.
 
     Without their originals, which are of no use to Infactor.
@@ -51,22 +52,22 @@ def due(session: Session, connection_id: str, now: datetime, limit: int) -> Sequ
     return session.scalars(
         select(Invoice)
         .options(defer(Invoice.source, raiseload=True))
-        .where(Invoice.connection_id == connection_id, _is_due(now))
+        .where(Invoice.connection_id == connection_id, _is_due(at))
         .order_by(Invoice.recorded_at, Invoice.id)
         .limit(limit)
     ).all()
 
 
-def due_connections(session: Session, environment: str, now: datetime) -> Sequence[str]:
+def due_connections(session: Session, environment: str, at: datetime) -> Sequence[str]:
     """Return the companies that have something to deliver now."""
-    waiting = select(Invoice.id).where(Invoice.connection_id == Connection.id, _is_due(now))
+    waiting = select(Invoice.id).where(Invoice.connection_id == Connection.id, _is_due(at))
     return session.scalars(
         select(Connection.id).where(Connection.environment == environment, waiting.exists())
     ).all()
 
 
-def _is_due(now: datetime) -> ColumnElement[bool]:
-    return and_(_OUTGOING, or_(Invoice.delivery_due_at.is_(None), Invoice.delivery_due_at <= now))
+def _is_due(at: datetime) -> ColumnElement[bool]:
+    return and_(_OUTGOING, or_(Invoice.delivery_due_at.is_(None), Invoice.delivery_due_at <= at))
 
 
 def waiting(session: Session, environment: str) -> tuple[int, datetime | None, int]:
@@ -90,7 +91,15 @@ def seen(session: Session, ids: Collection[str]) -> dict[str, Document]:
     return {row.invoice_id: row for row in rows}
 
 
-def lock(session: Session, ids: Collection[str]) -> dict[str, Progress]:
+def lock(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
+    """Return these invoices as they are now, which nobody else changes in this transaction."""
+    rows = session.scalars(
+        select(Invoice).where(Invoice.id.in_(ids)).order_by(Invoice.id).with_for_update()
+    )
+    return {row.id: row for row in rows}
+
+
+def lock_progress(session: Session, ids: Collection[str]) -> dict[str, Progress]:
     """Return how far these invoices are, which nobody else changes in this transaction."""
     columns = (Invoice.id, Invoice.revision, Invoice.delivered_revision, Invoice.delivery_attempts)
     rows = session.execute(
@@ -140,10 +149,66 @@ def receipts(session: Session, invoice_id: str) -> Sequence[Receipt]:
     ).all()
 
 
-def deliver_again(session: Session, ids: Collection[str]) -> None:
-    """Let the newest revision of these invoices be delivered once more."""
-    session.execute(
-        update(Invoice)
-        .where(Invoice.id.in_(ids))
-        .values(delivered_revision=0, delivery_due_at=None, delivery_attempts=0)
+def written_since(
+    session: Session, ids: Collection[str], since: datetime
+) -> dict[str, dict[str, tuple[Any, Any]]]:
+    """Return the fields that deliveries since then wrote over, by invoice: from what to what.
+
+    None, None where the history does not say it.
+    """
+    recent: dict[str, list[Receipt]] = {}
+    for receipt in session.scalars(
+        select(Receipt)
+        .where(
+            Receipt.invoice_id.in_(ids),
+            Receipt.at >= since,
+            Receipt.outcome.in_(("refreshed", "restored")),
+        )
+        .order_by(Receipt.id)
+    ):
+        recent.setdefault(receipt.invoice_id, []).append(receipt)
+    return {invoice_id: _written(session, those) for invoice_id, those in recent.items()}
+
+
+def _written(session: Session, receipts: Sequence[Receipt]) -> dict[str, tuple[Any, Any]]:
+    """Return what these receipts of one invoice, the oldest first, say that was written."""
+    first, last = receipts[0], receipts[-1]
+    before = select(func.max(Receipt.revision)).where(
+        Receipt.invoice_id == first.invoice_id, Receipt.id < first.id
     )
+    history = session.scalars(
+        select(Revision)
+        .where(
+            Revision.invoice_id == first.invoice_id,
+            Revision.number > func.coalesce(before.scalar_subquery(), 0),
+            Revision.number <= last.revision,
+        )
+        .order_by(Revision.number)
+    ).all()
+    values: dict[str, tuple[Any, Any]] = {}
+    for name in dict.fromkeys(name for receipt in receipts for name in receipt.changed):
+        known = [revision.changes[name] for revision in history if revision.changes.get(name)]
+        values[name] = (known[0][0], known[-1][1]) if known else (None, None)
+    return values
+
+
+def deliver_again(session: Session, ids: Collection[str]) -> None:
+    """Let the newest revision of these invoices be delivered once more.
+
+    That changes nothing in a document that is at this very revision; see `deliver_anew`.
+    """
+    session.execute(update(Invoice).where(Invoice.id.in_(ids)).values(_again()))
+
+
+def deliver_anew(session: Session, ids: Collection[str]) -> None:
+    """Let what is recorded of these invoices be delivered as a revision of its own.
+
+    So it is written also over a document that claims to be at the recorded one already.
+    """
+    anew = {"revision": Invoice.revision + 1, **_again()}
+    session.execute(update(Invoice).where(Invoice.id.in_(ids)).values(anew))
+
+
+def _again() -> dict[str, Any]:
+    # From now on, however old the record is: nobody has been late with it until now.
+    return {"delivered_revision": 0, "delivery_due_at": now(), "delivery_attempts": 0}
