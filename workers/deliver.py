@@ -4,21 +4,18 @@ They follow the record and never hold it up. While that database is away they wa
 breaker lets one process find out when it is back, for all.
 """
 
-from collections.abc import Mapping, Sequence
-
 import structlog
 
 from service.bootstrap import Services
 from service.errors import InfactorAway
-from service.infactor.document import State
-from service.infactor.holds import Hold
 from service.infactor.mongo import InfactorDatabase
-from service.infactor.sink import Key, Order, Sink
-from service.infactor.stored import stored
+from service.infactor.sink import Sink
+from service.infactor.users import Users
 from service.store import breakers, connections, outgoing
 from service.store.breakers import INFACTOR
-from service.store.tables import Connection, Document, Invoice
 from service.times import now
+from workers.adopt import ensure_adopted
+from workers.parcel import Parcel, key_of
 from workers.settling import Settlement
 
 log = structlog.get_logger(__name__)
@@ -41,11 +38,6 @@ def deliver_company(services: Services, connection_id: str) -> None:
     services.jobs.deliver(connection_id)
 
 
-def key_of(invoice: Invoice) -> Key:
-    """Return the `_id` of the invoice's document in Infactor: whoever looks for it asks here."""
-    return invoice.id
-
-
 def _deliver_some(services: Services, infactor: InfactorDatabase, connection_id: str) -> bool:
     """Deliver one batch; return whether there may be more to deliver at once."""
     environment = services.settings.quickbooks_environment
@@ -53,49 +45,29 @@ def _deliver_some(services: Services, infactor: InfactorDatabase, connection_id:
         company = connections.get(session, connection_id)
         if company is None or company.environment != environment:
             return False
-        batch = outgoing.due(session, connection_id, now(), _BATCH)
-        if not batch or not breakers.may_try(session, INFACTOR):
+        ids = outgoing.due_ids(session, connection_id, now(), _BATCH)
+        if not ids or not breakers.may_try(session, INFACTOR):
             return False
-        seen = outgoing.seen(session, [invoice.id for invoice in batch])
-    sink = Sink(infactor, withdraw=services.settings.infactor_withdraw)
     try:
-        ended = sink.deliver(_orders(company, batch, seen))
+        ensure_adopted(services, connection_id, ids)
+        parcels = _parcels(services, infactor, connection_id)
+        sink = Sink(infactor, withdraw=services.settings.infactor_withdraw)
+        ended = sink.deliver(p.order(company) for p in parcels if p.mapped is not None)
     except InfactorAway as e:
         with services.database.write() as session:
             breakers.failed(session, INFACTOR, str(e))
         log.warning("infactor.away", why=str(e))
         return False
-    results = {i.id: ended[key] for i in batch if (key := key_of(i)) in ended}
-    Settlement(company, batch, seen).settle(services, results)
-    return len(batch) == _BATCH
+    results = {p.invoice.id: ended[key] for p in parcels if (key := key_of(p.invoice)) in ended}
+    Settlement(company, parcels).settle(services, results)
+    return len(ids) == _BATCH
 
 
-def _orders(
-    company: Connection, batch: Sequence[Invoice], seen: Mapping[str, Document]
-) -> list[Order]:
-    """Return what to bring to Infactor; an invoice that is not mapped has nothing to bring."""
-    return [
-        Order(
-            key=key_of(invoice),
-            revision=invoice.revision,
-            mapped=stored(invoice.mapped),
-            hold=Hold(invoice.hold) if invoice.hold else None,
-            handed_over=_was_anothers(seen.get(invoice.id), company),
-            may_create=_may_create(seen.get(invoice.id)),
-        )
-        for invoice in batch
-        if invoice.mapped is not None
-    ]
-
-
-def _was_anothers(seen: Document | None, company: Connection) -> bool:
-    return seen is not None and seen.supplier_id != company.supplier_id
-
-
-def _may_create(seen: Document | None) -> bool:
-    """Return whether a document that is not there may be made.
-
-    One that somebody had decided about and that is gone was deleted by hand: made anew it would be
-    offered as if nobody ever had.
-    """
-    return seen is None or seen.state == State.INVOICE_CREATED
+def _parcels(services: Services, infactor: InfactorDatabase, connection_id: str) -> list[Parcel]:
+    """Return the next invoices to deliver, addressed as Infactor's accounts have it."""
+    with services.database.read() as session:
+        batch = outgoing.due(session, connection_id, now(), _BATCH)
+        seen = outgoing.seen(session, [invoice.id for invoice in batch])
+    addresses = {email for invoice in batch for email in invoice.buyer_emails}
+    registered = Users(infactor).registered_buyers(addresses)
+    return [Parcel.of(invoice, seen.get(invoice.id), registered) for invoice in batch]

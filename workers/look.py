@@ -20,8 +20,8 @@ from service.store import breakers, findings, mirror, outgoing
 from service.store.breakers import INFACTOR
 from service.store.tables import Document, Invoice
 from service.times import now
-from workers.deliver import key_of
 from workers.moves import HURRIED, Move, keep_findings, keep_moves
+from workers.parcel import key_of
 from workers.settling import MISSING, missing
 
 log = structlog.get_logger(__name__)

@@ -16,9 +16,11 @@ _ALERTS = (Periodic("alerts", 30.0, watch),)
 
 
 def _look(services: Services) -> None:
-    from workers.look import look  # noqa: PLC0415 - needs an extra
+    from workers.buyers import look_for_buyers  # noqa: PLC0415 - needs an extra
+    from workers.look import look  # noqa: PLC0415
 
     look(services)
+    look_for_buyers(services)
 
 
 # Of a clock of its own too: Infactor's database may be slow, and the sweep must not be.

@@ -21,6 +21,7 @@ from service.store.outgoing import Progress
 from service.store.tables import Connection, Document, Invoice
 from service.times import now
 from workers.moves import Move, keep_findings, keep_moves
+from workers.parcel import Parcel
 
 log = structlog.get_logger(__name__)
 
@@ -43,12 +44,9 @@ _NOTHING_TO_SAY = Delivered(action=Action.HOLD, before=None, after=None, state=N
 class Settlement:
     """Keeps what became of one batch of a company's deliveries."""
 
-    def __init__(
-        self, company: Connection, batch: Sequence[Invoice], seen: Mapping[str, Document]
-    ) -> None:
+    def __init__(self, company: Connection, parcels: Sequence[Parcel]) -> None:
         self._company = company
-        self._batch = batch
-        self._seen = seen
+        self._parcels = parcels
         self._at = now()
         self._receipts: list[dict[str, Any]] = []
         self._documents: list[dict[str, Any]] = []
@@ -60,11 +58,12 @@ class Settlement:
         """Write it all down; what an order that is not in `ended` waits for is another try."""
         with services.database.write() as session:
             breakers.works(session, INFACTOR)
-            current = outgoing.lock_progress(session, [invoice.id for invoice in self._batch])
-            for invoice in self._batch:
-                if invoice.id in current:  # else it was forgotten meanwhile
-                    result = _NOTHING_TO_SAY if invoice.mapped is None else ended.get(invoice.id)
-                    self._settle(current[invoice.id], invoice, result)
+            current = outgoing.lock_progress(session, [p.invoice.id for p in self._parcels])
+            for parcel in self._parcels:
+                invoice_id = parcel.invoice.id
+                if invoice_id in current:  # else it was forgotten meanwhile
+                    result = _NOTHING_TO_SAY if parcel.mapped is None else ended.get(invoice_id)
+                    self._settle(current[invoice_id], parcel, result)
             outgoing.keep_progress(session, list(current.values()))
             outgoing.add_receipts(session, self._receipts)
             outgoing.keep_seen(session, self._documents)
@@ -78,7 +77,10 @@ class Settlement:
                 state=receipt["state"],
             )
 
-    def _settle(self, current: Progress, sent: Invoice, result: Delivered | Refused | None) -> None:
+    def _settle(
+        self, current: Progress, parcel: Parcel, result: Delivered | Refused | None
+    ) -> None:
+        sent = parcel.invoice
         if result is None or isinstance(result, Refused):
             why = result.why if result else "the document kept changing while it was delivered"
             current.delivery_error = why
@@ -87,16 +89,18 @@ class Settlement:
             log.warning("invoice.not_delivered", invoice=sent.id, revision=sent.revision, why=why)
             return
         current.delivery_attempts = 0
+        current.delivery_warnings = list(parcel.warnings)
         if result.newer is not None:
             _catch_up(current, sent, result.newer)
         else:
-            self._deliver(current, sent, result)
+            self._deliver(current, parcel, result)
 
-    def _deliver(self, current: Progress, sent: Invoice, result: Delivered) -> None:
+    def _deliver(self, current: Progress, parcel: Parcel, result: Delivered) -> None:
+        sent = parcel.invoice
         # An older revision than is there already, if it was late, leaves the newer one to do.
         late = current.delivered_revision > sent.revision and result.action is Action.CREATE
         current.delivered_revision = 0 if late else max(current.delivered_revision, sent.revision)
-        action = self._action(sent, result)
+        action = _action(parcel, result)
         self._receipts.append(
             {
                 "invoice_id": sent.id,
@@ -107,27 +111,18 @@ class Settlement:
                 "changed": list(result.changed),
             }
         )
-        self._note_document(sent, result, action)
-        self._note_findings(sent, result)
+        self._note_document(parcel, result, action)
+        self._note_findings(parcel, result)
         if result.after is not None and result.state is not None:
-            seen = self._seen.get(sent.id)
-            self._moves.append(Move.of(sent, seen, result.state, result.after))
+            self._moves.append(Move.of(sent, parcel.seen, result.state, result.after))
 
-    def _action(self, sent: Invoice, result: Delivered) -> Action:
-        """Return what was done; where the answer was lost, what it must have been."""
-        if not result.repeated:
-            return result.action
-        seen = self._seen.get(sent.id)
-        hold = Hold(sent.hold) if sent.hold else None
-        return decide(seen.document if seen else None, sent.mapped or {}, hold).action
-
-    def _note_document(self, sent: Invoice, result: Delivered, action: Action) -> None:
+    def _note_document(self, parcel: Parcel, result: Delivered, action: Action) -> None:
         if result.after is None or result.state is None:
             return
-        seen = self._seen.get(sent.id)
+        sent = parcel.invoice
         # What was decided about is what it was then, and whose it was.
-        decided = seen if action is Action.FROZEN else None
-        document = self._document(sent, result) | {"state": result.state}
+        decided = parcel.seen if action is Action.FROZEN else None
+        document = _document(parcel, result) | {"state": result.state}
         self._documents.append(
             {
                 "invoice_id": sent.id,
@@ -142,24 +137,14 @@ class Settlement:
             }
         )
 
-    def _document(self, sent: Invoice, result: Delivered) -> dict[str, Any]:
-        """Return Infactor's document in exact numbers: as we know them, where it has ours."""
-        seen = self._seen.get(sent.id)
-        if result.action is Action.CREATE and sent.mapped is not None:
-            return dict(sent.mapped)
-        if result.action is Action.UNCHANGED and not result.repeated and seen is not None:
-            return dict(seen.document)
-        found: dict[str, Any] = exact(result.after)
-        return found
-
-    def _note_findings(self, sent: Invoice, result: Delivered) -> None:
+    def _note_findings(self, parcel: Parcel, result: Delivered) -> None:
+        sent, seen = parcel.invoice, parcel.seen
         self._changed[sent.id] = []
         self._missing[sent.id] = []
-        seen = self._seen.get(sent.id)
-        if result.after is None and seen is not None and sent.mapped is not None:
+        if result.after is None and seen is not None and parcel.mapped is not None:
             self._missing[sent.id] = [missing(seen)]
         if result.action is Action.FROZEN and result.before is not None:
-            self._changed[sent.id] = _deviations(sent, seen, result.before, result.state or "")
+            self._changed[sent.id] = _deviations(parcel, result.before, result.state or "")
 
     def _keep_findings(self, session: Session) -> None:
         for kind, found in ((CHANGED, self._changed), (MISSING, self._missing)):
@@ -174,9 +159,27 @@ def missing(seen: Document) -> Found:
     )
 
 
-def _deviations(
-    sent: Invoice, seen: Document | None, approved: Mapping[str, Any], state: str
-) -> list[Found]:
+def _action(parcel: Parcel, result: Delivered) -> Action:
+    """Return what was done; where the answer was lost, what it must have been."""
+    if not result.repeated:
+        return result.action
+    seen, hold = parcel.seen, parcel.invoice.hold
+    before = seen.document if seen else None
+    return decide(before, parcel.mapped or {}, Hold(hold) if hold else None).action
+
+
+def _document(parcel: Parcel, result: Delivered) -> dict[str, Any]:
+    """Return Infactor's document in exact numbers: as we know them, where it has ours."""
+    if result.action is Action.CREATE and parcel.mapped is not None:
+        return dict(parcel.mapped)
+    if result.action is Action.UNCHANGED and not result.repeated and parcel.seen is not None:
+        return dict(parcel.seen.document)
+    found: dict[str, Any] = exact(result.after)
+    return found
+
+
+def _deviations(parcel: Parcel, approved: Mapping[str, Any], state: str) -> list[Found]:
+    sent, seen = parcel.invoice, parcel.seen
     then = Facts(balance=seen.balance, currency=seen.currency) if seen else None
     facts = Facts(
         balance=sent.balance,
@@ -184,7 +187,7 @@ def _deviations(
         hold=Hold(sent.hold) if sent.hold else None,
         deleted=sent.deleted,
     )
-    mapped = exact(stored(sent.mapped))
+    mapped = exact(stored(parcel.mapped))
     return [
         Found(
             field=one.field,

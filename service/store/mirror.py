@@ -70,6 +70,25 @@ def of_company(
     return [(invoice, document) for invoice, document in rows]
 
 
+def without_buyer(session: Session, environment: str, after: str, limit: int) -> Sequence[Invoice]:
+    """Return the next undecided invoices that no registered buyer can see, in the order of ids."""
+    return session.scalars(
+        select(Invoice)
+        .join(Document, Document.invoice_id == Invoice.id)
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .where(
+            Invoice.id > after,
+            type_coerce(Invoice.delivery_warnings, Text) != "[]",
+            Document.state == "invoice_created",
+            Document.seen_at.is_not(None),
+            Connection.environment == environment,
+        )
+        .order_by(Invoice.id)
+        .limit(limit)
+        .options(defer(Invoice.source))
+    ).all()
+
+
 def note(
     session: Session, invoice_id: str, state: str, document: Mapping[str, Any], now: datetime
 ) -> None:

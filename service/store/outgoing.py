@@ -17,7 +17,11 @@ from service.store.insert import Insert, excluded, insert_all
 from service.store.tables import Connection, Document, Invoice, Receipt, Revision
 from service.times import now
 
-_OUTGOING = Invoice.delivered_revision < Invoice.revision
+_OUTGOING = and_(
+    Invoice.delivered_revision < Invoice.revision,
+    # These wait for somebody to explain what Infactor has of them from its old import.
+    ~Invoice.old_rows_held,
+)
 
 
 @dataclass(slots=True)
@@ -30,12 +34,14 @@ class Progress:
         "delivery_attempts",
         "delivery_due_at",
         "delivery_error",
+        "delivery_warnings",
     )
 
     id: str
     revision: int
     delivered_revision: int
     delivery_attempts: int
+    delivery_warnings: list[Any]
     delivery_due_at: datetime | None = None
     delivery_error: str | None = None
 
@@ -52,6 +58,16 @@ def due(session: Session, connection_id: str, at: datetime, limit: int) -> Seque
     return session.scalars(
         select(Invoice)
         .options(defer(Invoice.source, raiseload=True))
+        .where(Invoice.connection_id == connection_id, _is_due(at))
+        .order_by(Invoice.recorded_at, Invoice.id)
+        .limit(limit)
+    ).all()
+
+
+def due_ids(session: Session, connection_id: str, at: datetime, limit: int) -> Sequence[str]:
+    """Return the QuickBooks ids of the company's next invoices to deliver."""
+    return session.scalars(
+        select(Invoice.quickbooks_id)
         .where(Invoice.connection_id == connection_id, _is_due(at))
         .order_by(Invoice.recorded_at, Invoice.id)
         .limit(limit)
@@ -101,7 +117,13 @@ def lock(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
 
 def lock_progress(session: Session, ids: Collection[str]) -> dict[str, Progress]:
     """Return how far these invoices are, which nobody else changes in this transaction."""
-    columns = (Invoice.id, Invoice.revision, Invoice.delivered_revision, Invoice.delivery_attempts)
+    columns = (
+        Invoice.id,
+        Invoice.revision,
+        Invoice.delivered_revision,
+        Invoice.delivery_attempts,
+        Invoice.delivery_warnings,
+    )
     rows = session.execute(
         select(*columns).where(Invoice.id.in_(ids)).order_by(Invoice.id).with_for_update()
     )

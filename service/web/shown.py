@@ -53,7 +53,7 @@ def row(found: Found, currency: str, today: date) -> Row:
         currency=invoice.currency or currency,
         days=days_to_payout(shown["payableDate"], today),
         standing=standing(found),
-        warnings=len(invoice.warnings),
+        warnings=len(invoice.warnings) + len(invoice.delivery_warnings),
     )
 
 
@@ -66,6 +66,8 @@ def fields(found: Found) -> Mapping[str, Any]:
 def standing(found: Found) -> Standing:
     """Return Infactor's word for the invoice's state, or why it is not offered there."""
     invoice, document = found
+    if document is None and invoice.old_rows_held:
+        return Standing("Not offered: Infactor has an older copy of it")
     if document is None:
         return _held(invoice.hold) if invoice.hold else Standing("On its way to Infactor")
     if not is_withdrawn(document.document):

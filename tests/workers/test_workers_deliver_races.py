@@ -157,11 +157,12 @@ def test_a_late_creation_of_what_is_held_by_now_is_taken_back(
 
 def settle_late(delivering: Delivering, sent: Any, made: Any) -> None:
     """Write down what a late worker did, as it would."""
+    from workers.parcel import Parcel
     from workers.settling import Settlement
 
     services = delivering.world.services
     company = delivering.world.connection()
-    Settlement(company, [sent], {}).settle(services, made)
+    Settlement(company, [Parcel.of(sent, None, {})]).settle(services, made)
 
 
 def test_a_record_that_is_behind_infactor_goes_on_counting_from_there(

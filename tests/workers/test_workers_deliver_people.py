@@ -1,0 +1,132 @@
+"""Deliveries to registered buyers, and rows of Infactor's old import that become documents."""
+
+from typing import Any
+
+from bson import ObjectId
+
+from tests.workers.delivering import Delivering
+from tests.workers.world import an_invoice
+from workers.adopt import adopt_old_rows
+from workers.buyers import look_for_buyers
+
+OLD_ID = "5c0000000000000000000001"
+
+
+def register(delivering: Delivering, email: str, kind: str = "Buyer") -> None:
+    """Let somebody sign up in Infactor."""
+    delivering.infactors.users.insert_one(
+        {"email": email, "type": kind, "accountStatus": "verified", "password": "secret"}
+    )
+
+
+def addressed(delivering: Delivering) -> tuple[Any, Any, list[str]]:
+    """Return the document's two addresses, and the codes of what only Infactor can warn of."""
+    document = delivering.document() or {}
+    codes = [warning["code"] for warning in delivering.record().delivery_warnings]
+    return document.get("buyerEmail"), document.get("companyEmail"), codes
+
+
+def an_old_row(**fields: Any) -> dict[str, Any]:
+    """Return what Infactor's own old import wrote of invoice 1."""
+    return {
+        "_id": ObjectId(OLD_ID),
+        "invoiceId": "3b2ozliy4mwrhptbx",
+        "source": "Quickbook",
+        "qbkInvoiceId": "1",
+        "invoiceNo": "101",
+        "invoiceAmount": 100.0,
+        "purchaseAmount": 100.0,
+        "buyerEmail": "buyer@example.com",
+        "companyName": "Buyer Seven",
+        "supplierEmail": "supplier@example.com",
+        "state": "invoice_created",
+        "created": 1.0,
+        **fields,
+    }
+
+
+def test_the_address_of_a_registered_buyer_is_written_in_their_own_spelling(
+    delivering: Delivering,
+) -> None:
+    register(delivering, "Buyer@Example.com")
+    delivering.arrive(an_invoice(BillEmail={"Address": "other@example.com, BUYER@example.com"}))
+    assert addressed(delivering) == ("Buyer@Example.com", "Buyer@Example.com", [])
+
+
+def test_a_supplier_of_that_address_is_no_buyer(small_delivering: Delivering) -> None:
+    register(small_delivering, "buyer@example.com", "Supplier")
+    small_delivering.arrive(an_invoice())
+    assert addressed(small_delivering) == (
+        "buyer@example.com",
+        "buyer@example.com",
+        ["buyer_not_registered"],
+    )
+
+
+def test_a_buyer_who_registers_later_sees_the_invoice_then(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice())
+    assert addressed(delivering)[2] == ["buyer_not_registered"]
+    look_for_buyers(delivering.world.services)
+    delivering.deliver()
+    assert addressed(delivering)[2] == ["buyer_not_registered"]
+    register(delivering, "BUYER@example.com")
+    look_for_buyers(delivering.world.services)
+    delivering.deliver()
+    assert addressed(delivering) == ("BUYER@example.com", "BUYER@example.com", [])
+
+
+def test_what_was_approved_keeps_its_address_whoever_registers(
+    small_delivering: Delivering,
+) -> None:
+    small_delivering.arrive(an_invoice())
+    small_delivering.decide(state="invoice_accepted")
+    small_delivering.arrive(an_invoice())
+    register(small_delivering, "BUYER@example.com")
+    look_for_buyers(small_delivering.world.services)
+    small_delivering.deliver()
+    assert (small_delivering.document() or {})["buyerEmail"] == "buyer@example.com"
+
+
+def test_a_row_of_the_old_import_becomes_the_invoices_document(delivering: Delivering) -> None:
+    delivering.infactors.invoices.insert_one(an_old_row())
+    delivering.arrive(an_invoice(DueDate="2027-01-31"))
+    documents = list(delivering.infactors.invoices.find())
+    assert [d["_id"] for d in documents] == [ObjectId(OLD_ID)]
+    assert (documents[0]["invoiceId"], documents[0]["source"]) == ("3b2ozliy4mwrhptbx", "Quickbook")
+    assert (documents[0]["payableDate"], documents[0]["qbkRevision"]) == ("2027-01-31", 1)
+    assert delivering.receipts() == [(1, "refreshed", "invoice_created")]
+
+
+def test_a_row_that_is_being_financed_is_adopted_as_it_stands(
+    small_delivering: Delivering,
+) -> None:
+    row = an_old_row(state="ifactor_prepaid")
+    small_delivering.infactors.invoices.insert_one(row)
+    small_delivering.arrive(an_invoice())
+    assert list(small_delivering.infactors.invoices.find()) == [row]
+    assert small_delivering.receipts() == [(1, "frozen", "ifactor_prepaid")]
+    small_delivering.arrive(an_invoice(TotalAmt=60.0, Balance=60.0))
+    found = small_delivering.findings()
+    assert ("invoiceAmount", "critical", "100", "60") in found
+
+
+def test_while_a_row_is_unexplained_its_invoice_waits(delivering: Delivering) -> None:
+    stranger = an_old_row(invoiceNo="999", buyerEmail="x@example.com", invoiceAmount=1.0)
+    delivering.infactors.invoices.insert_one(stranger)
+    delivering.arrive(an_invoice())
+    assert delivering.infactors.invoices.count_documents({}) == 1
+    assert delivering.record().old_rows_held
+    assert delivering.receipts() == []
+    delivering.infactors.invoices.delete_one({"_id": ObjectId(OLD_ID)})
+    adopt_old_rows(delivering.world.services, delivering.world.connection_id)
+    delivering.deliver()
+    assert delivering.state() == ("invoice_created", None)
+
+
+def test_an_adopted_row_that_is_gone_is_not_made_again(small_delivering: Delivering) -> None:
+    small_delivering.infactors.invoices.insert_one(an_old_row())
+    small_delivering.arrive(an_invoice())
+    small_delivering.infactors.invoices.delete_many({})
+    small_delivering.arrive(an_invoice(DocNumber="5"))
+    assert small_delivering.infactors.invoices.count_documents({}) == 0
+    assert ("document", "critical", "there", "gone") in small_delivering.findings()

@@ -1,0 +1,78 @@
+"""One recorded invoice on its way to Infactor: for which document, and in which words."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bson import ObjectId
+
+from service.infactor.accounts import preferred
+from service.infactor.document import State
+from service.infactor.holds import Hold
+from service.infactor.sink import Key, Order
+from service.infactor.stored import stored
+from service.infactor.warnings import WarningCode, warning
+from service.store.tables import Connection, Document, Invoice
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """An invoice as it is to be delivered; `mapped` is None where there is nothing to say of it.
+
+    `seen` is what was last seen of its document, `warnings` what only Infactor's accounts tell.
+    """
+
+    invoice: Invoice
+    seen: Document | None
+    mapped: dict[str, Any] | None
+    warnings: list[dict[str, str]]
+
+    @classmethod
+    def of(cls, invoice: Invoice, seen: Document | None, registered: Mapping[str, str]) -> "Parcel":
+        """Return the invoice addressed to a registered buyer, in their account's own spelling.
+
+        Infactor matches an address to the letter: in another one, no buyer would ever see it.
+        """
+        if invoice.mapped is None:
+            return cls(invoice, seen, None, [])
+        address, known = preferred(addresses_of(invoice), registered)
+        mapped = {**invoice.mapped, "buyerEmail": address, "companyEmail": address}
+        unknown = bool(address) and not known
+        code = warning(WarningCode.BUYER_NOT_REGISTERED)
+        return cls(invoice, seen, mapped, [_plain(asdict(code))] if unknown else [])
+
+    def order(self, company: Connection) -> Order:
+        """Return what to bring to Infactor."""
+        seen, hold = self.seen, self.invoice.hold
+        return Order(
+            key=key_of(self.invoice),
+            revision=self.invoice.revision,
+            mapped=stored(self.mapped),
+            hold=Hold(hold) if hold else None,
+            handed_over=seen is not None and seen.supplier_id != company.supplier_id,
+            may_create=self._may_create(),
+        )
+
+    def _may_create(self) -> bool:
+        """Return whether a document that is not there may be made.
+
+        One that somebody had decided about and that is gone was deleted by hand: made anew it
+        would be offered as if nobody ever had. So would one of Infactor's own that was adopted.
+        """
+        undecided = self.seen is None or self.seen.state == State.INVOICE_CREATED
+        return undecided and self.invoice.adopted is None
+
+
+def key_of(invoice: Invoice) -> Key:
+    """Return the `_id` of the invoice's document: whoever looks for it in Infactor asks here."""
+    return invoice.id if invoice.adopted is None else ObjectId(invoice.adopted)
+
+
+def addresses_of(invoice: Invoice) -> list[str]:
+    """Return the buyer's addresses; an invoice recorded before they were kept has one at most."""
+    known = [email for email in invoice.buyer_emails if isinstance(email, str)]
+    return known or [email for email in [(invoice.mapped or {}).get("buyerEmail")] if email]
+
+
+def _plain(warned: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in warned.items()}
