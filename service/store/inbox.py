@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, case, or_, select, update
+from sqlalchemy import Select, bindparam, case, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.store.connections import may_be_called
@@ -22,6 +22,11 @@ CLAIM_LIMIT = 500
 _SUSPECT_LOSSES = 2
 _FATAL_LOSSES = 5
 _NO_CONNECTION = (None, "unknown")
+# Built once: doing it for every commit was a fifth of the processor time of storing.
+_CONNECTIONS = select(Connection.realm_digest, Connection.id, Connection.state).where(
+    Connection.environment == bindparam("environment"),
+    Connection.realm_digest.in_(bindparam("digests", expanding=True)),
+)
 _WAITS_BECAUSE = {
     "unknown": "no connection for this company yet: kept until it connects",
     "disconnected": "the company is disconnected: kept until it connects again",
@@ -86,12 +91,8 @@ def _connections_of(
     digests = sorted({a.realm_digest for a in arrivals if a.realm_digest})
     found: dict[str, tuple[str | None, str]] = {}
     for start in range(0, len(digests), CLAIM_LIMIT):
-        rows = session.connection().execute(
-            select(Connection.realm_digest, Connection.id, Connection.state).where(
-                Connection.environment == environment,
-                Connection.realm_digest.in_(digests[start : start + CLAIM_LIMIT]),
-            )
-        )
+        asked = {"environment": environment, "digests": digests[start : start + CLAIM_LIMIT]}
+        rows = session.connection().execute(_CONNECTIONS, asked)
         found |= {digest: (connection_id, state) for digest, connection_id, state in rows}
     return found
 
