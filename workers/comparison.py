@@ -54,9 +54,9 @@ class _Comparison:
             self._begin()
         cursor = self._cursor()
         if cursor.done:
-            if self._order["fix"]:
+            if self._order["fix"] and "infactor" not in self._order:
                 self._confirm_deletions()
-            return self._end()
+            return self._compare_with_infactor() or self._end()
         page = read_page(self._company, cursor)
         self._order["page"] = self._onwards(page).as_json()
         self._keep(page.reads)
@@ -121,6 +121,14 @@ class _Comparison:
         first = self._order["first"]
         return comparison.differences(session, self._run, first, MOST_NAMED, only)
 
+    def _compare_with_infactor(self) -> bool:
+        """Compare some of Infactor's own documents too; return whether there are more of them."""
+        if self._company.services.infactor is None:
+            return False
+        from workers import second_leg  # noqa: PLC0415 - needs an extra
+
+        return second_leg.step(self._company, self._run, self._order, self._tally)
+
     def _mended(self, found: Sequence[Difference]) -> None:
         self._tally["mended"] = [*self._tally["mended"], *_plain(found)][:MOST_NAMED]
 
@@ -144,6 +152,7 @@ class _Comparison:
             read=tally["read"],
             mended=len(tally["mended"]),
             differences=len(tally["differences"]),
+            infactor=len(tally.get("infactor", [])),
         )
         return False
 
@@ -167,12 +176,22 @@ def _verdict(
 
 
 def _error(tally: dict[str, Any]) -> str | None:
-    differences = tally["differences"]
-    if not differences:
-        return None
-    named = ", ".join(f"{one['id']} ({one['kind']})" for one in differences[:10])
-    more = ", …" if len(differences) > 10 else ""
-    return f"{len(differences)} invoices differ from QuickBooks: {named}{more}"
+    legs = (
+        ("invoices differ from QuickBooks", tally["differences"]),
+        ("documents differ in Infactor", tally.get("infactor", [])),
+    )
+    texts = []
+    for what, found in legs:
+        named = [f"{one['id']} ({one['kind']})" for one in found if one["id"]]
+        if named:
+            more = ", …" if len(named) > 10 else ""
+            texts.append(f"{len(named)} {what}: {', '.join(named[:10])}{more}")
+        texts += [
+            f"Infactor's documents could not be compared: {one['there']}"
+            for one in found
+            if not one["id"]
+        ]
+    return "; ".join(texts) or None
 
 
 def _shown(reads: InvoiceReads) -> list[Shown]:

@@ -27,6 +27,8 @@ def reconcile(
 ) -> None:
     """Compare QuickBooks with the record: count, totals, balances, and each invoice's version.
 
+    Then, where invoices are delivered into Infactor's own database, the record with what is there.
+
     Reads every invoice of the company, 1,000 a read. Once a day the service looks by itself for
     what its notices did not tell, which costs one read where nothing changed.
 
@@ -66,6 +68,10 @@ def _summary(connection: Connection, owner: Supplier, run: Run) -> dict[str, Any
         "recorded": run.tally["here"],
         "differences": run.tally["differences"],
         "mended": run.tally["mended"],
+        # A run that was begun by an older version has none.
+        "infactor": run.tally.get("infactor", []),
+        "infactor_mended": run.tally.get("infactor_mended", []),
+        "infactor_compared": run.tally.get("infactor_compared"),
         "error": run.error if run.state == "done" else run.error or "did not end",
     }
 
@@ -95,5 +101,23 @@ def _explain(summary: dict[str, Any]) -> None:
             )
     if not summary["differences"]:
         hint(f"{name}: the record is what QuickBooks says.")
-    else:
+    _explain_infactor(summary)
+    if summary["error"]:
         hint(f"{name}: {summary['error']}. `reconcile --fix` mends what can be mended.")
+
+
+def _explain_infactor(summary: dict[str, Any]) -> None:
+    """Show the second leg, where there is one: Infactor's own documents."""
+    name = summary["company"]
+    for title, found in (
+        ("delivered to Infactor again", summary["infactor_mended"]),
+        ("differs in Infactor", summary["infactor"]),
+    ):
+        if found:
+            show_table(
+                f"{name}: {title}",
+                ("Id", "Number", "How", "In Infactor", "Delivered"),
+                ((d["id"], d["number"], d["kind"], d["there"], d["here"]) for d in found),
+            )
+    if summary["infactor_compared"] is not None and not summary["infactor"]:
+        hint(f"{name}: Infactor has what was delivered.")

@@ -33,6 +33,9 @@ EMPTY_RECONCILE: dict[str, Any] = {
     "differences": [],
     "there": None,
     "here": None,
+    "infactor": [],
+    "infactor_mended": [],
+    "infactor_compared": None,
 }
 
 

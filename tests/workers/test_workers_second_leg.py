@@ -1,0 +1,231 @@
+"""The second leg of a comparison: Infactor's own documents against what was delivered."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from service.infactor.mapping import invoice_id
+from service.simulator.server import RunningSimulator
+from service.store.tables import Document, Invoice
+from tests.servers import free_port
+from tests.workers.conftest import connected
+from tests.workers.delivering import Delivering
+from tests.workers.reconciling import named, reconcile
+from tests.workers.world import REALM, World, an_invoice
+
+OTHER = "9341455000000002"
+
+
+def compare(world: World, *, fix: bool = False) -> dict[str, Any]:
+    return reconcile(world, full=True, fix=fix, cause="command")
+
+
+def delivered(delivering: Delivering, count: int = 1) -> None:
+    """Let invoices 1 to `count` have come as far as Infactor."""
+    world = delivering.world
+    world.put("Invoice", *(an_invoice(str(n)) for n in range(1, count + 1)))
+    world.backfill()
+    delivering.deliver()
+
+
+def remove(delivering: Delivering, quickbooks_id: str) -> None:
+    delivering.infactors.invoices.delete_one({"_id": invoice_id(REALM, quickbooks_id)})
+
+
+def copy(delivering: Delivering, **fields: Any) -> None:
+    """Let there be another row of invoice 1, as Infactor's old import leaves it."""
+    row = {**(delivering.document() or {}), "source": "quickbook", **fields}
+    del row["_id"], row["qbkRevision"]
+    delivering.infactors.invoices.insert_one(row)
+
+
+def test_what_was_delivered_and_left_alone_is_green(delivering: Delivering) -> None:
+    delivered(delivering, 3)
+    delivering.arrive(an_invoice("2", Balance=0.0))  # withdrawn
+    delivering.arrive(an_invoice("4", Balance=0.0))  # held, and not there
+    delivering.decide("3", state="ifactor_proposed", invoiceAmount=3.0, qbkRevision=0)
+    ended = compare(delivering.world)
+    assert (ended["error"], ended["infactor"], ended["infactor_compared"]) == (None, [], 4)
+
+
+def six_ways_to_differ(delivering: Delivering) -> None:
+    delivered(delivering, 6)
+    delivering.decide("2", state="invoice_accepted")
+    delivering.arrive(an_invoice("2", DocNumber="77"))
+    copy(delivering, state="invoice_created")
+    for gone in ("1", "2"):
+        remove(delivering, gone)
+    delivering.decide("3", invoiceAmount=90.5, items=[{"Id": "1"}])
+    delivering.decide("4", qbkRevision=0)
+    delivering.decide("5", qbkRevision=9)
+
+
+def test_every_difference_is_named(delivering: Delivering) -> None:
+    six_ways_to_differ(delivering)
+    before = list(delivering.infactors.invoices.find())
+    ended = compare(delivering.world)
+    rows = {(d["id"], d["kind"]): (d["number"], d["there"], d["here"]) for d in ended["infactor"]}
+    also = rows.pop(("1", "doubled"))
+    assert rows == {
+        ("1", "missing"): ("101", "not there", "Approval Awaited"),
+        ("2", "deleted"): ("77", "not there", "Approved"),
+        ("3", "edited by hand"): ("103", "invoiceAmount 90.5, items", "invoiceAmount 100, items"),
+        ("4", "behind"): ("104", "revision 0", "revision 1"),
+        ("5", "ahead"): ("105", "revision 9", "revision 1"),
+    }
+    assert also[1].startswith("also ")
+    assert also[1].endswith(": Approval Awaited, amount 100")
+    assert ended["differences"] == []
+    assert ended["error"] is not None
+    assert ended["error"].startswith("6 documents differ in Infactor: ")
+    assert "1 (missing)" in ended["error"]
+    assert list(delivering.infactors.invoices.find()) == before  # it only looks
+
+
+def test_fixing_delivers_again_what_nobody_has_decided_about(delivering: Delivering) -> None:
+    six_ways_to_differ(delivering)
+    ended = compare(delivering.world, fix=True)
+    assert sorted(named(ended["infactor"])) == [("1", "doubled"), ("2", "deleted")]
+    assert sorted(named(ended["infactor_mended"])) == [
+        ("1", "missing"),
+        ("3", "edited by hand"),
+        ("4", "behind"),
+        ("5", "ahead"),
+    ]
+    for _ in range(2):
+        delivering.deliver()
+    assert (delivering.document("1") or {})["state"] == "invoice_created"
+    assert delivering.document("2") is None
+    mended = delivering.document("3") or {}
+    assert (mended["invoiceAmount"], mended["items"]) == (100.0, [])
+    again = compare(delivering.world)
+    assert sorted(named(again["infactor"])) == [("1", "doubled"), ("2", "deleted")]
+
+
+def test_both_legs_count(small_delivering: Delivering) -> None:
+    delivered(small_delivering, 2)
+    remove(small_delivering, "1")
+    with small_delivering.world.services.database.write() as session:
+        session.execute(
+            update(Invoice)
+            .where(Invoice.quickbooks_id == "2")
+            .values(sync_token=-1, recorded_at=Invoice.recorded_at)
+        )
+    ended = compare(small_delivering.world)
+    assert ended["error"] == (
+        "1 invoices differ from QuickBooks: 2 (outdated); 1 documents differ in Infactor:"
+        " 1 (missing)"
+    )
+
+
+def test_what_was_marked_as_delivered_and_never_came_is_missing(
+    small_delivering: Delivering,
+) -> None:
+    small_delivering.world.arrive(an_invoice())
+    with small_delivering.world.services.database.write() as session:
+        session.execute(update(Invoice).values(delivered_revision=1))
+    ended = compare(small_delivering.world, fix=True)
+    assert named(ended["infactor_mended"]) == [("1", "missing")]
+    assert ended["error"] is None
+    small_delivering.deliver()
+    assert small_delivering.state() == ("invoice_created", None)
+
+
+def test_what_is_on_its_way_is_no_difference(small_delivering: Delivering) -> None:
+    delivered(small_delivering, 2)
+    small_delivering.world.arrive(an_invoice("1", TotalAmt=90.0, Balance=90.0))
+    small_delivering.world.arrive(an_invoice("3"))
+    ended = compare(small_delivering.world)
+    assert (ended["error"], ended["infactor"]) == (None, [])
+
+
+@pytest.mark.parametrize("source", ["QuickBooks", "Quickbook", "quickbook", "QUICKBOOKS"])
+def test_a_double_counts_however_its_source_is_spelt(
+    small_delivering: Delivering, source: str
+) -> None:
+    delivered(small_delivering)
+    copy(small_delivering, source=source, state="ifactor_prepaid", invoiceAmount="99")
+    (one,) = compare(small_delivering.world)["infactor"]
+    assert (one["id"], one["kind"], one["here"]) == ("1", "doubled", "Approval Awaited")
+    assert one["there"].endswith(": In Progress, amount 99")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"supplierEmail": "other@example.com"}, {"qbkInvoiceId": "7"}], ids=str
+)
+def test_a_row_of_another_supplier_or_invoice_is_no_double(
+    small_delivering: Delivering, fields: dict[str, str]
+) -> None:
+    delivered(small_delivering)
+    copy(small_delivering, **fields)
+    assert compare(small_delivering.world)["infactor"] == []
+
+
+def test_another_company_of_the_same_supplier_may_have_the_same_ids(
+    small_delivering: Delivering,
+) -> None:
+    world = small_delivering.world
+    delivered(small_delivering)
+    first = world.connection_id
+    world.put("Customer", {"Id": "7", "DisplayName": "Another"}, realm=OTHER)
+    world.put("Invoice", an_invoice(), realm=OTHER)
+    world.connect(OTHER)
+    world.backfill()
+    small_delivering.deliver()
+    assert small_delivering.infactors.invoices.count_documents({"qbkInvoiceId": "1"}) == 2
+    for connection_id in (first, world.connection_id):
+        world.connection_id = connection_id
+        assert compare(world)["infactor"] == []
+
+
+def test_a_large_company_is_compared_in_several_steps(small_delivering: Delivering) -> None:
+    world = small_delivering.world
+    world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 2303)))
+    world.backfill()
+    small_delivering.deliver()
+    remove(small_delivering, "2302")
+    remove(small_delivering, "1")
+    ended = compare(world)
+    assert sorted(named(ended["infactor"])) == [("1", "missing"), ("2302", "missing")]
+    assert ended["infactor_compared"] == 2302
+
+
+def test_while_infactor_is_away_quickbooks_is_compared_all_the_same(
+    simulator: RunningSimulator, sqlite_url: str
+) -> None:
+    settings = {
+        "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=200",
+        "INFACTOR_MONGODB_DATABASE": "none",
+    }
+    with connected(simulator, sqlite_url, **settings) as world:
+        world.put("Invoice", an_invoice())
+        world.backfill()
+        for _ in range(2):  # also while nobody may try
+            ended = compare(world)
+            assert (ended["state"], ended["differences"]) == ("done", [])
+            assert ended["there"]["count"] == 1
+            assert named(ended["infactor"]) == [("", "could not be compared")]
+            assert ended["error"] == (
+                "Infactor's documents could not be compared: no MongoDB that takes writes answers"
+                " at INFACTOR_MONGODB_URL"
+            )
+
+
+def test_without_infactors_database_there_is_one_leg(small_world: World) -> None:
+    small_world.put("Invoice", an_invoice())
+    small_world.backfill()
+    ended = compare(small_world)
+    assert (ended["error"], ended["infactor"], ended["infactor_compared"]) == (None, [], None)
+
+
+def test_a_withdrawn_document_that_is_gone_is_not_made_again(small_delivering: Delivering) -> None:
+    delivered(small_delivering)
+    small_delivering.arrive(an_invoice(Balance=0.0))
+    remove(small_delivering, "1")
+    ended = compare(small_delivering.world, fix=True)
+    assert [(d["kind"], d["here"]) for d in ended["infactor"]] == [("deleted", "Rejected")]
+    small_delivering.deliver()
+    assert small_delivering.document() is None
+    with small_delivering.world.services.database.read() as session:
+        assert session.get_one(Document, invoice_id(REALM, "1")).state == "invoice_rejected"
