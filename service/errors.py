@@ -10,6 +10,7 @@
               x Throttled                 429: pause this company only
               x BudgetSpent               this month's reads are kept for what is more urgent
           x Unrecognised              an answer that no table knows: try three times, then park
+          + Halted(withdrawals, offered)  a run would withdraw so much: an operator decides
           + PermanentError                trying again cannot help: park, and show why
               x Disconnected              the authorisation is dead: the supplier must reconnect
               x Gone                      QuickBooks answered 610: deleted, or never there
@@ -100,6 +101,19 @@ class BudgetSpent(TransientError):
 
 class Unrecognised(SyncError):
     """QuickBooks answered something that nobody has met: neither known to pass nor to stay."""
+
+
+class Halted(SyncError):
+    """A run would withdraw more invoices than it may unless an operator confirms it.
+
+    `withdrawals` is how many, with those of its earlier steps, of how many that are `offered`. The
+    message names the first of them by their numbers.
+    """
+
+    def __init__(self, message: str, *, withdrawals: int, offered: int) -> None:
+        super().__init__(message)
+        self.withdrawals = withdrawals
+        self.offered = offered
 
 
 class PermanentError(SyncError):

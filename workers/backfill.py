@@ -10,6 +10,7 @@ from service.store import connections, invoices, runs, watermarks
 from service.store.tables import Run
 from service.times import now
 from workers.batch import keep_failures
+from workers.brake import Brake
 from workers.changes import Cursor, read_page
 from workers.company import Company
 from workers.customers import CustomerReads
@@ -31,7 +32,7 @@ def step(company: Company, run: Run) -> bool:
             runs.start(session, run, expected, now())
     cursor = Cursor.from_json(run.cursor) if run.cursor else Cursor(run.since)
     if cursor.done:
-        _find_deletions(company, run)
+        _find_deletions(company, run, cursor)
         return _compare(company, run, cursor)
     page = read_page(company, cursor)
     buyers = CustomerReads(company)
@@ -46,12 +47,12 @@ def step(company: Company, run: Run) -> bool:
             runs.mark_seen(session, run.id, recorded.outcomes.keys() | recorded.failed.keys())
         connections.synced(session, company.connection_id, now())
 
-    record(company, page.reads, cause="backfill", finish=finish, buyers=buyers)
+    record(company, page.reads, cause="backfill", finish=finish, brake=Brake(run), buyers=buyers)
     log.info("backfill.page", run=run.id, invoices=len(page.reads.found))
     return True
 
 
-def _find_deletions(company: Company, run: Run) -> None:
+def _find_deletions(company: Company, run: Run, cursor: Cursor) -> None:
     """Read by itself what a run over everything has not met: deleted in QuickBooks, or newer.
 
     So many that it cannot be a day's work are left to the comparison, which names the difference.
@@ -66,10 +67,11 @@ def _find_deletions(company: Company, run: Run) -> None:
 
     def finish(session: Session, recorded: Recorded) -> None:
         runs.mark_seen(session, run.id, unseen)
+        run.tally = add(run.tally, recorded)
+        runs.checkpoint(session, run, cursor.as_json(), run.tally)
 
-    recorded = record(company, reads, cause="backfill", finish=finish)
+    record(company, reads, cause="backfill", finish=finish, brake=Brake(run))
     log.info("backfill.unseen", run=run.id, read=len(unseen), gone=len(reads.gone))
-    run.tally = add(run.tally, recorded)
 
 
 def _compare(company: Company, run: Run, cursor: Cursor) -> bool:

@@ -21,6 +21,7 @@ from service.store.comparison import Difference, Shown
 from service.store.tables import Run
 from service.times import now
 from workers.batch import keep_failures
+from workers.brake import Brake
 from workers.changes import Cursor, Page, read_page
 from workers.company import Company
 from workers.reading import InvoiceReads, Read, read_invoices
@@ -99,7 +100,13 @@ class _Comparison:
                 self._tally["read"] += len(reads.found)
                 self._checkpoint(session)
         if self._order["fix"]:
-            record(self._company, reads, cause="reconcile", finish=self._finish_page)
+            record(
+                self._company,
+                reads,
+                cause="reconcile",
+                finish=self._finish_page,
+                brake=Brake(self._run),
+            )
 
     def _finish_page(self, session: Session, recorded: Recorded) -> None:
         self._tally = add(self._tally, recorded)

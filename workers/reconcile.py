@@ -23,6 +23,7 @@ from service.store.tables import Connection, Run
 from service.times import now
 from workers import comparison
 from workers.batch import keep_failures
+from workers.brake import Brake
 from workers.changes import Cursor, changed_at, read_page
 from workers.company import Company
 from workers.customers import CustomerReads
@@ -113,7 +114,7 @@ def _changes(company: Company, run: Run) -> bool:
             failed=tally["failed"],
         )
 
-    record(company, reads, cause="reconcile", finish=finish, buyers=buyers)
+    record(company, reads, cause="reconcile", finish=finish, brake=Brake(run), buyers=buyers)
     return False
 
 
@@ -154,13 +155,21 @@ def _customers(company: Company, run: Run) -> bool:
         onwards = {**order, "stage": "listing", "page": None}
 
     def finish(session: Session, recorded: Recorded) -> None:
-        runs.checkpoint(session, run, onwards, run.tally)
+        withdrawn = run.tally["withdrawn"] + len(recorded.withdrawn)
+        runs.checkpoint(session, run, onwards, {**run.tally, "withdrawn": withdrawn})
         for place, error in page.reads.unnamed.items():
             own_notices.park_unnamed(
                 session, company.connection_id, f"customer, {place}", error, now()
             )
 
-    record(company, InvoiceReads(), cause="reconcile", finish=finish, buyers=buyers)
+    record(
+        company,
+        InvoiceReads(),
+        cause="reconcile",
+        finish=finish,
+        brake=Brake(run),
+        buyers=buyers,
+    )
     return True
 
 

@@ -19,6 +19,7 @@ from service.store import connections, customers, invoices, standing
 from service.store.invoices import InvoiceRow
 from service.store.tables import Customer, Document, Invoice
 from service.times import now
+from workers.brake import Brake
 from workers.company import Company
 from workers.customers import CustomerReads, customer_id_of
 from workers.reading import InvoiceReads, Read
@@ -36,6 +37,7 @@ def record(
     *,
     cause: str,
     finish: Finish,
+    brake: Brake | None = None,
     voided: frozenset[str] = frozenset(),
     buyers: CustomerReads | None = None,
     deliveries: Callable[[str], Sequence[str]] = lambda _: (),
@@ -44,11 +46,14 @@ def record(
 
     `voided` are invoices that a notice called void; `buyers` are customers read beforehand;
     `deliveries` tells which webhook deliveries asked for an invoice, for the log. Raises
-    Disconnected, and records nothing, if the company is not connected any more.
+    Disconnected if the company is not connected any more, or Halted if a run's `brake` says so;
+    then nothing is recorded.
     """
     buyers = _with_buyers(company, reads, buyers)
     with company.services.database.write() as session:
         recorded = _Batch(company, session, cause, voided).write(reads, buyers)
+        if brake is not None:
+            brake.check(session, recorded)
         finish(session, recorded)
     for quickbooks_id, written in recorded.written.items():
         log.info(

@@ -11,8 +11,8 @@ import structlog
 
 from service.access import Purpose
 from service.bootstrap import Services
-from service.errors import Barred, Disconnected, PermanentError, SyncError, Throttled
-from service.store import connections, runs, watermarks
+from service.errors import Barred, Disconnected, Halted, PermanentError, SyncError, Throttled
+from service.store import connections, halts, runs, watermarks
 from service.store.tables import Run
 from service.times import now
 from workers import backfill, reconcile
@@ -54,6 +54,8 @@ def advance(services: Services, run_id: int) -> bool:
             return step(Company.of(services, run.connection_id, purpose), run)
         except Disconnected as e:
             _wait_for_supplier(services, run, e)
+        except Halted as e:
+            return not _halt(services, run, e)
         except SyncError as e:
             # Whoever lets us in again can begin another run; nobody should wait for this one.
             if isinstance(e, Barred) or is_hopeless(e, run.created_at, run.attempts + 1, now()):
@@ -79,6 +81,21 @@ def _pause(services: Services, run: Run, error: SyncError) -> None:
 def _wait_for_supplier(services: Services, run: Run, error: Disconnected) -> None:
     with services.database.write() as session:
         runs.postpone(session, run.id, now(), _text(error))
+
+
+def _halt(services: Services, run: Run, error: Halted) -> bool:
+    """Let the run wait for an operator; return False if somebody asked for more meanwhile."""
+    with services.database.write() as session:
+        halted = halts.halt(session, run, str(error), now())
+    # Without the message, because people write names into the numbers of their invoices.
+    log.warning(
+        "run.halted",
+        run=run.id,
+        kind=run.kind,
+        withdrawals=error.withdrawals,
+        offered=error.offered,
+    )
+    return halted
 
 
 def _fail(services: Services, run: Run, error: SyncError) -> None:

@@ -20,7 +20,7 @@ from service.store import breakers, mirror, outgoing, runs
 from service.store.breakers import INFACTOR
 from service.store.tables import Document, Invoice, Run
 from workers.company import Company
-from workers.deliver import key_of
+from workers.parcel import key_of
 
 MISSING = "missing"  # and nobody has decided: it can be made again
 DELETED = "deleted"  # and somebody had decided: it is never made again

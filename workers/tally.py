@@ -58,24 +58,31 @@ class Recorded:
     written: dict[str, Written] = field(default_factory=dict)
     remapped: int = 0
 
+    @property
+    def withdrawn(self) -> list[str]:
+        """Infactor's ids of what was withdrawn, also by mapping it anew."""
+        return [w.invoice_id for w in self.written.values() if w.action is Action.WITHDRAW]
+
 
 def add(tally: dict[str, Any], recorded: Recorded) -> dict[str, Any]:
     """Return the run's tally with this batch counted in.
 
-    Each invoice counts once: as failed, as held for its reason, or as what was done to it.
+    Each invoice counts once: as failed, as held for its reason, or as what was done to it. Those
+    that were not read, but withdrawn by mapping them anew, count as withdrawn too.
     """
     total = {**tally, "held": dict(tally["held"]), "failures": list(tally["failures"])}
     failures = _failures(recorded, known={failure["id"] for failure in total["failures"]})
     total["read"] += len(recorded.outcomes) + len(failures)
     for outcome in recorded.outcomes.values():
         if outcome.action is Action.WITHDRAW:
-            total["withdrawn"] += 1
-        elif outcome.hold is not None and outcome.action is not Action.FROZEN:
+            continue
+        if outcome.hold is not None and outcome.action is not Action.FROZEN:
             total["held"][outcome.hold] = total["held"].get(outcome.hold, 0) + 1
         elif outcome.action is Action.HOLD:  # gone before it was ever read
             total["unchanged"] += 1
         else:
             total[_COUNTED_AS[outcome.action]] += 1
+    total["withdrawn"] += len(recorded.withdrawn)
     total["failed"] += len(failures)
     total["failures"] = [*total["failures"], *failures][:_MOST_FAILURES_KEPT]
     return total

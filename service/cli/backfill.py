@@ -12,7 +12,7 @@ from service.cli.companies import Chosen, operator, readable
 from service.cli.compose import command_services
 from service.cli.console import answer_json, fail, hint, says_what_is_wrong
 from service.cli.options import check_invoice, instant
-from service.cli.runs import follow, progress_bars
+from service.cli.runs import follow, progress_bars, stopped
 from service.store import audit, runs
 from service.store.tables import Connection, Run, Supplier
 from service.times import now
@@ -79,6 +79,8 @@ def _run(
 
 def _error(run: Run) -> str | None:
     """Return what is wrong with a run that nobody waits for any longer."""
+    if (why := stopped(run)) is not None:
+        return why
     return run.error or ("paused by an operator before its end" if run.state == "active" else None)
 
 

@@ -10,6 +10,7 @@ from service.cli import (
     adopt,
     audit,
     backfill,
+    confirm,
     connections,
     demo,
     doctor,
@@ -59,6 +60,7 @@ app.command(rich_help_panel=_LOOK)(sync.sync)
 app.command(rich_help_panel=_LOOK)(backfill.backfill)
 app.command(rich_help_panel=_LOOK)(reconcile.reconcile)
 app.command(rich_help_panel=_LOOK)(adopt.adopt)
+app.command(rich_help_panel=_LOOK)(confirm.confirm)
 app.command(rich_help_panel=_LOOK)(rekey.rekey)
 app.command(rich_help_panel=_LOOK)(forget.forget)
 app.command("audit", rich_help_panel=_LOOK)(audit.show_audit)

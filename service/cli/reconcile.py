@@ -9,7 +9,7 @@ from service.cli.companies import ById, ByRealm, name_of, operator, readable
 from service.cli.compose import command_services
 from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table
 from service.cli.options import Json
-from service.cli.runs import follow
+from service.cli.runs import follow, stopped
 from service.store import audit, runs
 from service.store.tables import Connection, Run, Supplier
 from service.times import now
@@ -72,8 +72,14 @@ def _summary(connection: Connection, owner: Supplier, run: Run) -> dict[str, Any
         "infactor": run.tally.get("infactor", []),
         "infactor_mended": run.tally.get("infactor_mended", []),
         "infactor_compared": run.tally.get("infactor_compared"),
-        "error": run.error if run.state == "done" else run.error or "did not end",
+        "error": _error(run),
     }
+
+
+def _error(run: Run) -> str | None:
+    if run.state == "done":
+        return run.error
+    return stopped(run) or run.error or "did not end"
 
 
 def _explain(summary: dict[str, Any]) -> None:

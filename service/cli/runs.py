@@ -23,7 +23,7 @@ def follow(
 ) -> dict[str, Run]:
     """Begin or join each company's run, and stay until all have ended; return them by connection.
 
-    `begin` returns the id of a company's run.
+    `begin` returns the id of a company's run. One that waits for an operator is not waited for.
     """
     with services.database.write() as session:
         run_ids = {connection.id: begin(session, connection) for connection, _ in chosen}
@@ -38,9 +38,9 @@ def follow(
                 if connection_id in ended:
                     continue
                 worked |= _advance(services, run_id)
-                run, readable = _look(services, run_id)
+                run, may_go_on = _look(services, run_id)
                 _show(progress, bars[connection_id], run)
-                if run.state != "active" or not readable:
+                if run.state != "active" or not may_go_on:
                     ended[connection_id] = run
             if not worked and len(ended) < len(run_ids):
                 time.sleep(_POLL_SECONDS)
@@ -48,13 +48,24 @@ def follow(
 
 
 def _look(services: Services, run_id: int) -> tuple[Run, bool]:
-    """Return the run as it is now, and whether its company may still be read."""
+    """Return the run as it is now, and whether it may go on without an operator's doing."""
     with services.database.read() as session:
         run = runs.get(session, run_id)
         connection = connections.get(session, run.connection_id) if run else None
     if run is None or connection is None:
         raise fail("The run has disappeared from the database.")
-    return run, connection.state == "connected" and connection.suspended_at is None
+    readable = connection.state == "connected" and connection.suspended_at is None
+    return run, readable and run.halted_at is None
+
+
+def stopped(run: Run) -> str | None:
+    """Return why the run waits for an operator and what to type, or None where it does not."""
+    if run.state != "active" or run.halted_at is None:
+        return None
+    return (
+        f"stopped, because {run.error}. `infactor-quickbooks confirm --run {run.id}` lets it go on;"
+        " with --drop it ends"
+    )
 
 
 def _advance(services: Services, run_id: int) -> bool:
@@ -79,7 +90,8 @@ def progress_bars() -> Progress:
 
 
 def _show(progress: Progress, bar: Any, run: Run) -> None:
-    waiting = f"waiting: {run.error}" if run.error and run.state == "active" else ""
+    waits = run.error and run.state == "active" and run.halted_at is None
+    waiting = f"waiting: {run.error}" if waits else ""
     if waiting and progress.disable and progress.tasks[bar].fields["note"] != waiting:
         hint(waiting)
     progress.update(bar, total=run.expected, completed=run.tally["read"], note=waiting)

@@ -13,6 +13,9 @@ from service.store.tables import Connection, Invoice, Run, RunSeen
 
 _FATAL_LOSSES = 5
 
+# A run that is asked for more is another one: nobody has confirmed that.
+_BEGUN_ANEW: dict[str, Any] = {"halted_at": None, "confirmed": False, "error": None}
+
 EMPTY_TALLY: dict[str, Any] = {
     "read": 0,
     "created": 0,
@@ -74,6 +77,7 @@ def create_or_join(
             cursor=None,
             expected=None,
             tally=EMPTY_TALLY,
+            **_BEGUN_ANEW,
         )
     )
     return run_id
@@ -118,6 +122,7 @@ def begin_reconcile(
                 tally=EMPTY_RECONCILE,
                 due_at=None,
                 generation=Run.generation + 1,
+                **_BEGUN_ANEW,
             )
         )
     return run_id
@@ -236,7 +241,7 @@ def postpone(session: Session, run_id: int, due_at: datetime, error: str) -> Non
 
 
 def due(session: Session, environment: str, now: datetime) -> Sequence[int]:
-    """Return the active runs whose company may be called now."""
+    """Return the active runs whose company may be called now, but none that waits for a person."""
     return session.scalars(
         select(Run.id)
         .join(Connection, Connection.id == Run.connection_id)
@@ -247,6 +252,7 @@ def due(session: Session, environment: str, now: datetime) -> Sequence[int]:
 def _is_due(environment: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         Run.state == "active",
+        Run.halted_at.is_(None),
         or_(Run.due_at.is_(None), Run.due_at <= now),
         may_be_called(environment, now),
     )

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from service.settings import Settings
-from service.store import pace
+from service.store import halts, pace
 from service.store.tables import Connection, Run
 from service.watch.condition import Condition, day, moment, several
 
@@ -114,6 +114,39 @@ def red_reconciles(session: Session, settings: Settings, now: datetime) -> Itera
             )
 
 
+def stopped_withdrawals(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+    """Give each company of which a run waits for an operator, because it would withdraw so much."""
+    rows = session.execute(
+        select(Run.id, Run.kind, Run.error, Run.halted_at, Connection.id, Connection.company_name)
+        .join(Connection, Connection.id == Run.connection_id)
+        .where(Run.state == "active", Run.halted_at.is_not(None), _concerns_us(settings))
+        .order_by(Run.halted_at, Run.id)
+    )
+    told: set[str] = set()
+    for run_id, kind, error, since, connection_id, company in rows:
+        if connection_id in told:
+            continue  # the other kind of run has its turn when this one is decided
+        told.add(connection_id)
+        yield Condition(
+            cause="withdrawals.stopped",
+            subject=connection_id,
+            company=company,
+            severity="critical",
+            since=since,
+            text=f"A {kind} has stopped: {halts.gist(error or 'no reason')[:_LONGEST_ERROR]}."
+            " Until somebody decides, the company is not reconciled.",
+            command=f"infactor-quickbooks confirm --run {run_id}",
+        )
+
+
+def _concerns_us(settings: Settings) -> ColumnElement[bool]:
+    """Say of a connection that something can be done: not where an operator has disconnected it."""
+    return and_(
+        Connection.environment == settings.quickbooks_environment,
+        or_(Connection.state == "connected", Connection.problem.is_not(None)),
+    )
+
+
 def _newest_reconciles(session: Session, settings: Settings) -> tuple[dict[str, str], list[int]]:
     """Return companies' names by connection, and the newest reconcile of each that has ended."""
     newest = (
@@ -124,11 +157,7 @@ def _newest_reconciles(session: Session, settings: Settings) -> tuple[dict[str, 
         .scalar_subquery()
     )
     rows = session.execute(
-        select(Connection.id, Connection.company_name, newest).where(
-            Connection.environment == settings.quickbooks_environment,
-            # Nothing can be done about a company that an operator has disconnected.
-            or_(Connection.state == "connected", Connection.problem.is_not(None)),
-        )
+        select(Connection.id, Connection.company_name, newest).where(_concerns_us(settings))
     ).all()
     names = {connection_id: name for connection_id, name, _ in rows}
     return names, [run_id for _, _, run_id in rows if run_id is not None]

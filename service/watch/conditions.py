@@ -13,6 +13,7 @@ _CHECKS = (
     processes.silent_processes,
     flow.stuck_notices,
     companies.dead_connections,
+    companies.stopped_withdrawals,
     companies.red_reconciles,
     flow.broken_webhooks,
     companies.lasting_throttle,

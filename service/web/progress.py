@@ -19,6 +19,7 @@ class Progress:
     held: int
     failed: int
     waiting: bool
+    stopped: bool  # until somebody at Infactor has looked at it
 
     @property
     def active(self) -> bool:
@@ -49,5 +50,6 @@ def _progress(run: Run) -> Progress:
         expected=run.expected,
         held=sum(tally.get("held", {}).values()),
         failed=tally.get("failed", 0),
-        waiting=run.state == "active" and run.error is not None,
+        waiting=run.state == "active" and run.error is not None and run.halted_at is None,
+        stopped=run.state == "active" and run.halted_at is not None,
     )

@@ -1,0 +1,81 @@
+"""Runs that wait for an operator's word, because they would withdraw so many invoices."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from service.store import runs, watermarks
+from service.store.tables import Document, Invoice, Run
+
+_UNDECIDED = "invoice_created"
+
+
+def undecided(session: Session, connection_id: str) -> int:
+    """Return how many of the company's invoices Infactor offers and nobody has decided about.
+
+    One that is recorded as held is not among them, though its withdrawal may be on its way yet.
+    """
+    return session.execute(
+        select(func.count())
+        .select_from(Document)
+        .join(Invoice, Invoice.id == Document.invoice_id)
+        .where(
+            Invoice.connection_id == connection_id,
+            Invoice.hold.is_(None),
+            Document.state == _UNDECIDED,
+        )
+    ).scalar_one()
+
+
+def numbers(session: Session, ids: Sequence[str]) -> list[str]:
+    """Return what people call these invoices, in this order: their number, else their Id."""
+    found = session.execute(
+        select(Invoice.id, Invoice.doc_number, Invoice.quickbooks_id).where(Invoice.id.in_(ids))
+    )
+    names = {invoice_id: number or f"Id {own_id}" for invoice_id, number, own_id in found}
+    return [names[invoice_id] for invoice_id in ids]
+
+
+def halt(session: Session, run: Run, text: str, now: datetime) -> bool:
+    """Let the run wait where it is until somebody decides; return False if it was widened."""
+    halted = session.execute(
+        update(Run)
+        .where(Run.id == run.id, Run.generation == run.generation, Run.state == "active")
+        .values(halted_at=now, losses=0, due_at=None, error=text)
+        .returning(Run.id)
+    )
+    return halted.first() is not None
+
+
+def gist(text: str) -> str:
+    """Return why a run was halted, without the invoices: people write names into their numbers."""
+    return text.partition(": ")[0]
+
+
+def lock(session: Session, run_id: int) -> Run | None:
+    """Return the run with this id, which nobody else changes before the transaction ends."""
+    return session.scalars(
+        select(Run)
+        .where(Run.id == run_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).first()
+
+
+def confirm(session: Session, run: Run) -> None:
+    """Let the run go on, at once, and never be halted again."""
+    session.execute(
+        update(Run)
+        .where(Run.id == run.id)
+        .values(confirmed=True, halted_at=None, due_at=None, attempts=0, error=None)
+    )
+
+
+def drop(session: Session, run: Run, now: datetime) -> None:
+    """End the run where it is; after a reconcile the next one is due in a day."""
+    error = f"an operator ended it, because {gist(run.error or '')}"
+    runs.finish(session, run, "failed", run.tally, error, now)
+    if run.kind == "reconcile":
+        watermarks.reconcile_at(session, run.connection_id, now + watermarks.RECONCILE_EVERY)

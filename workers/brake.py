@@ -1,0 +1,56 @@
+"""The brake: a run that would withdraw a good part of a company waits for an operator.
+
+An empty or wrong answer inside a 200 must not reject a portfolio. Notices do without: each is
+about one invoice, which somebody in QuickBooks has touched.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from service.errors import Halted
+from service.store import halts
+from service.store.tables import Run
+from workers.tally import Recorded
+
+# So few are a day's payments, even where they are most of a small company.
+_ALWAYS_ALLOWED = 4
+_MOST_ALLOWED = 20
+_ONE_IN = 20  # 5 %
+_MOST_NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """Watches what one run withdraws, over all its steps."""
+
+    run: Run
+
+    def check(self, session: Session, recorded: Recorded) -> None:
+        """Raise Halted if the batch that was just written would make it too many withdrawals.
+
+        To be called in the batch's own transaction, which then leaves everything as it was.
+        """
+        before: int = self.run.tally["withdrawn"]
+        total = before + len(recorded.withdrawn)
+        if self.run.confirmed or not recorded.withdrawn or total <= _ALWAYS_ALLOWED:
+            return
+        # As many as there were before the run withdrew any.
+        offered = halts.undecided(session, self.run.connection_id) + total
+        allowed = _allowed(offered)
+        if total > allowed:
+            what = f"it would withdraw {total} of the company's {offered} undecided invoices"
+            already = f", {before} of which it has withdrawn already" if before else ""
+            limit = f" (more than {allowed} need an operator's confirmation)"
+            named = _named(session, recorded)
+            raise Halted(f"{what}{already}{limit}: {named}", withdrawals=total, offered=offered)
+
+
+def _allowed(offered: int) -> int:
+    return min(_MOST_ALLOWED, max(_ALWAYS_ALLOWED, offered // _ONE_IN))
+
+
+def _named(session: Session, recorded: Recorded) -> str:
+    names = halts.numbers(session, recorded.withdrawn[:_MOST_NAMED])
+    more = ", …" if len(recorded.withdrawn) > _MOST_NAMED else ""
+    return ", ".join(names) + more
