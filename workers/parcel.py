@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bson import ObjectId
-
 from service.infactor.accounts import preferred
 from service.infactor.document import State
 from service.infactor.holds import Hold
-from service.infactor.sink import Key, Order
+from service.infactor.sink import Key, Order, own_key
 from service.infactor.stored import stored
 from service.infactor.warnings import WarningCode, warning
 from service.store.tables import Connection, Document, Invoice
@@ -65,7 +63,7 @@ class Parcel:
 
 def key_of(invoice: Invoice) -> Key:
     """Return the `_id` of the invoice's document: whoever looks for it in Infactor asks here."""
-    return invoice.id if invoice.adopted is None else ObjectId(invoice.adopted)
+    return invoice.id if invoice.adopted is None else own_key(invoice.adopted)
 
 
 def addresses_of(invoice: Invoice) -> list[str]:

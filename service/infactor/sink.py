@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bson import ObjectId
 from bson.errors import InvalidDocument
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge
@@ -221,6 +222,11 @@ class Sink:
                         why = f"Infactor's MongoDB refused it (error {error.get('code')})"
                         refused[writes[error["index"]].order.key] = Refused(why)
         return refused
+
+
+def own_key(text: str) -> Key:
+    """Return the `_id` that Infactor itself gave to a document, from its text."""
+    return ObjectId(text)
 
 
 def _update(order: Order, before: Mapping[str, Any] | None, decision: Decision) -> UpdateOne:

@@ -59,7 +59,8 @@ _WARNINGS = {
     WarningCode.TOO_MANY_LINES: (
         "Line",
         "This invoice has more lines than Infactor can hold, so the last ones are not shown there. "
-        "Its totals are right. To have all lines shown, split the invoice in QuickBooks.",
+        "Its totals are right. To have all lines shown: In QuickBooks, open the invoice, move some "
+        "of its lines to another invoice and save.",
     ),
     WarningCode.BUYER_NOT_REGISTERED: (
         "BillEmail",

@@ -90,7 +90,7 @@ class TestLogins:
     @pytest.mark.parametrize(
         "fields",
         [
-            {"expires": NOW - timedelta(seconds=1)},
+            pytest.param({"expires": NOW - timedelta(seconds=1)}, id="expired"),
             {"expires": None},
             {"expires": "2999-01-01T00:00:00Z"},
             {"expires": 32503680000000},

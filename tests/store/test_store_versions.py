@@ -39,6 +39,7 @@ def a_row(connection_id: str = "c1", **fields: Any) -> InvoiceRow:
         created_ms=1,
         revision=1,
         recorded_at=AT,
+        buyer_emails=[],
     )
     return replace(row, **fields)
 
