@@ -119,7 +119,7 @@ class _Comparison:
             missing = comparison.not_shown(session, self._run, self._order["first"], _MOST_UNSEEN)
         if missing:
             reads = read_invoices(self._company, [one.quickbooks_id for one in missing])
-            self._mended(missing)
+            self._mended([one for one in missing if one.quickbooks_id in reads.gone])
             self._keep(reads)
 
     def _differences(

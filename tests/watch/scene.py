@@ -91,6 +91,11 @@ class Scene:
                 )
             )
 
+    def run(self, run_id: int, **values: Any) -> None:
+        """Change a run's row."""
+        with self.database.write() as session:
+            session.execute(update(Run).where(Run.id == run_id).values(**values))
+
     def notices(
         self, count: int, connection_id: str | None = "c1", *, ago: timedelta, **fields: Any
     ) -> None:

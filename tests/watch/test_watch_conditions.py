@@ -113,6 +113,46 @@ def test_a_reconcile_that_left_a_difference_is_red_until_one_is_green(scene: Sce
     )
 
 
+WOULD = (
+    "it would withdraw 30 of the company's 30 undecided invoices"
+    " (more than 4 need an operator's confirmation)"
+)
+
+
+def test_a_run_that_waits_for_an_operator(scene: Scene) -> None:
+    scene.company("c1")
+    scene.last_beat("clock", 5)
+    halted = {"state": "active", "halted_at": NOW - HOURS, "error": f"{WOULD}: Smith, 102"}
+    scene.reconciled(ago=2 * HOURS, **halted)
+    later = {**halted, "halted_at": NOW - MINUTES}
+    scene.reconciled(ago=2 * HOURS, kind="backfill", **later)  # one after the other
+    (stopped,) = scene.wrong()
+    assert stopped == Condition(
+        cause="withdrawals.stopped",
+        severity="critical",
+        subject="c1",
+        company="Company c1",
+        since=NOW - HOURS,
+        text=f"A reconcile has stopped: {WOULD}. Until somebody decides, the company is not"
+        " reconciled.",
+        command="infactor-quickbooks confirm --run 1",
+    )
+    scene.run(1, state="failed", finished_at=NOW)
+    commands = {c.cause: c.command for c in scene.wrong()}
+    assert commands["withdrawals.stopped"] == "infactor-quickbooks confirm --run 2"
+    scene.run(2, halted_at=None, confirmed=True)
+    assert "withdrawals.stopped" not in scene.causes()
+
+
+def test_a_run_that_waits_is_nobodys_concern_where_nobody_can_help(scene: Scene) -> None:
+    halted = {"state": "active", "halted_at": NOW - HOURS, "error": WOULD}
+    scene.company("c1", environment="production")
+    scene.company("c2", state="disconnected", problem=None)
+    scene.reconciled("c1", ago=HOURS, **halted)
+    scene.reconciled("c2", ago=HOURS, **halted)
+    assert "withdrawals.stopped" not in scene.causes()
+
+
 def test_a_green_reconcile_ends_a_red_one(scene: Scene) -> None:
     scene.company("c1")
     scene.company("c2")

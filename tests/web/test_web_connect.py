@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from service.store import halts
 from service.times import now
 from tests.web.conftest import OTHER, OURS, WITHOUT_NAME, Place, said
 
@@ -90,6 +91,23 @@ def test_the_count_grows_until_the_import_has_ended(place: Place) -> None:
         assert "<strong>1</strong> invoice read" in browser.get(page).text
         assert "hx-get" not in browser.get(page).text
         assert "goes on" not in browser.get(page).text
+
+
+def test_an_import_that_waits_for_an_operator_says_nothing_technical(place: Place) -> None:
+    browser = place.browser()
+    address = place.connect(browser).headers["location"]
+    with place.services.database.write() as session:
+        run = halts.lock(session, 1)
+        assert run is not None
+        halts.halt(session, run, "it would withdraw 30 of the company's 30: 101", now())
+    for page in (address, f"{address}/progress"):
+        shown = said(browser.get(page).text)
+        assert "staff look at this before it goes on. You need do nothing." in shown
+        assert "withdraw" not in shown
+        assert "slow to answer" not in shown
+    with place.services.database.write() as session:
+        halts.confirm(session, run)
+    assert "staff" not in browser.get(f"{address}/progress").text
 
 
 def test_connecting_again_shows_no_count_of_an_import_that_ended_before(place: Place) -> None:
