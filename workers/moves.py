@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from service.infactor.deviations import text_of
 from service.infactor.document import APPROVED, MARKER, State
 from service.infactor.stored import exact, stored
-from service.store import findings, outgoing
+from service.store import findings, receipts
 from service.store.findings import Found
 from service.store.tables import Document, Invoice
 
@@ -106,7 +106,7 @@ def _hurried(session: Session, moves: Iterable[Move], now: datetime) -> dict[str
         for move in moves
         if move.state in APPROVED and move.before not in APPROVED
     }
-    changed = outgoing.written_since(session, approved.keys(), now - HURRY)
+    changed = receipts.written_since(session, approved.keys(), now - HURRY)
     return {
         invoice_id: [
             Found(

@@ -28,6 +28,8 @@ _OLD: tuple[tuple[_Deletion, timedelta], ...] = (
     (pruning.ended_runs, _KEPT),
     (pruning.counted_deliveries, _KEPT),
     (pruning.ended_alerts, _KEPT),
+    (pruning.closed_findings, _KEPT),
+    (pruning.old_receipts, _KEPT),
 )
 
 

@@ -14,7 +14,7 @@ from service.infactor.document import Action, decide
 from service.infactor.holds import Hold
 from service.infactor.sink import REVISION, Delivered, Refused
 from service.infactor.stored import exact, stored
-from service.store import breakers, outgoing
+from service.store import breakers, outgoing, receipts
 from service.store.breakers import INFACTOR
 from service.store.findings import Found
 from service.store.outgoing import Progress
@@ -65,7 +65,7 @@ class Settlement:
                     result = _NOTHING_TO_SAY if parcel.mapped is None else ended.get(invoice_id)
                     self._settle(current[invoice_id], parcel, result)
             outgoing.keep_progress(session, list(current.values()))
-            outgoing.add_receipts(session, self._receipts)
+            receipts.add(session, self._receipts)
             outgoing.keep_seen(session, self._documents)
             self._keep_findings(session)
         for receipt in self._receipts:

@@ -7,7 +7,7 @@ import typer
 
 from service.cli.compose import settings_and_logs
 from service.cli.console import answer, answer_json, plain, says_what_is_wrong
-from service.cli.findings import Finding, bad, examine, ok
+from service.cli.diagnosis import Finding, bad, examine, ok
 from service.cli.options import Json
 from service.errors import ConfigurationError
 

@@ -16,8 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from service import addresses
 from service.bootstrap import Services, bootstrap
 from service.cli.compose import missing_file
+from service.cli.diagnosis import Check, Finding, bad, ok, warn
 from service.cli.doctor_infactor import infactors_database
-from service.cli.findings import Check, Finding, bad, ok, warn
 from service.cli.trouble import database_trouble
 from service.errors import ConfigurationError, SyncError
 from service.jobs import Jobs, receiver_broker

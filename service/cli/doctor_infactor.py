@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from service.cli.findings import Finding, bad, ok, warn
+from service.cli.diagnosis import Finding, bad, ok, warn
 from service.errors import ConfigurationError, InfactorAway
 from service.infactor_database import infactor_database
 from service.settings import Settings

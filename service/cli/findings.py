@@ -1,76 +1,93 @@
-"""What `doctor` finds: one finding for each check, within a time in which all must answer."""
+"""`findings`: what changed after approval, and what else somebody should look at in Infactor."""
 
-import queue
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any
 
-from service.settings import Settings
+import typer
 
-Verdict = Literal["ok", "warn", "fail"]
-Check = Callable[[Settings], Iterator["Finding"]]
+from service.cli.companies import name_of
+from service.cli.compose import command_services
+from service.cli.console import answer_json, hint, moment, says_what_is_wrong, show_table
+from service.cli.options import Json
+from service.infactor.dashboard import status
+from service.store import findings
+from service.store.tables import Connection, Finding, Invoice
+
+_SHOWN = 100
+_ABOUT = {
+    "changed": "",
+    "moved_on": "moved on though held back",
+    "hurried": "written over just before the approval",
+    "missing": "gone from Infactor",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check: what was seen, and what to do about it if anything is to be done.
+@says_what_is_wrong
+def show_findings(
+    history: Annotated[
+        bool, typer.Option("--history", help="Also those that are over, after the others.")
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"At most so many; default: {_SHOWN}, with --json all of them."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what is no longer as it was approved in Infactor, the critical first.
 
-    Neither ever holds a secret, or an address in which there may be one.
+    A finding closes by itself when it is no longer so; one about an approval in a hurry after
+    seven days.
     """
-
-    check: str
-    verdict: Verdict
-    seen: str
-    advice: str = ""
-
-
-def ok(check: str, seen: str) -> Finding:
-    """Return that all is well."""
-    return Finding(check, "ok", seen)
-
-
-def warn(check: str, seen: str, advice: str = "") -> Finding:
-    """Return what somebody should know, though the service can work."""
-    return Finding(check, "warn", seen, advice)
-
-
-def bad(check: str, seen: str, advice: str) -> Finding:
-    """Return what keeps the service from its work."""
-    return Finding(check, "fail", seen, advice)
-
-
-def examine(
-    settings: Settings, checks: Sequence[tuple[str, Check]], seconds: float
-) -> Iterator[Finding]:
-    """Give the findings of all checks, in their order; they run at once, each in its own thread.
-
-    One that has not answered when the time is up is a failure of its own, and is left behind.
-    """
-    deadline = time.monotonic() + seconds
-    running = [(name, _begin(name, check, settings)) for name, check in checks]
-    for name, findings in running:
-        try:
-            while finding := findings.get(timeout=max(0.0, deadline - time.monotonic())):
-                yield finding
-        except queue.Empty:
-            late = f"no answer within {seconds:g} s"
-            yield bad(name, late, "something accepts connections there and keeps silent: see to it")
+    wanted = limit if as_json else (limit or _SHOWN) + 1
+    with command_services() as services, services.database.read() as session:
+        environment = services.settings.quickbooks_environment
+        listed = findings.listed(session, environment, history=history, limit=wanted)
+    rows = [_finding(*one) for one in listed]
+    if as_json:
+        answer_json(rows)
+        return
+    shown = rows[: limit or _SHOWN]
+    show_table(
+        "Findings",
+        (
+            *("Severity", "Company", "Invoice", "In Infactor", "What"),
+            *("Approved", "Now", "Since", *(("Over",) if history else ())),
+        ),
+        ((*_cells(row), *((moment(row["closed_at"]),) if history else ())) for row in shown),
+    )
+    if len(rows) > len(shown):
+        hint(f"These are {len(shown)}. --limit shows more, --json all of them.")
 
 
-def _begin(name: str, check: Check, settings: Settings) -> "queue.Queue[Finding | None]":
-    findings: queue.Queue[Finding | None] = queue.Queue()
+def _cells(row: dict[str, Any]) -> tuple[object, ...]:
+    about = _ABOUT.get(row["kind"], row["kind"])
+    return (
+        row["severity"],
+        row["company"],
+        row["number"] or row["quickbooks_id"],
+        row["status"],
+        f"{row['field']}: {about}" if about else row["field"],
+        row["approved"],
+        row["current"],
+        moment(row["found_at"]),
+    )
 
-    def run() -> None:
-        try:
-            for finding in check(settings):
-                findings.put(finding)
-        except Exception as e:
-            # Its message may repeat an address; a check says itself what it can foresee.
-            advice = "this is a mistake of this program, or a way to fail that it does not know"
-            findings.put(bad(name, f"the check broke ({type(e).__name__})", advice))
-        findings.put(None)
 
-    threading.Thread(target=run, name=f"doctor-{name}", daemon=True).start()
-    return findings
+def _finding(finding: Finding, invoice: Invoice, connection: Connection) -> dict[str, Any]:
+    return {
+        "id": finding.id,
+        "severity": finding.severity,
+        "kind": finding.kind,
+        "connection": connection.id,
+        "company": name_of(connection),
+        "invoice": invoice.id,
+        "quickbooks_id": invoice.quickbooks_id,
+        "number": invoice.doc_number,
+        "state": finding.state,
+        "status": status(finding.state),
+        "field": finding.field,
+        "approved": finding.approved,
+        "current": finding.current,
+        "found_at": finding.found_at,
+        "changed_at": finding.changed_at,
+        "closed_at": finding.closed_at,
+    }

@@ -115,6 +115,11 @@ def _explain(row: dict[str, Any], would_be: str) -> None:
             f"{row['company']}: {sum(receipts.values())} invoices stay as receipts: they are past"
             f" invoice_created, and a lender may rely on them ({by_state})."
         )
+    if row["left_undecided"]:
+        answer(
+            f"{row['company']}: {row['left_undecided']} invoices that nobody has decided about stay"
+            " in Infactor, where nobody keeps them true any more: let their buyers reject them."
+        )
 
 
 def _say_farewell(farewell: Farewell, stays: str) -> None:

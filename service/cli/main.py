@@ -14,6 +14,7 @@ from service.cli import (
     connections,
     demo,
     doctor,
+    findings,
     forget,
     init,
     links,
@@ -54,6 +55,7 @@ app.command(rich_help_panel=_LOOK)(status.status)
 app.command(rich_help_panel=_LOOK)(doctor.doctor)
 app.add_typer(connections.group, name="connections", rich_help_panel=_LOOK)
 app.command("invoices", rich_help_panel=_LOOK)(show.show_invoices)
+app.command("findings", rich_help_panel=_LOOK)(findings.show_findings)
 app.command("notices", rich_help_panel=_LOOK)(notices.show_notices)
 app.command(rich_help_panel=_LOOK)(replay.replay)
 app.command(rich_help_panel=_LOOK)(sync.sync)

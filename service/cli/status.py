@@ -16,7 +16,7 @@ from service.store.database import Database
 from service.times import now
 from service.watch.condition import Condition, moment, several, span
 from service.watch.conditions import wrong_now
-from service.watch.vitals import Vitals, vitals
+from service.watch.vitals import InfactorVitals, Vitals, vitals
 
 _WIDTH = 79
 
@@ -79,11 +79,21 @@ def _vitals(figures: Vitals, at: datetime) -> Iterator[str]:
     waiting = "" if oldest is None else f", the oldest came {_ago(oldest, at)}"
     yield f"notices     {figures.pending:,} pending{waiting}; {figures.parked:,} parked"
     yield f"deliveries  {'none yet' if last is None else f'last one {_ago(last, at)}'}"
+    if figures.infactor is not None:
+        yield f"infactor    {_infactor(figures.infactor)}"
     yield f"reads       {_reads(figures)}"
     for name in ("receiver", "clock"):
         age = figures.beats.get(name)
         yield f"{name:<12}{'never seen' if age is None else f'alive {span(age)} ago'}"
     yield f"runs        {_counts(figures.runs)}"
+
+
+def _infactor(figures: InfactorVitals) -> str:
+    critical = f" ({figures.critical:,} critical)" if figures.critical else ""
+    return (
+        f"{figures.delivered:,} delivered; {figures.outgoing:,} outgoing;"
+        f" {several(figures.findings, 'finding', 'findings')}{critical}"
+    )
 
 
 def _counts(counts: Mapping[str, int]) -> str:

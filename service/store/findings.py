@@ -4,12 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import case, func, select, update
+from sqlalchemy.orm import Session, defer
 
 from service.store.tables import Connection, Finding, Invoice
 
 _CHUNK = 500
+SEVERITIES = ("critical", "warning", "info")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,17 +114,63 @@ def close_old(session: Session, kind: str, before: datetime, now: datetime) -> N
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Critical:
+    """How many critical findings of one company are open, and since when."""
+
+    connection_id: str
+    company: str
+    count: int
+    since: datetime
+
+
+def critical(session: Session, environment: str) -> list[Critical]:
+    """Return the companies that have open critical findings."""
+    rows = session.execute(
+        select(Connection.id, Connection.company_name, func.count(), func.min(Finding.found_at))
+        .join(Finding, Finding.connection_id == Connection.id)
+        .where(
+            Connection.environment == environment,
+            Finding.closed_at.is_(None),
+            Finding.severity == "critical",
+        )
+        .group_by(Connection.id, Connection.company_name)
+        .order_by(func.min(Finding.found_at))
+    )
+    return [Critical(*row) for row in rows]
+
+
+def by_severity(session: Session, environment: str) -> dict[str, int]:
+    """Count the open findings."""
+    rows = session.execute(
+        select(Finding.severity, func.count())
+        .join(Connection, Connection.id == Finding.connection_id)
+        .where(Connection.environment == environment, Finding.closed_at.is_(None))
+        .group_by(Finding.severity)
+    )
+    return {**dict.fromkeys(SEVERITIES, 0), **{severity: count for severity, count in rows}}
+
+
 def listed(
     session: Session, environment: str, *, history: bool, limit: int | None = None
 ) -> Sequence[tuple[Finding, Invoice, Connection]]:
-    """Return findings with their invoice and company, the newest first; open ones unless asked."""
+    """Return findings with their invoice and company: open ones unless the history is asked for.
+
+    Those that are open first, of them the critical ones, then the newest.
+    """
+    urgency = case(
+        (Finding.closed_at.is_not(None), len(SEVERITIES)),
+        *((Finding.severity == severity, n) for n, severity in enumerate(SEVERITIES)),
+        else_=len(SEVERITIES),
+    )
     query = (
         select(Finding, Invoice, Connection)
         .join(Invoice, Invoice.id == Finding.invoice_id)
         .join(Connection, Connection.id == Finding.connection_id)
         .where(Connection.environment == environment)
-        .order_by(Finding.id.desc())
+        .order_by(urgency, Finding.id.desc())
         .limit(limit)
+        .options(defer(Invoice.source), defer(Invoice.mapped))
     )
     if not history:
         query = query.where(Finding.closed_at.is_(None))

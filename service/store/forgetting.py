@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Delete, Update, and_, delete, or_, select, update
+from sqlalchemy import Delete, Update, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.store import sessions
@@ -17,10 +17,12 @@ from service.store.tables import (
     Connection,
     Customer,
     Document,
+    Finding,
     Invoice,
     Notice,
     OldId,
     Pace,
+    Receipt,
     Revision,
     Run,
     RunSeen,
@@ -33,7 +35,10 @@ _CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """How much of a company was deleted; `receipts` stay, by Infactor's state."""
+    """How much of a company was deleted; `receipts` stay, by Infactor's state.
+
+    `left_undecided` documents stay in Infactor's own database, where nobody keeps them true.
+    """
 
     customers: int
     invoices: int
@@ -41,6 +46,7 @@ class Forgotten:
     notices: int
     runs: int
     receipts: Mapping[str, int]
+    left_undecided: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the counts by name."""
@@ -58,8 +64,10 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     kept = select(Document.invoice_id).where(Document.state != _UNDECIDED)
     gone = select(Invoice.id).where(theirs, Invoice.id.not_in(kept))
     kept_ids = select(Invoice.id).where(theirs)
+    left_undecided = _left_undecided(session, connection_id)
     of_runs = select(Run.id).where(Run.connection_id == connection_id)
-    _do(session, delete(Revision).where(Revision.invoice_id.in_(gone)))
+    for table in (Revision, Receipt, Finding):
+        _do(session, delete(table).where(table.invoice_id.in_(gone)))
     documents = _do(session, delete(Document).where(Document.invoice_id.in_(gone)))
     invoices = _do(session, delete(Invoice).where(theirs, Invoice.id.not_in(kept)))
     _do(session, update(Revision).where(Revision.invoice_id.in_(kept_ids)).values(changes={}))
@@ -74,6 +82,7 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
         notices=_do(session, _notices(session, connection_id)),
         runs=_do(session, delete(Run).where(Run.connection_id == connection_id)),
         receipts=receipts,
+        left_undecided=left_undecided,
     )
     reduced = {
         "company_name": "",
@@ -94,6 +103,20 @@ def _receipts(session: Session, connection_id: str) -> dict[str, int]:
         .with_for_update(of=Document)
     ).all()
     return {state: states.count(state) for state in sorted({*states} - {_UNDECIDED})}
+
+
+def _left_undecided(session: Session, connection_id: str) -> int:
+    """Return how many documents Infactor's own database has that nobody has decided about."""
+    return session.execute(
+        select(func.count())
+        .select_from(Document)
+        .join(Invoice, Invoice.id == Document.invoice_id)
+        .where(
+            Invoice.connection_id == connection_id,
+            Document.seen_at.is_not(None),
+            Document.state == _UNDECIDED,
+        )
+    ).scalar_one()
 
 
 def _reduce(session: Session, connection_id: str) -> None:

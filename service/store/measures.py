@@ -13,7 +13,7 @@ from math import ceil
 from sqlalchemy import ColumnElement, case, func, literal, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from service.store import deliveries, heartbeats
+from service.store import breakers, deliveries, findings, heartbeats, outgoing, receipts
 from service.store.connections import may_be_called
 from service.store.tables import Alert, Connection, Notice, Reads, Run
 
@@ -38,9 +38,24 @@ class Measures:
     open_alerts: Mapping[str, int]
     deliveries: Mapping[str, int]
     heartbeats: Mapping[str, float]
+    findings: Mapping[str, int]
+    sink: "SinkMeasures | None"  # None where nothing is delivered into another database
 
 
-def measure(session: Session, environment: str, now: datetime) -> Measures:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkMeasures:
+    """How deliveries into Infactor's own database stand."""
+
+    up: bool
+    outgoing: int
+    oldest_outgoing: float
+    refused: int
+    receipts: Mapping[str, int]
+
+
+def measure(
+    session: Session, environment: str, now: datetime, *, delivers: bool = False
+) -> Measures:
     """Return the measures of this moment; those of what ended are about the last hour."""
     lags = _lags(session, now - RECENT)
     return Measures(
@@ -58,6 +73,21 @@ def measure(session: Session, environment: str, now: datetime) -> Measures:
         open_alerts=_counts(session, Alert.cause, Alert.ended_at.is_(None)),
         deliveries=deliveries.by_outcome(session, now - RECENT),
         heartbeats=heartbeats.ages(session),
+        findings=findings.by_severity(session, environment),
+        sink=_sink(session, environment, now) if delivers else None,
+    )
+
+
+def _sink(session: Session, environment: str, now: datetime) -> SinkMeasures:
+    """Measure deliveries: what is outgoing has a partial index, the rest is an hour's receipts."""
+    waiting = outgoing.waiting(session, environment)
+    waited = (now - (waiting.oldest or now)).total_seconds()
+    return SinkMeasures(
+        up=breakers.broken(session, breakers.INFACTOR) is None,
+        outgoing=waiting.count,
+        oldest_outgoing=max(0.0, waited),
+        refused=waiting.refused,
+        receipts=receipts.by_outcome(session, now - RECENT),
     )
 
 

@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session, defer
 
+from service.store import receipts
 from service.store.insert import Insert, excluded, insert_all
-from service.store.tables import Connection, Document, Invoice, Receipt, Revision
+from service.store.tables import Connection, Document, Invoice, Receipt
 from service.times import now
 
 _OUTGOING = and_(
@@ -22,6 +23,9 @@ _OUTGOING = and_(
     # These wait for somebody to explain what Infactor has of them from its old import.
     ~Invoice.old_rows_held,
 )
+
+# An old record that is to be delivered once more is due since that was asked for.
+_since = func.coalesce(Invoice.delivery_due_at, Invoice.recorded_at)
 
 
 @dataclass(slots=True)
@@ -86,14 +90,61 @@ def _is_due(at: datetime) -> ColumnElement[bool]:
     return and_(_OUTGOING, or_(Invoice.delivery_due_at.is_(None), Invoice.delivery_due_at <= at))
 
 
-def waiting(session: Session, environment: str) -> tuple[int, datetime | None, int]:
-    """Return how many invoices are outgoing, since when the oldest, and how many were refused."""
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many invoices are outgoing, since when the oldest, and how many were refused."""
+
+    count: int
+    oldest: datetime | None
+    refused: int
+
+
+def waiting(session: Session, environment: str) -> Waiting:
+    """Return what is on its way, as many rows as the partial index has."""
     count, oldest, refused = session.execute(
-        select(func.count(), func.min(Invoice.recorded_at), func.count(Invoice.delivery_error))
+        select(func.count(), func.min(_since), func.count(Invoice.delivery_error))
         .join(Connection, Connection.id == Invoice.connection_id)
         .where(Connection.environment == environment, _OUTGOING)
     ).one()
-    return count, oldest, refused
+    return Waiting(count, oldest, refused)
+
+
+def stuck(session: Session, environment: str, before: datetime) -> Waiting:
+    """Return what has been outgoing since then, of companies of which nothing arrived since then.
+
+    Where anything does arrive it is a long queue, not a stuck one.
+    """
+    moving = (
+        select(Invoice.connection_id)
+        .join(Receipt, Receipt.invoice_id == Invoice.id)
+        .where(*receipts.recent(before))
+    )
+    count, oldest, refused = session.execute(
+        select(func.count(), func.min(_since), func.count(Invoice.delivery_error))
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .where(
+            Connection.environment == environment,
+            _OUTGOING,
+            _since <= before,
+            Invoice.connection_id.not_in(moving),
+        )
+    ).one()
+    return Waiting(count, oldest, refused)
+
+
+def refused(session: Session, environment: str) -> tuple[int, Invoice | None]:
+    """Return how many invoices Infactor did not take, and the one of which that is the oldest."""
+    of_ours = (
+        select(Invoice)
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .where(Connection.environment == environment, _OUTGOING)
+        .where(Invoice.delivery_error.is_not(None))
+        .options(defer(Invoice.source), defer(Invoice.mapped))
+    )
+    first = session.scalars(of_ours.order_by(Invoice.recorded_at, Invoice.id).limit(1)).first()
+    if first is None:
+        return 0, None
+    return session.execute(select(func.count()).select_from(of_ours.subquery())).scalar_one(), first
 
 
 def seen(session: Session, ids: Collection[str]) -> dict[str, Document]:
@@ -152,66 +203,6 @@ def _as_they_are_now(statement: Insert) -> Insert:
     return statement.on_conflict_do_update(
         index_elements=[Document.invoice_id], set_=excluded(statement, *columns)
     )
-
-
-def add_receipts(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add to the receipts."""
-    if rows:
-        insert_all(session, Receipt, rows, _as_it_is)
-
-
-def _as_it_is(statement: Insert) -> Insert:
-    return statement
-
-
-def receipts(session: Session, invoice_id: str) -> Sequence[Receipt]:
-    """Return the invoice's receipts, the newest first."""
-    return session.scalars(
-        select(Receipt).where(Receipt.invoice_id == invoice_id).order_by(Receipt.id.desc())
-    ).all()
-
-
-def written_since(
-    session: Session, ids: Collection[str], since: datetime
-) -> dict[str, dict[str, tuple[Any, Any]]]:
-    """Return the fields that deliveries since then wrote over, by invoice: from what to what.
-
-    None, None where the history does not say it.
-    """
-    recent: dict[str, list[Receipt]] = {}
-    for receipt in session.scalars(
-        select(Receipt)
-        .where(
-            Receipt.invoice_id.in_(ids),
-            Receipt.at >= since,
-            Receipt.outcome.in_(("refreshed", "restored")),
-        )
-        .order_by(Receipt.id)
-    ):
-        recent.setdefault(receipt.invoice_id, []).append(receipt)
-    return {invoice_id: _written(session, those) for invoice_id, those in recent.items()}
-
-
-def _written(session: Session, receipts: Sequence[Receipt]) -> dict[str, tuple[Any, Any]]:
-    """Return what these receipts of one invoice, the oldest first, say that was written."""
-    first, last = receipts[0], receipts[-1]
-    before = select(func.max(Receipt.revision)).where(
-        Receipt.invoice_id == first.invoice_id, Receipt.id < first.id
-    )
-    history = session.scalars(
-        select(Revision)
-        .where(
-            Revision.invoice_id == first.invoice_id,
-            Revision.number > func.coalesce(before.scalar_subquery(), 0),
-            Revision.number <= last.revision,
-        )
-        .order_by(Revision.number)
-    ).all()
-    values: dict[str, tuple[Any, Any]] = {}
-    for name in dict.fromkeys(name for receipt in receipts for name in receipt.changed):
-        known = [revision.changes[name] for revision in history if revision.changes.get(name)]
-        values[name] = (known[0][0], known[-1][1]) if known else (None, None)
-    return values
 
 
 def deliver_again(session: Session, ids: Collection[str]) -> None:

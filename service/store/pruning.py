@@ -2,10 +2,19 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from service.store.tables import Alert, Base, Deliveries, Notice, Run, RunSeen
+from service.store.tables import (
+    Alert,
+    Base,
+    Deliveries,
+    Finding,
+    Notice,
+    Receipt,
+    Run,
+    RunSeen,
+)
 
 
 def handled_notices(session: Session, before: datetime, limit: int) -> int:
@@ -61,6 +70,18 @@ def counted_deliveries(session: Session, before: datetime, limit: int) -> int:
 def ended_alerts(session: Session, before: datetime, limit: int) -> int:
     """Delete alerts that were over before then."""
     return _delete(session, Alert, Alert.id, Alert.ended_at < before, limit)
+
+
+def closed_findings(session: Session, before: datetime, limit: int) -> int:
+    """Delete findings that were over before then."""
+    return _delete(session, Finding, Finding.id, Finding.closed_at < before, limit)
+
+
+def old_receipts(session: Session, before: datetime, limit: int) -> int:
+    """Delete receipts from before then, but for the newest of each invoice."""
+    newer = aliased(Receipt)
+    is_newest = ~exists().where(newer.invoice_id == Receipt.invoice_id, newer.id > Receipt.id)
+    return _delete(session, Receipt, Receipt.id, and_(Receipt.at < before, ~is_newest), limit)
 
 
 def _delete(

@@ -5,12 +5,15 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from service.settings import Settings
-from service.watch import companies, flow, processes
+from service.watch import companies, flow, infactor, processes
 from service.watch.condition import Condition
 
 # In the order in which they are shown, the most urgent first.
 _CHECKS = (
     processes.silent_processes,
+    infactor.critical_findings,
+    infactor.infactor_away,
+    infactor.stuck_deliveries,
     flow.stuck_notices,
     companies.dead_connections,
     companies.stopped_withdrawals,
@@ -20,6 +23,7 @@ _CHECKS = (
     companies.ending_tokens,
     flow.high_reads,
     flow.parked_notices,
+    infactor.refused_deliveries,
     flow.forged_webhooks,
 )
 

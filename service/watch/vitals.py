@@ -9,7 +9,7 @@ from sqlalchemy import case, func, literal, select
 from sqlalchemy.orm import Session
 
 from service.settings import Settings
-from service.store import heartbeats, pace
+from service.store import findings, heartbeats, mirror, outgoing, pace
 from service.store.tables import Connection, Deliveries, Notice, Run
 
 # Written out in the query, where the databases recognise the condition of a partial index.
@@ -34,6 +34,17 @@ class Vitals:
     reads_forecast: int | None
     beats: Mapping[str, float]
     runs: Mapping[str, int]
+    infactor: "InfactorVitals | None"  # None where nothing is delivered into another database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InfactorVitals:
+    """How many invoices are in Infactor's own database, on their way there, and worth a look."""
+
+    delivered: int
+    outgoing: int
+    findings: int
+    critical: int
 
 
 def vitals(session: Session, settings: Settings, now: datetime) -> Vitals:
@@ -56,6 +67,17 @@ def vitals(session: Session, settings: Settings, now: datetime) -> Vitals:
         reads_forecast=_forecast(used, now),
         beats=heartbeats.ages(session),
         runs=_active_runs(session),
+        infactor=_infactor(session, settings.quickbooks_environment) if settings.delivers else None,
+    )
+
+
+def _infactor(session: Session, environment: str) -> InfactorVitals:
+    found = findings.by_severity(session, environment)
+    return InfactorVitals(
+        delivered=mirror.count(session, environment),
+        outgoing=outgoing.waiting(session, environment).count,
+        findings=sum(found.values()),
+        critical=found["critical"],
     )
 
 

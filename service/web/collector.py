@@ -24,6 +24,7 @@ class DatabaseCollector(Collector):
         if self._measures is not None:
             yield from _notices(self._measures)
             yield from _companies(self._measures)
+            yield from _infactor(self._measures)
 
 
 def _notices(measures: Measures) -> Iterable[Metric]:
@@ -73,6 +74,49 @@ def _companies(measures: Measures) -> Iterable[Metric]:
         "Since when no process of this kind was alive.",
         "name",
         measures.heartbeats,
+    )
+
+
+def _infactor(measures: Measures) -> Iterable[Metric]:
+    """Give what is about Infactor's own database; without values where none is configured."""
+    yield _gauges(
+        "findings_open",
+        "Findings that an operator should look at, by severity.",
+        "severity",
+        measures.findings,
+    )
+    sink = measures.sink
+    for name, text, value in (
+        (
+            "infactor_up",
+            "Whether Infactor's own database took the last call.",
+            None if sink is None else sink.up,
+        ),
+        (
+            "outgoing_invoices",
+            "Invoices on their way to Infactor.",
+            None if sink is None else sink.outgoing,
+        ),
+        (
+            "outgoing_oldest_seconds",
+            "For how long the oldest of them has been on its way.",
+            None if sink is None else sink.oldest_outgoing,
+        ),
+        (
+            "outgoing_refused",
+            "Those of them that Infactor's database does not take.",
+            None if sink is None else sink.refused,
+        ),
+    ):
+        metric = GaugeMetricFamily(f"{PREFIX}{name}", text)
+        if value is not None:
+            metric.add_metric([], value)
+        yield metric
+    yield _gauges(
+        "receipts_last_hour",
+        "Deliveries into Infactor within the last hour, by what became of them.",
+        "outcome",
+        sink.receipts if sink else {},
     )
 
 

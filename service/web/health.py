@@ -22,11 +22,13 @@ async def readyz(request: Request[State]) -> Response:
     What only delays the work is told as degraded: notices must come in all the same.
     """
     vitals = request.state["vitals"]
-    oldest, queue = await asyncio.gather(vitals.oldest_due.answer(), vitals.queue.answer())
+    oldest, queue, sink = await asyncio.gather(
+        vitals.oldest_due.answer(), vitals.queue.answer(), vitals.sink.answer()
+    )
     if oldest is None:
         text = "does not answer, or has another version's schema"
         return JSONResponse({"status": "unavailable", "database": text}, 503)
-    degraded = not queue or oldest > _LONGEST_WAIT_SECONDS
+    degraded = not queue or oldest > _LONGEST_WAIT_SECONDS or sink in (None, "away")
     embedded = request.state["services"].settings.embedded
     return JSONResponse(
         {
@@ -34,7 +36,7 @@ async def readyz(request: Request[State]) -> Response:
             "database": "ok",
             "queue": "embedded" if embedded else "ok" if queue else "unreachable",
             "oldest_pending_seconds": round(oldest),
-            "sink": "own record",
+            "sink": sink or "unknown",
         }
     )
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from service.bootstrap import Services
-from service.store import measures, schema
+from service.store import breakers, measures, schema
 from service.store.measures import Measures
 from service.times import now
 from service.web.probe import Probe
@@ -18,6 +18,7 @@ class Vitals:
 
     oldest_due: Probe[float | None]  # in seconds; None, too, for another version's schema
     queue: Probe[bool]
+    sink: Probe[str]  # "own record" where Infactor's table is ours, else "ok" or "away"
     measures: Probe[Measures | None]
 
 
@@ -35,10 +36,18 @@ def vitals(services: Services) -> Vitals:
         with services.database.read() as session:
             if not schema.is_current(session):
                 return None
-            return measures.measure(session, environment, now())
+            delivers = services.settings.delivers
+            return measures.measure(session, environment, now(), delivers=delivers)
+
+    def sink() -> str:
+        if not services.settings.delivers:
+            return "own record"
+        with services.database.read() as session:
+            return "ok" if breakers.broken(session, breakers.INFACTOR) is None else "away"
 
     return Vitals(
         oldest_due=Probe(oldest_due, seconds=_DATABASE_SECONDS),
+        sink=Probe(sink, seconds=_DATABASE_SECONDS),
         queue=Probe(services.jobs.answers, seconds=_QUEUE_SECONDS),
         measures=Probe(measured, seconds=_DATABASE_SECONDS),
     )

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.cli.diagnosis import Finding, examine, ok
 from service.cli.doctor_checks import PUBLISHED_SECRET_SHA256, _is_public, is_published
 from service.cli.doctor_infactor import _version
-from service.cli.findings import Finding, examine, ok
 from service.settings import Settings
 from service.settings_source import settings_from
 from tests.journey.deployment import SECRETS

@@ -8,12 +8,21 @@ from sqlalchemy import delete, update
 
 from service.settings import Settings
 from service.settings_source import settings_from
-from service.store import connections, runs
+from service.store import breakers, connections, runs
 from service.store.columns import database_now
 from service.store.database import Database
-from service.store.tables import Connection, Deliveries, Heartbeat, Notice, Reads, Run
+from service.store.tables import (
+    Breaker,
+    Connection,
+    Deliveries,
+    Heartbeat,
+    Notice,
+    Reads,
+    Run,
+)
 from service.watch.condition import Condition
 from service.watch.conditions import wrong_now
+from tests.store.delivery_rows import DeliveryRows
 from tests.workers.world import environment
 
 NOW = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
@@ -129,6 +138,27 @@ class Scene:
             session.merge(
                 Reads(connection_id=connection_id, month=month, kind="query", count=count)
             )
+
+    def deliver(self) -> None:
+        """Let invoices be delivered into Infactor's own database from now on."""
+        mongodb = {"URL": "mongodb://127.0.0.1:9", "DATABASE": "unused"}
+        self.settings = some_settings(**{f"INFACTOR_MONGODB_{n}": v for n, v in mongodb.items()})
+
+    def rows(self, connection_id: str = "c1") -> DeliveryRows:
+        """Return what adds invoices, receipts and findings of this company."""
+        return DeliveryRows(self.database, connection_id)
+
+    def infactor_away(self, seconds: float, why: str = "no answer") -> None:
+        """Let Infactor's own database have been away for so long."""
+        with self.database.write() as session:
+            breakers.failed(session, "infactor", why)
+        with self.database.write() as session:
+            session.execute(update(Breaker).values(since=database_now() - seconds))
+
+    def infactor_works(self) -> None:
+        """Let it answer again."""
+        with self.database.write() as session:
+            breakers.works(session, "infactor")
 
     def last_beat(self, name: str, seconds: float) -> None:
         """Let a process of this kind have been alive so many seconds ago."""

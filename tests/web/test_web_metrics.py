@@ -1,6 +1,7 @@
 """`/metrics`: who may read it, and what it says."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from starlette.testclient import TestClient
 
 from service.metrics import PREFIX
 from service.quickbooks.signature import sign
-from service.store.measures import Measures
+from service.store import breakers
+from service.store.measures import Measures, SinkMeasures
+from service.times import now
 from service.web.collector import DatabaseCollector
+from tests.store.delivery_rows import DeliveryRows
 from tests.web.conftest import CONFIG, PUBLIC_URL, Place
 from tests.web.test_web_health import receiver
 
@@ -126,6 +130,10 @@ def test_every_measure_is_told_under_its_own_name() -> None:
         open_alerts={"connection.dead": 15},
         deliveries={"stored": 16},
         heartbeats={"clock": 17.5},
+        findings={"critical": 18},
+        sink=SinkMeasures(
+            up=True, outgoing=19, oldest_outgoing=20.5, refused=21, receipts={"created": 22}
+        ),
     )
     registry = CollectorRegistry(auto_describe=False)
     registry.register(DatabaseCollector(measures, 1000))
@@ -149,7 +157,57 @@ def test_every_measure_is_told_under_its_own_name() -> None:
         ("alerts_open", "connection.dead"): 15,
         ("deliveries_last_hour", "stored"): 16,
         ("heartbeat_age_seconds", "clock"): 17.5,
+        ("findings_open", "critical"): 18,
+        ("infactor_up",): 1,
+        ("outgoing_invoices",): 19,
+        ("outgoing_oldest_seconds",): 20.5,
+        ("outgoing_refused",): 21,
+        ("receipts_last_hour", "created"): 22,
     }
+
+
+def test_without_infactors_own_database_nothing_is_said_of_it(place: Place) -> None:
+    found = samples(peer(place, "127.0.0.1").get("/metrics").text)
+    assert found["findings_open", "critical"] == 0
+    assert {name[0] for name in found} & {"infactor_up", "outgoing_invoices"} == set()
+
+
+class TestWithInfactorsOwnDatabase:
+    @pytest.fixture
+    def more_settings(self) -> dict[str, str]:
+        return {"INFACTOR_MONGODB_URL": "mongodb://127.0.0.1:9", "INFACTOR_MONGODB_DATABASE": "x"}
+
+    def test_the_database_says_how_deliveries_stand(self, place: Place) -> None:
+        place.connect(place.browser())
+        rows = DeliveryRows(place.services.database, place.connections()[0].id)
+        at = now()
+        rows.invoice("1", recorded_at=at - timedelta(minutes=20))
+        rows.invoice("2", recorded_at=at, delivery_error="no")
+        rows.invoice("3", recorded_at=at, delivered_revision=1)
+        rows.receipt("3", "created", at - timedelta(minutes=61))
+        rows.receipt("3", "refreshed", at - timedelta(minutes=59))
+        rows.receipt("3", "frozen", at)
+        rows.receipt("3", "frozen", at)
+        rows.finding("3", "critical", field="a")
+        rows.finding("3", "info", field="b")
+        rows.finding("3", "info", field="c", closed_at=at)
+        local = peer(place, "127.0.0.1")
+        found = samples(local.get("/metrics").text)
+        assert found["infactor_up",] == 1
+        assert found["outgoing_invoices",] == 2
+        assert found["outgoing_oldest_seconds",] == pytest.approx(1200, abs=60)
+        assert found["outgoing_refused",] == 1
+        receipts = {name[1]: n for name, n in found.items() if name[0] == "receipts_last_hour"}
+        assert receipts == {"refreshed": 1, "frozen": 2}
+        severities = {name[1]: n for name, n in found.items() if name[0] == "findings_open"}
+        assert severities == {"critical": 1, "warning": 0, "info": 1}
+        assert local.get("/readyz").json()["sink"] == "ok"
+        with place.services.database.write() as session:
+            breakers.failed(session, "infactor", "away")
+        assert samples(local.get("/metrics").text)["infactor_up",] == 0
+        ready = local.get("/readyz")
+        assert ready.status_code == 200
+        assert (ready.json()["status"], ready.json()["sink"]) == ("degraded", "away")
 
 
 def test_latencies_are_by_route_and_never_by_address(place: Place) -> None:
@@ -167,7 +225,7 @@ def test_the_readme_names_every_metric(place: Place) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     text = peer(place, "127.0.0.1").get("/metrics").text
     names = set(re.findall(r"^# TYPE (?!python_|process_)(\S+?)(?<!_created) ", text, re.MULTILINE))
-    assert len(names) == 17
+    assert len(names) == 23
     assert [name for name in names if not name.startswith(PREFIX)] == []
     assert [name for name in names if f"`{name.removeprefix(PREFIX)}`" not in readme] == []
 

@@ -7,7 +7,7 @@ from pymongo.database import Database
 from sqlalchemy import select, update
 
 from service.infactor.mapping import invoice_id
-from service.store import findings, outgoing
+from service.store import findings, receipts
 from service.store.tables import Breaker, Finding, Invoice
 from tests.workers.world import REALM, World
 from workers.deliver import deliver_company
@@ -61,14 +61,15 @@ class Delivering:
     def receipts(self, quickbooks_id: str = "1") -> list[tuple[int, str, str | None]]:
         """Return (revision, outcome, state) of each delivery of an invoice, the oldest first."""
         with self.world.services.database.read() as session:
-            rows = outgoing.receipts(session, invoice_id(REALM, quickbooks_id))
+            rows = receipts.of_invoice(session, invoice_id(REALM, quickbooks_id))
         return [(row.revision, row.outcome, row.state) for row in reversed(rows)]
 
     def findings(self, *, history: bool = False) -> list[tuple[str, str, str | None, str | None]]:
         """Return (field, severity, approved, current) of the findings, the oldest first."""
         with self.world.services.database.read() as session:
             rows = findings.listed(session, "simulator", history=history)
-        return [(f.field, f.severity, f.approved, f.current) for f, _, _ in reversed(rows)]
+        found = sorted((finding for finding, _, _ in rows), key=lambda finding: finding.id)
+        return [(f.field, f.severity, f.approved, f.current) for f in found]
 
     def finding_rows(self) -> list[Finding]:
         """Return all findings, the oldest first."""

@@ -1,0 +1,79 @@
+"""What is wrong between the record and Infactor: its database, deliveries, and what they found."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from service.settings import Settings
+from service.store import breakers, findings, outgoing
+from service.store.breakers import INFACTOR
+from service.watch.condition import Condition, several, span
+
+AWAY_SECONDS = 120.0
+STUCK = timedelta(minutes=10)
+_DOCTOR = "infactor-quickbooks doctor"
+_LONGEST_ERROR = 300
+
+
+def infactor_away(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+    """Give one condition while Infactor's own database has been away for too long."""
+    broken = breakers.broken(session, INFACTOR) if settings.delivers else None
+    if broken is not None and broken.seconds >= AWAY_SECONDS:
+        yield Condition(
+            cause="infactor.away",
+            severity="critical",
+            since=now - timedelta(seconds=broken.seconds),
+            text=f"Nothing is delivered for {span(broken.seconds)}: {broken.why[:_LONGEST_ERROR]}."
+            " Deliveries wait and follow by themselves.",
+            command=_DOCTOR,
+        )
+
+
+def stuck_deliveries(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+    """Give one condition when invoices should be in Infactor by now, which itself works."""
+    if not settings.delivers or breakers.broken(session, INFACTOR) is not None:
+        return
+    stuck = outgoing.stuck(session, settings.quickbooks_environment, now - STUCK)
+    if stuck.oldest is not None:
+        yield Condition(
+            cause="deliveries.stuck",
+            severity="critical",
+            since=stuck.oldest,
+            text=f"{several(stuck.count, 'invoice', 'invoices')} should be in Infactor by now,"
+            f" which works; the oldest has waited for {span((now - stuck.oldest).total_seconds())}"
+            " and no other of its company has arrived meanwhile.",
+            command="infactor-quickbooks status",
+        )
+
+
+def refused_deliveries(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+    """Give one condition while Infactor does not take some invoices."""
+    if not settings.delivers:
+        return
+    count, first = outgoing.refused(session, settings.quickbooks_environment)
+    if first is not None:
+        yield Condition(
+            cause="deliveries.refused",
+            severity="warning",
+            since=first.recorded_at,
+            text=f"{several(count, 'invoice is', 'invoices are')} not taken by Infactor's database,"
+            f" the first {first.id}: {(first.delivery_error or '')[:_LONGEST_ERROR]}. They are"
+            " tried again, at most an hour apart.",
+            command=_DOCTOR,
+        )
+
+
+def critical_findings(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+    """Give each company of which something critical is known that nobody has mended."""
+    for one in findings.critical(session, settings.quickbooks_environment):
+        yield Condition(
+            cause="finding.critical",
+            subject=one.connection_id,
+            company=one.company,
+            severity="critical",
+            since=one.since,
+            text=f"{several(one.count, 'critical finding', 'critical findings')}: somebody may"
+            " lend or pay on what is no longer so in QuickBooks, or on what was held back.",
+            command="infactor-quickbooks findings",
+        )

@@ -1,0 +1,131 @@
+"""`findings`, as an operator types it; and what `status` says of Infactor's own database."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from service.store.tables import Connection
+from tests.cli.place import NOW, Place
+from tests.store.delivery_rows import DeliveryRows
+
+REALM, OTHER = "9341455000000077", "9341455000000088"
+DELIVERS = {
+    "INFACTOR_MONGODB_URL": "mongodb://127.0.0.1:9",
+    "INFACTOR_MONGODB_DATABASE": "unused",
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def fill(place: Place) -> None:
+    """Leave an info, a critical, a warning and a closed finding, in this order."""
+    company = place.add_company(REALM, "Bright [red]\x1b[31m Bakery")
+    with place.services() as services:
+        rows = DeliveryRows(services.database, company)
+        rows.invoice("145", doc_number="R-145", delivered_revision=1)
+        rows.document("145", "invoice_accepted")
+        rows.finding("145", "info", field="items", approved=None, current=None, found_at=NOW)
+        rows.finding("145", "critical", found_at=NOW + timedelta(hours=1))
+        rows.finding(
+            "145",
+            "warning",
+            kind="hurried",
+            field="payableDate",
+            state="ifactor_request",
+            approved="2026-12-01",
+            current="2026-12-24",
+            found_at=NOW,
+        )
+        rows.finding("145", "critical", field="buyerEmail", closed_at=NOW + timedelta(days=1))
+
+
+def cells(table: str) -> list[list[str]]:
+    lines = [line for line in table.splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines]
+
+
+def test_the_table_says_what_was_approved_and_what_is_now(place: Place) -> None:
+    fill(place)
+    ended = place.run("findings")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    company = "Bright [red]\N{REPLACEMENT CHARACTER}[31m Bakery"
+    assert cells(ended.stdout) == [
+        [
+            *("critical", company, "R-145", "Approved", "invoiceAmount"),
+            *("100", "90", "2026-11-22 10:36 UTC"),
+        ],
+        [
+            *("warning", company, "R-145", "Factoring Requested"),
+            "payableDate: written over just before the approval",
+            *("2026-12-01", "2026-12-24", "2026-11-22 09:36 UTC"),
+        ],
+        ["info", company, "R-145", "Approved", "items", "", "", "2026-11-22 09:36 UTC"],
+    ]
+
+
+def test_the_history_has_those_that_are_over_at_its_end(place: Place) -> None:
+    fill(place)
+    *_, over = cells(place.run("findings", "--history").stdout)
+    assert (over[0], over[4], over[8]) == ("critical", "buyerEmail", "2026-11-23 09:36 UTC")
+    assert len(rows_of(place, "--history")) == 4
+
+
+def test_of_many_only_so_many_are_shown(place: Place) -> None:
+    fill(place)
+    ended = place.run("findings", "--limit", "1")
+    assert [row[0] for row in cells(ended.stdout)] == ["critical"]
+    assert ended.stderr == "These are 1. --limit shows more, --json all of them.\n"
+    assert [row["severity"] for row in rows_of(place, "--limit", "2")] == ["critical", "warning"]
+
+
+def test_programs_get_everything(place: Place) -> None:
+    fill(place)
+    first, *others = rows_of(place)
+    assert len(others) == 2
+    assert {name: first[name] for name in ("quickbooks_id", "number", "kind", "state")} == {
+        "quickbooks_id": "145",
+        "number": "R-145",
+        "kind": "changed",
+        "state": "invoice_accepted",
+    }
+    assert (first["approved"], first["current"], first["closed_at"]) == ("100", "90", None)
+
+
+def rows_of(place: Place, *arguments: str) -> list[dict[str, Any]]:
+    ended = place.run("findings", "--json", *arguments)
+    assert ended.returncode == 0, ended.stderr
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+def test_nothing_found_is_said(place: Place) -> None:
+    place.add_company(REALM, "Bright Bakery")
+    ended = place.run("findings")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "Findings: none.\n")
+
+
+def test_findings_of_another_environment_are_not_shown(place: Place) -> None:
+    fill(place)
+    with place.services() as services, services.database.write() as session:
+        session.scalars(select(Connection)).one().environment = "production"
+    assert rows_of(place) == []
+
+
+def test_status_has_a_line_about_infactors_own_database(place: Place) -> None:
+    fill(place)
+    with place.services() as services:
+        rows = DeliveryRows(services.database, f"connection-of-{REALM}")
+        rows.invoice("146")
+    assert "infactor " not in place.run("status").stdout
+    delivering = place.with_settings(DELIVERS)
+    ended = delivering.run("status")
+    assert "\ninfactor    1 delivered; 1 outgoing; 3 findings (1 critical)\n" in ended.stdout
+    assert "finding.critical (critical)" in ended.stdout
+    assert "$ infactor-quickbooks findings\n" in ended.stdout
+    assert ended.returncode == 1

@@ -1,0 +1,106 @@
+"""Rows of invoices on their way to Infactor: set as a test likes, by QuickBooks' id."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import update
+
+from service.store.database import Database
+from service.store.tables import Connection, Document, Finding, Invoice, Receipt
+from service.times import now
+
+
+@dataclass
+class DeliveryRows:
+    """What there is of one company's invoices."""
+
+    database: Database
+    connection_id: str
+
+    def id(self, quickbooks_id: str) -> str:
+        """Return Infactor's id of an invoice."""
+        return f"qbk-{self.connection_id[:8]}-{quickbooks_id}"
+
+    def invoice(self, quickbooks_id: str = "1", **fields: Any) -> str:
+        """Add an invoice at revision 1 that is not delivered yet."""
+        given = {"recorded_at": now(), "mapped": {"invoiceNo": "1"}, "doc_number": "101", **fields}
+        row = Invoice(
+            id=self.id(quickbooks_id),
+            connection_id=self.connection_id,
+            quickbooks_id=quickbooks_id,
+            sync_token=0,
+            last_updated=now(),
+            fetch_number=1,
+            source={"Id": quickbooks_id},
+            warnings=[],
+            buyer_emails=[],
+            delivery_warnings=[],
+            **given,
+        )
+        with self.database.write() as session:
+            session.add(row)
+        return row.id
+
+    def change(self, quickbooks_id: str = "1", **values: Any) -> None:
+        """Change the invoice's row."""
+        with self.database.write() as session:
+            session.execute(
+                update(Invoice).where(Invoice.id == self.id(quickbooks_id)).values(**values)
+            )
+
+    def document(self, quickbooks_id: str = "1", state: str = "invoice_created") -> None:
+        """Let the invoice have been seen in Infactor in this state."""
+        with self.database.write() as session:
+            session.add(
+                Document(
+                    invoice_id=self.id(quickbooks_id),
+                    supplier_id=session.get_one(Connection, self.connection_id).supplier_id,
+                    state=state,
+                    document={"state": state},
+                    revision=1,
+                    written_at=now(),
+                    seen_at=now(),
+                )
+            )
+
+    def receipt(self, quickbooks_id: str, outcome: str, at: datetime) -> None:
+        """Add a receipt."""
+        with self.database.write() as session:
+            session.add(
+                Receipt(
+                    invoice_id=self.id(quickbooks_id),
+                    revision=1,
+                    at=at,
+                    outcome=outcome,
+                    state="invoice_created",
+                    changed=[],
+                )
+            )
+
+    def finding(self, quickbooks_id: str, severity: str, **fields: Any) -> None:
+        """Add a finding that is open, unless the fields say otherwise."""
+        given = {
+            "kind": "changed",
+            "field": "invoiceAmount",
+            "state": "invoice_accepted",
+            "approved": "100",
+            "current": "90",
+            "found_at": now(),
+            "changed_at": now(),
+            **fields,
+        }
+        with self.database.write() as session:
+            session.add(
+                Finding(
+                    invoice_id=self.id(quickbooks_id),
+                    connection_id=self.connection_id,
+                    severity=severity,
+                    **given,
+                )
+            )
+
+    def close_findings(self) -> None:
+        """Let everything be over."""
+        with self.database.write() as session:
+            session.execute(update(Finding).values(closed_at=now()))

@@ -1,0 +1,139 @@
+"""Causes between the record and Infactor: set the rows, and they are there."""
+
+from datetime import timedelta
+
+from service.watch.condition import Condition
+from tests.watch.scene import NOW, Scene
+
+MINUTES = timedelta(minutes=1)
+HOURS = timedelta(hours=1)
+
+
+class TestAway:
+    def test_a_database_that_has_been_away_for_two_minutes(self, scene: Scene) -> None:
+        scene.deliver()
+        scene.infactor_away(110, "no MongoDB answers")
+        assert scene.wrong() == []
+        scene.infactor_away(130, "no MongoDB answers")
+        (away,) = scene.wrong()
+        assert (away.cause, away.severity) == ("infactor.away", "critical")
+        assert away.text == (
+            "Nothing is delivered for 2 min: no MongoDB answers. Deliveries wait and follow by"
+            " themselves."
+        )
+        assert away.command == "infactor-quickbooks doctor"
+        assert away.since is not None
+        assert abs(away.since - (NOW - timedelta(seconds=130))) < timedelta(seconds=5)
+        scene.infactor_works()
+        assert scene.wrong() == []
+
+    def test_where_nothing_is_delivered_any_more_nobody_misses_it(self, scene: Scene) -> None:
+        scene.infactor_away(9000)
+        assert scene.wrong() == []
+
+
+class TestStuck:
+    def test_invoices_that_should_be_there_by_now(self, scene: Scene) -> None:
+        scene.deliver()
+        scene.company("c1")
+        rows = scene.rows()
+        rows.invoice("1", recorded_at=NOW - 25 * MINUTES)
+        rows.invoice("2", recorded_at=NOW - 10 * MINUTES)
+        rows.invoice("3", recorded_at=NOW - 9 * MINUTES)
+        rows.invoice("4", recorded_at=NOW - HOURS, delivered_revision=1)
+        assert scene.wrong() == [
+            Condition(
+                cause="deliveries.stuck",
+                severity="critical",
+                since=NOW - 25 * MINUTES,
+                text="2 invoices should be in Infactor by now, which works; the oldest has waited"
+                " for 25 min and no other of its company has arrived meanwhile.",
+                command="infactor-quickbooks status",
+            )
+        ]
+
+    def test_a_long_queue_that_moves_is_not_stuck(self, scene: Scene) -> None:
+        scene.deliver()
+        for name in ("c1", "c2"):
+            scene.company(name)
+            scene.rows(name).invoice("1", recorded_at=NOW - 9 * HOURS)
+            scene.rows(name).invoice("2", recorded_at=NOW - 9 * HOURS, delivered_revision=1)
+        scene.rows("c1").receipt("2", "created", NOW - 11 * MINUTES)
+        scene.rows("c1").receipt("2", "created", NOW - 9 * MINUTES)
+        (stuck,) = scene.wrong()
+        assert stuck.text.startswith("1 invoice should be")  # c2's
+        scene.rows("c2").receipt("2", "created", NOW - MINUTES)
+        assert scene.wrong() == []
+
+    def test_an_old_invoice_that_is_to_be_delivered_once_more_has_not_waited(
+        self, scene: Scene
+    ) -> None:
+        scene.deliver()
+        scene.company()
+        scene.rows().invoice(recorded_at=NOW - 9 * HOURS, delivery_due_at=NOW - MINUTES)
+        assert scene.wrong() == []
+        assert scene.causes(NOW + 9 * MINUTES) == ["deliveries.stuck"]
+
+    def test_while_infactor_is_away_that_is_the_cause(self, scene: Scene) -> None:
+        scene.deliver()
+        scene.company()
+        scene.rows().invoice(recorded_at=NOW - HOURS)
+        scene.infactor_away(600)
+        assert scene.causes() == ["infactor.away"]
+
+    def test_without_infactors_database_nothing_is_outgoing(self, scene: Scene) -> None:
+        scene.company()
+        scene.rows().invoice(recorded_at=NOW - HOURS, delivery_error="no")
+        assert scene.wrong() == []
+
+    def test_the_companies_of_another_environment_are_nobodys_concern(self, scene: Scene) -> None:
+        scene.deliver()
+        scene.company(environment="production")
+        scene.rows().invoice(recorded_at=NOW - HOURS, delivery_error="no")
+        scene.rows().finding("1", "critical")
+        assert scene.wrong() == []
+
+
+def test_invoices_that_infactor_does_not_take(scene: Scene) -> None:
+    scene.deliver()
+    scene.company()
+    later = {"delivery_due_at": NOW + HOURS, "delivery_error": "error 121"}
+    scene.rows().invoice("1", recorded_at=NOW - 2 * HOURS, **later)
+    scene.rows().invoice("2", recorded_at=NOW - HOURS, **{**later, "delivery_error": "another"})
+    assert scene.wrong() == [
+        Condition(
+            cause="deliveries.refused",
+            severity="warning",
+            since=NOW - 2 * HOURS,
+            text="2 invoices are not taken by Infactor's database, the first qbk-c1-1: error 121."
+            " They are tried again, at most an hour apart.",
+            command="infactor-quickbooks doctor",
+        )
+    ]
+    for quickbooks_id in ("1", "2"):
+        scene.rows().change(quickbooks_id, delivered_revision=1, delivery_error=None)
+    assert scene.wrong() == []
+
+
+def test_critical_findings_are_one_thing_for_each_company(scene: Scene) -> None:
+    for name in ("c1", "c2", "c3"):
+        scene.company(name)
+        scene.rows(name).invoice()
+    scene.rows("c1").finding("1", "critical", found_at=NOW - 2 * HOURS)
+    scene.rows("c1").finding("1", "critical", field="balance", found_at=NOW - HOURS)
+    scene.rows("c2").finding("1", "critical", found_at=NOW - HOURS)
+    scene.rows("c3").finding("1", "warning")
+    first, second = scene.wrong()
+    assert first == Condition(
+        cause="finding.critical",
+        severity="critical",
+        subject="c1",
+        company="Company c1",
+        since=NOW - 2 * HOURS,
+        text="2 critical findings: somebody may lend or pay on what is no longer so in QuickBooks,"
+        " or on what was held back.",
+        command="infactor-quickbooks findings",
+    )
+    assert (second.subject, second.text[:19]) == ("c2", "1 critical finding:")
+    scene.rows().close_findings()
+    assert scene.wrong() == []
