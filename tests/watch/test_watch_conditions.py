@@ -404,4 +404,4 @@ def test_a_look_costs_a_dozen_queries_however_many_companies_there_are(scene: Sc
     )
     found = scene.causes()
     assert found.count("reconcile.red") == 60
-    assert len([statement for statement in seen if statement.startswith("SELECT")]) <= 14
+    assert len([statement for statement in seen if statement.startswith("SELECT")]) <= 16

@@ -3,10 +3,12 @@
 import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from pymongo.database import Database
 from starlette.testclient import TestClient
 
 from service.metrics import PREFIX
@@ -18,6 +20,7 @@ from service.web.collector import DatabaseCollector
 from tests.store.delivery_rows import DeliveryRows
 from tests.web.conftest import CONFIG, PUBLIC_URL, Place
 from tests.web.test_web_health import receiver
+from tests.workers.delivering import infactor_settings
 
 TOKEN = "a-token-of-prometheus"
 
@@ -174,8 +177,11 @@ def test_without_infactors_own_database_nothing_is_said_of_it(place: Place) -> N
 
 class TestWithInfactorsOwnDatabase:
     @pytest.fixture
-    def more_settings(self) -> dict[str, str]:
-        return {"INFACTOR_MONGODB_URL": "mongodb://127.0.0.1:9", "INFACTOR_MONGODB_DATABASE": "x"}
+    def more_settings(self, infactors: Database[dict[str, Any]]) -> dict[str, str]:
+        infactors.users.insert_one(
+            {"email": "supplier@example.com", "type": "Supplier", "accountStatus": "verified"}
+        )
+        return infactor_settings(infactors)
 
     def test_the_database_says_how_deliveries_stand(self, place: Place) -> None:
         place.connect(place.browser())
