@@ -17,6 +17,7 @@ from tests.cli.test_cli_commands import an_invoice, run
 from tests.cli.test_cli_mending import rows
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import wait_until
+from tests.store.delivery_rows import DeliveryRows
 
 REALM = "9341455000000055"
 CUSTOMER = {"Id": "7", "DisplayName": "Buyer", "Active": True}
@@ -168,6 +169,25 @@ def test_forget_shows_what_goes_and_stays_and_then_does_it(deployment: Deploymen
     (row,) = deployment.rows("connections")
     assert (row["company"], row["state"], row["invoices"]) == ("", "disconnected", 0)
     assert actions(deployment)[-1] == ("forget", None)
+
+
+def test_forget_says_what_stays_in_infactor_unattended(place: Place) -> None:
+    company = place.add_company(REALM, "Bright Bakery", state="disconnected")
+    with place.services() as services:
+        rows = DeliveryRows(services.database, company)
+        for number, state in (("1", "invoice_created"), ("2", "invoice_accepted")):
+            rows.invoice(number)
+            rows.document(number, state)
+            rows.receipt(number, "created", NOW)
+            rows.finding(number, "critical")
+    said = place.run("forget", "--company", REALM, "--yes").stdout.splitlines()
+    assert said == [
+        "Bright Bakery: 0 customers, 1 invoices, 1 documents, 0 notices, 0 runs deleted.",
+        "Bright Bakery: 1 invoices stay as receipts: they are past invoice_created, and a lender"
+        " may rely on them (1 invoice_accepted).",
+        "Bright Bakery: 1 invoices that nobody has decided about stay in Infactor, where nobody"
+        " keeps them true any more: let their buyers reject them.",
+    ]
 
 
 def test_a_forgotten_supplier_is_nobody(deployment: Deployment) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 
 from service.errors import Disconnected
 from service.forgetting import Farewell, forget_company, forget_supplier, rehearse
+from service.infactor.mapping import invoice_id
 from service.store import connections, sessions
 from service.store.forgetting import Forgotten
 from service.store.tables import (
@@ -24,9 +25,11 @@ from service.store.tables import (
     Supplier,
 )
 from service.times import now
+from tests.workers.delivering import Delivering
 from tests.workers.test_workers_standing import is_granted
-from tests.workers.world import World, a_customer, an_event, an_invoice
+from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
 from workers.company import Company
+from workers.look import look
 from workers.reading import read_invoices
 from workers.record import record
 
@@ -103,6 +106,34 @@ def test_forgetting_keeps_receipts_of_invoices_past_invoice_created(world: World
     assert world.services.access.realm_id(row)
 
 
+def test_what_was_delivered_and_found_goes_with_its_invoice_and_stays_with_it(
+    delivering: Delivering,
+) -> None:
+    world = delivering.world
+    for number in ("1", "2", "3"):
+        delivering.arrive(an_invoice(number))
+    delivering.decide("2", state="invoice_accepted")
+    delivering.arrive(an_invoice("2", TotalAmt=90.0, Balance=90.0))
+    delivering.infactors.invoices.delete_one({"qbkInvoiceId": "3"})
+    look(world.services)
+    assert sorted({f.invoice_id for f in delivering.finding_rows()}) == sorted(
+        invoice_id(REALM, number) for number in ("2", "3")
+    )
+    before = list(delivering.infactors.invoices.find())
+    foreseen, _ = rehearse(world.services, [world.connection_id], world.connection().supplier_id)
+    forgotten, _ = forget_company(world.services, world.connection_id, "cli:me")
+    assert foreseen == [forgotten]
+    assert (forgotten.invoices, forgotten.receipts) == (2, {"invoice_accepted": 1})
+    assert forgotten.left_undecided == 2
+    assert {f.invoice_id for f in delivering.finding_rows()} == {invoice_id(REALM, "2")}
+    assert [outcome for _, outcome, _ in delivering.receipts("2")] == ["created", "frozen"]
+    assert (delivering.receipts("1"), delivering.receipts("3")) == ([], [])
+    assert list(delivering.infactors.invoices.find()) == before
+    delivering.decide("2", state="ifactor_request")
+    look(world.services)  # nothing is known any more with which it could be compared
+    assert delivering.receipts("2")[-1][2] == "invoice_accepted"
+
+
 def test_the_audit_of_forgetting_names_nothing_that_was_forgotten(small_world: World) -> None:
     fill(small_world)
     forget_company(small_world.services, small_world.connection_id, "cli:me")
@@ -118,6 +149,7 @@ def test_the_audit_of_forgetting_names_nothing_that_was_forgotten(small_world: W
         "notices": 3,
         "runs": 1,
         "receipts": {"invoice_accepted": 1},
+        "left_undecided": 0,
         "revoked": True,
     }
     assert whose.details == {"supplier": 1, "anonymised": False}

@@ -12,10 +12,13 @@ from service.store.tables import (
     Base,
     BrowserSession,
     Deliveries,
+    Finding,
     Notice,
+    Receipt,
     Run,
     RunSeen,
 )
+from tests.store.delivery_rows import DeliveryRows
 from tests.workers.world import World
 from workers.clock import LONG
 from workers.prune import prune, prune_at
@@ -128,6 +131,29 @@ def test_counts_and_ended_alerts_go_and_the_audit_stays(world: World) -> None:
     add(world, AuditEntry(at=long_ago, actor="cli:me", action="pause", details={}))
     prune_at(world.services, NOW)
     assert (left(world, Alert), left(world, Deliveries), left(world, AuditEntry)) == (2, 1, 1)
+
+
+def test_closed_findings_go_and_open_ones_stay(world: World) -> None:
+    rows = DeliveryRows(world.services.database, world.connection_id)
+    rows.invoice()
+    for field, closed_at in (("a", None), ("b", DAYS_90), ("c", DAYS_90 - INSTANT)):
+        old = {"found_at": DAYS_90 - timedelta(days=9), "closed_at": closed_at}
+        rows.finding("1", "critical", field=field, **old)
+    prune_at(world.services, NOW)
+    with world.services.database.read() as session:
+        assert session.scalars(select(Finding.field).order_by(Finding.id)).all() == ["a", "b"]
+
+
+def test_of_old_receipts_the_newest_of_each_invoice_stays(world: World) -> None:
+    rows = DeliveryRows(world.services.database, world.connection_id)
+    for number, outcomes in (("1", "abc"), ("2", "d"), ("3", "efg")):
+        rows.invoice(number)
+        for outcome in outcomes:
+            rows.receipt(number, outcome, DAYS_90 - (outcome != "f") * INSTANT)
+    prune_at(world.services, NOW, chunk=1)
+    with world.services.database.read() as session:
+        kept = session.scalars(select(Receipt.outcome).order_by(Receipt.id)).all()
+    assert kept == ["c", "d", "f", "g"]
 
 
 def test_no_transaction_deletes_more_than_its_share(world: World) -> None:

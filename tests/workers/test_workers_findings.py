@@ -1,0 +1,202 @@
+"""What QuickBooks changes after somebody in Infactor has decided: told once, until it is undone."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from service.store.tables import Alert, Finding
+from service.times import now
+from tests.workers.delivering import Delivering
+from tests.workers.world import a_customer, an_invoice
+from workers.alerts import compare
+from workers.look import look
+
+Told = tuple[str, str, str | None, str | None]
+
+# Before the money has moved to the supplier, and after it.
+STATES = (
+    "invoice_accepted",
+    "ifactor_request",
+    "ifactor_proposed",
+    "ifactor_proposal_accepted",
+    "ifactor_prepaid",
+)
+
+
+def approved(delivering: Delivering, state: str = "invoice_accepted", **fields: Any) -> None:
+    """Let an invoice have been approved, or more."""
+    delivering.arrive(an_invoice(**fields))
+    delivering.decide(state=state)
+    look(delivering.world.services)
+    delivering.deliver()
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        (
+            {"TotalAmt": 80.25, "Balance": 80.25},
+            [
+                ("invoiceAmount", "critical", "100", "80.25"),
+                ("balance", "critical", "100", "80.25"),
+            ],
+        ),
+        (
+            {"TotalAmt": 120.0, "Balance": 120.0},
+            [("invoiceAmount", "warning", "100", "120"), ("balance", "info", "100", "120")],
+        ),
+        (
+            {"BillEmail": {"Address": "else@example.com"}},
+            [("buyerEmail", "critical", "buyer@example.com", "else@example.com")],
+        ),
+        (
+            {"CustomerRef": {"value": "7", "name": "Someone Else"}},
+            [("companyName", "critical", "Buyer Seven", "Someone Else")],
+        ),
+        (
+            {"CurrencyRef": {"value": "EUR"}},
+            [("currency", "critical", None, "EUR")],
+        ),
+        ({"DueDate": "2026-12-24"}, [("payableDate", "warning", "2026-12-01", "2026-12-24")]),
+        ({"DueDate": "2026-11-24"}, [("payableDate", "info", "2026-12-01", "2026-11-24")]),
+        ({"DocNumber": "R-9"}, [("invoiceNo", "info", "101", "R-9")]),
+        (
+            {"TxnTaxDetail": {"TotalTax": 7.5}},
+            [("taxAmount", "info", "0", "7.5"), ("taxDetails", "info", None, None)],
+        ),
+        (
+            {"Line": [{"Id": "1", "Amount": 1, "DetailType": "SubTotalLineDetail"}]},
+            [("items", "info", None, None)],
+        ),
+    ],
+    ids=[
+        "amount down",
+        "amount up",
+        "buyer's address",
+        "buyer's name",
+        "currency",
+        "due later",
+        "due earlier",
+        "number",
+        "tax",
+        "lines",
+    ],
+)
+def test_each_field_has_its_severity(
+    small_delivering: Delivering, fields: dict[str, Any], told: list[Told]
+) -> None:
+    approved(small_delivering)
+    small_delivering.arrive(an_invoice(**fields))
+    assert small_delivering.findings() == told
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_payment_is_critical_while_money_may_still_move(
+    small_delivering: Delivering, state: str
+) -> None:
+    approved(small_delivering, state)
+    small_delivering.arrive(an_invoice(Balance=40.0))
+    assert small_delivering.findings() == [("balance", "critical", "100", "40")]
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("fate", ["void", "deleted"])
+def test_a_void_and_a_deletion_are_critical(
+    small_delivering: Delivering, state: str, fate: str
+) -> None:
+    approved(small_delivering, state)
+    world = small_delivering.world
+    if fate == "void":
+        world.void("1")
+    else:
+        world.delete("Invoice", "1")
+    world.hear("Invoice", "1", fate)
+    small_delivering.deliver()
+    assert ("invoice", "critical", "open", fate) in small_delivering.findings()
+
+
+@pytest.mark.parametrize(
+    "state",
+    ["invoice_rejected", "ifactor_rejected", "ifactor_proposal_rejected", "invoice_paid"],
+)
+def test_once_no_money_can_move_all_is_information(
+    small_delivering: Delivering, state: str
+) -> None:
+    approved(small_delivering, state)
+    small_delivering.arrive(an_invoice(TotalAmt=80.0, Balance=0.0, DueDate="2027-01-01"))
+    assert {severity for _, severity, _, _ in small_delivering.findings()} == {"info"}
+
+
+def test_a_renamed_customer_is_another_buyer(small_delivering: Delivering) -> None:
+    approved(small_delivering, CustomerRef={"value": "7"})
+    world = small_delivering.world
+    mended = {"PrimaryEmailAddr": {"Address": "new@example.com"}}
+    world.put("Customer", a_customer(SyncToken="1", **mended))
+    world.hear("Customer", "7", "updated")
+    small_delivering.deliver()
+    assert small_delivering.findings() == [
+        ("buyerEmail", "critical", "buyer@example.com", "new@example.com")
+    ]
+
+
+def test_one_finding_for_a_change_however_often_it_is_delivered(delivering: Delivering) -> None:
+    approved(delivering)
+    delivering.arrive(an_invoice(DueDate="2026-12-24"))
+    (first,) = delivering.finding_rows()
+    delivering.arrive(an_invoice(DueDate="2026-12-24", DocNumber="9"))
+    delivering.arrive(an_invoice(DueDate="2026-12-31", DocNumber="9"))
+    due, number = delivering.finding_rows()
+    assert (due.id, due.found_at, due.approved, due.current) == (
+        first.id,
+        first.found_at,
+        "2026-12-01",
+        "2026-12-31",
+    )
+    assert due.changed_at > first.changed_at
+    assert (number.field, number.current) == ("invoiceNo", "9")
+    assert len(delivering.receipts()) == 5
+
+
+def test_what_is_reverted_in_quickbooks_closes_and_stays_in_the_history(
+    delivering: Delivering,
+) -> None:
+    approved(delivering)
+    delivering.arrive(an_invoice(TotalAmt=80.0, Balance=80.0, DocNumber="9"))
+    delivering.arrive(an_invoice(DocNumber="9"))
+    assert delivering.findings() == [("invoiceNo", "info", "101", "9")]
+    assert delivering.findings(history=True) == [
+        ("invoiceNo", "info", "101", "9"),
+        ("invoiceAmount", "critical", "100", "80"),
+        ("balance", "critical", "100", "80"),
+    ]
+    delivering.arrive(an_invoice(TotalAmt=80.0, Balance=80.0))
+    reopened = [f for f in delivering.finding_rows() if f.field == "invoiceAmount"]
+    assert [f.closed_at is None for f in reopened] == [False, True]
+
+
+def test_what_changes_before_the_approval_is_no_finding(small_delivering: Delivering) -> None:
+    small_delivering.arrive(an_invoice())
+    small_delivering.arrive(an_invoice(TotalAmt=80.0, Balance=80.0))
+    look(small_delivering.world.services)
+    assert small_delivering.findings() == []
+
+
+def test_critical_ones_are_alerts_until_they_are_over(small_delivering: Delivering) -> None:
+    world = small_delivering.world
+    approved(small_delivering)
+    small_delivering.arrive(an_invoice(TotalAmt=80.0, Balance=80.0))
+    for _ in range(2):
+        compare(world.services)
+    with world.services.database.read() as session:
+        (alert,) = session.scalars(select(Alert)).all()
+        since = session.scalars(select(Finding.found_at).order_by(Finding.id)).first()
+    assert (alert.cause, alert.subject) == ("finding.critical", world.connection_id)
+    assert (alert.severity, alert.since, alert.ended_at) == ("critical", since, None)
+    small_delivering.arrive(an_invoice())
+    compare(world.services)
+    with world.services.database.read() as session:
+        (over,) = session.scalars(select(Alert)).all()
+    assert over.ended_at is not None
+    assert now() - over.ended_at < timedelta(minutes=5)
