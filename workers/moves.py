@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 
 from service.infactor.deviations import text_of
 from service.infactor.document import APPROVED, MARKER, State
-from service.infactor.stored import exact, stored
 from service.store import findings, receipts
 from service.store.findings import Found
 from service.store.tables import Document, Invoice
@@ -113,8 +112,8 @@ def _hurried(session: Session, moves: Iterable[Move], now: datetime) -> dict[str
                 field=name,
                 severity="warning",
                 state=approved[invoice_id].state,
-                approved=text_of(exact(stored(values[0]))),
-                current=text_of(exact(stored(values[1]))),
+                approved=text_of(values[0]),
+                current=text_of(values[1]),
             )
             for name, values in fields.items()
             if name in MONEY

@@ -130,8 +130,8 @@ def _more(before: Any, after: Any) -> bool:
 
 
 def text_of(value: Any) -> str | None:
-    """Return a value as the text of a finding."""
+    """Return a value as the text of a finding; an amount without zeros that say nothing."""
     if value is None:
         return None
-    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    text = f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
     return text[:_LONGEST_TEXT]
