@@ -18,6 +18,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
+from service import errors
 from service.errors import InfactorAway
 
 Record = Mapping[str, Any]
@@ -40,6 +41,8 @@ _REFUSALS = {
 class InfactorDatabase:
     """Infactor's collections; connects when first asked, and again by itself.
 
+    Raises ConfigurationError for an address that is none.
+
     A write counts when a majority of the members has it on disk: what a primary that is lost had
     taken alone would be gone.
     """
@@ -49,9 +52,12 @@ class InfactorDatabase:
             self._client: MongoClient[dict[str, Any]] = MongoClient(
                 url, appname="infactor-quickbooks", tz_aware=True, connect=False, **_patience(url)
             )
-        except PyMongoError as e:
+        except (PyMongoError, ValueError):
             # Without the cause: it may repeat the address, which may hold a password.
-            raise InfactorAway(f"INFACTOR_MONGODB_URL: {type(e).__name__}") from None
+            raise errors.ConfigurationError(
+                "INFACTOR_MONGODB_URL: cannot be read as an address of MongoDB; write special"
+                " characters in a user or password as %XX"
+            ) from None
         self._database: Database[dict[str, Any]] = self._client[name]
 
     @property
