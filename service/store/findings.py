@@ -105,6 +105,15 @@ def open_of(session: Session, kind: str, invoice_ids: Collection[str]) -> set[st
     }
 
 
+def of_invoice(session: Session, invoice_id: str) -> Sequence[Finding]:
+    """Return the open findings about an invoice, the oldest first."""
+    return session.scalars(
+        select(Finding)
+        .where(Finding.invoice_id == invoice_id, Finding.closed_at.is_(None))
+        .order_by(Finding.id)
+    ).all()
+
+
 def close_old(session: Session, kind: str, before: datetime, now: datetime) -> None:
     """Close the findings of a kind that were found before then."""
     session.execute(

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from service.infactor.dashboard import days_to_payout
 from service.infactor.holds import Hold
-from service.store import connections, invoices
+from service.store import connections, findings, invoices
 from service.times import now
 from service.web.browser import supplier_of
 from service.web.lines import lines_of, taxes_of
@@ -50,6 +50,7 @@ def show(request: Request[State]) -> Response:
             raise HTTPException(404)
         invoice, document = found
         history = invoices.history(session, invoice.id)
+        changed = findings.of_invoice(session, invoice.id)
         connection = connections.get(session, invoice.connection_id)
     shown = fields(found)
     context = {
@@ -65,6 +66,7 @@ def show(request: Request[State]) -> Response:
         "taxes": taxes_of(shown["taxDetails"]),
         "mapped": _mapped(shown),
         "history": history,
+        "changed": changed,
         "advice": HOLD_ADVICE,
         "causes": CAUSES,
     }
@@ -75,8 +77,16 @@ def _mapped(shown: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Return every field of the document that is a single value, in its order."""
     single = {name: value for name, value in shown.items() if name not in _ELSEWHERE}
     if "created" in single:  # milliseconds, which say nothing to people
-        single["created"] = moment(datetime.fromtimestamp(int(single["created"]) / 1000, UTC))
+        single["created"] = _moment(single["created"])
     return list(single.items())
+
+
+def _moment(milliseconds: Any) -> Any:
+    """Return an instant for people, or what somebody has written in its place."""
+    try:
+        return moment(datetime.fromtimestamp(int(milliseconds) / 1000, UTC))
+    except (ValueError, TypeError, OverflowError, OSError):
+        return milliseconds
 
 
 routes = [Route("/quickbook/invoices/{id}", show)]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from service.infactor.dashboard import days_to_payout, status
@@ -58,9 +59,27 @@ def row(found: Found, currency: str, today: date) -> Row:
 
 
 def fields(found: Found) -> Mapping[str, Any]:
-    """Return Infactor's document, or the one that it would have."""
+    """Return Infactor's document, or the one that it would have.
+
+    Where somebody has put something of another kind into Infactor's, or taken something out, it is
+    the record that is shown.
+    """
     invoice, document = found
-    return document.document if document else invoice.mapped or {}
+    mapped = invoice.mapped or {}
+    if document is None:
+        return mapped
+    theirs = {
+        name: value
+        for name, value in document.document.items()
+        if name not in mapped or _kind(value) == _kind(mapped[name])
+    }
+    return {**mapped, **theirs}
+
+
+def _kind(value: Any) -> type:
+    """Return what kind of JSON a value is; a number is one, with decimals or without."""
+    kind = type(value)
+    return Decimal if kind is int else kind
 
 
 def standing(found: Found) -> Standing:

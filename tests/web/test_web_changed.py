@@ -1,0 +1,79 @@
+"""The page of an invoice that somebody in Infactor has decided about, or has written into."""
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.store import findings
+from service.store.findings import Found
+from service.store.tables import Document, Invoice
+from service.times import now
+from tests.web.conftest import Place, said
+
+
+@pytest.fixture
+def browser(place: Place) -> TestClient:
+    """The browser of a supplier with an invoice that was approved."""
+    browser = place.browser()
+    place.connect(browser)
+    place.imported(place.connections()[0].id)
+    write(place, state="invoice_accepted")
+    return browser
+
+
+def write(place: Place, **fields: Any) -> None:
+    """Let somebody write into Infactor's document of invoice 1."""
+    with place.services.database.write() as session:
+        document = session.get_one(Document, place.invoice_id("1"))
+        document.document = {**document.document, **fields}
+        document.state = document.document["state"]
+
+
+def find(place: Place, *found: Found) -> None:
+    """Let exactly this be found about invoice 1."""
+    with place.services.database.write() as session:
+        connection_id = session.get_one(Invoice, place.invoice_id("1")).connection_id
+        about = {place.invoice_id("1"): list(found)}
+        findings.keep(session, connection_id, "changed", about, now())
+
+
+def page(place: Place, browser: TestClient) -> str:
+    """Return what the invoice's page says."""
+    answer = browser.get(f"/quickbook/invoices/{place.invoice_id('1')}")
+    assert answer.status_code == 200
+    return said(answer.text)
+
+
+def test_what_changed_after_the_approval_is_shown_until_it_is_undone(
+    place: Place, browser: TestClient
+) -> None:
+    heading = "Changed since it was decided in Infactor"
+    assert heading not in page(place, browser)
+    amount = {"severity": "critical", "approved": "100.00", "current": "60.00"}
+    find(place, Found(field="invoiceAmount", state="invoice_accepted", **amount))
+    text = page(place, browser)
+    assert heading in text
+    assert "invoiceAmount : 100.00 → 60.00 (critical" in text
+    find(place)
+    assert heading not in page(place, browser)
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        {"created": "yesterday"},
+        {"created": None},
+        {"invoiceAmount": "a lot", "items": "none", "taxDetails": 7, "payableDate": 3},
+        {"invoiceAmount": {"$gt": ""}, "companyName": ["x"], "invoiceNo": None},
+        {"buyerInvoiceRemark": {"deep": [1, {"er": None}]}, "unknown": "<script>alert(1)</script>"},
+    ],
+)
+def test_whatever_somebody_wrote_into_infactors_document_the_page_can_be_read(
+    place: Place, browser: TestClient, rubbish: dict[str, Any]
+) -> None:
+    write(place, **rubbish)
+    assert "Approved" in page(place, browser)
+    dashboard = browser.get("/quickbook/")
+    assert dashboard.status_code == 200
+    assert "<script>alert(1)" not in dashboard.text
