@@ -11,6 +11,15 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 _SQLITE_BUSY_SECONDS = 20
+# A network that swallows everything would else hold a transaction for a quarter of an hour, and the
+# writer of webhooks with it.
+_NOTICES_A_DEAD_NETWORK = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
 
 
 class Database:
@@ -72,7 +81,7 @@ def _engine(url: str, pool_size: int) -> Engine:
         # Errors would quote them, and errors are logged.
         hide_parameters=True,
         # In UTC no instant that we can write is one that the driver cannot read.
-        connect_args={"connect_timeout": 5, "options": "-c timezone=UTC"},
+        connect_args={**_NOTICES_A_DEAD_NETWORK, "options": "-c timezone=UTC"},
     )
 
 

@@ -100,8 +100,8 @@ def connect(storm: Storm, services: Services) -> dict[int, str]:
 def calm_down(storm: Storm, services: Services) -> None:
     """Wait until QuickBooks has delivered everything, and everything is worked off."""
     sender = storm.deployment.simulator.simulator.sender
-    wait_until(sender.idle, 60, "QuickBooks' deliveries")
-    wait_until(lambda: worked_off(services), 120, "the notices and runs")
+    wait_until(sender.idle, 240, "QuickBooks' deliveries")
+    wait_until(lambda: worked_off(services), 300, "the notices, runs and deliveries")
 
 
 def worked_off(services: Services) -> bool:
@@ -127,7 +127,7 @@ def reconcile_daily(storm: Storm, services: Services) -> None:
     with services.database.write() as session:
         session.execute(update(Connection).values(reconcile_due_at=now()))
     begin_due(services)
-    wait_until(lambda: worked_off(services), 120, "the reconciles")
+    wait_until(lambda: worked_off(services), 300, "the reconciles")
 
 
 def unexplained(services: Services) -> list[Any]:
