@@ -1,13 +1,17 @@
 """`reconcile`, as an operator types it, against a running service on SQLite."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo.database import Database
 
 from tests.cli.place import Place
 from tests.journey.deployment import Deployment, deployed
+from tests.servers import wait_until
+from tests.workers.delivering import infactor_settings
 
 REALM = "9341455000000066"
 
@@ -75,6 +79,60 @@ def test_a_difference_is_named_and_mended(deployment: Deployment) -> None:
         *(False, False),
         *(True, False),
     ]
+
+
+def test_infactors_own_documents_are_compared_and_mended_too(
+    tmp_path: Path, infactors: Database[dict[str, Any]]
+) -> None:
+    book = {
+        REALM: {
+            "CompanyInfo": {"CompanyName": "Reconciled Company"},
+            "Customer": [{"Id": "7", "DisplayName": "Buyer", "Active": True}],
+            "Invoice": [an_invoice("1"), an_invoice("2")],
+        }
+    }
+    url = f"sqlite:///{tmp_path}/reconcile.db"
+    with deployed(tmp_path, book, url, settings=infactor_settings(infactors)) as made:
+        made.sim("POST", "/settings", {"webhooks": "off"})
+        made.connect(REALM)
+        made.command("backfill", "--all")
+        wait_until(lambda: infactors.invoices.count_documents({}) == 2, 30, "deliveries")
+        wait_until(lambda: settled(made), 30, "their receipts")
+        (green,) = made.rows("reconcile", "--all")
+        assert (green["infactor"], green["infactor_compared"]) == ([], 2)
+
+        one = {"qbkInvoiceId": "1"}
+        infactors.invoices.update_one(one, {"$set": {"invoiceAmount": 1.5}})
+        (red,) = made.rows("reconcile", "--all", status=1)
+        assert red["differences"] == []
+        assert red["infactor"] == [
+            {
+                "id": "1",
+                "number": "R-1",
+                "kind": "edited by hand",
+                "there": "invoiceAmount 1.5",
+                "here": "invoiceAmount 1000.5",
+            }
+        ]
+        table = made.command("reconcile", "--all", status=1)
+        assert "Reconciled Company: differs in Infactor" in table
+        assert "reconcile.red" in made.command("status", status=1)
+
+        said = made.command("reconcile", "--all", "--fix")
+        assert "Reconciled Company: delivered to Infactor again" in said
+        mended = {**one, "invoiceAmount": 1000.5}
+        wait_until(lambda: infactors.invoices.find_one(mended), 30, "the mended document")
+
+
+def settled(deployment: Deployment) -> bool:
+    """Return whether nothing is outgoing."""
+    (figures,) = [json.loads(line) for line in any_status(deployment)]
+    return figures["infactor"]["outgoing"] == 0
+
+
+def any_status(deployment: Deployment) -> list[str]:
+    place = Place(deployment.folder, deployment.environment)
+    return place.run("status", "--json").stdout.splitlines()
 
 
 @pytest.mark.parametrize("options", [(), ("--all", "--company", "1")])
