@@ -1,50 +1,19 @@
 """Looking at Infactor again: what people decided there, what is gone, and what that means."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from pymongo.database import Database
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from service.infactor.mapping import invoice_id
-from service.simulator.server import RunningSimulator
-from service.store import breakers
-from service.store.tables import Breaker, Document, Finding, Invoice, Receipt
+from service.store.tables import Document
 from service.times import now
-from tests.servers import free_port
-from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering
-from tests.workers.world import REALM, World, an_invoice
+from tests.workers.looking import found, look_at, mirrored
+from tests.workers.world import World, an_invoice
 from workers import look as looking
 from workers import pool
 from workers.look import look
-
-MINUTES = timedelta(minutes=1)
-DAYS = timedelta(days=1)
-
-
-def look_at(delivering: Delivering) -> None:
-    look(delivering.world.services)
-
-
-def mirrored(delivering: Delivering, quickbooks_id: str = "1") -> Document:
-    with delivering.world.services.database.read() as session:
-        return session.get_one(Document, invoice_id(REALM, quickbooks_id))
-
-
-def change(delivering: Delivering, table: Any, **values: Any) -> None:
-    with delivering.world.services.database.write() as session:
-        session.execute(update(table).values(**values))
-
-
-def found(delivering: Delivering, kind: str) -> list[tuple[Any, ...]]:
-    """Return (field, severity, state, approved, current, whether open) of each finding."""
-    return [
-        (f.field, f.severity, f.state, f.approved, f.current, f.closed_at is None)
-        for f in delivering.finding_rows()
-        if f.kind == kind
-    ]
 
 
 def test_a_decision_is_noted_and_what_was_approved_is_compared(delivering: Delivering) -> None:
@@ -194,87 +163,6 @@ def test_an_invoice_put_back_by_hand_is_withdrawn_again(small_delivering: Delive
     assert found(small_delivering, "moved_on") == []
 
 
-class TestHurried:
-    def test_an_amount_written_over_just_before_the_approval(self, delivering: Delivering) -> None:
-        delivering.arrive(an_invoice())
-        delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
-        delivering.arrive(an_invoice(TotalAmt=120.5, Balance=120.5, DueDate="2026-12-24"))
-        delivering.decide(state="invoice_accepted")
-        look_at(delivering)
-        assert sorted(found(delivering, "hurried")) == [
-            ("invoiceAmount", "warning", "invoice_accepted", "100", "120.5", True),
-            ("payableDate", "warning", "invoice_accepted", "2026-12-01", "2026-12-24", True),
-        ]
-        look_at(delivering)
-        assert len(found(delivering, "hurried")) == 2
-
-    @pytest.mark.parametrize(
-        ("fields", "name"),
-        [
-            ({"TxnTaxDetail": {"TotalTax": 7}}, "taxAmount"),
-            ({"Line": [{"Id": "1", "Amount": 1, "DetailType": "SubTotalLineDetail"}]}, "items"),
-        ],
-    )
-    def test_every_field_that_says_how_much(
-        self, small_delivering: Delivering, fields: dict[str, Any], name: str
-    ) -> None:
-        small_delivering.arrive(an_invoice())
-        small_delivering.arrive(an_invoice(**fields))
-        small_delivering.decide(state="invoice_accepted")
-        look_at(small_delivering)
-        assert [row[0] for row in found(small_delivering, "hurried")] == [name]
-
-    @pytest.mark.parametrize("state", ["invoice_rejected", "draft", "no_such_state"])
-    def test_only_an_approval_is_hurried(self, small_delivering: Delivering, state: str) -> None:
-        small_delivering.arrive(an_invoice())
-        small_delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
-        small_delivering.decide(state=state)
-        look_at(small_delivering)
-        assert found(small_delivering, "hurried") == []
-
-    def test_what_nobody_reads_as_money_hurries_nobody(self, small_delivering: Delivering) -> None:
-        small_delivering.arrive(an_invoice())
-        small_delivering.arrive(an_invoice(DocNumber="9"))
-        small_delivering.decide(state="invoice_accepted")
-        look_at(small_delivering)
-        assert found(small_delivering, "hurried") == []
-
-    @pytest.mark.parametrize(("minutes", "count"), [(14, 1), (16, 0)])
-    def test_a_quarter_of_an_hour_counts(
-        self, small_delivering: Delivering, minutes: int, count: int
-    ) -> None:
-        small_delivering.arrive(an_invoice())
-        small_delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
-        change(small_delivering, Receipt, at=now() - minutes * MINUTES)
-        small_delivering.decide(state="invoice_accepted")
-        look_at(small_delivering)
-        assert len(found(small_delivering, "hurried")) == count
-
-    def test_a_delivery_that_sees_the_approval_first_tells_it_too(
-        self, small_delivering: Delivering
-    ) -> None:
-        small_delivering.arrive(an_invoice())
-        small_delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
-        small_delivering.decide(state="invoice_accepted")
-        small_delivering.arrive(an_invoice(TotalAmt=130.0, Balance=130.0))
-        assert [row[3:5] for row in found(small_delivering, "hurried")] == [("100", "110")]
-
-    def test_it_closes_by_itself_after_a_week(self, small_delivering: Delivering) -> None:
-        small_delivering.arrive(an_invoice())
-        small_delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
-        small_delivering.decide(state="invoice_accepted")
-        look_at(small_delivering)
-        change(small_delivering, Finding, found_at=now() - 7 * DAYS + MINUTES)
-        look_at(small_delivering)
-        assert small_delivering.findings() == [("invoiceAmount", "warning", "100", "110")]
-        change(small_delivering, Finding, found_at=now() - 7 * DAYS - MINUTES)
-        look_at(small_delivering)
-        assert small_delivering.findings() == []
-        assert small_delivering.findings(history=True) == [
-            ("invoiceAmount", "warning", "100", "110")
-        ]
-
-
 def test_a_document_that_is_gone_is_critical_until_it_is_back(delivering: Delivering) -> None:
     delivering.arrive(an_invoice())
     kept = delivering.document() or {}
@@ -349,59 +237,6 @@ def test_a_state_of_any_length_or_kind_is_kept(delivering: Delivering) -> None:
     delivering.deliver()
     assert mirrored(delivering).state == "x" * 32
     assert delivering.receipts()[-1] == (1, "frozen", "x" * 32)
-
-
-def test_while_infactor_is_away_the_breaker_says_so_and_nothing_is_missed(
-    simulator: RunningSimulator, sqlite_url: str
-) -> None:
-    settings = {
-        "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=200",
-        "INFACTOR_MONGODB_DATABASE": "none",
-    }
-    with connected(simulator, sqlite_url, **settings) as world:
-        seen_once(world)
-        look(world.services)
-        with world.services.database.read() as session:
-            broken = breakers.broken(session, "infactor")
-            assert session.scalars(select(Finding)).all() == []
-            attempts = session.scalars(select(Breaker.failures)).one()
-        assert broken
-        assert "no MongoDB that takes writes answers" in broken.why
-        with world.services.database.write() as session:
-            session.execute(update(Breaker).values(open_until=Breaker.open_until + 3600))
-        look(world.services)  # nobody's turn
-        with world.services.database.read() as session:
-            assert session.scalars(select(Breaker.failures)).one() == attempts
-
-
-def seen_once(world: World) -> None:
-    """Let an invoice have been delivered, before Infactor's database went away."""
-    world.arrive(an_invoice())
-    with world.services.database.write() as session:
-        invoice = session.scalars(select(Invoice)).one()
-        session.add(
-            Document(
-                invoice_id=invoice.id,
-                supplier_id=world.connection().supplier_id,
-                state="invoice_created",
-                document={"state": "invoice_created"},
-                revision=1,
-                written_at=now(),
-                seen_at=now(),
-            )
-        )
-
-
-def test_a_look_that_succeeds_ends_a_failure(small_delivering: Delivering) -> None:
-    small_delivering.arrive(an_invoice())
-    services = small_delivering.world.services
-    with services.database.write() as session:
-        breakers.failed(session, "infactor", "away")
-    with services.database.write() as session:
-        session.execute(update(Breaker).values(open_until=0.0))
-    look_at(small_delivering)
-    with services.database.read() as session:
-        assert breakers.broken(session, "infactor") is None
 
 
 def test_without_infactors_database_there_is_nothing_to_look_at(small_world: World) -> None:

@@ -1,0 +1,67 @@
+"""Looking at Infactor while its database is away."""
+
+from sqlalchemy import select, update
+
+from service.simulator.server import RunningSimulator
+from service.store import breakers
+from service.store.tables import Breaker, Document, Finding, Invoice
+from service.times import now
+from tests.servers import free_port
+from tests.workers.conftest import connected
+from tests.workers.delivering import Delivering
+from tests.workers.looking import look_at
+from tests.workers.world import World, an_invoice
+from workers.look import look
+
+
+def test_while_infactor_is_away_the_breaker_says_so_and_nothing_is_missed(
+    simulator: RunningSimulator, sqlite_url: str
+) -> None:
+    settings = {
+        "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=200",
+        "INFACTOR_MONGODB_DATABASE": "none",
+    }
+    with connected(simulator, sqlite_url, **settings) as world:
+        seen_once(world)
+        look(world.services)
+        with world.services.database.read() as session:
+            broken = breakers.broken(session, "infactor")
+            assert session.scalars(select(Finding)).all() == []
+            attempts = session.scalars(select(Breaker.failures)).one()
+        assert broken
+        assert "no MongoDB that takes writes answers" in broken.why
+        with world.services.database.write() as session:
+            session.execute(update(Breaker).values(open_until=Breaker.open_until + 3600))
+        look(world.services)  # nobody's turn
+        with world.services.database.read() as session:
+            assert session.scalars(select(Breaker.failures)).one() == attempts
+
+
+def seen_once(world: World) -> None:
+    """Let an invoice have been delivered, before Infactor's database went away."""
+    world.arrive(an_invoice())
+    with world.services.database.write() as session:
+        invoice = session.scalars(select(Invoice)).one()
+        session.add(
+            Document(
+                invoice_id=invoice.id,
+                supplier_id=world.connection().supplier_id,
+                state="invoice_created",
+                document={"state": "invoice_created"},
+                revision=1,
+                written_at=now(),
+                seen_at=now(),
+            )
+        )
+
+
+def test_a_look_that_succeeds_ends_a_failure(small_delivering: Delivering) -> None:
+    small_delivering.arrive(an_invoice())
+    services = small_delivering.world.services
+    with services.database.write() as session:
+        breakers.failed(session, "infactor", "away")
+    with services.database.write() as session:
+        session.execute(update(Breaker).values(open_until=0.0))
+    look_at(small_delivering)
+    with services.database.read() as session:
+        assert breakers.broken(session, "infactor") is None
