@@ -15,8 +15,8 @@ from service.infactor.dashboard import status
 from service.infactor.deviations import text_of
 from service.infactor.document import QUICKBOOKS_OWNED, State
 from service.infactor.sink import REVISION, Sink, standing
-from service.infactor.stored import exact
-from service.store import breakers, mirror, outgoing, runs
+from service.infactor.stored import exact, stored
+from service.store import adoption, breakers, mirror, outgoing, runs
 from service.store.breakers import INFACTOR
 from service.store.tables import Document, Invoice, Run
 from workers.company import Company
@@ -118,6 +118,9 @@ def _ask(
     if broken:
         with services.database.write() as session:
             breakers.works(session, INFACTOR)
+    with services.database.read() as session:
+        taken = adoption.taken(session, [str(other["_id"]) for other in doubles])
+    doubles = [other for other in doubles if str(other["_id"]) not in taken]
     single = (_differs(i, seen, there.get(key_of(i))) for i, seen in page)
     return [*filter(None, single), *_doubled(page, doubles)]
 
@@ -160,9 +163,10 @@ def _absent(invoice: Invoice, seen: Document | None) -> Difference | None:
 
 
 def _edited(invoice: Invoice, seen: Document, there: Mapping[str, Any]) -> Difference | None:
-    """Compare with what was written, which is not always what is mapped."""
+    """Compare with what was written, which is not always what is mapped, as doubles hold it."""
     now = {name: exact(there[name]) for name in QUICKBOOKS_OWNED if name in there}
-    written = seen.document
+    ours = {name: seen.document[name] for name in QUICKBOOKS_OWNED if name in seen.document}
+    written = exact(stored(ours))
     names = [n for n in QUICKBOOKS_OWNED if now.get(n) != written.get(n)]
     if not names:
         return None
@@ -180,12 +184,11 @@ def _values(names: Sequence[str], document: Mapping[str, Any]) -> str:
 def _doubled(
     page: Sequence[tuple[Invoice, Document | None]], others: Sequence[Mapping[str, Any]]
 ) -> Iterator[Difference]:
-    """Name other documents of the same supplier for the same Id; an adopted one is no other."""
-    keys = {key_of(invoice) for invoice, _ in page}
+    """Name other documents of the same supplier for the same Id that are no invoice's own."""
     ours = {(m["qbkInvoiceId"], m["supplierEmail"]): (i, d) for i, d in page if (m := i.mapped)}
     for other in others:
         found = ours.get((other["qbkInvoiceId"], other["supplierEmail"]))
-        if found is None or other["_id"] in keys:
+        if found is None:
             continue
         invoice, seen = found
         amount = text_of(exact(other.get("invoiceAmount"))) or "none"

@@ -4,15 +4,17 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.companies import name_of
+from service.cli.companies import name_of, operator
 from service.cli.compose import command_services
-from service.cli.console import answer_json, hint, moment, says_what_is_wrong, show_table
+from service.cli.console import answer_json, fail, hint, moment, says_what_is_wrong, show_table
 from service.cli.options import Json
 from service.infactor.dashboard import status
-from service.store import findings
+from service.store import audit, findings
 from service.store.tables import Connection, Finding, Invoice
+from service.times import now
 
 _SHOWN = 100
+_NOTE = 500
 _ABOUT = {
     "changed": "",
     "moved_on": "moved on though held back",
@@ -49,7 +51,7 @@ def show_findings(
     show_table(
         "Findings",
         (
-            *("Severity", "Company", "Invoice", "In Infactor", "What"),
+            *("Id", "Severity", "Company", "Invoice", "In Infactor", "What"),
             *("Approved", "Now", "Since", *(("Over",) if history else ())),
         ),
         ((*_cells(row), *((moment(row["closed_at"]),) if history else ())) for row in shown),
@@ -58,10 +60,33 @@ def show_findings(
         hint(f"These are {len(shown)}. --limit shows more, --json all of them.")
 
 
+@says_what_is_wrong
+def acknowledge(
+    finding: Annotated[int, typer.Option("--finding", min=1, help="Its id, as `findings` has it.")],
+    note: Annotated[str, typer.Option(help="What was done about it, for whoever comes next.")],
+) -> None:
+    """Note that somebody has seen to a finding: it is no longer told as something that is wrong.
+
+    It stays among `findings` until it is over, and is told again if it changes.
+    """
+    if not note.strip():
+        raise fail("--note: say what was done about it.", 2)
+    with command_services() as services, services.database.write() as session:
+        environment = services.settings.quickbooks_environment
+        found = findings.acknowledge(session, finding, environment, note.strip()[:_NOTE], now())
+        if found is None:
+            raise fail("No open finding has this id. `infactor-quickbooks findings` lists them.", 2)
+        details = {"finding": finding, "kind": found.kind, "field": found.field}
+        audit.record(session, operator(), "acknowledge", found.connection_id, details, now())
+    hint("Acknowledged: it is told again only if it changes.")
+
+
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:
     about = _ABOUT.get(row["kind"], row["kind"])
+    seen = f" (seen: {row['note']})" if row["acknowledged_at"] else ""
     return (
-        row["severity"],
+        row["id"],
+        f"{row['severity']}{seen}",
         row["company"],
         row["number"] or row["quickbooks_id"],
         row["status"],
@@ -90,4 +115,6 @@ def _finding(finding: Finding, invoice: Invoice, connection: Connection) -> dict
         "found_at": finding.found_at,
         "changed_at": finding.changed_at,
         "closed_at": finding.closed_at,
+        "acknowledged_at": finding.acknowledged_at,
+        "note": finding.note,
     }

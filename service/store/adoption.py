@@ -138,3 +138,9 @@ def _new(rows: Any, given: set[str]) -> Iterator[Concerned]:
 def _chunks(keys: Collection[str]) -> Iterator[list[str]]:
     ordered = sorted(keys)
     return (ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK))
+
+
+def taken(session: Session, row_ids: Collection[str]) -> set[str]:
+    """Return those of these rows that are some invoice's document, of whatever company."""
+    found = session.scalars(select(Invoice.adopted).where(Invoice.adopted.in_(row_ids)))
+    return {row_id for row_id in found if row_id is not None}

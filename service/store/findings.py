@@ -46,6 +46,7 @@ def keep(
             elif (known.current, known.severity) != (one.current, one.severity):
                 known.current, known.severity = one.current, one.severity
                 known.state, known.changed_at = one.state, now
+                known.acknowledged_at = known.note = None
     for over in open_now.values():
         over.closed_at = now
     return begun
@@ -105,6 +106,28 @@ def open_of(session: Session, kind: str, invoice_ids: Collection[str]) -> set[st
     }
 
 
+def acknowledge(
+    session: Session, finding_id: int, environment: str, note: str, now: datetime
+) -> Finding | None:
+    """Note that an operator has seen to this open finding; None where there is no such one.
+
+    It stays open for as long as it is so, but nobody is told of it any more, unless it changes.
+    """
+    finding = session.scalars(
+        select(Finding)
+        .join(Connection, Connection.id == Finding.connection_id)
+        .where(
+            Finding.id == finding_id,
+            Finding.closed_at.is_(None),
+            Connection.environment == environment,
+        )
+        .with_for_update(of=Finding)
+    ).first()
+    if finding is not None:
+        finding.acknowledged_at, finding.note = now, note
+    return finding
+
+
 def of_invoice(session: Session, invoice_id: str) -> Sequence[Finding]:
     """Return the open findings about an invoice, the oldest first."""
     return session.scalars(
@@ -134,13 +157,14 @@ class Critical:
 
 
 def critical(session: Session, environment: str) -> list[Critical]:
-    """Return the companies that have open critical findings."""
+    """Return the companies that have open critical findings which nobody has acknowledged."""
     rows = session.execute(
         select(Connection.id, Connection.company_name, func.count(), func.min(Finding.found_at))
         .join(Finding, Finding.connection_id == Connection.id)
         .where(
             Connection.environment == environment,
             Finding.closed_at.is_(None),
+            Finding.acknowledged_at.is_(None),
             Finding.severity == "critical",
         )
         .group_by(Connection.id, Connection.company_name)

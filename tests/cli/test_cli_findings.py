@@ -1,6 +1,7 @@
 """`findings`, as an operator types it; and what `status` says of Infactor's own database."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from service.store.tables import Connection
+from service.store import findings
+from service.store.findings import Found
+from service.store.tables import Connection, Finding
+from service.watch.infactor import critical_findings
 from tests.cli.place import NOW, Place
 from tests.store.delivery_rows import DeliveryRows
 
@@ -58,29 +62,70 @@ def test_the_table_says_what_was_approved_and_what_is_now(place: Place) -> None:
     company = "Bright [red]\N{REPLACEMENT CHARACTER}[31m Bakery"
     assert cells(ended.stdout) == [
         [
-            *("critical", company, "R-145", "Approved", "invoiceAmount"),
+            *("2", "critical", company, "R-145", "Approved", "invoiceAmount"),
             *("100", "90", "2026-11-22 10:36 UTC"),
         ],
         [
-            *("warning", company, "R-145", "Factoring Requested"),
+            *("3", "warning", company, "R-145", "Factoring Requested"),
             "payableDate: written over just before the approval",
             *("2026-12-01", "2026-12-24", "2026-11-22 09:36 UTC"),
         ],
-        ["info", company, "R-145", "Approved", "items", "", "", "2026-11-22 09:36 UTC"],
+        ["1", "info", company, "R-145", "Approved", "items", "", "", "2026-11-22 09:36 UTC"],
     ]
 
 
 def test_the_history_has_those_that_are_over_at_its_end(place: Place) -> None:
     fill(place)
     *_, over = cells(place.run("findings", "--history").stdout)
-    assert (over[0], over[4], over[8]) == ("critical", "buyerEmail", "2026-11-23 09:36 UTC")
+    assert (over[1], over[5], over[9]) == ("critical", "buyerEmail", "2026-11-23 09:36 UTC")
     assert len(rows_of(place, "--history")) == 4
+
+
+def test_what_somebody_has_seen_to_is_no_longer_wrong_until_it_changes(place: Place) -> None:
+    fill(place)
+    assert causes(place) == ["finding.critical"]
+    ended = place.run("acknowledge", "--finding", "2", "--note", "called the lender")
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert ended.stderr == "Acknowledged: it is told again only if it changes.\n"
+    assert causes(place) == []
+    first = cells(place.run("findings").stdout)[0]
+    assert first[:2] == ["2", "critical (seen: called the lender)"]
+    changed = Found(field="invoiceAmount", severity="critical", state="invoice_accepted")
+    with place.services() as services, services.database.write() as session:
+        finding = session.get_one(Finding, 2)
+        about = {finding.invoice_id: [replace(changed, current="80")]}
+        findings.keep(session, finding.connection_id, finding.kind, about, NOW)
+    assert causes(place) == ["finding.critical"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--finding", "4", "--note", "x"], "No open finding has this id."),  # it is over
+        (["--finding", "99", "--note", "x"], "No open finding has this id."),
+        (["--finding", "2", "--note", "  "], "--note: say what was done about it."),
+    ],
+)
+def test_what_cannot_be_acknowledged_is_refused(
+    place: Place, arguments: list[str], words: str
+) -> None:
+    fill(place)
+    ended = place.run("acknowledge", *arguments)
+    assert ended.returncode == 2
+    assert words in ended.stderr
+
+
+def causes(place: Place) -> list[str]:
+    """Return what findings are told as wrong."""
+    with place.services() as services, services.database.read() as session:
+        found = critical_findings(session, services.settings, NOW)
+        return [condition.cause for condition in found]
 
 
 def test_of_many_only_so_many_are_shown(place: Place) -> None:
     fill(place)
     ended = place.run("findings", "--limit", "1")
-    assert [row[0] for row in cells(ended.stdout)] == ["critical"]
+    assert [row[1] for row in cells(ended.stdout)] == ["critical"]
     assert ended.stderr == "These are 1. --limit shows more, --json all of them.\n"
     assert [row["severity"] for row in rows_of(place, "--limit", "2")] == ["critical", "warning"]
 

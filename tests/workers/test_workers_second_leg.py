@@ -70,7 +70,7 @@ def test_every_difference_is_named(delivering: Delivering) -> None:
     assert rows == {
         ("1", "missing"): ("101", "not there", "Approval Awaited"),
         ("2", "deleted"): ("77", "not there", "Approved"),
-        ("3", "edited by hand"): ("103", "invoiceAmount 90.5, items", "invoiceAmount 100.0, items"),
+        ("3", "edited by hand"): ("103", "invoiceAmount 90.5, items", "invoiceAmount 100, items"),
         ("4", "behind"): ("104", "revision 0", "revision 1"),
         ("5", "ahead"): ("105", "revision 9", "revision 1"),
     }

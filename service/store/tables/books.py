@@ -185,3 +185,6 @@ class Finding(Base):
     found_at: Mapped[datetime] = mapped_column(Instant)
     changed_at: Mapped[datetime] = mapped_column(Instant)
     closed_at: Mapped[datetime | None] = mapped_column(Instant)
+    # An operator has seen to it; what becomes of it after that is news again.
+    acknowledged_at: Mapped[datetime | None] = mapped_column(Instant)
+    note: Mapped[str | None] = mapped_column(Text)

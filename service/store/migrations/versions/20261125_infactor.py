@@ -99,6 +99,8 @@ def _create_findings() -> None:
         sa.Column("found_at", _INSTANT, nullable=False),
         sa.Column("changed_at", _INSTANT, nullable=False),
         sa.Column("closed_at", _INSTANT, nullable=True),
+        sa.Column("acknowledged_at", _INSTANT, nullable=True),
+        sa.Column("note", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["connection_id"], ["connections.id"]),
         sa.ForeignKeyConstraint(["invoice_id"], ["invoices.id"]),
         sa.PrimaryKeyConstraint("id"),
