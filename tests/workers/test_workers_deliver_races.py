@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from service.infactor.document import QUICKBOOKS_OWNED, SUPPLIER
 from service.infactor.mongo import InfactorDatabase
 from service.infactor.sink import Order, Sink
 from service.infactor.stored import stored
@@ -18,7 +19,7 @@ _ROUNDS = 1000
 def order(key: str, revision: int, amount: float, **more: Any) -> Order:
     """Return one revision of an invoice that says its amount everywhere where one can look."""
     mapped = {
-        **dict.fromkeys(NAMES, ""),
+        **dict.fromkeys((*QUICKBOOKS_OWNED, *SUPPLIER), ""),
         "invoiceAmount": amount,
         "purchaseAmount": amount,
         "taxAmount": amount,
@@ -26,28 +27,6 @@ def order(key: str, revision: int, amount: float, **more: Any) -> Order:
         "state": "invoice_created",
     }
     return Order(key=key, revision=revision, mapped=mapped, hold=None, **more)
-
-
-NAMES = (
-    "invoiceNo",
-    "invoiceAmount",
-    "invoiceDate",
-    "payableDate",
-    "taxAmount",
-    "items",
-    "taxDetails",
-    "companyName",
-    "contactName",
-    "buyerEmail",
-    "companyEmail",
-    "purchaseDate",
-    "purchaseTitle",
-    "purchaseNo",
-    "purchaseAmount",
-    "supplierEmail",
-    "supplierName",
-    "supplierAddress",
-)
 
 
 def database_of(delivering: Delivering) -> InfactorDatabase:
