@@ -67,6 +67,7 @@ def _find_deletions(company: Company, run: Run, cursor: Cursor) -> None:
 
     def finish(session: Session, recorded: Recorded) -> None:
         runs.mark_seen(session, run.id, unseen)
+        # Kept at once: what was withdrawn counts for the brake, whatever becomes of this step.
         run.tally = add(run.tally, recorded)
         runs.checkpoint(session, run, cursor.as_json(), run.tally)
 

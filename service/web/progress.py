@@ -50,6 +50,6 @@ def _progress(run: Run) -> Progress:
         expected=run.expected,
         held=sum(tally.get("held", {}).values()),
         failed=tally.get("failed", 0),
-        waiting=run.state == "active" and run.error is not None and run.halted_at is None,
+        waiting=run.state == "active" and run.error is not None,
         stopped=run.state == "active" and run.halted_at is not None,
     )

@@ -13,7 +13,14 @@ from service.store.tables import Run
 from service.times import now
 from service.watch.conditions import wrong_now
 from tests.workers.delivering import Delivering
-from tests.workers.reconciling import due, finish, reconcile, reconciled_long_ago, watermark
+from tests.workers.reconciling import (
+    due,
+    finish,
+    reconcile,
+    reconciled_long_ago,
+    set_connection,
+    watermark,
+)
 from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
 from workers.company import Company
 from workers.rehearsal import rehearse_backfill
@@ -283,6 +290,7 @@ def test_a_reconcile_that_was_dropped_is_begun_again_in_a_day(small_world: World
     paid_now(small_world, 10)
     run_id = begin_reconcile(small_world)
     finish(small_world, run_id)
+    set_connection(small_world, reconcile_due_at=now())  # it was, when it began
     drop(small_world, run_id)
     wait = small_world.connection().reconcile_due_at - now()
     assert timedelta(hours=23) < wait <= timedelta(hours=24)
@@ -304,6 +312,22 @@ def test_deletions_count(world: World, kind: str) -> None:
     ended = finish(world, run_id)
     assert (ended["state"], ended["error"], ended["withdrawn"]) == ("done", None, 6)
     assert states(world) == {TAKEN: 6}
+
+
+def test_deletions_count_though_their_step_was_interrupted(small_world: World) -> None:
+    """The four deletions are recorded, but the count that ends the run is not answered."""
+    offered(small_world, 10)
+    for n in range(1, 5):
+        small_world.delete("Invoice", str(n))
+    run_id = small_world.begin_backfill()
+    assert small_world.advance(run_id) is True
+    ordinary = {"kind": "query", "delay": 0.001, "count": 1}
+    small_world.faults(ordinary, {"kind": "query", "status": 503, "count": 1})
+    assert small_world.advance(run_id) is False
+    assert small_world.run(run_id).tally["withdrawn"] == 4
+    small_world.let_time_pass()
+    ended = finish(small_world, run_id)
+    assert (ended["state"], ended["withdrawn"]) == ("done", 4)
 
 
 @pytest.mark.parametrize("days", [1, 50])
