@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from service.quickbooks.signature import sign
+from tests.journey.books import a_book, an_invoice, realm
 from tests.journey.deployment import VERIFIER, Deployment, deployed
-from tests.journey.storm import a_book, an_invoice, realm
 from tests.servers import wait_until
 
 QUIET, NOISY = realm(0), realm(1)
