@@ -12,6 +12,10 @@ from service.infactor.stored import stored
 from service.infactor.warnings import WarningCode, warning
 from service.store.tables import Connection, Document, Invoice
 
+_NOT_REGISTERED = {
+    name: str(value) for name, value in asdict(warning(WarningCode.BUYER_NOT_REGISTERED)).items()
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
@@ -36,8 +40,7 @@ class Parcel:
         address, known = preferred(addresses_of(invoice), registered)
         mapped = {**invoice.mapped, "buyerEmail": address, "companyEmail": address}
         unknown = bool(address) and not known
-        code = warning(WarningCode.BUYER_NOT_REGISTERED)
-        return cls(invoice, seen, mapped, [_plain(asdict(code))] if unknown else [])
+        return cls(invoice, seen, mapped, [dict(_NOT_REGISTERED)] if unknown else [])
 
     def order(self, company: Connection) -> Order:
         """Return what to bring to Infactor."""
@@ -70,7 +73,3 @@ def addresses_of(invoice: Invoice) -> list[str]:
     """Return the buyer's addresses; an invoice recorded before they were kept has one at most."""
     known = [email for email in invoice.buyer_emails if isinstance(email, str)]
     return known or [email for email in [(invoice.mapped or {}).get("buyerEmail")] if email]
-
-
-def _plain(warned: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in warned.items()}
