@@ -13,9 +13,10 @@ from service.infactor.sink import Sink
 from service.infactor.users import Users
 from service.store import breakers, connections, outgoing
 from service.store.breakers import INFACTOR
+from service.store.tables import Connection
 from service.times import now
 from workers.adopt import ensure_adopted
-from workers.parcel import Parcel, key_of
+from workers.parcel import Parcel, addresses_of, key_of
 from workers.settling import Settlement
 
 log = structlog.get_logger(__name__)
@@ -50,7 +51,7 @@ def _deliver_some(services: Services, infactor: InfactorDatabase, connection_id:
             return False
     try:
         ensure_adopted(services, connection_id, ids)
-        parcels = _parcels(services, infactor, connection_id)
+        parcels = _parcels(services, infactor, company)
         sink = Sink(infactor, withdraw=services.settings.infactor_withdraw)
         ended = sink.deliver(p.order(company) for p in parcels if p.mapped is not None)
     except InfactorAway as e:
@@ -63,11 +64,13 @@ def _deliver_some(services: Services, infactor: InfactorDatabase, connection_id:
     return len(ids) == _BATCH
 
 
-def _parcels(services: Services, infactor: InfactorDatabase, connection_id: str) -> list[Parcel]:
-    """Return the next invoices to deliver, addressed as Infactor's accounts have it."""
+def _parcels(services: Services, infactor: InfactorDatabase, company: Connection) -> list[Parcel]:
+    """Return the next invoices to deliver, with the people as Infactor's accounts have them."""
     with services.database.read() as session:
-        batch = outgoing.due(session, connection_id, now(), _BATCH)
+        batch = outgoing.due(session, company.id, now(), _BATCH)
         seen = outgoing.seen(session, [invoice.id for invoice in batch])
-    addresses = {email for invoice in batch for email in invoice.buyer_emails}
-    registered = Users(infactor).registered_buyers(addresses)
-    return [Parcel.of(invoice, seen.get(invoice.id), registered) for invoice in batch]
+        supplier = connections.supplier(session, company.supplier_id)
+    users = Users(infactor)
+    registered = users.registered_buyers({e for i in batch for e in addresses_of(i)})
+    account = users.supplier(supplier.email) if supplier else None
+    return [Parcel.of(invoice, seen.get(invoice.id), registered, account) for invoice in batch]

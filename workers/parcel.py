@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from service.infactor.accounts import preferred
+from service.infactor.accounts import Account, preferred
 from service.infactor.document import State
 from service.infactor.holds import Hold
 from service.infactor.sink import Key, Order, own_key
@@ -30,15 +30,24 @@ class Parcel:
     warnings: list[dict[str, str]]
 
     @classmethod
-    def of(cls, invoice: Invoice, seen: Document | None, registered: Mapping[str, str]) -> "Parcel":
+    def of(
+        cls,
+        invoice: Invoice,
+        seen: Document | None,
+        registered: Mapping[str, str],
+        supplier: Account | None = None,
+    ) -> "Parcel":
         """Return the invoice addressed to a registered buyer, in their account's own spelling.
 
-        Infactor matches an address to the letter: in another one, no buyer would ever see it.
+        Infactor matches an address to the letter: in another one, no buyer would ever see it. A new
+        document gets name and address of the supplier's account, where there is one.
         """
         if invoice.mapped is None:
             return cls(invoice, seen, None, [])
         address, known = preferred(addresses_of(invoice), registered)
         mapped = {**invoice.mapped, "buyerEmail": address, "companyEmail": address}
+        if supplier is not None:
+            mapped |= {"supplierName": supplier.name, "supplierAddress": supplier.address}
         unknown = bool(address) and not known
         return cls(invoice, seen, mapped, [dict(_NOT_REGISTERED)] if unknown else [])
 

@@ -75,6 +75,27 @@ def test_a_buyer_who_registers_later_sees_the_invoice_then(delivering: Deliverin
     assert addressed(delivering) == ("BUYER@example.com", "BUYER@example.com", [])
 
 
+def test_a_new_document_has_the_suppliers_name_and_address_in_infactor(
+    delivering: Delivering,
+) -> None:
+    """They may have connected before Infactor's own database was configured."""
+    account = {"firstName": "Ann", "lastName": "Baker", "address": "0x7f"}
+    delivering.infactors.users.insert_one(
+        {
+            "email": "supplier@example.com",
+            "type": "Supplier",
+            "accountStatus": "verified",
+            **account,
+        }
+    )
+    delivering.arrive(an_invoice())
+    document = delivering.document() or {}
+    assert (document["supplierName"], document["supplierAddress"]) == ("Ann Baker", "0x7f")
+    delivering.infactors.users.update_one({}, {"$set": {"lastName": "Cook"}})
+    delivering.arrive(an_invoice(DocNumber="8"))
+    assert (delivering.document() or {})["supplierName"] == "Ann Baker"  # as it was created
+
+
 def test_what_was_approved_keeps_its_address_whoever_registers(
     small_delivering: Delivering,
 ) -> None:
