@@ -53,9 +53,11 @@ class Settlement:
         self._changed: dict[str, list[Found]] = {}
         self._missing: dict[str, list[Found]] = {}
         self._moves: list[Move] = []
+        self._currency = ""
 
     def settle(self, services: Services, ended: Mapping[str, Delivered | Refused]) -> None:
         """Write it all down; what an order that is not in `ended` waits for is another try."""
+        self._currency = services.settings.infactor_currency
         with services.database.write() as session:
             breakers.works(session, INFACTOR)
             current = outgoing.lock_progress(session, [p.invoice.id for p in self._parcels])
@@ -89,7 +91,8 @@ class Settlement:
             log.warning("invoice.not_delivered", invoice=sent.id, revision=sent.revision, why=why)
             return
         current.delivery_attempts = 0
-        current.delivery_warnings = list(parcel.warnings)
+        # Whoever decided did see it.
+        current.delivery_warnings = [] if result.action is Action.FROZEN else parcel.warnings
         if result.newer is not None:
             _catch_up(current, sent, result.newer)
         else:
@@ -144,7 +147,8 @@ class Settlement:
         if result.after is None and seen is not None and parcel.mapped is not None:
             self._missing[sent.id] = [missing(seen)]
         if result.action is Action.FROZEN and result.before is not None:
-            self._changed[sent.id] = _deviations(parcel, result.before, result.state or "")
+            state = result.state or ""
+            self._changed[sent.id] = _deviations(parcel, result.before, state, self._currency)
 
     def _keep_findings(self, session: Session) -> None:
         for kind, found in ((CHANGED, self._changed), (MISSING, self._missing)):
@@ -178,12 +182,15 @@ def _document(parcel: Parcel, result: Delivered) -> dict[str, Any]:
     return found
 
 
-def _deviations(parcel: Parcel, approved: Mapping[str, Any], state: str) -> list[Found]:
+def _deviations(
+    parcel: Parcel, approved: Mapping[str, Any], state: str, currency: str
+) -> list[Found]:
+    """Return what is not as it was approved; an invoice that names no currency is in this one."""
     sent, seen = parcel.invoice, parcel.seen
-    then = Facts(balance=seen.balance, currency=seen.currency) if seen else None
+    then = Facts(balance=seen.balance, currency=seen.currency or currency) if seen else None
     facts = Facts(
         balance=sent.balance,
-        currency=sent.currency,
+        currency=sent.currency or currency,
         hold=Hold(sent.hold) if sent.hold else None,
         deleted=sent.deleted,
     )

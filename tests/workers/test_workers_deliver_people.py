@@ -101,7 +101,8 @@ def test_what_was_approved_keeps_its_address_whoever_registers(
 ) -> None:
     small_delivering.arrive(an_invoice())
     small_delivering.decide(state="invoice_accepted")
-    small_delivering.arrive(an_invoice())
+    small_delivering.arrive(an_invoice(DocNumber="5"))
+    assert addressed(small_delivering)[2] == []
     register(small_delivering, "BUYER@example.com")
     look_for_buyers(small_delivering.world.services)
     small_delivering.deliver()

@@ -57,8 +57,9 @@ def approved(delivering: Delivering, state: str = "invoice_accepted", **fields: 
         ),
         (
             {"CurrencyRef": {"value": "EUR"}},
-            [("currency", "critical", None, "EUR")],
+            [("currency", "critical", "USD", "EUR")],
         ),
+        ({"CurrencyRef": {"value": "USD"}}, []),
         ({"DueDate": "2026-12-24"}, [("payableDate", "warning", "2026-12-01", "2026-12-24")]),
         ({"DueDate": "2026-11-24"}, [("payableDate", "info", "2026-12-01", "2026-11-24")]),
         ({"DocNumber": "R-9"}, [("invoiceNo", "info", "101", "R-9")]),
@@ -77,6 +78,7 @@ def approved(delivering: Delivering, state: str = "invoice_accepted", **fields: 
         "buyer's address",
         "buyer's name",
         "currency",
+        "currency named",
         "due later",
         "due earlier",
         "number",
