@@ -1,113 +1,32 @@
-"""The brake: a run that would withdraw a good part of a company waits for an operator."""
-
-from collections import Counter
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+"""The brake: a run that would withdraw a good part of a company stops before it does."""
 
 import pytest
-from sqlalchemy import update
 
-from service.store import halts, runs
-from service.store.tables import Run
 from service.times import now
-from service.watch.conditions import wrong_now
+from tests.workers.braking import (
+    ANOTHER,
+    LET,
+    TAKEN,
+    begin,
+    begin_reconcile,
+    books,
+    change_settings,
+    confirm,
+    offered,
+    paid_now,
+    states,
+    stops,
+)
 from tests.workers.delivering import Delivering
 from tests.workers.reconciling import (
-    due,
     finish,
     reconcile,
     reconciled_long_ago,
-    set_connection,
     watermark,
 )
-from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
+from tests.workers.world import World, a_customer, an_event, an_invoice
 from workers.company import Company
 from workers.rehearsal import rehearse_backfill
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-ANOTHER = "9341455000000002"
-LET = "invoice_created"
-TAKEN = "invoice_rejected"
-
-
-def books(world: World, count: int, *paid: int, realm: str = REALM) -> None:
-    """Give the company so many invoices, a second apart; the paid ones have no balance.
-
-    Said again, it changes balances alone: neither versions nor the order of changes.
-    """
-    invoices = []
-    for n in range(1, count + 1):
-        at = (START + timedelta(seconds=n)).isoformat()
-        meta = {"CreateTime": at, "LastUpdatedTime": at}
-        balance = 0.0 if n in paid else 100.0
-        invoices.append(an_invoice(str(n), MetaData=meta, Balance=balance))
-    world.simulator.simulator.companies[realm].load("Invoice", invoices, START)
-
-
-def offered(world: World, count: int, *, realm: str = REALM) -> None:
-    """Let so many invoices be in Infactor."""
-    books(world, count, realm=realm)
-    assert world.backfill()["created"] == count
-
-
-def paid_now(world: World, count: int) -> None:
-    """Pay the first so many in QuickBooks, of which no notice tells."""
-    world.put("Invoice", *(an_invoice(str(n), Balance=0) for n in range(1, count + 1)))
-
-
-def states(world: World) -> dict[str, int]:
-    """Return how many documents are in each state."""
-    return dict(Counter(document["state"] for document in world.documents().values()))
-
-
-def begin_reconcile(world: World, *, full: bool = False) -> int:
-    order = {"full": full, "fix": True}
-    with world.services.database.write() as session:
-        return runs.begin_reconcile(session, world.connection_id, "daily", order, now())
-
-
-def begin(world: World, kind: str) -> int:
-    """Begin a backfill, or a reconcile of the changes or of the whole listing."""
-    if kind == "backfill":
-        return world.begin_backfill()
-    return begin_reconcile(world, full=kind == "listing")
-
-
-def confirm(world: World, run_id: int) -> None:
-    with world.services.database.write() as session:
-        run = halts.lock(session, run_id)
-        assert run is not None
-        halts.confirm(session, run)
-
-
-def drop(world: World, run_id: int) -> None:
-    with world.services.database.write() as session:
-        run = halts.lock(session, run_id)
-        assert run is not None
-        halts.drop(session, run, now())
-
-
-def stops(world: World) -> list[tuple[str, str]]:
-    """Return (connection, command) of each run that somebody is told of."""
-    with world.services.database.read() as session:
-        found = wrong_now(session, world.services.settings, now())
-    return [(c.subject, c.command) for c in found if c.cause == "withdrawals.stopped"]
-
-
-def change_settings(world: World, **values: Any) -> None:
-    settings = world.services.settings.model_copy(update=values)
-    world.services = replace(world.services, settings=settings)
-
-
-def a_halted_backfill(world: World) -> int:
-    """Return a backfill that waits, because all ten of its invoices are paid."""
-    offered(world, 10)
-    paid_now(world, 10)
-    run_id = world.begin_backfill()
-    assert finish(world, run_id)["state"] == "active"
-    assert world.run(run_id).halted_at is not None
-    return run_id
 
 
 def test_a_backfill_that_would_withdraw_everything_withdraws_nothing(world: World) -> None:
@@ -209,52 +128,6 @@ def test_what_is_decided_is_not_withdrawn_and_does_not_count(small_world: World)
     assert states(small_world) == {TAKEN: 4, "invoice_accepted": 26}
 
 
-def test_nobody_works_on_a_halted_run(world: World) -> None:
-    run_id = a_halted_backfill(world)
-    world.let_time_pass()
-    world.forget_calls()
-    assert world.sweep() == []
-    assert world.advance(run_id) is False
-    assert world.calls() == 0
-    confirm(world, run_id)
-    assert world.sweep() == [("work_on_run", run_id)]
-
-
-def test_a_confirmed_run_goes_on_and_withdraws_all(world: World) -> None:
-    run_id = a_halted_backfill(world)
-    confirm(world, run_id)
-    run = world.run(run_id)
-    assert (run.confirmed, run.halted_at, run.error, run.due_at) == (True, None, None, None)
-    ended = finish(world, run_id)
-    assert (ended["state"], ended["error"], ended["withdrawn"]) == ("done", None, 10)
-    assert states(world) == {TAKEN: 10}
-
-
-def test_a_confirmed_run_is_not_stopped_by_a_later_page(small_world: World) -> None:
-    offered(small_world, 1010)
-    books(small_world, 1010, *range(1, 31), *range(1001, 1011))
-    run_id = small_world.begin_backfill()
-    assert small_world.advance(run_id) is False
-    confirm(small_world, run_id)
-    assert finish(small_world, run_id)["withdrawn"] == 40
-
-
-def test_a_dropped_run_ends_and_nothing_is_withdrawn(world: World) -> None:
-    run_id = a_halted_backfill(world)
-    drop(world, run_id)
-    run = world.run(run_id)
-    assert run.state == "failed"
-    assert run.finished_at is not None
-    assert run.error == (
-        "an operator ended it, because it would withdraw 10 of the company's 10 undecided invoices"
-        " (more than 4 need an operator's confirmation)"
-    )
-    assert world.sweep() == []
-    assert world.advance(run_id) is False
-    assert states(world) == {LET: 10}
-    assert stops(world) == []
-
-
 def test_a_change_list_with_nothing_but_balances_of_zero_stops_the_reconcile(world: World) -> None:
     offered(world, 10)
     before = watermark(world)
@@ -283,18 +156,6 @@ def test_a_listing_with_nothing_but_balances_of_zero_stops_the_reconcile(world: 
     ended = finish(world, run_id)
     assert (ended["state"], ended["error"], ended["withdrawn"]) == ("done", None, 10)
     assert states(world) == {TAKEN: 10}
-
-
-def test_a_reconcile_that_was_dropped_is_begun_again_in_a_day(small_world: World) -> None:
-    offered(small_world, 10)
-    paid_now(small_world, 10)
-    run_id = begin_reconcile(small_world)
-    finish(small_world, run_id)
-    set_connection(small_world, reconcile_due_at=now())  # it was, when it began
-    drop(small_world, run_id)
-    wait = small_world.connection().reconcile_due_at - now()
-    assert timedelta(hours=23) < wait <= timedelta(hours=24)
-    assert due(small_world) == []
 
 
 @pytest.mark.parametrize("kind", ["backfill", "changes", "listing"])
@@ -366,77 +227,6 @@ def test_another_company_is_counted_by_itself(world: World) -> None:
     books(world, 400, *range(1, 21), realm=ANOTHER)
     assert world.backfill()["withdrawn"] == 20
     assert stops(world) == [(first, f"infactor-quickbooks confirm --run {run_id}")]
-
-
-@pytest.mark.parametrize("confirmed", [False, True])
-def test_asking_a_backfill_for_more_begins_it_anew(world: World, confirmed: bool) -> None:
-    offered(world, 10)
-    paid_now(world, 10)
-    run_id = world.begin_backfill(START + timedelta(seconds=5))
-    finish(world, run_id)
-    assert world.begin_backfill(START + timedelta(seconds=6)) == run_id
-    assert world.run(run_id).halted_at is not None  # that was no more
-    if confirmed:
-        confirm(world, run_id)
-    assert world.begin_backfill() == run_id
-    run = world.run(run_id)
-    assert (run.halted_at, run.confirmed, run.error, run.generation) == (None, False, None, 1)
-    assert finish(world, run_id)["state"] == "active"
-    assert world.run(run_id).halted_at is not None
-    assert states(world) == {LET: 10}
-
-
-@pytest.mark.parametrize("confirmed", [False, True])
-def test_asking_a_reconcile_for_more_begins_it_anew(small_world: World, confirmed: bool) -> None:
-    offered(small_world, 10)
-    paid_now(small_world, 10)
-    run_id = begin_reconcile(small_world)
-    finish(small_world, run_id)
-    if confirmed:
-        confirm(small_world, run_id)
-    assert begin_reconcile(small_world, full=True) == run_id
-    run = small_world.run(run_id)
-    assert (run.halted_at, run.confirmed, run.error, run.generation) == (None, False, None, 1)
-    assert finish(small_world, run_id)["state"] == "active"
-    assert states(small_world) == {LET: 10}
-
-
-def test_a_run_that_is_asked_for_more_while_it_is_being_halted_goes_on(small_world: World) -> None:
-    offered(small_world, 10)
-    paid_now(small_world, 10)
-    run_id = small_world.begin_backfill(START)
-    with small_world.during_a_page(small_world.begin_backfill):
-        assert small_world.advance(run_id) is True
-    run = small_world.run(run_id)
-    assert (run.halted_at, run.generation) == (None, 1)
-    assert states(small_world) == {LET: 10}
-
-
-def test_somebody_is_told_until_it_is_decided(world: World) -> None:
-    run_id = a_halted_backfill(world)
-    told = (world.connection_id, f"infactor-quickbooks confirm --run {run_id}")
-    assert stops(world) == [told]
-    assert due(world) == []  # no reconcile begins meanwhile
-    confirm(world, run_id)
-    assert stops(world) == []
-
-
-def test_a_halted_run_ends_when_the_company_is_handed_over(small_world: World) -> None:
-    run_id = a_halted_backfill(small_world)
-    with small_world.services.database.write() as session:
-        runs.abandon(session, small_world.connection_id, "handed over", now())
-    assert small_world.run(run_id).state == "failed"
-    assert stops(small_world) == []
-
-
-def test_losses_before_a_halt_are_given_back(small_world: World) -> None:
-    offered(small_world, 10)
-    paid_now(small_world, 10)
-    run_id = small_world.begin_backfill()
-    with small_world.services.database.write() as session:
-        session.execute(update(Run).where(Run.id == run_id).values(losses=4))
-    small_world.advance(run_id)
-    assert small_world.run(run_id).losses == 0
 
 
 def test_notices_are_not_stopped(world: World) -> None:
