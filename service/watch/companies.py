@@ -135,7 +135,8 @@ def stopped_withdrawals(session: Session, settings: Settings, now: datetime) -> 
             since=since,
             text=f"A {kind} has stopped: {halts.gist(error or 'no reason')[:_LONGEST_ERROR]}."
             " Until somebody decides, the company is not reconciled.",
-            command=f"infactor-quickbooks confirm --run {run_id}",
+            # What it prints is to be read before anybody decides.
+            command=f"infactor-quickbooks confirm --run {run_id} --dry-run",
         )
 
 

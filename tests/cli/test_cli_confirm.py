@@ -81,13 +81,13 @@ def test_a_command_says_that_its_run_has_stopped_and_confirming_lets_it_go_on(
     assert f"stopped, because {NAMED}." in joined.stderr
     assert "waiting:" not in joined.stderr
     assert states(deployment) == ["invoice_created"] * 6
-    assert told(deployment) == [f"infactor-quickbooks confirm --run {number}"]
+    assert told(deployment) == [f"infactor-quickbooks confirm --run {number} --dry-run"]
 
     looked = run(deployment, "confirm", "--run", number, "--dry-run")
     assert (looked.returncode, looked.stderr) == (0, "")
     assert looked.stdout.startswith("Paid Company: the backfill stopped 20")
     assert looked.stdout.endswith(f" UTC: {NAMED}.\n")
-    assert told(deployment) == [f"infactor-quickbooks confirm --run {number}"]
+    assert told(deployment) == [f"infactor-quickbooks confirm --run {number} --dry-run"]
 
     done = run(deployment, "confirm", "--run", number)
     assert done.returncode == 0

@@ -135,11 +135,11 @@ def test_a_run_that_waits_for_an_operator(scene: Scene) -> None:
         since=NOW - HOURS,
         text=f"A reconcile has stopped: {WOULD}. Until somebody decides, the company is not"
         " reconciled.",
-        command="infactor-quickbooks confirm --run 1",
+        command="infactor-quickbooks confirm --run 1 --dry-run",
     )
     scene.run(1, state="failed", finished_at=NOW)
     commands = {c.cause: c.command for c in scene.wrong()}
-    assert commands["withdrawals.stopped"] == "infactor-quickbooks confirm --run 2"
+    assert commands["withdrawals.stopped"] == "infactor-quickbooks confirm --run 2 --dry-run"
     scene.run(2, halted_at=None, confirmed=True)
     assert "withdrawals.stopped" not in scene.causes()
 

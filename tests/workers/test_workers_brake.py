@@ -226,7 +226,7 @@ def test_another_company_is_counted_by_itself(world: World) -> None:
     world.connection_id = another
     books(world, 400, *range(1, 21), realm=ANOTHER)
     assert world.backfill()["withdrawn"] == 20
-    assert stops(world) == [(first, f"infactor-quickbooks confirm --run {run_id}")]
+    assert stops(world) == [(first, f"infactor-quickbooks confirm --run {run_id} --dry-run")]
 
 
 def test_notices_are_not_stopped(world: World) -> None:

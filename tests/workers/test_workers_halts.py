@@ -130,7 +130,7 @@ def test_a_run_that_is_asked_for_more_while_it_is_being_halted_goes_on(small_wor
 
 def test_somebody_is_told_until_it_is_decided(world: World) -> None:
     run_id = a_halted_backfill(world)
-    told = (world.connection_id, f"infactor-quickbooks confirm --run {run_id}")
+    told = (world.connection_id, f"infactor-quickbooks confirm --run {run_id} --dry-run")
     assert stops(world) == [told]
     assert due(world) == []  # no reconcile begins meanwhile
     confirm(world, run_id)
