@@ -14,7 +14,7 @@ from workers import run, sync
 _MAX_RETRIES = 3
 _MIN_BACKOFF_MS = 1_000
 _MAX_BACKOFF_MS = 30_000
-# Longer than any sync: 500 confirmations at 8 a second, and a page that takes its minute.
+# Longer than any sync: 500 confirmations at 6 a second, and a page that takes its minute.
 _TIME_LIMIT_MS = 10 * 60 * 1000
 # A nudge that nobody took for an hour has been sent again by the sweep many times over.
 _MAX_AGE_MS = 60 * 60 * 1000

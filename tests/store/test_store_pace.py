@@ -43,13 +43,14 @@ def most_within(moments: list[float], seconds: float) -> int:
     return most
 
 
-def test_a_company_is_called_at_most_10_times_in_any_second_and_500_in_any_minute(
+def test_a_company_is_called_at_most_8_times_in_any_second_and_500_in_any_minute(
     database: Database, connection_id: str
 ) -> None:
+    """Intuit counts to 10: two calls may be held up on their way and arrive with later ones."""
     moments = granted(database, 600)
-    assert most_within(moments, 1.0) <= 10
+    assert most_within(moments, 1.0) <= 8
     assert most_within(moments, 60.0) <= 500
-    assert max(moments) < 600 / 8 + 1
+    assert max(moments) < 600 / 6 + 1
 
 
 def test_the_first_calls_of_an_idle_company_do_not_wait(
@@ -64,7 +65,7 @@ def test_a_rest_is_not_saved_up_for_later(database: Database, connection_id: str
     granted(database, 1)
     with database.write() as session:
         session.execute(update(Pace).values(free_at=0.0))
-    assert most_within(granted(database, 40), 1.0) <= 10
+    assert most_within(granted(database, 40), 1.0) <= 8
 
 
 def test_who_would_wait_too_long_takes_no_place(database: Database, connection_id: str) -> None:
