@@ -44,7 +44,7 @@ def configure(level: str = "INFO", log_format: str = "auto") -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for name in ("httpx", "httpcore", "sqlalchemy", "python_multipart", "asyncio"):
+    for name in ("httpx", "httpcore", "sqlalchemy", "python_multipart", "asyncio", "pymongo"):
         logging.getLogger(name).setLevel(logging.WARNING)  # below it they quote URLs and values
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         theirs = logging.getLogger(name)

@@ -119,6 +119,7 @@ logging.getLogger("uvicorn.error").info("Started %s", "now")
 logging.getLogger("uvicorn.access").info("GET /x?code=1")
 logging.getLogger("httpx").info("HTTP Request: GET /x")
 logging.getLogger("alembic.runtime.migration").info("Running upgrade")
+logging.getLogger("pymongo.command").debug("Command started: buyerEmail")
 try:
     raise ValueError("refused {REFRESH_TOKEN} of someone@example.com")
 except ValueError:
@@ -133,7 +134,15 @@ def lines_of(log_format: str) -> list[str]:
     )
     assert ended.returncode == 1
     assert ended.stdout == ""
-    for secret in (REALM, REFRESH_TOKEN, "someone@", ACCESS_TOKEN, "HTTP Request", "GET /x"):
+    for secret in (
+        REALM,
+        REFRESH_TOKEN,
+        "someone@",
+        ACCESS_TOKEN,
+        "HTTP Request",
+        "GET /x",
+        "buyerEmail",
+    ):
         assert secret not in ended.stderr
     return ended.stderr.splitlines()
 

@@ -91,6 +91,9 @@ def test_infactors_own_documents_are_compared_and_mended_too(
             "Invoice": [an_invoice("1"), an_invoice("2")],
         }
     }
+    infactors.users.insert_one(
+        {"email": "supplier@example.com", "type": "Supplier", "accountStatus": "verified"}
+    )
     url = f"sqlite:///{tmp_path}/reconcile.db"
     with deployed(tmp_path, book, url, settings=infactor_settings(infactors)) as made:
         made.sim("POST", "/settings", {"webhooks": "off"})

@@ -104,6 +104,8 @@ class Storm:
             if ahead > 0:
                 time.sleep(ahead)  # the pace of the storm, not a wait for anything
         self.sim("POST", "behave")
+        # What just failed comes again soon, not in five minutes as by Intuit's own ladder.
+        self.sim("POST", "settings", {"retry_seconds": [0.5, 1, 2]})
         self.infactors.client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
     def _disasters(self, seconds: float) -> deque[tuple[float, Callable[[], None]]]:
