@@ -119,7 +119,7 @@ logging.getLogger("uvicorn.error").info("Started %s", "now")
 logging.getLogger("uvicorn.access").info("GET /x?code=1")
 logging.getLogger("httpx").info("HTTP Request: GET /x")
 logging.getLogger("alembic.runtime.migration").info("Running upgrade")
-logging.getLogger("pymongo.command").debug("Command started: buyerEmail")
+logging.getLogger("pymongo.command").info("Command started: buyerEmail")
 try:
     raise ValueError("refused {REFRESH_TOKEN} of someone@example.com")
 except ValueError:
