@@ -2,9 +2,10 @@
 
 import hashlib
 import re
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
 
 from service import exact_json
 
@@ -14,8 +15,7 @@ _LONGEST_TEXT = 128
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """Names what changed; never the data itself, which is always read again.
 
     `problem` says why the event cannot be acted upon; without one, `realm_id` and `entity_id` are
@@ -26,7 +26,7 @@ class Event:
     format: Format
     digest: str
     event_id: str | None = None
-    realm_id: str | None = field(default=None, repr=False)
+    realm_id: str | None = None
     entity: str | None = None
     operation: str | None = None
     entity_id: str | None = None
@@ -34,10 +34,16 @@ class Event:
     changed_at: datetime | None = None
     problem: str | None = None
 
+    def __repr__(self) -> str:
+        """Return what happened to what, without the company, which no log is to name."""
+        return f"<{self.format} event: {self.entity} {self.entity_id} {self.operation}>"
+
 
 def bounded(text: str | None) -> str | None:
     """Return the text as it may be stored and shown; PostgreSQL refuses NUL, terminals obey ESC."""
-    return None if text is None else _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text[:_LONGEST_TEXT])
+    if text is None or (text.isprintable() and len(text) <= _LONGEST_TEXT):
+        return text  # all there ever is, and worth the short way
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text[:_LONGEST_TEXT])
 
 
 def digest_of(*parts: str) -> str:

@@ -51,10 +51,10 @@ class Fields:
         """Return the undecoded items of a list, or None where it is missing or no list."""
         return items_of(self.raw(name))
 
-    def optional(self, *names: str) -> str | None:
-        """Return the first of these fields that is text."""
-        texts = (_decoded(_text_decoder, self.raw(name)) for name in names)
-        return next((text for text in texts if text is not None), None)
+    def optional(self, name: str) -> str | None:
+        """Return the field if it is text."""
+        text: str | None = _decoded(_text_decoder, self._fields.get(name))
+        return text
 
     def text(self, name: str) -> str | None:
         """Return a field that has to be there."""

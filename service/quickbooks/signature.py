@@ -1,14 +1,13 @@
 """The signature that Intuit puts on a webhook delivery (reference 1.4)."""
 
 import base64
-import hashlib
 import hmac
 from collections.abc import Sequence
 
 
 def sign(body: bytes, verifier_token: str) -> str:
     """Return the value of `intuit-signature` for the exact bytes of a body."""
-    digest = hmac.new(verifier_token.encode(), body, hashlib.sha256).digest()
+    digest = hmac.digest(verifier_token.encode(), body, "sha256")
     return base64.b64encode(digest).decode("ascii")
 
 
