@@ -38,6 +38,14 @@ class Instant(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+def instant_text(instant: datetime) -> str:
+    """Return the instant as either database reads it: as SQLite keeps it, and in UTC.
+
+    PostgreSQL takes it rightly because every connection of ours is in UTC.
+    """
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
 class Money(TypeDecorator[Decimal]):
     """An amount to six decimals: NUMERIC on PostgreSQL, whole millionths on SQLite.
 

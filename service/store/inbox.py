@@ -5,15 +5,13 @@ never be acted upon is `ignored` from the start, with the reason; one that keeps
 `parked`, with the error.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, bindparam, case, or_, select, update
+from sqlalchemy import Select, case, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.store.connections import may_be_called
-from service.store.insert import Insert, insert_all
 from service.store.tables import Connection, Notice
 
 CLAIM_LIMIT = 500
@@ -21,107 +19,6 @@ CLAIM_LIMIT = 500
 # is found without parking the others with it.
 _SUSPECT_LOSSES = 2
 _FATAL_LOSSES = 5
-_NO_CONNECTION = (None, "unknown")
-# Built once: doing it for every commit was a fifth of the processor time of storing.
-_CONNECTIONS = select(Connection.realm_digest, Connection.id, Connection.state).where(
-    Connection.environment == bindparam("environment"),
-    Connection.realm_digest.in_(bindparam("digests", expanding=True)),
-)
-_WAITS_BECAUSE = {
-    "unknown": "no connection for this company yet: kept until it connects",
-    "disconnected": "the company is disconnected: kept until it connects again",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """One event as the receiver hands it in; `ignored_because` marks what cannot be acted upon."""
-
-    dedupe_key: str
-    format: str
-    event_id: str | None = None
-    realm_digest: str | None = None
-    realm_sealed: str | None = None
-    entity: str | None = None
-    operation: str | None = None
-    entity_id: str | None = None
-    deleted_id: str | None = None
-    changed_at: datetime | None = None
-    body_sealed: str | None = None
-    ignored_because: str | None = None
-    delivery_id: str | None = None
-
-
-def receive(
-    session: Session, arrivals: Iterable[Arrival], environment: str, now: datetime
-) -> set[str]:
-    """Store each arrival once, and return the connections that have new work.
-
-    A repetition raises the counter of the notice that is there.
-    """
-    repeated: dict[str, int] = {}
-    first: dict[str, Arrival] = {}
-    for arrival in arrivals:
-        repeated[arrival.dedupe_key] = repeated.get(arrival.dedupe_key, -1) + 1
-        first.setdefault(arrival.dedupe_key, arrival)
-    known = _connections_of(session, first.values(), environment)
-    rows = [
-        _row(arrival, *known.get(arrival.realm_digest or "", _NO_CONNECTION), repeated[key], now)
-        # In one order everywhere, so that two receivers with the same events cannot deadlock.
-        for key, arrival in sorted(first.items())
-    ]
-    if rows:
-        insert_all(session, Notice, rows, _counted)
-    work = [row["connection_id"] for row in rows if row["status"] == "pending"]
-    return {str(connection_id) for connection_id in work if connection_id}
-
-
-def _counted(statement: Insert) -> Insert:
-    """Let a row that is there already count the repetition."""
-    return statement.on_conflict_do_update(
-        index_elements=[Notice.dedupe_key],
-        set_={"duplicates": Notice.duplicates + statement.excluded.duplicates + 1},
-    )
-
-
-def _connections_of(
-    session: Session, arrivals: Iterable[Arrival], environment: str
-) -> dict[str, tuple[str | None, str]]:
-    """Return (connection, its state) by realm digest."""
-    digests = sorted({a.realm_digest for a in arrivals if a.realm_digest})
-    found: dict[str, tuple[str | None, str]] = {}
-    for start in range(0, len(digests), CLAIM_LIMIT):
-        asked = {"environment": environment, "digests": digests[start : start + CLAIM_LIMIT]}
-        rows = session.connection().execute(_CONNECTIONS, asked)
-        found |= {digest: (connection_id, state) for digest, connection_id, state in rows}
-    return found
-
-
-def _row(
-    arrival: Arrival, connection_id: str | None, state: str, repeated: int, now: datetime
-) -> dict[str, object]:
-    return {
-        "dedupe_key": arrival.dedupe_key,
-        "connection_id": connection_id,
-        "realm_digest": None if connection_id else arrival.realm_digest,
-        "realm_sealed": None if connection_id else arrival.realm_sealed,
-        "format": arrival.format,
-        "event_id": arrival.event_id,
-        "entity": arrival.entity,
-        "operation": arrival.operation,
-        "entity_id": arrival.entity_id,
-        "deleted_id": arrival.deleted_id,
-        "changed_at": arrival.changed_at,
-        "received_at": now,
-        "handled_at": now if arrival.ignored_because else None,
-        "delivery_id": arrival.delivery_id,
-        "body_sealed": arrival.body_sealed,
-        "duplicates": repeated,
-        "status": "ignored" if arrival.ignored_because else "pending",
-        "reason": arrival.ignored_because or _WAITS_BECAUSE.get(state),
-        "attempts": 0,
-        "losses": 0,
-    }
 
 
 def has_due(session: Session, connection_id: str, now: datetime) -> bool:

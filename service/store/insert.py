@@ -4,7 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Executable, Text, bindparam, cast, func, select
+from msgspec import Struct
+from sqlalchemy import (
+    Executable,
+    FromClause,
+    Text,
+    bindparam,
+    cast,
+    func,
+    select,
+    type_coerce,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -20,8 +30,12 @@ def insert(session: Session, table: type[Base]) -> Insert:
 
     The two dialects share that part of their interface.
     """
-    name = session.get_bind().dialect.name
-    return sqlite.insert(table) if name == "sqlite" else postgresql.insert(table)
+    return insert_for(session.get_bind().dialect.name, table)
+
+
+def insert_for(dialect: str, table: type[Base]) -> Insert:
+    """Return the INSERT of one of the two dialects."""
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def excluded(statement: Insert, *names: str) -> dict[str, Any]:
@@ -41,7 +55,7 @@ def insert_all(
         session.connection().execute(_one_by_one(table, rule), rows)
     else:
         statement = _together(table, rule, tuple(rows[0]))
-        session.connection().execute(statement, {"rows": exact_json.encode(rows).decode()})
+        session.connection().execute(statement, {"rows": rows_text(rows)})
 
 
 @cache
@@ -51,8 +65,30 @@ def _one_by_one(table: type[Base], rule: Rule) -> Executable:
 
 @cache
 def _together(table: type[Base], rule: Rule, names: tuple[str, ...]) -> Executable:
+    given = rows_given("postgresql", table, names)
+    return rule(postgresql.insert(table).from_select(names, select(*given.c)))
+
+
+def rows_text(rows: Sequence[Mapping[str, Any] | Struct]) -> str:
+    """Return the rows as the value of `:rows` in a statement on `rows_given`."""
+    return exact_json.encode(rows).decode()
+
+
+def rows_given(dialect: str, table: type[Base], names: Sequence[str]) -> FromClause:
+    """Return the rows of the JSON text `:rows`, as a table with these columns of this one.
+
+    On SQLite the columns must be text or whole numbers, as JSON has no other types that it keeps.
+    """
+    text = bindparam("rows", type_=Text)
     columns = [table.__table__.c[name] for name in names]
-    rows = cast(bindparam("rows", type_=Text), postgresql.JSON)
-    given = func.json_to_recordset(rows).table_valued(*columns).render_derived(with_types=True)
-    statement = postgresql.insert(table).from_select(names, select(*given.c))
-    return rule(statement)
+    if dialect == "sqlite":
+        each = func.json_each(text).table_valued("value")
+        named = [
+            type_coerce(func.json_extract(each.c.value, f"$.{column.name}"), column.type).label(
+                column.name
+            )
+            for column in columns
+        ]
+        return select(*named).subquery("given")
+    rows = func.json_to_recordset(cast(text, postgresql.JSON))
+    return rows.table_valued(*columns).render_derived(name="given", with_types=True)

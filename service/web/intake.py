@@ -6,7 +6,6 @@ each delivery less the more of them there are, and a delivery is answered only w
 
 import asyncio
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,9 +16,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.jobs import Nudges
-from service.store import inbox
+from service.store.arrivals import Arrival, receive
 from service.store.database import Database
-from service.store.inbox import Arrival
 from service.times import now
 
 log = structlog.get_logger(__name__)
@@ -29,7 +27,6 @@ TIMEOUT_SECONDS = 2.5
 MAX_WAITING = 2000
 # A commit of so many events stays well below the time-out.
 _MOST_EVENTS = 5000
-_GATHER_SECONDS = 0.003
 # The database is away, for this delivery as for any other.
 _AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
@@ -38,7 +35,7 @@ class NotStored(Exception):
     """The delivery is not known to be stored, and has to come again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Delivery:
     arrivals: Sequence[Arrival]
     trace_id: str | None
@@ -68,7 +65,7 @@ class Intake:
         most_deliveries: int = MAX_WAITING,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
-        self._database = database
+        self._statements = database.statements()
         self._environment = environment
         self._nudges = nudges
         self._most_waiting = most_waiting
@@ -76,6 +73,7 @@ class Intake:
         self._timeout_seconds = timeout_seconds
         self._waiting: deque[_Delivery] = deque()
         self._arrived = threading.Condition()
+        self._waking = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
 
@@ -97,12 +95,13 @@ class Intake:
         """
         loop = asyncio.get_running_loop()
         delivery = _Delivery(arrivals, trace_id, loop, loop.create_future())
-        with self._arrived:
-            if self._stopping or len(self._waiting) >= self._most_waiting:
-                raise NotStored("too many deliveries are waiting to be stored")
-            self._waiting.append(delivery)
-        # Not before all requests that came with this one are waiting too.
-        loop.call_soon(self._wake)
+        if self._stopping or len(self._waiting) >= self._most_waiting:
+            raise NotStored("too many deliveries are waiting to be stored")
+        self._waiting.append(delivery)  # without the lock, for which the writer could let us wait
+        if not self._waking:
+            # Not before all requests that came with this one are waiting too.
+            self._waking = True
+            loop.call_soon(self._wake)
         late = NotStored("the database did not commit in time")
         timer = loop.call_later(self._timeout_seconds, delivery.settle, late)
         try:
@@ -111,15 +110,14 @@ class Intake:
             timer.cancel()
 
     def _wake(self) -> None:
+        self._waking = False
         with self._arrived:
             self._arrived.notify()
 
     def _run(self) -> None:
         while batch := self._next_batch():
             self._commit(batch)
-            if len(batch) > 1:
-                # Many are sending: let those who were just answered join the next commit too.
-                time.sleep(_GATHER_SECONDS)
+        self._statements.close()
 
     def _next_batch(self) -> list[_Delivery]:
         """Wait for deliveries and take what there is; an empty list ends the writer."""
@@ -144,8 +142,8 @@ class Intake:
     def _commit(self, batch: Sequence[_Delivery]) -> None:
         arrivals = [arrival for delivery in batch for arrival in delivery.arrivals]
         try:
-            with self._database.write() as session:
-                touched = inbox.receive(session, arrivals, self._environment, now())
+            with self._statements.alone() as connection:
+                touched = receive(connection, arrivals, self._environment, now())
         except Exception as e:
             # Whatever it is: without its writer the receiver would refuse everything from then on.
             self._fail(batch, e)

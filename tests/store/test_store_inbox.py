@@ -1,6 +1,7 @@
 """The inbox by itself: batches, limits and the order of claims."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,8 +9,8 @@ from sqlalchemy import func, select, update
 
 from service.errors import TransientError
 from service.store import inbox
+from service.store.arrivals import Arrival, receive
 from service.store.database import Database
-from service.store.inbox import Arrival
 from service.store.tables import Connection, Notice
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
@@ -32,8 +33,8 @@ def an_arrival(key: str, **fields: Any) -> Arrival:
 
 
 def received(database: Database, *arrivals: Arrival, environment: str = "simulator") -> set[str]:
-    with database.write() as session:
-        return inbox.receive(session, arrivals, environment, AT)
+    with closing(database.statements()) as statements, statements.alone() as connection:
+        return receive(connection, arrivals, environment, AT)
 
 
 def total(database: Database) -> tuple[int, int]:
@@ -50,7 +51,7 @@ def test_the_companies_with_new_work_are_returned(database: Database, connection
 
 
 def test_what_is_ignored_from_the_start_is_no_work(database: Database, connection_id: str) -> None:
-    assert received(database, an_arrival("a", ignored_because="entity is not followed")) == set()
+    assert received(database, an_arrival("a", reason="entity is not followed")) == set()
 
 
 def test_a_company_of_another_environment_is_unknown(

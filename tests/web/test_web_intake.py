@@ -17,8 +17,8 @@ from service.bootstrap import bootstrap
 from service.jobs import Jobs, Nudges
 from service.quickbooks.signature import sign
 from service.settings_source import settings_from
+from service.store.arrivals import Arrival
 from service.store.database import Database
-from service.store.inbox import Arrival
 from service.store.schema import migrate
 from service.store.tables import Notice
 from service.web.intake import Intake, NotStored
@@ -185,11 +185,11 @@ def test_one_delivery_that_the_database_refuses_does_not_spoil_the_others(
 def test_a_delivery_that_nobody_foresaw_does_not_end_the_writer(
     database: Database, intake: Intake
 ) -> None:
-    odd = Arrival(dedupe_key=7, format="cloudevents")  # type: ignore[arg-type]
+    odd = Arrival(dedupe_key="k0", format="cloudevents", event_id=object())  # type: ignore[arg-type]
 
     async def deliver() -> None:
         with pytest.raises(NotStored, match="did not take the delivery"):
-            await intake.store([odd, an_arrival("k1")])  # a TypeError: they have no order
+            await intake.store([odd, an_arrival("k1")])  # a TypeError: it is no JSON
         await intake.store([an_arrival("k2")])
 
     intake.start()
