@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from service.bootstrap import Services
 from service.jobs import Nudges
@@ -27,7 +28,6 @@ from service.web import (
     metrics,
     problems,
     static_files,
-    webhooks,
 )
 from service.web.access_log import AccessLog
 from service.web.csrf import CrossSiteGuard
@@ -37,12 +37,16 @@ from service.web.intake import Intake
 from service.web.security_headers import SecurityHeaders
 from service.web.state import State
 from service.web.vitals import vitals
+from service.web.webhooks import Webhook
 
 Background = Callable[[Services], AbstractContextManager[None]]
 
 
-def create_app(services: Services, background: Background | None = None) -> Starlette:
-    """Return the application; `background` works beside it in this process, for as long as it."""
+def create_app(services: Services, background: Background | None = None) -> ASGIApp:
+    """Return the receiver's application.
+
+    `background` works beside it in this process, for as long as it lives.
+    """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
@@ -73,19 +77,19 @@ def create_app(services: Services, background: Background | None = None) -> Star
             await run_in_threadpool(services.close)
 
     app = Starlette(
-        routes=_routes(services.settings),
+        routes=_routes(),
         middleware=_middleware(services.settings),
         lifespan=lifespan,
         exception_handlers={HTTPException: failures.refused},
     )
     # Its redirects would repeat whatever parameters an address has.
     app.router.redirect_slashes = False
-    return app
+    # Before Starlette and not in it: what a delivery goes through is time that it takes.
+    return AccessLog(Webhook(app, most_bytes=services.settings.webhook_max_bytes))
 
 
-def _routes(settings: Settings) -> list[BaseRoute]:
+def _routes() -> list[BaseRoute]:
     return [
-        *webhooks.routes(settings.webhook_max_bytes),
         *authorise.routes(),
         *callback.routes(),
         *connected.routes,
@@ -103,7 +107,6 @@ def _routes(settings: Settings) -> list[BaseRoute]:
 def _middleware(settings: Settings) -> list[Middleware]:
     """Return the middleware, the outermost first."""
     return [
-        Middleware(AccessLog),
         Middleware(
             SecurityHeaders,
             https=settings.secure_cookies,

@@ -1,5 +1,7 @@
 """What this process counts for Prometheus; what the database knows is in `web/collector.py`."""
 
+from functools import cache
+
 from prometheus_client import Counter, Histogram
 
 PREFIX = "infactor_quickbooks_"
@@ -20,3 +22,21 @@ REQUEST_SECONDS = Histogram(
     ["route", "method", "status"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0),
 )
+
+
+@cache
+def webhook_requests(outcome: str) -> Counter:
+    """Return the counter of this answer; looking it up anew each time costs as much as counting."""
+    return WEBHOOK_REQUESTS.labels(outcome)
+
+
+@cache
+def notices_received(entity: str, followed: bool) -> Counter:
+    """Return the counter of these events."""
+    return NOTICES_RECEIVED.labels(entity, str(followed).lower())
+
+
+@cache
+def request_seconds(route: str, method: str, status: str) -> Histogram:
+    """Return the histogram of these requests; all three come from short lists of our own."""
+    return REQUEST_SECONDS.labels(route, method, status)

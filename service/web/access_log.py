@@ -9,9 +9,10 @@ import time
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.metrics import REQUEST_SECONDS
+from service.metrics import request_seconds
 
 log = structlog.get_logger(__name__)
+_logger = logging.getLogger(__name__)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Asked for by machines and open pages all the time; a stored notice has a line of its own.
@@ -29,7 +30,7 @@ _ROUTINE = frozenset(
 
 
 class AccessLog:
-    """ASGI middleware that notes route template, method, status and the time taken."""
+    """ASGI application around another that notes its route, method, status and time taken."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -53,9 +54,9 @@ class AccessLog:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             seconds = time.perf_counter() - began
             kind = f"{status // 100}xx" if status else "none"
-            REQUEST_SECONDS.labels(route or "none", method, kind).observe(seconds)
+            request_seconds(route or "none", method, kind).observe(seconds)
             routine = route in _ROUTINE and status < 400
-            if not routine or _logs_routine():
+            if not routine or _logger.isEnabledFor(logging.DEBUG):
                 (log.debug if routine else log.info)(
                     "request.answered",
                     method=method,
@@ -63,7 +64,3 @@ class AccessLog:
                     status=status,
                     ms=round(seconds * 1000, 1),
                 )
-
-
-def _logs_routine() -> bool:
-    return logging.getLogger(__name__).isEnabledFor(logging.DEBUG)

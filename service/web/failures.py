@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.web import webhooks
 from service.web.pages import render
 from service.web.problems import Problem, explain
 from service.web.references import new_reference
@@ -20,8 +19,6 @@ async def refused(request: Request, error: Exception) -> Response:
     """Answer a 4xx: as a page where people are, else as text."""
     if not isinstance(error, HTTPException):
         raise error
-    if error.status_code == 413 and request.url.path == webhooks.PATH:
-        request.state["answers"].count("too_large")
     if _carries_secrets(request):
         return explain(Problem.INCOMPLETE, why=f"{request.method} answered {error.status_code}")
     if not _for_people(request):
@@ -54,15 +51,21 @@ class UnexpectedErrors:
         try:
             await self.app(scope, receive, send_and_note)
         except Exception:
-            reference = new_reference()
-            route = getattr(scope.get("route"), "path", None)
-            log.exception("request.crashed", reference=reference, route=route)
+            reference = crashed(scope)
             if started:
                 raise
-            await _crashed(Request(scope), reference)(scope, receive, send)
+            await _apology(Request(scope), reference)(scope, receive, send)
 
 
-def _crashed(request: Request, reference: str) -> Response:
+def crashed(scope: Scope) -> str:
+    """Log the exception that is being handled; return the reference under which it is found."""
+    reference = new_reference()
+    route = getattr(scope.get("route"), "path", None)
+    log.exception("request.crashed", reference=reference, route=route)
+    return reference
+
+
+def _apology(request: Request, reference: str) -> Response:
     if _carries_secrets(request):
         return explain(Problem.UNEXPECTED, why=f"reference {reference}")
     if not _for_people(request):
@@ -77,4 +80,4 @@ def _carries_secrets(request: Request) -> bool:
 
 def _for_people(request: Request) -> bool:
     path = request.url.path
-    return path != webhooks.PATH and (path == "/quickbook" or path.startswith("/quickbook/"))
+    return path == "/quickbook" or path.startswith("/quickbook/")

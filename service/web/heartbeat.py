@@ -4,13 +4,14 @@ Answers are counted in memory: a flood of forged requests costs no write for eac
 """
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 
-from service.metrics import WEBHOOK_REQUESTS
+from service.metrics import webhook_requests
 from service.store import deliveries, heartbeats
 from service.store.database import Database
 from service.times import now
@@ -22,13 +23,13 @@ class Answers:
     """Counts how webhook deliveries were answered until somebody takes the counts away."""
 
     def __init__(self) -> None:
-        self._counts: Counter[tuple[datetime, str]] = Counter()
+        self._counts: Counter[tuple[int, str]] = Counter()  # by minutes since 1970
         self._lock = threading.Lock()
 
     def count(self, outcome: str) -> None:
         """Count one answer: stored, unsigned, too_large, not_configured or not_stored."""
-        WEBHOOK_REQUESTS.labels(outcome).inc()
-        minute = now().replace(second=0, microsecond=0)
+        webhook_requests(outcome).inc()
+        minute = int(time.time()) // 60
         with self._lock:
             self._counts[minute, outcome] += 1
 
@@ -36,12 +37,16 @@ class Answers:
         """Return the counts by minute and outcome, and begin anew."""
         with self._lock:
             taken, self._counts = self._counts, Counter()
-        return taken
+        return {
+            (datetime.fromtimestamp(minute * 60, UTC), outcome): count
+            for (minute, outcome), count in taken.items()
+        }
 
     def give_back(self, counts: Mapping[tuple[datetime, str], int]) -> None:
         """Count these again: they could not be stored."""
         with self._lock:
-            self._counts.update(counts)
+            for (minute, outcome), count in counts.items():
+                self._counts[int(minute.timestamp()) // 60, outcome] += count
 
 
 class Heartbeat:

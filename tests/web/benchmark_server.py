@@ -45,7 +45,15 @@ def main(port: int, one_by_one: bool) -> None:
     async def both(scope: Scope, receive: Receive, send: Send) -> None:
         await (theirs if scope.get("path") == BARE else ours)(scope, receive, send)
 
-    uvicorn.run(both, port=port, log_config=None, access_log=False, ws="none", server_header=False)
+    uvicorn.run(
+        both,
+        port=port,
+        log_config=None,
+        access_log=False,
+        ws="none",
+        server_header=False,
+        proxy_headers=False,
+    )
 
 
 if __name__ == "__main__":
