@@ -1,0 +1,113 @@
+"""Debian's Chromium, driven as a reader would use it, and what every page has to be."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+
+# A phone, a tablet, a desk; each by day and by night.
+WIDTHS = (360, 768, 1440)
+SCHEMES = ("light", "dark")
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+_OURS = re.compile(r"^(http://(localhost|127\.0\.0\.1):\d+/|data:|about:)")
+# WCAG 2.2 A and AA.
+_AXE = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
+    "resultTypes": ["violations"],
+}
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Give a browser; without one the test skips, or fails where CI requires it."""
+    binary = shutil.which("chromium") or shutil.which("chromium-browser")
+    if binary is None:
+        missing = "chromium is not installed: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=binary,
+            # Its sandbox does not work as root, which containers like to be.
+            chromium_sandbox=os.geteuid() != 0,
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Reader:
+    """Somebody at a browser, in a time zone of their own; everything that went wrong is kept."""
+
+    context: BrowserContext
+    wrong: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, browser: Browser, *, javascript: bool = True) -> "Reader":
+        """Return a reader with an empty browser."""
+        context = browser.new_context(
+            java_script_enabled=javascript, timezone_id="America/New_York", locale="en-US"
+        )
+        reader = cls(context)
+        context.route(re.compile(".*"), reader._stay_here)
+        context.on("weberror", lambda error: reader.wrong.append(str(error.error)))
+        context.on("console", lambda said: reader._listen(said.type, said.text))
+        context.set_default_timeout(20_000)
+        return reader
+
+    def page(self) -> Page:
+        """Return a new page."""
+        return self.context.new_page()
+
+    def _stay_here(self, route: Route) -> None:
+        if _OURS.match(route.request.url):
+            route.continue_()
+        else:
+            self.wrong.append(f"asked for {route.request.url}")
+            route.abort()
+
+    def _listen(self, kind: str, text: str) -> None:
+        # A status that is no 2xx is told as an error too; tests look at statuses themselves.
+        if kind == "error" and "Failed to load resource" not in text:
+            self.wrong.append(text)
+
+
+def look(page: Page, name: str) -> None:
+    """Look at the page in every width and light, keep the pictures, and fail for what is wrong.
+
+    Nothing may be wider than the window, and axe-core may find no violation of WCAG 2.2 AA.
+    """
+    found: list[str] = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            where = f"{name}-{width}-{scheme}"
+            SCREENSHOTS.mkdir(exist_ok=True)
+            page.screenshot(path=SCREENSHOTS / f"{where}.png", full_page=True)
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            if wide > width:
+                found.append(f"{where}: {wide} px wide")
+            found += [f"{where}: {problem}" for problem in _violations(page)]
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    assert not found, "\n".join(found)
+
+
+def _violations(page: Page) -> list[str]:
+    results = Axe().run(page, options=_AXE).response["violations"]
+    return [
+        f"{violation['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+        for violation in results
+        for node in violation["nodes"]
+    ]
