@@ -50,23 +50,15 @@ def create_or_join(
     A run under way that reaches back less far than asked for is widened: it starts over from the
     earlier time, so that whoever joins gets everything that they asked for.
     """
-    statement = insert(session, Run).values(
+    run_id = _active(
+        session,
         connection_id=connection_id,
         kind="backfill",
         cause=cause,
-        state="active",
         since=since,
         tally=EMPTY_TALLY,
         created_at=now,
     )
-    # The update changes nothing, but keeps a run that is joined from ending at this moment.
-    run_id = session.execute(
-        statement.on_conflict_do_update(
-            index_elements=[Run.connection_id, Run.kind],
-            index_where=text("state = 'active'"),
-            set_={"kind": Run.kind},
-        ).returning(Run.id)
-    ).scalar_one()
     wider = Run.since.is_not(None) if since is None else Run.since > since
     session.execute(
         update(Run)
@@ -91,22 +83,15 @@ def begin_reconcile(
     `order` is {"full": whether to compare everything, "fix": whether to mend what differs}. A run
     under way that was asked for less starts over with both orders.
     """
-    statement = insert(session, Run).values(
+    run_id = _active(
+        session,
         connection_id=connection_id,
         kind="reconcile",
         cause=cause,
-        state="active",
         cursor=order,
         tally=EMPTY_RECONCILE,
         created_at=now,
     )
-    run_id = session.execute(
-        statement.on_conflict_do_update(
-            index_elements=[Run.connection_id, Run.kind],
-            index_where=text("state = 'active'"),
-            set_={"kind": Run.kind},
-        ).returning(Run.id)
-    ).scalar_one()
     run = session.get_one(Run, run_id, populate_existing=True, with_for_update=True)
     under_way = run.cursor or {}
     if any(order[wish] and not under_way.get(wish) for wish in ("full", "fix")):
@@ -126,6 +111,18 @@ def begin_reconcile(
             )
         )
     return run_id
+
+
+def _active(session: Session, **new: Any) -> int:
+    """Return the active run of this company and kind, which is `new` if there was none."""
+    statement = insert(session, Run).values(state="active", **new)
+    # The update changes nothing, but keeps a run that is joined from ending at this moment.
+    joined = statement.on_conflict_do_update(
+        index_elements=[Run.connection_id, Run.kind],
+        index_where=text("state = 'active'"),
+        set_={"kind": Run.kind},
+    )
+    return session.execute(joined.returning(Run.id)).scalar_one()
 
 
 def get(session: Session, run_id: int) -> Run | None:
