@@ -55,11 +55,13 @@ def test_its_own_pages_and_programs_can(wire: Wire, headers: dict[str, str]) -> 
 
 
 def test_a_running_simulator_stops_when_its_block_ends() -> None:
+    before = set(threading.enumerate())
     with running(a_config(), Book({})) as simulator:
         assert httpx.get(f"{simulator.url}/_sim", trust_env=False).status_code == 200
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{simulator.url}/_sim", trust_env=False)
-    assert "quickbooks-simulator" not in {thread.name for thread in threading.enumerate()}
+    left = set(threading.enumerate()) - before
+    assert "quickbooks-simulator" not in {thread.name for thread in left}
 
 
 def test_two_simulators_share_nothing() -> None:
