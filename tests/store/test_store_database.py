@@ -58,6 +58,7 @@ def test_after_an_error_statements_go_on(numbers: Database) -> None:
             insert(connection, 1)
         with pytest.raises(DBAPIError), statements.alone() as connection:
             insert(connection, 1)
+        assert numbers.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
         with statements.alone() as connection:
             insert(connection, 2)
     assert stored(numbers) == [1, 2]

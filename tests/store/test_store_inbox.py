@@ -5,13 +5,15 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+import pytest
+from sqlalchemy import func, select, text, update
 
 from service.errors import TransientError
 from service.store import inbox
 from service.store.arrivals import Arrival, receive
 from service.store.database import Database
 from service.store.tables import Connection, Notice
+from tests.servers import wait_until
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 
@@ -60,6 +62,84 @@ def test_a_company_of_another_environment_is_unknown(
     assert received(database, an_arrival("a"), environment="production") == set()
     with database.read() as session:
         assert session.scalars(select(Notice.connection_id)).all() == [None]
+
+
+UNKNOWN = "no connection for this company yet: kept until it connects"
+AWAY = "the company is disconnected: kept until it connects again"
+BAD = "entity is not followed"
+
+
+def test_a_notice_is_stored_with_what_its_kind_needs(
+    database: Database, connection_id: str
+) -> None:
+    """Whose it is stays with strangers alone; what can never be acted upon has its end at once."""
+    received(
+        database,
+        an_arrival("known"),
+        an_arrival("known, bad", reason=BAD),
+        an_arrival("strange", realm_digest="other"),
+        an_arrival("strange, bad", realm_digest="other", reason=BAD),
+    )
+    with database.write() as session:
+        session.execute(update(Connection).values(state="disconnected"))
+    assert received(database, an_arrival("away"), an_arrival("away, bad", reason=BAD)) == {"c1"}
+    with database.read() as session:
+        notices = session.scalars(select(Notice)).all()
+    assert {n.received_at for n in notices} == {AT}
+    assert {
+        n.dedupe_key: (n.status, n.reason, n.handled_at, n.connection_id, n.realm_digest)
+        for n in notices
+    } == {
+        "known": ("pending", None, None, "c1", None),
+        "known, bad": ("ignored", BAD, AT, "c1", None),
+        "strange": ("pending", UNKNOWN, None, None, "other"),
+        "strange, bad": ("ignored", BAD, AT, None, "other"),
+        "away": ("pending", AWAY, None, "c1", None),
+        "away, bad": ("ignored", BAD, AT, "c1", None),
+    }
+    kept = {n.dedupe_key for n in notices if n.realm_sealed is not None}
+    assert kept == {"strange", "strange, bad"}
+
+
+def test_repetitions_count_within_a_batch_and_between_batches(
+    database: Database, connection_id: str
+) -> None:
+    received(database, an_arrival("a"), an_arrival("a"), an_arrival("b"), an_arrival("a"))
+    assert total(database) == (2, 2)
+    received(database, an_arrival("a"), an_arrival("b"), an_arrival("a"), an_arrival("a"))
+    assert total(database) == (2, 6)
+
+
+def is_free(database: Database, key: str) -> bool:
+    """Return whether nobody has locked the notice."""
+    with database.read() as session:
+        query = select(Notice.id).where(Notice.dedupe_key == key)
+        return session.scalar(query.with_for_update(skip_locked=True)) is not None
+
+
+def somebody_waits(database: Database) -> bool:
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with database.read() as session:
+        return bool(session.scalar(text(waiting)))
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_receiver_takes_its_events_in_one_order_however_they_came(
+    database: Database, connection_id: str
+) -> None:
+    """Or two receivers with the same events could each have what the other one waits for."""
+    received(database, *[an_arrival(key) for key in "amz"])
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as session:
+            session.execute(update(Notice).where(Notice.dedupe_key == "m").values(reason="held"))
+            waiting = pool.submit(received, database, *[an_arrival(key) for key in "zma"])
+            wait_until(lambda: somebody_waits(database), what="the receiver")
+            assert (is_free(database, "a"), is_free(database, "z")) == (False, True)
+        waiting.result()
+    assert total(database) == (3, 3)
 
 
 def test_no_repetition_is_lost_between_receivers(database: Database, connection_id: str) -> None:
