@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from service.store.findings import Found
 from service.store.tables import Connection, Finding
 from service.watch.infactor import critical_findings
 from tests.cli.place import NOW, Place
+from tests.cli.test_cli_mending import rows
 from tests.store.delivery_rows import DeliveryRows
 
 REALM, OTHER = "9341455000000077", "9341455000000088"
@@ -88,6 +90,10 @@ def test_what_somebody_has_seen_to_is_no_longer_wrong_until_it_changes(place: Pl
     assert (ended.returncode, ended.stdout) == (0, "")
     assert ended.stderr == "Acknowledged: it is told again only if it changes.\n"
     assert causes(place) == []
+    (audited,) = rows(place, "audit")
+    assert (audited["action"], audited["connection"]) == ("acknowledge", f"connection-of-{REALM}")
+    assert audited["details"] == {"finding": 2, "kind": "changed", "field": "invoiceAmount"}
+    assert audited["actor"] == f"cli:{getuser()}"
     first = cells(place.run("findings").stdout)[0]
     assert first[:2] == ["2", "critical (seen: called the lender)"]
     changed = Found(field="invoiceAmount", severity="critical", state="invoice_accepted")
@@ -113,6 +119,7 @@ def test_what_cannot_be_acknowledged_is_refused(
     ended = place.run("acknowledge", *arguments)
     assert ended.returncode == 2
     assert words in ended.stderr
+    assert rows(place, "audit") == []
 
 
 def causes(place: Place) -> list[str]:

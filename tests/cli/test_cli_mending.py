@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import redis
 
+from service.store.tables import Notice
+from service.times import now
 from tests.cli.place import NOW, Place, a_notice
 from tests.journey.deployment import SECRETS
 
@@ -100,15 +102,22 @@ def test_a_backfill_that_leaves_everybody_out_is_a_failure(place: Place) -> None
 
 def test_one_notice_is_put_back_as_if_it_had_just_come(place: Place) -> None:
     company = place.add_company(REALM, "Bright Bakery")
-    failed = {"attempts": 4, "error_class": "Refused", "error_message": "no", "handled_at": NOW}
-    one, _ = place.add_notices(
+    failed = {"attempts": 4, "losses": 3, "handled_at": NOW, "reason": "failed for good"}
+    failed |= {"error_class": "Refused", "error_message": "no", "intuit_tid": "t-1"}
+    one, another = place.add_notices(
         a_notice(company, "parked", **failed), a_notice(company, "parked", **failed)
     )
+    before = now()
     ended = place.run("replay", "--notice", str(one))
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1 notice put back.\n", "")
-    other, mended = rows(place, "notices")
-    assert other["status"] == "parked"
-    assert (mended["status"], mended["attempts"], mended["error"]) == ("pending", 0, None)
+    with place.services() as services, services.database.read() as session:
+        mended, other = session.get_one(Notice, one), session.get_one(Notice, another)
+    assert (other.status, other.attempts, other.losses) == ("parked", 4, 3)
+    assert (mended.status, mended.reason) == ("pending", "put back by an operator")
+    assert (mended.attempts, mended.losses, mended.handled_at) == (0, 0, None)
+    assert (mended.error_class, mended.error_message, mended.intuit_tid) == (None, None, None)
+    assert mended.due_at is not None
+    assert before <= mended.due_at <= now()
 
 
 def test_replaying_twice_is_harmless(place: Place) -> None:

@@ -3,7 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,10 @@ def place(tmp_path: Path) -> Place:
 
 
 def actions(deployment: Deployment) -> list[tuple[str, str]]:
-    """Return (action, company) of the audit, the oldest first."""
-    return [(row["action"], row["company"]) for row in reversed(deployment.rows("audit"))]
+    """Return (action, company) of the audit, the oldest first, each by whoever types here."""
+    found = deployment.rows("audit")[::-1]
+    assert {row["actor"] for row in found} == {f"cli:{this_user()}"}
+    return [(row["action"], row["company"]) for row in found]
 
 
 def is_granted(deployment: Deployment) -> bool:
@@ -252,15 +254,20 @@ def test_the_list_says_how_a_connection_stands(place: Place) -> None:
 def test_what_mends_is_in_the_audit_too(place: Place) -> None:
     company = place.add_company(REALM, "Bright Bakery")
     place.add_notices(a_notice(company, "parked"))
+    moments = [now()]
     assert place.run("replay", "--company", REALM).returncode == 0
+    moments.append(now())
     assert place.run("replay", "--company", REALM).returncode == 1  # nothing was changed
     assert place.run("rekey").returncode == 0
+    moments.append(now())
     keyed, replayed = rows(place, "audit")
+    at, later = (datetime.fromisoformat(row["at"]) for row in (replayed, keyed))
+    assert moments[0] <= at <= moments[1] <= later <= moments[2]
     assert (replayed["action"], replayed["company"]) == ("replay", "Bright Bakery")
     assert replayed["details"] == {"notices": 1, "companies": 1}
     assert (keyed["action"], keyed["company"]) == ("rekey", None)
     assert keyed["details"] == {"connections": 1, "notices": 0}
-    assert replayed["actor"] == f"cli:{this_user()}"
+    assert {keyed["actor"], replayed["actor"]} == {f"cli:{this_user()}"}
     table = place.run("audit", "--limit", "1")
     assert "rekey" in table.stdout
     assert table.stderr == "These are the newest 1. --limit shows more, --json all of them.\n"
