@@ -21,6 +21,7 @@ from pydantic_settings import NoDecode
 from service import addresses
 from service.encryption_keys import key_text, parse_keys
 from service.infactor_settings import InfactorSettings
+from service.operators import Operator, parse_operators
 from service.setting_problems import contradictions
 from service.standard_webhooks import signing_key
 
@@ -110,6 +111,11 @@ class Settings(InfactorSettings):
     metrics_token: SecretStr | None = None
     """Any text of 16 characters or more, which Prometheus sends as bearer token to `/metrics`.
     Without one, `/metrics` answers this machine alone."""
+
+    ops_users: Annotated[tuple[Operator, ...], NoDecode] = Field(default=(), repr=False)
+    """Who may log in to the operators' pages under `/ops`: comma-separated entries as
+    `infactor-quickbooks ops-user NAME` prints them. Whoever is taken out here, or given another
+    password, is logged out. Without any there are no such pages."""
 
     webhook_max_bytes: Annotated[int, Field(gt=0)] = 16 * 1024 * 1024
     """A larger notification is refused with 413 and nothing of it is stored; Intuit's are far
@@ -208,6 +214,11 @@ class Settings(InfactorSettings):
     @classmethod
     def _decoded_keys(cls, value: object) -> object:
         return parse_keys(value) if isinstance(value, str) else value
+
+    @field_validator("ops_users", mode="before")
+    @classmethod
+    def _operators(cls, value: object) -> object:
+        return parse_operators(value) if isinstance(value, str) else value
 
     @field_validator("public_url", "quickbooks_simulator_url")
     @classmethod

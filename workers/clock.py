@@ -11,6 +11,7 @@ from service.store import heartbeats
 from workers.keep_alive import keep_alive
 from workers.prune import prune
 from workers.reconcile import begin_due
+from workers.sample import sample
 from workers.sweep import sweep
 
 log = structlog.get_logger(__name__)
@@ -35,6 +36,7 @@ PERIODIC = (
     Periodic("sweep", 2.0, sweep),
     Periodic("heartbeat", heartbeats.BEAT_SECONDS, beat),
     Periodic("reconcile", 60.0, begin_due),
+    Periodic("sample", 60.0, sample),
 )
 # Of a clock of their own: they may take many minutes, when Intuit is slow or much is old.
 LONG = (

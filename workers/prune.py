@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.bootstrap import Services
-from service.store import leases, pruning, sessions
+from service.store import leases, operators, pruning, samples, sessions
 from service.times import now
 
 log = structlog.get_logger(__name__)
@@ -30,6 +30,7 @@ _OLD: tuple[tuple[_Deletion, timedelta], ...] = (
     (pruning.ended_alerts, _KEPT),
     (pruning.closed_findings, _KEPT),
     (pruning.old_receipts, _KEPT),
+    (samples.old_samples, _KEPT),
 )
 
 
@@ -42,6 +43,7 @@ def prune_at(services: Services, at: datetime, *, chunk: int = _CHUNK) -> None:
     """Do it as of this moment, with at most `chunk` rows in one transaction."""
     with services.database.write() as session:
         sessions.prune(session, at)
+        operators.prune(session, at)
         leases.prune(session, older_than_seconds=_LEASES_KEPT_SECONDS)
     for deletion, kept in _OLD:
         deleted = _all_of(services, deletion, at - kept, chunk)

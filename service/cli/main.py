@@ -19,6 +19,7 @@ from service.cli import (
     init,
     links,
     notices,
+    ops_user,
     reconcile,
     rekey,
     replay,
@@ -49,6 +50,7 @@ app.command(rich_help_panel=_START)(serve.serve)
 app.command(rich_help_panel=_START)(serve.worker)
 app.command(rich_help_panel=_START)(serve.migrate)
 app.command(rich_help_panel=_START)(simulator.simulator)
+app.command("ops-user", rich_help_panel=_START)(ops_user.ops_user)
 app.command("connect-url", rich_help_panel=_SUPPLIERS)(links.connect_url)
 app.command("supplier-url", rich_help_panel=_SUPPLIERS)(links.supplier_url)
 app.command(rich_help_panel=_LOOK)(status.status)

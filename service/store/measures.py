@@ -57,13 +57,13 @@ def measure(
     session: Session, environment: str, now: datetime, *, delivers: bool = False
 ) -> Measures:
     """Return the measures of this moment; those of what ended are about the last hour."""
-    lags = _lags(session, now - RECENT)
+    recent = lags(session, now - RECENT, now)
     return Measures(
         open_notices={status: _open(session, status) for status in ("pending", "parked")},
         oldest_due=oldest_due(session, environment, now),
         ended_notices=_ended(session, now - RECENT),
-        lags=_quantiles(lags),
-        lags_known=len(lags),
+        lags=quantiles(recent),
+        lags_known=len(recent),
         reads=_reads(session, now.strftime("%Y-%m")),
         refreshes=session.execute(
             select(func.coalesce(func.sum(Connection.refreshes), 0))
@@ -140,11 +140,16 @@ def _ended(session: Session, since: datetime) -> dict[tuple[str, str], int]:
     return ended
 
 
-def _lags(session: Session, since: datetime) -> list[float]:
+def lags(session: Session, since: datetime, until: datetime) -> list[float]:
     """Return the seconds from change to record, ascending: the newest few thousand at most."""
     rows = session.execute(
         select(Notice.changed_at, Notice.handled_at)
-        .where(Notice.handled_at >= since, Notice.status == "done", Notice.changed_at.is_not(None))
+        .where(
+            Notice.handled_at >= since,
+            Notice.handled_at <= until,
+            Notice.status == "done",
+            Notice.changed_at.is_not(None),
+        )
         .order_by(Notice.handled_at.desc())
         .limit(_MOST_LAGS)
     )
@@ -155,7 +160,8 @@ def _lags(session: Session, since: datetime) -> list[float]:
     )
 
 
-def _quantiles(ascending: Sequence[float]) -> dict[float, float]:
+def quantiles(ascending: Sequence[float]) -> dict[float, float]:
+    """Return the value below which each share of these lies; nothing of nothing."""
     if not ascending:
         return {}
     return {q: ascending[ceil(q * len(ascending)) - 1] for q in QUANTILES}

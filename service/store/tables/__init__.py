@@ -11,7 +11,13 @@ from service.store.tables.books import (
 )
 from service.store.tables.metadata import Base
 from service.store.tables.notices import Notice
-from service.store.tables.oversight import Alert, AuditEntry
+from service.store.tables.oversight import (
+    Alert,
+    AuditEntry,
+    LoginAttempt,
+    OperatorSession,
+    Sample,
+)
 from service.store.tables.runs import Run, RunSeen
 from service.store.tables.sharing import Breaker, Deliveries, Heartbeat, Lease, Pace, Reads
 from service.store.tables.suppliers import (
@@ -36,15 +42,18 @@ __all__ = [
     "Heartbeat",
     "Invoice",
     "Lease",
+    "LoginAttempt",
     "Notice",
     "OAuthState",
     "OldId",
+    "OperatorSession",
     "Pace",
     "Reads",
     "Receipt",
     "Revision",
     "Run",
     "RunSeen",
+    "Sample",
     "SpentLink",
     "Supplier",
 ]

@@ -45,6 +45,7 @@ class Invoice(Base):
         UniqueConstraint("connection_id", "quickbooks_id"),
         Index("ix_invoices_newest", "connection_id", "created_ms"),
         Index("ix_invoices_customer", "connection_id", "customer_id"),
+        Index("ix_invoices_doc_number", "doc_number"),
         Index(
             "ix_invoices_outgoing",
             "connection_id",

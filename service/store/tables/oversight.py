@@ -1,9 +1,9 @@
-"""What operators are told, and what they did."""
+"""What operators are told, what they did, and the browsers in which they are logged in."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, String, Text, text
+from sqlalchemy import BigInteger, Float, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.store.columns import ExactJSON, Instant, RowId
@@ -57,3 +57,43 @@ class AuditEntry(Base):
     action: Mapped[str] = mapped_column(String(32))
     connection_id: Mapped[str | None] = mapped_column(String(32))
     details: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
+
+
+class OperatorSession(Base):
+    """One browser in which an operator is logged in, known by the digest of its cookie."""
+
+    __tablename__ = "operator_sessions"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(32))
+    mark: Mapped[str] = mapped_column(String(64))  # of the password; another one ends the session
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+
+
+class LoginAttempt(Base):
+    """One log-in that failed, or is being looked at, by the digest of who or whence."""
+
+    __tablename__ = "login_attempts"
+    __table_args__ = (Index("ix_login_attempts_about", "about", "at"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    # A digest: people type passwords into the field for names.
+    about: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(Instant)
+
+
+class Sample(Base):
+    """How the service did in five minutes; `slot` counts those since 1970."""
+
+    __tablename__ = "samples"
+
+    slot: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    # Seconds from change in QuickBooks to record; None where nothing was recorded.
+    lag_p50: Mapped[float | None] = mapped_column(Float(53))
+    lag_p95: Mapped[float | None] = mapped_column(Float(53))
+    pending: Mapped[int] = mapped_column(BigInteger)
+    oldest_pending: Mapped[float] = mapped_column(Float(53))  # seconds
+    done: Mapped[int] = mapped_column(BigInteger)
+    parked: Mapped[int] = mapped_column(BigInteger)
+    ignored: Mapped[int] = mapped_column(BigInteger)
