@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.orm import Session
 
+from service import orders
 from service.bootstrap import Services
 from service.cli.companies import Chosen, operator, readable
 from service.cli.compose import command_services
@@ -68,10 +69,7 @@ def _run(
     services: Services, chosen: Sequence[Chosen], since: datetime | None
 ) -> list[dict[str, Any]]:
     def begin(session: Session, connection: Connection) -> int:
-        run_id = runs.create_or_join(session, connection.id, "command", since, now())
-        details = {"run": run_id, "since": since}
-        audit.record(session, operator(), "backfill", connection.id, details, now())
-        return run_id
+        return orders.backfill(session, connection.id, since, operator())
 
     ended = follow(services, chosen, begin)
     return [_summary(c, owner, ended[c.id].tally, _error(ended[c.id])) for c, owner in chosen]

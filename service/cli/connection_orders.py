@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
+from service import orders
 from service.bootstrap import Services
 from service.cli.companies import ById, ByRealm, BySupplier, Chosen, find, name_of, operator
 from service.cli.compose import command_services, nudge
 from service.cli.console import answer, fail, hint, says_what_is_wrong
-from service.store import audit, connections, standing
-from service.times import now
 
 
 @says_what_is_wrong
@@ -21,11 +20,7 @@ def pause(company: ByRealm = None, connection: ById = None, supplier: BySupplier
     """
     with command_services() as services:
         for one, _ in _chosen(services, company, connection, supplier):
-            with services.database.write() as session:
-                connections.lock(session, one.id)
-                changed = standing.suspend(session, one.id, now())
-                if changed:
-                    audit.record(session, operator(), "pause", one.id, {}, now())
+            changed = orders.pause(services.database, one.id, operator())
             answer(f"{name_of(one)}: {'paused' if changed else 'was paused already'}.")
 
 
@@ -34,11 +29,7 @@ def resume(company: ByRealm = None, connection: ById = None, supplier: BySupplie
     """End a pause; whatever changed meanwhile is read and compared by itself."""
     with command_services() as services:
         for one, _ in _chosen(services, company, connection, supplier):
-            with services.database.write() as session:
-                connections.lock(session, one.id)
-                changed = standing.resume(session, one.id, now())
-                if changed:
-                    audit.record(session, operator(), "resume", one.id, {}, now())
+            changed = orders.resume(services.database, one.id, operator())
             if changed and one.state == "connected":
                 nudge(services, partial(services.jobs.sync, one.id))
             answer(f"{name_of(one)}: {'resumed' if changed else 'was not paused'}.")
@@ -98,12 +89,7 @@ def release(company: ByRealm = None, connection: ById = None) -> None:
     """
     with command_services() as services:
         ((one, _),) = _chosen(services, company, connection, None)
-        with services.database.write() as session:
-            connections.lock(session, one.id)
-            released = standing.release(session, one.id, now())
-            if released:
-                audit.record(session, operator(), "release", one.id, {}, now())
-        if not released:
+        if not orders.release(services.database, one.id, operator()):
             raise fail(
                 f"{name_of(one)} is connected. Disconnect it first:"
                 f" infactor-quickbooks connections disconnect --connection {one.id}"

@@ -4,17 +4,16 @@ from typing import Annotated, Any
 
 import typer
 
+from service import orders
 from service.cli.companies import name_of, operator
 from service.cli.compose import command_services
 from service.cli.console import answer_json, fail, hint, moment, says_what_is_wrong, show_table
 from service.cli.options import Json
 from service.infactor.dashboard import status
-from service.store import audit, findings
+from service.store import findings
 from service.store.tables import Connection, Finding, Invoice
-from service.times import now
 
 _SHOWN = 100
-_NOTE = 500
 _ABOUT = {
     "changed": "",
     "moved_on": "moved on though held back",
@@ -71,13 +70,11 @@ def acknowledge(
     """
     if not note.strip():
         raise fail("--note: say what was done about it.", 2)
-    with command_services() as services, services.database.write() as session:
+    with command_services() as services:
         environment = services.settings.quickbooks_environment
-        found = findings.acknowledge(session, finding, environment, note.strip()[:_NOTE], now())
-        if found is None:
-            raise fail("No open finding has this id. `infactor-quickbooks findings` lists them.", 2)
-        details = {"finding": finding, "kind": found.kind, "field": found.field}
-        audit.record(session, operator(), "acknowledge", found.connection_id, details, now())
+        found = orders.acknowledge(services.database, finding, environment, note, operator())
+    if found is None:
+        raise fail("No open finding has this id. `infactor-quickbooks findings` lists them.", 2)
     hint("Acknowledged: it is told again only if it changes.")
 
 

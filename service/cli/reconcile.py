@@ -5,14 +5,13 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.orm import Session
 
+from service import orders
 from service.cli.companies import ById, ByRealm, name_of, operator, readable
 from service.cli.compose import command_services
 from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table
 from service.cli.options import Json
 from service.cli.runs import follow, stopped
-from service.store import audit, runs
 from service.store.tables import Connection, Run, Supplier
-from service.times import now
 
 
 @says_what_is_wrong
@@ -39,11 +38,7 @@ def reconcile(
         raise fail("Name one of --company REALM, --connection ID or --all.", 2)
 
     def begin(session: Session, chosen: Connection) -> int:
-        order = {"full": True, "fix": fix}
-        run_id = runs.begin_reconcile(session, chosen.id, "command", order, now())
-        details = {"run": run_id, "fix": fix}
-        audit.record(session, operator(), "reconcile", chosen.id, details, now())
-        return run_id
+        return orders.reconcile(session, chosen.id, fix, operator())
 
     with command_services() as services:
         services.leases.start()

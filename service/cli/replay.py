@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
+from service import orders
 from service.bootstrap import Services
 from service.cli.companies import operator
 from service.cli.compose import command_services, nudge
 from service.cli.console import answer, fail, hint, says_what_is_wrong
 from service.cli.options import check_invoice, instant
-from service.store import audit, connections, notices
+from service.store import connections
 from service.store.tables import Connection
-from service.times import now
 
 _LARGEST_ID = 2**63 - 1
 
@@ -50,24 +50,16 @@ def replay(
         raise fail("--until must be later than --since.", 2)
     with command_services() as services:
         known = _companies(services, company)
-        with services.database.write() as session:
-            count, whose = notices.replay(
-                session,
-                list(known),
-                now(),
-                notice_id=notice,
-                invoice_id=invoice,
-                since=begin,
-                until=end,
-            )
-            if count:
-                entry = {
-                    "notices": count,
-                    "companies": len(whose),
-                    **_given(notice=notice, invoice=invoice, since=begin, until=end),
-                }
-                only = next(iter(whose)) if len(whose) == 1 else None
-                audit.record(session, operator(), "replay", only, entry, now())
+        count, whose = orders.replay(
+            services.database,
+            list(known),
+            operator(),
+            _given(notice=notice, invoice=invoice, since=begin, until=end),
+            notice_ids=None if notice is None else [notice],
+            invoice_id=invoice,
+            since=begin,
+            until=end,
+        )
         if not count:
             raise fail(
                 "Nothing to put back: no parked or done notice matches."

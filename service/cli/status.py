@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 
 import typer
@@ -10,13 +10,10 @@ import typer
 from service.cli.compose import command_services
 from service.cli.console import answer, answer_json, plain, says_what_is_wrong
 from service.cli.options import Json
-from service.settings import Settings
-from service.store import alerts
-from service.store.database import Database
 from service.times import now
 from service.watch.condition import Condition, moment, several, span
-from service.watch.conditions import wrong_now
-from service.watch.vitals import InfactorVitals, Vitals, vitals
+from service.watch.look import look
+from service.watch.vitals import InfactorVitals, Vitals
 
 _WIDTH = 79
 
@@ -29,7 +26,8 @@ def status(as_json: Json = False) -> None:
     """
     with command_services() as services:
         at = now()
-        wrong, figures = _look(services.database, services.settings, at)
+        with services.database.read() as session:
+            wrong, figures = look(session, services.settings, at)
     if as_json:
         answer_json([{"wrong": [asdict(condition) for condition in wrong], **asdict(figures)}])
     else:
@@ -37,23 +35,6 @@ def status(as_json: Json = False) -> None:
             answer(line)
     if wrong:
         raise typer.Exit(1)
-
-
-def _look(
-    database: Database, settings: Settings, at: datetime
-) -> tuple[Sequence[Condition], Vitals]:
-    with database.read() as session:
-        found = wrong_now(session, settings, at)
-        known = {key: alert.since for key, alert in alerts.open_now(session).items()}
-        figures = vitals(session, settings, at)
-    soon = {c.subject for c in found if c.cause == "token.ending_soon"}
-    return [
-        # What is counted over a while forgets when it began; its alert does not.
-        replace(c, since=min(c.since or at, known.get((c.cause, c.subject), at)))
-        for c in found
-        # The later news says it all.
-        if not (c.cause == "token.ending" and c.subject in soon)
-    ], figures
 
 
 def _conditions(wrong: Sequence[Condition]) -> Iterator[str]:

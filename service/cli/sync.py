@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from service import orders
 from service.bootstrap import Services
 from service.cli.companies import ByRealm, BySupplier, Chosen, name_of, operator, readable
 from service.cli.compose import command_services, nudge
 from service.cli.console import answer, answer_json, fail, says_what_is_wrong
 from service.cli.options import Json
-from service.store import audit, own_notices
 from service.store.tables import Connection, Notice
 from service.times import now
 
@@ -53,10 +53,7 @@ def _ask(services: Services, chosen: Sequence[Chosen]) -> dict[str, int]:
     asked = {}
     with services.database.write() as session:
         for connection, _ in chosen:
-            asked[connection.id] = own_notices.ask_for_changes(
-                session, connection.id, "sync", now()
-            )
-            audit.record(session, operator(), "sync", connection.id, {}, now())
+            asked[connection.id] = orders.sync(session, connection.id, operator())
     for connection_id in asked:
         nudge(services, partial(services.jobs.sync, connection_id))
     return asked

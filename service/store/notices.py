@@ -26,7 +26,7 @@ def replay(
     connection_ids: Collection[str],
     now: datetime,
     *,
-    notice_id: int | None = None,
+    notice_ids: Collection[int] | None = None,
     invoice_id: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
@@ -39,7 +39,7 @@ def replay(
     chosen = [
         Notice.connection_id.in_(connection_ids),
         Notice.status.in_(("parked", "done")),
-        *([Notice.id == notice_id] if notice_id is not None else []),
+        *([Notice.id.in_(notice_ids)] if notice_ids is not None else []),
         *(
             [Notice.entity == "Invoice", Notice.entity_id == invoice_id]
             if invoice_id is not None

@@ -1,0 +1,109 @@
+"""What operators order, on the command line or in a browser: each is done once, and in the audit.
+
+Each commits before it returns. Whoever calls asks the workers for the work afterwards.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.store import audit, connections, findings, notices, own_notices, runs, standing
+from service.store.database import Database
+from service.store.tables import Connection, Finding
+from service.times import now
+
+_LONGEST_NOTE = 500
+
+
+def pause(database: Database, connection_id: str, actor: str) -> bool:
+    """Let nobody call QuickBooks for the company; return False when that is so already."""
+    with database.write() as session:
+        connections.lock(session, connection_id)
+        changed = standing.suspend(session, connection_id, now())
+        if changed:
+            audit.record(session, actor, "pause", connection_id, {}, now())
+    return changed
+
+
+def resume(database: Database, connection_id: str, actor: str) -> bool:
+    """End a pause, and ask for what was missed; return False when there is none."""
+    with database.write() as session:
+        connections.lock(session, connection_id)
+        changed = standing.resume(session, connection_id, now())
+        if changed:
+            audit.record(session, actor, "resume", connection_id, {}, now())
+    return changed
+
+
+def release(database: Database, connection_id: str, actor: str) -> bool:
+    """Let whoever connects the company next have it; return False while it is connected."""
+    with database.write() as session:
+        connections.lock(session, connection_id)
+        released = standing.release(session, connection_id, now())
+        if released:
+            audit.record(session, actor, "release", connection_id, {}, now())
+    return released
+
+
+def sync(session: Session, connection_id: str, actor: str) -> int:
+    """Ask for what changed in the company since the last look; return the notice's id."""
+    notice_id = own_notices.ask_for_changes(session, connection_id, "sync", now())
+    audit.record(session, actor, "sync", connection_id, {}, now())
+    return notice_id
+
+
+def backfill(session: Session, connection_id: str, since: datetime | None, actor: str) -> int:
+    """Begin or join the company's backfill; return its id."""
+    run_id = runs.create_or_join(session, connection_id, "command", since, now())
+    details = {"run": run_id, "since": since}
+    audit.record(session, actor, "backfill", connection_id, details, now())
+    return run_id
+
+
+def reconcile(session: Session, connection_id: str, fix: bool, actor: str) -> int:
+    """Begin or join the company's reconcile over everything; return its id."""
+    order = {"full": True, "fix": fix}
+    run_id = runs.begin_reconcile(session, connection_id, "command", order, now())
+    details = {"run": run_id, "fix": fix}
+    audit.record(session, actor, "reconcile", connection_id, details, now())
+    return run_id
+
+
+def replay(
+    database: Database,
+    connection_ids: Collection[str],
+    actor: str,
+    options: dict[str, Any],
+    **chosen: Any,
+) -> tuple[int, set[str]]:
+    """Put the chosen notices of these companies back; return (how many, whose).
+
+    `chosen` is what `notices.replay` takes, `options` what the audit says of it.
+    """
+    with database.write() as session:
+        count, whose = notices.replay(session, connection_ids, now(), **chosen)
+        if count:
+            entry = {"notices": count, "companies": len(whose), **options}
+            only = next(iter(whose)) if len(whose) == 1 else None
+            audit.record(session, actor, "replay", only, entry, now())
+    return count, whose
+
+
+def acknowledge(
+    database: Database, finding_id: int, environment: str, note: str, actor: str
+) -> Finding | None:
+    """Note that somebody has seen to an open finding; None where there is no such one."""
+    with database.write() as session:
+        kept = note.strip()[:_LONGEST_NOTE]
+        found = findings.acknowledge(session, finding_id, environment, kept, now())
+        if found is not None:
+            details = {"finding": finding_id, "kind": found.kind, "field": found.field}
+            audit.record(session, actor, "acknowledge", found.connection_id, details, now())
+    return found
+
+
+def is_readable(connection: Connection) -> bool:
+    """Return whether the company may be read: it is connected, and no operator has paused it."""
+    return connection.state == "connected" and connection.suspended_at is None
