@@ -26,6 +26,7 @@ from service.web import (
     health,
     invoice,
     metrics,
+    ops,
     problems,
     static_files,
 )
@@ -77,7 +78,7 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
             await run_in_threadpool(services.close)
 
     app = Starlette(
-        routes=_routes(),
+        routes=routes(services.settings),
         middleware=_middleware(services.settings),
         lifespan=lifespan,
         exception_handlers={HTTPException: failures.refused},
@@ -88,7 +89,8 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
     return AccessLog(Webhook(app, most_bytes=services.settings.webhook_max_bytes))
 
 
-def _routes() -> list[BaseRoute]:
+def routes(settings: Settings) -> list[BaseRoute]:
+    """Return the routes of a receiver with these settings; without operators, none of theirs."""
     return [
         *authorise.routes(),
         *callback.routes(),
@@ -101,6 +103,7 @@ def _routes() -> list[BaseRoute]:
         *static_files.routes,
         *health.routes,
         *metrics.routes,
+        *(ops.routes() if settings.ops_users else ()),
     ]
 
 

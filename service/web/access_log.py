@@ -23,6 +23,8 @@ _ROUTINE = frozenset(
         "/metrics",
         "/quickbook/webhook",
         "/quickbook/live",
+        "/ops/live",
+        "/ops/connections/{id}/live",
         "/quickbook/connected/{id}/progress",
         "/quickbook/static",
     }

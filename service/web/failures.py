@@ -21,6 +21,8 @@ async def refused(request: Request, error: Exception) -> Response:
         raise error
     if _carries_secrets(request):
         return explain(Problem.INCOMPLETE, why=f"{request.method} answered {error.status_code}")
+    if "operator" in request.scope:
+        return render(request, "ops/error.html", _of_operator(request, error), error.status_code)
     if not _for_people(request):
         return PlainTextResponse(f"{error.detail}\n", error.status_code, headers=error.headers)
     context = {"status": error.status_code, "reference": None}
@@ -29,6 +31,10 @@ async def refused(request: Request, error: Exception) -> Response:
     if error.status_code == 401 and "hx-request" in request.headers:
         response.headers["HX-Refresh"] = "true"  # the open page finds out that its session ended
     return response
+
+
+def _of_operator(request: Request, error: HTTPException) -> dict[str, object]:
+    return {"operator": request.scope["operator"], "status": error.status_code}
 
 
 class UnexpectedErrors:

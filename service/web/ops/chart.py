@@ -1,0 +1,172 @@
+"""Charts as SVG paths: pure geometry, of which a template makes a picture without any script.
+
+A picture is stretched to the page, so it has no text in it: its labels stand around it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+WIDTH, HEIGHT = 600, 160
+Value = float | None
+Points = Sequence[tuple[datetime, Value]]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line, or one layer of bars: its name, and its values in the order of time."""
+
+    name: str
+    points: Points
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One series as it is drawn: `latest` and `highest` are what its legend says."""
+
+    name: str
+    path: str
+    latest: str
+    highest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A picture of several series over one time; `up` and `along` are the labels of its axes."""
+
+    id: str
+    title: str
+    kind: Literal["lines", "bars"]
+    series: tuple[Drawn, ...]
+    up: tuple[str, str, str]  # the highest first
+    along: tuple[str, str, str]
+    width: int = WIDTH
+    height: int = HEIGHT
+
+    @property
+    def empty(self) -> bool:
+        """True where there is nothing to draw."""
+        return not any(one.path for one in self.series)
+
+    @property
+    def summary(self) -> str:
+        """What whoever does not see the picture is told of it."""
+        told = (f"{s.name}: {s.latest} at last, {s.highest} at most" for s in self.series if s.path)
+        return f"{'. '.join(told)}. From {self.along[0]} to {self.along[2]}."
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The time that a picture covers, and how much of it one value stands for."""
+
+    begin: datetime
+    end: datetime
+    step: timedelta
+
+    def x(self, at: datetime) -> float:
+        """Return how far to the right a moment is drawn."""
+        return WIDTH * ((at - self.begin) / (self.end - self.begin))
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """Begin, middle and end for people; within a day or two their time is what tells."""
+        middle = self.begin + (self.end - self.begin) / 2
+        short = self.end - self.begin <= timedelta(days=2)
+        first, half, last = (
+            f"{at.astimezone(UTC).day} {at.astimezone(UTC):%b %H:%M}"
+            if short
+            else f"{at.astimezone(UTC).day} {at.astimezone(UTC):%b}"
+            for at in (self.begin, middle, self.end)
+        )
+        return first, half, f"{last} UTC" if short else last
+
+
+def lines(
+    chart_id: str, title: str, series: Sequence[Series], frame: Frame, write: Callable[[float], str]
+) -> Chart:
+    """Return a picture of lines, which are broken where nothing is known."""
+    top = ceiling(_highest(value for one in series for _, value in one.points))
+    drawn = tuple(
+        Drawn(one.name, _line(one.points, frame, top), *_extremes(one.points, write))
+        for one in series
+    )
+    return Chart(chart_id, title, "lines", drawn, _ticks(top, write), frame.labels)
+
+
+def bars(
+    chart_id: str, title: str, series: Sequence[Series], frame: Frame, write: Callable[[float], str]
+) -> Chart:
+    """Return a picture of bars, each series standing upon the ones before."""
+    sums: dict[datetime, float] = {}
+    for one in series:
+        for at, value in one.points:
+            sums[at] = sums.get(at, 0.0) + (value or 0.0)
+    top = ceiling(_highest(sums.values()))
+    floor: dict[datetime, float] = {}
+    drawn = []
+    for one in series:
+        path = _bars(one.points, floor, frame, top)
+        drawn.append(Drawn(one.name, path, *_extremes(one.points, write)))
+    return Chart(chart_id, title, "bars", tuple(drawn), _ticks(top, write), frame.labels)
+
+
+def ceiling(highest: float) -> float:
+    """Return the round number that is just above: 1, 2 or 5 and any zeros."""
+    if highest <= 0:
+        return 1.0
+    power = 1.0
+    while power < highest:
+        power *= 10
+    while power >= highest * 10:
+        power /= 10
+    return next(power * share for share in (0.1, 0.2, 0.5, 1.0) if power * share >= highest)
+
+
+def _line(points: Points, frame: Frame, top: float) -> str:
+    parts = []
+    before: datetime | None = None
+    for at, value in points:
+        if value is None:
+            before = None
+            continue
+        joined = before is not None and at - before <= 1.5 * frame.step
+        # A point without a neighbour is a dot, which a line of no length is with round ends.
+        place = f"{_n(frame.x(at))} {_n(_y(value, top))}"
+        parts.append(f"L{place}" if joined else f"M{place}h0")
+        before = at
+    return "".join(parts)
+
+
+def _bars(points: Points, floor: dict[datetime, float], frame: Frame, top: float) -> str:
+    parts = []
+    width = max(0.5, frame.x(frame.begin + frame.step) * 0.85)
+    for at, value in points:
+        if not value:
+            continue
+        low = floor.get(at, 0.0)
+        floor[at] = low + value
+        left, upper = _n(frame.x(at)), _n(_y(low + value, top))
+        parts.append(f"M{left} {upper}h{_n(width)}V{_n(_y(low, top))}h-{_n(width)}z")
+    return "".join(parts)
+
+
+def _y(value: float, top: float) -> float:
+    return HEIGHT * (1 - value / top)
+
+
+def _n(number: float) -> str:
+    return f"{number:.1f}".removesuffix(".0")
+
+
+def _highest(values: Iterable[Value]) -> float:
+    return max((value for value in values if value is not None), default=0.0)
+
+
+def _extremes(points: Points, write: Callable[[float], str]) -> tuple[str, str]:
+    known = [value for _, value in points if value is not None]
+    return (write(known[-1]), write(max(known))) if known else ("-", "-")
+
+
+def _ticks(top: float, write: Callable[[float], str]) -> tuple[str, str, str]:
+    return write(top), write(top / 2), write(0.0)

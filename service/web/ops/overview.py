@@ -1,0 +1,159 @@
+"""The overview: whether anything is wrong now, what to do about it, and how things stand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from markupsafe import Markup
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.settings import Settings
+from service.store import samples
+from service.store.samples import Span
+from service.times import now
+from service.watch.condition import Condition, span
+from service.watch.look import look
+from service.web.ops import chart
+from service.web.ops.browser import operator_of
+from service.web.ops.chart import Chart, Frame, Series
+from service.web.ops.told import told
+from service.web.pages import part, render
+from service.web.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """How far back the charts go, and how many samples are one value of them."""
+
+    name: str
+    words: str
+    back: timedelta
+    slots: int
+
+    @property
+    def step(self) -> timedelta:
+        """The time for which one value stands."""
+        return timedelta(seconds=samples.SECONDS * self.slots)
+
+
+RANGES = {
+    one.name: one
+    for one in (
+        Range("24h", "24 hours", timedelta(hours=24), 1),
+        Range("7d", "7 days", timedelta(days=7), 6),
+        Range("30d", "30 days", timedelta(days=30), 24),
+    )
+}
+_SILENT = 120.0
+_PAGES = {
+    "finding.critical": "/ops/findings?severity=critical",
+    "notices.stuck": "/ops/notices?status=pending",
+    "notices.parked": "/ops/notices?status=parked",
+    "webhooks.broken": "/ops/notices",
+    "throttled.lasting": "/ops/connections",
+}
+
+
+def overview(request: Request[State]) -> Response:
+    """Show whether anything is wrong, and how things stand."""
+    which = _range(request)
+    content, version = _content(request, which)
+    return render(
+        request,
+        "ops/overview.html",
+        {
+            "operator": operator_of(request),
+            "told": told(request.query_params),
+            "ranges": RANGES.values(),
+            "range": which,
+            "content": content,
+            "version": version,
+        },
+    )
+
+
+def live(request: Request[State]) -> Response:
+    """Show the changing part of the overview, or 204 while it is what the browser has."""
+    which = _range(request)
+    content, version = _content(request, which)
+    if request.query_params.get("seen") == version:
+        return Response(status_code=204)
+    context = {"range": which, "content": content, "version": version}
+    return render(request, "ops/overview_live.html", context)
+
+
+def _range(request: Request[State]) -> Range:
+    return RANGES.get(request.query_params.get("range", ""), RANGES["24h"])
+
+
+def _content(request: Request[State], which: Range) -> tuple[Markup, str]:
+    """Return the changing part, and what changes with it: it shows no age that always rises."""
+    services, at = request.state["services"], now()
+    with services.database.read() as session:
+        context = _context(session, services.settings, which, at)
+    content = part("ops/standing.html", context)
+    return content, sha256(content.encode()).hexdigest()[:16]
+
+
+def _context(session: Session, settings: Settings, which: Range, at: datetime) -> dict[str, Any]:
+    wrong, figures = look(session, settings, at)
+    known = samples.spans(session, at - which.back, which.slots)
+    return {
+        "wrong": [(condition, page_of(condition)) for condition in wrong],
+        "figures": figures,
+        "share": figures.reads / figures.reads_per_month,
+        "silent": [
+            name for name in ("receiver", "clock") if figures.beats.get(name, 999.0) >= _SILENT
+        ],
+        "known": bool(known),
+        "charts": charts(known, which, at),
+    }
+
+
+def page_of(condition: Condition) -> str | None:
+    """Return the page where one can act upon this, if there is one."""
+    page = _PAGES.get(condition.cause)
+    return page or (f"/ops/connections/{condition.subject}" if condition.subject else None)
+
+
+def charts(known: Sequence[Span], which: Range, at: datetime) -> list[Chart]:
+    """Return the pictures of what is known."""
+    frame = Frame(at - which.back, at, which.step)
+    minutes = which.step / timedelta(minutes=1)
+
+    def values(field: str, per: float = 1.0) -> list[tuple[datetime, float | None]]:
+        return [
+            (max(one.at, frame.begin), None if (v := getattr(one, field)) is None else v / per)
+            for one in known
+        ]
+
+    lag = (Series("95 of 100 within", values("lag_p95")), Series("Half within", values("lag_p50")))
+    ended = [
+        Series(words, values(field, minutes))
+        for field, words in (("done", "Done"), ("parked", "Parked"), ("ignored", "Ignored"))
+    ]
+    return [
+        chart.lines("lag", "From change in QuickBooks to record", lag, frame, span_of),
+        chart.bars("ended", "Notices per minute, by what became of them", ended, frame, rate),
+        chart.lines(
+            "oldest",
+            "How long the oldest due notice has waited",
+            [Series("Oldest", values("oldest_pending"))],
+            frame,
+            span_of,
+        ),
+    ]
+
+
+def span_of(seconds: float) -> str:
+    """Write a length of time; of less than ten seconds, a tenth counts."""
+    return f"{seconds:.1f} s" if 0 < seconds < 10 else span(seconds)
+
+
+def rate(per_minute: float) -> str:
+    """Write how many there are a minute."""
+    return f"{per_minute:.1f}" if 0 < per_minute < 10 else f"{per_minute:,.0f}"

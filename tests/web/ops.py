@@ -1,0 +1,39 @@
+"""Operators before the application: who they are, and their browsers."""
+
+from functools import cache
+
+import httpx
+from starlette.testclient import TestClient
+
+from service.passwords import hashed
+from tests.web.conftest import Place
+
+PASSWORD = "correct horse battery"
+
+
+@cache
+def entry(name: str, password: str = PASSWORD) -> str:
+    """Return an operator's entry in OPS_USERS."""
+    return f"{name}:{hashed(password)}"
+
+
+def try_to_log_in(
+    browser: TestClient, name: str = "ada", password: str = PASSWORD, **more: str
+) -> httpx.Response:
+    """Fill in the form of the log-in."""
+    return browser.post("/ops/login", data={"name": name, "password": password, **more})
+
+
+def operator(place: Place, name: str = "ada") -> TestClient:
+    """Return a browser in which this operator is logged in."""
+    browser = place.browser()
+    answer = try_to_log_in(browser, name)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ops/")
+    return browser
+
+
+def audit(place: Place) -> list[tuple[str, str, str | None]]:
+    """Return (actor, action, connection) of the audit, the oldest first."""
+    with place.services.database.engine.connect() as connection:
+        query = "SELECT actor, action, connection_id FROM audit ORDER BY id"
+        return [tuple(row) for row in connection.exec_driver_sql(query)]
