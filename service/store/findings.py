@@ -184,6 +184,28 @@ def by_severity(session: Session, environment: str) -> dict[str, int]:
     return {**dict.fromkeys(SEVERITIES, 0), **{severity: count for severity, count in rows}}
 
 
+def page(
+    session: Session, environment: str, severity: str, *, before: int | None = None, limit: int
+) -> Sequence[tuple[Finding, Invoice, Connection]]:
+    """Return open findings of this severity below the id `before`, the newest first."""
+    query = (
+        select(Finding, Invoice, Connection)
+        .join(Invoice, Invoice.id == Finding.invoice_id)
+        .join(Connection, Connection.id == Finding.connection_id)
+        .where(
+            Connection.environment == environment,
+            Finding.closed_at.is_(None),
+            Finding.severity == severity,
+        )
+        .order_by(Finding.id.desc())
+        .limit(limit)
+        .options(defer(Invoice.source), defer(Invoice.mapped))
+    )
+    if before is not None:
+        query = query.where(Finding.id < before)
+    return [(finding, invoice, company) for finding, invoice, company in session.execute(query)]
+
+
 def listed(
     session: Session, environment: str, *, history: bool, limit: int | None = None
 ) -> Sequence[tuple[Finding, Invoice, Connection]]:

@@ -3,12 +3,14 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.store.tables import Notice
+from service.store import directory
+from service.store.tables import Invoice, Notice
 
 STATUSES = ("pending", "done", "parked", "ignored")
+_MOST = 100
 
 
 def newest(
@@ -67,3 +69,50 @@ def replay(
     )
     owners = [owner for owner in put_back.scalars() if owner is not None]
     return len(owners), set(owners)
+
+
+def found(
+    session: Session,
+    environment: str,
+    *,
+    before: int | None = None,
+    statuses: Collection[str] = STATUSES,
+    text: str = "",
+    limit: int,
+) -> Sequence[Notice]:
+    """Return the notices below the id `before` that are about this text, the newest first.
+
+    It may be an invoice's number, an id of QuickBooks, of a delivery or of Intuit's (intuit_tid),
+    or a part of a company's name.
+    """
+    query = select(Notice).order_by(Notice.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Notice.id < before)
+    if set(statuses) != set(STATUSES):
+        query = query.where(Notice.status.in_(statuses))
+    if text:
+        query = query.where(_about(session, environment, text))
+    return session.scalars(query).all()
+
+
+def _about(session: Session, environment: str, text: str) -> ColumnElement[bool]:
+    """Say of a notice that it is about this text; what names few of them is looked up before."""
+    numbered = session.execute(
+        select(Invoice.connection_id, Invoice.quickbooks_id)
+        .where(Invoice.doc_number == text)
+        .limit(_MOST)
+    ).all()
+    return or_(
+        Notice.entity_id == text,
+        Notice.delivery_id == text,
+        Notice.intuit_tid == text,
+        Notice.connection_id.in_(directory.named(session, environment, text, _MOST)),
+        *(
+            and_(
+                Notice.connection_id == connection_id,
+                Notice.entity == "Invoice",
+                Notice.entity_id == quickbooks_id,
+            )
+            for connection_id, quickbooks_id in numbered
+        ),
+    )

@@ -3,7 +3,8 @@
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 
-from service.web.ops import addresses, auth, overview
+from service.web.ops import addresses, auth, connections, findings, notices, orders, overview
+from service.web.ops.forms import posted
 from service.web.ops.guard import OperatorsOnly
 
 _MOST_BYTES = 64 * 1024
@@ -18,6 +19,17 @@ def routes() -> list[BaseRoute]:
         ("POST", "/ops/logout", auth.log_out),
         ("GET", "/ops/", overview.overview),
         ("GET", "/ops/live", overview.live),
+        ("GET", connections.LIST, connections.listing),
+        ("POST", connections.LIST, posted(connections.search)),
+        ("GET", "/ops/connections/{id}", connections.detail),
+        ("GET", "/ops/connections/{id}/live", connections.live),
+        ("GET", "/ops/connections/{id}/{order}", orders.confirmation),
+        ("POST", "/ops/connections/{id}/{order}", posted(orders.order)),
+        ("GET", notices.LIST, notices.listing),
+        ("POST", notices.LIST, posted(notices.search)),
+        ("POST", "/ops/notices/replay", posted(notices.replay)),
+        ("GET", findings.LIST, findings.listing),
+        ("POST", "/ops/findings/{id}/acknowledge", posted(findings.acknowledge)),
         # Whoever is not logged in learns nothing of which pages there are.
         ("GET", "/ops/{rest:path}", auth.nowhere),
     ]

@@ -1,0 +1,136 @@
+"""Companies as operators look for them: a page at a time, by name, supplier and state."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from service.store.tables import Connection, Notice, Run, Supplier
+
+STATES = ("connected", "paused", "dead", "disconnected", "released")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One company, its supplier, the last notice about it and its newest reconcile that ended."""
+
+    connection: Connection
+    supplier: Supplier
+    last_notice: datetime | None
+    reconcile: Run | None
+
+
+def page(
+    session: Session,
+    environment: str,
+    *,
+    after: str | None = None,
+    text: str = "",
+    supplier_ids: Collection[int] | None = None,
+    state: str = "",
+    limit: int,
+) -> list[Entry]:
+    """Return companies in the order of their names, those behind the one with the id `after`."""
+    name = func.lower(Connection.company_name)
+    chosen = [Connection.environment == environment, *_in_state(state)]
+    if after is not None:
+        last = session.get(Connection, after)
+        if last is not None:
+            behind = select(func.lower(last.company_name)).scalar_subquery()
+            chosen.append(tuple_(name, Connection.id) > tuple_(behind, last.id))
+    if supplier_ids is not None:
+        chosen.append(Connection.supplier_id.in_(supplier_ids))
+    if text:
+        named = func.lower(Supplier.name).contains(text.lower(), autoescape=True)
+        chosen.append(or_(name.contains(text.lower(), autoescape=True), named))
+    rows = session.execute(
+        select(Connection, Supplier)
+        .join(Supplier, Supplier.id == Connection.supplier_id)
+        .where(*chosen)
+        .order_by(name, Connection.id)
+        .limit(limit)
+    ).all()
+    return _with_news(session, [(connection, owner) for connection, owner in rows])
+
+
+def one(session: Session, environment: str, connection_id: str) -> Entry | None:
+    """Return the company of this connection, if it is one of this environment."""
+    rows = session.execute(
+        select(Connection, Supplier)
+        .join(Supplier, Supplier.id == Connection.supplier_id)
+        .where(Connection.id == connection_id, Connection.environment == environment)
+    ).all()
+    found = _with_news(session, [(connection, owner) for connection, owner in rows])
+    return found[0] if found else None
+
+
+def suppliers(session: Session, address: str, limit: int) -> Sequence[int]:
+    """Return the suppliers whose e-mail address has this in it."""
+    has_it = func.lower(Supplier.email).contains(address.lower(), autoescape=True)
+    return session.scalars(select(Supplier.id).where(has_it).limit(limit)).all()
+
+
+def named(session: Session, environment: str, text: str, limit: int) -> Sequence[str]:
+    """Return the connections of companies whose name has this in it."""
+    has_it = func.lower(Connection.company_name).contains(text.lower(), autoescape=True)
+    return session.scalars(
+        select(Connection.id).where(Connection.environment == environment, has_it).limit(limit)
+    ).all()
+
+
+def names(session: Session, connection_ids: Collection[str]) -> dict[str, str]:
+    """Return what these companies are called; one that was forgotten is called by its id."""
+    rows = session.execute(
+        select(Connection.id, Connection.company_name).where(Connection.id.in_(connection_ids))
+    )
+    return {connection_id: name or connection_id for connection_id, name in rows}
+
+
+def _in_state(state: str) -> list[ColumnElement[bool]]:
+    ended = Connection.state == "disconnected"
+    match state:
+        case "connected":
+            return [Connection.state == "connected", Connection.suspended_at.is_(None)]
+        case "paused":
+            return [Connection.state == "connected", Connection.suspended_at.is_not(None)]
+        case "dead":
+            return [ended, Connection.problem.is_not(None)]
+        case "disconnected":
+            return [ended, Connection.problem.is_(None), Connection.released_at.is_(None)]
+        case "released":
+            return [and_(ended, Connection.released_at.is_not(None))]
+        case _:
+            return []
+
+
+def _with_news(session: Session, rows: Sequence[tuple[Connection, Supplier]]) -> list[Entry]:
+    """Add to each its last notice and reconcile: two looks into an index for each company."""
+    ids = [connection.id for connection, _ in rows]
+    last = (
+        select(func.max(Notice.received_at))
+        .where(Notice.connection_id == Connection.id)
+        .scalar_subquery()
+    )
+    newest = (
+        select(Run.id)
+        .where(Run.connection_id == Connection.id, Run.kind == "reconcile", Run.state != "active")
+        .order_by(Run.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    news = {
+        connection_id: (at, run_id)
+        for connection_id, at, run_id in session.execute(
+            select(Connection.id, last, newest).where(Connection.id.in_(ids))
+        )
+    }
+    run_ids = [run_id for _, run_id in news.values() if run_id is not None]
+    reconciles = {
+        run.connection_id: run for run in session.scalars(select(Run).where(Run.id.in_(run_ids)))
+    }
+    return [
+        Entry(connection, owner, news[connection.id][0], reconciles.get(connection.id))
+        for connection, owner in rows
+    ]

@@ -1,0 +1,210 @@
+"""Companies: which there are, how each stands, and where one can act upon it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlencode
+
+from markupsafe import Markup
+from sqlalchemy.orm import Session
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from service import orders
+from service.store import connections, directory, invoices
+from service.store import runs as runs_
+from service.store.directory import Entry
+from service.store.tables import Connection, Run
+from service.times import now
+from service.web.ops.browser import operator_of
+from service.web.ops.forms import numbers, words
+from service.web.ops.told import told
+from service.web.pages import part, render, row_id
+from service.web.state import State
+
+LIST = "/ops/connections"
+PAGE_SIZE = 50
+_MOST_SUPPLIERS = 50
+_ENDS_SOON = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A connection's state in a word, and how good that is."""
+
+    words: str
+    kind: str  # good | warn | bad | plain
+    why: str = ""
+
+
+def listing(request: Request[State]) -> Response:
+    """Show a page of companies, those that are looked for."""
+    services, query = request.state["services"], request.query_params
+    text, state = words(query, "q"), query.get("state", "")
+    supplier_ids = numbers(query["supplier"].split(",")) if "supplier" in query else None
+    with services.database.read() as session:
+        found = directory.page(
+            session,
+            services.settings.quickbooks_environment,
+            after=words(query, "after", 32) or None,
+            text=text,
+            supplier_ids=supplier_ids,
+            state=state if state in directory.STATES else "",
+            limit=PAGE_SIZE + 1,
+        )
+    shown = found[:PAGE_SIZE]
+    kept = {name: query[name] for name in ("q", "supplier", "state") if query.get(name)}
+    return render(
+        request,
+        "ops/connections.html",
+        {
+            "operator": operator_of(request),
+            "told": told(query),
+            "rows": [
+                (entry, state_of(entry.connection), verdict(entry.reconcile)) for entry in shown
+            ],
+            "states": [(name, _address({**kept, "state": name})) for name in directory.STATES],
+            "state": state,
+            "text": text,
+            "searched": bool(kept),
+            "by_supplier": supplier_ids is not None,
+            "all_states": _address({**kept, "state": ""}),
+            "first": _address(kept) if "after" in query else None,
+            "next": _address({**kept, "after": shown[-1].connection.id})
+            if len(found) > PAGE_SIZE
+            else None,
+        },
+    )
+
+
+def search(request: Request[State], form: FormData) -> Response:
+    """Redirect to what is looked for; no e-mail address or realm id gets into an address."""
+    services, text = request.state["services"], words(form, "q")
+    state = {"state": words(form, "state")} if words(form, "state") in directory.STATES else {}
+    environment = services.settings.quickbooks_environment
+    if text.isascii() and text.isdigit() and len(text) >= 9:
+        digest = services.vault.digest(text)
+        with services.database.read() as session:
+            connection = connections.by_realm(session, environment, digest)
+        if connection is not None:
+            return RedirectResponse(f"{LIST}/{connection.id}", 303)
+        return RedirectResponse(_address({**state, "supplier": "0"}), 303)
+    if "@" in text:
+        with services.database.read() as session:
+            ids = directory.suppliers(session, text, _MOST_SUPPLIERS)
+        return RedirectResponse(_address({**state, "supplier": _joined(ids)}), 303)
+    return RedirectResponse(_address({**state, "q": text}), 303)
+
+
+def _joined(ids: Any) -> str:
+    return ",".join(map(str, ids)) or "0"
+
+
+def _address(query: Mapping[str, str]) -> str:
+    given = {name: value for name, value in query.items() if value}
+    return f"{LIST}?{urlencode(given)}" if given else LIST
+
+
+def detail(request: Request[State]) -> Response:
+    """Show one company, and what can be ordered about it."""
+    content, version, entry = _content(request)
+    connection = entry.connection
+    return render(
+        request,
+        "ops/connection.html",
+        {
+            "operator": operator_of(request),
+            "told": told(request.query_params),
+            "entry": entry,
+            "name": connection.company_name or connection.id,
+            "state": state_of(connection),
+            "readable": orders.is_readable(connection),
+            "content": content,
+            "version": version,
+        },
+    )
+
+
+def live(request: Request[State]) -> Response:
+    """Show the changing part of a company's page, or 204 while it is what the browser has."""
+    content, version, entry = _content(request)
+    if request.query_params.get("seen") == version:
+        return Response(status_code=204)
+    context = {"entry": entry, "content": content, "version": version}
+    return render(request, "ops/connection_live.html", context)
+
+
+def _content(request: Request[State]) -> tuple[Markup, str, Entry]:
+    services, connection_id = request.state["services"], row_id(request)
+    with services.database.read() as session:
+        entry = directory.one(session, services.settings.quickbooks_environment, connection_id)
+        if entry is None:
+            raise HTTPException(404)
+        context = _facts(session, entry)
+    content = part("ops/company.html", context)
+    return content, sha256(content.encode()).hexdigest()[:16], entry
+
+
+def _facts(session: Session, entry: Entry) -> dict[str, Any]:
+    connection = entry.connection
+    recorded, offered = invoices.counts(session, connection.id)
+    newest = [runs_.latest(session, connection.id, kind) for kind in ("backfill", "reconcile")]
+    return {
+        "entry": entry,
+        "connection": connection,
+        "state": state_of(connection),
+        "verdict": verdict(entry.reconcile),
+        "recorded": recorded,
+        "offered": offered,
+        "runs": [(run, counted(run)) for run in newest if run is not None],
+    }
+
+
+def counted(run: Run) -> str:
+    """Say in a line what a run has done so far."""
+    tally = run.tally
+    parts = [
+        f"{tally[name]:,} {name}"
+        for name in ("created", "refreshed", "withdrawn", "restored", "failed")
+        if tally.get(name)
+    ]
+    held = sum(tally.get("held", {}).values())
+    return ", ".join([*parts, *([f"{held:,} held back"] if held else [])])
+
+
+def state_of(connection: Connection) -> Standing:
+    """Return in a word how the connection stands, and why."""
+    if connection.released_at is not None:
+        return Standing("Released", "plain")
+    if connection.state == "disconnected":
+        problem = connection.problem
+        return Standing("Ended by QuickBooks", "bad", problem) if problem else _ended()
+    if connection.suspended_at is not None:
+        return Standing("Paused", "warn")
+    waits = connection.paused_until is not None and connection.paused_until > now()
+    if waits and connection.failures > 0:
+        return Standing("Waiting for QuickBooks", "warn", connection.problem or "")
+    ends = connection.hard_expires_at
+    if ends is not None and ends < now() + _ENDS_SOON:
+        return Standing("Ends soon", "warn", "QuickBooks ends the authorisation; send a new link.")
+    return Standing("Connected", "good")
+
+
+def _ended() -> Standing:
+    return Standing("Disconnected", "plain")
+
+
+def verdict(run: Run | None) -> Standing:
+    """Return what the newest reconcile that ended has found."""
+    if run is None:
+        return Standing("none yet", "plain")
+    if run.state == "failed":
+        return Standing("Failed", "bad", run.error or "")
+    if run.error is not None:
+        return Standing("Differs", "bad", run.error)
+    mended = len(run.tally.get("mended", [])) + len(run.tally.get("infactor_mended", []))
+    return Standing(f"Agrees, {mended:,} mended" if mended else "Agrees", "good")

@@ -1,0 +1,48 @@
+"""What operators fill in and tick, as far as it can be meant."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.web.state import State
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+_LONGEST_SEARCH = 100
+_LARGEST_ID = 2**63 - 1
+
+Posted = Callable[[Request[State], FormData], Response]
+
+
+def posted(answer: Posted) -> Callable[[Request[State]], Awaitable[Response]]:
+    """Return the endpoint of what answers a form: it runs in a thread, as all endpoints do."""
+
+    @wraps(answer)
+    async def endpoint(request: Request[State]) -> Response:
+        form = await request.form(max_files=0)
+        return await run_in_threadpool(answer, request, form)
+
+    return endpoint
+
+
+def words(given: Mapping[str, Any], name: str, longest: int = _LONGEST_SEARCH) -> str:
+    """Return what was typed into this field, without control characters."""
+    return _CONTROL.sub(" ", str(given.get(name, ""))).strip()[:longest]
+
+
+def number(text: str | None) -> int | None:
+    """Return the id of a row that this is, if it can be one."""
+    if text is None or not (text.isascii() and text.isdigit()) or len(text) > 19:
+        return None
+    found = int(text)
+    return found if 0 < found <= _LARGEST_ID else None
+
+
+def numbers(texts: Sequence[Any]) -> list[int]:
+    """Return those of these that can be ids of rows."""
+    return [found for text in texts if (found := number(str(text))) is not None]

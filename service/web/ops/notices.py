@@ -1,0 +1,113 @@
+"""Notices: what QuickBooks sent, what became of each, and putting some of them back."""
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from service import orders
+from service.store import connections, directory, notices
+from service.store.tables import Notice
+from service.web.ops.browser import operator_of
+from service.web.ops.forms import number, numbers, words
+from service.web.ops.told import then, told
+from service.web.pages import render
+from service.web.state import State
+
+LIST = "/ops/notices"
+PAGE_SIZE = 50
+_KINDS = {"pending": "plain", "done": "good", "parked": "bad", "ignored": "plain"}
+
+
+def listing(request: Request[State]) -> Response:
+    """Show a page of notices, those that are looked for."""
+    services, query = request.state["services"], request.query_params
+    environment = services.settings.quickbooks_environment
+    text, status = words(query, "q"), query.get("status", "")
+    with services.database.read() as session:
+        found = notices.found(
+            session,
+            environment,
+            before=number(query.get("before")),
+            statuses=[status] if status in notices.STATUSES else notices.STATUSES,
+            text=text,
+            limit=PAGE_SIZE + 1,
+        )
+        shown = found[:PAGE_SIZE]
+        companies = {one.connection_id for one in shown if one.connection_id is not None}
+        names = directory.names(session, companies)
+    kept = {name: query[name] for name in ("q", "status") if query.get(name)}
+    return render(
+        request,
+        "ops/notices.html",
+        {
+            "operator": operator_of(request),
+            "told": told(query),
+            "rows": [(one, names.get(one.connection_id or ""), what(one)) for one in shown],
+            "replayable": any(_may_return(one) for one in shown),
+            "may_return": _may_return,
+            "kinds": _KINDS,
+            "statuses": [(name, _address({**kept, "status": name})) for name in notices.STATUSES],
+            "status": status,
+            "text": text,
+            "searched": bool(kept),
+            "before": query.get("before", ""),
+            "all_statuses": _address({**kept, "status": ""}),
+            "first": _address(kept) if "before" in query else None,
+            "next": _address({**kept, "before": str(shown[-1].id)})
+            if len(found) > PAGE_SIZE
+            else None,
+        },
+    )
+
+
+def search(request: Request[State], form: FormData) -> Response:
+    """Redirect to what is looked for; an e-mail address is nothing to look for here."""
+    text, status = words(form, "q"), words(form, "status")
+    given = {"q": text.replace("@", " "), "status": status if status in notices.STATUSES else ""}
+    return RedirectResponse(_address(given), 303)
+
+
+def replay(request: Request[State], form: FormData) -> Response:
+    """Put the chosen notices back, and redirect to where they were chosen."""
+    services = request.state["services"]
+    status, text = words(form, "status"), words(form, "q")
+    here = _address(
+        {
+            "q": text,
+            "status": status if status in notices.STATUSES else "",
+            "before": str(number(str(form.get("before", ""))) or ""),
+        }
+    )
+    chosen = numbers(form.getlist("notice"))[:PAGE_SIZE]
+    with services.database.read() as session:
+        everyone = connections.everyone(session, services.settings.quickbooks_environment)
+    known = {connection.id: connection for connection, _ in everyone}
+    count, whose = orders.replay(
+        services.database,
+        list(known),
+        operator_of(request).actor,
+        {"notice": chosen[0]} if len(chosen) == 1 else {},
+        notice_ids=chosen,
+    )
+    for connection_id in whose:
+        if known[connection_id].state == "connected":
+            request.state["nudges"].sync(connection_id)
+    return then(here, "replayed", count=count) if count else then(here, "nothing-replayed")
+
+
+def what(notice: Notice) -> str:
+    """Return what the notice is about, in QuickBooks' own words."""
+    parts = (notice.entity, notice.entity_id, notice.operation)
+    return " ".join(part for part in parts if part) or "could not be read"
+
+
+def _may_return(notice: Notice) -> bool:
+    return notice.status in ("parked", "done") and notice.connection_id is not None
+
+
+def _address(query: Mapping[str, str]) -> str:
+    given = {name: value for name, value in query.items() if value}
+    return f"{LIST}?{urlencode(given)}" if given else LIST

@@ -1,0 +1,133 @@
+"""What operators order about one company, and the pages that ask whether they are sure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service import disconnection, orders
+from service.store import directory
+from service.store.tables import Connection
+from service.web.ops.browser import operator_of
+from service.web.ops.connections import LIST
+from service.web.ops.told import then
+from service.web.pages import render, row_id
+from service.web.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order as it was given: for whose company, by whom, with which options."""
+
+    request: Request[State]
+    connection: Connection
+    actor: str
+    form: FormData
+
+
+def order(request: Request[State], form: FormData) -> Response:
+    """Do what is ordered, and redirect to the company's page, which says what was done."""
+    do = _ORDERS.get(request.path_params["order"])
+    if do is None:
+        raise HTTPException(404)
+    connection = _company(request).connection
+    word = do(Order(request, connection, operator_of(request).actor, form))
+    return then(f"{LIST}/{connection.id}", word)
+
+
+def confirmation(request: Request[State]) -> Response:
+    """Ask whether the operator is sure, and say what stays."""
+    name = request.path_params["order"]
+    if name not in _DANGEROUS:
+        raise HTTPException(404)
+    entry = _company(request)
+    return render(
+        request,
+        "ops/confirm.html",
+        {"operator": operator_of(request), "entry": entry, "order": name},
+    )
+
+
+def _company(request: Request[State]) -> directory.Entry:
+    services = request.state["services"]
+    with services.database.read() as session:
+        found = directory.one(session, services.settings.quickbooks_environment, row_id(request))
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+def _pause(one: Order) -> str:
+    database = one.request.state["services"].database
+    return "paused" if orders.pause(database, one.connection.id, one.actor) else "was-paused"
+
+
+def _resume(one: Order) -> str:
+    database = one.request.state["services"].database
+    if not orders.resume(database, one.connection.id, one.actor):
+        return "was-not-paused"
+    if one.connection.state == "connected":
+        one.request.state["nudges"].sync(one.connection.id)
+    return "resumed"
+
+
+def _sync(one: Order) -> str:
+    if not orders.is_readable(one.connection):
+        return "not-readable"
+    with one.request.state["services"].database.write() as session:
+        orders.sync(session, one.connection.id, one.actor)
+    one.request.state["nudges"].sync(one.connection.id)
+    return "sync"
+
+
+def _backfill(one: Order) -> str:
+    if not orders.is_readable(one.connection):
+        return "not-readable"
+    with one.request.state["services"].database.write() as session:
+        run_id = orders.backfill(session, one.connection.id, None, one.actor)
+    one.request.state["nudges"].run(run_id)
+    return "backfill"
+
+
+def _reconcile(one: Order) -> str:
+    if not orders.is_readable(one.connection):
+        return "not-readable"
+    with one.request.state["services"].database.write() as session:
+        fix = one.form.get("fix") == "yes"
+        run_id = orders.reconcile(session, one.connection.id, fix, one.actor)
+    one.request.state["nudges"].run(run_id)
+    return "reconcile"
+
+
+def _disconnect(one: Order) -> str:
+    if one.connection.state == "disconnected" and one.connection.refresh_sealed is None:
+        return "was-disconnected"
+    force = one.form.get("force") == "yes"
+    services = one.request.state["services"]
+    try:
+        problem = disconnection.disconnect(services, one.connection.id, one.actor, force=force)
+    except disconnection.NotRevoked:
+        return "not-revoked"
+    except disconnection.ConnectedAgain:
+        return "connected-again"
+    return "disconnected" if problem is None else "disconnected-here"
+
+
+def _release(one: Order) -> str:
+    database = one.request.state["services"].database
+    return "released" if orders.release(database, one.connection.id, one.actor) else "is-connected"
+
+
+_ORDERS: Mapping[str, Callable[[Order], str]] = {
+    "pause": _pause,
+    "resume": _resume,
+    "sync": _sync,
+    "backfill": _backfill,
+    "reconcile": _reconcile,
+    "disconnect": _disconnect,
+    "release": _release,
+}
+_DANGEROUS = ("disconnect", "release")

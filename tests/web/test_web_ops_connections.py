@@ -1,0 +1,303 @@
+"""Companies before operators: which there are, how each stands, and what is ordered about it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from starlette.testclient import TestClient
+
+from service.store import connections, runs
+from service.store.tables import Connection, Notice, Run
+from service.times import now
+from tests.web.conftest import OTHER, OURS, Place, said
+from tests.web.ops import audit, entry, operator
+
+
+@pytest.fixture
+def more_settings() -> dict[str, str]:
+    return {"OPS_USERS": entry("ada")}
+
+
+@pytest.fixture
+def company(place: Place) -> str:
+    """The connection of a company that was imported."""
+    place.connect(place.browser(), place.token(name="Example Supplies"))
+    connection_id = place.connections()[0].id
+    place.imported(connection_id)
+    return connection_id
+
+
+@pytest.fixture
+def browser(place: Place) -> TestClient:
+    return operator(place)
+
+
+def change(place: Place, connection_id: str, **values: Any) -> None:
+    with place.services.database.write() as session:
+        session.execute(update(Connection).where(Connection.id == connection_id).values(**values))
+
+
+def add_companies(place: Place, names: list[str], **more: Any) -> None:
+    """Add companies of one supplier, by the names c0, c1 …"""
+    at = now()
+    with place.services.database.write() as session:
+        supplier_id = connections.ensure_supplier(session, "many@example.org", "Many", "", at)
+        for number, name in enumerate(names):
+            session.add(
+                Connection(
+                    id=f"c{number}",
+                    supplier_id=supplier_id,
+                    environment=more.get("environment", "simulator"),
+                    realm_digest=f"{more.get('environment')}{number}",
+                    realm_sealed="",
+                    company_name=name,
+                    state="connected",
+                    connected_at=at,
+                    renewed_at=at,
+                    changes_read_until=at,
+                    reconciled_until=at,
+                    reconcile_due_at=at,
+                )
+            )
+
+
+def ordered(browser: TestClient, connection_id: str, order: str, **form: str) -> str:
+    """Give an order, and return what the page then says about it."""
+    answer = browser.post(f"/ops/connections/{connection_id}/{order}", data=form)
+    assert answer.status_code == 303, answer.text
+    assert answer.headers["location"].startswith(f"/ops/connections/{connection_id}?told=")
+    page = browser.get(answer.headers["location"])
+    assert page.status_code == 200
+    return page.text.split('role="status">')[1].split("</p>")[0]
+
+
+def found(browser: TestClient, text: str) -> tuple[str, str]:
+    """Search; return (the address of what was found, what it says)."""
+    answer = browser.post("/ops/connections", data={"q": text})
+    assert answer.status_code == 303
+    return answer.headers["location"], said(browser.get(answer.headers["location"]).text)
+
+
+def test_without_a_company_the_page_says_what_to_do(browser: TestClient) -> None:
+    page = said(browser.get("/ops/connections").text)
+    assert "No company is connected yet" in page
+    assert "infactor-quickbooks connect-url supplier@example.com" in page
+
+
+def test_a_company_shows_its_supplier_state_tokens_and_last_reconcile(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    at = now()
+    change(place, company, refresh_expires_at=at, hard_expires_at=at + timedelta(days=1800))
+    with place.services.database.write() as session:
+        session.add(
+            Run(
+                connection_id=company,
+                kind="reconcile",
+                cause="daily",
+                state="done",
+                tally={**runs.EMPTY_RECONCILE, "mended": [{"id": "1"}]},
+                created_at=at,
+                finished_at=at,
+            )
+        )
+        session.add(
+            Notice(connection_id=company, format="own", received_at=at, status="done", reason="x")
+        )
+    page = browser.get("/ops/connections").text
+    row = said(page.split("<tbody")[1])
+    assert "Our <b>Books</b> Example Supplies supplier@example.com Connected" in row
+    assert "Agrees, 1 mended" in row
+    assert "none yet" not in row
+    assert f'href="/ops/connections/{company}"' in page
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"failures": 0}, "Connected"),
+        ({"suspended_at": now()}, "Paused"),
+        ({"state": "disconnected", "problem": "invalid_grant"}, "Ended by QuickBooks"),
+        ({"state": "disconnected"}, "Disconnected"),
+        ({"state": "disconnected", "released_at": now()}, "Released"),
+        ({"paused_until": now() + timedelta(hours=1), "failures": 2}, "Waiting for QuickBooks"),
+        ({"hard_expires_at": now() + timedelta(days=29)}, "Ends soon"),
+    ],
+)
+def test_the_state_is_told_in_words(
+    place: Place, company: str, browser: TestClient, values: dict[str, Any], words: str
+) -> None:
+    change(place, company, **values)
+    row = browser.get("/ops/connections").text.split("<tbody")[1]
+    assert f">{words}</span>" in row
+
+
+def test_companies_are_listed_by_name_fifty_a_page_and_none_twice(
+    place: Place, browser: TestClient
+) -> None:
+    names = [f"{'co' if n % 2 else 'Co'} {n % 60:03}" for n in range(120)]
+    add_companies(place, names)
+    pages, address = [], "/ops/connections"
+    while address:
+        page = browser.get(address).text
+        pages.append(page.count('<th role="rowheader"'))
+        address = "/ops/connections?" + page.split('">Next page')[0].rpartition("connections?")[2]
+        shown = page.split("<tbody")[1].split("</tbody>")[0]
+        seen = [part.split('"')[0] for part in shown.split('href="/ops/connections/')[1:]]
+        pages[-1] = (pages[-1], seen)
+        if "Next page" not in page:
+            break
+    assert [count for count, _ in pages] == [50, 50, 20]
+    everyone = [one for _, seen in pages for one in seen]
+    assert len(set(everyone)) == 120
+    assert everyone[:4] == ["c0", "c60", "c1", "c61"]
+
+
+def test_a_company_of_another_environment_is_not_there(place: Place, browser: TestClient) -> None:
+    add_companies(place, ["Elsewhere"], environment="production")
+    assert "No company is connected yet" in said(browser.get("/ops/connections").text)
+    assert browser.get("/ops/connections/c0").status_code == 404
+    assert browser.post("/ops/connections/c0/pause").status_code == 404
+    assert audit(place) == [("ops:ada", "login", None)]
+
+
+def test_a_search_finds_by_company_supplier_address_and_realm_id(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    add_companies(place, ["Another 100% Company"])
+    for text in ("books", "BOOKS", "example supp"):
+        address, page = found(browser, text)
+        assert "Our <b>Books</b>" in page
+        assert "Another" not in page
+        assert address.startswith("/ops/connections?q=")
+    assert "Another 100% Company" in found(browser, "100%")[1]
+    assert "No company fits" in found(browser, "1_0%")[1]
+    address, page = found(browser, "SUPPLIER@example.com")
+    assert "Our <b>Books</b>" in page
+    assert "Another" not in page
+    assert "@" not in address
+    assert "%40" not in address
+    assert found(browser, OURS)[0] == f"/ops/connections/{company}"
+    assert found(browser, OTHER) == ("/ops/connections?supplier=0", found(browser, OTHER)[1])
+    assert "No company fits" in found(browser, OTHER)[1]
+    assert "No company fits" in found(browser, "nobody@example.com")[1]
+
+
+@pytest.mark.parametrize("state", ["connected", "paused", "dead", "disconnected", "released"])
+def test_one_can_look_at_the_companies_of_one_state(
+    place: Place, browser: TestClient, state: str
+) -> None:
+    add_companies(place, ["connected", "paused", "dead", "disconnected", "released"])
+    change(place, "c1", suspended_at=now())
+    change(place, "c2", state="disconnected", problem="invalid_grant")
+    change(place, "c3", state="disconnected")
+    change(place, "c4", state="disconnected", released_at=now())
+    page = browser.get(f"/ops/connections?state={state}").text.split("<tbody")[1]
+    assert page.count('<th role="rowheader"') == 1
+    assert f">{state}</a>" in page
+
+
+def test_pausing_and_resuming_are_done_once_and_in_the_operators_name(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    assert ordered(browser, company, "pause").startswith("Paused: nobody calls QuickBooks")
+    assert place.connections()[0].suspended_at is not None
+    assert ordered(browser, company, "pause") == "It was paused already."
+    assert ordered(browser, company, "sync").startswith("Nothing was done")
+    assert ordered(browser, company, "backfill").startswith("Nothing was done")
+    assert ordered(browser, company, "reconcile").startswith("Nothing was done")
+    assert ordered(browser, company, "resume").startswith("Resumed")
+    assert place.connections()[0].suspended_at is None
+    assert ordered(browser, company, "resume") == "It was not paused."
+    assert audit(place)[1:] == [("ops:ada", "pause", company), ("ops:ada", "resume", company)]
+
+
+def test_a_sync_asks_for_what_changed(place: Place, company: str, browser: TestClient) -> None:
+    assert ordered(browser, company, "sync").startswith("Asked for")
+    asked = place.only("SELECT operation FROM notices WHERE status = 'pending' AND format = 'own'")
+    assert asked == "sync"
+    assert audit(place)[1:] == [("ops:ada", "sync", company)]
+
+
+def test_a_backfill_is_begun_once_and_its_progress_shown_by_itself(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    assert ordered(browser, company, "backfill").startswith("The backfill has begun")
+    ordered(browser, company, "backfill")
+    run_id = place.only("SELECT id FROM runs WHERE state = 'active'")
+    page = browser.get(f"/ops/connections/{company}").text
+    assert "<progress" in page
+    assert "0 read" in said(page)
+    address = page.split('hx-get="')[1].split('"')[0]
+    assert browser.get(address).status_code == 204
+    place.do(
+        f"UPDATE runs SET expected = 4, tally = replace(tally, '\"read\":0', '\"read\":3')"
+        f" WHERE id = {run_id}"
+    )
+    changed = browser.get(address)
+    assert changed.status_code == 200
+    assert '<progress max="4" value="3"' in changed.text
+    assert "3 of 4 read" in said(changed.text)
+    assert audit(place)[1:] == [("ops:ada", "backfill", company)] * 2
+
+
+@pytest.mark.parametrize(("form", "fix"), [({}, False), ({"fix": "yes"}, True)])
+def test_a_reconcile_mends_only_when_asked_to(
+    place: Place, company: str, browser: TestClient, form: dict[str, str], fix: bool
+) -> None:
+    assert ordered(browser, company, "reconcile", **form).startswith("The reconcile has begun")
+    with place.services.database.read() as session:
+        run = runs.latest(session, company, "reconcile")
+    assert run is not None
+    assert run.cursor == {"full": True, "fix": fix}
+    assert audit(place)[1:] == [("ops:ada", "reconcile", company)]
+
+
+def test_disconnecting_asks_first_and_says_what_stays(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    page = said(browser.get(f"/ops/connections/{company}/disconnect").text)
+    assert "Disconnect Our <b>Books</b>?" in page
+    assert "What stays Its invoices, here and in Infactor, as they are now" in page
+    assert place.connections()[0].state == "connected"
+    assert ordered(browser, company, "release") == (
+        "Nothing was changed: disconnect the company first."
+    )
+    assert ordered(browser, company, "disconnect").startswith("Disconnected: its tokens were given")
+    assert not place.is_granted()
+    assert place.connections()[0].refresh_sealed is None
+    assert ordered(browser, company, "disconnect") == "It was disconnected already."
+    page = said(browser.get(f"/ops/connections/{company}/release").text)
+    assert "Invoices that nobody has decided about go with the company." in page
+    assert ordered(browser, company, "release").startswith("Released")
+    assert audit(place)[1:] == [("ops:ada", "disconnect", company), ("ops:ada", "release", company)]
+
+
+def test_what_quickbooks_does_not_confirm_is_left_unless_forced(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    place.sim("POST", "/faults", {"kind": "revoke", "status": 503, "count": None})
+    assert ordered(browser, company, "disconnect").startswith("Left as it is")
+    assert place.connections()[0].state == "connected"
+    assert audit(place)[1:] == []
+    told = ordered(browser, company, "disconnect", force="yes")
+    assert told.startswith("Disconnected here, but QuickBooks has not confirmed it")
+    assert place.connections()[0].state == "disconnected"
+
+
+def test_an_unknown_company_or_order_is_not_there(
+    company: str, browser: TestClient, place: Place
+) -> None:
+    assert browser.get("/ops/connections/nobody").status_code == 404
+    assert browser.get("/ops/connections/nobody/live").status_code == 404
+    assert browser.get(f"/ops/connections/{company}/pause").status_code == 404
+    assert browser.post(f"/ops/connections/{company}/destroy").status_code == 404
+    assert browser.get("/ops/connections/" + "a" * 33).status_code == 404
+    assert audit(place)[1:] == []
+
+
+def test_a_message_is_one_of_ours_whatever_the_address_says(browser: TestClient) -> None:
+    page = browser.get("/ops/connections?told=<b>send+money</b>&count=9").text
+    assert "send money" not in said(page)
+    assert 'role="status"' not in page

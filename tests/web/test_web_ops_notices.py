@@ -1,0 +1,261 @@
+"""Notices and findings before operators: found, put back, seen to."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import select
+from starlette.testclient import TestClient
+
+from service.store.tables import AuditEntry, Finding, Notice
+from service.times import now
+from tests.web.conftest import Place, said
+from tests.web.ops import audit, entry, operator
+
+
+@pytest.fixture
+def more_settings() -> dict[str, str]:
+    return {"OPS_USERS": entry("ada")}
+
+
+@pytest.fixture
+def company(place: Place) -> str:
+    """The connection of a company that was imported, without a notice."""
+    place.connect(place.browser())
+    connection_id = place.connections()[0].id
+    place.imported(connection_id)
+    place.do("DELETE FROM notices")
+    return connection_id
+
+
+@pytest.fixture
+def browser(place: Place) -> TestClient:
+    return operator(place)
+
+
+def add(place: Place, connection_id: str | None, status: str, **fields: Any) -> int:
+    """Add a notice of invoice 1; return its id."""
+    given = {"entity": "Invoice", "entity_id": "1", "operation": "updated", **fields}
+    with place.services.database.write() as session:
+        notice = Notice(
+            connection_id=connection_id,
+            format="cloudevents",
+            received_at=now(),
+            status=status,
+            **given,
+        )
+        session.add(notice)
+        session.flush()
+        return notice.id
+
+
+def shown(page: str) -> list[int]:
+    """Return the notices that a page shows."""
+    return [int(part.split("<")[0]) for part in page.split("no. ")[1:]]
+
+
+def found(browser: TestClient, text: str, **form: str) -> list[int]:
+    answer = browser.post("/ops/notices", data={"q": text, **form})
+    assert answer.status_code == 303
+    assert "@" not in answer.headers["location"]
+    return shown(browser.get(answer.headers["location"]).text)
+
+
+def replayed(browser: TestClient, *ids: int, **form: str) -> tuple[str, str]:
+    """Put notices back; return (where that leads, what it says)."""
+    answer: httpx.Response = browser.post(
+        "/ops/notices/replay", data={"notice": [str(one) for one in ids], **form}
+    )
+    assert answer.status_code == 303
+    where = answer.headers["location"]
+    return where, browser.get(where).text.split('role="status">')[1].split("</p>")[0]
+
+
+def status_of(place: Place, notice_id: int) -> str:
+    return place.only(f"SELECT status FROM notices WHERE id = {notice_id}")
+
+
+def test_without_a_notice_the_page_says_where_to_look(browser: TestClient) -> None:
+    page = said(browser.get("/ops/notices").text)
+    assert "No notice yet" in page
+    assert "events and verifier token in Intuit" in page
+
+
+def test_a_parked_notice_says_why_how_often_and_intuits_id(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    add(
+        place,
+        company,
+        "parked",
+        reason="gave up",
+        error_class="Unmappable",
+        error_message="QuickBooks answered <nothing>",
+        attempts=7,
+        intuit_tid="1-abc-def",
+        handled_at=now(),
+    )
+    page = said(browser.get("/ops/notices?status=parked").text)
+    assert "Invoice 1 updated no. " in page
+    assert "QuickBooks answered <nothing> (gave up) 7 attempts ended " in page
+    assert "intuit_tid 1-abc-def" in page
+
+
+def test_one_can_look_at_notices_of_one_status(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    ids = {s: add(place, company, s) for s in ("pending", "done", "parked", "ignored")}
+    for status, notice_id in ids.items():
+        assert shown(browser.get(f"/ops/notices?status={status}").text) == [notice_id]
+    assert shown(browser.get("/ops/notices").text) == sorted(ids.values(), reverse=True)
+    assert len(shown(browser.get("/ops/notices?status=odd").text)) == 4
+
+
+def test_fifty_notices_are_a_page(place: Place, company: str, browser: TestClient) -> None:
+    ids = [add(place, company, "done") for _ in range(101)]
+    pages, address = [], "/ops/notices"
+    for _ in range(3):
+        page = browser.get(address).text
+        pages.append(shown(page))
+        address = page.split('">Older')[0].rpartition('href="')[2]
+    assert [len(page) for page in pages] == [50, 50, 1]
+    assert [one for page in pages for one in page] == ids[::-1]
+    assert "Older" not in page
+
+
+def test_a_search_finds_by_every_id_and_by_company(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    mine = add(place, company, "done", delivery_id="d" * 32, intuit_tid="1-abc")
+    other = add(place, None, "pending", entity_id="77")
+    place.do("UPDATE invoices SET doc_number = 'INV-2026/1'")
+    for text in ("INV-2026/1", "1", "d" * 32, "1-abc", "our <b>", "BOOKS"):
+        assert found(browser, text) == [mine], text
+    assert found(browser, "77") == [other]
+    assert found(browser, "77", status="done") == []
+    assert found(browser, "supplier@example.com") == []
+    assert "No notice fits" in said(browser.get("/ops/notices?q=nothing").text)
+
+
+@pytest.mark.parametrize("odd", ["before=x", "before=-1", "before=99999999999999999999", "q=%00"])
+def test_an_odd_address_is_a_page_all_the_same(browser: TestClient, odd: str) -> None:
+    assert browser.get(f"/ops/notices?{odd}").status_code == 200
+
+
+def test_a_selection_is_put_back_and_nothing_else(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    first, second, third = (add(place, company, s) for s in ("parked", "done", "parked"))
+    ignored, pending = add(place, company, "ignored"), add(place, company, "pending")
+    where, told = replayed(browser, first, second, ignored, pending, status="parked", before="99")
+    assert where == "/ops/notices?status=parked&before=99&told=replayed&count=2"
+    assert told == "2 notices put back, to be worked on again."
+    assert [status_of(place, one) for one in (first, second, third, ignored)] == [
+        "pending",
+        "pending",
+        "parked",
+        "ignored",
+    ]
+    assert audit(place)[1:] == [("ops:ada", "replay", company)]
+    with place.services.database.read() as session:
+        entry_ = session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
+    assert entry_ is not None
+    assert entry_.details == {"notices": 2, "companies": 1}
+
+
+def test_one_notice_is_put_back_by_its_number(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    one = add(place, company, "parked")
+    assert replayed(browser, one)[1] == "1 notice put back, to be worked on again."
+    assert place.only("SELECT details FROM audit ORDER BY id DESC LIMIT 1") == (
+        f'{{"notices":1,"companies":1,"notice":{one}}}'
+    )
+
+
+def test_without_a_choice_nothing_is_put_back(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    parked = add(place, company, "parked")
+    assert replayed(browser)[1].startswith("Nothing was put back")
+    assert status_of(place, parked) == "parked"
+    assert audit(place)[1:] == []
+
+
+def test_a_notice_of_another_environment_is_not_put_back(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    parked = add(place, company, "parked")
+    place.do("UPDATE connections SET environment = 'production'")
+    assert replayed(browser, parked)[1].startswith("Nothing was put back")
+    assert status_of(place, parked) == "parked"
+
+
+def add_finding(place: Place, company: str, severity: str, **fields: Any) -> int:
+    given = {"kind": "changed", "approved": "100.00 USD", "current": "40.00 USD", **fields}
+    with place.services.database.write() as session:
+        finding = Finding(
+            invoice_id=place.invoice_id("1"),
+            connection_id=company,
+            severity=severity,
+            state="invoice_accepted",
+            found_at=now() - timedelta(hours=1),
+            changed_at=now(),
+            **{"field": "invoiceAmount", **given},
+        )
+        session.add(finding)
+        session.flush()
+        return finding.id
+
+
+def test_findings_are_shown_by_severity_with_what_was_approved_and_what_is_now(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    assert "No open finding of this severity" in said(browser.get("/ops/findings").text)
+    add_finding(place, company, "warning", field="payableDate")
+    page = said(browser.get("/ops/findings").text)
+    assert "Critical 0 Warning 1 Info 0" in page
+    assert "payableDate 100.00 USD 40.00 USD" in page
+    add_finding(place, company, "critical", kind="missing")
+    page = said(browser.get("/ops/findings").text)
+    assert "101 Critical Our <b>Books</b>" in page
+    assert "invoiceAmount: gone from Infactor 100.00 USD 40.00 USD" in page
+    assert "payableDate" not in page
+    assert "payableDate" in browser.get("/ops/findings?severity=warning").text
+
+
+def test_fifty_findings_are_a_page(place: Place, company: str, browser: TestClient) -> None:
+    for number in range(52):
+        add_finding(place, company, "info", field=f"field-{number}")
+    page = browser.get("/ops/findings").text
+    assert page.count('<th role="rowheader"') == 50
+    older = page.split('">Older')[0].rpartition('href="')[2].replace("&amp;", "&")
+    assert browser.get(older).text.count('<th role="rowheader"') == 2
+
+
+def test_a_finding_is_acknowledged_with_a_note(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    finding = add_finding(place, company, "critical")
+    address = f"/ops/findings/{finding}/acknowledge"
+    empty = browser.post(address, data={"note": "  ", "severity": "critical"})
+    assert empty.headers["location"] == "/ops/findings?severity=critical&told=no-note"
+    assert place.only("SELECT acknowledged_at FROM findings") is None
+    answer = browser.post(address, data={"note": "Called the <lender>.", "severity": "critical"})
+    assert answer.headers["location"] == "/ops/findings?severity=critical&told=acknowledged"
+    page = said(browser.get(answer.headers["location"]).text)
+    assert "Acknowledged: it is told again only if it changes." in page
+    assert "Called the <lender>." in page
+    assert audit(place)[1:] == [("ops:ada", "acknowledge", company)]
+
+
+def test_what_is_no_open_finding_is_not_acknowledged(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    closed = add_finding(place, company, "critical", closed_at=now())
+    for number in (closed, 4711):
+        answer = browser.post(f"/ops/findings/{number}/acknowledge", data={"note": "x"})
+        assert answer.headers["location"].endswith("told=no-finding")
+    assert browser.post("/ops/findings/x/acknowledge", data={"note": "x"}).status_code == 404
+    assert audit(place)[1:] == []

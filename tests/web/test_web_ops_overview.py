@@ -1,0 +1,140 @@
+"""The overview: what is wrong, where one can act, and how the service did."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from starlette.testclient import TestClient
+
+from service.store import samples
+from service.store.tables import Connection, Reads, Sample
+from service.times import now
+from service.watch.condition import Condition
+from service.web.ops.overview import page_of
+from tests.web.conftest import Place, said
+from tests.web.ops import entry, operator
+
+
+@pytest.fixture
+def more_settings() -> dict[str, str]:
+    return {"OPS_USERS": entry("ada"), "QUICKBOOKS_READS_PER_MONTH": "1000"}
+
+
+@pytest.fixture
+def browser(place: Place) -> TestClient:
+    return operator(place)
+
+
+@pytest.fixture
+def company(place: Place) -> str:
+    place.connect(place.browser())
+    connection_id = place.connections()[0].id
+    place.imported(connection_id)
+    return connection_id
+
+
+def add_samples(place: Place, *ago: timedelta, **fields: Any) -> None:
+    given = {"lag_p50": 2.0, "lag_p95": 8.0, "pending": 1, "oldest_pending": 3.0}
+    counted = {"done": 50, "parked": 5, "ignored": 0}
+    with place.services.database.write() as session:
+        for one in ago:
+            slot = samples.slot_of(now() - one)
+            session.add(Sample(slot=slot, **{**given, **counted, **fields}))
+
+
+def live_address(page: str) -> str:
+    return page.split('hx-get="')[1].split('"', maxsplit=1)[0].replace("&amp;", "&")
+
+
+def test_a_new_service_says_what_to_do_first(browser: TestClient) -> None:
+    page = said(browser.get("/ops/").text)
+    assert "Nothing is wrong." in page
+    assert "No company is connected yet." in page
+    assert "No course to draw yet" in page
+    assert "0 of 1,000 (0%)" in page
+
+
+def test_what_is_wrong_is_told_with_the_page_where_one_can_act(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    at = now() - timedelta(hours=2)
+    with place.services.database.write() as session:
+        session.execute(
+            update(Connection).values(
+                state="disconnected", problem="invalid_grant", disconnected_at=at
+            )
+        )
+    page = browser.get("/ops/").text
+    words = said(page)
+    assert "1 thing is wrong Critical Our <b>Books</b> since " in words
+    assert "QuickBooks no longer accepts this company's connection" in words
+    assert f"infactor-quickbooks connect-url --connection {company}" in words
+    assert f'href="/ops/connections/{company}">Look and act' in page
+    assert browser.get(f"/ops/connections/{company}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("cause", "subject", "page"),
+    [
+        ("connection.dead", "c1", "/ops/connections/c1"),
+        ("withdrawals.stopped", "c1", "/ops/connections/c1"),
+        ("finding.critical", "c1", "/ops/findings?severity=critical"),
+        ("notices.stuck", "", "/ops/notices?status=pending"),
+        ("notices.parked", "", "/ops/notices?status=parked"),
+        ("workers.silent", "", None),
+    ],
+)
+def test_each_condition_leads_to_where_it_can_be_mended(
+    cause: str, subject: str, page: str | None
+) -> None:
+    condition = Condition(cause=cause, subject=subject, severity="critical", text="", command="")
+    assert page_of(condition) == page
+
+
+def test_the_reads_of_the_month_are_told_against_the_budget(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    place.do("DELETE FROM reads")
+    with place.services.database.write() as session:
+        session.add(Reads(connection_id=company, month=f"{now():%Y-%m}", kind="query", count=250))
+    page = browser.get("/ops/").text
+    assert "250 of 1,000 (25%)" in said(page)
+    assert '<meter min="0" max="1000" high="800" value="250">' in page
+    assert re.search(r"about [\d,]+ by the month|a forecast needs a day", said(page))
+
+
+def test_the_course_is_drawn_from_samples(place: Place, browser: TestClient) -> None:
+    minutes = (timedelta(minutes=5 * n) for n in range(1, 4))
+    add_samples(place, *minutes)
+    add_samples(place, timedelta(days=3), lag_p95=40.0, done=500)
+    page = browser.get("/ops/").text
+    words = said(page)
+    assert "From change in QuickBooks to record" in words
+    assert "95 of 100 within 8.0 s at most 8.0 s Half within 2.0 s at most 2.0 s" in words
+    assert "Done 10 at most 10 Parked 1.0 at most 1.0" in words
+    assert page.count("<svg viewBox") == 3
+    assert len(re.findall(r"<title id=", page)) == len(re.findall(r"<desc id=", page)) == 3
+    assert not re.search(r"nan|inf|None", " ".join(re.findall(r' d="([^"]*)"', page)))
+    longer = said(browser.get("/ops/?range=7d").text)
+    assert "95 of 100 within 8.0 s at most 40 s" in longer
+
+
+@pytest.mark.parametrize("name", ["24h", "7d", "30d", "odd", ""])
+def test_every_range_reads_few_rows(place: Place, browser: TestClient, name: str) -> None:
+    add_samples(place, *(timedelta(minutes=5 * n) for n in range(1, 8640, 2)))
+    page = browser.get(f"/ops/?range={name}").text
+    assert 100 < max(path.count("z") for path in re.findall(r' d="([^"]*)"', page)) <= 362
+
+
+def test_an_open_page_is_updated_only_when_something_changed(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    address = live_address(browser.get("/ops/?range=7d").text)
+    assert address.startswith("/ops/live?range=7d&seen=")
+    assert browser.get(address).status_code == 204
+    place.do("UPDATE connections SET suspended_at = '2026-11-25 00:00:00.000000'")
+    changed = browser.get(address)
+    assert changed.status_code == 200
+    assert browser.get(live_address(changed.text)).status_code == 204
