@@ -18,6 +18,10 @@ _MICRO = Decimal("0.000001")
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
+# Compared by its bytes, in either database and whatever the server's language is.
+Key = Text().with_variant(Text(collation="C"), "postgresql")
+
+
 class Instant(TypeDecorator[datetime]):
     """An aware instant in UTC, to the microsecond."""
 

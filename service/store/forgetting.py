@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Delete, Update, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.store import sessions
+from service.store import keys, sessions
 from service.store.tables import (
     Connection,
     Customer,
@@ -129,6 +129,7 @@ def _reduce(session: Session, connection_id: str) -> None:
         "warnings": [],
         "customer_id": None,
         "customer_versions": "",
+        **keys.keys(None),
     }
     reduced = [{"id": i, "source": {"Id": number}, **nothing} for i, number in rows]
     for start in range(0, len(reduced), _CHUNK):

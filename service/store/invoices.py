@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from service.store import keys
 from service.store.insert import excluded, insert
 from service.store.tables import Connection, Document, Invoice, Revision
 
@@ -44,8 +45,8 @@ class InvoiceRow:
     buyer_emails: list[Any]
 
     def columns(self) -> dict[str, Any]:
-        """Return the values by column name."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """Return the values by column name, with what the row is sorted and searched by."""
+        return {name: getattr(self, name) for name in self.__slots__} | keys.keys(self.mapped)
 
 
 def lock(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
@@ -70,7 +71,8 @@ def upsert(session: Session, rows: Sequence[InvoiceRow], *, remap: bool = False)
     """
     accepted: set[str] = set()
     ordered = sorted(rows, key=lambda row: row.id)
-    changed = [name for name in InvoiceRow.__slots__ if name not in _IDENTITY]
+    columns = (*InvoiceRow.__slots__, *keys.NAMES)
+    changed = [name for name in columns if name not in _IDENTITY]
     for start in range(0, len(ordered), _CHUNK):
         statement = insert(session, Invoice).values(
             [row.columns() for row in ordered[start : start + _CHUNK]]

@@ -16,8 +16,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from service.store.columns import ExactJSON, Instant, Money, RowId
+from service.store.columns import ExactJSON, Instant, Key, Money, RowId
 from service.store.tables.metadata import Base
+
+TO_MEND = "warnings <> '[]' OR delivery_warnings <> '[]'"
+"""Which invoices have something for their supplier to mend."""
+
+HELD = "hold IS NOT NULL OR old_rows_held"
+"""Which invoices may not be offered; Infactor may have one of them all the same."""
 
 
 class Customer(Base):
@@ -43,7 +49,29 @@ class Invoice(Base):
     __tablename__ = "invoices"
     __table_args__ = (
         UniqueConstraint("connection_id", "quickbooks_id"),
-        Index("ix_invoices_newest", "connection_id", "created_ms"),
+        Index("ix_invoices_newest", "connection_id", "created_ms", "id"),
+        Index("ix_invoices_number", "connection_id", "number_key", "id"),
+        Index("ix_invoices_amount", "connection_id", "total", "id"),
+        Index("ix_invoices_due", "connection_id", "due_key", "id"),
+        # Everything that a search looks at and sorts by, so that it reads no invoice for it.
+        Index(
+            "ix_invoices_sought",
+            *("connection_id", "sought", "id", "total", "created_ms", "number_key", "due_key"),
+            sqlite_where=text("mapped IS NOT NULL"),
+            postgresql_where=text("mapped IS NOT NULL"),
+        ),
+        Index(
+            "ix_invoices_to_mend",
+            *("connection_id", "created_ms", "id"),
+            sqlite_where=text(TO_MEND),
+            postgresql_where=text(TO_MEND),
+        ),
+        Index(
+            "ix_invoices_held",
+            *("connection_id", "created_ms", "id"),
+            sqlite_where=text(HELD),
+            postgresql_where=text(HELD),
+        ),
         Index("ix_invoices_customer", "connection_id", "customer_id"),
         Index("ix_invoices_doc_number", "doc_number"),
         Index(
@@ -72,6 +100,10 @@ class Invoice(Base):
     customer_id: Mapped[str | None] = mapped_column(String(64))
     customer_versions: Mapped[str] = mapped_column(Text, default="")
     doc_number: Mapped[str] = mapped_column(Text, default="")
+    # What the supplier's list is sorted and searched by; see `store.keys`.
+    number_key: Mapped[str] = mapped_column(Key, default="", server_default="")
+    due_key: Mapped[str] = mapped_column(Key, default="~", server_default="~")
+    sought: Mapped[str] = mapped_column(Key, default="", server_default="")
     total: Mapped[Decimal | None] = mapped_column(Money)
     balance: Mapped[Decimal | None] = mapped_column(Money)
     currency: Mapped[str | None] = mapped_column(String(8))
@@ -128,6 +160,7 @@ class Document(Base):
     """
 
     __tablename__ = "documents"
+    __table_args__ = (Index("ix_documents_state", "supplier_id", "state", "invoice_id"),)
 
     invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
     # Whom it was written for: the company may have been handed over to another supplier since.
