@@ -21,6 +21,14 @@ _WORDING = {
 }
 
 
+def states_by_word() -> dict[str, tuple[str, ...]]:
+    """Return Infactor's words in the order of an invoice's life, with the states that each says."""
+    found: dict[str, tuple[str, ...]] = {}
+    for state, word in _WORDING.items():
+        found[word] = (*found.get(word, ()), state.value)
+    return found
+
+
 def status(state: str) -> str:
     """Return Infactor's word for a state, or "-" for one that it does not know."""
     return _WORDING[State(state)] if state in list(State) else "-"

@@ -228,7 +228,7 @@ def page(
         .offset(offset)
     )
     if shown_to is not None:
-        query = query.where(_may_be_shown(shown_to))
+        query = query.where(may_be_shown(shown_to))
     if limit is not None:
         query = query.limit(limit)
     return [(invoice, document) for invoice, document in session.execute(query)]
@@ -247,13 +247,13 @@ def one(
             Invoice.mapped.is_not(None),
             Connection.supplier_id == supplier_id,
             Connection.released_at.is_(None),
-            _may_be_shown(supplier_id),
+            may_be_shown(supplier_id),
         )
     ).first()
     return None if row is None else (row[0], row[1])
 
 
-def _may_be_shown(supplier_id: int) -> ColumnElement[bool]:
+def may_be_shown(supplier_id: int) -> ColumnElement[bool]:
     """Say that an invoice does not stand in Infactor in the name of somebody else.
 
     What was decided while the company was another supplier's is between that one and the lender.
@@ -280,6 +280,6 @@ def counts(session: Session, connection_id: str, *, shown_to: int | None = None)
         .where(Invoice.connection_id == connection_id, Invoice.mapped.is_not(None))
     )
     if shown_to is not None:
-        query = query.where(_may_be_shown(shown_to))
+        query = query.where(may_be_shown(shown_to))
     recorded, offered = session.execute(query).one()
     return recorded, offered

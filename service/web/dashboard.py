@@ -1,7 +1,6 @@
 """The supplier's dashboard: which companies are connected, and what of them is in Infactor."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,28 +10,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.store import connections, invoices
+from service.store import connections, invoices, listing
+from service.store.listing import Page
 from service.store.tables import Connection, Supplier
 from service.times import now
 from service.web.browser import supplier_of
+from service.web.listing import SORTS, STATUSES, Asked
 from service.web.pages import render
 from service.web.progress import Progress, progress_of
-from service.web.shown import row
+from service.web.shown import Row, row
 from service.web.state import State
 
 PAGE_SIZE = 50
-_LAST_PAGE = 10_000
 _TOLD_AHEAD = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """One connected company: its import so far, and how many of its invoices are where."""
+    """One connected company, its import so far, and whether QuickBooks fails to answer for it."""
 
     connection: Connection
     progress: Progress | None
-    recorded: int
-    offered: int
     unwell: bool
 
     @property
@@ -50,72 +48,91 @@ class Company:
 def dashboard(request: Request[State]) -> Response:
     """Show everything that the supplier has here."""
     supplier = supplier_of(request)
-    return render(request, "dashboard.html", _context(request, supplier))
+    shown = _shown(request, supplier)
+    return render(request, "dashboard.html", _context(request, supplier, shown))
 
 
 def live(request: Request[State]) -> Response:
-    """Show the changing part of the dashboard, or 204 while it is what the browser has."""
+    """Show the changing parts of the dashboard, or 204 while they are what the browser has."""
     supplier = supplier_of(request, keep_alive=False)
-    context = _context(request, supplier)
-    if request.query_params.get("seen") == context["version"]:
+    shown = _shown(request, supplier)
+    if request.query_params.get("seen") == shown.version:
         return Response(status_code=204)
-    return render(request, "live.html", context)
+    return render(request, "live.html", {**_context(request, supplier, shown), "swapped": True})
 
 
-def _context(request: Request[State], supplier: Supplier) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is on the page but for the counts, which take longer to find than all the rest."""
+
+    asked: Asked
+    companies: list[Company]
+    page: Page
+    rows: list[Row]
+
+    @property
+    def version(self) -> str:
+        """What changes when anything does that the page shows."""
+        state = [
+            (
+                *(one.id, one.company_name, one.state, one.suspended_at, one.last_synced_at),
+                *(c.unwell, c.ends_at, c.progress),
+            )
+            for c in self.companies
+            for one in (c.connection,)
+        ]
+        more = (self.page.earlier, self.page.later)
+        return hashlib.sha256(repr((state, self.rows, more)).encode()).hexdigest()[:16]
+
+
+def _shown(request: Request[State], supplier: Supplier) -> Shown:
     settings = request.state["services"].settings
-    page = _page(request.query_params)
+    asked = Asked.of(request.query_params)
     with request.state["services"].database.read() as session:
         mine = connections.of_supplier(session, supplier.id, settings.quickbooks_environment)
-        companies = [_company(session, connection) for connection in mine]
-        found = invoices.page(
+        page = listing.page(
             session,
-            [connection.id for connection in mine],
-            shown_to=supplier.id,
-            limit=PAGE_SIZE + 1,
-            offset=(page - 1) * PAGE_SIZE,
+            asked.wanted([connection.id for connection in mine], supplier.id),
+            PAGE_SIZE,
+            after=asked.after,
+            before=asked.before,
+            from_end=asked.last,
         )
+        companies = [_company(session, connection) for connection in mine]
     today = now().date()
-    rows = [row(one, settings.infactor_currency, today) for one in found[:PAGE_SIZE]]
+    rows = [row(one, settings.infactor_currency, today) for one in page.found]
+    return Shown(asked, companies, page, rows)
+
+
+def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[str, Any]:
+    asked, companies = shown.asked, shown.companies
+    with request.state["services"].database.read() as session:
+        ids = [company.connection.id for company in companies]
+        counts = {i: invoices.counts(session, i, shown_to=supplier.id) for i in ids}
+        matches = listing.count(session, asked.wanted(ids, supplier.id)) if asked.narrows else None
     return {
         "supplier": supplier,
         "companies": companies,
-        "rows": rows,
-        "page": page,
-        "more": len(found) > PAGE_SIZE,
-        "version": _version(companies, rows),
+        "counts": counts,
+        "asked": asked,
+        "sorts": SORTS,
+        "statuses": STATUSES,
+        "rows": shown.rows,
+        "page": shown.page,
+        "matches": matches,
+        "most_counted": listing.MOST_COUNTED,
+        "version": shown.version,
+        "swapped": False,
     }
 
 
 def _company(session: Session, connection: Connection) -> Company:
-    recorded, offered = invoices.counts(session, connection.id, shown_to=connection.supplier_id)
     paused = connection.paused_until is not None and connection.paused_until > now()
     return Company(
         connection=connection,
         progress=progress_of(session, connection.id),
-        recorded=recorded,
-        offered=offered,
         unwell=paused and connection.failures > 0,
     )
-
-
-def _page(query: Mapping[str, str]) -> int:
-    text = query.get("page", "1")
-    known = text.isascii() and text.isdigit() and len(text) < 6
-    return min(max(int(text), 1), _LAST_PAGE) if known else 1
-
-
-def _version(companies: list[Company], rows: list[Any]) -> str:
-    """Return what changes when anything does that the page shows."""
-    state = [
-        (
-            *(one.id, one.state, one.suspended_at, one.last_synced_at),
-            *(c.unwell, c.ends_at, c.progress),
-        )
-        for c in companies
-        for one in (c.connection,)
-    ]
-    return hashlib.sha256(repr((state, rows)).encode()).hexdigest()[:16]
 
 
 routes = [

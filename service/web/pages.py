@@ -17,8 +17,9 @@ from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
 _HERE = Path(__file__).parent
-_ROW_ID = re.compile(r"[0-9A-Za-z-]{1,32}")
+ROW_ID = re.compile(r"[0-9A-Za-z-]{1,32}")
 _AFTER_A_SIGN = re.compile(r"(?<=[@.])(?=\w)")
+_TIME = Markup('<time datetime="{}" title="{}">{}</time>')
 STATIC = _HERE / "static"
 
 
@@ -39,7 +40,7 @@ def part(name: str, context: Mapping[str, Any]) -> Markup:
 def row_id(request: Request[Any]) -> str:
     """Return the id in the address; one that no row can have is answered with 404."""
     found: str = request.path_params["id"]
-    if not _ROW_ID.fullmatch(found):
+    if not ROW_ID.fullmatch(found):
         raise HTTPException(404)
     return found
 
@@ -54,10 +55,11 @@ def money(amount: Decimal | int | None, currency: str | None = None) -> str:
     return f"{text} {currency}" if currency else text
 
 
-def moment(when: datetime) -> str:
-    """Write a moment for people: with its zone, because nobody can know the reader's."""
+def moment(when: datetime) -> Markup:
+    """Write a moment for people: in UTC, until times.js writes it in the reader's own zone."""
     utc = when.astimezone(UTC)
-    return f"{utc.day} {utc:%b %Y, %H:%M} UTC"
+    day = f"{utc.day} {utc:%b %Y}"
+    return _TIME.format(utc.isoformat(), f"{day}, {utc:%H:%M:%S} UTC", f"{day}, {utc:%H:%M} UTC")
 
 
 def day(text: str) -> str:

@@ -28,7 +28,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table, with the columns of Infactor's dashboard."""
+    """One line of the table, with the columns of Infactor's dashboard and the balance."""
 
     id: str
     number: str
@@ -36,6 +36,7 @@ class Row:
     title: str
     amount: Any
     currency: str
+    balance: Decimal | None
     days: int
     standing: Standing
     warnings: int
@@ -52,6 +53,7 @@ def row(found: Found, currency: str, today: date) -> Row:
         title=shown["purchaseTitle"],
         amount=shown["invoiceAmount"],
         currency=invoice.currency or currency,
+        balance=invoice.balance,
         days=days_to_payout(shown["payableDate"], today),
         standing=standing(found),
         warnings=len(invoice.warnings) + len(invoice.delivery_warnings),

@@ -17,14 +17,14 @@ depends_on = None
 _KEY = service.store.columns.Key
 _CHUNK = 1000
 _KEYS = {"number_key": "", "due_key": "~", "sought": ""}
-_INDEXES = {
+_INDEXES: dict[str, tuple[str, ...]] = {
     "ix_invoices_number": ("connection_id", "number_key", "id"),
     "ix_invoices_amount": ("connection_id", "total", "id"),
     "ix_invoices_due": ("connection_id", "due_key", "id"),
 }
 _SOUGHT = ("connection_id", "sought", "id", "total", "created_ms", "number_key", "due_key")
 _NEWEST = ("connection_id", "created_ms", "id")
-_PARTIAL = {
+_PARTIAL: dict[str, tuple[tuple[str, ...], str]] = {
     "ix_invoices_sought": (_SOUGHT, "mapped IS NOT NULL"),
     "ix_invoices_to_mend": (_NEWEST, "warnings <> '[]' OR delivery_warnings <> '[]'"),
     "ix_invoices_held": (_NEWEST, "hold IS NOT NULL OR old_rows_held"),

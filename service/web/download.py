@@ -1,0 +1,114 @@
+"""A supplier's invoices as a file for their spreadsheet: all that the page's filter lets through.
+
+In UTF-8 with a byte order mark, without which Excel takes it for the machine's old code page.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from service.bootstrap import Services
+from service.store import connections, listing
+from service.store.listing import Found, Wanted
+from service.times import now
+from service.web.browser import supplier_of
+from service.web.listing import Asked
+from service.web.shown import fields, row
+from service.web.state import State
+
+HEAD = (
+    "Request no",
+    "Buyer",
+    "Buyer e-mail",
+    "PO title",
+    "Amount",
+    "Currency",
+    "Still open",
+    "Invoice date",
+    "Due",
+    "Days to payout",
+    "Status",
+    "To mend",
+    "Company",
+)
+_AT_ONCE = 1000
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+_NOT_FOR_NAMES = re.compile(r"[^\w-]+")
+
+
+def download(request: Request[State]) -> Response:
+    """Send every invoice that matches, in the order of the page, as it is read."""
+    services = request.state["services"]
+    supplier = supplier_of(request)
+    with services.database.read() as session:
+        environment = services.settings.quickbooks_environment
+        mine = connections.of_supplier(session, supplier.id, environment)
+    names = {connection.id: connection.company_name for connection in mine}
+    wanted = Asked.of(request.query_params).wanted(names, supplier.id)
+    whose = next(iter(names.values())) if len(names) == 1 else supplier.name
+    return StreamingResponse(
+        _text(services, wanted, names),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": _disposition(whose, now().date())},
+    )
+
+
+def cell(value: Any) -> str:
+    """Return a value as a spreadsheet may have it: text never as a formula, a number as it is."""
+    if isinstance(value, Decimal | int):
+        return f"{value:f}" if isinstance(value, Decimal) else str(value)
+    text = "" if value is None else str(value)
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _text(services: Services, wanted: Wanted, names: dict[str, str]) -> Iterator[str]:
+    yield "\ufeff" + _lines([HEAD])
+    currency, today, after = services.settings.infactor_currency, now().date(), None
+    while True:
+        with services.database.read() as session:
+            page = listing.page(session, wanted, _AT_ONCE, after=after)
+        yield _lines([_cells(found, currency, today, names) for found in page.found])
+        if not page.later:
+            return
+        after = page.found[-1][0].id
+
+
+def _cells(found: Found, currency: str, today: date, names: dict[str, str]) -> Sequence[Any]:
+    invoice, shown = found[0], fields(found)
+    one = row(found, currency, today)
+    to_mend = [warning["text"] for warning in (*invoice.warnings, *invoice.delivery_warnings)]
+    return (
+        *(one.number, one.buyer, shown["buyerEmail"], one.title),
+        *(one.amount, one.currency, one.balance),
+        *(shown["invoiceDate"], shown["payableDate"], one.days or ""),
+        *(one.standing.words, " ".join(to_mend), names[invoice.connection_id]),
+    )
+
+
+def _lines(rows: Sequence[Sequence[Any]]) -> str:
+    written = io.StringIO()
+    csv.writer(written).writerows([cell(value) for value in row] for row in rows)
+    return written.getvalue()
+
+
+def _disposition(whose: str, today: date) -> str:
+    """Return the header that names the file after its company and day."""
+    name = _NOT_FOR_NAMES.sub("-", whose).strip("-")[:60] or "QuickBooks"
+    plain = _NOT_FOR_NAMES.sub("-", name.encode("ascii", "ignore").decode()).strip("-")
+    end = f"{today.isoformat()}.csv"
+    return (
+        f'attachment; filename="invoices-{plain or "QuickBooks"}-{end}"; '
+        f"filename*=UTF-8''invoices-{quote(name)}-{end}"
+    )
+
+
+routes = [Route("/quickbook/invoices.csv", download)]

@@ -1,0 +1,25 @@
+// Writes every moment in the reader's own zone; without this, or without zones, UTC stays.
+(() => {
+  const day = { day: "numeric", month: "short", year: "numeric" };
+  const short = new Intl.DateTimeFormat("en-GB", {
+    ...day, hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+  });
+
+  const rewrite = (root) => {
+    for (const element of root.querySelectorAll("time[datetime]:not([data-local])")) {
+      const when = new Date(element.dateTime);
+      if (Number.isNaN(when.getTime())) continue;
+      element.dataset.local = "";
+      element.textContent = short.format(when);
+    }
+  };
+
+  const begin = () => {
+    rewrite(document);
+    // Whatever htmx swaps in, out of band too.
+    document.body.addEventListener("htmx:afterSettle", () => rewrite(document));
+    document.body.addEventListener("htmx:oobAfterSwap", () => rewrite(document));
+  };
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
+  else begin();
+})();
