@@ -219,6 +219,7 @@ class _Batch:
             [
                 {
                     "invoice_id": row.id,
+                    "connection_id": row.connection_id,
                     "supplier_id": self._company.supplier_id,
                     "state": document["state"],
                     "document": document,

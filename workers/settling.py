@@ -129,6 +129,7 @@ class Settlement:
         self._documents.append(
             {
                 "invoice_id": sent.id,
+                "connection_id": sent.connection_id,
                 "supplier_id": (decided or self._company).supplier_id,
                 "state": result.state,
                 "document": {n: v for n, v in document.items() if n not in ("_id", REVISION)},

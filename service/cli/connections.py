@@ -10,7 +10,7 @@ from service.cli import connection_orders
 from service.cli.compose import command_services
 from service.cli.console import answer_json, hint, moment, says_what_is_wrong, show_table
 from service.cli.options import Json
-from service.store import connections, invoices, runs
+from service.store import connections, counts, runs
 from service.store.tables import Connection, Supplier
 from service.times import now
 
@@ -67,7 +67,7 @@ def _rows(services: Services) -> list[dict[str, Any]]:
         for connection, owner in connections.everyone(
             session, services.settings.quickbooks_environment
         ):
-            recorded, offered = invoices.counts(session, connection.id)
+            recorded, offered = counts.of_company(session, connection.id)
             run = runs.latest(session, connection.id)
             rows.append(
                 {

@@ -266,20 +266,3 @@ def history(session: Session, invoice_id: str) -> Sequence[Revision]:
     return session.scalars(
         select(Revision).where(Revision.invoice_id == invoice_id).order_by(Revision.number.desc())
     ).all()
-
-
-def counts(session: Session, connection_id: str, *, shown_to: int | None = None) -> tuple[int, int]:
-    """Return how many invoices of the company are recorded, and how many Infactor has.
-
-    With `shown_to`, of those that this supplier may see.
-    """
-    query = (
-        select(func.count(Invoice.id), func.count(Document.invoice_id))
-        .select_from(Invoice)
-        .join(Document, Document.invoice_id == Invoice.id, isouter=True)
-        .where(Invoice.connection_id == connection_id, Invoice.mapped.is_not(None))
-    )
-    if shown_to is not None:
-        query = query.where(may_be_shown(shown_to))
-    recorded, offered = session.execute(query).one()
-    return recorded, offered

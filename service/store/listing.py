@@ -3,7 +3,7 @@
 A page is found by the invoice that it begins after, so that the last one costs what the first does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -12,9 +12,11 @@ from typing import Any, Literal
 from sqlalchemy import (
     Boolean,
     ColumnElement,
+    ScalarSelect,
     Select,
     Text,
     and_,
+    case,
     func,
     literal,
     literal_column,
@@ -25,9 +27,9 @@ from sqlalchemy import (
     type_coerce,
     union_all,
 )
-from sqlalchemy.orm import InstrumentedAttribute, Session, defer
+from sqlalchemy.orm import Session, defer
 
-from service.store.invoices import may_be_shown
+from service.store.counts import is_others_too
 from service.store.keys import folded
 from service.store.tables import Document, Invoice
 from service.store.tables.books import HELD, TO_MEND
@@ -48,12 +50,12 @@ class Sort(StrEnum):
     DUE = "due"
 
 
-_COLUMNS: dict[Sort, InstrumentedAttribute[Any]] = {
-    Sort.NEWEST: Invoice.created_ms,
-    Sort.NUMBER: Invoice.number_key,
-    Sort.BUYER: Invoice.sought,
-    Sort.AMOUNT: Invoice.total,
-    Sort.DUE: Invoice.due_key,
+_COLUMNS: dict[Sort, ColumnElement[Any]] = {
+    Sort.NEWEST: Invoice.created_ms.expression,
+    Sort.NUMBER: Invoice.number_key.expression,
+    Sort.BUYER: Invoice.sought.expression,
+    Sort.AMOUNT: Invoice.total.expression,
+    Sort.DUE: Invoice.due_key.expression,
 }
 _DESCENDING = frozenset({Sort.NEWEST, Sort.AMOUNT})
 
@@ -114,7 +116,7 @@ def count(session: Session, wanted: Wanted) -> int:
     """Return how many invoices there are, counted up to `MOST_COUNTED` + 1."""
     if not wanted.connection_ids:
         return 0
-    every = [_of(wanted, c)[0].limit(MOST_COUNTED + 1) for c in wanted.connection_ids]
+    every = [_of(session, wanted, c).limit(MOST_COUNTED + 1) for c in wanted.connection_ids]
     parts = union_all(*(select(one.subquery().c.id) for one in every)).subquery()
     return session.execute(select(func.count()).select_from(parts)).scalar_one()
 
@@ -143,13 +145,14 @@ def _ids(
     if not wanted.connection_ids:
         return []
     down = (wanted.sort in _DESCENDING) != backwards
-    parts = [_part(wanted, c, limit, place, down=down) for c in wanted.connection_ids]
+    parts = [_part(session, wanted, c, limit, place, down=down) for c in wanted.connection_ids]
     merged = union_all(*(select(part.subquery()) for part in parts)).subquery()
     order = _order(merged.c.key, merged.c.id, down=down)
     return list(session.scalars(select(merged.c.id).order_by(*order).limit(limit)))
 
 
 def _part(
+    session: Session,
     wanted: Wanted,
     connection_id: str,
     limit: int,
@@ -157,7 +160,11 @@ def _part(
     *,
     down: bool,
 ) -> Select[Any]:
-    query, key, id_ = _of(wanted, connection_id)
+    query, key, id_ = (
+        _of(session, wanted, connection_id),
+        _COLUMNS[wanted.sort],
+        Invoice.id.expression,
+    )
     if place is not None:
         there = tuple_(literal(place[0], key.type), literal(place[1], id_.type))
         query = query.where(tuple_(key, id_) < there if down else tuple_(key, id_) > there)
@@ -168,35 +175,20 @@ def _order(*columns: ColumnElement[Any], down: bool) -> list[ColumnElement[Any]]
     return [column.desc() if down else column.asc() for column in columns]
 
 
-def _of(
-    wanted: Wanted, connection_id: str
-) -> tuple[Select[Any], ColumnElement[Any], ColumnElement[str]]:
-    """Return a query for one company's invoices that are wanted, and what it is ordered by."""
-    column = _COLUMNS[wanted.sort]
-    of_company = (Invoice.connection_id == connection_id, Invoice.mapped.is_not(None))
-    if not wanted.words:
-        query = select(Invoice.id, column.label("key")).where(*of_company)
-        return _joined(query, wanted, Invoice.id), column.expression, Invoice.id.expression
-    # Answered out of one index, which the order that is wanted must not keep the planner from.
-    matching = (
-        select(Invoice.id, column.label("key"))
-        .where(*of_company, _says(wanted))
-        .cte()
-        .prefix_with("MATERIALIZED", dialect="postgresql")
+def _of(session: Session, wanted: Wanted, connection_id: str) -> Select[Any]:
+    """Return a query for one company's invoices that are wanted: their ids and sort keys."""
+    query = select(Invoice.id, _COLUMNS[wanted.sort].label("key")).where(
+        Invoice.connection_id == connection_id,
+        Invoice.mapped.is_not(None),
+        *_stands(wanted.standing, connection_id, wanted.supplier_id),
     )
-    query = select(matching.c.id, matching.c.key)
-    if wanted.standing.kind not in ("any", "states"):
-        query = query.join(Invoice, Invoice.id == matching.c.id)
-    return _joined(query, wanted, matching.c.id), matching.c.key, matching.c.id
-
-
-def _joined(query: Select[Any], wanted: Wanted, id_: Any) -> Select[Any]:
-    """Leave out what this supplier may not see, and what stands elsewhere."""
-    standing = wanted.standing
-    must_be_there = standing.kind == "states"
-    return query.join(Document, Document.invoice_id == id_, isouter=not must_be_there).where(
-        may_be_shown(wanted.supplier_id), *_stands(standing)
-    )
+    if wanted.words:
+        query = query.where(_says(wanted))
+    # Every join is worth leaving out.
+    if is_others_too(session, connection_id, wanted.supplier_id):
+        owner = _of_invoice(Document.supplier_id.expression)
+        query = query.where(func.coalesce(owner, wanted.supplier_id) == wanted.supplier_id)
+    return query
 
 
 def _says(wanted: Wanted) -> ColumnElement[bool]:
@@ -204,29 +196,42 @@ def _says(wanted: Wanted) -> ColumnElement[bool]:
     return says if wanted.amount is None else or_(says, Invoice.total == wanted.amount)
 
 
-def _stands(standing: Standing) -> list[ColumnElement[bool]]:
-    absent = Document.invoice_id.is_(None)
-    withdrawn = and_(
-        Document.state == _REJECTED,
-        *(
-            type_coerce(Document.document, Text).contains(mark, autoescape=True)
-            for mark in standing.marks
-        ),
-    )
+def _stands(standing: Standing, connection_id: str, supplier_id: int) -> list[ColumnElement[bool]]:
+    withdrawn = _withdrawn(standing.marks)
     match standing.kind:
-        case "states" if _REJECTED in standing.states:
-            return [Document.state.in_(standing.states), not_(withdrawn)]
         case "states":
-            return [Document.state.in_(standing.states)]
+            there = select(Document.invoice_id).where(
+                Document.connection_id == connection_id,
+                Document.supplier_id == supplier_id,
+                Document.state.in_(standing.states),
+            )
+            if _REJECTED in standing.states:
+                there = there.where(not_(withdrawn))
+            return [Invoice.id.in_(there)]
         case "to mend":
             return [_condition(TO_MEND)]
         case "not offered":
-            return [_condition(HELD), or_(absent, withdrawn)]
+            # Looked up for each invoice: a join would read every document first.
+            as_offered = _of_invoice(case((withdrawn, ""), else_=Document.state))
+            return [_condition(HELD), func.coalesce(as_offered, "") == ""]
         case "on its way":
+            state = _of_invoice(Document.state.expression)
             late = Invoice.delivered_revision < Invoice.revision
-            return [absent, Invoice.hold.is_(None), ~Invoice.old_rows_held, late]
+            return [state.is_(None), Invoice.hold.is_(None), ~Invoice.old_rows_held, late]
         case "any":
             return []
+
+
+def _withdrawn(marks: Iterable[str]) -> ColumnElement[bool]:
+    content = type_coerce(Document.document, Text)
+    has_them = (content.contains(mark, autoescape=True) for mark in marks)
+    return and_(Document.state == _REJECTED, *has_them)
+
+
+def _of_invoice(value: ColumnElement[Any]) -> ScalarSelect[Any]:
+    """Return what this is for the invoice's document, or NULL where there is none."""
+    query = select(value).where(Document.invoice_id == Invoice.id)
+    return query.correlate(Invoice).scalar_subquery()
 
 
 def _condition(sql: str) -> ColumnElement[bool]:

@@ -10,18 +10,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.store import connections, invoices, listing
-from service.store.listing import Page
+from service.store import connections, counts, listing
+from service.store.listing import Page, Standing, Wanted
 from service.store.tables import Connection, Supplier
 from service.times import now
 from service.web.browser import supplier_of
-from service.web.listing import SORTS, STATUSES, Asked
+from service.web.listing import ON_ITS_WAY, SORTS, STATUSES, Asked
 from service.web.pages import render
 from service.web.progress import Progress, progress_of
 from service.web.shown import Row, row
 from service.web.state import State
 
-PAGE_SIZE = 50
 _TOLD_AHEAD = timedelta(days=30)
 
 
@@ -93,7 +92,7 @@ def _shown(request: Request[State], supplier: Supplier) -> Shown:
         page = listing.page(
             session,
             asked.wanted([connection.id for connection in mine], supplier.id),
-            PAGE_SIZE,
+            asked.size,
             after=asked.after,
             before=asked.before,
             from_end=asked.last,
@@ -108,15 +107,15 @@ def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[
     asked, companies = shown.asked, shown.companies
     with request.state["services"].database.read() as session:
         ids = [company.connection.id for company in companies]
-        counts = {i: invoices.counts(session, i, shown_to=supplier.id) for i in ids}
+        numbers = {i: counts.of_company(session, i, shown_to=supplier.id) for i in ids}
         matches = listing.count(session, asked.wanted(ids, supplier.id)) if asked.narrows else None
     return {
         "supplier": supplier,
         "companies": companies,
-        "counts": counts,
+        "counts": numbers,
         "asked": asked,
         "sorts": SORTS,
-        "statuses": STATUSES,
+        "statuses": _statuses(delivers=request.state["services"].settings.delivers),
         "rows": shown.rows,
         "page": shown.page,
         "matches": matches,
@@ -126,6 +125,14 @@ def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[
     }
 
 
+def _matches(session: Session, shown: Shown, wanted: Wanted) -> int | None:
+    """Return how many invoices match, where something is asked for."""
+    if not shown.asked.narrows:
+        return None
+    is_whole = not (shown.page.earlier or shown.page.later)
+    return len(shown.rows) if is_whole else listing.count(session, wanted)
+
+
 def _company(session: Session, connection: Connection) -> Company:
     paused = connection.paused_until is not None and connection.paused_until > now()
     return Company(
@@ -133,6 +140,10 @@ def _company(session: Session, connection: Connection) -> Company:
         progress=progress_of(session, connection.id),
         unwell=paused and connection.failures > 0,
     )
+
+
+def _statuses(*, delivers: bool) -> dict[str, tuple[str, Standing]]:
+    return {n: s for n, s in STATUSES.items() if delivers or n != ON_ITS_WAY}
 
 
 routes = [

@@ -40,7 +40,7 @@ HEAD = (
     "To mend",
     "Company",
 )
-_AT_ONCE = 1000
+_AT_FIRST, _AT_ONCE = 50, 1000  # so that a browser soon has something
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NOT_FOR_NAMES = re.compile(r"[^\w-]+")
 
@@ -75,7 +75,8 @@ def _text(services: Services, wanted: Wanted, names: dict[str, str]) -> Iterator
     currency, today, after = services.settings.infactor_currency, now().date(), None
     while True:
         with services.database.read() as session:
-            page = listing.page(session, wanted, _AT_ONCE, after=after)
+            at_once = _AT_ONCE if after else _AT_FIRST
+            page = listing.page(session, wanted, at_once, after=after)
         yield _lines([_cells(found, currency, today, names) for found in page.found])
         if not page.later:
             return

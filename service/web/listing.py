@@ -19,7 +19,10 @@ SORTS = {
     Sort.DUE: "Due, soonest first",
 }
 _LONGEST_WORDS = 100
+_SIZE, _LARGEST_SIZE = 50, 100
 _MONEY = str.maketrans("", "", ",$\N{EURO SIGN}\N{POUND SIGN} ")
+ON_ITS_WAY = "on-its-way"
+"""Only where deliveries take invoices to Infactor can one be on its way."""
 
 
 def _statuses() -> dict[str, tuple[str, Standing]]:
@@ -30,7 +33,7 @@ def _statuses() -> dict[str, tuple[str, Standing]]:
     return {
         "to-mend": ("To mend", Standing("to mend")),
         "not-offered": ("Not offered", Standing("not offered", marks=TRACES)),
-        "on-its-way": ("On its way to Infactor", Standing("on its way")),
+        ON_ITS_WAY: ("On its way to Infactor", Standing("on its way")),
         **of_infactor,
     }
 
@@ -48,6 +51,7 @@ class Asked:
     after: str | None = None
     before: str | None = None
     last: bool = False
+    size: int = _SIZE
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "Asked":
@@ -61,6 +65,7 @@ class Asked:
             after=_row(query.get("after")),
             before=_row(query.get("before")),
             last="last" in query,
+            size=_size(query.get("size", "")),
         )
 
     def wanted(self, connection_ids: Iterable[str], supplier_id: int) -> Wanted:
@@ -85,6 +90,7 @@ class Asked:
         said = {
             "q": self.words,
             "status": self.status,
+            "size": "" if self.size == _SIZE else str(self.size),
             "sort": "" if self.sort is Sort.NEWEST else self.sort.value,
         }
         return urlencode({name: value for name, value in said.items() if value})
@@ -105,6 +111,11 @@ class Asked:
 
 def _row(text: str | None) -> str | None:
     return text if text and ROW_ID.fullmatch(text) else None
+
+
+def _size(text: str) -> int:
+    known = text.isascii() and text.isdigit() and len(text) < 6
+    return min(max(int(text), 1), _LARGEST_SIZE) if known else _SIZE
 
 
 def _amount(words: str) -> Decimal | None:

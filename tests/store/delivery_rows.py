@@ -55,6 +55,7 @@ class DeliveryRows:
             session.add(
                 Document(
                     invoice_id=self.id(quickbooks_id),
+                    connection_id=self.connection_id,
                     supplier_id=session.get_one(Connection, self.connection_id).supplier_id,
                     state=state,
                     document={"state": state},

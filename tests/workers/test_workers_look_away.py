@@ -45,6 +45,7 @@ def seen_once(world: World) -> None:
         session.add(
             Document(
                 invoice_id=invoice.id,
+                connection_id=invoice.connection_id,
                 supplier_id=world.connection().supplier_id,
                 state="invoice_created",
                 document={"state": "invoice_created"},

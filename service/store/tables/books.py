@@ -160,9 +160,12 @@ class Document(Base):
     """
 
     __tablename__ = "documents"
-    __table_args__ = (Index("ix_documents_state", "supplier_id", "state", "invoice_id"),)
+    __table_args__ = (
+        Index("ix_documents_state", "connection_id", "supplier_id", "state", "invoice_id"),
+    )
 
     invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
     # Whom it was written for: the company may have been handed over to another supplier since.
     supplier_id: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(32))

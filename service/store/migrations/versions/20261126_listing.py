@@ -23,6 +23,7 @@ _INDEXES: dict[str, tuple[str, ...]] = {
     "ix_invoices_due": ("connection_id", "due_key", "id"),
 }
 _SOUGHT = ("connection_id", "sought", "id", "total", "created_ms", "number_key", "due_key")
+_STATE = ("connection_id", "supplier_id", "state", "invoice_id")
 _NEWEST = ("connection_id", "created_ms", "id")
 _PARTIAL: dict[str, tuple[tuple[str, ...], str]] = {
     "ix_invoices_sought": (_SOUGHT, "mapped IS NOT NULL"),
@@ -42,7 +43,21 @@ def upgrade() -> None:
     for name, (columns, which) in _PARTIAL.items():
         where = sa.text(which)
         op.create_index(name, "invoices", columns, sqlite_where=where, postgresql_where=where)
-    op.create_index("ix_documents_state", "documents", ["supplier_id", "state", "invoice_id"])
+    _tell_companies_of_documents()
+    op.create_index("ix_documents_state", "documents", _STATE)
+
+
+def _tell_companies_of_documents() -> None:
+    op.add_column("documents", sa.Column("connection_id", sa.String(length=32), nullable=True))
+    op.execute(
+        "UPDATE documents SET connection_id = (SELECT invoices.connection_id FROM invoices"
+        " WHERE invoices.id = documents.invoice_id)"
+    )
+    with op.batch_alter_table("documents") as batch:
+        batch.alter_column("connection_id", nullable=False)
+        batch.create_foreign_key(
+            "documents_connection_id_fkey", "connections", ["connection_id"], ["id"]
+        )
 
 
 def _fill() -> None:
@@ -71,6 +86,9 @@ def _fill() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_documents_state", "documents")
+    with op.batch_alter_table("documents") as batch:
+        batch.drop_constraint("documents_connection_id_fkey", type_="foreignkey")
+        batch.drop_column("connection_id")
     for name in (*_PARTIAL, *_INDEXES, "ix_invoices_newest"):
         op.drop_index(name, "invoices")
     op.create_index("ix_invoices_newest", "invoices", ["connection_id", "created_ms"])

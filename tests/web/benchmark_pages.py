@@ -1,0 +1,214 @@
+"""How long the pages take, where one supplier has 100,000 invoices and 1,000 companies connect.
+
+Not a test: `python -m tests.web.benchmark_pages [rounds]` fills a PostgreSQL of its own by bulk
+inserts and prints, for each page, the milliseconds from request to the whole answer, or to its
+first byte, as p50 and p95. Everything runs in this process: no network, no pages drawn.
+"""
+
+import asyncio
+import hashlib
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dramatiq.brokers.stub import StubBroker
+from sqlalchemy import text
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Message
+
+from service import logs
+from service.app import create_app
+from service.bootstrap import Services, bootstrap
+from service.exact_json import decode, encode
+from service.settings_source import settings_from
+from service.store import sessions
+from service.store.database import Database
+from service.store.schema import migrate
+from service.times import now
+from service.web.browser import COOKIE
+from tests.servers import postgres
+from tests.workers.world import environment
+
+INVOICES, CONNECTIONS = 100_000, 1_000
+AIM_MS = 100.0
+PAYLOADS = Path(__file__).parents[1] / "payloads"
+FILL = [
+    """INSERT INTO suppliers (id, email, name, address, created_at)
+    SELECT n, 'supplier' || n || '@example.com', 'Supplier ' || n, '', now()
+    FROM generate_series(1, :connections) n""",
+    """INSERT INTO connections (id, supplier_id, environment, realm_digest, realm_sealed,
+      company_name, state, refreshes, connected_at, renewed_at, changes_read_until,
+      reconciled_until, reconcile_due_at, last_synced_at, fetch_number, failures)
+    SELECT 'c' || n, n, 'simulator', 'digest' || n, 'sealed', 'Company ' || n,
+      CASE WHEN n % 50 = 7 THEN 'disconnected' ELSE 'connected' END, 0,
+      now(), now(), now(), now(), now(), now(), 1, 0
+    FROM generate_series(1, :connections) n""",
+    """INSERT INTO invoices (id, connection_id, quickbooks_id, sync_token, last_updated,
+      fetch_number, deleted, void_noticed, source, mapped, hold, warnings, customer_versions,
+      doc_number, number_key, due_key, sought, total, balance, created_ms, revision, recorded_at,
+      buyer_emails, delivered_revision, delivery_attempts, delivery_warnings)
+    SELECT 'qbk-' || left(md5(n::text), 28), 'c1', n::text, 0, now(), 1, false, false,
+      CAST(:source AS text),
+      replace(replace(CAST(:mapped AS text), 'NUMBER', n::text), 'BUYER', 'Buyer ' || n % 4000),
+      CASE WHEN n % 3 = 0 THEN 'paid' END, CASE WHEN n % 500 = 0 THEN '[{"text":"Mend"}]'
+      ELSE '[]' END, '', n::text, lpad(n::text, 12, '0'), (date '2020-01-01' + n % 3000)::text,
+      'buyer ' || n % 4000 || E'\\n' || n, n % 9973, n % 7919, n * 1000, 1, now(), '[]', 1, 0, '[]'
+    FROM generate_series(1, :invoices) n""",
+    """INSERT INTO documents
+      (invoice_id, connection_id, supplier_id, state, document, revision, written_at)
+    SELECT id, connection_id, 1, CASE WHEN quickbooks_id::int % 20 = 1 THEN 'invoice_accepted'
+      WHEN quickbooks_id::int % 5000 = 2 THEN 'ifactor_proposed' ELSE 'invoice_created' END,
+      mapped, 1, now()
+    FROM invoices WHERE hold IS NULL""",
+    """INSERT INTO revisions (invoice_id, number, recorded_at, cause, sync_token, last_updated,
+      customer_versions, changes)
+    SELECT id, 1, now(), 'backfill', 0, now(), '', '{}' FROM invoices""",
+]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A page to be asked for, with the cookies of whoever asks; a list can be made longer."""
+
+    name: str
+    path: str
+    cookies: dict[str, str]
+    first_byte: bool = False
+
+
+def supplier_pages(cookie: str) -> list[Measured]:
+    """Return every page of a supplier that depends on how many invoices there are."""
+    mine = {COOKIE: cookie}
+    queries = {
+        "dashboard": "",
+        "search, few match": "?q=buyer+3999",
+        "search, a number": "?q=99999",
+        "search, all match": "?q=buyer",
+        "search, nothing": "?q=nobody",
+        "search, sorted by amount": "?q=buyer+1&sort=amount",
+        "search in a status": "?q=buyer+1&status=approved",
+        **{f"sort by {name}": f"?sort={name}" for name in ("number", "buyer", "amount", "due")},
+        "last page": "?last=1",
+        "last page by buyer": "?sort=buyer&last=1",
+        "a page in the middle": f"?after={invoice_id(INVOICES // 2)}",
+        "to mend": "?status=to-mend",
+        "to mend, by due date": "?status=to-mend&sort=due",
+        "not offered": "?status=not-offered",
+        "approved": "?status=approved",
+        "a rare status": "?status=proposal-received",
+        "a rare status by amount": "?status=proposal-received&sort=amount",
+        "a status that none has": "?status=completed",
+        "rejected": "?status=rejected",
+    }
+    pages = [Measured(name, f"/quickbook/{query}", mine) for name, query in queries.items()]
+    return [
+        *pages,
+        Measured("live, nothing new", "/quickbook/live", mine),
+        Measured("invoice", f"/quickbook/invoices/{invoice_id(4)}", mine),
+        # Measured("connection", "/quickbook/connections/c1", mine),
+        # Measured("disconnect?", "/quickbook/connections/c1/disconnect", mine),
+        Measured("CSV, first byte", "/quickbook/invoices.csv", mine, first_byte=True),
+        Measured("CSV of a search", "/quickbook/invoices.csv?q=buyer+1", mine, first_byte=True),
+    ]
+
+
+def main(rounds: int) -> None:
+    """Print the table."""
+    logs.configure("ERROR", "console")
+    with postgres() as url:
+        database = Database(url.replace("postgresql://", "postgresql+psycopg://"))
+        cookie = _fill(database)
+        services = bootstrap(settings_from(environment("http://127.0.0.1:1", url)), StubBroker())
+        with _running(services) as client:
+            for page in supplier_pages(cookie):
+                _print(page, _times(client, page, rounds))
+        database.close()
+
+
+def invoice_id(number: int) -> str:
+    """Return the id of the invoice with this number."""
+    return "qbk-" + hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()[:28]
+
+
+def _fill(database: Database) -> str:
+    """Fill the database; return the cookie of the supplier with all the invoices."""
+    migrate(database)
+    source = (PAYLOADS / "typical.json").read_text()
+    mapped = decode((PAYLOADS / "typical.infactor.json").read_bytes())["document"]
+    values = {
+        "invoices": INVOICES,
+        "connections": CONNECTIONS,
+        "source": source,
+        "mapped": encode({**mapped, "invoiceNo": "NUMBER", "companyName": "BUYER"}).decode(),
+    }
+    with database.write() as session:
+        for statement in FILL:
+            session.execute(text(statement), values)
+        cookie = sessions.begin(session, 1, now())
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE"))  # as autovacuum does after an import
+    return cookie
+
+
+@contextmanager
+def _running(services: Services) -> Iterator[TestClient]:
+    with TestClient(create_app(services), base_url="http://localhost:3000") as client:
+        yield client
+
+
+def _times(client: TestClient, page: Measured, rounds: int) -> Sequence[float]:
+    assert client.portal is not None
+    state = dict(client.app_state)
+    _, *times = [client.portal.call(_ask, client.app, page, state) for _ in range(rounds + 1)]
+    return times
+
+
+async def _ask(app: ASGIApp, page: Measured, state: dict[str, Any]) -> float:
+    path, _, query = page.path.partition("?")
+    cookies = "; ".join(f"{name}={value}" for name, value in page.cookies.items())
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "headers": [(b"host", b"localhost:3000"), (b"cookie", cookies.encode())],
+        "client": ("127.0.0.1", 1),
+        "server": ("localhost", 3000),
+        "state": state,
+        "app": app,
+    }
+    began, status, ended, gone = time.perf_counter(), 0, 0.0, asyncio.Event()
+
+    async def receive() -> Message:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        nonlocal status, ended
+        status = message.get("status", status)
+        if message["type"] == "http.response.body" and not gone.is_set():
+            ended = time.perf_counter()
+            if page.first_byte and message["body"].count(b"\n") > 1:
+                gone.set()  # and nobody reads the rest
+
+    await app(scope, receive, send)
+    assert status == 200, f"{page.name}: {status}"
+    return (ended - began) * 1000
+
+
+def _print(page: Measured, times: Sequence[float]) -> None:
+    p50 = statistics.median(times)
+    p95 = statistics.quantiles(times, n=20)[-1]
+    print(f"{page.name:30} p50 {p50:7.1f} ms   p95 {p95:7.1f} ms{'' if p95 < AIM_MS else '  !'}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 15)

@@ -1,0 +1,249 @@
+"""A supplier's list of invoices: searched, filtered, sorted, and a page at a time."""
+
+import re
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.infactor.document import MARKER, REMARK
+from service.infactor.holds import Hold, remark
+from service.store.tables import Document, Invoice
+from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
+
+
+@pytest.fixture
+def web_database_url(database_url: str) -> str:
+    """SQLite and PostgreSQL in turn."""
+    return database_url
+
+
+def to(buyer: str) -> dict[str, str]:
+    """Return whom an invoice is for."""
+    return {"value": "7", "name": buyer}
+
+
+@pytest.fixture
+def book() -> dict[str, Any]:
+    """A supplier's company with six invoices that differ in everything."""
+    invoices = [
+        an_invoice("1", DocNumber="INV-9", CustomerRef=to("Zebra 100% Ltd"), TotalAmt=70.5),
+        an_invoice("2", DocNumber="INV-10", CustomerRef=to("apple Co"), DueDate="2030-05-01"),
+        an_invoice("3", DocNumber="INV-1", CustomerRef=to("Äpfel"), TotalAmt=1234.56, Balance=0),
+        an_invoice("4", DocNumber="A-7", CustomerRef=to("Mango"), DueDate=None, TotalAmt=5),
+        an_invoice("5", DocNumber="B-7", CustomerRef=to("Mango"), DueDate="2030-01-01"),
+        an_invoice("6", DocNumber="", CustomerRef=to("Pear_Co"), DueDate="2031-01-01"),
+    ]
+    other = [an_invoice("9", CustomerRef=to("Mango"))]
+    return {
+        OURS: {"CompanyInfo": {"CompanyName": "Ours"}, "Customer": [CUSTOMER], "Invoice": invoices},
+        OTHER: {"CompanyInfo": {"CompanyName": "Other"}, "Customer": [CUSTOMER], "Invoice": other},
+    }
+
+
+@pytest.fixture
+def browser(place: Place) -> TestClient:
+    """The browser of a supplier whose company was imported."""
+    browser = place.browser()
+    place.connect(browser)
+    place.imported(place.connections()[0].id)
+    for number in range(1, 7):
+        place.do(f"UPDATE invoices SET created_ms = {number} WHERE quickbooks_id = '{number}'")
+    return browser
+
+
+def numbers(place: Place, browser: TestClient, query: str = "") -> list[str]:
+    """Return the QuickBooks ids of the rows of a page, in their order."""
+    page = browser.get(f"/quickbook/{query}")
+    assert page.status_code == 200
+    with place.services.database.read() as session:
+        return [
+            session.get_one(Invoice, i).quickbooks_id
+            for i in re.findall(r'<a id="row-(qbk-\w+)"', page.text)
+        ]
+
+
+def decide(place: Place, number: str, state: str, **more: str) -> None:
+    """Let Infactor's document of this invoice be in this state."""
+    with place.services.database.write() as session:
+        document = session.get_one(Document, place.invoice_id(number))
+        document.document = {**document.document, "state": state, **more}
+        document.state = state
+
+
+SORTED = {
+    "newest": ["6", "5", "4", "3", "2", "1"],
+    "number": ["6", "4", "5", "3", "1", "2"],
+    "buyer": ["2", "4", "5", "6", "1", "3"],
+    "amount": ["3", "6", "5", "2", "1", "4"],
+    "due": ["5", "2", "6", "1", "3", "4"],
+}
+
+
+@pytest.mark.parametrize(("sort", "order"), SORTED.items())
+def test_a_list_is_in_the_order_that_is_asked_for(
+    place: Place, browser: TestClient, sort: str, order: list[str]
+) -> None:
+    found = numbers(place, browser, f"?sort={sort}")
+    equal = {"amount": {"2", "5", "6"}, "due": {"1", "3"}, "buyer": set()}.get(sort, set())
+    assert [n for n in found if n not in equal] == [n for n in order if n not in equal]
+    assert sorted(found) == sorted(order)
+
+
+@pytest.mark.parametrize("sort", SORTED)
+def test_every_invoice_is_on_one_page_whichever_way_one_goes(
+    place: Place, browser: TestClient, sort: str
+) -> None:
+    whole = numbers(place, browser, f"?sort={sort}")
+    forward = walked(place, browser, f"?sort={sort}&size=2", "next")
+    assert forward == [whole[0:2], whole[2:4], whole[4:6]]
+    backward = walked(place, browser, f"?sort={sort}&size=2&last=1", "previous")
+    assert backward == forward[::-1]
+
+
+def walked(place: Place, browser: TestClient, query: str, link: str) -> list[list[str]]:
+    """Return what is on each page, following this link from page to page."""
+    found = []
+    while True:
+        found.append(numbers(place, browser, query))
+        page = browser.get(f"/quickbook/{query}").text
+        further = re.search(rf'id="page-{link}"[^>]* href="/quickbook/(\?[^"]*)"', page)
+        if further is None:
+            return found
+        query = further[1].replace("&amp;", "&")
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("inv-1", ["3", "2"]),
+        ("INV-10", ["2"]),
+        ("mango", ["5", "4"]),
+        ("ÄPFEL", ["3"]),
+        ("100%", ["1"]),
+        ("%", ["1"]),
+        ("_", ["6"]),
+        ("1,234.56", ["3"]),
+        ("$70.50", ["1"]),
+        ("5", ["4"]),
+        ("'", []),
+        ("1e999999999", []),
+        ("nothing\x00", []),
+    ],
+)
+def test_a_search_looks_at_number_buyer_and_amount(
+    place: Place, browser: TestClient, words: str, found: list[str]
+) -> None:
+    page = browser.get("/quickbook/", params={"q": words}).text
+    assert re.findall(r'<a id="row-(qbk-\w+)"', page) == [place.invoice_id(n) for n in found]
+
+
+def test_a_filter_shows_what_stands_in_one_of_infactors_states(
+    place: Place, browser: TestClient
+) -> None:
+    decide(place, "1", "invoice_accepted")
+    decide(place, "2", "invoice_rejected")
+    decide(place, "4", "ifactor_prepaid")
+    decide(place, "5", "invoice_paid")
+    assert numbers(place, browser, "?status=approved") == ["1"]
+    assert numbers(place, browser, "?status=rejected") == ["2"]
+    assert numbers(place, browser, "?status=in-progress") == ["5", "4"]
+    assert numbers(place, browser, "?status=approval-awaited") == ["6"]
+    assert numbers(place, browser, "?status=in-progress&q=a-7") == ["4"]
+
+
+def test_what_we_withdrew_is_not_offered_and_not_rejected(
+    place: Place, browser: TestClient
+) -> None:
+    marks = {MARKER: "paid", REMARK: remark(Hold.PAID)}
+    decide(place, "1", "invoice_rejected", **marks)
+    place.do("UPDATE invoices SET hold = 'paid' WHERE quickbooks_id IN ('1', '2')")
+    decide(place, "2", "invoice_accepted")
+    assert numbers(place, browser, "?status=not-offered") == ["3", "1"]
+    assert numbers(place, browser, "?status=rejected") == []
+    page = said(browser.get("/quickbook/?status=not-offered").text)
+    assert page.count("Not offered: paid in QuickBooks") == 2
+
+
+def test_a_filter_shows_what_is_to_be_mended(place: Place, browser: TestClient) -> None:
+    place.do("""UPDATE invoices SET delivery_warnings = '[{"text": "Mend"}]'
+        WHERE quickbooks_id = '2'""")
+    assert numbers(place, browser, "?status=to-mend") == ["6", "4", "2"]
+
+
+def test_the_form_keeps_what_was_asked_for(browser: TestClient) -> None:
+    page = browser.get("/quickbook/?q=a%22%3Cb&status=to-mend&sort=due").text
+    assert 'name="q" value="a&#34;&lt;b"' in page
+    assert '<option value="to-mend" selected>' in page
+    assert '<option value="due" selected>' in page
+
+
+def test_nothing_that_matches_says_so_and_how_to_see_everything(browser: TestClient) -> None:
+    page = browser.get("/quickbook/?q=quince&status=approved").text
+    assert (
+        "No invoice has “quince” as request number, buyer or amount and the status “Approved”"
+        in said(page)
+    )
+    assert '<a class="button plain" href="/quickbook/">Clear the search' in page
+
+
+def test_how_many_match_is_told(place: Place, browser: TestClient) -> None:
+    assert "2 invoices match" in browser.get("/quickbook/?q=mango").text
+    assert "1 invoice matches" in browser.get("/quickbook/?q=zebra").text
+
+
+def test_an_open_page_keeps_its_search_order_and_page(place: Place, browser: TestClient) -> None:
+    page = browser.get(f"/quickbook/?q=mango&size=1&sort=due&after={place.invoice_id('5')}").text
+    address = page.split('hx-get="')[1].split('"')[0].replace("&amp;", "&")
+    assert address.startswith("/quickbook/live?q=mango&size=1&sort=due&after=qbk-")
+    assert browser.get(address).status_code == 204
+    decide(place, "4", "invoice_accepted")
+    changed = browser.get(address).text
+    assert re.findall(r'<a id="row-(qbk-\w+)"', changed) == [place.invoice_id("4")]
+    assert "Approved" in changed
+    assert '<div id="companies" hx-swap-oob="true">' in changed
+
+
+def test_an_odd_address_is_a_list_all_the_same(place: Place, browser: TestClient) -> None:
+    whole = ["6", "5", "4", "3", "2", "1"]
+    for query in (
+        "?sort=x",
+        "?status=x",
+        "?after=%00",
+        "?before=qbk-none",
+        "?page=99",
+        "?q=%20",
+        "?size=0x",
+    ):
+        assert numbers(place, browser, query) == whole, query
+
+
+def test_a_page_begins_after_nobody_elses_invoice(place: Place, browser: TestClient) -> None:
+    other = place.browser()
+    place.connect(other, place.token("other@example.com"), OTHER)
+    place.imported(place.connections()[1].id)
+    theirs = place.invoice_id("9")
+    assert numbers(place, browser, f"?after={theirs}") == ["6", "5", "4", "3", "2", "1"]
+    assert numbers(place, browser, "?q=mango") == ["5", "4"]
+    assert numbers(place, other, "?q=mango") == ["9"]
+
+
+def test_invoices_of_several_companies_are_one_list(place: Place, browser: TestClient) -> None:
+    place.connect(browser, place.token(another_company=True), OTHER)
+    place.imported(place.connections()[1].id)
+    place.do("UPDATE invoices SET created_ms = 4, total = 1000000 WHERE quickbooks_id = '9'")
+    pages = walked(place, browser, "?size=3", "next")
+    assert sorted(n for page in pages for n in page) == ["1", "2", "3", "4", "5", "6", "9"]
+    assert [pages[0][:2], pages[2]] == [["6", "5"], ["1"]]
+    assert numbers(place, browser, "?q=mango&sort=buyer") in (["4", "5", "9"], ["9", "4", "5"])
+
+
+def test_what_was_decided_in_another_suppliers_name_is_not_in_the_list(
+    place: Place, browser: TestClient
+) -> None:
+    place.do("UPDATE documents SET supplier_id = supplier_id + 7 WHERE invoice_id ="
+             f" '{place.invoice_id('5')}'")  # fmt: skip
+    assert numbers(place, browser) == ["6", "4", "3", "2", "1"]
+    assert numbers(place, browser, "?q=mango") == ["4"]
+    assert "1 invoice matches" in browser.get("/quickbook/?q=mango").text
+    assert "5 invoices, 4 in Infactor" in said(browser.get("/quickbook/").text)
