@@ -32,6 +32,16 @@ _WORDS = {
 }
 
 
+_FIELDS = {
+    Hold.DELETED: "",
+    Hold.VOID: "TotalAmt",
+    Hold.NOT_POSITIVE: "TotalAmt",
+    Hold.PAID: "Balance",
+    Hold.PARTLY_PAID: "Balance",
+    Hold.CURRENCY: "CurrencyRef",
+}
+
+
 class Facts(Protocol):
     """What a hold depends on; `Mapped` has it, and so may a row of the record."""
 
@@ -93,6 +103,11 @@ def parse_holds(text: str) -> frozenset[Hold]:
 def sentence(hold: Hold) -> str:
     """Return what the supplier reads in place of a status."""
     return f"Not offered: {_WORDS[hold]} in QuickBooks"
+
+
+def field(hold: Hold) -> str:
+    """Return QuickBooks' name of the field that is the reason; "" where there is none any more."""
+    return _FIELDS[hold]
 
 
 def remark(hold: Hold) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -10,14 +10,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.infactor.dashboard import days_to_payout
-from service.infactor.holds import Hold
+from service.infactor.holds import Hold, field
+from service.infactor.origins import INFACTORS, ORIGINS
+from service.quickbooks.books import invoice_page
+from service.quickbooks.endpoints import Environment
 from service.store import connections, findings, invoices
+from service.store.tables import Connection, Invoice
 from service.times import now
 from service.web.browser import supplier_of
 from service.web.lines import lines_of, taxes_of
 from service.web.pages import moment, render, row_id
 from service.web.shown import fields, standing
 from service.web.state import State
+from service.web.sums import sums_of
 
 _ELSEWHERE = ("items", "taxDetails")
 
@@ -52,17 +57,24 @@ def show(request: Request[State]) -> Response:
         history = invoices.history(session, invoice.id)
         changed = findings.of_invoice(session, invoice.id)
         connection = connections.get(session, invoice.connection_id)
-    shown = fields(found)
+    shown, where = fields(found), standing(found)
+    lines = lines_of(shown["items"])
     context = {
         "supplier": supplier,
         "invoice": invoice,
         "offered": document is not None,
         "connection": connection,
         "shown": shown,
-        "standing": standing(found),
+        "standing": where,
         "currency": invoice.currency or settings.infactor_currency,
         "days": days_to_payout(shown["payableDate"], now().date()),
-        "lines": lines_of(shown["items"]),
+        "on_invoice": str(invoice.source.get("TxnDate") or ""),
+        "in_quickbooks": _in_quickbooks(invoice, connection),
+        "hold_field": field(where.hold) if where.hold else "",
+        "lines": lines,
+        "sums": sums_of(lines, shown["taxAmount"], shown["invoiceAmount"]),
+        "origins": ORIGINS,
+        "infactors": INFACTORS,
         "taxes": taxes_of(shown["taxDetails"]),
         "mapped": _mapped(shown),
         "history": history,
@@ -71,6 +83,13 @@ def show(request: Request[State]) -> Response:
         "causes": CAUSES,
     }
     return render(request, "invoice.html", context)
+
+
+def _in_quickbooks(invoice: Invoice, connection: Connection | None) -> str | None:
+    """Return where the invoice is in QuickBooks, as long as it is there."""
+    if invoice.deleted or connection is None:
+        return None
+    return invoice_page(cast(Environment, connection.environment), invoice.quickbooks_id)
 
 
 def _mapped(shown: Mapping[str, Any]) -> list[tuple[str, Any]]:

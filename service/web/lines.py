@@ -43,7 +43,7 @@ def taxes_of(details: Mapping[str, Any]) -> list[Tax]:
 def _lines(item: dict[str, Any]) -> Iterator[Line]:
     kind = item.get("DetailType")
     detail = _part(item, kind if isinstance(kind, str) else "")
-    amount = _number(item.get("Amount"))
+    amount = number(item.get("Amount"))
     match kind:
         case "SalesItemLineDetail":
             yield _sale(item, detail, amount)
@@ -64,8 +64,8 @@ def _sale(item: dict[str, Any], detail: dict[str, Any], amount: Decimal | None) 
     return Line(
         "sale",
         _text(item) or name or "Not described",
-        quantity=_number(detail.get("Qty")),
-        price=_number(detail.get("UnitPrice")),
+        quantity=number(detail.get("Qty")),
+        price=number(detail.get("UnitPrice")),
         amount=amount,
     )
 
@@ -74,19 +74,19 @@ def _bundle(item: dict[str, Any], detail: dict[str, Any]) -> Iterator[Line]:
     found = detail.get("Line")
     inner = [part for part in (found if isinstance(found, list) else []) if isinstance(part, dict)]
     parts = [
-        _sale(part, _part(part, "SalesItemLineDetail"), _number(part.get("Amount")))
+        _sale(part, _part(part, "SalesItemLineDetail"), number(part.get("Amount")))
         for part in inner
     ]
     name = _text(item) or _reference(detail, "GroupItemRef") or "Bundle"
     # QuickBooks writes 0 as the bundle's own amount: its parts have it (reference 4.2).
     total = sum((part.amount or Decimal(0) for part in parts), Decimal(0))
-    yield Line("bundle", name, quantity=_number(detail.get("Quantity")), amount=total)
+    yield Line("bundle", name, quantity=number(detail.get("Quantity")), amount=total)
     for part in parts:
         yield Line("sale", part.text, part.quantity, part.price, part.amount, inside=True)
 
 
 def _discount(item: dict[str, Any], detail: dict[str, Any], amount: Decimal | None) -> Line:
-    percent = _number(detail.get("DiscountPercent"))
+    percent = number(detail.get("DiscountPercent"))
     words = _text(item) or (f"Discount of {percent.normalize():f} %" if percent else "Discount")
     return Line("discount", words, amount=None if amount is None else -amount)
 
@@ -95,9 +95,9 @@ def _tax(line: Any) -> Tax:
     item = line if isinstance(line, dict) else {}
     detail = _part(item, "TaxLineDetail")
     return Tax(
-        percent=_number(detail.get("TaxPercent")),
-        on=_number(detail.get("NetAmountTaxable")),
-        amount=_number(item.get("Amount")),
+        percent=number(detail.get("TaxPercent")),
+        on=number(detail.get("NetAmountTaxable")),
+        amount=number(item.get("Amount")),
     )
 
 
@@ -116,7 +116,8 @@ def _text(item: dict[str, Any]) -> str:
     return text.strip() if isinstance(text, str) else ""
 
 
-def _number(value: Any) -> Decimal | None:
+def number(value: Any) -> Decimal | None:
+    """Return a number that an invoice may have, or None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         return None
     try:

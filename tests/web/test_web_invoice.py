@@ -1,0 +1,152 @@
+"""The page of one invoice: how it adds up, where its fields come from, and what to mend where."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service import exact_json
+from service.infactor.document import CONSTANTS, IDENTITY, QUICKBOOKS_OWNED
+from service.infactor.holds import Hold, field
+from service.infactor.origins import ORIGINS
+from service.quickbooks.books import invoice_page
+from service.web.invoice import HOLD_ADVICE
+from service.web.lines import lines_of
+from service.web.sums import Sums, sums_of
+from tests.web.conftest import CUSTOMER, OURS, Place, an_invoice, said
+
+PAYLOADS = Path(__file__).parents[1] / "payloads"
+Shown = Callable[[str], str]
+
+
+def sale(amount: float) -> dict[str, Any]:
+    """Return a sales line of this amount."""
+    detail = {"Qty": 1, "UnitPrice": amount}
+    return {
+        "DetailType": "SalesItemLineDetail",
+        "Amount": amount,
+        "SalesItemLineDetail": detail,
+        "Description": "A <i>thing</i>",
+    }
+
+
+@pytest.fixture
+def book() -> dict[str, Any]:
+    """A company with an invoice that has a discount and tax, and some that want mending."""
+    lines = [
+        sale(100.0),
+        {"DetailType": "SubTotalLineDetail", "Amount": 100.0, "SubTotalLineDetail": {}},
+        {
+            "DetailType": "DiscountLineDetail",
+            "Amount": 10.0,
+            "DiscountLineDetail": {"PercentBased": True, "DiscountPercent": 10},
+        },
+    ]
+    invoices = [
+        an_invoice(
+            "1", Line=lines, TxnDate="2026-10-05", TxnTaxDetail={"TotalTax": 10.0}, TotalAmt=100.0
+        ),
+        an_invoice("2", Balance=0),
+        an_invoice("3", DueDate=None),
+        an_invoice("4", Line=[sale(100.03)], TotalAmt=100.0),
+    ]
+    company = {"CompanyInfo": {"CompanyName": "Ours"}, "Customer": [CUSTOMER]}
+    return {OURS: {**company, "Invoice": invoices}}
+
+
+@pytest.fixture
+def page(place: Place) -> Shown:
+    """What is on the page of an invoice, by its QuickBooks id."""
+    browser = place.browser()
+    place.connect(browser)
+    place.imported(place.connections()[0].id)
+    return lambda number: browser.get(f"/quickbook/invoices/{place.invoice_id(number)}").text
+
+
+def test_the_date_on_the_invoice_stands_beside_the_one_that_infactor_has(page: Shown) -> None:
+    assert "Date on the invoice 5 Oct 2026 TxnDate in QuickBooks" in said(page("1"))
+    assert "Invoice date in Infactor" in said(page("1"))
+
+
+def test_lines_discount_and_tax_come_to_the_total(page: Shown) -> None:
+    shown = said(page("1"))
+    assert "Discount of 10 % \N{MINUS SIGN}10.00" in shown
+    assert "Lines in total 90.00 USD Tax in total 10.00 USD Total 100.00 USD" in shown
+
+
+def test_what_is_in_no_line_is_told(page: Shown) -> None:
+    assert (
+        "Lines in total 100.03 USD Tax in total 0.00 USD"
+        " Not in the lines above, such as rounding \N{MINUS SIGN}0.03 USD Total 100.00 USD"
+    ) in said(page("4"))
+
+
+@pytest.mark.parametrize("path", sorted(PAYLOADS.glob("*.infactor.json")), ids=lambda p: p.stem)
+def test_every_payloads_lines_come_to_its_total(path: Path) -> None:
+    document = exact_json.decode(path.read_bytes())["document"]
+    lines = lines_of(document["items"])
+    sums = sums_of(lines, document["taxAmount"], document["invoiceAmount"])
+    assert sums is not None
+    tax = 0 if sums.tax_inside else sums.tax
+    assert sums.lines + tax + sums.rest == document["invoiceAmount"]
+
+
+def test_a_bundle_counts_once_and_tax_inside_not_at_all() -> None:
+    document = exact_json.decode((PAYLOADS / "bundle.infactor.json").read_bytes())["document"]
+    assert sums_of(lines_of(document["items"]), Decimal("22.00"), Decimal("269.50")) == Sums(
+        Decimal("269.50"), Decimal("22.00"), True, Decimal("0.00")
+    )
+    assert sums_of([], "x", Decimal(1)) is None
+
+
+def test_every_mapped_field_says_where_it_comes_from(page: Shown) -> None:
+    shown = page("1")
+    assert '<dt>invoiceNo</dt><dd>101</dd><dd class="origin">DocNumber</dd>' in shown
+    assert '<dt>items</dt><dd>as above</dd><dd class="origin">Line</dd>' in shown
+    for name in ORIGINS:
+        assert f"<dt>{name}</dt>" in shown, name
+
+
+def test_the_table_of_origins_has_the_fields_of_the_document() -> None:
+    assert set(ORIGINS) == {*QUICKBOOKS_OWNED, *IDENTITY, *CONSTANTS}
+    written = exact_json.decode((PAYLOADS / "typical.infactor.json").read_bytes())["document"]
+    assert list(ORIGINS) == list(written)
+
+
+def test_what_is_to_be_mended_names_quickbooks_own_field(page: Shown) -> None:
+    assert "Field in QuickBooks: DueDate" in said(page("3"))
+    assert "Field in QuickBooks: Balance" in said(page("2"))
+    assert "Field in QuickBooks" not in page("1")
+
+
+def test_every_hold_has_words_and_a_field() -> None:
+    assert set(HOLD_ADVICE) == set(Hold)
+    assert {hold for hold in Hold if not field(hold)} == {Hold.DELETED}
+
+
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        ("production", "https://qbo.intuit.com/app/invoice?txnId=145"),
+        ("sandbox", "https://sandbox.qbo.intuit.com/app/invoice?txnId=145"),
+        ("simulator", None),
+    ],
+)
+def test_an_invoice_is_found_in_quickbooks_itself(environment: Any, address: str | None) -> None:
+    assert invoice_page(environment, "145") == address
+
+
+def test_the_page_leads_to_the_invoice_in_quickbooks_while_it_is_there(
+    place: Place, page: Shown
+) -> None:
+    assert "Open in QuickBooks" not in page("1")
+    place.do("UPDATE connections SET environment = 'production'")
+    assert 'href="https://qbo.intuit.com/app/invoice?txnId=1" target="_blank"' in page("1")
+    place.do(f"UPDATE invoices SET deleted = 1 WHERE id = '{place.invoice_id('1')}'")
+    assert "Open in QuickBooks" not in page("1")
+
+
+def test_an_invoices_lines_are_text(page: Shown) -> None:
+    assert "A &lt;i&gt;thing&lt;/i&gt;" in page("1")
