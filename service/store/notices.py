@@ -116,3 +116,17 @@ def _about(session: Session, environment: str, text: str) -> ColumnElement[bool]
             for connection_id, quickbooks_id in numbered
         ),
     )
+
+
+def last_from_quickbooks(session: Session, connection_id: str, since: datetime) -> datetime | None:
+    """Return when QuickBooks last said something about the company, if it has since then."""
+    return session.scalars(
+        select(Notice.received_at)
+        .where(
+            Notice.connection_id == connection_id,
+            Notice.received_at >= since,
+            Notice.format != "own",
+        )
+        .order_by(Notice.received_at.desc())
+        .limit(1)
+    ).first()

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -12,36 +11,14 @@ from starlette.routing import Route
 
 from service.store import connections, counts, listing
 from service.store.listing import Page, Standing, Wanted
-from service.store.tables import Connection, Supplier
+from service.store.tables import Supplier
 from service.times import now
 from service.web.browser import supplier_of
+from service.web.company import Company, company_of
 from service.web.listing import ON_ITS_WAY, SORTS, STATUSES, Asked
 from service.web.pages import render
-from service.web.progress import Progress, progress_of
 from service.web.shown import Row, row
 from service.web.state import State
-
-_TOLD_AHEAD = timedelta(days=30)
-
-
-@dataclass(frozen=True, slots=True)
-class Company:
-    """One connected company, its import so far, and whether QuickBooks fails to answer for it."""
-
-    connection: Connection
-    progress: Progress | None
-    unwell: bool
-
-    @property
-    def live(self) -> bool:
-        """True while QuickBooks lets us read."""
-        return self.connection.state == "connected"
-
-    @property
-    def ends_at(self) -> datetime | None:
-        """When QuickBooks ends the authorisation for good, if that is within 30 days."""
-        end = self.connection.hard_expires_at
-        return end if end is not None and end <= now() + _TOLD_AHEAD else None
 
 
 def dashboard(request: Request[State]) -> Response:
@@ -97,7 +74,7 @@ def _shown(request: Request[State], supplier: Supplier) -> Shown:
             before=asked.before,
             from_end=asked.last,
         )
-        companies = [_company(session, connection) for connection in mine]
+        companies = [company_of(session, connection) for connection in mine]
     today = now().date()
     rows = [row(one, settings.infactor_currency, today) for one in page.found]
     return Shown(asked, companies, page, rows)
@@ -131,15 +108,6 @@ def _matches(session: Session, shown: Shown, wanted: Wanted) -> int | None:
         return None
     is_whole = not (shown.page.earlier or shown.page.later)
     return len(shown.rows) if is_whole else listing.count(session, wanted)
-
-
-def _company(session: Session, connection: Connection) -> Company:
-    paused = connection.paused_until is not None and connection.paused_until > now()
-    return Company(
-        connection=connection,
-        progress=progress_of(session, connection.id),
-        unwell=paused and connection.failures > 0,
-    )
 
 
 def _statuses(*, delivers: bool) -> dict[str, tuple[str, Standing]]:

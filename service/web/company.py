@@ -1,0 +1,42 @@
+"""One connected company as its supplier sees it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from service.store.tables import Connection
+from service.times import now
+from service.web.progress import Progress, progress_of
+
+_TOLD_AHEAD = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """One connected company, its import so far, and whether QuickBooks fails to answer for it."""
+
+    connection: Connection
+    progress: Progress | None
+    unwell: bool
+
+    @property
+    def live(self) -> bool:
+        """True while QuickBooks lets us read."""
+        return self.connection.state == "connected"
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When QuickBooks ends the authorisation for good, if that is within 30 days."""
+        end = self.connection.hard_expires_at
+        return end if end is not None and end <= now() + _TOLD_AHEAD else None
+
+
+def company_of(session: Session, connection: Connection) -> Company:
+    """Return the company of this connection."""
+    paused = connection.paused_until is not None and connection.paused_until > now()
+    return Company(
+        connection=connection,
+        progress=progress_of(session, connection.id),
+        unwell=paused and connection.failures > 0,
+    )

@@ -1,0 +1,111 @@
+"""One company's connection: how it stands, and its end when its supplier wants it."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from service.disconnection import ConnectedAgain, NotRevoked, disconnect
+from service.store import connections, counts, notices
+from service.store.tables import Connection, Supplier
+from service.times import now
+from service.web.apart import apart
+from service.web.browser import supplier_of
+from service.web.company import company_of
+from service.web.pages import render, row_id
+from service.web.state import State
+
+log = structlog.get_logger(__name__)
+
+PATH = "/quickbook/connections/{id}"
+_LAPSES_SOON = timedelta(days=14)
+
+
+def show(request: Request[State]) -> Response:
+    """Show how the company's connection stands."""
+    return _page(request, "connection.html", _standing)
+
+
+def ask(request: Request[State]) -> Response:
+    """Ask whether to disconnect, and say what that means; nothing has happened yet."""
+    return _page(request, "disconnect.html", _unconfirmed)
+
+
+def end(request: Request[State]) -> Response:
+    """Disconnect the company at QuickBooks and here, or say why that is not possible now."""
+    services, supplier = request.state["services"], supplier_of(request)
+    with services.database.read() as session:
+        connection = _own(request, session, supplier)
+    back = RedirectResponse(f"/quickbook/connections/{connection.id}", 303)
+    if connection.state == "disconnected" and connection.refresh_sealed is None:
+        return back
+    try:
+        # By number: nothing in the audit is ever forgotten, so it holds no name and no address.
+        disconnect(services, connection.id, f"supplier:{supplier.id}", force=False)
+    except ConnectedAgain:
+        return back
+    except NotRevoked as e:
+        log.warning("connection.not_ended", connection=connection.id, why=str(e))
+        context = {"supplier": supplier, "connection": connection, "failed": True}
+        return render(request, "disconnect.html", context, 503)
+    return back
+
+
+def _page(
+    request: Request[State], name: str, more: Callable[[Session, Connection], dict[str, Any]]
+) -> Response:
+    supplier = supplier_of(request)
+    with request.state["services"].database.read() as session:
+        connection = _own(request, session, supplier)
+        context = {"supplier": supplier, "connection": connection, **more(session, connection)}
+    return render(request, name, context)
+
+
+def _own(request: Request[State], session: Session, supplier: Supplier) -> Connection:
+    """Return this supplier's connection; another one's is as unknown as one that is not there."""
+    environment = request.state["services"].settings.quickbooks_environment
+    found = connections.get(session, row_id(request))
+    if (
+        found is None
+        or found.supplier_id != supplier.id
+        or found.released_at is not None
+        or found.environment != environment
+    ):
+        raise HTTPException(404)
+    return found
+
+
+def _unconfirmed(session: Session, connection: Connection) -> dict[str, Any]:
+    return {"failed": False}
+
+
+def _standing(session: Session, connection: Connection) -> dict[str, Any]:
+    recorded, offered = counts.of_company(session, connection.id, shown_to=connection.supplier_id)
+    return {
+        "company": company_of(session, connection),
+        "recorded": recorded,
+        "offered": offered,
+        "noticed_at": notices.last_from_quickbooks(session, connection.id, connection.connected_at),
+        "lapses_at": _lapses_at(connection),
+    }
+
+
+def _lapses_at(connection: Connection) -> datetime | None:
+    """Return when the permission lapses for want of use, if it has not been renewed for long."""
+    end = connection.refresh_expires_at
+    return end if end is not None and end <= now() + _LAPSES_SOON else None
+
+
+def routes() -> list[Route]:
+    """Return the routes of a connection."""
+    return [
+        Route(PATH, show),
+        Route(f"{PATH}/disconnect", ask),
+        Route(f"{PATH}/disconnect", apart()(end), methods=["POST"]),
+    ]
