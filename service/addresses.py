@@ -27,6 +27,14 @@ def web(text: str) -> str:
     return text
 
 
+def public_page(text: str) -> str:
+    """Return the https address of a page for people; raises ValueError for anything else."""
+    parts = _split(text)
+    if parts.scheme != "https" or not parts.hostname or parts.username is not None:
+        raise ValueError("must begin with https:// and name a host, without a user")
+    return text
+
+
 def is_loopback(url: str) -> bool:
     """True when `url` never leaves this machine."""
     return is_loopback_host(_split(url).hostname or "")

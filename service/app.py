@@ -16,6 +16,7 @@ from service.jobs import Nudges
 from service.quickbooks.endpoints import endpoints
 from service.settings import Settings
 from service.web import (
+    arrival,
     authorise,
     callback,
     connected,
@@ -95,6 +96,7 @@ def routes(settings: Settings) -> list[BaseRoute]:
     """Return the routes of a receiver with these settings; without operators, none of theirs."""
     return [
         *authorise.routes(),
+        *arrival.routes,
         *callback.routes(),
         *connected.routes,
         *connection.routes(),

@@ -54,6 +54,14 @@ class InfactorSettings(BaseSettings):
     "Connect Quickbook" button of Infactor's dashboard is answered for whoever is logged in there.
     Without it that button says that it failed, and suppliers connect by a link."""
 
+    terms_url: str | None = None
+    """The terms of use that suppliers are to read before they connect, an https address: linked
+    from the page of the connect button. Intuit asks for them before it gives production keys."""
+
+    privacy_url: str | None = None
+    """The privacy policy, an https address: linked beside TERMS_URL, and asked for by Intuit as
+    well. Without either, the page links to nothing."""
+
     @property
     def delivers(self) -> bool:
         """True when invoices are delivered into Infactor's own database."""
@@ -68,6 +76,11 @@ class InfactorSettings(BaseSettings):
     @classmethod
     def _holds(cls, value: object) -> object:
         return parse_holds(value) if isinstance(value, str) else value
+
+    @field_validator("terms_url", "privacy_url")
+    @classmethod
+    def _is_public_page(cls, value: str | None) -> str | None:
+        return None if value is None else addresses.public_page(value)
 
     @field_validator("infactor_mongodb_database")
     @classmethod

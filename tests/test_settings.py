@@ -158,6 +158,8 @@ def test_whoever_lacks_a_secret_is_sent_to_the_backup_first(name: str, value: st
             "void,zq",
             "INFACTOR_HOLD: must be none, or a comma-separated list of: deleted, void, ",
         ),
+        ("TERMS_URL", "http://zq.example", "TERMS_URL: must begin with https:// and name a host"),
+        ("PRIVACY_URL", "https:///zq", "PRIVACY_URL: must begin with https:// and name a host"),
         ("INFACTOR_WITHDRAW", "zq", "INFACTOR_WITHDRAW: must be on or off"),
         ("WEBHOOK_MAX_BYTES", "zq", "WEBHOOK_MAX_BYTES: must be a whole number"),
         ("WEBHOOK_MAX_BYTES", "0", "WEBHOOK_MAX_BYTES: input should be greater than 0"),

@@ -13,6 +13,7 @@ from service.settings import Settings
 from service.store import connections, sessions
 from service.times import now
 from service.web.apart import apart
+from service.web.arrival import since
 from service.web.browser import give_cookie, session_of
 from service.web.pages import render
 from service.web.people import vouched
@@ -32,7 +33,14 @@ def show(request: Request[State]) -> Response:
         environment = services.settings.quickbooks_environment
         mine = connections.of_supplier(session, known.id, environment) if known else []
     live = any(connection.state == "connected" for connection in mine)
-    return render(request, "authorise.html", {"link": link, "live": live})
+    context = {
+        "link": link,
+        "live": live,
+        "since": since(),
+        "terms_url": services.settings.terms_url,
+        "privacy_url": services.settings.privacy_url,
+    }
+    return render(request, "authorise.html", context)
 
 
 def go_on(request: Request[State]) -> Response:

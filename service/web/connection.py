@@ -16,6 +16,7 @@ from service.store import connections, counts, notices
 from service.store.tables import Connection, Supplier
 from service.times import now
 from service.web.apart import apart
+from service.web.arrival import since
 from service.web.browser import supplier_of
 from service.web.company import company_of
 from service.web.pages import render, row_id
@@ -92,6 +93,7 @@ def _standing(session: Session, connection: Connection) -> dict[str, Any]:
         "recorded": recorded,
         "offered": offered,
         "noticed_at": notices.last_from_quickbooks(session, connection.id, connection.connected_at),
+        "since": since(),
         "lapses_at": _lapses_at(connection),
     }
 

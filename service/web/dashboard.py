@@ -13,6 +13,7 @@ from service.store import connections, counts, listing
 from service.store.listing import Page, Standing, Wanted
 from service.store.tables import Supplier
 from service.times import now
+from service.web.arrival import since
 from service.web.browser import supplier_of
 from service.web.company import Company, company_of
 from service.web.listing import ON_ITS_WAY, SORTS, STATUSES, Asked
@@ -99,6 +100,7 @@ def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[
         "most_counted": listing.MOST_COUNTED,
         "version": shown.version,
         "swapped": False,
+        "since": since(),
     }
 
 
