@@ -108,10 +108,10 @@ def supplier_pages(cookie: str) -> list[Measured]:
     pages = [Measured(name, f"/quickbook/{query}", mine) for name, query in queries.items()]
     return [
         *pages,
-        Measured("live, nothing new", "/quickbook/live", mine),
+        Measured("live, something new", "/quickbook/live", mine),
         Measured("invoice", f"/quickbook/invoices/{invoice_id(4)}", mine),
-        # Measured("connection", "/quickbook/connections/c1", mine),
-        # Measured("disconnect?", "/quickbook/connections/c1/disconnect", mine),
+        Measured("connection", "/quickbook/connections/c1", mine),
+        Measured("disconnect?", "/quickbook/connections/c1/disconnect", mine),
         Measured("CSV, first byte", "/quickbook/invoices.csv", mine, first_byte=True),
         Measured("CSV of a search", "/quickbook/invoices.csv?q=buyer+1", mine, first_byte=True),
     ]

@@ -1,5 +1,6 @@
 """The lines of an invoice, as its page tells them."""
 
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from service import exact_json
 from service.web.lines import Line, lines_of, taxes_of
-from service.web.pages import day, money
+from service.web.pages import STATIC, day, moment, money
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 
@@ -77,3 +78,24 @@ def test_money_has_two_decimals_or_as_many_as_it_needs(amount: Any, text: str) -
 
 def test_a_day_is_written_for_people() -> None:
     assert [day("2026-02-03"), day(""), day("soon")] == ["3 Feb 2026", "-", "soon"]
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC),
+        datetime(2026, 11, 20, 21, 49, 17, tzinfo=timezone(timedelta(hours=5, minutes=30))),
+    ],
+)
+def test_a_moment_is_in_utc_until_a_script_knows_the_readers_zone(when: datetime) -> None:
+    assert moment(when) == (
+        '<time datetime="2026-11-20T16:19:17+00:00" title="20 Nov 2026, 16:19:17 UTC">'
+        "20 Nov 2026, 16:19 UTC</time>"
+    )
+
+
+def test_the_script_of_moments_looks_again_after_every_swap() -> None:
+    script = (STATIC / "times.js").read_text()
+    assert "Intl.DateTimeFormat" in script
+    assert '"htmx:afterSettle"' in script
+    assert '"htmx:oobAfterSwap"' in script

@@ -1,12 +1,14 @@
 """The supplier's own pages: what they show, and to whom."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from service.store.tables import Document
+from service.web import pages
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 
 
@@ -307,3 +309,19 @@ def test_intuits_disconnected_address_changes_nothing_and_says_how_to_connect_ag
     assert (answer.status_code, answer.headers["location"]) == (303, "/quickbook/disconnected")
     assert "To connect again" in browser.get("/quickbook/disconnected").text
     assert place.connections()[0].state == "connected"
+
+
+TEMPLATES = sorted((Path(pages.__file__).parent / "templates").glob("*.html"))
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+def test_no_template_has_a_script_or_style_of_its_own_or_a_time_in_a_time(path: Path) -> None:
+    text = path.read_text()
+    assert not re.search(r"<script(?! src=)|<style|\bstyle=|\bon\w+=\"", text)
+    assert "<time" not in text
+
+
+@pytest.mark.parametrize("page", ["", "welcome", "disconnected"])
+def test_every_page_writes_moments_in_the_readers_zone(browser: TestClient, page: str) -> None:
+    script = r'<script src="/quickbook/static/times\.js\?\w+" defer></script>'
+    assert re.search(script, browser.get(f"/quickbook/{page}").text)
