@@ -85,8 +85,10 @@ def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[
     asked, companies = shown.asked, shown.companies
     with request.state["services"].database.read() as session:
         ids = [company.connection.id for company in companies]
-        numbers = {i: counts.of_company(session, i, shown_to=supplier.id) for i in ids}
-        matches = listing.count(session, asked.wanted(ids, supplier.id)) if asked.narrows else None
+        # Whoever searches is told how many match; to count all besides would take longer than that.
+        counted = [] if asked.narrows else ids
+        numbers = {i: counts.of_company(session, i, shown_to=supplier.id) for i in counted}
+        matches = _matches(session, shown, asked.wanted(ids, supplier.id))
     return {
         "supplier": supplier,
         "companies": companies,
