@@ -25,20 +25,16 @@ def of_company(
     With `shown_to`, of those that this supplier may see.
     """
     of_company = (Invoice.connection_id == connection_id, Invoice.mapped.is_not(None))
-    if shown_to is None or is_others_too(session, connection_id, shown_to):
+    if shown_to is not None and is_others_too(session, connection_id, shown_to):
         query = (
             select(func.count(Invoice.id), func.count(Document.invoice_id))
             .select_from(Invoice)
             .join(Document, Document.invoice_id == Invoice.id, isouter=True)
-            .where(*of_company)
+            .where(*of_company, may_be_shown(shown_to))
         )
-        if shown_to is not None:
-            query = query.where(may_be_shown(shown_to))
         both = session.execute(query).one()
         return both[0], both[1]
     # Without a join: each out of an index, in a tenth of the time.
     recorded = select(func.count()).select_from(Invoice).where(*of_company)
-    offered = select(func.count()).where(
-        Document.connection_id == connection_id, Document.supplier_id == shown_to
-    )
+    offered = select(func.count()).where(Document.connection_id == connection_id)
     return session.execute(recorded).scalar_one(), session.execute(offered).scalar_one()

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from service import orders
-from service.store import connections, directory, invoices
+from service.store import connections, counts, directory
 from service.store import runs as runs_
 from service.store.directory import Entry
 from service.store.tables import Connection, Run
@@ -151,7 +151,7 @@ def _content(request: Request[State]) -> tuple[Markup, str, Entry]:
 
 def _facts(session: Session, entry: Entry) -> dict[str, Any]:
     connection = entry.connection
-    recorded, offered = invoices.counts(session, connection.id)
+    recorded, offered = counts.of_company(session, connection.id)
     newest = [runs_.latest(session, connection.id, kind) for kind in ("backfill", "reconcile")]
     return {
         "entry": entry,

@@ -10,7 +10,7 @@ import service.store.columns
 from service.store.keys import keys
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
