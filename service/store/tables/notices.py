@@ -30,6 +30,13 @@ class Notice(Base):
         ),
         Index("ix_notices_connection", "connection_id", "received_at"),
         Index("ix_notices_handled", "handled_at"),
+        Index("ix_notices_entity", "entity_id"),
+        Index(
+            "ix_notices_tid",
+            "intuit_tid",
+            sqlite_where=text("intuit_tid IS NOT NULL"),
+            postgresql_where=text("intuit_tid IS NOT NULL"),
+        ),
         Index(
             "ix_notices_unconnected",
             "realm_digest",

@@ -140,7 +140,8 @@ def _line(points: Points, frame: Frame, top: float) -> str:
 
 def _bars(points: Points, floor: dict[datetime, float], frame: Frame, top: float) -> str:
     parts = []
-    width = max(0.5, frame.x(frame.begin + frame.step) * 0.85)
+    step = frame.x(frame.begin + frame.step)
+    width = step * 0.85 if step > 6 else step  # narrow gaps would only flicker
     for at, value in points:
         if not value:
             continue

@@ -49,6 +49,7 @@ RANGES = {
     )
 }
 _SILENT = 120.0
+_MOST = 30
 _PAGES = {
     "finding.critical": "/ops/findings?severity=critical",
     "notices.stuck": "/ops/notices?status=pending",
@@ -103,7 +104,8 @@ def _context(session: Session, settings: Settings, which: Range, at: datetime) -
     wrong, figures = look(session, settings, at)
     known = samples.spans(session, at - which.back, which.slots)
     return {
-        "wrong": [(condition, page_of(condition)) for condition in wrong],
+        "wrong": [(condition, page_of(condition)) for condition in wrong[:_MOST]],
+        "more": max(0, len(wrong) - _MOST),
         "figures": figures,
         "share": figures.reads / figures.reads_per_month,
         "silent": [

@@ -14,6 +14,7 @@ branch_labels = None
 depends_on = None
 
 _INSTANT = service.store.columns.Instant(timezone=True)
+_HAS_TID = sa.text("intuit_tid IS NOT NULL")
 
 
 def upgrade() -> None:
@@ -48,9 +49,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("slot"),
     )
     op.create_index("ix_invoices_doc_number", "invoices", ["doc_number"])
+    op.create_index("ix_notices_entity", "notices", ["entity_id"])
+    op.create_index(
+        "ix_notices_tid",
+        "notices",
+        ["intuit_tid"],
+        sqlite_where=_HAS_TID,
+        postgresql_where=_HAS_TID,
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_notices_tid", "notices")
+    op.drop_index("ix_notices_entity", "notices")
     op.drop_index("ix_invoices_doc_number", "invoices")
     for table in ("samples", "login_attempts", "operator_sessions"):
         op.drop_table(table)
