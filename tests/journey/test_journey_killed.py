@@ -59,20 +59,39 @@ def deliver_until_it_is_gone(url: str, acknowledged: list[str], enough: threadin
                 enough.set()
 
 
+BEING_STORED = """ FROM pg_stat_activity WHERE datname = current_database()
+    AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO notices%'"""
+
+
 def test_what_a_killed_receiver_has_acknowledged_is_there(
     deployment: Deployment, postgres_database: str
 ) -> None:
+    """It is killed at the worst moment, with deliveries that the database has not stored yet.
+
+    Its connection ends with it, or PostgreSQL would still store what it is waiting for.
+    """
     acknowledged: list[str] = []
     enough = threading.Event()
-    with ThreadPoolExecutor(8) as pool:
+    with (
+        ThreadPoolExecutor(8) as pool,
+        psycopg.connect(postgres_database) as holder,
+        psycopg.connect(postgres_database, autocommit=True) as watcher,
+    ):
         senders = [
             pool.submit(deliver_until_it_is_gone, deployment.receivers[0], acknowledged, enough)
             for _ in range(8)
         ]
         assert enough.wait(60)
+        holder.execute("LOCK TABLE notices IN EXCLUSIVE MODE")
+        wait_until(
+            lambda: watcher.execute(f"SELECT 1 {BEING_STORED}").fetchone() is not None,
+            what="deliveries that are being stored",
+        )
         deployment.processes["serve-0"].kill()
         for sender in senders:
             sender.result()
+        (ended,) = watcher.execute(f"SELECT pg_terminate_backend(pid, 5000) {BEING_STORED}")
+        assert ended == (True,)
     with psycopg.connect(postgres_database) as connection:
         stored = {row[0] for row in connection.execute("SELECT event_id FROM notices")}
     assert len(acknowledged) >= 300
