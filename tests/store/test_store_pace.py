@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from service.store import pace
 from service.store.columns import database_now
 from service.store.database import Database
-from service.store.tables import Pace
+from service.store.tables import Connection, Pace, Reads
 
 NOW = select(database_now())
 
@@ -77,13 +77,30 @@ def test_who_would_wait_too_long_takes_no_place(database: Database, connection_i
         assert session.get_one(Pace, connection_id).free_at == before
 
 
-def test_reads_are_counted_by_month_and_kind(database: Database, connection_id: str) -> None:
+def test_reads_are_counted_by_company_month_and_kind(
+    database: Database, connection_id: str
+) -> None:
     with database.write() as session:
-        pace.count(session, connection_id, "2026-11", "query")
-        pace.count(session, connection_id, "2026-11", "query")
-        pace.count(session, connection_id, "2026-11", "read")
-        pace.count(session, connection_id, "2026-12", "query")
+        first = session.get_one(Connection, "c1")
+        same = {c.name: getattr(first, c.name) for c in Connection.__table__.columns}
+        session.add(Connection(**{**same, "id": "c2", "realm_digest": "other"}))
+        session.flush()
+        for company, month, kind in (
+            ("c1", "2026-11", "query"),
+            ("c1", "2026-11", "query"),
+            ("c2", "2026-11", "query"),
+            ("c1", "2026-11", "read"),
+            ("c1", "2026-12", "query"),
+        ):
+            pace.count(session, company, month, kind)
     with database.read() as session:
-        assert pace.reads(session, "2026-11") == {"c1": 3}
+        rows = session.scalars(select(Reads)).all()
+        assert {(row.connection_id, row.month, row.kind): row.count for row in rows} == {
+            ("c1", "2026-11", "query"): 2,
+            ("c2", "2026-11", "query"): 1,
+            ("c1", "2026-11", "read"): 1,
+            ("c1", "2026-12", "query"): 1,
+        }
+        assert pace.reads(session, "2026-11") == {"c1": 3, "c2": 1}
         assert pace.reads(session, "2026-12") == {"c1": 1}
         assert pace.reads(session, "2027-01") == {}
