@@ -1,6 +1,8 @@
 """A supplier's first day, as a reader sees it."""
 
+import csv
 import re
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
@@ -15,32 +17,133 @@ def connect_link(deployment: Deployment) -> str:
     ).strip()
 
 
+def heading(page: Page, text: str) -> None:
+    expect(page.get_by_role("heading", level=1)).to_have_text(text)
+
+
 def consent(page: Page) -> None:
     """Say yes at QuickBooks, which is the simulator here."""
     page.get_by_role("radio", name=re.compile("Journey Company")).check()
     page.get_by_role("button", name="Approve").click()
 
 
-def test_a_first_day(deployment: Deployment, reader: Reader) -> None:
+def arrive(deployment: Deployment, page: Page) -> None:
+    """Connect the company, and go to its invoices."""
+    page.goto(connect_link(deployment))
+    heading(page, "Connect QuickBooks to Infactor")
+    with page.expect_popup() as popup:
+        page.get_by_role("button", name="Connect to QuickBooks").click()
+    consent(popup.value)
+    # The page behind notices by itself.
+    heading(page, "Example Supplies")
+    expect(page.locator("tbody tr")).to_have_count(30)
+
+
+def test_connecting_in_a_window_of_its_own(deployment: Deployment, reader: Reader) -> None:
     page = reader.page()
     page.goto(connect_link(deployment))
-    expect(page.get_by_role("heading", level=1)).to_have_text("Connect QuickBooks to Infactor")
     look(page, "authorise")
-    page.get_by_role("button", name="Connect to QuickBooks").click()
-    consent(page)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Journey Company is connected")
-    expect(page.locator("#progress")).to_contain_text("30 invoices read")
-    look(page, "connected")
+    with page.expect_popup() as opened:
+        page.get_by_role("button", name="Connect to QuickBooks").click()
+    expect(page.get_by_text("QuickBooks has opened in a window of its own")).to_be_visible()
+    popup = opened.value
+    consent(popup)
+    heading(popup, "Journey Company is connected")
+    expect(popup.locator("#progress")).to_contain_text("30 invoices read")
+    look(popup, "connected")
+    heading(page, "Example Supplies")  # by itself
+    with popup.expect_event("close"):
+        popup.get_by_role("button", name="Close this window").click()
 
-    page.get_by_role("link", name="See your invoices").click()
-    rows = page.locator("tbody tr")
-    expect(rows).to_have_count(30)
+
+def test_an_invoice_that_has_to_be_mended(deployment: Deployment, reader: Reader) -> None:
+    page = reader.page()
+    arrive(deployment, page)
     look(page, "dashboard")
 
-    deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("900", DueDate=None))
+    broken = an_invoice("900", DueDate=None)
+    deployment.sim("PUT", f"/companies/{REALM}/Invoice", broken)
     new = page.get_by_role("link", name="J-900")
     expect(new).to_be_visible()  # by itself, without a reload
     new.click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Quickbook #J-900")
+    heading(page, "Quickbook #J-900")
     expect(page.get_by_text("To mend:")).to_be_visible()
+    # A moment is in the reader's own zone, with the exact one at hand.
+    moment = page.locator("time").first
+    expect(moment).to_have_text(re.compile(r"(GMT-[45]|E[SD]T)$"))
+    assert re.search(r"\d\d:\d\d:\d\d UTC$", moment.get_attribute("title") or "")
     look(page, "invoice")
+
+    address = page.url
+    page.goto("about:blank")
+    deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("900"))
+    _until_gone(page, address, "To mend:")
+
+
+def _until_gone(page: Page, address: str, text: str) -> None:
+    """Look at a page again and again until it does not say so any more."""
+    for _ in range(60):
+        page.goto(address)
+        if page.get_by_text(text).count() == 0:
+            return
+        page.wait_for_timeout(500)
+    raise AssertionError(f"still there: {text}")
+
+
+def test_finding_invoices_and_taking_them_along(
+    deployment: Deployment, reader: Reader, tmp_path: Path
+) -> None:
+    page = reader.page()
+    arrive(deployment, page)
+    page.get_by_label("Request no, buyer or amount").fill("J-1")
+    page.get_by_label("Order").select_option(label="Request no")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_text("11 invoices match")).to_be_visible()
+    numbers = page.locator("tbody tr td:first-child a").all_inner_texts()
+    assert numbers == ["J-1", *(f"J-{n}" for n in range(10, 20))]
+    look(page, "found")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download these as CSV").click()
+    download.value.save_as(tmp_path / "invoices.csv")
+    with (tmp_path / "invoices.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert len(list(csv.reader(file))) == 12
+
+    page.get_by_label("Request no, buyer or amount").fill("nobody's")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("heading", name="Nothing matches")).to_be_visible()
+    look(page, "nothing-matches")
+    page.get_by_role("link", name="Clear the search and show all").click()
+    expect(page.locator("tbody tr")).to_have_count(30)
+
+
+def test_ending_a_connection_and_connecting_again(deployment: Deployment, reader: Reader) -> None:
+    page = reader.page()
+    arrive(deployment, page)
+    page.get_by_role("link", name="Journey Company").click()
+    heading(page, "Journey Company")
+    look(page, "connection")
+    page.get_by_role("link", name="Disconnect").click()
+    heading(page, "Disconnect Journey Company?")
+    look(page, "disconnect")
+    page.get_by_role("button", name="Disconnect").click()
+    expect(page.get_by_text("Disconnected", exact=True).first).to_be_visible()
+    look(page, "disconnected")
+    page.goto(f"{deployment.receivers[0]}/quickbook/")
+    with page.expect_popup() as popup:
+        page.get_by_role("button", name="Reconnect to QuickBooks").click()
+    consent(popup.value)
+    expect(page.get_by_text("Connected", exact=True)).to_be_visible()
+
+
+def test_the_way_without_javascript(deployment: Deployment, without_javascript: Reader) -> None:
+    page = without_javascript.page()
+    page.goto(connect_link(deployment))
+    page.get_by_role("button", name="Connect to QuickBooks").click()
+    consent(page)
+    heading(page, "Journey Company is connected")
+    page.get_by_role("link", name="See your invoices").click()
+    page.get_by_label("Request no, buyer or amount").fill("J-12")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("link", name="J-12").click()
+    heading(page, "Quickbook #J-12")
+    expect(page.locator("time").first).to_have_text(re.compile(r"\d\d:\d\d UTC$"))

@@ -1,0 +1,109 @@
+"""An operator's bad day, as a reader sees it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.browsing import Reader, look
+from tests.journey.deployment import Deployment, deployed
+from tests.journey.test_journey import REALM, a_book, an_invoice
+from tests.servers import wait_until
+from tests.web.ops import PASSWORD, entry
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
+    """The service in one process, with an operator; one company is connected."""
+    url = f"sqlite:///{tmp_path}/pages.db"
+    with deployed(tmp_path, a_book(), url, settings={"OPS_USERS": entry("ada")}) as made:
+        made.connect(REALM)
+        wait_until(lambda: len(made.rows("invoices", "--supplier", SUPPLIER)) == 30, 60, "import")
+        yield made
+
+
+SUPPLIER = "supplier@example.com"
+
+
+def log_in(page: Page, deployment: Deployment, path: str = "/ops/") -> None:
+    page.goto(f"{deployment.receivers[0]}{path}")
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+
+
+def heading(page: Page, text: str | re.Pattern[str]) -> None:
+    expect(page.get_by_role("heading", level=1)).to_have_text(text)
+
+
+def test_logging_in_and_looking_around(deployment: Deployment, reader: Reader) -> None:
+    page = reader.page()
+    page.goto(f"{deployment.receivers[0]}/ops/notices")
+    heading(page, "Log in to operations")
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("Name and password do not fit")
+    look(page, "ops-login")
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    heading(page, "Notices")  # where it was meant to go
+    for name in ("Overview", "Connections", "Notices", "Findings"):
+        page.get_by_role("navigation", name="Operations").get_by_role("link", name=name).click()
+        heading(page, name)
+        look(page, f"ops-{name.lower()}")
+    page.get_by_role("button", name="Log out").click()
+    page.goto(f"{deployment.receivers[0]}/ops/")
+    heading(page, "Log in to operations")
+
+
+def test_a_lost_connection(deployment: Deployment, reader: Reader) -> None:
+    page = reader.page()
+    log_in(page, deployment)
+    expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
+    deployment.sim("POST", f"/companies/{REALM}/disconnect")
+    deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("901"))
+    expect(page.get_by_text("1 thing is wrong")).to_be_visible()  # by itself
+    look(page, "ops-overview-bad")
+    page.get_by_role("link", name=re.compile("Look and act")).click()
+    heading(page, "Journey Company")
+    expect(page.get_by_text("Ended by QuickBooks")).to_be_visible()
+    look(page, "ops-connection-lost")
+
+
+def test_orders_for_a_company(deployment: Deployment, reader: Reader) -> None:
+    page = reader.page()
+    log_in(page, deployment, "/ops/connections")
+    page.get_by_role("link", name="Journey Company").click()
+    heading(page, "Journey Company")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("status")).to_contain_text("Paused: nobody calls QuickBooks")
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_role("button", name="Reconcile").click()
+    expect(page.get_by_text("Agrees")).to_be_visible()  # by itself, once it is done
+    look(page, "ops-connection")
+    page.get_by_role("link", name="Disconnect").click()
+    heading(page, "Disconnect Journey Company?")
+    look(page, "ops-disconnect")
+    page.get_by_role("button", name="Disconnect").click()
+    expect(page.get_by_role("status")).to_contain_text("its tokens were given back")
+
+
+def test_a_parked_notice_is_put_back(deployment: Deployment, reader: Reader) -> None:
+    deployment.sim("POST", "/poison", {"company": REALM, "id": "7"})
+    deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("7", TotalAmt=7, Balance=7))
+    parked = wait_until(lambda: deployment.rows("notices", "--parked"), 90, "a parked notice")
+    assert len(parked) == 1
+    page = reader.page()
+    log_in(page, deployment, "/ops/notices")
+    page.get_by_role("navigation", name="Status").get_by_role("link", name="Parked").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    look(page, "ops-notices-parked")
+    deployment.sim("DELETE", "/poison")
+    page.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Put the chosen back").click()
+    expect(page.get_by_role("status")).to_contain_text("put back")
+    wait_until(lambda: not deployment.rows("notices", "--parked"), 60, "its being done")
