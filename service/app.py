@@ -34,6 +34,7 @@ from service.web import (
     static_files,
 )
 from service.web.access_log import AccessLog
+from service.web.counted import Counted
 from service.web.csrf import CrossSiteGuard
 from service.web.failures import UnexpectedErrors
 from service.web.heartbeat import Answers, Heartbeat
@@ -72,6 +73,7 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
                 "intake": intake,
                 "answers": answers,
                 "vitals": vitals(services),
+                "counted": Counted(),
             }
         finally:
             await run_in_threadpool(intake.stop)

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from service.disconnection import ConnectedAgain, NotRevoked, disconnect
-from service.store import connections, counts, notices
+from service.store import connections, notices
 from service.store.tables import Connection, Supplier
 from service.times import now
 from service.web.apart import apart
@@ -25,6 +25,7 @@ from service.web.state import State
 log = structlog.get_logger(__name__)
 
 PATH = "/quickbook/connections/{id}"
+More = Callable[[Request[State], Session, Connection], dict[str, Any]]
 _LAPSES_SOON = timedelta(days=14)
 
 
@@ -58,13 +59,15 @@ def end(request: Request[State]) -> Response:
     return back
 
 
-def _page(
-    request: Request[State], name: str, more: Callable[[Session, Connection], dict[str, Any]]
-) -> Response:
+def _page(request: Request[State], name: str, more: More) -> Response:
     supplier = supplier_of(request)
     with request.state["services"].database.read() as session:
         connection = _own(request, session, supplier)
-        context = {"supplier": supplier, "connection": connection, **more(session, connection)}
+        context = {
+            "supplier": supplier,
+            "connection": connection,
+            **more(request, session, connection),
+        }
     return render(request, name, context)
 
 
@@ -82,12 +85,15 @@ def _own(request: Request[State], session: Session, supplier: Supplier) -> Conne
     return found
 
 
-def _unconfirmed(session: Session, connection: Connection) -> dict[str, Any]:
+def _unconfirmed(
+    request: Request[State], session: Session, connection: Connection
+) -> dict[str, Any]:
     return {"failed": False}
 
 
-def _standing(session: Session, connection: Connection) -> dict[str, Any]:
-    recorded, offered = counts.of_company(session, connection.id, shown_to=connection.supplier_id)
+def _standing(request: Request[State], session: Session, connection: Connection) -> dict[str, Any]:
+    count = request.state["counted"].of_company
+    recorded, offered = count(session, connection.id, connection.supplier_id)
     return {
         "company": company_of(session, connection),
         "recorded": recorded,

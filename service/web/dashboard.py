@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.store import connections, counts, listing
+from service.store import connections, listing
 from service.store.listing import Page, Standing, Wanted
 from service.store.tables import Supplier
 from service.times import now
@@ -86,8 +86,9 @@ def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[
     with request.state["services"].database.read() as session:
         ids = [company.connection.id for company in companies]
         # Whoever searches is told how many match; to count all besides would take longer than that.
+        count = request.state["counted"].of_company
         counted = [] if asked.narrows else ids
-        numbers = {i: counts.of_company(session, i, shown_to=supplier.id) for i in counted}
+        numbers = {i: count(session, i, supplier.id) for i in counted}
         matches = _matches(session, shown, asked.wanted(ids, supplier.id))
     return {
         "supplier": supplier,

@@ -4,6 +4,7 @@ from typing import TypedDict
 
 from service.bootstrap import Services
 from service.jobs import Nudges
+from service.web.counted import Counted
 from service.web.heartbeat import Answers
 from service.web.intake import Intake
 from service.web.vitals import Vitals
@@ -17,3 +18,4 @@ class State(TypedDict):
     intake: Intake
     answers: Answers
     vitals: Vitals
+    counted: Counted

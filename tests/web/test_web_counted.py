@@ -1,0 +1,32 @@
+"""Counting very many invoices, once in a while."""
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.web.counted import Counted
+from tests.web.conftest import Place
+
+
+@pytest.fixture
+def browser(place: Place) -> TestClient:
+    """The browser of a supplier whose company was imported: one invoice, in Infactor."""
+    browser = place.browser()
+    place.connect(browser)
+    place.imported(place.connections()[0].id)
+    return browser
+
+
+@pytest.mark.parametrize(
+    ("many", "later", "found"), [(1, 29.0, (1, 1)), (1, 30.0, (1, 0)), (2, 0.0, (1, 0))]
+)
+def test_many_are_counted_again_after_half_a_minute_and_few_at_once(
+    place: Place, browser: TestClient, many: int, later: float, found: tuple[int, int]
+) -> None:
+    times = iter([100.0, 100.0 + later])
+    counted = Counted(lambda: next(times), many)
+    [connection] = place.connections()
+    with place.services.database.read() as session:
+        assert counted.of_company(session, connection.id, connection.supplier_id) == (1, 1)
+    place.do("DELETE FROM documents")
+    with place.services.database.read() as session:
+        assert counted.of_company(session, connection.id, connection.supplier_id) == found
