@@ -65,7 +65,11 @@ def test_a_lost_connection(deployment: Deployment, reader: Reader) -> None:
     log_in(page, deployment)
     expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
     deployment.sim("POST", f"/companies/{REALM}/disconnect")
-    deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("901"))
+    other = reader.page()
+    other.goto(f"{deployment.receivers[0]}/ops/connections")
+    other.get_by_role("link", name="Journey Company").click()
+    other.get_by_role("button", name="Sync now").click()
+    expect(other.get_by_role("status")).to_contain_text("Asked for")
     expect(page.get_by_text("1 thing is wrong")).to_be_visible()  # by itself
     look(page, "ops-overview-bad")
     page.get_by_role("link", name=re.compile("Look and act")).click()

@@ -37,6 +37,7 @@ def arrive(deployment: Deployment, page: Page) -> None:
     # The page behind notices by itself.
     heading(page, "Example Supplies")
     expect(page.locator("tbody tr")).to_have_count(30)
+    popup.value.close()
 
 
 def test_connecting_in_a_window_of_its_own(deployment: Deployment, reader: Reader) -> None:
