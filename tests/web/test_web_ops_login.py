@@ -2,6 +2,7 @@
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from urllib.parse import unquote
 
@@ -141,6 +142,14 @@ def test_five_failures_lock_a_name_even_for_the_right_password(place: Place) -> 
     assert try_to_log_in(place.browser(), "bob", BOB).status_code == 303
     place.do("UPDATE login_attempts SET at = strftime('%Y-%m-%d %H:%M:%f000', at, '-15 minutes')")
     assert try_to_log_in(place.browser(), "ada").status_code == 303
+
+
+def test_a_crowd_of_guesses_at_once_gets_no_more_of_them(place: Place) -> None:
+    with ThreadPoolExecutor(12) as crowd:
+        answers = crowd.map(lambda _: try_to_log_in(place.browser(), "ada", "wrong"), range(12))
+    found = [answer.status_code for answer in answers]
+    assert set(found) <= {401, 429}
+    assert found.count(401) <= 5
 
 
 def test_trying_while_locked_does_not_lock_for_longer(place: Place) -> None:

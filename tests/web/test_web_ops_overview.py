@@ -9,10 +9,11 @@ from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from service.store import samples
+from service.store.samples import Span
 from service.store.tables import Connection, Reads, Sample
 from service.times import now
 from service.watch.condition import Condition
-from service.web.ops.overview import page_of
+from service.web.ops.overview import RANGES, charts, page_of
 from tests.web.conftest import Place, said
 from tests.web.ops import entry, operator
 
@@ -138,3 +139,39 @@ def test_an_open_page_is_updated_only_when_something_changed(
     changed = browser.get(address)
     assert changed.status_code == 200
     assert browser.get(live_address(changed.text)).status_code == 204
+
+
+def test_what_began_before_the_picture_is_drawn_at_its_left_edge() -> None:
+    at = now()
+    early = Span(at - timedelta(hours=24, minutes=3), 5.0, 5.0, 0, 5.0, 25, 0, 0)
+    lag, ended, oldest = charts([early], RANGES["24h"], at)
+    assert [one.path for one in lag.series] == ["M0 0h0", "M0 0h0"]
+    assert ended.series[0].path.startswith("M0 0h")
+    assert oldest.series[0].path == "M0 0h0"
+
+
+def test_of_very_many_things_that_are_wrong_the_first_are_shown(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    with place.services.database.write() as session:
+        known = session.get_one(Connection, company)
+        for number in range(35):
+            session.add(
+                Connection(
+                    **{
+                        column.key: getattr(known, column.key)
+                        for column in Connection.__table__.columns
+                    }
+                    | {
+                        "id": f"c{number}",
+                        "realm_digest": f"d{number}",
+                        "state": "disconnected",
+                        "problem": "invalid_grant",
+                        "disconnected_at": now(),
+                    }
+                )
+            )
+    page = said(browser.get("/ops/").text)
+    assert "35 things are wrong" in page
+    assert page.count("QuickBooks no longer accepts") == 30
+    assert "And 5 more: infactor-quickbooks status names them all." in page
