@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 # A phone, a tablet, a desk; each by day and by night.
 WIDTHS = (360, 768, 1440)
@@ -33,6 +33,7 @@ def chromium() -> Iterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=binary,
@@ -56,7 +57,11 @@ class Reader:
     def of(cls, browser: Browser, *, javascript: bool = True) -> "Reader":
         """Return a reader with an empty browser."""
         context = browser.new_context(
-            java_script_enabled=javascript, timezone_id="America/New_York", locale="en-US"
+            java_script_enabled=javascript,
+            timezone_id="America/New_York",
+            locale="en-US",
+            # A picture taken while a colour changes would be of neither.
+            reduced_motion="reduce",
         )
         reader = cls(context)
         context.route(re.compile(".*"), reader._stay_here)

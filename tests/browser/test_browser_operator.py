@@ -3,15 +3,19 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from pymongo.database import Database
 
 from tests.browser.browsing import Reader, look
 from tests.journey.deployment import Deployment, deployed
 from tests.journey.test_journey import REALM, a_book, an_invoice
+from tests.people import add_user
 from tests.servers import wait_until
 from tests.web.ops import PASSWORD, entry
+from tests.workers.delivering import infactor_settings
 
 
 @pytest.fixture
@@ -105,9 +109,49 @@ def test_a_parked_notice_is_put_back(deployment: Deployment, reader: Reader) -> 
     log_in(page, deployment, "/ops/notices")
     page.get_by_role("navigation", name="Status").get_by_role("link", name="Parked").click()
     expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("tbody time").first).to_have_text(re.compile(r"(GMT-[45]|E[SD]T)$"))
     look(page, "ops-notices-parked")
     deployment.sim("DELETE", "/poison")
     page.get_by_role("checkbox").check()
     page.get_by_role("button", name="Put the chosen back").click()
     expect(page.get_by_role("status")).to_contain_text("put back")
     wait_until(lambda: not deployment.rows("notices", "--parked"), 60, "its being done")
+
+
+def test_a_change_after_the_approval(
+    tmp_path: Path, infactors: Database[dict[str, Any]], reader: Reader
+) -> None:
+    add_user(infactors)
+    url = f"sqlite:///{tmp_path}/pages.db"
+    settings = {"OPS_USERS": entry("ada"), **infactor_settings(infactors)}
+    with deployed(tmp_path, a_book(), url, settings=settings) as made:
+        made.connect(REALM)
+        wait_until(lambda: infactors.invoices.count_documents({}) == 30, 60, "deliveries")
+        infactors.invoices.update_one(
+            {"qbkInvoiceId": "9"}, {"$set": {"state": "invoice_accepted"}}
+        )
+        page = reader.page()
+        log_in(page, made)
+        made.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("9", TotalAmt=55.5, Balance=55.5))
+        expect(page.get_by_text("1 thing is wrong")).to_be_visible()  # by itself
+        page.get_by_role("link", name=re.compile("Look and act")).click()
+        heading(page, "Findings")
+        row = page.get_by_role("row", name=re.compile("invoiceAmount"))
+        expect(row).to_contain_text("100.25")
+        expect(row).to_contain_text("55.5")
+        look(page, "ops-findings-critical")
+        row.get_by_text("Acknowledge", exact=True).first.click()
+        row.get_by_label("What was done about it").fill("Asked the supplier")
+        row.get_by_role("button", name="Acknowledge").click()
+        expect(page.get_by_role("status")).to_contain_text("Acknowledged")
+        expect(page.get_by_text("Asked the supplier")).to_be_visible()
+
+
+def test_the_way_without_javascript(deployment: Deployment, without_javascript: Reader) -> None:
+    page = without_javascript.page()
+    log_in(page, deployment, "/ops/connections")
+    page.get_by_label("Company, supplier, e-mail address or realm id").fill("journey")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="Journey Company").click()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("status")).to_contain_text("Paused: nobody calls QuickBooks")
