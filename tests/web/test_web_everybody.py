@@ -7,8 +7,9 @@ import pytest
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from service.app import _routes
-from tests.web.conftest import OTHER, Place
+from service.app import routes
+from service.settings_source import settings_from
+from tests.web.conftest import OTHER, Place, settings_of
 
 # Whoever has no session may open these; what they show is in the tests of each.
 OPEN = {
@@ -33,9 +34,10 @@ NEITHER = "a" * 30
 
 def addresses() -> list[tuple[str, str]]:
     """Return each method and path of the suppliers' pages, static files apart."""
+    settings = settings_from(settings_of("http://127.0.0.1:1", "sqlite:///unused.db"))
     found = [
         (method, route.path)
-        for route in _routes()
+        for route in routes(settings)
         if isinstance(route, Route) and route.path.startswith("/quickbook")
         for method in sorted(set(route.methods or ()) - {"HEAD"})
     ]
