@@ -1,4 +1,4 @@
-"""How long the pages take, where one supplier has 100,000 invoices and 1,000 companies connect.
+"""How long the pages take, with 100,000 invoices of one supplier, 1,000 companies, 200,000 notices.
 
 Not a test: `python -m tests.web.benchmark_pages [rounds]` fills a PostgreSQL of its own by bulk
 inserts and prints, for each page, the milliseconds from request to the whole answer, or to its
@@ -25,16 +25,19 @@ from service import logs
 from service.app import create_app
 from service.bootstrap import Services, bootstrap
 from service.exact_json import decode, encode
+from service.operators import Operator
 from service.settings_source import settings_from
-from service.store import sessions
+from service.store import operators, sessions
 from service.store.database import Database
+from service.store.runs import EMPTY_RECONCILE
 from service.store.schema import migrate
 from service.times import now
 from service.web.browser import COOKIE
 from tests.servers import postgres
+from tests.web.ops import entry
 from tests.workers.world import environment
 
-INVOICES, CONNECTIONS = 100_000, 1_000
+INVOICES, CONNECTIONS, NOTICES = 100_000, 1_000, 200_000
 AIM_MS = 100.0
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 FILL = [
@@ -68,6 +71,29 @@ FILL = [
     """INSERT INTO revisions (invoice_id, number, recorded_at, cause, sync_token, last_updated,
       customer_versions, changes)
     SELECT id, 1, now(), 'backfill', 0, now(), '', '{}' FROM invoices""",
+    """INSERT INTO notices (dedupe_key, connection_id, format, event_id, entity, operation,
+      entity_id, changed_at, received_at, delivery_id, duplicates, status, reason, attempts, losses,
+      handled_at, error_class, error_message, intuit_tid)
+    SELECT md5(n::text), 'c' || 1 + n % :connections, 'cloudevents', n::text, 'Invoice', 'updated',
+      n::text, at, at + interval '1 s', md5('delivery' || n), 0,
+      CASE WHEN parked THEN 'parked' ELSE 'done' END,
+      CASE WHEN parked THEN 'given up' ELSE 'refreshed' END, 1, 0, at + interval '3 s',
+      CASE WHEN parked THEN 'NotReadable' END, CASE WHEN parked THEN 'QuickBooks failed' END,
+      CASE WHEN parked THEN 'tid-' || n END
+    FROM (SELECT n, n % 1000 = 3 AS parked, now() - n * interval '30 s' AS at
+      FROM generate_series(1, :notices) n) made""",
+    """INSERT INTO runs (connection_id, kind, cause, state, tally, created_at, finished_at,
+      generation, attempts, losses, confirmed)
+    SELECT 'c' || n, kind, 'daily', 'done', :tally, now(), now(), 0, 0, 0, false
+    FROM generate_series(1, :connections) n, (VALUES ('backfill'), ('reconcile')) kinds (kind)""",
+    """INSERT INTO samples (slot, lag_p50, lag_p95, pending, oldest_pending, done, parked, ignored)
+    SELECT extract(epoch FROM now())::bigint / 300 - n, 1.5, 3, 2, 1, 40, 0, 1
+    FROM generate_series(1, 30 * 288) n""",
+    """INSERT INTO findings (invoice_id, connection_id, kind, field, severity, state, approved,
+      current, found_at, changed_at)
+    SELECT id, connection_id, 'changed', 'balance', CASE WHEN quickbooks_id::int % 40 = 1
+      THEN 'critical' ELSE 'info' END, 'invoice_accepted', '1', '2', now(), now()
+    FROM invoices WHERE quickbooks_id::int % 20 = 1""",
 ]
 
 
@@ -117,15 +143,40 @@ def supplier_pages(cookie: str) -> list[Measured]:
     ]
 
 
+def operator_pages(cookie: str) -> list[Measured]:
+    """Return every page of the operators that depends on how much there is."""
+    mine = {"infactor_ops": cookie}
+    pages = {
+        "ops: overview": "",
+        "ops: overview, 30 days": "?range=30d",
+        "ops: live": "live",
+        "ops: connections": "connections",
+        "ops: connections, a search": "connections?q=company+99",
+        "ops: connections, ended": "connections?state=disconnected",
+        "ops: connection": "connections/c1",
+        "ops: notices": "notices",
+        "ops: notices, parked": "notices?status=parked",
+        "ops: notices, a page far back": "notices?before=1000",
+        "ops: notices, an invoice": "notices?q=777",
+        "ops: notices, a company": "notices?q=company+99",
+        "ops: notices, an intuit_tid": "notices?q=tid-3003",
+        "ops: notices, a delivery": f"notices?q={hashlib.md5(b'delivery777').hexdigest()}",
+        "ops: findings": "findings",
+        "ops: findings, info": "findings?severity=info",
+    }
+    return [Measured(name, f"/ops/{path}", mine) for name, path in pages.items()]
+
+
 def main(rounds: int) -> None:
     """Print the table."""
     logs.configure("ERROR", "console")
     with postgres() as url:
         database = Database(url.replace("postgresql://", "postgresql+psycopg://"))
-        cookie = _fill(database)
-        services = bootstrap(settings_from(environment("http://127.0.0.1:1", url)), StubBroker())
+        values = {**environment("http://127.0.0.1:1", url), "OPS_USERS": entry("ada")}
+        services = bootstrap(settings_from(values), StubBroker())
+        supplier, operator = _fill(database, services.settings.ops_users[0])
         with _running(services) as client:
-            for page in supplier_pages(cookie):
+            for page in [*supplier_pages(supplier), *operator_pages(operator)]:
                 _print(page, _times(client, page, rounds))
         database.close()
 
@@ -135,24 +186,27 @@ def invoice_id(number: int) -> str:
     return "qbk-" + hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()[:28]
 
 
-def _fill(database: Database) -> str:
-    """Fill the database; return the cookie of the supplier with all the invoices."""
+def _fill(database: Database, operator: Operator) -> tuple[str, str]:
+    """Fill the database; return two cookies: of who has all the invoices, and of `operator`."""
     migrate(database)
     source = (PAYLOADS / "typical.json").read_text()
     mapped = decode((PAYLOADS / "typical.infactor.json").read_bytes())["document"]
     values = {
         "invoices": INVOICES,
         "connections": CONNECTIONS,
+        "notices": NOTICES,
+        "tally": encode(EMPTY_RECONCILE).decode(),
         "source": source,
         "mapped": encode({**mapped, "invoiceNo": "NUMBER", "companyName": "BUYER"}).decode(),
     }
     with database.write() as session:
         for statement in FILL:
             session.execute(text(statement), values)
-        cookie = sessions.begin(session, 1, now())
+        supplier = sessions.begin(session, 1, now())
+        theirs = operators.begin(session, operator.name, operator.mark, now())
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))  # as autovacuum does after an import
-    return cookie
+    return supplier, theirs
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def _log_in(request: Request[State], *, name: str, password: str, next: str) -> 
         if free_at is not None:
             operators.take_back(session, notes)
     if free_at is not None:
-        log.warning("operator.too_many_attempts", peer=peer)
+        log.warning("operator.too_many_attempts")
         return _page(request, onward, status=429, free_at=free_at)
     operator = _proved(services, name, password)
     if operator is None:
