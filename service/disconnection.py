@@ -62,11 +62,17 @@ def end(session: Session, revocation: Revocation) -> None:
 
 def revoke(services: Services, connection_id: str) -> Revocation:
     """Give the company's tokens back to QuickBooks; those that are dead need no giving back."""
-    sealed, problem = None, None
+    sealed, problem, consent = None, None, None
     for _ in range(_ATTEMPTS):
         with services.database.read() as session:
             connection = session.get_one(Connection, connection_id)
-        sealed = connection.refresh_sealed
+        given = (connection.supplier_id, connection.renewed_at)
+        # A refresh replaces the token, and only a new consent these.
+        if consent is not None and given != consent:
+            raise ConnectedAgain(
+                "its supplier has connected it again meanwhile; nothing was changed"
+            )
+        consent, sealed = given, connection.refresh_sealed
         if sealed is None:
             return Revocation(connection_id, None)
         try:

@@ -92,12 +92,18 @@ def replay(
 
 
 def acknowledge(
-    database: Database, finding_id: int, environment: str, note: str, actor: str
+    database: Database,
+    finding_id: int,
+    environment: str,
+    note: str,
+    actor: str,
+    *,
+    seen: datetime | None = None,
 ) -> Finding | None:
-    """Note that somebody has seen to an open finding; None where there is no such one."""
+    """Note that somebody has seen to an open finding; None where there is none as it was `seen`."""
     with database.write() as session:
         kept = note.strip()[:_LONGEST_NOTE]
-        found = findings.acknowledge(session, finding_id, environment, kept, now())
+        found = findings.acknowledge(session, finding_id, environment, kept, now(), seen=seen)
         if found is not None:
             details = {"finding": finding_id, "kind": found.kind, "field": found.field}
             audit.record(session, actor, "acknowledge", found.connection_id, details, now())

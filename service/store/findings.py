@@ -107,11 +107,18 @@ def open_of(session: Session, kind: str, invoice_ids: Collection[str]) -> set[st
 
 
 def acknowledge(
-    session: Session, finding_id: int, environment: str, note: str, now: datetime
+    session: Session,
+    finding_id: int,
+    environment: str,
+    note: str,
+    now: datetime,
+    *,
+    seen: datetime | None = None,
 ) -> Finding | None:
     """Note that an operator has seen to this open finding; None where there is no such one.
 
-    It stays open for as long as it is so, but nobody is told of it any more, unless it changes.
+    With `seen`, None too where it has changed since then. It stays open for as long as it is so,
+    but nobody is told of it any more, unless it changes.
     """
     finding = session.scalars(
         select(Finding)
@@ -123,6 +130,8 @@ def acknowledge(
         )
         .with_for_update(of=Finding)
     ).first()
+    if finding is not None and seen is not None and finding.changed_at != seen:
+        return None
     if finding is not None:
         finding.acknowledged_at, finding.note = now, note
     return finding

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.store import directory
-from service.store.tables import Invoice, Notice
+from service.store.tables import Connection, Invoice, Notice
 
 STATUSES = ("pending", "done", "parked", "ignored")
 _MOST = 100
@@ -87,7 +87,13 @@ def found(
     It may be an invoice's number, an id of QuickBooks, of a delivery or of Intuit's (intuit_tid),
     or a part of a company's name.
     """
-    query = select(Notice).order_by(Notice.id.desc()).limit(limit)
+    elsewhere = select(Connection.id).where(Connection.environment != environment)
+    query = (
+        select(Notice)
+        .where(or_(Notice.connection_id.is_(None), Notice.connection_id.not_in(elsewhere)))
+        .order_by(Notice.id.desc())
+        .limit(limit)
+    )
     if before is not None:
         query = query.where(Notice.id < before)
     if set(statuses) != set(STATUSES):

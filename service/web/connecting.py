@@ -4,7 +4,6 @@ Who may connect what is asked before the code is exchanged, and once more in the
 stores the connection; nothing counts as connected before the company itself has answered.
 """
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,6 +17,7 @@ from service.bootstrap import Services
 from service.errors import SyncError, TransientError
 from service.links import LONGEST_LIFE
 from service.quickbooks.tokens import Tokens
+from service.showable import one_line
 from service.store import (
     authorisations,
     connections,
@@ -35,8 +35,6 @@ from service.web.people import still_logged_in
 from service.web.problems import ConnectProblem, Problem
 
 log = structlog.get_logger(__name__)
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +242,6 @@ def _revoke_unless_live(services: Services, realm_digest: str, tokens: Tokens) -
 def _name(company_info: dict[str, Any]) -> str:
     """Return what the company calls itself, as one line that every column and page can hold."""
     for key in ("CompanyName", "LegalName"):
-        value = company_info.get(key)
-        if isinstance(value, str) and (words := _CONTROL.sub(" ", value).split()):
-            return " ".join(words)[:200]
+        if name := one_line(company_info.get(key), 200):
+            return name
     return ""

@@ -41,7 +41,10 @@ HEAD = (
     "Company",
 )
 _AT_FIRST, _AT_ONCE = 50, 1000  # so that a browser soon has something
-_FORMULA = re.compile(r"[=+\-@\t\r]")
+# What a spreadsheet takes for a formula, the wide forms and blanks before it included; and, where
+# it splits lines at semicolons, what would begin a cell of its own.
+_FORMULA = re.compile(r"[\s\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+_INNER = re.compile(r"([;\t\r\n])(?=[\s\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 _NOT_FOR_NAMES = re.compile(r"[^\w-]+")
 
 
@@ -67,6 +70,7 @@ def cell(value: Any) -> str:
     if isinstance(value, Decimal | int):
         return f"{value:f}" if isinstance(value, Decimal) else str(value)
     text = "" if value is None else str(value)
+    text = _INNER.sub(r"\1'", text)
     return f"'{text}" if _FORMULA.match(text) else text
 
 

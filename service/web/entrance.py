@@ -47,8 +47,8 @@ def view(request: Request[State]) -> Response:
         return explain(e.problem, **e.evidence)
     before = session_of(request)
     known = supplier_if_any(request)
-    if request.method == "GET" and known is not None and known.email != link.email:
-        # Somebody else's link must not make us somebody else unawares.
+    if request.method != "POST" and known is not None and known.email != link.email:
+        # Somebody else's link must not make us somebody else unawares, whatever asks for it.
         return render(request, "switch.html", {"link": link, "supplier": known})
     with services.database.write() as session:
         stored = (

@@ -34,7 +34,8 @@ async def refused(request: Request, error: Exception) -> Response:
 
 
 def _of_operator(request: Request, error: HTTPException) -> dict[str, object]:
-    return {"operator": request.scope["operator"], "status": error.status_code}
+    operator = request.scope["operator"]
+    return {"operator": operator, "status": error.status_code, "reference": None}
 
 
 class UnexpectedErrors:
@@ -74,6 +75,9 @@ def crashed(scope: Scope) -> str:
 def _apology(request: Request, reference: str) -> Response:
     if _carries_secrets(request):
         return explain(Problem.UNEXPECTED, why=f"reference {reference}")
+    if "operator" in request.scope:
+        context = {"operator": request.scope["operator"], "status": 500, "reference": reference}
+        return render(request, "ops/error.html", context, 500)
     if not _for_people(request):
         return PlainTextResponse(f"something went wrong, reference {reference}\n", 500)
     return render(request, "error.html", {"status": 500, "reference": reference}, 500)

@@ -20,7 +20,7 @@ from service.times import now
 from service.web.browser import supplier_of
 from service.web.lines import lines_of, taxes_of
 from service.web.pages import moment, render, row_id
-from service.web.shown import fields, standing
+from service.web.shown import currency_of, fields, standing
 from service.web.state import State
 from service.web.sums import sums_of
 
@@ -66,8 +66,9 @@ def show(request: Request[State]) -> Response:
         "connection": connection,
         "shown": shown,
         "standing": where,
-        "currency": invoice.currency or settings.infactor_currency,
-        "days": days_to_payout(shown["payableDate"], now().date()),
+        "currency": currency_of(found, settings.infactor_currency),
+        "balance_currency": invoice.currency or settings.infactor_currency,
+        "days": 0 if where.hold else days_to_payout(shown["payableDate"], now().date()),
         "on_invoice": str(invoice.source.get("TxnDate") or ""),
         "in_quickbooks": _in_quickbooks(invoice, connection),
         "hold_field": field(where.hold) if where.hold else "",

@@ -36,6 +36,7 @@ class Row:
     title: str
     amount: Any
     currency: str
+    balance_currency: str
     balance: Decimal | None
     days: int
     standing: Standing
@@ -45,19 +46,29 @@ class Row:
 def row(found: Found, currency: str, today: date) -> Row:
     """Return the table's row; `currency` is the one that an invoice without any is in."""
     invoice, _ = found
-    shown = fields(found)
+    shown, where = fields(found), standing(found)
     return Row(
         id=invoice.id,
         number=shown["invoiceNo"],
         buyer=shown["companyName"],
         title=shown["purchaseTitle"],
         amount=shown["invoiceAmount"],
-        currency=invoice.currency or currency,
+        currency=currency_of(found, currency),
+        balance_currency=invoice.currency or currency,
         balance=invoice.balance,
-        days=days_to_payout(shown["payableDate"], today),
-        standing=standing(found),
+        days=0 if where.hold else days_to_payout(shown["payableDate"], today),
+        standing=where,
         warnings=len(invoice.warnings) + len(invoice.delivery_warnings),
     )
+
+
+def currency_of(found: Found, currency: str) -> str:
+    """Return the currency of the amounts that are shown: the document's own, if there is one.
+
+    QuickBooks may have another by now, which nobody has agreed to.
+    """
+    invoice, document = found
+    return (document and document.currency) or invoice.currency or currency
 
 
 def fields(found: Found) -> Mapping[str, Any]:

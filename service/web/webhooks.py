@@ -4,6 +4,7 @@
 holds later events back behind one that fails (reference 1.6).
 """
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -32,6 +33,7 @@ _LONG_BODY = 64 * 1024
 _SIGNATURE_LENGTH = 44  # SHA-256 in base64
 _TRACE_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _STORED = PlainTextResponse()
+_LONGEST_SECONDS = 10  # Intuit itself waits for three
 _TOO_LARGE = ("too_large", 413, "Content Too Large")
 
 
@@ -117,8 +119,16 @@ async def _body(receive: Receive, announced: bytes, most_bytes: int) -> bytes:
         raise _Refused(*_TOO_LARGE)
     chunks: list[bytes] = []
     size, more = 0, True
+    ends_at = asyncio.get_running_loop().time() + _LONGEST_SECONDS
     while more:
-        message = await receive()
+        if chunks:  # with nothing in memory, whoever is slow costs nothing
+            try:
+                async with asyncio.timeout_at(ends_at):
+                    message = await receive()
+            except TimeoutError:
+                raise _Refused("not_stored", 408, "the body did not come in time") from None
+        else:
+            message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         chunk = message.get("body", b"")

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.browsing import Reader, look
 from tests.journey.deployment import Deployment
 from tests.journey.test_journey import REALM, an_invoice
+from tests.servers import wait_until
 
 
 def connect_link(deployment: Deployment) -> str:
@@ -142,6 +143,8 @@ def test_the_way_without_javascript(deployment: Deployment, without_javascript: 
     page.get_by_role("button", name="Connect to QuickBooks").click()
     consent(page)
     heading(page, "Journey Company is connected")
+    mine = ("invoices", "--supplier", "supplier@example.com")
+    wait_until(lambda: len(deployment.rows(*mine)) == 30, 60, "the import")
     page.get_by_role("link", name="See your invoices").click()
     page.get_by_label("Request no, buyer or amount").fill("J-12")
     page.get_by_role("button", name="Show").click()

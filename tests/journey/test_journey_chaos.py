@@ -114,7 +114,10 @@ def worked_off(services: Services) -> bool:
             Notice.status == "pending", Notice.connection_id.is_not(None)
         )
         active = select(func.count()).where(Run.state == "active")
-        session.execute(update(Invoice).values(delivery_due_at=None))
+        # Those that a worker holds have their turn next time: it may be waiting for one of ours.
+        late = select(Invoice.id).where(Invoice.delivery_due_at.is_not(None))
+        free = late.with_for_update(skip_locked=True)
+        session.execute(update(Invoice).where(Invoice.id.in_(free)).values(delivery_due_at=None))
         session.execute(update(Breaker).values(open_until=0.0))
         outgoing = select(func.count()).where(Invoice.delivered_revision < Invoice.revision)
         left = sum(session.execute(query).scalar_one() for query in (waiting, active, outgoing))

@@ -77,3 +77,16 @@ def test_whatever_somebody_wrote_into_infactors_document_the_page_can_be_read(
     dashboard = browser.get("/quickbook/")
     assert dashboard.status_code == 200
     assert "<script>alert(1)" not in dashboard.text
+
+
+def test_what_was_agreed_stays_in_its_currency(place: Place, browser: TestClient) -> None:
+    with place.services.database.write() as session:
+        session.get_one(Document, place.invoice_id("1")).currency = "USD"
+        session.get_one(Invoice, place.invoice_id("1")).currency = "EUR"
+    amount = {"severity": "critical", "approved": "USD", "current": "EUR"}
+    find(place, Found(field="currency", state="invoice_accepted", **amount))
+    text = page(place, browser)
+    assert "Amount in Infactor 100.00 USD Still open in QuickBooks 100.00 EUR" in text
+    assert "100.00 EUR" not in text.replace("Still open in QuickBooks 100.00 EUR", "")
+    cells = said(browser.get("/quickbook/").text)
+    assert "100.00 USD 100.00 EUR" in cells

@@ -68,7 +68,16 @@ def test_a_negative_amount_is_a_number_and_a_formula_is_text(browser: TestClient
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])
 def test_no_text_begins_as_a_formula_does(sign: str) -> None:
     assert cell(f"{sign}1+1") == f"'{sign}1+1"
-    assert cell(f"a{sign}1") == f"a{sign}1"
+    assert cell(f"a{sign}1") == (f"a{sign}1" if sign != "\r" else "a\r1")
+
+
+@pytest.mark.parametrize("text", ["\n1", " =1", "\u00a0@1", "\ufeff+1", "\uff1d1", "\u200b-1"])
+def test_nothing_that_a_spreadsheet_overlooks_hides_a_formula(text: str) -> None:
+    assert cell(text) == f"'{text}"
+
+
+def test_where_a_spreadsheet_splits_at_semicolons_no_cell_begins_as_a_formula() -> None:
+    assert cell("a;=HYPERLINK(1); +2;b") == "a;'=HYPERLINK(1);' +2;b"
 
 
 def test_the_file_begins_with_the_mark_by_which_excel_knows_utf_8(browser: TestClient) -> None:

@@ -289,6 +289,31 @@ def test_pages_of_operators_have_the_headers_of_all_pages(place: Place) -> None:
     assert not re.search(r"<script(?! src)|<style|\sstyle=|\son\w+=", answer.text)
 
 
+def test_an_order_after_the_session_has_ended_is_told_to_be_not_done(place: Place) -> None:
+    browser = place.browser()
+    answer = browser.post("/ops/connections/c1/pause")
+    assert answer.headers["location"] == "/ops/login?ended=yes"
+    page = said(browser.get("/ops/login?ended=yes").text)
+    assert "Your session had ended: nothing was done. Log in, and do it again." in page
+    assert browser.post("/ops/logout").headers["location"] == "/ops/login"
+
+
+def test_an_error_that_nobody_foresaw_is_a_page_with_its_reference(place: Place) -> None:
+    browser = operator(place)
+    place.do("ALTER TABLE findings RENAME TO gone")
+    answer = browser.get("/ops/findings")
+    assert answer.status_code == 500
+    assert re.search(r"Something went wrong .* [A-Z0-9]{4}-[A-Z0-9]{4} ", said(answer.text))
+    assert 'href="/ops/"' in answer.text
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "punycode", "undefined", "utf-8"])
+def test_a_form_of_another_kind_is_refused_before_it_is_read(place: Place, charset: str) -> None:
+    body = b'--B\r\nContent-Disposition: form-data; name="name"\r\n\r\n+2AA-\r\n--B--\r\n'
+    headers = {"content-type": f"multipart/form-data; boundary=B; charset={charset}"}
+    assert place.browser().post("/ops/login", content=body, headers=headers).status_code == 415
+
+
 def test_a_page_that_is_not_there_says_so_to_operators(place: Place) -> None:
     answer = operator(place).get("/ops/nothing/here")
     assert answer.status_code == 404

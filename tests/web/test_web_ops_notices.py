@@ -240,10 +240,13 @@ def test_a_finding_is_acknowledged_with_a_note(
 ) -> None:
     finding = add_finding(place, company, "critical")
     address = f"/ops/findings/{finding}/acknowledge"
+    seen = seen_in(browser.get("/ops/findings").text)
     empty = browser.post(address, data={"note": "  ", "severity": "critical"})
     assert empty.headers["location"] == "/ops/findings?severity=critical&told=no-note"
     assert place.only("SELECT acknowledged_at FROM findings") is None
-    answer = browser.post(address, data={"note": "Called the <lender>.", "severity": "critical"})
+    answer = browser.post(
+        address, data={"note": "Called the <lender>.", "severity": "critical", "seen": seen}
+    )
     assert answer.headers["location"] == "/ops/findings?severity=critical&told=acknowledged"
     page = said(browser.get(answer.headers["location"]).text)
     assert "Acknowledged: it is told again only if it changes." in page
@@ -251,12 +254,33 @@ def test_a_finding_is_acknowledged_with_a_note(
     assert audit(place)[1:] == [("ops:ada", "acknowledge", company)]
 
 
+def seen_in(page: str) -> str:
+    """Return when the first finding on the page had last changed."""
+    return page.split('name="seen" value="')[1].partition('"')[0]
+
+
+def test_a_finding_that_has_changed_since_it_was_seen_is_not_acknowledged(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    finding = add_finding(place, company, "warning")
+    form = {"note": "fine", "seen": seen_in(browser.get("/ops/findings").text)}
+    with place.services.database.write() as session:
+        session.get_one(Finding, finding).changed_at = now()
+    answer = browser.post(f"/ops/findings/{finding}/acknowledge", data=form)
+    assert answer.headers["location"].endswith("told=no-finding")
+    assert place.only("SELECT acknowledged_at FROM findings") is None
+    assert (
+        browser.post(f"/ops/findings/{finding}/acknowledge", data={"note": "x"}).status_code == 400
+    )
+
+
 def test_what_is_no_open_finding_is_not_acknowledged(
     place: Place, company: str, browser: TestClient
 ) -> None:
     closed = add_finding(place, company, "critical", closed_at=now())
     for number in (closed, 4711):
-        answer = browser.post(f"/ops/findings/{number}/acknowledge", data={"note": "x"})
+        form = {"note": "x", "seen": now().isoformat()}
+        answer = browser.post(f"/ops/findings/{number}/acknowledge", data=form)
         assert answer.headers["location"].endswith("told=no-finding")
     assert browser.post("/ops/findings/x/acknowledge", data={"note": "x"}).status_code == 404
     assert audit(place)[1:] == []

@@ -69,7 +69,7 @@ def test_what_is_wrong_is_told_with_the_page_where_one_can_act(
         )
     page = browser.get("/ops/").text
     words = said(page)
-    assert "1 thing is wrong Critical Our <b>Books</b> since " in words
+    assert "1 thing is wrong Critical Our <b>Books</b> connection.dead since " in words
     assert "QuickBooks no longer accepts this company's connection" in words
     assert f"infactor-quickbooks connect-url --connection {company}" in words
     assert f'href="/ops/connections/{company}">Look and act' in page

@@ -87,6 +87,17 @@ def test_another_suppliers_link_asks_first_and_changes_nothing(
     assert "first@example.com" in said(browser.get("/quickbook/").text)
 
 
+def test_no_request_but_the_answered_question_makes_a_browser_somebody_elses(
+    place: Place, browser: TestClient
+) -> None:
+    """HEAD counts as safe, and other pages of our site can send it."""
+    before = sessions(place)
+    token = place.token("second@example.com", "view")
+    answer = browser.head(f"/quickbook/view?token={token}")
+    assert (answer.status_code, answer.headers.get("set-cookie")) == (200, None)
+    assert sessions(place) == before
+
+
 def test_whoever_continues_is_the_other_supplier_from_then_on(
     place: Place, browser: TestClient
 ) -> None:

@@ -10,6 +10,7 @@ import structlog
 from starlette.types import Message
 
 from service.quickbooks.signature import sign
+from service.web import webhooks
 from tests.web.conftest import CONFIG, Place
 
 PATH = "/quickbook/webhook"
@@ -44,13 +45,18 @@ def exchange(
     messages: Iterable[Message],
     *headers: tuple[str, str],
     state: dict[str, Any] | None = None,
+    silent: bool = False,
 ) -> Exchange:
-    """Let a sender say these messages to the webhook."""
+    """Let a sender say these messages to the webhook; a `silent` one stays there afterwards."""
     made, coming = Exchange(), iter(messages)
 
     async def receive() -> Message:
         made.taken += 1
-        return next(coming)
+        message = next(coming, None)
+        if message is None and silent:
+            await asyncio.Event().wait()
+        assert message is not None
+        return message
 
     async def send(message: Message) -> None:
         made.sent.append(message)
@@ -133,6 +139,16 @@ def test_a_sender_that_goes_away_before_the_end_gets_no_answer_and_is_no_crash(
         answer = exchange(place, [begun, {"type": "http.disconnect"}], signed(b"[{}]"))
     assert answer.sent == []
     assert [line["event"] for line in lines if line["event"] == "request.crashed"] == []
+    assert place.rows("notices") == 0
+
+
+def test_a_body_that_does_not_end_is_not_held_for_ever(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "_LONGEST_SECONDS", 0.05)
+    begun = {"type": "http.request", "body": b"[", "more_body": True}
+    answer = exchange(place, [begun], signed(b"[]"), silent=True)
+    assert (answer.status, answer.text) == (408, "the body did not come in time")
     assert place.rows("notices") == 0
 
 

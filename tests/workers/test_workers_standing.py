@@ -116,6 +116,25 @@ def test_a_supplier_who_connects_again_meanwhile_stays_connected(world: World) -
     assert (world.connection().state, world.connection().refresh_sealed) == ("connected", consented)
 
 
+def test_a_consent_that_is_given_during_the_giving_back_is_not_given_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """QuickBooks refuses the old token, just when the company has another."""
+    world.faults({"kind": "revoke", "status": 400, "body": "", "count": 1})
+    revoke = world.services.oauth.revoke
+
+    def meanwhile(token: str) -> None:
+        monkeypatch.undo()
+        world.reconnect()
+        revoke(token)
+
+    monkeypatch.setattr(world.services.oauth, "revoke", meanwhile)
+    with pytest.raises(ConnectedAgain):
+        disconnect(world.services, world.connection_id, "cli:me", force=False)
+    assert world.connection().state == "connected"
+    assert world.services.access.access_token(world.connection_id)
+
+
 def test_a_refresh_under_way_brings_back_nothing(world: World) -> None:
     with world.services.database.write() as session:
         session.execute(update(Connection).values(access_expires_at=now() - timedelta(hours=1)))

@@ -16,6 +16,7 @@ from service.store import audit, operators
 from service.times import now
 from service.web.ops.addresses import HOME, LOGIN, inside
 from service.web.ops.browser import give_cookie, operator_of, session_of, take_cookie
+from service.web.ops.forms import form_of
 from service.web.pages import render
 from service.web.state import State
 
@@ -30,12 +31,13 @@ def login(request: Request[State]) -> Response:
     """Ask for name and password."""
     if session_of(request) is not None:
         return RedirectResponse(HOME, 303)
-    return _page(request, inside(request.query_params.get("next", HOME)))
+    query = request.query_params
+    return _page(request, inside(query.get("next", HOME)), ended="ended" in query)
 
 
 async def log_in(request: Request[State]) -> Response:
     """Begin a session if name and password are right; else ask again."""
-    form = await request.form(max_files=0)
+    form = await form_of(request)
     given = {name: str(form.get(name, "")) for name in ("name", "password", "next")}
     return await run_in_threadpool(_log_in, request, **given)
 
@@ -100,7 +102,14 @@ def _refused(request: Request[State], name: str, onward: str, at: datetime) -> R
 
 
 def _page(request: Request[State], onward: str, status: int = 200, **more: Any) -> Response:
-    context = {"operator": None, "next": onward, "refused": False, "free_at": None, **more}
+    context: dict[str, Any] = {
+        "operator": None,
+        "next": onward,
+        "refused": False,
+        "free_at": None,
+        "ended": False,
+    }
+    context |= more
     response = render(request, "ops/login.html", context, status)
     free_at = context["free_at"]
     if isinstance(free_at, datetime):

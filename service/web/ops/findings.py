@@ -1,5 +1,6 @@
 """Findings: what is no longer as it was approved, and that somebody has seen to it."""
 
+from datetime import datetime
 from urllib.parse import urlencode
 
 from starlette.datastructures import FormData
@@ -70,8 +71,12 @@ def acknowledge(request: Request[State], form: FormData) -> Response:
     if not note:
         return then(here, "no-note")
     environment = services.settings.quickbooks_environment
+    try:
+        seen = datetime.fromisoformat(words(form, "seen"))
+    except ValueError:
+        raise HTTPException(400) from None
     found = orders.acknowledge(
-        services.database, finding_id, environment, note, operator_of(request).actor
+        services.database, finding_id, environment, note, operator_of(request).actor, seen=seen
     )
     return then(here, "acknowledged" if found is not None else "no-finding")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -24,10 +25,17 @@ def posted(answer: Posted) -> Callable[[Request[State]], Awaitable[Response]]:
 
     @wraps(answer)
     async def endpoint(request: Request[State]) -> Response:
-        form = await request.form(max_files=0)
-        return await run_in_threadpool(answer, request, form)
+        return await run_in_threadpool(answer, request, await form_of(request))
 
     return endpoint
+
+
+async def form_of(request: Request[State]) -> FormData:
+    """Return what was filled in, sent as every form of ours is sent; else 415."""
+    kind, _, _ = request.headers.get("content-type", "").partition(";")
+    if kind.strip().lower() != "application/x-www-form-urlencoded":
+        raise HTTPException(415)
+    return await request.form(max_files=0)
 
 
 def words(given: Mapping[str, Any], name: str, longest: int = _LONGEST_SEARCH) -> str:

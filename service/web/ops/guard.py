@@ -37,4 +37,6 @@ def _to_log_in(request: Request[State]) -> Response:
     where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     wanted = request.method == "GET" and addresses.inside(where) == where
     query = f"?{urlencode({'next': where})}" if wanted and where != addresses.HOME else ""
+    if request.method == "POST" and not request.url.path.endswith("/logout"):
+        query = "?ended=yes"  # whoever ordered something has to know that it was not done
     return RedirectResponse(f"{addresses.LOGIN}{query}", 303)

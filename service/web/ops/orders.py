@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service import disconnection, orders
-from service.store import directory
+from service.store import directory, runs
 from service.store.tables import Connection
 from service.web.ops.browser import operator_of
 from service.web.ops.connections import LIST
@@ -88,8 +89,9 @@ def _backfill(one: Order) -> str:
         return "not-readable"
     with one.request.state["services"].database.write() as session:
         run_id = orders.backfill(session, one.connection.id, None, one.actor)
+        halted = _is_halted(session, run_id)
     one.request.state["nudges"].run(run_id)
-    return "backfill"
+    return "halted" if halted else "backfill"
 
 
 def _reconcile(one: Order) -> str:
@@ -98,8 +100,15 @@ def _reconcile(one: Order) -> str:
     with one.request.state["services"].database.write() as session:
         fix = one.form.get("fix") == "yes"
         run_id = orders.reconcile(session, one.connection.id, fix, one.actor)
+        halted = _is_halted(session, run_id)
     one.request.state["nudges"].run(run_id)
-    return "reconcile"
+    return "halted" if halted else "reconcile"
+
+
+def _is_halted(session: Session, run_id: int) -> bool:
+    """Return whether the run that was joined waits for somebody to decide."""
+    run = runs.get(session, run_id)
+    return run is not None and run.halted_at is not None
 
 
 def _disconnect(one: Order) -> str:

@@ -14,6 +14,10 @@ _TEXTS: Mapping[str, tuple[bool, str]] = {
     "sync": (True, "Asked for: what changed since the last look is read within seconds."),
     "backfill": (True, "The backfill has begun, or the one under way was joined."),
     "reconcile": (True, "The reconcile has begun, or the one under way was joined."),
+    "halted": (
+        False,
+        "Nothing was begun: an earlier run has stopped and waits for a decision, see below.",
+    ),
     "not-readable": (False, "Nothing was done: the company is paused or not connected."),
     "disconnected": (True, "Disconnected: its tokens were given back to QuickBooks."),
     "disconnected-here": (
@@ -40,7 +44,7 @@ _TEXTS: Mapping[str, tuple[bool, str]] = {
     ),
     "acknowledged": (True, "Acknowledged: it is told again only if it changes."),
     "no-note": (False, "Nothing was noted: say what was done about it."),
-    "no-finding": (False, "Nothing was noted: no open finding has this number."),
+    "no-finding": (False, "Nothing was noted: the finding is over, or has changed meanwhile."),
 }
 
 
