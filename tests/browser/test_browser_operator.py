@@ -109,7 +109,7 @@ def test_a_parked_notice_is_put_back(deployment: Deployment, reader: Reader) -> 
     log_in(page, deployment, "/ops/notices")
     page.get_by_role("navigation", name="Status").get_by_role("link", name="Parked").click()
     expect(page.locator("tbody tr")).to_have_count(1)
-    expect(page.locator("tbody time").first).to_have_text(re.compile(r"(GMT-[45]|E[SD]T)$"))
+    expect(page.locator("tbody time").first).to_have_text(re.compile(r"(GMT\u2011[45]|E[SD]T)$"))
     look(page, "ops-notices-parked")
     deployment.sim("DELETE", "/poison")
     page.get_by_role("checkbox").check()

@@ -72,7 +72,7 @@ def test_an_invoice_that_has_to_be_mended(deployment: Deployment, reader: Reader
     expect(page.get_by_text("To mend:")).to_be_visible()
     # A moment is in the reader's own zone, with the exact one at hand.
     moment = page.locator("time").first
-    expect(moment).to_have_text(re.compile(r"(GMT-[45]|E[SD]T)$"))
+    expect(moment).to_have_text(re.compile(r"(GMT\u2011[45]|E[SD]T)$"))
     assert re.search(r"\d\d:\d\d:\d\d UTC$", moment.get_attribute("title") or "")
     look(page, "invoice")
 

@@ -10,7 +10,8 @@
       const when = new Date(element.dateTime);
       if (Number.isNaN(when.getTime())) continue;
       element.dataset.local = "";
-      element.textContent = short.format(when);
+      // No line breaks within GMT-5.
+      element.textContent = short.format(when).replace("GMT-", "GMT\u2011");
     }
   };
 
