@@ -33,7 +33,8 @@ def posted(answer: Posted) -> Callable[[Request[State]], Awaitable[Response]]:
 async def form_of(request: Request[State]) -> FormData:
     """Return what was filled in, sent as every form of ours is sent; else 415."""
     kind, _, _ = request.headers.get("content-type", "").partition(";")
-    if kind.strip().lower() != "application/x-www-form-urlencoded":
+    # Without a kind there is nothing in it.
+    if kind.strip().lower() not in ("", "application/x-www-form-urlencoded"):
         raise HTTPException(415)
     return await request.form(max_files=0)
 
