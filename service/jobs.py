@@ -19,8 +19,9 @@ from redis.retry import Retry
 
 log = structlog.get_logger(__name__)
 
-# So long a company that was just asked for may wait to be asked for again.
-_ROUND_SECONDS = 0.1
+# So long a company that was just asked for may wait to be asked for again; its next sync starts a
+# second after the last one at the soonest.
+_ROUND_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message
 from service import logs
 from service.app import create_app
 from service.bootstrap import Services, bootstrap
+from service.cli.serve import spare_the_collector
 from service.exact_json import decode, encode
 from service.operators import Operator
 from service.settings_source import settings_from
@@ -170,6 +171,7 @@ def operator_pages(cookie: str) -> list[Measured]:
 def main(rounds: int) -> None:
     """Print the table."""
     logs.configure("ERROR", "console")
+    spare_the_collector()
     with postgres() as url:
         database = Database(url.replace("postgresql://", "postgresql+psycopg://"))
         values = {**environment("http://127.0.0.1:1", url), "OPS_USERS": entry("ada")}
