@@ -3,7 +3,7 @@
 Each commits before it returns. Whoever calls asks the workers for the work afterwards.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
@@ -19,32 +19,33 @@ _LONGEST_NOTE = 500
 
 def pause(database: Database, connection_id: str, actor: str) -> bool:
     """Let nobody call QuickBooks for the company; return False when that is so already."""
-    with database.write() as session:
-        connections.lock(session, connection_id)
-        changed = standing.suspend(session, connection_id, now())
-        if changed:
-            audit.record(session, actor, "pause", connection_id, {}, now())
-    return changed
+    return _once(database, connection_id, actor, "pause", standing.suspend)
 
 
 def resume(database: Database, connection_id: str, actor: str) -> bool:
     """End a pause, and ask for what was missed; return False when there is none."""
-    with database.write() as session:
-        connections.lock(session, connection_id)
-        changed = standing.resume(session, connection_id, now())
-        if changed:
-            audit.record(session, actor, "resume", connection_id, {}, now())
-    return changed
+    return _once(database, connection_id, actor, "resume", standing.resume)
 
 
 def release(database: Database, connection_id: str, actor: str) -> bool:
     """Let whoever connects the company next have it; return False while it is connected."""
+    return _once(database, connection_id, actor, "release", standing.release)
+
+
+def _once(
+    database: Database,
+    connection_id: str,
+    actor: str,
+    action: str,
+    change: Callable[[Session, str, datetime], bool],
+) -> bool:
+    """Change how the company stands, with an audit row if that changed anything."""
     with database.write() as session:
         connections.lock(session, connection_id)
-        released = standing.release(session, connection_id, now())
-        if released:
-            audit.record(session, actor, "release", connection_id, {}, now())
-    return released
+        changed = change(session, connection_id, now())
+        if changed:
+            audit.record(session, actor, action, connection_id, {}, now())
+    return changed
 
 
 def sync(session: Session, connection_id: str, actor: str) -> int:

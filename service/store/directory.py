@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
+from service.store import runs
 from service.store.tables import Connection, Notice, Run, Supplier
 
 STATES = ("connected", "paused", "dead", "disconnected", "released")
@@ -113,13 +114,7 @@ def _with_news(session: Session, rows: Sequence[tuple[Connection, Supplier]]) ->
         .where(Notice.connection_id == Connection.id)
         .scalar_subquery()
     )
-    newest = (
-        select(Run.id)
-        .where(Run.connection_id == Connection.id, Run.kind == "reconcile", Run.state != "active")
-        .order_by(Run.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
+    newest = runs.newest_reconcile()
     news = {
         connection_id: (at, run_id)
         for connection_id, at, run_id in session.execute(

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, or_, select, text, update
+from sqlalchemy import ColumnElement, ScalarSelect, delete, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from service.store.connections import may_be_called
@@ -123,6 +123,17 @@ def _active(session: Session, **new: Any) -> int:
         set_={"kind": Run.kind},
     )
     return session.execute(joined.returning(Run.id)).scalar_one()
+
+
+def newest_reconcile() -> ScalarSelect[int]:
+    """Return the id of the newest reconcile that has ended, in a query that selects connections."""
+    return (
+        select(Run.id)
+        .where(Run.connection_id == Connection.id, Run.kind == "reconcile", Run.state != "active")
+        .order_by(Run.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 def get(session: Session, run_id: int) -> Run | None:

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from service.settings import Settings
-from service.store import halts, pace
+from service.store import halts, pace, runs
 from service.store.tables import Connection, Run
 from service.watch.condition import Condition, day, moment, several
 
@@ -150,13 +150,7 @@ def _concerns_us(settings: Settings) -> ColumnElement[bool]:
 
 def _newest_reconciles(session: Session, settings: Settings) -> tuple[dict[str, str], list[int]]:
     """Return companies' names by connection, and the newest reconcile of each that has ended."""
-    newest = (
-        select(Run.id)
-        .where(Run.connection_id == Connection.id, Run.kind == "reconcile", Run.state != "active")
-        .order_by(Run.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
+    newest = runs.newest_reconcile()
     rows = session.execute(
         select(Connection.id, Connection.company_name, newest).where(_concerns_us(settings))
     ).all()
