@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 _SQLITE_BUSY_SECONDS = 20
-_TRUSTED_SECONDS = 1.0
 # A network that swallows everything would else hold a transaction for a quarter of an hour, and the
 # writer of webhooks with it.
 _NOTICES_A_DEAD_NETWORK = {
@@ -57,49 +56,9 @@ class Database:
         with self._reading() as session:
             yield session
 
-    def statements(self, *, trusted_seconds: float = _TRUSTED_SECONDS) -> "Statements":
-        """Return what runs single statements for one thread; to be closed."""
-        return Statements(self.engine, trusted_seconds)
-
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
-
-
-class Statements:
-    """Runs single statements, each with a transaction to itself, for one thread.
-
-    PostgreSQL commits each before it answers: no round trip to begin, and none to commit. The
-    connection is kept, and given back every `trusted_seconds` for the pool to test: a test before
-    each statement took a fifth of its time.
-    """
-
-    def __init__(self, engine: Engine, trusted_seconds: float) -> None:
-        self._engine = engine.execution_options(writes=True, isolation_level="AUTOCOMMIT")
-        self._trusted_seconds = trusted_seconds
-        self._kept: Connection | None = None
-        self._tested_at = 0.0
-
-    @contextmanager
-    def alone(self) -> Iterator[Connection]:
-        """Give a connection for one statement; after an exception a fresh one is used."""
-        if time.monotonic() - self._tested_at > self._trusted_seconds:
-            self.close()
-        if self._kept is None:
-            self._kept = self._engine.connect()
-            self._tested_at = time.monotonic()
-        try:
-            with self._kept.begin():
-                yield self._kept
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Give the connection back."""
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            kept.close()
 
 
 def _engine(url: str, pool_size: int) -> Engine:

@@ -1,11 +1,13 @@
 """INSERT with ON CONFLICT, in the dialect of the session's database."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import (
+    ColumnElement,
     Executable,
     FromClause,
     Text,
@@ -19,6 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from service import exact_json
+from service.store.columns import Instant
 from service.store.tables import Base
 
 Insert = sqlite.Insert | postgresql.Insert
@@ -72,6 +75,12 @@ def _together(table: type[Base], rule: Rule, names: tuple[str, ...]) -> Executab
 def rows_text(rows: Sequence[Mapping[str, Any] | Struct]) -> str:
     """Return the rows as the value of `:rows` in a statement on `rows_given`."""
     return exact_json.encode(rows).decode()
+
+
+def instant_given(dialect: str, name: str) -> ColumnElement[datetime]:
+    """Return the instant of the text `:name`, which is as `instant_text` gives it."""
+    text = bindparam(name, type_=Text)
+    return type_coerce(text, Instant) if dialect == "sqlite" else cast(text, Instant)
 
 
 def rows_given(dialect: str, table: type[Base], names: Sequence[str]) -> FromClause:

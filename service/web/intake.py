@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from service.jobs import Nudges
 from service.store.arrivals import Arrival, receive
 from service.store.database import Database
+from service.store.statements import Statements
 from service.times import now
 
 log = structlog.get_logger(__name__)
@@ -65,7 +66,7 @@ class Intake:
         most_deliveries: int = MAX_WAITING,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
-        self._statements = database.statements()
+        self._statements = Statements(database.engine)
         self._environment = environment
         self._nudges = nudges
         self._most_waiting = most_waiting
@@ -142,8 +143,7 @@ class Intake:
     def _commit(self, batch: Sequence[_Delivery]) -> None:
         arrivals = [arrival for delivery in batch for arrival in delivery.arrivals]
         try:
-            with self._statements.alone() as connection:
-                touched = receive(connection, arrivals, self._environment, now())
+            touched = receive(self._statements, arrivals, self._environment, now())
         except Exception as e:
             # Whatever it is: without its writer the receiver would refuse everything from then on.
             self._fail(batch, e)

@@ -12,6 +12,7 @@ from service.errors import TransientError
 from service.store import inbox
 from service.store.arrivals import Arrival, receive
 from service.store.database import Database
+from service.store.statements import Statements
 from service.store.tables import Connection, Notice
 from tests.servers import wait_until
 
@@ -35,8 +36,8 @@ def an_arrival(key: str, **fields: Any) -> Arrival:
 
 
 def received(database: Database, *arrivals: Arrival, environment: str = "simulator") -> set[str]:
-    with closing(database.statements()) as statements, statements.alone() as connection:
-        return receive(connection, arrivals, environment, AT)
+    with closing(Statements(database.engine)) as statements:
+        return receive(statements, arrivals, environment, AT)
 
 
 def total(database: Database) -> tuple[int, int]:
