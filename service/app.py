@@ -91,7 +91,7 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
     # Its redirects would repeat whatever parameters an address has.
     app.router.redirect_slashes = False
     # Before Starlette and not in it: what a delivery goes through is time that it takes.
-    return AccessLog(Webhook(app, most_bytes=services.settings.webhook_max_bytes))
+    return Webhook(AccessLog(app), most_bytes=services.settings.webhook_max_bytes)
 
 
 def routes(settings: Settings) -> list[BaseRoute]:

@@ -30,8 +30,8 @@ class Fields:
     def __contains__(self, name: str) -> bool:
         return name in self._fields
 
-    def blame(self, problem: str) -> None:
-        """Keep the problem, unless there is one already."""
+    def blame(self, problem: str | None) -> None:
+        """Keep the problem, if it is one and unless there is one already."""
         self.problem = self.problem or problem
 
     def given(self, **fields: msgspec.Raw | None) -> "Fields":

@@ -7,6 +7,8 @@ readable. A missing time or event id is no reason to ignore a change: the invoic
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -42,34 +44,54 @@ def _cloud_event(raw: msgspec.Raw) -> Event:
     fields = Fields.of(raw)
     if fields is None:
         return _unusable("event is not an object", raw)
-    event_id = fields.optional("id")
-    entity, operation = _entity_and_operation(fields)
+    event_id, written = fields.optional("id"), fields.text("type")
+    kind = _kind_of_type(written or "")
+    fields.blame(kind.malformed)
     realm_id = fields.id("intuitaccountid", LONGEST_REALM_ID)
-    _check_followed(fields, entity, operation)
-    # Nothing says that two events never share an id: what is sent again says all of it again.
-    what = "".join(f"/{fields.optional(name)}" for name in ("type", "intuitentityid"))
+    fields.blame(kind.unfollowed)
+    entity_id = fields.id("intuitentityid")
     return Event(
         format="cloudevents",
-        digest=_digest(raw, realm_id, event_id, what),
+        # Nothing says that two events never share an id: what is sent again says all of it again.
+        digest=_digest(raw, realm_id, event_id, f"/{written}/{entity_id}"),
         event_id=bounded(event_id),
         realm_id=bounded(realm_id),
-        entity=bounded(entity),
-        operation=bounded(operation),
-        entity_id=bounded(fields.id("intuitentityid")),
-        deleted_id=bounded(_deleted_id(fields, fields.nested("data"), operation)),
+        entity=kind.entity,
+        operation=kind.operation,
+        entity_id=bounded(entity_id),
+        deleted_id=bounded(_deleted_id_of_data(fields, kind.operation)),
         changed_at=_instant(fields.optional("time")),
         problem=fields.problem,
     )
 
 
-def _entity_and_operation(fields: Fields) -> tuple[str | None, str | None]:
+class _Kind(NamedTuple):
+    """Which entity changed and how, as it is stored, and why that cannot be acted upon."""
+
+    entity: str | None
+    operation: str | None
+    malformed: str | None = None
+    unfollowed: str | None = None
+
+    @classmethod
+    def of(cls, entity: str, operation: str) -> Self:
+        entity, operation = entity_name(entity), operation_name(operation)
+        unfollowed = None
+        if entity not in FOLLOWED:
+            unfollowed = "entity is not followed"
+        elif operation not in FOLLOWED[entity]:
+            unfollowed = "operation is not followed"
+        return cls(bounded(entity) or None, bounded(operation) or None, unfollowed=unfollowed)
+
+
+@lru_cache(maxsize=64)  # more than Intuit has of those that we follow
+def _kind_of_type(written: str) -> _Kind:
     """Take `qbo.invoice.updated.v1` apart; what is not of that form is shown as the entity."""
-    written = fields.text("type")
-    match (written or "").split("."):
+    match written.split("."):
         case ["qbo", entity, operation, version] if version:
-            return entity_name(entity), operation_name(operation)
-    fields.blame("type is not qbo.<entity>.<operation>.<version>")
-    return written, None
+            return _Kind.of(entity, operation)
+    malformed = "type is not qbo.<entity>.<operation>.<version>"
+    return _Kind(bounded(written or None), None, malformed)
 
 
 def _notifications(envelope: Fields, body: bytes) -> Iterator[Event]:
@@ -99,31 +121,27 @@ def _legacy_event(raw: msgspec.Raw, realm: msgspec.Raw | None) -> Event:
         return _unusable("event is not an object", raw, "legacy")
     fields = entity_fields.given(realmId=realm)
     name, verb, changed_at = fields.text("name"), fields.text("operation"), "lastUpdated"
-    entity = None if name is None else entity_name(name)
-    operation = None if verb is None else operation_name(verb)
     realm_id = fields.id("realmId", LONGEST_REALM_ID)
-    _check_followed(fields, entity, operation)
+    kind = _Kind.of(name or "", verb or "")
+    fields.blame(kind.unfollowed)
     entity_id = fields.id("id")
     return Event(
         format="legacy",
         digest=_digest(raw, realm_id, name, entity_id, verb, fields.optional(changed_at)),
         realm_id=bounded(realm_id),
-        entity=bounded(entity),
-        operation=bounded(operation),
+        entity=kind.entity,
+        operation=kind.operation,
         entity_id=bounded(entity_id),
-        deleted_id=bounded(_deleted_id(fields, fields, operation)),
+        deleted_id=bounded(_deleted_id(fields, fields, kind.operation)),
         changed_at=_instant(fields.optional(changed_at)),
         problem=fields.problem,
     )
 
 
-def _check_followed(fields: Fields, entity: str | None, operation: str | None) -> None:
-    if entity is None or operation is None:
-        return
-    if entity not in FOLLOWED:
-        fields.blame("entity is not followed")
-    elif operation not in FOLLOWED[entity]:
-        fields.blame("operation is not followed")
+def _deleted_id_of_data(fields: Fields, operation: str | None) -> str | None:
+    if "data" not in fields and operation != "merged":
+        return None  # as nearly always
+    return _deleted_id(fields, fields.nested("data"), operation)
 
 
 def _deleted_id(fields: Fields, holder: Fields, operation: str | None) -> str | None:

@@ -47,7 +47,7 @@ def instant_text(instant: datetime) -> str:
 
     PostgreSQL takes it rightly because every connection of ours is in UTC.
     """
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return instant.astimezone(UTC).isoformat(" ", "microseconds").removesuffix("+00:00")
 
 
 class Money(TypeDecorator[Decimal]):

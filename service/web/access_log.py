@@ -53,16 +53,21 @@ class AccessLog:
             await self.app(scope, receive, send_and_note)
         finally:
             route = getattr(scope.get("route"), "path", None)
-            method = scope["method"] if scope["method"] in _METHODS else "other"
-            seconds = time.perf_counter() - began
-            kind = f"{status // 100}xx" if status else "none"
-            request_seconds(route or "none", method, kind).observe(seconds)
-            routine = route in _ROUTINE and status < 400
-            if not routine or _logger.isEnabledFor(logging.DEBUG):
-                (log.debug if routine else log.info)(
-                    "request.answered",
-                    method=method,
-                    route=route,
-                    status=status,
-                    ms=round(seconds * 1000, 1),
-                )
+            note(route, scope["method"], status, time.perf_counter() - began)
+
+
+def note(route: str | None, method: str, status: int, seconds: float) -> None:
+    """Count an answer and log it; `status` is 0 where nobody waited for one."""
+    method = method if method in _METHODS else "other"
+    kind = f"{status // 100}xx" if status else "none"
+    request_seconds(route or "none", method, kind).observe(seconds)
+    routine = route in _ROUTINE and status < 400
+    if routine and not _logger.isEnabledFor(logging.DEBUG):
+        return
+    (log.debug if routine else log.info)(
+        "request.answered",
+        method=method,
+        route=route,
+        status=status,
+        ms=round(seconds * 1000, 1),
+    )

@@ -58,16 +58,15 @@ class UnexpectedErrors:
         try:
             await self.app(scope, receive, send_and_note)
         except Exception:
-            reference = crashed(scope)
+            reference = crashed(getattr(scope.get("route"), "path", None))
             if started:
                 raise
             await _apology(Request(scope), reference)(scope, receive, send)
 
 
-def crashed(scope: Scope) -> str:
+def crashed(route: str | None) -> str:
     """Log the exception that is being handled; return the reference under which it is found."""
     reference = new_reference()
-    route = getattr(scope.get("route"), "path", None)
     log.exception("request.crashed", reference=reference, route=route)
     return reference
 

@@ -6,6 +6,7 @@ holds later events back behind one that fails (reference 1.6).
 
 import asyncio
 import re
+import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from secrets import token_hex
@@ -13,7 +14,6 @@ from secrets import token_hex
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.metrics import notices_received
@@ -24,6 +24,7 @@ from service.quickbooks.vocabulary import FOLLOWED
 from service.store.arrivals import Arrival
 from service.store.columns import instant_text
 from service.vault import Vault
+from service.web.access_log import note
 from service.web.failures import crashed
 from service.web.intake import NotStored
 from service.web.state import State
@@ -32,7 +33,7 @@ PATH = "/quickbook/webhook"
 _LONG_BODY = 64 * 1024
 _SIGNATURE_LENGTH = 44  # SHA-256 in base64
 _TRACE_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
-_STORED = PlainTextResponse()
+_STORED = Response()
 _LONGEST_SECONDS = 10  # Intuit itself waits for three
 _TOO_LARGE = ("too_large", 413, "Content Too Large")
 
@@ -57,33 +58,36 @@ class Webhook:
     def __init__(self, app: ASGIApp, *, most_bytes: int) -> None:
         self.app = app
         self._most_bytes = most_bytes
-        self._route = Route(PATH, self, methods=["POST"])  # by which the access log names it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != PATH:
             await self.app(scope, receive, send)
             return
-        scope["route"] = self._route
+        began, status = time.perf_counter(), 0
         try:
             response = await self._response(scope, receive)
+            status = response.status_code
+            await response(scope, receive, send)
         except ClientDisconnect:  # before its body was read: nobody waits for an answer
             return
-        except Exception:
-            response = PlainTextResponse(f"something went wrong, reference {crashed(scope)}", 500)
-        await response(scope, receive, send)
+        finally:
+            note(PATH, scope["method"], status, time.perf_counter() - began)
 
     async def _response(self, scope: Scope, receive: Receive) -> Response:
         """Answer 200 when it is stored, 401 unsigned, 413 too long, 503 if it is to come again."""
         if scope["method"] != "POST":
             return PlainTextResponse("Method Not Allowed", 405, headers={"Allow": "POST"})
         state: State = scope["state"]
-        answers = state["answers"]
         try:
             await _take(state, dict(scope["headers"]), receive, self._most_bytes)
         except _Refused as e:
-            answers.count(e.outcome)
+            state["answers"].count(e.outcome)
             return PlainTextResponse(e.text, e.status)
-        answers.count("stored")
+        except ClientDisconnect:
+            raise
+        except Exception:
+            return PlainTextResponse(f"something went wrong, reference {crashed(PATH)}", 500)
+        state["answers"].count("stored")
         return _STORED
 
 

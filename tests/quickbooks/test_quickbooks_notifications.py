@@ -248,6 +248,15 @@ def test_a_legacy_event_says_what_is_wrong_with_it(changes: dict[str, Any], prob
     assert (event.format, event.problem) == ("legacy", problem)
 
 
+def test_what_is_missing_is_none_and_not_empty() -> None:
+    nameless, verbless = only(legacy(name=...)), only(legacy(operation=...))
+    assert (nameless.entity, nameless.operation) == (None, "updated")
+    assert (verbless.entity, verbless.operation) == ("Invoice", None)
+    for event in (only([cloud(type=...)]), only([cloud(type="")])):
+        assert (event.entity, event.operation) == (None, None)
+    assert only([cloud(type="qbo..updated.v1")]).entity is None
+
+
 NOT_EVENTS = "neither an array of events nor an envelope"
 
 
