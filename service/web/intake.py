@@ -9,9 +9,9 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import structlog
+from msgspec import Struct
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -36,25 +36,17 @@ class NotStored(Exception):
     """The delivery is not known to be stored, and has to come again."""
 
 
-@dataclass(slots=True)
-class _Delivery:
+class _Delivery(Struct):
     arrivals: Sequence[Arrival]
     trace_id: str | None
-    loop: asyncio.AbstractEventLoop
     stored: asyncio.Future[None]
-
-    def settle(self, error: Exception | None) -> None:
-        """Let the request go on; to be called in its own thread."""
-        if self.stored.done():  # its time was up
-            return
-        if error is None:
-            self.stored.set_result(None)
-        else:
-            self.stored.set_exception(error)
 
 
 class Intake:
-    """Stores deliveries, many in one commit, and nudges each company once for each commit."""
+    """Stores deliveries, many in one commit, and nudges each company once for each commit.
+
+    They come from one event loop, which no commit holds up.
+    """
 
     def __init__(
         self,
@@ -74,7 +66,7 @@ class Intake:
         self._timeout_seconds = timeout_seconds
         self._waiting: deque[_Delivery] = deque()
         self._arrived = threading.Condition()
-        self._waking = False
+        self._newest: list[asyncio.Future[None]] | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
 
@@ -94,24 +86,26 @@ class Intake:
 
         `trace_id` is Intuit's own name of the delivery, for the log.
         """
-        loop = asyncio.get_running_loop()
-        delivery = _Delivery(arrivals, trace_id, loop, loop.create_future())
         if self._stopping or len(self._waiting) >= self._most_waiting:
             raise NotStored("too many deliveries are waiting to be stored")
-        self._waiting.append(delivery)  # without the lock, for which the writer could let us wait
-        if not self._waking:
+        loop = asyncio.get_running_loop()
+        stored = loop.create_future()
+        # Without the lock, for which the writer could let us wait.
+        self._waiting.append(_Delivery(arrivals, trace_id, stored))
+        if self._newest is None:
             # Not before all requests that came with this one are waiting too.
-            self._waking = True
-            loop.call_soon(self._wake)
-        late = NotStored("the database did not commit in time")
-        timer = loop.call_later(self._timeout_seconds, delivery.settle, late)
-        try:
-            await delivery.stored
-        finally:
-            timer.cancel()
+            self._newest = []
+            loop.call_soon(self._wake, loop, self._newest)
+        self._newest.append(stored)
+        await stored
 
-    def _wake(self) -> None:
-        self._waking = False
+    def _wake(
+        self, loop: asyncio.AbstractEventLoop, newest: Sequence[asyncio.Future[None]]
+    ) -> None:
+        """Wake the writer, and set one limit for all that came together."""
+        self._newest = None
+        late = NotStored("the database did not commit in time")
+        loop.call_later(self._timeout_seconds, _settle, newest, late)
         with self._arrived:
             self._arrived.notify()
 
@@ -175,13 +169,17 @@ def _log_stored(batch: Sequence[_Delivery]) -> None:
 
 
 def _answer(batch: Sequence[_Delivery], error: Exception | None) -> None:
-    """Let the requests go on, each in its own thread."""
-    for loop in {delivery.loop for delivery in batch}:
-        theirs = [delivery for delivery in batch if delivery.loop is loop]
-        with suppress(RuntimeError):  # the event loop has ended; nobody waits for the answers
-            loop.call_soon_threadsafe(_settle, theirs, error)
+    """Let the requests go on, in their own thread."""
+    stored = [delivery.stored for delivery in batch]
+    with suppress(RuntimeError):  # the event loop has ended; nobody waits for the answers
+        stored[0].get_loop().call_soon_threadsafe(_settle, stored, error)
 
 
-def _settle(batch: Sequence[_Delivery], error: Exception | None) -> None:
-    for delivery in batch:
-        delivery.settle(error)
+def _settle(stored: Sequence[asyncio.Future[None]], error: Exception | None) -> None:
+    for future in stored:
+        if future.done():  # in time, or because its time was up
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
