@@ -251,7 +251,6 @@ def figures(storm: Storm, services: Services) -> dict[str, Any]:
         "notices": dict(statuses),
         "repetitions": repeated,
         "mended by reconciles": sum(run.tally["read"] for run in runs),
-        "never announced": sum(run.tally["unannounced"] for run in runs),
         "reads": storm.sim("GET", "calls")["total"],
         "deliveries": dict(receipts),
     }
