@@ -9,12 +9,18 @@ from service.passwords import hashed
 from tests.web.conftest import Place
 
 PASSWORD = "correct horse battery"
+BOB = "another long password"
 
 
 @cache
 def entry(name: str, password: str = PASSWORD) -> str:
     """Return an operator's entry in OPS_USERS."""
     return f"{name}:{hashed(password)}"
+
+
+def two_operators() -> dict[str, str]:
+    """Return settings by which ada and bob may log in."""
+    return {"OPS_USERS": f"{entry('ada')}, {entry('bob', BOB)}"}
 
 
 def try_to_log_in(

@@ -1,0 +1,123 @@
+"""Operators' sessions: their cookies, and when they end."""
+
+from datetime import timedelta
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.app import create_app
+from service.bootstrap import bootstrap
+from service.settings_source import settings_from
+from service.store import operators
+from service.times import now
+from tests.web.conftest import PUBLIC_URL, Place, settings_of
+from tests.web.ops import BOB, audit, entry, operator, try_to_log_in, two_operators
+
+
+@pytest.fixture
+def more_settings() -> dict[str, str]:
+    return two_operators()
+
+
+def test_logging_out_ends_the_session_everywhere(place: Place) -> None:
+    browser = operator(place)
+    cookie = browser.cookies["infactor_ops"]
+    answer = browser.post("/ops/logout")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ops/login")
+    assert "infactor_ops" not in browser.cookies
+    again = place.browser(cookie=f"infactor_ops={cookie}")
+    assert again.get("/ops/").status_code == 303
+    assert audit(place) == [("ops:ada", "login", None), ("ops:ada", "logout", None)]
+
+
+def test_another_log_in_replaces_the_session_of_the_same_browser(place: Place) -> None:
+    browser = operator(place)
+    old = browser.cookies["infactor_ops"]
+    assert try_to_log_in(browser, "bob", BOB).status_code == 303
+    assert browser.cookies["infactor_ops"] != old
+    assert place.only("SELECT name FROM operator_sessions") == "bob"
+
+
+def test_the_cookie_is_for_operators_pages_alone_and_the_database_does_not_know_it(
+    place: Place,
+) -> None:
+    browser = place.browser()
+    given = try_to_log_in(browser).headers["set-cookie"]
+    assert given.endswith("; HttpOnly; Path=/ops; SameSite=lax")
+    assert browser.cookies["infactor_ops"] not in place.only("SELECT digest FROM operator_sessions")
+
+
+def test_behind_https_the_cookie_is_bound_to_the_host(place: Place) -> None:
+    settings = settings_from(
+        {
+            **settings_of("", "sqlite://"),
+            "QUICKBOOKS_ENVIRONMENT": "production",
+            "QUICKBOOKS_SIMULATOR_URL": "",
+            "PUBLIC_URL": "https://books.example.com",
+            "DATABASE_URL": place.services.settings.database_url.get_secret_value(),
+            "OPS_USERS": entry("ada"),
+        }
+    )
+    services = bootstrap(settings, place.services.jobs.broker)
+    with TestClient(
+        create_app(services), base_url="https://books.example.com", follow_redirects=False
+    ) as browser:
+        given = try_to_log_in(browser).headers["set-cookie"]
+        assert given.startswith("__Host-infactor_ops=")
+        assert given.endswith("; HttpOnly; Path=/; SameSite=lax; Secure")
+        assert browser.get("/ops/").status_code == 200
+
+
+def test_a_session_slides_with_use_but_ends_after_twelve_hours(place: Place) -> None:
+    browser = operator(place)
+    shift = "strftime('%Y-%m-%d %H:%M:%f000', {}, '{}')"
+
+    def older(by: str) -> None:
+        created, expires = shift.format("created_at", by), shift.format("expires_at", by)
+        place.do(f"UPDATE operator_sessions SET created_at = {created}, expires_at = {expires}")
+
+    older("-50 minutes")
+    ends = place.only("SELECT expires_at FROM operator_sessions")
+    browser.get("/ops/live")
+    assert place.only("SELECT expires_at FROM operator_sessions") == ends
+    assert browser.get("/ops/").status_code == 200
+    later = place.only("SELECT expires_at FROM operator_sessions")
+    assert later > ends
+    place.do(
+        "UPDATE operator_sessions SET created_at = "
+        + shift.format("'now'", "-11 hours', '-55 minutes")
+        + ", expires_at = "
+        + shift.format("'now'", "+2 minutes")
+    )
+    assert browser.get("/ops/").status_code == 200
+    minutes_left = "(julianday(expires_at) - julianday('now')) * 1440 FROM operator_sessions"
+    assert 4 < place.only(f"SELECT {minutes_left}") < 5.1
+    place.do("UPDATE operator_sessions SET expires_at = '2020-01-01 00:00:00.000000'")
+    assert browser.get("/ops/").status_code == 303
+
+
+@pytest.mark.parametrize("users", [entry("bob", BOB), entry("ada", "a quite new password")])
+def test_who_is_gone_or_has_another_password_is_logged_out(place: Place, users: str) -> None:
+    browser = operator(place)
+    changed = settings_from(
+        {
+            **settings_of(place.simulator.url, "sqlite://"),
+            "DATABASE_URL": place.services.settings.database_url.get_secret_value(),
+            "OPS_USERS": users,
+        }
+    )
+    services = bootstrap(changed, place.services.jobs.broker)
+    with TestClient(create_app(services), base_url=PUBLIC_URL, follow_redirects=False) as restarted:
+        restarted.cookies.set("infactor_ops", browser.cookies["infactor_ops"])
+        assert restarted.get("/ops/").status_code == 303
+
+
+def test_what_has_expired_is_forgotten(place: Place) -> None:
+    operator(place)
+    try_to_log_in(place.browser(), "ada", "wrong")
+    with place.services.database.write() as session:
+        operators.prune(session, now())
+    assert (place.rows("operator_sessions"), place.rows("login_attempts")) == (1, 2)
+    with place.services.database.write() as session:
+        operators.prune(session, now() + timedelta(hours=13))
+    assert (place.rows("operator_sessions"), place.rows("login_attempts")) == (0, 0)
