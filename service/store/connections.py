@@ -120,6 +120,14 @@ def of_supplier(session: Session, supplier_id: int, environment: str) -> Sequenc
     ).all()
 
 
+def own(
+    session: Session, connection_id: str, supplier_id: int, environment: str
+) -> Connection | None:
+    """Return this connection if it is one of the supplier's in this environment."""
+    mine = of_supplier(session, supplier_id, environment)
+    return next((one for one in mine if one.id == connection_id), None)
+
+
 def everyone(session: Session, environment: str) -> Sequence[tuple[Connection, Supplier]]:
     """Return every connection of this environment with its supplier, the oldest first."""
     rows = session.execute(

@@ -235,9 +235,12 @@ def page(
 
 
 def one(
-    session: Session, invoice_id: str, supplier_id: int
+    session: Session, invoice_id: str, supplier_id: int, environment: str
 ) -> tuple[Invoice, Document | None] | None:
-    """Return this invoice if it is of a company of this supplier, and not the former one's."""
+    """Return this invoice if it is of a company of this supplier, and not the former one's.
+
+    The company has to be of this environment, as everywhere.
+    """
     row = session.execute(
         select(Invoice, Document)
         .join(Connection, Connection.id == Invoice.connection_id)
@@ -246,6 +249,7 @@ def one(
             Invoice.id == invoice_id,
             Invoice.mapped.is_not(None),
             Connection.supplier_id == supplier_id,
+            Connection.environment == environment,
             Connection.released_at.is_(None),
             may_be_shown(supplier_id),
         )

@@ -4,10 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
-from service.store.tables import Connection
+from service.store import connections
+from service.store.tables import Connection, Supplier
 from service.times import now
+from service.web.pages import row_id
 from service.web.progress import Progress, progress_of
+from service.web.state import State
 
 _TOLD_AHEAD = timedelta(days=30)
 
@@ -30,6 +35,18 @@ class Company:
         """When QuickBooks ends the authorisation for good, if that is within 30 days."""
         end = self.connection.hard_expires_at
         return end if end is not None and end <= now() + _TOLD_AHEAD else None
+
+
+def own_connection(request: Request[State], session: Session, supplier: Supplier) -> Connection:
+    """Return the connection that the address names, if it is this supplier's; else answer 404.
+
+    Another supplier's, or another environment's, is as unknown as one that is not there.
+    """
+    environment = request.state["services"].settings.quickbooks_environment
+    found = connections.own(session, row_id(request), supplier.id, environment)
+    if found is None:
+        raise HTTPException(404)
+    return found
 
 
 def company_of(session: Session, connection: Connection) -> Company:

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.store import connections
 from service.web.browser import supplier_of
-from service.web.pages import render, row_id
+from service.web.company import own_connection
+from service.web.pages import render
 from service.web.progress import news_of
 from service.web.state import State
 
@@ -27,9 +26,7 @@ def progress(request: Request[State]) -> Response:
 def _context(request: Request[State], *, keep_alive: bool) -> dict[str, Any]:
     supplier = supplier_of(request, keep_alive=keep_alive)
     with request.state["services"].database.read() as session:
-        connection = connections.get(session, row_id(request))
-        if connection is None or connection.supplier_id != supplier.id or connection.released_at:
-            raise HTTPException(404)
+        connection = own_connection(request, session, supplier)
         run = news_of(session, connection)
     return {"supplier": supplier, "connection": connection, "progress": run}
 

@@ -6,20 +6,19 @@ from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from service.disconnection import ConnectedAgain, NotRevoked, disconnect
-from service.store import connections, notices
-from service.store.tables import Connection, Supplier
+from service.store import notices
+from service.store.tables import Connection
 from service.times import now
 from service.web.apart import apart
 from service.web.arrival import since
 from service.web.browser import supplier_of
-from service.web.company import company_of
-from service.web.pages import render, row_id
+from service.web.company import company_of, own_connection
+from service.web.pages import render
 from service.web.state import State
 
 log = structlog.get_logger(__name__)
@@ -43,7 +42,7 @@ def end(request: Request[State]) -> Response:
     """Disconnect the company at QuickBooks and here, or say why that is not possible now."""
     services, supplier = request.state["services"], supplier_of(request)
     with services.database.read() as session:
-        connection = _own(request, session, supplier)
+        connection = own_connection(request, session, supplier)
     back = RedirectResponse(f"/quickbook/connections/{connection.id}", 303)
     if connection.state == "disconnected" and connection.refresh_sealed is None:
         return back
@@ -62,27 +61,13 @@ def end(request: Request[State]) -> Response:
 def _page(request: Request[State], name: str, more: More) -> Response:
     supplier = supplier_of(request)
     with request.state["services"].database.read() as session:
-        connection = _own(request, session, supplier)
+        connection = own_connection(request, session, supplier)
         context = {
             "supplier": supplier,
             "connection": connection,
             **more(request, session, connection),
         }
     return render(request, name, context)
-
-
-def _own(request: Request[State], session: Session, supplier: Supplier) -> Connection:
-    """Return this supplier's connection; another one's is as unknown as one that is not there."""
-    environment = request.state["services"].settings.quickbooks_environment
-    found = connections.get(session, row_id(request))
-    if (
-        found is None
-        or found.supplier_id != supplier.id
-        or found.released_at is not None
-        or found.environment != environment
-    ):
-        raise HTTPException(404)
-    return found
 
 
 def _unconfirmed(

@@ -49,8 +49,9 @@ def show(request: Request[State]) -> Response:
     """Show an invoice of this supplier; another one's is as unknown as one that is not there."""
     supplier = supplier_of(request)
     settings = request.state["services"].settings
+    environment = settings.quickbooks_environment
     with request.state["services"].database.read() as session:
-        found = invoices.one(session, row_id(request), supplier.id)
+        found = invoices.one(session, row_id(request), supplier.id, environment)
         if found is None:
             raise HTTPException(404)
         invoice, document = found

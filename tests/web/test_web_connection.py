@@ -138,8 +138,6 @@ def test_another_suppliers_connection_is_unknown(
     assert (foreign.status_code, foreign.text) == (404, unknown.text)
     assert other.post(f"{address(place)}/disconnect").status_code == 404
     assert place.connections()[0].state == "connected"
-    place.do("UPDATE connections SET environment = 'sandbox'")
-    assert browser.get(address(place) + path).status_code == 404
 
 
 def test_another_site_disconnects_nobody(place: Place, browser: TestClient) -> None:

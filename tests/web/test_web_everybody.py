@@ -98,6 +98,25 @@ def test_another_suppliers_id_answers_like_one_that_does_not_exist(
     assert [c.state for c in place.connections()] == ["connected", "connected"]
 
 
+@pytest.mark.parametrize(("method", "path"), [one for one in addresses() if "{id}" in one[1]])
+def test_an_id_of_another_environment_answers_like_one_that_does_not_exist(
+    place: Place, method: str, path: str
+) -> None:
+    browser = place.browser()
+    place.connect(browser)
+    [connection] = place.connections()
+    place.imported(connection.id)
+    own = place.invoice_id("1") if path.startswith(OF_INVOICES) else connection.id
+    assert browser.get(filled(path, own)).status_code == 200
+    place.do("UPDATE connections SET environment = 'production'")
+    elsewhere = browser.request(method, filled(path, own))
+    unknown = browser.request(method, filled(path, NEITHER))
+    assert (elsewhere.status_code, unknown.status_code) == (404, 404)
+    assert elsewhere.text == unknown.text
+    assert elsewhere.headers == unknown.headers
+    assert place.connections()[0].state == "connected"
+
+
 @pytest.mark.parametrize("path", [p for m, p in addresses() if m == "GET" and "{" not in p])
 def test_no_address_of_ones_own_names_another_supplier(
     browser: TestClient, theirs: dict[str, str], path: str

@@ -1,21 +1,35 @@
 """The page of one invoice: how it adds up, where its fields come from, and what to mend where."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dramatiq.brokers.stub import StubBroker
+from starlette.testclient import TestClient
 
 from service import exact_json
+from service.app import create_app
+from service.bootstrap import bootstrap
 from service.infactor.document import CONSTANTS, IDENTITY, QUICKBOOKS_OWNED
 from service.infactor.holds import Hold, field
 from service.infactor.origins import ORIGINS
 from service.quickbooks.books import invoice_page
+from service.settings_source import settings_from
 from service.web.invoice import HOLD_ADVICE
 from service.web.lines import lines_of
 from service.web.sums import Sums, sums_of
-from tests.web.conftest import CUSTOMER, OURS, Place, an_invoice, said
+from tests.web.conftest import (
+    CUSTOMER,
+    OURS,
+    PUBLIC_URL,
+    Place,
+    an_invoice,
+    said,
+    settings_of,
+)
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 Shown = Callable[[str], str]
@@ -142,10 +156,29 @@ def test_the_page_leads_to_the_invoice_in_quickbooks_while_it_is_there(
     place: Place, page: Shown
 ) -> None:
     assert "Open in QuickBooks" not in page("1")
-    place.do("UPDATE connections SET environment = 'production'")
-    assert 'href="https://qbo.intuit.com/app/invoice?txnId=1" target="_blank"' in page("1")
-    place.do(f"UPDATE invoices SET deleted = 1 WHERE id = '{place.invoice_id('1')}'")
-    assert "Open in QuickBooks" not in page("1")
+    place.do("UPDATE connections SET environment = 'sandbox'")
+    address = f"/quickbook/invoices/{place.invoice_id('1')}"
+    with in_sandbox(place) as browser:
+        shown = browser.get(address).text
+        link = 'href="https://sandbox.qbo.intuit.com/app/invoice?txnId=1" target="_blank"'
+        assert link in shown
+        place.do(f"UPDATE invoices SET deleted = 1 WHERE id = '{place.invoice_id('1')}'")
+        assert "Open in QuickBooks" not in browser.get(address).text
+
+
+@contextmanager
+def in_sandbox(place: Place) -> Iterator[TestClient]:
+    """A service for Intuit's sandbox on the same database, and a browser of the supplier there."""
+    values = {
+        **settings_of("", place.services.settings.database_url.get_secret_value()),
+        "QUICKBOOKS_ENVIRONMENT": "sandbox",
+        "QUICKBOOKS_SIMULATOR_URL": "",
+    }
+    services = bootstrap(settings_from(values), StubBroker())
+    app = create_app(services)
+    with TestClient(app, base_url=PUBLIC_URL, follow_redirects=False) as browser:
+        browser.get(f"/quickbook/view?token={place.token(purpose='view')}")
+        yield browser
 
 
 def test_an_invoices_lines_are_text(page: Shown) -> None:
