@@ -1,6 +1,7 @@
 """Who is let through to the operators' pages, and what everybody else is told."""
 
 import re
+from urllib.parse import quote
 
 import pytest
 from starlette.routing import Route
@@ -8,6 +9,8 @@ from starlette.routing import Route
 from service.app import routes
 from tests.web.conftest import Place, said
 from tests.web.ops import PASSWORD, audit, operator, two_operators
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "ANYTHING")
 
 
 @pytest.fixture
@@ -39,6 +42,27 @@ def test_nobody_reaches_any_page_of_operators(place: Place) -> None:
             assert (by_htmx.status_code, by_htmx.text) == (401, ""), (method, address)
             assert by_htmx.headers["hx-refresh"] == "true"
     assert place.rows("audit") == 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nobody_learns_which_pages_and_orders_there_are(place: Place, method: str) -> None:
+    def answered(address: str) -> tuple[int, str, dict[str, str]]:
+        answer = place.browser().request(method, address)
+        location = answer.headers["location"].replace(quote(address, safe=""), "HERE")
+        return answer.status_code, answer.text, {**answer.headers, "location": location}
+
+    unknown = answered("/ops/nothing/here")
+    assert unknown[0] == 303
+    leads_there_anyway = {"/ops", "/ops/"} if method == "GET" else set()
+    for address in {address for _, address in every_route(place)} - leads_there_anyway:
+        assert answered(address) == unknown, address
+
+
+@pytest.mark.parametrize("method", sorted({*METHODS} - {"GET", "HEAD", "POST"}))
+def test_a_method_that_no_page_has_is_no_page(place: Place, method: str) -> None:
+    browser = operator(place)
+    for address in ("/ops", "/ops/", "/ops/connections", "/ops/login", "/ops/nothing/here"):
+        assert browser.request(method, address).status_code == 404, address
 
 
 def test_an_operators_cookie_opens_no_page_of_a_supplier(place: Place) -> None:
@@ -76,8 +100,9 @@ def test_an_order_after_the_session_has_ended_is_told_to_be_not_done(place: Plac
     answer = browser.post("/ops/connections/c1/pause")
     assert answer.headers["location"] == "/ops/login?ended=yes"
     page = said(browser.get("/ops/login?ended=yes").text)
-    assert "Your session had ended: nothing was done. Log in, and do it again." in page
-    assert browser.post("/ops/logout").headers["location"] == "/ops/login"
+    assert (
+        "Your session had ended: what you asked for was not done. Log in, and do it again" in page
+    )
 
 
 def test_an_error_that_nobody_foresaw_is_a_page_with_its_reference(place: Place) -> None:

@@ -39,7 +39,6 @@ def test_who_logs_in_comes_to_where_they_wanted_to_go(place: Place) -> None:
         "/ops/../quickbook/",
         "/ops//evil.example",
         "/ops/%2e%2e/quickbook",
-        "/ops/logout",
         "/ops/login?next=/ops/",
         "/ops/notices\r\nset-cookie: a=b",
         "/ops/" + "a" * 500,

@@ -1,7 +1,7 @@
 """The operators' pages, under /ops: never in the prefix that is proxied to the internet."""
 
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, request_response
 
 from service.web.ops import addresses, auth, connections, findings, notices, orders, overview
 from service.web.ops.forms import posted
@@ -30,9 +30,9 @@ def routes() -> list[BaseRoute]:
         ("POST", "/ops/notices/replay", posted(notices.replay)),
         ("GET", findings.LIST, findings.listing),
         ("POST", "/ops/findings/{id}/acknowledge", posted(findings.acknowledge)),
-        # Whoever is not logged in learns nothing of which pages there are.
-        ("GET", "/ops/{rest:path}", auth.nowhere),
     ]
+    # For any method: whoever is not logged in learns nothing of which pages and orders there are.
+    nowhere = OperatorsOnly(request_response(auth.nowhere))
     return [
         log_in,
         try_it,
@@ -46,4 +46,5 @@ def routes() -> list[BaseRoute]:
             )
             for method, path, endpoint in guarded
         ),
+        *(Route(path, nowhere, max_body_size=_MOST_BYTES) for path in ("/ops", "/ops/{rest:path}")),
     ]

@@ -6,9 +6,7 @@ HOME = "/ops/"
 LOGIN = "/ops/login"
 
 # No dots and no doubled slashes, by which an address could lead somewhere else.
-_INSIDE = re.compile(
-    r"/ops/(?!log(?:in|out)\b)(?:[\w-]+(?:/[\w-]+)*)?(?:\?[\w=&.%+~,-]*)?", re.ASCII
-)
+_INSIDE = re.compile(r"/ops/(?!login\b)(?:[\w-]+(?:/[\w-]+)*)?(?:\?[\w=&.%+~,-]*)?", re.ASCII)
 _LONGEST = 500
 
 

@@ -134,6 +134,6 @@ def home(request: Request[State]) -> Response:
     return RedirectResponse(HOME, 303)
 
 
-def nowhere(request: Request[State]) -> Response:
+def nowhere(request: Request) -> Response:
     """Answer 404."""
     raise HTTPException(404)

@@ -13,7 +13,10 @@ from service.web.state import State
 
 
 class OperatorsOnly:
-    """ASGI middleware of a route: it leads whoever is not logged in to the log-in."""
+    """ASGI middleware of a route: it leads whoever is not logged in to the log-in.
+
+    What it answers depends on the method, and never on whether there is anything behind it.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -37,6 +40,6 @@ def _to_log_in(request: Request[State]) -> Response:
     where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     wanted = request.method == "GET" and addresses.inside(where) == where
     query = f"?{urlencode({'next': where})}" if wanted and where != addresses.HOME else ""
-    if request.method == "POST" and not request.url.path.endswith("/logout"):
+    if request.method == "POST":
         query = "?ended=yes"  # whoever ordered something has to know that it was not done
     return RedirectResponse(f"{addresses.LOGIN}{query}", 303)
