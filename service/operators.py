@@ -6,7 +6,8 @@ from hashlib import sha256
 
 from service.passwords import is_hash
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}", re.ASCII)
+LONGEST_NAME = 32
+_NAME = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,{LONGEST_NAME - 1}}}", re.ASCII)
 _HOW = "make it with `infactor-quickbooks ops-user NAME`"
 
 

@@ -50,8 +50,9 @@ def test_logging_in_and_looking_around(deployment: Deployment, reader: Reader) -
     page.get_by_label("Password").fill("wrong")
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("alert")).to_contain_text("Name and password do not fit")
+    expect(page.get_by_label("Name")).to_have_value("ada")
+    expect(page.get_by_label("Password")).to_be_focused()
     look(page, "ops-login")
-    page.get_by_label("Name").fill("ada")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     heading(page, "Notices")  # where it was meant to go

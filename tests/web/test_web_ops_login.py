@@ -1,5 +1,6 @@
 """Logging in as an operator: where it leads, and how little it tells."""
 
+import re
 import time
 from urllib.parse import unquote
 
@@ -63,9 +64,39 @@ def test_a_wrong_name_and_a_wrong_password_are_the_same_answer(place: Place) -> 
         for name, password in (("ada", "wrong"), ("eve", PASSWORD), ("ada", BOB), ("", ""))
     ]
     assert {answer.status_code for answer in answers} == {401}
-    assert len({answer.text for answer in answers}) == 1
+    pages = [answer.text for answer in answers[:3]]
+    assert pages[1].replace('value="eve"', 'value="ada"') == pages[0] == pages[2]
     assert "Name and password do not fit." in said(answers[0].text)
     assert not any("set-cookie" in answer.headers for answer in answers)
+
+
+def test_a_name_is_kept_after_a_wrong_password_and_the_password_is_not(place: Place) -> None:
+    page = try_to_log_in(place.browser(), "Ada", "not the password").text
+    name, password = re.findall(r'<input id="(?:name|password)"[^>]*>', page)
+    assert 'value="ada"' in name
+    assert "autofocus" not in name
+    assert "autofocus" in password
+    assert "value" not in password
+    assert "not the password" not in page
+    for _ in range(5):
+        locked = try_to_log_in(place.browser(), "ada", "wrong")
+    assert locked.status_code == 429
+    assert 'value="ada"' in locked.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ('"><b>x', "&#34;&gt;&lt;b&gt;x"),
+        (" a\r\nb\x00c ", "a b c"),
+        ("x" * 33, "x" * 32),
+        ("", ""),
+    ],
+)
+def test_a_name_is_kept_as_text_and_within_bounds(place: Place, typed: str, kept: str) -> None:
+    page = try_to_log_in(place.browser(), typed, "wrong").text
+    (name,) = re.findall(r'<input id="name"[^>]*>', page)
+    assert f' value="{kept}">' in name
 
 
 def test_a_name_of_nobody_takes_as_long_and_is_not_kept(place: Place) -> None:

@@ -11,12 +11,12 @@ from starlette.responses import RedirectResponse, Response
 
 from service import passwords
 from service.bootstrap import Services
-from service.operators import Operator
+from service.operators import LONGEST_NAME, Operator
 from service.store import audit, operators
 from service.times import now
 from service.web.ops.addresses import HOME, LOGIN, inside
 from service.web.ops.browser import give_cookie, operator_of, session_of, take_cookie
-from service.web.ops.forms import form_of
+from service.web.ops.forms import form_of, words
 from service.web.pages import render
 from service.web.state import State
 
@@ -38,13 +38,14 @@ def login(request: Request[State]) -> Response:
 async def log_in(request: Request[State]) -> Response:
     """Begin a session if name and password are right; else ask again."""
     form = await form_of(request)
-    given = {name: str(form.get(name, "")) for name in ("name", "password", "next")}
-    return await run_in_threadpool(_log_in, request, **given)
+    given = {name: str(form.get(name, "")) for name in ("password", "next")}
+    name = words(form, "name", LONGEST_NAME).lower()
+    return await run_in_threadpool(_log_in, request, name=name, **given)
 
 
 def _log_in(request: Request[State], *, name: str, password: str, next: str) -> Response:
     services, at, onward = request.state["services"], now(), inside(next)
-    name, password = name.strip().lower()[:100], password[: passwords.MOST]
+    password = password[: passwords.MOST]
     peer = request.client.host if request.client else ""
     about = [f"name:{name}", f"peer:{peer}"]
     with services.database.write() as session:
@@ -64,7 +65,7 @@ def _log_in(request: Request[State], *, name: str, password: str, next: str) -> 
             operators.take_back(session, notes)
     if free_at is not None:
         log.warning("operator.too_many_attempts")
-        return _page(request, onward, status=429, free_at=free_at)
+        return _page(request, onward, status=429, name=name, free_at=free_at)
     operator = _proved(services, name, password)
     if operator is None:
         return _refused(request, name, onward, at)
@@ -98,13 +99,14 @@ def _refused(request: Request[State], name: str, onward: str, at: datetime) -> R
     with services.database.write() as session:
         audit.record(session, actor, "login refused", None, {}, at)
     log.warning("operator.refused", operator=actor)
-    return _page(request, onward, status=401, refused=True)
+    return _page(request, onward, status=401, name=name, refused=True)
 
 
 def _page(request: Request[State], onward: str, status: int = 200, **more: Any) -> Response:
     context: dict[str, Any] = {
         "operator": None,
         "next": onward,
+        "name": "",
         "refused": False,
         "free_at": None,
         "ended": False,
