@@ -6,7 +6,7 @@ import httpx
 from starlette.testclient import TestClient
 
 from service.passwords import hashed
-from tests.web.conftest import Place
+from tests.web.conftest import PUBLIC_URL, Place
 
 PASSWORD = "correct horse battery"
 BOB = "another long password"
@@ -28,6 +28,15 @@ def try_to_log_in(
 ) -> httpx.Response:
     """Fill in the form of the log-in."""
     return browser.post("/ops/login", data={"name": name, "password": password, **more})
+
+
+def browser_at(place: Place, address: str) -> TestClient:
+    """Return a new browser at another address of the network."""
+    browser = TestClient(
+        place.client.app, base_url=PUBLIC_URL, follow_redirects=False, client=(address, 50000)
+    )
+    browser.app_state.update(place.client.app_state)
+    return browser
 
 
 def operator(place: Place, name: str = "ada") -> TestClient:

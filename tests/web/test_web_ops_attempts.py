@@ -2,11 +2,17 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
+from starlette.responses import Response
 
+from service.operators import Operator
+from service.store import operators
+from service.times import now
+from service.web.ops.known import remember_browser
 from tests.web.conftest import Place, said
-from tests.web.ops import BOB, try_to_log_in, two_operators
+from tests.web.ops import BOB, browser_at, operator, try_to_log_in, two_operators
 
 
 @pytest.fixture
@@ -14,7 +20,9 @@ def more_settings() -> dict[str, str]:
     return two_operators()
 
 
-def test_five_failures_lock_a_name_even_for_the_right_password(place: Place) -> None:
+def test_five_failures_lock_a_name_where_they_were_made_even_for_the_right_password(
+    place: Place,
+) -> None:
     for _ in range(5):
         assert try_to_log_in(place.browser(), "ada", "wrong").status_code == 401
     locked = try_to_log_in(place.browser(), "ada")
@@ -25,6 +33,7 @@ def test_five_failures_lock_a_name_even_for_the_right_password(place: Place) -> 
         said(locked.text),
     )
     assert "set-cookie" not in locked.headers
+    assert "Where you have logged in before, you still can." in said(locked.text)
     assert try_to_log_in(place.browser(), "bob", BOB).status_code == 303
     place.do("UPDATE login_attempts SET at = strftime('%Y-%m-%d %H:%M:%f000', at, '-15 minutes')")
     assert try_to_log_in(place.browser(), "ada").status_code == 303
@@ -43,7 +52,7 @@ def test_trying_while_locked_does_not_lock_for_longer(place: Place) -> None:
         try_to_log_in(place.browser(), "ada", "wrong")
     before = place.rows("login_attempts")
     assert try_to_log_in(place.browser(), "ada").status_code == 429
-    assert place.rows("login_attempts") == before == 10
+    assert place.rows("login_attempts") == before == 15
 
 
 def test_a_right_password_forgives_the_failures_before(place: Place) -> None:
@@ -57,3 +66,90 @@ def test_one_place_may_not_try_every_name(place: Place) -> None:
     for number in range(20):
         assert try_to_log_in(place.browser(), f"name{number}", "wrong").status_code == 401
     assert try_to_log_in(place.browser(), "ada").status_code == 429
+
+
+def lock(place: Place, name: str = "ada") -> None:
+    """Let somebody guess at this name until nobody in a new browser may try here any more."""
+    for _ in range(5):
+        assert try_to_log_in(place.browser(), name, "wrong").status_code == 401
+    assert try_to_log_in(place.browser(), name).status_code == 429
+
+
+def test_whoever_guesses_elsewhere_keeps_nobody_out(place: Place) -> None:
+    lock(place)
+    assert try_to_log_in(browser_at(place, "10.0.0.9"), "ada").status_code == 303
+
+
+def test_a_browser_in_which_one_has_logged_in_before_is_held_up_by_nobody_else(
+    place: Place,
+) -> None:
+    known = operator(place)
+    assert known.post("/ops/logout").status_code == 303
+    with place.services.database.write() as session:
+        everywhere = ["name:ada", "name:ada peer:testclient", "peer:testclient"]
+        for _ in range(200):
+            operators.attempt(session, everywhere, now())
+    assert try_to_log_in(place.browser()).status_code == 429
+    assert try_to_log_in(known).status_code == 303
+
+
+def test_very_many_addresses_get_no_more_than_a_hundred_guesses(place: Place) -> None:
+    with place.services.database.write() as session:
+        for _ in range(99):
+            operators.attempt(session, ["name:ada"], now())
+    assert try_to_log_in(browser_at(place, "10.0.0.1"), "ada", "wrong").status_code == 401
+    assert try_to_log_in(browser_at(place, "10.0.0.2"), "ada", "wrong").status_code == 429
+    assert try_to_log_in(browser_at(place, "10.0.0.2"), "bob", BOB).status_code == 303
+
+
+def test_a_browser_that_is_known_may_not_guess_more_often(place: Place) -> None:
+    known, another = operator(place), operator(place)
+    for _ in range(5):
+        assert try_to_log_in(known, "ada", "wrong").status_code == 401
+    assert try_to_log_in(known).status_code == 429
+    assert try_to_log_in(another).status_code == 303
+    assert try_to_log_in(place.browser()).status_code == 303
+
+
+def test_a_browser_is_known_by_one_name_alone(place: Place) -> None:
+    known = operator(place, "ada")
+    lock(place, "bob")
+    assert try_to_log_in(known, "bob", BOB).status_code == 429
+    assert try_to_log_in(known, "ada").status_code == 303
+
+
+def test_a_browser_that_only_says_so_is_not_known(place: Place) -> None:
+    cookie = operator(place).cookies["infactor_ops_known"]
+    browser, ends, proof = cookie.split(".")
+    lock(place)
+    for forged in (
+        "",
+        f"{browser}.{ends}.{'0' * 64}",
+        f"{'A' * 22}.{ends}.{proof}",
+        f"{browser}.9999999999.{proof}",
+        f"{browser}.{ends}.",
+        f"{cookie}1",
+    ):
+        forger = place.browser(cookie=f"infactor_ops_known={forged}")
+        assert try_to_log_in(forger).status_code == 429, forged
+    assert try_to_log_in(place.browser(cookie=f"infactor_ops_known={cookie}")).status_code == 303
+
+
+def test_a_browser_is_known_for_half_a_year(place: Place) -> None:
+    settings, ada = place.services.settings, place.services.settings.ops_users[0]
+    lock(place)
+    for days, status in ((179, 303), (181, 429)):
+        given = Response()
+        remember_browser(given, ada, settings, now() - timedelta(days=days))
+        cookie = given.headers["set-cookie"].partition(";")[0]
+        assert try_to_log_in(place.browser(cookie=cookie)).status_code == status
+
+
+def test_another_password_makes_every_browser_unknown(place: Place) -> None:
+    settings, (ada, bob) = place.services.settings, place.services.settings.ops_users
+    given = Response()
+    changed = Operator(ada.name, bob.password_hash)
+    remember_browser(given, changed, settings, now())
+    lock(place)
+    cookie = given.headers["set-cookie"].partition(";")[0]
+    assert try_to_log_in(place.browser(cookie=cookie)).status_code == 429

@@ -42,8 +42,9 @@ def test_the_cookie_is_for_operators_pages_alone_and_the_database_does_not_know_
     place: Place,
 ) -> None:
     browser = place.browser()
-    given = try_to_log_in(browser).headers["set-cookie"]
-    assert given.endswith("; HttpOnly; Path=/ops; SameSite=lax")
+    session, known = try_to_log_in(browser).headers.get_list("set-cookie")
+    assert session.endswith("; HttpOnly; Path=/ops; SameSite=lax")
+    assert known.endswith("; HttpOnly; Max-Age=15552000; Path=/ops; SameSite=strict")
     assert browser.cookies["infactor_ops"] not in place.only("SELECT digest FROM operator_sessions")
 
 
@@ -62,9 +63,11 @@ def test_behind_https_the_cookie_is_bound_to_the_host(place: Place) -> None:
     with TestClient(
         create_app(services), base_url="https://books.example.com", follow_redirects=False
     ) as browser:
-        given = try_to_log_in(browser).headers["set-cookie"]
-        assert given.startswith("__Host-infactor_ops=")
-        assert given.endswith("; HttpOnly; Path=/; SameSite=lax; Secure")
+        session, known = try_to_log_in(browser).headers.get_list("set-cookie")
+        assert session.startswith("__Host-infactor_ops=")
+        assert session.endswith("; HttpOnly; Path=/; SameSite=lax; Secure")
+        assert known.startswith("__Host-infactor_ops_known=")
+        assert known.endswith("; Path=/; SameSite=strict; Secure")
         assert browser.get("/ops/").status_code == 200
 
 
@@ -117,7 +120,7 @@ def test_what_has_expired_is_forgotten(place: Place) -> None:
     try_to_log_in(place.browser(), "ada", "wrong")
     with place.services.database.write() as session:
         operators.prune(session, now())
-    assert (place.rows("operator_sessions"), place.rows("login_attempts")) == (1, 2)
+    assert (place.rows("operator_sessions"), place.rows("login_attempts")) == (1, 3)
     with place.services.database.write() as session:
         operators.prune(session, now() + timedelta(hours=13))
     assert (place.rows("operator_sessions"), place.rows("login_attempts")) == (0, 0)

@@ -1,5 +1,6 @@
 """Logging in and out. Who asks learns as much of a wrong name as of a wrong password: nothing."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,14 +18,18 @@ from service.times import now
 from service.web.ops.addresses import HOME, LOGIN, inside
 from service.web.ops.browser import give_cookie, operator_of, session_of, take_cookie
 from service.web.ops.forms import form_of, words
+from service.web.ops.known import known_browser, remember_browser
 from service.web.pages import render
 from service.web.state import State
 
 log = structlog.get_logger(__name__)
 
-# Behind a proxy all operators are one peer, so that one may fail more often than one name.
-_MOST_OF_A_NAME = 5
+# A browser that an operator has used before is held up by nothing but its own failures. Any other
+# is by those of its address, and of as many guesses at the name as no address can make alone.
+_MOST_OF_A_BROWSER = 5
+_MOST_OF_A_NAME_HERE = 5
 _MOST_OF_A_PEER = 20
+_MOST_OF_A_NAME = 100
 
 
 def login(request: Request[State]) -> Response:
@@ -45,34 +50,24 @@ async def log_in(request: Request[State]) -> Response:
 
 def _log_in(request: Request[State], *, name: str, password: str, next: str) -> Response:
     services, at, onward = request.state["services"], now(), inside(next)
-    password = password[: passwords.MOST]
-    peer = request.client.host if request.client else ""
-    about = [f"name:{name}", f"peer:{peer}"]
+    narrowest, limits = _limits(request, name)
     with services.database.write() as session:
-        notes = operators.attempt(session, about, at)
+        notes = operators.attempt(session, limits, at)
     with services.database.write() as session:
-        free_at = max(
-            filter(
-                None,
-                (
-                    operators.free_at(session, about[0], _MOST_OF_A_NAME, at),
-                    operators.free_at(session, about[1], _MOST_OF_A_PEER, at),
-                ),
-            ),
-            default=None,
-        )
+        found = (operators.free_at(session, about, most, at) for about, most in limits.items())
+        free_at = max(filter(None, found), default=None)
         if free_at is not None:
             operators.take_back(session, notes)
     if free_at is not None:
         log.warning("operator.too_many_attempts")
         return _page(request, onward, status=429, name=name, free_at=free_at)
-    operator = _proved(services, name, password)
+    operator = _proved(services, name, password[: passwords.MOST])
     if operator is None:
         return _refused(request, name, onward, at)
     before = session_of(request)
     with services.database.write() as session:
         operators.take_back(session, notes)
-        operators.forgive(session, about[0])
+        operators.forgive(session, narrowest)
         if before is not None:
             operators.end(session, before[0].digest)
         cookie = operators.begin(session, operator.name, operator.mark, at)
@@ -80,22 +75,40 @@ def _log_in(request: Request[State], *, name: str, password: str, next: str) -> 
     log.info("operator.logged_in", operator=operator.name)
     response = RedirectResponse(onward, 303)
     give_cookie(response, cookie, services.settings)
+    remember_browser(response, operator, services.settings, at)
     return response
+
+
+def _limits(request: Request[State], name: str) -> tuple[str, Mapping[str, int]]:
+    """Return about what an attempt is noted, the narrowest apart, and how often each may fail."""
+    operator = _named(request.state["services"], name)
+    browser = known_browser(request, operator) if operator is not None else None
+    if browser is not None:
+        return (own := f"browser:{browser}"), {own: _MOST_OF_A_BROWSER}
+    peer = request.client.host if request.client else ""
+    return (here := f"name:{name} peer:{peer}"), {
+        here: _MOST_OF_A_NAME_HERE,
+        f"peer:{peer}": _MOST_OF_A_PEER,
+        f"name:{name}": _MOST_OF_A_NAME,
+    }
+
+
+def _named(services: Services, name: str) -> Operator | None:
+    return next((one for one in services.settings.ops_users if one.name == name), None)
 
 
 def _proved(services: Services, name: str, password: str) -> Operator | None:
     """Return the operator of this name and password; for a name of nobody it takes as long."""
-    known = services.settings.ops_users
-    operator = next((one for one in known if one.name == name), None)
-    fits = passwords.fits(password, (operator or known[0]).password_hash)
+    operator = _named(services, name)
+    some = operator or services.settings.ops_users[0]
+    fits = passwords.fits(password, some.password_hash)
     return operator if fits else None
 
 
 def _refused(request: Request[State], name: str, onward: str, at: datetime) -> Response:
     services = request.state["services"]
     # What nobody is called may be a password in the wrong field, and the audit is for ever.
-    known = any(one.name == name for one in services.settings.ops_users)
-    actor = f"ops:{name}" if known else "ops:unknown"
+    actor = operator.actor if (operator := _named(services, name)) else "ops:unknown"
     with services.database.write() as session:
         audit.record(session, actor, "login refused", None, {}, at)
     log.warning("operator.refused", operator=actor)

@@ -26,7 +26,7 @@ def session_of(request: Request[State]) -> tuple[OperatorSession, Operator] | No
     It is nobody's once the operator is gone from OPS_USERS, or has another password there.
     """
     services = request.state["services"]
-    cookie = request.cookies.get(_cookie(services.settings), "")
+    cookie = request.cookies.get(cookie_name(services.settings), "")
     if not _FORM.fullmatch(cookie):
         return None
     with services.database.read() as session:
@@ -55,9 +55,9 @@ def operator_of(request: Request[Any]) -> Operator:
 def give_cookie(response: Response, cookie: str, settings: Settings) -> None:
     """Let the browser carry this session; Lax, so that a link in an alert opens its page."""
     response.set_cookie(
-        _cookie(settings),
+        cookie_name(settings),
         cookie,
-        path=_path(settings),
+        path=cookie_path(settings),
         secure=settings.secure_cookies,
         httponly=True,
         samesite="lax",
@@ -67,18 +67,20 @@ def give_cookie(response: Response, cookie: str, settings: Settings) -> None:
 def take_cookie(response: Response, settings: Settings) -> None:
     """Let the browser forget its session."""
     response.delete_cookie(
-        _cookie(settings),
-        path=_path(settings),
+        cookie_name(settings),
+        path=cookie_path(settings),
         secure=settings.secure_cookies,
         httponly=True,
         samesite="lax",
     )
 
 
-def _cookie(settings: Settings) -> str:
-    """Return the cookie's name: by its prefix, no neighbour of our domain can have planted it."""
-    return "__Host-infactor_ops" if settings.secure_cookies else "infactor_ops"
+def cookie_name(settings: Settings, *more: str) -> str:
+    """Return a cookie's name: by its prefix, no neighbour of our domain can have planted it."""
+    name = "_".join(("infactor_ops", *more))
+    return f"__Host-{name}" if settings.secure_cookies else name
 
 
-def _path(settings: Settings) -> str:
-    return "/" if settings.secure_cookies else "/ops"  # a __Host- cookie is for the whole host
+def cookie_path(settings: Settings) -> str:
+    """Return the path of a cookie of ours; one by the name of __Host- is for the whole host."""
+    return "/" if settings.secure_cookies else "/ops"
