@@ -156,3 +156,6 @@ def test_the_way_without_javascript(deployment: Deployment, without_javascript: 
     page.get_by_role("link", name="Journey Company").click()
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("status")).to_contain_text("Paused: nobody calls QuickBooks")
+    page.reload()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    expect(page.get_by_role("status")).to_have_count(0)  # it is told once

@@ -47,6 +47,12 @@ def operator(place: Place, name: str = "ada") -> TestClient:
     return browser
 
 
+def told_in(page: str) -> str:
+    """Return what the page says of the order before it; nothing if that is nothing."""
+    _, _, told = page.partition('role="status">')
+    return told.partition("</p>")[0]
+
+
 def audit(place: Place) -> list[tuple[str, str, str | None]]:
     """Return (actor, action, connection) of the audit, the oldest first."""
     with place.services.database.engine.connect() as connection:

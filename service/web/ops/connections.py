@@ -20,9 +20,8 @@ from service.store import runs as runs_
 from service.store.directory import Entry
 from service.store.tables import Connection, Run
 from service.times import now
-from service.web.ops.browser import operator_of
 from service.web.ops.forms import numbers, words
-from service.web.ops.told import told
+from service.web.ops.page import page
 from service.web.pages import part, render, row_id
 from service.web.state import State
 
@@ -58,12 +57,10 @@ def listing(request: Request[State]) -> Response:
         )
     shown = found[:PAGE_SIZE]
     kept = {name: query[name] for name in ("q", "supplier", "state") if query.get(name)}
-    return render(
+    return page(
         request,
         "ops/connections.html",
         {
-            "operator": operator_of(request),
-            "told": told(query),
             "rows": [
                 (entry, state_of(entry.connection), verdict(entry.reconcile)) for entry in shown
             ],
@@ -113,12 +110,10 @@ def detail(request: Request[State]) -> Response:
     """Show one company, and what can be ordered about it."""
     content, version, entry = _content(request)
     connection = entry.connection
-    return render(
+    return page(
         request,
         "ops/connection.html",
         {
-            "operator": operator_of(request),
-            "told": told(request.query_params),
             "entry": entry,
             "name": connection.company_name or connection.id,
             "state": state_of(connection),

@@ -13,8 +13,8 @@ from service.infactor.dashboard import status
 from service.store import findings
 from service.web.ops.browser import operator_of
 from service.web.ops.forms import number, words
-from service.web.ops.told import then, told
-from service.web.pages import render
+from service.web.ops.page import page
+from service.web.ops.told import then
 from service.web.state import State
 
 LIST = "/ops/findings"
@@ -44,12 +44,10 @@ def listing(request: Request[State]) -> Response:
             limit=PAGE_SIZE + 1,
         )
     shown = found[:PAGE_SIZE]
-    return render(
+    return page(
         request,
         "ops/findings.html",
         {
-            "operator": operator_of(request),
-            "told": told(query),
             "rows": [(*one, status(one[0].state), about(one[0].kind)) for one in shown],
             "counts": counts,
             "severity": severity,
@@ -69,7 +67,7 @@ def acknowledge(request: Request[State], form: FormData) -> Response:
     here = _address(severity if severity in findings.SEVERITIES else "critical")
     note = words(form, "note", _LONGEST_NOTE)
     if not note:
-        return then(here, "no-note")
+        return then(request, here, "no-note")
     environment = services.settings.quickbooks_environment
     try:
         seen = datetime.fromisoformat(words(form, "seen"))
@@ -78,7 +76,7 @@ def acknowledge(request: Request[State], form: FormData) -> Response:
     found = orders.acknowledge(
         services.database, finding_id, environment, note, operator_of(request).actor, seen=seen
     )
-    return then(here, "acknowledged" if found is not None else "no-finding")
+    return then(request, here, "acknowledged" if found is not None else "no-finding")
 
 
 def about(kind: str) -> str:

@@ -4,11 +4,9 @@ These are OWASP's device cookies. One opens nothing: it only lets failures be co
 not with those of whoever guesses at the same name elsewhere. Another password ends it.
 """
 
-import hmac
 import re
 import secrets
 from datetime import datetime, timedelta
-from hashlib import sha256
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,11 +14,11 @@ from starlette.responses import Response
 from service.operators import Operator
 from service.settings import Settings
 from service.times import now
-from service.vault import derived_key
 from service.web.ops.browser import cookie_name, cookie_path
+from service.web.ops.proofs import is_proof, proof
 from service.web.state import State
 
-_NAME = "known"
+_NAME, _PURPOSE = "known", "known browser"
 _LIFETIME = timedelta(days=180)
 _FORM = re.compile(r"([\w-]{22})\.(\d{10})\.([0-9a-f]{64})", re.ASCII)
 
@@ -31,30 +29,25 @@ def known_browser(request: Request[State], operator: Operator) -> str | None:
     match = _FORM.fullmatch(request.cookies.get(cookie_name(settings, _NAME), ""))
     if match is None:
         return None
-    browser, ends, proof = match[1], int(match[2]), match[3]
-    if ends <= now().timestamp():
+    browser, ends, given = match.groups()
+    if int(ends) <= now().timestamp():
         return None
-    genuine = hmac.compare_digest(proof, _proof(settings, operator, browser, ends))
-    return browser if genuine else None
+    about = (operator.name, operator.mark, browser, ends)
+    return browser if is_proof(given, settings, _PURPOSE, *about) else None
 
 
 def remember_browser(
     response: Response, operator: Operator, settings: Settings, at: datetime
 ) -> None:
     """Let the browser prove from now on that this operator has logged in with it."""
-    browser, ends = secrets.token_urlsafe(16), int((at + _LIFETIME).timestamp())
+    browser, ends = secrets.token_urlsafe(16), str(int((at + _LIFETIME).timestamp()))
+    proved = proof(settings, _PURPOSE, operator.name, operator.mark, browser, ends)
     response.set_cookie(
         cookie_name(settings, _NAME),
-        f"{browser}.{ends}.{_proof(settings, operator, browser, ends)}",
+        f"{browser}.{ends}.{proved}",
         max_age=int(_LIFETIME.total_seconds()),
         path=cookie_path(settings),
         secure=settings.secure_cookies,
         httponly=True,
         samesite="strict",
     )
-
-
-def _proof(settings: Settings, operator: Operator, browser: str, ends: int) -> str:
-    key = derived_key(settings.secret_key.get_secret_value(), b"known browser")
-    about = f"{operator.name} {operator.mark} {browser} {ends}"
-    return hmac.new(key, about.encode(), sha256).hexdigest()

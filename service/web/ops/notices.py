@@ -12,8 +12,8 @@ from service.store import connections, directory, notices
 from service.store.tables import Notice
 from service.web.ops.browser import operator_of
 from service.web.ops.forms import number, numbers, words
-from service.web.ops.told import then, told
-from service.web.pages import render
+from service.web.ops.page import page
+from service.web.ops.told import then
 from service.web.state import State
 
 LIST = "/ops/notices"
@@ -39,12 +39,10 @@ def listing(request: Request[State]) -> Response:
         companies = {one.connection_id for one in shown if one.connection_id is not None}
         names = directory.names(session, companies)
     kept = {name: query[name] for name in ("q", "status") if query.get(name)}
-    return render(
+    return page(
         request,
         "ops/notices.html",
         {
-            "operator": operator_of(request),
-            "told": told(query),
             "rows": [(one, names.get(one.connection_id or ""), what(one)) for one in shown],
             "replayable": any(_may_return(one) for one in shown),
             "may_return": _may_return,
@@ -95,7 +93,7 @@ def replay(request: Request[State], form: FormData) -> Response:
     for connection_id in whose:
         if known[connection_id].state == "connected":
             request.state["nudges"].sync(connection_id)
-    return then(here, "replayed", count=count) if count else then(here, "nothing-replayed")
+    return then(request, here, "replayed" if count else "nothing-replayed", count)
 
 
 def what(notice: Notice) -> str:

@@ -36,7 +36,7 @@ def order(request: Request[State], form: FormData) -> Response:
         raise HTTPException(404)
     connection = _company(request).connection
     word = do(Order(request, connection, operator_of(request).actor, form))
-    return then(f"{LIST}/{connection.id}", word)
+    return then(request, f"{LIST}/{connection.id}", word)
 
 
 def confirmation(request: Request[State]) -> Response:

@@ -18,9 +18,8 @@ from service.times import now
 from service.watch.condition import Condition, span
 from service.watch.look import look
 from service.web.ops import chart
-from service.web.ops.browser import operator_of
 from service.web.ops.chart import Chart, Frame, Series
-from service.web.ops.told import told
+from service.web.ops.page import page
 from service.web.pages import part, render
 from service.web.state import State
 
@@ -63,12 +62,10 @@ def overview(request: Request[State]) -> Response:
     """Show whether anything is wrong, and how things stand."""
     which = _range(request)
     content, version = _content(request, which)
-    return render(
+    return page(
         request,
         "ops/overview.html",
         {
-            "operator": operator_of(request),
-            "told": told(request.query_params),
             "ranges": RANGES.values(),
             "range": which,
             "content": content,

@@ -1,10 +1,19 @@
-"""What a page says after something was done, by a word in its address and nothing else."""
+"""What a page says, once, after something was done."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+
+from service.web.ops.browser import cookie_name
+from service.web.ops.proofs import is_proof, proof
+from service.web.state import State
+
+_COOKIE = "infactor_ops_told"
+_SECONDS = 60
+_FORM = re.compile(r"([a-z-]{1,32})\.([0-9]{1,7})\.([0-9a-f]{64})")
 
 _TEXTS: Mapping[str, tuple[bool, str]] = {
     "paused": (True, "Paused: nobody calls QuickBooks for this company until you resume it."),
@@ -56,19 +65,49 @@ class Told:
     good: bool
 
 
-def told(query: Mapping[str, str]) -> Told | None:
-    """Return the message that the address asks for, if it is one of ours."""
-    known = _TEXTS.get(query.get("told", ""))
-    if known is None:
+def then(request: Request[State], address: str, word: str, count: int = 0) -> Response:
+    """Redirect to a page that says once what was done.
+
+    The browser takes the word there in a cookie of that page's: an address would say it again
+    whenever it is reloaded or kept.
+    """
+    path, settings = address.partition("?")[0], request.state["services"].settings
+    response = RedirectResponse(address, 303)
+    response.set_cookie(
+        _COOKIE,
+        f"{word}.{count}.{proof(settings, _COOKIE, *_about(request, path, word, str(count)))}",
+        max_age=_SECONDS,
+        path=path,
+        secure=settings.secure_cookies,
+        httponly=True,
+        samesite="strict",
+    )
+    return response
+
+
+def told(request: Request[State]) -> Told | None:
+    """Return what this session's last order has to tell on this page, if anything."""
+    match = _FORM.fullmatch(request.cookies.get(_COOKIE, ""))
+    if match is None or match[1] not in _TEXTS:
         return None
-    good, text = known
-    digits = query.get("count", "0")
-    count = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 7 else 0
-    notices = "1 notice" if count == 1 else f"{count:,} notices"
+    word, count, given = match.groups()
+    about = _about(request, request.url.path, word, count)
+    if not is_proof(given, request.state["services"].settings, _COOKIE, *about):
+        return None
+    good, text = _TEXTS[word]
+    notices = "1 notice" if count == "1" else f"{int(count):,} notices"
     return Told(text.format(count=notices), good)
 
 
-def then(address: str, word: str, **more: str | int) -> Response:
-    """Redirect to a page that says what was done."""
-    mark = "&" if "?" in address else "?"
-    return RedirectResponse(f"{address}{mark}{urlencode({'told': word, **more})}", 303)
+def forget(request: Request[State], response: Response) -> None:
+    """Let the browser forget what this page has told."""
+    if _COOKIE in request.cookies:
+        secure = request.state["services"].settings.secure_cookies
+        response.delete_cookie(
+            _COOKIE, path=request.url.path, secure=secure, httponly=True, samesite="strict"
+        )
+
+
+def _about(request: Request[State], path: str, word: str, count: str) -> tuple[str, ...]:
+    session = request.cookies.get(cookie_name(request.state["services"].settings), "")
+    return session, path, word, count
