@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service.store import audit, connections, findings, notices, own_notices, runs, standing
+from service.store import audit, connections, findings, halts, notices, own_notices, runs, standing
 from service.store.database import Database
-from service.store.tables import Connection, Finding
+from service.store.tables import Connection, Finding, Run
 from service.times import now
 
 _LONGEST_NOTE = 500
@@ -70,6 +70,20 @@ def reconcile(session: Session, connection_id: str, fix: bool, actor: str) -> in
     details = {"run": run_id, "fix": fix}
     audit.record(session, actor, "reconcile", connection_id, details, now())
     return run_id
+
+
+def decide(session: Session, run: Run, actor: str, *, drop: bool) -> None:
+    """Let a run that has stopped go on and not be stopped again, or end it where it is.
+
+    To be called with the run locked, and while it waits.
+    """
+    if drop:
+        halts.drop(session, run, now())
+    else:
+        halts.confirm(session, run)
+    details = {"run": run.id, "kind": run.kind}
+    action = "drop" if drop else "confirm"
+    audit.record(session, actor, action, run.connection_id, details, now())
 
 
 def replay(

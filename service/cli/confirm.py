@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
+from service import orders
 from service.bootstrap import Services
 from service.cli.companies import find, name_of, operator
 from service.cli.compose import command_services, nudge
 from service.cli.console import answer, fail, hint, moment, plain, says_what_is_wrong
-from service.store import audit, connections, halts, runs
+from service.store import connections, halts, runs
 from service.store.tables import Connection, Run
-from service.times import now
 
 _LARGEST_ID = 2**63 - 1
 
@@ -39,9 +39,7 @@ def confirm(
             found = _waiting(halts.lock(session, run), run)
             stopped = _stopped(connection, found)
             if not dry_run:
-                (halts.drop(session, found, now()) if drop else halts.confirm(session, found))
-                action, details = "drop" if drop else "confirm", {"run": run, "kind": found.kind}
-                audit.record(session, operator(), action, connection.id, details, now())
+                orders.decide(session, found, operator(), drop=drop)
         answer(plain(stopped))
         if dry_run:
             return

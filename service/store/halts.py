@@ -54,6 +54,11 @@ def gist(text: str) -> str:
     return text.partition(": ")[0]
 
 
+def waits(run: Run) -> bool:
+    """Return whether the run has stopped, and nobody has decided about it yet."""
+    return run.state == "active" and run.halted_at is not None
+
+
 def lock(session: Session, run_id: int) -> Run | None:
     """Return the run with this id, which nobody else changes before the transaction ends."""
     return session.scalars(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from service.store import runs
+from service.store import halts, runs
 from service.store.tables import Connection, Run
 
 
@@ -51,5 +51,5 @@ def _progress(run: Run) -> Progress:
         held=sum(tally.get("held", {}).values()),
         failed=tally.get("failed", 0),
         waiting=run.state == "active" and run.error is not None,
-        stopped=run.state == "active" and run.halted_at is not None,
+        stopped=halts.waits(run),
     )

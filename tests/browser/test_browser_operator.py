@@ -101,6 +101,26 @@ def test_orders_for_a_company(deployment: Deployment, reader: Reader) -> None:
     expect(page.get_by_role("status")).to_contain_text("its tokens were given back")
 
 
+def test_a_run_that_has_stopped(deployment: Deployment, reader: Reader) -> None:
+    deployment.sim("POST", "/settings", {"webhooks": "off"})
+    paid = [an_invoice(str(n), Balance=0) for n in range(1, 31)]
+    deployment.sim("PUT", f"/companies/{REALM}/Invoice", paid)
+    page = reader.page()
+    log_in(page, deployment, "/ops/connections")
+    page.get_by_role("link", name="Journey Company").click()
+    page.get_by_role("checkbox", name="Mend what differs").check()
+    page.get_by_role("button", name="Reconcile").click()
+    decide = page.get_by_role("link", name="Decide")
+    expect(decide).to_be_visible()  # by itself, once it has stopped
+    look(page, "ops-connection-stopped")
+    decide.click()
+    heading(page, "Withdraw that many invoices of Journey Company?")
+    look(page, "ops-decide")
+    page.get_by_role("button", name="End it").click()
+    expect(page.get_by_role("status")).to_have_text("Ended: the run withdraws nothing more.")
+    expect(decide).to_have_count(0)
+
+
 def test_a_parked_notice_is_put_back(deployment: Deployment, reader: Reader) -> None:
     deployment.sim("POST", "/poison", {"company": REALM, "id": "7"})
     deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("7", TotalAmt=7, Balance=7))

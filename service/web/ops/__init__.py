@@ -3,7 +3,16 @@
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, request_response
 
-from service.web.ops import addresses, auth, connections, findings, notices, orders, overview
+from service.web.ops import (
+    addresses,
+    auth,
+    connections,
+    decisions,
+    findings,
+    notices,
+    orders,
+    overview,
+)
 from service.web.ops.forms import posted
 from service.web.ops.guard import OperatorsOnly
 
@@ -25,6 +34,9 @@ def routes() -> list[BaseRoute]:
         ("GET", "/ops/connections/{id}/live", connections.live),
         ("GET", "/ops/connections/{id}/{order}", orders.confirmation),
         ("POST", "/ops/connections/{id}/{order}", posted(orders.order)),
+        ("GET", "/ops/runs/{id}", decisions.question),
+        ("POST", "/ops/runs/{id}/confirm", posted(decisions.confirm)),
+        ("POST", "/ops/runs/{id}/drop", posted(decisions.drop)),
         ("GET", notices.LIST, notices.listing),
         ("POST", notices.LIST, posted(notices.search)),
         ("POST", "/ops/notices/replay", posted(notices.replay)),

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import disconnection, orders
-from service.store import directory, runs
+from service.store import directory, halts, runs
 from service.store.tables import Connection
 from service.web.ops.browser import operator_of
 from service.web.ops.connections import LIST
@@ -108,7 +108,7 @@ def _reconcile(one: Order) -> str:
 def _is_halted(session: Session, run_id: int) -> bool:
     """Return whether the run that was joined waits for somebody to decide."""
     run = runs.get(session, run_id)
-    return run is not None and run.halted_at is not None
+    return run is not None and halts.waits(run)
 
 
 def _disconnect(one: Order) -> str:

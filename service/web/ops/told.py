@@ -27,6 +27,16 @@ _TEXTS: Mapping[str, tuple[bool, str]] = {
         False,
         "Nothing was begun: an earlier run has stopped and waits for a decision, see below.",
     ),
+    "confirmed": (True, "Confirmed: the run goes on within seconds, and is not stopped any more."),
+    "confirmed-for-later": (
+        True,
+        "Confirmed: the run goes on once the company is connected and not paused.",
+    ),
+    "dropped": (True, "Ended: the run withdraws nothing more."),
+    "not-waiting": (
+        False,
+        "Nothing was decided: the run does not wait any more, or has stopped once more meanwhile.",
+    ),
     "not-readable": (False, "Nothing was done: the company is paused or not connected."),
     "disconnected": (True, "Disconnected: its tokens were given back to QuickBooks."),
     "disconnected-here": (
