@@ -1,6 +1,7 @@
 """One invoice, with everything that is known about it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -19,12 +20,24 @@ from service.store.tables import Connection, Invoice
 from service.times import now
 from service.web.browser import supplier_of
 from service.web.lines import lines_of, taxes_of
-from service.web.pages import moment, render, row_id
+from service.web.pages import email, moment, render, row_id
 from service.web.shown import currency_of, fields, standing
 from service.web.state import State
 from service.web.sums import sums_of
 
 _ELSEWHERE = ("items", "taxDetails")
+_NOTHING: tuple[Any, ...] = ("", None, [], {}, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of Infactor's document: its name there, its value, and whence in QuickBooks."""
+
+    name: str
+    value: Any
+    origin: str
+    empty: bool
+
 
 HOLD_ADVICE = {
     Hold.DELETED: "The invoice was deleted in QuickBooks. There is nothing to do here.",
@@ -75,10 +88,8 @@ def show(request: Request[State]) -> Response:
         "hold_field": field(where.hold) if where.hold else "",
         "lines": lines,
         "sums": sums_of(lines, shown["taxAmount"], shown["invoiceAmount"]),
-        "origins": ORIGINS,
-        "infactors": INFACTORS,
-        "taxes": taxes_of(shown["taxDetails"]),
-        "mapped": _mapped(shown),
+        "taxes": (taxes := taxes_of(shown["taxDetails"])),
+        "fields": _mapped({**shown, "items": lines, "taxDetails": taxes}),
         "history": history,
         "changed": changed,
         "advice": HOLD_ADVICE,
@@ -94,12 +105,22 @@ def _in_quickbooks(invoice: Invoice, connection: Connection | None) -> str | Non
     return invoice_page(cast(Environment, connection.environment), invoice.quickbooks_id)
 
 
-def _mapped(shown: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return every field of the document that is a single value, in its order."""
-    single = {name: value for name, value in shown.items() if name not in _ELSEWHERE}
-    if "created" in single:  # milliseconds, which say nothing to people
-        single["created"] = _moment(single["created"])
-    return list(single.items())
+def _mapped(shown: Mapping[str, Any]) -> list[Field]:
+    """Return every field of the document, in its order."""
+    return [
+        Field(name, _in_words(name, value), ORIGINS.get(name, INFACTORS), value in _NOTHING)
+        for name, value in shown.items()
+    ]
+
+
+def _in_words(name: str, value: Any) -> Any:
+    if value in _NOTHING:
+        return "-"
+    if name in _ELSEWHERE:
+        return "as above"
+    if name == "created":  # milliseconds, which say nothing to people
+        return _moment(value)
+    return email(value) if isinstance(value, str) and "@" in value else value
 
 
 def _moment(milliseconds: Any) -> Any:

@@ -75,11 +75,23 @@ def test_an_invoice_that_has_to_be_mended(deployment: Deployment, reader: Reader
     expect(moment).to_have_text(re.compile(r"(GMT\u2011[45]|E[SD]T)$"))
     assert re.search(r"\d\d:\d\d:\d\d UTC$", moment.get_attribute("title") or "")
     look(page, "invoice")
+    look_at_the_fields(page)
+    look(page, "invoice-fields")
 
     address = page.url
     page.goto("about:blank")
     deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("900"))
     _until_gone(page, address, "To mend:")
+
+
+def look_at_the_fields(page: Page) -> None:
+    """Unfold what Infactor has of the invoice, by the keyboard."""
+    for words, name in (("with a value", "invoiceNo"), ("without one", "grnNo")):
+        field = page.get_by_role("term").filter(has_text=re.compile(f"^{name}$"))
+        expect(field).to_be_hidden()
+        page.get_by_text(words).focus()
+        page.keyboard.press("Enter")
+        expect(field).to_be_visible()
 
 
 def _until_gone(page: Page, address: str, text: str) -> None:
@@ -150,4 +162,5 @@ def test_the_way_without_javascript(deployment: Deployment, without_javascript: 
     page.get_by_role("button", name="Show").click()
     page.get_by_role("link", name="J-12").click()
     heading(page, "Quickbook #J-12")
+    look_at_the_fields(page)
     expect(page.locator("time").first).to_have_text(re.compile(r"\d\d:\d\d UTC$"))

@@ -1,5 +1,6 @@
 """The page of one invoice: how it adds up, where its fields come from, and what to mend where."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -121,6 +122,18 @@ def test_every_mapped_field_says_where_it_comes_from(page: Shown) -> None:
     assert '<dt>items</dt><dd>as above</dd><dd class="origin">Line</dd>' in shown
     for name in ORIGINS:
         assert f"<dt>{name}</dt>" in shown, name
+
+
+def test_fields_are_folded_away_and_those_without_a_value_apart(page: Shown) -> None:
+    folded = page("3").split("<details>")[1:]
+    some, none = (re.findall(r"<dt>(\w+)</dt><dd>(.*?)</dd>", part) for part in folded)
+    assert {name for name, value in none} >= {"payableDate", "grnNo"}
+    assert {value for _, value in none} == {"-"}
+    assert "-" not in {value for _, value in some}
+    assert ("invoiceNo", "103") in some
+    assert sorted(name for name, _ in some + none) == sorted(ORIGINS)
+    assert f"<summary>{len(some)} fields with a value</summary>" in folded[0]
+    assert f"<summary>{len(none)} fields without one</summary>" in folded[1]
 
 
 def test_the_table_of_origins_has_the_fields_of_the_document() -> None:
