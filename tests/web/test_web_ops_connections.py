@@ -146,6 +146,7 @@ def test_companies_are_listed_by_name_fifty_a_page_and_none_twice(
         pages[-1] = (pages[-1], seen)
         if "Next page" not in page:
             break
+    assert '<a href="/ops/connections">First page</a>' in page
     assert [count for count, _ in pages] == [50, 50, 20]
     everyone = [one for _, seen in pages for one in seen]
     assert len(set(everyone)) == 120

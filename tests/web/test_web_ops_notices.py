@@ -123,6 +123,7 @@ def test_fifty_notices_are_a_page(place: Place, company: str, browser: TestClien
     assert [len(page) for page in pages] == [50, 50, 1]
     assert [one for page in pages for one in page] == ids[::-1]
     assert "Older" not in page
+    assert '<a href="/ops/notices">Newest</a>' in page
 
 
 def test_a_search_finds_by_every_id_and_by_company(
@@ -232,7 +233,9 @@ def test_fifty_findings_are_a_page(place: Place, company: str, browser: TestClie
     page = browser.get("/ops/findings").text
     assert page.count('<th role="rowheader"') == 50
     older = page.split('">Older')[0].rpartition('href="')[2].replace("&amp;", "&")
-    assert browser.get(older).text.count('<th role="rowheader"') == 2
+    last = browser.get(older).text
+    assert last.count('<th role="rowheader"') == 2
+    assert '<a href="/ops/findings?severity=info">Newest</a>' in last
 
 
 def test_a_finding_is_acknowledged_with_a_note(
