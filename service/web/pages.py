@@ -19,7 +19,8 @@ from starlette.templating import Jinja2Templates
 _HERE = Path(__file__).parent
 ROW_ID = re.compile(r"[0-9A-Za-z-]{1,32}")
 _AFTER_A_SIGN = re.compile(r"(?<=[@.])(?=\w)")
-_TIME = Markup('<time datetime="{}" title="{}">{}</time>')
+_TIME = Markup('<time datetime="{}" title="{}"{}>{}</time>')
+_YEARLESS = Markup(" data-yearless")
 STATIC = _HERE / "static"
 
 
@@ -55,11 +56,16 @@ def money(amount: Decimal | int | None, currency: str | None = None) -> str:
     return f"{text} {currency}" if currency else text
 
 
-def moment(when: datetime) -> Markup:
+def moment(when: datetime, *, year: bool = True) -> Markup:
     """Write a moment for people: in UTC, until times.js writes it in the reader's own zone."""
     utc = when.astimezone(UTC)
-    day = f"{utc.day} {utc:%b %Y}"
-    return _TIME.format(utc.isoformat(), f"{day}, {utc:%H:%M:%S} UTC", f"{day}, {utc:%H:%M} UTC")
+    day = f"{utc.day} {utc:%b}"
+    return _TIME.format(
+        utc.isoformat(),
+        f"{day} {utc:%Y, %H:%M:%S} UTC",
+        "" if year else _YEARLESS,
+        f"{day} {utc:%Y, %H:%M} UTC" if year else f"{day}, {utc:%H:%M} UTC",
+    )
 
 
 def day(text: str) -> str:

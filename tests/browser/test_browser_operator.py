@@ -1,7 +1,9 @@
 """An operator's bad day, as a reader sees it."""
 
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import pytest
 from playwright.sync_api import Page, expect
 from pymongo.database import Database
 
+from service.store import samples
+from service.times import now
 from tests.browser.browsing import Reader, look
 from tests.journey.deployment import Deployment, deployed
 from tests.journey.test_journey import REALM, a_book, an_invoice
@@ -81,6 +85,36 @@ def test_a_lost_connection(deployment: Deployment, reader: Reader) -> None:
     heading(page, "Journey Company")
     expect(page.get_by_text("Ended by QuickBooks")).to_be_visible()
     look(page, "ops-connection-lost")
+
+
+def keep_samples(database: Path, count: int) -> None:
+    """Add what a worker keeps in so many times five minutes, until now."""
+    newest = samples.slot_of(now())
+    rows = [(newest - n, 1.5 + n % 7, 9.0 + n % 11, n % 3, 4.0, 80 + n % 50) for n in range(count)]
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.executemany(
+            "INSERT OR REPLACE INTO samples (slot, lag_p50, lag_p95, pending, oldest_pending, done,"
+            " parked, ignored) VALUES (?, ?, ?, ?, ?, ?, 2, 1)",
+            rows,
+        )
+
+
+def test_the_course_is_drawn_in_the_readers_time(
+    deployment: Deployment, reader: Reader, without_javascript: Reader, tmp_path: Path
+) -> None:
+    keep_samples(tmp_path / "pages.db", 200)
+    page = reader.page()
+    log_in(page, deployment)
+    picture = page.get_by_role("img", name="From change in QuickBooks to record")
+    expect(page.locator(".along time").first).to_have_text(
+        re.compile(r"^\d+ \w+, \d\d:\d\d (GMT\u2011[45]|E[SD]T)$")
+    )
+    expect(picture).to_have_accessible_description(re.compile(r"^From .* to .*[45T]$"))
+    look(page, "ops-overview-course")
+    plain = without_javascript.page()
+    log_in(plain, deployment)
+    for label in plain.locator(".along time").all():
+        expect(label).to_have_text(re.compile(r"^\d+ \w+, \d\d:\d\d UTC$"))
 
 
 def test_orders_for_a_company(deployment: Deployment, reader: Reader) -> None:

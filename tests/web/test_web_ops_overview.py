@@ -122,6 +122,28 @@ def test_the_course_is_drawn_from_samples(place: Place, browser: TestClient) -> 
     assert "95 of 100 within 8.0 s at most 40 s" in longer
 
 
+def test_the_labels_of_time_say_their_zone_and_leave_it_to_the_reader(
+    place: Place, browser: TestClient
+) -> None:
+    add_samples(place, timedelta(minutes=5))
+    for name in RANGES:
+        page = browser.get(f"/ops/?range={name}").text
+        along = page.split('id="lag-along">')[1].split("</div>")[0]
+        assert len(re.findall(r"<time datetime=[^>]* data-yearless>[^<]* UTC</time>", along)) == 3
+        assert re.fullmatch(r"From \d+ \w+, \S+ UTC .* to \d+ \w+, \S+ UTC", said(along).strip())
+        assert 'aria-describedby="lag-along"' in page
+        assert " UTC" not in " ".join(re.findall(r"<(?:title|desc) [^>]*>([^<]*)", page))
+
+
+def test_the_pictures_stand_still_between_two_samples() -> None:
+    at = now().replace(minute=1, second=0, microsecond=0)
+    known = [Span(at - timedelta(hours=2), 5.0, 5.0, 0, 5.0, 25, 0, 0)]
+    later = at + timedelta(minutes=3)
+    assert charts(known, RANGES["24h"], at) == charts(known, RANGES["24h"], later)
+    next_one = at + timedelta(minutes=4)
+    assert charts(known, RANGES["24h"], at) != charts(known, RANGES["24h"], next_one)
+
+
 @pytest.mark.parametrize("name", ["24h", "7d", "30d", "odd", ""])
 def test_every_range_reads_few_rows(place: Place, browser: TestClient, name: str) -> None:
     add_samples(place, *(timedelta(minutes=5 * n) for n in range(1, 8640, 2)))

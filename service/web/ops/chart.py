@@ -1,11 +1,12 @@
 """Charts as SVG paths: pure geometry, of which a template makes a picture without any script.
 
-A picture is stretched to the page, so it has no text in it: its labels stand around it.
+A picture is stretched to the page, so it has no text in it: its labels stand around it. Moments
+stay moments, which the template leaves to the reader's own zone.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 WIDTH, HEIGHT = 600, 160
@@ -40,7 +41,7 @@ class Chart:
     kind: Literal["lines", "bars"]
     series: tuple[Drawn, ...]
     up: tuple[str, str, str]  # the highest first
-    along: tuple[str, str, str]
+    along: tuple[datetime, datetime, datetime]
     width: int = WIDTH
     height: int = HEIGHT
 
@@ -53,7 +54,7 @@ class Chart:
     def summary(self) -> str:
         """What whoever does not see the picture is told of it."""
         told = (f"{s.name}: {s.latest} at last, {s.highest} at most" for s in self.series if s.path)
-        return f"{'. '.join(told)}. From {self.along[0]} to {self.along[2]}."
+        return f"{'. '.join(told)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +70,9 @@ class Frame:
         return WIDTH * ((at - self.begin) / (self.end - self.begin))
 
     @property
-    def labels(self) -> tuple[str, str, str]:
-        """Begin, middle and end for people; within a day or two their time is what tells."""
-        middle = self.begin + (self.end - self.begin) / 2
-        short = self.end - self.begin <= timedelta(days=2)
-        first, half, last = (
-            f"{at.astimezone(UTC).day} {at.astimezone(UTC):%b %H:%M}"
-            if short
-            else f"{at.astimezone(UTC).day} {at.astimezone(UTC):%b}"
-            for at in (self.begin, middle, self.end)
-        )
-        return first, half, f"{last} UTC" if short else last
+    def along(self) -> tuple[datetime, datetime, datetime]:
+        """Begin, middle and end."""
+        return self.begin, self.begin + (self.end - self.begin) / 2, self.end
 
 
 def lines(
@@ -91,7 +84,7 @@ def lines(
         Drawn(one.name, _line(one.points, frame, top), *_extremes(one.points, write))
         for one in series
     )
-    return Chart(chart_id, title, "lines", drawn, _ticks(top, write), frame.labels)
+    return Chart(chart_id, title, "lines", drawn, _ticks(top, write), frame.along)
 
 
 def bars(
@@ -108,7 +101,7 @@ def bars(
     for one in series:
         path = _bars(one.points, floor, frame, top)
         drawn.append(Drawn(one.name, path, *_extremes(one.points, write)))
-    return Chart(chart_id, title, "bars", tuple(drawn), _ticks(top, write), frame.labels)
+    return Chart(chart_id, title, "bars", tuple(drawn), _ticks(top, write), frame.along)
 
 
 def ceiling(highest: float) -> float:

@@ -121,7 +121,9 @@ def page_of(condition: Condition) -> str | None:
 
 def charts(known: Sequence[Span], which: Range, at: datetime) -> list[Chart]:
     """Return the pictures of what is known."""
-    frame = Frame(at - which.back, at, which.step)
+    # To the end of the sample under way: between two samples nothing moves.
+    end = samples.begin_of(samples.slot_of(at) + 1)
+    frame = Frame(end - which.back, end, which.step)
     minutes = which.step / timedelta(minutes=1)
 
     def values(field: str, per: float = 1.0) -> list[tuple[datetime, float | None]]:
