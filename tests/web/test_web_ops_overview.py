@@ -94,6 +94,20 @@ def test_each_condition_leads_to_where_it_can_be_mended(
     assert page_of(condition) == page
 
 
+def test_the_alarm_stands_above_everything_and_the_range_beside_the_charts(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    add_samples(place, timedelta(minutes=5))
+    place.do("UPDATE connections SET state = 'disconnected', problem = 'invalid_grant'")
+    page = browser.get("/ops/?range=7d").text
+    alarm, figures, ranges, charts_ = (
+        page.index(mark)
+        for mark in ('id="wrong"', 'id="figures"', 'id="course"', '<div class="charts">')
+    )
+    assert page.index("<h1>") < alarm < figures < ranges < charts_
+    assert '<a id="range-7d" href="/ops/?range=7d#course" aria-current="true">7 days</a>' in page
+
+
 def test_the_reads_of_the_month_are_told_against_the_budget(
     place: Place, company: str, browser: TestClient
 ) -> None:

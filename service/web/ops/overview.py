@@ -66,7 +66,6 @@ def overview(request: Request[State]) -> Response:
         request,
         "ops/overview.html",
         {
-            "ranges": RANGES.values(),
             "range": which,
             "content": content,
             "version": version,
@@ -108,6 +107,8 @@ def _context(session: Session, settings: Settings, which: Range, at: datetime) -
         "silent": [
             name for name in ("receiver", "clock") if figures.beats.get(name, 999.0) >= _SILENT
         ],
+        "ranges": RANGES.values(),
+        "range": which,
         "known": bool(known),
         "charts": charts(known, which, at),
     }
