@@ -79,7 +79,9 @@ def test_a_lost_connection(deployment: Deployment, reader: Reader) -> None:
     other.get_by_role("link", name="Journey Company").click()
     other.get_by_role("button", name="Sync now").click()
     expect(other.get_by_role("status")).to_contain_text("Asked for")
-    expect(page.get_by_text("1 thing is wrong")).to_be_visible()  # by itself
+    news = page.locator("#news")
+    expect(news).to_have_text("1 thing is wrong: connection dead (Journey Company).")  # by itself
+    expect(page).to_have_title("1 wrong · Overview · Infactor")
     look(page, "ops-overview-bad")
     page.get_by_role("link", name=re.compile("Look and act")).click()
     heading(page, "Journey Company")
@@ -115,6 +117,30 @@ def test_the_course_is_drawn_in_the_readers_time(
     log_in(plain, deployment)
     for label in plain.locator(".along time").all():
         expect(label).to_have_text(re.compile(r"^\d+ \w+, \d\d:\d\d UTC$"))
+
+
+def test_an_alarm_is_told_and_takes_no_focus_away(
+    deployment: Deployment, reader: Reader, tmp_path: Path
+) -> None:
+    page = reader.page()
+    log_in(page, deployment)
+    news = page.get_by_role("status")
+    expect(news).to_be_empty()
+    news.evaluate("element => { element.dataset.kept = 'yes'; }")
+    deployment.sim("POST", f"/companies/{REALM}/disconnect")
+    deployment.command("sync", "--all", status=1)  # which finds it out
+    expect(news).to_have_text("1 thing is wrong: connection dead (Journey Company).")
+    link = page.get_by_role("link", name=re.compile("Look and act"))
+    link.focus()
+    before = link.element_handle()
+    keep_samples(tmp_path / "pages.db", 3)
+    before.wait_for_element_state("hidden")  # by itself, another has come in its place
+    expect(link).to_be_focused()
+    deployment.connect(REALM)
+    expect(news).to_have_text("Nothing is wrong any more.")
+    expect(page).to_have_title("Overview · Infactor")
+    expect(page.locator("#live")).to_be_focused()  # what was around the link, which is gone
+    expect(news).to_have_attribute("data-kept", "yes")
 
 
 def test_orders_for_a_company(deployment: Deployment, reader: Reader) -> None:
@@ -188,7 +214,7 @@ def test_a_change_after_the_approval(
         page = reader.page()
         log_in(page, made)
         made.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("9", TotalAmt=55.5, Balance=55.5))
-        expect(page.get_by_text("1 thing is wrong")).to_be_visible()  # by itself
+        expect(page.get_by_role("heading", name="1 thing is wrong")).to_be_visible()  # by itself
         page.get_by_role("link", name=re.compile("Look and act")).click()
         heading(page, "Findings")
         row = page.get_by_role("row", name=re.compile("invoiceAmount"))

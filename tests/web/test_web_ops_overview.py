@@ -13,6 +13,7 @@ from service.store.samples import Span
 from service.store.tables import Connection, Reads, Sample
 from service.times import now
 from service.watch.condition import Condition
+from service.web.ops.alarm import alarm_of
 from service.web.ops.overview import RANGES, charts, page_of
 from tests.web.conftest import Place, said
 from tests.web.ops import entry, operator
@@ -175,6 +176,48 @@ def test_an_open_page_is_updated_only_when_something_changed(
     changed = browser.get(address)
     assert changed.status_code == 200
     assert browser.get(live_address(changed.text)).status_code == 204
+
+
+def lose(place: Place, connection_id: str) -> None:
+    place.do(
+        "UPDATE connections SET state = 'disconnected', problem = 'invalid_grant'"
+        f" WHERE id = '{connection_id}'"
+    )
+
+
+def test_news_is_told_aloud_once_and_counted_in_the_title(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    page = browser.get("/ops/").text
+    assert "<title>Overview · Infactor</title>" in page
+    assert '<p id="news" class="unseen" role="status"></p>' in page
+    lose(place, company)
+    bad = browser.get(live_address(page)).text
+    assert bad.index("<title>1 wrong · Overview · Infactor</title>") < bad.index('id="live"')
+    told = '<p id="news" hx-swap-oob="innerHTML">'
+    assert f"{told}1 thing is wrong: connection dead (Our &lt;b&gt;Books&lt;/b&gt;).</p>" in bad
+    place.do("DELETE FROM reads")  # something else on the page
+    add_samples(place, timedelta(minutes=5))
+    same = browser.get(live_address(bad))
+    assert same.status_code == 200
+    assert told not in same.text
+    place.do("UPDATE connections SET state = 'connected', problem = NULL")
+    assert f"{told}Nothing is wrong any more.</p>" in browser.get(live_address(same.text)).text
+    lose(place, company)
+    assert "<title>1 wrong · Overview · Infactor</title>" in browser.get("/ops/").text
+
+
+def test_of_much_that_is_wrong_the_first_is_read_aloud() -> None:
+    wrong = [
+        Condition(
+            cause="token.ending_soon", subject=f"c{n}", severity="critical", text="", command=""
+        )
+        for n in range(7)
+    ]
+    ending = ", ".join(["token ending soon"] * 5)
+    assert alarm_of(wrong).sentence == f"7 things are wrong: {ending} and 2 more."
+    assert alarm_of(wrong[:5]).sentence == f"5 things are wrong: {ending}."
+    assert alarm_of(wrong).version == alarm_of(wrong[::-1]).version != alarm_of(wrong[1:]).version
 
 
 def test_what_began_before_the_picture_is_drawn_at_its_left_edge() -> None:

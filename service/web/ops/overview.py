@@ -6,18 +6,18 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from markupsafe import Markup
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.settings import Settings
 from service.store import samples
 from service.store.samples import Span
 from service.times import now
 from service.watch.condition import Condition, span
 from service.watch.look import look
+from service.watch.vitals import Vitals
 from service.web.ops import chart
+from service.web.ops.alarm import alarm_of
 from service.web.ops.chart import Chart, Frame, Series
 from service.web.ops.page import page
 from service.web.pages import part, render
@@ -60,44 +60,34 @@ _PAGES = {
 
 def overview(request: Request[State]) -> Response:
     """Show whether anything is wrong, and how things stand."""
-    which = _range(request)
-    content, version = _content(request, which)
-    return page(
-        request,
-        "ops/overview.html",
-        {
-            "range": which,
-            "content": content,
-            "version": version,
-        },
-    )
+    return page(request, "ops/overview.html", {**_seen_now(request), "swapped": False})
 
 
 def live(request: Request[State]) -> Response:
     """Show the changing part of the overview, or 204 while it is what the browser has."""
-    which = _range(request)
-    content, version = _content(request, which)
-    if request.query_params.get("seen") == version:
+    context, query = _seen_now(request), request.query_params
+    if query.get("seen") == context["version"]:
         return Response(status_code=204)
-    context = {"range": which, "content": content, "version": version}
-    return render(request, "ops/overview_live.html", context)
+    # Read aloud only when something else is wrong than before.
+    news = query.get("wrong") != context["alarm"].version
+    return render(request, "ops/overview_live.html", {**context, "swapped": True, "news": news})
 
 
-def _range(request: Request[State]) -> Range:
-    return RANGES.get(request.query_params.get("range", ""), RANGES["24h"])
-
-
-def _content(request: Request[State], which: Range) -> tuple[Markup, str]:
-    """Return the changing part, and what changes with it: it shows no age that always rises."""
+def _seen_now(request: Request[State]) -> dict[str, Any]:
+    """Return the changing part, and `version` with it: it shows no age that always rises."""
     services, at = request.state["services"], now()
+    which = RANGES.get(request.query_params.get("range", ""), RANGES["24h"])
     with services.database.read() as session:
-        context = _context(session, services.settings, which, at)
+        wrong, figures = look(session, services.settings, at)
+        context = _context(session, wrong, figures, which, at)
     content = part("ops/standing.html", context)
-    return content, sha256(content.encode()).hexdigest()[:16]
+    version = sha256(content.encode()).hexdigest()[:16]
+    return {"range": which, "content": content, "version": version, "alarm": alarm_of(wrong)}
 
 
-def _context(session: Session, settings: Settings, which: Range, at: datetime) -> dict[str, Any]:
-    wrong, figures = look(session, settings, at)
+def _context(
+    session: Session, wrong: Sequence[Condition], figures: Vitals, which: Range, at: datetime
+) -> dict[str, Any]:
     known = samples.spans(session, at - which.back, which.slots)
     return {
         "wrong": [(condition, page_of(condition)) for condition in wrong[:_MOST]],

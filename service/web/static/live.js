@@ -1,4 +1,4 @@
-// Says when the page cannot be brought up to date, and that a search is under way.
+// Says when the page cannot be brought up to date, keeps focus, and says that a search is under way.
 (() => {
   const stale = document.getElementById("stale");
   const failed = () => { stale.hidden = false; };
@@ -7,6 +7,20 @@
   }
   document.body.addEventListener("htmx:afterRequest", (event) => {
     if (event.detail.successful) stale.hidden = true;
+  });
+
+  // htmx gives focus back to what returns under its id; what does not leaves it to what was around.
+  let around = [];
+  document.body.addEventListener("htmx:beforeSwap", () => {
+    around = [];
+    for (let at = document.activeElement; at; at = at.parentElement) if (at.id) around.push(at.id);
+  });
+  document.body.addEventListener("htmx:afterSettle", () => {
+    if (document.activeElement !== document.body) return;
+    const nearest = around.map((id) => document.getElementById(id)).find(Boolean);
+    if (!nearest) return;
+    if (nearest.tabIndex < 0) nearest.tabIndex = -1;  // so that it can have focus
+    nearest.focus({ preventScroll: true });
   });
 
   const form = document.querySelector("form.find");
