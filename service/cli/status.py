@@ -70,7 +70,7 @@ def _vitals(figures: Vitals, at: datetime) -> Iterator[str]:
 
 
 def _infactor(figures: InfactorVitals) -> str:
-    critical = f" ({figures.critical:,} critical)" if figures.critical else ""
+    critical = f" ({figures.critical:,} critical, not seen to)" if figures.critical else ""
     return (
         f"{figures.delivered:,} delivered; {figures.outgoing:,} outgoing;"
         f" {several(figures.findings, 'finding', 'findings')}{critical}"

@@ -39,7 +39,10 @@ class Vitals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InfactorVitals:
-    """How many invoices are in Infactor's own database, on their way there, and worth a look."""
+    """How many invoices are in Infactor's own database, on their way there, and worth a look.
+
+    `critical` are those findings that nobody has acknowledged, as in the alarm.
+    """
 
     delivered: int
     outgoing: int
@@ -72,12 +75,12 @@ def vitals(session: Session, settings: Settings, now: datetime) -> Vitals:
 
 
 def _infactor(session: Session, environment: str) -> InfactorVitals:
-    found = findings.by_severity(session, environment)
+    critical = findings.critical(session, environment)
     return InfactorVitals(
         delivered=mirror.count(session, environment),
         outgoing=outgoing.waiting(session, environment).count,
-        findings=sum(found.values()),
-        critical=found["critical"],
+        findings=sum(findings.by_severity(session, environment).values()),
+        critical=sum(company.count for company in critical),
     )
 
 

@@ -1,11 +1,16 @@
 """Operators before the application: who they are, and their browsers."""
 
+from datetime import timedelta
 from functools import cache
+from typing import Any
 
 import httpx
 from starlette.testclient import TestClient
 
 from service.passwords import hashed
+from service.store import connections
+from service.store.tables import Connection, Finding
+from service.times import now
 from tests.web.conftest import PUBLIC_URL, Place
 
 PASSWORD = "correct horse battery"
@@ -58,3 +63,45 @@ def audit(place: Place) -> list[tuple[str, str, str | None]]:
     with place.services.database.engine.connect() as connection:
         query = "SELECT actor, action, connection_id FROM audit ORDER BY id"
         return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+
+def add_finding(place: Place, company: str, severity: str, **fields: Any) -> int:
+    """Add a finding about invoice 1; return its id."""
+    given = {"kind": "changed", "approved": "100.00 USD", "current": "40.00 USD", **fields}
+    with place.services.database.write() as session:
+        finding = Finding(
+            invoice_id=place.invoice_id("1"),
+            connection_id=company,
+            severity=severity,
+            state="invoice_accepted",
+            found_at=now() - timedelta(hours=1),
+            changed_at=now(),
+            **{"field": "invoiceAmount", **given},
+        )
+        session.add(finding)
+        session.flush()
+        return finding.id
+
+
+def add_companies(place: Place, names: list[str], **more: Any) -> None:
+    """Add companies of one supplier, by the names c0, c1 …"""
+    at = now()
+    with place.services.database.write() as session:
+        supplier_id = connections.ensure_supplier(session, "many@example.org", "Many", "", at)
+        for number, name in enumerate(names):
+            session.add(
+                Connection(
+                    id=f"c{number}",
+                    supplier_id=supplier_id,
+                    environment=more.get("environment", "simulator"),
+                    realm_digest=f"{more.get('environment')}{number}",
+                    realm_sealed="",
+                    company_name=name,
+                    state="connected",
+                    connected_at=at,
+                    renewed_at=at,
+                    changes_read_until=at,
+                    reconciled_until=at,
+                    reconcile_due_at=at,
+                )
+            )

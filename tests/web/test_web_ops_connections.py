@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import update
 from starlette.testclient import TestClient
 
-from service.store import connections, runs
+from service.store import runs
 from service.store.tables import Connection, Notice, Run
 from service.times import now
 from tests.web.conftest import OTHER, OURS, Place, said
-from tests.web.ops import audit, entry, operator, told_in
+from tests.web.ops import add_companies, audit, entry, operator, told_in
 
 
 @pytest.fixture
@@ -36,30 +36,6 @@ def browser(place: Place) -> TestClient:
 def change(place: Place, connection_id: str, **values: Any) -> None:
     with place.services.database.write() as session:
         session.execute(update(Connection).where(Connection.id == connection_id).values(**values))
-
-
-def add_companies(place: Place, names: list[str], **more: Any) -> None:
-    """Add companies of one supplier, by the names c0, c1 …"""
-    at = now()
-    with place.services.database.write() as session:
-        supplier_id = connections.ensure_supplier(session, "many@example.org", "Many", "", at)
-        for number, name in enumerate(names):
-            session.add(
-                Connection(
-                    id=f"c{number}",
-                    supplier_id=supplier_id,
-                    environment=more.get("environment", "simulator"),
-                    realm_digest=f"{more.get('environment')}{number}",
-                    realm_sealed="",
-                    company_name=name,
-                    state="connected",
-                    connected_at=at,
-                    renewed_at=at,
-                    changes_read_until=at,
-                    reconciled_until=at,
-                    reconcile_due_at=at,
-                )
-            )
 
 
 def ordered(browser: TestClient, connection_id: str, order: str, **form: str) -> str:

@@ -1,7 +1,6 @@
 """Notices and findings before operators: found, put back, seen to."""
 
 import re
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -12,7 +11,7 @@ from starlette.testclient import TestClient
 from service.store.tables import AuditEntry, Finding, Notice
 from service.times import now
 from tests.web.conftest import Place, said
-from tests.web.ops import audit, entry, operator, told_in
+from tests.web.ops import add_finding, audit, entry, operator, told_in
 
 
 @pytest.fixture
@@ -192,23 +191,6 @@ def test_a_notice_of_another_environment_is_not_put_back(
     place.do("UPDATE connections SET environment = 'production'")
     assert replayed(browser, parked)[1].startswith("Nothing was put back")
     assert status_of(place, parked) == "parked"
-
-
-def add_finding(place: Place, company: str, severity: str, **fields: Any) -> int:
-    given = {"kind": "changed", "approved": "100.00 USD", "current": "40.00 USD", **fields}
-    with place.services.database.write() as session:
-        finding = Finding(
-            invoice_id=place.invoice_id("1"),
-            connection_id=company,
-            severity=severity,
-            state="invoice_accepted",
-            found_at=now() - timedelta(hours=1),
-            changed_at=now(),
-            **{"field": "invoiceAmount", **given},
-        )
-        session.add(finding)
-        session.flush()
-        return finding.id
 
 
 def test_findings_are_shown_by_severity_with_what_was_approved_and_what_is_now(

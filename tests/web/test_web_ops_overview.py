@@ -15,8 +15,10 @@ from service.times import now
 from service.watch.condition import Condition
 from service.web.ops.alarm import alarm_of
 from service.web.ops.overview import RANGES, charts, page_of
+from tests.servers import free_port
+from tests.store.delivery_rows import DeliveryRows
 from tests.web.conftest import Place, said
-from tests.web.ops import entry, operator
+from tests.web.ops import add_companies, entry, operator
 
 
 @pytest.fixture
@@ -254,3 +256,37 @@ def test_of_very_many_things_that_are_wrong_the_first_are_shown(
     assert "35 things are wrong" in page
     assert page.count("QuickBooks no longer accepts") == 30
     assert "And 5 more: infactor-quickbooks status names them all." in page
+
+
+class TestWithInfactorsDatabase:
+    @pytest.fixture
+    def more_settings(self) -> dict[str, str]:
+        return {
+            "OPS_USERS": entry("ada"),
+            "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}",
+            "INFACTOR_MONGODB_DATABASE": "unused",
+        }
+
+    @pytest.fixture
+    def company(self, place: Place) -> str:
+        add_companies(place, ["Our Books"])
+        return "c0"
+
+    def test_a_finding_that_somebody_has_seen_to_is_not_red(
+        self, place: Place, company: str, browser: TestClient
+    ) -> None:
+        rows = DeliveryRows(place.services.database, company)
+        rows.invoice("1", delivered_revision=1)
+        rows.finding("1", "critical", field="invoiceAmount")
+        rows.finding("1", "critical", field="balance")
+        assert "Findings 2 2 critical, not seen to" in said(browser.get("/ops/").text)
+        place.do("UPDATE findings SET acknowledged_at = changed_at WHERE field = 'balance'")
+        page = browser.get("/ops/").text
+        assert "Findings 2 1 critical, not seen to" in said(page)
+        assert "1 critical finding:" in said(page)
+        assert 'class="figure bad"' in page
+        place.do("UPDATE findings SET acknowledged_at = changed_at")
+        page = browser.get("/ops/").text
+        assert "Findings 2" in said(page)
+        assert "critical" not in said(page).split("Findings 2")[1]
+        assert 'class="figure bad"' not in page
