@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.orm import Session, defer
 
-from service.store.tables import Connection, Finding, Invoice
+from service.store.tables import Connection, Document, Finding, Invoice
 
 _CHUNK = 500
 SEVERITIES = ("critical", "warning", "info")
@@ -182,37 +182,57 @@ def critical(session: Session, environment: str) -> list[Critical]:
     return [Critical(*row) for row in rows]
 
 
-def by_severity(session: Session, environment: str) -> dict[str, int]:
-    """Count the open findings."""
+def by_severity(
+    session: Session, environment: str, connection_id: str | None = None
+) -> dict[str, int]:
+    """Count the open findings, of one company if it is given."""
     rows = session.execute(
         select(Finding.severity, func.count())
         .join(Connection, Connection.id == Finding.connection_id)
-        .where(Connection.environment == environment, Finding.closed_at.is_(None))
+        .where(*_open_in(environment, connection_id))
         .group_by(Finding.severity)
     )
     return {**dict.fromkeys(SEVERITIES, 0), **{severity: count for severity, count in rows}}
 
 
+def _open_in(environment: str, connection_id: str | None) -> list[ColumnElement[bool]]:
+    ours = [Connection.environment == environment, Finding.closed_at.is_(None)]
+    return ours if connection_id is None else [*ours, Finding.connection_id == connection_id]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A finding with what it is about; `approved_currency` is the document's, if it has one."""
+
+    finding: Finding
+    invoice: Invoice
+    company: Connection
+    approved_currency: str | None
+
+
 def page(
-    session: Session, environment: str, severity: str, *, before: int | None = None, limit: int
-) -> Sequence[tuple[Finding, Invoice, Connection]]:
+    session: Session,
+    environment: str,
+    severity: str,
+    *,
+    connection_id: str | None = None,
+    before: int | None = None,
+    limit: int,
+) -> list[Entry]:
     """Return open findings of this severity below the id `before`, the newest first."""
     query = (
-        select(Finding, Invoice, Connection)
+        select(Finding, Invoice, Connection, Document.currency)
         .join(Invoice, Invoice.id == Finding.invoice_id)
         .join(Connection, Connection.id == Finding.connection_id)
-        .where(
-            Connection.environment == environment,
-            Finding.closed_at.is_(None),
-            Finding.severity == severity,
-        )
+        .join(Document, Document.invoice_id == Finding.invoice_id, isouter=True)
+        .where(*_open_in(environment, connection_id), Finding.severity == severity)
         .order_by(Finding.id.desc())
         .limit(limit)
         .options(defer(Invoice.source), defer(Invoice.mapped))
     )
     if before is not None:
         query = query.where(Finding.id < before)
-    return [(finding, invoice, company) for finding, invoice, company in session.execute(query)]
+    return [Entry(*row) for row in session.execute(query)]
 
 
 def listed(

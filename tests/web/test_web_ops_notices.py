@@ -8,10 +8,13 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from service.infactor import deviations
+from service.infactor.labels import AMOUNTS, DATES, LABELS, WORDS
 from service.store.tables import AuditEntry, Finding, Notice
 from service.times import now
 from tests.web.conftest import Place, said
-from tests.web.ops import add_finding, audit, entry, operator, told_in
+from tests.web.ops import add_companies, add_finding, audit, entry, operator, told_in
+from workers.moves import MONEY
 
 
 @pytest.fixture
@@ -197,16 +200,109 @@ def test_findings_are_shown_by_severity_with_what_was_approved_and_what_is_now(
     place: Place, company: str, browser: TestClient
 ) -> None:
     assert "No open finding of this severity" in said(browser.get("/ops/findings").text)
-    add_finding(place, company, "warning", field="payableDate")
+    add_finding(
+        place,
+        company,
+        "warning",
+        field="payableDate",
+        approved="2026-12-24",
+        current="2027-01-02",
+    )
     page = said(browser.get("/ops/findings").text)
     assert "Critical 0 Warning 1 Info 0" in page
-    assert "payableDate 100.00 USD 40.00 USD" in page
-    add_finding(place, company, "critical", kind="missing")
+    assert "Due 24 Dec 2026 2 Jan 2027" in page
+    add_finding(
+        place,
+        company,
+        "critical",
+        kind="missing",
+        field="document",
+        approved="there",
+        current="gone",
+    )
     page = said(browser.get("/ops/findings").text)
     assert "101 Critical Our <b>Books</b>" in page
-    assert "invoiceAmount: gone from Infactor 100.00 USD 40.00 USD" in page
-    assert "payableDate" not in page
-    assert "payableDate" in browser.get("/ops/findings?severity=warning").text
+    assert "Document: gone from Infactor there gone" in page
+    assert "24 Dec" not in page
+    assert "24 Dec" in browser.get("/ops/findings?severity=warning").text
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"approved": "1100.5", "current": "40"}, "Amount 1,100.50 EUR 40.00 CAD"),
+        (
+            {"field": "balance", "approved": "0", "current": "3"},
+            "Still open 0.00 EUR 3.00 CAD",
+        ),
+        ({"field": "taxAmount", "approved": None, "current": "many"}, "Tax - many"),
+        (
+            {"kind": "hurried", "approved": "9", "current": "8"},
+            "Amount: written over just before the approval 9.00 EUR 8.00 EUR",
+        ),
+        (
+            {
+                "kind": "moved_on",
+                "field": "state",
+                "approved": "held back: partly_paid",
+                "current": "ifactor_request",
+            },
+            "Status: moved on though held back held back: partly paid Factoring Requested",
+        ),
+        ({"field": "invoice", "approved": "open", "current": "void"}, "Invoice open void"),
+        ({"field": "items", "approved": None, "current": None}, "Items - -"),
+        ({"field": "buyerEmail", "approved": "", "current": "a_b@c.d"}, "address - a_b@c.d"),
+    ],
+)
+def test_a_finding_is_told_in_words_and_amounts_in_their_currency(
+    place: Place, company: str, browser: TestClient, fields: dict[str, Any], words: str
+) -> None:
+    place.do("UPDATE documents SET currency = 'EUR'")
+    place.do("UPDATE invoices SET currency = 'CAD'")
+    add_finding(place, company, "critical", **fields)
+    assert words in said(browser.get("/ops/findings").text)
+
+
+def test_every_field_of_a_finding_has_a_label() -> None:
+    told = {"invoice", "document", "state", "currency", "balance", *deviations._COMPARED, *MONEY}
+    assert told == LABELS.keys()
+    assert LABELS.keys() > AMOUNTS | DATES | WORDS
+
+
+def test_one_can_look_at_the_findings_of_one_company(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    add_companies(place, ["Another"])
+    add_finding(place, company, "warning")
+    add_finding(place, "c0", "critical", field="balance")
+    add_finding(place, "c0", "warning", field="payableDate")
+    page = browser.get(f"/ops/connections/{company}").text
+    address = f"/ops/findings?company={company}"
+    assert f'<a id="findings" href="{address}">1 open</a>' in page
+    page = browser.get(address).text
+    assert "<title>Findings of Our &lt;b&gt;Books&lt;/b&gt; · Infactor</title>" in page
+    assert "Critical 0 Warning 1 Info 0" in said(page)
+    assert page.count('<th role="rowheader"') == 1
+    form = {"note": "x", "severity": "warning", "company": company, "seen": seen_in(page)}
+    assert '<input type="hidden" name="company"' in page
+    answer = browser.post("/ops/findings/1/acknowledge", data=form)
+    assert answer.headers["location"] == (
+        f"/ops/findings?severity=warning&company={company}&told=acknowledged"
+    )
+    everyones = browser.get("/ops/findings?severity=warning").text
+    assert '<a href="/ops/findings?severity=warning">' in page
+    assert "Critical 1 Warning 2 Info 0" in said(everyones)
+    none = browser.get("/ops/findings?company=c0&severity=info")
+    assert "No open finding of this severity" in said(none.text)
+
+
+@pytest.mark.parametrize("company", ["nobody", "a%00b", "x" * 40])
+def test_the_findings_of_an_unknown_company_are_not_there(
+    place: Place, browser: TestClient, company: str
+) -> None:
+    assert browser.get(f"/ops/findings?company={company}").status_code == 404
+    add_companies(place, ["Elsewhere"], environment="production")
+    assert browser.get("/ops/findings?company=c0").status_code == 404
 
 
 def test_fifty_findings_are_a_page(place: Place, company: str, browser: TestClient) -> None:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from service import orders
-from service.store import connections, counts, directory
+from service.store import connections, counts, directory, findings
 from service.store import runs as runs_
 from service.store.directory import Entry
 from service.store.tables import Connection, Run
@@ -139,7 +139,8 @@ def _content(request: Request[State]) -> tuple[Markup, str, Entry]:
         entry = directory.one(session, services.settings.quickbooks_environment, connection_id)
         if entry is None:
             raise HTTPException(404)
-        context = _facts(session, entry)
+        open_findings = findings.by_severity(session, entry.connection.environment, connection_id)
+        context = {**_facts(session, entry), "findings": sum(open_findings.values())}
     content = part("ops/company.html", context)
     return content, sha256(content.encode()).hexdigest()[:16], entry
 

@@ -1,8 +1,11 @@
 """Findings: what is no longer as it was approved, and that somebody has seen to it."""
 
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from urllib.parse import urlencode
 
+from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -10,21 +13,41 @@ from starlette.responses import Response
 
 from service import orders
 from service.infactor.dashboard import status
-from service.store import findings
+from service.infactor.document import State as InvoiceState
+from service.infactor.labels import AMOUNTS, DATES, LABELS, WORDS
+from service.store import connections, findings
+from service.store.findings import Entry
+from service.store.tables import Connection, Finding, Invoice
 from service.web.ops.browser import operator_of
 from service.web.ops.forms import number, words
 from service.web.ops.page import page
 from service.web.ops.told import then
+from service.web.pages import ROW_ID, day, money
 from service.web.state import State
 
 LIST = "/ops/findings"
 PAGE_SIZE = 50
 _LONGEST_NOTE = 500
+CHANGED = "changed"
 _ABOUT = {
+    CHANGED: "",
     "moved_on": "moved on though held back",
     "hurried": "written over just before the approval",
     "missing": "gone from Infactor",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the list, in words."""
+
+    finding: Finding
+    invoice: Invoice
+    company: Connection
+    standing: str
+    what: str
+    approved: str
+    current: str
 
 
 def listing(request: Request[State]) -> Response:
@@ -32,7 +55,9 @@ def listing(request: Request[State]) -> Response:
     services, query = request.state["services"], request.query_params
     environment = services.settings.quickbooks_environment
     with services.database.read() as session:
-        counts = findings.by_severity(session, environment)
+        company = _company(session, environment, query.get("company", ""))
+        only = company.id if company else None
+        counts = findings.by_severity(session, environment, only)
         severity = query.get("severity", "")
         if severity not in findings.SEVERITIES:
             severity = next((one for one in findings.SEVERITIES if counts[one]), "critical")
@@ -40,20 +65,25 @@ def listing(request: Request[State]) -> Response:
             session,
             environment,
             severity,
+            connection_id=only,
             before=number(query.get("before")),
             limit=PAGE_SIZE + 1,
         )
-    shown = found[:PAGE_SIZE]
+    shown, currency = found[:PAGE_SIZE], services.settings.infactor_currency
     return page(
         request,
         "ops/findings.html",
         {
-            "rows": [(*one, status(one[0].state), about(one[0].kind)) for one in shown],
-            "counts": counts,
+            "rows": [_row(entry, currency) for entry in shown],
+            "severities": [(name, counts[name], _address(name, only)) for name in counts],
             "severity": severity,
+            "company": company,
+            "everyones": _address(severity),
             "kind": {"critical": "bad", "warning": "warn", "info": "plain"}[severity],
-            "first": _address(severity) if "before" in query else None,
-            "next": _address(severity, shown[-1][0].id) if len(found) > PAGE_SIZE else None,
+            "first": _address(severity, only) if "before" in query else None,
+            "next": _address(severity, only, shown[-1].finding.id)
+            if len(found) > PAGE_SIZE
+            else None,
         },
     )
 
@@ -63,8 +93,11 @@ def acknowledge(request: Request[State], form: FormData) -> Response:
     services, finding_id = request.state["services"], number(request.path_params["id"])
     if finding_id is None:
         raise HTTPException(404)
-    severity = words(form, "severity")
-    here = _address(severity if severity in findings.SEVERITIES else "critical")
+    severity, company = words(form, "severity"), words(form, "company")
+    here = _address(
+        severity if severity in findings.SEVERITIES else "critical",
+        company if ROW_ID.fullmatch(company) else None,
+    )
     note = words(form, "note", _LONGEST_NOTE)
     if not note:
         return then(request, here, "no-note")
@@ -79,11 +112,50 @@ def acknowledge(request: Request[State], form: FormData) -> Response:
     return then(request, here, "acknowledged" if found is not None else "no-finding")
 
 
-def about(kind: str) -> str:
-    """Return what a finding of this kind says, beyond that a field has changed."""
-    return "" if kind == "changed" else _ABOUT.get(kind, kind)
+def _company(session: Session, environment: str, connection_id: str) -> Connection | None:
+    """Return the only company to look at, if one is asked for; 404 where it is none of ours."""
+    if not connection_id:
+        return None
+    found = connections.get(session, connection_id) if ROW_ID.fullmatch(connection_id) else None
+    if found is None or found.environment != environment:
+        raise HTTPException(404)
+    return found
 
 
-def _address(severity: str, before: int | None = None) -> str:
-    query = {"severity": severity, **({} if before is None else {"before": before})}
-    return f"{LIST}?{urlencode(query)}"
+def _row(entry: Entry, currency: str) -> Row:
+    """Return the line of a finding; an invoice that names no currency is in this one."""
+    finding = entry.finding
+    before = entry.approved_currency or currency
+    # Whatever was found in Infactor's document alone is in the document's currency.
+    now = (entry.invoice.currency or currency) if finding.kind == CHANGED else before
+    label, about = LABELS.get(finding.field, finding.field), _ABOUT.get(finding.kind, finding.kind)
+    return Row(
+        finding=finding,
+        invoice=entry.invoice,
+        company=entry.company,
+        standing=status(finding.state),
+        what=f"{label}: {about}" if about else label,
+        approved=_written(finding.field, finding.approved, before),
+        current=_written(finding.field, finding.current, now),
+    )
+
+
+def _written(field: str, text: str | None, currency: str) -> str:
+    """Return a value for people; what somebody else has put in its place stays as it is."""
+    if not text:
+        return "-"
+    if field in AMOUNTS:
+        try:
+            return money(Decimal(text), currency)
+        except InvalidOperation:
+            return text
+    if field in DATES:
+        return day(text)
+    if field in WORDS:
+        return status(text) if text in list(InvoiceState) else text.replace("_", " ")
+    return text
+
+
+def _address(severity: str, company: str | None = None, before: int | None = None) -> str:
+    query = {"severity": severity, "company": company, "before": before}
+    return f"{LIST}?{urlencode({name: value for name, value in query.items() if value})}"

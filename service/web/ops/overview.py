@@ -50,7 +50,7 @@ RANGES = {
 _SILENT = 120.0
 _MOST = 30
 _PAGES = {
-    "finding.critical": "/ops/findings?severity=critical",
+    "finding.critical": "/ops/findings?severity=critical&company={subject}",
     "notices.stuck": "/ops/notices?status=pending",
     "notices.parked": "/ops/notices?status=parked",
     "webhooks.broken": "/ops/notices",
@@ -106,8 +106,9 @@ def _context(
 
 def page_of(condition: Condition) -> str | None:
     """Return the page where one can act upon this, if there is one."""
-    page = _PAGES.get(condition.cause)
-    return page or (f"/ops/connections/{condition.subject}" if condition.subject else None)
+    known = "/ops/connections/{subject}" if condition.subject else None
+    page = _PAGES.get(condition.cause, known)
+    return page and page.format(subject=condition.subject)
 
 
 def charts(known: Sequence[Span], which: Range, at: datetime) -> list[Chart]:

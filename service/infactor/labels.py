@@ -1,0 +1,23 @@
+"""What people call the fields of an invoice: in Infactor's dashboard, and on our own pages."""
+
+LABELS = {
+    "invoice": "Invoice",
+    "document": "Document",
+    "state": "Status",
+    "invoiceNo": "Request no",
+    "invoiceAmount": "Amount",
+    "invoiceDate": "Invoice date",
+    "payableDate": "Due",
+    "taxAmount": "Tax",
+    "items": "Items",
+    "taxDetails": "Tax by rate",
+    "companyName": "Buyer",
+    "buyerEmail": "Buyer's e-mail address",
+    "currency": "Currency",
+    "balance": "Still open",
+}
+"""By the names of fields in findings: those of the document, and what else is known of one."""
+
+AMOUNTS = frozenset({"invoiceAmount", "taxAmount", "balance"})
+WORDS = frozenset({"invoice", "state"})  # names of our own, or of Infactor's, for what is so
+DATES = frozenset({"invoiceDate", "payableDate"})
