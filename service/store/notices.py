@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.store import directory
@@ -12,6 +12,8 @@ from service.store.tables import Connection, Invoice, Notice
 
 STATUSES = ("pending", "done", "parked", "ignored")
 _MOST = 100
+# Written out in the query, where the databases recognise the condition of a partial index.
+_PENDING = literal("pending", literal_execute=True)
 _DELIVERY = re.compile(r"[0-9a-f]{32}")
 
 
@@ -98,6 +100,53 @@ def found(
         query = query.where(Notice.id < before)
     if set(statuses) != set(STATUSES):
         query = query.where(Notice.status.in_(statuses))
+    if text:
+        query = query.where(_about(session, environment, text))
+    return session.scalars(query).all()
+
+
+def has_waited(before: datetime) -> list[ColumnElement[bool]]:
+    """Say of a notice that it could have been worked on before then, and still waits.
+
+    Waiting counts from when it came, or when an operator put it back. One that is tried again and
+    again still waits.
+    """
+    return [
+        Notice.status == _PENDING,
+        Notice.received_at <= before,
+        or_(Notice.due_at.is_(None), Notice.attempts > 0, Notice.due_at <= before),
+    ]
+
+
+def was_workable(environment: str, before: datetime) -> list[ColumnElement[bool]]:
+    """Say of a company that its notices could have been worked on ever since then."""
+    return [
+        Connection.environment == environment,
+        Connection.state == "connected",
+        Connection.suspended_at.is_(None),
+        Connection.renewed_at <= before,
+    ]
+
+
+def stuck(
+    session: Session,
+    environment: str,
+    before: datetime,
+    *,
+    after: int | None = None,
+    text: str = "",
+    limit: int,
+) -> Sequence[Notice]:
+    """Return notices behind the id `after` that should have been done since then, oldest first."""
+    query = (
+        select(Notice)
+        .join(Connection, Connection.id == Notice.connection_id)
+        .where(*has_waited(before), *was_workable(environment, before))
+        .order_by(Notice.id)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(Notice.id > after)
     if text:
         query = query.where(_about(session, environment, text))
     return session.scalars(query).all()

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, literal, or_, select
+from sqlalchemy import func, literal, select
 from sqlalchemy.orm import Session
 
 from service.settings import Settings
-from service.store import pace
+from service.store import notices, pace
 from service.store.tables import Connection, Deliveries, Notice, Run
 from service.watch.condition import Condition, moment, several, span
 
@@ -20,7 +20,6 @@ PARKED = 10
 PARKED_WITHIN = timedelta(hours=1)
 READS_HIGH = 0.8
 # Written out in the query, where the databases recognise the condition of a partial index.
-_PENDING = literal("pending", literal_execute=True)
 _PARKED = literal("parked", literal_execute=True)
 
 
@@ -79,8 +78,7 @@ def broken_webhooks(session: Session, settings: Settings, now: datetime) -> Iter
 def stuck_notices(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
     """Give one condition when notices that could be worked on have waited for too long.
 
-    Waiting counts from when a notice could first be worked on: when it came, when an operator put
-    it back, or when its company connected again. One that is tried again and again still waits.
+    They are those that `notices.stuck` names.
     """
     before = now - STUCK
     # Of companies afterwards, so that databases begin with the few notices that are pending.
@@ -90,23 +88,14 @@ def stuck_notices(session: Session, settings: Settings, now: datetime) -> Iterat
             func.count().label("count"),
             func.min(Notice.received_at).label("oldest"),
         )
-        .where(
-            Notice.status == _PENDING,
-            Notice.received_at <= before,
-            or_(Notice.due_at.is_(None), Notice.attempts > 0, Notice.due_at <= before),
-        )
+        .where(*notices.has_waited(before))
         .group_by(Notice.connection_id)
         .subquery()
     )
     count, companies, oldest = session.execute(
         select(func.sum(waiting.c.count), func.count(), func.min(waiting.c.oldest))
         .join(Connection, Connection.id == waiting.c.connection_id)
-        .where(
-            Connection.environment == settings.quickbooks_environment,
-            Connection.state == "connected",
-            Connection.suspended_at.is_(None),
-            Connection.renewed_at <= before,
-        )
+        .where(*notices.was_workable(settings.quickbooks_environment, before))
     ).one()
     if count:
         yield Condition(

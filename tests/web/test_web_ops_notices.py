@@ -1,6 +1,7 @@
 """Notices and findings before operators: found, put back, seen to."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -39,12 +40,17 @@ def browser(place: Place) -> TestClient:
 
 def add(place: Place, connection_id: str | None, status: str, **fields: Any) -> int:
     """Add a notice of invoice 1; return its id."""
-    given = {"entity": "Invoice", "entity_id": "1", "operation": "updated", **fields}
+    given = {
+        "entity": "Invoice",
+        "entity_id": "1",
+        "operation": "updated",
+        "received_at": now(),
+        **fields,
+    }
     with place.services.database.write() as session:
         notice = Notice(
             connection_id=connection_id,
             format="cloudevents",
-            received_at=now(),
             status=status,
             **given,
         )
@@ -113,6 +119,31 @@ def test_one_can_look_at_notices_of_one_status(
         assert shown(browser.get(f"/ops/notices?status={status}").text) == [notice_id]
     assert shown(browser.get("/ops/notices").text) == sorted(ids.values(), reverse=True)
     assert len(shown(browser.get("/ops/notices?status=odd").text)) == 4
+
+
+def test_what_is_stuck_is_what_the_alarm_counts_and_begins_with_the_oldest(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    long_ago = now() - timedelta(hours=1)
+    place.do("UPDATE connections SET renewed_at = '2026-01-01 00:00:00.000000'")
+    add_companies(place, ["Paused"])
+    place.do("UPDATE connections SET suspended_at = connected_at WHERE id = 'c0'")
+    ids = [add(place, company, "pending", received_at=long_ago) for _ in range(52)]
+    add(place, company, "pending")  # has just come
+    add(place, "c0", "pending", received_at=long_ago)  # nobody may work on it
+    add(place, company, "done", received_at=long_ago)
+    page = browser.get("/ops/").text
+    assert "52 notices of 1 company should be done by now" in said(page)
+    address = page.split('" href="/ops/notices?')[1].split('"')[0]
+    first = browser.get(f"/ops/notices?{address}").text
+    assert "the oldest first" in said(first)
+    assert shown(first) == ids[:50]
+    newer = first.split('">Newer')[0].rpartition('href="')[2].replace("&amp;", "&")
+    last = browser.get(newer).text
+    assert shown(last) == ids[50:]
+    assert '<a href="/ops/notices?status=stuck">Oldest</a>' in last
+    assert found(browser, "1", status="stuck") == ids[:50]
+    assert found(browser, "2", status="stuck") == []
 
 
 def test_fifty_notices_are_a_page(place: Place, company: str, browser: TestClient) -> None:

@@ -10,6 +10,8 @@ from starlette.responses import RedirectResponse, Response
 from service import orders
 from service.store import connections, directory, notices
 from service.store.tables import Notice
+from service.times import now
+from service.watch import flow
 from service.web.ops.browser import operator_of
 from service.web.ops.forms import number, numbers, words
 from service.web.ops.page import page
@@ -18,6 +20,8 @@ from service.web.state import State
 
 LIST = "/ops/notices"
 PAGE_SIZE = 50
+STUCK = "stuck"
+FILTERS = ("pending", STUCK, *(name for name in notices.STATUSES if name != "pending"))
 _KINDS = {"pending": "plain", "done": "good", "parked": "bad", "ignored": "plain"}
 
 
@@ -26,15 +30,17 @@ def listing(request: Request[State]) -> Response:
     services, query = request.state["services"], request.query_params
     environment = services.settings.quickbooks_environment
     text, status = words(query, "q"), query.get("status", "")
+    turned = "after" if status == STUCK else "before"  # what is stuck begins with the oldest
+    last, most = number(query.get(turned)), PAGE_SIZE + 1
     with services.database.read() as session:
-        found = notices.found(
-            session,
-            environment,
-            before=number(query.get("before")),
-            statuses=[status] if status in notices.STATUSES else notices.STATUSES,
-            text=text,
-            limit=PAGE_SIZE + 1,
-        )
+        if status == STUCK:
+            before = now() - flow.STUCK
+            found = notices.stuck(session, environment, before, after=last, text=text, limit=most)
+        else:
+            statuses = [status] if status in notices.STATUSES else notices.STATUSES
+            found = notices.found(
+                session, environment, before=last, statuses=statuses, text=text, limit=most
+            )
         shown = found[:PAGE_SIZE]
         companies = {one.connection_id for one in shown if one.connection_id is not None}
         names = directory.names(session, companies)
@@ -47,14 +53,15 @@ def listing(request: Request[State]) -> Response:
             "replayable": any(_may_return(one) for one in shown),
             "may_return": _may_return,
             "kinds": _KINDS,
-            "statuses": [(name, _address({**kept, "status": name})) for name in notices.STATUSES],
+            "statuses": [(name, _address({**kept, "status": name})) for name in FILTERS],
             "status": status,
+            "oldest_first": status == STUCK,
             "text": text,
             "searched": bool(kept),
             "before": query.get("before", ""),
             "all_statuses": _address({**kept, "status": ""}),
-            "first": _address(kept) if "before" in query else None,
-            "next": _address({**kept, "before": str(shown[-1].id)})
+            "first": _address(kept) if turned in query else None,
+            "next": _address({**kept, turned: str(shown[-1].id)})
             if len(found) > PAGE_SIZE
             else None,
         },
@@ -64,7 +71,7 @@ def listing(request: Request[State]) -> Response:
 def search(request: Request[State], form: FormData) -> Response:
     """Redirect to what is looked for; an e-mail address is nothing to look for here."""
     text, status = words(form, "q"), words(form, "status")
-    given = {"q": text.replace("@", " "), "status": status if status in notices.STATUSES else ""}
+    given = {"q": text.replace("@", " "), "status": status if status in FILTERS else ""}
     return RedirectResponse(_address(given), 303)
 
 

@@ -51,7 +51,7 @@ _SILENT = 120.0
 _MOST = 30
 _PAGES = {
     "finding.critical": "/ops/findings?severity=critical&company={subject}",
-    "notices.stuck": "/ops/notices?status=pending",
+    "notices.stuck": "/ops/notices?status=stuck",
     "notices.parked": "/ops/notices?status=parked",
     "webhooks.broken": "/ops/notices",
     "throttled.lasting": "/ops/connections",
