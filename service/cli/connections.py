@@ -10,7 +10,7 @@ from service.cli import connection_orders
 from service.cli.compose import command_services
 from service.cli.console import answer_json, hint, moment, says_what_is_wrong, show_table
 from service.cli.options import Json
-from service.store import connections, counts, runs
+from service.store import connections, counts, pace, runs
 from service.store.tables import Connection, Supplier
 from service.times import now
 
@@ -26,7 +26,8 @@ group.command("release")(connection_orders.release)
 @group.callback(invoke_without_command=True)
 @says_what_is_wrong
 def show_connections(context: typer.Context, as_json: Json = False) -> None:
-    """Show every company's connection: its state, its last reads and how many invoices it has.
+    """Show every company's connection: its state, its last reads, how many invoices it has, and how
+    many reads it has cost this month.
 
     `pause`, `resume`, `disconnect` and `release` change one.
     """
@@ -41,7 +42,7 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
         "Connections",
         (
             *("Supplier", "Company", "Realm id", "State", "Last sync", "Reconciled"),
-            *("Invoices", "Backfill"),
+            *("Invoices", "Backfill", "Reads this month"),
         ),
         (
             (
@@ -53,6 +54,7 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
                 moment(row["reconciled_at"]),
                 f"{row['in_infactor']} of {row['invoices']} in Infactor",
                 row["backfill"],
+                f"{row['reads']:,}",
             )
             for row in rows
         ),
@@ -64,6 +66,7 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
 def _rows(services: Services) -> list[dict[str, Any]]:
     rows = []
     with services.database.read() as session:
+        reads = pace.reads(session, f"{now():%Y-%m}")
         for connection, owner in connections.everyone(
             session, services.settings.quickbooks_environment
         ):
@@ -75,6 +78,7 @@ def _rows(services: Services) -> list[dict[str, Any]]:
                     "invoices": recorded,
                     "in_infactor": offered,
                     "backfill": None if run is None else run.state,
+                    "reads": reads.get(connection.id, 0),
                 }
             )
     return rows

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from service.store import runs
+from service.store import outgoing, runs
 from service.store.tables import Connection, Notice, Run, Supplier
 
 STATES = ("connected", "paused", "dead", "disconnected", "released")
@@ -31,9 +31,13 @@ def page(
     text: str = "",
     supplier_ids: Collection[int] | None = None,
     state: str = "",
+    late_since: datetime | None = None,
     limit: int,
 ) -> list[Entry]:
-    """Return companies in the order of their names, those behind the one with the id `after`."""
+    """Return companies in the order of their names, those behind the one with the id `after`.
+
+    With `late_since`, those of which an invoice has been on its way to Infactor since then.
+    """
     name = func.lower(Connection.company_name)
     chosen = [Connection.environment == environment, *_in_state(state)]
     if after is not None:
@@ -41,6 +45,8 @@ def page(
         if last is not None:
             behind = select(func.lower(last.company_name)).scalar_subquery()
             chosen.append(tuple_(name, Connection.id) > tuple_(behind, last.id))
+    if late_since is not None:
+        chosen.append(outgoing.is_late(late_since))
     if supplier_ids is not None:
         chosen.append(Connection.supplier_id.in_(supplier_ids))
     if text:

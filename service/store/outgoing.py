@@ -99,14 +99,26 @@ class Waiting:
     refused: int
 
 
-def waiting(session: Session, environment: str) -> Waiting:
-    """Return what is on its way, as many rows as the partial index has."""
+def waiting(session: Session, environment: str, connection_id: str | None = None) -> Waiting:
+    """Return what is on its way, as many rows as the partial index has; of one company, its own."""
     count, oldest, refused = session.execute(
         select(func.count(), func.min(_since), func.count(Invoice.delivery_error))
         .join(Connection, Connection.id == Invoice.connection_id)
-        .where(Connection.environment == environment, _OUTGOING)
+        .where(Connection.environment == environment, _OUTGOING, *_of(connection_id))
     ).one()
     return Waiting(count, oldest, refused)
+
+
+def _of(connection_id: str | None) -> list[ColumnElement[bool]]:
+    return [] if connection_id is None else [Invoice.connection_id == connection_id]
+
+
+def is_late(before: datetime) -> ColumnElement[bool]:
+    """Say of a company that something of it has been outgoing since then."""
+    late = select(Invoice.id).where(
+        Invoice.connection_id == Connection.id, _OUTGOING, _since <= before
+    )
+    return late.exists()
 
 
 def stuck(session: Session, environment: str, before: datetime) -> Waiting:
@@ -132,12 +144,14 @@ def stuck(session: Session, environment: str, before: datetime) -> Waiting:
     return Waiting(count, oldest, refused)
 
 
-def refused(session: Session, environment: str) -> tuple[int, Invoice | None]:
+def refused(
+    session: Session, environment: str, connection_id: str | None = None
+) -> tuple[int, Invoice | None]:
     """Return how many invoices Infactor did not take, and the one of which that is the oldest."""
     of_ours = (
         select(Invoice)
         .join(Connection, Connection.id == Invoice.connection_id)
-        .where(Connection.environment == environment, _OUTGOING)
+        .where(Connection.environment == environment, _OUTGOING, *_of(connection_id))
         .where(Invoice.delivery_error.is_not(None))
         .options(defer(Invoice.source), defer(Invoice.mapped))
     )

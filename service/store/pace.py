@@ -5,12 +5,14 @@ schedule keeps both: 6 a second with a burst of 2 is at most 8 in any second and
 The other two are for calls that are held up on their way, and arrive together with later ones.
 """
 
+from collections.abc import Sequence
+
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from service.store.columns import database_now
 from service.store.insert import insert
-from service.store.tables import Pace, Reads
+from service.store.tables import Connection, Pace, Reads
 
 _INTERVAL = 1 / 6
 _BURST = 2
@@ -53,6 +55,20 @@ def used(session: Session, month: str) -> int:
     """Return how many metered reads all companies have cost in `month`."""
     total = select(func.coalesce(func.sum(Reads.count), 0)).where(Reads.month == month)
     return int(session.execute(total).scalar_one())
+
+
+def most(session: Session, month: str, limit: int) -> Sequence[tuple[str, str, int]]:
+    """Return (connection, company, reads of `month`) of those that have cost the most."""
+    total = func.sum(Reads.count).label("total")
+    rows = session.execute(
+        select(Connection.id, Connection.company_name, total)
+        .join(Reads, Reads.connection_id == Connection.id)
+        .where(Reads.month == month)
+        .group_by(Connection.id, Connection.company_name)
+        .order_by(total.desc(), Connection.id)
+        .limit(limit)
+    )
+    return [(connection_id, name, int(count)) for connection_id, name, count in rows]
 
 
 def reads(session: Session, month: str) -> dict[str, int]:

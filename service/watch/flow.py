@@ -36,9 +36,10 @@ def forged_webhooks(session: Session, settings: Settings, now: datetime) -> Iter
             severity="warning",
             since=first,
             text=f"{int(count):,} deliveries within {span(FORGED_WITHIN.total_seconds())} were"
-            " refused, because they had no right signature: a stranger sends them, or the verifier"
-            " token has changed in Intuit's portal.",
-            command="infactor-quickbooks status",
+            " refused, because they had no right signature. If notices still come, a stranger sends"
+            " these: block it at the proxy. If none come, the verifier token has changed: copy it"
+            " from Intuit's portal.",
+            command="infactor-quickbooks notices --limit 20",
         )
 
 
@@ -136,6 +137,7 @@ def high_reads(session: Session, settings: Settings, now: datetime) -> Iterator[
             cause="reads.high",
             severity="warning",
             text=f"{used:,} of {budget:,} reads of this month are used, {used / budget:.0%}:"
-            " at 90 % backfills wait for the next month, at 97 % everything but notices.",
-            command="infactor-quickbooks status",
+            " at 90 % backfills wait for the next month, at 97 % everything but notices. Put off"
+            " backfills and reconciles of whose reads are many, or raise the plan.",
+            command="infactor-quickbooks connections",
         )

@@ -42,8 +42,9 @@ def stuck_deliveries(session: Session, settings: Settings, now: datetime) -> Ite
             since=stuck.oldest,
             text=f"{several(stuck.count, 'invoice', 'invoices')} should be in Infactor by now,"
             f" which works; the oldest has waited for {span((now - stuck.oldest).total_seconds())}"
-            " and no other of its company has arrived meanwhile.",
-            command="infactor-quickbooks status",
+            " and no other of its company has arrived meanwhile. Restart the workers, unless the"
+            " doctor finds a reason.",
+            command=_DOCTOR,
         )
 
 

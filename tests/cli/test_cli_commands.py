@@ -129,6 +129,7 @@ def test_connections_names_the_company_and_what_it_has(deployment: Deployment) -
         "connected",
     )
     assert (row["invoices"], row["in_infactor"]) == (2, 1)
+    assert row["reads"] > 0
 
 
 def test_a_backfill_with_a_failed_invoice_names_it_and_ends_with_one(

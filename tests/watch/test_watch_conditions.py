@@ -192,6 +192,7 @@ def test_a_burst_of_deliveries_without_a_right_signature(scene: Scene) -> None:
     assert (forged.cause, forged.severity) == ("webhooks.forged", "warning")
     assert forged.since == datetime(2026, 11, 20, 16, 10, tzinfo=UTC)
     assert forged.text.startswith("100 deliveries within 10 min were refused")
+    assert forged.command == "infactor-quickbooks notices --limit 20"
     assert scene.wrong(NOW + 10 * MINUTES) == []
 
 
@@ -316,6 +317,7 @@ def test_four_fifths_of_the_months_reads(scene: Scene) -> None:
     (high,) = scene.wrong()
     assert (high.cause, high.severity, high.since) == ("reads.high", "warning", None)
     assert high.text.startswith("800 of 1,000 reads of this month are used, 80%:")
+    assert high.command == "infactor-quickbooks connections"
     assert scene.wrong(NOW + 11 * DAYS) == []  # another month
 
 

@@ -47,8 +47,9 @@ class TestStuck:
                 severity="critical",
                 since=NOW - 25 * MINUTES,
                 text="2 invoices should be in Infactor by now, which works; the oldest has waited"
-                " for 25 min and no other of its company has arrived meanwhile.",
-                command="infactor-quickbooks status",
+                " for 25 min and no other of its company has arrived meanwhile. Restart the"
+                " workers, unless the doctor finds a reason.",
+                command="infactor-quickbooks doctor",
             )
         ]
 

@@ -83,18 +83,20 @@ def add_finding(place: Place, company: str, severity: str, **fields: Any) -> int
         return finding.id
 
 
-def add_companies(place: Place, names: list[str], **more: Any) -> None:
-    """Add companies of one supplier, by the names c0, c1 …"""
+def add_companies(
+    place: Place, names: list[str], environment: str = "simulator", prefix: str = "c"
+) -> None:
+    """Add companies of one supplier, by the ids c0, c1 …"""
     at = now()
     with place.services.database.write() as session:
         supplier_id = connections.ensure_supplier(session, "many@example.org", "Many", "", at)
         for number, name in enumerate(names):
             session.add(
                 Connection(
-                    id=f"c{number}",
+                    id=f"{prefix}{number}",
                     supplier_id=supplier_id,
-                    environment=more.get("environment", "simulator"),
-                    realm_digest=f"{more.get('environment')}{number}",
+                    environment=environment,
+                    realm_digest=f"{environment}-{prefix}{number}",
                     realm_sealed="",
                     company_name=name,
                     state="connected",

@@ -87,6 +87,10 @@ def test_what_is_wrong_is_told_with_the_page_where_one_can_act(
         ("finding.critical", "c1", "/ops/findings?severity=critical&company=c1"),
         ("notices.stuck", "", "/ops/notices?status=stuck"),
         ("notices.parked", "", "/ops/notices?status=parked"),
+        ("webhooks.forged", "", "/ops/notices"),
+        ("deliveries.stuck", "", "/ops/connections?state=late"),
+        ("deliveries.refused", "", "/ops/connections?state=late"),
+        ("reads.high", "", "/ops/#reads"),
         ("workers.silent", "", None),
     ],
 )
@@ -121,6 +125,29 @@ def test_the_reads_of_the_month_are_told_against_the_budget(
     assert "250 of 1,000 (25%)" in said(page)
     assert '<meter min="0" max="1000" high="800" value="250">' in page
     assert re.search(r"about [\d,]+ by the month|a forecast needs a day", said(page))
+
+
+def test_high_reads_lead_to_whose_they_are(place: Place, company: str, browser: TestClient) -> None:
+    add_companies(place, [f"Company {n}" for n in range(6)])
+    place.do("DELETE FROM reads")
+
+    def add_reads(connection_id: str, count: int, kind: str = "query") -> None:
+        with place.services.database.write() as session:
+            month = f"{now():%Y-%m}"
+            session.add(Reads(connection_id=connection_id, month=month, kind=kind, count=count))
+
+    for number in range(6):
+        add_reads(f"c{number}", 10 * number + 1)
+    add_reads(company, 400)
+    assert "Most of them for" not in browser.get("/ops/").text
+    add_reads(company, 300, "cdc")
+    page = browser.get("/ops/").text
+    assert "reads.high" in page
+    assert 'href="/ops/#reads"' in page
+    reads = page.split('id="reads"')[1].split("</section>")[0]
+    assert f'<a id="reader-{company}" href="/ops/connections/{company}">' in reads
+    assert "Our <b>Books</b> 700 Company 5 51 Company 4 41 Company 3 31 Company 2 21" in said(reads)
+    assert "Company 1" not in reads
 
 
 def test_the_course_is_drawn_from_samples(place: Place, browser: TestClient) -> None:
@@ -290,3 +317,38 @@ class TestWithInfactorsDatabase:
         assert "Findings 2" in said(page)
         assert "critical" not in said(page).split("Findings 2")[1]
         assert 'class="figure bad"' not in page
+
+    def test_late_deliveries_lead_to_the_companies_and_what_is_known_of_each(
+        self, place: Place, company: str, browser: TestClient
+    ) -> None:
+        place.do("UPDATE connections SET company_name = 'Late Books'")
+        add_companies(place, ["On Time"], prefix="t")
+        late = {"recorded_at": now() - timedelta(minutes=25)}
+        rows = DeliveryRows(place.services.database, company)
+        rows.invoice("1", **late)
+        rows.invoice("2", **late, delivery_error="error <121>")
+        DeliveryRows(place.services.database, "t0").invoice("1")
+        page = browser.get("/ops/").text
+        assert "deliveries.stuck" in page
+        assert 'href="/ops/connections?state=late"' in page
+        listed = browser.get("/ops/connections?state=late").text
+        assert (
+            '<a href="/ops/connections?state=late" aria-current="true">Late in Infactor' in listed
+        )
+        assert "Late Books" in listed
+        assert "On Time" not in listed
+        found = browser.post("/ops/connections", data={"q": "Books", "state": "late"})
+        assert found.headers["location"] == "/ops/connections?state=late&q=Books"
+        about = said(browser.get(f"/ops/connections/{company}").text)
+        assert "On their way to Infactor 2, the oldest since " in about
+        assert "database does not take 1 of them: error <121>" in about
+        assert "On their way to Infactor 1" in said(browser.get("/ops/connections/t0").text)
+
+
+def test_without_infactors_database_no_company_is_late(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    page = browser.get("/ops/connections?state=late").text
+    assert "Late in Infactor" not in page
+    assert "Our &lt;b&gt;Books" in page
+    assert "On their way" not in browser.get(f"/ops/connections/{company}").text

@@ -15,19 +15,23 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from service import orders
-from service.store import connections, counts, directory, findings
+from service.settings import Settings
+from service.store import connections, counts, directory, findings, outgoing
 from service.store import runs as runs_
 from service.store.directory import Entry
 from service.store.tables import Connection, Run
 from service.times import now
+from service.watch.infactor import STUCK
 from service.web.ops.forms import numbers, words
 from service.web.ops.page import page
 from service.web.pages import part, render, row_id
 from service.web.state import State
 
 LIST = "/ops/connections"
+LATE = "late"  # as stuck deliveries are, or refused ones
 PAGE_SIZE = 50
 _MOST_SUPPLIERS = 50
+_LONGEST_ERROR = 300
 _ENDS_SOON = timedelta(days=30)
 
 
@@ -44,6 +48,7 @@ def listing(request: Request[State]) -> Response:
     """Show a page of companies, those that are looked for."""
     services, query = request.state["services"], request.query_params
     text, state = words(query, "q"), query.get("state", "")
+    states = (*directory.STATES, *([LATE] if services.settings.delivers else []))
     supplier_ids = numbers(query["supplier"].split(",")) if "supplier" in query else None
     with services.database.read() as session:
         found = directory.page(
@@ -53,6 +58,7 @@ def listing(request: Request[State]) -> Response:
             text=text,
             supplier_ids=supplier_ids,
             state=state if state in directory.STATES else "",
+            late_since=now() - STUCK if state == LATE and services.settings.delivers else None,
             limit=PAGE_SIZE + 1,
         )
     shown = found[:PAGE_SIZE]
@@ -64,7 +70,7 @@ def listing(request: Request[State]) -> Response:
             "rows": [
                 (entry, state_of(entry.connection), verdict(entry.reconcile)) for entry in shown
             ],
-            "states": [(name, _address({**kept, "state": name})) for name in directory.STATES],
+            "states": [(name, _address({**kept, "state": name})) for name in states],
             "state": state,
             "text": text,
             "searched": bool(kept),
@@ -81,7 +87,8 @@ def listing(request: Request[State]) -> Response:
 def search(request: Request[State], form: FormData) -> Response:
     """Redirect to what is looked for; no e-mail address or realm id gets into an address."""
     services, text = request.state["services"], words(form, "q")
-    state = {"state": words(form, "state")} if words(form, "state") in directory.STATES else {}
+    known = (*directory.STATES, LATE)
+    state = {"state": words(form, "state")} if words(form, "state") in known else {}
     environment = services.settings.quickbooks_environment
     if text.isascii() and text.isdigit() and len(text) >= 9:
         digest = services.vault.digest(text)
@@ -139,8 +146,7 @@ def _content(request: Request[State]) -> tuple[Markup, str, Entry]:
         entry = directory.one(session, services.settings.quickbooks_environment, connection_id)
         if entry is None:
             raise HTTPException(404)
-        open_findings = findings.by_severity(session, entry.connection.environment, connection_id)
-        context = {**_facts(session, entry), "findings": sum(open_findings.values())}
+        context = _facts(session, entry) | _deliveries(session, entry, services.settings)
     content = part("ops/company.html", context)
     return content, sha256(content.encode()).hexdigest()[:16], entry
 
@@ -156,7 +162,23 @@ def _facts(session: Session, entry: Entry) -> dict[str, Any]:
         "verdict": verdict(entry.reconcile),
         "recorded": recorded,
         "offered": offered,
+        "findings": sum(
+            findings.by_severity(session, connection.environment, connection.id).values()
+        ),
         "runs": [(run, counted(run)) for run in newest if run is not None],
+    }
+
+
+def _deliveries(session: Session, entry: Entry, settings: Settings) -> dict[str, Any]:
+    """Return what of the company is on its way to Infactor's own database, and why it is not in."""
+    if not settings.delivers:
+        return {"outgoing": None, "refused": 0, "refusal": ""}
+    company = (entry.connection.environment, entry.connection.id)
+    refused, first = outgoing.refused(session, *company)
+    return {
+        "outgoing": outgoing.waiting(session, *company),
+        "refused": refused,
+        "refusal": ((first and first.delivery_error) or "")[:_LONGEST_ERROR],
     }
 
 

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.store import samples
+from service.store import pace, samples
 from service.store.samples import Span
 from service.times import now
+from service.watch import flow
 from service.watch.condition import Condition, span
 from service.watch.look import look
 from service.watch.vitals import Vitals
@@ -49,11 +50,16 @@ RANGES = {
 }
 _SILENT = 120.0
 _MOST = 30
+_MOST_READERS = 5
 _PAGES = {
     "finding.critical": "/ops/findings?severity=critical&company={subject}",
     "notices.stuck": "/ops/notices?status=stuck",
     "notices.parked": "/ops/notices?status=parked",
     "webhooks.broken": "/ops/notices",
+    "webhooks.forged": "/ops/notices",
+    "deliveries.stuck": "/ops/connections?state=late",
+    "deliveries.refused": "/ops/connections?state=late",
+    "reads.high": "/ops/#reads",
     "throttled.lasting": "/ops/connections",
 }
 
@@ -94,6 +100,8 @@ def _context(
         "more": max(0, len(wrong) - _MOST),
         "figures": figures,
         "share": figures.reads / figures.reads_per_month,
+        "high": flow.READS_HIGH,
+        "readers": _readers(session, figures, at),
         "silent": [
             name for name in ("receiver", "clock") if figures.beats.get(name, 999.0) >= _SILENT
         ],
@@ -102,6 +110,12 @@ def _context(
         "known": bool(known),
         "charts": charts(known, which, at),
     }
+
+
+def _readers(session: Session, figures: Vitals, at: datetime) -> Sequence[tuple[str, str, int]]:
+    """Return whose reads are the most, once that matters."""
+    high = figures.reads >= flow.READS_HIGH * figures.reads_per_month
+    return pace.most(session, f"{at:%Y-%m}", _MOST_READERS) if high else ()
 
 
 def page_of(condition: Condition) -> str | None:
