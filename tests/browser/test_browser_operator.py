@@ -181,6 +181,28 @@ def test_a_run_that_has_stopped(deployment: Deployment, reader: Reader) -> None:
     expect(decide).to_have_count(0)
 
 
+def test_an_open_page_follows_its_company(deployment: Deployment, reader: Reader) -> None:
+    page = reader.page()
+    log_in(page, deployment, "/ops/connections")
+    page.get_by_role("link", name="Journey Company").click()
+    mend = page.get_by_role("checkbox", name="Mend what differs")
+    mend.check()
+    before = page.locator("#live").element_handle()
+    deployment.command("sync", "--all")
+    before.wait_for_element_state("hidden")  # another has come in its place
+    expect(mend).to_be_checked()
+    expect(mend).to_be_focused()
+    page.get_by_role("button", name="Pause").focus()
+    deployment.command("connections", "pause", "--company", REALM)
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()  # by itself
+    expect(page.get_by_role("button", name="Pause")).to_have_count(0)
+    expect(page.locator("#orders")).to_be_focused()
+    look(page, "ops-connection-paused")
+    page.goto(f"{page.url}/release")
+    expect(page.get_by_text("disconnect it first")).to_be_visible()
+    look(page, "ops-release-connected")
+
+
 def test_a_parked_notice_is_put_back(deployment: Deployment, reader: Reader) -> None:
     deployment.sim("POST", "/poison", {"company": REALM, "id": "7"})
     deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("7", TotalAmt=7, Balance=7))

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 from starlette.testclient import TestClient
 
-from service.store import runs
+from service.store import runs, standing
 from service.store.tables import Connection, Notice, Run
 from service.times import now
 from tests.web.conftest import OTHER, OURS, Place, said
@@ -247,6 +247,55 @@ def test_disconnecting_asks_first_and_says_what_stays(
     assert "Invoices that nobody has decided about go with the company." in page
     assert ordered(browser, company, "release").startswith("Released")
     assert audit(place)[1:] == [("ops:ada", "disconnect", company), ("ops:ada", "release", company)]
+
+
+def test_what_cannot_be_ordered_now_is_not_asked_about_but_explained(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    address = f"/ops/connections/{company}"
+
+    def asked(order: str) -> tuple[str, bool]:
+        page = browser.get(f"{address}/{order}").text
+        return said(page), f'<form method="post" action="{address}/{order}"' in page
+
+    words, is_asked = asked("release")
+    assert "It is connected, and while it is, nobody else can have it: disconnect it first" in words
+    assert "Whoever connects the company next has it, another supplier too." in words
+    assert f'href="{address}/disconnect"' in browser.get(f"{address}/release").text
+    assert not is_asked
+    assert asked("disconnect")[1]
+    ordered(browser, company, "disconnect")
+    words, is_asked = asked("disconnect")
+    assert "It is disconnected already" in words
+    assert not is_asked
+    assert asked("release")[1]
+    ordered(browser, company, "release")
+    words, is_asked = asked("release")
+    assert "It is released already: whoever connects it next has it." in words
+    assert not is_asked
+
+
+def test_an_open_page_offers_what_can_be_ordered_now(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    address = f"/ops/connections/{company}"
+    there = browser.get(address).text
+    assert '<div id="orders">' in there
+    change(place, company, last_synced_at=now())
+    answer = browser.get(live_address(there)).text
+    assert 'id="live"' in answer
+    assert 'id="orders"' not in answer  # the same: what somebody ticks there stays ticked
+    change(place, company, state="disconnected", problem="invalid_grant", **standing.NO_TOKENS)
+    answer = browser.get(live_address(answer)).text
+    assert '<div id="orders" hx-swap-oob="innerHTML">' in answer
+    assert "Release …" in said(answer)
+    assert "Sync now" not in said(answer)
+    assert browser.get(live_address(answer)).status_code == 204
+    assert browser.get(f"{address}/live?orders=odd").status_code == 200
+
+
+def live_address(page: str) -> str:
+    return page.split('hx-get="')[1].split('"', maxsplit=1)[0].replace("&amp;", "&")
 
 
 def test_what_quickbooks_does_not_confirm_is_left_unless_forced(

@@ -115,40 +115,46 @@ def _address(query: Mapping[str, str]) -> str:
 
 def detail(request: Request[State]) -> Response:
     """Show one company, and what can be ordered about it."""
-    content, version, entry = _content(request)
-    connection = entry.connection
-    return page(
-        request,
-        "ops/connection.html",
-        {
-            "entry": entry,
-            "name": connection.company_name or connection.id,
-            "state": state_of(connection),
-            "readable": orders.is_readable(connection),
-            "content": content,
-            "version": version,
-        },
-    )
+    context = _seen_now(request)
+    connection: Connection = context["connection"]
+    name = connection.company_name or connection.id
+    context |= {"name": name, "swapped": False, "other_orders": True}
+    return page(request, "ops/connection.html", context)
 
 
 def live(request: Request[State]) -> Response:
     """Show the changing part of a company's page, or 204 while it is what the browser has."""
-    content, version, entry = _content(request)
-    if request.query_params.get("seen") == version:
+    context, query = _seen_now(request), request.query_params
+    if query.get("seen") == context["version"]:
         return Response(status_code=204)
-    context = {"entry": entry, "content": content, "version": version}
+    # Only others than there are: somebody may be ticking something.
+    other_orders = query.get("orders") != context["orders_version"]
+    context |= {"swapped": True, "other_orders": other_orders}
     return render(request, "ops/connection_live.html", context)
 
 
-def _content(request: Request[State]) -> tuple[Markup, str, Entry]:
+def _seen_now(request: Request[State]) -> dict[str, Any]:
+    """Return how the company stands and what can be ordered about it, each with its version."""
     services, connection_id = request.state["services"], row_id(request)
     with services.database.read() as session:
         entry = directory.one(session, services.settings.quickbooks_environment, connection_id)
         if entry is None:
             raise HTTPException(404)
         context = _facts(session, entry) | _deliveries(session, entry, services.settings)
-    content = part("ops/company.html", context)
-    return content, sha256(content.encode()).hexdigest()[:16], entry
+    content, connection = part("ops/company.html", context), entry.connection
+    readable = orders.is_readable(connection)
+    choice = part("ops/orders.html", {"connection": connection, "readable": readable})
+    return {
+        "connection": connection,
+        "content": content,
+        "orders": choice,
+        "orders_version": _version(choice),
+        "version": _version(content + choice),
+    }
+
+
+def _version(content: Markup) -> str:
+    return sha256(content.encode()).hexdigest()[:16]
 
 
 def _facts(session: Session, entry: Entry) -> dict[str, Any]:

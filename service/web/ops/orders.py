@@ -48,8 +48,25 @@ def confirmation(request: Request[State]) -> Response:
     return render(
         request,
         "ops/confirm.html",
-        {"operator": operator_of(request), "entry": entry, "order": name},
+        {
+            "operator": operator_of(request),
+            "entry": entry,
+            "order": name,
+            "obstacle": _obstacle(name, entry.connection),
+        },
     )
+
+
+def _obstacle(name: str, connection: Connection) -> str:
+    """Return why there is nothing to be sure about, if that is so."""
+    connected = connection.state == "connected"
+    if name == "disconnect":
+        over = not connected and connection.refresh_sealed is None
+        return "It is disconnected already: no tokens are left to be given back." if over else ""
+    if connected:
+        return "It is connected, and while it is, nobody else can have it: disconnect it first."
+    released = connection.released_at is not None
+    return "It is released already: whoever connects it next has it." if released else ""
 
 
 def _company(request: Request[State]) -> directory.Entry:
