@@ -138,6 +138,6 @@ def high_reads(session: Session, settings: Settings, now: datetime) -> Iterator[
             severity="warning",
             text=f"{used:,} of {budget:,} reads of this month are used, {used / budget:.0%}:"
             " at 90 % backfills wait for the next month, at 97 % everything but notices. Put off"
-            " backfills and reconciles of whose reads are many, or raise the plan.",
+            " backfills and reconciles of the companies with the most, or raise the plan.",
             command="infactor-quickbooks connections",
         )

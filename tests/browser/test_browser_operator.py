@@ -113,6 +113,15 @@ def test_the_course_is_drawn_in_the_readers_time(
     )
     expect(picture).to_have_accessible_description(re.compile(r"^From .* to .*[45T]$"))
     look(page, "ops-overview-course")
+    with closing(sqlite3.connect(tmp_path / "pages.db")) as connection, connection:
+        connection.execute("UPDATE reads SET count = 450000 WHERE kind = 'query'")
+    page.get_by_role("link", name="Look and act on reads.high").click()
+    assert page.url.endswith("/ops/#reads")
+    most = page.locator("#figures ~ ol").get_by_role("link", name="Journey Company")
+    expect(most).to_be_in_viewport()
+    look(page, "ops-overview-reads")
+    most.click()
+    heading(page, "Journey Company")
     plain = without_javascript.page()
     log_in(plain, deployment)
     for label in plain.locator(".along time").all():

@@ -139,7 +139,7 @@ def test_high_reads_lead_to_whose_they_are(place: Place, company: str, browser: 
     for number in range(6):
         add_reads(f"c{number}", 10 * number + 1)
     add_reads(company, 400)
-    assert "Most of them for" not in browser.get("/ops/").text
+    assert "The companies with the most:" not in browser.get("/ops/").text
     add_reads(company, 300, "cdc")
     page = browser.get("/ops/").text
     assert "reads.high" in page
