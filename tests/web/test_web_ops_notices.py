@@ -241,7 +241,8 @@ class TestOnPostgreSQL:
     ) -> None:
         parked = add(place, company, "parked", intuit_tid="1-abc", delivery_id="e" * 32)
         add_finding(place, company, "critical")
-        for page in ("", "?range=30d", "connections", f"connections/{company}", "findings"):
+        pages = ("", "?range=30d", "connections", "findings", "notices?status=stuck")
+        for page in (*pages, f"connections/{company}", f"findings?company={company}"):
             assert browser.get(f"/ops/{page}").status_code == 200, page
         for after in (company, "nobody"):
             assert browser.get(f"/ops/connections?after={after}").status_code == 200
