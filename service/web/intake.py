@@ -28,6 +28,7 @@ TIMEOUT_SECONDS = 2.5
 MAX_WAITING = 2000
 # A commit of so many events stays well below the time-out.
 _MOST_EVENTS = 5000
+_MOST_IN_A_LINE = 50
 # The database is away, for this delivery as for any other.
 _AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
@@ -66,6 +67,7 @@ class Intake:
         self._timeout_seconds = timeout_seconds
         self._waiting: deque[_Delivery] = deque()
         self._arrived = threading.Condition()
+        self._stored: list[_Delivery] = []  # and not logged yet
         self._newest: list[asyncio.Future[None]] | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
@@ -112,6 +114,7 @@ class Intake:
     def _run(self) -> None:
         while batch := self._next_batch():
             self._commit(batch)
+        self._log_stored()
         self._statements.close()
 
     def _next_batch(self) -> list[_Delivery]:
@@ -121,6 +124,7 @@ class Intake:
                 batch = self._take()
                 if batch or self._stopping:
                     return batch
+                self._log_stored()  # what a failure or a time-out left over
                 self._arrived.wait()
 
     def _take(self) -> list[_Delivery]:
@@ -142,10 +146,25 @@ class Intake:
             # Whatever it is: without its writer the receiver would refuse everything from then on.
             self._fail(batch, e)
             return
-        _log_stored(batch)
+        self._stored += batch
+        if not self._waiting or len(self._stored) >= _MOST_IN_A_LINE:
+            self._log_stored()
         _answer(batch, None)
         for connection_id in touched:
             self._nudges.sync(connection_id)
+
+    def _log_stored(self) -> None:
+        """Log one line for many: one for each batch took as long as storing a small one."""
+        stored, self._stored = self._stored, []
+        if not stored:
+            return
+        arrivals = [arrival for delivery in stored for arrival in delivery.arrivals]
+        log.info(
+            "webhook.stored",
+            deliveries=list(dict.fromkeys(arrival.delivery_id for arrival in arrivals)),
+            events=len(arrivals),
+            intuit_tids=[delivery.trace_id for delivery in stored if delivery.trace_id],
+        )
 
     def _fail(self, batch: Sequence[_Delivery], error: Exception) -> None:
         """Answer that nothing is stored, or store one by one where one may have spoilt the rest."""
@@ -155,17 +174,6 @@ class Intake:
             return
         log.warning("webhook.not_stored", deliveries=len(batch), error=type(error).__name__)
         _answer(batch, NotStored("the database did not take the delivery"))
-
-
-def _log_stored(batch: Sequence[_Delivery]) -> None:
-    """Log one line for all: a line for each would cost more than storing it."""
-    arrivals = [arrival for delivery in batch for arrival in delivery.arrivals]
-    log.info(
-        "webhook.stored",
-        deliveries=list(dict.fromkeys(arrival.delivery_id for arrival in arrivals)),
-        events=len(arrivals),
-        intuit_tids=[delivery.trace_id for delivery in batch if delivery.trace_id],
-    )
 
 
 def _answer(batch: Sequence[_Delivery], error: Exception | None) -> None:

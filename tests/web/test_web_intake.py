@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 from dramatiq.brokers.stub import StubBroker
 from sqlalchemy import event, select, text
 from starlette.testclient import TestClient
@@ -22,11 +23,18 @@ from service.store.database import Database
 from service.store.schema import migrate
 from service.store.tables import Notice
 from service.web.intake import Intake, NotStored
+from tests.servers import wait_until
 from tests.workers.world import VERIFIER, environment
 
 
-def an_arrival(key: str) -> Arrival:
-    return Arrival(dedupe_key=key, format="cloudevents", event_id=key, entity="Invoice")
+def an_arrival(key: str, delivery_id: str | None = None) -> Arrival:
+    return Arrival(
+        dedupe_key=key,
+        format="cloudevents",
+        event_id=key,
+        entity="Invoice",
+        delivery_id=delivery_id,
+    )
 
 
 @pytest.fixture
@@ -225,3 +233,46 @@ def test_a_receiver_ends_with_everything_that_it_began(database: Database) -> No
         assert begun >= {"intake", "nudges", "heartbeat", "leases"}
     left = {thread.name for thread in set(threading.enumerate()) - before}
     assert not left & {"intake", "nudges", "heartbeat", "leases"}
+
+
+def test_what_was_stored_in_a_rush_is_logged_in_few_lines_and_whole(database: Database) -> None:
+    intake = Intake(database, "simulator", Nudges(Jobs(StubBroker())), most_deliveries=1)
+
+    async def deliver() -> None:
+        waiting = [
+            asyncio.create_task(intake.store([an_arrival(f"k{n}", f"d{n}")], f"t{n}"))
+            for n in range(120)
+        ]
+        await asyncio.sleep(0)
+        intake.start()
+        await asyncio.gather(*waiting)
+
+    with structlog.testing.capture_logs() as lines:
+        asyncio.run(deliver())
+        intake.stop()
+    assert [(line["event"], line["events"]) for line in lines] == [
+        ("webhook.stored", 50),
+        ("webhook.stored", 50),
+        ("webhook.stored", 20),
+    ]
+    assert [i for line in lines for i in line["deliveries"]] == [f"d{n}" for n in range(120)]
+    assert [i for line in lines for i in line["intuit_tids"]] == [f"t{n}" for n in range(120)]
+
+
+def test_what_was_stored_before_a_failure_is_logged(database: Database) -> None:
+    intake = Intake(database, "simulator", Nudges(Jobs(StubBroker())), most_deliveries=1)
+    bad = Arrival(dedupe_key="bad", format=None)  # type: ignore[arg-type]
+
+    async def deliver() -> None:
+        waiting = [
+            asyncio.create_task(intake.store([arrival])) for arrival in (an_arrival("k1"), bad)
+        ]
+        await asyncio.sleep(0)
+        intake.start()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    with structlog.testing.capture_logs() as lines:
+        asyncio.run(deliver())
+        wait_until(lambda: len(lines) == 2, 10, "both lines")
+        assert {line["event"] for line in lines} == {"webhook.stored", "webhook.not_stored"}
+        intake.stop()
