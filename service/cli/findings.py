@@ -10,16 +10,11 @@ from service.cli.compose import command_services
 from service.cli.console import answer_json, fail, hint, moment, says_what_is_wrong, show_table
 from service.cli.options import Json
 from service.infactor.dashboard import status
+from service.infactor.labels import finding_words
 from service.store import findings
 from service.store.tables import Connection, Finding, Invoice
 
 _SHOWN = 100
-_ABOUT = {
-    "changed": "",
-    "moved_on": "moved on though held back",
-    "hurried": "written over just before the approval",
-    "missing": "gone from Infactor",
-}
 
 
 @says_what_is_wrong
@@ -79,7 +74,6 @@ def acknowledge(
 
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:
-    about = _ABOUT.get(row["kind"], row["kind"])
     seen = f" (seen: {row['note']})" if row["acknowledged_at"] else ""
     return (
         row["id"],
@@ -87,7 +81,7 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
         row["company"],
         row["number"] or row["quickbooks_id"],
         row["status"],
-        f"{row['field']}: {about}" if about else row["field"],
+        finding_words(row["field"], row["kind"]),
         row["approved"],
         row["current"],
         moment(row["found_at"]),

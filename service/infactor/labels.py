@@ -21,3 +21,16 @@ LABELS = {
 AMOUNTS = frozenset({"invoiceAmount", "taxAmount", "balance"})
 WORDS = frozenset({"invoice", "state"})  # names of our own, or of Infactor's, for what is so
 DATES = frozenset({"invoiceDate", "payableDate"})
+
+_ABOUT = {
+    "changed": "",
+    "moved_on": "moved on though held back",
+    "hurried": "written over just before the approval",
+    "missing": "gone from Infactor",
+}
+
+
+def finding_words(field: str, kind: str) -> str:
+    """Return what was found: the field, and what became of it where it did not merely change."""
+    label, about = LABELS.get(field, field), _ABOUT.get(kind, kind)
+    return f"{label}: {about}" if about else label

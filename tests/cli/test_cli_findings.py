@@ -64,22 +64,26 @@ def test_the_table_says_what_was_approved_and_what_is_now(place: Place) -> None:
     company = "Bright [red]\N{REPLACEMENT CHARACTER}[31m Bakery"
     assert cells(ended.stdout) == [
         [
-            *("2", "critical", company, "R-145", "Approved", "invoiceAmount"),
+            *("2", "critical", company, "R-145", "Approved", "Amount"),
             *("100", "90", "2026-11-22 10:36 UTC"),
         ],
         [
             *("3", "warning", company, "R-145", "Factoring Requested"),
-            "payableDate: written over just before the approval",
+            "Due: written over just before the approval",
             *("2026-12-01", "2026-12-24", "2026-11-22 09:36 UTC"),
         ],
-        ["1", "info", company, "R-145", "Approved", "items", "", "", "2026-11-22 09:36 UTC"],
+        ["1", "info", company, "R-145", "Approved", "Items", "", "", "2026-11-22 09:36 UTC"],
     ]
 
 
 def test_the_history_has_those_that_are_over_at_its_end(place: Place) -> None:
     fill(place)
     *_, over = cells(place.run("findings", "--history").stdout)
-    assert (over[1], over[5], over[9]) == ("critical", "buyerEmail", "2026-11-23 09:36 UTC")
+    assert (over[1], over[5], over[9]) == (
+        "critical",
+        "Buyer's e-mail address",
+        "2026-11-23 09:36 UTC",
+    )
     assert len(rows_of(place, "--history")) == 4
 
 
@@ -177,7 +181,7 @@ def test_status_has_a_line_about_infactors_own_database(place: Place) -> None:
     assert "infactor " not in place.run("status").stdout
     delivering = place.with_settings(DELIVERS)
     ended = delivering.run("status")
-    assert "\ninfactor    1 delivered; 1 outgoing; 3 findings (1 critical)\n" in ended.stdout
+    assert "\ninfactor    1 delivered; 1 outgoing; 3 findings (1 critical, not seen to)\n" in ended.stdout
     assert "finding.critical (critical)" in ended.stdout
     assert "$ infactor-quickbooks findings\n" in ended.stdout
     assert ended.returncode == 1

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from service import orders
 from service.infactor.dashboard import status
 from service.infactor.document import State as InvoiceState
-from service.infactor.labels import AMOUNTS, DATES, LABELS, WORDS
+from service.infactor.labels import AMOUNTS, DATES, WORDS, finding_words
 from service.store import connections, findings
 from service.store.findings import Entry
 from service.store.tables import Connection, Finding, Invoice
@@ -29,12 +29,6 @@ LIST = "/ops/findings"
 PAGE_SIZE = 50
 _LONGEST_NOTE = 500
 CHANGED = "changed"
-_ABOUT = {
-    CHANGED: "",
-    "moved_on": "moved on though held back",
-    "hurried": "written over just before the approval",
-    "missing": "gone from Infactor",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +122,12 @@ def _row(entry: Entry, currency: str) -> Row:
     before = entry.approved_currency or currency
     # Whatever was found in Infactor's document alone is in the document's currency.
     now = (entry.invoice.currency or currency) if finding.kind == CHANGED else before
-    label, about = LABELS.get(finding.field, finding.field), _ABOUT.get(finding.kind, finding.kind)
     return Row(
         finding=finding,
         invoice=entry.invoice,
         company=entry.company,
         standing=status(finding.state),
-        what=f"{label}: {about}" if about else label,
+        what=finding_words(finding.field, finding.kind),
         approved=_written(finding.field, finding.approved, before),
         current=_written(finding.field, finding.current, now),
     )
