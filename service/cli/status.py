@@ -60,6 +60,8 @@ def _vitals(figures: Vitals, at: datetime) -> Iterator[str]:
     waiting = "" if oldest is None else f", the oldest came {_ago(oldest, at)}"
     yield f"notices     {figures.pending:,} pending{waiting}; {figures.parked:,} parked"
     yield f"deliveries  {'none yet' if last is None else f'last one {_ago(last, at)}'}"
+    if figures.complete_until is not None:
+        yield f"reconciled  every change until {moment(figures.complete_until)}"
     if figures.infactor is not None:
         yield f"infactor    {_infactor(figures.infactor)}"
     yield f"reads       {_reads(figures)}"

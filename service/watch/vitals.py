@@ -22,13 +22,18 @@ _ENOUGH = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vitals:
-    """The figures of one moment; `beats` are seconds since a process of that kind was alive."""
+    """The figures of one moment; `beats` are seconds since a process of that kind was alive.
+
+    Until `complete_until` every change of every company that is connected and not paused was
+    compared with QuickBooks; None where there is no such company.
+    """
 
     companies: Mapping[str, int]
     pending: int
     oldest_pending: datetime | None
     parked: int
     last_delivery: datetime | None  # to the minute
+    complete_until: datetime | None
     reads: int
     reads_per_month: int
     reads_forecast: int | None
@@ -65,6 +70,7 @@ def vitals(session: Session, settings: Settings, now: datetime) -> Vitals:
         last_delivery=session.execute(
             select(func.max(Deliveries.minute)).where(Deliveries.outcome == "stored")
         ).scalar_one(),
+        complete_until=_complete_until(session, settings),
         reads=used,
         reads_per_month=settings.quickbooks_reads_per_month,
         reads_forecast=_forecast(used, now),
@@ -72,6 +78,16 @@ def vitals(session: Session, settings: Settings, now: datetime) -> Vitals:
         runs=_active_runs(session),
         infactor=_infactor(session, settings.quickbooks_environment) if settings.delivers else None,
     )
+
+
+def _complete_until(session: Session, settings: Settings) -> datetime | None:
+    return session.execute(
+        select(func.min(Connection.reconciled_until)).where(
+            Connection.environment == settings.quickbooks_environment,
+            Connection.state == "connected",
+            Connection.suspended_at.is_(None),
+        )
+    ).scalar_one()
 
 
 def _infactor(session: Session, environment: str) -> InfactorVitals:

@@ -181,7 +181,10 @@ def test_status_has_a_line_about_infactors_own_database(place: Place) -> None:
     assert "infactor " not in place.run("status").stdout
     delivering = place.with_settings(DELIVERS)
     ended = delivering.run("status")
-    assert "\ninfactor    1 delivered; 1 outgoing; 3 findings (1 critical, not seen to)\n" in ended.stdout
+    assert (
+        "\ninfactor    1 delivered; 1 outgoing; 3 findings (1 critical, not seen to)\n"
+        in ended.stdout
+    )
     assert "finding.critical (critical)" in ended.stdout
     assert "$ infactor-quickbooks findings\n" in ended.stdout
     assert ended.returncode == 1

@@ -1,6 +1,7 @@
 """`status`, as an operator types it, and the command that it names for a lost connection."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -75,6 +76,7 @@ def test_where_nothing_is_wrong_it_says_so_and_how_things_stand(place: Place) ->
     assert figures["notices"].startswith("1 pending, the oldest came 9")
     assert figures["notices"].endswith(" s ago; 1 parked")
     assert figures["deliveries"] == "last one 3 min ago"
+    assert re.fullmatch(r"every change until 20\d\d-\d\d-\d\d \d\d:\d\d UTC", figures["reconciled"])
     assert figures["reads"].startswith("5,000 of 500,000 this month (1%)")
     assert figures["receiver"].startswith("alive ")
     assert figures["clock"].startswith("alive ")
@@ -88,6 +90,7 @@ def test_an_empty_database_is_not_wrong(place: Place) -> None:
     assert ended.returncode == 0
     assert "companies   none\n" in ended.stdout
     assert "deliveries  none yet\n" in ended.stdout
+    assert "reconciled" not in ended.stdout
     assert "clock       never seen\n" in ended.stdout
 
 

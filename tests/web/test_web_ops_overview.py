@@ -127,6 +127,24 @@ def test_the_reads_of_the_month_are_told_against_the_budget(
     assert re.search(r"about [\d,]+ by the month|a forecast needs a day", said(page))
 
 
+def test_how_far_every_company_was_compared_is_told(place: Place, browser: TestClient) -> None:
+    assert "All compared with QuickBooks until nothing to compare" in said(
+        browser.get("/ops/").text
+    )
+    add_companies(place, ["Late", "Later", "Paused", "Gone"])
+    add_companies(place, ["Elsewhere"], environment="production", prefix="p")
+    until = {"c0": "21", "c1": "22", "c2": "03", "c3": "04", "p0": "05"}
+    for connection_id, day in until.items():
+        place.do(
+            f"UPDATE connections SET reconciled_until = '2026-11-{day} 09:00:00.000000'"
+            f" WHERE id = '{connection_id}'"
+        )
+    place.do("UPDATE connections SET suspended_at = connected_at WHERE id = 'c2'")
+    place.do("UPDATE connections SET state = 'disconnected' WHERE id = 'c3'")
+    page = said(browser.get("/ops/").text)
+    assert "All compared with QuickBooks until 21 Nov 2026, 09:00 UTC" in page
+
+
 def test_high_reads_lead_to_whose_they_are(place: Place, company: str, browser: TestClient) -> None:
     add_companies(place, [f"Company {n}" for n in range(6)])
     place.do("DELETE FROM reads")
