@@ -52,6 +52,8 @@ def _explain(stack: "Stack") -> None:
     answer(stack.command("supplier-url", "supplier@example.com"))
     hint("3. Create, edit, pay and void invoices in the QuickBooks simulator, and watch 2. change:")
     answer(f"{stack.simulator_url}/")
+    hint(f"4. See all of it as {stack.operator}, with the password {stack.password}:")
+    answer(f"{stack.public_url}/ops/")
     hint("")
     hint(f"Everything is kept in {stack.folder} until you end this with Ctrl-C.")
 

@@ -36,6 +36,7 @@ def journey(stack: Stack) -> bool:
         ("a void withdraws it, with a remark", walk.void),
         ("a duplicate delivery changes nothing", walk.duplicate),
         ("a bad signature is refused, nothing is stored", walk.bad_signature),
+        ("an operator logs in and sees that nothing is wrong", walk.operate),
     ]
     with walk.browser:
         for number, (title, step) in enumerate(steps, 1):
@@ -141,6 +142,16 @@ class _Journey:
         _expect(status == httpx.codes.UNAUTHORIZED, f"answered {status}")
         _expect(len(self._notices()) == before, "a notice was stored")
         return "401"
+
+    def operate(self) -> str:
+        """Log in as the operator, and land on the overview."""
+        landed = self.browser.post(
+            f"{self._stack.public_url}/ops/login",
+            data={"name": self._stack.operator, "password": self._stack.password, "next": "/ops/"},
+        )
+        _expect(landed.url.path == "/ops/", f"ended at {landed.url.path}")
+        _expect("Nothing is wrong." in landed.text, "something is wrong")
+        return "the overview"
 
     def _put(self, **fields: Any) -> None:
         invoice = {

@@ -15,6 +15,7 @@ import httpx
 from service.encryption_keys import new_key
 from service.errors import ServiceError
 from service.example_env import names
+from service.passwords import hashed
 from service.store.database import Database
 
 _START_SECONDS = 30.0
@@ -35,6 +36,7 @@ class Stack:
         self.public_url = f"http://localhost:{self.port}"
         self.simulator_url = f"http://127.0.0.1:{self.simulator_port}"
         self.verifier_token = secrets.token_urlsafe(24)
+        self.operator, self.password = "operator", secrets.token_urlsafe(9)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._environment = {**_without_settings(os.environ), **self._settings()}
         self.database = Database(f"sqlite:///{folder}/demo.db")
@@ -51,6 +53,7 @@ class Stack:
             "SECRET_KEY": secrets.token_urlsafe(48),
             "INFACTOR_SHARED_SECRET": secrets.token_urlsafe(48),
             "ENCRYPTION_KEYS": new_key(),
+            "OPS_USERS": f"{self.operator}:{hashed(self.password)}",
         }
 
     @contextmanager
