@@ -130,6 +130,19 @@ def test_finding_invoices_and_taking_them_along(
     expect(page.locator("tbody tr")).to_have_count(30)
 
 
+def test_a_service_that_hangs_is_told(deployment: Deployment, reader: Reader) -> None:
+    page = reader.page()
+    arrive(deployment, page)
+    stale = page.get_by_text("This page cannot be brought up to date")
+    expect(stale).to_be_hidden()
+    page.route("**/quickbook/live?*", lambda _: None)  # which is never answered
+    expect(stale).to_be_visible()
+    page.unroute("**/quickbook/live?*")
+    expect(stale).to_be_hidden()  # by itself
+    assert any("htmx:timeout" in one for one in reader.wrong)
+    reader.wrong = [one for one in reader.wrong if not one.startswith("htmx:")]
+
+
 def test_ending_a_connection_and_connecting_again(deployment: Deployment, reader: Reader) -> None:
     page = reader.page()
     arrive(deployment, page)
