@@ -31,6 +31,11 @@ class Company:
         return self.connection.state == "connected"
 
     @property
+    def refused(self) -> bool:
+        """True when it was QuickBooks that ended it, and neither its supplier nor an operator."""
+        return not self.live and self.connection.problem is not None
+
+    @property
     def ends_at(self) -> datetime | None:
         """When QuickBooks ends the authorisation for good, if that is within 30 days."""
         end = self.connection.hard_expires_at

@@ -53,7 +53,7 @@ class Shown:
         state = [
             (
                 *(one.id, one.company_name, one.state, one.suspended_at, one.last_synced_at),
-                *(c.unwell, c.ends_at, c.progress),
+                *(c.unwell, c.refused, c.ends_at, c.progress),
             )
             for c in self.companies
             for one in (c.connection,)

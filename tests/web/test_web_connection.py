@@ -1,5 +1,6 @@
 """A connection's own page, and its end when its supplier wants it."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -46,6 +47,7 @@ def test_the_page_says_how_the_connection_stands(place: Place, browser: TestClie
     assert "Last read 20 Nov 2026, 16:19 UTC" in shown
     assert "1, 1 of them in Infactor" in shown
     assert "Reconnect" not in shown
+    assert "for a further company; this one stays connected." in shown
 
 
 def test_the_last_notice_is_quickbooks_own(place: Place, browser: TestClient) -> None:
@@ -85,10 +87,13 @@ def test_an_end_that_is_near_is_told_with_a_button(
 def test_a_lost_connection_has_a_button_to_reconnect_and_none_to_disconnect(
     place: Place, browser: TestClient
 ) -> None:
-    place.do("UPDATE connections SET state = 'disconnected'")
-    shown = browser.get(address(place)).text
-    assert "Reconnect to QuickBooks</button>" in shown
-    assert "/disconnect" not in shown
+    place.do("UPDATE connections SET state = 'disconnected', problem = 'invalid_grant'")
+    for path in (address(place), "/quickbook/"):
+        shown = browser.get(path).text
+        assert "QuickBooks no longer lets us read this company" in said(shown)
+        assert "Reconnect to QuickBooks</button>" in shown
+        assert "/disconnect" not in shown
+        assert "this one stays connected" not in shown
 
 
 def test_whoever_wants_to_disconnect_is_told_first_what_stays(
@@ -109,7 +114,11 @@ def test_a_supplier_disconnects_at_quickbooks_and_here(place: Place, browser: Te
     assert not place.is_granted()
     supplier = place.only("SELECT id FROM suppliers")
     assert audit(place) == [(f"supplier:{supplier}", "disconnect", {"revoked": True})]
-    assert "Disconnected since" in browser.get(address(place)).text
+    for path in (address(place), "/quickbook/"):
+        shown = said(browser.get(path).text)
+        assert re.search(r"Disconnected since \d.* UTC\s?: nothing more is read\.", shown)
+        assert "lets us read" not in shown
+        assert "this one stays connected" not in shown
     assert browser.post(f"{address(place)}/disconnect").status_code == 303
     assert len(audit(place)) == 1
 
