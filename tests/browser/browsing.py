@@ -23,6 +23,17 @@ _AXE = {
     "resultTypes": ["violations"],
 }
 
+# What ends beyond the card that holds it, but for what is in something that scrolls or clips.
+_BEYOND = """() => [...document.querySelectorAll(".card *")].filter((element) => {
+  const card = element.parentElement.closest(".card");
+  if (!card || !element.checkVisibility()) return false;  // as what is folded away
+  if (element.getBoundingClientRect().right <= card.getBoundingClientRect().right + 1) return false;
+  for (let at = element.parentElement; ; at = at.parentElement) {
+    if (getComputedStyle(at).overflowX !== "visible") return false;
+    if (at === card) return true;
+  }
+}).map((element) => element.outerHTML.slice(0, 200))"""
+
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
@@ -90,7 +101,8 @@ class Reader:
 def look(page: Page, name: str) -> None:
     """Look at the page in every width and light, keep the pictures, and fail for what is wrong.
 
-    Nothing may be wider than the window, and axe-core may find no violation of WCAG 2.2 AA.
+    Nothing may be wider than the window or leave its card at the right, and axe-core may find no
+    violation of WCAG 2.2 AA.
     """
     found: list[str] = []
     for width in WIDTHS:
@@ -103,6 +115,7 @@ def look(page: Page, name: str) -> None:
             wide = page.evaluate("document.documentElement.scrollWidth")
             if wide > width:
                 found.append(f"{where}: {wide} px wide")
+            found += [f"{where}: beyond its card: {it}" for it in page.evaluate(_BEYOND)]
             found += [f"{where}: {problem}" for problem in _violations(page)]
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 1440, "height": 900})

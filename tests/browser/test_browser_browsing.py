@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.browsing import Reader, look
+from tests.browser.browsing import SCHEMES, WIDTHS, Reader, look
 
 BAD = """<!doctype html><html lang="en"><title>Bad</title><main><h1>Bad</h1>
 <p style="color: #aaa; background: #fff">pale</p><input>
@@ -19,6 +19,29 @@ def test_what_is_wrong_with_a_page_is_found(reader: Reader) -> None:
     assert "px wide" in told
     assert "color-contrast" in told
     assert "label: <input" in told
+
+
+BEYOND = """<!doctype html><html lang="en"><title>Beyond</title><main><h1>Beyond</h1>
+<section class="card" style="width: 9rem"><p>Oldest of them came</p>
+<time style="white-space: nowrap">26 November 2026, 04:22 UTC</time>
+<div style="overflow-x: auto" tabindex="0"><code style="white-space: nowrap">one that scrolls in
+its own place</code></div>
+<details><summary>More</summary><code style="white-space: nowrap">one that is folded away</code>
+</details></section></main>"""
+
+
+def test_what_leaves_its_card_is_found_unless_it_scrolls(reader: Reader) -> None:
+    page = reader.page()
+    page.set_content(BEYOND)
+    with pytest.raises(AssertionError) as found:
+        look(page, "beyond")
+    lines = str(found.value).splitlines()
+    assert [line.partition(": ")[0] for line in lines if "beyond its card: <time" in line] == [
+        f"beyond-{width}-{scheme}" for width in WIDTHS for scheme in SCHEMES
+    ]
+    assert "<code" not in str(found.value)
+    page.locator("time").evaluate("element => { element.style.whiteSpace = 'normal'; }")
+    look(page, "within")
 
 
 def test_a_page_that_asks_elsewhere_is_told(reader: Reader) -> None:
