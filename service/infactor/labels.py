@@ -18,6 +18,18 @@ LABELS = {
 }
 """By the names of fields in findings: those of the document, and what else is known of one."""
 
+_OTHERS = {
+    "contactName": "Contact",
+    "companyEmail": "Company's e-mail address",
+    "purchaseTitle": "PO title",
+    "purchaseNo": "PO no",
+    "purchaseAmount": "PO amount",
+    "purchaseDate": "PO date",
+    "supplierName": "Supplier",
+    "supplierEmail": "Supplier's e-mail address",
+    "supplierAddress": "Supplier's address",
+}
+
 AMOUNTS = frozenset({"invoiceAmount", "taxAmount", "balance"})
 WORDS = frozenset({"invoice", "state"})  # names of our own, or of Infactor's, for what is so
 DATES = frozenset({"invoiceDate", "payableDate"})
@@ -28,6 +40,11 @@ _ABOUT = {
     "hurried": "written over just before the approval",
     "missing": "gone from Infactor",
 }
+
+
+def label(field: str) -> str:
+    """Return what people call a field of the document, or its name if it has no other."""
+    return LABELS.get(field) or _OTHERS.get(field, field)
 
 
 def finding_words(field: str, kind: str) -> str:

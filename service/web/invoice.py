@@ -12,18 +12,20 @@ from starlette.routing import Route
 
 from service.infactor.dashboard import days_to_payout
 from service.infactor.holds import Hold, field
+from service.infactor.labels import finding_words, label
 from service.infactor.origins import INFACTORS, ORIGINS
 from service.quickbooks.books import invoice_page
 from service.quickbooks.endpoints import Environment
 from service.store import connections, findings, invoices
-from service.store.tables import Connection, Invoice
+from service.store.tables import Connection, Finding, Invoice
 from service.times import now
 from service.web.browser import supplier_of
 from service.web.lines import lines_of, taxes_of
 from service.web.pages import email, moment, render, row_id
-from service.web.shown import currency_of, fields, standing
+from service.web.shown import Found, currency_of, fields, standing
 from service.web.state import State
 from service.web.sums import sums_of
+from service.web.values import of_finding, written
 
 _ELSEWHERE = ("items", "taxDetails")
 _NOTHING: tuple[Any, ...] = ("", None, [], {}, ())
@@ -37,6 +39,16 @@ class Field:
     value: Any
     origin: str
     empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is no longer as it was decided about, in words."""
+
+    what: str
+    approved: str
+    current: str
+    found_at: datetime
 
 
 HOLD_ADVICE = {
@@ -91,11 +103,21 @@ def show(request: Request[State]) -> Response:
         "taxes": (taxes := taxes_of(shown["taxDetails"])),
         "fields": _mapped({**shown, "items": lines, "taxDetails": taxes}),
         "history": history,
-        "changed": changed,
+        "changed": [_change(one, found, settings.infactor_currency) for one in changed],
+        "label": label,
+        "written": written,
         "advice": HOLD_ADVICE,
         "causes": CAUSES,
     }
     return render(request, "invoice.html", context)
+
+
+def _change(finding: Finding, found: Found, currency: str) -> Change:
+    invoice, document = found
+    theirs = document.currency if document else None
+    approved, current = of_finding(finding, invoice, theirs, currency)
+    what = finding_words(finding.field, finding.kind)
+    return Change(what, approved, current, finding.found_at)
 
 
 def _in_quickbooks(invoice: Invoice, connection: Connection | None) -> str | None:

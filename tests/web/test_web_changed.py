@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from service.store import findings
 from service.store.findings import Found
-from service.store.tables import Document, Invoice
+from service.store.tables import Document, Invoice, Revision
 from service.times import now
 from tests.web.conftest import Place, said
 
@@ -54,9 +55,48 @@ def test_what_changed_after_the_approval_is_shown_until_it_is_undone(
     find(place, Found(field="invoiceAmount", state="invoice_accepted", **amount))
     text = page(place, browser)
     assert heading in text
-    assert "invoiceAmount : 100.00 → 60.00 (critical" in text
+    assert "Amount: 100.00 USD → 60.00 USD (seen " in text
+    assert "critical" not in text
     find(place)
     assert heading not in page(place, browser)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"field": "invoiceAmount", "approved": "1100.5", "current": "40"},
+         "Amount: 1,100.50 EUR → 40.00 CAD (seen"),
+        ({"field": "payableDate", "approved": "2026-12-24", "current": ""},
+         "Due: 24 Dec 2026 → - (seen"),
+        ({"field": "items"}, "Items changed (seen"),
+        ({"field": "invoice", "approved": "open", "current": "partly_paid"},
+         "Invoice: open → partly paid (seen"),
+    ],
+)  # fmt: skip
+def test_what_changed_is_told_in_words_and_amounts_in_their_currency(
+    place: Place, browser: TestClient, fields: dict[str, str], words: str
+) -> None:
+    place.do("UPDATE documents SET currency = 'EUR'")
+    place.do("UPDATE invoices SET currency = 'CAD'")
+    find(place, Found(severity="warning", state="invoice_accepted", **fields))
+    assert words in page(place, browser)
+
+
+def test_what_happened_in_quickbooks_is_told_in_words(place: Place, browser: TestClient) -> None:
+    changes = {
+        "invoiceAmount": ["100.00", "1100.5"],
+        "payableDate": ["", "2026-12-24"],
+        "items": None,
+        "purchaseTitle": ["Quickbook #1", "Quickbook #2"],
+    }
+    with place.services.database.write() as session:
+        for revision in session.scalars(select(Revision)):
+            revision.changes = changes
+    text = page(place, browser)
+    assert "Amount: 100.00 → 1,100.50" in text
+    assert "Due: - → 24 Dec 2026" in text
+    assert "Items changed" in text
+    assert "PO title: Quickbook #1 → Quickbook #2" in text
 
 
 @pytest.mark.parametrize(

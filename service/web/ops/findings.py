@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
@@ -13,8 +12,7 @@ from starlette.responses import Response
 
 from service import orders
 from service.infactor.dashboard import status
-from service.infactor.document import State as InvoiceState
-from service.infactor.labels import AMOUNTS, DATES, WORDS, finding_words
+from service.infactor.labels import finding_words
 from service.store import connections, findings
 from service.store.findings import Entry
 from service.store.tables import Connection, Finding, Invoice
@@ -22,13 +20,13 @@ from service.web.ops.browser import operator_of
 from service.web.ops.forms import number, words
 from service.web.ops.page import page
 from service.web.ops.told import then
-from service.web.pages import ROW_ID, day, money
+from service.web.pages import ROW_ID
 from service.web.state import State
+from service.web.values import of_finding
 
 LIST = "/ops/findings"
 PAGE_SIZE = 50
 _LONGEST_NOTE = 500
-CHANGED = "changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,34 +117,16 @@ def _company(session: Session, environment: str, connection_id: str) -> Connecti
 def _row(entry: Entry, currency: str) -> Row:
     """Return the line of a finding; an invoice that names no currency is in this one."""
     finding = entry.finding
-    before = entry.approved_currency or currency
-    # Whatever was found in Infactor's document alone is in the document's currency.
-    now = (entry.invoice.currency or currency) if finding.kind == CHANGED else before
+    approved, current = of_finding(finding, entry.invoice, entry.approved_currency, currency)
     return Row(
         finding=finding,
         invoice=entry.invoice,
         company=entry.company,
         standing=status(finding.state),
         what=finding_words(finding.field, finding.kind),
-        approved=_written(finding.field, finding.approved, before),
-        current=_written(finding.field, finding.current, now),
+        approved=approved,
+        current=current,
     )
-
-
-def _written(field: str, text: str | None, currency: str) -> str:
-    """Return a value for people; what somebody else has put in its place stays as it is."""
-    if not text:
-        return "-"
-    if field in AMOUNTS:
-        try:
-            return money(Decimal(text), currency)
-        except InvalidOperation:
-            return text
-    if field in DATES:
-        return day(text)
-    if field in WORDS:
-        return status(text) if text in list(InvoiceState) else text.replace("_", " ")
-    return text
 
 
 def _address(severity: str, company: str | None = None, before: int | None = None) -> str:
