@@ -16,10 +16,12 @@ from service.times import now
 from service.web.arrival import since
 from service.web.browser import supplier_of
 from service.web.company import Company, company_of
-from service.web.listing import ON_ITS_WAY, SORTS, STATUSES, Asked
+from service.web.listing import ON_ITS_WAY, SORTS, STATUSES, TO_MEND, Asked
 from service.web.pages import render
 from service.web.shown import Row, row
 from service.web.state import State
+
+_to_mend = Asked(status=TO_MEND)
 
 
 def dashboard(request: Request[State]) -> Response:
@@ -85,15 +87,15 @@ def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[
     asked, companies = shown.asked, shown.companies
     with request.state["services"].database.read() as session:
         ids = [company.connection.id for company in companies]
-        # Whoever searches is told how many match; to count all besides would take longer than that.
         count = request.state["counted"].of_company
-        counted = [] if asked.narrows else ids
-        numbers = {i: count(session, i, supplier.id) for i in counted}
+        numbers = {i: count(session, i, supplier.id) for i in ids}
+        mend = {i: listing.count(session, _to_mend.wanted([i], supplier.id)) for i in ids}
         matches = _matches(session, shown, asked.wanted(ids, supplier.id))
     return {
         "supplier": supplier,
         "companies": companies,
         "counts": numbers,
+        "to_mend": mend,
         "asked": asked,
         "sorts": SORTS,
         "statuses": _statuses(delivers=request.state["services"].settings.delivers),

@@ -21,6 +21,7 @@ SORTS = {
 _LONGEST_WORDS = 100
 _SIZE, _LARGEST_SIZE = 50, 100
 _MONEY = str.maketrans("", "", ",$\N{EURO SIGN}\N{POUND SIGN} ")
+TO_MEND = "to-mend"
 ON_ITS_WAY = "on-its-way"
 """Only where deliveries take invoices to Infactor can one be on its way."""
 
@@ -31,7 +32,7 @@ def _statuses() -> dict[str, tuple[str, Standing]]:
         for word, states in states_by_word().items()
     }
     return {
-        "to-mend": ("To mend", Standing("to mend")),
+        TO_MEND: ("To mend", Standing("to mend")),
         "not-offered": ("Not offered", Standing("not offered", marks=TRACES)),
         ON_ITS_WAY: ("On its way to Infactor", Standing("on its way")),
         **of_infactor,
