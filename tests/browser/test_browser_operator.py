@@ -152,6 +152,19 @@ def test_an_alarm_is_told_and_takes_no_focus_away(
     expect(news).to_have_attribute("data-kept", "yes")
 
 
+def line_up(page: Page) -> None:
+    """Fail unless the two answers of a question stand in a line, and its box is large enough."""
+    yes, no = page.locator("button.danger"), page.get_by_role("link", name="Leave it as it is")
+    box = page.get_by_role("checkbox").bounding_box()
+    tops = [place["y"] for one in (yes, no) if (place := one.bounding_box())]
+    assert len(tops) == 2
+    assert tops[0] == tops[1]
+    page.set_viewport_size({"width": 360, "height": 900})
+    small = page.get_by_role("checkbox").bounding_box()
+    assert [(one["width"], one["height"]) for one in (box, small) if one] == [(24, 24)] * 2
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
 def test_orders_for_a_company(deployment: Deployment, reader: Reader) -> None:
     page = reader.page()
     log_in(page, deployment, "/ops/connections")
@@ -166,6 +179,7 @@ def test_orders_for_a_company(deployment: Deployment, reader: Reader) -> None:
     page.get_by_role("link", name="Disconnect").click()
     heading(page, "Disconnect Journey Company?")
     look(page, "ops-disconnect")
+    line_up(page)
     page.get_by_role("button", name="Disconnect").click()
     expect(page.get_by_role("status")).to_contain_text("its tokens were given back")
 

@@ -245,6 +245,7 @@ def test_disconnecting_asks_first_and_says_what_stays(
     assert ordered(browser, company, "disconnect") == "It was disconnected already."
     page = said(browser.get(f"/ops/connections/{company}/release").text)
     assert "Invoices that nobody has decided about go with the company." in page
+    assert "What becomes of its invoices" in page
     assert ordered(browser, company, "release").startswith("Released")
     assert audit(place)[1:] == [("ops:ada", "disconnect", company), ("ops:ada", "release", company)]
 
