@@ -105,7 +105,9 @@ def stuck_notices(session: Session, settings: Settings, now: datetime) -> Iterat
             since=oldest,
             text=f"{several(count, 'notice', 'notices')} of"
             f" {several(companies, 'company', 'companies')} should be done by now; the oldest has"
-            f" waited for {span((now - oldest).total_seconds())}.",
+            f" waited for {span((now - oldest).total_seconds())}. Those with an error: QuickBooks"
+            " answered so; look at the company. Those without an attempt: see whether the workers"
+            " run, and start them again.",
             command="infactor-quickbooks notices --pending",
         )
 

@@ -210,7 +210,8 @@ class TestStuckNotices:
             severity="critical",
             since=NOW - 25 * MINUTES,
             text="3 notices of 2 companies should be done by now; the oldest has waited for 25"
-            " min.",
+            " min. Those with an error: QuickBooks answered so; look at the company. Those without"
+            " an attempt: see whether the workers run, and start them again.",
             command="infactor-quickbooks notices --pending",
         )
         scene.end_notices(status="done", handled_at=NOW)

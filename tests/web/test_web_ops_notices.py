@@ -143,6 +143,27 @@ def test_what_is_stuck_is_what_the_alarm_counts_and_begins_with_the_oldest(
     assert found(browser, "2", status="stuck") == []
 
 
+def test_what_is_stuck_says_what_to_do_and_offers_nothing_else(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    place.do("UPDATE connections SET renewed_at = '2026-01-01 00:00:00.000000'")
+    long_ago, soon = now() - timedelta(hours=1), now() + timedelta(minutes=1)
+    add(place, company, "pending", received_at=long_ago, due_at=long_ago)
+    add(place, company, "pending", received_at=long_ago, due_at=soon, attempts=3)
+    page = browser.get("/ops/notices?status=stuck").text
+    advice = "Those with an error: QuickBooks answered so; look at the company. Those without"
+    assert advice in said(page)
+    assert "Choose" not in page
+    assert "Put the chosen back" not in page
+    first, second = said(page.split("<tbody")[1]).split("3 attempts")
+    assert "was due" in first
+    assert "next try" not in first
+    assert "next try" in second
+    add(place, company, "parked")
+    assert "Choose" in browser.get("/ops/notices").text
+    assert advice not in said(browser.get("/ops/notices").text)
+
+
 def test_fifty_notices_are_a_page(place: Place, company: str, browser: TestClient) -> None:
     ids = [add(place, company, "done") for _ in range(101)]
     pages, address = [], "/ops/notices"

@@ -31,11 +31,11 @@ def listing(request: Request[State]) -> Response:
     environment = services.settings.quickbooks_environment
     text, status = words(query, "q"), query.get("status", "")
     turned = "after" if status == STUCK else "before"  # what is stuck begins with the oldest
-    last, most = number(query.get(turned)), PAGE_SIZE + 1
+    last, most, at = number(query.get(turned)), PAGE_SIZE + 1, now()
     with services.database.read() as session:
         if status == STUCK:
-            before = now() - flow.STUCK
-            found = notices.stuck(session, environment, before, after=last, text=text, limit=most)
+            since = at - flow.STUCK
+            found = notices.stuck(session, environment, since, after=last, text=text, limit=most)
         else:
             statuses = [status] if status in notices.STATUSES else notices.STATUSES
             found = notices.found(
@@ -53,6 +53,7 @@ def listing(request: Request[State]) -> Response:
             "replayable": any(_may_return(one) for one in shown),
             "may_return": _may_return,
             "kinds": _KINDS,
+            "at": at,
             "statuses": [(name, _address({**kept, "status": name})) for name in FILTERS],
             "status": status,
             "oldest_first": status == STUCK,
