@@ -227,6 +227,30 @@ def test_one_notice_is_put_back_by_its_number(
     )
 
 
+def test_all_parked_notices_of_a_page_are_put_back_at_once(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    ids = [add(place, company, "parked") for _ in range(52)]
+    unknown = add(place, None, "parked")
+    page = browser.get("/ops/notices?status=parked").text
+    assert page.count('name="all" value="yes">Put all shown back') == 2  # above and below
+    shown_ids = re.findall('name="shown" value="([0-9]+)"', page)
+    assert len(shown_ids) == 49
+    form = {"shown": shown_ids, "notice": shown_ids[:1], "status": "parked"}
+    answer = browser.post("/ops/notices/replay", data={**form, "all": "yes"})
+    assert answer.headers["location"] == "/ops/notices?status=parked"
+    page = browser.get("/ops/notices?status=parked").text
+    assert told_in(page) == "49 notices put back, to be worked on again."
+    assert shown(page) == [unknown, *ids[2::-1]]
+    assert page.count("Put all shown back") == 1
+    add(place, company, "done")
+    for elsewhere in ("", "?status=done"):
+        page = browser.get(f"/ops/notices{elsewhere}").text
+        assert "Put the chosen back" in page
+        assert "Put all shown back" not in page
+        assert 'name="shown"' not in page
+
+
 def test_without_a_choice_nothing_is_put_back(
     place: Place, company: str, browser: TestClient
 ) -> None:

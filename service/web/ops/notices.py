@@ -1,6 +1,6 @@
 """Notices: what QuickBooks sent, what became of each, and putting some of them back."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urlencode
 
 from starlette.datastructures import FormData
@@ -20,7 +20,7 @@ from service.web.state import State
 
 LIST = "/ops/notices"
 PAGE_SIZE = 50
-STUCK = "stuck"
+STUCK, PARKED = "stuck", "parked"
 FILTERS = ("pending", STUCK, *(name for name in notices.STATUSES if name != "pending"))
 _KINDS = {"pending": "plain", "done": "good", "parked": "bad", "ignored": "plain"}
 
@@ -29,7 +29,7 @@ def listing(request: Request[State]) -> Response:
     """Show a page of notices, those that are looked for."""
     services, query = request.state["services"], request.query_params
     environment = services.settings.quickbooks_environment
-    text, status = words(query, "q"), query.get("status", "")
+    text, status = words(query, "q"), _known(query.get("status", ""), FILTERS)
     turned = "after" if status == STUCK else "before"  # what is stuck begins with the oldest
     last, most, at = number(query.get(turned)), PAGE_SIZE + 1, now()
     with services.database.read() as session:
@@ -44,13 +44,15 @@ def listing(request: Request[State]) -> Response:
         shown = found[:PAGE_SIZE]
         companies = {one.connection_id for one in shown if one.connection_id is not None}
         names = directory.names(session, companies)
-    kept = {name: query[name] for name in ("q", "status") if query.get(name)}
+    kept = {name: value for name, value in (("q", text), ("status", status)) if value}
     return page(
         request,
         "ops/notices.html",
         {
             "rows": [(one, names.get(one.connection_id or ""), what(one)) for one in shown],
             "replayable": any(_may_return(one) for one in shown),
+            # Of the others, most were done long ago.
+            "all_at_once": status == PARKED,
             "may_return": _may_return,
             "kinds": _KINDS,
             "at": at,
@@ -58,7 +60,6 @@ def listing(request: Request[State]) -> Response:
             "status": status,
             "oldest_first": status == STUCK,
             "text": text,
-            "searched": bool(kept),
             "before": query.get("before", ""),
             "all_statuses": _address({**kept, "status": ""}),
             "first": _address(kept) if turned in query else None,
@@ -72,22 +73,23 @@ def listing(request: Request[State]) -> Response:
 def search(request: Request[State], form: FormData) -> Response:
     """Redirect to what is looked for; an e-mail address is nothing to look for here."""
     text, status = words(form, "q"), words(form, "status")
-    given = {"q": text.replace("@", " "), "status": status if status in FILTERS else ""}
+    given = {"q": text.replace("@", " "), "status": _known(status, FILTERS)}
     return RedirectResponse(_address(given), 303)
 
 
 def replay(request: Request[State], form: FormData) -> Response:
-    """Put the chosen notices back, and redirect to where they were chosen."""
+    """Put the chosen notices back, or all that were shown, and redirect to where they were."""
     services = request.state["services"]
     status, text = words(form, "status"), words(form, "q")
     here = _address(
         {
             "q": text,
-            "status": status if status in notices.STATUSES else "",
+            "status": _known(status, notices.STATUSES),
             "before": str(number(str(form.get("before", ""))) or ""),
         }
     )
-    chosen = numbers(form.getlist("notice"))[:PAGE_SIZE]
+    which = "shown" if form.get("all") == "yes" else "notice"
+    chosen = numbers(form.getlist(which))[:PAGE_SIZE]
     with services.database.read() as session:
         everyone = connections.everyone(session, services.settings.quickbooks_environment)
     known = {connection.id: connection for connection, _ in everyone}
@@ -108,6 +110,10 @@ def what(notice: Notice) -> str:
     """Return what the notice is about, in QuickBooks' own words."""
     parts = (notice.entity, notice.entity_id, notice.operation)
     return " ".join(part for part in parts if part) or "could not be read"
+
+
+def _known(word: str, words_: Collection[str]) -> str:
+    return word if word in words_ else ""
 
 
 def _may_return(notice: Notice) -> bool:
