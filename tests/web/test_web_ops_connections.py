@@ -173,6 +173,30 @@ def test_one_can_look_at_the_companies_of_one_state(
     assert f">{state}</a>" in page
 
 
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("paused", "No company is paused"),
+        ("dead", "No company was ended by QuickBooks"),
+        ("disconnected", "No company is disconnected"),
+        ("released", "No company is released"),
+    ],
+)
+def test_an_empty_list_speaks_of_a_search_only_where_there_was_one(
+    place: Place, browser: TestClient, state: str, words: str
+) -> None:
+    add_companies(place, ["Connected"])
+    page = said(browser.get(f"/ops/connections?state={state}").text)
+    assert words in page
+    assert "No company fits" not in page
+    for query in ("q=nothing", "supplier=0"):
+        assert "No company fits" in said(
+            browser.get(f"/ops/connections?state={state}&{query}").text
+        )
+    assert "No more companies" in said(browser.get("/ops/connections?after=c0").text)
+    assert "Connected" in said(browser.get("/ops/connections?state=odd").text)
+
+
 def test_pausing_and_resuming_are_done_once_and_in_the_operators_name(
     place: Place, company: str, browser: TestClient
 ) -> None:

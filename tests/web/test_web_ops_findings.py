@@ -37,7 +37,7 @@ def browser(place: Place) -> TestClient:
 def test_findings_are_shown_by_severity_with_what_was_approved_and_what_is_now(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    assert "No open finding of this severity" in said(browser.get("/ops/findings").text)
+    assert "No open findings" in said(browser.get("/ops/findings").text)
     add_finding(
         place,
         company,
@@ -46,6 +46,8 @@ def test_findings_are_shown_by_severity_with_what_was_approved_and_what_is_now(
         approved="2026-12-24",
         current="2027-01-02",
     )
+    none = said(browser.get("/ops/findings?severity=info").text)
+    assert "No open finding of this severity" in none
     page = said(browser.get("/ops/findings").text)
     assert "Critical 0 Warning 1 Info 0" in page
     assert "Due 24 Dec 2026 2 Jan 2027" in page
@@ -128,6 +130,7 @@ def test_one_can_look_at_the_findings_of_one_company(
     everyones = browser.get("/ops/findings?severity=warning").text
     assert '<a href="/ops/findings?severity=warning">' in page
     assert "Critical 1 Warning 2 Info 0" in said(everyones)
+    assert "No more findings" in said(browser.get("/ops/findings?severity=info&before=1").text)
     none = browser.get("/ops/findings?company=c0&severity=info")
     assert "No open finding of this severity" in said(none.text)
 

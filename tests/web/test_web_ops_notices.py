@@ -191,6 +191,19 @@ def test_a_search_finds_by_every_id_and_by_company(
     assert "No notice fits" in said(browser.get("/ops/notices?q=nothing").text)
 
 
+@pytest.mark.parametrize("status", ["pending", "stuck", "parked", "done", "ignored"])
+def test_an_empty_list_speaks_of_a_search_only_where_there_was_one(
+    browser: TestClient, status: str
+) -> None:
+    page = said(browser.get(f"/ops/notices?status={status}").text)
+    assert f"Nothing is {status}" in page
+    assert "fits" not in page
+    assert "No notice fits" in said(browser.get(f"/ops/notices?status={status}&q=7").text)
+    turned = browser.get(f"/ops/notices?status={status}&before=1&after=99").text
+    assert "Nothing more on this page" in said(turned)
+    assert f'<a href="/ops/notices?status={status}">Begin again' in turned
+
+
 @pytest.mark.parametrize("odd", ["before=x", "before=-1", "before=99999999999999999999", "q=%00"])
 def test_an_odd_address_is_a_page_all_the_same(browser: TestClient, odd: str) -> None:
     assert browser.get(f"/ops/notices?{odd}").status_code == 200

@@ -47,8 +47,9 @@ class Standing:
 def listing(request: Request[State]) -> Response:
     """Show a page of companies, those that are looked for."""
     services, query = request.state["services"], request.query_params
-    text, state = words(query, "q"), query.get("state", "")
     states = (*directory.STATES, *([LATE] if services.settings.delivers else []))
+    text, state = words(query, "q"), query.get("state", "")
+    state = state if state in states else ""
     supplier_ids = numbers(query["supplier"].split(",")) if "supplier" in query else None
     with services.database.read() as session:
         found = directory.page(
@@ -57,12 +58,12 @@ def listing(request: Request[State]) -> Response:
             after=words(query, "after", 32) or None,
             text=text,
             supplier_ids=supplier_ids,
-            state=state if state in directory.STATES else "",
-            late_since=now() - STUCK if state == LATE and services.settings.delivers else None,
+            state=state if state != LATE else "",
+            late_since=now() - STUCK if state == LATE else None,
             limit=PAGE_SIZE + 1,
         )
     shown = found[:PAGE_SIZE]
-    kept = {name: query[name] for name in ("q", "supplier", "state") if query.get(name)}
+    kept = {"q": text, "supplier": query.get("supplier", ""), "state": state}
     return page(
         request,
         "ops/connections.html",
@@ -73,7 +74,6 @@ def listing(request: Request[State]) -> Response:
             "states": [(name, _address({**kept, "state": name})) for name in states],
             "state": state,
             "text": text,
-            "searched": bool(kept),
             "by_supplier": supplier_ids is not None,
             "all_states": _address({**kept, "state": ""}),
             "first": _address(kept) if "after" in query else None,

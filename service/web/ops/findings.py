@@ -69,6 +69,7 @@ def listing(request: Request[State]) -> Response:
             "rows": [_row(entry, currency) for entry in shown],
             "severities": [(name, counts[name], _address(name, only)) for name in counts],
             "severity": severity,
+            "open": any(counts.values()),
             "company": company,
             "everyones": _address(severity),
             "kind": {"critical": "bad", "warning": "warn", "info": "plain"}[severity],
