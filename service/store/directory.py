@@ -36,7 +36,8 @@ def page(
 ) -> list[Entry]:
     """Return companies in the order of their names, those behind the one with the id `after`.
 
-    With `late_since`, those of which an invoice has been on its way to Infactor since then.
+    With `late_since`, those of which an invoice has been on its way to Infactor since then, or was
+    refused there at any time.
     """
     name = func.lower(Connection.company_name)
     chosen = [Connection.environment == environment, *_in_state(state)]

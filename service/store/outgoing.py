@@ -114,11 +114,36 @@ def _of(connection_id: str | None) -> list[ColumnElement[bool]]:
 
 
 def is_late(before: datetime) -> ColumnElement[bool]:
-    """Say of a company that something of it has been outgoing since then."""
+    """Say of a company that something of it has been outgoing since then, or was refused."""
     late = select(Invoice.id).where(
-        Invoice.connection_id == Connection.id, _OUTGOING, _since <= before
+        Invoice.connection_id == Connection.id,
+        _OUTGOING,
+        or_(_since <= before, Invoice.delivery_error.is_not(None)),
     )
     return late.exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Owed(Waiting):
+    """What of one company is outgoing, and one of the errors if any was refused."""
+
+    error: str
+
+
+def of_each(session: Session, connection_ids: Collection[str]) -> dict[str, Owed]:
+    """Return what is on its way of those of these companies of which anything is."""
+    rows = session.execute(
+        select(
+            Invoice.connection_id,
+            func.count(),
+            func.min(_since),
+            func.count(Invoice.delivery_error),
+            func.coalesce(func.min(Invoice.delivery_error), ""),
+        )
+        .where(_OUTGOING, Invoice.connection_id.in_(connection_ids))
+        .group_by(Invoice.connection_id)
+    )
+    return {row[0]: Owed(*row[1:]) for row in rows}
 
 
 def stuck(session: Session, environment: str, before: datetime) -> Waiting:

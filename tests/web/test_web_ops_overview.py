@@ -362,6 +362,34 @@ class TestWithInfactorsDatabase:
         assert "database does not take 1 of them: error <121>" in about
         assert "On their way to Infactor 1" in said(browser.get("/ops/connections/t0").text)
 
+    def test_a_refusal_is_listed_at_once_with_what_waits_and_why(
+        self, place: Place, company: str, browser: TestClient
+    ) -> None:
+        assert "No company is late in Infactor" in said(
+            browser.get("/ops/connections?state=late").text
+        )
+        add_companies(place, ["On Time"], prefix="t")
+        rows = DeliveryRows(place.services.database, company)
+        rows.invoice("1")
+        rows.invoice("2", delivery_error="error <121>")
+        DeliveryRows(place.services.database, "t0").invoice("1")
+        overview = browser.get("/ops/").text
+        assert "deliveries.refused" in overview
+        assert 'href="/ops/connections?state=late"' in overview
+        page = browser.get("/ops/connections?state=late").text
+        assert "On Time" not in page
+        words = said(page.split("<tbody")[1])
+        assert re.search("2 wait since .* 1 not taken error <121>", words)
+        assert '<span class="tag warn">2 wait</span>' in page
+        assert "Token and authorisation end" not in page
+        assert "Token and authorisation end" in browser.get("/ops/connections").text
+
+
+class TestOnPostgreSQL(TestWithInfactorsDatabase):
+    @pytest.fixture
+    def web_database_url(self, postgres_database: str) -> str:
+        return postgres_database
+
 
 def test_without_infactors_database_no_company_is_late(
     place: Place, company: str, browser: TestClient

@@ -62,7 +62,9 @@ def listing(request: Request[State]) -> Response:
             late_since=now() - STUCK if state == LATE else None,
             limit=PAGE_SIZE + 1,
         )
-    shown = found[:PAGE_SIZE]
+        shown = found[:PAGE_SIZE]
+        ids = [entry.connection.id for entry in shown] if state == LATE else []
+        owed = outgoing.of_each(session, ids) if ids else {}
     kept = {"q": text, "supplier": query.get("supplier", ""), "state": state}
     return page(
         request,
@@ -71,6 +73,8 @@ def listing(request: Request[State]) -> Response:
             "rows": [
                 (entry, state_of(entry.connection), verdict(entry.reconcile)) for entry in shown
             ],
+            "owed": owed,
+            "longest_error": _LONGEST_ERROR,
             "states": [(name, _address({**kept, "state": name})) for name in states],
             "state": state,
             "text": text,
