@@ -222,7 +222,7 @@ def test_a_sync_asks_for_what_changed(place: Place, company: str, browser: TestC
 def test_a_backfill_is_begun_once_and_its_progress_shown_by_itself(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    assert ordered(browser, company, "backfill").startswith("The backfill has begun")
+    assert ordered(browser, company, "backfill").startswith("Asked for: a backfill;")
     ordered(browser, company, "backfill")
     run_id = place.only("SELECT id FROM runs WHERE state = 'active'")
     page = browser.get(f"/ops/connections/{company}").text
@@ -245,7 +245,7 @@ def test_a_backfill_is_begun_once_and_its_progress_shown_by_itself(
 def test_a_reconcile_mends_only_when_asked_to(
     place: Place, company: str, browser: TestClient, form: dict[str, str], fix: bool
 ) -> None:
-    assert ordered(browser, company, "reconcile", **form).startswith("The reconcile has begun")
+    assert ordered(browser, company, "reconcile", **form).startswith("Asked for: a reconcile;")
     with place.services.database.read() as session:
         run = runs.latest(session, company, "reconcile")
     assert run is not None

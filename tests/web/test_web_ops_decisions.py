@@ -81,6 +81,30 @@ def test_the_page_of_the_company_leads_to_the_decision_and_that_says_what_it_mea
     assert audit(place)[1:] == []
 
 
+def test_a_run_that_waits_stands_before_those_that_are_under_way_and_those_that_ended(
+    place: Place, company: str, run_id: int, browser: TestClient
+) -> None:
+    def order(page: str) -> list[str]:
+        return re.findall(r'<h2 id="run-[0-9]+">(\w+)', page)
+
+    address = f"/ops/connections/{company}"
+    page = browser.get(address).text
+    assert order(page) == ["Reconcile", "Backfill"]
+    facts, first, _ = page.split('<section class="card" aria-labelledby="')[1:4]
+    assert f'<a href="/ops/runs/{run_id}">' in facts
+    assert 'id="stopped"' in facts
+    assert "<progress" not in first
+    assert " read" not in said(first)
+    browser.post(f"{address}/backfill")
+    page = browser.get(address).text
+    assert order(page) == ["Reconcile", "Backfill"]
+    assert page.count("<progress") == 1
+    decided(browser, run_id, "drop")
+    page = browser.get(address).text
+    assert order(page) == ["Backfill", "Reconcile"]
+    assert 'id="stopped"' not in page
+
+
 def test_a_run_that_is_confirmed_goes_on_and_is_never_stopped_again(
     place: Place, company: str, run_id: int, browser: TestClient
 ) -> None:

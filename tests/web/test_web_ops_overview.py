@@ -83,7 +83,7 @@ def test_what_is_wrong_is_told_with_the_page_where_one_can_act(
     ("cause", "subject", "page"),
     [
         ("connection.dead", "c1", "/ops/connections/c1"),
-        ("withdrawals.stopped", "c1", "/ops/connections/c1"),
+        ("withdrawals.stopped", "c1", "/ops/connections/c1#stopped"),
         ("finding.critical", "c1", "/ops/findings?severity=critical&company=c1"),
         ("notices.stuck", "", "/ops/notices?status=stuck"),
         ("notices.parked", "", "/ops/notices?status=parked"),

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from service import orders
 from service.settings import Settings
-from service.store import connections, counts, directory, findings, outgoing
+from service.store import connections, counts, directory, findings, halts, outgoing
 from service.store import runs as runs_
 from service.store.directory import Entry
 from service.store.tables import Connection, Run
@@ -175,8 +175,14 @@ def _facts(session: Session, entry: Entry) -> dict[str, Any]:
         "findings": sum(
             findings.by_severity(session, connection.environment, connection.id).values()
         ),
-        "runs": [(run, counted(run)) for run in newest if run is not None],
+        "runs": [(run, counted(run)) for run in sorted(filter(None, newest), key=_urgency)],
+        "waits": halts.waits,
     }
+
+
+def _urgency(run: Run) -> tuple[bool, bool]:
+    """Put first what waits for somebody, then what is under way, then what has ended."""
+    return not halts.waits(run), run.state != "active"
 
 
 def _deliveries(session: Session, entry: Entry, settings: Settings) -> dict[str, Any]:

@@ -52,6 +52,7 @@ _SILENT = 120.0
 _MOST = 30
 _MOST_READERS = 5
 _PAGES = {
+    "withdrawals.stopped": "/ops/connections/{subject}#stopped",
     "finding.critical": "/ops/findings?severity=critical&company={subject}",
     "notices.stuck": "/ops/notices?status=stuck",
     "notices.parked": "/ops/notices?status=parked",

@@ -21,8 +21,8 @@ _TEXTS: Mapping[str, tuple[bool, str]] = {
     "resumed": (True, "Resumed: what changed meanwhile is read now."),
     "was-not-paused": (True, "It was not paused."),
     "sync": (True, "Asked for: what changed since the last look is read within seconds."),
-    "backfill": (True, "The backfill has begun, or the one under way was joined."),
-    "reconcile": (True, "The reconcile has begun, or the one under way was joined."),
+    "backfill": (True, "Asked for: a backfill; below is how far it is."),
+    "reconcile": (True, "Asked for: a reconcile; below is how far it is."),
     "halted": (
         False,
         "Nothing was begun: an earlier run has stopped and waits for a decision, see below.",
