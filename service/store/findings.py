@@ -228,7 +228,7 @@ def page(
         .where(*_open_in(environment, connection_id), Finding.severity == severity)
         .order_by(Finding.id.desc())
         .limit(limit)
-        .options(defer(Invoice.source), defer(Invoice.mapped))
+        .options(defer(Invoice.source))
     )
     if before is not None:
         query = query.where(Finding.id < before)

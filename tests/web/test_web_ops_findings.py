@@ -60,9 +60,14 @@ def test_findings_are_shown_by_severity_with_what_was_approved_and_what_is_now(
         approved="there",
         current="gone",
     )
-    page = said(browser.get("/ops/findings").text)
-    assert "101 Critical Our <b>Books</b>" in page
-    assert "Document: gone from Infactor there gone" in page
+    html = browser.get("/ops/findings").text
+    page = said(html)
+    assert "101 Critical Buyer Seven Our <b>Books</b>" in page
+    assert "Document: gone from Infactor" in page
+    assert html.count('class="value"></td>') == 2  # what it says already
+    advice = "Call whoever acts next in Infactor before money moves"
+    assert advice in page
+    assert advice not in said(browser.get("/ops/findings?severity=warning").text)
     assert "24 Dec" not in page
     assert "24 Dec" in browser.get("/ops/findings?severity=warning").text
 

@@ -35,6 +35,7 @@ class Row:
 
     finding: Finding
     invoice: Invoice
+    buyer: str
     company: Connection
     standing: str
     what: str
@@ -122,6 +123,7 @@ def _row(entry: Entry, currency: str) -> Row:
     return Row(
         finding=finding,
         invoice=entry.invoice,
+        buyer=(entry.invoice.mapped or {}).get("companyName") or "",
         company=entry.company,
         standing=status(finding.state),
         what=finding_words(finding.field, finding.kind),
