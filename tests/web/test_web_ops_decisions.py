@@ -77,6 +77,10 @@ def test_the_page_of_the_company_leads_to_the_decision_and_that_says_what_it_mea
     assert WHY in said(asked)
     assert "&lt;1&gt;" in asked
     assert "The next reconcile looks again in a day." in said(asked)
+    unsure = asked.split("<h2>")[3]
+    assert said(unsure).startswith("You are not sure The run waits for as long as nobody decides;")
+    assert "<form" not in unsure
+    assert f'href="/ops/connections/{company}">Leave it as it is</a>' in unsure
     assert halts.waits(run_of(place, run_id))
     assert audit(place)[1:] == []
 
