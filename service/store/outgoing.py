@@ -138,12 +138,15 @@ def of_each(session: Session, connection_ids: Collection[str]) -> dict[str, Owed
             func.count(),
             func.min(_since),
             func.count(Invoice.delivery_error),
-            func.coalesce(func.min(Invoice.delivery_error), ""),
+            func.min(Invoice.delivery_error),
         )
         .where(_OUTGOING, Invoice.connection_id.in_(connection_ids))
         .group_by(Invoice.connection_id)
     )
-    return {row[0]: Owed(*row[1:]) for row in rows}
+    return {
+        connection_id: Owed(count, oldest, refused, error or "")
+        for connection_id, count, oldest, refused, error in rows
+    }
 
 
 def stuck(session: Session, environment: str, before: datetime) -> Waiting:
