@@ -115,7 +115,7 @@ def test_the_course_is_drawn_in_the_readers_time(
     look(page, "ops-overview-course")
     with closing(sqlite3.connect(tmp_path / "pages.db")) as connection, connection:
         connection.execute("UPDATE reads SET count = 450000 WHERE kind = 'query'")
-    page.get_by_role("link", name="Look and act on reads.high").click()
+    page.get_by_role("link", name="Look and act on: Most reads of the month are used").click()
     assert page.url.endswith("/ops/#reads")
     most = page.locator("#figures ~ ol").get_by_role("link", name="Journey Company")
     expect(most).to_be_in_viewport()

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from service.store import samples
 from service.store.samples import Span
 from service.store.tables import Connection, Reads, Sample
 from service.times import now
+from service.watch import look
 from service.watch.condition import Condition
-from service.web.ops.alarm import alarm_of
+from service.web.ops.alarm import _TITLES, alarm_of
 from service.web.ops.overview import RANGES, charts, page_of
 from tests.servers import free_port
 from tests.store.delivery_rows import DeliveryRows
@@ -72,11 +74,31 @@ def test_what_is_wrong_is_told_with_the_page_where_one_can_act(
         )
     page = browser.get("/ops/").text
     words = said(page)
-    assert "1 thing is wrong Critical Our <b>Books</b> connection.dead since " in words
+    title = "Connection ended by QuickBooks: Our <b>Books</b> connection.dead"
+    assert f"1 thing is wrong Critical {title} since " in words
     assert "QuickBooks no longer accepts this company's connection" in words
     assert f"infactor-quickbooks connect-url --connection {company}" in words
     assert f'href="/ops/connections/{company}">Look and act' in page
     assert browser.get(f"/ops/connections/{company}").status_code == 200
+
+
+def test_only_what_is_critical_is_framed_as_such(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    with place.services.database.write() as session:
+        session.execute(update(Connection).values(hard_expires_at=now() + timedelta(days=20)))
+    page = browser.get("/ops/").text
+    assert "Warning Authorisation ends within 30 days: Our <b>Books</b> token.ending" in said(page)
+    assert 'class="card wrong mild"' in page
+    with place.services.database.write() as session:
+        session.execute(update(Connection).values(hard_expires_at=now() + timedelta(days=2)))
+    assert 'class="card wrong"' in browser.get("/ops/").text
+
+
+def test_everything_that_can_be_wrong_has_a_title_in_words() -> None:
+    sources = Path(look.__file__).parent.glob("*.py")
+    causes = {one for path in sources for one in re.findall(r'cause="([^"]+)"', path.read_text())}
+    assert causes == _TITLES.keys()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,25 @@ from hashlib import sha256
 from service.watch.condition import Condition, several
 
 _MOST = 5
+_TITLES = {
+    "connection.dead": "Connection ended by QuickBooks",
+    "token.ending": "Authorisation ends within 30 days",
+    "token.ending_soon": "Authorisation ends within 7 days",
+    "reconcile.red": "Reconcile failed or left a difference",
+    "withdrawals.stopped": "Many withdrawals wait for a decision",
+    "throttled.lasting": "QuickBooks answers too many requests",
+    "webhooks.forged": "Many deliveries without a right signature",
+    "webhooks.broken": "Changes come without a notification",
+    "notices.stuck": "Notices are stuck",
+    "notices.parked": "Many notices failed for good",
+    "reads.high": "Most reads of the month are used",
+    "infactor.away": "Infactor's database does not answer",
+    "deliveries.stuck": "Invoices do not get into Infactor",
+    "deliveries.refused": "Infactor does not take some invoices",
+    "finding.critical": "Changed after an approval",
+    "receivers.silent": "Receivers are silent",
+    "workers.silent": "Workers are silent",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +49,11 @@ def alarm_of(wrong: Sequence[Condition]) -> Alarm:
     return Alarm(len(wrong), _sentence(wrong), version)
 
 
+def title_of(condition: Condition) -> str:
+    """Return what this is called before people."""
+    return _TITLES.get(condition.cause, _words(condition).capitalize())
+
+
 def _sentence(wrong: Sequence[Condition]) -> str:
     if not wrong:
         return "Nothing is wrong any more."
@@ -39,5 +63,9 @@ def _sentence(wrong: Sequence[Condition]) -> str:
 
 
 def _name(condition: Condition) -> str:
-    words = condition.cause.replace(".", " ").replace("_", " ")
+    words = _words(condition)
     return f"{words} ({condition.company})" if condition.company else words
+
+
+def _words(condition: Condition) -> str:
+    return condition.cause.replace(".", " ").replace("_", " ")

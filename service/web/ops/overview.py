@@ -18,7 +18,7 @@ from service.watch.condition import Condition, span
 from service.watch.look import look
 from service.watch.vitals import Vitals
 from service.web.ops import chart
-from service.web.ops.alarm import alarm_of
+from service.web.ops.alarm import alarm_of, title_of
 from service.web.ops.chart import Chart, Frame, Series
 from service.web.ops.page import page
 from service.web.pages import part, render
@@ -97,7 +97,8 @@ def _context(
 ) -> dict[str, Any]:
     known = samples.spans(session, at - which.back, which.slots)
     return {
-        "wrong": [(condition, page_of(condition)) for condition in wrong[:_MOST]],
+        "wrong": [(one, title_of(one), page_of(one)) for one in wrong[:_MOST]],
+        "any_critical": any(one.severity == "critical" for one in wrong),
         "more": max(0, len(wrong) - _MOST),
         "figures": figures,
         "share": figures.reads / figures.reads_per_month,
