@@ -99,11 +99,11 @@ def test_what_is_wrong_is_shown_with_since_when_and_what_to_do(place: Place) -> 
     dead = place.add_company(REALM, "Bright \x1b[31mBakery", "disconnected")
     change(place, dead, {"problem": "invalid_grant", "disconnected_at": since})
     ending = place.add_company(OTHER, "Other Bakery")
-    change(place, ending, {"hard_expires_at": now() + timedelta(days=3, hours=1)})
+    day = (now() + timedelta(days=3, hours=1)).astimezone(UTC)
+    change(place, ending, {"hard_expires_at": day})
     beats(place)
     ended = place.run("status")
     assert ended.returncode == 1
-    day = (now() + timedelta(days=3, hours=1)).astimezone(UTC)
     assert ended.stdout.splitlines()[:12] == [
         "2 things are wrong.",
         "",
