@@ -80,7 +80,9 @@ def test_a_lost_connection(deployment: Deployment, reader: Reader) -> None:
     other.get_by_role("button", name="Sync now").click()
     expect(other.get_by_role("status")).to_contain_text("Asked for")
     news = page.locator("#news")
-    expect(news).to_have_text("1 thing is wrong: connection dead (Journey Company).")  # by itself
+    expect(news).to_have_text(
+        "1 thing is wrong: Connection ended by QuickBooks (Journey Company)."
+    )  # by itself
     expect(page).to_have_title("1 wrong · Overview · Infactor")
     look(page, "ops-overview-bad")
     page.get_by_role("link", name=re.compile("Look and act")).click()
@@ -138,7 +140,7 @@ def test_an_alarm_is_told_and_takes_no_focus_away(
     news.evaluate("element => { element.dataset.kept = 'yes'; }")
     deployment.sim("POST", f"/companies/{REALM}/disconnect")
     deployment.command("sync", "--all", status=1)  # which finds it out
-    expect(news).to_have_text("1 thing is wrong: connection dead (Journey Company).")
+    expect(news).to_have_text("1 thing is wrong: Connection ended by QuickBooks (Journey Company).")
     link = page.get_by_role("link", name=re.compile("Look and act"))
     link.focus()
     before = link.element_handle()

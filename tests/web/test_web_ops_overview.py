@@ -264,7 +264,8 @@ def test_news_is_told_aloud_once_and_counted_in_the_title(
     bad = browser.get(live_address(page)).text
     assert bad.index("<title>1 wrong · Overview · Infactor</title>") < bad.index('id="live"')
     told = '<p id="news" hx-swap-oob="innerHTML">'
-    assert f"{told}1 thing is wrong: connection dead (Our &lt;b&gt;Books&lt;/b&gt;).</p>" in bad
+    name = "Our &lt;b&gt;Books&lt;/b&gt;"
+    assert f"{told}1 thing is wrong: Connection ended by QuickBooks ({name}).</p>" in bad
     place.do("DELETE FROM reads")  # something else on the page
     add_samples(place, timedelta(minutes=5))
     same = browser.get(live_address(bad))
@@ -283,7 +284,7 @@ def test_of_much_that_is_wrong_the_first_is_read_aloud() -> None:
         )
         for n in range(7)
     ]
-    ending = ", ".join(["token ending soon"] * 5)
+    ending = ", ".join(["Authorisation ends within 7 days"] * 5)
     assert alarm_of(wrong).sentence == f"7 things are wrong: {ending} and 2 more."
     assert alarm_of(wrong[:5]).sentence == f"5 things are wrong: {ending}."
     assert alarm_of(wrong).version == alarm_of(wrong[::-1]).version != alarm_of(wrong[1:]).version

@@ -51,7 +51,7 @@ def alarm_of(wrong: Sequence[Condition]) -> Alarm:
 
 def title_of(condition: Condition) -> str:
     """Return what this is called before people."""
-    return _TITLES.get(condition.cause, _words(condition).capitalize())
+    return _TITLES[condition.cause]
 
 
 def _sentence(wrong: Sequence[Condition]) -> str:
@@ -63,9 +63,5 @@ def _sentence(wrong: Sequence[Condition]) -> str:
 
 
 def _name(condition: Condition) -> str:
-    words = _words(condition)
-    return f"{words} ({condition.company})" if condition.company else words
-
-
-def _words(condition: Condition) -> str:
-    return condition.cause.replace(".", " ").replace("_", " ")
+    title = title_of(condition)
+    return f"{title} ({condition.company})" if condition.company else title
