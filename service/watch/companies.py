@@ -18,7 +18,6 @@ THROTTLED = timedelta(minutes=15)
 _SEVERAL = 2
 _NEARLY_ALL = 0.95
 _LONGEST_ERROR = 300
-_AT_ONCE = 500
 
 
 def dead_connections(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
@@ -93,25 +92,28 @@ def _connect_again(connection_id: str) -> str:
 
 def red_reconciles(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
     """Give each company whose newest reconcile failed, or left a difference."""
-    companies, newest = _newest_reconciles(session, settings)
-    for start in range(0, len(newest), _AT_ONCE):
-        red = session.execute(
-            select(Run.connection_id, Run.state, Run.error, Run.finished_at).where(
-                Run.id.in_(newest[start : start + _AT_ONCE]),
-                or_(Run.state == "failed", Run.error.is_not(None)),
-            )
+    newest = (
+        select(Connection.id, Connection.company_name, runs.newest_reconcile().label("run_id"))
+        .where(_concerns_us(settings))
+        .subquery()
+    )
+    red = session.execute(
+        select(newest.c.id, newest.c.company_name, Run.state, Run.error, Run.finished_at)
+        .join(Run, Run.id == newest.c.run_id)
+        .where(or_(Run.state == "failed", Run.error.is_not(None)))
+        .order_by(newest.c.id)
+    )
+    for connection_id, company, state, error, finished_at in red:
+        what = "failed" if state == "failed" else "left a difference"
+        yield Condition(
+            cause="reconcile.red",
+            subject=connection_id,
+            company=company,
+            severity="critical",
+            since=finished_at,
+            text=f"The newest reconcile {what}: {(error or 'no reason')[:_LONGEST_ERROR]}.",
+            command=f"infactor-quickbooks reconcile --connection {connection_id} --fix",
         )
-        for connection_id, state, error, finished_at in red:
-            what = "failed" if state == "failed" else "left a difference"
-            yield Condition(
-                cause="reconcile.red",
-                subject=connection_id,
-                company=companies[connection_id],
-                severity="critical",
-                since=finished_at,
-                text=f"The newest reconcile {what}: {(error or 'no reason')[:_LONGEST_ERROR]}.",
-                command=f"infactor-quickbooks reconcile --connection {connection_id} --fix",
-            )
 
 
 def stopped_withdrawals(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
@@ -146,16 +148,6 @@ def _concerns_us(settings: Settings) -> ColumnElement[bool]:
         Connection.environment == settings.quickbooks_environment,
         or_(Connection.state == "connected", Connection.problem.is_not(None)),
     )
-
-
-def _newest_reconciles(session: Session, settings: Settings) -> tuple[dict[str, str], list[int]]:
-    """Return companies' names by connection, and the newest reconcile of each that has ended."""
-    newest = runs.newest_reconcile()
-    rows = session.execute(
-        select(Connection.id, Connection.company_name, newest).where(_concerns_us(settings))
-    ).all()
-    names = {connection_id: name for connection_id, name, _ in rows}
-    return names, [run_id for _, _, run_id in rows if run_id is not None]
 
 
 def lasting_throttle(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
