@@ -49,5 +49,5 @@ def label(field: str) -> str:
 
 def finding_words(field: str, kind: str) -> str:
     """Return what was found: the field, and what became of it where it did not merely change."""
-    label, about = LABELS.get(field, field), _ABOUT.get(kind, kind)
-    return f"{label}: {about}" if about else label
+    name, about = label(field), _ABOUT.get(kind, kind)
+    return f"{name}: {about}" if about else name

@@ -20,10 +20,15 @@ class Counted:
     def __init__(self, clock: Callable[[], float] = time.monotonic, many: int = _MANY) -> None:
         self._clock = clock
         self._many = many
-        self._kept: dict[tuple[str, int], tuple[float, tuple[int, int]]] = {}
+        self._kept: dict[tuple[str, int | None], tuple[float, tuple[int, int]]] = {}
 
-    def of_company(self, session: Session, connection_id: str, supplier_id: int) -> tuple[int, int]:
-        """Return how many invoices there are that this supplier may see, here and in Infactor."""
+    def of_company(
+        self, session: Session, connection_id: str, supplier_id: int | None = None
+    ) -> tuple[int, int]:
+        """Return how many invoices there are, here and in Infactor.
+
+        With a supplier, of those that they may see.
+        """
         key, at = (connection_id, supplier_id), self._clock()
         when, numbers = self._kept.get(key, (0.0, (0, 0)))
         if numbers[0] >= self._many and at - when < _SECONDS:

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from service import orders
 from service.settings import Settings
-from service.store import connections, counts, directory, findings, halts, outgoing
+from service.store import connections, directory, findings, halts, outgoing
 from service.store import runs as runs_
 from service.store.directory import Entry
 from service.store.tables import Connection, Run
@@ -145,6 +145,8 @@ def _seen_now(request: Request[State]) -> dict[str, Any]:
         if entry is None:
             raise HTTPException(404)
         context = _facts(session, entry) | _deliveries(session, entry, services.settings)
+        counts = request.state["counted"].of_company(session, connection_id)
+        context["recorded"], context["offered"] = counts
     content, connection = part("ops/company.html", context), entry.connection
     readable = orders.is_readable(connection)
     choice = part("ops/orders.html", {"connection": connection, "readable": readable})
@@ -163,15 +165,12 @@ def _version(content: Markup) -> str:
 
 def _facts(session: Session, entry: Entry) -> dict[str, Any]:
     connection = entry.connection
-    recorded, offered = counts.of_company(session, connection.id)
     newest = [runs_.latest(session, connection.id, kind) for kind in ("backfill", "reconcile")]
     return {
         "entry": entry,
         "connection": connection,
         "state": state_of(connection),
         "verdict": verdict(entry.reconcile),
-        "recorded": recorded,
-        "offered": offered,
         "findings": sum(
             findings.by_severity(session, connection.environment, connection.id).values()
         ),
