@@ -249,3 +249,12 @@ def place(
         made = Place(services, simulator, client)
         yield made
         made._sim.close()
+
+
+@pytest.fixture
+def company(place: Place) -> str:
+    """The connection of a company that was imported."""
+    place.connect(place.browser())
+    connection_id = place.connections()[0].id
+    place.imported(connection_id)
+    return connection_id

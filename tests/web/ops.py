@@ -8,8 +8,8 @@ import httpx
 from starlette.testclient import TestClient
 
 from service.passwords import hashed
-from service.store import connections
-from service.store.tables import Connection, Finding
+from service.store import connections, samples
+from service.store.tables import Connection, Finding, Sample
 from service.times import now
 from tests.web.conftest import PUBLIC_URL, Place
 
@@ -107,3 +107,18 @@ def add_companies(
                     reconcile_due_at=at,
                 )
             )
+
+
+def add_samples(place: Place, *ago: timedelta, **fields: Any) -> None:
+    """Add samples of the five minutes that were so long ago."""
+    given = {"lag_p50": 2.0, "lag_p95": 8.0, "pending": 1, "oldest_pending": 3.0}
+    counted = {"done": 50, "parked": 5, "ignored": 0}
+    with place.services.database.write() as session:
+        for one in ago:
+            slot = samples.slot_of(now() - one)
+            session.add(Sample(slot=slot, **{**given, **counted, **fields}))
+
+
+def live_address(page: str) -> str:
+    """Return the address at which a page asks whether it is out of date."""
+    return page.split('hx-get="')[1].split('"', maxsplit=1)[0].replace("&amp;", "&")

@@ -11,21 +11,12 @@ from service.store import runs, standing
 from service.store.tables import Connection, Notice, Run
 from service.times import now
 from tests.web.conftest import OTHER, OURS, Place, said
-from tests.web.ops import add_companies, audit, entry, operator, told_in
+from tests.web.ops import add_companies, audit, entry, live_address, operator, told_in
 
 
 @pytest.fixture
 def more_settings() -> dict[str, str]:
     return {"OPS_USERS": entry("ada")}
-
-
-@pytest.fixture
-def company(place: Place) -> str:
-    """The connection of a company that was imported."""
-    place.connect(place.browser(), place.token(name="Example Supplies"))
-    connection_id = place.connections()[0].id
-    place.imported(connection_id)
-    return connection_id
 
 
 @pytest.fixture
@@ -317,10 +308,6 @@ def test_an_open_page_offers_what_can_be_ordered_now(
     assert "Sync now" not in said(answer)
     assert browser.get(live_address(answer)).status_code == 204
     assert browser.get(f"{address}/live?orders=odd").status_code == 200
-
-
-def live_address(page: str) -> str:
-    return page.split('hx-get="')[1].split('"', maxsplit=1)[0].replace("&amp;", "&")
 
 
 def test_what_quickbooks_does_not_confirm_is_left_unless_forced(

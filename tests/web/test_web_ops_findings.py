@@ -21,15 +21,6 @@ def more_settings() -> dict[str, str]:
 
 
 @pytest.fixture
-def company(place: Place) -> str:
-    """The connection of a company that was imported."""
-    place.connect(place.browser())
-    connection_id = place.connections()[0].id
-    place.imported(connection_id)
-    return connection_id
-
-
-@pytest.fixture
 def browser(place: Place) -> TestClient:
     return operator(place)
 

@@ -21,13 +21,10 @@ def more_settings() -> dict[str, str]:
 
 
 @pytest.fixture
-def company(place: Place) -> str:
+def company(place: Place, company: str) -> str:
     """The connection of a company that was imported, without a notice."""
-    place.connect(place.browser())
-    connection_id = place.connections()[0].id
-    place.imported(connection_id)
     place.do("DELETE FROM notices")
-    return connection_id
+    return company
 
 
 @pytest.fixture
