@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
+from service.store import samples
 from service.store.samples import Span
 from service.store.tables import Reads
 from service.times import now
@@ -129,12 +130,14 @@ def test_the_labels_of_time_say_their_zone_and_leave_it_to_the_reader(
 
 
 def test_the_pictures_stand_still_between_two_samples() -> None:
-    at = now().replace(minute=1, second=0, microsecond=0)
-    known = [Span(at - timedelta(hours=2), 5.0, 5.0, 0, 5.0, 25, 0, 0)]
-    later = at + timedelta(minutes=3)
-    assert charts(known, RANGES["24h"], at) == charts(known, RANGES["24h"], later)
-    next_one = at + timedelta(minutes=4)
-    assert charts(known, RANGES["24h"], at) != charts(known, RANGES["24h"], next_one)
+    known = (Span(now() - timedelta(hours=2), 5.0, 5.0, 0, 5.0, 25, 0, 0),)
+    slot = samples.slot_of(now())
+    drawn = charts(known, RANGES["24h"], slot)
+    assert charts(tuple(known), RANGES["24h"], slot) is drawn
+    assert charts(known, RANGES["24h"], slot + 1) != drawn
+    assert charts(known, RANGES["7d"], slot) != drawn
+    more = (*known, Span(now() - timedelta(hours=1), 5.0, 5.0, 0, 5.0, 25, 0, 0))
+    assert charts(more, RANGES["24h"], slot) != drawn
 
 
 @pytest.mark.parametrize("name", ["24h", "7d", "30d", "odd", ""])
@@ -159,7 +162,7 @@ def test_an_open_page_is_updated_only_when_something_changed(
 def test_what_began_before_the_picture_is_drawn_at_its_left_edge() -> None:
     at = now()
     early = Span(at - timedelta(hours=24, minutes=3), 5.0, 5.0, 0, 5.0, 25, 0, 0)
-    lag, ended, oldest = charts([early], RANGES["24h"], at)
+    lag, ended, oldest = charts((early,), RANGES["24h"], samples.slot_of(at))
     assert [one.path for one in lag.series] == ["M0 0h0", "M0 0h0"]
     assert ended.series[0].path.startswith("M0 0h")
     assert oldest.series[0].path == "M0 0h0"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -95,7 +96,7 @@ def _seen_now(request: Request[State]) -> dict[str, Any]:
 def _context(
     session: Session, wrong: Sequence[Condition], figures: Vitals, which: Range, at: datetime
 ) -> dict[str, Any]:
-    known = samples.spans(session, at - which.back, which.slots)
+    known = tuple(samples.spans(session, at - which.back, which.slots))
     return {
         "wrong": [(one, title_of(one), page_of(one)) for one in wrong[:_MOST]],
         "any_critical": any(one.severity == "critical" for one in wrong),
@@ -110,7 +111,7 @@ def _context(
         "ranges": RANGES.values(),
         "range": which,
         "known": bool(known),
-        "charts": charts(known, which, at),
+        "charts": charts(known, which, samples.slot_of(at)),
     }
 
 
@@ -127,10 +128,13 @@ def page_of(condition: Condition) -> str | None:
     return page and page.format(subject=condition.subject)
 
 
-def charts(known: Sequence[Span], which: Range, at: datetime) -> list[Chart]:
-    """Return the pictures of what is known."""
-    # To the end of the sample under way: between two samples nothing moves.
-    end = samples.begin_of(samples.slot_of(at) + 1)
+@lru_cache(maxsize=8)
+def charts(known: tuple[Span, ...], which: Range, slot: int) -> tuple[Chart, ...]:
+    """Return the pictures of what is known, to the end of the sample that is under way.
+
+    Open pages ask every few seconds, and between two samples nothing moves: they are kept.
+    """
+    end = samples.begin_of(slot + 1)
     frame = Frame(end - which.back, end, which.step)
     minutes = which.step / timedelta(minutes=1)
 
@@ -145,7 +149,7 @@ def charts(known: Sequence[Span], which: Range, at: datetime) -> list[Chart]:
         Series(words, values(field, minutes))
         for field, words in (("done", "Done"), ("parked", "Parked"), ("ignored", "Ignored"))
     ]
-    return [
+    return (
         chart.lines("lag", "From change in QuickBooks to record", lag, frame, span_of),
         chart.bars("ended", "Notices per minute, by what became of them", ended, frame, rate),
         chart.lines(
@@ -155,7 +159,7 @@ def charts(known: Sequence[Span], which: Range, at: datetime) -> list[Chart]:
             frame,
             span_of,
         ),
-    ]
+    )
 
 
 def span_of(seconds: float) -> str:
