@@ -17,6 +17,7 @@ from service.store.tables import Alert, Connection
 from service.teller import NotTold, Teller
 from service.times import now
 from service.watch.conditions import wrong_now
+from service.watch.facts import Facts
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +38,8 @@ def compare(services: Services) -> None:
     """Leave an open alert for each thing that is wrong now, and for nothing else."""
     at = now()
     with services.database.read() as session:
-        found = {(c.cause, c.subject): c for c in wrong_now(session, services.settings, at)}
+        facts = Facts(session, services.settings, at)
+        found = {(c.cause, c.subject): c for c in wrong_now(facts)}
         known = {key: alert.id for key, alert in alerts.open_now(session).items()}
     begun = [found[key] for key in found.keys() - known.keys()]
     over = known.keys() - found.keys()

@@ -99,18 +99,18 @@ def _changes(company: Company, run: Run) -> bool:
 
     def finish(session: Session, recorded: Recorded) -> None:
         tally = add(run.tally, recorded)
-        if run.cause == "daily":
-            tally["unannounced"] = _unannounced(session, company, recorded, found)
+        daily = run.cause == "daily"
+        unannounced = _unannounced(session, company, recorded, found) if daily else 0
         keep_failures(session, company.connection_id, recorded)
         error = _not_recorded(tally["failures"])
-        if runs.finish(session, run, "done", tally, error, now()):
+        if runs.finish(session, run, "done", tally, error, now(), unannounced=unannounced):
             watermarks.reconciled(session, company.connection_id, found.time, now())
         connections.synced(session, company.connection_id, now())
         log.info(
             "reconcile.ended",
             run=run.id,
             changed=len(recorded.changed),
-            unannounced=tally["unannounced"],
+            unannounced=unannounced,
             failed=tally["failed"],
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, select, update
 from sqlalchemy.orm import Session, defer
 
 from service.store.tables import Connection, Document, Finding, Invoice
@@ -156,30 +156,37 @@ def close_old(session: Session, kind: str, before: datetime, now: datetime) -> N
 
 
 @dataclass(frozen=True, slots=True)
-class Critical:
-    """How many critical findings of one company are open, and since when."""
+class Open:
+    """How many findings of one company are open.
+
+    `critical` are those of them that nobody has acknowledged, the oldest found at `since`.
+    """
 
     connection_id: str
     company: str
     count: int
-    since: datetime
+    critical: int
+    since: datetime | None
 
 
-def critical(session: Session, environment: str) -> list[Critical]:
-    """Return the companies that have open critical findings which nobody has acknowledged."""
-    rows = session.execute(
-        select(Connection.id, Connection.company_name, func.count(), func.min(Finding.found_at))
-        .join(Finding, Finding.connection_id == Connection.id)
-        .where(
-            Connection.environment == environment,
-            Finding.closed_at.is_(None),
-            Finding.acknowledged_at.is_(None),
-            Finding.severity == "critical",
-        )
-        .group_by(Connection.id, Connection.company_name)
-        .order_by(func.min(Finding.found_at))
+_alarming = and_(Finding.acknowledged_at.is_(None), Finding.severity == "critical")
+_by_company = (
+    select(
+        Connection.id,
+        Connection.company_name,
+        func.count(),
+        func.count().filter(_alarming),
+        func.min(Finding.found_at).filter(_alarming),
     )
-    return [Critical(*row) for row in rows]
+    .join(Finding, Finding.connection_id == Connection.id)
+    .where(Connection.environment == bindparam("environment"), Finding.closed_at.is_(None))
+    .group_by(Connection.id, Connection.company_name)
+)
+
+
+def by_company(session: Session, environment: str) -> list[Open]:
+    """Return the companies that have open findings."""
+    return [Open(*row) for row in session.execute(_by_company, {"environment": environment})]
 
 
 def by_severity(

@@ -34,10 +34,12 @@ def beat(session: Session, name: str) -> float | None:
     return None if gap is None else max(0.0, float(gap))
 
 
+_ages = select(Heartbeat.name, database_now() - Heartbeat.at)
+
+
 def ages(session: Session) -> dict[str, float]:
     """Return how many seconds ago any process of each kind was last alive."""
-    rows = session.execute(select(Heartbeat.name, database_now() - Heartbeat.at))
-    return {name: max(0.0, float(age)) for name, age in rows}
+    return {name: max(0.0, float(age)) for name, age in session.execute(_ages)}
 
 
 def reconcile_soon(session: Session, environment: str, now: datetime) -> int:

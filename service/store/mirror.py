@@ -105,7 +105,6 @@ def count(session: Session, environment: str) -> int:
     return session.execute(
         select(func.count())
         .select_from(Document)
-        .join(Invoice, Invoice.id == Document.invoice_id)
-        .join(Connection, Connection.id == Invoice.connection_id)
+        .join(Connection, Connection.id == Document.connection_id)
         .where(Document.seen_at.is_not(None), Connection.environment == environment)
     ).scalar_one()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, literal, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, and_, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.store import directory
@@ -105,7 +105,7 @@ def found(
     return session.scalars(query).all()
 
 
-def has_waited(before: datetime) -> list[ColumnElement[bool]]:
+def has_waited(before: datetime | BindParameter[datetime]) -> list[ColumnElement[bool]]:
     """Say of a notice that it could have been worked on before then, and still waits.
 
     Waiting counts from when it came, or when an operator put it back. One that is tried again and
@@ -118,7 +118,9 @@ def has_waited(before: datetime) -> list[ColumnElement[bool]]:
     ]
 
 
-def was_workable(environment: str, before: datetime) -> list[ColumnElement[bool]]:
+def was_workable(
+    environment: str | BindParameter[str], before: datetime | BindParameter[datetime]
+) -> list[ColumnElement[bool]]:
     """Say of a company that its notices could have been worked on ever since then."""
     return [
         Connection.environment == environment,

@@ -7,7 +7,7 @@ The other two are for calls that are held up on their way, and arrive together w
 
 from collections.abc import Sequence
 
-from sqlalchemy import case, func, select
+from sqlalchemy import bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from service.store.columns import database_now
@@ -51,10 +51,12 @@ def count(session: Session, connection_id: str, month: str, kind: str) -> None:
     )
 
 
+_used = select(func.coalesce(func.sum(Reads.count), 0)).where(Reads.month == bindparam("month"))
+
+
 def used(session: Session, month: str) -> int:
     """Return how many metered reads all companies have cost in `month`."""
-    total = select(func.coalesce(func.sum(Reads.count), 0)).where(Reads.month == month)
-    return int(session.execute(total).scalar_one())
+    return int(session.execute(_used, {"month": month}).scalar_one())
 
 
 def most(session: Session, month: str, limit: int) -> Sequence[tuple[str, str, int]]:

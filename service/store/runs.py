@@ -30,7 +30,6 @@ EMPTY_TALLY: dict[str, Any] = {
 }
 EMPTY_RECONCILE: dict[str, Any] = {
     **EMPTY_TALLY,
-    "unannounced": 0,
     "unreadable": [],
     "mended": [],
     "differences": [],
@@ -213,13 +212,20 @@ def checkpoint(session: Session, run: Run, cursor: dict[str, Any], tally: dict[s
 
 
 def finish(
-    session: Session, run: Run, state: str, tally: dict[str, Any], error: str | None, now: datetime
+    session: Session,
+    run: Run,
+    state: str,
+    tally: dict[str, Any],
+    error: str | None,
+    now: datetime,
+    *,
+    unannounced: int = 0,
 ) -> bool:
     """End the run as `done` or `failed`; return False when it was widened meanwhile."""
     ended = session.execute(
         update(Run)
         .where(Run.id == run.id, Run.generation == run.generation, Run.state == "active")
-        .values(state=state, tally=tally, error=error, finished_at=now)
+        .values(state=state, tally=tally, error=error, finished_at=now, unannounced=unannounced)
         .returning(Run.id)
     )
     if ended.first() is None:

@@ -1,15 +1,17 @@
-"""What is wrong with single companies: their connections, their limits, their reconciles."""
+"""What is wrong with single companies: their connections, their limits, their reconciles.
+
+Each question is a statement that is made once: to make one takes longer than to ask it.
+"""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, bindparam, func, or_, select
 
-from service.settings import Settings
-from service.store import halts, pace, runs
+from service.store import halts, runs
 from service.store.tables import Connection, Run
 from service.watch.condition import Condition, day, moment, several
+from service.watch.facts import Facts
 
 ENDING = timedelta(days=30)
 ENDING_SOON = timedelta(days=7)
@@ -20,15 +22,18 @@ _NEARLY_ALL = 0.95
 _LONGEST_ERROR = 300
 
 
-def dead_connections(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+_is_ours = Connection.environment == bindparam("environment")
+# Where an operator has disconnected it, nothing can be done.
+_concerns_us = and_(_is_ours, or_(Connection.state == "connected", Connection.problem.is_not(None)))
+
+_dead = select(Connection.id, Connection.company_name, Connection.disconnected_at).where(
+    _is_ours, Connection.state == "disconnected", Connection.problem.is_not(None)
+)
+
+
+def dead_connections(facts: Facts) -> Iterator[Condition]:
     """Give each connection that QuickBooks has ended; one that an operator ended is not wrong."""
-    rows = session.execute(
-        select(Connection.id, Connection.company_name, Connection.disconnected_at).where(
-            Connection.environment == settings.quickbooks_environment,
-            Connection.state == "disconnected",
-            Connection.problem.is_not(None),
-        )
-    )
+    rows = facts.session.execute(_dead, {"environment": facts.environment})
     for connection_id, company, since in rows:
         yield Condition(
             cause="connection.dead",
@@ -42,19 +47,20 @@ def dead_connections(session: Session, settings: Settings, now: datetime) -> Ite
         )
 
 
-def ending_tokens(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+_ending = select(Connection.id, Connection.company_name, Connection.hard_expires_at).where(
+    _is_ours, Connection.state == "connected", Connection.hard_expires_at <= bindparam("before")
+)
+
+
+def ending_tokens(facts: Facts) -> Iterator[Condition]:
     """Give each connection that QuickBooks will end soon, whatever is done with it until then."""
-    rows = session.execute(
-        select(Connection.id, Connection.company_name, Connection.hard_expires_at).where(
-            Connection.environment == settings.quickbooks_environment,
-            Connection.state == "connected",
-            Connection.hard_expires_at <= now + ENDING,
-        )
+    rows = facts.session.execute(
+        _ending, {"environment": facts.environment, "before": facts.now + ENDING}
     )
     for connection_id, company, ends_at in rows:
         if ends_at is None:
             continue
-        left = ends_at - now
+        left = ends_at - facts.now
         text = (
             f"QuickBooks ends this company's authorisation on {day(ends_at)},"
             f" {_in(left)}: its supplier has to connect again before."
@@ -90,19 +96,22 @@ def _connect_again(connection_id: str) -> str:
     return f"infactor-quickbooks connect-url --connection {connection_id}"
 
 
-def red_reconciles(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+_newest = (
+    select(Connection.id, Connection.company_name, runs.newest_reconcile().label("run_id"))
+    .where(_concerns_us)
+    .subquery()
+)
+_red = (
+    select(_newest.c.id, _newest.c.company_name, Run.state, Run.error, Run.finished_at)
+    .join(Run, Run.id == _newest.c.run_id)
+    .where(or_(Run.state == "failed", Run.error.is_not(None)))
+    .order_by(_newest.c.id)
+)
+
+
+def red_reconciles(facts: Facts) -> Iterator[Condition]:
     """Give each company whose newest reconcile failed, or left a difference."""
-    newest = (
-        select(Connection.id, Connection.company_name, runs.newest_reconcile().label("run_id"))
-        .where(_concerns_us(settings))
-        .subquery()
-    )
-    red = session.execute(
-        select(newest.c.id, newest.c.company_name, Run.state, Run.error, Run.finished_at)
-        .join(Run, Run.id == newest.c.run_id)
-        .where(or_(Run.state == "failed", Run.error.is_not(None)))
-        .order_by(newest.c.id)
-    )
+    red = facts.session.execute(_red, {"environment": facts.environment})
     for connection_id, company, state, error, finished_at in red:
         what = "failed" if state == "failed" else "left a difference"
         yield Condition(
@@ -116,14 +125,17 @@ def red_reconciles(session: Session, settings: Settings, now: datetime) -> Itera
         )
 
 
-def stopped_withdrawals(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+_halted = (
+    select(Run.id, Run.kind, Run.error, Run.halted_at, Connection.id, Connection.company_name)
+    .join(Connection, Connection.id == Run.connection_id)
+    .where(Run.state == "active", Run.halted_at.is_not(None), _concerns_us)
+    .order_by(Run.halted_at, Run.id)
+)
+
+
+def stopped_withdrawals(facts: Facts) -> Iterator[Condition]:
     """Give each company of which a run waits for an operator, because it would withdraw so much."""
-    rows = session.execute(
-        select(Run.id, Run.kind, Run.error, Run.halted_at, Connection.id, Connection.company_name)
-        .join(Connection, Connection.id == Run.connection_id)
-        .where(Run.state == "active", Run.halted_at.is_not(None), _concerns_us(settings))
-        .order_by(Run.halted_at, Run.id)
-    )
+    rows = facts.session.execute(_halted, {"environment": facts.environment})
     told: set[str] = set()
     for run_id, kind, error, since, connection_id, company in rows:
         if connection_id in told:
@@ -142,39 +154,33 @@ def stopped_withdrawals(session: Session, settings: Settings, now: datetime) -> 
         )
 
 
-def _concerns_us(settings: Settings) -> ColumnElement[bool]:
-    """Say of a connection that something can be done: not where an operator has disconnected it."""
-    return and_(
-        Connection.environment == settings.quickbooks_environment,
-        or_(Connection.state == "connected", Connection.problem.is_not(None)),
-    )
+_throttled = select(func.count(), func.min(Connection.throttled_since)).where(
+    _is_ours,
+    Connection.state == "connected",
+    Connection.suspended_at.is_(None),
+    Connection.throttled_since <= bindparam("before"),
+)
 
 
-def lasting_throttle(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+def lasting_throttle(facts: Facts) -> Iterator[Condition]:
     """Give one condition when QuickBooks has refused companies for too long with 429 alone.
 
     The month's cap looks like an ordinary 429: how many companies meet it, and the meter, tell.
     """
-    throttled = session.scalars(
-        select(Connection.throttled_since).where(
-            Connection.environment == settings.quickbooks_environment,
-            Connection.state == "connected",
-            Connection.suspended_at.is_(None),
-            Connection.throttled_since <= now - THROTTLED,
-        )
-    ).all()
-    if not throttled:
+    count, since = facts.session.execute(
+        _throttled, {"environment": facts.environment, "before": facts.now - THROTTLED}
+    ).one()
+    if since is None:
         return
-    since = min(at for at in throttled if at is not None)
-    used = pace.used(session, f"{now:%Y-%m}")
-    budget = settings.quickbooks_reads_per_month
-    looks_like_cap = len(throttled) >= _SEVERAL or used >= budget * _NEARLY_ALL
+    budget = facts.settings.quickbooks_reads_per_month
+    looks_like_cap = count >= _SEVERAL or facts.reads >= budget * _NEARLY_ALL
     guess = " This looks like Intuit's cap for the month." if looks_like_cap else ""
     yield Condition(
         cause="throttled.lasting",
         severity="critical" if looks_like_cap else "warning",
         since=since,
-        text=f"QuickBooks has answered {several(len(throttled), 'company', 'companies')} nothing"
-        f" but 429 since {moment(since)}, at {used:,} of {budget:,} reads this month.{guess}",
+        text=f"QuickBooks has answered {several(count, 'company', 'companies')} nothing"
+        f" but 429 since {moment(since)}, at {facts.reads:,} of {budget:,} reads this month."
+        f"{guess}",
         command="infactor-quickbooks connections",
     )

@@ -1,12 +1,8 @@
 """What is wrong now."""
 
-from datetime import datetime
-
-from sqlalchemy.orm import Session
-
-from service.settings import Settings
 from service.watch import companies, flow, infactor, processes
 from service.watch.condition import Condition
+from service.watch.facts import Facts
 
 # In the order in which they are shown, the most urgent first.
 _CHECKS = (
@@ -28,10 +24,10 @@ _CHECKS = (
 )
 
 
-def wrong_now(session: Session, settings: Settings, now: datetime) -> list[Condition]:
+def wrong_now(facts: Facts) -> list[Condition]:
     """Return everything that is wrong at this moment, the critical first.
 
     A handful of short queries, however many companies and notices there are.
     """
-    found = [condition for check in _CHECKS for condition in check(session, settings, now)]
+    found = [condition for check in _CHECKS for condition in check(facts)]
     return sorted(found, key=lambda condition: condition.severity != "critical")

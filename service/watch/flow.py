@@ -1,15 +1,17 @@
-"""What is wrong with the way of notices: from QuickBooks, through the inbox, to the record."""
+"""What is wrong with the way of notices: from QuickBooks, through the inbox, to the record.
+
+Each question is a statement that is made once: to make one takes longer than to ask it.
+"""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import func, literal, select
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, func, literal, select
 
-from service.settings import Settings
-from service.store import notices, pace
+from service.store import notices
 from service.store.tables import Connection, Deliveries, Notice, Run
 from service.watch.condition import Condition, moment, several, span
+from service.watch.facts import Facts
 
 FORGED = 100
 FORGED_WITHIN = timedelta(minutes=10)
@@ -22,14 +24,14 @@ READS_HIGH = 0.8
 # Written out in the query, where the databases recognise the condition of a partial index.
 _PARKED = literal("parked", literal_execute=True)
 
+_forged = select(func.coalesce(func.sum(Deliveries.count), 0), func.min(Deliveries.minute)).where(
+    Deliveries.minute >= bindparam("since"), Deliveries.outcome == "unsigned"
+)
 
-def forged_webhooks(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+
+def forged_webhooks(facts: Facts) -> Iterator[Condition]:
     """Give one condition after many deliveries without a right signature."""
-    count, first = session.execute(
-        select(func.coalesce(func.sum(Deliveries.count), 0), func.min(Deliveries.minute)).where(
-            Deliveries.minute >= now - FORGED_WITHIN, Deliveries.outcome == "unsigned"
-        )
-    ).one()
+    count, first = facts.session.execute(_forged, {"since": facts.now - FORGED_WITHIN}).one()
     if count >= FORGED:
         yield Condition(
             cause="webhooks.forged",
@@ -43,82 +45,88 @@ def forged_webhooks(session: Session, settings: Settings, now: datetime) -> Iter
         )
 
 
-def broken_webhooks(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+_unannounced = select(
+    func.coalesce(func.sum(Run.unannounced), 0),
+    func.count(Run.connection_id.distinct()),
+    func.min(Run.finished_at),
+).where(
+    Run.finished_at >= bindparam("since"),
+    Run.kind == "reconcile",
+    Run.cause == "daily",
+    Run.state == "done",
+    Run.unannounced > 0,
+    select(Connection.id)
+    .where(Connection.id == Run.connection_id, Connection.environment == bindparam("environment"))
+    .exists(),
+)
+
+
+def broken_webhooks(facts: Facts) -> Iterator[Condition]:
     """Give one condition when daily reconciles found many changes that no notice had announced."""
-    ours = select(Connection.id).where(
-        Connection.id == Run.connection_id,
-        Connection.environment == settings.quickbooks_environment,
-    )
-    rows = session.execute(
-        select(Run.connection_id, Run.tally, Run.finished_at).where(
-            Run.finished_at >= now - UNANNOUNCED_WITHIN,
-            Run.kind == "reconcile",
-            Run.cause == "daily",
-            Run.state == "done",
-            ours.exists(),
-        )
-    )
-    missed = [
-        (connection_id, tally["unannounced"], at)
-        for connection_id, tally, at in rows
-        if tally["unannounced"]
-    ]
-    total = sum(count for _, count, _ in missed)
+    total, companies, first = facts.session.execute(
+        _unannounced, {"since": facts.now - UNANNOUNCED_WITHIN, "environment": facts.environment}
+    ).one()
     if total >= UNANNOUNCED:
-        companies = len({connection_id for connection_id, _, _ in missed})
         yield Condition(
             cause="webhooks.broken",
             severity="critical",
-            since=min(at for _, _, at in missed if at is not None),
-            text=f"{total:,} changes of {several(companies, 'company', 'companies')} came without"
-            " a notification within a day: webhooks look broken. The reconcile has read them.",
+            since=first,
+            text=f"{int(total):,} changes of {several(companies, 'company', 'companies')} came"
+            " without a notification within a day: webhooks look broken. The reconcile has read"
+            " them.",
             command="infactor-quickbooks notices --limit 20",
         )
 
 
-def stuck_notices(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+# Of companies afterwards, so that databases begin with the few notices that are pending.
+_waiting = (
+    select(
+        Notice.connection_id,
+        func.count().label("count"),
+        func.min(Notice.received_at).label("oldest"),
+    )
+    .where(*notices.has_waited(bindparam("before")))
+    .group_by(Notice.connection_id)
+    .subquery()
+)
+_stuck = (
+    select(func.sum(_waiting.c.count), func.count(), func.min(_waiting.c.oldest))
+    .join(Connection, Connection.id == _waiting.c.connection_id)
+    .where(*notices.was_workable(bindparam("environment"), bindparam("before")))
+)
+
+
+def stuck_notices(facts: Facts) -> Iterator[Condition]:
     """Give one condition when notices that could be worked on have waited for too long.
 
     They are those that `notices.stuck` names.
     """
-    before = now - STUCK
-    # Of companies afterwards, so that databases begin with the few notices that are pending.
-    waiting = (
-        select(
-            Notice.connection_id,
-            func.count().label("count"),
-            func.min(Notice.received_at).label("oldest"),
-        )
-        .where(*notices.has_waited(before))
-        .group_by(Notice.connection_id)
-        .subquery()
-    )
-    count, companies, oldest = session.execute(
-        select(func.sum(waiting.c.count), func.count(), func.min(waiting.c.oldest))
-        .join(Connection, Connection.id == waiting.c.connection_id)
-        .where(*notices.was_workable(settings.quickbooks_environment, before))
+    count, companies, oldest = facts.session.execute(
+        _stuck, {"before": facts.now - STUCK, "environment": facts.environment}
     ).one()
     if count:
+        waited = span((facts.now - oldest).total_seconds())
         yield Condition(
             cause="notices.stuck",
             severity="critical",
             since=oldest,
             text=f"{several(count, 'notice', 'notices')} of"
             f" {several(companies, 'company', 'companies')} should be done by now; the oldest has"
-            f" waited for {span((now - oldest).total_seconds())}. Those with an error: QuickBooks"
-            " answered so; look at the company. Those without an attempt: see whether the workers"
-            " run, and start them again.",
+            f" waited for {waited}. Those with an error: QuickBooks answered so; look at the"
+            " company. Those without an attempt: see whether the workers run, and start them"
+            " again.",
             command="infactor-quickbooks notices --pending",
         )
 
 
-def parked_notices(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+_parked_lately = select(func.count(), func.min(Notice.handled_at)).where(
+    Notice.status == _PARKED, Notice.handled_at >= bindparam("since")
+)
+
+
+def parked_notices(facts: Facts) -> Iterator[Condition]:
     """Give one condition when many notices have failed for good within a short time."""
-    count, first = session.execute(
-        select(func.count(), func.min(Notice.handled_at)).where(
-            Notice.status == _PARKED, Notice.handled_at >= now - PARKED_WITHIN
-        )
-    ).one()
+    count, first = facts.session.execute(_parked_lately, {"since": facts.now - PARKED_WITHIN}).one()
     if count >= PARKED and first is not None:
         yield Condition(
             cause="notices.parked",
@@ -130,10 +138,9 @@ def parked_notices(session: Session, settings: Settings, now: datetime) -> Itera
         )
 
 
-def high_reads(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+def high_reads(facts: Facts) -> Iterator[Condition]:
     """Give one condition when most of the month's reads are used."""
-    used = pace.used(session, f"{now:%Y-%m}")
-    budget = settings.quickbooks_reads_per_month
+    used, budget = facts.reads, facts.settings.quickbooks_reads_per_month
     if used >= READS_HIGH * budget:
         yield Condition(
             cause="reads.high",

@@ -1,14 +1,11 @@
 """What is wrong between the record and Infactor: its database, deliveries, and what they found."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy.orm import Session
-
-from service.settings import Settings
-from service.store import breakers, findings, outgoing
-from service.store.breakers import INFACTOR
+from service.store import outgoing
 from service.watch.condition import Condition, several, span
+from service.watch.facts import Facts
 
 AWAY_SECONDS = 120.0
 STUCK = timedelta(minutes=10)
@@ -16,43 +13,43 @@ _DOCTOR = "infactor-quickbooks doctor"
 _LONGEST_ERROR = 300
 
 
-def infactor_away(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+def infactor_away(facts: Facts) -> Iterator[Condition]:
     """Give one condition while Infactor's own database has been away for too long."""
-    broken = breakers.broken(session, INFACTOR) if settings.delivers else None
+    broken = facts.away
     if broken is not None and broken.seconds >= AWAY_SECONDS:
         yield Condition(
             cause="infactor.away",
             severity="critical",
-            since=now - timedelta(seconds=broken.seconds),
+            since=facts.now - timedelta(seconds=broken.seconds),
             text=f"Nothing is delivered for {span(broken.seconds)}: {broken.why[:_LONGEST_ERROR]}."
             " Deliveries wait and follow by themselves.",
             command=_DOCTOR,
         )
 
 
-def stuck_deliveries(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+def stuck_deliveries(facts: Facts) -> Iterator[Condition]:
     """Give one condition when invoices should be in Infactor by now, which itself works."""
-    if not settings.delivers or breakers.broken(session, INFACTOR) is not None:
+    if not facts.outgoing.count or facts.away is not None:
         return
-    stuck = outgoing.stuck(session, settings.quickbooks_environment, now - STUCK)
+    stuck = outgoing.stuck(facts.session, facts.environment, facts.now - STUCK)
     if stuck.oldest is not None:
+        waited = span((facts.now - stuck.oldest).total_seconds())
         yield Condition(
             cause="deliveries.stuck",
             severity="critical",
             since=stuck.oldest,
             text=f"{several(stuck.count, 'invoice', 'invoices')} should be in Infactor by now,"
-            f" which works; the oldest has waited for {span((now - stuck.oldest).total_seconds())}"
-            " and no other of its company has arrived meanwhile. Restart the workers, unless the"
-            " doctor finds a reason.",
+            f" which works; the oldest has waited for {waited} and no other of its company has"
+            " arrived meanwhile. Restart the workers, unless the doctor finds a reason.",
             command=_DOCTOR,
         )
 
 
-def refused_deliveries(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+def refused_deliveries(facts: Facts) -> Iterator[Condition]:
     """Give one condition while Infactor does not take some invoices."""
-    if not settings.delivers:
+    if not facts.outgoing.refused:
         return
-    count, first = outgoing.refused(session, settings.quickbooks_environment)
+    count, first = outgoing.refused(facts.session, facts.environment)
     if first is not None:
         yield Condition(
             cause="deliveries.refused",
@@ -65,16 +62,17 @@ def refused_deliveries(session: Session, settings: Settings, now: datetime) -> I
         )
 
 
-def critical_findings(session: Session, settings: Settings, now: datetime) -> Iterator[Condition]:
+def critical_findings(facts: Facts) -> Iterator[Condition]:
     """Give each company of which something critical is known that nobody has mended."""
-    for one in findings.critical(session, settings.quickbooks_environment):
+    alarming = [(one.since, one) for one in facts.findings if one.since is not None]
+    for since, one in sorted(alarming, key=lambda found: found[0]):
         yield Condition(
             cause="finding.critical",
             subject=one.connection_id,
             company=one.company,
             severity="critical",
-            since=one.since,
-            text=f"{several(one.count, 'critical finding', 'critical findings')}: somebody may"
+            since=since,
+            text=f"{several(one.critical, 'critical finding', 'critical findings')}: somebody may"
             " lend or pay on what is no longer so in QuickBooks, or on what was held back.",
             command="infactor-quickbooks findings",
         )

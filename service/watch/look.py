@@ -10,14 +10,16 @@ from service.settings import Settings
 from service.store import alerts
 from service.watch.condition import Condition
 from service.watch.conditions import wrong_now
+from service.watch.facts import Facts
 from service.watch.vitals import Vitals, vitals
 
 
 def look(session: Session, settings: Settings, at: datetime) -> tuple[Sequence[Condition], Vitals]:
     """Return (what is wrong at this moment, the critical first; how things stand)."""
-    found = wrong_now(session, settings, at)
+    facts = Facts(session, settings, at)
+    found = wrong_now(facts)
     known = {key: alert.since for key, alert in alerts.open_now(session).items()}
-    figures = vitals(session, settings, at)
+    figures = vitals(facts)
     soon = {c.subject for c in found if c.cause == "token.ending_soon"}
     return [
         # What is counted over a while forgets when it began; its alert does not.

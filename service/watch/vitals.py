@@ -1,16 +1,18 @@
-"""How things stand: the few figures that an operator looks at first."""
+"""How things stand: the few figures that an operator looks at first.
+
+Each question is a statement that is made once: to make one takes longer than to ask it.
+"""
 
 from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, func, literal, select
+from sqlalchemy import bindparam, case, func, literal, select
 from sqlalchemy.orm import Session
 
-from service.settings import Settings
-from service.store import findings, heartbeats, mirror, outgoing, pace
 from service.store.tables import Connection, Deliveries, Notice, Run
+from service.watch.facts import Facts
 
 # Written out in the query, where the databases recognise the condition of a partial index.
 _PENDING = literal("pending", literal_execute=True)
@@ -44,82 +46,74 @@ class Vitals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InfactorVitals:
-    """How many invoices are in Infactor's own database, on their way there, and worth a look.
+    """How many invoices are on their way to Infactor's own database, and how many worth a look.
 
     `critical` are those findings that nobody has acknowledged, as in the alarm.
     """
 
-    delivered: int
     outgoing: int
     findings: int
     critical: int
 
 
-def vitals(session: Session, settings: Settings, now: datetime) -> Vitals:
+_pending = select(func.count(), func.min(Notice.received_at)).where(Notice.status == _PENDING)
+_parked = select(func.count()).select_from(Notice).where(Notice.status == _PARKED)
+_last_delivery = select(func.max(Deliveries.minute)).where(Deliveries.outcome == "stored")
+
+
+def vitals(facts: Facts) -> Vitals:
     """Return how things stand at this moment."""
-    pending, oldest = session.execute(
-        select(func.count(), func.min(Notice.received_at)).where(Notice.status == _PENDING)
-    ).one()
-    parked = select(func.count()).select_from(Notice).where(Notice.status == _PARKED)
-    used = pace.used(session, f"{now:%Y-%m}")
+    pending, oldest = facts.session.execute(_pending).one()
+    companies, complete_until = _companies(facts)
     return Vitals(
-        companies=_companies(session, settings),
+        companies=companies,
         pending=pending,
         oldest_pending=oldest,
-        parked=session.execute(parked).scalar_one(),
-        last_delivery=session.execute(
-            select(func.max(Deliveries.minute)).where(Deliveries.outcome == "stored")
-        ).scalar_one(),
-        complete_until=_complete_until(session, settings),
-        reads=used,
-        reads_per_month=settings.quickbooks_reads_per_month,
-        reads_forecast=_forecast(used, now),
-        beats=heartbeats.ages(session),
-        runs=_active_runs(session),
-        infactor=_infactor(session, settings.quickbooks_environment) if settings.delivers else None,
+        parked=facts.session.execute(_parked).scalar_one(),
+        last_delivery=facts.session.execute(_last_delivery).scalar_one(),
+        complete_until=complete_until,
+        reads=facts.reads,
+        reads_per_month=facts.settings.quickbooks_reads_per_month,
+        reads_forecast=_forecast(facts.reads, facts.now),
+        beats=facts.beats,
+        runs=_active_runs(facts.session),
+        infactor=_infactor(facts) if facts.settings.delivers else None,
     )
 
 
-def _complete_until(session: Session, settings: Settings) -> datetime | None:
-    return session.execute(
-        select(func.min(Connection.reconciled_until)).where(
-            Connection.environment == settings.quickbooks_environment,
-            Connection.state == "connected",
-            Connection.suspended_at.is_(None),
-        )
-    ).scalar_one()
+_state = case(
+    ((Connection.state == "disconnected") & Connection.problem.is_not(None), "dead"),
+    (Connection.state == "disconnected", "disconnected"),
+    (Connection.suspended_at.is_not(None), "paused"),
+    else_="connected",
+)
+_companies_by_state = (
+    select(_state, func.count(), func.min(Connection.reconciled_until))
+    .where(Connection.environment == bindparam("environment"))
+    .group_by(_state)
+)
 
 
-def _infactor(session: Session, environment: str) -> InfactorVitals:
-    critical = findings.critical(session, environment)
+def _companies(facts: Facts) -> tuple[dict[str, int], datetime | None]:
+    """Return how many companies are in each state, and until when those connected are compared."""
+    rows = facts.session.execute(_companies_by_state, {"environment": facts.environment}).all()
+    until = {name: at for name, _, at in rows}
+    return {name: count for name, count, _ in rows}, until.get("connected")
+
+
+def _infactor(facts: Facts) -> InfactorVitals:
     return InfactorVitals(
-        delivered=mirror.count(session, environment),
-        outgoing=outgoing.waiting(session, environment).count,
-        findings=sum(findings.by_severity(session, environment).values()),
-        critical=sum(company.count for company in critical),
+        outgoing=facts.outgoing.count,
+        findings=sum(company.count for company in facts.findings),
+        critical=sum(company.critical for company in facts.findings),
     )
 
 
-def _companies(session: Session, settings: Settings) -> dict[str, int]:
-    state = case(
-        ((Connection.state == "disconnected") & Connection.problem.is_not(None), "dead"),
-        (Connection.state == "disconnected", "disconnected"),
-        (Connection.suspended_at.is_not(None), "paused"),
-        else_="connected",
-    )
-    rows = session.execute(
-        select(state, func.count())
-        .where(Connection.environment == settings.quickbooks_environment)
-        .group_by(state)
-    )
-    return {name: count for name, count in rows}
+_active_by_kind = select(Run.kind, func.count()).where(Run.state == _ACTIVE).group_by(Run.kind)
 
 
 def _active_runs(session: Session) -> dict[str, int]:
-    rows = session.execute(
-        select(Run.kind, func.count()).where(Run.state == _ACTIVE).group_by(Run.kind)
-    )
-    return {kind: count for kind, count in rows}
+    return {kind: count for kind, count in session.execute(_active_by_kind)}
 
 
 def _forecast(used: int, now: datetime) -> int | None:

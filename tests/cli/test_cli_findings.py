@@ -13,6 +13,7 @@ from sqlalchemy import select
 from service.store import findings
 from service.store.findings import Found
 from service.store.tables import Connection, Finding
+from service.watch.facts import Facts
 from service.watch.infactor import critical_findings
 from tests.cli.place import NOW, Place
 from tests.cli.test_cli_mending import rows
@@ -129,7 +130,7 @@ def test_what_cannot_be_acknowledged_is_refused(
 def causes(place: Place) -> list[str]:
     """Return what findings are told as wrong."""
     with place.services() as services, services.database.read() as session:
-        found = critical_findings(session, services.settings, NOW)
+        found = critical_findings(Facts(session, services.settings, NOW))
         return [condition.cause for condition in found]
 
 

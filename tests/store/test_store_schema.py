@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,9 @@ from service.errors import ConfigurationError
 from service.store import schema
 from service.store.database import Database
 from service.store.schema import migrate, prepare
-from service.store.tables import Base
+from service.store.tables import Base, Run
 from service.store.tables import Connection as TheConnection
+from service.times import now
 
 TABLES = {*Base.metadata.tables, "alembic_version"}
 MIGRATE = """
@@ -110,4 +111,45 @@ def test_a_database_of_the_first_version_keeps_what_it_has(database_url: str) ->
     assert kept.reconciled_until == datetime(2026, 10, 2, tzinfo=UTC)
     assert kept.reconcile_due_at < datetime(2026, 10, 2, tzinfo=UTC)
     assert (kept.suspended_at, kept.released_at, kept.reconciled_at) == (None, None, None)
+    database.close()
+
+
+def test_what_the_last_day_has_found_unannounced_is_still_known(database_url: str) -> None:
+    database = Database(database_url)
+    at = "'2026-10-01 00:00:00'"
+    runs = [
+        ("reconcile", timedelta(hours=2), '{"unannounced":7}'),
+        ("reconcile", timedelta(hours=3), '{"unannounced":0}'),
+        ("reconcile", timedelta(hours=23), "{}"),
+        ("reconcile", timedelta(days=2), '{"unannounced":9}'),
+        ("backfill", timedelta(hours=1), "{}"),
+    ]
+    with database.engine.execution_options(writes=True).begin() as connection:
+        config = schema._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0007")
+        for statement in (
+            f"INSERT INTO suppliers (id, email, name, address, created_at)"
+            f" VALUES (1, 'a@example.com', '', '', {at})",
+            f"INSERT INTO connections (id, supplier_id, environment, realm_digest, realm_sealed,"
+            f" company_name, state, connected_at, renewed_at, changes_read_until, reconciled_until,"
+            f" reconcile_due_at, refreshes, fetch_number, failures) VALUES ('c1', 1, 'production',"
+            f" 'd', 's', 'Company', 'connected', {at}, {at}, {at}, {at}, {at}, 0, 5, 0)",
+            *(
+                f"INSERT INTO runs (connection_id, kind, cause, state, generation, tally, attempts,"
+                f" losses, confirmed, created_at, finished_at) VALUES ('c1', '{kind}', 'daily',"
+                f" 'done', 0, '{tally}', 0, 0, false, {at},"
+                f" '{now() - ago:%Y-%m-%d %H:%M:%S.%f}')"
+                for kind, ago, tally in runs
+            ),
+        ):
+            connection.exec_driver_sql(statement)
+    migrate(database)
+    with database.read() as session:
+        assert session.scalars(select(Run.unannounced).order_by(Run.id)).all() == [7, 0, 0, 0, 0]
+    with database.engine.execution_options(writes=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0007")
+        command.upgrade(config, "head")
+        assert connection.exec_driver_sql("SELECT max(unannounced) FROM runs").scalar() == 7
     database.close()

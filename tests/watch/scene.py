@@ -22,6 +22,7 @@ from service.store.tables import (
 )
 from service.watch.condition import Condition
 from service.watch.conditions import wrong_now
+from service.watch.facts import Facts
 from tests.store.delivery_rows import DeliveryRows
 from tests.workers.world import environment
 
@@ -44,7 +45,7 @@ class Scene:
     def wrong(self, now: datetime = NOW) -> list[Condition]:
         """Return what is wrong."""
         with self.database.read() as session:
-            return wrong_now(session, self.settings, now)
+            return wrong_now(Facts(session, self.settings, now))
 
     def causes(self, now: datetime = NOW) -> list[str]:
         """Return the causes of what is wrong."""
@@ -87,13 +88,12 @@ class Scene:
     def reconciled(self, connection_id: str = "c1", *, ago: timedelta, **fields: Any) -> None:
         """Add a reconcile that ended so long ago."""
         given = {"cause": "daily", "state": "done", **fields}
-        tally = {**runs.EMPTY_RECONCILE, "unannounced": given.pop("unannounced", 0)}
         with self.database.write() as session:
             session.add(
                 Run(
                     connection_id=connection_id,
                     kind=given.pop("kind", "reconcile"),
-                    tally=tally,
+                    tally=runs.EMPTY_RECONCILE,
                     created_at=NOW - ago,
                     finished_at=NOW - ago,
                     **given,

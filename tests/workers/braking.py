@@ -8,6 +8,7 @@ from typing import Any
 from service.store import halts, runs
 from service.times import now
 from service.watch.conditions import wrong_now
+from service.watch.facts import Facts
 from tests.workers.reconciling import (
     finish,
 )
@@ -79,7 +80,7 @@ def drop(world: World, run_id: int) -> None:
 def stops(world: World) -> list[tuple[str, str]]:
     """Return (connection, command) of each run that somebody is told of."""
     with world.services.database.read() as session:
-        found = wrong_now(session, world.services.settings, now())
+        found = wrong_now(Facts(session, world.services.settings, now()))
     return [(c.subject, c.command) for c in found if c.cause == "withdrawals.stopped"]
 
 

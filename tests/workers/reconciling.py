@@ -28,7 +28,12 @@ def finish(world: World, run_id: int) -> dict[str, Any]:
     while advance(world.services, run_id):
         pass
     run = world.run(run_id)
-    return {**run.tally, "state": run.state, "error": run.error}
+    return {
+        **run.tally,
+        "unannounced": run.unannounced,
+        "state": run.state,
+        "error": run.error,
+    }
 
 
 def due(world: World) -> list[Run]:

@@ -41,6 +41,8 @@ class Run(Base):
     cursor: Mapped[dict[str, Any] | None] = mapped_column(ExactJSON)
     expected: Mapped[int | None] = mapped_column()
     tally: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
+    # How many changes a daily reconcile has found of which no notice had told.
+    unannounced: Mapped[int] = mapped_column(default=0, server_default="0")
     attempts: Mapped[int] = mapped_column(default=0)
     # Pages that were never finished nor given back: their worker died. See `runs.claim`.
     losses: Mapped[int] = mapped_column(default=0)
