@@ -4,11 +4,14 @@ An empty or wrong answer inside a 200 must not reject a portfolio. Notices do wi
 about one invoice, which somebody in QuickBooks has touched.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from service.errors import Halted
+from service.infactor.holds import Hold, word
 from service.store import halts
 from service.store.tables import Run
 from workers.tally import Recorded
@@ -41,16 +44,29 @@ class Brake:
         if total > allowed:
             what = f"it would withdraw {total} of the company's {offered} undecided invoices"
             already = f", {before} of which it has withdrawn already" if before else ""
-            limit = f" (more than {allowed} need an operator's confirmation)"
-            named = _named(session, recorded)
-            raise Halted(f"{what}{already}{limit}: {named}", withdrawals=total, offered=offered)
+            withdrawn = halts.held(session, recorded.withdrawn)
+            limit = f"more than {allowed} need an operator's confirmation"
+            raise Halted(
+                f"{what}{already} ({_reasons(withdrawn)} in QuickBooks; {limit}):"
+                f" {_named(withdrawn)}",
+                withdrawals=total,
+                offered=offered,
+            )
 
 
 def _allowed(offered: int) -> int:
     return min(_MOST_ALLOWED, max(_ALWAYS_ALLOWED, offered // _ONE_IN))
 
 
-def _named(session: Session, recorded: Recorded) -> str:
-    names = halts.numbers(session, recorded.withdrawn[:_MOST_NAMED])
-    more = ", …" if len(recorded.withdrawn) > _MOST_NAMED else ""
-    return ", ".join(names) + more
+def _reasons(withdrawn: Sequence[tuple[str, str]]) -> str:
+    """Return how many there are of each reason, of most first."""
+    counted = Counter(hold for _, hold in withdrawn).most_common()
+    return ", ".join(f"{count} {word(Hold(hold))}" for hold, count in counted)
+
+
+def _named(withdrawn: Sequence[tuple[str, str]]) -> str:
+    """Name the first of them, each with its reason where that is not the same for all."""
+    differ = len({hold for _, hold in withdrawn}) > 1
+    names = [f"{name} ({word(Hold(hold))})" if differ else name for name, hold in withdrawn]
+    more = ", …" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more

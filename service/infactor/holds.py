@@ -100,6 +100,11 @@ def parse_holds(text: str) -> frozenset[Hold]:
     return frozenset(map(Hold, names))
 
 
+def word(hold: Hold) -> str:
+    """Return the reason as people say it after a number: 3 paid, 2 deleted."""
+    return _WORDS[hold]
+
+
 def sentence(hold: Hold) -> str:
     """Return what the supplier reads in place of a status."""
     return f"Not offered: {_WORDS[hold]} in QuickBooks"

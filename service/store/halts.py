@@ -29,13 +29,17 @@ def undecided(session: Session, connection_id: str) -> int:
     ).scalar_one()
 
 
-def numbers(session: Session, ids: Sequence[str]) -> list[str]:
-    """Return what people call these invoices, in this order: their number, else their Id."""
+def held(session: Session, ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Return what people call these invoices, and why each is held, in the order of their numbers.
+
+    They call one by its number, or by its Id where it has none.
+    """
     found = session.execute(
-        select(Invoice.id, Invoice.doc_number, Invoice.quickbooks_id).where(Invoice.id.in_(ids))
+        select(Invoice.doc_number, Invoice.quickbooks_id, Invoice.hold)
+        .where(Invoice.id.in_(ids), Invoice.hold.is_not(None))
+        .order_by(Invoice.number_key, Invoice.id)
     )
-    names = {invoice_id: number or f"Id {own_id}" for invoice_id, number, own_id in found}
-    return [names[invoice_id] for invoice_id in ids]
+    return [(number or f"Id {own_id}", hold or "") for number, own_id, hold in found]
 
 
 def halt(session: Session, run: Run, text: str, now: datetime) -> bool:

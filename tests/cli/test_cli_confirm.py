@@ -19,7 +19,7 @@ from tests.servers import wait_until
 REALM = "9341455000000077"
 WOULD = (
     "it would withdraw 6 of the company's 6 undecided invoices"
-    " (more than 4 need an operator's confirmation)"
+    " (6 paid in QuickBooks; more than 4 need an operator's confirmation)"
 )
 PRODUCTION = {"QUICKBOOKS_ENVIRONMENT": "production", "PUBLIC_URL": "https://example.com"}
 NAMED = f"{WOULD}: C-1, C-2, C-3, C-4, C-5, C-6"

@@ -115,7 +115,7 @@ def test_a_reconcile_that_left_a_difference_is_red_until_one_is_green(scene: Sce
 
 WOULD = (
     "it would withdraw 30 of the company's 30 undecided invoices"
-    " (more than 4 need an operator's confirmation)"
+    " (30 paid in QuickBooks; more than 4 need an operator's confirmation)"
 )
 
 

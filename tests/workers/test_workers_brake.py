@@ -41,8 +41,9 @@ def test_a_backfill_that_would_withdraw_everything_withdraws_nothing(world: Worl
     assert run.halted_at is not None
     assert began <= run.halted_at <= now()
     assert run.error == (
-        "it would withdraw 30 of the company's 30 undecided invoices (more than 4 need an"
-        " operator's confirmation): 101, 102, 103, 104, 105, 106, 107, 108, 109, 1010, …"
+        "it would withdraw 30 of the company's 30 undecided invoices (30 paid in QuickBooks; more"
+        " than 4 need an operator's confirmation):"
+        " 101, 102, 103, 104, 105, 106, 107, 108, 109, 1010, …"
     )
     assert states(world) == {LET: 30}
     assert set(world.holds().values()) == {None}
@@ -78,7 +79,7 @@ def test_twenty_or_five_percent_but_always_four(
         assert ended["state"] == "active"
         assert ended["error"].startswith(
             f"it would withdraw {paid} of the company's {count} undecided invoices"
-            f" (more than {allowed} need"
+            f" ({paid} paid in QuickBooks; more than {allowed} need"
         )
         assert states(small_world) == {LET: count}
 
@@ -95,8 +96,8 @@ def test_what_earlier_pages_withdrew_counts(world: World) -> None:
     assert run.halted_at is not None
     assert run.error == (
         "it would withdraw 21 of the company's 1010 undecided invoices, 12 of which it has"
-        " withdrawn already (more than 20 need an operator's confirmation): 101002, 101003,"
-        " 101004, 101005, 101006, 101007, 101008, 101009, 101010"
+        " withdrawn already (9 paid in QuickBooks; more than 20 need an operator's"
+        " confirmation): 101002, 101003, 101004, 101005, 101006, 101007, 101008, 101009, 101010"
     )
     assert states(world) == {LET: 998, TAKEN: 12}
 
@@ -167,12 +168,28 @@ def test_deletions_count(world: World, kind: str) -> None:
     run_id = begin(world, kind)
     ended = finish(world, run_id)
     assert ended["state"] == "active"
-    assert ended["error"].startswith("it would withdraw 6 of the company's 6 undecided invoices")
+    assert ended["error"] == (
+        "it would withdraw 6 of the company's 6 undecided invoices (6 deleted in QuickBooks; more"
+        " than 4 need an operator's confirmation): 101, 102, 103, 104, 105, 106"
+    )
     assert states(world) == {LET: 6}
     confirm(world, run_id)
     ended = finish(world, run_id)
     assert (ended["state"], ended["error"], ended["withdrawn"]) == ("done", None, 6)
     assert states(world) == {TAKEN: 6}
+
+
+def test_different_reasons_are_told_apart(world: World) -> None:
+    offered(world, 6)
+    for n in (1, 2):
+        world.delete("Invoice", str(n))
+    world.put("Invoice", *(an_invoice(str(n), Balance=0) for n in (3, 4, 5)))
+    world.put("Invoice", an_invoice("6", CurrencyRef={"value": "EUR"}))
+    assert finish(world, begin_reconcile(world))["error"] == (
+        "it would withdraw 6 of the company's 6 undecided invoices (3 paid, 2 deleted, 1 another"
+        " currency in QuickBooks; more than 4 need an operator's confirmation): 101 (deleted),"
+        " 102 (deleted), 103 (paid), 104 (paid), 105 (paid), 106 (another currency)"
+    )
 
 
 def test_deletions_count_though_their_step_was_interrupted(small_world: World) -> None:

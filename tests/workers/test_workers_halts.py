@@ -64,7 +64,7 @@ def test_a_dropped_run_ends_and_nothing_is_withdrawn(world: World) -> None:
     assert run.finished_at is not None
     assert run.error == (
         "an operator ended it, because it would withdraw 10 of the company's 10 undecided invoices"
-        " (more than 4 need an operator's confirmation)"
+        " (10 paid in QuickBooks; more than 4 need an operator's confirmation)"
     )
     assert world.sweep() == []
     assert world.advance(run_id) is False
