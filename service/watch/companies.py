@@ -10,7 +10,7 @@ from sqlalchemy import and_, bindparam, func, or_, select
 
 from service.store import halts, runs
 from service.store.tables import Connection, Run
-from service.watch.condition import Condition, day, moment, several
+from service.watch.condition import Condition, day, several, span
 from service.watch.facts import Facts
 
 ENDING = timedelta(days=30)
@@ -180,7 +180,7 @@ def lasting_throttle(facts: Facts) -> Iterator[Condition]:
         severity="critical" if looks_like_cap else "warning",
         since=since,
         text=f"QuickBooks has answered {several(count, 'company', 'companies')} nothing"
-        f" but 429 since {moment(since)}, at {facts.reads:,} of {budget:,} reads this month."
-        f"{guess}",
+        f" but 429 for more than {span(THROTTLED.total_seconds())}, at {facts.reads:,} of"
+        f" {budget:,} reads this month.{guess}",
         command="infactor-quickbooks connections",
     )

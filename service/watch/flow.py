@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, literal, select
 
 from service.store import notices
 from service.store.tables import Connection, Deliveries, Notice, Run
-from service.watch.condition import Condition, moment, several, span
+from service.watch.condition import Condition, several, span
 from service.watch.facts import Facts
 
 FORGED = 100
@@ -132,8 +132,8 @@ def parked_notices(facts: Facts) -> Iterator[Condition]:
             cause="notices.parked",
             severity="warning",
             since=first,
-            text=f"{count:,} notices were parked since {moment(first)}: they failed for good and"
-            " are tried no more.",
+            text=f"{count:,} notices were parked within {span(PARKED_WITHIN.total_seconds())}:"
+            " they failed for good and are tried no more.",
             command="infactor-quickbooks notices --parked",
         )
 

@@ -260,8 +260,7 @@ def test_a_burst_of_parked_notices(scene: Scene) -> None:
         cause="notices.parked",
         severity="warning",
         since=NOW - 59 * MINUTES,
-        text="10 notices were parked since 2026-11-20 15:20 UTC: they failed for good and are"
-        " tried no more.",
+        text="10 notices were parked within 60 min: they failed for good and are tried no more.",
         command="infactor-quickbooks notices --parked",
     )
     scene.end_notices(status="pending", handled_at=None, received_at=NOW)
@@ -280,7 +279,7 @@ class TestLastingThrottle:
             cause="throttled.lasting",
             severity="warning",
             since=NOW - 15 * MINUTES,
-            text="QuickBooks has answered 1 company nothing but 429 since 2026-11-20 16:04 UTC,"
+            text="QuickBooks has answered 1 company nothing but 429 for more than 15 min,"
             " at 1,234 of 500,000 reads this month.",
             command="infactor-quickbooks connections",
         )
