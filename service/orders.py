@@ -48,6 +48,12 @@ def _once(
     return changed
 
 
+def link(database: Database, connection_id: str, actor: str) -> None:
+    """Note that a link was made with which the company's supplier can connect it again."""
+    with database.write() as session:
+        audit.record(session, actor, "link", connection_id, {}, now())
+
+
 def sync(session: Session, connection_id: str, actor: str) -> int:
     """Ask for what changed in the company since the last look; return the notice's id."""
     notice_id = own_notices.ask_for_changes(session, connection_id, "sync", now())

@@ -117,6 +117,16 @@ def _address(query: Mapping[str, str]) -> str:
     return f"{LIST}?{urlencode(given)}" if given else LIST
 
 
+def company_of(request: Request[State]) -> Entry:
+    """Return the company that the address names; of another environment, 404."""
+    services = request.state["services"]
+    with services.database.read() as session:
+        found = directory.one(session, services.settings.quickbooks_environment, row_id(request))
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
 def detail(request: Request[State]) -> Response:
     """Show one company, and what can be ordered about it."""
     context = _seen_now(request)
@@ -149,7 +159,10 @@ def _seen_now(request: Request[State]) -> dict[str, Any]:
         context["recorded"], context["offered"] = counts
     content, connection = part("ops/company.html", context), entry.connection
     readable = orders.is_readable(connection)
-    choice = part("ops/orders.html", {"connection": connection, "readable": readable})
+    choice = part(
+        "ops/orders.html",
+        {"connection": connection, "readable": readable, "ends": ends_soon(connection)},
+    )
     return {
         "connection": connection,
         "content": content,
@@ -221,10 +234,15 @@ def state_of(connection: Connection) -> Standing:
     waits = connection.paused_until is not None and connection.paused_until > now()
     if waits and connection.failures > 0:
         return Standing("Waiting for QuickBooks", "warn", connection.problem or "")
-    ends = connection.hard_expires_at
-    if ends is not None and ends < now() + _ENDS_SOON:
+    if ends_soon(connection):
         return Standing("Ends soon", "warn", "QuickBooks ends the authorisation; send a new link.")
     return Standing("Connected", "good")
+
+
+def ends_soon(connection: Connection) -> bool:
+    """Return whether QuickBooks ends the authorisation soon, whatever is done with it."""
+    ends = connection.hard_expires_at
+    return connection.state == "connected" and ends is not None and ends < now() + _ENDS_SOON
 
 
 def _ended() -> Standing:

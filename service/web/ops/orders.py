@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import disconnection, orders
-from service.store import directory, halts, runs
+from service.store import halts, runs
 from service.store.tables import Connection
 from service.web.ops.browser import operator_of
-from service.web.ops.connections import LIST
+from service.web.ops.connections import LIST, company_of
 from service.web.ops.told import then
-from service.web.pages import render, row_id
+from service.web.pages import render
 from service.web.state import State
 
 
@@ -34,7 +34,7 @@ def order(request: Request[State], form: FormData) -> Response:
     do = _ORDERS.get(request.path_params["order"])
     if do is None:
         raise HTTPException(404)
-    connection = _company(request).connection
+    connection = company_of(request).connection
     word = do(Order(request, connection, operator_of(request).actor, form))
     return then(request, f"{LIST}/{connection.id}", word)
 
@@ -44,7 +44,7 @@ def confirmation(request: Request[State]) -> Response:
     name = request.path_params["order"]
     if name not in _DANGEROUS:
         raise HTTPException(404)
-    entry = _company(request)
+    entry = company_of(request)
     return render(
         request,
         "ops/confirm.html",
@@ -67,15 +67,6 @@ def _obstacle(name: str, connection: Connection) -> str:
         return "It is connected, and while it is, nobody else can have it: disconnect it first."
     released = connection.released_at is not None
     return "It is released already: whoever connects it next has it." if released else ""
-
-
-def _company(request: Request[State]) -> directory.Entry:
-    services = request.state["services"]
-    with services.database.read() as session:
-        found = directory.one(session, services.settings.quickbooks_environment, row_id(request))
-    if found is None:
-        raise HTTPException(404)
-    return found
 
 
 def _pause(one: Order) -> str:

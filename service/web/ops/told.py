@@ -62,6 +62,11 @@ _TEXTS: Mapping[str, tuple[bool, str]] = {
         "Nothing was put back: choose notices that are parked or done.",
     ),
     "acknowledged": (True, "Acknowledged: it is told again only if it changes."),
+    "no-link": (
+        False,
+        "No link was made: the supplier's name or address has characters that a link cannot carry."
+        " Make one with connect-url and --name.",
+    ),
     "no-note": (False, "Nothing was noted: say what was done about it."),
     "no-finding": (False, "Nothing was noted: the finding is over, or has changed meanwhile."),
 }
