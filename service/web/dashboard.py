@@ -66,12 +66,13 @@ class Shown:
 
 def _shown(request: Request[State], supplier: Supplier) -> Shown:
     settings = request.state["services"].settings
-    asked = Asked.of(request.query_params)
     with request.state["services"].database.read() as session:
         mine = connections.of_supplier(session, supplier.id, settings.quickbooks_environment)
+        ids = [connection.id for connection in mine]
+        asked = Asked.of(request.query_params).among(ids)
         page = listing.page(
             session,
-            asked.wanted([connection.id for connection in mine], supplier.id),
+            asked.wanted(ids, supplier.id),
             asked.size,
             after=asked.after,
             before=asked.before,
@@ -94,6 +95,7 @@ def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[
     return {
         "supplier": supplier,
         "companies": companies,
+        "names": {one.connection.id: one.connection.company_name for one in companies},
         "counts": numbers,
         "to_mend": mend,
         "asked": asked,

@@ -56,8 +56,9 @@ def download(request: Request[State]) -> Response:
         environment = services.settings.quickbooks_environment
         mine = connections.of_supplier(session, supplier.id, environment)
     names = {connection.id: connection.company_name for connection in mine}
-    wanted = Asked.of(request.query_params).wanted(names, supplier.id)
-    whose = next(iter(names.values())) if len(names) == 1 else supplier.name
+    wanted = Asked.of(request.query_params).among(names).wanted(names, supplier.id)
+    only = wanted.connection_ids[0] if len(wanted.connection_ids) == 1 else None
+    whose = names[only] if only else supplier.name
     return StreamingResponse(
         _text(services, wanted, names),
         media_type="text/csv; charset=utf-8",

@@ -1,7 +1,7 @@
 """What a supplier asks to see of their invoices: an address's words, filter, order and page."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from urllib.parse import urlencode
@@ -48,6 +48,7 @@ class Asked:
 
     words: str = ""
     status: str = ""
+    company: str = ""
     sort: Sort = Sort.NEWEST
     after: str | None = None
     before: str | None = None
@@ -62,6 +63,7 @@ class Asked:
         return cls(
             words=" ".join(query.get("q", "").replace("\0", "").split())[:_LONGEST_WORDS],
             status=status if status in STATUSES else "",
+            company=_row(query.get("company")) or "",
             sort=Sort(sort) if sort in list(Sort) else Sort.NEWEST,
             after=_row(query.get("after")),
             before=_row(query.get("before")),
@@ -69,10 +71,14 @@ class Asked:
             size=_size(query.get("size", "")),
         )
 
+    def among(self, connection_ids: Collection[str]) -> "Asked":
+        """Return the same of one who has these companies, of which alone one can be asked for."""
+        return self if self.company in connection_ids else replace(self, company="")
+
     def wanted(self, connection_ids: Iterable[str], supplier_id: int) -> Wanted:
         """Return the same as the store understands it."""
         return Wanted(
-            connection_ids=tuple(connection_ids),
+            connection_ids=(self.company,) if self.company else tuple(connection_ids),
             supplier_id=supplier_id,
             words=self.words,
             amount=_amount(self.words),
@@ -83,7 +89,7 @@ class Asked:
     @property
     def narrows(self) -> bool:
         """True when not every invoice is asked for."""
-        return bool(self.words or self.status)
+        return bool(self.words or self.status or self.company)
 
     @cached_property
     def query(self) -> str:
@@ -91,6 +97,7 @@ class Asked:
         said = {
             "q": self.words,
             "status": self.status,
+            "company": self.company,
             "size": "" if self.size == _SIZE else str(self.size),
             "sort": "" if self.sort is Sort.NEWEST else self.sort.value,
         }

@@ -31,6 +31,7 @@ class Row:
     """One line of the table, with the columns of Infactor's dashboard and the balance."""
 
     id: str
+    connection_id: str
     number: str
     buyer: str
     title: str
@@ -49,6 +50,7 @@ def row(found: Found, currency: str, today: date) -> Row:
     shown, where = fields(found), standing(found)
     return Row(
         id=invoice.id,
+        connection_id=invoice.connection_id,
         number=shown["invoiceNo"],
         buyer=shown["companyName"],
         title=shown["purchaseTitle"],

@@ -239,6 +239,86 @@ def test_invoices_of_several_companies_are_one_list(place: Place, browser: TestC
     assert numbers(place, browser, "?q=mango&sort=buyer") in (["4", "5", "9"], ["9", "4", "5"])
 
 
+class TestSeveralCompanies:
+    @pytest.fixture
+    def second(self, place: Place, browser: TestClient) -> str:
+        """The connection of a further company of the supplier, with invoice 9."""
+        place.connect(browser, place.token(another_company=True), OTHER)
+        second = place.connections()[1].id
+        place.imported(second)
+        return second
+
+    def test_the_list_can_be_of_one_of_them(
+        self, place: Place, browser: TestClient, second: str
+    ) -> None:
+        first = place.connections()[0].id
+        assert numbers(place, browser, f"?company={second}") == ["9"]
+        assert numbers(place, browser, f"?company={first}") == ["6", "5", "4", "3", "2", "1"]
+        assert numbers(place, browser, f"?company={second}&q=mango") == ["9"]
+        page = browser.get(f"/quickbook/?company={second}").text
+        assert f'<option value="{second}" selected>Other</option>' in page
+        assert "1 invoice matches" in page
+        assert f'href="/quickbook/invoices.csv?company={second}" download' in page
+        assert f'hx-get="/quickbook/live?company={second}&amp;seen=' in page
+        file = browser.get(f"/quickbook/invoices.csv?company={second}")
+        assert [line.split(",")[-1] for line in file.text.splitlines()] == ["Company", "Other"]
+        assert 'filename="invoices-Other-' in file.headers["content-disposition"]
+
+    def test_each_row_says_whose_it_is(
+        self, place: Place, browser: TestClient, second: str
+    ) -> None:
+        page = browser.get(f"/quickbook/?company={second}").text
+        assert '<td role="cell" data-label="Company">Other</td>' in page
+
+    def test_a_companys_line_leads_to_what_is_to_mend_of_it_alone(
+        self, place: Place, browser: TestClient, second: str
+    ) -> None:
+        place.do('UPDATE invoices SET warnings = \'[{"text":"Mend"}]\'')
+        page = browser.get("/quickbook/").text
+        links = re.findall(r'href="/quickbook/(\?[^"]+)">(\d) to mend</a>', page)
+        assert [count for _, count in links] == ["6", "1"]
+        assert numbers(place, browser, links[1][0].replace("&amp;", "&")) == ["9"]
+
+    @pytest.mark.parametrize("query", ["&q=nothing", "&status=approved"])
+    def test_where_nothing_of_it_matches_it_is_named(
+        self, browser: TestClient, second: str, query: str
+    ) -> None:
+        assert "No invoice of Other has" in said(
+            browser.get(f"/quickbook/?company={second}{query}").text
+        )
+
+    def test_one_without_invoices_says_so(
+        self, place: Place, browser: TestClient, second: str
+    ) -> None:
+        place.do(f"UPDATE invoices SET mapped = NULL WHERE connection_id = '{second}'")
+        assert "Other has no invoices yet." in said(
+            browser.get(f"/quickbook/?company={second}").text
+        )
+
+    @pytest.mark.parametrize("company", ["qbk-1", "x" * 40, "%27"])
+    def test_one_that_is_not_the_suppliers_counts_as_not_said(
+        self, place: Place, browser: TestClient, second: str, company: str
+    ) -> None:
+        assert len(numbers(place, browser, f"?company={company}")) == 7
+        assert "match" not in said(browser.get(f"/quickbook/?company={company}").text)
+
+
+def test_another_suppliers_company_counts_as_not_said(place: Place, browser: TestClient) -> None:
+    other = place.browser()
+    place.connect(other, place.token("other@example.com"), OTHER)
+    theirs = place.connections()[1].id
+    place.imported(theirs)
+    assert numbers(place, browser, f"?company={theirs}") == ["6", "5", "4", "3", "2", "1"]
+    file = browser.get(f"/quickbook/invoices.csv?company={theirs}").text
+    assert len(file.splitlines()) == 7
+
+
+def test_with_one_company_alone_none_is_named(browser: TestClient) -> None:
+    page = browser.get("/quickbook/").text
+    assert 'data-label="Company"' not in page
+    assert "find-company" not in page
+
+
 def test_what_was_decided_in_another_suppliers_name_is_not_in_the_list(
     place: Place, browser: TestClient
 ) -> None:
