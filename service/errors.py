@@ -23,6 +23,7 @@
 Third-party exceptions are turned into these at the client's edge, and nowhere else.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -107,12 +108,16 @@ class Halted(SyncError):
     """A run would withdraw more invoices than it may unless an operator confirms it.
 
     `withdrawals` is how many, with those of its earlier steps, of how many that are `offered`. The
-    message names the first of them by their numbers.
+    message names the first of them by their numbers; `reasons` are the holds of this step's, by
+    invoice.
     """
 
-    def __init__(self, message: str, *, withdrawals: int, offered: int) -> None:
+    def __init__(
+        self, message: str, *, withdrawals: int, offered: int, reasons: Mapping[str, str]
+    ) -> None:
         super().__init__(message)
         self.withdrawals = withdrawals
+        self.reasons = reasons
         self.offered = offered
 
 

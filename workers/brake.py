@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from service.errors import Halted
-from service.infactor.holds import Hold, word
+from service.infactor.holds import word
 from service.store import halts
+from service.store.halts import Held
 from service.store.tables import Run
 from workers.tally import Recorded
 
@@ -51,6 +52,7 @@ class Brake:
                 f" {_named(withdrawn)}",
                 withdrawals=total,
                 offered=offered,
+                reasons={one.invoice_id: one.hold for one in withdrawn},
             )
 
 
@@ -58,15 +60,15 @@ def _allowed(offered: int) -> int:
     return min(_MOST_ALLOWED, max(_ALWAYS_ALLOWED, offered // _ONE_IN))
 
 
-def _reasons(withdrawn: Sequence[tuple[str, str]]) -> str:
+def _reasons(withdrawn: Sequence[Held]) -> str:
     """Return how many there are of each reason, of most first."""
-    counted = Counter(hold for _, hold in withdrawn).most_common()
-    return ", ".join(f"{count} {word(Hold(hold))}" for hold, count in counted)
+    counted = Counter(one.hold for one in withdrawn).most_common()
+    return ", ".join(f"{count} {word(hold)}" for hold, count in counted)
 
 
-def _named(withdrawn: Sequence[tuple[str, str]]) -> str:
+def _named(withdrawn: Sequence[Held]) -> str:
     """Name the first of them, each with its reason where that is not the same for all."""
-    differ = len({hold for _, hold in withdrawn}) > 1
-    names = [f"{name} ({word(Hold(hold))})" if differ else name for name, hold in withdrawn]
+    differ = len({one.hold for one in withdrawn}) > 1
+    names = [f"{one.name} ({word(one.hold)})" if differ else one.name for one in withdrawn]
     more = ", …" if len(names) > _MOST_NAMED else ""
     return ", ".join(names[:_MOST_NAMED]) + more

@@ -86,7 +86,7 @@ def _wait_for_supplier(services: Services, run: Run, error: Disconnected) -> Non
 def _halt(services: Services, run: Run, error: Halted) -> bool:
     """Let the run wait for an operator; return False if somebody asked for more meanwhile."""
     with services.database.write() as session:
-        halted = halts.halt(session, run, str(error), now())
+        halted = halts.halt(session, run, str(error), error.reasons, now())
     # Without the message, because people write names into the numbers of their invoices.
     log.warning(
         "run.halted",

@@ -13,11 +13,15 @@ from service.cli.companies import ByRealm, BySupplier, Chosen, name_of, operator
 from service.cli.compose import command_services, nudge
 from service.cli.console import answer, answer_json, fail, says_what_is_wrong
 from service.cli.options import Json
-from service.store.tables import Connection, Notice
+from service.store import halts
+from service.store.tables import Connection, Notice, Run
 from service.times import now
 
 _POLL_SECONDS = 0.3
 _PATIENCE_SECONDS = 120.0
+
+Ended = tuple[str | None, str | None]
+"""What became of a company's notice, and what went wrong."""
 
 
 @says_what_is_wrong
@@ -37,8 +41,11 @@ def sync(
     with command_services() as services:
         services.leases.start()
         chosen, left_out = readable(services, supplier, company)
-        asked = _ask(services, chosen)
-        rows = [_row(one, owner.email, *_outcome(services, asked[one.id])) for one, owner in chosen]
+        asked, stopped = _ask(services, chosen)
+        rows = [
+            _row(one, owner.email, *(stopped.get(one.id) or _outcome(services, asked[one.id])))
+            for one, owner in chosen
+        ]
     if as_json:
         answer_json(rows)
     else:
@@ -48,18 +55,27 @@ def sync(
         raise typer.Exit(1)
 
 
-def _ask(services: Services, chosen: Sequence[Chosen]) -> dict[str, int]:
-    """Ask for every company at once; return each one's notice."""
+def _ask(services: Services, chosen: Sequence[Chosen]) -> tuple[dict[str, int], dict[str, Ended]]:
+    """Ask for every company at once; return (each one's notice, what stopped runs keep back)."""
     asked = {}
     with services.database.write() as session:
+        waiting = halts.waiting(session, [connection.id for connection, _ in chosen])
         for connection, _ in chosen:
-            asked[connection.id] = orders.sync(session, connection.id, operator())
+            if connection.id not in waiting:
+                asked[connection.id] = orders.sync(session, connection.id, operator())
     for connection_id in asked:
         nudge(services, partial(services.jobs.sync, connection_id))
-    return asked
+    return asked, {connection_id: (None, _stopped(run)) for connection_id, run in waiting.items()}
 
 
-def _outcome(services: Services, notice_id: int) -> tuple[str | None, str | None]:
+def _stopped(run: Run) -> str:
+    return (
+        f"left out, as {run.kind} {run.id} has stopped: this would withdraw without asking what"
+        f" that waits for; see `infactor-quickbooks confirm --run {run.id} --dry-run`"
+    )
+
+
+def _outcome(services: Services, notice_id: int) -> Ended:
     """Wait for the notice; return (what became of it, what went wrong)."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:

@@ -100,9 +100,9 @@ def parse_holds(text: str) -> frozenset[Hold]:
     return frozenset(map(Hold, names))
 
 
-def word(hold: Hold) -> str:
-    """Return the reason as people say it after a number: 3 paid, 2 deleted."""
-    return _WORDS[hold]
+def word(hold: str) -> str:
+    """Return the reason as people say it, also after a number: 3 paid, 2 deleted."""
+    return _WORDS[Hold(hold)]
 
 
 def sentence(hold: Hold) -> str:

@@ -1,10 +1,11 @@
 """Runs that wait for an operator's word, because they would withdraw so many invoices."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from service.store import runs, watermarks
 from service.store.tables import Document, Invoice, Run
@@ -29,28 +30,73 @@ def undecided(session: Session, connection_id: str) -> int:
     ).scalar_one()
 
 
-def held(session: Session, ids: Sequence[str]) -> list[tuple[str, str]]:
-    """Return what people call these invoices, and why each is held, in the order of their numbers.
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An invoice that a run would withdraw: what people call it, and for which hold."""
 
-    They call one by its number, or by its Id where it has none.
+    invoice_id: str
+    name: str
+    hold: str
+
+
+def held(session: Session, ids: Sequence[str]) -> list[Held]:
+    """Return these invoices, as far as they are held, in the order of their numbers.
+
+    People call one by its number, or by its Id where it has none.
     """
     found = session.execute(
-        select(Invoice.doc_number, Invoice.quickbooks_id, Invoice.hold)
+        select(Invoice.id, Invoice.doc_number, Invoice.quickbooks_id, Invoice.hold)
         .where(Invoice.id.in_(ids), Invoice.hold.is_not(None))
         .order_by(Invoice.number_key, Invoice.id)
     )
-    return [(number or f"Id {own_id}", hold or "") for number, own_id, hold in found]
+    return [Held(row_id, number or f"Id {own}", hold or "") for row_id, number, own, hold in found]
 
 
-def halt(session: Session, run: Run, text: str, now: datetime) -> bool:
-    """Let the run wait where it is until somebody decides; return False if it was widened."""
+def halt(session: Session, run: Run, text: str, reasons: Mapping[str, str], now: datetime) -> bool:
+    """Let the run wait where it is until somebody decides; return False if it was widened.
+
+    `reasons` are the holds by which it would withdraw, by invoice.
+    """
     halted = session.execute(
         update(Run)
         .where(Run.id == run.id, Run.generation == run.generation, Run.state == "active")
-        .values(halted_at=now, losses=0, due_at=None, error=text)
+        .values(halted_at=now, losses=0, due_at=None, error=text, would_withdraw=dict(reasons))
         .returning(Run.id)
     )
     return halted.first() is not None
+
+
+def waiting(session: Session, connection_ids: Collection[str]) -> dict[str, Run]:
+    """Return of these companies those of which a run has stopped, with that run."""
+    found = session.scalars(
+        select(Run)
+        .where(
+            Run.connection_id.in_(connection_ids), Run.state == "active", Run.halted_at.is_not(None)
+        )
+        .order_by(Run.id.desc())
+    )
+    return {run.connection_id: run for run in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """An invoice of which a run waits to withdraw it; `done` where that has happened meanwhile."""
+
+    invoice: Invoice
+    hold: str
+    done: bool
+
+
+def withdrawals(session: Session, run: Run) -> list[Withdrawal]:
+    """Return what the step at which the run has stopped would withdraw, by number."""
+    reasons = run.would_withdraw or {}
+    found = session.scalars(
+        select(Invoice)
+        .options(defer(Invoice.source, raiseload=True))
+        .where(Invoice.id.in_(reasons))
+        .order_by(Invoice.number_key, Invoice.id)
+    )
+    return [Withdrawal(one, reasons[one.id], done=one.hold is not None) for one in found]
 
 
 def gist(text: str) -> str:
@@ -78,8 +124,20 @@ def confirm(session: Session, run: Run) -> None:
     session.execute(
         update(Run)
         .where(Run.id == run.id)
-        .values(confirmed=True, halted_at=None, due_at=None, attempts=0, error=None)
+        .values(
+            confirmed=True,
+            halted_at=None,
+            would_withdraw=None,
+            due_at=None,
+            attempts=0,
+            error=None,
+        )
     )
+
+
+def is_dropped(run: Run) -> bool:
+    """Return whether the run has ended while it waited, which is no failure of its own."""
+    return run.state == "failed" and run.halted_at is not None
 
 
 def drop(session: Session, run: Run, now: datetime) -> None:

@@ -14,7 +14,12 @@ from service.store.tables import Connection, Invoice, Run, RunSeen
 _FATAL_LOSSES = 5
 
 # A run that is asked for more is another one: nobody has confirmed that.
-_BEGUN_ANEW: dict[str, Any] = {"halted_at": None, "confirmed": False, "error": None}
+_BEGUN_ANEW: dict[str, Any] = {
+    "halted_at": None,
+    "would_withdraw": None,
+    "confirmed": False,
+    "error": None,
+}
 
 EMPTY_TALLY: dict[str, Any] = {
     "read": 0,

@@ -10,7 +10,7 @@ from sqlalchemy import and_, bindparam, func, or_, select
 
 from service.store import halts, runs
 from service.store.tables import Connection, Run
-from service.watch.condition import Condition, day, several, span
+from service.watch.condition import Condition, day, several, shortened, span
 from service.watch.facts import Facts
 
 ENDING = timedelta(days=30)
@@ -19,7 +19,6 @@ THROTTLED = timedelta(minutes=15)
 # So many companies at once are no coincidence, and so many reads leave no room.
 _SEVERAL = 2
 _NEARLY_ALL = 0.95
-_LONGEST_ERROR = 300
 
 
 _is_ours = Connection.environment == bindparam("environment")
@@ -65,6 +64,11 @@ def ending_tokens(facts: Facts) -> Iterator[Condition]:
             f"QuickBooks ends this company's authorisation on {day(ends_at)},"
             f" {_in(left)}: its supplier has to connect again before."
         )
+        if left < timedelta():
+            text = (
+                f"QuickBooks has ended this company's authorisation on {day(ends_at)}: its supplier"
+                " has to connect again."
+            )
         command = _connect_again(connection_id)
         # The earlier news stays true, and the later is told on its own.
         yield Condition(
@@ -104,7 +108,8 @@ _newest = (
 _red = (
     select(_newest.c.id, _newest.c.company_name, Run.state, Run.error, Run.finished_at)
     .join(Run, Run.id == _newest.c.run_id)
-    .where(or_(Run.state == "failed", Run.error.is_not(None)))
+    # One that an operator has ended while it waited is no failure.
+    .where(or_(Run.state == "failed", Run.error.is_not(None)), Run.halted_at.is_(None))
     .order_by(_newest.c.id)
 )
 
@@ -120,7 +125,7 @@ def red_reconciles(facts: Facts) -> Iterator[Condition]:
             company=company,
             severity="critical",
             since=finished_at,
-            text=f"The newest reconcile {what}: {(error or 'no reason')[:_LONGEST_ERROR]}.",
+            text=f"The newest reconcile {what}: {shortened(error or 'no reason')}.",
             command=f"infactor-quickbooks reconcile --connection {connection_id} --fix",
         )
 
@@ -147,7 +152,7 @@ def stopped_withdrawals(facts: Facts) -> Iterator[Condition]:
             company=company,
             severity="critical",
             since=since,
-            text=f"A {kind} has stopped: {halts.gist(error or 'no reason')[:_LONGEST_ERROR]}."
+            text=f"A {kind} has stopped: {halts.gist(error or 'no reason')}."
             " Until somebody decides, the company is not reconciled.",
             # What it prints is to be read before anybody decides.
             command=f"infactor-quickbooks confirm --run {run_id} --dry-run",

@@ -1,8 +1,11 @@
 """One thing that is wrong."""
 
+import textwrap
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
+
+_LONGEST = 300
 
 Severity = Literal["critical", "warning"]
 
@@ -40,6 +43,11 @@ def span(seconds: float) -> str:
         if seconds >= 2 * unit:
             return f"{int(seconds // unit)} {name}"
     return f"{int(seconds)} s"
+
+
+def shortened(text: str) -> str:
+    """Return a text on one line, cut after a word where it is very long."""
+    return textwrap.shorten(text, _LONGEST, placeholder=" …")
 
 
 def several(count: int, one: str, many: str) -> str:

@@ -82,6 +82,12 @@ def test_a_command_says_that_its_run_has_stopped_and_confirming_lets_it_go_on(
     assert "waiting:" not in joined.stderr
     assert states(deployment) == ["invoice_created"] * 6
     assert told(deployment) == [f"infactor-quickbooks confirm --run {number} --dry-run"]
+    around = run(deployment, "sync", "--all")
+    assert (around.returncode, around.stderr) == (1, "")
+    assert around.stdout.startswith(
+        f"Paid Company: left out, as backfill {number} has stopped: this would withdraw without"
+    )
+    assert states(deployment) == ["invoice_created"] * 6
 
     looked = run(deployment, "confirm", "--run", number, "--dry-run")
     assert (looked.returncode, looked.stderr) == (0, "")

@@ -407,3 +407,11 @@ def test_a_look_costs_a_dozen_queries_however_many_companies_there_are(scene: Sc
     found = scene.causes()
     assert found.count("reconcile.red") == 60
     assert len([statement for statement in seen if statement.startswith("SELECT")]) <= 16
+
+
+def test_an_authorisation_that_has_ended_is_not_told_to_end(scene: Scene) -> None:
+    scene.company(hard_expires_at=NOW - 40 * DAYS)
+    assert {condition.text for condition in scene.wrong()} == {
+        "QuickBooks has ended this company's authorisation on 2026-10-11: its supplier has to"
+        " connect again."
+    }

@@ -99,7 +99,7 @@ def test_an_import_that_waits_for_an_operator_says_nothing_technical(place: Plac
     with place.services.database.write() as session:
         run = halts.lock(session, 1)
         assert run is not None
-        halts.halt(session, run, "it would withdraw 30 of the company's 30: 101", now())
+        halts.halt(session, run, "it would withdraw 30 of the company's 30: 101", {}, now())
     for page in (address, f"{address}/progress"):
         shown = said(browser.get(page).text)
         assert "staff look at this before it goes on. You need do nothing." in shown

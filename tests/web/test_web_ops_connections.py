@@ -1,5 +1,6 @@
 """Companies before operators: which there are, how each stands, and what is ordered about it."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -331,3 +332,23 @@ def test_an_unknown_company_or_order_is_not_there(
     assert browser.post(f"/ops/connections/{company}/destroy").status_code == 404
     assert browser.get("/ops/connections/" + "a" * 33).status_code == 404
     assert audit(place)[1:] == []
+
+
+@pytest.mark.parametrize("text", ["Ärzte", "Élan", "gmbh", "sa"])
+def test_companies_with_accents_are_found_as_they_are_written(
+    place: Place, browser: TestClient, text: str
+) -> None:
+    add_companies(place, ["Ärzte GmbH", "Élan SA"])
+    _, page = found(browser, text)
+    assert ("Ärzte GmbH" in page) == (text in ("Ärzte", "gmbh"))
+    assert ("Élan SA" in page) == (text in ("Élan", "sa"))
+
+
+def test_sixty_companies_of_one_name_are_each_listed_once(
+    place: Place, browser: TestClient
+) -> None:
+    add_companies(place, ["Same Name"] * 60)
+    first = browser.get("/ops/connections").text
+    second = browser.get(re.findall(r'href="([^"]*after=[^"]*)"', first)[0]).text
+    seen = re.findall(r'<a href="/ops/connections/(c\d+)">Same Name', first + second)
+    assert sorted(seen, key=lambda name: int(name[1:])) == [f"c{n}" for n in range(60)]

@@ -35,9 +35,9 @@ def browser(place: Place) -> TestClient:
     return operator(place)
 
 
-def halt(place: Place, run_id: int) -> None:
+def halt(place: Place, run_id: int, reasons: dict[str, str] | None = None) -> None:
     with place.services.database.write() as session:
-        assert halts.halt(session, session.get_one(Run, run_id), WHY, now())
+        assert halts.halt(session, session.get_one(Run, run_id), WHY, reasons or {}, now())
 
 
 def run_of(place: Place, run_id: int) -> Run:
@@ -168,3 +168,67 @@ def test_a_run_of_another_environment_is_as_unknown_as_one_that_is_not_there(
             assert browser.post(f"/ops/runs/{unknown}/{order}").status_code == 404
     assert halts.waits(run_of(place, run_id))
     assert audit(place)[1:] == []
+
+
+def test_what_it_would_withdraw_is_named_with_reasons_and_amounts(
+    place: Place, company: str, run_id: int, browser: TestClient
+) -> None:
+    with place.services.database.write() as session:
+        halts.halt(
+            session, session.get_one(Run, run_id), WHY, {place.invoice_id("1"): "paid"}, now()
+        )
+    page = said(browser.get(f"/ops/runs/{run_id}").text)
+    assert "What it would withdraw Invoice Buyer Amount In QuickBooks now Here" in page
+    assert "101 Buyer Seven 100.00 USD Paid offered" in page
+    assert "That is as far as it has read; there may be more." in page
+    assert "withdrawn meanwhile" not in page
+    place.do("UPDATE invoices SET hold = 'paid'")
+    page = said(browser.get(f"/ops/runs/{run_id}").text)
+    assert "101 Buyer Seven 100.00 USD Paid withdrawn meanwhile" in page
+    assert "All of them have been withdrawn meanwhile, because notices told of them" in page
+
+
+def test_of_very_many_only_so_many_are_shown(
+    place: Place, run_id: int, browser: TestClient
+) -> None:
+    copy = (
+        "INSERT INTO invoices SELECT {columns} FROM invoices, (WITH RECURSIVE n(n) AS (SELECT 1"
+        " UNION ALL SELECT n + 1 FROM n WHERE n < 250) SELECT n FROM n) WHERE quickbooks_id = '1'"
+    )
+    with place.services.database.engine.connect() as connection:
+        names = [row[1] for row in connection.exec_driver_sql("PRAGMA table_info(invoices)")]
+    made = {"id": "'copy-' || n", "quickbooks_id": "'c' || n"}
+    place.do(copy.format(columns=", ".join(made.get(name, name) for name in names)))
+    reasons = {f"copy-{n}": "void" for n in range(1, 251)}
+    with place.services.database.write() as session:
+        halts.halt(session, session.get_one(Run, run_id), WHY, reasons, now())
+    page = browser.get(f"/ops/runs/{run_id}").text
+    assert page.count('<tr role="row">') == 201
+    assert "And 50 more." in said(page)
+
+
+def test_while_it_waits_nobody_can_go_around_it_with_a_sync(
+    place: Place, company: str, run_id: int, browser: TestClient
+) -> None:
+    address = f"/ops/connections/{company}"
+    page = browser.get(address).text
+    assert "order-sync" not in page
+    assert "Until then “Sync now” is not offered" in said(page)
+    assert place.only("SELECT count(*) FROM notices WHERE status = 'pending'") == 0
+    answer = browser.post(f"{address}/sync")
+    assert told_in(browser.get(answer.headers["location"]).text).startswith("Nothing was begun")
+    assert place.only("SELECT count(*) FROM notices WHERE status = 'pending'") == 0
+    decided(browser, run_id, "drop")
+    assert "order-sync" in browser.get(address).text
+
+
+def test_one_that_an_operator_has_ended_is_no_failure(
+    place: Place, company: str, run_id: int, browser: TestClient
+) -> None:
+    decided(browser, run_id, "drop")
+    assert "reconcile.red" not in browser.get("/ops/").text
+    page = browser.get(f"/ops/connections/{company}").text
+    assert '<span class="tag plain">Ended</span>' in page
+    assert "Failed" not in page
+    assert page.count('class="note bad"') == 1  # the one that is hidden
+    assert said(page).count("an operator ended it, because it would withdraw 6") == 1

@@ -1,5 +1,7 @@
 """The brake: a run that would withdraw a good part of a company stops before it does."""
 
+from collections import Counter
+
 import pytest
 
 from service.times import now
@@ -185,11 +187,19 @@ def test_different_reasons_are_told_apart(world: World) -> None:
         world.delete("Invoice", str(n))
     world.put("Invoice", *(an_invoice(str(n), Balance=0) for n in (3, 4, 5)))
     world.put("Invoice", an_invoice("6", CurrencyRef={"value": "EUR"}))
-    assert finish(world, begin_reconcile(world))["error"] == (
+    run_id = begin_reconcile(world)
+    assert finish(world, run_id)["error"] == (
         "it would withdraw 6 of the company's 6 undecided invoices (3 paid, 2 deleted, 1 another"
         " currency in QuickBooks; more than 4 need an operator's confirmation): 101 (deleted),"
         " 102 (deleted), 103 (paid), 104 (paid), 105 (paid), 106 (another currency)"
     )
+    assert Counter((world.run(run_id).would_withdraw or {}).values()) == {
+        "paid": 3,
+        "deleted": 2,
+        "currency": 1,
+    }
+    confirm(world, run_id)
+    assert world.run(run_id).would_withdraw is None
 
 
 def test_deletions_count_though_their_step_was_interrupted(small_world: World) -> None:

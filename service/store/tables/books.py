@@ -19,8 +19,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from service.store.columns import ExactJSON, Instant, Key, Money, RowId
 from service.store.tables.metadata import Base
 
-TO_MEND = "warnings <> '[]' OR delivery_warnings <> '[]'"
-"""Which invoices have something for their supplier to mend."""
+TO_MEND = "hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"
+"""Which invoices have something for their supplier to mend, that is worth it."""
 
 HELD = "hold IS NOT NULL OR old_rows_held"
 """Which invoices may not be offered; Infactor may have one of them all the same."""

@@ -51,6 +51,8 @@ class Run(Base):
     # Waits for an operator, because it would withdraw so much; then, that one has confirmed it.
     halted_at: Mapped[datetime | None] = mapped_column(Instant)
     confirmed: Mapped[bool] = mapped_column(default=False)
+    # What it would withdraw in its next step: the hold of each invoice, by id.
+    would_withdraw: Mapped[dict[str, str] | None] = mapped_column(ExactJSON)
     created_at: Mapped[datetime] = mapped_column(Instant)
     started_at: Mapped[datetime | None] = mapped_column(Instant)
     finished_at: Mapped[datetime | None] = mapped_column(Instant)

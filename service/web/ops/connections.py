@@ -1,11 +1,9 @@
 """Companies: which there are, how each stands, and where one can act upon it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlencode
 
 from markupsafe import Markup
 from sqlalchemy.orm import Session
@@ -22,6 +20,7 @@ from service.store.directory import Entry
 from service.store.tables import Connection, Run
 from service.times import now
 from service.watch.infactor import STUCK
+from service.web.ops.addresses import asking
 from service.web.ops.forms import numbers, words
 from service.web.ops.page import page
 from service.web.pages import part, render, row_id
@@ -75,13 +74,13 @@ def listing(request: Request[State]) -> Response:
             ],
             "owed": owed,
             "longest_error": _LONGEST_ERROR,
-            "states": [(name, _address({**kept, "state": name})) for name in states],
+            "states": [(name, asking(LIST, {**kept, "state": name})) for name in states],
             "state": state,
             "text": text,
             "by_supplier": supplier_ids is not None,
-            "all_states": _address({**kept, "state": ""}),
-            "first": _address(kept) if "after" in query else None,
-            "next": _address({**kept, "after": shown[-1].connection.id})
+            "all_states": asking(LIST, {**kept, "state": ""}),
+            "first": asking(LIST, kept) if "after" in query else None,
+            "next": asking(LIST, {**kept, "after": shown[-1].connection.id})
             if len(found) > PAGE_SIZE
             else None,
         },
@@ -100,21 +99,16 @@ def search(request: Request[State], form: FormData) -> Response:
             connection = connections.by_realm(session, environment, digest)
         if connection is not None:
             return RedirectResponse(f"{LIST}/{connection.id}", 303)
-        return RedirectResponse(_address({**state, "supplier": "0"}), 303)
+        return RedirectResponse(asking(LIST, {**state, "supplier": "0"}), 303)
     if "@" in text:
         with services.database.read() as session:
             ids = directory.suppliers(session, text, _MOST_SUPPLIERS)
-        return RedirectResponse(_address({**state, "supplier": _joined(ids)}), 303)
-    return RedirectResponse(_address({**state, "q": text}), 303)
+        return RedirectResponse(asking(LIST, {**state, "supplier": _joined(ids)}), 303)
+    return RedirectResponse(asking(LIST, {**state, "q": text}), 303)
 
 
 def _joined(ids: Any) -> str:
     return ",".join(map(str, ids)) or "0"
-
-
-def _address(query: Mapping[str, str]) -> str:
-    given = {name: value for name, value in query.items() if value}
-    return f"{LIST}?{urlencode(given)}" if given else LIST
 
 
 def company_of(request: Request[State]) -> Entry:
@@ -161,7 +155,12 @@ def _seen_now(request: Request[State]) -> dict[str, Any]:
     readable = orders.is_readable(connection)
     choice = part(
         "ops/orders.html",
-        {"connection": connection, "readable": readable, "ends": ends_soon(connection)},
+        {
+            "connection": connection,
+            "readable": readable,
+            "ends": ends_soon(connection),
+            "stopped": any(halts.waits(run) for run, _ in context["runs"]),
+        },
     )
     return {
         "connection": connection,
@@ -189,6 +188,7 @@ def _facts(session: Session, entry: Entry) -> dict[str, Any]:
         ),
         "runs": [(run, counted(run)) for run in sorted(filter(None, newest), key=_urgency)],
         "waits": halts.waits,
+        "is_dropped": halts.is_dropped,
     }
 
 
@@ -215,7 +215,7 @@ def counted(run: Run) -> str:
     tally = run.tally
     parts = [
         f"{tally[name]:,} {name}"
-        for name in ("created", "refreshed", "withdrawn", "restored", "failed")
+        for name in ("created", "refreshed", "withdrawn", "restored", "unchanged", "failed")
         if tally.get(name)
     ]
     held = sum(tally.get("held", {}).values())
@@ -253,6 +253,8 @@ def verdict(run: Run | None) -> Standing:
     """Return what the newest reconcile that ended has found."""
     if run is None:
         return Standing("none yet", "plain")
+    if halts.is_dropped(run):
+        return Standing("Ended", "plain", run.error or "")
     if run.state == "failed":
         return Standing("Failed", "bad", run.error or "")
     if run.error is not None:

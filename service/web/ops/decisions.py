@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import orders
+from service.infactor.holds import word
 from service.store import connections, directory, halts, runs
 from service.store.directory import Entry
 from service.store.tables import Run
@@ -17,6 +18,7 @@ from service.web.ops.told import then
 from service.web.state import State
 
 _NOT_WAITING = "not-waiting"
+_MOST_SHOWN = 200
 
 
 def question(request: Request[State]) -> Response:
@@ -24,7 +26,22 @@ def question(request: Request[State]) -> Response:
     run, entry = _run(request)
     if not halts.waits(run):
         return then(request, _company(run), _NOT_WAITING)
-    return page(request, "ops/decide.html", {"run": run, "entry": entry, "seen": seen(run)})
+    with request.state["services"].database.read() as session:
+        found = halts.withdrawals(session, run)
+    return page(
+        request,
+        "ops/decide.html",
+        {
+            "run": run,
+            "entry": entry,
+            "seen": seen(run),
+            "rows": found[:_MOST_SHOWN],
+            "more": max(0, len(found) - _MOST_SHOWN),
+            "done": sum(one.done for one in found),
+            "word": word,
+            "currency": request.state["services"].settings.infactor_currency,
+        },
+    )
 
 
 def confirm(request: Request[State], form: FormData) -> Response:

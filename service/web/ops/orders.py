@@ -87,6 +87,8 @@ def _sync(one: Order) -> str:
     if not orders.is_readable(one.connection):
         return "not-readable"
     with one.request.state["services"].database.write() as session:
+        if halts.waiting(session, [one.connection.id]):
+            return "halted"
         orders.sync(session, one.connection.id, one.actor)
     one.request.state["nudges"].sync(one.connection.id)
     return "sync"
