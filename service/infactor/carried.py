@@ -12,6 +12,9 @@ from service.errors import Unmappable
 
 _MAX_DEPTH = 50
 _MAX_INTEGER_DIGITS = 15
+MOST_MONEY = 9_000_000_000_000
+"""More than any invoice is worth: SQLite keeps amounts as millionths in 64 bits."""
+
 _MAX_DECIMALS = 40  # QuickBooks has sent residues of its own arithmetic such as 5.68E-14
 
 
@@ -58,6 +61,13 @@ def check_size(value: Decimal | int, field: str) -> None:
             and exponent >= -_MAX_DECIMALS
         )
     if not in_range:
+        raise Unmappable(field, "number out of range")
+
+
+def check_money(value: Decimal | int, field: str) -> None:
+    """Return only when `value` is an amount that the record can hold; else raise Unmappable."""
+    check_size(value, field)
+    if not -MOST_MONEY < value < MOST_MONEY:
         raise Unmappable(field, "number out of range")
 
 

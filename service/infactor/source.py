@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from service.errors import Unmappable
-from service.infactor.carried import carried, check_size, number
+from service.infactor.carried import carried, check_money, number
 
 _Filled = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -86,9 +86,9 @@ _Record = TypeVar("_Record", Invoice, Customer)
 def read_invoice(raw: Mapping[str, Any]) -> Invoice:
     """Return the mapping's view of a raw invoice; raises Unmappable when it is not one."""
     invoice = _read(raw, Invoice, "")
-    check_size(invoice.total_amt, "TotalAmt")
+    check_money(invoice.total_amt, "TotalAmt")
     if invoice.balance is not None:
-        check_size(invoice.balance, "Balance")
+        check_money(invoice.balance, "Balance")
     return invoice
 
 

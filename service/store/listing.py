@@ -27,7 +27,7 @@ from sqlalchemy import (
     type_coerce,
     union_all,
 )
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session, aliased, defer
 
 from service.store.counts import is_others_too
 from service.store.keys import folded
@@ -103,8 +103,8 @@ def page(
     from_end: bool = False,
 ) -> Page:
     """Return the invoices after this one, or before it, or the last ones, or else the first."""
-    backwards = from_end or before is not None
     place = _place(session, wanted, before or after)
+    backwards = from_end or (before is not None and place is not None)
     ids = _ids(session, wanted, limit + 1, place, backwards=backwards)
     more, ids = len(ids) > limit, ids[:limit]
     found = _rows(session, ids[::-1] if backwards else ids)
@@ -183,7 +183,7 @@ def _of(session: Session, wanted: Wanted, connection_id: str) -> Select[Any]:
         *_stands(wanted.standing, connection_id, wanted.supplier_id),
     )
     if wanted.words:
-        query = query.where(_says(wanted))
+        query = query.where(_says(wanted, connection_id))
     # Every join is worth leaving out.
     if is_others_too(session, connection_id, wanted.supplier_id):
         owner = _of_invoice(Document.supplier_id.expression)
@@ -191,9 +191,20 @@ def _of(session: Session, wanted: Wanted, connection_id: str) -> Select[Any]:
     return query
 
 
-def _says(wanted: Wanted) -> ColumnElement[bool]:
-    says = Invoice.sought.contains(folded(wanted.words), autoescape=True)
-    return says if wanted.amount is None else or_(says, Invoice.total == wanted.amount)
+def _says(wanted: Wanted, connection_id: str) -> ColumnElement[bool]:
+    says = [Invoice.sought.contains(folded(wanted.words), autoescape=True)]
+    if wanted.amount is not None:
+        says.append(Invoice.total == wanted.amount)
+    if wanted.words.isascii() and wanted.words.isdigit():
+        # People call an invoice without a number by its Id, because its title does.
+        unnumbered = aliased(Invoice)
+        its_id = select(unnumbered.id).where(
+            unnumbered.connection_id == connection_id,
+            unnumbered.quickbooks_id == wanted.words,
+            unnumbered.doc_number == "",
+        )
+        says.append(Invoice.id.in_(its_id))
+    return or_(*says)
 
 
 def _stands(standing: Standing, connection_id: str, supplier_id: int) -> list[ColumnElement[bool]]:

@@ -51,7 +51,7 @@ class Shown:
 
     @property
     def version(self) -> str:
-        """What changes when anything does that the page shows."""
+        """What changes when anything does that the page shows, but for the counts."""
         state = [
             (
                 *(one.id, one.company_name, one.state, one.suspended_at, one.last_synced_at),

@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +22,8 @@ from service.store.listing import Found, Wanted
 from service.times import now
 from service.web.browser import supplier_of
 from service.web.listing import Asked
-from service.web.shown import fields, row
+from service.web.pages import plain
+from service.web.shown import fields, row, to_mend
 from service.web.state import State
 
 HEAD = (
@@ -91,13 +92,21 @@ def _text(services: Services, wanted: Wanted, names: dict[str, str]) -> Iterator
 def _cells(found: Found, currency: str, today: date, names: dict[str, str]) -> Sequence[Any]:
     invoice, shown = found[0], fields(found)
     one = row(found, currency, today)
-    to_mend = [warning["text"] for warning in (*invoice.warnings, *invoice.delivery_warnings)]
+    mend = [warning["text"] for warning in to_mend(invoice)]
     return (
         *(one.number, one.buyer, shown["buyerEmail"], one.title),
-        *(one.amount, one.currency, one.balance),
+        *(_amount(one.amount), one.currency, _amount(one.balance)),
         *(shown["invoiceDate"], shown["payableDate"], one.days or ""),
-        *(one.standing.words, " ".join(to_mend), names[invoice.connection_id]),
+        *(one.standing.words, " ".join(mend), names[invoice.connection_id]),
     )
+
+
+def _amount(value: Any) -> Any:
+    """Return an amount with its decimals; what somebody else has put in its place stays."""
+    try:
+        return plain(value) if isinstance(value, Decimal | int) else value
+    except InvalidOperation:
+        return str(value)
 
 
 def _lines(rows: Sequence[Sequence[Any]]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, cast
 
 from starlette.exceptions import HTTPException
@@ -10,19 +11,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.infactor.dashboard import days_to_payout
-from service.infactor.holds import Hold, field
+from service.infactor.holds import Hold, field, word
 from service.infactor.labels import finding_words, label
 from service.infactor.origins import INFACTORS, ORIGINS
 from service.quickbooks.books import invoice_page
 from service.quickbooks.endpoints import Environment
 from service.store import connections, findings, invoices
-from service.store.tables import Connection, Finding, Invoice
+from service.store.tables import Connection, Finding, Invoice, Supplier
 from service.times import now
 from service.web.browser import supplier_of
 from service.web.lines import lines_of, taxes_of
-from service.web.pages import email, moment, render, row_id
-from service.web.shown import Found, currency_of, fields, standing
+from service.web.listing import Asked
+from service.web.pages import email, moment, part, render, row_id
+from service.web.shown import Found, currency_of, fields, payout, standing, to_mend
 from service.web.state import State
 from service.web.sums import sums_of
 from service.web.values import of_finding, written
@@ -60,7 +61,8 @@ HOLD_ADVICE = {
     "mistake, take it off in QuickBooks.",
     Hold.PARTLY_PAID: "Part of this invoice has been paid already, and Infactor can only finance "
     "the whole. If a payment was applied by mistake, take it off in QuickBooks.",
-    Hold.CURRENCY: "Infactor shows amounts in one currency only, and this invoice is in another.",
+    Hold.CURRENCY: "Infactor shows amounts in {currency} only, and this invoice is in another "
+    "currency. To have it financed, make it in {currency} in QuickBooks.",
 }
 
 CAUSES = {
@@ -73,6 +75,29 @@ CAUSES = {
 def show(request: Request[State]) -> Response:
     """Show an invoice of this supplier; another one's is as unknown as one that is not there."""
     supplier = supplier_of(request)
+    # In the address is what the list was like from which somebody has come.
+    back = Asked.of(request.query_params).whole_query
+    context = _seen_now(request, supplier) | {"supplier": supplier, "back": back}
+    return render(request, "invoice.html", context)
+
+
+def live(request: Request[State]) -> Response:
+    """Show the changing part of the page, or 204 while it is what the browser has."""
+    context = _seen_now(request, supplier_of(request, keep_alive=False))
+    if request.query_params.get("seen") == context["version"]:
+        return Response(status_code=204)
+    return render(request, "invoice_live.html", context)
+
+
+def _seen_now(request: Request[State], supplier: Supplier) -> dict[str, Any]:
+    """Return what there is to see of the invoice, and its version."""
+    context = _facts(request, supplier)
+    content = part("invoice_content.html", context)
+    version = sha256(content.encode()).hexdigest()[:16]
+    return {**context, "content": content, "version": version}
+
+
+def _facts(request: Request[State], supplier: Supplier) -> dict[str, Any]:
     settings = request.state["services"].settings
     environment = settings.quickbooks_environment
     with request.state["services"].database.read() as session:
@@ -85,16 +110,16 @@ def show(request: Request[State]) -> Response:
         connection = connections.get(session, invoice.connection_id)
     shown, where = fields(found), standing(found)
     lines = lines_of(shown["items"])
-    context = {
-        "supplier": supplier,
+    return {
         "invoice": invoice,
+        "to_mend": to_mend(invoice),
         "offered": document is not None,
         "connection": connection,
         "shown": shown,
         "standing": where,
         "currency": currency_of(found, settings.infactor_currency),
         "balance_currency": invoice.currency or settings.infactor_currency,
-        "days": 0 if where.hold else days_to_payout(shown["payableDate"], now().date()),
+        "payout": "-" if where.hold else payout(shown["payableDate"], now().date()),
         "on_invoice": str(invoice.source.get("TxnDate") or ""),
         "in_quickbooks": _in_quickbooks(invoice, connection),
         "hold_field": field(where.hold) if where.hold else "",
@@ -106,10 +131,14 @@ def show(request: Request[State]) -> Response:
         "changed": [_change(one, found, settings.infactor_currency) for one in changed],
         "label": label,
         "written": written,
-        "advice": HOLD_ADVICE,
+        "advice": _advice(where.hold, settings.infactor_currency),
+        "hold_words": word,
         "causes": CAUSES,
     }
-    return render(request, "invoice.html", context)
+
+
+def _advice(hold: Hold | None, currency: str) -> str:
+    return HOLD_ADVICE[hold].format(currency=currency) if hold else ""
 
 
 def _change(finding: Finding, found: Found, currency: str) -> Change:
@@ -153,4 +182,7 @@ def _moment(milliseconds: Any) -> Any:
         return milliseconds
 
 
-routes = [Route("/quickbook/invoices/{id}", show)]
+routes = [
+    Route("/quickbook/invoices/{id}", show),
+    Route("/quickbook/invoices/{id}/live", live),
+]

@@ -1,11 +1,13 @@
 """What a supplier asks to see of their invoices: an address's words, filter, order and page."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from urllib.parse import urlencode
 
+from service.infactor.carried import MOST_MONEY
 from service.infactor.dashboard import states_by_word
 from service.infactor.document import TRACES
 from service.store.listing import Sort, Standing, Wanted
@@ -20,6 +22,9 @@ SORTS = {
 }
 _LONGEST_WORDS = 100
 _SIZE, _LARGEST_SIZE = 50, 100
+# As our own pages write a number, or an amount.
+_WRITTEN_BEFORE = re.compile(r"^(?:quickbook )?# *(?=.)", re.IGNORECASE)
+_CURRENCY = re.compile(r"^[A-Za-z]{3} | [A-Za-z]{3}$")
 _MONEY = str.maketrans("", "", ",$\N{EURO SIGN}\N{POUND SIGN} ")
 TO_MEND = "to-mend"
 ON_ITS_WAY = "on-its-way"
@@ -80,7 +85,7 @@ class Asked:
         return Wanted(
             connection_ids=(self.company,) if self.company else tuple(connection_ids),
             supplier_id=supplier_id,
-            words=self.words,
+            words=_WRITTEN_BEFORE.sub("", self.words),
             amount=_amount(self.words),
             standing=STATUSES[self.status][1] if self.status else Standing(),
             sort=self.sort,
@@ -128,11 +133,12 @@ def _size(text: str) -> int:
 
 def _amount(words: str) -> Decimal | None:
     """Return the amount that somebody has typed, if it is one that an invoice can have."""
-    plain = words.translate(_MONEY).replace("\N{MINUS SIGN}", "-")
+    plain = _CURRENCY.sub("", words).translate(_MONEY).replace("\N{MINUS SIGN}", "-")
     if not plain.isascii():
         return None
     try:
         amount = Decimal(plain)
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() and -7 < amount.adjusted() < 15 else None
+    known = amount.is_finite() and -7 < amount.adjusted() < 13 and abs(amount) < MOST_MONEY
+    return amount if known else None

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -50,10 +50,20 @@ def money(amount: Decimal | int | None, currency: str | None = None) -> str:
     """Write an amount with two decimals, or up to seven, the most that QuickBooks' prices have."""
     if amount is None:
         return "-"
-    whole, _, decimals = f"{round(Decimal(amount), 7):,f}".partition(".")
-    text = f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
-    text = text.replace("-", "\N{MINUS SIGN}")
+    try:
+        text = f"{plain(amount):,f}".replace("-", "\N{MINUS SIGN}")
+    except InvalidOperation:
+        text = str(amount)  # no invoice's: somebody has put it there
     return f"{text} {currency}" if currency else text
+
+
+def plain(amount: Decimal | int) -> Decimal:
+    """Return an amount with two decimals, or up to seven where it has them.
+
+    Raises InvalidOperation for one of more digits than any invoice's.
+    """
+    whole, _, decimals = f"{round(Decimal(amount), 7):f}".partition(".")
+    return Decimal(f"{whole}.{decimals.rstrip('0').ljust(2, '0')}")
 
 
 def moment(when: datetime, *, year: bool = True) -> Markup:

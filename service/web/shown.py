@@ -1,6 +1,6 @@
 """An invoice as a supplier sees it: the row of the table, and the words for where it stands."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -9,6 +9,7 @@ from typing import Any
 from service.infactor.dashboard import days_to_payout, status
 from service.infactor.document import MARKER, is_withdrawn
 from service.infactor.holds import Hold, sentence
+from service.infactor.source import calendar_date
 from service.store.tables import Document, Invoice
 
 Found = tuple[Invoice, Document | None]
@@ -40,6 +41,8 @@ class Row:
     balance_currency: str
     balance: Decimal | None
     days: int
+    due: str
+    payout: str
     standing: Standing
     warnings: int
 
@@ -59,9 +62,16 @@ def row(found: Found, currency: str, today: date) -> Row:
         balance_currency=invoice.currency or currency,
         balance=invoice.balance,
         days=0 if where.hold else days_to_payout(shown["payableDate"], today),
+        due=shown["payableDate"],
+        payout="-" if where.hold else payout(shown["payableDate"], today),
         standing=where,
-        warnings=len(invoice.warnings) + len(invoice.delivery_warnings),
+        warnings=len(to_mend(invoice)),
     )
+
+
+def to_mend(invoice: Invoice) -> Sequence[Mapping[str, Any]]:
+    """Return what its supplier has to mend: of one that is not offered anyway, nothing."""
+    return [] if invoice.hold else [*invoice.warnings, *invoice.delivery_warnings]
 
 
 def currency_of(found: Found, currency: str) -> str:
@@ -71,6 +81,15 @@ def currency_of(found: Found, currency: str) -> str:
     """
     invoice, document = found
     return (document and document.currency) or invoice.currency or currency
+
+
+def payout(due: str, today: date) -> str:
+    """Return in how many days an invoice is due, or in a word that it is, or was."""
+    days = days_to_payout(due, today)
+    day = calendar_date(due)
+    if days or day is None:
+        return f"{days:,}" if days else "-"
+    return "today" if day == today else "overdue"
 
 
 def fields(found: Found) -> Mapping[str, Any]:

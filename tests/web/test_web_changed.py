@@ -106,6 +106,7 @@ def test_what_happened_in_quickbooks_is_told_in_words(place: Place, browser: Tes
         {"created": None},
         {"invoiceAmount": "a lot", "items": "none", "taxDetails": 7, "payableDate": 3},
         {"invoiceAmount": {"$gt": ""}, "companyName": ["x"], "invoiceNo": None},
+        {"invoiceAmount": 10**30, "taxAmount": -(10**40)},
         {"buyerInvoiceRemark": {"deep": [1, {"er": None}]}, "unknown": "<script>alert(1)</script>"},
     ],
 )

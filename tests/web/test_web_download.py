@@ -99,3 +99,9 @@ def test_the_page_leads_to_the_file_of_its_own_filter(browser: TestClient) -> No
 
 def test_nobody_gets_a_file_without_a_session(place: Place) -> None:
     assert place.browser().get("/quickbook/invoices.csv").status_code == 401
+
+
+def test_amounts_have_their_decimals_and_no_more(browser: TestClient) -> None:
+    by_number = {row["Request no"]: row for row in rows(browser)}
+    assert (by_number["101"]["Amount"], by_number["101"]["Still open"]) == ("-12.50", "-12.50")
+    assert (by_number["103"]["Amount"], by_number["103"]["Still open"]) == ("100.00", "100.00")

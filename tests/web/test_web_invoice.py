@@ -196,3 +196,36 @@ def in_sandbox(place: Place) -> Iterator[TestClient]:
 
 def test_an_invoices_lines_are_text(page: Shown) -> None:
     assert "A &lt;i&gt;thing&lt;/i&gt;" in page("1")
+
+
+def test_an_open_page_follows_what_is_mended(place: Place, page: Shown) -> None:
+    shown = page("3")
+    assert "To mend:" in shown
+    browser = place.log_in()
+    (address,) = re.findall(r'hx-get="([^"]+)"', shown)
+    assert re.fullmatch(r"/quickbook/invoices/qbk-\w+/live\?seen=\w{16}", address)
+    assert browser.get(address).status_code == 204
+    place.do("UPDATE invoices SET warnings = '[]', revision = revision + 1")
+    changed = browser.get(address)
+    assert changed.status_code == 200
+    assert changed.text.startswith('<div id="live" hx-get="/quickbook/invoices/')
+    assert "To mend:" not in changed.text
+    assert "Days to payout" in changed.text
+    (again,) = re.findall(r'hx-get="([^"]+)"', changed.text)
+    assert browser.get(again).status_code == 204
+
+
+def test_why_it_was_not_offered_is_told_in_the_same_words_everywhere(
+    place: Place, page: Shown
+) -> None:
+    place.do("UPDATE revisions SET hold = 'not_positive'")
+    assert "; not offered: total of zero or less" in said(page("2"))
+
+
+def test_whoever_has_another_currency_is_told_which_is_needed(place: Place, page: Shown) -> None:
+    place.do("UPDATE invoices SET hold = 'currency', currency = 'CAD'")
+    place.do("DELETE FROM documents")
+    assert (
+        "Infactor shows amounts in USD only, and this invoice is in another currency. To have it"
+        " financed, make it in USD in QuickBooks." in said(page("2"))
+    )

@@ -60,7 +60,7 @@ def test_the_table_has_the_columns_of_infactors_dashboard(browser: TestClient) -
         "Quickbook #101",
         "100.00 USD",
         "100.00 USD",
-        "-",
+        "overdue 1 Jan 2020",
         "Approval Awaited",
     ]
 
