@@ -89,13 +89,7 @@ def found(
     It may be an invoice's number, an id of QuickBooks, of a delivery or of Intuit's (intuit_tid),
     or a part of a company's name.
     """
-    elsewhere = select(Connection.id).where(Connection.environment != environment)
-    query = (
-        select(Notice)
-        .where(or_(Notice.connection_id.is_(None), Notice.connection_id.not_in(elsewhere)))
-        .order_by(Notice.id.desc())
-        .limit(limit)
-    )
+    query = select(Notice).where(is_ours(environment)).order_by(Notice.id.desc()).limit(limit)
     if before is not None:
         query = query.where(Notice.id < before)
     if set(statuses) != set(STATUSES):
@@ -103,6 +97,26 @@ def found(
     if text:
         query = query.where(_about(session, environment, text))
     return session.scalars(query).all()
+
+
+def is_ours(environment: str | BindParameter[str]) -> ColumnElement[bool]:
+    """Say of a notice that it is of no other environment; of which it is may not be known."""
+    elsewhere = select(Connection.id).where(Connection.environment != environment)
+    return or_(Notice.connection_id.is_(None), Notice.connection_id.not_in(elsewhere))
+
+
+def numbers(session: Session, some: Sequence[Notice]) -> dict[int, str]:
+    """Return by the notices' ids what people call the invoices that they are about, if anything."""
+    about = {n.id: (n.connection_id, n.entity_id) for n in some if n.entity == "Invoice"}
+    found = session.execute(
+        select(Invoice.connection_id, Invoice.quickbooks_id, Invoice.doc_number).where(
+            Invoice.connection_id.in_({company for company, _ in about.values()}),
+            Invoice.quickbooks_id.in_({own_id for _, own_id in about.values()}),
+            Invoice.doc_number != "",
+        )
+    )
+    names = {(company, own_id): number for company, own_id, number in found}
+    return {notice_id: names[which] for notice_id, which in about.items() if which in names}
 
 
 def has_waited(before: datetime | BindParameter[datetime]) -> list[ColumnElement[bool]]:

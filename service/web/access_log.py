@@ -25,6 +25,9 @@ _ROUTINE = frozenset(
         "/quickbook/live",
         "/ops/live",
         "/ops/connections/{id}/live",
+        "/ops/notices/live",
+        "/quickbook/arrived",
+        "/quickbook/invoices/{id}/live",
         "/quickbook/connected/{id}/progress",
         "/quickbook/static",
     }

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,8 +12,9 @@ from starlette.testclient import TestClient
 
 from service.store.tables import AuditEntry, Notice
 from service.times import now
+from service.web.ops import notices as notices_page
 from tests.web.conftest import Place, said
-from tests.web.ops import add_companies, add_finding, audit, entry, operator, told_in
+from tests.web.ops import add_companies, add_finding, audit, entry, live_address, operator, told_in
 
 
 @pytest.fixture
@@ -39,12 +41,12 @@ def add(place: Place, connection_id: str | None, status: str, **fields: Any) -> 
         "entity_id": "1",
         "operation": "updated",
         "received_at": now(),
+        "format": "cloudevents",
         **fields,
     }
     with place.services.database.write() as session:
         notice = Notice(
             connection_id=connection_id,
-            format="cloudevents",
             status=status,
             **given,
         )
@@ -100,7 +102,7 @@ def test_a_parked_notice_says_why_how_often_and_intuits_id(
         handled_at=now(),
     )
     page = said(browser.get("/ops/notices?status=parked").text)
-    assert "Invoice 1 updated no. " in page
+    assert "Invoice 101 updated Id 1 · no. " in page
     assert "QuickBooks answered <nothing> (gave up) 7 attempts ended " in page
     assert "intuit_tid 1-abc-def" in page
 
@@ -305,3 +307,82 @@ class TestOnPostgreSQL:
             assert found(browser, text) == [parked], text
         assert replayed(browser, parked)[1].startswith("1 notice put back")
         assert audit(place)[1:] == [("ops:ada", "replay", company)]
+
+
+def test_a_notice_calls_its_invoice_as_people_do(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    add(place, company, "done", entity_id="1", operation="created")
+    add(place, company, "done", entity_id="77")
+    add(place, company, "done", entity="Customer", entity_id="1")
+    page = said(browser.get("/ops/notices").text)
+    assert "Invoice 101 created Id 1 · no. " in page
+    assert "Invoice 77 updated no. " in page
+    assert "Customer 1 updated no. " in page
+
+
+@pytest.mark.parametrize(
+    ("entity", "operation", "words"),
+    [
+        ("Connection", "sync", "What changed, asked for by an operator no. "),
+        ("Connection", "resumed", "What changed while it was paused no. "),
+        ("Connection", "renewed", "What changed until it was connected again no. "),
+        ("Connection", "unreadable", "An invoice that QuickBooks cannot show no. "),
+        ("Invoice", "unrecorded", "Invoice 101, which could not be recorded Id 1 · no. "),
+    ],
+)
+def test_what_the_service_asks_itself_is_told_in_words(
+    place: Place, company: str, browser: TestClient, entity: str, operation: str, words: str
+) -> None:
+    entity_id = "1" if entity == "Invoice" else None
+    add(
+        place,
+        company,
+        "done",
+        format="own",
+        entity=entity,
+        entity_id=entity_id,
+        operation=operation,
+    )
+    assert words in said(browser.get("/ops/notices").text)
+
+
+def test_every_reason_for_a_notice_of_our_own_has_words() -> None:
+    sources = [*Path("service").rglob("*.py"), *Path("workers").rglob("*.py")]
+    text = "\n".join(path.read_text() for path in sources)
+    asked = re.findall(r'ask_for_(?:changes|invoices)\([^)]*"([a-z]+)"', text)
+    named = re.findall(r'format="own",\s+entity="Connection",\s+operation="([a-z]+)"', text)
+    assert {*asked, *named} == notices_page._OWN.keys()
+
+
+@pytest.mark.parametrize("query", ["", "?status=parked", "?status=stuck", "?q=101"])
+def test_an_open_page_says_once_that_something_has_changed(
+    place: Place, company: str, browser: TestClient, query: str
+) -> None:
+    place.do("UPDATE connections SET renewed_at = '2026-01-01 00:00:00.000000'")
+    long_ago = now() - timedelta(hours=1)
+    status = "pending" if "stuck" in query else "parked"
+    add(place, company, status, received_at=long_ago)
+    address = live_address(browser.get(f"/ops/notices{query}").text)
+    assert address.startswith("/ops/notices/live?")
+    assert browser.get(address).status_code == 204
+    add(place, company, status, received_at=long_ago)
+    answer = browser.get(address)
+    assert answer.status_code == 286  # htmx shows it and asks no more
+    assert said(answer.text) == "Something has changed here. Show what is new"
+    assert f'href="/ops/notices{query}"' in answer.text
+
+
+def test_notices_of_another_environment_are_neither_listed_nor_counted(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    place.do("UPDATE connections SET environment = 'production'")
+    for status in ("parked", "pending"):
+        for _ in range(12):
+            add(place, company, status, handled_at=now())
+    add(place, None, "parked", handled_at=now())  # whose that is nobody knows
+    assert len(shown(browser.get("/ops/notices").text)) == 1
+    overview = said(browser.get("/ops/").text)
+    assert "Nothing is wrong." in overview
+    assert "Notices pending 0" in " ".join(overview.split()) or "0 Notices pending" in overview
+    assert "Notices parked 1" in overview or "1 Notices parked" in overview

@@ -23,7 +23,7 @@ _MOST_BYTES = 64 * 1024
 def routes() -> list[BaseRoute]:
     """Return the routes of operators: all but the log-in open for nobody else."""
     log_in = Route(addresses.LOGIN, auth.login, methods=["GET"], max_body_size=0)
-    try_it = Route(addresses.LOGIN, auth.log_in, methods=["POST"], max_body_size=_MOST_BYTES)
+    try_it = Route(addresses.LOGIN, auth.log_in(), methods=["POST"], max_body_size=_MOST_BYTES)
     guarded = [
         ("GET", "/ops", auth.home),
         ("POST", "/ops/logout", auth.log_out),
@@ -42,6 +42,7 @@ def routes() -> list[BaseRoute]:
         ("POST", "/ops/runs/{id}/drop", posted(decisions.drop)),
         ("GET", notices.LIST, notices.listing),
         ("POST", notices.LIST, posted(notices.search)),
+        ("GET", notices.NEWS, notices.news),
         ("POST", "/ops/notices/replay", posted(notices.replay)),
         ("GET", findings.LIST, findings.listing),
         ("POST", "/ops/findings/{id}/acknowledge", posted(findings.acknowledge)),

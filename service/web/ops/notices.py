@@ -1,8 +1,12 @@
 """Notices: what QuickBooks sent, what became of each, and putting some of them back."""
 
-from collections.abc import Collection, Mapping
-from urllib.parse import urlencode
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
 
+from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -12,81 +16,138 @@ from service.store import connections, directory, notices
 from service.store.tables import Notice
 from service.times import now
 from service.watch import flow
+from service.web.ops.addresses import asking
 from service.web.ops.browser import operator_of
 from service.web.ops.forms import number, numbers, words
 from service.web.ops.page import page
 from service.web.ops.told import then
+from service.web.pages import render
 from service.web.state import State
 
 LIST = "/ops/notices"
+NEWS = f"{LIST}/live"
 PAGE_SIZE = 50
 STUCK, PARKED = "stuck", "parked"
 FILTERS = ("pending", STUCK, *(name for name in notices.STATUSES if name != "pending"))
+_OWN = {
+    "sync": "What changed, asked for by an operator",
+    "resumed": "What changed while it was paused",
+    "renewed": "What changed until it was connected again",
+    "unrecorded": "Invoice {}, which could not be recorded",
+    "unreadable": "An invoice that QuickBooks cannot show",
+}
+_ASK_NO_MORE = 286  # what htmx takes for that; it shows the answer all the same
 _KINDS = {"pending": "plain", "done": "good", "parked": "bad", "ignored": "plain"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which notices an address asks for; what it says amiss counts as not said."""
+
+    text: str
+    status: str
+    last: int | None
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "Asked":
+        """Return what these parameters ask for."""
+        status = _known(query.get("status", ""), FILTERS)
+        return cls(words(query, "q"), status, number(query.get(cls._turned(status))))
+
+    @staticmethod
+    def _turned(status: str) -> str:
+        return "after" if status == STUCK else "before"  # what is stuck begins with the oldest
+
+    def address(self, path: str = LIST, *, last: int | None = None, **more: str) -> str:
+        """Return the address that asks for this, or for what follows `last`."""
+        turned = {self._turned(self.status): "" if last is None else str(last)}
+        return asking(path, {"q": self.text, "status": self.status, **turned, **more})
+
+    def found(self, session: Session, environment: str, at: datetime) -> Sequence[Notice]:
+        """Return what there is of it: a page, and one more where there are others."""
+        narrowed: Any = {"text": self.text, "limit": PAGE_SIZE + 1}
+        if self.status == STUCK:
+            since = at - flow.STUCK
+            return notices.stuck(session, environment, since, after=self.last, **narrowed)
+        statuses = [self.status] if self.status else notices.STATUSES
+        return notices.found(session, environment, before=self.last, statuses=statuses, **narrowed)
 
 
 def listing(request: Request[State]) -> Response:
     """Show a page of notices, those that are looked for."""
-    services, query = request.state["services"], request.query_params
-    environment = services.settings.quickbooks_environment
-    text, status = words(query, "q"), _known(query.get("status", ""), FILTERS)
-    turned = "after" if status == STUCK else "before"  # what is stuck begins with the oldest
-    last, most, at = number(query.get(turned)), PAGE_SIZE + 1, now()
+    services, asked, at = request.state["services"], Asked.of(request.query_params), now()
     with services.database.read() as session:
-        if status == STUCK:
-            since = at - flow.STUCK
-            found = notices.stuck(session, environment, since, after=last, text=text, limit=most)
-        else:
-            statuses = [status] if status in notices.STATUSES else notices.STATUSES
-            found = notices.found(
-                session, environment, before=last, statuses=statuses, text=text, limit=most
-            )
+        found = asked.found(session, services.settings.quickbooks_environment, at)
         shown = found[:PAGE_SIZE]
         companies = {one.connection_id for one in shown if one.connection_id is not None}
         names = directory.names(session, companies)
-    kept = {name: value for name, value in (("q", text), ("status", status)) if value}
+        called = notices.numbers(session, shown)
+    rows = [
+        (one, names.get(one.connection_id or ""), what(one, called.get(one.id)), one.id in called)
+        for one in shown
+    ]
     return page(
         request,
         "ops/notices.html",
         {
-            "rows": [(one, names.get(one.connection_id or ""), what(one)) for one in shown],
+            "rows": rows,
             "replayable": any(_may_return(one) for one in shown),
             # Of the others, most were done long ago.
-            "all_at_once": status == PARKED,
+            "all_at_once": asked.status == PARKED,
             "may_return": _may_return,
             "kinds": _KINDS,
             "at": at,
-            "statuses": [(name, _address({**kept, "status": name})) for name in FILTERS],
-            "status": status,
-            "oldest_first": status == STUCK,
-            "text": text,
-            "before": query.get("before", ""),
-            "all_statuses": _address({**kept, "status": ""}),
-            "first": _address(kept) if turned in query else None,
-            "next": _address({**kept, turned: str(shown[-1].id)})
-            if len(found) > PAGE_SIZE
-            else None,
+            "statuses": [(name, replace(asked, status=name).address()) for name in FILTERS],
+            "status": asked.status,
+            "oldest_first": asked.status == STUCK,
+            "text": asked.text,
+            "before": request.query_params.get("before", ""),
+            "all_statuses": replace(asked, status="").address(),
+            "here": asked.address(last=asked.last),
+            "news": asked.address(NEWS, last=asked.last, seen=_version(found)),
+            "first": asked.address() if asked.last is not None else None,
+            "next": asked.address(last=shown[-1].id) if len(found) > PAGE_SIZE else None,
         },
     )
+
+
+def news(request: Request[State]) -> Response:
+    """Say, once, that the page is out of date; 204 while it is not.
+
+    It is not swapped by itself: somebody may be ticking something.
+    """
+    services, asked = request.state["services"], Asked.of(request.query_params)
+    with services.database.read() as session:
+        found = asked.found(session, services.settings.quickbooks_environment, now())
+    if request.query_params.get("seen") == _version(found):
+        return Response(status_code=204)
+    here = {"here": asked.address(last=asked.last)}
+    return render(request, "ops/notices_news.html", here, status=_ASK_NO_MORE)
+
+
+def _version(found: Sequence[Notice]) -> str:
+    seen = [(one.id, one.status, one.attempts, one.handled_at) for one in found]
+    return sha256(repr(seen).encode()).hexdigest()[:16]
 
 
 def search(request: Request[State], form: FormData) -> Response:
     """Redirect to what is looked for; an e-mail address is nothing to look for here."""
     text, status = words(form, "q"), words(form, "status")
     given = {"q": text.replace("@", " "), "status": _known(status, FILTERS)}
-    return RedirectResponse(_address(given), 303)
+    return RedirectResponse(asking(LIST, given), 303)
 
 
 def replay(request: Request[State], form: FormData) -> Response:
     """Put the chosen notices back, or all that were shown, and redirect to where they were."""
     services = request.state["services"]
     status, text = words(form, "status"), words(form, "q")
-    here = _address(
+    here = asking(
+        LIST,
         {
             "q": text,
             "status": _known(status, notices.STATUSES),
             "before": str(number(str(form.get("before", ""))) or ""),
-        }
+        },
     )
     which = "shown" if form.get("all") == "yes" else "notice"
     chosen = numbers(form.getlist(which))[:PAGE_SIZE]
@@ -106,9 +167,15 @@ def replay(request: Request[State], form: FormData) -> Response:
     return then(request, here, "replayed" if count else "nothing-replayed", count)
 
 
-def what(notice: Notice) -> str:
-    """Return what the notice is about, in QuickBooks' own words."""
-    parts = (notice.entity, notice.entity_id, notice.operation)
+def what(notice: Notice, number: str | None = None) -> str:
+    """Return what the notice is about: in QuickBooks' own words, or what we ask ourselves.
+
+    An invoice is called by its `number` where that is known.
+    """
+    about = number or notice.entity_id
+    if notice.format == "own":
+        return _OWN[notice.operation or ""].format(about)
+    parts = (notice.entity, about, notice.operation)
     return " ".join(part for part in parts if part) or "could not be read"
 
 
@@ -118,8 +185,3 @@ def _known(word: str, words_: Collection[str]) -> str:
 
 def _may_return(notice: Notice) -> bool:
     return notice.status in ("parked", "done") and notice.connection_id is not None
-
-
-def _address(query: Mapping[str, str]) -> str:
-    given = {name: value for name, value in query.items() if value}
-    return f"{LIST}?{urlencode(given)}" if given else LIST
