@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from service.store import connections
 from service.times import now
-from service.web.browser import supplier_of
+from service.web.browser import supplier_if_any
 from service.web.state import State
 
 PATH = "/quickbook/arrived"
@@ -23,10 +23,13 @@ def since() -> int:
 
 
 def arrived(request: Request[State]) -> Response:
-    """Answer 200 once a company of this supplier was connected after `since`, else 204."""
-    supplier = supplier_of(request, keep_alive=False)
+    """Answer 200 once a company of this supplier was connected after `since`, else 204.
+
+    On the page of a link nobody is known before a company has come: for that it is 204, too.
+    """
+    supplier = supplier_if_any(request)
     begun = _moment(request.query_params.get("since", ""))
-    if begun is None:
+    if begun is None or supplier is None:
         return Response(status_code=204)
     services = request.state["services"]
     with services.database.read() as session:

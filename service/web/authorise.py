@@ -90,6 +90,8 @@ def begin_consent(
     found = session_of(request)
     with services.database.write() as session:
         cookie = None if found else sessions.begin(session, None, at)
+        if found:  # it has to outlive the journey
+            sessions.keep_alive(session, found.digest, at)
         state = sessions.begin_consent(
             session,
             session_digest=found.digest if found else sessions.digest(cookie or ""),

@@ -14,6 +14,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from service.errors import ServiceError
+from service.store import connections
+from service.store.tables import Supplier
 from service.web.browser import supplier_if_any
 from service.web.pages import render
 from service.web.references import is_reference, new_reference
@@ -90,13 +92,23 @@ def _page(request: Request[State], *, by_button: bool) -> Response:
     kind, reference = request.path_params["kind"], request.path_params["reference"]
     if kind not in list(Problem) or not is_reference(reference):
         raise HTTPException(404)
+    supplier = supplier_if_any(request)
     context = {
         "kind": kind,
         "reference": reference,
         "by_button": by_button,
-        "supplier": supplier_if_any(request),
+        "supplier": supplier,
+        "live": supplier is not None and _has_live_company(request, supplier),
     }
     return render(request, "problem.html", context)
+
+
+def _has_live_company(request: Request[State], supplier: Supplier) -> bool:
+    services = request.state["services"]
+    environment = services.settings.quickbooks_environment
+    with services.database.read() as session:
+        mine = connections.of_supplier(session, supplier.id, environment)
+    return any(one.state == "connected" for one in mine)
 
 
 routes = [

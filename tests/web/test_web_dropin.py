@@ -1,11 +1,9 @@
 """Infactor's own "Connect Quickbook" button, with this service behind Infactor's address."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import structlog
 from pymongo.database import Database
 
 from tests.people import (
@@ -33,13 +31,6 @@ def more_settings(mongodb_url: str, infactors: Database[dict[str, Any]]) -> dict
         "INFACTOR_MONGODB_DATABASE": infactors.name,
         "INFACTOR_SESSION_SECRET": SESSION_SECRET,
     }
-
-
-@pytest.fixture(autouse=True)
-def logged() -> Iterator[list[Any]]:
-    """Every log event of the test."""
-    with structlog.testing.capture_logs() as events:
-        yield events
 
 
 def nothing_began(place: Place) -> bool:

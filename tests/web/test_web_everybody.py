@@ -14,6 +14,7 @@ from tests.web.conftest import OTHER, Place, settings_of
 # Whoever has no session may open these; what they show is in the tests of each.
 OPEN = {
     "/quickbook": 303,
+    "/quickbook/arrived": 204,
     "/quickbook/authorise": 302,
     "/quickbook/connect": 302,
     "/quickbook/disconnected": 200,

@@ -1,10 +1,12 @@
 """Before connecting: what is told, the pop-up, and the page behind it that goes on by itself."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from starlette.testclient import TestClient
 
+from service.times import now
 from service.web.pages import STATIC
 from tests.web.conftest import OTHER, Place, said
 from tests.web.test_web_released import release
@@ -57,7 +59,7 @@ def test_the_page_behind_learns_that_a_company_has_been_connected(place: Place) 
     browser = place.browser()
     begun = since(authorise(place, browser))
     address = f"/quickbook/arrived?since={begun}"
-    assert browser.get(address).status_code == 401
+    assert browser.get(address).status_code == 204
     place.connect(browser)
     assert browser.get(address).status_code == 200
     assert browser.get(address).content == b""
@@ -86,3 +88,12 @@ def test_the_dashboards_buttons_open_the_same_window(place: Place) -> None:
     page = place.log_in().get("/quickbook/").text
     assert 'action="/quickbook/start" class="start" data-popup>' in page
     assert since(page).isdigit()
+
+
+def test_whoever_waits_does_not_keep_the_session_alive(place: Place) -> None:
+    browser = place.browser()
+    place.connect(browser)
+    soon = f"{now() + timedelta(hours=1):%Y-%m-%d %H:%M:%S.%f}"
+    place.do(f"UPDATE sessions SET expires_at = '{soon}'")
+    assert browser.get("/quickbook/arrived?since=0").status_code == 200
+    assert place.only("SELECT expires_at FROM sessions") == soon

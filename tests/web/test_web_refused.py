@@ -1,14 +1,12 @@
 """The connect journey: every way in which it ends without a connection."""
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-import structlog
 from starlette.testclient import TestClient
 
 from service.times import now
@@ -16,13 +14,6 @@ from service.web.problems import Problem
 from tests.web.conftest import OTHER, OURS, Place, said
 
 PROBLEM = re.compile(r"/quickbook/problem/([a-z-]+)/([A-Z2-9]{4}-[A-Z2-9]{4})")
-
-
-@pytest.fixture(autouse=True)
-def logged() -> Iterator[list[Any]]:
-    """Every log event of the test."""
-    with structlog.testing.capture_logs() as events:
-        yield events
 
 
 def kind(answer: httpx.Response) -> str:
@@ -309,7 +300,7 @@ def test_every_problem_has_a_page_of_its_own_that_stays_open(
     assert page.status_code == 200
     assert "How to go on" in page.text
     assert '<p class="reference">K7QM-2F4T</p>' in page.text
-    assert "<script" not in page.text
+    assert 'id="popup"' not in page.text  # which would close by itself
 
 
 @pytest.mark.parametrize(
@@ -341,7 +332,7 @@ def test_trying_again_is_offered_where_it_can_help(place: Place, problem: str, a
     page = place.log_in().get(f"/quickbook/problem/{problem}/K7QM-2F4T").text
     assert ('<button id="again" class="connect">Try again</button>' in page) is again
     page = place.browser().get(f"/quickbook/problem/{problem}/K7QM-2F4T").text
-    assert "<button" not in page
+    assert "<form" not in page
 
 
 @pytest.mark.parametrize(
@@ -361,3 +352,24 @@ def test_support_finds_the_journey_by_its_reference_and_intuits_trace_id(
     assert event["reference"] == reference
     assert event["kind"] == "not-accepted"
     assert event["intuit_tid"].startswith("1-")
+
+
+def test_who_cancels_a_renewal_stays_connected_and_is_told_so(place: Place) -> None:
+    browser = place.browser()
+    place.connect(browser)
+    place.consent(approve=False)
+    answer = browser.get(place.decided(browser.post("/quickbook/start").headers["location"]))
+    page = browser.get(answer.headers["location"]).text
+    assert "You did not give permission" in page
+    assert "What was connected before stays so." in said(page)
+    assert "Not connected" not in page
+    place.do("UPDATE connections SET state = 'disconnected'")
+    page = browser.get(answer.headers["location"]).text
+    assert '<p class="tag bad">Not connected</p>' in page
+    assert "stays so" not in page
+
+
+def test_a_pop_up_in_which_nothing_came_of_it_can_be_closed(place: Place) -> None:
+    page = place.browser().get("/quickbook/problem/denied/AAAA-AAAA").text
+    assert '<p id="popup-back" hidden><button type="button"' in page
+    assert "/quickbook/static/popup.js?" in page

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 from starlette.testclient import TestClient
 
+from service.times import now
 from tests.web.conftest import Place, said
 
 
@@ -161,3 +163,15 @@ def test_without_a_session_a_page_says_how_to_get_in(place: Place, path: str) ->
         answer = browser.get(path)
         assert answer.status_code == 401
         assert "open the link that Infactor gave you" in answer.text
+
+
+def test_a_session_that_was_about_to_end_outlives_the_journey_that_begins_in_it(
+    place: Place,
+) -> None:
+    browser = place.browser()
+    place.begin(browser, place.token())
+    soon = f"{now() + timedelta(seconds=90):%Y-%m-%d %H:%M:%S.%f}"
+    place.do(f"UPDATE sessions SET expires_at = '{soon}'")
+    place.begin(browser, place.token())
+    left = place.only("SELECT (julianday(expires_at) - julianday('now')) * 24 FROM sessions")
+    assert 11 < left <= 12.01

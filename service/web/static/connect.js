@@ -9,6 +9,7 @@
   const waiting = document.getElementById("waiting");
   if (!waiting) return;
   let timer = null;
+  let end = null;
 
   const centred = () => {
     const left = Math.max(0, Math.round(window.screenX + (window.outerWidth - WIDTH) / 2));
@@ -39,7 +40,8 @@
     opened.focus();
     waiting.hidden = false;
     clearInterval(timer);
+    clearTimeout(end);
     timer = setInterval(ask, EVERY);
-    setTimeout(() => clearInterval(timer), LONGEST);
+    end = setTimeout(() => clearInterval(timer), LONGEST);
   });
 })();

@@ -1,3 +1,11 @@
+// Offers to close a pop-up in which nothing came of it: the page behind it has the button.
+(() => {
+  const back = document.getElementById("popup-back");
+  if (!back || !window.opener) return;
+  back.hidden = false;
+  back.querySelector("button").addEventListener("click", () => window.close());
+})();
+
 // Closes the pop-up of a connection that went well, some seconds after the last sign of a reader.
 (() => {
   const box = document.getElementById("popup");
