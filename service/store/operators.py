@@ -40,12 +40,17 @@ def find(session: Session, cookie: str, now: datetime) -> OperatorSession | None
     return found if found is not None and found.expires_at > now else None
 
 
+def end_of(known: OperatorSession, now: datetime) -> datetime:
+    """Return when a session ends that is used now: never past its twelfth hour."""
+    return min(now + IDLE, known.created_at + LONGEST)
+
+
 def keep_alive(session: Session, known: OperatorSession, now: datetime) -> None:
-    """Put the session's end off, but never past its twelfth hour."""
+    """Put the session's end off."""
     session.execute(
         update(OperatorSession)
         .where(OperatorSession.digest == known.digest)
-        .values(expires_at=min(now + IDLE, known.created_at + LONGEST))
+        .values(expires_at=end_of(known, now))
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from dramatiq.brokers.stub import StubBroker
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
@@ -78,6 +79,7 @@ class Place:
             self.client.app, base_url=PUBLIC_URL, follow_redirects=False, headers=headers
         )
         browser.app_state.update(self.client.app_state)
+        browser.portal = self.client.portal  # all in the one loop of the application
         return browser
 
     def token(
@@ -258,3 +260,10 @@ def company(place: Place) -> str:
     connection_id = place.connections()[0].id
     place.imported(connection_id)
     return connection_id
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Any]]:
+    """Every log event of the test."""
+    with structlog.testing.capture_logs() as events:
+        yield events

@@ -1,5 +1,6 @@
 """Operators before the application: who they are, and their browsers."""
 
+import re
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -41,6 +42,7 @@ def browser_at(place: Place, address: str) -> TestClient:
         place.client.app, base_url=PUBLIC_URL, follow_redirects=False, client=(address, 50000)
     )
     browser.app_state.update(place.client.app_state)
+    browser.portal = place.client.portal
     return browser
 
 
@@ -54,8 +56,8 @@ def operator(place: Place, name: str = "ada") -> TestClient:
 
 def told_in(page: str) -> str:
     """Return what the page says of the order before it; nothing if that is nothing."""
-    _, _, told = page.partition('role="status">')
-    return told.partition("</p>")[0]
+    found = re.search(r'<p id="told"[^>]*>([^<]*)</p>', page)
+    return found[1] if found else ""
 
 
 def audit(place: Place) -> list[tuple[str, str, str | None]]:

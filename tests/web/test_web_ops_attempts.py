@@ -1,17 +1,21 @@
 """How often one may try to log in as an operator."""
 
+import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import httpx
 import pytest
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from service import passwords
 from service.operators import Operator
 from service.store import operators
 from service.times import now
 from service.web.ops.known import remember_browser
-from tests.web.conftest import Place, said
+from tests.web.conftest import PUBLIC_URL, Place, said
 from tests.web.ops import BOB, browser_at, operator, try_to_log_in, two_operators
 
 
@@ -153,3 +157,32 @@ def test_another_password_makes_every_browser_unknown(place: Place) -> None:
     lock(place)
     cookie = given.headers["set-cookie"].partition(";")[0]
     assert try_to_log_in(place.browser(cookie=cookie)).status_code == 429
+
+
+def test_a_crowd_of_guesses_leaves_threads_to_everybody_else(place: Place) -> None:
+    """Forty-five at once, more than there are common threads, and the hash lets none through."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await place.client.app({**scope, "state": dict(place.client.app_state)}, receive, send)
+
+    def browser(address: str) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(app, client=(address, 50000))
+        return httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL)
+
+    async def crowd() -> int:
+        form = {"name": "ada", "password": "wrong"}
+        guesses = [
+            asyncio.create_task(browser(f"10.0.0.{n}").post("/ops/login", data=form))
+            for n in range(45)
+        ]
+        await asyncio.sleep(0)  # each is on its way
+        try:
+            async with asyncio.timeout(30):
+                page = await browser("10.0.1.1").get("/quickbook/welcome")
+        finally:
+            passwords._one_at_a_time.release()
+        assert {answer.status_code for answer in await asyncio.gather(*guesses)} == {401}
+        return page.status_code
+
+    passwords._one_at_a_time.acquire()
+    assert asyncio.run(crowd()) == 200

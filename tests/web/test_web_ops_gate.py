@@ -1,7 +1,7 @@
 """Who is let through to the operators' pages, and what everybody else is told."""
 
 import re
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 from starlette.routing import Route
@@ -53,7 +53,7 @@ def test_nobody_learns_which_pages_and_orders_there_are(place: Place, method: st
 
     unknown = answered("/ops/nothing/here")
     assert unknown[0] == 303
-    leads_there_anyway = {"/ops", "/ops/"} if method == "GET" else set()
+    leads_there_anyway = {"/ops", "/ops/"} if method in ("GET", "POST") else set()
     for address in {address for _, address in every_route(place)} - leads_there_anyway:
         assert answered(address) == unknown, address
 
@@ -95,11 +95,25 @@ def test_pages_of_operators_have_the_headers_of_all_pages(place: Place) -> None:
     assert not re.search(r"<script(?! src)|<style|\sstyle=|\son\w+=", answer.text)
 
 
-def test_an_order_after_the_session_has_ended_is_told_to_be_not_done(place: Place) -> None:
+@pytest.mark.parametrize(
+    ("path", "onward"),
+    [
+        ("/ops/connections/c1/pause", "/ops/connections/c1"),
+        ("/ops/runs/5/confirm", "/ops/runs/5"),
+        ("/ops/notices/replay", "/ops/notices"),
+        ("/ops/findings/7/acknowledge", "/ops/findings"),
+        ("/ops/connections", "/ops/"),
+    ],
+)
+def test_an_order_after_the_session_has_ended_is_told_to_be_not_done(
+    place: Place, path: str, onward: str
+) -> None:
     browser = place.browser()
-    answer = browser.post("/ops/connections/c1/pause")
-    assert answer.headers["location"] == "/ops/login?ended=yes"
-    page = said(browser.get("/ops/login?ended=yes").text)
+    answer = browser.post(path)
+    assert answer.headers["location"] == f"/ops/login?{urlencode({'ended': 'yes', 'next': path})}"
+    page = browser.get(answer.headers["location"]).text
+    assert f'name="next" value="{onward}"' in page
+    page = said(page)
     assert (
         "Your session had ended: what you asked for was not done. Log in, and do it again" in page
     )

@@ -1,7 +1,9 @@
 """Logging in as an operator: where it leads, and how little it tells."""
 
+import asyncio
 import re
 import time
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -124,3 +126,32 @@ def test_a_form_of_another_kind_is_refused_before_it_is_read(place: Place, chars
 def test_a_form_without_end_is_refused(place: Place, body: bytes) -> None:
     headers = {"content-type": "application/x-www-form-urlencoded"}
     assert place.browser().post("/ops/login", content=body, headers=headers).status_code == 413
+
+
+def test_whoever_hangs_up_while_sending_is_no_crash(place: Place, logged: list[Any]) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/ops/login",
+        "raw_path": b"/ops/login",
+        "root_path": "",
+        "scheme": "http",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/x-www-form-urlencoded")],
+        "client": ("127.0.0.1", 50000),
+        "server": ("localhost", 3000),
+        "state": dict(place.client.app_state),
+    }
+    asyncio.run(place.client.app(scope, receive, send))
+    assert sent == []
+    assert [e for e in logged if e["event"] == "request.crashed"] == []

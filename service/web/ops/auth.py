@@ -1,11 +1,12 @@
 """Logging in and out. Who asks learns as much of a wrong name as of a wrong password: nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -15,7 +16,7 @@ from service.bootstrap import Services
 from service.operators import LONGEST_NAME, Operator
 from service.store import audit, operators
 from service.times import now
-from service.web.ops.addresses import HOME, LOGIN, inside
+from service.web.ops.addresses import HOME, LOGIN, inside, of_order
 from service.web.ops.browser import give_cookie, operator_of, session_of, take_cookie
 from service.web.ops.forms import form_of, words
 from service.web.ops.known import known_browser, remember_browser
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 # A browser that an operator has used before is held up by nothing but its own failures. Any other
 # is by those of its address, and of as many guesses at the name as no address can make alone.
+_AT_ONCE = 2
 _MOST_OF_A_BROWSER = 5
 _MOST_OF_A_NAME_HERE = 5
 _MOST_OF_A_PEER = 20
@@ -37,15 +39,25 @@ def login(request: Request[State]) -> Response:
     if session_of(request) is not None:
         return RedirectResponse(HOME, 303)
     query = request.query_params
-    return _page(request, inside(query.get("next", HOME)), ended="ended" in query)
+    onward, ended = inside(query.get("next", HOME)), "ended" in query
+    return _page(request, of_order(onward) if ended else onward, ended=ended)
 
 
-async def log_in(request: Request[State]) -> Response:
-    """Begin a session if name and password are right; else ask again."""
-    form = await form_of(request)
-    given = {name: str(form.get(name, "")) for name in ("password", "next")}
-    name = words(form, "name", LONGEST_NAME).lower()
-    return await run_in_threadpool(_log_in, request, name=name, **given)
+def log_in() -> Callable[[Request[State]], Awaitable[Response]]:
+    """Return the endpoint that begins a session if name and password are right, or asks again.
+
+    Guesses wait for each other in a few threads of their own: the common ones store notices.
+    """
+    threads = CapacityLimiter(_AT_ONCE)
+
+    async def endpoint(request: Request[State]) -> Response:
+        form = await form_of(request)
+        given = {name: str(form.get(name, "")) for name in ("password", "next")}
+        name = words(form, "name", LONGEST_NAME).lower()
+        attempt = partial(_log_in, request, name=name, **given)
+        return await to_thread.run_sync(attempt, limiter=threads)
+
+    return endpoint
 
 
 def _log_in(request: Request[State], *, name: str, password: str, next: str) -> Response:

@@ -41,7 +41,7 @@ def session_of(request: Request[State]) -> tuple[OperatorSession, Operator] | No
 def keep_alive(request: Request[State], known: OperatorSession) -> None:
     """Put the end of the session off, as somebody uses it."""
     at = now()
-    if known.expires_at - at < operators.IDLE - _KEPT_ALIVE_EVERY:
+    if operators.end_of(known, at) - known.expires_at > _KEPT_ALIVE_EVERY:
         with request.state["services"].database.write() as session:
             operators.keep_alive(session, known, at)
 

@@ -38,8 +38,9 @@ def _to_log_in(request: Request[State]) -> Response:
     if "hx-request" in request.headers:
         return Response(status_code=401, headers={"HX-Refresh": "true"})
     where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    wanted = request.method == "GET" and addresses.inside(where) == where
-    query = f"?{urlencode({'next': where})}" if wanted and where != addresses.HOME else ""
-    if request.method == "POST":
-        query = "?ended=yes"  # whoever ordered something has to know that it was not done
-    return RedirectResponse(f"{addresses.LOGIN}{query}", 303)
+    # Whoever ordered something has to know that it was not done, and where to do it again.
+    query = {"ended": "yes"} if request.method == "POST" else {}
+    wanted = request.method in ("GET", "POST") and addresses.inside(where) == where
+    if wanted and where != addresses.HOME:
+        query["next"] = where
+    return RedirectResponse(f"{addresses.LOGIN}{'?' if query else ''}{urlencode(query)}", 303)
