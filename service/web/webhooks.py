@@ -8,6 +8,7 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from secrets import token_hex
 
@@ -27,6 +28,7 @@ from service.vault import Vault
 from service.web.access_log import note
 from service.web.failures import crashed
 from service.web.intake import NotStored
+from service.web.room import Place, Room
 from service.web.state import State
 
 PATH = "/quickbook/webhook"
@@ -34,6 +36,7 @@ _LONG_BODY = 64 * 1024
 _SIGNATURE_LENGTH = 44  # SHA-256 in base64
 _TRACE_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _STORED = Response()
+_MOST_HELD = 128 * 1024 * 1024  # of long bodies
 _LONGEST_SECONDS = 10  # Intuit itself waits for three
 _TOO_LARGE = ("too_large", 413, "Content Too Large")
 
@@ -58,6 +61,7 @@ class Webhook:
     def __init__(self, app: ASGIApp, *, most_bytes: int) -> None:
         self.app = app
         self._most_bytes = most_bytes
+        self._room = Room(_MOST_HELD)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != PATH:
@@ -79,7 +83,9 @@ class Webhook:
             return PlainTextResponse("Method Not Allowed", 405, headers={"Allow": "POST"})
         state: State = scope["state"]
         try:
-            await _take(state, dict(scope["headers"]), receive, self._most_bytes)
+            with self._room.place() as place:
+                body = _Body(receive, self._most_bytes, place)
+                await _take(state, dict(scope["headers"]), body)
         except _Refused as e:
             state["answers"].count(e.outcome)
             return PlainTextResponse(e.text, e.status)
@@ -91,9 +97,7 @@ class Webhook:
         return _STORED
 
 
-async def _take(
-    state: State, headers: Mapping[bytes, bytes], receive: Receive, most_bytes: int
-) -> None:
+async def _take(state: State, headers: Mapping[bytes, bytes], coming: "_Body") -> None:
     """Verify and store one delivery; raises _Refused and ClientDisconnect."""
     services = state["services"]
     tokens = services.settings.verifier_tokens
@@ -101,9 +105,9 @@ async def _take(
         raise _Refused("not_configured", 503, "QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS is not set")
     signature = headers.get(b"intuit-signature", b"").decode("latin-1")
     if len(signature) != _SIGNATURE_LENGTH:
-        # Strangers do not get us to hold a large body: without a signature it is not even read.
+        # Without what may be a signature a body is not even read.
         raise _Refused("unsigned", 401, "an intuit-signature is needed")
-    body = await _body(receive, headers.get(b"content-length", b""), most_bytes)
+    body = await coming.read(headers.get(b"content-length", b""))
     if not verify(body, signature, tokens):
         raise _Refused("unsigned", 401, "the intuit-signature does not fit the body")
     delivery_id = token_hex(16)
@@ -117,31 +121,45 @@ async def _take(
         raise _Refused("not_stored", 503, f"{e}: please send again") from None
 
 
-async def _body(receive: Receive, announced: bytes, most_bytes: int) -> bytes:
-    """Return the body; raises _Refused once it is too long, ClientDisconnect if it has no end."""
-    if announced.isdigit() and int(announced) > most_bytes:
-        raise _Refused(*_TOO_LARGE)
-    chunks: list[bytes] = []
-    size, more = 0, True
-    ends_at = asyncio.get_running_loop().time() + _LONGEST_SECONDS
-    while more:
-        if chunks:  # with nothing in memory, whoever is slow costs nothing
-            try:
-                async with asyncio.timeout_at(ends_at):
-                    message = await receive()
-            except TimeoutError:
-                raise _Refused("not_stored", 408, "the body did not come in time") from None
-        else:
-            message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > most_bytes:
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """A body that is coming, how long it may be, and its place among all that are held."""
+
+    receive: Receive
+    most_bytes: int
+    place: Place
+
+    async def read(self, announced: bytes) -> bytes:
+        """Return it; raises _Refused once it is too long, ClientDisconnect if it has no end.
+
+        Anybody can write down 44 characters: strangers, too, get us to hold bodies for a while, but
+        not more at once than there is room for.
+        """
+        if announced.isdigit() and int(announced) > self.most_bytes:
             raise _Refused(*_TOO_LARGE)
-        chunks.append(chunk)
-        more = message.get("more_body", False)
-    return b"".join(chunks)
+        chunks: list[bytes] = []
+        size, more = 0, True
+        ends_at = asyncio.get_running_loop().time() + _LONGEST_SECONDS
+        while more:
+            if chunks:  # with nothing in memory, whoever is slow costs nothing
+                try:
+                    async with asyncio.timeout_at(ends_at):
+                        message = await self.receive()
+                except TimeoutError:
+                    raise _Refused("not_stored", 408, "the body did not come in time") from None
+            else:
+                message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > self.most_bytes:
+                raise _Refused(*_TOO_LARGE)
+            if size > _LONG_BODY and not self.place.grow(size):
+                raise _Refused("not_stored", 503, "too much comes at once: please send again")
+            chunks.append(chunk)
+            more = message.get("more_body", False)
+        return b"".join(chunks)
 
 
 def _trace_id(given: bytes) -> str | None:

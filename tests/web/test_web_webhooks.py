@@ -189,3 +189,28 @@ def test_parameters_behind_the_path_change_nothing(place: Place) -> None:
     answer = place.browser().post(url, content=body, headers=dict([signed(body)]))
     assert answer.status_code == 200
     assert place.rows("notices") == 1
+
+
+class TestRoom:
+    @pytest.fixture
+    def more_settings(self) -> dict[str, str]:
+        return {}
+
+    def test_no_more_of_long_bodies_is_held_at_once_than_there_is_room_for(
+        self, place: Place
+    ) -> None:
+        body = b"x" * (webhooks._LONG_BODY + 1)
+        webhook = place.client.app
+        while not isinstance(webhook, webhooks.Webhook):
+            webhook = webhook.app
+        with webhook._room.place() as place_of_others:
+            assert place_of_others.grow(webhooks._MOST_HELD - len(body) + 1)
+            refused = exchange(place, parts(body), signed(body))
+            assert (refused.status, refused.text) == (
+                503,
+                "too much comes at once: please send again",
+            )
+            short = b"[]"
+            assert exchange(place, parts(short), signed(short)).status == 200
+        assert exchange(place, parts(body), signed(body)).status == 200
+        assert webhook._room.left == webhooks._MOST_HELD
