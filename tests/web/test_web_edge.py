@@ -50,6 +50,10 @@ def test_files_are_kept_by_browsers_until_they_change(place: Place) -> None:
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/css")
     assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+    # Of another version, whose page may ask us while one is rolled out.
+    for query in ("", "?000000000000", "?c"):
+        answer = browser.get(f"/quickbook/static/style.css{query}")
+        assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
     missing = browser.get("/quickbook/static/missing.css")
     assert (missing.status_code, missing.headers["cache-control"]) == (404, "no-store")
 
