@@ -27,7 +27,10 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.engine = _engine(url, pool_size)
-        self._reading = sessionmaker(self.engine, expire_on_commit=False)
+        reading = self.engine
+        if not self.is_sqlite:  # which sees one moment in any case
+            reading = self.engine.execution_options(isolation_level="REPEATABLE READ")
+        self._reading = sessionmaker(reading, expire_on_commit=False)
         self._writing = sessionmaker(
             self.engine.execution_options(writes=True), expire_on_commit=False
         )

@@ -51,8 +51,9 @@ def page(
     if supplier_ids is not None:
         chosen.append(Connection.supplier_id.in_(supplier_ids))
     if text:
-        named = func.lower(Supplier.name).contains(text.lower(), autoescape=True)
-        chosen.append(or_(name.contains(text.lower(), autoescape=True), named))
+        # Both in lower case as the database knows it: SQLite's is ASCII's.
+        named = (Connection.company_name, Supplier.name)
+        chosen.append(or_(*(column.icontains(text, autoescape=True) for column in named)))
     rows = session.execute(
         select(Connection, Supplier)
         .join(Supplier, Supplier.id == Connection.supplier_id)
@@ -76,13 +77,13 @@ def one(session: Session, environment: str, connection_id: str) -> Entry | None:
 
 def suppliers(session: Session, address: str, limit: int) -> Sequence[int]:
     """Return the suppliers whose e-mail address has this in it."""
-    has_it = func.lower(Supplier.email).contains(address.lower(), autoescape=True)
+    has_it = Supplier.email.icontains(address, autoescape=True)
     return session.scalars(select(Supplier.id).where(has_it).limit(limit)).all()
 
 
 def named(session: Session, environment: str, text: str, limit: int) -> Sequence[str]:
     """Return the connections of companies whose name has this in it."""
-    has_it = func.lower(Connection.company_name).contains(text.lower(), autoescape=True)
+    has_it = Connection.company_name.icontains(text, autoescape=True)
     return session.scalars(
         select(Connection.id).where(Connection.environment == environment, has_it).limit(limit)
     ).all()

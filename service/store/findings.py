@@ -117,8 +117,8 @@ def acknowledge(
 ) -> Finding | None:
     """Note that an operator has seen to this open finding; None where there is no such one.
 
-    With `seen`, None too where it has changed since then. It stays open for as long as it is so,
-    but nobody is told of it any more, unless it changes.
+    With `seen`, None too where it has changed since then, or somebody else has seen to it. It stays
+    open for as long as it is so, but nobody is told of it any more, unless it changes.
     """
     finding = session.scalars(
         select(Finding)
@@ -130,8 +130,10 @@ def acknowledge(
         )
         .with_for_update(of=Finding)
     ).first()
-    if finding is not None and seen is not None and finding.changed_at != seen:
-        return None
+    if finding is not None and seen is not None:
+        is_news = finding.changed_at != seen or finding.acknowledged_at is not None
+        if is_news:
+            return None
     if finding is not None:
         finding.acknowledged_at, finding.note = now, note
     return finding

@@ -92,7 +92,7 @@ def _sink(session: Session, environment: str, now: datetime) -> SinkMeasures:
 
 
 def oldest_due(session: Session, environment: str, now: datetime) -> float:
-    """Return for how many seconds the notice that is due the longest has been due.
+    """Return for how many seconds the first notice in line has been due, of all companies.
 
     What cannot be worked on now does not count: that of companies which are unknown, paused or
     disconnected. One look into the index of pending notices for each connection.

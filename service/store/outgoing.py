@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from service.store import receipts
@@ -24,8 +24,12 @@ _OUTGOING = and_(
     ~Invoice.old_rows_held,
 )
 
-# An old record that is to be delivered once more is due since that was asked for.
-_since = func.coalesce(Invoice.delivery_due_at, Invoice.recorded_at)
+# An old record that is to be delivered once more is due since that was asked for; of a refused one
+# the next try is what is due.
+_since = case(
+    (Invoice.delivery_error.is_not(None), Invoice.recorded_at),
+    else_=func.coalesce(Invoice.delivery_due_at, Invoice.recorded_at),
+)
 
 
 @dataclass(slots=True)
@@ -152,7 +156,7 @@ def of_each(session: Session, connection_ids: Collection[str]) -> dict[str, Owed
 def stuck(session: Session, environment: str, before: datetime) -> Waiting:
     """Return what has been outgoing since then, of companies of which nothing arrived since then.
 
-    Where anything does arrive it is a long queue, not a stuck one.
+    Where anything does arrive it is a long queue, not a stuck one; what was refused is neither.
     """
     moving = (
         select(Invoice.connection_id)
@@ -166,6 +170,7 @@ def stuck(session: Session, environment: str, before: datetime) -> Waiting:
             Connection.environment == environment,
             _OUTGOING,
             _since <= before,
+            Invoice.delivery_error.is_(None),
             Invoice.connection_id.not_in(moving),
         )
     ).one()

@@ -120,13 +120,17 @@ def stuck_notices(facts: Facts) -> Iterator[Condition]:
 
 
 _parked_lately = select(func.count(), func.min(Notice.handled_at)).where(
-    Notice.status == _PARKED, Notice.handled_at >= bindparam("since")
+    Notice.status == _PARKED,
+    Notice.handled_at >= bindparam("since"),
+    notices.is_ours(bindparam("environment")),
 )
 
 
 def parked_notices(facts: Facts) -> Iterator[Condition]:
     """Give one condition when many notices have failed for good within a short time."""
-    count, first = facts.session.execute(_parked_lately, {"since": facts.now - PARKED_WITHIN}).one()
+    count, first = facts.session.execute(
+        _parked_lately, {"since": facts.now - PARKED_WITHIN, "environment": facts.environment}
+    ).one()
     if count >= PARKED and first is not None:
         yield Condition(
             cause="notices.parked",

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from service.store import outgoing
-from service.watch.condition import Condition, several, span
+from service.watch.condition import Condition, several, shortened, span
 from service.watch.facts import Facts
 
 AWAY_SECONDS = 120.0
 STUCK = timedelta(minutes=10)
 _DOCTOR = "infactor-quickbooks doctor"
-_LONGEST_ERROR = 300
 
 
 def infactor_away(facts: Facts) -> Iterator[Condition]:
@@ -21,7 +20,7 @@ def infactor_away(facts: Facts) -> Iterator[Condition]:
             cause="infactor.away",
             severity="critical",
             since=facts.now - timedelta(seconds=broken.seconds),
-            text=f"Nothing is delivered for {span(broken.seconds)}: {broken.why[:_LONGEST_ERROR]}."
+            text=f"Nothing is delivered for {span(broken.seconds)}: {shortened(broken.why)}."
             " Deliveries wait and follow by themselves.",
             command=_DOCTOR,
         )
@@ -56,7 +55,7 @@ def refused_deliveries(facts: Facts) -> Iterator[Condition]:
             severity="warning",
             since=first.recorded_at,
             text=f"{several(count, 'invoice is', 'invoices are')} not taken by Infactor's database,"
-            f" the first {first.id}: {(first.delivery_error or '')[:_LONGEST_ERROR]}. They are"
+            f" the first {first.id}: {shortened(first.delivery_error or '')}. They are"
             " tried again, at most an hour apart.",
             command=_DOCTOR,
         )

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, case, func, literal, select
-from sqlalchemy.orm import Session
 
+from service.store import notices
 from service.store.tables import Connection, Deliveries, Notice, Run
 from service.watch.facts import Facts
 
@@ -56,27 +56,34 @@ class InfactorVitals:
     critical: int
 
 
-_pending = select(func.count(), func.min(Notice.received_at)).where(Notice.status == _PENDING)
-_parked = select(func.count()).select_from(Notice).where(Notice.status == _PARKED)
+_pending = select(func.count(), func.min(Notice.received_at)).where(
+    Notice.status == _PENDING, notices.is_ours(bindparam("environment"))
+)
+_parked = (
+    select(func.count())
+    .select_from(Notice)
+    .where(Notice.status == _PARKED, notices.is_ours(bindparam("environment")))
+)
 _last_delivery = select(func.max(Deliveries.minute)).where(Deliveries.outcome == "stored")
 
 
 def vitals(facts: Facts) -> Vitals:
     """Return how things stand at this moment."""
-    pending, oldest = facts.session.execute(_pending).one()
+    ours = {"environment": facts.environment}
+    pending, oldest = facts.session.execute(_pending, ours).one()
     companies, complete_until = _companies(facts)
     return Vitals(
         companies=companies,
         pending=pending,
         oldest_pending=oldest,
-        parked=facts.session.execute(_parked).scalar_one(),
+        parked=facts.session.execute(_parked, ours).scalar_one(),
         last_delivery=facts.session.execute(_last_delivery).scalar_one(),
         complete_until=complete_until,
         reads=facts.reads,
         reads_per_month=facts.settings.quickbooks_reads_per_month,
         reads_forecast=_forecast(facts.reads, facts.now),
         beats=facts.beats,
-        runs=_active_runs(facts.session),
+        runs=_active_runs(facts),
         infactor=_infactor(facts) if facts.settings.delivers else None,
     )
 
@@ -109,11 +116,17 @@ def _infactor(facts: Facts) -> InfactorVitals:
     )
 
 
-_active_by_kind = select(Run.kind, func.count()).where(Run.state == _ACTIVE).group_by(Run.kind)
+_active_by_kind = (
+    select(Run.kind, func.count())
+    .join(Connection, Connection.id == Run.connection_id)
+    .where(Run.state == _ACTIVE, Connection.environment == bindparam("environment"))
+    .group_by(Run.kind)
+)
 
 
-def _active_runs(session: Session) -> dict[str, int]:
-    return {kind: count for kind, count in session.execute(_active_by_kind)}
+def _active_runs(facts: Facts) -> dict[str, int]:
+    rows = facts.session.execute(_active_by_kind, {"environment": facts.environment})
+    return {kind: count for kind, count in rows}
 
 
 def _forecast(used: int, now: datetime) -> int | None:

@@ -7,11 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, MetaData, Table, select
+from sqlalchemy import Column, MetaData, Table, func, select
 from sqlalchemy.exc import StatementError
 
+from service.store import connections
 from service.store.columns import ExactJSON, Instant, Money, RowId, database_now
 from service.store.database import Database
+from service.store.tables import Supplier
+from service.times import now
 
 VALUES = Table(
     "values_to_try",
@@ -131,3 +134,14 @@ def test_an_errors_text_holds_no_parameters(database: Database) -> None:
     with pytest.raises(StatementError) as caught:
         kept(database, json={"email": "secret@example.com"})
     assert "secret" not in str(caught.value)
+
+
+def test_a_reading_session_sees_one_moment(database: Database) -> None:
+    count = select(func.count()).select_from(Supplier)
+    with database.read() as reading:
+        assert reading.execute(count).scalar_one() == 0
+        with database.write() as session:
+            connections.ensure_supplier(session, "one@example.com", "", "", now())
+        assert reading.execute(count).scalar_one() == 0
+    with database.read() as reading:
+        assert reading.execute(count).scalar_one() == 1

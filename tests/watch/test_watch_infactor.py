@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from service.store import directory, outgoing
 from service.watch.condition import Condition
 from tests.watch.scene import NOW, Scene
 
@@ -138,3 +139,29 @@ def test_critical_findings_are_one_thing_for_each_company(scene: Scene) -> None:
     assert (second.subject, second.text[:19]) == ("c2", "1 critical finding:")
     scene.rows().close_findings()
     assert scene.wrong() == []
+
+
+def test_a_refused_invoice_waits_since_it_was_recorded_whenever_it_is_tried_again(
+    scene: Scene,
+) -> None:
+    scene.deliver()
+    scene.company()
+    scene.rows().invoice(
+        recorded_at=NOW - 5 * HOURS, delivery_due_at=NOW + HOURS, delivery_error="error 121"
+    )
+    with scene.database.read() as session:
+        assert outgoing.waiting(session, "simulator").oldest == NOW - 5 * HOURS
+        assert outgoing.of_each(session, ["c1"])["c1"].oldest == NOW - 5 * HOURS
+    assert scene.causes(NOW + 2 * HOURS) == ["deliveries.refused"]
+
+
+def test_a_company_is_late_by_what_has_waited_or_was_refused(scene: Scene) -> None:
+    scene.deliver()
+    for name in ("c1", "c2", "c3"):
+        scene.company(name)
+    scene.rows("c1").invoice(recorded_at=NOW - HOURS)
+    scene.rows("c2").invoice(recorded_at=NOW - MINUTES)
+    scene.rows("c3").invoice(recorded_at=NOW - MINUTES, delivery_error="error 121")
+    with scene.database.read() as session:
+        late = directory.page(session, "simulator", late_since=NOW - 10 * MINUTES, limit=9)
+    assert [entry.connection.id for entry in late] == ["c1", "c3"]

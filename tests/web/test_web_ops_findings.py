@@ -1,5 +1,6 @@
 """Findings before operators: in words, by company, seen to."""
 
+import re
 from typing import Any
 
 import httpx
@@ -174,7 +175,7 @@ def test_a_finding_is_acknowledged_with_a_note(
 def is_told_to_be_over(browser: TestClient, answer: httpx.Response) -> bool:
     """Tell whether the page that follows says that there is no such finding any more."""
     page = browser.get(answer.headers["location"]).text
-    return told_in(page).startswith("Nothing was noted: the finding is over")
+    return told_in(page).startswith("Nothing was noted: meanwhile the finding is over")
 
 
 def seen_in(page: str) -> str:
@@ -207,3 +208,31 @@ def test_what_is_no_open_finding_is_not_acknowledged(
         assert is_told_to_be_over(browser, answer)
     assert browser.post("/ops/findings/x/acknowledge", data={"note": "x"}).status_code == 404
     assert audit(place)[1:] == []
+
+
+def test_what_somebody_has_noted_nobody_writes_over(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    finding_id = add_finding(place, company, "critical", field="balance")
+    page = browser.get("/ops/findings").text
+    (seen,) = re.findall(r'name="seen" value="([^"]+)"', page)
+    for note in ("called the bank, frozen", "looked at it"):
+        answer = browser.post(
+            f"/ops/findings/{finding_id}/acknowledge", data={"note": note, "seen": seen}
+        )
+    told = told_in(browser.get(answer.headers["location"]).text)
+    assert (
+        told == "Nothing was noted: meanwhile the finding is over, has changed or was acknowledged."
+    )
+    assert place.only("SELECT note FROM findings") == "called the bank, frozen"
+
+
+def test_findings_of_another_environment_are_neither_listed_nor_acknowledged(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    finding_id = add_finding(place, company, "critical", field="balance")
+    (seen,) = re.findall(r'name="seen" value="([^"]+)"', browser.get("/ops/findings").text)
+    place.do("UPDATE connections SET environment = 'production'")
+    assert "No open findings" in said(browser.get("/ops/findings").text)
+    browser.post(f"/ops/findings/{finding_id}/acknowledge", data={"note": "a note", "seen": seen})
+    assert place.only("SELECT note FROM findings") is None

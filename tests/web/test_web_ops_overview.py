@@ -166,3 +166,12 @@ def test_what_began_before_the_picture_is_drawn_at_its_left_edge() -> None:
     assert [one.path for one in lag.series] == ["M0 0h0", "M0 0h0"]
     assert ended.series[0].path.startswith("M0 0h")
     assert oldest.series[0].path == "M0 0h0"
+
+
+def test_the_first_bar_is_one_sample_like_any_other(place: Place, browser: TestClient) -> None:
+    add_samples(place, *(timedelta(minutes=5 * n) for n in range(1, 320)), done=100)
+    page = browser.get("/ops/?range=24h").text
+    bars = re.findall(r'<path class="series s1" d="([^"]*z)"', page)[0]
+    starts = re.findall(r"M([\d.]+) ([\d.]+)h", bars)
+    assert len({left for left, _ in starts}) == len(starts) == 287
+    assert {height for _, height in starts} == {starts[0][1]}

@@ -17,6 +17,7 @@ from service.times import now
 from service.watch import flow
 from service.watch.condition import Condition, span
 from service.watch.look import look
+from service.watch.processes import CLOCK, SILENT_SECONDS
 from service.watch.vitals import Vitals
 from service.web.ops import chart
 from service.web.ops.alarm import alarm_of, title_of
@@ -49,7 +50,6 @@ RANGES = {
         Range("30d", "30 days", timedelta(days=30), 24),
     )
 }
-_SILENT = 120.0
 _MOST = 30
 _MOST_READERS = 5
 _PAGES = {
@@ -82,7 +82,7 @@ def live(request: Request[State]) -> Response:
 
 
 def _seen_now(request: Request[State]) -> dict[str, Any]:
-    """Return the changing part, and `version` with it: it shows no age that always rises."""
+    """Return the changing part, and `version` with it: of ages it shows whole minutes at most."""
     services, at = request.state["services"], now()
     which = RANGES.get(request.query_params.get("range", ""), RANGES["24h"])
     with services.database.read() as session:
@@ -105,9 +105,7 @@ def _context(
         "share": figures.reads / figures.reads_per_month,
         "high": flow.READS_HIGH,
         "readers": _readers(session, figures, at),
-        "silent": [
-            name for name in ("receiver", "clock") if figures.beats.get(name, 999.0) >= _SILENT
-        ],
+        "no_clock": figures.beats.get(CLOCK, SILENT_SECONDS) >= SILENT_SECONDS,
         "ranges": RANGES.values(),
         "range": which,
         "known": bool(known),

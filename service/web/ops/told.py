@@ -47,8 +47,8 @@ _TEXTS: Mapping[str, tuple[bool, str]] = {
     "was-disconnected": (True, "It was disconnected already."),
     "not-revoked": (
         False,
-        "Left as it is, because QuickBooks has not confirmed it. Try again later, or disconnect it"
-        " here alone.",
+        "Left as it is, because QuickBooks has not confirmed it. Try again later, or tick there"
+        " that our tokens are deleted even if QuickBooks does not answer.",
     ),
     "connected-again": (
         False,
@@ -68,7 +68,10 @@ _TEXTS: Mapping[str, tuple[bool, str]] = {
         " Make one with connect-url and --name.",
     ),
     "no-note": (False, "Nothing was noted: say what was done about it."),
-    "no-finding": (False, "Nothing was noted: the finding is over, or has changed meanwhile."),
+    "no-finding": (
+        False,
+        "Nothing was noted: meanwhile the finding is over, has changed or was acknowledged.",
+    ),
 }
 
 
