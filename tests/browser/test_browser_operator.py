@@ -89,6 +89,12 @@ def test_a_lost_connection(deployment: Deployment, reader: Reader) -> None:
     heading(page, "Journey Company")
     expect(page.get_by_text("Ended by QuickBooks")).to_be_visible()
     look(page, "ops-connection-lost")
+    page.get_by_role("button", name="Make a link").click()
+    heading(page, "Link for Example Supplies")
+    expect(page.get_by_label("The link")).to_have_value(re.compile("/quickbook/authorise[?]token="))
+    look(page, "ops-link")
+    page.get_by_role("link", name="Back to Journey Company").click()
+    heading(page, "Journey Company")
 
 
 def keep_samples(database: Path, count: int) -> None:
@@ -229,12 +235,16 @@ def test_an_open_page_follows_its_company(deployment: Deployment, reader: Reader
 
 
 def test_a_parked_notice_is_put_back(deployment: Deployment, reader: Reader) -> None:
+    page = reader.page()
+    log_in(page, deployment, "/ops/notices")
+    heading(page, "Notices")
     deployment.sim("POST", "/poison", {"company": REALM, "id": "7"})
     deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("7", TotalAmt=7, Balance=7))
     parked = wait_until(lambda: deployment.rows("notices", "--parked"), 90, "a parked notice")
     assert len(parked) == 1
-    page = reader.page()
-    log_in(page, deployment, "/ops/notices")
+    expect(page.locator("#news")).to_contain_text("Something has changed here.")  # by itself
+    look(page, "ops-notices-news")
+    page.get_by_role("link", name="Show what is new").click()
     page.get_by_role("navigation", name="Status").get_by_role("link", name="Parked").click()
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page.locator("tbody time").first).to_have_text(re.compile(r"(GMT\u2011[45]|E[SD]T)$"))
@@ -242,7 +252,7 @@ def test_a_parked_notice_is_put_back(deployment: Deployment, reader: Reader) -> 
     deployment.sim("DELETE", "/poison")
     page.get_by_role("checkbox").check()
     page.get_by_role("button", name="Put the chosen back").click()
-    expect(page.get_by_role("status")).to_contain_text("put back")
+    expect(page.locator("#told")).to_contain_text("put back")
     wait_until(lambda: not deployment.rows("notices", "--parked"), 60, "its being done")
 
 
