@@ -74,7 +74,7 @@ def _ended(session: Session, since: datetime, until: datetime) -> dict[str, int]
 
 
 def spans(session: Session, since: datetime, slots: int) -> Sequence[Span]:
-    """Return what is known since then, from the next slot on; what is not known is left out.
+    """Return what is known since then, with its slot; what is not known is left out.
 
     So many slots are one: the median of several is the mean of theirs, of all else the worst.
     """
@@ -89,7 +89,7 @@ def spans(session: Session, since: datetime, slots: int) -> Sequence[Span]:
             *(cast(func.sum(column), Float) for column in (Sample.done, Sample.parked)),
             cast(func.sum(Sample.ignored), Float),
         )
-        .where(Sample.slot > slot_of(since))
+        .where(Sample.slot >= slot_of(since))
         .group_by(number)
         .order_by(number)
     )

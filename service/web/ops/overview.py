@@ -96,7 +96,8 @@ def _seen_now(request: Request[State]) -> dict[str, Any]:
 def _context(
     session: Session, wrong: Sequence[Condition], figures: Vitals, which: Range, at: datetime
 ) -> dict[str, Any]:
-    known = tuple(samples.spans(session, at - which.back, which.slots))
+    slot = samples.slot_of(at)
+    known = tuple(samples.spans(session, samples.begin_of(slot + 1) - which.back, which.slots))
     return {
         "wrong": [(one, title_of(one), page_of(one)) for one in wrong[:_MOST]],
         "any_critical": any(one.severity == "critical" for one in wrong),
@@ -109,7 +110,7 @@ def _context(
         "ranges": RANGES.values(),
         "range": which,
         "known": bool(known),
-        "charts": charts(known, which, samples.slot_of(at)),
+        "charts": charts(known, which, slot),
     }
 
 
