@@ -175,3 +175,14 @@ def test_a_session_that_was_about_to_end_outlives_the_journey_that_begins_in_it(
     place.begin(browser, place.token())
     left = place.only("SELECT (julianday(expires_at) - julianday('now')) * 24 FROM sessions")
     assert 11 < left <= 12.01
+
+
+def test_a_journey_does_not_go_on_in_another_suppliers_session(place: Place) -> None:
+    browser = place.browser()
+    place.consent()
+    consent = place.begin(browser, place.token())
+    link = place.token("other@example.com", "view")
+    assert browser.get(f"/quickbook/view?token={link}").headers["location"] == "/quickbook/"
+    answer = browser.get(place.decided(consent))
+    assert answer.headers["location"].startswith("/quickbook/problem/other-browser/")
+    assert place.connections() == []
