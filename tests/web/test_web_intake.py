@@ -114,6 +114,38 @@ def test_a_delivery_is_answered_only_when_it_is_committed(
     assert asyncio.run(deliver()) == ["k1", "k2"]
 
 
+def test_a_commit_has_only_so_many_events(database: Database, intake: Intake) -> None:
+    seen = inserts(database)
+
+    async def deliver() -> None:
+        waiting = [
+            asyncio.create_task(intake.store([an_arrival(f"k{n}-{i}") for i in range(1000)]))
+            for n in range(6)
+        ]
+        await asyncio.sleep(0)
+        intake.start()
+        await asyncio.gather(*waiting)
+
+    asyncio.run(deliver())
+    assert len(stored(database)) == 6000
+    assert len(seen) == 2
+
+
+def test_what_was_told_to_come_again_before_its_turn_is_not_stored(
+    database: Database, intake: Intake
+) -> None:
+    async def deliver() -> None:
+        with pytest.raises(NotStored, match="did not commit in time"):
+            await intake.store([an_arrival("late")])
+        waiting = asyncio.create_task(intake.store([an_arrival("in time")]))
+        await asyncio.sleep(0)
+        intake.start()
+        await waiting
+
+    asyncio.run(deliver())
+    assert stored(database) == ["in time"]
+
+
 def test_a_full_queue_refuses_at_once(intake: Intake) -> None:
     async def deliver() -> None:
         waiting = [asyncio.create_task(intake.store([an_arrival(f"k{n}")])) for n in range(60)]
