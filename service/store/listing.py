@@ -27,7 +27,7 @@ from sqlalchemy import (
     type_coerce,
     union_all,
 )
-from sqlalchemy.orm import Session, aliased, defer
+from sqlalchemy.orm import Session, defer
 
 from service.store.counts import is_others_too
 from service.store.keys import folded
@@ -183,7 +183,7 @@ def _of(session: Session, wanted: Wanted, connection_id: str) -> Select[Any]:
         *_stands(wanted.standing, connection_id, wanted.supplier_id),
     )
     if wanted.words:
-        query = query.where(_says(wanted, connection_id))
+        query = query.where(_says(session, wanted, connection_id))
     # Every join is worth leaving out.
     if is_others_too(session, connection_id, wanted.supplier_id):
         owner = _of_invoice(Document.supplier_id.expression)
@@ -191,20 +191,29 @@ def _of(session: Session, wanted: Wanted, connection_id: str) -> Select[Any]:
     return query
 
 
-def _says(wanted: Wanted, connection_id: str) -> ColumnElement[bool]:
+def _says(session: Session, wanted: Wanted, connection_id: str) -> ColumnElement[bool]:
     says = [Invoice.sought.contains(folded(wanted.words), autoescape=True)]
     if wanted.amount is not None:
         says.append(Invoice.total == wanted.amount)
-    if wanted.words.isascii() and wanted.words.isdigit():
-        # People call an invoice without a number by its Id, because its title does.
-        unnumbered = aliased(Invoice)
-        its_id = select(unnumbered.id).where(
-            unnumbered.connection_id == connection_id,
-            unnumbered.quickbooks_id == wanted.words,
-            unnumbered.doc_number == "",
-        )
-        says.append(Invoice.id.in_(its_id))
+    if (unnumbered := _unnumbered(session, connection_id, wanted.words)) is not None:
+        says.append(Invoice.id == unnumbered)
     return or_(*says)
+
+
+def _unnumbered(session: Session, connection_id: str, own_id: str) -> str | None:
+    """Return the invoice with this Id of QuickBooks' if it has no number, as its title tells it.
+
+    Looked up first: as a part of the search it would take as long again.
+    """
+    if not (own_id.isascii() and own_id.isdigit()):
+        return None
+    return session.scalars(
+        select(Invoice.id).where(
+            Invoice.connection_id == connection_id,
+            Invoice.quickbooks_id == own_id,
+            Invoice.doc_number == "",
+        )
+    ).first()
 
 
 def _stands(standing: Standing, connection_id: str, supplier_id: int) -> list[ColumnElement[bool]]:
