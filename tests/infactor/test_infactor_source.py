@@ -51,6 +51,8 @@ def without(name: str) -> dict[str, Any]:
         ({**NEEDED, "TotalAmt": Decimal("NaN")}, "TotalAmt", "not a finite number"),
         ({**NEEDED, "TotalAmt": 10**15}, "TotalAmt", "number out of range"),
         ({**NEEDED, "TotalAmt": -(10**15)}, "TotalAmt", "number out of range"),
+        ({**NEEDED, "TotalAmt": 9_000_000_000_000}, "TotalAmt", "number out of range"),
+        ({**NEEDED, "Balance": -9_000_000_000_000}, "Balance", "number out of range"),
         ({**NEEDED, "TotalAmt": Decimal("1E+15")}, "TotalAmt", "number out of range"),
         ({**NEEDED, "TotalAmt": Decimal("1E+999999999")}, "TotalAmt", "number out of range"),
         ({**NEEDED, "TotalAmt": "1E+999999999"}, "TotalAmt", "number out of range"),

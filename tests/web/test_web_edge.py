@@ -146,6 +146,19 @@ def test_the_access_log_names_routes_and_never_addresses(place: Place) -> None:
     assert [value for value in private if value in str(events)] == []
 
 
+def test_what_open_pages_ask_all_the_time_is_not_logged(place: Place) -> None:
+    browser = place.browser()
+    place.connect(browser)
+    place.imported(place.connections()[0].id)
+    invoice = f"/quickbook/invoices/{place.invoice_id('1')}"
+    with structlog.testing.capture_logs() as events:
+        for address in ("/quickbook/live", f"{invoice}/live", "/quickbook/arrived?since=0"):
+            assert browser.get(address).status_code == 200
+        browser.get(invoice)
+    lines = [(e["route"], e["log_level"]) for e in events if e["event"] == "request.answered"]
+    assert [route for route, level in lines if level == "info"] == ["/quickbook/invoices/{id}"]
+
+
 class TestOverHttps:
     @pytest.fixture
     def more_settings(self) -> dict[str, str]:
