@@ -1,0 +1,97 @@
+"""A supplier with several companies: all their invoices in one list, or those of one."""
+
+import re
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.web.conftest import OTHER, Place, said
+
+
+@pytest.fixture
+def browser(place: Place, company: str) -> TestClient:
+    """The browser of the supplier whose company has invoice 101."""
+    return place.log_in()
+
+
+@pytest.fixture
+def second(place: Place, browser: TestClient) -> str:
+    """The connection of a further company of the supplier, with invoice 102."""
+    place.connect(browser, place.token(another_company=True), OTHER)
+    second = place.connections()[1].id
+    place.imported(second)
+    return second
+
+
+def numbers(browser: TestClient, query: str) -> list[str]:
+    """Return the numbers of the rows of a page, in their order."""
+    page = browser.get(f"/quickbook/{query}")
+    assert page.status_code == 200
+    return re.findall(r'<a id="row-qbk-\w+" [^>]*>([^<]*)</a>', page.text)
+
+
+def test_the_list_can_be_of_one_of_them(company: str, second: str, browser: TestClient) -> None:
+    assert sorted(numbers(browser, "")) == ["101", "102"]
+    assert numbers(browser, f"?company={second}") == ["102"]
+    assert numbers(browser, f"?company={company}") == ["101"]
+    assert numbers(browser, f"?company={second}&q=101") == []
+    page = browser.get(f"/quickbook/?company={second}").text
+    assert f'<option value="{second}" selected>Other Books</option>' in page
+    assert "1 invoice matches" in page
+    assert f'hx-get="/quickbook/live?company={second}&amp;seen=' in page
+    assert '<td role="cell" data-label="Company">Other Books</td>' in page
+
+
+def test_so_can_the_file(second: str, browser: TestClient) -> None:
+    page = browser.get(f"/quickbook/?company={second}").text
+    assert f'href="/quickbook/invoices.csv?company={second}" download' in page
+    file = browser.get(f"/quickbook/invoices.csv?company={second}")
+    assert [line.split(",")[-1] for line in file.text.splitlines()] == ["Company", "Other Books"]
+    assert 'filename="invoices-Other-Books-' in file.headers["content-disposition"]
+
+
+def test_a_companys_line_leads_to_what_is_to_mend_of_it_alone(
+    place: Place, second: str, browser: TestClient
+) -> None:
+    place.do('UPDATE invoices SET warnings = \'[{"text":"Mend"}]\'')
+    page = browser.get("/quickbook/").text
+    _, link = re.findall(r'href="/quickbook/(\?[^"]+)">1 to mend</a>', page)
+    assert numbers(browser, link.replace("&amp;", "&")) == ["102"]
+
+
+@pytest.mark.parametrize("query", ["&q=nothing", "&status=approved"])
+def test_where_nothing_of_it_matches_it_is_named(
+    second: str, browser: TestClient, query: str
+) -> None:
+    page = said(browser.get(f"/quickbook/?company={second}{query}").text)
+    assert "No invoice of Other Books has" in page
+
+
+def test_one_without_invoices_says_so(place: Place, second: str, browser: TestClient) -> None:
+    place.do(f"UPDATE invoices SET mapped = NULL WHERE connection_id = '{second}'")
+    page = said(browser.get(f"/quickbook/?company={second}").text)
+    assert "Other Books has no invoices yet." in page
+
+
+@pytest.mark.parametrize("odd", ["qbk-1", "x" * 40, "%27"])
+def test_one_that_there_is_not_counts_as_not_said(
+    second: str, browser: TestClient, odd: str
+) -> None:
+    assert len(numbers(browser, f"?company={odd}")) == 2
+    assert "match" not in said(browser.get(f"/quickbook/?company={odd}").text)
+
+
+def test_so_does_another_suppliers(place: Place, browser: TestClient) -> None:
+    other = place.browser()
+    place.connect(other, place.token("other@example.com"), OTHER)
+    theirs = place.connections()[1].id
+    place.imported(theirs)
+    assert numbers(browser, f"?company={theirs}") == ["101"]
+    file = browser.get(f"/quickbook/invoices.csv?company={theirs}").text
+    assert len(file.splitlines()) == 2
+
+
+def test_with_one_company_alone_none_is_named(browser: TestClient) -> None:
+    page = browser.get("/quickbook/").text
+    assert 'data-label="Company"' not in page
+    assert "find-company" not in page
