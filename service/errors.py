@@ -10,7 +10,7 @@
               x Throttled                 429: pause this company only
               x BudgetSpent               this month's reads are kept for what is more urgent
           x Unrecognised              an answer that no table knows: try three times, then park
-          + Halted(withdrawals, offered)  a run would withdraw so much: an operator decides
+          + Halted(withdrawals, reasons)  a run would withdraw so much: an operator decides
           + PermanentError                trying again cannot help: park, and show why
               x Disconnected              the authorisation is dead: the supplier must reconnect
               x Gone                      QuickBooks answered 610: deleted, or never there
@@ -117,8 +117,8 @@ class Halted(SyncError):
     ) -> None:
         super().__init__(message)
         self.withdrawals = withdrawals
-        self.reasons = reasons
         self.offered = offered
+        self.reasons = reasons
 
 
 class PermanentError(SyncError):

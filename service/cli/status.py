@@ -31,7 +31,8 @@ def status(as_json: Json = False) -> None:
         with services.database.read() as session:
             wrong, figures = look(session, services.settings, at)
             # Not among the figures that pages ask for every few seconds: it counts them all.
-            delivered = mirror.count(session, services.settings.quickbooks_environment)
+            environment = services.settings.quickbooks_environment
+            delivered = mirror.count(session, environment) if services.settings.delivers else 0
     if as_json:
         answer_json([_as_json(wrong, figures, delivered)])
     else:

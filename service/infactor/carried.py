@@ -12,10 +12,10 @@ from service.errors import Unmappable
 
 _MAX_DEPTH = 50
 _MAX_INTEGER_DIGITS = 15
+_MAX_DECIMALS = 40  # QuickBooks has sent residues of its own arithmetic such as 5.68E-14
+
 MOST_MONEY = 9_000_000_000_000
 """More than any invoice is worth: SQLite keeps amounts as millionths in 64 bits."""
-
-_MAX_DECIMALS = 40  # QuickBooks has sent residues of its own arithmetic such as 5.68E-14
 
 
 def carried(value: Any, field: str, _depth: int = 0) -> Any:

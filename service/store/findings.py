@@ -130,12 +130,11 @@ def acknowledge(
         )
         .with_for_update(of=Finding)
     ).first()
-    if finding is not None and seen is not None:
-        is_news = finding.changed_at != seen or finding.acknowledged_at is not None
-        if is_news:
-            return None
-    if finding is not None:
-        finding.acknowledged_at, finding.note = now, note
+    if finding is None:
+        return None
+    if seen is not None and (finding.changed_at != seen or finding.acknowledged_at is not None):
+        return None
+    finding.acknowledged_at, finding.note = now, note
     return finding
 
 

@@ -47,5 +47,5 @@ def _silent_workers(settings: Settings, how_long: str, since: datetime | None = 
 
 
 def _has_work(facts: Facts) -> bool:
-    now = (facts.session, facts.environment, facts.now)
-    return bool(inbox.due_connections(*now) or runs.due(*now))
+    ours = (facts.session, facts.environment, facts.now)
+    return bool(inbox.due_connections(*ours) or runs.due(*ours))

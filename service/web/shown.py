@@ -85,10 +85,11 @@ def currency_of(found: Found, currency: str) -> str:
 
 def payout(due: str, today: date) -> str:
     """Return in how many days an invoice is due, or in a word that it is, or was."""
-    days = days_to_payout(due, today)
     day = calendar_date(due)
-    if days or day is None:
-        return f"{days:,}" if days else "-"
+    if day is None:
+        return "-"
+    if day > today:
+        return f"{days_to_payout(due, today):,}"
     return "today" if day == today else "overdue"
 
 

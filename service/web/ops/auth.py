@@ -25,9 +25,9 @@ from service.web.state import State
 
 log = structlog.get_logger(__name__)
 
+_AT_ONCE = 2
 # A browser that an operator has used before is held up by nothing but its own failures. Any other
 # is by those of its address, and of as many guesses at the name as no address can make alone.
-_AT_ONCE = 2
 _MOST_OF_A_BROWSER = 5
 _MOST_OF_A_NAME_HERE = 5
 _MOST_OF_A_PEER = 20

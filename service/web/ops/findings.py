@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
@@ -16,6 +15,7 @@ from service.infactor.labels import finding_words
 from service.store import connections, findings
 from service.store.findings import Entry
 from service.store.tables import Connection, Finding, Invoice
+from service.web.ops.addresses import asking
 from service.web.ops.browser import operator_of
 from service.web.ops.forms import number, words
 from service.web.ops.page import page
@@ -133,5 +133,5 @@ def _row(entry: Entry, currency: str) -> Row:
 
 
 def _address(severity: str, company: str | None = None, before: int | None = None) -> str:
-    query = {"severity": severity, "company": company, "before": before}
-    return f"{LIST}?{urlencode({name: value for name, value in query.items() if value})}"
+    query = {"severity": severity, "company": company or "", "before": str(before or "")}
+    return asking(LIST, query)

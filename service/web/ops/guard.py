@@ -1,7 +1,5 @@
 """The one gate before every page of operators."""
 
-from urllib.parse import urlencode
-
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -43,4 +41,4 @@ def _to_log_in(request: Request[State]) -> Response:
     wanted = request.method in ("GET", "POST") and addresses.inside(where) == where
     if wanted and where != addresses.HOME:
         query["next"] = where
-    return RedirectResponse(f"{addresses.LOGIN}{'?' if query else ''}{urlencode(query)}", 303)
+    return RedirectResponse(addresses.asking(addresses.LOGIN, query), 303)

@@ -167,14 +167,14 @@ def replay(request: Request[State], form: FormData) -> Response:
     return then(request, here, "replayed" if count else "nothing-replayed", count)
 
 
-def what(notice: Notice, number: str | None = None) -> str:
+def what(notice: Notice, called: str | None = None) -> str:
     """Return what the notice is about: in QuickBooks' own words, or what we ask ourselves.
 
-    An invoice is called by its `number` where that is known.
+    An invoice is named as people have `called` it, where that is known.
     """
-    about = number or notice.entity_id
-    if notice.format == "own":
-        return _OWN[notice.operation or ""].format(about)
+    about = called or notice.entity_id
+    if notice.format == "own" and notice.operation in _OWN:
+        return _OWN[notice.operation].format(about)
     parts = (notice.entity, about, notice.operation)
     return " ".join(part for part in parts if part) or "could not be read"
 
