@@ -110,6 +110,8 @@ def look(page: Page, name: str) -> None:
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)
             where = f"{name}-{width}-{scheme}"
+            # A window that closes by itself waits for who is there.
+            page.mouse.move(0, len(scheme))
             SCREENSHOTS.mkdir(exist_ok=True)
             page.screenshot(path=SCREENSHOTS / f"{where}.png", full_page=True)
             wide = page.evaluate("document.documentElement.scrollWidth")
