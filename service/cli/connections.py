@@ -67,11 +67,12 @@ def _rows(services: Services) -> list[dict[str, Any]]:
     rows = []
     with services.database.read() as session:
         reads = pace.reads(session, f"{now():%Y-%m}")
-        for connection, owner in connections.everyone(
-            session, services.settings.quickbooks_environment
-        ):
-            recorded, offered = counts.of_company(session, connection.id)
-            run = runs.latest(session, connection.id)
+        everyone = connections.everyone(session, services.settings.quickbooks_environment)
+        ids = [connection.id for connection, _ in everyone]
+        numbers, backfills = counts.of_companies(session, ids), runs.latest_of(session, ids)
+        for connection, owner in everyone:
+            recorded, offered = numbers[connection.id]
+            run = backfills.get(connection.id)
             rows.append(
                 {
                     **_row(services, connection, owner),

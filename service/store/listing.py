@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, defer
 
-from service.store.counts import is_others_too
+from service.store.counts import others_too
 from service.store.keys import folded
 from service.store.tables import Document, Invoice
 from service.store.tables.books import HELD, TO_MEND
@@ -113,12 +113,18 @@ def page(
 
 
 def count(session: Session, wanted: Wanted) -> int:
-    """Return how many invoices there are, counted up to `MOST_COUNTED` + 1."""
+    """Return how many invoices there are, each company's counted up to `MOST_COUNTED` + 1."""
+    return sum(counts(session, wanted).values())
+
+
+def counts(session: Session, wanted: Wanted) -> dict[str, int]:
+    """Return how many invoices of each company there are, counted up to `MOST_COUNTED` + 1."""
     if not wanted.connection_ids:
-        return 0
-    every = [_of(session, wanted, c).limit(MOST_COUNTED + 1) for c in wanted.connection_ids]
-    parts = union_all(*(select(one.subquery().c.id) for one in every)).subquery()
-    return session.execute(select(func.count()).select_from(parts)).scalar_one()
+        return {}
+    parts = _of_each(session, wanted)
+    limited = {c: part.limit(MOST_COUNTED + 1).subquery() for c, part in parts.items()}
+    every = (select(literal(c), func.count()).select_from(of_one) for c, of_one in limited.items())
+    return {c: number for c, number in session.execute(union_all(*every))}
 
 
 def _place(session: Session, wanted: Wanted, invoice_id: str | None) -> tuple[Any, str] | None:
@@ -145,75 +151,66 @@ def _ids(
     if not wanted.connection_ids:
         return []
     down = (wanted.sort in _DESCENDING) != backwards
-    parts = [_part(session, wanted, c, limit, place, down=down) for c in wanted.connection_ids]
-    merged = union_all(*(select(part.subquery()) for part in parts)).subquery()
-    order = _order(merged.c.key, merged.c.id, down=down)
-    return list(session.scalars(select(merged.c.id).order_by(*order).limit(limit)))
-
-
-def _part(
-    session: Session,
-    wanted: Wanted,
-    connection_id: str,
-    limit: int,
-    place: tuple[Any, str] | None,
-    *,
-    down: bool,
-) -> Select[Any]:
-    query, key, id_ = (
-        _of(session, wanted, connection_id),
-        _COLUMNS[wanted.sort],
-        Invoice.id.expression,
-    )
+    key, id_ = _COLUMNS[wanted.sort], Invoice.id.expression
+    parts = list(_of_each(session, wanted).values())
     if place is not None:
         there = tuple_(literal(place[0], key.type), literal(place[1], id_.type))
-        query = query.where(tuple_(key, id_) < there if down else tuple_(key, id_) > there)
-    return query.order_by(*_order(key, id_, down=down)).limit(limit)
+        beyond = tuple_(key, id_) < there if down else tuple_(key, id_) > there
+        parts = [part.where(beyond) for part in parts]
+    order = _order(key, id_, down=down)
+    firsts = (part.order_by(*order).limit(limit).subquery() for part in parts)
+    merged = union_all(*(select(first) for first in firsts)).subquery()
+    order = _order(merged.c.key, merged.c.id, down=down)
+    return list(session.scalars(select(merged.c.id).order_by(*order).limit(limit)))
 
 
 def _order(*columns: ColumnElement[Any], down: bool) -> list[ColumnElement[Any]]:
     return [column.desc() if down else column.asc() for column in columns]
 
 
-def _of(session: Session, wanted: Wanted, connection_id: str) -> Select[Any]:
-    """Return a query for one company's invoices that are wanted: their ids and sort keys."""
-    query = select(Invoice.id, _COLUMNS[wanted.sort].label("key")).where(
-        Invoice.connection_id == connection_id,
-        Invoice.mapped.is_not(None),
-        *_stands(wanted.standing, connection_id, wanted.supplier_id),
+def _of_each(session: Session, wanted: Wanted) -> dict[str, Select[Any]]:
+    """Return a query for each company's invoices that are wanted: their ids and sort keys."""
+    ids, supplier_id = wanted.connection_ids, wanted.supplier_id
+    mixed = others_too(session, ids, supplier_id)
+    every = select(Invoice.id, _COLUMNS[wanted.sort].label("key")).where(
+        Invoice.mapped.is_not(None), *_says(session, wanted)
     )
-    if wanted.words:
-        query = query.where(_says(session, wanted, connection_id))
-    # Every join is worth leaving out.
-    if is_others_too(session, connection_id, wanted.supplier_id):
-        owner = _of_invoice(Document.supplier_id.expression)
-        query = query.where(func.coalesce(owner, wanted.supplier_id) == wanted.supplier_id)
-    return query
+    of_each = {}
+    for c in ids:
+        stands = _stands(wanted.standing, c, supplier_id)
+        of_each[c] = every.where(Invoice.connection_id == c, *stands)
+        # Every join is worth leaving out.
+        if c in mixed:
+            owner = _of_invoice(Document.supplier_id.expression)
+            of_each[c] = of_each[c].where(func.coalesce(owner, supplier_id) == supplier_id)
+    return of_each
 
 
-def _says(session: Session, wanted: Wanted, connection_id: str) -> ColumnElement[bool]:
+def _says(session: Session, wanted: Wanted) -> list[ColumnElement[bool]]:
+    if not wanted.words:
+        return []
     says = [Invoice.sought.contains(folded(wanted.words), autoescape=True)]
     if wanted.amount is not None:
         says.append(Invoice.total == wanted.amount)
-    if (unnumbered := _unnumbered(session, connection_id, wanted.words)) is not None:
-        says.append(Invoice.id == unnumbered)
-    return or_(*says)
+    if unnumbered := _unnumbered(session, wanted.connection_ids, wanted.words):
+        says.append(Invoice.id.in_(unnumbered))
+    return [or_(*says)]
 
 
-def _unnumbered(session: Session, connection_id: str, own_id: str) -> str | None:
-    """Return the invoice with this Id of QuickBooks' if it has no number, as its title tells it.
+def _unnumbered(session: Session, connection_ids: Iterable[str], own_id: str) -> Sequence[str]:
+    """Return the invoices with this Id of QuickBooks' but no number, as their titles tell them.
 
     Looked up first: as a part of the search it would take as long again.
     """
     if not (own_id.isascii() and own_id.isdigit()):
-        return None
+        return []
     return session.scalars(
         select(Invoice.id).where(
-            Invoice.connection_id == connection_id,
+            Invoice.connection_id.in_(connection_ids),
             Invoice.quickbooks_id == own_id,
             Invoice.doc_number == "",
         )
-    ).first()
+    ).all()
 
 
 def _stands(standing: Standing, connection_id: str, supplier_id: int) -> list[ColumnElement[bool]]:

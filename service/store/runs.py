@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, delete, or_, select, text, update
+from sqlalchemy import ColumnElement, ScalarSelect, delete, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from service.store.connections import may_be_called
@@ -279,10 +279,19 @@ def _is_due(environment: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
 
 def latest(session: Session, connection_id: str, kind: str = "backfill") -> Run | None:
     """Return the company's newest run of this kind."""
-    return session.scalars(
-        select(Run)
-        .where(Run.connection_id == connection_id, Run.kind == kind)
-        .order_by(Run.id.desc())
-        .limit(1)
-        .execution_options(populate_existing=True)
-    ).first()
+    return latest_of(session, [connection_id], kind).get(connection_id)
+
+
+def latest_of(
+    session: Session, connection_ids: Collection[str], kind: str = "backfill"
+) -> dict[str, Run]:
+    """Return each company's newest run of this kind, by company; not of those without any."""
+    newest = (
+        select(func.max(Run.id))
+        .where(Run.connection_id.in_(connection_ids), Run.kind == kind)
+        .group_by(Run.connection_id)
+    )
+    found = session.scalars(
+        select(Run).where(Run.id.in_(newest)).execution_options(populate_existing=True)
+    )
+    return {run.connection_id: run for run in found}

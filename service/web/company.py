@@ -1,5 +1,6 @@
 """One connected company as its supplier sees it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -54,11 +55,14 @@ def own_connection(request: Request[State], session: Session, supplier: Supplier
     return found
 
 
-def company_of(session: Session, connection: Connection) -> Company:
-    """Return the company of this connection."""
-    paused = connection.paused_until is not None and connection.paused_until > now()
-    return Company(
-        connection=connection,
-        progress=progress_of(session, connection.id),
-        unwell=paused and connection.failures > 0,
-    )
+def companies_of(session: Session, connections: Sequence[Connection]) -> list[Company]:
+    """Return the companies of these connections."""
+    progress, at = progress_of(session, [one.id for one in connections]), now()
+    return [
+        Company(
+            connection=one,
+            progress=progress.get(one.id),
+            unwell=one.failures > 0 and one.paused_until is not None and one.paused_until > at,
+        )
+        for one in connections
+    ]

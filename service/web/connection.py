@@ -17,7 +17,7 @@ from service.times import now
 from service.web.apart import apart
 from service.web.arrival import since
 from service.web.browser import supplier_of
-from service.web.company import company_of, own_connection
+from service.web.company import companies_of, own_connection
 from service.web.pages import render
 from service.web.state import State
 
@@ -79,8 +79,9 @@ def _unconfirmed(
 def _standing(request: Request[State], session: Session, connection: Connection) -> dict[str, Any]:
     count = request.state["counted"].of_company
     recorded, offered = count(session, connection.id, connection.supplier_id)
+    [company] = companies_of(session, [connection])
     return {
-        "company": company_of(session, connection),
+        "company": company,
         "recorded": recorded,
         "offered": offered,
         "noticed_at": notices.last_from_quickbooks(session, connection.id, connection.connected_at),

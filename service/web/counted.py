@@ -1,7 +1,7 @@
 """How many invoices a company has, without counting very many of them for every page."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from sqlalchemy.orm import Session
 
@@ -22,20 +22,31 @@ class Counted:
         self._many = many
         self._kept: dict[tuple[str, int | None], tuple[float, tuple[int, int]]] = {}
 
-    def of_company(
-        self, session: Session, connection_id: str, supplier_id: int | None = None
-    ) -> tuple[int, int]:
-        """Return how many invoices there are, here and in Infactor.
+    def of_companies(
+        self, session: Session, connection_ids: Collection[str], supplier_id: int | None = None
+    ) -> dict[str, tuple[int, int]]:
+        """Return for each company how many invoices there are, here and in Infactor.
 
         With a supplier, of those that they may see.
         """
-        key, at = (connection_id, supplier_id), self._clock()
-        when, numbers = self._kept.get(key, (0.0, (0, 0)))
-        if numbers[0] >= self._many and at - when < _SECONDS:
-            return numbers
-        numbers = counts.of_company(session, connection_id, shown_to=supplier_id)
-        if numbers[0] >= self._many:
-            self._kept[key] = (at, numbers)
-        else:
-            self._kept.pop(key, None)
-        return numbers
+        at = self._clock()
+        known = {
+            i: numbers
+            for i in connection_ids
+            for when, numbers in [self._kept.get((i, supplier_id), (0.0, (0, 0)))]
+            if numbers[0] >= self._many and at - when < _SECONDS
+        }
+        unknown = [i for i in connection_ids if i not in known]
+        found = counts.of_companies(session, unknown, shown_to=supplier_id)
+        for i, numbers in found.items():
+            if numbers[0] >= self._many:
+                self._kept[i, supplier_id] = (at, numbers)
+            else:
+                self._kept.pop((i, supplier_id), None)
+        return known | found
+
+    def of_company(
+        self, session: Session, connection_id: str, supplier_id: int | None = None
+    ) -> tuple[int, int]:
+        """Return the same of one company."""
+        return self.of_companies(session, [connection_id], supplier_id)[connection_id]

@@ -15,7 +15,7 @@ from service.store.tables import Supplier
 from service.times import now
 from service.web.arrival import since
 from service.web.browser import supplier_of
-from service.web.company import Company, company_of
+from service.web.company import Company, companies_of
 from service.web.listing import ON_ITS_WAY, SORTS, STATUSES, TO_MEND, Asked
 from service.web.pages import render
 from service.web.shown import Row, row
@@ -78,7 +78,7 @@ def _shown(request: Request[State], supplier: Supplier) -> Shown:
             before=asked.before,
             from_end=asked.last,
         )
-        companies = [company_of(session, connection) for connection in mine]
+        companies = companies_of(session, mine)
     today = now().date()
     rows = [row(one, settings.infactor_currency, today) for one in page.found]
     return Shown(asked, companies, page, rows)
@@ -88,9 +88,8 @@ def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[
     asked, companies = shown.asked, shown.companies
     with request.state["services"].database.read() as session:
         ids = [company.connection.id for company in companies]
-        count = request.state["counted"].of_company
-        numbers = {i: count(session, i, supplier.id) for i in ids}
-        mend = {i: listing.count(session, _to_mend.wanted([i], supplier.id)) for i in ids}
+        numbers = request.state["counted"].of_companies(session, ids, supplier.id)
+        mend = listing.counts(session, _to_mend.wanted(ids, supplier.id))
         matches = _matches(session, shown, asked.wanted(ids, supplier.id))
     return {
         "supplier": supplier,

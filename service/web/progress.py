@@ -1,5 +1,6 @@
 """How far the import of a company's past has come, for people."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -27,10 +28,9 @@ class Progress:
         return self.state == "active"
 
 
-def progress_of(session: Session, connection_id: str) -> Progress | None:
-    """Return how far the company's newest run has come; None if there never was one."""
-    run = runs.latest(session, connection_id)
-    return None if run is None else _progress(run)
+def progress_of(session: Session, connection_ids: Collection[str]) -> dict[str, Progress]:
+    """Return by company how far its newest run has come; not of those that never had one."""
+    return {i: _progress(run) for i, run in runs.latest_of(session, connection_ids).items()}
 
 
 def news_of(session: Session, connection: Connection) -> Progress | None:

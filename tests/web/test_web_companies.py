@@ -5,7 +5,8 @@ import re
 import pytest
 from starlette.testclient import TestClient
 
-from tests.web.conftest import OTHER, Place, said
+from tests.store.databases import statements
+from tests.web.conftest import OTHER, WITHOUT_NAME, Place, said
 
 
 @pytest.fixture
@@ -40,6 +41,21 @@ def test_the_list_can_be_of_one_of_them(company: str, second: str, browser: Test
     assert "1 invoice matches" in page
     assert f'hx-get="/quickbook/live?company={second}&amp;seen=' in page
     assert "Quickbook #102 Other Books 100.00 USD" in said(page)
+
+
+@pytest.mark.parametrize("query", ["", "?q=101&sort=amount", "?status=to-mend"])
+def test_the_page_asks_as_much_however_many_they_are(
+    place: Place, browser: TestClient, query: str
+) -> None:
+    def questions() -> int:
+        with statements(place.services.database) as sent:
+            assert browser.get(f"/quickbook/{query}").status_code == 200
+        return len(sent)
+
+    of_one = questions()
+    for realm in (OTHER, WITHOUT_NAME):
+        place.connect(browser, place.token(another_company=True), realm)
+    assert questions() == of_one > 5
 
 
 def test_so_can_the_file(second: str, browser: TestClient) -> None:

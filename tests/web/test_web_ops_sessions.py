@@ -1,10 +1,8 @@
 """Operators' sessions: their cookies, and when they end."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import event
 from starlette.testclient import TestClient
 
 from service.app import create_app
@@ -12,6 +10,7 @@ from service.bootstrap import bootstrap
 from service.settings_source import settings_from
 from service.store import operators
 from service.times import now
+from tests.store.databases import statements
 from tests.web.conftest import PUBLIC_URL, Place, settings_of
 from tests.web.ops import BOB, audit, entry, operator, try_to_log_in, two_operators
 
@@ -135,12 +134,8 @@ def test_in_a_sessions_last_hour_pages_do_not_write(place: Place) -> None:
         f"UPDATE operator_sessions SET created_at = '{created:%Y-%m-%d %H:%M:%S.%f}',"
         f" expires_at = '{created + timedelta(hours=12):%Y-%m-%d %H:%M:%S.%f}'"
     )
-    written: list[str] = []
-
-    def note(connection: Any, cursor: Any, statement: str, *more: Any) -> None:
-        if not statement.lstrip().upper().startswith(("SELECT", "BEGIN", "PRAGMA")):
-            written.append(statement)
-
-    event.listen(place.services.database.engine, "before_cursor_execute", note)
-    assert browser.get("/ops/").status_code == 200
-    assert written == []
+    with statements(place.services.database) as sent:
+        assert browser.get("/ops/").status_code == 200
+    reading = ("SELECT", "BEGIN", "PRAGMA")
+    assert [one for one in sent if not one.lstrip().upper().startswith(reading)] == []
+    assert len(sent) > 5

@@ -138,6 +138,11 @@ def test_the_next_supplier_does_not_see_what_was_decided_in_the_former_name(plac
     assert mine.status_code == 200
     assert FIRST not in mine.text
     assert "Supplier first" not in mine.text
+    # A company that was nobody else's is counted beside it.
+    connect(place, SECOND, OTHER, another_company=True)
+    work(place)
+    page = said(browser.get("/quickbook/").text)
+    assert page.count("1 invoice, 1 in Infactor") == 2
 
 
 def test_nothing_recorded_for_the_former_supplier_shows_before_it_is_mapped_anew(

@@ -1,33 +1,18 @@
 """Browsers: whose session it is, and how it becomes another one's."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import event
 from starlette.testclient import TestClient
 
 from service.times import now
+from tests.store.databases import statements
 from tests.web.conftest import Place, said
 
 
-@contextmanager
-def questions_about_sessions(place: Place) -> Iterator[list[str]]:
-    """Gather the statements that touch the table of sessions."""
-    asked: list[str] = []
-
-    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        if "sessions" in statement:
-            asked.append(statement)
-
-    engine = place.services.database.engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield asked
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
+def about_sessions(sent: list[str]) -> list[str]:
+    """Return the statements that touch the table of sessions."""
+    return [statement for statement in sent if "sessions" in statement]
 
 
 OPEN_PAGES = [
@@ -45,16 +30,16 @@ def test_a_cookie_that_cannot_be_ours_costs_no_question(
     place: Place, path: str, cookie: str
 ) -> None:
     browser = place.browser(cookie=f"infactor_quickbooks={cookie}")
-    with questions_about_sessions(place) as asked:
+    with statements(place.services.database) as sent:
         assert browser.get(path).status_code in (200, 303)
-    assert asked == []
+    assert about_sessions(sent) == []
 
 
 def test_a_cookie_that_could_be_ours_is_looked_up(place: Place) -> None:
     browser = place.browser(cookie="infactor_quickbooks=" + "a" * 43)
-    with questions_about_sessions(place) as asked:
+    with statements(place.services.database) as sent:
         assert browser.get("/quickbook/welcome").status_code == 200
-    assert len(asked) == 1
+    assert len(about_sessions(sent)) == 1
 
 
 @pytest.fixture
