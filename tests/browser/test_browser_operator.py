@@ -18,7 +18,7 @@ from tests.journey.deployment import Deployment, deployed
 from tests.journey.test_journey import REALM, a_book, an_invoice
 from tests.people import add_user
 from tests.servers import wait_until
-from tests.web.ops import PASSWORD, entry
+from tests.web.ops.operators import PASSWORD, entry
 from tests.workers.delivering import infactor_settings
 
 

@@ -35,7 +35,7 @@ from service.store.schema import migrate
 from service.times import now
 from service.web.browser import COOKIE
 from tests.servers import postgres
-from tests.web.ops import entry
+from tests.web.ops.operators import entry
 from tests.workers.world import environment
 
 INVOICES, CONNECTIONS, NOTICES = 100_000, 1_000, 200_000

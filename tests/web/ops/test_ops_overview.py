@@ -12,17 +12,12 @@ from service.store.tables import Reads
 from service.times import now
 from service.web.ops.overview import RANGES, charts
 from tests.web.conftest import Place, said
-from tests.web.ops import add_companies, add_samples, entry, live_address, operator
+from tests.web.ops.operators import add_companies, add_samples, live_address, two_operators
 
 
 @pytest.fixture
 def more_settings() -> dict[str, str]:
-    return {"OPS_USERS": entry("ada"), "QUICKBOOKS_READS_PER_MONTH": "1000"}
-
-
-@pytest.fixture
-def browser(place: Place) -> TestClient:
-    return operator(place)
+    return {**two_operators(), "QUICKBOOKS_READS_PER_MONTH": "1000"}
 
 
 def test_a_new_service_says_what_to_do_first(browser: TestClient) -> None:

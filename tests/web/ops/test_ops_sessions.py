@@ -12,12 +12,7 @@ from service.store import operators
 from service.times import now
 from tests.store.databases import statements
 from tests.web.conftest import PUBLIC_URL, Place, settings_of
-from tests.web.ops import BOB, audit, entry, operator, try_to_log_in, two_operators
-
-
-@pytest.fixture
-def more_settings() -> dict[str, str]:
-    return two_operators()
+from tests.web.ops.operators import BOB, audit, entry, operator, try_to_log_in
 
 
 def test_logging_out_ends_the_session_everywhere(place: Place) -> None:

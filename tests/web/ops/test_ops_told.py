@@ -7,15 +7,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.web.conftest import OTHER, Place, said
-from tests.web.ops import entry, operator, told_in
+from tests.web.ops.operators import operator, told_in
 
 PAUSED = "Paused: nobody calls QuickBooks for this company until you resume it."
 COOKIE = "infactor_ops_told"
-
-
-@pytest.fixture
-def more_settings() -> dict[str, str]:
-    return {"OPS_USERS": entry("ada")}
 
 
 @pytest.fixture
@@ -24,11 +19,6 @@ def pages(place: Place) -> list[str]:
     place.connect(place.browser())
     place.connect(place.browser(), place.token("other@example.com"), OTHER)
     return [f"/ops/connections/{one.id}" for one in place.connections()]
-
-
-@pytest.fixture
-def browser(place: Place) -> TestClient:
-    return operator(place)
 
 
 def cookie_of(answer: httpx.Response) -> tuple[str, str]:

@@ -17,17 +17,7 @@ from service.web.ops.overview import page_of
 from tests.servers import free_port
 from tests.store.delivery_rows import DeliveryRows
 from tests.web.conftest import Place, said
-from tests.web.ops import add_companies, add_samples, entry, live_address, operator
-
-
-@pytest.fixture
-def more_settings() -> dict[str, str]:
-    return {"OPS_USERS": entry("ada")}
-
-
-@pytest.fixture
-def browser(place: Place) -> TestClient:
-    return operator(place)
+from tests.web.ops.operators import add_companies, add_samples, entry, live_address
 
 
 def test_what_is_wrong_is_told_with_the_page_where_one_can_act(

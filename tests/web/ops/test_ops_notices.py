@@ -14,12 +14,13 @@ from service.store.tables import AuditEntry, Notice
 from service.times import now
 from service.web.ops import notices as notices_page
 from tests.web.conftest import Place, said
-from tests.web.ops import add_companies, add_finding, audit, entry, live_address, operator, told_in
-
-
-@pytest.fixture
-def more_settings() -> dict[str, str]:
-    return {"OPS_USERS": entry("ada")}
+from tests.web.ops.operators import (
+    add_companies,
+    add_finding,
+    audit,
+    live_address,
+    told_in,
+)
 
 
 @pytest.fixture
@@ -27,11 +28,6 @@ def company(place: Place, company: str) -> str:
     """The connection of a company that was imported, without a notice."""
     place.do("DELETE FROM notices")
     return company
-
-
-@pytest.fixture
-def browser(place: Place) -> TestClient:
-    return operator(place)
 
 
 def add(place: Place, connection_id: str | None, status: str, **fields: Any) -> int:

@@ -12,18 +12,8 @@ from service.infactor.labels import AMOUNTS, DATES, LABELS, WORDS
 from service.store.tables import Finding
 from service.times import now
 from tests.web.conftest import Place, said
-from tests.web.ops import add_companies, add_finding, audit, entry, operator, told_in
+from tests.web.ops.operators import add_companies, add_finding, audit, told_in
 from workers.moves import MONEY
-
-
-@pytest.fixture
-def more_settings() -> dict[str, str]:
-    return {"OPS_USERS": entry("ada")}
-
-
-@pytest.fixture
-def browser(place: Place) -> TestClient:
-    return operator(place)
 
 
 def test_findings_are_shown_by_severity_with_what_was_approved_and_what_is_now(

@@ -10,14 +10,9 @@ from service.store import halts, runs
 from service.store.tables import AuditEntry, Run
 from service.times import now
 from tests.web.conftest import Place, said
-from tests.web.ops import audit, entry, operator, told_in
+from tests.web.ops.operators import audit, told_in
 
 WHY = "it would withdraw 6 of the company's 6 undecided invoices: <1>, 2, 3"
-
-
-@pytest.fixture
-def more_settings() -> dict[str, str]:
-    return {"OPS_USERS": entry("ada")}
 
 
 @pytest.fixture
@@ -28,11 +23,6 @@ def run_id(place: Place, company: str) -> int:
         found = runs.begin_reconcile(session, company, "command", order, now())
     halt(place, found)
     return found
-
-
-@pytest.fixture
-def browser(place: Place) -> TestClient:
-    return operator(place)
 
 
 def halt(place: Place, run_id: int, reasons: dict[str, str] | None = None) -> None:

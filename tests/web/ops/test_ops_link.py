@@ -10,17 +10,7 @@ from starlette.testclient import TestClient
 from service import links
 from service.times import now
 from tests.web.conftest import SECRET, Place, said
-from tests.web.ops import add_companies, audit, entry, operator, told_in
-
-
-@pytest.fixture
-def more_settings() -> dict[str, str]:
-    return {"OPS_USERS": entry("ada")}
-
-
-@pytest.fixture
-def browser(place: Place) -> TestClient:
-    return operator(place)
+from tests.web.ops.operators import add_companies, audit, told_in
 
 
 @pytest.fixture

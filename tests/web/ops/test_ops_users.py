@@ -8,7 +8,7 @@ from service import passwords
 from service.errors import ConfigurationError
 from service.settings_source import settings_from
 from tests.web.conftest import settings_of
-from tests.web.ops import PASSWORD, entry
+from tests.web.ops.operators import PASSWORD, entry
 
 
 @pytest.mark.parametrize(

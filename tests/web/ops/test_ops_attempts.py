@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import httpx
-import pytest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -16,12 +15,7 @@ from service.store import operators
 from service.times import now
 from service.web.ops.known import remember_browser
 from tests.web.conftest import PUBLIC_URL, Place, said
-from tests.web.ops import BOB, browser_at, operator, try_to_log_in, two_operators
-
-
-@pytest.fixture
-def more_settings() -> dict[str, str]:
-    return two_operators()
+from tests.web.ops.operators import BOB, browser_at, operator, try_to_log_in
 
 
 def test_five_failures_lock_a_name_where_they_were_made_even_for_the_right_password(

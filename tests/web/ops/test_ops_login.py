@@ -10,12 +10,7 @@ import pytest
 
 from service.web.ops.addresses import inside
 from tests.web.conftest import Place, said
-from tests.web.ops import BOB, PASSWORD, audit, try_to_log_in, two_operators
-
-
-@pytest.fixture
-def more_settings() -> dict[str, str]:
-    return two_operators()
+from tests.web.ops.operators import BOB, PASSWORD, audit, try_to_log_in
 
 
 def test_who_logs_in_comes_to_where_they_wanted_to_go(place: Place) -> None:

@@ -8,14 +8,9 @@ from starlette.routing import Route
 
 from service.app import routes
 from tests.web.conftest import Place, said
-from tests.web.ops import PASSWORD, audit, operator, two_operators
+from tests.web.ops.operators import PASSWORD, audit, operator
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "ANYTHING")
-
-
-@pytest.fixture
-def more_settings() -> dict[str, str]:
-    return two_operators()
 
 
 def every_route(place: Place) -> list[tuple[str, str]]:

@@ -12,17 +12,7 @@ from service.store import runs, standing
 from service.store.tables import Connection, Notice, Run
 from service.times import now
 from tests.web.conftest import OTHER, OURS, Place, said
-from tests.web.ops import add_companies, audit, entry, live_address, operator, told_in
-
-
-@pytest.fixture
-def more_settings() -> dict[str, str]:
-    return {"OPS_USERS": entry("ada")}
-
-
-@pytest.fixture
-def browser(place: Place) -> TestClient:
-    return operator(place)
+from tests.web.ops.operators import add_companies, audit, live_address, told_in
 
 
 def change(place: Place, connection_id: str, **values: Any) -> None:
