@@ -14,7 +14,7 @@ from service.store import connections, sessions
 from service.times import now
 from service.web.apart import apart
 from service.web.arrival import since
-from service.web.browser import give_cookie, session_of
+from service.web.browser import SESSION, session_of
 from service.web.pages import render
 from service.web.people import vouched
 from service.web.problems import ConnectProblem, Problem, explain
@@ -67,7 +67,7 @@ class Consent:
     def remember(self, response: Response, settings: Settings) -> None:
         """Let the browser carry its session, in which alone QuickBooks' answer counts."""
         if self.cookie:
-            give_cookie(response, self.cookie, settings)
+            SESSION.give(response, self.cookie, settings)
 
 
 def to_consent(request: Request[State], supplier_id: int, link: Link | None) -> Response:

@@ -6,16 +6,16 @@ from datetime import timedelta
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
 
-from service.settings import Settings
 from service.store import connections, sessions
 from service.store.tables import BrowserSession, Supplier
 from service.times import now
+from service.web.cookies import Cookie
 from service.web.state import State
 
-COOKIE = "infactor_quickbooks"
-COOKIE_PATH = "/quickbook"
+SESSION = Cookie("infactor_quickbooks", "/quickbook", "lax")
+"""Lax, because the browser comes back from Intuit's site."""
+
 _FORM = re.compile(r"[A-Za-z0-9_-]{43}")  # of what sessions.begin returns
 
 # The end of a session is put off by whoever uses it, but not with a write for each page.
@@ -27,10 +27,11 @@ def session_of(request: Request[State]) -> BrowserSession | None:
 
     One that cannot be ours costs no question to the database.
     """
-    cookie = request.cookies.get(COOKIE, "")
+    services = request.state["services"]
+    cookie = SESSION.read(request, services.settings)
     if not _FORM.fullmatch(cookie):
         return None
-    with request.state["services"].database.read() as session:
+    with services.database.read() as session:
         return sessions.find(session, cookie, now())
 
 
@@ -62,22 +63,3 @@ def supplier_if_any(request: Request[State]) -> Supplier | None:
         return supplier_of(request, keep_alive=False)
     except (HTTPException, SQLAlchemyError):
         return None
-
-
-def give_cookie(response: Response, cookie: str, settings: Settings) -> None:
-    """Let the browser carry this session; Lax, because it comes back from Intuit's site."""
-    response.set_cookie(
-        COOKIE,
-        cookie,
-        path=COOKIE_PATH,
-        secure=settings.secure_cookies,
-        httponly=True,
-        samesite="lax",
-    )
-
-
-def take_cookie(response: Response, settings: Settings) -> None:
-    """Let the browser forget its session."""
-    response.delete_cookie(
-        COOKIE, path=COOKIE_PATH, secure=settings.secure_cookies, httponly=True, samesite="lax"
-    )

@@ -14,9 +14,9 @@ from service.settings import CALLBACK_PATH
 from service.store import sessions
 from service.web.answer import Answer
 from service.web.apart import apart
-from service.web.browser import give_cookie, session_of
+from service.web.browser import SESSION, session_of
 from service.web.connecting import Connected, connect
-from service.web.people import cookies_of
+from service.web.cookies import cookies_of
 from service.web.problems import ConnectProblem, Problem, explain
 from service.web.state import State
 
@@ -43,7 +43,7 @@ def callback(request: Request[State]) -> Response:
     if connected.has_notices:
         nudges.sync(connected.connection_id)
     response = RedirectResponse(f"/quickbook/connected/{connected.connection_id}", 302)
-    give_cookie(response, connected.cookie, request.state["services"].settings)
+    SESSION.give(response, connected.cookie, request.state["services"].settings)
     return response
 
 

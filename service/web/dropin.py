@@ -15,7 +15,8 @@ from service.store import connections
 from service.times import now
 from service.web.apart import apart
 from service.web.authorise import Consent, begin_consent
-from service.web.people import NotLoggedIn, cookies_of, logged_in
+from service.web.cookies import cookies_of
+from service.web.people import NotLoggedIn, logged_in
 from service.web.state import State
 
 log = structlog.get_logger(__name__)

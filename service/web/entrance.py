@@ -16,13 +16,7 @@ from service.store import connections, sessions
 from service.times import now
 from service.web.apart import apart
 from service.web.authorise import to_consent
-from service.web.browser import (
-    give_cookie,
-    session_of,
-    supplier_if_any,
-    supplier_of,
-    take_cookie,
-)
+from service.web.browser import SESSION, session_of, supplier_if_any, supplier_of
 from service.web.pages import render
 from service.web.people import vouched
 from service.web.problems import ConnectProblem, Problem, explain
@@ -59,7 +53,7 @@ def view(request: Request[State]) -> Response:
         supplier_id = stored(session, link.email, link.name, link.address, at)
         cookie = sessions.replace(session, before.digest if before else None, supplier_id, at)
     response = RedirectResponse(HOME, 303)
-    give_cookie(response, cookie, services.settings)
+    SESSION.give(response, cookie, services.settings)
     return response
 
 
@@ -76,7 +70,7 @@ def logout(request: Request[State]) -> Response:
         with services.database.write() as session:
             sessions.end(session, found.digest)
     response = RedirectResponse("/quickbook/goodbye", 303)
-    take_cookie(response, services.settings)
+    SESSION.take(response, services.settings)
     return response
 
 

@@ -1,9 +1,6 @@
 """Asks Infactor, where its database is configured, who somebody is there."""
 
 from dataclasses import replace
-from typing import Any
-
-from starlette.requests import Request
 
 from service.bootstrap import Services
 from service.errors import InfactorAway, NotASupplier, Refusal, ServiceError
@@ -42,11 +39,6 @@ def vouched(services: Services, link: Link) -> Link:
     except InfactorAway as e:
         raise ConnectProblem(Problem.INFACTOR_AWAY, str(e)) from None
     return replace(link, name=account.name, address=account.address)
-
-
-def cookies_of(request: Request[Any]) -> str:
-    """Return every cookie of the browser, as it sent them."""
-    return "; ".join(request.headers.getlist("cookie"))
 
 
 def logged_in(services: Services, cookies: str) -> Account:

@@ -17,7 +17,7 @@ from service.operators import LONGEST_NAME, Operator
 from service.store import audit, operators
 from service.times import now
 from service.web.ops.addresses import HOME, LOGIN, inside, of_order
-from service.web.ops.browser import give_cookie, operator_of, session_of, take_cookie
+from service.web.ops.browser import SESSION, operator_of, session_of
 from service.web.ops.forms import form_of, words
 from service.web.ops.known import known_browser, remember_browser
 from service.web.pages import render
@@ -86,7 +86,7 @@ def _log_in(request: Request[State], *, name: str, password: str, next: str) -> 
         audit.record(session, operator.actor, "login", None, {}, at)
     log.info("operator.logged_in", operator=operator.name)
     response = RedirectResponse(onward, 303)
-    give_cookie(response, cookie, services.settings)
+    SESSION.give(response, cookie, services.settings)
     remember_browser(response, operator, services.settings, at)
     return response
 
@@ -152,7 +152,7 @@ def log_out(request: Request[State]) -> Response:
             operators.end(session, found[0].digest)
         audit.record(session, operator_of(request).actor, "logout", None, {}, now())
     response = RedirectResponse(LOGIN, 303)
-    take_cookie(response, services.settings)
+    SESSION.take(response, services.settings)
     return response
 
 

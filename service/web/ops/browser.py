@@ -5,14 +5,16 @@ from datetime import timedelta
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from service.operators import Operator
-from service.settings import Settings
 from service.store import operators
 from service.store.tables import OperatorSession
 from service.times import now
+from service.web.cookies import Cookie
 from service.web.state import State
+
+SESSION = Cookie("infactor_ops", "/ops", "lax")
+"""Lax, so that a link in an alert opens its page."""
 
 _FORM = re.compile(r"[A-Za-z0-9_-]{43}")  # of what operators.begin returns
 
@@ -26,7 +28,7 @@ def session_of(request: Request[State]) -> tuple[OperatorSession, Operator] | No
     It is nobody's once the operator is gone from OPS_USERS, or has another password there.
     """
     services = request.state["services"]
-    cookie = request.cookies.get(cookie_name(services.settings), "")
+    cookie = SESSION.read(request, services.settings)
     if not _FORM.fullmatch(cookie):
         return None
     with services.database.read() as session:
@@ -50,37 +52,3 @@ def operator_of(request: Request[Any]) -> Operator:
     """Return the operator in front of a page that only operators reach."""
     operator: Operator = request.scope["operator"]
     return operator
-
-
-def give_cookie(response: Response, cookie: str, settings: Settings) -> None:
-    """Let the browser carry this session; Lax, so that a link in an alert opens its page."""
-    response.set_cookie(
-        cookie_name(settings),
-        cookie,
-        path=cookie_path(settings),
-        secure=settings.secure_cookies,
-        httponly=True,
-        samesite="lax",
-    )
-
-
-def take_cookie(response: Response, settings: Settings) -> None:
-    """Let the browser forget its session."""
-    response.delete_cookie(
-        cookie_name(settings),
-        path=cookie_path(settings),
-        secure=settings.secure_cookies,
-        httponly=True,
-        samesite="lax",
-    )
-
-
-def cookie_name(settings: Settings, *more: str) -> str:
-    """Return a cookie's name: by its prefix, no neighbour of our domain can have planted it."""
-    name = "_".join(("infactor_ops", *more))
-    return f"__Host-{name}" if settings.secure_cookies else name
-
-
-def cookie_path(settings: Settings) -> str:
-    """Return the path of a cookie of ours; one by the name of __Host- is for the whole host."""
-    return "/" if settings.secure_cookies else "/ops"

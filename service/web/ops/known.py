@@ -14,19 +14,20 @@ from starlette.responses import Response
 from service.operators import Operator
 from service.settings import Settings
 from service.times import now
-from service.web.ops.browser import cookie_name, cookie_path
+from service.web.cookies import Cookie
 from service.web.ops.proofs import is_proof, proof
 from service.web.state import State
 
-_NAME, _PURPOSE = "known", "known browser"
+_PURPOSE = "known browser"
 _LIFETIME = timedelta(days=180)
+_KNOWN = Cookie("infactor_ops_known", "/ops", "strict", max_age=int(_LIFETIME.total_seconds()))
 _FORM = re.compile(r"([\w-]{22})\.(\d{10})\.([0-9a-f]{64})", re.ASCII)
 
 
 def known_browser(request: Request[State], operator: Operator) -> str | None:
     """Return what this browser is known by if this operator has logged in with it before."""
     settings = request.state["services"].settings
-    match = _FORM.fullmatch(request.cookies.get(cookie_name(settings, _NAME), ""))
+    match = _FORM.fullmatch(_KNOWN.read(request, settings))
     if match is None:
         return None
     browser, ends, given = match.groups()
@@ -42,12 +43,4 @@ def remember_browser(
     """Let the browser prove from now on that this operator has logged in with it."""
     browser, ends = secrets.token_urlsafe(16), str(int((at + _LIFETIME).timestamp()))
     proved = proof(settings, _PURPOSE, operator.name, operator.mark, browser, ends)
-    response.set_cookie(
-        cookie_name(settings, _NAME),
-        f"{browser}.{ends}.{proved}",
-        max_age=int(_LIFETIME.total_seconds()),
-        path=cookie_path(settings),
-        secure=settings.secure_cookies,
-        httponly=True,
-        samesite="strict",
-    )
+    _KNOWN.give(response, f"{browser}.{ends}.{proved}", settings)

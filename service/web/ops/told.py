@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from service.web.ops.browser import cookie_name
+from service.web.cookies import Cookie
+from service.web.ops.browser import SESSION
 from service.web.ops.proofs import is_proof, proof
 from service.web.state import State
 
-_COOKIE = "infactor_ops_told"
+_PURPOSE = "told"
 _SECONDS = 60
 _FORM = re.compile(r"([a-z-]{1,32})\.([0-9]{1,7})\.([0-9a-f]{64})")
 
@@ -91,26 +92,20 @@ def then(request: Request[State], address: str, word: str, count: int = 0) -> Re
     """
     path, settings = address.partition("?")[0], request.state["services"].settings
     response = RedirectResponse(address, 303)
-    response.set_cookie(
-        _COOKIE,
-        f"{word}.{count}.{proof(settings, _COOKIE, *_about(request, path, word, str(count)))}",
-        max_age=_SECONDS,
-        path=path,
-        secure=settings.secure_cookies,
-        httponly=True,
-        samesite="strict",
-    )
+    proved = proof(settings, _PURPOSE, *_about(request, path, word, str(count)))
+    _cookie(path).give(response, f"{word}.{count}.{proved}", settings)
     return response
 
 
 def told(request: Request[State]) -> Told | None:
     """Return what this session's last order has to tell on this page, if anything."""
-    match = _FORM.fullmatch(request.cookies.get(_COOKIE, ""))
+    settings = request.state["services"].settings
+    match = _FORM.fullmatch(_cookie(request.url.path).read(request, settings))
     if match is None or match[1] not in _TEXTS:
         return None
     word, count, given = match.groups()
     about = _about(request, request.url.path, word, count)
-    if not is_proof(given, request.state["services"].settings, _COOKIE, *about):
+    if not is_proof(given, settings, _PURPOSE, *about):
         return None
     good, text = _TEXTS[word]
     notices = "1 notice" if count == "1" else f"{int(count):,} notices"
@@ -119,13 +114,14 @@ def told(request: Request[State]) -> Told | None:
 
 def forget(request: Request[State], response: Response) -> None:
     """Let the browser forget what this page has told."""
-    if _COOKIE in request.cookies:
-        secure = request.state["services"].settings.secure_cookies
-        response.delete_cookie(
-            _COOKIE, path=request.url.path, secure=secure, httponly=True, samesite="strict"
-        )
+    settings, cookie = request.state["services"].settings, _cookie(request.url.path)
+    if cookie.read(request, settings):
+        cookie.take(response, settings)
+
+
+def _cookie(path: str) -> Cookie:
+    return Cookie("infactor_ops_told", path, "strict", max_age=_SECONDS, of_page=True)
 
 
 def _about(request: Request[State], path: str, word: str, count: str) -> tuple[str, ...]:
-    session = request.cookies.get(cookie_name(request.state["services"].settings), "")
-    return session, path, word, count
+    return SESSION.read(request, request.state["services"].settings), path, word, count
