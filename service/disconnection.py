@@ -36,18 +36,31 @@ class Revocation:
 def disconnect(services: Services, connection_id: str, actor: str, *, force: bool) -> str | None:
     """Leave the company without tokens, at QuickBooks and here.
 
-    Raises NotRevoked, with everything left as it was, when QuickBooks does not confirm it; with
-    `force` the company is disconnected here all the same, and the reason returned.
+    Raises NotRevoked, with everything here left as it was, when QuickBooks does not confirm it;
+    with `force` the company is disconnected here all the same, and the reason returned.
     """
+    try:
+        revocation = _confirmed(services, connection_id, force=force)
+        with services.database.write() as session:
+            end(session, revocation)
+            details = {"revoked": revocation.problem is None}
+            audit.record(session, actor, "disconnect", connection_id, details, now())
+    except (NotRevoked, ConnectedAgain) as e:
+        # QuickBooks may have ended the connection all the same: then this says who wanted it.
+        with services.database.write() as session:
+            why = {"why": str(e)}
+            audit.record(session, actor, "disconnect failed", connection_id, why, now())
+        log.warning("connection.not_ended", connection=connection_id, why=str(e))
+        raise
+    log.info("connection.ended", connection=connection_id, revoked=revocation.problem is None)
+    return revocation.problem
+
+
+def _confirmed(services: Services, connection_id: str, *, force: bool) -> Revocation:
     revocation = revoke(services, connection_id)
     if revocation.problem is not None and not force:
         raise NotRevoked(revocation.problem)
-    with services.database.write() as session:
-        end(session, revocation)
-        details = {"revoked": revocation.problem is None}
-        audit.record(session, actor, "disconnect", connection_id, details, now())
-    log.info("connection.ended", connection=connection_id, revoked=revocation.problem is None)
-    return revocation.problem
+    return revocation
 
 
 def end(session: Session, revocation: Revocation) -> None:

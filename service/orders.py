@@ -9,7 +9,17 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service.store import audit, connections, findings, halts, notices, own_notices, runs, standing
+from service.store import (
+    audit,
+    connections,
+    findings,
+    halts,
+    notices,
+    own_notices,
+    runs,
+    sessions,
+    standing,
+)
 from service.store.database import Database
 from service.store.tables import Connection, Finding, Run
 from service.times import now
@@ -52,6 +62,16 @@ def link(database: Database, connection_id: str, actor: str) -> None:
     """Note that a link was made with which the company's supplier can connect it again."""
     with database.write() as session:
         audit.record(session, actor, "link", connection_id, {}, now())
+
+
+def log_out(database: Database, supplier_id: int, actor: str) -> int:
+    """End the supplier's sessions in every browser; return how many there were."""
+    with database.write() as session:
+        ended = sessions.end_all(session, supplier_id, now())
+        if ended:
+            details = {"supplier": supplier_id, "sessions": ended}
+            audit.record(session, actor, "log out", None, details, now())
+    return ended
 
 
 def sync(session: Session, connection_id: str, actor: str) -> int:

@@ -47,7 +47,7 @@ def disconnect(
     """Give a company's tokens back to QuickBooks and delete them here.
 
     Its invoices and notices stay. Exit status: 1 when QuickBooks did not confirm it; without
-    --force nothing has changed then.
+    --force nothing here has changed then.
     """
     from service import disconnection
 

@@ -18,6 +18,7 @@ from service.cli import (
     forget,
     init,
     links,
+    log_out,
     notices,
     ops_user,
     reconcile,
@@ -53,6 +54,7 @@ app.command(rich_help_panel=_START)(simulator.simulator)
 app.command("ops-user", rich_help_panel=_START)(ops_user.ops_user)
 app.command("connect-url", rich_help_panel=_SUPPLIERS)(links.connect_url)
 app.command("supplier-url", rich_help_panel=_SUPPLIERS)(links.supplier_url)
+app.command("log-out", rich_help_panel=_SUPPLIERS)(log_out.log_out)
 app.command(rich_help_panel=_LOOK)(status.status)
 app.command(rich_help_panel=_LOOK)(doctor.doctor)
 app.add_typer(connections.group, name="connections", rich_help_panel=_LOOK)

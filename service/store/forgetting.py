@@ -165,7 +165,7 @@ def forget_supplier(session: Session, supplier_id: int, now: datetime) -> bool:
     Then nobody can tell any more who it was, and whoever connects one of the companies may have
     it. While there are receipts in the supplier's name, that stays.
     """
-    sessions.forget(session, supplier_id)
+    sessions.forget(session, supplier_id, now)
     if _has_receipts(session, supplier_id):
         return False
     nobody = {"email": f"forgotten-{supplier_id}", "name": "", "address": ""}

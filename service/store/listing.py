@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, defer
 
 from service.store.counts import others_too
+from service.store.invoices import may_be_shown
 from service.store.keys import folded
 from service.store.tables import Document, Invoice
 from service.store.tables.books import HELD, TO_MEND
@@ -128,12 +129,16 @@ def counts(session: Session, wanted: Wanted) -> dict[str, int]:
 
 
 def _place(session: Session, wanted: Wanted, invoice_id: str | None) -> tuple[Any, str] | None:
-    """Return where in the order this invoice stands, if it is one of this supplier's."""
+    """Return where in the order this invoice stands, if this supplier may see it."""
     if invoice_id is None:
         return None
     row = session.execute(
-        select(_COLUMNS[wanted.sort], Invoice.id).where(
-            Invoice.id == invoice_id, Invoice.connection_id.in_(wanted.connection_ids)
+        select(_COLUMNS[wanted.sort], Invoice.id)
+        .join(Document, Document.invoice_id == Invoice.id, isouter=True)
+        .where(
+            Invoice.id == invoice_id,
+            Invoice.connection_id.in_(wanted.connection_ids),
+            may_be_shown(wanted.supplier_id),
         )
     ).first()
     return None if row is None else (row[0], row[1])

@@ -14,6 +14,7 @@ from service.store.insert import insert
 from service.store.tables import BrowserSession, OAuthState, SpentLink
 
 SESSION_LIFETIME = timedelta(hours=12)
+LONGEST = timedelta(days=30)
 STATE_LIFETIME = timedelta(minutes=10)
 
 
@@ -45,18 +46,33 @@ def find(session: Session, cookie: str | None, now: datetime) -> BrowserSession 
     return found if found is not None and found.expires_at > now else None
 
 
-def keep_alive(session: Session, session_digest: str, now: datetime) -> None:
-    """Count the session's lifetime from now on."""
+def end_of(known: BrowserSession, now: datetime) -> datetime:
+    """Return when a session ends that is used now: never past its thirtieth day."""
+    return min(now + SESSION_LIFETIME, known.created_at + LONGEST)
+
+
+def keep_alive(session: Session, known: BrowserSession, now: datetime) -> None:
+    """Put the session's end off."""
     session.execute(
         update(BrowserSession)
-        .where(BrowserSession.digest == session_digest)
-        .values(expires_at=now + SESSION_LIFETIME)
+        .where(BrowserSession.digest == known.digest)
+        .values(expires_at=end_of(known, now))
     )
 
 
 def end(session: Session, session_digest: str) -> None:
     """Forget the session: its cookie opens nothing any more."""
     session.execute(delete(BrowserSession).where(BrowserSession.digest == session_digest))
+
+
+def end_all(session: Session, supplier_id: int, now: datetime) -> int:
+    """Forget every session of the supplier; return how many of them were living."""
+    ended = session.scalars(
+        delete(BrowserSession)
+        .where(BrowserSession.supplier_id == supplier_id)
+        .returning(BrowserSession.expires_at)
+    )
+    return sum(expires_at > now for expires_at in ended)
 
 
 def replace(session: Session, old: str | None, supplier_id: int, now: datetime) -> str:
@@ -131,9 +147,9 @@ def is_under_way(session: Session, state_digest: str) -> bool:
     return session.execute(query).first() is not None
 
 
-def forget(session: Session, supplier_id: int) -> None:
+def forget(session: Session, supplier_id: int, now: datetime) -> None:
     """End the supplier's sessions in every browser, and the journeys that are under way."""
-    session.execute(delete(BrowserSession).where(BrowserSession.supplier_id == supplier_id))
+    end_all(session, supplier_id, now)
     session.execute(delete(OAuthState).where(OAuthState.supplier_id == supplier_id))
 
 

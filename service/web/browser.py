@@ -48,9 +48,10 @@ def supplier_of(request: Request[State], *, keep_alive: bool = True) -> Supplier
             supplier = connections.supplier(session, found.supplier_id)
     if found is None or supplier is None:
         raise HTTPException(401)
-    if keep_alive and found.expires_at - now() < sessions.SESSION_LIFETIME - _KEPT_ALIVE_EVERY:
+    at = now()
+    if keep_alive and sessions.end_of(found, at) - found.expires_at > _KEPT_ALIVE_EVERY:
         with database.write() as session:
-            sessions.keep_alive(session, found.digest, now())
+            sessions.keep_alive(session, found, at)
     return supplier
 
 

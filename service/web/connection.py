@@ -51,8 +51,7 @@ def end(request: Request[State]) -> Response:
         disconnect(services, connection.id, f"supplier:{supplier.id}", force=False)
     except ConnectedAgain:
         return back
-    except NotRevoked as e:
-        log.warning("connection.not_ended", connection=connection.id, why=str(e))
+    except NotRevoked:
         context = {"supplier": supplier, "connection": connection, "failed": True}
         return render(request, "disconnect.html", context, 503)
     return back

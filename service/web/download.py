@@ -43,9 +43,9 @@ HEAD = (
 )
 _AT_FIRST, _AT_ONCE = 50, 1000  # so that a browser soon has something
 # What a spreadsheet takes for a formula, the wide forms and blanks before it included; and, where
-# it splits lines at semicolons, what would begin a cell of its own.
+# it splits lines at semicolons, what would begin a cell of its own, in quotes or without.
 _FORMULA = re.compile(r"[\s\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
-_INNER = re.compile(r"([;\t\r\n])(?=[\s\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+_INNER = re.compile(r"([;\t\r\n])(?=[\s\u200b\ufeff\x22]*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 _NOT_FOR_NAMES = re.compile(r"[^\w-]+")
 
 

@@ -36,7 +36,10 @@ def _check(request: Request[State], token: SecretStr | None) -> None:
     """Let those pass who have the token; without one, who is on this machine."""
     if token is None:
         if not _is_local(request):
-            raise HTTPException(403, "from other machines, METRICS_TOKEN is needed")
+            raise HTTPException(
+                403,
+                "from other machines, or by another name than localhost, METRICS_TOKEN is needed",
+            )
         return
     given = request.headers.get("authorization", "")
     wanted = f"Bearer {token.get_secret_value()}"
@@ -45,11 +48,19 @@ def _check(request: Request[State], token: SecretStr | None) -> None:
 
 
 def _is_local(request: Request[State]) -> bool:
-    """Tell whether the peer is this machine itself; no header can make it so."""
+    """Tell whether the peer is this machine itself, and asks for it; no header can make it so.
+
+    A page from elsewhere may have the browser of somebody here ask, by a name that leads here.
+    """
     if request.client is None or any(name in request.headers for name in _FORWARDED):
         return False
+    asked = request.url.hostname or ""
+    return _is_loopback(request.client.host) and (asked == "localhost" or _is_loopback(asked))
+
+
+def _is_loopback(host: str) -> bool:
     try:
-        address = ip_address(request.client.host)
+        address = ip_address(host)
     except ValueError:
         return False
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None

@@ -35,7 +35,8 @@ PATH = "/quickbook/webhook"
 _LONG_BODY = 64 * 1024
 _SIGNATURE_LENGTH = 44  # SHA-256 in base64
 _TRACE_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
-_STORED = Response()
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_STORED = Response(headers=_HEADERS)
 _MOST_HELD = 128 * 1024 * 1024  # of long bodies
 _LONGEST_SECONDS = 10  # Intuit itself waits for three
 _TOO_LARGE = ("too_large", 413, "Content Too Large")
@@ -80,7 +81,7 @@ class Webhook:
     async def _response(self, scope: Scope, receive: Receive) -> Response:
         """Answer 200 when it is stored, 401 unsigned, 413 too long, 503 if it is to come again."""
         if scope["method"] != "POST":
-            return PlainTextResponse("Method Not Allowed", 405, headers={"Allow": "POST"})
+            return _text("Method Not Allowed", 405, Allow="POST")
         state: State = scope["state"]
         try:
             with self._room.place() as place:
@@ -88,13 +89,17 @@ class Webhook:
                 await _take(state, dict(scope["headers"]), body)
         except _Refused as e:
             state["answers"].count(e.outcome)
-            return PlainTextResponse(e.text, e.status)
+            return _text(e.text, e.status)
         except ClientDisconnect:
             raise
         except Exception:
-            return PlainTextResponse(f"something went wrong, reference {crashed(PATH)}", 500)
+            return _text(f"something went wrong, reference {crashed(PATH)}", 500)
         state["answers"].count("stored")
         return _STORED
+
+
+def _text(text: str, status: int, **headers: str) -> Response:
+    return PlainTextResponse(text, status, headers={**_HEADERS, **headers})
 
 
 async def _take(state: State, headers: Mapping[bytes, bytes], coming: "_Body") -> None:

@@ -119,7 +119,10 @@ def test_disconnect_gives_the_tokens_back_and_keeps_the_invoices(deployment: Dep
     assert (row["state"], row["problem"], row["suspended_at"]) == ("disconnected", None, None)
     again = deployment.command("connections", "disconnect", "--company", REALM)
     assert again == "Command Company: was disconnected already.\n"
-    assert actions(deployment)[1:] == [("disconnect", "Command Company")]
+    assert actions(deployment)[1:] == [
+        ("disconnect failed", "Command Company"),
+        ("disconnect", "Command Company"),
+    ]
 
 
 def test_only_a_disconnected_company_is_released(deployment: Deployment) -> None:

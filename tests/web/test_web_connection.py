@@ -129,9 +129,20 @@ def test_nothing_is_changed_while_quickbooks_does_not_confirm(
     place.sim("POST", "/faults", {"kind": "revoke", "status": 503, "count": 9})
     answer = browser.post(f"{address(place)}/disconnect")
     assert answer.status_code == 503
-    assert "Nothing was changed" in said(answer.text)
+    assert "Here Our <b>Books</b> is still connected" in said(answer.text)
     assert place.connections()[0].state == "connected"
-    assert audit(place) == []
+    supplier = place.only("SELECT id FROM suppliers")
+    why = {"why": "QuickBooks' token service is unwell (HTTP 503)"}
+    assert audit(place) == [(f"supplier:{supplier}", "disconnect failed", why)]
+
+
+def test_what_was_ended_without_an_answer_is_known_to_have_been_wanted(
+    place: Place, browser: TestClient
+) -> None:
+    place.sim("POST", "/faults", {"kind": "revoke", "lose": True, "count": None})
+    assert browser.post(f"{address(place)}/disconnect").status_code == 503
+    assert not place.is_granted()
+    assert [action for _, action, _ in audit(place)] == ["disconnect failed"]
 
 
 @pytest.mark.parametrize("path", ["", "/disconnect"])

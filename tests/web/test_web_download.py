@@ -78,6 +78,7 @@ def test_nothing_that_a_spreadsheet_overlooks_hides_a_formula(text: str) -> None
 
 def test_where_a_spreadsheet_splits_at_semicolons_no_cell_begins_as_a_formula() -> None:
     assert cell("a;=HYPERLINK(1); +2;b") == "a;'=HYPERLINK(1);' +2;b"
+    assert cell('a;"=1+1;"b";c') == 'a;\'"=1+1;"b";c'
 
 
 def test_the_file_begins_with_the_mark_by_which_excel_knows_utf_8(browser: TestClient) -> None:

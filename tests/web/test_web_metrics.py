@@ -55,6 +55,19 @@ def test_without_a_token_no_other_machine_may(place: Place, address: str) -> Non
     assert "METRICS_TOKEN" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        *((name, 200) for name in ("localhost", "LOCALHOST:9000", "127.0.0.1:3000", "[::1]")),
+        *((name, 403) for name in ("evil.example:3000", "localhost.evil.example", "10.0.0.1")),
+    ],
+)
+def test_this_machine_may_read_by_its_own_name_alone(place: Place, name: str, status: int) -> None:
+    """A page whose own name was made to lead here is in a browser of this machine."""
+    answer = peer(place, "127.0.0.1").get("/metrics", headers={"host": name})
+    assert answer.status_code == status
+
+
 @pytest.mark.parametrize("address", ["203.0.113.9", "127.0.0.1"])
 @pytest.mark.parametrize(
     "headers",
@@ -240,7 +253,7 @@ def test_without_a_database_the_process_part_is_answered(
     redis_database: str, silent_port: int
 ) -> None:
     with receiver(f"postgresql://u@127.0.0.1:{silent_port}/x", redis_database) as client:
-        local = TestClient(client.app, client=("127.0.0.1", 50000))
+        local = TestClient(client.app, base_url=PUBLIC_URL, client=("127.0.0.1", 50000))
         local.app_state.update(client.app_state)
         local.get("/livez")
         answer = local.get("/metrics")

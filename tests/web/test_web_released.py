@@ -133,6 +133,10 @@ def test_the_next_supplier_does_not_see_what_was_decided_in_the_former_name(plac
     page = said(browser.get("/quickbook/").text)
     assert "1 invoice, 1 in Infactor" in page
     assert place.invoice_id("1") not in browser.get("/quickbook/").text
+    # Nor where it would stand among the others.
+    after = browser.get(f"/quickbook/?after={place.invoice_id('1')}").text
+    assert place.invoice_id("3") in after
+    assert "Previous" not in after
     assert browser.get(f"/quickbook/invoices/{place.invoice_id('1')}").status_code == 404
     mine = browser.get(f"/quickbook/invoices/{place.invoice_id('3')}")
     assert mine.status_code == 200

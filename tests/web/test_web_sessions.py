@@ -1,6 +1,6 @@
 """Browsers: whose session it is, and how it becomes another one's."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from starlette.testclient import TestClient
@@ -160,6 +160,33 @@ def test_a_session_that_was_about_to_end_outlives_the_journey_that_begins_in_it(
     place.begin(browser, place.token())
     left = place.only("SELECT (julianday(expires_at) - julianday('now')) * 24 FROM sessions")
     assert 11 < left <= 12.01
+
+
+def as_sql(moment: datetime) -> str:
+    return f"'{moment:%Y-%m-%d %H:%M:%S.%f}'"
+
+
+def test_a_session_is_put_off_until_its_thirtieth_day_alone(place: Place) -> None:
+    browser = place.log_in()
+    begun = now() - timedelta(days=29, hours=20)
+    place.do(f"UPDATE sessions SET created_at = {as_sql(begun)}")
+    place.do(f"UPDATE sessions SET expires_at = {as_sql(now() + timedelta(hours=1))}")
+    assert browser.get("/quickbook/").status_code == 200
+    days = place.only("SELECT julianday(expires_at) - julianday(created_at) FROM sessions")
+    assert days == pytest.approx(30)
+
+
+def test_in_a_sessions_last_minutes_a_journey_begins_in_another(place: Place) -> None:
+    browser = place.log_in("supplier@example.com")
+    begun = now() - timedelta(days=29, hours=23, minutes=51)
+    place.do(f"UPDATE sessions SET created_at = {as_sql(begun)}")
+    place.consent()
+    consent = place.begin(browser, place.token())
+    assert place.rows("sessions") == 2
+    place.do(f"DELETE FROM sessions WHERE created_at = {as_sql(begun)}")  # it has ended
+    answer = browser.get(place.decided(consent))
+    assert answer.headers["location"].startswith("/quickbook/connected/")
+    assert browser.get("/quickbook/").status_code == 200
 
 
 def test_a_journey_does_not_go_on_in_another_suppliers_session(place: Place) -> None:

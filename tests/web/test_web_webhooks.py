@@ -130,6 +130,14 @@ def test_a_delivery_in_parts_is_as_good_as_any_up_to_the_limit_itself(place: Pla
     assert place.rows("notices") == 1
 
 
+def test_no_answer_is_kept_or_taken_for_something_else(place: Place) -> None:
+    for headers in ([], [signed(b"[]")]):
+        answer = exchange(place, parts(b"[]"), *headers)
+        given = answer.sent[0]["headers"]
+        assert (b"cache-control", b"no-store") in given
+        assert (b"x-content-type-options", b"nosniff") in given
+
+
 def test_a_sender_that_goes_away_before_the_end_gets_no_answer_and_is_no_crash(
     place: Place,
 ) -> None:

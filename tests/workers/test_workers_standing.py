@@ -84,13 +84,16 @@ def test_without_a_confirmation_by_quickbooks_a_company_stays_as_it_is(world: Wo
     after = world.connection()
     assert (after.state, after.refresh_sealed) == ("connected", before.refresh_sealed)
     assert is_granted(world)
-    assert audit(world) == []
+    problem = "QuickBooks' token service is unwell (HTTP 503)"
+    failed = ("cli:me", "disconnect failed", world.connection_id, {"why": problem})
+    assert audit(world) == [failed]
 
     world.faults({"kind": "revoke", "status": 503, "count": 1})
-    problem = disconnect(world.services, world.connection_id, "cli:me", force=True)
-    assert problem == "QuickBooks' token service is unwell (HTTP 503)"
+    given = disconnect(world.services, world.connection_id, "cli:me", force=True)
+    assert given == problem
     assert world.connection().state == "disconnected"
-    assert audit(world) == [("cli:me", "disconnect", world.connection_id, {"revoked": False})]
+    ended = ("cli:me", "disconnect", world.connection_id, {"revoked": False})
+    assert audit(world) == [failed, ended]
 
 
 def test_tokens_that_are_dead_already_need_no_revocation(world: World) -> None:

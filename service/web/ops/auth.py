@@ -71,11 +71,11 @@ def _log_in(request: Request[State], *, name: str, password: str, next: str) -> 
         if free_at is not None:
             operators.take_back(session, notes)
     if free_at is not None:
-        log.warning("operator.too_many_attempts")
+        log.warning("operator.too_many_attempts", operator=_actor(services, name))
         return _page(request, onward, status=429, name=name, free_at=free_at)
     operator = _proved(services, name, password[: passwords.MOST])
     if operator is None:
-        return _refused(request, name, onward, at)
+        return _refused(request, name, onward, limits, at)
     before = session_of(request)
     with services.database.write() as session:
         operators.take_back(session, notes)
@@ -117,12 +117,25 @@ def _proved(services: Services, name: str, password: str) -> Operator | None:
     return operator if fits else None
 
 
-def _refused(request: Request[State], name: str, onward: str, at: datetime) -> Response:
+def _actor(services: Services, name: str) -> str:
+    """Return by which name the audit knows who tries to be this operator.
+
+    What nobody is called may be a password in the wrong field, and the audit is for ever.
+    """
+    operator = _named(services, name)
+    return operator.actor if operator else "ops:unknown"
+
+
+def _refused(
+    request: Request[State], name: str, onward: str, limits: Mapping[str, int], at: datetime
+) -> Response:
     services = request.state["services"]
-    # What nobody is called may be a password in the wrong field, and the audit is for ever.
-    actor = operator.actor if (operator := _named(services, name)) else "ops:unknown"
+    actor = _actor(services, name)
     with services.database.write() as session:
         audit.record(session, actor, "login refused", None, {}, at)
+        # Whoever comes next is refused unheard, which leaves no trace of its own here.
+        if any(operators.free_at(session, about, n - 1, at) for about, n in limits.items()):
+            audit.record(session, actor, "login locked", None, {}, at)
     log.warning("operator.refused", operator=actor)
     return _page(request, onward, status=401, name=name, refused=True)
 

@@ -48,8 +48,9 @@ _TEXTS: Mapping[str, tuple[bool, str]] = {
     "was-disconnected": (True, "It was disconnected already."),
     "not-revoked": (
         False,
-        "Left as it is, because QuickBooks has not confirmed it. Try again later, or tick there"
-        " that our tokens are deleted even if QuickBooks does not answer.",
+        "Left as it is here, because QuickBooks has not confirmed it, though it may have ended it"
+        " all the same. Try again later, or tick there that our tokens are deleted even if"
+        " QuickBooks does not answer.",
     ),
     "connected-again": (
         False,

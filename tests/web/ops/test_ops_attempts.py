@@ -4,6 +4,7 @@ import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import httpx
 from starlette.responses import Response
@@ -15,7 +16,7 @@ from service.store import operators
 from service.times import now
 from service.web.ops.known import remember_browser
 from tests.web.conftest import PUBLIC_URL, Place, said
-from tests.web.ops.operators import BOB, browser_at, operator, try_to_log_in
+from tests.web.ops.operators import BOB, audit, browser_at, operator, try_to_log_in
 
 
 def test_five_failures_lock_a_name_where_they_were_made_even_for_the_right_password(
@@ -35,6 +36,21 @@ def test_five_failures_lock_a_name_where_they_were_made_even_for_the_right_passw
     assert try_to_log_in(place.browser(), "bob", BOB).status_code == 303
     place.do("UPDATE login_attempts SET at = strftime('%Y-%m-%d %H:%M:%f000', at, '-15 minutes')")
     assert try_to_log_in(place.browser(), "ada").status_code == 303
+
+
+def test_a_lock_is_in_the_audit_and_the_log_says_whom_it_keeps_out(
+    place: Place, logged: list[Any]
+) -> None:
+    for name in ("ada", "nobody"):
+        for _ in range(7):
+            try_to_log_in(place.browser(), name, "wrong")
+    known, unknown = ("ops:ada", "login refused", None), ("ops:unknown", "login refused", None)
+    assert audit(place) == [
+        *(*[known] * 5, ("ops:ada", "login locked", None)),
+        *(*[unknown] * 5, ("ops:unknown", "login locked", None)),
+    ]
+    kept_out = [e["operator"] for e in logged if e["event"] == "operator.too_many_attempts"]
+    assert kept_out == ["ops:ada", "ops:ada", "ops:unknown", "ops:unknown"]
 
 
 def test_a_crowd_of_guesses_at_once_gets_no_more_of_them(place: Place) -> None:

@@ -307,7 +307,7 @@ def test_what_quickbooks_does_not_confirm_is_left_unless_forced(
     place.sim("POST", "/faults", {"kind": "revoke", "status": 503, "count": None})
     assert ordered(browser, company, "disconnect").startswith("Left as it is")
     assert place.connections()[0].state == "connected"
-    assert audit(place)[1:] == []
+    assert audit(place)[1:] == [("ops:ada", "disconnect failed", company)]
     told = ordered(browser, company, "disconnect", force="yes")
     assert told.startswith("Disconnected here, but QuickBooks has not confirmed it")
     assert place.connections()[0].state == "disconnected"
