@@ -41,8 +41,9 @@ _LONGEST_WAIT_FOR_PLACE = 30.0
 Purpose = Literal["notice", "backfill", "reconcile"]
 """What a read is for: when the month's reads run short, the least urgent waits first."""
 
-# The share of the month's reads at which reads for this purpose begin to wait.
-_SHARES: Mapping[Purpose, float] = {"backfill": 0.90, "reconcile": 0.97}
+SHARES: Mapping[Purpose, float] = {"backfill": 0.90, "reconcile": 0.97}
+"""The share of the month's reads at which reads for this purpose begin to wait."""
+
 _ASK_AGAIN_SECONDS = 3600.0
 
 
@@ -125,7 +126,7 @@ class Access:
         return wait
 
     def _check_budget(self, session: Session, purpose: Purpose) -> None:
-        share = _SHARES.get(purpose)
+        share = SHARES.get(purpose)
         if share is None or pace.used(session, _month()) < share * self._reads_per_month:
             return
         raise BudgetSpent(

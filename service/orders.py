@@ -82,17 +82,19 @@ def sync(session: Session, connection_id: str, actor: str) -> int:
 
 
 def backfill(session: Session, connection_id: str, since: datetime | None, actor: str) -> int:
-    """Begin or join the company's backfill; return its id."""
+    """Begin or join the company's backfill, which waits for nothing now; return its id."""
     run_id = runs.create_or_join(session, connection_id, "command", since, now())
+    runs.hurry(session, run_id)
     details = {"run": run_id, "since": since}
     audit.record(session, actor, "backfill", connection_id, details, now())
     return run_id
 
 
 def reconcile(session: Session, connection_id: str, fix: bool, actor: str) -> int:
-    """Begin or join the company's reconcile over everything; return its id."""
+    """Begin or join the company's reconcile over everything, likewise; return its id."""
     order = {"full": True, "fix": fix}
     run_id = runs.begin_reconcile(session, connection_id, "command", order, now())
+    runs.hurry(session, run_id)
     details = {"run": run_id, "fix": fix}
     audit.record(session, actor, "reconcile", connection_id, details, now())
     return run_id

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from service.store import outgoing, runs
+from service.store import halts, outgoing, parked, runs
 from service.store.tables import Connection, Notice, Run, Supplier
 
 STATES = ("connected", "paused", "dead", "disconnected", "released")
@@ -15,12 +15,18 @@ STATES = ("connected", "paused", "dead", "disconnected", "released")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One company, its supplier, the last notice about it and its newest reconcile that ended."""
+    """One company, its supplier, and the news of it.
+
+    Those are the last notice of QuickBooks', the newest reconcile that ended, how many notices have
+    failed for good without that their work was done since, and a run that has stopped.
+    """
 
     connection: Connection
     supplier: Supplier
     last_notice: datetime | None
     reconcile: Run | None
+    parked: int
+    stopped: Run | None
 
 
 def page(
@@ -115,11 +121,13 @@ def _in_state(state: str) -> list[ColumnElement[bool]]:
 
 
 def _with_news(session: Session, rows: Sequence[tuple[Connection, Supplier]]) -> list[Entry]:
-    """Add to each its last notice and reconcile: two looks into an index for each company."""
+    """Add to each its news: a few looks into an index for each company."""
     ids = [connection.id for connection, _ in rows]
     last = (
-        select(func.max(Notice.received_at))
-        .where(Notice.connection_id == Connection.id)
+        select(Notice.received_at)
+        .where(Notice.connection_id == Connection.id, Notice.format != "own")
+        .order_by(Notice.received_at.desc())
+        .limit(1)
         .scalar_subquery()
     )
     newest = runs.newest_reconcile()
@@ -133,7 +141,15 @@ def _with_news(session: Session, rows: Sequence[tuple[Connection, Supplier]]) ->
     reconciles = {
         run.connection_id: run for run in session.scalars(select(Run).where(Run.id.in_(run_ids)))
     }
+    failed, stopped = parked.of_companies(session, ids), halts.waiting(session, ids)
     return [
-        Entry(connection, owner, news[connection.id][0], reconciles.get(connection.id))
+        Entry(
+            connection=connection,
+            supplier=owner,
+            last_notice=news[connection.id][0],
+            reconcile=reconciles.get(connection.id),
+            parked=failed.get(connection.id, 0),
+            stopped=stopped.get(connection.id),
+        )
         for connection, owner in rows
     ]

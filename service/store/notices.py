@@ -87,7 +87,7 @@ def found(
     """Return the notices below the id `before` that are about this text, the newest first.
 
     It may be an invoice's number, an id of QuickBooks, of a delivery or of Intuit's (intuit_tid),
-    or a part of a company's name.
+    a part of a company's name, or its connection's id.
     """
     query = select(Notice).where(is_ours(environment)).order_by(Notice.id.desc()).limit(limit)
     if before is not None:
@@ -174,6 +174,8 @@ def _about(session: Session, environment: str, text: str) -> ColumnElement[bool]
     Each of these has an index but the id of a delivery, which every notice would pay for on its
     way in: that is looked for in all of them, in no order, which databases do the fastest.
     """
+    if session.get(Connection, text) is not None:
+        return Notice.connection_id == text
     if _DELIVERY.fullmatch(text):
         delivered = select(Notice.id).where(Notice.delivery_id == text)
         return Notice.id.in_(session.scalars(delivered).all())

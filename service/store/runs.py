@@ -259,6 +259,15 @@ def postpone(session: Session, run_id: int, due_at: datetime, error: str) -> Non
     )
 
 
+def hurry(session: Session, run_id: int) -> None:
+    """Let a run that waits to be tried again be tried now."""
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.state == "active", Run.due_at.is_not(None))
+        .values(due_at=None, error=None)
+    )
+
+
 def due(session: Session, environment: str, now: datetime) -> Sequence[int]:
     """Return the active runs whose company may be called now, but none that waits for a person."""
     return session.scalars(

@@ -6,9 +6,10 @@ Each question is a statement that is made once: to make one takes longer than to
 from collections.abc import Iterator
 from datetime import timedelta
 
-from sqlalchemy import bindparam, func, literal, select
+from sqlalchemy import bindparam, func, select
 
-from service.store import notices
+from service.access import SHARES
+from service.store import notices, parked
 from service.store.tables import Connection, Deliveries, Notice, Run
 from service.watch.condition import Condition, several, span
 from service.watch.facts import Facts
@@ -18,11 +19,7 @@ FORGED_WITHIN = timedelta(minutes=10)
 UNANNOUNCED = 10
 UNANNOUNCED_WITHIN = timedelta(days=1)
 STUCK = timedelta(minutes=10)
-PARKED = 10
-PARKED_WITHIN = timedelta(hours=1)
 READS_HIGH = 0.8
-# Written out in the query, where the databases recognise the condition of a partial index.
-_PARKED = literal("parked", literal_execute=True)
 
 _forged = select(func.coalesce(func.sum(Deliveries.count), 0), func.min(Deliveries.minute)).where(
     Deliveries.minute >= bindparam("since"), Deliveries.outcome == "unsigned"
@@ -119,38 +116,64 @@ def stuck_notices(facts: Facts) -> Iterator[Condition]:
         )
 
 
-_parked_lately = select(func.count(), func.min(Notice.handled_at)).where(
-    Notice.status == _PARKED,
-    Notice.handled_at >= bindparam("since"),
-    notices.is_ours(bindparam("environment")),
+_parked = (
+    select(func.count(), func.count(Notice.connection_id.distinct()), func.min(Notice.handled_at))
+    .join(Connection, Connection.id == Notice.connection_id)
+    .where(
+        parked.is_open(),
+        Connection.environment == bindparam("environment"),
+        Connection.state == "connected",
+    )
 )
 
 
 def parked_notices(facts: Facts) -> Iterator[Condition]:
-    """Give one condition when many notices have failed for good within a short time."""
-    count, first = facts.session.execute(
-        _parked_lately, {"since": facts.now - PARKED_WITHIN, "environment": facts.environment}
+    """Give one condition when notices have failed for good, and nothing since has done their work.
+
+    Of a company that is not connected nothing can be done.
+    """
+    count, companies, first = facts.session.execute(
+        _parked, {"environment": facts.environment}
     ).one()
-    if count >= PARKED and first is not None:
+    if count:
         yield Condition(
             cause="notices.parked",
             severity="warning",
             since=first,
-            text=f"{count:,} notices were parked within {span(PARKED_WITHIN.total_seconds())}:"
-            " they failed for good and are tried no more.",
+            text=f"{several(count, 'notice', 'notices')} of"
+            f" {several(companies, 'company', 'companies')} failed for good: what they tell of may"
+            " be missing or out of date here. Each says why; once that is mended, put it back.",
             command="infactor-quickbooks notices --parked",
         )
 
 
+_backfills = (
+    select(func.count())
+    .select_from(Run)
+    .join(Connection, Connection.id == Run.connection_id)
+    .where(
+        Run.state == "active",
+        Run.kind == "backfill",
+        Connection.environment == bindparam("environment"),
+        Connection.state == "connected",
+    )
+)
+
+
 def high_reads(facts: Facts) -> Iterator[Condition]:
-    """Give one condition when most of the month's reads are used."""
+    """Give one condition when most of the month's reads are used; critical once imports wait."""
     used, budget = facts.reads, facts.settings.quickbooks_reads_per_month
-    if used >= READS_HIGH * budget:
-        yield Condition(
-            cause="reads.high",
-            severity="warning",
-            text=f"{used:,} of {budget:,} reads of this month are used, {used / budget:.0%}:"
-            " at 90 % backfills wait for the next month, at 97 % everything but notices. Put off"
-            " backfills and reconciles of the companies with the most, or raise the plan.",
-            command="infactor-quickbooks connections",
-        )
+    if used < READS_HIGH * budget:
+        return
+    waiting = 0
+    if used >= SHARES["backfill"] * budget:
+        waiting = facts.session.execute(_backfills, {"environment": facts.environment}).scalar_one()
+    wait = f" {several(waiting, 'company waits', 'companies wait')} for it." if waiting else ""
+    yield Condition(
+        cause="reads.high",
+        severity="critical" if waiting else "warning",
+        text=f"{used:,} of {budget:,} reads of this month are used, {used / budget:.0%}:"
+        f" at 90 % backfills wait for the next month, at 97 % everything but notices.{wait}"
+        " Put off backfills and reconciles of the companies with the most, or raise the plan.",
+        command="infactor-quickbooks connections",
+    )

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from service.store import connections
+from service.store import connections, parked
 from service.store.tables import Connection, Supplier
 from service.times import now
 from service.web.pages import row_id
@@ -20,16 +20,26 @@ _TOLD_AHEAD = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """One connected company, its import so far, and whether QuickBooks fails to answer for it."""
+    """One connected company, its import so far, and what is wrong with it.
+
+    `unwell` is that QuickBooks fails to answer for it, `failed` how many changes could not be taken
+    over, which may be missing or out of date.
+    """
 
     connection: Connection
     progress: Progress | None
     unwell: bool
+    failed: int
 
     @property
     def live(self) -> bool:
         """True while QuickBooks lets us read."""
         return self.connection.state == "connected"
+
+    @property
+    def importing(self) -> bool:
+        """True while invoices of its past are still to come."""
+        return self.live and self.progress is not None and self.progress.active
 
     @property
     def refused(self) -> bool:
@@ -57,11 +67,13 @@ def own_connection(request: Request[State], session: Session, supplier: Supplier
 
 def companies_of(session: Session, connections: Sequence[Connection]) -> list[Company]:
     """Return the companies of these connections."""
-    progress, at = progress_of(session, [one.id for one in connections]), now()
+    ids, at = [one.id for one in connections], now()
+    progress, failed = progress_of(session, ids), parked.of_companies(session, ids)
     return [
         Company(
             connection=one,
             progress=progress.get(one.id),
+            failed=failed.get(one.id, 0),
             unwell=one.failures > 0 and one.paused_until is not None and one.paused_until > at,
         )
         for one in connections

@@ -81,6 +81,7 @@ def _standing(request: Request[State], session: Session, connection: Connection)
     [company] = companies_of(session, [connection])
     return {
         "company": company,
+        "progress": company.progress,
         "recorded": recorded,
         "offered": offered,
         "noticed_at": notices.last_from_quickbooks(session, connection.id, connection.connected_at),

@@ -55,7 +55,7 @@ class Shown:
         state = [
             (
                 *(one.id, one.company_name, one.state, one.suspended_at, one.last_synced_at),
-                *(c.unwell, c.refused, c.ends_at, c.progress),
+                *(c.unwell, c.refused, c.ends_at, c.progress, c.failed),
             )
             for c in self.companies
             for one in (c.connection,)

@@ -248,24 +248,82 @@ class TestStuckNotices:
         assert scene.wrong() == []
 
 
-def test_a_burst_of_parked_notices(scene: Scene) -> None:
-    scene.company()
-    scene.notices(50, ago=9 * DAYS, status="parked", handled_at=NOW - 61 * MINUTES)
-    scene.notices(50, ago=9 * DAYS, status="done", handled_at=NOW - MINUTES)
-    scene.notices(9, ago=9 * DAYS, status="parked", handled_at=NOW - 59 * MINUTES)
-    assert scene.wrong() == []
-    scene.notices(1, ago=9 * DAYS, status="parked", handled_at=NOW - MINUTES)
-    (parked,) = scene.wrong()
-    assert parked == Condition(
-        cause="notices.parked",
-        severity="warning",
-        since=NOW - 59 * MINUTES,
-        text="10 notices were parked within 60 min: they failed for good and are tried no more.",
-        command="infactor-quickbooks notices --parked",
+class TestParkedNotices:
+    @pytest.fixture(autouse=True)
+    def companies(self, scene: Scene) -> None:
+        scene.company("c1")
+        scene.company("c2")
+        scene.notices(50, "c1", ago=HOURS, status="done", handled_at=NOW - MINUTES)
+
+    def parked(self, scene: Scene, entity_id: str | None = "7", company: str = "c1") -> None:
+        fields = {"entity": "Invoice", "entity_id": entity_id, "status": "parked"}
+        scene.notices(1, company, ago=9 * DAYS, handled_at=NOW - 2 * HOURS, **fields)
+
+    def test_each_is_told_until_it_is_put_back(self, scene: Scene) -> None:
+        self.parked(scene)
+        (condition,) = scene.wrong()
+        assert condition == Condition(
+            cause="notices.parked",
+            severity="warning",
+            since=NOW - 2 * HOURS,
+            text="1 notice of 1 company failed for good: what they tell of may be missing or out of"
+            " date here. Each says why; once that is mended, put it back.",
+            command="infactor-quickbooks notices --parked",
+        )
+        self.parked(scene, company="c2")
+        (condition,) = scene.wrong()
+        assert condition.text.startswith("2 notices of 2 companies failed for good:")
+        scene.end_notices(status="pending", handled_at=None, received_at=NOW)
+        scene.last_beat("clock", 5)
+        assert scene.wrong() == []
+
+    @pytest.mark.parametrize(
+        ("later", "told"),
+        [
+            ({}, []),
+            ({"status": "pending", "handled_at": None}, ["notices.parked"]),
+            ({"status": "ignored"}, ["notices.parked"]),
+            ({"entity": "Customer"}, ["notices.parked"]),
+            ({"entity_id": "8"}, ["notices.parked"]),
+            ({"connection_id": "c2"}, ["notices.parked"]),
+        ],
     )
-    scene.end_notices(status="pending", handled_at=None, received_at=NOW)
-    scene.last_beat("clock", 5)
-    assert scene.wrong() == []
+    def test_it_is_over_once_a_later_one_about_the_same_is_done(
+        self, scene: Scene, later: dict[str, object], told: list[str]
+    ) -> None:
+        self.parked(scene)
+        same = {"entity": "Invoice", "entity_id": "7", "status": "done", "handled_at": NOW}
+        given = {"connection_id": "c1", **same, **later}
+        scene.notices(1, str(given.pop("connection_id")), ago=MINUTES, **given)
+        scene.last_beat("clock", 5)
+        assert scene.causes() == told
+
+    def test_an_earlier_one_says_nothing(self, scene: Scene) -> None:
+        same = {"entity": "Invoice", "entity_id": "7", "status": "done", "handled_at": NOW}
+        scene.notices(1, "c1", ago=MINUTES, **same)
+        self.parked(scene)
+        assert scene.causes() == ["notices.parked"]
+
+    @pytest.mark.parametrize("entity_id", ["7", None])
+    def test_it_is_over_once_a_later_reconcile_agrees(
+        self, scene: Scene, entity_id: str | None
+    ) -> None:
+        self.parked(scene, entity_id)
+        scene.reconciled("c1", ago=3 * HOURS)
+        scene.reconciled("c2", ago=HOURS)
+        assert scene.causes() == ["notices.parked"]
+        scene.reconciled("c1", ago=HOURS, error="1 invoice differs")
+        assert scene.causes() == ["reconcile.red", "notices.parked"]
+        scene.reconciled("c1", ago=MINUTES)
+        assert scene.causes() == []
+
+    @pytest.mark.parametrize("fields", [{"state": "disconnected"}, {"environment": "production"}])
+    def test_of_what_we_cannot_read_none_is_told(
+        self, scene: Scene, fields: dict[str, object]
+    ) -> None:
+        self.parked(scene)
+        scene.change("c1", **fields)
+        assert scene.wrong() == []
 
 
 class TestLastingThrottle:
@@ -319,6 +377,23 @@ def test_four_fifths_of_the_months_reads(scene: Scene) -> None:
     assert high.text.startswith("800 of 1,000 reads of this month are used, 80%:")
     assert high.command == "infactor-quickbooks connections"
     assert scene.wrong(NOW + 11 * DAYS) == []  # another month
+
+
+def test_imports_that_wait_for_another_month_are_critical(scene: Scene) -> None:
+    def high() -> tuple[str, bool]:
+        (found,) = [one for one in scene.wrong() if one.cause == "reads.high"]
+        return found.severity, "1 company waits for it." in found.text
+
+    scene.settings = some_settings(QUICKBOOKS_READS_PER_MONTH="1000")
+    scene.company("c1")
+    scene.company("c2")
+    scene.reconciled("c1", ago=HOURS, kind="backfill", state="active")
+    scene.reads(899)
+    assert high() == ("warning", False)
+    scene.reads(900)
+    assert high() == ("critical", True)
+    scene.change("c1", state="disconnected")
+    assert high() == ("warning", False)
 
 
 class TestSilence:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.store.tables import Document
+from service.store.tables import Document, Notice
+from service.times import now
 from service.web import pages
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 
@@ -288,8 +289,41 @@ def test_a_company_without_invoices_says_that_they_will_come(place: Place) -> No
     browser = place.browser()
     place.connect(browser)
     page = browser.get("/quickbook/").text
-    assert "No invoices yet" in page
+    assert "Your invoices are being read" in page
     assert "Looking for invoices in QuickBooks" in page
+    place.do("UPDATE runs SET state = 'done'")
+    assert "No invoices yet" in browser.get("/quickbook/").text
+
+
+def test_an_import_that_waits_is_no_slow_quickbooks(place: Place) -> None:
+    browser = place.browser()
+    place.connect(browser)
+    place.do("UPDATE runs SET error = '90 % of the reads are used'")
+    [connection] = place.connections()
+    for path in ("/quickbook/", f"/quickbook/connections/{connection.id}"):
+        page = said(browser.get(path).text)
+        assert "This takes longer than usual. We keep trying by ourselves" in page, path
+
+
+def test_what_could_not_be_taken_over_is_told(place: Place, browser: TestClient) -> None:
+    [connection] = place.connections()
+    live = browser.get("/quickbook/").text.split('hx-get="')[1].split('"')[0].replace("&amp;", "&")
+    assert browser.get(live).status_code == 204
+    with place.services.database.write() as session:
+        session.add(
+            Notice(
+                connection_id=connection.id,
+                format="legacy",
+                entity="Invoice",
+                entity_id="8",
+                received_at=now(),
+                handled_at=now(),
+                status="parked",
+            )
+        )
+    for path in ("/quickbook/", live, f"/quickbook/connections/{connection.id}"):
+        page = said(browser.get(path).text)
+        assert "One change in QuickBooks could not be taken over, so an invoice may be" in page
 
 
 @pytest.mark.parametrize("path", ["launch", "reconnect"])

@@ -367,6 +367,10 @@ def test_who_cancels_a_renewal_stays_connected_and_is_told_so(place: Place) -> N
     page = browser.get(answer.headers["location"]).text
     assert '<p class="tag bad">Not connected</p>' in page
     assert "stays so" not in page
+    # Without a session it may be connected for all that is known.
+    page = place.browser().get(answer.headers["location"]).text
+    assert "Not connected" not in page
+    assert '<p class="tag bad">Nothing was changed</p>' in page
 
 
 def test_a_pop_up_in_which_nothing_came_of_it_can_be_closed(place: Place) -> None:

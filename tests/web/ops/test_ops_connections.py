@@ -61,12 +61,78 @@ def test_a_company_shows_its_supplier_state_tokens_and_last_reconcile(
         session.add(
             Notice(connection_id=company, format="own", received_at=at, status="done", reason="x")
         )
+    assert "none yet" in said(browser.get("/ops/connections").text)  # QuickBooks said nothing
+    with place.services.database.write() as session:
+        session.add(
+            Notice(
+                connection_id=company, format="legacy", received_at=at, status="done", reason="x"
+            )
+        )
     page = browser.get("/ops/connections").text
     row = said(page.split("<tbody")[1])
     assert "Our <b>Books</b> Example Supplies supplier@example.com Connected" in row
     assert "Agrees, 1 mended" in row
     assert "none yet" not in row
     assert f'href="/ops/connections/{company}"' in page
+
+
+def test_what_failed_for_good_is_told_of_its_company_and_leads_to_it(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    add_companies(place, ["Another"])
+    with place.services.database.write() as session:
+        for owner, number in ((company, "1"), (company, "2"), ("c0", "3")):
+            session.add(
+                Notice(
+                    connection_id=owner,
+                    format="legacy",
+                    entity="Invoice",
+                    entity_id=number,
+                    received_at=now(),
+                    handled_at=now(),
+                    status="parked",
+                )
+            )
+    leads = f"/ops/notices?status=parked&amp;q={company}"
+    listed = browser.get("/ops/connections").text
+    assert f'<a class="tag warn" href="{leads}">2 failed</a>' in listed
+    page = browser.get(f"/ops/connections/{company}").text
+    assert f'<a id="parked" href="{leads}">2 failed for good</a>' in page
+    there = said(browser.get(leads.replace("&amp;", "&")).text)
+    assert ("Invoice 101" in there, "Invoice 2" in there, "Invoice 3" in there) == (
+        *(True, True, False),
+    )
+    place.do("UPDATE notices SET status = 'done'")
+    page = browser.get(f"/ops/connections/{company}").text
+    assert "none failed for good" in page
+    assert "2 failed" not in browser.get("/ops/connections").text
+
+
+def test_the_tokens_of_an_ended_connection_are_no_news(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    ends = now() + timedelta(days=1800)
+    change(place, company, refresh_expires_at=ends, hard_expires_at=ends)
+    assert ">authorisation " in browser.get("/ops/connections").text
+    change(place, company, state="disconnected", problem="invalid_grant")
+    page = browser.get("/ops/connections").text
+    assert "no token in use" in page
+    assert ">authorisation " not in page
+
+
+def test_a_run_that_waits_to_be_tried_again_says_so_and_an_order_does_not_wait(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    with place.services.database.write() as session:
+        run_id = runs.create_or_join(session, company, "connect", None, now())
+        runs.postpone(session, run_id, now() + timedelta(hours=1), "90 % of the reads are used")
+    page = said(browser.get(f"/ops/connections/{company}").text)
+    assert "Waiting" in page
+    assert "90 % of the reads are used" in page
+    assert "tried again" in page
+    assert ordered(browser, company, "backfill").startswith("Asked for: a backfill")
+    assert place.only(f"SELECT due_at FROM runs WHERE id = {run_id}") is None
+    assert "Under way" in said(browser.get(f"/ops/connections/{company}").text)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,18 @@ def halt(place: Place, run_id: int, reasons: dict[str, str] | None = None) -> No
         assert halts.halt(session, session.get_one(Run, run_id), WHY, reasons or {}, now())
 
 
+def test_the_list_of_companies_leads_to_what_has_stopped(run_id: int, browser: TestClient) -> None:
+    listed = browser.get("/ops/connections").text
+    assert f'<a class="tag warn" href="/ops/runs/{run_id}">Reconcile stopped</a>' in listed
+
+
+def test_the_page_asks_what_it_offers_answers_to(run_id: int, browser: TestClient) -> None:
+    page = said(browser.get(f"/ops/runs/{run_id}").text)
+    assert "Are these invoices paid, void or deleted?" in page
+    assert "They are paid, void or deleted" in page
+    assert "They are not paid, void or deleted" in page
+
+
 def run_of(place: Place, run_id: int) -> Run:
     with place.services.database.read() as session:
         return session.get_one(Run, run_id)
