@@ -74,9 +74,6 @@ REMARK = "buyerInvoiceRemark"
 MARKER = "qbkWithdrawn"
 """Holds the reason for which we withdrew the invoice; absent when we did not."""
 
-TRACES = (f'"{MARKER}":', f'"{REMARK}":"Automatic, from QuickBooks: ')
-"""What the JSON text of a document that we have withdrawn has in it."""
-
 
 class Action(StrEnum):
     """What a delivery does to the document."""

@@ -4,7 +4,17 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Numeric, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Integer,
+    Numeric,
+    Text,
+    literal_column,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -85,6 +95,11 @@ class ExactJSON(TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else exact_json.decode(value)
+
+
+def condition(sql: str) -> ColumnElement[bool]:
+    """Return the condition of a partial index in its own words, or SQLite would not use it."""
+    return literal_column(f"({sql})", Boolean)
 
 
 class database_now(FunctionElement[float]):

@@ -2,11 +2,13 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
+from service.store.columns import condition
 from service.store.invoices import may_be_shown
 from service.store.tables import Connection, Document, Invoice
+from service.store.tables.books import WITHDRAWN
 
 
 def others_too(
@@ -33,17 +35,19 @@ def others_too(
 def of_companies(
     session: Session, connection_ids: Collection[str], *, shown_to: int | None = None
 ) -> dict[str, tuple[int, int]]:
-    """Return for each company how many invoices are recorded, and how many Infactor has.
+    """Return for each company how many invoices are recorded, and how many are offered in Infactor.
 
-    With `shown_to`, of those that this supplier may see.
+    With `shown_to`, of those that this supplier may see. Those that we have withdrawn are offered
+    no more, though Infactor has them.
     """
     if not connection_ids:
         return {}
     mixed = frozenset() if shown_to is None else others_too(session, connection_ids, shown_to)
     found = dict.fromkeys(connection_ids, (0, 0))
     if shown_to is not None and mixed:
+        as_offered = case((condition(WITHDRAWN), None), else_=Document.invoice_id)
         query = (
-            select(Invoice.connection_id, func.count(), func.count(Document.invoice_id))
+            select(Invoice.connection_id, func.count(), func.count(as_offered))
             .join(Document, Document.invoice_id == Invoice.id, isouter=True)
             .where(
                 Invoice.connection_id.in_(mixed),
@@ -57,8 +61,10 @@ def of_companies(
     recorded = select(func.count()).where(
         Invoice.connection_id == Connection.id, Invoice.mapped.is_not(None)
     )
-    offered = select(func.count()).where(Document.connection_id == Connection.id)
-    both = select(Connection.id, recorded.scalar_subquery(), offered.scalar_subquery()).where(
-        Connection.id.in_(set(connection_ids) - mixed)
-    )
-    return found | {i: (here, there) for i, here, there in session.execute(both)}
+    there = select(func.count()).where(Document.connection_id == Connection.id)
+    withdrawn = there.where(condition(WITHDRAWN))
+    numbers = (part.scalar_subquery() for part in (recorded, there, withdrawn))
+    plain = Connection.id.in_(set(connection_ids) - mixed)
+    for i, here, known, taken_back in session.execute(select(Connection.id, *numbers).where(plain)):
+        found[i] = (here, known - taken_back)
+    return found

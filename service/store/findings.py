@@ -4,13 +4,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, select, update
 from sqlalchemy.orm import Session, defer
 
 from service.store.tables import Connection, Document, Finding, Invoice
 
 _CHUNK = 500
 SEVERITIES = ("critical", "warning", "info")
+CHANGED = "changed"
+"""The kind of finding that is about what QuickBooks says since somebody has decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +147,21 @@ def of_invoice(session: Session, invoice_id: str) -> Sequence[Finding]:
         .where(Finding.invoice_id == invoice_id, Finding.closed_at.is_(None))
         .order_by(Finding.id)
     ).all()
+
+
+def changed(*more: ColumnElement[bool]) -> Select[str]:
+    """Return a query for the invoices that changed since they were decided, so that it matters."""
+    return select(Finding.invoice_id).where(
+        Finding.kind == CHANGED,
+        Finding.closed_at.is_(None),
+        Finding.severity != "info",
+        *more,
+    )
+
+
+def changed_of(session: Session, invoice_ids: Collection[str]) -> frozenset[str]:
+    """Return those of these invoices that changed so."""
+    return frozenset(session.scalars(changed(Finding.invoice_id.in_(invoice_ids))))
 
 
 def close_old(session: Session, kind: str, before: datetime, now: datetime) -> None:

@@ -10,30 +10,27 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     ScalarSelect,
     Select,
-    Text,
-    and_,
     case,
     func,
     literal,
-    literal_column,
     not_,
     or_,
     select,
     tuple_,
-    type_coerce,
     union_all,
 )
 from sqlalchemy.orm import Session, defer
 
+from service.store import findings
+from service.store.columns import condition
 from service.store.counts import others_too
 from service.store.invoices import may_be_shown
 from service.store.keys import folded
-from service.store.tables import Document, Invoice
-from service.store.tables.books import HELD, TO_MEND
+from service.store.tables import Document, Finding, Invoice
+from service.store.tables.books import HELD, TO_MEND, WITHDRAWN
 
 Found = tuple[Invoice, Document | None]
 
@@ -65,12 +62,11 @@ _DESCENDING = frozenset({Sort.NEWEST, Sort.AMOUNT})
 class Standing:
     """Where the invoices of a list stand: in one of Infactor's states, or outside of Infactor.
 
-    `marks` are in the text of each document that we have withdrawn, which counts as not offered.
+    One that we have withdrawn counts as not offered.
     """
 
-    kind: Literal["any", "states", "to mend", "not offered", "on its way"] = "any"
+    kind: Literal["any", "states", "to mend", "changed", "not offered", "on its way"] = "any"
     states: tuple[str, ...] = ()
-    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +83,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some invoices in their order, and whether there are others before and after them."""
+    """Some invoices in their order, and whether there are others before and after them.
+
+    `changed` are the ids of those of them that changed since somebody in Infactor has decided.
+    """
 
     found: Sequence[Found]
+    changed: frozenset[str]
     earlier: bool
     later: bool
 
@@ -110,7 +110,12 @@ def page(
     more, ids = len(ids) > limit, ids[:limit]
     found = _rows(session, ids[::-1] if backwards else ids)
     moved = place is not None
-    return Page(found, more if backwards else moved, moved if backwards else more)
+    return Page(
+        found,
+        findings.changed_of(session, ids),
+        earlier=more if backwards else moved,
+        later=moved if backwards else more,
+    )
 
 
 def count(session: Session, wanted: Wanted) -> int:
@@ -219,7 +224,7 @@ def _unnumbered(session: Session, connection_ids: Iterable[str], own_id: str) ->
 
 
 def _stands(standing: Standing, connection_id: str, supplier_id: int) -> list[ColumnElement[bool]]:
-    withdrawn = _withdrawn(standing.marks)
+    withdrawn = condition(WITHDRAWN)
     match standing.kind:
         case "states":
             there = select(Document.invoice_id).where(
@@ -231,11 +236,14 @@ def _stands(standing: Standing, connection_id: str, supplier_id: int) -> list[Co
                 there = there.where(not_(withdrawn))
             return [Invoice.id.in_(there)]
         case "to mend":
-            return [_condition(TO_MEND)]
+            return [condition(TO_MEND)]
+        case "changed":
+            of_company = Finding.connection_id == connection_id
+            return [Invoice.id.in_(findings.changed(of_company))]
         case "not offered":
             # Looked up for each invoice: a join would read every document first.
             as_offered = _of_invoice(case((withdrawn, ""), else_=Document.state))
-            return [_condition(HELD), func.coalesce(as_offered, "") == ""]
+            return [condition(HELD), func.coalesce(as_offered, "") == ""]
         case "on its way":
             state = _of_invoice(Document.state.expression)
             late = Invoice.delivered_revision < Invoice.revision
@@ -244,21 +252,10 @@ def _stands(standing: Standing, connection_id: str, supplier_id: int) -> list[Co
             return []
 
 
-def _withdrawn(marks: Iterable[str]) -> ColumnElement[bool]:
-    content = type_coerce(Document.document, Text)
-    has_them = (content.contains(mark, autoescape=True) for mark in marks)
-    return and_(Document.state == _REJECTED, *has_them)
-
-
 def _of_invoice(value: ColumnElement[Any]) -> ScalarSelect[Any]:
     """Return what this is for the invoice's document, or NULL where there is none."""
     query = select(value).where(Document.invoice_id == Invoice.id)
     return query.correlate(Invoice).scalar_subquery()
-
-
-def _condition(sql: str) -> ColumnElement[bool]:
-    """Return the condition of a partial index in its own words, or SQLite would not use it."""
-    return literal_column(f"({sql})", Boolean)
 
 
 def _rows(session: Session, ids: Sequence[str]) -> list[Found]:

@@ -1,6 +1,7 @@
 """The supplier's dashboard: which companies are connected, and what of them is in Infactor."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +17,13 @@ from service.times import now
 from service.web.arrival import since
 from service.web.browser import supplier_of
 from service.web.company import Company, companies_of
-from service.web.listing import ON_ITS_WAY, SORTS, STATUSES, TO_MEND, Asked
+from service.web.listing import CHANGED, NOT_OFFERED, ON_ITS_WAY, SORTS, STATUSES, TO_MEND, Asked
 from service.web.pages import render
 from service.web.shown import Row, row
 from service.web.state import State
 
-_to_mend = Asked(status=TO_MEND)
+# To which of its invoices a company's card leads, and in which words.
+_NEWS = {TO_MEND: "to mend", CHANGED: "changed since decided", NOT_OFFERED: "not offered"}
 
 
 def dashboard(request: Request[State]) -> Response:
@@ -80,7 +82,8 @@ def _shown(request: Request[State], supplier: Supplier) -> Shown:
         )
         companies = companies_of(session, mine)
     today = now().date()
-    rows = [row(one, settings.infactor_currency, today) for one in page.found]
+    currency = settings.infactor_currency
+    rows = [row(one, currency, today, changed=one[0].id in page.changed) for one in page.found]
     return Shown(asked, companies, page, rows)
 
 
@@ -89,14 +92,14 @@ def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[
     with request.state["services"].database.read() as session:
         ids = [company.connection.id for company in companies]
         numbers = request.state["counted"].of_companies(session, ids, supplier.id)
-        mend = listing.counts(session, _to_mend.wanted(ids, supplier.id))
+        news = _news(session, ids, supplier.id)
         matches = _matches(session, shown, asked.wanted(ids, supplier.id))
     return {
         "supplier": supplier,
         "companies": companies,
         "names": {one.connection.id: one.connection.company_name for one in companies},
         "counts": numbers,
-        "to_mend": mend,
+        "news": news,
         "asked": asked,
         "sorts": SORTS,
         "statuses": _statuses(delivers=request.state["services"].settings.delivers),
@@ -107,6 +110,20 @@ def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[
         "version": shown.version,
         "swapped": False,
         "since": since(),
+    }
+
+
+def _news(
+    session: Session, ids: Sequence[str], supplier_id: int
+) -> dict[str, list[tuple[str, str, int]]]:
+    """Return for each company (status, what it is called, how many invoices), where there are."""
+    counted = {
+        status: listing.counts(session, Asked(status=status).wanted(ids, supplier_id))
+        for status in _NEWS
+    }
+    return {
+        i: [(status, words, n) for status, words in _NEWS.items() if (n := counted[status][i])]
+        for i in ids
     }
 
 

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 from service.infactor.carried import MOST_MONEY
 from service.infactor.dashboard import states_by_word
-from service.infactor.document import TRACES
 from service.store.listing import Sort, Standing, Wanted
 from service.web.pages import ROW_ID
 
@@ -27,18 +26,21 @@ _WRITTEN_BEFORE = re.compile(r"^(?:quickbook )?# *(?=.)", re.IGNORECASE)
 _CURRENCY = re.compile(r"^[A-Za-z]{3} | [A-Za-z]{3}$")
 _MONEY = str.maketrans("", "", ",$\N{EURO SIGN}\N{POUND SIGN} ")
 TO_MEND = "to-mend"
+CHANGED = "changed"
+NOT_OFFERED = "not-offered"
 ON_ITS_WAY = "on-its-way"
 """Only where deliveries take invoices to Infactor can one be on its way."""
 
 
 def _statuses() -> dict[str, tuple[str, Standing]]:
     of_infactor = {
-        word.lower().replace(" ", "-"): (word, Standing("states", states, TRACES))
+        word.lower().replace(" ", "-"): (word, Standing("states", states))
         for word, states in states_by_word().items()
     }
     return {
         TO_MEND: ("To mend", Standing("to mend")),
-        "not-offered": ("Not offered", Standing("not offered", marks=TRACES)),
+        CHANGED: ("Changed since it was decided", Standing("changed")),
+        NOT_OFFERED: ("Not offered", Standing("not offered")),
         ON_ITS_WAY: ("On its way to Infactor", Standing("on its way")),
         **of_infactor,
     }

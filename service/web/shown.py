@@ -45,10 +45,14 @@ class Row:
     payout: str
     standing: Standing
     warnings: int
+    changed: bool
 
 
-def row(found: Found, currency: str, today: date) -> Row:
-    """Return the table's row; `currency` is the one that an invoice without any is in."""
+def row(found: Found, currency: str, today: date, *, changed: bool = False) -> Row:
+    """Return the table's row; `currency` is the one that an invoice without any is in.
+
+    `changed` marks one that is not any more what somebody in Infactor has decided about.
+    """
     invoice, _ = found
     shown, where = fields(found), standing(found)
     return Row(
@@ -66,6 +70,7 @@ def row(found: Found, currency: str, today: date) -> Row:
         payout="-" if where.hold else payout(shown["payableDate"], today),
         standing=where,
         warnings=len(to_mend(invoice)),
+        changed=changed,
     )
 
 

@@ -6,10 +6,9 @@ from typing import Any
 from service.infactor.dashboard import status
 from service.infactor.document import State
 from service.infactor.labels import AMOUNTS, DATES, WORDS
+from service.store.findings import CHANGED
 from service.store.tables import Finding, Invoice
 from service.web.pages import day, money
-
-CHANGED = "changed"
 
 
 def of_finding(

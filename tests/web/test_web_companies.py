@@ -66,15 +66,6 @@ def test_so_can_the_file(second: str, browser: TestClient) -> None:
     assert 'filename="invoices-Other-Books-' in file.headers["content-disposition"]
 
 
-def test_a_companys_line_leads_to_what_is_to_mend_of_it_alone(
-    place: Place, second: str, browser: TestClient
-) -> None:
-    place.do('UPDATE invoices SET warnings = \'[{"text":"Mend"}]\'')
-    page = browser.get("/quickbook/").text
-    _, link = re.findall(r'href="/quickbook/(\?[^"]+)">1 to mend</a>', page)
-    assert numbers(browser, link.replace("&amp;", "&")) == ["102"]
-
-
 @pytest.mark.parametrize("query", ["&q=nothing", "&status=approved"])
 def test_where_nothing_of_it_matches_it_is_named(
     second: str, browser: TestClient, query: str

@@ -25,6 +25,13 @@ TO_MEND = "hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"
 HELD = "hold IS NOT NULL OR old_rows_held"
 """Which invoices may not be offered; Infactor may have one of them all the same."""
 
+WITHDRAWN = (
+    "state = 'invoice_rejected'"
+    " AND document LIKE '%\"qbkWithdrawn\":%'"
+    ' AND document LIKE \'%"buyerInvoiceRemark":"Automatic, from QuickBooks: %\''
+)
+"""Which documents we have withdrawn: their JSON text says so twice."""
+
 
 class Customer(Base):
     """The last read copy of a company's customer, as QuickBooks wrote it."""
@@ -162,6 +169,12 @@ class Document(Base):
     __tablename__ = "documents"
     __table_args__ = (
         Index("ix_documents_state", "connection_id", "supplier_id", "state", "invoice_id"),
+        Index(
+            "ix_documents_withdrawn",
+            *("connection_id", "supplier_id", "invoice_id"),
+            sqlite_where=text(WITHDRAWN),
+            postgresql_where=text(WITHDRAWN),
+        ),
     )
 
     invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
