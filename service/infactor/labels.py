@@ -30,9 +30,9 @@ _OTHERS = {
     "supplierAddress": "Supplier's address",
 }
 
-AMOUNTS = frozenset({"invoiceAmount", "taxAmount", "balance"})
+AMOUNTS = frozenset({"invoiceAmount", "taxAmount", "balance", "purchaseAmount"})
 WORDS = frozenset({"invoice", "state"})  # names of our own, or of Infactor's, for what is so
-DATES = frozenset({"invoiceDate", "payableDate"})
+DATES = frozenset({"invoiceDate", "payableDate", "purchaseDate"})
 
 _ABOUT = {
     "changed": "",

@@ -88,6 +88,8 @@ def test_what_happened_in_quickbooks_is_told_in_words(place: Place, browser: Tes
         "payableDate": ["", "2026-12-24"],
         "items": None,
         "purchaseTitle": ["Quickbook #1", "Quickbook #2"],
+        "purchaseAmount": ["123456789.12", 0],
+        "purchaseDate": ["2026-11-20", "2026-11-21"],
     }
     with place.services.database.write() as session:
         for revision in session.scalars(select(Revision)):
@@ -97,6 +99,8 @@ def test_what_happened_in_quickbooks_is_told_in_words(place: Place, browser: Tes
     assert "Due: - → 24 Dec 2026" in text
     assert "Items changed" in text
     assert "PO title: Quickbook #1 → Quickbook #2" in text
+    assert "PO amount: 123,456,789.12 → 0.00" in text
+    assert "PO date: 20 Nov 2026 → 21 Nov 2026" in text
 
 
 @pytest.mark.parametrize(
