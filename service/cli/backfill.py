@@ -12,10 +12,10 @@ from service.bootstrap import Services
 from service.cli.companies import Chosen, operator, readable
 from service.cli.compose import command_services
 from service.cli.console import answer_json, fail, hint, says_what_is_wrong
-from service.cli.options import check_invoice, instant
+from service.cli.options import check_invoice, instant, meant
 from service.cli.runs import follow, progress_bars, stopped
 from service.store import audit, runs
-from service.store.tables import Connection, Run, Supplier
+from service.store.tables import Connection, Invoice, Run, Supplier
 from service.times import now
 
 
@@ -29,7 +29,8 @@ def backfill(
         typer.Option(help="Only what changed in QuickBooks since: 2026-01-31, or with a time."),
     ] = None,
     invoice: Annotated[
-        str | None, typer.Option(help="Only the invoice with this QuickBooks Id.")
+        str | None,
+        typer.Option(help="Only the invoice with this QuickBooks Id, which is not its number."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write nothing; show what would change and its cost.")
@@ -118,12 +119,23 @@ def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool
     connection, owner = chosen
     company = Company.of(services, connection.id)
     reads = read_invoices(company, [invoice])
+    if reads.gone and not _was_read(services, company.invoice_id(invoice)):
+        why = f"QuickBooks has no invoice with Id {invoice}."
+        why += meant(services, [connection.id], invoice)
+        return {**_summary(connection, owner, runs.EMPTY_TALLY, why), "dry_run": dry_run}
     if dry_run:
         recorded = rehearse(company, reads, CustomerReads(company))
     else:
         recorded = record(company, reads, cause="command", finish=note)
     tally = add(runs.EMPTY_TALLY, recorded)
     return {**_summary(connection, owner, tally, None), "dry_run": dry_run}
+
+
+def _was_read(services: Services, invoice_id: str) -> bool:
+    """Return whether QuickBooks has ever shown us this invoice."""
+    with services.database.read() as session:
+        known = session.get(Invoice, invoice_id)
+    return known is not None and known.mapped is not None
 
 
 def _summary(

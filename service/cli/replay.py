@@ -11,7 +11,7 @@ from service.bootstrap import Services
 from service.cli.companies import operator
 from service.cli.compose import command_services, nudge
 from service.cli.console import answer, fail, hint, says_what_is_wrong
-from service.cli.options import check_invoice, instant
+from service.cli.options import check_invoice, instant, meant
 from service.store import connections
 from service.store.tables import Connection
 
@@ -25,7 +25,8 @@ def replay(
         typer.Option(min=1, max=_LARGEST_ID, help="The notice with this id, as `notices` shows."),
     ] = None,
     invoice: Annotated[
-        str | None, typer.Option(help="Those about the invoice with this QuickBooks Id.")
+        str | None,
+        typer.Option(help="Those about the invoice with this QuickBooks Id, not its number."),
     ] = None,
     company: Annotated[
         str | None, typer.Option(help="Those of the company with this realm id.")
@@ -64,6 +65,7 @@ def replay(
             raise fail(
                 "Nothing to put back: no parked or done notice matches."
                 " Pending ones are tried anyway; ignored ones can never be acted upon."
+                + ("" if invoice is None else meant(services, list(known), invoice))
             )
         _send(services, [known[connection_id] for connection_id in sorted(whose)])
     answer(f"{count} {'notice' if count == 1 else 'notices'} put back.")

@@ -195,6 +195,16 @@ def not_deleted(
     return found
 
 
+def numbered(session: Session, connection_ids: Collection[str], number: str) -> Sequence[str]:
+    """Return QuickBooks' Ids of the invoices of these companies that have this number."""
+    return session.scalars(
+        select(Invoice.quickbooks_id)
+        .where(Invoice.doc_number == number, Invoice.connection_id.in_(connection_ids))
+        .distinct()
+        .order_by(Invoice.quickbooks_id)
+    ).all()
+
+
 def count_recorded(session: Session, connection_id: str, since: datetime | None) -> int:
     """Return how many invoices of the company are recorded as existing, changed since then.
 

@@ -13,6 +13,7 @@ from service.store.tables import Notice
 from service.times import now
 from tests.cli.place import NOW, Place, a_notice
 from tests.journey.deployment import SECRETS
+from tests.store.delivery_rows import DeliveryRows
 
 REALM, OTHER = "9341455000000077", "9341455000000088"
 NOTHING = (
@@ -181,6 +182,22 @@ def test_whoever_asks_for_nothing_that_is_there_is_told_so(
     ended = place.run("replay", *options)
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", NOTHING)
     assert statuses(place) == {1: "parked"}
+
+
+def test_whoever_gives_the_number_of_an_invoice_is_told_its_id(place: Place) -> None:
+    mine, other = place.add_company(REALM, "Mine"), place.add_company(OTHER, "Other")
+    place.add_notices(a_notice(mine, "parked", entity_id="20"))
+    with place.services() as services:
+        DeliveryRows(services.database, mine).invoice("20", doc_number="1020")
+        DeliveryRows(services.database, other).invoice(
+            "33",
+            doc_number="1020",
+        )
+    ended = place.run("replay", "--invoice", "1020")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == NOTHING.replace("\n", " Number 1020 is Id 20 or 33.\n")
+    ended = place.run("replay", "--invoice", "1020", "--company", REALM)
+    assert ended.stderr == NOTHING.replace("\n", " Number 1020 is Id 20.\n")
 
 
 def test_a_company_that_nobody_knows_is_not_one_without_notices(place: Place) -> None:

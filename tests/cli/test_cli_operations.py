@@ -83,6 +83,39 @@ def test_a_paused_company_waits_and_catches_up_when_resumed(deployment: Deployme
     ]
 
 
+NO_SUCH = "Command Company: 0 read, 0 unchanged, 0 failed.\n  QuickBooks has no invoice with Id "
+
+
+def test_an_id_that_quickbooks_does_not_have_is_no_deleted_invoice(deployment: Deployment) -> None:
+    numbered = an_invoice("20", DocNumber="1020")
+    deployment.sim("PUT", f"/companies/{REALM}/Invoice", numbered)
+    one = ("backfill", "--company", REALM, "--invoice")
+    deployment.command(*one, "20")
+    audited = actions(deployment)
+    for options in ([], ["--dry-run"]):
+        number = run(deployment, *one, "1020", *options)
+        assert (number.returncode, number.stdout) == (1, "")
+        assert number.stderr == f"{NO_SUCH}1020. Number 1020 is Id 20.\n"
+        unknown = run(deployment, *one, "99999", *options)
+        assert (unknown.returncode, unknown.stderr) == (1, f"{NO_SUCH}99999.\n")
+    (summary,) = deployment.rows(*one, "1020", status=1)
+    assert (summary["read"], summary["held"]) == (0, {})
+    assert summary["error"] == "QuickBooks has no invoice with Id 1020. Number 1020 is Id 20."
+    assert deployment.rows("connections")[0]["invoices"] == 2
+    assert actions(deployment) == audited
+
+
+def test_an_invoice_that_was_deleted_in_quickbooks_is_recorded_as_deleted(
+    deployment: Deployment,
+) -> None:
+    deployment.sim("DELETE", f"/companies/{REALM}/Invoice/1")
+    one = ("backfill", "--company", REALM, "--invoice", "1")
+    (summary,) = deployment.rows(*one)
+    assert (summary["read"], summary["withdrawn"], summary["error"]) == (1, 1, None)
+    (again,) = deployment.rows(*one)
+    assert (again["read"], again["held"], again["error"]) == (1, {"deleted": 1}, None)
+
+
 def test_sync_brings_in_at_once_what_no_notice_told(deployment: Deployment) -> None:
     create(deployment, "2")
     (row,) = deployment.rows("sync", "--company", REALM)
