@@ -12,7 +12,8 @@ from service.cli.options import Json
 from service.infactor.dashboard import status
 from service.infactor.labels import finding_words
 from service.store import findings
-from service.store.tables import Connection, Finding, Invoice
+from service.store.findings import Entry
+from service.web.values import of_finding
 
 _SHOWN = 100
 
@@ -37,20 +38,22 @@ def show_findings(
     with command_services() as services, services.database.read() as session:
         environment = services.settings.quickbooks_environment
         listed = findings.listed(session, environment, history=history, limit=wanted)
-    rows = [_finding(*one) for one in listed]
     if as_json:
-        answer_json(rows)
+        answer_json(_row(entry) for entry in listed)
         return
-    shown = rows[: limit or _SHOWN]
+    shown, currency = listed[: limit or _SHOWN], services.settings.infactor_currency
     show_table(
         "Findings",
         (
             *("Id", "Severity", "Company", "Invoice", "In Infactor", "What"),
             *("Approved", "Now", "Since", *(("Over",) if history else ())),
         ),
-        ((*_cells(row), *((moment(row["closed_at"]),) if history else ())) for row in shown),
+        (
+            (*_cells(one, currency), *((moment(one.finding.closed_at),) if history else ()))
+            for one in shown
+        ),
     )
-    if len(rows) > len(shown):
+    if len(listed) > len(shown):
         hint(f"These are {len(shown)}. --limit shows more, --json all of them.")
 
 
@@ -73,28 +76,32 @@ def acknowledge(
     hint("Acknowledged: it is told again only if it changes.")
 
 
-def _cells(row: dict[str, Any]) -> tuple[object, ...]:
-    seen = f" (seen: {row['note']})" if row["acknowledged_at"] else ""
+def _cells(entry: Entry, currency: str) -> tuple[object, ...]:
+    """Return the line of a finding; an invoice that names no currency is in this one."""
+    finding, invoice = entry.finding, entry.invoice
+    seen = f" (seen: {finding.note})" if finding.acknowledged_at else ""
+    values = of_finding(finding, invoice, entry.approved_currency, currency)
     return (
-        row["id"],
-        f"{row['severity']}{seen}",
-        row["company"],
-        row["number"] or row["quickbooks_id"],
-        row["status"],
-        finding_words(row["field"], row["kind"]),
-        row["approved"],
-        row["current"],
-        moment(row["found_at"]),
+        finding.id,
+        f"{finding.severity}{seen}",
+        name_of(entry.company),
+        invoice.doc_number or invoice.quickbooks_id,
+        status(finding.state),
+        finding_words(finding.field, finding.kind),
+        # That the document is gone says everything.
+        *(("", "") if finding.kind == "missing" else values),
+        moment(finding.found_at),
     )
 
 
-def _finding(finding: Finding, invoice: Invoice, connection: Connection) -> dict[str, Any]:
+def _row(entry: Entry) -> dict[str, Any]:
+    finding, invoice, company = entry.finding, entry.invoice, entry.company
     return {
         "id": finding.id,
         "severity": finding.severity,
         "kind": finding.kind,
-        "connection": connection.id,
-        "company": name_of(connection),
+        "connection": company.id,
+        "company": name_of(company),
         "invoice": invoice.id,
         "quickbooks_id": invoice.quickbooks_id,
         "number": invoice.doc_number,

@@ -235,6 +235,16 @@ class Entry:
     approved_currency: str | None
 
 
+def _entries() -> Select[Finding, Invoice, Connection, str | None]:
+    return (
+        select(Finding, Invoice, Connection, Document.currency)
+        .join(Invoice, Invoice.id == Finding.invoice_id)
+        .join(Connection, Connection.id == Finding.connection_id)
+        .join(Document, Document.invoice_id == Finding.invoice_id, isouter=True)
+        .options(defer(Invoice.source))
+    )
+
+
 def page(
     session: Session,
     environment: str,
@@ -246,14 +256,10 @@ def page(
 ) -> list[Entry]:
     """Return open findings of this severity below the id `before`, the newest first."""
     query = (
-        select(Finding, Invoice, Connection, Document.currency)
-        .join(Invoice, Invoice.id == Finding.invoice_id)
-        .join(Connection, Connection.id == Finding.connection_id)
-        .join(Document, Document.invoice_id == Finding.invoice_id, isouter=True)
+        _entries()
         .where(*_open_in(environment, connection_id), Finding.severity == severity)
         .order_by(Finding.id.desc())
         .limit(limit)
-        .options(defer(Invoice.source))
     )
     if before is not None:
         query = query.where(Finding.id < before)
@@ -262,8 +268,8 @@ def page(
 
 def listed(
     session: Session, environment: str, *, history: bool, limit: int | None = None
-) -> Sequence[tuple[Finding, Invoice, Connection]]:
-    """Return findings with their invoice and company: open ones unless the history is asked for.
+) -> list[Entry]:
+    """Return findings with what they are about: open ones unless the history is asked for.
 
     Those that are open first, of them the critical ones, then the newest.
     """
@@ -273,14 +279,12 @@ def listed(
         else_=len(SEVERITIES),
     )
     query = (
-        select(Finding, Invoice, Connection)
-        .join(Invoice, Invoice.id == Finding.invoice_id)
-        .join(Connection, Connection.id == Finding.connection_id)
+        _entries()
         .where(Connection.environment == environment)
         .order_by(urgency, Finding.id.desc())
         .limit(limit)
-        .options(defer(Invoice.source), defer(Invoice.mapped))
+        .options(defer(Invoice.mapped))
     )
     if not history:
         query = query.where(Finding.closed_at.is_(None))
-    return [(finding, invoice, company) for finding, invoice, company in session.execute(query)]
+    return [Entry(*row) for row in session.execute(query)]

@@ -36,7 +36,7 @@ def fill(place: Place) -> None:
     company = place.add_company(REALM, "Bright [red]\x1b[31m Bakery")
     with place.services() as services:
         rows = DeliveryRows(services.database, company)
-        rows.invoice("145", doc_number="R-145", delivered_revision=1)
+        rows.invoice("145", doc_number="R-145", currency="CAD", delivered_revision=1)
         rows.document("145", "invoice_accepted")
         rows.finding("145", "info", field="items", approved=None, current=None, found_at=NOW)
         rows.finding("145", "critical", found_at=NOW + timedelta(hours=1))
@@ -66,14 +66,30 @@ def test_the_table_says_what_was_approved_and_what_is_now(place: Place) -> None:
     assert cells(ended.stdout) == [
         [
             *("2", "critical", company, "R-145", "Approved", "Amount"),
-            *("100", "90", "2026-11-22 10:36 UTC"),
+            *("100.00 USD", "90.00 CAD", "2026-11-22 10:36 UTC"),
         ],
         [
             *("3", "warning", company, "R-145", "Factoring Requested"),
             "Due: written over just before the approval",
-            *("2026-12-01", "2026-12-24", "2026-11-22 09:36 UTC"),
+            *("1 Dec 2026", "24 Dec 2026", "2026-11-22 09:36 UTC"),
         ],
-        ["1", "info", company, "R-145", "Approved", "Items", "", "", "2026-11-22 09:36 UTC"],
+        ["1", "info", company, "R-145", "Approved", "Items", "-", "-", "2026-11-22 09:36 UTC"],
+    ]
+
+
+def test_states_are_told_in_words_and_what_is_gone_has_no_values(place: Place) -> None:
+    company = place.add_company(REALM, "Bright Bakery")
+    with place.services() as services:
+        rows = DeliveryRows(services.database, company)
+        rows.invoice("145")
+        approved, current = "held back: partly_paid", "invoice_accepted"
+        moved = {"kind": "moved_on", "field": "state", "approved": approved, "current": current}
+        rows.finding("145", "critical", **moved)
+        gone = {"kind": "missing", "field": "document", "approved": "there", "current": "gone"}
+        rows.finding("145", "critical", **gone)
+    assert [row[5:8] for row in cells(place.run("findings").stdout)] == [
+        ["Document: gone from Infactor", "", ""],
+        ["Status: moved on though held back", "held back: partly paid", "Approved"],
     ]
 
 
