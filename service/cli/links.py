@@ -6,7 +6,7 @@ import typer
 
 from service.cli.compose import missing_file, settings_and_logs
 from service.cli.console import answer, fail, hint, says_what_is_wrong
-from service.errors import LinkError, NotASupplier, Refusal, ServiceError
+from service.errors import InfactorAway, LinkError, NotASupplier, Refusal, ServiceError
 from service.infactor import emails
 from service.infactor.accounts import Account, verified_supplier
 from service.infactor_database import infactor_database
@@ -126,6 +126,10 @@ def _account(settings: Settings, email: str) -> Account | None:
         return verified_supplier(Users(infactor).supplier(email))
     except NotASupplier as e:
         raise fail(f"Infactor {_REFUSED[e.refusal]}", 2) from None
+    except InfactorAway as e:
+        raise fail(
+            f"No link is made: {e}. See what `infactor-quickbooks doctor` advises, then try again."
+        ) from None
     finally:
         infactor.close()
 

@@ -89,8 +89,12 @@ def test_the_link_for_a_connection_needs_an_account_too(
     assert link_in(ended.stdout, "connect").email == "supplier@example.com"
 
 
-def test_while_infactor_is_away_no_link_is_made(place: Place) -> None:
+@pytest.mark.parametrize("command", ["connect-url", "supplier-url"])
+def test_while_infactor_is_away_no_link_is_made(place: Place, command: str) -> None:
     away = {"INFACTOR_MONGODB_URL": f"mongodb://u:a-password@127.0.0.1:{free_port()}"}
-    ended = place.with_settings(away).run("connect-url", "supplier@example.com")
+    ended = place.with_settings(away).run(command, "supplier@example.com")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == "no MongoDB that takes writes answers at INFACTOR_MONGODB_URL\n"
+    assert ended.stderr == (
+        "No link is made: no MongoDB that takes writes answers at INFACTOR_MONGODB_URL."
+        " See what `infactor-quickbooks doctor` advises, then try again.\n"
+    )
