@@ -1,7 +1,8 @@
 """`forget`: delete what is known of a company, or of a supplier and all their companies."""
 
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from service.forgetting import Farewell, forget_company, forget_supplier, rehear
 from service.store import connections
 from service.store.forgetting import Forgotten
 from service.store.tables import Connection
+from service.web.values import written
 
 _COUNTED = ("customers", "invoices", "documents", "notices", "runs")
 
@@ -110,16 +112,23 @@ def _explain(row: dict[str, Any], would_be: str) -> None:
     answer(" ".join(f"{row['company']}: {counts} {would_be} deleted.".split()))
     receipts = row["receipts"]
     if receipts:
-        by_state = ", ".join(f"{count} {state}" for state, count in receipts.items())
         answer(
             f"{row['company']}: {sum(receipts.values())} invoices stay as receipts: they are past"
-            f" invoice_created, and a lender may rely on them ({by_state})."
+            f" Approval Awaited, and a lender may rely on them ({_by_status(receipts)})."
         )
     if row["left_undecided"]:
         answer(
             f"{row['company']}: {row['left_undecided']} invoices that nobody has decided about stay"
             " in Infactor, where nobody keeps them true any more: let their buyers reject them."
         )
+
+
+def _by_status(receipts: Mapping[str, int]) -> str:
+    """Return how many there are in each state, in Infactor's words, which some states share."""
+    counts: Counter[str] = Counter()
+    for state, count in receipts.items():
+        counts[written("state", state)] += count
+    return ", ".join(f"{count} {words}" for words, count in counts.items())
 
 
 def _say_farewell(farewell: Farewell, stays: str) -> None:

@@ -199,8 +199,8 @@ def test_forget_shows_what_goes_and_stays_and_then_does_it(deployment: Deploymen
     deleted, receipts = done.stdout.splitlines()
     assert deleted.startswith("Command Company: 1 customers, 1 invoices, 1 documents, ")
     assert receipts == (
-        "Command Company: 1 invoices stay as receipts: they are past invoice_created, and a lender"
-        " may rely on them (1 ifactor_prepaid)."
+        "Command Company: 1 invoices stay as receipts: they are past Approval Awaited, and a"
+        " lender may rely on them (1 In Progress)."
     )
     assert done.stderr == "The supplier's name stays: receipts stand in this supplier's name.\n"
     assert not is_granted(deployment)
@@ -213,7 +213,8 @@ def test_forget_says_what_stays_in_infactor_unattended(place: Place) -> None:
     company = place.add_company(REALM, "Bright Bakery", state="disconnected")
     with place.services() as services:
         rows = DeliveryRows(services.database, company)
-        for number, state in (("1", "invoice_created"), ("2", "invoice_accepted")):
+        states = ("invoice_created", "invoice_accepted", "invoice_paid", "ifactor_prepaid", "new")
+        for number, state in zip("12345", states, strict=True):
             rows.invoice(number)
             rows.document(number, state)
             rows.receipt(number, "created", NOW)
@@ -221,8 +222,8 @@ def test_forget_says_what_stays_in_infactor_unattended(place: Place) -> None:
     said = place.run("forget", "--company", REALM, "--yes").stdout.splitlines()
     assert said == [
         "Bright Bakery: 0 customers, 1 invoices, 1 documents, 0 notices, 0 runs deleted.",
-        "Bright Bakery: 1 invoices stay as receipts: they are past invoice_created, and a lender"
-        " may rely on them (1 invoice_accepted).",
+        "Bright Bakery: 4 invoices stay as receipts: they are past Approval Awaited, and a lender"
+        " may rely on them (2 In Progress, 1 Approved, 1 new).",
         "Bright Bakery: 1 invoices that nobody has decided about stay in Infactor, where nobody"
         " keeps them true any more: let their buyers reject them.",
     ]
