@@ -53,7 +53,7 @@ def disconnect(
 
     failed = False
     with command_services() as services:
-        for one, owner in _chosen(services, company, connection, supplier):
+        for one, _ in _chosen(services, company, connection, supplier):
             if one.state == "disconnected" and one.refresh_sealed is None:
                 answer(f"{name_of(one)}: was disconnected already.")
                 continue
@@ -75,7 +75,7 @@ def disconnect(
             answer(f"{name_of(one)}: disconnected.")
             hint(
                 "Its invoices stay, here and in Infactor, and its notices wait. To connect it"
-                f" again: infactor-quickbooks connect-url {owner.email}"
+                f" again: infactor-quickbooks connect-url --connection {one.id}"
             )
     if failed:
         raise typer.Exit(1)

@@ -134,5 +134,5 @@ def _say_what_to_do(row: dict[str, Any]) -> None:
     if row["state"] == "disconnected" and not row["released_at"] and row["company"]:
         hint(
             f"{row['company']} is disconnected. Send a new link:"
-            f" infactor-quickbooks connect-url {row['supplier']}"
+            f" infactor-quickbooks connect-url --connection {row['connection']}"
         )

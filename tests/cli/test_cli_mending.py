@@ -77,13 +77,13 @@ def test_a_table_shows_a_hundred_notices_and_programs_get_all_of_them(place: Pla
 
 
 def test_a_disconnected_company_comes_with_the_command_that_mends_it(place: Place) -> None:
-    place.add_company(REALM, "Bright Bakery", state="disconnected")
+    lost = place.add_company(REALM, "Bright Bakery", state="disconnected")
     place.add_company(OTHER, "Connected Bakery")
     ended = place.run("connections")
     assert ended.stdout.count("2026-11-22 09:36 UTC") == 2
     assert ended.stderr == (
         "Bright Bakery is disconnected. Send a new link:"
-        " infactor-quickbooks connect-url supplier@example.com\n"
+        f" infactor-quickbooks connect-url --connection {lost}\n"
     )
 
 

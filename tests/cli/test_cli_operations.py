@@ -144,11 +144,15 @@ def test_disconnect_gives_the_tokens_back_and_keeps_the_invoices(deployment: Dep
     assert "QuickBooks has not confirmed it" in refused.stderr
     assert "--force" in refused.stderr
     assert is_granted(deployment)
-    said = deployment.command("connections", "disconnect", "--company", REALM)
-    assert said == "Command Company: disconnected.\n"
+    done = run(deployment, "connections", "disconnect", "--company", REALM)
+    assert (done.returncode, done.stdout) == (0, "Command Company: disconnected.\n")
+    (row,) = deployment.rows("connections")
+    assert done.stderr == (
+        "Its invoices stay, here and in Infactor, and its notices wait. To connect it again:"
+        f" infactor-quickbooks connect-url --connection {row['connection']}\n"
+    )
     assert not is_granted(deployment)
     assert deployment.document("1") is not None
-    (row,) = deployment.rows("connections")
     assert (row["state"], row["problem"], row["suspended_at"]) == ("disconnected", None, None)
     again = deployment.command("connections", "disconnect", "--company", REALM)
     assert again == "Command Company: was disconnected already.\n"
