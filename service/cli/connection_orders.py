@@ -88,7 +88,9 @@ def release(company: ByRealm = None, connection: ById = None) -> None:
     Invoices that nobody has decided about go with it; all others stay in the former name.
     """
     with command_services() as services:
-        ((one, _),) = _chosen(services, company, connection, None)
+        ((one, _),) = _chosen(
+            services, company, connection, options="--company REALM or --connection ID"
+        )
         if not orders.release(services.database, one.id, operator()):
             raise fail(
                 f"{name_of(one)} is connected. Disconnect it first:"
@@ -98,10 +100,15 @@ def release(company: ByRealm = None, connection: ById = None) -> None:
 
 
 def _chosen(
-    services: Services, realm_id: str | None, connection_id: str | None, supplier: str | None
+    services: Services,
+    realm_id: str | None,
+    connection_id: str | None,
+    supplier: str | None = None,
+    *,
+    options: str = "--company REALM, --connection ID or --supplier EMAIL",
 ) -> list[Chosen]:
     if sum(option is not None for option in (realm_id, connection_id, supplier)) != 1:
-        raise fail("Name one company: see --help for how.", 2)
+        raise fail(f"Name one of {options}.", 2)
     found = find(services, supplier=supplier, realm_id=realm_id, connection_id=connection_id)
     if not found:
         raise fail("No company fits. `infactor-quickbooks connections` lists them.", 2)
