@@ -15,9 +15,13 @@ from service.store import mirror
 from service.times import now
 from service.watch.condition import Condition, moment, several, span
 from service.watch.look import look
+from service.watch.processes import CLOCK, RECEIVER
 from service.watch.vitals import InfactorVitals, Vitals
 
 _WIDTH = 79
+_STATES = {"dead": "ended by QuickBooks"}
+# Under the names that `doctor` and the conditions have for them.
+_PROCESSES = {"receiver": RECEIVER, "worker": CLOCK}
 
 
 @says_what_is_wrong
@@ -67,7 +71,8 @@ def _conditions(wrong: Sequence[Condition]) -> Iterator[str]:
 
 
 def _vitals(figures: Vitals, delivered: int, at: datetime) -> Iterator[str]:
-    yield f"companies   {_counts(figures.companies)}"
+    companies = {_STATES.get(name, name): count for name, count in figures.companies.items()}
+    yield f"companies   {_counts(companies)}"
     oldest, last = figures.oldest_pending, figures.last_delivery
     waiting = "" if oldest is None else f", the oldest came {_ago(oldest, at)}"
     yield f"notices     {figures.pending:,} pending{waiting}; {figures.parked:,} parked"
@@ -77,8 +82,8 @@ def _vitals(figures: Vitals, delivered: int, at: datetime) -> Iterator[str]:
     if figures.infactor is not None:
         yield f"infactor    {_infactor(figures.infactor, delivered)}"
     yield f"reads       {_reads(figures)}"
-    for name in ("receiver", "clock"):
-        age = figures.beats.get(name)
+    for name, beat in _PROCESSES.items():
+        age = figures.beats.get(beat)
         yield f"{name:<12}{'never seen' if age is None else f'alive {span(age)} ago'}"
     yield f"runs        {_counts(figures.runs)}"
 

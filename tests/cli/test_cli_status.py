@@ -79,7 +79,7 @@ def test_where_nothing_is_wrong_it_says_so_and_how_things_stand(place: Place) ->
     assert re.fullmatch(r"every change until 20\d\d-\d\d-\d\d \d\d:\d\d UTC", figures["reconciled"])
     assert figures["reads"].startswith("5,000 of 500,000 this month (1%)")
     assert figures["receiver"].startswith("alive ")
-    assert figures["clock"].startswith("alive ")
+    assert figures["worker"].startswith("alive ")
     assert figures["runs"] == "1 backfill"
 
 
@@ -91,7 +91,7 @@ def test_an_empty_database_is_not_wrong(place: Place) -> None:
     assert "companies   none\n" in ended.stdout
     assert "deliveries  none yet\n" in ended.stdout
     assert "reconciled" not in ended.stdout
-    assert "clock       never seen\n" in ended.stdout
+    assert "worker      never seen\n" in ended.stdout
 
 
 def test_what_is_wrong_is_shown_with_since_when_and_what_to_do(place: Place) -> None:
@@ -120,7 +120,7 @@ def test_what_is_wrong_is_shown_with_since_when_and_what_to_do(place: Place) -> 
         f"  $ infactor-quickbooks connect-url --connection {ending}",
         "",
     ]
-    assert "companies   1 connected, 1 dead\n" in ended.stdout
+    assert "companies   1 connected, 1 ended by QuickBooks\n" in ended.stdout
     assert max(len(line) for line in ended.stdout.splitlines()) < 80
 
 
