@@ -125,7 +125,7 @@ def _disconnected(row: dict[str, Any]) -> str:
     if row["released_at"]:
         return f"released {moment(row['released_at'])}"
     if row["problem"]:
-        return f"dead{since}: {row['problem']}"
+        return f"ended by QuickBooks{since}: {row['problem']}"
     return f"disconnected{since}"
 
 

@@ -288,7 +288,7 @@ def test_the_list_says_how_a_connection_stands(place: Place) -> None:
     far = {"hard_expires_at": now() + timedelta(days=31)}
     assert states(place, **far) == "connected"
     dead = {"state": "disconnected", "problem": "refused", "disconnected_at": NOW}
-    assert states(place, **dead).startswith("dead since 2026-11-22")
+    assert states(place, **dead).startswith("ended by QuickBooks since 2026-11-22")
     assert states(place, problem=None).startswith("disconnected since 2026-11-22")
     assert states(place, released_at=NOW).startswith("released 2026-11-22")
 
