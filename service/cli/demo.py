@@ -52,8 +52,10 @@ def _explain(stack: "Stack") -> None:
     answer(stack.command("supplier-url", "supplier@example.com"))
     hint("3. Create, edit, pay and void invoices in the QuickBooks simulator, and watch 2. change:")
     answer(f"{stack.simulator_url}/")
-    hint(f"4. See all of it as {stack.operator}, with the password {stack.password}:")
+    hint("4. See all of it as an operator. Open this, and log in with the name and password below:")
     answer(f"{stack.public_url}/ops/")
+    hint(f"   name: {stack.operator}")
+    hint(f"   password: {stack.password}")
     hint("")
     hint(f"Everything is kept in {stack.folder} until you end this with Ctrl-C.")
 
