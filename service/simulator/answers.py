@@ -1,6 +1,5 @@
 """Small bridges between the simulator's answers and Starlette's."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any
@@ -54,7 +53,7 @@ async def _scripted(simulator: Simulator, call: Call, ordinary: Callable[[], Res
         rule = simulator.script.take(call)
         answer = rule.answer(call, simulator.clock.now()) if rule else None
     if rule and rule.delay:
-        await asyncio.sleep(rule.delay)
+        await simulator.script.hold(rule.delay)
     if rule and rule.drop:
         return dropped()
     if answer is not None:

@@ -30,7 +30,7 @@ ORDERS = {
     "POST /_sim/faults": "one rule or a list: preset, fault (a code; format: json or xml) or "
     "status, headers, body; drop (no answer), lose (done, but no answer), cut (half an answer), "
     "delay; for company, kind, entity; count (null: until cleared). Without kind: accounting calls",
-    "DELETE /_sim/faults": "no faults",
+    "DELETE /_sim/faults": "no faults, and what is delayed comes at once",
     "GET /_sim/poison": "the records that QuickBooks cannot show",
     "POST /_sim/poison": 'one or a list: {"company", "entity"?: "Invoice", "id", "fault"?: "4002"};'
     " every query, cdc and (switch) read that would bring it fails",

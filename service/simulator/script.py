@@ -1,6 +1,8 @@
 """Scripted faults: what the next answers shall be."""
 
+import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -95,6 +97,7 @@ class Script:
 
     def __init__(self) -> None:
         self.rules: list[Rule] = []
+        self._cleared = asyncio.Event()
 
     def add(self, wanted: Any) -> None:
         """The rules are in force after the earlier ones; raises ValueError naming the bad one."""
@@ -117,8 +120,15 @@ class Script:
         return None
 
     def clear(self) -> None:
-        """Nothing is scripted."""
+        """Nothing is scripted, and every answer that is held back goes on its way."""
         self.rules = []
+        self._cleared.set()
+        self._cleared = asyncio.Event()
+
+    async def hold(self, seconds: float) -> None:
+        """Wait for so long, or until nothing is scripted any more."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._cleared.wait(), seconds)
 
     def _drop_spent(self) -> None:
         self.rules = [rule for rule in self.rules if rule.count != 0]

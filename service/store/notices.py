@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import BindParameter, ColumnElement, and_, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.store import directory
+from service.store import directory, findings
 from service.store.tables import Connection, Invoice, Notice
 
 STATUSES = ("pending", "done", "parked", "ignored")
@@ -117,6 +117,20 @@ def numbers(session: Session, some: Sequence[Notice]) -> dict[int, str]:
     )
     names = {(company, own_id): number for company, own_id, number in found}
     return {notice_id: names[which] for notice_id, which in about.items() if which in names}
+
+
+def decided(session: Session, some: Sequence[Notice]) -> frozenset[int]:
+    """Return the ids of those notices whose invoices changed after a decision, as findings tell."""
+    about = {n.id: (n.connection_id, n.entity_id) for n in some if n.entity == "Invoice"}
+    found = session.execute(
+        select(Invoice.connection_id, Invoice.quickbooks_id).where(
+            Invoice.connection_id.in_({company for company, _ in about.values()}),
+            Invoice.quickbooks_id.in_({own_id for _, own_id in about.values()}),
+            Invoice.id.in_(findings.changed()),
+        )
+    )
+    invoices = {(company, own_id) for company, own_id in found}
+    return frozenset(notice_id for notice_id, which in about.items() if which in invoices)
 
 
 def has_waited(before: datetime | BindParameter[datetime]) -> list[ColumnElement[bool]]:

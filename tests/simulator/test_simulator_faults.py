@@ -1,11 +1,13 @@
 """Answers that are scripted from outside."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.servers import wait_until
 from tests.simulator.wire import OTHER_REALM, REALM, Wire
 
 QUERY = "select * from Invoice where Id = '145'"
@@ -154,6 +156,16 @@ def test_a_scripted_json_body_is_sent_as_json(wire: Wire) -> None:
     answer = wire.query(QUERY)
     assert answer.headers["content-type"] == "application/json;charset=UTF-8"
     assert answer.json() == {"Fault": {"Error": []}}
+
+
+def test_what_is_held_back_goes_on_its_way_once_nothing_is_scripted(wire: Wire) -> None:
+    _script(wire, {"delay": 60, "count": 1})
+    with ThreadPoolExecutor() as pool:
+        held = pool.submit(wire.ids, QUERY)
+        wait_until(lambda: not wire.simulator.script.rules, what="the call")
+        assert not held.done()
+        wire.http.delete("/_sim/faults")
+        assert held.result(10) == ["145"]
 
 
 @pytest.mark.parametrize(

@@ -122,11 +122,12 @@ def test_a_dead_refresh_token_disconnects_and_says_so(world: World) -> None:
 def test_who_is_refused_uses_the_tokens_that_somebody_else_got_meanwhile(world: World) -> None:
     """The lease lapsed, or the supplier connected again: the row is read once more."""
     expire(world)
-    world.faults({"preset": "invalid_grant", "delay": 0.5, "count": 1})
+    world.faults({"preset": "invalid_grant", "delay": 60, "count": 1})
     with ThreadPoolExecutor() as pool:
         refused = pool.submit(world.services.access.access_token, world.connection_id)
         world.wait_for_refresh()
         world.reconnect()
+        world.no_faults()
         token = refused.result()
     connection = world.connection()
     assert connection.state == "connected"
@@ -138,12 +139,13 @@ def test_who_is_refused_uses_the_tokens_that_somebody_else_got_meanwhile(world: 
 
 def test_a_late_refresh_does_not_overwrite_the_tokens_of_a_new_consent(world: World) -> None:
     expire(world)
-    world.faults({"kind": "token", "delay": 0.5, "count": 1})
+    world.faults({"kind": "token", "delay": 60, "count": 1})
     with ThreadPoolExecutor() as pool:
         late = pool.submit(world.services.access.access_token, world.connection_id)
         world.wait_for_refresh()
         world.reconnect()
         consented = world.connection().refresh_sealed
+        world.no_faults()
         token = late.result()
     connection = world.connection()
     assert connection.refresh_sealed == consented
@@ -157,13 +159,14 @@ def test_a_refresh_does_not_bring_back_a_company_that_was_disconnected_meanwhile
     small_world: World,
 ) -> None:
     expire(small_world)
-    small_world.faults({"kind": "token", "delay": 0.5, "count": 1})
+    small_world.faults({"kind": "token", "delay": 60, "count": 1})
     with ThreadPoolExecutor() as pool:
         late = pool.submit(small_world.services.access.access_token, small_world.connection_id)
         small_world.wait_for_refresh()
         with small_world.services.database.write() as session:
             ended = {"state": "disconnected", "access_sealed": None, "refresh_sealed": None}
             session.execute(update(Connection).values(**ended))
+        small_world.no_faults()
         with pytest.raises(Disconnected):
             late.result()
     assert small_world.connection().refresh_sealed is None

@@ -141,11 +141,12 @@ def test_a_consent_that_is_given_during_the_giving_back_is_not_given_back(
 def test_a_refresh_under_way_brings_back_nothing(world: World) -> None:
     with world.services.database.write() as session:
         session.execute(update(Connection).values(access_expires_at=now() - timedelta(hours=1)))
-    world.faults({"kind": "token", "delay": 0.7, "count": 1})
+    world.faults({"kind": "token", "delay": 60, "count": 1})
     with ThreadPoolExecutor() as pool:
         late = pool.submit(world.services.access.access_token, world.connection_id)
         world.wait_for_refresh()
         disconnect(world.services, world.connection_id, "cli:me", force=False)
+        world.no_faults()
         with pytest.raises(Disconnected):
             late.result()
     connection = world.connection()

@@ -104,7 +104,7 @@ def test_a_crash_between_intuits_answer_and_our_commit_costs_a_retry_not_the_con
     """Within a day Intuit gives the same refresh token again, and still honours it."""
     expire(world, hours=2)
     before = world.connection().refresh_sealed
-    world.faults({"kind": "token", "delay": 0.5, "count": 1})
+    world.faults({"kind": "token", "delay": 60, "count": 1})
     processes.append(asking(world, 1))
     process = processes[0]
     assert process.stdin is not None
@@ -113,6 +113,7 @@ def test_a_crash_between_intuits_answer_and_our_commit_costs_a_retry_not_the_con
     world.wait_for_refresh()
     process.kill()
     process.wait(10)
+    world.no_faults()
     wait_until(lambda: refreshed(world), what="Intuit's refresh")
     assert world.connection().refresh_sealed == before  # it was never stored
 
@@ -143,7 +144,7 @@ def test_an_answer_that_was_lost_on_the_way_costs_a_retry_too(world: World) -> N
 def test_who_refreshed_for_longer_than_the_lease_does_not_cost_the_connection(world: World) -> None:
     """Frozen for a minute: meanwhile another one is refused with the token that was replaced."""
     expire(world, hours=25)
-    world.faults({"kind": "token", "delay": 1.5, "count": 1})
+    world.faults({"kind": "token", "delay": 60, "count": 1})
     with ThreadPoolExecutor() as pool:
         late = pool.submit(world.services.access.access_token, world.connection_id)
         world.wait_for_refresh()
@@ -152,6 +153,7 @@ def test_who_refreshed_for_longer_than_the_lease_does_not_cost_the_connection(wo
         with pytest.raises(Disconnected):
             world.services.access.access_token(world.connection_id)
         assert world.connection().state == "disconnected"
+        world.no_faults()
         token = late.result()
     connection = world.connection()
     assert (connection.state, connection.problem) == ("connected", None)

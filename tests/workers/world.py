@@ -198,7 +198,7 @@ class World:
         self._order("POST", "faults", list(rules))
 
     def no_faults(self) -> None:
-        """Let QuickBooks behave again."""
+        """Let QuickBooks behave again, and give at once what it holds back."""
         self._order("DELETE", "faults")
 
     def poison(self, entity: str, *quickbooks_ids: str, fault: Fault | None = None) -> None:

@@ -82,6 +82,7 @@ def listing(request: Request[State]) -> Response:
         companies = {one.connection_id for one in shown if one.connection_id is not None}
         names = directory.names(session, companies)
         called = notices.numbers(session, shown)
+        decided = notices.decided(session, shown)
     rows = [
         (one, names.get(one.connection_id or ""), what(one, called.get(one.id)), one.id in called)
         for one in shown
@@ -91,6 +92,7 @@ def listing(request: Request[State]) -> Response:
         "ops/notices.html",
         {
             "rows": rows,
+            "decided": decided,
             "replayable": any(_may_return(one) for one in shown),
             # Of the others, most were done long ago.
             "all_at_once": asked.status == PARKED,

@@ -56,6 +56,23 @@ def shown(page: str) -> list[int]:
     return [int(part.split("<")[0]) for part in page.split("no. ")[1:]]
 
 
+def test_of_what_was_decided_before_the_findings_are_told(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    add(place, company, "done", reason="withdrawn: void")
+    add(place, company, "parked", reason="given up")
+    add(place, company, "done", entity_id="2", reason="refreshed")
+    words = "decided before in Infactor, which keeps that:"
+    assert words not in browser.get("/ops/notices").text
+    add_finding(place, company, "critical")
+    page = browser.get("/ops/notices").text
+    assert page.count(words) == 1
+    link = (
+        f'withdrawn: void; {words} <a href="/ops/findings?company={company}">see its findings</a>'
+    )
+    assert link in page
+
+
 def found(browser: TestClient, text: str, **form: str) -> list[int]:
     answer = browser.post("/ops/notices", data={"q": text, **form})
     assert answer.status_code == 303
