@@ -48,8 +48,9 @@ _WARNINGS = {
     WarningCode.NO_BUYER_EMAIL: (
         "BillEmail",
         "There is no valid e-mail address of the buyer, so the buyer cannot see this invoice in "
-        "Infactor. In QuickBooks, open the invoice, fill in 'Customer email' with the address "
-        "that the buyer uses in Infactor (or fill in the email of the customer) and save.",
+        "Infactor. In QuickBooks, open the customer, fill in 'Email' with the address that the "
+        "buyer uses in Infactor and save: once, for all of this customer's invoices that have no "
+        "other. Or, for this one alone, open the invoice, fill in 'Customer email' and save.",
     ),
     WarningCode.UNUSABLE_BILL_EMAIL: (
         "BillEmail",
@@ -66,8 +67,9 @@ _WARNINGS = {
         "BillEmail",
         "No buyer is registered in Infactor with an e-mail address of this invoice or of its "
         "customer, so the buyer cannot see the invoice until they sign up there with it. If their "
-        "address in Infactor is another one, correct it. In QuickBooks, open the invoice, fill in "
-        "'Customer email' with that address and save.",
+        "address in Infactor is another one, correct it. In QuickBooks, open the customer, fill in "
+        "'Email' with that address and save: once, for all of this customer's invoices that have "
+        "no other. Or, for this one alone, open the invoice, fill in 'Customer email' and save.",
     ),
 }
 
