@@ -10,6 +10,7 @@ from service.bootstrap import Services
 from service.cli.compose import command_services
 from service.cli.console import answer_json, hint, moment, says_what_is_wrong, show_table
 from service.cli.options import Json
+from service.notice_words import what, why
 from service.store import connections, notices
 from service.store.tables import Notice
 
@@ -32,16 +33,17 @@ def show_notices(
     statuses = chosen or notices.STATUSES
     with command_services() as services:
         if as_json:
-            answer_json(islice(_notices(services, statuses), limit))
+            found = islice(_notices(services, statuses), limit)
+            answer_json(_notice(notice, company) for notice, company in found)
             return
         shown = limit or _SHOWN
-        found = list(islice(_notices(services, statuses), shown + 1))
-        _show(found[:shown])
-        if len(found) > shown:
+        some = list(islice(_notices(services, statuses), shown + 1))
+        _show(some[:shown])
+        if len(some) > shown:
             hint(f"These are the newest {shown}. --limit shows more, --json all of them.")
 
 
-def _show(found: list[dict[str, Any]]) -> None:
+def _show(found: list[tuple[Notice, str | None]]) -> None:
     show_table(
         "Notices",
         (
@@ -50,29 +52,23 @@ def _show(found: list[dict[str, Any]]) -> None:
         ),
         (
             (
-                notice["id"],
-                moment(notice["received_at"]),
-                notice["company"],
-                " ".join(str(notice[k]) for k in ("entity", "entity_id", "operation") if notice[k]),
-                notice["status"],
-                _why(notice),
-                notice["attempts"],
-                moment(notice["due_at"]) if notice["status"] == "pending" else "",
-                notice["duplicates"] + 1,
-                notice["intuit_tid"],
+                notice.id,
+                moment(notice.received_at),
+                company,
+                what(notice),
+                notice.status,
+                why(notice),
+                notice.attempts,
+                moment(notice.due_at) if notice.status == "pending" else "",
+                notice.duplicates + 1,
+                notice.intuit_tid,
             )
-            for notice in found
+            for notice, company in found
         ),
     )
 
 
-def _why(notice: dict[str, Any]) -> str | None:
-    error: str | None = notice["error"]
-    reason: str | None = notice["reason"]
-    return reason if notice["status"] == "done" else error or reason
-
-
-def _notices(services: Services, statuses: Collection[str]) -> Iterator[dict[str, Any]]:
+def _notices(services: Services, statuses: Collection[str]) -> Iterator[tuple[Notice, str | None]]:
     names: dict[str, str] = {}
     before: int | None = None
     while True:
@@ -81,7 +77,7 @@ def _notices(services: Services, statuses: Collection[str]) -> Iterator[dict[str
             for connection_id in {n.connection_id for n in page if n.connection_id} - set(names):
                 connection = connections.get(session, connection_id)
                 names[connection_id] = connection.company_name if connection else ""
-        yield from (_notice(notice, names.get(notice.connection_id or "")) for notice in page)
+        yield from ((notice, names.get(notice.connection_id or "")) for notice in page)
         if len(page) < _PAGE:
             return
         before = page[-1].id

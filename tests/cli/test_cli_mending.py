@@ -54,6 +54,31 @@ def test_the_table_of_notices_says_whose_how_often_and_when_next(place: Place) -
     ]
 
 
+def test_what_quickbooks_cannot_show_says_where_it_is_and_what_to_do(place: Place) -> None:
+    company = place.add_company(REALM, "Bright Bakery")
+    unreadable = Notice(
+        connection_id=company,
+        format="own",
+        entity="Connection",
+        operation="unreadable",
+        received_at=NOW,
+        status="parked",
+        reason="QuickBooks cannot show the first invoice after 176 (Id 76) in the order of changes",
+        error_message="QuickBooks failed on a record of the query",
+        intuit_tid="1-abc-def",
+    )
+    place.add_notices(unreadable)
+    table = place.run("notices", "--parked").stdout
+    lines = [line.split("│") for line in table.splitlines() if line.startswith("│")]
+    assert lines[0][4].strip() == "What QuickBooks cannot show"
+    assert " ".join(" ".join(line[6] for line in lines).split()) == (
+        "QuickBooks cannot show the first invoice after 176 (Id 76) in the order of changes:"
+        " QuickBooks failed on a record of the query. Whoever keeps the books has to open and save"
+        " it in QuickBooks, and then this can be put back; or Intuit's support is asked, with this"
+        " intuit_tid."
+    )
+
+
 def test_notices_are_chosen_by_what_became_of_them(place: Place) -> None:
     company = place.add_company(REALM, "Bright Bakery")
     place.add_notices(*(a_notice(company, s) for s in ("pending", "done", "parked", "ignored")))

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from service import orders
+from service.notice_words import what, why
 from service.store import connections, directory, notices
 from service.store.tables import Notice
 from service.times import now
@@ -29,13 +30,6 @@ NEWS = f"{LIST}/live"
 PAGE_SIZE = 50
 STUCK, PARKED = "stuck", "parked"
 FILTERS = ("pending", STUCK, *(name for name in notices.STATUSES if name != "pending"))
-_OWN = {
-    "sync": "What changed, asked for by an operator",
-    "resumed": "What changed while it was paused",
-    "renewed": "What changed until it was connected again",
-    "unrecorded": "Invoice {}, which could not be recorded",
-    "unreadable": "An invoice that QuickBooks cannot show",
-}
 _ASK_NO_MORE = 286  # what htmx takes for that; it shows the answer all the same
 _KINDS = {"pending": "plain", "done": "good", "parked": "bad", "ignored": "plain"}
 
@@ -97,6 +91,7 @@ def listing(request: Request[State]) -> Response:
             # Of the others, most were done long ago.
             "all_at_once": asked.status == PARKED,
             "may_return": _may_return,
+            "why": why,
             "kinds": _KINDS,
             "at": at,
             "statuses": [(name, replace(asked, status=name).address()) for name in FILTERS],
@@ -167,18 +162,6 @@ def replay(request: Request[State], form: FormData) -> Response:
         if known[connection_id].state == "connected":
             request.state["nudges"].sync(connection_id)
     return then(request, here, "replayed" if count else "nothing-replayed", count)
-
-
-def what(notice: Notice, called: str | None = None) -> str:
-    """Return what the notice is about: in QuickBooks' own words, or what we ask ourselves.
-
-    An invoice is named as people have `called` it, where that is known.
-    """
-    about = called or notice.entity_id
-    if notice.format == "own" and notice.operation in _OWN:
-        return _OWN[notice.operation].format(about)
-    parts = (notice.entity, about, notice.operation)
-    return " ".join(part for part in parts if part) or "could not be read"
 
 
 def _known(word: str, words_: Collection[str]) -> str:

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from service import notice_words
 from service.store.tables import AuditEntry, Notice
 from service.times import now
-from service.web.ops import notices as notices_page
 from tests.web.conftest import Place, said
 from tests.web.ops.operators import (
     add_companies,
@@ -340,7 +340,7 @@ def test_a_notice_calls_its_invoice_as_people_do(
         ("Connection", "sync", "What changed, asked for by an operator no. "),
         ("Connection", "resumed", "What changed while it was paused no. "),
         ("Connection", "renewed", "What changed until it was connected again no. "),
-        ("Connection", "unreadable", "An invoice that QuickBooks cannot show no. "),
+        ("Connection", "unreadable", "What QuickBooks cannot show no. "),
         ("Invoice", "unrecorded", "Invoice 101, which could not be recorded Id 1 · no. "),
     ],
 )
@@ -360,12 +360,37 @@ def test_what_the_service_asks_itself_is_told_in_words(
     assert words in said(browser.get("/ops/notices").text)
 
 
+def test_what_quickbooks_cannot_show_says_where_it_is_and_what_to_do(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    unreadable = add(
+        place,
+        company,
+        "parked",
+        format="own",
+        entity="Connection",
+        entity_id=None,
+        operation="unreadable",
+        reason="QuickBooks cannot show the first invoice after 176 (Id 76) in the order of changes",
+        error_message="QuickBooks failed on a record of the query",
+        intuit_tid="1-abc-def",
+    )
+    page = browser.get("/ops/notices?status=parked").text
+    assert (
+        "QuickBooks cannot show the first invoice after 176 (Id 76) in the order of changes:"
+        " QuickBooks failed on a record of the query. Whoever keeps the books has to open and save"
+        " it in QuickBooks, and then this can be put back; or Intuit's support is asked, with this"
+        " intuit_tid. intuit_tid 1-abc-def"
+    ) in said(page)
+    assert f'aria-label="Choose notice {unreadable}"' in page
+
+
 def test_every_reason_for_a_notice_of_our_own_has_words() -> None:
     sources = [*Path("service").rglob("*.py"), *Path("workers").rglob("*.py")]
     text = "\n".join(path.read_text() for path in sources)
     asked = re.findall(r'ask_for_(?:changes|invoices)\([^)]*"([a-z]+)"', text)
     named = re.findall(r'format="own",\s+entity="Connection",\s+operation="([a-z]+)"', text)
-    assert {*asked, *named} == notices_page._OWN.keys()
+    assert {*asked, *named} == notice_words.OWN.keys()
 
 
 @pytest.mark.parametrize("query", ["", "?status=parked", "?status=stuck", "?q=101"])
