@@ -13,26 +13,33 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from service.differences import called
 from service.errors import SyncError, TransientError, Unmappable
 from service.quickbooks import statements
 from service.quickbooks.entities import entity
 from service.quickbooks.moments import moment
 from service.quickbooks.statements import EntityName
 from service.quickbooks.wire import TIMED_OUT
+from service.showable import one_line
 from workers.company import Company
 from workers.failures import may_pass_in_parts
 from workers.reading import InvoiceReads, Read
 
 # Positions after a bad row that are asked for, to tell a bad row from an unwell QuickBooks.
 _PROBES = 3
+_NTH = {1: "first", 2: "second", 3: "third"}
+# Ids of one second that are remembered, so that going through it once more brings nothing twice.
+_MOST_SEEN = 2 * statements.PAGE
+_LONGEST_NUMBER = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """Where the next page begins: at `since`, after the `skip` rows already passed inside it.
 
-    `seen` are the ids of the last page's rows at `since`, which the next page brings again; `size`
-    is how many rows to ask for, `slow` says that more took QuickBooks too long. `bad` rows that
+    `seen` are the ids of the rows at `since` that were read, which later pages bring again; `last`
+    is what people call the row that was read last. `size` is how many rows to ask for, `slow` says
+    that more took QuickBooks too long. `bad` rows that
     cannot be shown were stepped over since a row was read; `behind` of them right before the first
     row at `since`, where they are met again if they are of the same second. `done` says that the
     last page was not full.
@@ -41,6 +48,7 @@ class Cursor:
     since: datetime | None
     skip: int = 0
     seen: tuple[str, ...] = ()
+    last: str | None = None
     size: int = statements.PAGE
     slow: bool = False
     bad: int = 0
@@ -54,6 +62,7 @@ class Cursor:
             "since": since,
             "skip": self.skip,
             "seen": list(self.seen),
+            "last": self.last,
             "size": self.size,
             "slow": self.slow,
             "bad": self.bad,
@@ -62,8 +71,11 @@ class Cursor:
         }
 
     def once_more(self) -> "Cursor":
-        """Return the cursor that brings what changed since the last page."""
-        return replace(self, skip=0, bad=0, behind=0, done=False)
+        """Return the cursor that brings what changed since the last page.
+
+        It begins with the same second, where the bad rows `behind` it are met again.
+        """
+        return replace(self, skip=0, bad=0, done=False)
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> "Cursor":
@@ -73,6 +85,7 @@ class Cursor:
             since=None if since is None else moment(since),
             skip=kept["skip"],
             seen=tuple(kept["seen"]),
+            last=kept.get("last"),
             size=kept.get("size", statements.PAGE),
             slow=kept.get("slow", False),
             bad=kept.get("bad", 0),
@@ -102,7 +115,7 @@ def read_page(company: Company, cursor: Cursor, entity_name: EntityName = "Invoi
             slow = cursor.slow or e.code == TIMED_OUT
             if cursor.size == 1:
                 _doubt_an_outage(company, entity_name, cursor, e)
-                return _step_over(cursor, e)
+                return _step_over(entity_name, cursor, e)
             cursor = replace(cursor, size=cursor.size // 2, slow=slow)
         else:
             fresh = [Read(raw, fetch_number) for raw in raws if raw.get("Id") not in cursor.seen]
@@ -130,13 +143,23 @@ def _doubt_an_outage(
     raise TransientError(str(error), intuit_tid=error.intuit_tid, code=error.code)
 
 
-def _step_over(cursor: Cursor, error: SyncError) -> Page:
+def _step_over(entity_name: EntityName, cursor: Cursor, error: SyncError) -> Page:
     """Go on after a row that cannot be shown, and name it by its place."""
     passed = replace(cursor, skip=cursor.skip + 1, bad=cursor.bad + 1)
     if cursor.skip < cursor.behind:  # it was named when it was met for the first time
         return Page(InvoiceReads(), passed)
-    after = f"after {cursor.seen[-1]}" if cursor.seen else "from the start"
-    return Page(InvoiceReads(unnamed={f"number {passed.bad} {after}": error}), passed)
+    place = _place(entity_name, cursor, passed.bad)
+    return Page(InvoiceReads(unnamed={place: error}), passed)
+
+
+def _place(entity_name: EntityName, cursor: Cursor, number: int) -> str:
+    """Return how people find a row of which nobody knows more than what comes before it."""
+    nth = f"{_NTH.get(number, f'{number}th')} {entity_name.lower()}"
+    if cursor.last is not None:
+        return f"the {nth} after {cursor.last} in the order of changes"
+    if cursor.since is not None:
+        return f"the {nth} changed since {cursor.since:%Y-%m-%d %H:%M:%S} UTC"
+    return f"the {nth} of all in the order of changes"
 
 
 def _after(cursor: Cursor, raws: Sequence[dict[str, Any]]) -> Cursor:
@@ -145,15 +168,20 @@ def _after(cursor: Cursor, raws: Sequence[dict[str, Any]]) -> Cursor:
     last = max(times, default=cursor.since)
     at_last = tuple(str(raw.get("Id")) for raw in raws if changed_at(raw) == last)
     size = cursor.size if cursor.slow else min(cursor.size * 2, statements.PAGE)
-    here = replace(cursor, since=last, size=size, bad=0, done=done)
+    name = _called(raws[-1]) if raws else cursor.last
+    here = replace(cursor, since=last, last=name, size=size, bad=0, done=done)
     if last == cursor.since:
         # Still inside the same second.
-        if done:
-            return replace(here, seen=tuple(dict.fromkeys([*cursor.seen, *at_last])))
-        return replace(here, skip=cursor.skip + len(raws), seen=at_last)
+        seen = tuple(dict.fromkeys([*cursor.seen, *at_last]))[-_MOST_SEEN:]
+        return replace(here, skip=cursor.skip + (0 if done else len(raws)), seen=seen)
     whole_page = len(at_last) == len(raws) and not done
     skip = len(raws) if whole_page else 0
     return replace(here, skip=skip, seen=at_last, behind=cursor.bad)
+
+
+def _called(raw: dict[str, Any]) -> str:
+    number = one_line(raw.get("DocNumber"), _LONGEST_NUMBER)
+    return called(one_line(raw.get("Id"), _LONGEST_NUMBER), number)
 
 
 def changed_at(raw: dict[str, Any]) -> datetime | None:

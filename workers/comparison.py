@@ -5,12 +5,13 @@ whatever happened meanwhile. Where the run mends, each page is recorded like any
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
+from service.differences import UNREADABLE, by_name
 from service.errors import Unmappable
 from service.infactor.source import read_invoice
 from service.quickbooks import statements
@@ -89,7 +90,8 @@ class _Comparison:
     def _keep(self, reads: InvoiceReads) -> None:
         """Keep what was shown, and where the run mends, record it too."""
         shown = _shown(reads)
-        self._tally["unreadable"] = [*self._tally["unreadable"], *reads.unnamed]
+        places = [*self._tally["unreadable"], *reads.unnamed]
+        self._tally["unreadable"] = list(dict.fromkeys(places))
         with self._company.services.database.write() as session:
             comparison.keep(session, self._run.id, shown)
             comparison.forget(session, self._run.id, reads.gone)
@@ -97,7 +99,7 @@ class _Comparison:
                 ids = [one.quickbooks_id for one in shown]
                 self._mended(self._differences(session, only=ids))
             else:
-                self._tally["read"] += len(reads.found)
+                self._count(session)
                 self._checkpoint(session)
         if self._order["fix"]:
             record(
@@ -110,8 +112,13 @@ class _Comparison:
 
     def _finish_page(self, session: Session, recorded: Recorded) -> None:
         self._tally = add(self._tally, recorded)
+        self._count(session)
         keep_failures(session, self._company.connection_id, recorded)
         self._checkpoint(session)
+
+    def _count(self, session: Session) -> None:
+        """Say of how many invoices there was something to read, however often they were read."""
+        self._tally["read"] = comparison.sums_there(session, self._run).count
 
     def _confirm_deletions(self) -> None:
         """Record as deleted what was not shown, and for which a read of its own answers 610."""
@@ -126,7 +133,8 @@ class _Comparison:
         self, session: Session, only: Collection[str] | None = None
     ) -> Sequence[Difference]:
         first = self._order["first"]
-        return comparison.differences(session, self._run, first, MOST_NAMED, only)
+        found = comparison.differences(session, self._run, first, MOST_NAMED, only)
+        return [_doubted(one) for one in found] if self._tally["unreadable"] else found
 
     def _compare_with_infactor(self) -> bool:
         """Compare some of Infactor's own documents too; return whether there are more of them."""
@@ -147,7 +155,7 @@ class _Comparison:
         connection_id = self._company.connection_id
         with self._company.services.database.write() as session:
             tally = _verdict(session, self._run, self._tally, self._differences(session))
-            if not runs.finish(session, self._run, "done", tally, _error(tally), now()):
+            if not runs.finish(session, self._run, "done", tally, by_name(tally), now()):
                 return True
             if "since" in self._order and "until" in self._order:
                 until = moment(self._order["until"])
@@ -167,11 +175,12 @@ class _Comparison:
 def _verdict(
     session: Session, run: Run, tally: dict[str, Any], differences: Sequence[Difference]
 ) -> dict[str, Any]:
-    remaining = _plain(differences)
-    remaining += [
-        {"id": place, "kind": "unreadable", "number": "", "there": "cannot be shown", "here": ""}
-        for place in tally["unreadable"]
-    ]
+    unreadable = comparison.unreadable(session, run, MOST_NAMED)
+    remaining = _plain([*differences, *unreadable])
+    # Whatever cannot be shown by its Id is one of those that were met in their places: with as many
+    # Ids as places, the places have nothing to add.
+    if len(unreadable) < len(tally["unreadable"]):
+        remaining += [_in_its_place(place) for place in tally["unreadable"]]
     left = {one["id"] for one in remaining}
     return {
         **tally,
@@ -182,23 +191,19 @@ def _verdict(
     }
 
 
-def _error(tally: dict[str, Any]) -> str | None:
-    legs = (
-        ("invoices differ from QuickBooks", tally["differences"]),
-        ("documents differ in Infactor", tally.get("infactor", [])),
-    )
-    texts = []
-    for what, found in legs:
-        named = [f"{one['id']} ({one['kind']})" for one in found if one["id"]]
-        if named:
-            more = ", …" if len(named) > 10 else ""
-            texts.append(f"{len(named)} {what}: {', '.join(named[:10])}{more}")
-        texts += [
-            f"Infactor's documents could not be compared: {one['there']}"
-            for one in found
-            if not one["id"]
-        ]
-    return "; ".join(texts) or None
+def _doubted(one: Difference) -> Difference:
+    """Return the difference without a deletion that nobody can know of.
+
+    Where something could not be shown, what was not shown may be just that.
+    """
+    if one.kind != "deleted there":
+        return one
+    return replace(one, kind="not shown", there="not shown: deleted, or unreadable")
+
+
+def _in_its_place(place: str) -> dict[str, str]:
+    """Return as a difference what cannot be shown, and is known by its place alone."""
+    return {"id": place, "kind": UNREADABLE, "number": "", "there": "cannot be shown", "here": ""}
 
 
 def _shown(reads: InvoiceReads) -> list[Shown]:

@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.bootstrap import Services
+from service.differences import called
 from service.errors import SyncError
 from service.quickbooks.client import CDC_FURTHEST, Changes
 from service.quickbooks.moments import moment
@@ -21,6 +22,7 @@ from service.quickbooks.statements import EntityName
 from service.store import connections, invoices, own_notices, runs, watermarks
 from service.store.tables import Connection, Run
 from service.times import now
+from service.watch.condition import several
 from workers import comparison
 from workers.batch import keep_failures
 from workers.brake import Brake
@@ -158,9 +160,7 @@ def _customers(company: Company, run: Run) -> bool:
         withdrawn = run.tally["withdrawn"] + len(recorded.withdrawn)
         runs.checkpoint(session, run, onwards, {**run.tally, "withdrawn": withdrawn})
         for place, error in page.reads.unnamed.items():
-            own_notices.park_unnamed(
-                session, company.connection_id, f"customer, {place}", error, now()
-            )
+            own_notices.park_unnamed(session, company.connection_id, place, error, now())
 
     record(
         company,
@@ -191,5 +191,6 @@ def _unannounced(session: Session, company: Company, recorded: Recorded, found: 
 def _not_recorded(failures: list[dict[str, str]]) -> str | None:
     if not failures:
         return None
-    names = ", ".join(failure["id"] for failure in failures[:10])
-    return f"{len(failures)} changed invoices could not be recorded: {names}"
+    count = several(len(failures), "changed invoice", "changed invoices")
+    names = ", ".join(called(failure["id"], "") for failure in failures[:10])
+    return f"{count} could not be recorded: {names}"

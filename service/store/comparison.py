@@ -14,7 +14,16 @@ from service.store.tables import Invoice, Run, RunSeen
 
 _CHUNK = 500
 
-Kind = Literal["missing", "deleted here", "outdated", "ahead", "amounts", "deleted there"]
+Kind = Literal[
+    "missing",
+    "deleted here",
+    "outdated",
+    "ahead",
+    "amounts",
+    "deleted there",
+    "not shown",  # and something could not be shown: it is deleted there, or it is just that
+    "unreadable",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +121,33 @@ def not_shown(session: Session, run: Run, first: int, limit: int) -> Sequence[Di
     return [
         Difference(i.quickbooks_id, "deleted there", i.doc_number, "not there", _version(i))
         for i in rows
+    ]
+
+
+def unreadable(session: Session, run: Run, limit: int) -> Sequence[Difference]:
+    """Return the invoices that QuickBooks could not even show by themselves."""
+    rows = session.execute(
+        select(RunSeen, Invoice)
+        .outerjoin(
+            Invoice,
+            and_(
+                Invoice.connection_id == run.connection_id,
+                Invoice.quickbooks_id == RunSeen.quickbooks_id,
+            ),
+        )
+        .where(RunSeen.run_id == run.id, RunSeen.sync_token.is_(None))
+        .order_by(RunSeen.quickbooks_id)
+        .limit(limit)
+    )
+    return [
+        Difference(
+            seen.quickbooks_id,
+            "unreadable",
+            invoice.doc_number if invoice else "",
+            "cannot be shown",
+            _version(invoice) if invoice else "not recorded",
+        )
+        for seen, invoice in rows
     ]
 
 

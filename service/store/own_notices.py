@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from service.store.inbox import CLAIM_LIMIT, evidence
@@ -50,7 +50,25 @@ def ask_for_invoices(
 def park_unnamed(
     session: Session, connection_id: str, place: str, error: Exception, now: datetime
 ) -> None:
-    """Keep for an operator that QuickBooks cannot show an invoice whose id nobody knows."""
+    """Keep for an operator that QuickBooks cannot show what is at this place; nobody knows its id.
+
+    There is one parked notice of a place, however often it is met, with the newest evidence. Must
+    be called by one at a time for each company.
+    """
+    reason = f"QuickBooks cannot show {place}"
+    met_again = session.execute(
+        update(Notice)
+        .where(
+            Notice.connection_id == connection_id,
+            Notice.status == "parked",
+            Notice.operation == "unreadable",
+            Notice.reason == reason,
+        )
+        .values(duplicates=Notice.duplicates + 1, handled_at=now, **evidence(error))
+        .returning(Notice.id)
+    )
+    if met_again.first() is not None:
+        return
     session.add(
         Notice(
             connection_id=connection_id,
@@ -59,7 +77,7 @@ def park_unnamed(
             operation="unreadable",
             received_at=now,
             status="parked",
-            reason=f"QuickBooks cannot show an invoice: {place}, in the order of changes",
+            reason=reason,
             handled_at=now,
             **evidence(error),
         )

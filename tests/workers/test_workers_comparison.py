@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from sqlalchemy import delete, update
 
+from service.differences import gist
 from service.store import runs
 from service.store.tables import Document, Invoice, Revision
 from service.times import now
@@ -42,6 +43,20 @@ def long_ago(world: World) -> None:
     """Let everything have been recorded before any run."""
     with world.services.database.write() as session:
         session.execute(update(Invoice).values(recorded_at=now() - timedelta(hours=1)))
+
+
+def load(world: World, seconds: list[int]) -> None:
+    """Let invoices 1, 2, … have been changed last in these seconds of a day."""
+    start = now() - timedelta(days=2)
+    times = [(start + timedelta(seconds=second)).isoformat() for second in seconds]
+    world.simulator.simulator.companies[REALM].load(
+        "Invoice",
+        [
+            an_invoice(str(n), MetaData={"CreateTime": t, "LastUpdatedTime": t})
+            for n, t in enumerate(times, start=1)
+        ],
+        start,
+    )
 
 
 def seven_ways_to_differ(world: World) -> None:
@@ -88,8 +103,9 @@ def test_every_difference_is_named(world: World) -> None:
         ("6", "deleted there"),
     ]
     assert ended["error"] == (
-        "7 invoices differ from QuickBooks: 1 (missing), 2 (outdated), 3 (amounts), 4 (amounts),"
-        " 5 (deleted here), 7 (ahead), 6 (deleted there)"
+        "7 invoices differ from QuickBooks: Id 1 (missing), 102 (Id 2, outdated),"
+        " 103 (Id 3, amounts), 104 (Id 4, amounts), 105 (Id 5, deleted here), 107 (Id 7, ahead),"
+        " 106 (Id 6, deleted there)"
     )
     third = ended["differences"][2]
     assert third["number"] == "103"
@@ -193,20 +209,42 @@ def test_an_invoice_that_quickbooks_cannot_show_is_a_difference(small_world: Wor
     small_world.backfill()
     cannot_show(small_world, "3")
     ended = compare(small_world)
-    assert ("number 1 after 2", "unreadable") in named(ended["differences"])
+    place = "the first invoice after 102 (Id 2) in the order of changes"
+    # Whether the third is deleted or is the one that cannot be shown, nobody knows.
+    assert named(ended["differences"]) == [("3", "not shown"), (place, "unreadable")]
+    assert ended["error"] == (
+        f"QuickBooks cannot show 1 invoice: {place};"
+        " 1 invoice differs from QuickBooks: 103 (Id 3, not shown)"
+    )
+    assert gist(ended) == ("QuickBooks cannot show 1 invoice; 1 invoice differs from QuickBooks")
+
+
+def test_what_quickbooks_cannot_show_is_named_and_counted_once_and_never_taken_for_deleted(
+    small_world: World,
+) -> None:
+    """Among twelve of which many share a second, so that what is read last is read once more."""
+    seconds = [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2]
+    load(small_world, seconds)
+    small_world.backfill()
+    before = small_world.documents()
+    cannot_show(small_world, "7")
+    small_world.delete("Invoice", "2", event="false")
+    places = [one["id"] for one in compare(small_world)["differences"] if not one["id"].isdigit()]
+    assert places == ["the first invoice after 106 (Id 6) in the order of changes"]
+    for _ in range(2):
+        ended = compare(small_world, fix=True)
+        assert named(ended["differences"]) == [("7", "unreadable")]
+        assert ended["error"] == "QuickBooks cannot show 1 invoice: 107 (Id 7)"
+        assert (ended["read"], ended["unchanged"]) == (10, 10)
+        assert small_world.documents()["7"] == before["7"]
+        assert small_world.holds()["7"] is None
+    assert small_world.holds()["2"] == "deleted"  # QuickBooks has said so
+    (parked,) = [row for row in small_world.notice_rows() if row.operation == "unreadable"]
+    assert parked.reason == f"QuickBooks cannot show {places[0]}"
 
 
 def test_a_large_company_is_compared_page_by_page(small_world: World) -> None:
-    start = now() - timedelta(days=2)
-    times = [(start + timedelta(seconds=n)).isoformat() for n in range(2100)]
-    small_world.simulator.simulator.companies[REALM].load(
-        "Invoice",
-        [
-            an_invoice(str(n + 1), MetaData={"CreateTime": t, "LastUpdatedTime": t})
-            for n, t in enumerate(times)
-        ],
-        start,
-    )
+    load(small_world, list(range(2100)))
     small_world.backfill()
     small_world.forget_calls()
     ended = compare(small_world)

@@ -8,7 +8,7 @@ import pytest
 from service.errors import SyncError
 from service.quickbooks import client
 from tests.workers.reconciling import cannot_show
-from tests.workers.world import REALM, World, an_event, an_invoice
+from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
 from workers.changes import Cursor, read_page
 from workers.company import Company
 
@@ -42,11 +42,19 @@ def pages(world: World, since: datetime | None = None) -> tuple[list[str], list[
 @pytest.mark.parametrize(
     ("fault", "bad", "places"),
     [
-        ("4002", ["1"], ["number 1 from the start"]),
-        ("10000", ["5"], ["number 1 after 4"]),
-        ("4002", ["20"], ["number 1 after 19"]),
-        ("10000", ["5", "11"], ["number 1 after 4", "number 1 after 10"]),
-        ("4002", ["5", "6", "7"], ["number 1 after 4", "number 2 after 4", "number 3 after 4"]),
+        ("4002", ["1"], ["the first invoice of all"]),
+        ("10000", ["5"], ["the first invoice after 104 (Id 4)"]),
+        ("4002", ["20"], ["the first invoice after 1019 (Id 19)"]),
+        (
+            "10000",
+            ["5", "11"],
+            ["the first invoice after 104 (Id 4)", "the first invoice after 1010 (Id 10)"],
+        ),
+        (
+            "4002",
+            ["5", "6", "7"],
+            [f"the {nth} invoice after 104 (Id 4)" for nth in ("first", "second", "third")],
+        ),
     ],
 )
 def test_a_bad_row_is_stepped_over(
@@ -56,7 +64,7 @@ def test_a_bad_row_is_stepped_over(
     cannot_show(small_world, *bad, fault=fault)
     found, unnamed = pages(small_world)
     assert found == [str(n) for n in range(1, 21) if str(n) not in bad]
-    assert unnamed == places
+    assert unnamed == [f"{place} in the order of changes" for place in places]
 
 
 @pytest.mark.parametrize("bad", ["1", "2", "4", "5", "6", "123", "45"])
@@ -121,13 +129,12 @@ def test_a_backfill_goes_on_past_a_bad_invoice_and_parks_it(world: World) -> Non
     cannot_show(world, "17")
     tally = world.backfill()
     assert len(world.documents()) == 29
-    assert (tally["failed"], tally["failures"][0]["id"]) == (1, "number 1 after 16")
+    place = "the first invoice after 1016 (Id 16) in the order of changes"
+    assert (tally["failed"], tally["failures"][0]["id"]) == (1, place)
     assert tally["error"] is None
     (row,) = world.notice_rows()
     assert (row.status, row.entity, row.error_class) == ("parked", "Connection", "Poisoned")
-    assert row.reason == (
-        "QuickBooks cannot show an invoice: number 1 after 16, in the order of changes"
-    )
+    assert row.reason == f"QuickBooks cannot show {place}"
 
 
 def test_a_payment_brings_what_changed_though_one_invoice_is_bad(world: World) -> None:
@@ -137,6 +144,32 @@ def test_a_payment_brings_what_changed_though_one_invoice_is_bad(world: World) -
     assert sorted(world.documents()) == ["1", "2", "4", "5", "6", "7"]
     statuses = sorted((row.entity, row.status) for row in world.notice_rows())
     assert statuses == [("Connection", "parked"), ("Payment", "done")]
+
+
+def test_a_bad_invoice_that_is_met_again_stays_one_parked_notice(small_world: World) -> None:
+    small_world.put("Invoice", *(an_invoice(str(n)) for n in (1, 2)))
+    cannot_show(small_world, "2")
+    small_world.backfill()
+    (first,) = small_world.notice_rows()
+    small_world.backfill()
+    (again,) = small_world.notice_rows()
+    assert (again.id, again.status, again.duplicates) == (first.id, "parked", 1)
+    assert again.intuit_tid != first.intuit_tid  # Intuit finds the newest the soonest
+    assert again.reason == (
+        "QuickBooks cannot show the first invoice after 101 (Id 1) in the order of changes"
+    )
+
+
+def test_a_bad_customer_is_called_a_customer(small_world: World) -> None:
+    company = Company.of(small_world.services, small_world.connection_id)
+    small_world.put("Customer", a_customer("7"), a_customer("8", DisplayName="Other"))
+    cannot_show(small_world, "8", entity="Customer")
+    cursor, places = Cursor(START), []
+    while not cursor.done:
+        page = read_page(company, cursor, "Customer")
+        places += page.reads.unnamed
+        cursor = page.cursor
+    assert places == ["the first customer after Id 7 in the order of changes"]
 
 
 def test_the_bad_invoice_comes_back_when_it_is_mended(small_world: World) -> None:

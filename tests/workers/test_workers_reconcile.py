@@ -201,8 +201,8 @@ def test_one_bad_invoice_does_not_hide_the_other_changes(world: World, fault: st
     cannot_show(world, "4", fault=fault)
     ended = reconcile(world)
     assert sorted(world.documents()) == ["1", "2", "3", "5", "6", "7"]
-    assert ended["error"] is not None
-    assert ended["error"].startswith("1 invoices differ from QuickBooks: number 1 after ")
+    place = "the first invoice after 103 (Id 3) in the order of changes"
+    assert ended["error"] == f"QuickBooks cannot show 1 invoice: {place}"
     parked = [row for row in world.notice_rows() if row.status == "parked"]
     assert [(row.operation, row.error_class) for row in parked] == [("unreadable", "Poisoned")]
 
@@ -210,7 +210,7 @@ def test_one_bad_invoice_does_not_hide_the_other_changes(world: World, fault: st
 def test_an_invoice_that_cannot_be_mapped_is_named_and_parked(small_world: World) -> None:
     small_world.put("Invoice", an_invoice("1"), an_invoice("2", TotalAmt="a lot"))
     ended = reconcile(small_world)
-    assert ended["error"] == "1 changed invoices could not be recorded: 2"
+    assert ended["error"] == "1 changed invoice could not be recorded: Id 2"
     assert list(small_world.documents()) == ["1"]
     small_world.sync()
     row = next(row for row in small_world.notice_rows() if row.entity_id == "2")

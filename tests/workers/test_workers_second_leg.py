@@ -114,8 +114,8 @@ def test_both_legs_count(small_delivering: Delivering) -> None:
         )
     ended = compare(small_delivering.world)
     assert ended["error"] == (
-        "1 invoices differ from QuickBooks: 2 (outdated); 1 documents differ in Infactor:"
-        " 1 (missing)"
+        "1 invoice differs from QuickBooks: 102 (Id 2, outdated); 1 document differs in Infactor:"
+        " 101 (Id 1, missing)"
     )
 
 
