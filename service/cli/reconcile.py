@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.orm import Session
 
-from service import orders
+from service import differences, orders
 from service.cli.companies import ById, ByRealm, name_of, operator, readable
 from service.cli.compose import command_services
 from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table
@@ -44,7 +44,7 @@ def reconcile(
         services.leases.start()
         chosen, left_out = readable(services, realm_id=company, connection_id=connection)
         ended = follow(services, chosen, begin)
-    summaries = [_summary(one, owner, ended[one.id]) for one, owner in chosen]
+    summaries = [_summary(one, owner, ended[one.id], fix=fix) for one, owner in chosen]
     if as_json:
         answer_json(summaries)
     else:
@@ -54,7 +54,7 @@ def reconcile(
         raise typer.Exit(1)
 
 
-def _summary(connection: Connection, owner: Supplier, run: Run) -> dict[str, Any]:
+def _summary(connection: Connection, owner: Supplier, run: Run, *, fix: bool) -> dict[str, Any]:
     return {
         "company": name_of(connection),
         "connection": connection.id,
@@ -68,6 +68,7 @@ def _summary(connection: Connection, owner: Supplier, run: Run) -> dict[str, Any
         "infactor_mended": run.tally.get("infactor_mended", []),
         "infactor_compared": run.tally.get("infactor_compared"),
         "error": _error(run),
+        "advice": _advice(run, fix),
     }
 
 
@@ -75,6 +76,17 @@ def _error(run: Run) -> str | None:
     if run.state == "done":
         return run.error
     return stopped(run) or run.error or "did not end"
+
+
+def _advice(run: Run, fix: bool) -> str | None:
+    if run.error is None or run.state != "done":
+        return None
+    about_unreadable = differences.advice(run.tally)
+    # What it could not mend now it will not mend the next time.
+    if fix and about_unreadable:
+        return about_unreadable
+    parts = ("`reconcile --fix` mends what can be mended", about_unreadable)
+    return ". ".join(filter(None, parts))
 
 
 def _explain(summary: dict[str, Any]) -> None:
@@ -104,7 +116,7 @@ def _explain(summary: dict[str, Any]) -> None:
         hint(f"{name}: the record is what QuickBooks says.")
     _explain_infactor(summary)
     if summary["error"]:
-        hint(f"{name}: {summary['error']}. `reconcile --fix` mends what can be mended.")
+        hint(". ".join(filter(None, (f"{name}: {summary['error']}", summary["advice"]))) + ".")
 
 
 def _explain_infactor(summary: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import and_, bindparam, func, or_, select
 
+from service import differences
 from service.store import halts, runs
 from service.store.tables import Connection, Run
 from service.watch.condition import Condition, day, several, shortened, span
@@ -106,7 +107,7 @@ _newest = (
     .subquery()
 )
 _red = (
-    select(_newest.c.id, _newest.c.company_name, Run.state, Run.error, Run.finished_at)
+    select(_newest.c.id, _newest.c.company_name, Run.state, Run.error, Run.tally, Run.finished_at)
     .join(Run, Run.id == _newest.c.run_id)
     # One that an operator has ended while it waited is no failure.
     .where(or_(Run.state == "failed", Run.error.is_not(None)), Run.halted_at.is_(None))
@@ -117,16 +118,22 @@ _red = (
 def red_reconciles(facts: Facts) -> Iterator[Condition]:
     """Give each company whose newest reconcile failed, or left a difference."""
     red = facts.session.execute(_red, {"environment": facts.environment})
-    for connection_id, company, state, error, finished_at in red:
+    for connection_id, company, state, error, tally, finished_at in red:
         what = "failed" if state == "failed" else "left a difference"
+        # This may be sent, and a number may be a name; the errors of other ends have none.
+        left = differences.gist(tally) if state == "done" else None
+        advice = differences.advice(tally) if left else None
+        mend = f"infactor-quickbooks reconcile --connection {connection_id} --fix"
+        look = "infactor-quickbooks notices --parked"
         yield Condition(
             cause="reconcile.red",
             subject=connection_id,
             company=company,
             severity="critical",
             since=finished_at,
-            text=f"The newest reconcile {what}: {shortened(error or 'no reason')}.",
-            command=f"infactor-quickbooks reconcile --connection {connection_id} --fix",
+            text=f"The newest reconcile {what}: {shortened(left or error or 'no reason')}."
+            + (f" {advice}." if advice else ""),
+            command=look if left and differences.is_beyond_mending(tally) else mend,
         )
 
 

@@ -81,6 +81,25 @@ def test_a_difference_is_named_and_mended(deployment: Deployment) -> None:
     ]
 
 
+def test_what_quickbooks_cannot_show_is_no_dead_end(deployment: Deployment) -> None:
+    bad = {"company": REALM, "entity": "Invoice", "id": "2", "fault": "4002"}
+    deployment.sim("POST", "/poison", [bad])
+    advice = (
+        "What QuickBooks cannot show, whoever keeps the books has to open and save there; or"
+        " Intuit's support is asked, with the intuit_tid of the parked notice"
+    )
+    (red,) = deployment.rows("reconcile", "--all", status=1)
+    assert red["advice"] == f"`reconcile --fix` mends what can be mended. {advice}"
+    (red,) = deployment.rows("reconcile", "--all", "--fix", status=1)
+    assert [(d["id"], d["number"], d["kind"]) for d in red["differences"]] == [
+        ("2", "R-2", "unreadable")
+    ]
+    assert (red["error"], red["advice"]) == (
+        "QuickBooks cannot show 1 invoice: R-2 (Id 2)",
+        advice,
+    )
+
+
 def test_infactors_own_documents_are_compared_and_mended_too(
     tmp_path: Path, infactors: Database[dict[str, Any]]
 ) -> None:

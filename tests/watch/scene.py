@@ -93,7 +93,7 @@ class Scene:
                 Run(
                     connection_id=connection_id,
                     kind=given.pop("kind", "reconcile"),
-                    tally=runs.EMPTY_RECONCILE,
+                    tally=given.pop("tally", runs.EMPTY_RECONCILE),
                     created_at=NOW - ago,
                     finished_at=NOW - ago,
                     **given,

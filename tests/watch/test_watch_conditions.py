@@ -113,6 +113,32 @@ def test_a_reconcile_that_left_a_difference_is_red_until_one_is_green(scene: Sce
     )
 
 
+def test_a_reconcile_that_left_what_cannot_be_shown_says_what_to_do(scene: Scene) -> None:
+    """By no number: it is whatever a supplier has typed, and this is sent elsewhere."""
+    scene.company("c1")
+    scene.last_beat("clock", 5)
+    unreadable = {"id": "7", "number": "Smith", "kind": "unreadable", "there": "", "here": ""}
+    outdated = {"id": "8", "number": "Jones", "kind": "outdated", "there": "", "here": ""}
+    advice = (
+        " What QuickBooks cannot show, whoever keeps the books has to open and save there; or"
+        " Intuit's support is asked, with the intuit_tid of the parked notice."
+    )
+    error = "QuickBooks cannot show 1 invoice: Smith (Id 7)"
+    scene.reconciled(ago=5 * HOURS, error=error, tally={"differences": [outdated, unreadable]})
+    (red,) = scene.wrong()
+    assert red.text == (
+        "The newest reconcile left a difference: QuickBooks cannot show 1 invoice;"
+        f" 1 invoice differs from QuickBooks.{advice}"
+    )
+    assert red.command == "infactor-quickbooks reconcile --connection c1 --fix"
+    scene.reconciled(ago=HOURS, error=error, tally={"differences": [unreadable]})
+    (red,) = scene.wrong()
+    assert red.text == (
+        f"The newest reconcile left a difference: QuickBooks cannot show 1 invoice.{advice}"
+    )
+    assert red.command == "infactor-quickbooks notices --parked"
+
+
 WOULD = (
     "it would withdraw 30 of the company's 30 undecided invoices"
     " (30 paid in QuickBooks; more than 4 need an operator's confirmation)"

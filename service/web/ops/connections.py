@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from service import orders
+from service import differences, orders
 from service.settings import Settings
 from service.store import connections, directory, findings, halts, outgoing
 from service.store import runs as runs_
@@ -186,6 +186,7 @@ def _facts(session: Session, entry: Entry) -> dict[str, Any]:
         "findings": sum(
             findings.by_severity(session, connection.environment, connection.id).values()
         ),
+        "advice": differences.advice,
         "runs": [(run, counted(run)) for run in sorted(filter(None, newest), key=_urgency)],
         "waits": halts.waits,
         "is_dropped": halts.is_dropped,

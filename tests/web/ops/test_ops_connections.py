@@ -135,6 +135,31 @@ def test_a_run_that_waits_to_be_tried_again_says_so_and_an_order_does_not_wait(
     assert "Under way" in said(browser.get(f"/ops/connections/{company}").text)
 
 
+def test_a_reconcile_that_left_what_cannot_be_shown_says_what_to_do(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    left = {"id": "7", "number": "107", "kind": "unreadable", "there": "", "here": ""}
+    with place.services.database.write() as session:
+        session.add(
+            Run(
+                connection_id=company,
+                kind="reconcile",
+                cause="daily",
+                state="done",
+                error="QuickBooks cannot show 1 invoice: 107 (Id 7)",
+                tally={**runs.EMPTY_RECONCILE, "read": 69, "differences": [left]},
+                created_at=now(),
+                finished_at=now(),
+            )
+        )
+    page = said(browser.get(f"/ops/connections/{company}").text)
+    assert (
+        "QuickBooks cannot show 1 invoice: 107 (Id 7) What QuickBooks cannot show, whoever keeps"
+        " the books has to open and save there; or Intuit's support is asked, with the intuit_tid"
+        " of the parked notice."
+    ) in page
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
