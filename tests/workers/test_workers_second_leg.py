@@ -79,7 +79,7 @@ def test_every_difference_is_named(delivering: Delivering) -> None:
     assert ended["differences"] == []
     assert ended["error"] is not None
     assert ended["error"].startswith("6 documents differ in Infactor: ")
-    assert "1 (missing)" in ended["error"]
+    assert "101 (Id 1, missing)" in ended["error"]
     assert list(delivering.infactors.invoices.find()) == before  # it only looks
 
 
