@@ -1,4 +1,5 @@
-// Says when the page cannot be brought up to date, keeps focus, and says that a search is under way.
+// Says when the page cannot be brought up to date, keeps focus and place, and says that a search is
+// under way.
 (() => {
   const stale = document.getElementById("stale");
   const failed = () => { stale.hidden = false; };
@@ -21,6 +22,26 @@
     if (!nearest) return;
     if (nearest.tabIndex < 0) nearest.tabIndex = -1;  // so that it can have focus
     nearest.focus({ preventScroll: true });
+  });
+
+  // A row that is new above would push the others on, and a click would hit the neighbour: where the
+  // table's head has been scrolled away, the row at the pointer, or the first in sight, stays in place.
+  let held = [];
+  const top = (element) => element.getBoundingClientRect().top;
+  document.body.addEventListener("htmx:beforeSwap", () => {
+    const links = [...document.querySelectorAll("#live tbody [id^='row-']")];
+    const pointed = document.querySelector("#live tbody tr:hover [id^='row-']");
+    const scrolled = links.length > 0 && top(links[0]) < 0;
+    const seen = links.filter((link) => top(link) >= 0 && top(link) < window.innerHeight);
+    held = scrolled ? [pointed, ...seen].filter(Boolean).map((link) => [link.id, top(link)]) : [];
+  });
+  document.body.addEventListener("htmx:afterSwap", () => {
+    for (const [id, before] of held) {
+      const link = document.getElementById(id);
+      if (!link || Math.abs(top(link) - before) > window.innerHeight) continue;  // gone, or elsewhere
+      window.scrollBy({ top: top(link) - before, behavior: "instant" });
+      return;
+    }
   });
 
   const form = document.querySelector("form.find");

@@ -1,0 +1,62 @@
+"""A list that is brought up to date under whoever reads it."""
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.browsing import Reader
+from tests.journey.deployment import Deployment
+from tests.journey.test_journey import REALM, an_invoice
+
+
+def top(element: Locator) -> float:
+    return float(element.evaluate("element => element.getBoundingClientRect().top"))
+
+
+def arrive(deployment: Deployment, reader: Reader) -> Page:
+    """Show the list to its supplier, thirty rows long."""
+    deployment.connect(REALM)
+    page = reader.page()
+    page.set_viewport_size({"width": 1280, "height": 700})
+    page.goto(deployment.command("supplier-url", "supplier@example.com").strip())
+    expect(page.locator("tbody tr")).to_have_count(30)
+    return page
+
+
+def link(page: Page, number: str) -> Locator:
+    return page.get_by_role("link", name=number, exact=True)
+
+
+def add(deployment: Deployment, page: Page, number: int, rows: int) -> None:
+    """Create an invoice, which stands first in the list, and wait until it is there."""
+    deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice(str(number)))
+    expect(page.locator("tbody tr")).to_have_count(rows)
+    expect(page.locator("tbody tr").first).to_contain_text(f"J-{number}")
+
+
+def test_a_new_row_above_leaves_the_rows_in_sight_in_their_places(
+    deployment: Deployment, reader: Reader
+) -> None:
+    page = arrive(deployment, reader)
+    row = link(page, "J-15")
+    row.evaluate("element => element.scrollIntoView({ block: 'center' })")
+    page.mouse.move(5, 5)
+    before = top(row)
+    add(deployment, page, 900, 31)
+    assert abs(top(row) - before) < 1
+    row.hover()
+    before = top(row)
+    add(deployment, page, 901, 32)
+    assert abs(top(row) - before) < 1
+    page.mouse.down()
+    page.mouse.up()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Quickbook #J-15")
+
+
+def test_a_new_row_is_seen_by_whoever_is_at_the_head(
+    deployment: Deployment, reader: Reader
+) -> None:
+    page = arrive(deployment, reader)
+    page.get_by_role("columnheader", name="Request no").evaluate("e => e.scrollIntoView()")
+    scrolled = page.evaluate("window.scrollY")
+    add(deployment, page, 900, 31)
+    assert page.evaluate("window.scrollY") == scrolled
+    expect(link(page, "J-900")).to_be_in_viewport()
