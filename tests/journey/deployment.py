@@ -82,10 +82,12 @@ class Deployment:
             headers={"intuit-signature": sign(body, token)},
         ).status_code
 
-    def connect(self, realm: str, email: str = "supplier@example.com") -> httpx.Response:
+    def connect(
+        self, realm: str, email: str = "supplier@example.com", *options: str
+    ) -> httpx.Response:
         """Connect a company as the supplier's browser would; return the page that it lands on."""
         self.sim("POST", "/consent", {"approve": True, "realmId": realm})
-        url = self.command("connect-url", email, "--name", "Example Supplies").strip()
+        url = self.command("connect-url", email, "--name", "Example Supplies", *options).strip()
         with httpx.Client(follow_redirects=True, timeout=30) as browser:
             assert browser.get(url).status_code == 200
             landed = browser.post(url)
