@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 WIDTH, HEIGHT = 600, 160
+_LEAST = 3  # what a bar is high at least: a few among many are what matters
 Value = float | None
 Points = Sequence[tuple[datetime, Value]]
 
@@ -24,12 +25,16 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One series as it is drawn: `latest` and `highest` are what its legend says."""
+    """One series as it is drawn: `latest` and `highest` are what its legend says.
+
+    `dots` are the points of a line that would be specks without one, and the latest.
+    """
 
     name: str
     path: str
     latest: str
     highest: str
+    dots: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Chart:
     @property
     def summary(self) -> str:
         """What whoever does not see the picture is told of it."""
-        told = (f"{s.name}: {s.latest} at last, {s.highest} at most" for s in self.series if s.path)
+        told = (f"{s.name}: latest {s.latest}, highest {s.highest}" for s in self.series if s.path)
         return f"{'. '.join(told)}."
 
 
@@ -80,11 +85,11 @@ def lines(
 ) -> Chart:
     """Return a picture of lines, which are broken where nothing is known."""
     top = ceiling(_highest(value for one in series for _, value in one.points))
-    drawn = tuple(
-        Drawn(one.name, _line(one.points, frame, top), *_extremes(one.points, write))
-        for one in series
-    )
-    return Chart(chart_id, title, "lines", drawn, _ticks(top, write), frame.along)
+    drawn = []
+    for one in series:
+        path, dots = _line(one.points, frame, top)
+        drawn.append(Drawn(one.name, path, *_extremes(one.points, write), dots))
+    return Chart(chart_id, title, "lines", tuple(drawn), _ticks(top, write), frame.along)
 
 
 def bars(
@@ -116,19 +121,21 @@ def ceiling(highest: float) -> float:
     return next(power * share for share in (0.1, 0.2, 0.5, 1.0) if power * share >= highest)
 
 
-def _line(points: Points, frame: Frame, top: float) -> str:
-    parts = []
+def _line(points: Points, frame: Frame, top: float) -> tuple[str, str]:
+    parts: list[list[str]] = []
     before: datetime | None = None
     for at, value in points:
         if value is None:
             before = None
             continue
-        joined = before is not None and at - before <= 1.5 * frame.step
-        # A point without a neighbour is a dot, which a line of no length is with round ends.
-        place = f"{_n(frame.x(at))} {_n(_y(value, top))}"
-        parts.append(f"L{place}" if joined else f"M{place}h0")
+        if before is None or at - before > 1.5 * frame.step:
+            parts.append([])
+        parts[-1].append(f"{_n(frame.x(at))} {_n(HEIGHT * (1 - value / top))}")
         before = at
-    return "".join(parts)
+    line = "".join(f"M{'L'.join(part)}" for part in parts)
+    # A line of no length is a dot, with round ends.
+    ends = [part[-1] for part in parts if len(part) == 1 or part is parts[-1]]
+    return line, "".join(f"M{end}h0" for end in ends)
 
 
 def _bars(points: Points, floor: dict[datetime, float], frame: Frame, top: float) -> str:
@@ -138,15 +145,11 @@ def _bars(points: Points, floor: dict[datetime, float], frame: Frame, top: float
     for at, value in points:
         if not value:
             continue
-        low = floor.get(at, 0.0)
-        floor[at] = low + value
-        left, upper = _n(frame.x(at)), _n(_y(low + value, top))
-        parts.append(f"M{left} {upper}h{_n(width)}V{_n(_y(low, top))}h-{_n(width)}z")
+        low = floor.get(at, HEIGHT)
+        floor[at] = upper = low - max(HEIGHT * value / top, _LEAST)
+        left = _n(frame.x(at))
+        parts.append(f"M{left} {_n(upper)}h{_n(width)}V{_n(low)}h-{_n(width)}z")
     return "".join(parts)
-
-
-def _y(value: float, top: float) -> float:
-    return HEIGHT * (1 - value / top)
 
 
 def _n(number: float) -> str:

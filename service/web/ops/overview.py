@@ -146,7 +146,7 @@ def charts(known: tuple[Span, ...], which: Range, slot: int) -> tuple[Chart, ...
     lag = (Series("95 of 100 within", values("lag_p95")), Series("Half within", values("lag_p50")))
     ended = [
         Series(words, values(field, minutes))
-        for field, words in (("done", "Done"), ("parked", "Parked"), ("ignored", "Ignored"))
+        for field, words in (("done", "Done"), ("ignored", "Ignored"), ("parked", "Parked"))
     ]
     return (
         chart.lines("lag", "From change in QuickBooks to record", lag, frame, span_of),

@@ -44,15 +44,22 @@ def test_the_top_is_the_next_round_number(highest: float, top: float) -> None:
 
 def test_a_line_goes_through_its_values_and_the_highest_stands_below_the_top() -> None:
     drawn = line(0, 5, 10)
-    assert drawn.series[0].path == "M0 160h0L100 80L200 0"
+    assert drawn.series[0].path == "M0 160L100 80L200 0"
     assert drawn.up == ("10 s", "5 s", "0 s")
 
 
-def test_a_line_is_broken_where_nothing_is_known_and_a_lonely_value_is_a_dot() -> None:
-    assert line(10, None, 10).series[0].path == "M0 0h0M200 0h0"
+def test_a_line_is_broken_where_nothing_is_known() -> None:
+    assert line(10, 5, None, 10, 5).series[0].path == "M0 0L100 80M300 0L400 80"
     gap = [(BEGIN, 10.0), (BEGIN + timedelta(hours=2), 10.0)]
     made = lines("lag", "Lag", [Series("x", gap)], FRAME, written)
-    assert made.series[0].path == "M0 0h0M200 0h0"
+    assert made.series[0].path == "M0 0M200 0"
+
+
+def test_a_lonely_value_and_the_latest_are_dots() -> None:
+    assert line(10).series[0].dots == "M0 0h0"
+    assert line(10, None, 10, 5).series[0].dots == "M0 0h0M300 80h0"
+    assert line(10, 5, None, 10, 5, None).series[0].dots == "M400 80h0"
+    assert line(None).series[0].dots == ""
 
 
 def test_bars_stand_upon_each_other() -> None:
@@ -63,6 +70,14 @@ def test_bars_stand_upon_each_other() -> None:
     assert drawn.series[1].path == "M0 0h85V64h-85zM100 80h85V160h-85z"
 
 
+def test_a_few_are_seen_upon_many() -> None:
+    series = [Series("Done", at(100, 100)), Series("Ignored", at(0, 1)), Series("Parked", at(0.4))]
+    done, ignored, parked = bars("ended", "Ended", series, FRAME, written).series
+    assert done.path == "M0 80h85V160h-85zM100 80h85V160h-85z"
+    assert ignored.path == "M100 77h85V80h-85z"
+    assert parked.path == "M0 77h85V80h-85z"
+
+
 def test_nothing_known_is_nothing_drawn() -> None:
     assert line().empty
     assert line(None, None).empty
@@ -71,7 +86,7 @@ def test_nothing_known_is_nothing_drawn() -> None:
 
 
 def test_whoever_does_not_see_it_is_told_the_last_and_the_highest() -> None:
-    assert line(3, 9, 4).summary == ("Half within: 4 s at last, 9 s at most.")
+    assert line(3, 9, 4).summary == ("Half within: latest 4 s, highest 9 s.")
 
 
 def test_begin_middle_and_end_are_its_labels_and_stay_moments() -> None:

@@ -104,13 +104,13 @@ def test_the_course_is_drawn_from_samples(place: Place, browser: TestClient) -> 
     page = browser.get("/ops/").text
     words = said(page)
     assert "From change in QuickBooks to record" in words
-    assert "95 of 100 within 8.0 s at most 8.0 s Half within 2.0 s at most 2.0 s" in words
-    assert "Done 10 at most 10 Parked 1.0 at most 1.0" in words
+    assert "95 of 100 within: latest 8.0 s, highest 8.0 s Half within: latest 2.0 s" in words
+    assert "Done: latest 10, highest 10 Ignored: latest 0, highest 0 Parked: latest 1.0" in words
     assert page.count("<svg viewBox") == 3
     assert len(re.findall(r"<title id=", page)) == len(re.findall(r"<desc id=", page)) == 3
     assert not re.search(r"nan|inf|None", " ".join(re.findall(r' d="([^"]*)"', page)))
     longer = said(browser.get("/ops/?range=7d").text)
-    assert "95 of 100 within 8.0 s at most 40 s" in longer
+    assert "95 of 100 within: latest 8.0 s, highest 40 s" in longer
 
 
 def test_the_labels_of_time_say_their_zone_and_leave_it_to_the_reader(
@@ -160,9 +160,9 @@ def test_what_began_before_the_picture_is_drawn_at_its_left_edge() -> None:
     at = now()
     early = Span(at - timedelta(hours=24, minutes=3), 5.0, 5.0, 0, 5.0, 25, 0, 0)
     lag, ended, oldest = charts((early,), RANGES["24h"], samples.slot_of(at))
-    assert [one.path for one in lag.series] == ["M0 0h0", "M0 0h0"]
+    assert [one.dots for one in lag.series] == ["M0 0h0", "M0 0h0"]
     assert ended.series[0].path.startswith("M0 0h")
-    assert oldest.series[0].path == "M0 0h0"
+    assert oldest.series[0].dots == "M0 0h0"
 
 
 def test_the_first_bar_is_one_sample_like_any_other(place: Place, browser: TestClient) -> None:
