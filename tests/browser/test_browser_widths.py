@@ -119,3 +119,13 @@ def test_operators_tables_need_no_scrolling(
     page.get_by_role("navigation", name="Operations").get_by_role("link", name="Findings").click()
     expect(page.get_by_text("123,456,789.12 USD").first).to_be_visible()
     fits(page)
+
+
+def test_the_simulators_first_page_is_as_narrow_as_a_phone(
+    deployment: Deployment, reader: Reader
+) -> None:
+    page = reader.page()
+    page.set_viewport_size({"width": 360, "height": 900})
+    page.goto(deployment.simulator.url)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Companies")
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
