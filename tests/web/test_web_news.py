@@ -61,7 +61,9 @@ def withdraw(place: Place, number: str, hold: Hold = Hold.PAID) -> None:
 def news(browser: TestClient) -> list[tuple[str, str]]:
     """Return where the cards lead, and in which words."""
     page = browser.get("/quickbook/").text
-    found = re.findall(r'<li><a id="[^"]+" class="tag \w+" href="/quickbook/(\?[^"]+)">([^<]+)</a></li>', page)
+    found = re.findall(
+        r'<li><a id="[^"]+" class="tag \w+" href="/quickbook/(\?[^"]+)">([^<]+)</a></li>', page
+    )
     return [(query.replace("&amp;", "&"), words) for query, words in found]
 
 
