@@ -39,7 +39,7 @@ def _statuses() -> dict[str, tuple[str, Standing]]:
     }
     return {
         TO_MEND: ("To mend", Standing("to mend")),
-        CHANGED: ("Changed since it was decided", Standing("changed")),
+        CHANGED: ("Changed since decided", Standing("changed")),
         NOT_OFFERED: ("Not offered", Standing("not offered")),
         ON_ITS_WAY: ("On its way to Infactor", Standing("on its way")),
         **of_infactor,
