@@ -3,8 +3,8 @@
 A page is found by the invoice that it begins after, so that the last one costs what the first does.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
@@ -120,17 +120,29 @@ def page(
 
 def count(session: Session, wanted: Wanted) -> int:
     """Return how many invoices there are, each company's counted up to `MOST_COUNTED` + 1."""
-    return sum(counts(session, wanted).values())
+    return sum(number for (number,) in counts(session, wanted, [wanted.standing]).values())
 
 
-def counts(session: Session, wanted: Wanted) -> dict[str, int]:
-    """Return how many invoices of each company there are, counted up to `MOST_COUNTED` + 1."""
+def counts(
+    session: Session, wanted: Wanted, standings: Sequence[Standing]
+) -> dict[str, tuple[int, ...]]:
+    """Return for each company how many invoices stand so, and so, each up to `MOST_COUNTED` + 1."""
     if not wanted.connection_ids:
         return {}
-    parts = _of_each(session, wanted)
-    limited = {c: part.limit(MOST_COUNTED + 1).subquery() for c, part in parts.items()}
-    every = (select(literal(c), func.count()).select_from(of_one) for c, of_one in limited.items())
-    return {c: number for c, number in session.execute(union_all(*every))}
+    mixed = others_too(session, wanted.connection_ids, wanted.supplier_id)
+    every = [_of_each(session, replace(wanted, standing=one), mixed) for one in standings]
+    numbers = union_all(
+        *(
+            select(literal(c), *(_counted(of_each[c]) for of_each in every))
+            for c in wanted.connection_ids
+        )
+    )
+    return {c: tuple(found) for c, *found in session.execute(numbers)}
+
+
+def _counted(query: Select[Any]) -> ScalarSelect[int]:
+    some = query.limit(MOST_COUNTED + 1).subquery()
+    return select(func.count()).select_from(some).scalar_subquery()
 
 
 def _place(session: Session, wanted: Wanted, invoice_id: str | None) -> tuple[Any, str] | None:
@@ -162,7 +174,8 @@ def _ids(
         return []
     down = (wanted.sort in _DESCENDING) != backwards
     key, id_ = _COLUMNS[wanted.sort], Invoice.id.expression
-    parts = list(_of_each(session, wanted).values())
+    mixed = others_too(session, wanted.connection_ids, wanted.supplier_id)
+    parts = list(_of_each(session, wanted, mixed).values())
     if place is not None:
         there = tuple_(literal(place[0], key.type), literal(place[1], id_.type))
         beyond = tuple_(key, id_) < there if down else tuple_(key, id_) > there
@@ -178,10 +191,12 @@ def _order(*columns: ColumnElement[Any], down: bool) -> list[ColumnElement[Any]]
     return [column.desc() if down else column.asc() for column in columns]
 
 
-def _of_each(session: Session, wanted: Wanted) -> dict[str, Select[Any]]:
-    """Return a query for each company's invoices that are wanted: their ids and sort keys."""
+def _of_each(session: Session, wanted: Wanted, mixed: Collection[str]) -> dict[str, Select[Any]]:
+    """Return a query for each company's invoices that are wanted: their ids and sort keys.
+
+    Some of those of the companies in `mixed` are in another supplier's name.
+    """
     ids, supplier_id = wanted.connection_ids, wanted.supplier_id
-    mixed = others_too(session, ids, supplier_id)
     every = select(Invoice.id, _COLUMNS[wanted.sort].label("key")).where(
         Invoice.mapped.is_not(None), *_says(session, wanted)
     )

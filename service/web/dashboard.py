@@ -92,7 +92,7 @@ def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[
     with request.state["services"].database.read() as session:
         ids = [company.connection.id for company in companies]
         numbers = request.state["counted"].of_companies(session, ids, supplier.id)
-        news = _news(session, ids, supplier.id)
+        news = _news(request, session, ids, supplier.id)
         matches = _matches(session, shown, asked.wanted(ids, supplier.id))
     return {
         "supplier": supplier,
@@ -114,16 +114,18 @@ def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[
 
 
 def _news(
-    session: Session, ids: Sequence[str], supplier_id: int
+    request: Request[State], session: Session, ids: Sequence[str], supplier_id: int
 ) -> dict[str, list[tuple[str, str, int]]]:
     """Return for each company (status, what it is called, how many invoices), where there are."""
-    counted = {
-        status: listing.counts(session, Asked(status=status).wanted(ids, supplier_id))
-        for status in _NEWS
-    }
+    standings = tuple(STATUSES[status][1] for status in _NEWS)
+    counted = request.state["counted"].by_standing(session, ids, supplier_id, standings)
     return {
-        i: [(status, words, n) for status, words in _NEWS.items() if (n := counted[status][i])]
-        for i in ids
+        i: [
+            (status, words, n)
+            for (status, words), n in zip(_NEWS.items(), numbers, strict=True)
+            if n
+        ]
+        for i, numbers in counted.items()
     }
 
 

@@ -33,7 +33,7 @@ from service.store.database import Database
 from service.store.runs import EMPTY_RECONCILE
 from service.store.schema import migrate
 from service.times import now
-from service.web.browser import COOKIE
+from service.web.browser import SESSION
 from tests.servers import postgres
 from tests.web.ops.operators import entry
 from tests.workers.world import environment
@@ -117,7 +117,7 @@ class Measured:
 
 def supplier_pages(cookie: str) -> list[Measured]:
     """Return every page of a supplier that depends on how many invoices there are."""
-    mine = {COOKIE: cookie}
+    mine = {SESSION.base: cookie}
     queries = {
         "dashboard": "",
         "search, few match": "?q=buyer+3999",

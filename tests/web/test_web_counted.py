@@ -3,6 +3,7 @@
 import pytest
 from starlette.testclient import TestClient
 
+from service.store.listing import Standing
 from service.web.counted import Counted
 from tests.web.conftest import Place
 
@@ -30,3 +31,24 @@ def test_many_are_counted_again_after_half_a_minute_and_few_at_once(
     place.do("DELETE FROM documents")
     with place.services.database.read() as session:
         assert counted.of_company(session, connection.id, connection.supplier_id) == found
+
+
+@pytest.mark.parametrize(
+    ("many", "later", "found"), [(1, 29.0, (0, 1)), (1, 30.0, (1, 1)), (2, 0.0, (1, 1))]
+)
+def test_so_it_is_with_how_they_stand(
+    place: Place, browser: TestClient, many: int, later: float, found: tuple[int, int]
+) -> None:
+    clock = [100.0]
+    counted = Counted(lambda: clock[0], many)
+    [connection] = place.connections()
+
+    def numbers() -> dict[str, tuple[int, ...]]:
+        standings = (Standing("to mend"), Standing("any"))
+        with place.services.database.read() as session:
+            return counted.by_standing(session, [connection.id], connection.supplier_id, standings)
+
+    assert numbers() == {connection.id: (0, 1)}
+    place.do('UPDATE invoices SET warnings = \'[{"text":"Mend"}]\'')
+    clock[0] += later
+    assert numbers() == {connection.id: found}
