@@ -127,17 +127,7 @@ def not_shown(session: Session, run: Run, first: int, limit: int) -> Sequence[Di
 def unreadable(session: Session, run: Run, limit: int) -> Sequence[Difference]:
     """Return the invoices that QuickBooks could not even show by themselves."""
     rows = session.execute(
-        select(RunSeen, Invoice)
-        .outerjoin(
-            Invoice,
-            and_(
-                Invoice.connection_id == run.connection_id,
-                Invoice.quickbooks_id == RunSeen.quickbooks_id,
-            ),
-        )
-        .where(RunSeen.run_id == run.id, RunSeen.sync_token.is_(None))
-        .order_by(RunSeen.quickbooks_id)
-        .limit(limit)
+        _met(run).where(RunSeen.sync_token.is_(None)).order_by(RunSeen.quickbooks_id).limit(limit)
     )
     return [
         Difference(
@@ -149,6 +139,14 @@ def unreadable(session: Session, run: Run, limit: int) -> Sequence[Difference]:
         )
         for seen, invoice in rows
     ]
+
+
+def _met(run: Run) -> Select[RunSeen, Invoice]:
+    """Return a query for what the run has met, each with its record, if there is one."""
+    recorded = and_(
+        Invoice.connection_id == run.connection_id, Invoice.quickbooks_id == RunSeen.quickbooks_id
+    )
+    return select(RunSeen, Invoice).outerjoin(Invoice, recorded).where(RunSeen.run_id == run.id)
 
 
 def sums_there(session: Session, run: Run) -> Sums:
@@ -195,15 +193,8 @@ def _shown_otherwise(
     )
     before = Invoice.fetch_number < first
     query = (
-        select(RunSeen, Invoice)
-        .outerjoin(
-            Invoice,
-            and_(
-                Invoice.connection_id == run.connection_id,
-                Invoice.quickbooks_id == RunSeen.quickbooks_id,
-            ),
-        )
-        .where(RunSeen.run_id == run.id, RunSeen.sync_token.is_not(None))
+        _met(run)
+        .where(RunSeen.sync_token.is_not(None))
         .where(
             or_(
                 Invoice.id.is_(None),
