@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from service.differences import called
 from service.errors import SyncError, TransientError, Unmappable
 from service.quickbooks import statements
 from service.quickbooks.entities import entity
@@ -21,6 +20,7 @@ from service.quickbooks.moments import moment
 from service.quickbooks.statements import EntityName
 from service.quickbooks.wire import TIMED_OUT
 from service.showable import one_line
+from service.watch.differences import called
 from workers.company import Company
 from workers.failures import may_pass_in_parts
 from workers.reading import InvoiceReads, Read

@@ -11,7 +11,6 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
-from service.differences import UNREADABLE, by_name
 from service.errors import Unmappable
 from service.infactor.source import read_invoice
 from service.quickbooks import statements
@@ -21,6 +20,7 @@ from service.store import comparison, connections, runs, watermarks
 from service.store.comparison import Difference, Shown
 from service.store.tables import Run
 from service.times import now
+from service.watch.differences import UNREADABLE, by_name
 from workers.batch import keep_failures
 from workers.brake import Brake
 from workers.changes import Cursor, Page, read_page

@@ -14,7 +14,6 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.bootstrap import Services
-from service.differences import called
 from service.errors import SyncError
 from service.quickbooks.client import CDC_FURTHEST, Changes
 from service.quickbooks.moments import moment
@@ -23,6 +22,7 @@ from service.store import connections, invoices, own_notices, runs, watermarks
 from service.store.tables import Connection, Run
 from service.times import now
 from service.watch.condition import several
+from service.watch.differences import called
 from workers import comparison
 from workers.batch import keep_failures
 from workers.brake import Brake

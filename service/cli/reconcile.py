@@ -5,13 +5,14 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.orm import Session
 
-from service import differences, orders
+from service import orders
 from service.cli.companies import ById, ByRealm, name_of, operator, readable
 from service.cli.compose import command_services
 from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table
 from service.cli.options import Json
 from service.cli.runs import follow, stopped
 from service.store.tables import Connection, Run, Supplier
+from service.watch import differences
 
 
 @says_what_is_wrong

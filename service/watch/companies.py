@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from sqlalchemy import and_, bindparam, func, or_, select
 
-from service import differences
 from service.store import halts, runs
 from service.store.tables import Connection, Run
+from service.watch import differences
 from service.watch.condition import Condition, day, several, shortened, span
 from service.watch.facts import Facts
 

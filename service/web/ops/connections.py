@@ -12,13 +12,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from service import differences, orders
+from service import orders
 from service.settings import Settings
 from service.store import connections, directory, findings, halts, outgoing
 from service.store import runs as runs_
 from service.store.directory import Entry
 from service.store.tables import Connection, Run
 from service.times import now
+from service.watch import differences
 from service.watch.infactor import STUCK
 from service.web.ops.addresses import asking
 from service.web.ops.forms import numbers, words
