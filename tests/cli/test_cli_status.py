@@ -52,6 +52,7 @@ def test_where_nothing_is_wrong_it_says_so_and_how_things_stand(place: Place) ->
     place.add_notices(
         a_notice(company, "pending", minutes=(now() - NOW).total_seconds() / 60 - 1.5),
         a_notice(company, "parked", handled_at=now()),
+        a_notice(company, "done", handled_at=now()),  # after which that is over
     )
     add(
         place,
