@@ -68,7 +68,7 @@ class Delivering:
         """Return (field, severity, approved, current) of the findings, the oldest first."""
         with self.world.services.database.read() as session:
             rows = findings.listed(session, "simulator", history=history)
-        found = sorted((finding for finding, _, _ in rows), key=lambda finding: finding.id)
+        found = sorted((row.finding for row in rows), key=lambda finding: finding.id)
         return [(f.field, f.severity, f.approved, f.current) for f in found]
 
     def finding_rows(self) -> list[Finding]:
