@@ -27,6 +27,9 @@ from tests.store.delivery_rows import DeliveryRows
 from tests.workers.world import environment
 
 NOW = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
+SECONDS, MINUTES, HOURS, DAYS = (
+    timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days")
+)
 LONG_AGO = NOW - timedelta(days=90)
 
 

@@ -6,12 +6,7 @@ import pytest
 
 from service.watch.condition import Condition
 from tests.store.databases import statements
-from tests.watch.scene import NOW, Scene, some_settings
-
-DAYS = timedelta(days=1)
-HOURS = timedelta(hours=1)
-MINUTES = timedelta(minutes=1)
-SECONDS = timedelta(seconds=1)
+from tests.watch.scene import DAYS, HOURS, MINUTES, NOW, SECONDS, Scene, some_settings
 
 
 def test_nothing_is_wrong_with_a_company_that_works(scene: Scene) -> None:
@@ -271,84 +266,6 @@ class TestStuckNotices:
         scene.last_beat("clock", 5)
         scene.notices(1, ago=8 * DAYS)
         scene.notices(1, None, ago=8 * DAYS)  # of a company that never connected
-        assert scene.wrong() == []
-
-
-class TestParkedNotices:
-    @pytest.fixture(autouse=True)
-    def companies(self, scene: Scene) -> None:
-        scene.company("c1")
-        scene.company("c2")
-        scene.notices(50, "c1", ago=HOURS, status="done", handled_at=NOW - MINUTES)
-
-    def parked(self, scene: Scene, entity_id: str | None = "7", company: str = "c1") -> None:
-        fields = {"entity": "Invoice", "entity_id": entity_id, "status": "parked"}
-        scene.notices(1, company, ago=9 * DAYS, handled_at=NOW - 2 * HOURS, **fields)
-
-    def test_each_is_told_until_it_is_put_back(self, scene: Scene) -> None:
-        self.parked(scene)
-        (condition,) = scene.wrong()
-        assert condition == Condition(
-            cause="notices.parked",
-            severity="warning",
-            since=NOW - 2 * HOURS,
-            text="1 notice of 1 company failed for good: what they tell of may be missing or out of"
-            " date here. Each says why; once that is mended, put it back.",
-            command="infactor-quickbooks notices --parked",
-        )
-        self.parked(scene, company="c2")
-        (condition,) = scene.wrong()
-        assert condition.text.startswith("2 notices of 2 companies failed for good:")
-        scene.end_notices(status="pending", handled_at=None, received_at=NOW)
-        scene.last_beat("clock", 5)
-        assert scene.wrong() == []
-
-    @pytest.mark.parametrize(
-        ("later", "told"),
-        [
-            ({}, []),
-            ({"status": "pending", "handled_at": None}, ["notices.parked"]),
-            ({"status": "ignored"}, ["notices.parked"]),
-            ({"entity": "Customer"}, ["notices.parked"]),
-            ({"entity_id": "8"}, ["notices.parked"]),
-            ({"connection_id": "c2"}, ["notices.parked"]),
-        ],
-    )
-    def test_it_is_over_once_a_later_one_about_the_same_is_done(
-        self, scene: Scene, later: dict[str, object], told: list[str]
-    ) -> None:
-        self.parked(scene)
-        same = {"entity": "Invoice", "entity_id": "7", "status": "done", "handled_at": NOW}
-        given = {"connection_id": "c1", **same, **later}
-        scene.notices(1, str(given.pop("connection_id")), ago=MINUTES, **given)
-        scene.last_beat("clock", 5)
-        assert scene.causes() == told
-
-    def test_an_earlier_one_says_nothing(self, scene: Scene) -> None:
-        same = {"entity": "Invoice", "entity_id": "7", "status": "done", "handled_at": NOW}
-        scene.notices(1, "c1", ago=MINUTES, **same)
-        self.parked(scene)
-        assert scene.causes() == ["notices.parked"]
-
-    @pytest.mark.parametrize("entity_id", ["7", None])
-    def test_it_is_over_once_a_later_reconcile_agrees(
-        self, scene: Scene, entity_id: str | None
-    ) -> None:
-        self.parked(scene, entity_id)
-        scene.reconciled("c1", ago=3 * HOURS)
-        scene.reconciled("c2", ago=HOURS)
-        assert scene.causes() == ["notices.parked"]
-        scene.reconciled("c1", ago=HOURS, error="1 invoice differs")
-        assert scene.causes() == ["reconcile.red", "notices.parked"]
-        scene.reconciled("c1", ago=MINUTES)
-        assert scene.causes() == []
-
-    @pytest.mark.parametrize("fields", [{"state": "disconnected"}, {"environment": "production"}])
-    def test_of_what_we_cannot_read_none_is_told(
-        self, scene: Scene, fields: dict[str, object]
-    ) -> None:
-        self.parked(scene)
-        scene.change("c1", **fields)
         assert scene.wrong() == []
 
 

@@ -4,10 +4,7 @@ from datetime import timedelta
 
 from service.store import directory, outgoing
 from service.watch.condition import Condition
-from tests.watch.scene import NOW, Scene
-
-MINUTES = timedelta(minutes=1)
-HOURS = timedelta(hours=1)
+from tests.watch.scene import HOURS, MINUTES, NOW, Scene
 
 
 class TestAway:
