@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.quickbooks import statements
-from service.store import connections, invoices, runs, watermarks
+from service.store import connections, invoices, runs, seen, watermarks
 from service.store.tables import Run
 from service.times import now
 from workers.batch import keep_failures
@@ -44,7 +44,7 @@ def step(company: Company, run: Run) -> bool:
         runs.checkpoint(session, run, page.cursor.as_json(), add(run.tally, recorded))
         keep_failures(session, company.connection_id, recorded)
         if run.since is None:
-            runs.mark_seen(session, run.id, recorded.outcomes.keys() | recorded.failed.keys())
+            seen.mark(session, run.id, recorded.outcomes.keys() | recorded.failed.keys())
         connections.synced(session, company.connection_id, now())
 
     record(company, page.reads, cause="backfill", finish=finish, brake=Brake(run), buyers=buyers)
@@ -60,13 +60,13 @@ def _find_deletions(company: Company, run: Run, cursor: Cursor) -> None:
     if run.since is not None:
         return
     with company.services.database.read() as session:
-        unseen = runs.unseen(session, run, _MOST_UNSEEN + 1)
+        unseen = seen.unseen(session, run, _MOST_UNSEEN + 1)
     if not unseen or len(unseen) > _MOST_UNSEEN:
         return
     reads = read_invoices(company, unseen)
 
     def finish(session: Session, recorded: Recorded) -> None:
-        runs.mark_seen(session, run.id, unseen)
+        seen.mark(session, run.id, unseen)
         # Kept at once: what was withdrawn counts for the brake, whatever becomes of this step.
         run.tally = add(run.tally, recorded)
         runs.checkpoint(session, run, cursor.as_json(), run.tally)
