@@ -14,17 +14,17 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from service.coordination import leases, rate_limit
+from service.database.engine import Database
+from service.database.tables import Connection
 from service.errors import BudgetSpent, ConfigurationError, Disconnected, Refused, TransientError
-from service.quickbooks.auth import BearerAuth
-from service.quickbooks.client import Company
-from service.quickbooks.oauth import OAuth
-from service.quickbooks.tokens import Tokens
-from service.store import authorisations, connections, leases, pace
-from service.store.authorisations import SealedTokens
-from service.store.database import Database
-from service.store.tables import Connection
-from service.times import now
-from service.vault import Vault
+from service.kit.clock import now
+from service.kit.vault import Vault
+from service.quickbooks.client import BearerAuth, Company
+from service.quickbooks.oauth import OAuth, Tokens
+from service.store import connections
+from service.store import tokens as authorisations
+from service.store.tokens import SealedTokens
 
 log = structlog.get_logger(__name__)
 
@@ -116,9 +116,9 @@ class Access:
         def wait(kind: str) -> None:
             with self._database.write() as session:
                 self._check_budget(session, purpose)
-                seconds = pace.take(session, connection_id, _LONGEST_WAIT_FOR_PLACE)
+                seconds = rate_limit.take(session, connection_id, _LONGEST_WAIT_FOR_PLACE)
                 if seconds is not None:
-                    pace.count(session, connection_id, _month(), kind)
+                    rate_limit.count(session, connection_id, _month(), kind)
             if seconds is None:
                 raise TransientError("too many calls of this company are waiting for their turn")
             time.sleep(seconds)
@@ -127,7 +127,7 @@ class Access:
 
     def _check_budget(self, session: Session, purpose: Purpose) -> None:
         share = SHARES.get(purpose)
-        if share is None or pace.used(session, _month()) < share * self._reads_per_month:
+        if share is None or rate_limit.used(session, _month()) < share * self._reads_per_month:
             return
         raise BudgetSpent(
             f"{share:.0%} of this month's {self._reads_per_month:,} reads are used:"

@@ -11,38 +11,25 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from service.bootstrap import Services
+from service.config.settings import Settings
+from service.context import Services
 from service.jobs import Nudges
 from service.quickbooks.endpoints import endpoints
-from service.settings import Settings
-from service.web import (
-    arrival,
-    authorise,
-    callback,
-    connected,
-    connection,
-    dashboard,
-    download,
-    dropin,
-    entrance,
-    failures,
-    health,
-    invoice,
-    metrics,
-    ops,
-    problems,
-    static_files,
-)
-from service.web.access_log import AccessLog
-from service.web.counted import Counted
-from service.web.csrf import CrossSiteGuard
-from service.web.failures import UnexpectedErrors
-from service.web.heartbeat import Answers, Heartbeat
-from service.web.intake import Intake
-from service.web.security_headers import SecurityHeaders
+from service.web import errors, ops, templating
+from service.web.connect import authorise, button, callback, popup, problems
+from service.web.count_cache import Counted
+from service.web.errors import UnexpectedErrors
+from service.web.health import health, metrics
+from service.web.health.probes import vitals
+from service.web.middleware.access_log import AccessLog
+from service.web.middleware.csrf import CrossSiteGuard
+from service.web.middleware.security_headers import SecurityHeaders
 from service.web.state import State
-from service.web.vitals import vitals
-from service.web.webhooks import Webhook
+from service.web.supplier import connection, dashboard, download, entry, invoice
+from service.web.supplier import connection as connected
+from service.web.webhook.endpoint import Webhook
+from service.web.webhook.heartbeat import Answers, Heartbeat
+from service.web.webhook.intake import Intake
 
 Background = Callable[[Services], AbstractContextManager[None]]
 
@@ -86,7 +73,7 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
         routes=routes(services.settings),
         middleware=_middleware(services.settings),
         lifespan=lifespan,
-        exception_handlers={HTTPException: failures.refused},
+        exception_handlers={HTTPException: errors.refused},
     )
     # Its redirects would repeat whatever parameters an address has.
     app.router.redirect_slashes = False
@@ -98,17 +85,17 @@ def routes(settings: Settings) -> list[BaseRoute]:
     """Return the routes of a receiver with these settings; without operators, none of theirs."""
     return [
         *authorise.routes(),
-        *arrival.routes,
+        *popup.routes,
         *callback.routes(),
-        *connected.routes,
+        *connected.connected_routes,
         *connection.routes(),
         *problems.routes,
         *dashboard.routes,
         *download.routes,
         *invoice.routes,
-        *entrance.routes(),
-        *dropin.routes(),
-        *static_files.routes,
+        *entry.routes(),
+        *button.routes(),
+        *templating.routes,
         *health.routes,
         *metrics.routes,
         *(ops.routes() if settings.ops_users else ()),

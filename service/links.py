@@ -16,8 +16,8 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from service.errors import LinkError
-from service.infactor import emails
-from service.showable import is_showable
+from service.infactor import mapping
+from service.kit.text import is_showable
 
 Purpose = Literal["connect", "view"]
 
@@ -150,7 +150,7 @@ def _check_content(claims: _Claims, purpose: Purpose) -> None:
         raise LinkError("this link is meant for another service")
     if claims.purpose != purpose:
         raise LinkError(f"this link is not made to {purpose}")
-    if not claims.sub.isascii() or emails.addresses(claims.sub) != (claims.sub,):
+    if not claims.sub.isascii() or mapping.addresses(claims.sub) != (claims.sub,):
         raise LinkError("this link names no valid e-mail address")
     if not all(map(is_showable, (claims.name, claims.address, claims.jti))):
         raise LinkError("this link contains characters that cannot be shown")

@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from service.cli.main import app
-from service.example_env import variables
+from service.config.example import variables
 
 ROOT = Path(__file__).parent.parent
 APART = ("quickbooks", "infactor", "store", "simulator")
@@ -55,7 +55,7 @@ def forbidden(module: str, imported: str) -> bool:
         return False
     if within(imported, "service.cli"):
         return True
-    for above, below in (("workers", "service"), ("service.web", "service.watch")):
+    for above, below in (("workers", "service"), ("service.web", "service.monitoring")):
         if within(module, below) and within(imported, above):
             return True
     mine = next((part for part in APART if within(module, f"service.{part}")), None)
@@ -84,13 +84,13 @@ def test_every_import_follows_the_layout():
     [
         ("service.app", "workers.sync"),
         ("service.web.connect", "service.cli.main"),
-        ("workers.main", "service.cli"),
+        ("workers.process", "service.cli"),
         ("service.store.inbox", "service.quickbooks.event"),
         ("service.infactor.mapping", "service.web"),
         ("service.simulator.app", "service.errors"),
         ("service.app", "service.simulator.app"),
         ("workers.sync", "service.simulator"),
-        ("service.watch.flow", "service.web.pages"),
+        ("service.monitoring.notices", "service.web.templating"),
     ],
 )
 def test_the_rule_of_the_layout_can_say_no(module: str, imported: str):
@@ -101,12 +101,11 @@ def test_only_what_speaks_to_intuit_or_to_operators_calls_anybody_by_http():
     """`access` and `bootstrap` hand clients on; the demo and the simulator are not the service."""
     allowed = {
         "service.access",
-        "service.bootstrap",
-        "service.quickbooks.auth",
+        "service.context",
         "service.quickbooks.client",
         "service.quickbooks.oauth",
-        "service.quickbooks.wire",
-        "service.teller",
+        "service.quickbooks.http",
+        "service.monitoring.sender",
     }
     found = {
         module
@@ -119,7 +118,7 @@ def test_only_what_speaks_to_intuit_or_to_operators_calls_anybody_by_http():
 
 def test_the_service_runs_without_ever_importing_the_simulator():
     program = (
-        "import sys, service.cli.main, service.app, workers.main\n"
+        "import sys, service.cli.main, service.app, workers.process\n"
         "sys.exit([name for name in sys.modules if name.startswith('service.simulator')] or 0)"
     )
     ended = subprocess.run(

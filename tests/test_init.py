@@ -7,10 +7,10 @@ import pytest
 import typer
 from dotenv import dotenv_values
 
-from service.cli.init import init
-from service.example_env import COMPOSE_ONLY, render, variables
-from service.settings import Settings
-from service.settings_source import settings_from
+from service.cli.setup import init
+from service.config.example import COMPOSE_ONLY, render, variables
+from service.config.loading import settings_from
+from service.config.settings import Settings
 
 EXAMPLE = Path(__file__).parent.parent / "example.env"
 FRESH = ("SECRET_KEY", "INFACTOR_SHARED_SECRET", "ENCRYPTION_KEYS", "POSTGRES_PASSWORD")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from service.redaction import REDACTED, redact, redact_event
+from service.kit.logs import REDACTED, redact, redact_event
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJzdXBwbGllciJ9.c2lnbmF0dXJl"
 ACCESS_TOKEN = "eyJlbmMiOiJBMTI4Q0JDLUhTMjU2IiwiYWxnIjoiZGlyIn0..qvl5vN_8QIIK2XyRjMcWqg.XoQ7"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from service.config.loading import load_settings, settings_from
 from service.errors import ConfigurationError
 from service.infactor.holds import ALL_HOLDS, Hold
-from service.settings_source import load_settings, settings_from
 
 A_KEY = base64.urlsafe_b64encode(b"\xfb" * 32).decode()
 ANOTHER_KEY = base64.urlsafe_b64encode(b"\x01" * 32).decode()

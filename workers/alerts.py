@@ -11,13 +11,13 @@ from typing import Any
 
 import structlog
 
-from service.bootstrap import Services
+from service.context import Services
+from service.database.tables import Alert, Connection
+from service.kit.clock import now
+from service.monitoring.conditions import wrong_now
+from service.monitoring.facts import Facts
+from service.monitoring.sender import NotTold, Teller
 from service.store import alerts, connections
-from service.store.tables import Alert, Connection
-from service.teller import NotTold, Teller
-from service.times import now
-from service.watch.conditions import wrong_now
-from service.watch.facts import Facts
 
 log = structlog.get_logger(__name__)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from service.access import Purpose
-from service.bootstrap import Services
+from service.context import Services
 from service.errors import Disconnected
 from service.infactor import mapping
 from service.quickbooks.client import Company as CompanyAPI

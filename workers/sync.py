@@ -1,22 +1,258 @@
 """Syncing one company: everything that its pending notices ask for, in as few reads as possible."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
+from sqlalchemy.orm import Session
 
-from service.bootstrap import Services
-from service.errors import Disconnected, PermanentError, SyncError, Throttled
-from service.store import connections, inbox
-from service.store.leases import wait_seconds
-from service.store.tables import Notice
-from service.times import now
-from workers.batch import Batch, give_back
+from service.context import Services
+from service.coordination.leases import wait_seconds
+from service.database.tables import Notice
+from service.errors import Disconnected, PermanentError, Poisoned, SyncError, Throttled, TooLarge
+from service.kit.clock import now
+from service.store import connections, inbox, invoices, watermarks
 from workers.company import Company
-from workers.ends import Ends
-from workers.failures import concerns_the_company, pause_for, why
+from workers.reading.by_change import Cursor, read_page
+from workers.reading.by_id import InvoiceReads, read_invoices
+from workers.reading.customers import CustomerReads
+from workers.recording.outcome import Recorded
+from workers.recording.record import keep_failures, record
+from workers.retry import concerns_the_company, is_ambiguous, is_hopeless, pause_for, why
 
 log = structlog.get_logger(__name__)
+
+
+class Ends:
+    """Collects the ends within one transaction."""
+
+    def __init__(self) -> None:
+        self._lines: list[tuple[Callable[..., object], str, dict[str, Any]]] = []
+
+    def done(self, notices: Iterable[Notice], outcome: str) -> None:
+        """Note that these are done."""
+        for notice in notices:
+            self._lines.append((log.info, "notice.done", {**_name(notice), "outcome": outcome}))
+
+    def failed(
+        self, notices: Iterable[Notice], error: SyncError, parked: Collection[int] = ()
+    ) -> None:
+        """Note that these failed: some for good, the others to be tried again."""
+        for notice in notices:
+            event = "notice.parked" if notice.id in parked else "notice.failed"
+            self._lines.append((log.warning, event, {**_name(notice), **why(error)}))
+
+    def tell(self) -> None:
+        """Log them, after the commit."""
+        for write, event, values in self._lines:
+            write(event, **values)
+
+
+def _name(notice: Notice) -> dict[str, Any]:
+    return {"notice": notice.id, "delivery": notice.delivery_id}
+
+
+@dataclass
+class Plan:
+    """The reads that answer a batch of notices, and which notices wait for which."""
+
+    invoices: dict[str, list[Notice]] = field(default_factory=dict)  # by QuickBooks id
+    voided: set[str] = field(default_factory=set)
+    customers: dict[str, list[Notice]] = field(default_factory=dict)
+    merged_away: dict[str, list[Notice]] = field(default_factory=dict)
+    changes: list[Notice] = field(default_factory=list)
+
+
+def plan(notices: Iterable[Notice]) -> Plan:
+    """Return the reads for these notices; a notice only names what to read, it is never data.
+
+    A payment or credit memo moves invoices that its notice does not name: one query for whatever
+    changed since the watermark answers them all.
+    """
+    made = Plan()
+    for notice in notices:
+        entity_id = notice.entity_id or ""
+        if notice.entity == "Invoice":
+            made.invoices.setdefault(entity_id, []).append(notice)
+            if notice.operation == "voided":
+                made.voided.add(entity_id)
+        elif notice.entity == "Customer":
+            made.customers.setdefault(entity_id, []).append(notice)
+            if notice.operation == "merged" and notice.deleted_id:
+                made.merged_away.setdefault(notice.deleted_id, []).append(notice)
+        else:
+            made.changes.append(notice)
+    return made
+
+
+class Batch:
+    """Reads what the notices ask for, and writes each one's end with the result that it led to.
+
+    An error of one record is the error of its own notices; whatever else goes wrong is raised.
+    """
+
+    def __init__(self, company: Company, notices: Sequence[Notice]) -> None:
+        self._company = company
+        self._size = len(notices)
+        self._wanted = plan(notices)
+        self._buyers = CustomerReads(company)
+        self._merged = self._invoices_of_merged_customers()
+        self._changes_error: SyncError | None = None
+        self._asked = self._wanted.invoices.keys() | self._merged.keys()
+        self._failed: set[int] = set()
+        self._last_error: SyncError | None = None
+        self._ends = Ends()
+
+    def work(self) -> None:
+        """Leave no notice of the batch without an end or an error."""
+        self._buyers.read(self._wanted.customers.keys())
+        answered = self._read_changes() if self._wanted.changes else set()
+        ids = {**self._wanted.invoices, **self._merged}.keys() - answered
+        reads = read_invoices(self._company, sorted(ids))
+        recorded = self._record(reads, "notice", self._finish)
+        log.info(
+            "company.synced",
+            connection=self._company.connection_id,
+            notices=self._size,
+            invoices=len(recorded.outcomes) + len(answered),
+            remapped=recorded.remapped,
+            failed=len(self._failed),
+        )
+
+    def _invoices_of_merged_customers(self) -> dict[str, list[Notice]]:
+        """Return the invoices of customers that were merged into others, which are read again."""
+        merged = self._wanted.merged_away
+        if not merged:
+            return {}
+        with self._company.services.database.read() as session:
+            found = invoices.of_customers(session, self._company.connection_id, merged.keys())
+        return {i.quickbooks_id: merged[i.customer_id] for i in found if i.customer_id}
+
+    def _read_changes(self) -> set[str]:
+        """Record what changed since the watermark, and return the ids of these invoices.
+
+        The watermark moves with each page, in the transaction that records it. A batch that fails
+        half-way leaves its notices pending, and goes on from the watermark.
+        """
+        with self._company.services.database.read() as session:
+            since = watermarks.changes_read_until(session, self._company.connection_id)
+        cursor = Cursor(since)
+        answered: set[str] = set()
+        while not cursor.done:
+            try:
+                page = read_page(self._company, cursor)
+            except (Poisoned, TooLarge) as e:
+                self._changes_error = e
+                break
+            finish = self._finish_changes(page.cursor.since)
+            recorded = self._record(page.reads, "payment", finish)
+            answered |= recorded.outcomes.keys() | recorded.failed.keys()
+            cursor = page.cursor
+        return answered
+
+    def _record(
+        self, reads: InvoiceReads, cause: str, finish: Callable[[Session, Recorded], None]
+    ) -> Recorded:
+        self._ends = Ends()
+        recorded = record(
+            self._company,
+            reads,
+            cause=cause,
+            voided=frozenset(self._wanted.voided),
+            buyers=self._buyers,
+            finish=finish,
+            deliveries=self._deliveries(cause),
+        )
+        self._ends.tell()
+        return recorded
+
+    def _deliveries(self, cause: str) -> Callable[[str], list[str]]:
+        """Return which deliveries asked for an invoice."""
+        changes = self._wanted.changes if cause == "payment" else []
+
+        def of(quickbooks_id: str) -> list[str]:
+            asked = [self._wanted.invoices.get(quickbooks_id, []), changes]
+            merged = self._merged.get(quickbooks_id, [])
+            found = {notice.delivery_id for notices in (*asked, merged) for notice in notices}
+            return sorted(delivery for delivery in found if delivery)
+
+        return of
+
+    def _finish_changes(self, until: datetime | None) -> Callable[[Session, Recorded], None]:
+        def finish(session: Session, recorded: Recorded) -> None:
+            self._finish_invoices(session, recorded)
+            keep_failures(session, self._company.connection_id, recorded, asked=self._asked)
+            if until is not None:
+                watermarks.changes_read(session, self._company.connection_id, until)
+
+        return finish
+
+    def _finish(self, session: Session, recorded: Recorded) -> None:
+        """Say what became of each notice, in the transaction that made it so."""
+        self._finish_invoices(session, recorded)
+        for customer_id, notices in self._wanted.customers.items():
+            self._end(session, notices, "customer read", self._buyers.failed.get(customer_id))
+        read = "the company's changed invoices were read"
+        self._end(session, self._wanted.changes, read, self._changes_error)
+        self._note_health(session)
+
+    def _note_health(self, session: Session) -> None:
+        """Call the company healthy if anything could be read, else say what is wrong with it."""
+        connection_id = self._company.connection_id
+        error = self._last_error
+        if error is None or len(self._failed) < self._size or not is_ambiguous(error):
+            connections.synced(session, connection_id, now())
+        else:
+            connections.pause(session, connection_id, now() + pause_for(error, 0), str(error))
+
+    def _finish_invoices(self, session: Session, recorded: Recorded) -> None:
+        for quickbooks_id, error in recorded.failed.items():
+            waiting = self._wanted.invoices.get(quickbooks_id, [])
+            self._fail(session, [*waiting, *self._merged.get(quickbooks_id, [])], error)
+        by_outcome: dict[str, list[Notice]] = {}
+        for quickbooks_id, outcome in recorded.outcomes.items():
+            waiting = self._wanted.invoices.get(quickbooks_id, [])
+            by_outcome.setdefault(str(outcome), []).extend(waiting)
+        for text, notices in by_outcome.items():
+            self._end(session, notices, text)
+
+    def _end(
+        self,
+        session: Session,
+        notices: Iterable[Notice],
+        outcome: str,
+        error: SyncError | None = None,
+    ) -> None:
+        left = [notice for notice in notices if notice.id not in self._failed]
+        if error is None:
+            inbox.finish(session, [notice.id for notice in left], outcome, now())
+            self._ends.done(left, outcome)
+        else:
+            self._fail(session, left, error)
+
+    def _fail(self, session: Session, notices: Sequence[Notice], error: SyncError) -> None:
+        attempts = min((notice.attempts for notice in notices), default=0)
+        parked = give_back(session, notices, error, now() + pause_for(error, attempts))
+        self._ends.failed(notices, error, parked)
+        self._failed.update(notice.id for notice in notices)
+        self._last_error = error
+
+
+def give_back(
+    session: Session, notices: Sequence[Notice], error: SyncError, due_at: datetime
+) -> set[int]:
+    """Let these notices be tried again from `due_at` on; park those for which that is hopeless.
+
+    Returns the parked ones.
+    """
+    at = now()
+    hopeless = {n.id for n in notices if is_hopeless(error, n.received_at, n.attempts, at)}
+    inbox.park(session, hopeless, error, at)
+    inbox.retry(session, {notice.id for notice in notices} - hopeless, error, due_at)
+    return hopeless
+
 
 # A busy company is read at most once a second, so that a burst of notices costs a few queries.
 SPACING_SECONDS = 1.0

@@ -6,13 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from service.bootstrap import Services
-from service.cli.companies import name_of
-from service.cli.compose import command_services
 from service.cli.console import answer_json, hint, moment, says_what_is_wrong, show_table
-from service.cli.options import Json
-from service.store import audit, connections
-from service.store.tables import AuditEntry
+from service.cli.context import Json, command_services, name_of
+from service.context import Services
+from service.database.tables import AuditEntry
+from service.store import connections, operators
 
 _PAGE = 500
 _SHOWN = 100
@@ -50,7 +48,7 @@ def _entries(services: Services) -> Iterator[dict[str, Any]]:
     before: int | None = None
     while True:
         with services.database.read() as session:
-            page = audit.newest(session, before, _PAGE)
+            page = operators.newest(session, before, _PAGE)
             for connection_id in {e.connection_id for e in page if e.connection_id} - set(names):
                 connection = connections.get(session, connection_id)
                 names[connection_id] = name_of(connection) if connection else connection_id

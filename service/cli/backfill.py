@@ -7,16 +7,22 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.orm import Session
 
-from service import orders
-from service.bootstrap import Services
-from service.cli.companies import Chosen, operator, readable
-from service.cli.compose import command_services
 from service.cli.console import answer_json, fail, hint, says_what_is_wrong
-from service.cli.options import check_invoice, instant, meant
+from service.cli.context import (
+    Chosen,
+    check_invoice,
+    command_services,
+    instant,
+    meant,
+    operator,
+    readable,
+)
 from service.cli.runs import follow, progress_bars, stopped
-from service.store import audit, runs
-from service.store.tables import Connection, Invoice, Run, Supplier
-from service.times import now
+from service.context import Services
+from service.database.tables import Connection, Invoice, Run, Supplier
+from service.kit.clock import now
+from service.operations import actions
+from service.store import operators, runs
 
 
 @says_what_is_wrong
@@ -70,7 +76,7 @@ def _run(
     services: Services, chosen: Sequence[Chosen], since: datetime | None
 ) -> list[dict[str, Any]]:
     def begin(session: Session, connection: Connection) -> int:
-        return orders.backfill(session, connection.id, since, operator())
+        return actions.backfill(session, connection.id, since, operator())
 
     ended = follow(services, chosen, begin)
     return [_summary(c, owner, ended[c.id].tally, _error(ended[c.id])) for c, owner in chosen]
@@ -85,7 +91,7 @@ def _error(run: Run) -> str | None:
 
 def _rehearse(services: Services, chosen: Chosen, since: datetime | None) -> dict[str, Any]:
     from workers.company import Company
-    from workers.rehearsal import estimate, rehearse_backfill
+    from workers.runs.backfill import estimate, rehearse_backfill
 
     connection, owner = chosen
     company = Company.of(services, connection.id)
@@ -107,14 +113,14 @@ def _rehearse(services: Services, chosen: Chosen, since: datetime | None) -> dic
 
 def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool) -> dict[str, Any]:
     from workers.company import Company
-    from workers.customers import CustomerReads
-    from workers.reading import read_invoices
-    from workers.record import record, rehearse
-    from workers.tally import Recorded, add
+    from workers.reading.by_id import read_invoices
+    from workers.reading.customers import CustomerReads
+    from workers.recording.outcome import Recorded, add
+    from workers.recording.record import record, rehearse
 
     def note(session: Session, done: Recorded) -> None:
         details = {"invoice": invoice}
-        audit.record(session, operator(), "backfill", connection.id, details, now())
+        operators.record(session, operator(), "backfill", connection.id, details, now())
 
     connection, owner = chosen
     company = Company.of(services, connection.id)

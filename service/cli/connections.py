@@ -1,26 +1,151 @@
 """`connections`: every company's connection, and what operators do about one."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 
-from service.bootstrap import Services
-from service.cli import connection_orders
-from service.cli.compose import command_services
-from service.cli.console import answer_json, hint, moment, says_what_is_wrong, show_table
-from service.cli.options import Json
-from service.store import connections, counts, pace, runs
-from service.store.tables import Connection, Supplier
-from service.times import now
+from service.cli.console import (
+    answer,
+    answer_json,
+    fail,
+    hint,
+    moment,
+    says_what_is_wrong,
+    show_table,
+)
+from service.cli.context import (
+    ById,
+    ByRealm,
+    BySupplier,
+    Chosen,
+    Json,
+    command_services,
+    find,
+    name_of,
+    nudge,
+    operator,
+)
+from service.context import Services
+from service.coordination import rate_limit
+from service.database.tables import Connection, Supplier
+from service.kit.clock import now
+from service.operations import actions
+from service.queries import invoices
+from service.store import connections, runs
+
+
+@says_what_is_wrong
+def pause(company: ByRealm = None, connection: ById = None, supplier: BySupplier = None) -> None:
+    """Let nobody call QuickBooks for a company until `resume`; its notices are kept and wait.
+
+    What is being read at this moment is finished.
+    """
+    with command_services() as services:
+        for one, _ in _chosen(services, company, connection, supplier):
+            changed = actions.pause(services.database, one.id, operator())
+            answer(f"{name_of(one)}: {'paused' if changed else 'was paused already'}.")
+
+
+@says_what_is_wrong
+def resume(company: ByRealm = None, connection: ById = None, supplier: BySupplier = None) -> None:
+    """End a pause; whatever changed meanwhile is read and compared by itself."""
+    with command_services() as services:
+        for one, _ in _chosen(services, company, connection, supplier):
+            changed = actions.resume(services.database, one.id, operator())
+            if changed and one.state == "connected":
+                nudge(services, partial(services.jobs.sync, one.id))
+            answer(f"{name_of(one)}: {'resumed' if changed else 'was not paused'}.")
+
+
+@says_what_is_wrong
+def disconnect(
+    company: ByRealm = None,
+    connection: ById = None,
+    supplier: BySupplier = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also when QuickBooks does not confirm it.")
+    ] = False,
+) -> None:
+    """Give a company's tokens back to QuickBooks and delete them here.
+
+    Its invoices and notices stay. Exit status: 1 when QuickBooks did not confirm it; without
+    --force nothing here has changed then.
+    """
+    from service.operations import disconnect as disconnection
+
+    failed = False
+    with command_services() as services:
+        for one, _ in _chosen(services, company, connection, supplier):
+            if one.state == "disconnected" and one.refresh_sealed is None:
+                answer(f"{name_of(one)}: was disconnected already.")
+                continue
+            try:
+                problem = disconnection.disconnect(services, one.id, operator(), force=force)
+            except disconnection.NotRevoked as e:
+                failed = True
+                hint(
+                    f"{name_of(one)}: left as it is, because QuickBooks has not confirmed it: {e}."
+                    " Try again later, or disconnect it here alone with --force."
+                )
+                continue
+            if problem is not None:
+                failed = True
+                hint(
+                    f"{name_of(one)}: QuickBooks has not confirmed it: {problem}. To be sure, let"
+                    " the supplier disconnect the app in QuickBooks."
+                )
+            answer(f"{name_of(one)}: disconnected.")
+            hint(
+                "Its invoices stay, here and in Infactor, and its notices wait. To connect it"
+                f" again: infactor-quickbooks connect-url --connection {one.id}"
+            )
+    if failed:
+        raise typer.Exit(1)
+
+
+@says_what_is_wrong
+def release(company: ByRealm = None, connection: ById = None) -> None:
+    """Let another supplier connect a disconnected company, which then is theirs.
+
+    Invoices that nobody has decided about go with it; all others stay in the former name.
+    """
+    with command_services() as services:
+        ((one, _),) = _chosen(
+            services, company, connection, options="--company REALM or --connection ID"
+        )
+        if not actions.release(services.database, one.id, operator()):
+            raise fail(
+                f"{name_of(one)} is connected. Disconnect it first:"
+                f" infactor-quickbooks connections disconnect --connection {one.id}"
+            )
+        answer(f"{name_of(one)}: released. Whoever connects it next has it.")
+
+
+def _chosen(
+    services: Services,
+    realm_id: str | None,
+    connection_id: str | None,
+    supplier: str | None = None,
+    *,
+    options: str = "--company REALM, --connection ID or --supplier EMAIL",
+) -> list[Chosen]:
+    if sum(option is not None for option in (realm_id, connection_id, supplier)) != 1:
+        raise fail(f"Name one of {options}.", 2)
+    found = find(services, supplier=supplier, realm_id=realm_id, connection_id=connection_id)
+    if not found:
+        raise fail("No company fits. `infactor-quickbooks connections` lists them.", 2)
+    return found
+
 
 _HARD_END_NEAR = timedelta(days=30)
 
 group = typer.Typer(rich_markup_mode="markdown")
-group.command("pause")(connection_orders.pause)
-group.command("resume")(connection_orders.resume)
-group.command("disconnect")(connection_orders.disconnect)
-group.command("release")(connection_orders.release)
+group.command("pause")(pause)
+group.command("resume")(resume)
+group.command("disconnect")(disconnect)
+group.command("release")(release)
 
 
 @group.callback(invoke_without_command=True)
@@ -66,10 +191,10 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
 def _rows(services: Services) -> list[dict[str, Any]]:
     rows = []
     with services.database.read() as session:
-        reads = pace.reads(session, f"{now():%Y-%m}")
+        reads = rate_limit.reads(session, f"{now():%Y-%m}")
         everyone = connections.everyone(session, services.settings.quickbooks_environment)
         ids = [connection.id for connection, _ in everyone]
-        numbers, backfills = counts.of_companies(session, ids), runs.latest_of(session, ids)
+        numbers, backfills = invoices.of_companies(session, ids), runs.latest_of(session, ids)
         for connection, owner in everyone:
             recorded, offered = numbers[connection.id]
             run = backfills.get(connection.id)

@@ -4,16 +4,13 @@ from typing import Annotated, Any
 
 import typer
 
-from service import orders
-from service.cli.companies import name_of, operator
-from service.cli.compose import command_services
 from service.cli.console import answer_json, fail, hint, moment, says_what_is_wrong, show_table
-from service.cli.options import Json
-from service.infactor.dashboard import status
-from service.infactor.labels import finding_words
+from service.cli.context import Json, command_services, name_of, operator
+from service.infactor.wording import finding_words, status
+from service.operations import actions
 from service.store import findings
 from service.store.findings import Entry
-from service.web.values import of_finding
+from service.wording import of_finding
 
 _SHOWN = 100
 
@@ -70,7 +67,7 @@ def acknowledge(
         raise fail("--note: say what was done about it.", 2)
     with command_services() as services:
         environment = services.settings.quickbooks_environment
-        found = orders.acknowledge(services.database, finding, environment, note, operator())
+        found = actions.acknowledge(services.database, finding, environment, note, operator())
     if found is None:
         raise fail("No open finding has this id. `infactor-quickbooks findings` lists them.", 2)
     hint("Acknowledged: it is told again only if it changes.")

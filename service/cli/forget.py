@@ -7,16 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from service.bootstrap import Services
-from service.cli.companies import ByRealm, BySupplier, find, name_of, operator
-from service.cli.compose import command_services
 from service.cli.console import answer, answer_json, fail, hint, says_what_is_wrong
-from service.cli.options import Json
-from service.forgetting import Farewell, forget_company, forget_supplier, rehearse
+from service.cli.context import ByRealm, BySupplier, Json, command_services, find, name_of, operator
+from service.context import Services
+from service.database.tables import Connection
+from service.operations.forget import Farewell, forget_company, forget_supplier, rehearse
 from service.store import connections
 from service.store.forgetting import Forgotten
-from service.store.tables import Connection
-from service.web.values import written
+from service.wording import written
 
 _COUNTED = ("customers", "invoices", "documents", "notices", "runs")
 

@@ -4,14 +4,16 @@ from typing import Annotated
 
 import typer
 
-from service.cli.compose import missing_file, settings_and_logs
 from service.cli.console import answer, fail, hint, says_what_is_wrong
+from service.cli.context import command_services, missing_file, operator, settings_and_logs
+from service.config.settings import Settings
+from service.context import infactor_database
 from service.errors import InfactorAway, LinkError, NotASupplier, Refusal, ServiceError
-from service.infactor import emails
+from service.infactor import mapping
 from service.infactor.accounts import Account, verified_supplier
-from service.infactor_database import infactor_database
 from service.links import CONNECT_LIFE, VIEW_LIFE, Purpose
-from service.settings import Settings
+from service.operations import actions
+from service.store import connections
 
 _REFUSED = {
     Refusal.UNKNOWN: "has no account with exactly this e-mail address; upper and lower case count.",
@@ -76,7 +78,7 @@ def supplier_url(email: Email) -> None:
 
 def _supplier_of(connection_id: str) -> str:
     """Return the e-mail address of the supplier who has, or had, this connection."""
-    from service.cli.compose import command_services
+    from service.cli.context import command_services
     from service.store import connections
 
     with command_services() as services, services.database.read() as session:
@@ -97,7 +99,7 @@ def _token(
     another_company: bool = False,
 ) -> str:
     from service import links
-    from service.times import now
+    from service.kit.clock import now
 
     try:
         return links.issue(
@@ -138,7 +140,7 @@ def _check(email: str, name: str, address: str) -> None:
     """Refuse in plain words what no link can say."""
     if not email:
         raise fail("EMAIL: is empty; give the supplier's e-mail address in Infactor.", 2)
-    if not email.isascii() or emails.addresses(email) != (email,):
+    if not email.isascii() or mapping.addresses(email) != (email,):
         raise fail("EMAIL: is not an e-mail address, such as supplier@example.com.", 2)
     for option, text, longest in (("--name", name, 200), ("--address", address, 500)):
         if len(text) > longest:
@@ -173,9 +175,10 @@ def _known_name(settings: Settings, email: str) -> str | None:
     from alembic.util import CommandError
     from sqlalchemy.exc import SQLAlchemyError
 
+    from service.database import schema
+    from service.database.engine import Database
     from service.errors import ConfigurationError
-    from service.store import connections, schema
-    from service.store.database import Database
+    from service.store import connections
 
     if missing_file(settings):
         raise _CannotTell
@@ -191,3 +194,23 @@ def _known_name(settings: Settings, email: str) -> str | None:
         return None if found is None else found.name
     finally:
         database.close()
+
+
+@says_what_is_wrong
+def log_out(email: Email) -> None:
+    """Log a supplier out in every browser, as when a device is lost.
+
+    Their companies stay connected. A link from `supplier-url` logs in again until it is 24 hours
+    old.
+    """
+    with command_services() as services:
+        with services.database.read() as session:
+            supplier = connections.supplier_by_email(session, email.strip())
+        if supplier is None:
+            raise fail("No supplier with this e-mail address has opened a link yet.", 2)
+        ended = actions.log_out(services.database, supplier.id, operator())
+    if not ended:
+        answer("Was not logged in anywhere.")
+        return
+    answer(f"Logged out: {ended} {'session' if ended == 1 else 'sessions'}.")
+    hint(f"To let them in again: infactor-quickbooks supplier-url {supplier.email}")

@@ -7,30 +7,30 @@ from typing import Annotated
 import typer
 
 from service.cli import (
-    adopt,
+    approvals,
     audit,
     backfill,
-    confirm,
     connections,
-    demo,
-    doctor,
     findings,
     forget,
-    init,
+    invoices,
+    legacy,
     links,
-    log_out,
     notices,
-    ops_user,
     reconcile,
-    rekey,
-    replay,
     serve,
-    show,
+    setup,
     simulator,
     status,
     sync,
 )
+from service.cli import links as log_out
+from service.cli import notices as replay
+from service.cli import setup as ops_user
+from service.cli import setup as rekey
 from service.cli.console import answer
+from service.cli.demo import command
+from service.cli.doctor import command as doctor
 
 app = typer.Typer(
     name="infactor-quickbooks",
@@ -45,8 +45,8 @@ _START = "Start"
 _SUPPLIERS = "Suppliers"
 _LOOK = "Look and mend"
 
-app.command(rich_help_panel=_START)(demo.demo)
-app.command(rich_help_panel=_START)(init.init)
+app.command(rich_help_panel=_START)(command.demo)
+app.command(rich_help_panel=_START)(setup.init)
 app.command(rich_help_panel=_START)(serve.serve)
 app.command(rich_help_panel=_START)(serve.worker)
 app.command(rich_help_panel=_START)(serve.migrate)
@@ -58,7 +58,7 @@ app.command("log-out", rich_help_panel=_SUPPLIERS)(log_out.log_out)
 app.command(rich_help_panel=_LOOK)(status.status)
 app.command(rich_help_panel=_LOOK)(doctor.doctor)
 app.add_typer(connections.group, name="connections", rich_help_panel=_LOOK)
-app.command("invoices", rich_help_panel=_LOOK)(show.show_invoices)
+app.command("invoices", rich_help_panel=_LOOK)(invoices.show_invoices)
 app.command("findings", rich_help_panel=_LOOK)(findings.show_findings)
 app.command(rich_help_panel=_LOOK)(findings.acknowledge)
 app.command("notices", rich_help_panel=_LOOK)(notices.show_notices)
@@ -66,8 +66,8 @@ app.command(rich_help_panel=_LOOK)(replay.replay)
 app.command(rich_help_panel=_LOOK)(sync.sync)
 app.command(rich_help_panel=_LOOK)(backfill.backfill)
 app.command(rich_help_panel=_LOOK)(reconcile.reconcile)
-app.command(rich_help_panel=_LOOK)(adopt.adopt)
-app.command(rich_help_panel=_LOOK)(confirm.confirm)
+app.command(rich_help_panel=_LOOK)(legacy.adopt)
+app.command(rich_help_panel=_LOOK)(approvals.confirm)
 app.command(rich_help_panel=_LOOK)(rekey.rekey)
 app.command(rich_help_panel=_LOOK)(forget.forget)
 app.command("audit", rich_help_panel=_LOOK)(audit.show_audit)

@@ -5,14 +5,12 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.orm import Session
 
-from service import orders
-from service.cli.companies import ById, ByRealm, name_of, operator, readable
-from service.cli.compose import command_services
+from service import wording
 from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table
-from service.cli.options import Json
+from service.cli.context import ById, ByRealm, Json, command_services, name_of, operator, readable
 from service.cli.runs import follow, stopped
-from service.store.tables import Connection, Run, Supplier
-from service.watch import differences
+from service.database.tables import Connection, Run, Supplier
+from service.operations import actions
 
 
 @says_what_is_wrong
@@ -39,7 +37,7 @@ def reconcile(
         raise fail("Name one of --company REALM, --connection ID or --all.", 2)
 
     def begin(session: Session, chosen: Connection) -> int:
-        return orders.reconcile(session, chosen.id, fix, operator())
+        return actions.reconcile(session, chosen.id, fix, operator())
 
     with command_services() as services:
         services.leases.start()
@@ -82,7 +80,7 @@ def _error(run: Run) -> str | None:
 def _advice(run: Run, fix: bool) -> str | None:
     if run.error is None or run.state != "done":
         return None
-    about_unreadable = differences.advice(run.tally)
+    about_unreadable = wording.advice(run.tally)
     # What it could not mend now it will not mend the next time.
     if fix and about_unreadable:
         return about_unreadable

@@ -8,12 +8,11 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.orm import Session
 
-from service.bootstrap import Services
-from service.cli.companies import Chosen, name_of
-from service.cli.compose import nudge
 from service.cli.console import fail, hint, hints
+from service.cli.context import Chosen, name_of, nudge
+from service.context import Services
+from service.database.tables import Connection, Run
 from service.store import connections, runs
-from service.store.tables import Connection, Run
 
 _POLL_SECONDS = 0.3
 
@@ -70,7 +69,7 @@ def stopped(run: Run) -> str | None:
 
 def _advance(services: Services, run_id: int) -> bool:
     """Do the next step ourselves where no worker processes exist and nobody else does it."""
-    from workers.run import advance
+    from workers.runs.run import advance
 
     return services.settings.embedded and advance(services, run_id)
 

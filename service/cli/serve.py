@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from service.cli.compose import ready, services_of, settings_and_logs
 from service.cli.console import fail, hint, says_what_is_wrong
-from service.settings import Settings
+from service.cli.context import ready, services_of, settings_and_logs
+from service.config.settings import Settings
 
 
 @says_what_is_wrong
@@ -26,9 +26,9 @@ def serve(
     import uvicorn
 
     from service.app import create_app
-    from service.bootstrap import bootstrap
+    from service.context import bootstrap
     from service.jobs import receiver_broker
-    from workers.pool import watching, working
+    from workers.process import watching, working
 
     settings = settings_and_logs()
     port = port or settings.listen_port
@@ -96,21 +96,21 @@ def worker(
     ] = 8,
 ) -> None:
     """Do the background work; run as many of these processes as you like."""
-    from workers.main import run, worker_broker
+    from workers.process import run_worker, worker_broker
 
     settings = settings_and_logs()
     if settings.redis_url is None:
         raise fail("REDIS_URL is not set: without it `serve` does the workers' work itself.", 2)
     broker = worker_broker(settings.redis_url.get_secret_value())
     with services_of(settings, broker) as services:
-        run(services, threads)
+        run_worker(services, threads)
 
 
 @says_what_is_wrong
 def migrate() -> None:
     """Bring the database to the schema of this version."""
-    from service.store.database import Database
-    from service.store.schema import migrate as migrate_database
+    from service.database.engine import Database
+    from service.database.schema import migrate as migrate_database
 
     settings = settings_and_logs()
     database = Database(settings.database_url.get_secret_value())

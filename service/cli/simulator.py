@@ -47,7 +47,7 @@ def simulator(
 
     Refuses to start unless QUICKBOOKS_ENVIRONMENT is `simulator`.
     """
-    from service.simulator.book import Book, BookError
+    from service.simulator.books.book import Book, BookError
     from service.simulator.config import SimulatorConfig
     from service.simulator.server import run
 

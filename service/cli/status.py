@@ -8,15 +8,14 @@ from typing import Any
 
 import typer
 
-from service.cli.compose import command_services
 from service.cli.console import answer, answer_json, plain, says_what_is_wrong
-from service.cli.options import Json
-from service.store import mirror
-from service.times import now
-from service.watch.condition import Condition, moment, several, span
-from service.watch.look import look
-from service.watch.processes import CLOCK, RECEIVER
-from service.watch.vitals import InfactorVitals, Vitals
+from service.cli.context import Json, command_services
+from service.kit.clock import now
+from service.monitoring.condition import Condition, moment, several, span
+from service.monitoring.conditions import look
+from service.monitoring.processes import CLOCK, RECEIVER
+from service.monitoring.summary import InfactorVitals, Vitals
+from service.store import documents
 
 _WIDTH = 79
 _STATES = {"dead": "ended by QuickBooks"}
@@ -36,7 +35,7 @@ def status(as_json: Json = False) -> None:
             wrong, figures = look(session, services.settings, at)
             # Not among the figures that pages ask for every few seconds: it counts them all.
             environment = services.settings.quickbooks_environment
-            delivered = mirror.count(session, environment) if services.settings.delivers else 0
+            delivered = documents.count(session, environment) if services.settings.delivers else 0
     if as_json:
         answer_json([_as_json(wrong, figures, delivered)])
     else:

@@ -7,15 +7,23 @@ from typing import Annotated, Any
 
 import typer
 
-from service import orders
-from service.bootstrap import Services
-from service.cli.companies import ByRealm, BySupplier, Chosen, name_of, operator, readable
-from service.cli.compose import command_services, nudge
 from service.cli.console import answer, answer_json, fail, says_what_is_wrong
-from service.cli.options import Json
-from service.store import halts
-from service.store.tables import Connection, Notice, Run
-from service.times import now
+from service.cli.context import (
+    ByRealm,
+    BySupplier,
+    Chosen,
+    Json,
+    command_services,
+    name_of,
+    nudge,
+    operator,
+    readable,
+)
+from service.context import Services
+from service.database.tables import Connection, Notice, Run
+from service.kit.clock import now
+from service.operations import actions
+from service.store import approvals
 
 _POLL_SECONDS = 0.3
 _PATIENCE_SECONDS = 120.0
@@ -59,10 +67,10 @@ def _ask(services: Services, chosen: Sequence[Chosen]) -> tuple[dict[str, int], 
     """Ask for every company at once; return (each one's notice, what stopped runs keep back)."""
     asked = {}
     with services.database.write() as session:
-        waiting = halts.waiting(session, [connection.id for connection, _ in chosen])
+        waiting = approvals.waiting(session, [connection.id for connection, _ in chosen])
         for connection, _ in chosen:
             if connection.id not in waiting:
-                asked[connection.id] = orders.sync(session, connection.id, operator())
+                asked[connection.id] = actions.sync(session, connection.id, operator())
     for connection_id in asked:
         nudge(services, partial(services.jobs.sync, connection_id))
     return asked, {connection_id: (None, _stopped(run)) for connection_id, run in waiting.items()}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.errors import NotASupplier, Refusal
-from service.showable import one_line
+from service.kit.text import one_line
 
 BUYER = "Buyer"
 SUPPLIER = "Supplier"

@@ -1,6 +1,6 @@
 """The accounting API of one company (reference 3.1 to 3.3)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,11 +9,34 @@ from typing import Any, Literal
 import httpx
 
 from service.errors import Gone, TransientError
-from service.quickbooks.faults import answer_of
-from service.quickbooks.headers import intuit_tid
-from service.quickbooks.moments import moment, quickbooks_time
-from service.quickbooks.statements import EntityName, Statement
-from service.quickbooks.wire import no_cookies, reaching_intuit
+from service.quickbooks.faults import answer_of, wants_new_token
+from service.quickbooks.http import intuit_tid, no_cookies, reaching_intuit
+from service.quickbooks.queries import EntityName, Statement
+from service.quickbooks.records import moment, quickbooks_time
+
+
+class BearerAuth(httpx.Auth):
+    """Signs requests with the token that `token` gives, and a second time with another one.
+
+    `token(None)` gives the current access token; `token(rejected)` gives another one than the
+    rejected, refreshing if need be. Both may raise, which ends the request. A second 401 is left
+    to the caller.
+    """
+
+    requires_response_body = True
+
+    def __init__(self, token: Callable[[str | None], str]) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send the request; after a 401 once more with another token."""
+        token = self._token(None)
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if wants_new_token(response.status_code, response.content):
+            request.headers["Authorization"] = f"Bearer {self._token(token)}"
+            yield request
+
 
 Kind = Literal["companyinfo", "read", "query", "count", "cdc"]
 

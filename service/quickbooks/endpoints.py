@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlencode
 
 from service.errors import ConfigurationError
 
@@ -70,3 +71,15 @@ def _on(authorize: str, token: str, revoke: str, api: str, environment: Environm
         # Intuit serves both documents beside the revocation; they differ in nothing used here.
         discovery=f"{revoke}/.well-known/{_DISCOVERY[environment]}",
     )
+
+
+_HOSTS = {"production": "qbo.intuit.com", "sandbox": "sandbox.qbo.intuit.com"}
+
+
+def invoice_page(environment: Environment, quickbooks_id: str) -> str | None:
+    """Return the address of the invoice, in whichever company its reader is signed in to.
+
+    None in the simulator, whose addresses carry the company's id.
+    """
+    host = _HOSTS.get(environment)
+    return host and f"https://{host}/app/invoice?{urlencode({'txnId': quickbooks_id})}"

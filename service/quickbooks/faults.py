@@ -10,7 +10,6 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from service import exact_json
 from service.errors import (
     Barred,
     Gone,
@@ -22,7 +21,8 @@ from service.errors import (
     TransientError,
     Unrecognised,
 )
-from service.quickbooks.headers import intuit_tid, retry_after
+from service.kit import exact_json
+from service.quickbooks.http import intuit_tid, retry_after
 
 THROTTLED_FOR = 60.0
 """Seconds to leave a company alone after a 429 that does not say how long (reference 3.6)."""

@@ -1,28 +1,72 @@
 """The simulator as an ASGI application."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.simulator import (
-    api,
-    consent,
-    control,
-    oauth,
-    openid,
-    pages,
-    switch_pages,
-    switchboard,
-    webhook_control,
-)
-from service.simulator.book import Book
+from service.simulator.api import endpoints
+from service.simulator.books.book import Book
 from service.simulator.clock import Clock
 from service.simulator.config import SimulatorConfig
-from service.simulator.generate import generated_book, with_vast_company
-from service.simulator.guard import Guard
-from service.simulator.simulator import Simulator
+from service.simulator.control import companies, settings, webhooks
+from service.simulator.generate.companies import generated_book, with_vast_company
+from service.simulator.oauth import consent
+from service.simulator.oauth import endpoints as oauth
+from service.simulator.oauth import endpoints as openid
+from service.simulator.pages import companies as pages
+from service.simulator.pages import misbehaviour
+from service.simulator.state import Simulator, trace_id
+
+_OWN_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
+_SAFE = ("GET", "HEAD", "OPTIONS")
+# Clients of Intuit's own protocol are programs with a secret or a token, not browsers.
+_PROTOCOL = ("/v1/", "/v2/", "/v3/", "/oauth2/")
+
+
+class Guard:
+    """Only this machine may ask, no foreign page may change anything, every answer is traced."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def traced(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["intuit_tid"] = scope["intuit_tid"]
+            await send(message)
+
+        scope["intuit_tid"] = trace_id()
+        refusal = _refusal(Headers(scope=scope), scope["method"], scope["path"])
+        await (refusal or self._app)(scope, receive, traced)
+
+
+def _refusal(headers: Headers, method: str, path: str) -> PlainTextResponse | None:
+    host = headers.get("host", "")
+    if not _OWN_HOST.fullmatch(host):
+        text = "This QuickBooks simulator answers only to localhost, 127.0.0.1 and [::1].\n"
+        return PlainTextResponse(text, 421)
+    if method in _SAFE or path.startswith(_PROTOCOL) or not _is_cross_site(headers, host):
+        return None
+    return PlainTextResponse("Refused: this request came from another site's page.\n", 403)
+
+
+def _is_cross_site(headers: Headers, host: str) -> bool:
+    site = headers.get("sec-fetch-site")
+    if site:
+        return site not in ("same-origin", "none")
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != host
 
 
 def create_simulator(
@@ -42,15 +86,15 @@ def create_simulator(
         simulator.sender.stop()
 
     routes = [
-        *api.routes,
+        *endpoints.routes,
         *oauth.routes,
-        *openid.routes,
+        *openid.openid_routes,
         *consent.routes,
-        *control.routes,
-        *switchboard.routes,
-        *webhook_control.routes,
+        *companies.routes,
+        *settings.routes,
+        *webhooks.routes,
         *pages.routes,
-        *switch_pages.routes,
+        *misbehaviour.routes,
     ]
     app = Starlette(routes=routes, middleware=[Middleware(Guard)], lifespan=lifespan)
     app.state.simulator = simulator

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from service.simulator import exact
+from service.simulator import exact_json
 from service.simulator.clock import pacific, to_zulu
 from service.simulator.records import Json
 from service.simulator.switches import Extra, Switches
@@ -59,8 +59,8 @@ def sign(token: str, body: bytes) -> str:
 def payload(events: list[Event], switches: Switches) -> bytes:
     """Return the body of one delivery in the format that is switched on."""
     if switches.format == "legacy":
-        return exact.encode({"eventNotifications": _legacy(events, switches)})
-    return exact.encode([_cloud_event(event, switches) for event in events])
+        return exact_json.encode({"eventNotifications": _legacy(events, switches)})
+    return exact_json.encode([_cloud_event(event, switches) for event in events])
 
 
 def headers(

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from service.simulator import exact
+from service.simulator import exact_json
 from service.simulator.clock import parse_instant
 
 Json = dict[str, Any]
@@ -38,7 +38,7 @@ class Record:
     @cached_property
     def raw(self) -> msgspec.Raw:
         """The record as JSON, written once however often it is read."""
-        return msgspec.Raw(exact.encode(self.data))
+        return msgspec.Raw(exact_json.encode(self.data))
 
 
 class Shelf:

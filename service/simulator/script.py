@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from service.simulator import exact, faults
-from service.simulator.catalogue import CATALOGUE
+from service.simulator import exact_json, faults
 from service.simulator.clock import to_millis
-from service.simulator.faults import Answer
+from service.simulator.faults import CATALOGUE, Answer
 
 Kind = Literal[
     "query", "read", "companyinfo", "cdc", "batch", "create", "update", "void", "delete", "write",
@@ -68,7 +67,7 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         if self.status is None and self.body is None:
             return None
         text = isinstance(self.body, str)
-        body = self.body.encode() if text else exact.encode(self.body)
+        body = self.body.encode() if text else exact_json.encode(self.body)
         content_type = "text/plain" if text and not self.body.lstrip().startswith("{") else None
         if self.body is None:
             body = b""
@@ -101,7 +100,7 @@ class Script:
 
     def add(self, wanted: Any) -> None:
         """The rules are in force after the earlier ones; raises ValueError naming the bad one."""
-        rules = exact.convert(wanted if isinstance(wanted, list) else [wanted], list[Rule])
+        rules = exact_json.convert(wanted if isinstance(wanted, list) else [wanted], list[Rule])
         for rule in rules:
             if rule.preset is not None and rule.preset not in PRESETS:
                 raise ValueError(f"unknown preset {rule.preset!r}; known: {', '.join(PRESETS)}")
@@ -149,14 +148,14 @@ def _oauth(status: int, error: str, description: str | None = None) -> Preset:
     body = {"error": error}
     if description:
         body = {"error_description": description, "error": error}
-    return lambda _, __: Answer(status, exact.encode(body))
+    return lambda _, __: Answer(status, exact_json.encode(body))
 
 
 def _empty(call: Call, now: datetime) -> Answer:
     inside: dict[str, Any] = {"QueryResponse": {}}
     if call.kind == "cdc":
         inside = {"CDCResponse": [{"QueryResponse": [{}]}]}
-    return Answer(200, exact.encode({**inside, "time": to_millis(now)}))
+    return Answer(200, exact_json.encode({**inside, "time": to_millis(now)}))
 
 
 _UNAVAILABLE = b"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"

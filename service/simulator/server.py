@@ -11,11 +11,11 @@ import uvicorn
 from starlette.applications import Starlette
 
 from service.simulator.app import create_simulator
-from service.simulator.book import Book
+from service.simulator.books.book import Book
 from service.simulator.clock import Clock
 from service.simulator.config import SimulatorConfig, is_loopback
-from service.simulator.drop import Dropper
-from service.simulator.simulator import Simulator
+from service.simulator.responses import Dropper
+from service.simulator.state import Simulator
 
 START_TIME_OUT = 10.0
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from service.simulator import exact
+from service.simulator import exact_json
 
 Seconds = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -82,7 +82,7 @@ class Switches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         """Return a copy with `wanted` applied; raises ValueError that says what is wrong."""
         if not isinstance(wanted, dict):
             raise ValueError("settings must be a JSON object")  # noqa: TRY004 - the caller's input
-        new = exact.convert({**msgspec.to_builtins(self), **wanted}, Switches)
+        new = exact_json.convert({**msgspec.to_builtins(self), **wanted}, Switches)
         if new.delay_seconds[0] > new.delay_seconds[1]:
             raise ValueError("delay_seconds: the least is more than the most")
         return new

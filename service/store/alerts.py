@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.store.insert import insert
-from service.store.tables import Alert
+from service.database.tables import Alert
+from service.database.upsert import insert
 
 QUIET = timedelta(seconds=60)
 """What comes back within this time has never been over: its alert goes on, and no end is told."""

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from service.store.insert import excluded, insert
-from service.store.tables import Invoice, Run, RunSeen
+from service.database.tables import Invoice, Run, RunSeen
+from service.database.upsert import excluded, insert
 
 _CHUNK = 500
 

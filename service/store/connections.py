@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, case, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.store.columns import Instant
-from service.store.insert import excluded, insert
-from service.store.tables import Connection, Supplier
+from service.database.tables import Connection, Supplier
+from service.database.types import Instant
+from service.database.upsert import excluded, insert
 
 
 def upsert_supplier(session: Session, email: str, name: str, address: str, now: datetime) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.store.insert import excluded, insert
-from service.store.tables import Customer
+from service.database.tables import Customer
+from service.database.upsert import excluded, insert
 
 _CHUNK = 500
 # Projects and sub-customers nest at most five deep in QuickBooks.

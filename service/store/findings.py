@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, select, update
 from sqlalchemy.orm import Session, defer
 
-from service.store.tables import Connection, Document, Finding, Invoice
+from service.database.tables import Connection, Document, Finding, Invoice
 
 _CHUNK = 500
 SEVERITIES = ("critical", "warning", "info")

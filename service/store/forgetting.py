@@ -12,8 +12,7 @@ from typing import Any
 from sqlalchemy import Delete, Update, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.store import keys, sessions
-from service.store.tables import (
+from service.database.tables import (
     Connection,
     Customer,
     Document,
@@ -28,6 +27,8 @@ from service.store.tables import (
     RunSeen,
     Supplier,
 )
+from service.store import invoices as keys
+from service.store import sessions
 
 _UNDECIDED = "invoice_created"
 _CHUNK = 500

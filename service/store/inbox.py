@@ -8,11 +8,52 @@ never be acted upon is `ignored` from the start, with the reason; one that keeps
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, case, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
+from service.database.tables import Connection, Notice, Run
 from service.store.connections import may_be_called
-from service.store.tables import Connection, Notice
+
+# Written out in the query, where the databases recognise the condition of a partial index.
+_PARKED = literal("parked", literal_execute=True)
+_later = aliased(Notice)
+
+
+def is_open() -> ColumnElement[bool]:
+    """Say of a notice that it is parked, and that nothing since has done its work.
+
+    That would be a later notice about the same thing that is done, or a reconcile, begun later,
+    after which all agreed.
+    """
+    done_since = select(_later.id).where(
+        _later.entity_id == Notice.entity_id,
+        _later.entity == Notice.entity,
+        _later.connection_id == Notice.connection_id,
+        _later.status == "done",
+        _later.id > Notice.id,
+    )
+    agreed_since = select(Run.id).where(
+        Run.connection_id == Notice.connection_id,
+        Run.kind == "reconcile",
+        Run.state == "done",
+        Run.error.is_(None),
+        Run.created_at >= Notice.handled_at,
+    )
+    return and_(Notice.status == _PARKED, ~done_since.exists(), ~agreed_since.exists())
+
+
+_of_companies = (
+    select(Notice.connection_id, func.count())
+    .where(is_open(), Notice.connection_id.is_not(None))
+    .group_by(Notice.connection_id)
+)
+
+
+def of_companies(session: Session, connection_ids: Collection[str]) -> dict[str, int]:
+    """Return how many there are of each of these companies that has any."""
+    rows = session.execute(_of_companies.where(Notice.connection_id.in_(connection_ids)))
+    return {connection_id: count for connection_id, count in rows if connection_id}
+
 
 CLAIM_LIMIT = 500
 # A batch that was lost this often is taken one by one, so that the notice that kills its worker
@@ -152,3 +193,97 @@ def _due(now: datetime) -> Select[int]:
         Notice.status == "pending",
         or_(Notice.due_at.is_(None), Notice.due_at <= now),
     )
+
+
+def ask_for_changes(session: Session, connection_id: str, why: str, now: datetime) -> int:
+    """Ask for whatever changed since the watermark, as a notice of our own; return its id."""
+    notice = Notice(
+        connection_id=connection_id,
+        format="own",
+        entity="Connection",
+        operation=why,
+        received_at=now,
+        status="pending",
+    )
+    session.add(notice)
+    session.flush()
+    return notice.id
+
+
+def ask_for_invoices(
+    session: Session, connection_id: str, quickbooks_ids: Collection[str], why: str, now: datetime
+) -> None:
+    """Ask for these invoices as notices of our own, unless a notice of each is open already.
+
+    So whatever fails on one invoice is tried again, and in the end parked, by one policy.
+    """
+    open_already = open_invoices(session, connection_id, quickbooks_ids)
+    for quickbooks_id in sorted(set(quickbooks_ids) - open_already):
+        session.add(
+            Notice(
+                connection_id=connection_id,
+                format="own",
+                entity="Invoice",
+                operation=why,
+                entity_id=quickbooks_id,
+                received_at=now,
+                status="pending",
+            )
+        )
+
+
+def park_unnamed(
+    session: Session, connection_id: str, place: str, error: Exception, now: datetime
+) -> None:
+    """Keep for an operator that QuickBooks cannot show what is at this place; nobody knows its id.
+
+    There is one parked notice of a place, however often it is met, with the newest evidence. Must
+    be called by one at a time for each company.
+    """
+    reason = f"QuickBooks cannot show {place}"
+    met_again = session.execute(
+        update(Notice)
+        .where(
+            Notice.connection_id == connection_id,
+            Notice.status == "parked",
+            Notice.operation == "unreadable",
+            Notice.reason == reason,
+        )
+        .values(duplicates=Notice.duplicates + 1, handled_at=now, **evidence(error))
+        .returning(Notice.id)
+    )
+    if met_again.first() is not None:
+        return
+    session.add(
+        Notice(
+            connection_id=connection_id,
+            format="own",
+            entity="Connection",
+            operation="unreadable",
+            received_at=now,
+            status="parked",
+            reason=reason,
+            handled_at=now,
+            **evidence(error),
+        )
+    )
+
+
+def open_invoices(
+    session: Session, connection_id: str, quickbooks_ids: Collection[str]
+) -> set[str]:
+    """Return those of these invoices about which a notice is pending or parked."""
+    found: set[str] = set()
+    ids = sorted(set(quickbooks_ids))
+    for status in ("pending", "parked"):  # each has an index of its own
+        for start in range(0, len(ids), CLAIM_LIMIT):
+            rows = session.scalars(
+                select(Notice.entity_id).where(
+                    Notice.connection_id == connection_id,
+                    Notice.status == status,
+                    Notice.entity == "Invoice",
+                    Notice.entity_id.in_(ids[start : start + CLAIM_LIMIT]),
+                )
+            )
+            found |= {entity_id for entity_id in rows if entity_id is not None}
+    return found

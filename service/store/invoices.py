@@ -1,6 +1,7 @@
 """Invoices as last read, their revisions, and Infactor's documents while we keep them ourselves."""
 
-from collections.abc import Collection, Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,9 +10,41 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from service.store import keys
-from service.store.insert import excluded, insert
-from service.store.tables import Connection, Document, Invoice, Revision
+from service.database.tables import Connection, Document, Invoice, Revision
+from service.database.upsert import excluded, insert
+
+NAMES = ("number_key", "due_key", "sought")
+
+# An index takes 2,700 bytes of a row, and a character has up to four.
+_LONGEST_BUYER = 200
+_LONGEST_NUMBER = 100
+_DIGITS = re.compile("[0-9]+")
+_WIDTH = 12
+
+
+def keys(mapped: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the columns `NAMES` of an invoice whose Infactor document would be this one."""
+    found = mapped or {}
+    number, buyer, due = (
+        str(found.get(name) or "") for name in ("invoiceNo", "companyName", "payableDate")
+    )
+    return {
+        "number_key": _natural(folded(number)[:_LONGEST_NUMBER]),
+        "due_key": due[:10] or "~",  # after every date
+        "sought": f"{folded(buyer)[:_LONGEST_BUYER]}\n{folded(number)[:_LONGEST_NUMBER]}",
+    }
+
+
+def folded(text: str) -> str:
+    """Return a text so that upper and lower case count the same."""
+    return " ".join(text.casefold().split())
+
+
+def _natural(number: str) -> str:
+    """Return a text that sorts 9 before 10, whatever stands before or after."""
+    padded = _DIGITS.sub(lambda digits: digits[0].lstrip("0").rjust(_WIDTH, "0"), number)
+    return padded[:_LONGEST_NUMBER]
+
 
 _CHUNK = 500
 _IDENTITY = frozenset({"id", "connection_id", "quickbooks_id"})
@@ -46,7 +79,7 @@ class InvoiceRow:
 
     def columns(self) -> dict[str, Any]:
         """Return the values by column name, with what the row is sorted and searched by."""
-        return {name: getattr(self, name) for name in self.__slots__} | keys.keys(self.mapped)
+        return {name: getattr(self, name) for name in self.__slots__} | keys(self.mapped)
 
 
 def lock(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
@@ -71,7 +104,7 @@ def upsert(session: Session, rows: Sequence[InvoiceRow], *, remap: bool = False)
     """
     accepted: set[str] = set()
     ordered = sorted(rows, key=lambda row: row.id)
-    columns = (*InvoiceRow.__slots__, *keys.NAMES)
+    columns = (*InvoiceRow.__slots__, *NAMES)
     changed = [name for name in columns if name not in _IDENTITY]
     for start in range(0, len(ordered), _CHUNK):
         statement = insert(session, Invoice).values(

@@ -5,16 +5,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from service.store.tables import (
-    Alert,
-    Base,
-    Deliveries,
-    Finding,
-    Notice,
-    Receipt,
-    Run,
-    RunSeen,
-)
+from service.database.tables import Alert, Base, Deliveries, Finding, Notice, Receipt, Run, RunSeen
 
 
 def handled_notices(session: Session, before: datetime, limit: int) -> int:

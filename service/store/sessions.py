@@ -10,8 +10,8 @@ from hashlib import sha256
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from service.store.insert import insert
-from service.store.tables import BrowserSession, OAuthState, SpentLink
+from service.database.tables import BrowserSession, OAuthState, SpentLink
+from service.database.upsert import insert
 
 SESSION_LIFETIME = timedelta(hours=12)
 LONGEST = timedelta(days=30)

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from service.database.tables import Connection, Run
 from service.store.connections import may_be_called
-from service.store.tables import Connection, Run
 
 RECONCILE_EVERY = timedelta(days=1)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from service.settings import Settings
+from service.config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from typing import TypedDict
 
-from service.bootstrap import Services
+from service.context import Services
 from service.jobs import Nudges
-from service.web.counted import Counted
-from service.web.heartbeat import Answers
-from service.web.intake import Intake
-from service.web.vitals import Vitals
+from service.web.count_cache import Counted
+from service.web.health.probes import Vitals
+from service.web.webhook.heartbeat import Answers
+from service.web.webhook.intake import Intake
 
 
 class State(TypedDict):

@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Page, expect
 from pymongo.database import Database
 
-from service.store import samples
-from service.times import now
+from service.kit.clock import now
+from service.queries import measures
 from tests.browser.browsing import Reader, look
 from tests.journey.deployment import Deployment, deployed
 from tests.journey.test_journey import REALM, a_book, an_invoice
@@ -99,7 +99,7 @@ def test_a_lost_connection(deployment: Deployment, reader: Reader) -> None:
 
 def keep_samples(database: Path, count: int) -> None:
     """Add what a worker keeps in so many times five minutes, until now."""
-    newest = samples.slot_of(now())
+    newest = measures.slot_of(now())
     rows = [(newest - n, 1.5 + n % 7, 9.0 + n % 11, n % 3, 4.0, 80 + n % 50) for n in range(count)]
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.executemany(

@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from service.bootstrap import Services, bootstrap
+from service.config.loading import settings_from
+from service.context import Services, bootstrap
+from service.database import schema
+from service.database.tables import Connection, Notice
 from service.jobs import receiver_broker
-from service.settings_source import settings_from
-from service.store import connections, schema
-from service.store.tables import Connection, Notice
+from service.store import connections
 from tests.journey.deployment import SECRETS
 
 NOW = datetime(2026, 11, 22, 9, 36, tzinfo=UTC)

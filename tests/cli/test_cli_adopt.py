@@ -9,7 +9,7 @@ from bson import ObjectId
 from pymongo.database import Database
 from sqlalchemy import select
 
-from service.store.tables import AuditEntry, Connection, Invoice
+from service.database.tables import AuditEntry, Connection, Invoice
 from tests.cli.place import NOW, Place
 from tests.servers import free_port
 

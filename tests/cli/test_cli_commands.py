@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
-from service.store.tables import Connection
+from service.database.tables import Connection
 from tests.cli.place import Place
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import free_port, wait_until

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from service.store import halts, runs
-from service.store.tables import Run
+from service.database.tables import Run
+from service.store import approvals, runs
 from tests.cli.place import NOW, Place
 from tests.cli.test_cli_commands import an_invoice, run
 from tests.cli.test_cli_mending import rows
@@ -181,6 +181,6 @@ def test_what_is_confirmed_for_a_company_that_cannot_be_read_waits_for_it(place:
         "Confirmed. It goes on once the company is connected and not paused.\n",
     )
     with place.services() as services, services.database.write() as session:
-        run = halts.lock(session, run_id)
+        run = approvals.lock(session, run_id)
     assert run is not None
     assert (run.state, run.confirmed, run.halted_at) == ("active", True, None)

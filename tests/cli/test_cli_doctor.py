@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from service.simulator.book import Book
+from service.database.tables import Heartbeat
+from service.database.types import database_now
+from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
 from service.simulator.server import running
-from service.store.columns import database_now
-from service.store.tables import Heartbeat
 from tests.cli.place import Place
 from tests.journey.deployment import SECRETS, VERIFIER
 from tests.servers import free_port

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.cli.diagnosis import Finding, examine, ok
-from service.cli.doctor_checks import PUBLISHED_SECRET_SHA256, _is_public, is_published
-from service.cli.doctor_infactor import _version
-from service.settings import Settings
-from service.settings_source import settings_from
+from service.cli.doctor.check import Finding, examine, ok
+from service.cli.doctor.infactor_checks import _version
+from service.cli.doctor.service_checks import PUBLISHED_SECRET_SHA256, _is_public, is_published
+from service.config.loading import settings_from
+from service.config.settings import Settings
 from tests.journey.deployment import SECRETS
 
 HUSH = "hush-hush"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from service.config.loading import load_settings
 from service.errors import ConfigurationError
-from service.settings_source import load_settings
 from tests.test_settings import NEEDED
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from service.database.tables import Connection, Finding
+from service.monitoring.facts import Facts
+from service.monitoring.infactor import critical_findings
 from service.store import findings
 from service.store.findings import Found
-from service.store.tables import Connection, Finding
-from service.watch.facts import Facts
-from service.watch.infactor import critical_findings
 from tests.cli.place import NOW, Place
 from tests.cli.test_cli_mending import rows
 from tests.store.delivery_rows import DeliveryRows

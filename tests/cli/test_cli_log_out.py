@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from service.kit.clock import now
 from service.store import sessions
-from service.times import now
 from tests.cli.place import Place
 
 

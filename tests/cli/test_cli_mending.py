@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis
 
-from service.store.tables import Notice
-from service.times import now
+from service.database.tables import Notice
+from service.kit.clock import now
 from tests.cli.place import NOW, Place, a_notice
 from tests.journey.deployment import SECRETS
 from tests.store.delivery_rows import DeliveryRows

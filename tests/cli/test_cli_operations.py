@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from service.store.tables import Connection, Document, Supplier
-from service.times import now
+from service.database.tables import Connection, Document, Supplier
+from service.kit.clock import now
 from tests.cli.place import NOW, Place, a_notice
 from tests.cli.test_cli_commands import an_invoice, run
 from tests.cli.test_cli_mending import rows

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from service import passwords
 from service.cli.main import app
-from service.operators import parse_operators
+from service.config.parsers import parse_operators
+from service.kit import passwords
 
 
 def run(*arguments: str, password: str) -> tuple[int, str, str]:

@@ -8,8 +8,8 @@ import pytest
 from pymongo.database import Database
 
 from service import links
+from service.kit.clock import now
 from service.links import Link, Purpose
-from service.times import now
 from tests.cli.place import Place
 from tests.journey.deployment import SECRETS
 from tests.people import add_user

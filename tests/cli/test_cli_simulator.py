@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from service.simulator.generate import generated_book
+from service.simulator.generate.companies import generated_book
 
 
 def test_the_companies_are_the_same_all_day() -> None:

@@ -11,9 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from service import links
-from service.store.columns import database_now
-from service.store.tables import Alert, Connection, Deliveries, Heartbeat, Reads, Run
-from service.times import now
+from service.database.tables import Alert, Connection, Deliveries, Heartbeat, Reads, Run
+from service.database.types import database_now
+from service.kit.clock import now
 from tests.cli.place import NOW, Place, a_notice
 from tests.journey.deployment import SECRETS
 from tests.servers import free_port

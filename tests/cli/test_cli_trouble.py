@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
-from service.cli.trouble import database_trouble, is_ours
+from service.cli.console import database_trouble, is_ours
 from tests.cli.place import Place
 from tests.servers import free_port
 

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from service.infactor.dashboard import days_to_payout, status
+from service.infactor.wording import days_to_payout, status
 
 
 @pytest.mark.parametrize(

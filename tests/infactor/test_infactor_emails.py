@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.infactor.emails import addresses
+from service.infactor.mapping import addresses
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from tests.test_contracts import ROOT, imports_of, modules, within
 PROGRAM = """
 import sys
 sys.modules["pymongo"] = sys.modules["bson"] = None  # as if they were not installed
-import service.app, service.bootstrap, service.cli.links, service.cli.main, workers.main
+import service.app, service.context, service.cli.links, service.cli.main, workers.process
 import service.infactor.accounts, service.infactor.login_cookie
 """
 

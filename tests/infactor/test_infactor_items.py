@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from service import exact_json
 from service.errors import Unmappable
-from service.infactor.items import completed
+from service.infactor.mapping import completed
+from service.kit import exact_json
 
 
 def a_line(text: str) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from service import exact_json
 from service.infactor.mapping import Mapped, Supplier, invoice_id, map_invoice
 from service.infactor.warnings import WarningCode, warning
+from service.kit import exact_json
 
 SUPPLIER = Supplier("supplier@example.com", "Example Supplies", "local")
 

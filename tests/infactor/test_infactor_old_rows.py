@@ -8,7 +8,7 @@ import pytest
 from bson import Decimal128, Int64, ObjectId
 
 from service.infactor.document import State
-from service.infactor.old_rows import OldRows, Recorded, match
+from service.infactor.legacy.rows import OldRows, Recorded, match
 
 OURS = "qbk-aaaaaaaaaaaaaaaaaaaaaaaaaa"
 OTHERS = "qbk-bbbbbbbbbbbbbbbbbbbbbbbbbb"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from service import exact_json
 from service.infactor.holds import ALL_HOLDS, hold_of
 from service.infactor.mapping import Mapped, Supplier, invoice_id, map_invoice
+from service.kit import exact_json
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 VARIANTS = sorted(p.stem for p in PAYLOADS.glob("*.json") if not p.stem.endswith(".infactor"))

@@ -6,9 +6,8 @@ from typing import Any
 import bson
 import pytest
 
+from service.infactor.bson import MOST_BYTES, exact, shortened, size, stored
 from service.infactor.mapping import Supplier, map_invoice
-from service.infactor.size import MOST_BYTES, shortened, size
-from service.infactor.stored import exact, stored
 
 SUPPLIER = Supplier("supplier@example.com", "Example", "local")
 

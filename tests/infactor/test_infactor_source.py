@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from service import exact_json
 from service.errors import Unmappable
 from service.infactor.mapping import Supplier, map_invoice
 from service.infactor.source import milliseconds, moment
+from service.kit import exact_json
 
 NEEDED = {
     "Id": "1",

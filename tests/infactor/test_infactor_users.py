@@ -11,8 +11,8 @@ from pymongo.database import Database
 
 from service.errors import InfactorAway, NotASupplier, Refusal
 from service.infactor.accounts import Account, preferred, verified_supplier
-from service.infactor.logins import Logins
 from service.infactor.mongo import InfactorDatabase
+from service.infactor.sessions import Logins
 from service.infactor.users import Users
 from tests.people import SID, SUPPLIER_ID, add_user
 from tests.servers import free_port

@@ -14,8 +14,8 @@ from typing import Any
 
 import httpx
 
-from service.quickbooks.signature import sign
-from service.simulator.book import Book
+from service.quickbooks.webhooks import sign
+from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
 from service.simulator.server import RunningSimulator, running
 from tests.servers import free_port, wait_until

@@ -14,18 +14,18 @@ from dramatiq.brokers.stub import StubBroker
 from pymongo.database import Database
 from sqlalchemy import func, select, update
 
-from service.bootstrap import Services, bootstrap
+from service.config.loading import settings_from
+from service.context import Services, bootstrap
+from service.database.tables import Breaker, Connection, Document, Invoice, Notice, Receipt, Run
 from service.infactor.mapping import invoice_id
-from service.settings_source import settings_from
-from service.store.tables import Breaker, Connection, Document, Invoice, Notice, Receipt, Run
-from service.times import now
+from service.kit.clock import now
 from tests.journey.books import BUYERS, a_book, realm
 from tests.journey.deployment import deployed
 from tests.journey.storm import Storm
 from tests.servers import wait_until
 from tests.workers.delivering import infactor_settings
 from tests.workers.world import World
-from workers.reconcile import begin_due
+from workers.runs.reconcile import begin_due
 
 COMPANIES = 24
 INVOICES = 12

@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 
-from service.quickbooks.signature import sign
+from service.quickbooks.webhooks import sign
 from tests.journey.books import a_book, an_invoice, realm
 from tests.journey.deployment import VERIFIER, Deployment, deployed
 from tests.servers import wait_until

@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 
-from service.quickbooks.signature import sign
+from service.quickbooks.webhooks import sign
 from tests.journey.deployment import VERIFIER, Deployment, deployed
 from tests.journey.test_journey import REALM, a_book
 from tests.servers import wait_until

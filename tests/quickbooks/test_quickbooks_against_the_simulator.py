@@ -10,14 +10,12 @@ import httpx
 import pytest
 
 from service.errors import Disconnected, Gone, Refused, TransientError
-from service.quickbooks.auth import BearerAuth
-from service.quickbooks.client import Company, http_client
+from service.quickbooks.client import BearerAuth, Company, http_client
 from service.quickbooks.endpoints import endpoints
-from service.quickbooks.entities import entity
-from service.quickbooks.oauth import OAuth
-from service.quickbooks.statements import by_ids, count, page_by_id, page_by_time
-from service.quickbooks.tokens import Tokens
-from service.simulator.book import Book
+from service.quickbooks.oauth import OAuth, Tokens
+from service.quickbooks.queries import by_ids, count, page_by_id, page_by_time
+from service.quickbooks.records import entity
+from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
 from service.simulator.server import RunningSimulator, running
 

@@ -13,9 +13,8 @@ import httpx
 import pytest
 
 from service.errors import Gone, Refused, SyncError, Throttled, TransientError
-from service.quickbooks.auth import BearerAuth
-from service.quickbooks.client import Company, Kind, http_client
-from service.quickbooks.statements import by_ids, count, page_by_time
+from service.quickbooks.client import BearerAuth, Company, Kind, http_client
+from service.quickbooks.queries import by_ids, count, page_by_time
 
 if TYPE_CHECKING:
     from tests.quickbooks.conftest import Scripted

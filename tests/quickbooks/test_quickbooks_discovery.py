@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from service.errors import TransientError, Unrecognised
-from service.quickbooks.discovery import Discovery, discovery_of
 from service.quickbooks.endpoints import endpoints
-from service.quickbooks.oauth import OAuth
+from service.quickbooks.oauth import Discovery, OAuth, discovery_of
 from tests.servers import free_port
 
 OURS = endpoints("production")

@@ -18,7 +18,7 @@ from service.errors import (
     Unrecognised,
 )
 from service.quickbooks.faults import answer_of, wants_new_token
-from service.quickbooks.headers import intuit_tid, retry_after
+from service.quickbooks.http import intuit_tid, retry_after
 
 TOKEN = "AB01601390262kxzxOlnHYdhtEVRXISU7piPqQrCmmbDN35Yjd"
 TOKEN_ECHO = (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.quickbooks.event import Event
-from service.quickbooks.notifications import parse
+from service.quickbooks.webhooks import parse
 
 # Reference 1.2, verbatim.
 LEGACY = b"""{"eventNotifications":[{"realmId":"1185883450","dataChangeEvent":{"entities":[

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.quickbooks.signature import sign, verify
+from service.quickbooks.webhooks import sign, verify
 
 TOKEN = "sim-verifier-token-0001"
 BODY = (

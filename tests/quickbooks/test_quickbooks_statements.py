@@ -4,14 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.quickbooks.statements import (
-    Statement,
-    by_ids,
-    count,
-    page_by_id,
-    page_by_time,
-    quote,
-)
+from service.quickbooks.queries import Statement, by_ids, count, page_by_id, page_by_time, quote
 
 SINCE = datetime(2026, 10, 1, 16, 19, 17, 500000, UTC)
 

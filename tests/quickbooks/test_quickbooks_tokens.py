@@ -19,8 +19,7 @@ from authlib.integrations.httpx_client import OAuth2Client
 
 from service.errors import Disconnected, Refused, SyncError, TransientError, Unrecognised
 from service.quickbooks.endpoints import Endpoints, endpoints
-from service.quickbooks.oauth import OAuth
-from service.quickbooks.tokens import Tokens
+from service.quickbooks.oauth import OAuth, Tokens
 
 if TYPE_CHECKING:
     from tests.quickbooks.conftest import Scripted

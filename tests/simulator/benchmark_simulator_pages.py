@@ -9,7 +9,7 @@ import statistics
 import sys
 import time
 
-from service.simulator.book import Book
+from service.simulator.books.book import Book
 from service.simulator.server import running
 from tests.simulator.wire import Wire, a_config
 

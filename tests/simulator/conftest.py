@@ -4,17 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.simulator.book import Book
+from service.simulator.books.book import Book
 from service.simulator.server import running
-from tests.simulator.wire import (
-    OTHER_REALM,
-    REALM,
-    App,
-    StoppedClock,
-    Wire,
-    a_config,
-    listening,
-)
+from tests.simulator.wire import OTHER_REALM, REALM, App, StoppedClock, Wire, a_config, listening
 
 
 def _invoice(id_: str, changed: str, **fields: object) -> dict[str, object]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from service.simulator.book import Book, BookError
+from service.simulator.books.book import Book, BookError
 from service.simulator.clock import to_seconds
-from service.simulator.generate import generated_book
+from service.simulator.generate.companies import generated_book
 from service.simulator.server import running
 from tests.simulator.wire import REALM, Wire, a_config
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.simulator.book import Book
+from service.simulator.books.book import Book
 from service.simulator.server import running
 from tests.simulator.conftest import BOOK
 from tests.simulator.wire import KEYS, REALM, REDIRECT, App, Wire, a_config, returned, wait_until

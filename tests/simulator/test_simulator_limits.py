@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.simulator.book import Book
+from service.simulator.books.book import Book
 from service.simulator.server import running
 from tests.simulator.conftest import BOOK
 from tests.simulator.wire import OTHER_REALM, REALM, StoppedClock, Wire, a_config

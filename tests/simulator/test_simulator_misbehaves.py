@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.simulator.book import Book
+from service.simulator.books.book import Book
 from service.simulator.clock import to_seconds
 from service.simulator.server import running
 from tests.simulator.conftest import BOOK

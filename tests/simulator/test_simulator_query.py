@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from service.simulator.book import Book
+from service.simulator.books.book import Book
 from service.simulator.server import running
 from tests.simulator.wire import REALM, Wire, a_config
 

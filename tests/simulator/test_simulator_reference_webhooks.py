@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.simulator.book import Book
+from service.simulator.books.book import Book
 from service.simulator.clock import Clock
 from service.simulator.events import Event, payload, zulu
 from service.simulator.server import running

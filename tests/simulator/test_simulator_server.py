@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 import service.simulator.server as server_module
-from service.simulator.book import Book
+from service.simulator.books.book import Book
 from service.simulator.clock import Clock
 from service.simulator.server import run, running
 from tests.simulator.wire import KEYS, REALM, Wire, a_config

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.simulator.book import Book
+from service.simulator.books.book import Book
 from service.simulator.events import sign
 from service.simulator.server import running
 from tests.simulator.conftest import BOOK

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from service.database.engine import Database
+from service.database.tables import Connection
 from service.store import connections
-from service.store.database import Database
-from service.store.tables import Connection
 from tests.store import databases
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from sqlalchemy import event
 
-from service.store.database import Database
-from service.store.schema import migrate
-from service.store.tables import Base
+from service.database.engine import Database
+from service.database.schema import migrate
+from service.database.tables import Base
 
 
 def migrated_postgres(server_url: str, name: str) -> Iterator[str]:

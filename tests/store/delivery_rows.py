@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import update
 
-from service.store.database import Database
-from service.store.tables import Connection, Document, Finding, Invoice, Receipt
-from service.times import now
+from service.database.engine import Database
+from service.database.tables import Connection, Document, Finding, Invoice, Receipt
+from service.kit.clock import now
 
 
 @dataclass

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, text, update
 
-from service.store import deliveries, heartbeats
-from service.store.database import Database
-from service.store.tables import Connection, Heartbeat
+from service.coordination import heartbeats
+from service.coordination import heartbeats as deliveries
+from service.database.engine import Database
+from service.database.tables import Connection, Heartbeat
 from tests.servers import wait_until
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)

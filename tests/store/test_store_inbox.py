@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text, update
 
+from service.database.engine import Database, Statements
+from service.database.tables import Connection, Notice
 from service.errors import TransientError
 from service.store import inbox
-from service.store.arrivals import Arrival, receive
-from service.store.database import Database
-from service.store.statements import Statements
-from service.store.tables import Connection, Notice
+from service.store.intake import Arrival, receive
 from tests.servers import wait_until
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)

@@ -4,10 +4,10 @@ import pytest
 from alembic import command
 from sqlalchemy import text
 
-from service.store import schema
-from service.store.database import Database
-from service.store.keys import keys
-from service.store.schema import migrate
+from service.database import schema
+from service.database.engine import Database
+from service.database.schema import migrate
+from service.store.invoices import keys
 
 
 def number_key(number: str) -> str:

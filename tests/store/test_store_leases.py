@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import event, select, text, update
 
-from service.leases import HeldLeases
-from service.store import leases
-from service.store.columns import database_now
-from service.store.database import Database
-from service.store.tables import Lease
+from service.coordination import leases
+from service.coordination.leases import HeldLeases
+from service.database.engine import Database
+from service.database.tables import Lease
+from service.database.types import database_now
 from tests.servers import wait_until
 
 

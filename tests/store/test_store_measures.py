@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from service.store import authorisations, deliveries, pace
-from service.store.authorisations import SealedTokens
-from service.store.database import Database
-from service.store.measures import Measures, measure, oldest_due
-from service.store.tables import Alert, Connection, Notice, Run
+from service.coordination import heartbeats, rate_limit
+from service.database.engine import Database
+from service.database.tables import Alert, Connection, Notice, Run
+from service.queries.measures import Measures, measure, oldest_due
+from service.store import tokens as authorisations
+from service.store.tokens import SealedTokens
 from tests.store.test_store_heartbeats import companies
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
@@ -127,13 +128,13 @@ def test_reads_runs_alerts_and_deliveries_are_counted(
             ("c1", "2026-11", "cdc"),
             ("c1", "2026-10", "cdc"),
         ):
-            pace.count(session, company, month, kind)
+            rate_limit.count(session, company, month, kind)
         for kind, state in (("backfill", "active"), ("reconcile", "done")):
             run = {"connection_id": "c1", "cause": "daily", "tally": {}, "created_at": AT}
             session.add(Run(kind=kind, state=state, **run))
         for subject, ended_at in (("c1", None), ("c2", None), ("c3", AT)):
             session.add(Alert(cause="connection.dead", subject=subject, ended_at=ended_at, **alert))
-        deliveries.add(session, {(ago(minutes=59), "stored"): 7, (ago(minutes=61), "stored"): 1})
+        heartbeats.add(session, {(ago(minutes=59), "stored"): 7, (ago(minutes=61), "stored"): 1})
     found = measured(database)
     assert found.reads == {"query": 2, "cdc": 1}
     assert found.active_runs == {"backfill": 1, "reconcile": 0}

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select, update
 
+from service.database.engine import Database
+from service.database.tables import Connection, Run
 from service.store import runs
-from service.store.database import Database
-from service.store.tables import Connection, Run
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 

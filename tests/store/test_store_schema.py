@@ -12,19 +12,19 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, select
 
+from service.database import schema
+from service.database.engine import Database
+from service.database.schema import migrate, prepare
+from service.database.tables import Base, Run
+from service.database.tables import Connection as TheConnection
 from service.errors import ConfigurationError
-from service.store import schema
-from service.store.database import Database
-from service.store.schema import migrate, prepare
-from service.store.tables import Base, Run
-from service.store.tables import Connection as TheConnection
-from service.times import now
+from service.kit.clock import now
 
 TABLES = {*Base.metadata.tables, "alembic_version"}
 MIGRATE = """
 import sys
-from service.store.database import Database
-from service.store.schema import migrate
+from service.database.engine import Database
+from service.database.schema import migrate
 migrate(Database(sys.argv[1]))
 """
 

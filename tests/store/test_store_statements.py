@@ -17,8 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from service.store.database import Database
-from service.store.statements import Statements
+from service.database.engine import Database, Statements
 
 NUMBERS = Table("numbers", MetaData(), Column("n", Integer, primary_key=True))
 ADD = insert(NUMBERS).returning(NUMBERS.c.n, literal("added"))

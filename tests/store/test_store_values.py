@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import Column, MetaData, Table, func, select
 from sqlalchemy.exc import StatementError
 
+from service.database.engine import Database
+from service.database.tables import Supplier
+from service.database.types import ExactJSON, Instant, Money, RowId, database_now
+from service.kit.clock import now
 from service.store import connections
-from service.store.columns import ExactJSON, Instant, Money, RowId, database_now
-from service.store.database import Database
-from service.store.tables import Supplier
-from service.times import now
 
 VALUES = Table(
     "values_to_try",

@@ -3,7 +3,7 @@
 import pytest
 
 from service.errors import ConfigurationError
-from service.vault import Vault
+from service.kit.vault import Vault
 
 OLD, NEW = b"o" * 32, b"n" * 32
 SECRET = "s" * 40

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from service.database.engine import Database
+from service.database.tables import Invoice
 from service.store import invoices
-from service.store.database import Database
 from service.store.invoices import InvoiceRow
-from service.store.tables import Invoice
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.store.database import Database
+from service.database.engine import Database
 from tests.store import databases
 from tests.watch.scene import Scene
 

@@ -6,23 +6,16 @@ from typing import Any
 
 from sqlalchemy import delete, update
 
-from service.settings import Settings
-from service.settings_source import settings_from
-from service.store import breakers, connections, runs
-from service.store.columns import database_now
-from service.store.database import Database
-from service.store.tables import (
-    Breaker,
-    Connection,
-    Deliveries,
-    Heartbeat,
-    Notice,
-    Reads,
-    Run,
-)
-from service.watch.condition import Condition
-from service.watch.conditions import wrong_now
-from service.watch.facts import Facts
+from service.config.loading import settings_from
+from service.config.settings import Settings
+from service.coordination import circuit_breaker
+from service.database.engine import Database
+from service.database.tables import Breaker, Connection, Deliveries, Heartbeat, Notice, Reads, Run
+from service.database.types import database_now
+from service.monitoring.condition import Condition
+from service.monitoring.conditions import wrong_now
+from service.monitoring.facts import Facts
+from service.store import connections, runs
 from tests.store.delivery_rows import DeliveryRows
 from tests.workers.world import environment
 
@@ -154,14 +147,14 @@ class Scene:
     def infactor_away(self, seconds: float, why: str = "no answer") -> None:
         """Let Infactor's own database have been away for so long."""
         with self.database.write() as session:
-            breakers.failed(session, "infactor", why)
+            circuit_breaker.failed(session, "infactor", why)
         with self.database.write() as session:
             session.execute(update(Breaker).values(since=database_now() - seconds))
 
     def infactor_works(self) -> None:
         """Let it answer again."""
         with self.database.write() as session:
-            breakers.works(session, "infactor")
+            circuit_breaker.works(session, "infactor")
 
     def last_beat(self, name: str, seconds: float) -> None:
         """Let a process of this kind have been alive so many seconds ago."""

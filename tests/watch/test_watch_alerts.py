@@ -12,10 +12,10 @@ import structlog
 from dramatiq.brokers.stub import StubBroker
 from sqlalchemy import delete, select
 
-from service.bootstrap import Services, bootstrap
-from service.standard_webhooks import signed_headers
-from service.store.tables import Alert, Connection
-from service.times import now
+from service.context import Services, bootstrap
+from service.database.tables import Alert, Connection
+from service.kit.clock import now
+from service.kit.standard_webhooks import signed_headers
 from tests.servers import free_port
 from tests.watch.listener import SECRET, Listener, listening
 from tests.watch.scene import Scene, some_settings

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.watch.condition import Condition
+from service.monitoring.condition import Condition
 from tests.store.databases import statements
 from tests.watch.scene import DAYS, HOURS, MINUTES, NOW, SECONDS, Scene, some_settings
 

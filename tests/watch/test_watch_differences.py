@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.watch.differences import advice, by_name, gist, is_beyond_mending
+from service.wording import advice, by_name, gist, is_beyond_mending
 
 
 def left(quickbooks_id: str, number: str, kind: str, **fields: str) -> dict[str, str]:

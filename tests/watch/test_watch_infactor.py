@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
-from service.store import directory, outgoing
-from service.watch.condition import Condition
+from service.monitoring.condition import Condition
+from service.queries import companies
+from service.store import outbox
 from tests.watch.scene import HOURS, MINUTES, NOW, Scene
 
 
@@ -147,8 +148,8 @@ def test_a_refused_invoice_waits_since_it_was_recorded_whenever_it_is_tried_agai
         recorded_at=NOW - 5 * HOURS, delivery_due_at=NOW + HOURS, delivery_error="error 121"
     )
     with scene.database.read() as session:
-        assert outgoing.waiting(session, "simulator").oldest == NOW - 5 * HOURS
-        assert outgoing.of_each(session, ["c1"])["c1"].oldest == NOW - 5 * HOURS
+        assert outbox.waiting(session, "simulator").oldest == NOW - 5 * HOURS
+        assert outbox.of_each(session, ["c1"])["c1"].oldest == NOW - 5 * HOURS
     assert scene.causes(NOW + 2 * HOURS) == ["deliveries.refused"]
 
 
@@ -160,5 +161,5 @@ def test_a_company_is_late_by_what_has_waited_or_was_refused(scene: Scene) -> No
     scene.rows("c2").invoice(recorded_at=NOW - MINUTES)
     scene.rows("c3").invoice(recorded_at=NOW - MINUTES, delivery_error="error 121")
     with scene.database.read() as session:
-        late = directory.page(session, "simulator", late_since=NOW - 10 * MINUTES, limit=9)
+        late = companies.page(session, "simulator", late_since=NOW - 10 * MINUTES, limit=9)
     assert [entry.connection.id for entry in late] == ["c1", "c3"]

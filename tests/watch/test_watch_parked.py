@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.watch.condition import Condition
+from service.monitoring.condition import Condition
 from tests.watch.scene import DAYS, HOURS, MINUTES, NOW, Scene
 
 

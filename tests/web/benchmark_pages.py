@@ -21,19 +21,19 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message
 
-from service import logs
 from service.app import create_app
-from service.bootstrap import Services, bootstrap
 from service.cli.serve import spare_the_collector
-from service.exact_json import decode, encode
-from service.operators import Operator
-from service.settings_source import settings_from
+from service.config.loading import settings_from
+from service.config.parsers import Operator
+from service.context import Services, bootstrap
+from service.database.engine import Database
+from service.database.schema import migrate
+from service.kit import logs
+from service.kit.clock import now
+from service.kit.exact_json import decode, encode
 from service.store import operators, sessions
-from service.store.database import Database
 from service.store.runs import EMPTY_RECONCILE
-from service.store.schema import migrate
-from service.times import now
-from service.web.browser import SESSION
+from service.web.session import SESSION
 from tests.servers import postgres
 from tests.web.ops.operators import entry
 from tests.workers.world import environment

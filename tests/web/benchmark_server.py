@@ -14,12 +14,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 import service.app
-from service import logs
-from service.bootstrap import bootstrap
 from service.cli.serve import spare_the_collector
+from service.config.loading import load_settings
+from service.context import bootstrap
 from service.jobs import receiver_broker
-from service.settings_source import load_settings
-from service.web.intake import Intake
+from service.kit import logs
+from service.web.webhook.intake import Intake
 
 BARE = "/bare"
 

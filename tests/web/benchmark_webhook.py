@@ -24,13 +24,13 @@ import httpx
 import psycopg
 from sqlalchemy import func, select, text
 
-from service.quickbooks.signature import sign
+from service.database.engine import Database
+from service.database.schema import migrate
+from service.database.tables import Connection, Notice
+from service.kit.clock import now
+from service.kit.vault import Vault
+from service.quickbooks.webhooks import sign
 from service.store import connections, watermarks
-from service.store.database import Database
-from service.store.schema import migrate
-from service.store.tables import Connection, Notice
-from service.times import now
-from service.vault import Vault
 from tests.servers import free_port, postgres, redis_server, wait_until
 from tests.web.benchmark_server import BARE
 from tests.workers.world import VERIFIER, an_event, environment

@@ -18,14 +18,14 @@ from starlette.testclient import TestClient
 
 from service import links
 from service.app import create_app
-from service.bootstrap import Services, bootstrap
-from service.settings_source import settings_from
-from service.simulator.book import Book
+from service.config.loading import settings_from
+from service.context import Services, bootstrap
+from service.database.schema import migrate
+from service.database.tables import Base, Connection, Invoice
+from service.kit.clock import now
+from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
 from service.simulator.server import RunningSimulator, running
-from service.store.schema import migrate
-from service.store.tables import Base, Connection, Invoice
-from service.times import now
 
 SECRET = "i" * 40
 PUBLIC_URL = "http://localhost:3000"
@@ -138,7 +138,7 @@ class Place:
 
     def imported(self, connection_id: str) -> None:
         """Do the background work of the connection's import."""
-        from workers.run import advance
+        from workers.runs.run import advance
 
         run_id = self.only(f"SELECT id FROM runs WHERE connection_id = '{connection_id}'")
         while advance(self.services, run_id):

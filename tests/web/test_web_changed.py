@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from service.database.tables import Document, Invoice, Revision
+from service.kit.clock import now
 from service.store import findings
 from service.store.findings import Found
-from service.store.tables import Document, Invoice, Revision
-from service.times import now
 from tests.web.conftest import Place, said
 
 

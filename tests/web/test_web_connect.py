@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from service.store import halts
-from service.times import now
+from service.kit.clock import now
+from service.store import approvals
 from tests.web.conftest import OTHER, OURS, WITHOUT_NAME, Place, said
 
 
@@ -97,16 +97,16 @@ def test_an_import_that_waits_for_an_operator_says_nothing_technical(place: Plac
     browser = place.browser()
     address = place.connect(browser).headers["location"]
     with place.services.database.write() as session:
-        run = halts.lock(session, 1)
+        run = approvals.lock(session, 1)
         assert run is not None
-        halts.halt(session, run, "it would withdraw 30 of the company's 30: 101", {}, now())
+        approvals.halt(session, run, "it would withdraw 30 of the company's 30: 101", {}, now())
     for page in (address, f"{address}/progress"):
         shown = said(browser.get(page).text)
         assert "staff look at this before it goes on. You need do nothing." in shown
         assert "withdraw" not in shown
         assert "slow to answer" not in shown
     with place.services.database.write() as session:
-        halts.confirm(session, run)
+        approvals.confirm(session, run)
     assert "staff" not in browser.get(f"{address}/progress").text
 
 

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from service.store.columns import instant_text
-from service.store.tables import AuditEntry, Notice
-from service.times import now
+from service.database.tables import AuditEntry, Notice
+from service.database.types import instant_text
+from service.kit.clock import now
 from tests.web.conftest import OTHER, Place, said
 
 

@@ -3,8 +3,8 @@
 import pytest
 from starlette.testclient import TestClient
 
-from service.store.listing import Standing
-from service.web.counted import Counted
+from service.queries.invoices import Standing
+from service.web.count_cache import Counted
 from tests.web.conftest import Place
 
 

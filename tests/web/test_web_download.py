@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.times import now
-from service.web.download import cell
+from service.kit.clock import now
+from service.web.supplier.download import cell
 from tests.web.conftest import CUSTOMER, OURS, Place, an_invoice
 
 

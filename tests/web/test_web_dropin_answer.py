@@ -7,8 +7,8 @@ import httpx
 import pytest
 from pymongo.database import Database
 
+from service.kit.clock import now
 from service.store import sessions
-from service.times import now
 from tests.people import (
     OTHER_ID,
     OTHER_SID,

@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from service.app import consent_origins
-from service.settings_source import settings_from
+from service.config.loading import settings_from
 from tests.web.conftest import OURS, Place, settings_of
 
 

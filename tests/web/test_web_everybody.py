@@ -8,7 +8,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from service.app import routes
-from service.settings_source import settings_from
+from service.config.loading import settings_from
 from tests.web.conftest import OTHER, Place, settings_of
 
 # Whoever has no session may open these; what they show is in the tests of each.

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from service.quickbooks.signature import sign
-from service.store.tables import Notice
+from service.database.tables import Notice
+from service.quickbooks.webhooks import sign
 from tests.web.conftest import CONFIG, OURS, Place
 
 pytestmark = pytest.mark.timeout(300)

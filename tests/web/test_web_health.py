@@ -11,15 +11,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from service.bootstrap import bootstrap
+from service.config.loading import settings_from
+from service.context import bootstrap
+from service.database.engine import Database
+from service.database.schema import migrate
+from service.database.tables import Notice
 from service.jobs import receiver_broker
-from service.settings_source import settings_from
-from service.store.database import Database
-from service.store.schema import migrate
-from service.store.tables import Notice
-from service.times import now
-from service.web.probe import Probe
-from service.web.vitals import vitals
+from service.kit.clock import now
+from service.web.health.probes import Probe, vitals
 from tests.servers import free_port
 from tests.web.conftest import Place, settings_of
 

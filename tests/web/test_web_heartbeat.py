@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import event, select, text
 
-from service.quickbooks.signature import sign
-from service.store import heartbeats
-from service.store.database import Database
-from service.store.schema import migrate
-from service.store.tables import Deliveries, Heartbeat
-from service.times import now
-from service.web.heartbeat import Answers
-from service.web.heartbeat import Heartbeat as Beats
+from service.coordination import heartbeats
+from service.database.engine import Database
+from service.database.schema import migrate
+from service.database.tables import Deliveries, Heartbeat
+from service.kit.clock import now
+from service.quickbooks.webhooks import sign
+from service.web.webhook.heartbeat import Answers
+from service.web.webhook.heartbeat import Heartbeat as Beats
 from tests.servers import wait_until
 from tests.web.conftest import CONFIG, Place
 

@@ -14,15 +14,15 @@ from sqlalchemy import event, select, text
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from service.bootstrap import bootstrap
+from service.config.loading import settings_from
+from service.context import bootstrap
+from service.database.engine import Database
+from service.database.schema import migrate
+from service.database.tables import Notice
 from service.jobs import Jobs, Nudges
-from service.quickbooks.signature import sign
-from service.settings_source import settings_from
-from service.store.arrivals import Arrival
-from service.store.database import Database
-from service.store.schema import migrate
-from service.store.tables import Notice
-from service.web.intake import Intake, NotStored
+from service.quickbooks.webhooks import sign
+from service.store.intake import Arrival
+from service.web.webhook.intake import Intake, NotStored
 from tests.servers import wait_until
 from tests.workers.world import VERIFIER, environment
 

@@ -11,26 +11,17 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 from starlette.testclient import TestClient
 
-from service import exact_json
 from service.app import create_app
-from service.bootstrap import bootstrap
+from service.config.loading import settings_from
+from service.context import bootstrap
 from service.infactor.document import CONSTANTS, IDENTITY, QUICKBOOKS_OWNED
 from service.infactor.holds import Hold, field
-from service.infactor.origins import ORIGINS
-from service.quickbooks.books import invoice_page
-from service.settings_source import settings_from
-from service.web.invoice import HOLD_ADVICE
-from service.web.lines import lines_of
-from service.web.sums import Sums, sums_of
-from tests.web.conftest import (
-    CUSTOMER,
-    OURS,
-    PUBLIC_URL,
-    Place,
-    an_invoice,
-    said,
-    settings_of,
-)
+from service.infactor.wording import ORIGINS
+from service.kit import exact_json
+from service.quickbooks.endpoints import invoice_page
+from service.web.supplier.invoice import HOLD_ADVICE
+from service.web.supplier.invoice_lines import Sums, lines_of, sums_of
+from tests.web.conftest import CUSTOMER, OURS, PUBLIC_URL, Place, an_invoice, said, settings_of
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 Shown = Callable[[str], str]

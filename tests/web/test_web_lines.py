@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from service import exact_json
-from service.web.lines import Line, lines_of, taxes_of
-from service.web.pages import STATIC, day, moment, money
+from service.kit import exact_json
+from service.web.supplier.invoice_lines import Line, lines_of, taxes_of
+from service.web.templating import STATIC, moment
+from service.wording import day, money
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 

@@ -11,10 +11,10 @@ from joserfc.jwk import OctKey
 from typer.testing import CliRunner
 
 from service import links
+from service.database.engine import Database
+from service.database.schema import migrate
 from service.errors import LinkError
 from service.links import LinkExpired
-from service.store.database import Database
-from service.store.schema import migrate
 from tests.web.conftest import settings_of
 
 SECRET = "a shared secret of more than 32 characters"

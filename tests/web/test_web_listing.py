@@ -8,10 +8,10 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
+from service.database.tables import Document, Invoice
 from service.infactor.document import MARKER, REMARK
 from service.infactor.holds import Hold, remark
-from service.store.tables import Document, Invoice
-from service.web.shown import payout
+from service.web.supplier.invoice_view import payout
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 
 

@@ -11,12 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from pymongo.database import Database
 from starlette.testclient import TestClient
 
-from service.metrics import PREFIX
-from service.quickbooks.signature import sign
-from service.store import breakers
-from service.store.measures import Measures, SinkMeasures
-from service.times import now
-from service.web.collector import DatabaseCollector
+from service.coordination import circuit_breaker
+from service.kit.clock import now
+from service.kit.metrics import PREFIX
+from service.queries.measures import Measures, SinkMeasures
+from service.quickbooks.webhooks import sign
+from service.web.health.metrics import DatabaseCollector
 from tests.store.delivery_rows import DeliveryRows
 from tests.web.conftest import CONFIG, PUBLIC_URL, Place
 from tests.web.test_web_health import receiver
@@ -222,7 +222,7 @@ class TestWithInfactorsOwnDatabase:
         assert severities == {"critical": 1, "warning": 0, "info": 1}
         assert local.get("/readyz").json()["sink"] == "ok"
         with place.services.database.write() as session:
-            breakers.failed(session, "infactor", "away")
+            circuit_breaker.failed(session, "infactor", "away")
         assert samples(local.get("/metrics").text)["infactor_up",] == 0
         ready = local.get("/readyz")
         assert ready.status_code == 200

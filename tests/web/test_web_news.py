@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service import exact_json
+from service.database.tables import Document
+from service.database.tables.invoices import WITHDRAWN
 from service.infactor.document import MARKER, REMARK
 from service.infactor.holds import Hold, remark
-from service.store.tables import Document
-from service.store.tables.books import WITHDRAWN
+from service.kit import exact_json
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 from tests.web.ops.operators import add_finding
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.store.tables import Document, Notice
-from service.times import now
-from service.web import pages
+from service.database.tables import Document, Notice
+from service.kit.clock import now
+from service.web import templating
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 
 
@@ -345,7 +345,7 @@ def test_intuits_disconnected_address_changes_nothing_and_says_how_to_connect_ag
     assert place.connections()[0].state == "connected"
 
 
-TEMPLATES = sorted((Path(pages.__file__).parent / "templates").glob("*.html"))
+TEMPLATES = sorted((Path(templating.__file__).parent / "templates").glob("*.html"))
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)

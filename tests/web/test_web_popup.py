@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
-from service.times import now
-from service.web.pages import STATIC
+from service.kit.clock import now
+from service.web.templating import STATIC
 from tests.web.conftest import OTHER, Place, said
 from tests.web.test_web_released import release
 

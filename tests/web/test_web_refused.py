@@ -9,8 +9,8 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from service.times import now
-from service.web.problems import Problem
+from service.kit.clock import now
+from service.web.connect.problems import Problem
 from tests.web.conftest import OTHER, OURS, Place, said
 
 PROBLEM = re.compile(r"/quickbook/problem/([a-z-]+)/([A-Z2-9]{4}-[A-Z2-9]{4})")

@@ -7,15 +7,15 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from service.disconnection import disconnect
-from service.forgetting import forget_supplier
-from service.store import runs, standing
-from service.store.tables import Document, Run
-from service.times import now
+from service.database.tables import Document, Run
+from service.kit.clock import now
+from service.operations.disconnect import disconnect
+from service.operations.forget import forget_supplier
+from service.store import lifecycle, runs
 from tests.servers import wait_until
 from tests.web.conftest import OTHER, OURS, Place, an_invoice, said
 from tests.web.test_web_races import at_once, place_of, slow_company_info
-from workers.run import advance
+from workers.runs.run import advance
 
 FIRST, SECOND, THIRD = "first@example.com", "second@example.com", "third@example.com"
 
@@ -54,7 +54,7 @@ def release(place: Place, *, disconnected: bool = True) -> bool:
     if disconnected:
         disconnect(place.services, connection.id, "cli:me", force=False)
     with place.services.database.write() as session:
-        return standing.release(session, connection.id, now())
+        return lifecycle.release(session, connection.id, now())
 
 
 def owners(place: Place) -> dict[str, str]:

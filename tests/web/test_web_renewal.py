@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from service.store.tables import Connection
-from service.times import now
+from service.database.tables import Connection
+from service.kit.clock import now
 from tests.web.conftest import Place, said
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from starlette.testclient import TestClient
 
-from service.times import now
+from service.kit.clock import now
 from tests.store.databases import statements
 from tests.web.conftest import Place, said
 

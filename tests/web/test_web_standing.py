@@ -3,10 +3,10 @@
 import pytest
 from starlette.testclient import TestClient
 
+from service.database.tables import Document, Invoice
 from service.infactor.document import MARKER, REMARK
 from service.infactor.holds import Hold, remark
-from service.store.tables import Document, Invoice
-from service.web.shown import Standing, standing
+from service.web.supplier.invoice_view import Standing, standing
 from tests.web.conftest import Place, said
 
 

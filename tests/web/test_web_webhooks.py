@@ -9,8 +9,8 @@ import pytest
 import structlog
 from starlette.types import Message
 
-from service.quickbooks.signature import sign
-from service.web import webhooks
+from service.quickbooks.webhooks import sign
+from service.web.webhook import endpoint
 from tests.web.conftest import CONFIG, Place
 
 PATH = "/quickbook/webhook"
@@ -153,7 +153,7 @@ def test_a_sender_that_goes_away_before_the_end_gets_no_answer_and_is_no_crash(
 def test_a_body_that_does_not_end_is_not_held_for_ever(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhooks, "_LONGEST_SECONDS", 0.05)
+    monkeypatch.setattr(endpoint, "_LONGEST_SECONDS", 0.05)
     begun = {"type": "http.request", "body": b"[", "more_body": True}
     answer = exchange(place, [begun], signed(b"[]"), silent=True)
     assert (answer.status, answer.text) == (408, "the body did not come in time")
@@ -207,12 +207,12 @@ class TestRoom:
     def test_no_more_of_long_bodies_is_held_at_once_than_there_is_room_for(
         self, place: Place
     ) -> None:
-        body = b"x" * (webhooks._LONG_BODY + 1)
+        body = b"x" * (endpoint._LONG_BODY + 1)
         webhook = place.client.app
-        while not isinstance(webhook, webhooks.Webhook):
+        while not isinstance(webhook, endpoint.Webhook):
             webhook = webhook.app
         with webhook._room.place() as place_of_others:
-            assert place_of_others.grow(webhooks._MOST_HELD - len(body) + 1)
+            assert place_of_others.grow(endpoint._MOST_HELD - len(body) + 1)
             refused = exchange(place, parts(body), signed(body))
             assert (refused.status, refused.text) == (
                 503,
@@ -221,4 +221,4 @@ class TestRoom:
             short = b"[]"
             assert exchange(place, parts(short), signed(short)).status == 200
         assert exchange(place, parts(body), signed(body)).status == 200
-        assert webhook._room.left == webhooks._MOST_HELD
+        assert webhook._room.left == endpoint._MOST_HELD

@@ -19,19 +19,19 @@ from dramatiq.brokers.stub import StubBroker
 from pymongo import InsertOne, MongoClient, WriteConcern
 from sqlalchemy import delete, func, select, update
 
-from service import logs
-from service.bootstrap import Services, bootstrap
+from service.config.loading import settings_from
+from service.context import Services, bootstrap
+from service.database.schema import migrate
+from service.database.tables import Connection, Document, Invoice, Receipt
+from service.infactor.bson import stored
 from service.infactor.mapping import Supplier, invoice_id, map_invoice
-from service.infactor.stored import stored
-from service.settings_source import settings_from
-from service.store import connections, invoices, outgoing
+from service.kit import logs
+from service.kit.clock import now
+from service.store import connections, invoices, outbox
 from service.store.invoices import InvoiceRow
-from service.store.schema import migrate
-from service.store.tables import Connection, Document, Invoice, Receipt
-from service.times import now
 from tests.servers import mongodb_server, postgres
 from tests.workers.world import REALM, environment
-from workers.deliver import deliver_company
+from workers.delivery.deliver import deliver_company
 
 _ROUNDS = 3
 _BULK = 1000
@@ -93,11 +93,11 @@ def _plain(collection: Any, documents: list[dict[str, Any]]) -> None:
 def _deliver(services: Services) -> None:
     """Deliver all: a company that has more than a turn's worth gets another turn."""
     with services.database.read() as session:
-        waiting = outgoing.due(session, _CONNECTION, now(), 1)
+        waiting = outbox.due(session, _CONNECTION, now(), 1)
     while waiting:
         deliver_company(services, _CONNECTION)
         with services.database.read() as session:
-            waiting = outgoing.due(session, _CONNECTION, now(), 1)
+            waiting = outbox.due(session, _CONNECTION, now(), 1)
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -5,13 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from service.store import halts, runs
-from service.times import now
-from service.watch.conditions import wrong_now
-from service.watch.facts import Facts
-from tests.workers.reconciling import (
-    finish,
-)
+from service.kit.clock import now
+from service.monitoring.conditions import wrong_now
+from service.monitoring.facts import Facts
+from service.store import approvals, runs
+from tests.workers.reconciling import finish
 from tests.workers.world import REALM, World, an_invoice
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -65,16 +63,16 @@ def begin(world: World, kind: str) -> int:
 
 def confirm(world: World, run_id: int) -> None:
     with world.services.database.write() as session:
-        run = halts.lock(session, run_id)
+        run = approvals.lock(session, run_id)
         assert run is not None
-        halts.confirm(session, run)
+        approvals.confirm(session, run)
 
 
 def drop(world: World, run_id: int) -> None:
     with world.services.database.write() as session:
-        run = halts.lock(session, run_id)
+        run = approvals.lock(session, run_id)
         assert run is not None
-        halts.drop(session, run, now())
+        approvals.drop(session, run, now())
 
 
 def stops(world: World) -> list[tuple[str, str]]:

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 from pymongo.database import Database
 
-from service.simulator.book import Book
+from service.kit.clock import now
+from service.simulator.books.book import Book
 from service.simulator.config import Switches
 from service.simulator.grants import Grants
 from service.simulator.server import RunningSimulator, running
-from service.times import now
 from tests.store import databases
 from tests.workers import world as worlds
 from tests.workers.delivering import Delivering, infactor_settings

@@ -6,11 +6,11 @@ from typing import Any
 from pymongo.database import Database
 from sqlalchemy import select, update
 
+from service.database.tables import Breaker, Finding, Invoice
 from service.infactor.mapping import invoice_id
-from service.store import findings, receipts
-from service.store.tables import Breaker, Finding, Invoice
+from service.store import findings, outbox
 from tests.workers.world import REALM, World
-from workers.deliver import deliver_company
+from workers.delivery.deliver import deliver_company
 
 MARKED = ("invoice_rejected", "Automatic, from QuickBooks: paid, not a decision of your buyer")
 
@@ -61,7 +61,7 @@ class Delivering:
     def receipts(self, quickbooks_id: str = "1") -> list[tuple[int, str, str | None]]:
         """Return (revision, outcome, state) of each delivery of an invoice, the oldest first."""
         with self.world.services.database.read() as session:
-            rows = receipts.of_invoice(session, invoice_id(REALM, quickbooks_id))
+            rows = outbox.of_invoice(session, invoice_id(REALM, quickbooks_id))
         return [(row.revision, row.outcome, row.state) for row in reversed(rows)]
 
     def findings(self, *, history: bool = False) -> list[tuple[str, str, str | None, str | None]]:

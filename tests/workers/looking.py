@@ -4,11 +4,11 @@ from typing import Any
 
 from sqlalchemy import update
 
+from service.database.tables import Document
 from service.infactor.mapping import invoice_id
-from service.store.tables import Document
 from tests.workers.delivering import Delivering
 from tests.workers.world import REALM
-from workers.look import look
+from workers.delivery.poll import look
 
 
 def look_at(delivering: Delivering) -> None:

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dramatiq.brokers.stub import StubBroker
 
-from service import logs
-from service.bootstrap import bootstrap
+from service.config.loading import load_settings
+from service.context import bootstrap
 from service.errors import SyncError
-from service.settings_source import load_settings
+from service.kit import logs
 from service.store import connections
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from sqlalchemy import update
 
+from service.database.tables import Connection, Run
+from service.kit.clock import now
 from service.store import runs, watermarks
-from service.store.tables import Connection, Run
-from service.times import now
 from tests.workers.world import REALM, World
-from workers.reconcile import begin_due
-from workers.run import advance
+from workers.runs.reconcile import begin_due
+from workers.runs.run import advance
 
 
 def reconcile(

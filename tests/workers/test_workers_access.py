@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
+from service.database.tables import Connection
 from service.errors import Disconnected, TransientError
-from service.store.tables import Connection
-from service.times import now
+from service.kit.clock import now
 from tests.workers.world import REALM, World
 
 

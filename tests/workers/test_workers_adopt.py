@@ -13,17 +13,17 @@ from pymongo.database import Database
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
+from service.database.tables import AuditEntry, Connection, Invoice, OldId
 from service.errors import ConfigurationError, InfactorAway
+from service.kit.clock import now
 from service.simulator.server import RunningSimulator
-from service.store import adoption, connections, forgetting, standing
-from service.store.tables import AuditEntry, Connection, Invoice, OldId
-from service.times import now
+from service.store import connections, forgetting, legacy_rows, lifecycle
 from tests.servers import free_port
 from tests.store import databases
 from tests.workers import world as worlds
 from tests.workers.conftest import connected
 from tests.workers.world import World, an_invoice
-from workers.adopt import adopt_old_rows, carry_out, ensure_adopted, rehearse
+from workers.delivery.legacy_rows import adopt_old_rows, carry_out, ensure_adopted, rehearse
 
 MAIL = "supplier@example.com"
 OTHER_REALM = "9341455000000002"
@@ -225,7 +225,7 @@ def test_the_database_itself_refuses_to_give_a_row_to_two_invoices(world: World)
     with world.services.database.read() as session:
         one, other = session.scalars(select(Invoice.id).order_by(Invoice.id)).all()
     with pytest.raises(IntegrityError), world.services.database.write() as session:
-        adoption.adopt(session, {one: "a" * 24, other: "a" * 24})
+        legacy_rows.adopt(session, {one: "a" * 24, other: "a" * 24})
 
 
 def test_two_lookers_at_once_adopt_each_row_once(world: World, infactors: Infactors) -> None:
@@ -292,8 +292,8 @@ def test_a_thousand_rows_are_kept_in_a_few_statements(world: World, infactors: I
     assert (len(found.adopted), len(found.held)) == (1, 1199)
     with world.services.database.read() as session:
         assert len(session.scalars(select(OldId)).all()) == 1199
-        assert not adoption.looked_at(session, world.connection_id, numbers)
-        assert adoption.looked_at(session, world.connection_id, ["5"])
+        assert not legacy_rows.looked_at(session, world.connection_id, numbers)
+        assert legacy_rows.looked_at(session, world.connection_id, ["5"])
 
 
 def test_a_company_that_is_handed_over_is_looked_at_anew(
@@ -304,7 +304,7 @@ def test_a_company_that_is_handed_over_is_looked_at_anew(
     adopt_old_rows(world.services, world.connection_id)
     with world.services.database.write() as session:
         other = connections.ensure_supplier(session, "other@example.com", "", "", now())
-        standing.hand_over(session, world.connection_id, other, now())
+        lifecycle.hand_over(session, world.connection_id, other, now())
     assert adopted_at(world) is None
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from service.times import now
+from service.kit.clock import now
 from tests.workers.braking import (
     ANOTHER,
     LET,
@@ -20,15 +20,10 @@ from tests.workers.braking import (
     stops,
 )
 from tests.workers.delivering import Delivering
-from tests.workers.reconciling import (
-    finish,
-    reconcile,
-    reconciled_long_ago,
-    watermark,
-)
+from tests.workers.reconciling import finish, reconcile, reconciled_long_ago, watermark
 from tests.workers.world import World, a_customer, an_event, an_invoice
 from workers.company import Company
-from workers.rehearsal import rehearse_backfill
+from workers.runs.backfill import rehearse_backfill
 
 
 def test_a_backfill_that_would_withdraw_everything_withdraws_nothing(world: World) -> None:

@@ -5,10 +5,10 @@ from decimal import Decimal
 
 from sqlalchemy import delete, update
 
+from service.database.tables import Document, Invoice, Revision
+from service.kit.clock import now
 from service.store import runs
-from service.store.tables import Document, Invoice, Revision
-from service.times import now
-from service.watch.differences import gist
+from service.wording import gist
 from tests.workers.reconciling import (
     cannot_show,
     finish,

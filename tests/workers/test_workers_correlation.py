@@ -7,8 +7,8 @@ import httpx
 import structlog
 from sqlalchemy import update
 
-from service.quickbooks.signature import sign
-from service.store.tables import Notice
+from service.database.tables import Notice
+from service.quickbooks.webhooks import sign
 from tests.workers.world import (
     ENDS_OF_NOTICES,
     REALM,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.store.tables import Customer
+from service.database.tables import Customer
 from tests.workers.world import World, a_customer, an_event, an_invoice
 
 SUB = {"ParentRef": {"value": "7"}, "Job": True, "DisplayName": "Site", "PrimaryEmailAddr": {}}

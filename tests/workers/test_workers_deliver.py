@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from service.coordination import circuit_breaker
 from service.simulator.server import RunningSimulator
-from service.store import breakers
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
 from tests.workers.world import an_invoice
@@ -293,4 +293,4 @@ def test_with_withdraw_off_workflow_fields_are_left_alone(
 def test_a_working_database_leaves_the_breaker_closed(small_delivering: Delivering) -> None:
     small_delivering.arrive(an_invoice())
     with small_delivering.world.services.database.read() as session:
-        assert breakers.broken(session, "infactor") is None
+        assert circuit_breaker.broken(session, "infactor") is None

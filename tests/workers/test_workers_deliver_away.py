@@ -9,17 +9,17 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from sqlalchemy import select, update
 
+from service.config.loading import settings_from
+from service.coordination import circuit_breaker
+from service.database.tables import Breaker
+from service.database.types import database_now
 from service.errors import ConfigurationError
-from service.settings_source import settings_from
 from service.simulator.server import RunningSimulator
-from service.store import breakers
-from service.store.columns import database_now
-from service.store.tables import Breaker
 from tests import servers
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
 from tests.workers.world import an_invoice, environment
-from workers.deliver import deliver_company
+from workers.delivery.deliver import deliver_company
 
 NOWHERE = "no MongoDB that takes writes answers at INFACTOR_MONGODB_URL"
 
@@ -27,7 +27,7 @@ NOWHERE = "no MongoDB that takes writes answers at INFACTOR_MONGODB_URL"
 def why_away(delivering: Delivering) -> str | None:
     """Return why Infactor's database counts as away, None while it does not."""
     with delivering.world.services.database.read() as session:
-        found = breakers.broken(session, "infactor")
+        found = circuit_breaker.broken(session, "infactor")
     return None if found is None else found.why
 
 
@@ -80,12 +80,20 @@ def test_while_the_breaker_is_open_nobody_asks(small_delivering: Delivering) -> 
 def test_one_at_a_time_finds_out_whether_it_is_back(small_delivering: Delivering) -> None:
     database = small_delivering.world.services.database
     with database.write() as session:
-        breakers.failed(session, "infactor", "why")
-        assert breakers.may_try(session, "infactor") is False
+        circuit_breaker.failed(session, "infactor", "why")
+        assert circuit_breaker.may_try(session, "infactor") is False
         session.execute(update(Breaker).values(open_until=0.0))
-        assert [breakers.may_try(session, "infactor") for _ in range(3)] == [True, False, False]
-        breakers.works(session, "infactor")
-        assert [breakers.may_try(session, "infactor") for _ in range(3)] == [True, True, True]
+        assert [circuit_breaker.may_try(session, "infactor") for _ in range(3)] == [
+            True,
+            False,
+            False,
+        ]
+        circuit_breaker.works(session, "infactor")
+        assert [circuit_breaker.may_try(session, "infactor") for _ in range(3)] == [
+            True,
+            True,
+            True,
+        ]
 
 
 def test_a_breaker_waits_longer_each_time_and_a_minute_at_most(
@@ -96,7 +104,7 @@ def test_a_breaker_waits_longer_each_time_and_a_minute_at_most(
         for failures, longest in ((1, 1.0), (2, 2.0), (3, 4.0), (9, 60.0), (50, 60.0)):
             session.merge(Breaker(name="infactor", failures=failures - 1, open_until=0.0))
             session.flush()
-            breakers.failed(session, "infactor", "why")
+            circuit_breaker.failed(session, "infactor", "why")
             assert longest * 0.4 < session.scalars(left).one() <= longest
 
 

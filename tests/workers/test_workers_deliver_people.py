@@ -6,8 +6,8 @@ from bson import ObjectId
 
 from tests.workers.delivering import Delivering
 from tests.workers.world import an_invoice
-from workers.adopt import adopt_old_rows
-from workers.buyers import look_for_buyers
+from workers.delivery.legacy_rows import adopt_old_rows
+from workers.delivery.poll import look_for_buyers
 
 OLD_ID = "5c0000000000000000000001"
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from service.infactor.bson import stored
+from service.infactor.collection import Order, Sink
 from service.infactor.document import QUICKBOOKS_OWNED, SUPPLIER
 from service.infactor.mongo import InfactorDatabase
-from service.infactor.sink import Order, Sink
-from service.infactor.stored import stored
 from tests.workers.delivering import Delivering
 from tests.workers.world import an_invoice
 
@@ -136,8 +136,8 @@ def test_a_late_creation_of_what_is_held_by_now_is_taken_back(
 
 def settle_late(delivering: Delivering, sent: Any, made: Any) -> None:
     """Write down what a late worker did, as it would."""
-    from workers.parcel import Parcel
-    from workers.settling import Settlement
+    from workers.delivery.order import Parcel
+    from workers.delivery.results import Settlement
 
     services = delivering.world.services
     company = delivering.world.connection()

@@ -4,16 +4,16 @@ from datetime import timedelta
 
 from sqlalchemy import select, update
 
-from service.store import heartbeats
-from service.store.tables import Heartbeat, Run
-from service.times import now
-from service.web.heartbeat import Answers
-from service.web.heartbeat import Heartbeat as Beats
+from service.coordination import heartbeats
+from service.database.tables import Heartbeat, Run
+from service.kit.clock import now
+from service.web.webhook.heartbeat import Answers
+from service.web.webhook.heartbeat import Heartbeat as Beats
 from tests.servers import wait_until
 from tests.workers.world import World, an_invoice
-from workers.clock import PERIODIC, Clock
-from workers.reconcile import begin_due
-from workers.run import advance
+from workers.runs.reconcile import begin_due
+from workers.runs.run import advance
+from workers.schedule import PERIODIC, Clock
 
 
 def receiver_was_away(world: World, minutes: float) -> None:

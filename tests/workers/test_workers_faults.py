@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from service.database.tables import Notice
+from service.kit.clock import now
 from service.simulator.faults import system_error
-from service.store.tables import Notice
-from service.times import now
 from tests.workers.world import World, a_customer, an_event, an_invoice
 
 WAITS = "waiting for the next attempt"

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from service.store.tables import Alert, Finding
-from service.times import now
+from service.database.tables import Alert, Finding
+from service.kit.clock import now
 from tests.workers.delivering import Delivering
 from tests.workers.world import a_customer, an_invoice
 from workers.alerts import compare
-from workers.look import look
+from workers.delivery.poll import look
 
 Told = tuple[str, str, str | None, str | None]
 

@@ -6,12 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from service.errors import Disconnected
-from service.forgetting import Farewell, forget_company, forget_supplier, rehearse
-from service.infactor.mapping import invoice_id
-from service.store import connections, sessions
-from service.store.forgetting import Forgotten
-from service.store.tables import (
+from service.database.tables import (
     AuditEntry,
     Base,
     BrowserSession,
@@ -24,14 +19,19 @@ from service.store.tables import (
     Run,
     Supplier,
 )
-from service.times import now
+from service.errors import Disconnected
+from service.infactor.mapping import invoice_id
+from service.kit.clock import now
+from service.operations.forget import Farewell, forget_company, forget_supplier, rehearse
+from service.store import connections, sessions
+from service.store.forgetting import Forgotten
 from tests.workers.delivering import Delivering
 from tests.workers.test_workers_standing import is_granted
 from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
 from workers.company import Company
-from workers.look import look
-from workers.reading import read_invoices
-from workers.record import record
+from workers.delivery.poll import look
+from workers.reading.by_id import read_invoices
+from workers.recording.record import record
 
 EMPTY = Forgotten(customers=0, invoices=0, documents=0, notices=0, runs=0, receipts={})
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
+from service.database.tables import Run
+from service.kit.clock import now
 from service.store import runs
-from service.store.tables import Run
-from service.times import now
 from tests.workers.braking import (
     LET,
     START,

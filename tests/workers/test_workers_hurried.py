@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from service.store.tables import Finding, Receipt
-from service.times import now
+from service.database.tables import Finding, Receipt
+from service.kit.clock import now
 from tests.workers.delivering import Delivering
 from tests.workers.looking import change, found, look_at
 from tests.workers.world import an_invoice

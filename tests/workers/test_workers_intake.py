@@ -8,12 +8,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from service.bootstrap import bootstrap
-from service.quickbooks.signature import sign
-from service.settings_source import settings_from
+from service.config.loading import settings_from
+from service.context import bootstrap
+from service.kit.clock import now
+from service.quickbooks.webhooks import sign
 from service.simulator.server import RunningSimulator
 from service.store import connections, inbox
-from service.times import now
 from tests.servers import free_port, wait_until
 from tests.workers.conftest import connected
 from tests.workers.world import (

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import select
 
+from service.database.tables import Connection, Customer, Document, Invoice, Notice, Supplier
 from service.infactor.mapping import invoice_id
+from service.kit.clock import now
 from service.store import runs
-from service.store.tables import Connection, Customer, Document, Invoice, Notice, Supplier
-from service.times import now
 from tests.workers.world import World, a_customer, an_event, an_invoice
-from workers.run import advance
+from workers.runs.run import advance
 from workers.sync import sync_company
 
 REALMS = {"9341455000000011": "first", "9341455000000012": "second"}

@@ -10,7 +10,7 @@ from service import jobs
 from service.jobs import ALL, Jobs, Nudges, message, receiver_broker
 from tests.servers import free_port, wait_until
 from tests.workers.world import World, asked_for
-from workers.actors import declare
+from workers.process import declare
 
 
 @pytest.mark.parametrize("job", ALL, ids=[job.name for job in ALL])

@@ -5,9 +5,9 @@ import base64
 import pytest
 from dramatiq.brokers.stub import StubBroker
 
-from service.bootstrap import bootstrap
+from service.config.loading import settings_from
+from service.context import bootstrap
 from service.errors import ConfigurationError
-from service.settings_source import settings_from
 from tests.workers.world import World, environment
 
 

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from service.config.loading import settings_from
+from service.database.tables import Connection, Notice, Reads, Run
 from service.errors import BudgetSpent, Throttled, TransientError
-from service.settings_source import settings_from
-from service.store import own_notices
-from service.store.tables import Connection, Notice, Reads, Run
-from service.times import now
+from service.kit.clock import now
+from service.store import inbox
 from tests.servers import wait_until
 from tests.workers.reconciling import due, finish, set_connection
 from tests.workers.world import REALM, World, an_event, an_invoice, environment
 from workers.company import Company
-from workers.failures import is_hopeless, pause_for
+from workers.retry import is_hopeless, pause_for
 from workers.sync import sync_company
 
 
@@ -119,7 +119,7 @@ def test_a_429_pauses_one_company_and_no_other(world: World) -> None:
     other = world.connect("9341455000000002", "other@example.com")
     with world.services.database.write() as session:
         for connection_id in (throttled, other):
-            own_notices.ask_for_changes(session, connection_id, "sync", now())
+            inbox.ask_for_changes(session, connection_id, "sync", now())
     world.faults({"preset": "429-json", "company": REALM})
     sync_company(world.services, throttled)
     sync_company(world.services, other)
@@ -198,7 +198,7 @@ def idle(world: World, *, days: int, **more: Any) -> None:
 
 def keep_alive(world: World) -> int:
     """Keep connections alive, and return how many token calls that took."""
-    from workers.keep_alive import keep_alive as work
+    from workers.upkeep import keep_alive as work
 
     world.count_refreshes()
     work(world.services)

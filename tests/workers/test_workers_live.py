@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 from dramatiq.brokers.stub import StubBroker
 
-from service.store import connections, own_notices
-from service.times import now
+from service.kit.clock import now
+from service.store import connections, inbox
 from tests.servers import wait_until
 from tests.workers.reconciling import set_connection
 from tests.workers.world import World, an_event, an_invoice
-from workers.pool import working
+from workers.process import working
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_no_work_waits_for_a_connection_that_intuit_keeps_waiting(small_world: W
     with working(small_world.services, threads=4):
         small_world.wait_for_refresh()
         with small_world.services.database.write() as session:
-            own_notices.ask_for_changes(session, small_world.connection_id, "sync", now())
+            inbox.ask_for_changes(session, small_world.connection_id, "sync", now())
         wait_until(lambda: statuses(small_world) == {"done"}, timeout=6, what="the notice")
         with small_world.services.database.read() as session:
             waiting = connections.get(session, idle)

@@ -6,14 +6,14 @@ import pytest
 from pymongo.database import Database
 from sqlalchemy import select
 
-from service.store.tables import Document
-from service.times import now
+from service.database.tables import Document
+from service.kit.clock import now
 from tests.workers.delivering import Delivering
 from tests.workers.looking import found, look_at, mirrored
 from tests.workers.world import World, an_invoice
-from workers import look as looking
-from workers import pool
-from workers.look import look
+from workers import process
+from workers.delivery import poll as looking
+from workers.delivery.poll import look
 
 
 def test_a_decision_is_noted_and_what_was_approved_is_compared(delivering: Delivering) -> None:
@@ -247,7 +247,7 @@ def test_without_infactors_database_there_is_nothing_to_look_at(small_world: Wor
 def test_a_clock_of_its_own_looks_every_five_minutes(
     small_delivering: Delivering, infactors: Database[dict[str, Any]]
 ) -> None:
-    (job,) = pool._LOOKS
+    (job,) = process._LOOKS
     assert (job.name, job.seconds) == ("look", 300.0)
     small_delivering.arrive(an_invoice())
     small_delivering.decide(state="invoice_accepted")

@@ -2,16 +2,16 @@
 
 from sqlalchemy import select, update
 
+from service.coordination import circuit_breaker
+from service.database.tables import Breaker, Document, Finding, Invoice
+from service.kit.clock import now
 from service.simulator.server import RunningSimulator
-from service.store import breakers
-from service.store.tables import Breaker, Document, Finding, Invoice
-from service.times import now
 from tests.servers import free_port
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering
 from tests.workers.looking import look_at
 from tests.workers.world import World, an_invoice
-from workers.look import look
+from workers.delivery.poll import look
 
 
 def test_while_infactor_is_away_the_breaker_says_so_and_nothing_is_missed(
@@ -25,7 +25,7 @@ def test_while_infactor_is_away_the_breaker_says_so_and_nothing_is_missed(
         seen_once(world)
         look(world.services)
         with world.services.database.read() as session:
-            broken = breakers.broken(session, "infactor")
+            broken = circuit_breaker.broken(session, "infactor")
             assert session.scalars(select(Finding)).all() == []
             attempts = session.scalars(select(Breaker.failures)).one()
         assert broken
@@ -60,9 +60,9 @@ def test_a_look_that_succeeds_ends_a_failure(small_delivering: Delivering) -> No
     small_delivering.arrive(an_invoice())
     services = small_delivering.world.services
     with services.database.write() as session:
-        breakers.failed(session, "infactor", "away")
+        circuit_breaker.failed(session, "infactor", "away")
     with services.database.write() as session:
         session.execute(update(Breaker).values(open_until=0.0))
     look_at(small_delivering)
     with services.database.read() as session:
-        assert breakers.broken(session, "infactor") is None
+        assert circuit_breaker.broken(session, "infactor") is None

@@ -2,8 +2,8 @@
 
 import pytest
 
+from service.kit.clock import now
 from service.store import inbox
-from service.times import now
 from tests.workers.world import DOCUMENTS, ENDS_OF_NOTICES, World, an_event, an_invoice
 
 

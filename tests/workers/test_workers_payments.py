@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from service.store import own_notices, watermarks
-from service.times import now
+from service.kit.clock import now
+from service.store import inbox, watermarks
 from tests.workers.world import World, an_event, an_invoice
 
 
@@ -130,7 +130,7 @@ def test_a_query_for_changes_that_quickbooks_calls_invalid_spoils_no_other_notic
 def test_a_renewed_connection_reads_what_changed_while_nobody_noticed(world: World) -> None:
     world.put("Invoice", an_invoice("1"))
     with world.services.database.write() as session:
-        own_notices.ask_for_changes(session, world.connection_id, "renewed", now())
+        inbox.ask_for_changes(session, world.connection_id, "renewed", now())
     world.sync()
     assert world.documents()["1"]["state"] == "invoice_created"
     assert world.notices() == [("done", "the company's changed invoices were read")]

@@ -9,8 +9,8 @@ from service.errors import SyncError
 from service.quickbooks import client
 from tests.workers.reconciling import cannot_show
 from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
-from workers.changes import Cursor, read_page
 from workers.company import Company
+from workers.reading.by_change import Cursor, read_page
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

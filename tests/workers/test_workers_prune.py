@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, select
 
-from service.store.tables import (
+from service.database.tables import (
     Alert,
     AuditEntry,
     Base,
@@ -20,8 +20,8 @@ from service.store.tables import (
 )
 from tests.store.delivery_rows import DeliveryRows
 from tests.workers.world import World
-from workers.clock import LONG
-from workers.prune import prune, prune_at
+from workers.schedule import LONG
+from workers.upkeep import prune, prune_at
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from service.kit.clock import now
 from service.store import watermarks
-from service.times import now
 from tests.workers.reconciling import (
     cannot_show,
     due,

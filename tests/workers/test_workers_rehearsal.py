@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from service.store.tables import Base
+from service.database.tables import Base
 from tests.workers.world import World, a_customer, an_invoice
 from workers.company import Company
-from workers.customers import CustomerReads
-from workers.reading import read_invoices
-from workers.record import rehearse
-from workers.rehearsal import estimate, rehearse_backfill
+from workers.reading.by_id import read_invoices
+from workers.reading.customers import CustomerReads
+from workers.recording.record import rehearse
+from workers.runs.backfill import estimate, rehearse_backfill
 
 # What any call at all leaves behind: its place in the schedule, its count, its token, its number.
 MOVED_BY_CALLS = {"paces", "reads", "leases"}

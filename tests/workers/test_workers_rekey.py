@@ -5,10 +5,10 @@ import base64
 import pytest
 from dramatiq.brokers.stub import StubBroker
 
-from service.bootstrap import Services, bootstrap
+from service.config.loading import settings_from
+from service.context import Services, bootstrap
 from service.errors import ConfigurationError
-from service.rekey import Rekeyed, rekey
-from service.settings_source import settings_from
+from service.operations.rekey import Rekeyed, rekey
 from tests.workers.world import World, an_event, an_invoice, environment
 
 OLD = base64.urlsafe_b64encode(b"k" * 32).decode()

@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from service.store import samples
-from service.store.samples import Span
-from service.store.tables import Notice, Sample
+from service.database.tables import Notice, Sample
+from service.queries import measures
+from service.queries.measures import Span
 from tests.workers.world import World
-from workers.clock import PERIODIC
-from workers.prune import prune_at
-from workers.sample import sample
+from workers.schedule import PERIODIC
+from workers.upkeep import prune_at, sample
 
 SLOT = 5_900_000
 BEGIN = datetime(2026, 2, 2, 2, 40, tzinfo=UTC)
@@ -36,7 +35,7 @@ def add(world: World, status: str, ended: datetime | None, seconds: float | None
 
 def take(world: World, slot: int = SLOT, at: datetime = END) -> None:
     with world.services.database.write() as session:
-        samples.take(session, "simulator", slot, at)
+        measures.take(session, "simulator", slot, at)
 
 
 def kept(world: World) -> list[dict[str, Any]]:
@@ -47,7 +46,7 @@ def kept(world: World) -> list[dict[str, Any]]:
 
 def spans(world: World, since: datetime, slots: int) -> list[Span]:
     with world.services.database.read() as session:
-        return list(samples.spans(session, since, slots))
+        return list(measures.spans(session, since, slots))
 
 
 @pytest.fixture
@@ -59,9 +58,9 @@ def quiet(world: World) -> World:
 
 
 def test_a_slot_is_five_minutes() -> None:
-    assert samples.begin_of(SLOT) == BEGIN
-    assert samples.slot_of(BEGIN) == samples.slot_of(END - timedelta(microseconds=1)) == SLOT
-    assert samples.slot_of(END) == SLOT + 1
+    assert measures.begin_of(SLOT) == BEGIN
+    assert measures.slot_of(BEGIN) == measures.slot_of(END - timedelta(microseconds=1)) == SLOT
+    assert measures.slot_of(END) == SLOT + 1
 
 
 def test_a_sample_counts_what_ended_in_its_five_minutes_and_what_waits(quiet: World) -> None:
@@ -101,10 +100,10 @@ def test_a_sample_is_taken_once(quiet: World) -> None:
 
 
 def test_the_clock_takes_the_five_minutes_that_ended_last(quiet: World) -> None:
-    before = samples.slot_of(datetime.now(UTC)) - 1
+    before = measures.slot_of(datetime.now(UTC)) - 1
     sample(quiet.services)
     sample(quiet.services)
-    after = samples.slot_of(datetime.now(UTC)) - 1
+    after = measures.slot_of(datetime.now(UTC)) - 1
     assert {row["slot"] for row in kept(quiet)} <= {before, after}
     assert kept(quiet) != []
     assert ("sample", 60.0, sample) in [(job.name, job.seconds, job.work) for job in PERIODIC]
@@ -128,7 +127,7 @@ def test_several_slots_are_one_span_of_the_worst(quiet: World) -> None:
         session.add(
             Sample(slot=first + 6, lag_p50=None, lag_p95=None, oldest_pending=0, done=0, **common)
         )
-    begin = samples.begin_of(first)
+    begin = measures.begin_of(first)
     assert spans(quiet, begin, 6) == [
         Span(begin, 2.0, 4.0, 1, 9.0, 15, 0, 0),
         Span(begin + timedelta(minutes=30), None, None, 1, 0.0, 0, 0, 0),

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from service.database.tables import Document, Invoice
 from service.infactor.mapping import invoice_id
 from service.simulator.server import RunningSimulator
-from service.store.tables import Document, Invoice
 from tests.servers import free_port
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering

@@ -8,16 +8,16 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from service.disconnection import ConnectedAgain, NotRevoked, Revocation, disconnect, end
+from service.database.tables import AuditEntry, Connection
 from service.errors import Disconnected
-from service.store import connections, standing
-from service.store.tables import AuditEntry, Connection
-from service.times import now
+from service.kit.clock import now
+from service.operations.disconnect import ConnectedAgain, NotRevoked, Revocation, disconnect, end
+from service.store import connections, lifecycle
 from tests.servers import wait_until
 from tests.workers.world import REALM, World, an_event, an_invoice
 from workers.company import Company
-from workers.reading import read_invoices
-from workers.record import record
+from workers.reading.by_id import read_invoices
+from workers.recording.record import record
 
 
 def is_granted(world: World) -> bool:
@@ -35,12 +35,12 @@ def audit(world: World) -> list[tuple[str, str, str | None, dict[str, object]]]:
 
 def pause(world: World) -> bool:
     with world.services.database.write() as session:
-        return standing.suspend(session, world.connection_id, now())
+        return lifecycle.suspend(session, world.connection_id, now())
 
 
 def resume(world: World) -> bool:
     with world.services.database.write() as session:
-        return standing.resume(session, world.connection_id, now())
+        return lifecycle.resume(session, world.connection_id, now())
 
 
 def test_a_paused_company_is_not_called_and_catches_up_when_resumed(world: World) -> None:

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import text, update
 from structlog.testing import capture_logs
 
+from service.database.tables import Connection
 from service.errors import Disconnected
-from service.store.tables import Connection
-from service.times import now
+from service.kit.clock import now
 from tests.servers import wait_until
 from tests.workers.world import REALM, REFUSE, World, an_invoice, environment
 
@@ -25,8 +25,8 @@ import json, sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from dramatiq.brokers.stub import StubBroker
-from service.bootstrap import bootstrap
-from service.settings_source import settings_from
+from service.context import bootstrap
+from service.config.loading import settings_from
 
 environment, connection_id, threads = json.loads(sys.argv[1])
 services = bootstrap(settings_from(environment), StubBroker())

@@ -18,23 +18,24 @@ from sqlalchemy import delete, select, text, update
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from service.bootstrap import Services, bootstrap
+from service.config.loading import settings_from
+from service.context import Services, bootstrap
+from service.database.tables import Connection, Customer, Lease, Notice, Pace, Reads, Revision, Run
 from service.jobs import Jobs
-from service.quickbooks.signature import sign
-from service.quickbooks.tokens import Tokens
-from service.settings_source import settings_from
+from service.kit.clock import now
+from service.quickbooks.oauth import Tokens
+from service.quickbooks.webhooks import sign
 from service.simulator.config import SimulatorConfig
 from service.simulator.faults import Fault, poisoned
 from service.simulator.records import Record, Shelf
 from service.simulator.server import RunningSimulator
-from service.store import authorisations, connections, invoices, runs, watermarks
-from service.store.authorisations import SealedTokens
-from service.store.tables import Connection, Customer, Lease, Notice, Pace, Reads, Revision, Run
-from service.times import now
+from service.store import connections, invoices, runs, watermarks
+from service.store import tokens as authorisations
+from service.store.tokens import SealedTokens
 from tests.servers import wait_until
-from workers.run import advance, work_on_run
-from workers.sweep import sweep
+from workers.runs.run import advance, work_on_run
 from workers.sync import sync_company
+from workers.upkeep import sweep
 
 VERIFIER = "a-verifier-token"
 REALM = "9341455000000001"

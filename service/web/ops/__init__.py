@@ -3,43 +3,34 @@
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, request_response
 
-from service.web.ops import (
-    addresses,
-    auth,
-    connections,
-    decisions,
-    findings,
-    link,
-    notices,
-    orders,
-    overview,
-)
+from service.web.ops import actions, approvals, companies, findings, forms, login, notices, overview
+from service.web.ops import actions as orders
 from service.web.ops.forms import posted
-from service.web.ops.guard import OperatorsOnly
+from service.web.ops.session import OperatorsOnly
 
 _MOST_BYTES = 64 * 1024
 
 
 def routes() -> list[BaseRoute]:
     """Return the routes of operators: all but the log-in open for nobody else."""
-    log_in = Route(addresses.LOGIN, auth.login, methods=["GET"], max_body_size=0)
-    try_it = Route(addresses.LOGIN, auth.log_in(), methods=["POST"], max_body_size=_MOST_BYTES)
+    log_in = Route(forms.LOGIN, login.login, methods=["GET"], max_body_size=0)
+    try_it = Route(forms.LOGIN, login.log_in(), methods=["POST"], max_body_size=_MOST_BYTES)
     guarded = [
-        ("GET", "/ops", auth.home),
-        ("POST", "/ops/logout", auth.log_out),
+        ("GET", "/ops", login.home),
+        ("POST", "/ops/logout", login.log_out),
         ("GET", "/ops/", overview.overview),
         ("GET", "/ops/live", overview.live),
-        ("GET", connections.LIST, connections.listing),
-        ("POST", connections.LIST, posted(connections.search)),
-        ("GET", "/ops/connections/{id}", connections.detail),
-        ("GET", "/ops/connections/{id}/live", connections.live),
-        ("GET", "/ops/connections/{id}/link", link.again),
-        ("POST", "/ops/connections/{id}/link", posted(link.make)),
+        ("GET", companies.LIST, companies.listing),
+        ("POST", companies.LIST, posted(companies.search)),
+        ("GET", "/ops/connections/{id}", companies.detail),
+        ("GET", "/ops/connections/{id}/live", companies.live),
+        ("GET", "/ops/connections/{id}/link", actions.again),
+        ("POST", "/ops/connections/{id}/link", posted(actions.make)),
         ("GET", "/ops/connections/{id}/{order}", orders.confirmation),
         ("POST", "/ops/connections/{id}/{order}", posted(orders.order)),
-        ("GET", "/ops/runs/{id}", decisions.question),
-        ("POST", "/ops/runs/{id}/confirm", posted(decisions.confirm)),
-        ("POST", "/ops/runs/{id}/drop", posted(decisions.drop)),
+        ("GET", "/ops/runs/{id}", approvals.question),
+        ("POST", "/ops/runs/{id}/confirm", posted(approvals.confirm)),
+        ("POST", "/ops/runs/{id}/drop", posted(approvals.drop)),
         ("GET", notices.LIST, notices.listing),
         ("POST", notices.LIST, posted(notices.search)),
         ("GET", notices.NEWS, notices.news),
@@ -48,7 +39,7 @@ def routes() -> list[BaseRoute]:
         ("POST", "/ops/findings/{id}/acknowledge", posted(findings.acknowledge)),
     ]
     # For any method: whoever is not logged in learns nothing of which pages and orders there are.
-    nowhere = OperatorsOnly(request_response(auth.nowhere))
+    nowhere = OperatorsOnly(request_response(login.nowhere))
     return [
         log_in,
         try_it,

@@ -9,20 +9,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import orders
-from service.infactor.dashboard import status
-from service.infactor.labels import finding_words
+from service.database.tables import Connection, Finding, Invoice
+from service.infactor.wording import finding_words, status
+from service.operations import actions
 from service.store import connections, findings
 from service.store.findings import Entry
-from service.store.tables import Connection, Finding, Invoice
-from service.web.ops.addresses import asking
-from service.web.ops.browser import operator_of
-from service.web.ops.forms import number, words
-from service.web.ops.page import page
-from service.web.ops.told import then
-from service.web.pages import ROW_ID
+from service.web.ops.flash import page, then
+from service.web.ops.forms import asking, number, words
+from service.web.ops.session import operator_of
 from service.web.state import State
-from service.web.values import of_finding
+from service.web.templating import ROW_ID
+from service.wording import of_finding
 
 LIST = "/ops/findings"
 PAGE_SIZE = 50
@@ -100,7 +97,7 @@ def acknowledge(request: Request[State], form: FormData) -> Response:
         seen = datetime.fromisoformat(words(form, "seen"))
     except ValueError:
         raise HTTPException(400) from None
-    found = orders.acknowledge(
+    found = actions.acknowledge(
         services.database, finding_id, environment, note, operator_of(request).actor, seen=seen
     )
     return then(request, here, "acknowledged" if found is not None else "no-finding")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
@@ -12,6 +13,35 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.web.state import State
+
+HOME = "/ops/"
+LOGIN = "/ops/login"
+
+# No dots and no doubled slashes, by which an address could lead somewhere else.
+_INSIDE = re.compile(r"/ops/(?!login\b)(?:[\w-]+(?:/[\w-]+)*)?(?:\?[\w=&.%+~,-]*)?", re.ASCII)
+_LONGEST = 500
+_OF_ORDERS = re.compile(
+    r"(/ops/(?:connections|runs)/[\w-]+|/ops/(?:notices|findings))/[\w/-]+", re.A
+)
+
+
+def asking(path: str, query: Mapping[str, str]) -> str:
+    """Return the address that asks a page for this; what is empty is not said."""
+    given = {name: value for name, value in query.items() if value}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def of_order(path: str) -> str:
+    """Return the page from which one orders what is posted to this path, as far as it is known."""
+    match = _OF_ORDERS.fullmatch(path)
+    return match[1] if match else HOME
+
+
+def inside(text: str) -> str:
+    """Return this address if it is one of a page of ours to come back to, else the first page."""
+    known = len(text) <= _LONGEST and _INSIDE.fullmatch(text)
+    return text if known else HOME
+
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _LONGEST_SEARCH = 100

@@ -11,19 +11,19 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from service import orders
-from service.notice_words import what, why
-from service.store import connections, directory, notices
-from service.store.tables import Notice
-from service.times import now
-from service.watch import flow
-from service.web.ops.addresses import asking
-from service.web.ops.browser import operator_of
-from service.web.ops.forms import number, numbers, words
-from service.web.ops.page import page
-from service.web.ops.told import then
-from service.web.pages import render
+from service.database.tables import Notice
+from service.kit.clock import now
+from service.monitoring import notices as flow
+from service.operations import actions
+from service.queries import companies as directory
+from service.queries import notices
+from service.store import connections
+from service.web.ops.flash import page, then
+from service.web.ops.forms import asking, number, numbers, words
+from service.web.ops.session import operator_of
 from service.web.state import State
+from service.web.templating import render
+from service.wording import what, why
 
 LIST = "/ops/notices"
 NEWS = f"{LIST}/live"
@@ -151,7 +151,7 @@ def replay(request: Request[State], form: FormData) -> Response:
     with services.database.read() as session:
         everyone = connections.everyone(session, services.settings.quickbooks_environment)
     known = {connection.id: connection for connection, _ in everyone}
-    count, whose = orders.replay(
+    count, whose = actions.replay(
         services.database,
         list(known),
         operator_of(request).actor,

@@ -11,20 +11,80 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.store import pace, samples
-from service.store.samples import Span
-from service.times import now
-from service.watch import flow
-from service.watch.condition import Condition, span
-from service.watch.look import look
-from service.watch.processes import CLOCK, SILENT_SECONDS
-from service.watch.vitals import Vitals
+from service.coordination import rate_limit
+from service.kit.clock import now
+from service.monitoring import notices
+from service.monitoring.condition import Condition, several, span
+from service.monitoring.conditions import look
+from service.monitoring.processes import CLOCK, SILENT_SECONDS
+from service.monitoring.summary import Vitals
+from service.queries import measures
+from service.queries.measures import Span
 from service.web.ops import chart
-from service.web.ops.alarm import alarm_of, title_of
 from service.web.ops.chart import Chart, Frame, Series
-from service.web.ops.page import page
-from service.web.pages import part, render
+from service.web.ops.flash import page
 from service.web.state import State
+from service.web.templating import part, render
+
+_MOST_NAMED = 5
+_TITLES = {
+    "connection.dead": "Connection ended by QuickBooks",
+    "token.ending": "Authorisation ends within 30 days",
+    "token.ending_soon": "Authorisation ends within 7 days",
+    "reconcile.red": "Reconcile failed or left a difference",
+    "withdrawals.stopped": "Many withdrawals wait for a decision",
+    "throttled.lasting": "QuickBooks answers too many requests",
+    "webhooks.forged": "Many deliveries without a right signature",
+    "webhooks.broken": "Changes come without a notification",
+    "notices.stuck": "Notices are stuck",
+    "notices.parked": "Notices failed for good",
+    "reads.high": "Most reads of the month are used",
+    "infactor.away": "Infactor's database does not answer",
+    "deliveries.stuck": "Invoices do not get into Infactor",
+    "deliveries.refused": "Infactor does not take some invoices",
+    "finding.critical": "Changed after an approval",
+    "receivers.silent": "Receivers are silent",
+    "workers.silent": "Workers are silent",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """How much is wrong, and what: `version` changes when anything else is, not with its age."""
+
+    count: int
+    sentence: str
+    version: str
+
+    @property
+    def title(self) -> str:
+        """The overview's title."""
+        return f"{self.count:,} wrong · Overview" if self.count else "Overview"
+
+
+def alarm_of(wrong: Sequence[Condition]) -> Alarm:
+    """Return what is to be told of everything that is wrong."""
+    which = sorted(f"{condition.cause} {condition.subject}" for condition in wrong)
+    version = sha256("\n".join(which).encode()).hexdigest()[:16]
+    return Alarm(len(wrong), _sentence(wrong), version)
+
+
+def title_of(condition: Condition) -> str:
+    """Return what this is called before people."""
+    return _TITLES[condition.cause]
+
+
+def _sentence(wrong: Sequence[Condition]) -> str:
+    if not wrong:
+        return "Nothing is wrong any more."
+    named = [_name(condition) for condition in wrong[:_MOST_NAMED]]
+    more = f" and {len(wrong) - _MOST_NAMED:,} more" if len(wrong) > _MOST_NAMED else ""
+    return f"{several(len(wrong), 'thing is', 'things are')} wrong: {', '.join(named)}{more}."
+
+
+def _name(condition: Condition) -> str:
+    title = title_of(condition)
+    return f"{title} ({condition.company})" if condition.company else title
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +99,7 @@ class Range:
     @property
     def step(self) -> timedelta:
         """The time for which one value stands."""
-        return timedelta(seconds=samples.SECONDS * self.slots)
+        return timedelta(seconds=measures.SECONDS * self.slots)
 
 
 RANGES = {
@@ -96,15 +156,15 @@ def _seen_now(request: Request[State]) -> dict[str, Any]:
 def _context(
     session: Session, wrong: Sequence[Condition], figures: Vitals, which: Range, at: datetime
 ) -> dict[str, Any]:
-    slot = samples.slot_of(at)
-    known = tuple(samples.spans(session, samples.begin_of(slot + 1) - which.back, which.slots))
+    slot = measures.slot_of(at)
+    known = tuple(measures.spans(session, measures.begin_of(slot + 1) - which.back, which.slots))
     return {
         "wrong": [(one, title_of(one), page_of(one)) for one in wrong[:_MOST]],
         "any_critical": any(one.severity == "critical" for one in wrong),
         "more": max(0, len(wrong) - _MOST),
         "figures": figures,
         "share": figures.reads / figures.reads_per_month,
-        "high": flow.READS_HIGH,
+        "high": notices.READS_HIGH,
         "readers": _readers(session, figures, at),
         "no_clock": figures.beats.get(CLOCK, SILENT_SECONDS) >= SILENT_SECONDS,
         "ranges": RANGES.values(),
@@ -116,8 +176,8 @@ def _context(
 
 def _readers(session: Session, figures: Vitals, at: datetime) -> Sequence[tuple[str, str, int]]:
     """Return whose reads are the most, once that matters."""
-    high = figures.reads >= flow.READS_HIGH * figures.reads_per_month
-    return pace.most(session, f"{at:%Y-%m}", _MOST_READERS) if high else ()
+    high = figures.reads >= notices.READS_HIGH * figures.reads_per_month
+    return rate_limit.most(session, f"{at:%Y-%m}", _MOST_READERS) if high else ()
 
 
 def page_of(condition: Condition) -> str | None:
@@ -133,7 +193,7 @@ def charts(known: tuple[Span, ...], which: Range, slot: int) -> tuple[Chart, ...
 
     Open pages ask every few seconds, and between two samples nothing moves: they are kept.
     """
-    end = samples.begin_of(slot + 1)
+    end = measures.begin_of(slot + 1)
     frame = Frame(end - which.back, end, which.step)
     minutes = which.step / timedelta(minutes=1)
 

@@ -8,10 +8,11 @@ from typing import Any
 import httpx
 from starlette.testclient import TestClient
 
-from service.passwords import hashed
-from service.store import connections, samples
-from service.store.tables import Connection, Finding, Sample
-from service.times import now
+from service.database.tables import Connection, Finding, Sample
+from service.kit.clock import now
+from service.kit.passwords import hashed
+from service.queries import measures
+from service.store import connections
 from tests.web.conftest import PUBLIC_URL, Place
 
 PASSWORD = "correct horse battery"
@@ -117,7 +118,7 @@ def add_samples(place: Place, *ago: timedelta, **fields: Any) -> None:
     counted = {"done": 50, "parked": 5, "ignored": 0}
     with place.services.database.write() as session:
         for one in ago:
-            slot = samples.slot_of(now() - one)
+            slot = measures.slot_of(now() - one)
             session.add(Sample(slot=slot, **{**given, **counted, **fields}))
 
 

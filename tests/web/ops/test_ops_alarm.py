@@ -8,12 +8,11 @@ import pytest
 from sqlalchemy import update
 from starlette.testclient import TestClient
 
-from service.store.tables import Connection
-from service.times import now
-from service.watch import look
-from service.watch.condition import Condition
-from service.web.ops.alarm import _TITLES, alarm_of
-from service.web.ops.overview import page_of
+from service.database.tables import Connection
+from service.kit.clock import now
+from service.monitoring import conditions
+from service.monitoring.condition import Condition
+from service.web.ops.overview import _TITLES, alarm_of, page_of
 from tests.servers import free_port
 from tests.store.delivery_rows import DeliveryRows
 from tests.web.conftest import Place, said
@@ -54,7 +53,7 @@ def test_only_what_is_critical_is_framed_as_such(
 
 
 def test_everything_that_can_be_wrong_has_a_title_in_words() -> None:
-    sources = Path(look.__file__).parent.glob("*.py")
+    sources = Path(conditions.__file__).parent.glob("*.py")
     causes = {one for path in sources for one in re.findall(r'cause="([^"]+)"', path.read_text())}
     assert causes == _TITLES.keys()
 

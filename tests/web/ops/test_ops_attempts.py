@@ -10,11 +10,11 @@ import httpx
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service import passwords
-from service.operators import Operator
+from service.config.parsers import Operator
+from service.kit import passwords
+from service.kit.clock import now
 from service.store import operators
-from service.times import now
-from service.web.ops.known import remember_browser
+from service.web.ops.session import remember_browser
 from tests.web.conftest import PUBLIC_URL, Place, said
 from tests.web.ops.operators import BOB, audit, browser_at, operator, try_to_log_in
 

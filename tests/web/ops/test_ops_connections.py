@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import update
 from starlette.testclient import TestClient
 
-from service.store import runs, standing
-from service.store.tables import Connection, Notice, Run
-from service.times import now
+from service.database.tables import Connection, Notice, Run
+from service.kit.clock import now
+from service.store import lifecycle, runs
 from tests.web.conftest import OTHER, OURS, Place, said
 from tests.web.ops.operators import add_companies, audit, live_address, told_in
 
@@ -383,7 +383,7 @@ def test_an_open_page_offers_what_can_be_ordered_now(
     answer = browser.get(live_address(there)).text
     assert 'id="live"' in answer
     assert 'id="orders"' not in answer  # the same: what somebody ticks there stays ticked
-    change(place, company, state="disconnected", problem="invalid_grant", **standing.NO_TOKENS)
+    change(place, company, state="disconnected", problem="invalid_grant", **lifecycle.NO_TOKENS)
     answer = browser.get(live_address(answer)).text
     assert '<div id="orders" hx-swap-oob="innerHTML">' in answer
     assert "Release …" in said(answer)

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from service.store import halts, runs
-from service.store.tables import AuditEntry, Run
-from service.times import now
+from service.database.tables import AuditEntry, Run
+from service.kit.clock import now
+from service.store import approvals, runs
 from tests.web.conftest import Place, said
 from tests.web.ops.operators import audit, told_in
 
@@ -27,7 +27,7 @@ def run_id(place: Place, company: str) -> int:
 
 def halt(place: Place, run_id: int, reasons: dict[str, str] | None = None) -> None:
     with place.services.database.write() as session:
-        assert halts.halt(session, session.get_one(Run, run_id), WHY, reasons or {}, now())
+        assert approvals.halt(session, session.get_one(Run, run_id), WHY, reasons or {}, now())
 
 
 def test_the_list_of_companies_leads_to_what_has_stopped(run_id: int, browser: TestClient) -> None:
@@ -74,7 +74,7 @@ def test_the_page_of_the_company_leads_to_the_decision_and_that_says_what_it_mea
     assert said(unsure).startswith("You are not sure The run waits for as long as nobody decides;")
     assert "<form" not in unsure
     assert f'href="/ops/connections/{company}">Leave it as it is</a>' in unsure
-    assert halts.waits(run_of(place, run_id))
+    assert approvals.waits(run_of(place, run_id))
     assert audit(place)[1:] == []
 
 
@@ -141,10 +141,10 @@ def test_a_decision_is_about_what_was_seen(
     seen = seen_in(browser.get(f"/ops/runs/{run_id}").text)
     halt(place, run_id)  # once more, for something else
     assert decided(browser, run_id, order, seen).startswith("Nothing was decided")
-    assert halts.waits(run_of(place, run_id))
+    assert approvals.waits(run_of(place, run_id))
     for nothing in ("", "x"):
         browser.post(f"/ops/runs/{run_id}/{order}", data={"seen": nothing})
-        assert halts.waits(run_of(place, run_id))
+        assert approvals.waits(run_of(place, run_id))
     assert audit(place)[1:] == []
 
 
@@ -168,7 +168,7 @@ def test_a_run_of_another_environment_is_as_unknown_as_one_that_is_not_there(
         assert browser.get(f"/ops/runs/{unknown}").status_code == 404
         for order in ("confirm", "drop"):
             assert browser.post(f"/ops/runs/{unknown}/{order}").status_code == 404
-    assert halts.waits(run_of(place, run_id))
+    assert approvals.waits(run_of(place, run_id))
     assert audit(place)[1:] == []
 
 
@@ -176,7 +176,7 @@ def test_what_it_would_withdraw_is_named_with_reasons_and_amounts(
     place: Place, company: str, run_id: int, browser: TestClient
 ) -> None:
     with place.services.database.write() as session:
-        halts.halt(
+        approvals.halt(
             session, session.get_one(Run, run_id), WHY, {place.invoice_id("1"): "paid"}, now()
         )
     page = said(browser.get(f"/ops/runs/{run_id}").text)
@@ -203,7 +203,7 @@ def test_of_very_many_only_so_many_are_shown(
     place.do(copy.format(columns=", ".join(made.get(name, name) for name in names)))
     reasons = {f"copy-{n}": "void" for n in range(1, 251)}
     with place.services.database.write() as session:
-        halts.halt(session, session.get_one(Run, run_id), WHY, reasons, now())
+        approvals.halt(session, session.get_one(Run, run_id), WHY, reasons, now())
     page = browser.get(f"/ops/runs/{run_id}").text
     assert page.count('<tr role="row">') == 201
     assert "And 50 more." in said(page)

@@ -7,13 +7,13 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from service.database.tables import Finding
 from service.infactor import deviations
-from service.infactor.labels import AMOUNTS, DATES, LABELS, WORDS, label
-from service.store.tables import Finding
-from service.times import now
+from service.infactor.wording import AMOUNTS, DATES, LABELS, WORDS, label
+from service.kit.clock import now
 from tests.web.conftest import Place, said
 from tests.web.ops.operators import add_companies, add_finding, audit, told_in
-from workers.moves import MONEY
+from workers.delivery.transitions import MONEY
 
 
 def test_findings_are_shown_by_severity_with_what_was_approved_and_what_is_now(

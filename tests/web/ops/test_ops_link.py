@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from service import links
-from service.times import now
+from service.kit.clock import now
 from tests.web.conftest import SECRET, Place, said
 from tests.web.ops.operators import add_companies, audit, told_in
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from service.web.ops.addresses import inside
+from service.web.ops.forms import inside
 from tests.web.conftest import Place, said
 from tests.web.ops.operators import BOB, PASSWORD, audit, try_to_log_in
 

@@ -10,17 +10,11 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from service import notice_words
-from service.store.tables import AuditEntry, Notice
-from service.times import now
+from service import wording
+from service.database.tables import AuditEntry, Notice
+from service.kit.clock import now
 from tests.web.conftest import Place, said
-from tests.web.ops.operators import (
-    add_companies,
-    add_finding,
-    audit,
-    live_address,
-    told_in,
-)
+from tests.web.ops.operators import add_companies, add_finding, audit, live_address, told_in
 
 
 @pytest.fixture
@@ -390,7 +384,7 @@ def test_every_reason_for_a_notice_of_our_own_has_words() -> None:
     text = "\n".join(path.read_text() for path in sources)
     asked = re.findall(r'ask_for_(?:changes|invoices)\([^)]*"([a-z]+)"', text)
     named = re.findall(r'format="own",\s+entity="Connection",\s+operation="([a-z]+)"', text)
-    assert {*asked, *named} == notice_words.OWN.keys()
+    assert {*asked, *named} == wording.OWN.keys()
 
 
 @pytest.mark.parametrize("query", ["", "?status=parked", "?status=stuck", "?q=101"])

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
-from service.store import samples
-from service.store.samples import Span
-from service.store.tables import Reads
-from service.times import now
+from service.database.tables import Reads
+from service.kit.clock import now
+from service.queries import measures
+from service.queries.measures import Span
 from service.web.ops.overview import RANGES, charts
 from tests.web.conftest import Place, said
 from tests.web.ops.operators import add_companies, add_samples, live_address, two_operators
@@ -128,7 +128,7 @@ def test_the_labels_of_time_say_their_zone_and_leave_it_to_the_reader(
 
 def test_the_pictures_stand_still_between_two_samples() -> None:
     known = (Span(now() - timedelta(hours=2), 5.0, 5.0, 0, 5.0, 25, 0, 0),)
-    slot = samples.slot_of(now())
+    slot = measures.slot_of(now())
     drawn = charts(known, RANGES["24h"], slot)
     assert charts(tuple(known), RANGES["24h"], slot) is drawn
     assert charts(known, RANGES["24h"], slot + 1) != drawn
@@ -159,7 +159,7 @@ def test_an_open_page_is_updated_only_when_something_changed(
 def test_what_began_before_the_picture_is_drawn_at_its_left_edge() -> None:
     at = now()
     early = Span(at - timedelta(hours=24, minutes=3), 5.0, 5.0, 0, 5.0, 25, 0, 0)
-    lag, ended, oldest = charts((early,), RANGES["24h"], samples.slot_of(at))
+    lag, ended, oldest = charts((early,), RANGES["24h"], measures.slot_of(at))
     assert [one.dots for one in lag.series] == ["M0 0h0", "M0 0h0"]
     assert ended.series[0].path.startswith("M0 0h")
     assert oldest.series[0].dots == "M0 0h0"

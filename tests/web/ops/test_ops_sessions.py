@@ -6,10 +6,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from service.bootstrap import bootstrap
-from service.settings_source import settings_from
+from service.config.loading import settings_from
+from service.context import bootstrap
+from service.kit.clock import now
 from service.store import operators
-from service.times import now
 from tests.store.databases import statements
 from tests.web.conftest import PUBLIC_URL, Place, settings_of
 from tests.web.ops.operators import BOB, audit, entry, operator, try_to_log_in

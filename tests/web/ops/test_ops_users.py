@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from service import passwords
+from service.config.loading import settings_from
 from service.errors import ConfigurationError
-from service.settings_source import settings_from
+from service.kit import passwords
 from tests.web.conftest import settings_of
 from tests.web.ops.operators import PASSWORD, entry
 

@@ -1,0 +1,103 @@
+"""`confirm`: decide about a run that has stopped because it would withdraw so many invoices."""
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from service.cli.console import answer, fail, hint, moment, plain, says_what_is_wrong
+from service.cli.context import command_services, find, name_of, nudge, operator
+from service.context import Services
+from service.database.tables import Connection, Run
+from service.operations import actions
+from service.store import approvals, connections, runs
+
+_LARGEST_ID = 2**63 - 1
+
+
+@says_what_is_wrong
+def confirm(
+    run: Annotated[
+        int, typer.Option(min=1, max=_LARGEST_ID, help="The run's id, as `status` shows it.")
+    ],
+    drop: Annotated[
+        bool, typer.Option("--drop", help="End the run instead, and withdraw nothing.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show why it stopped; decide nothing.")
+    ] = False,
+) -> None:
+    """Let a backfill or reconcile go on that has stopped, because it would withdraw so much.
+
+    Exit status: 2 when no such run waits.
+    """
+    with command_services() as services:
+        connection = _company_of(services, run)
+        with services.database.write() as session:
+            connections.lock(session, connection.id)
+            found = _waiting(approvals.lock(session, run), run)
+            stopped = _stopped(connection, found)
+            if not dry_run:
+                actions.decide(session, found, operator(), drop=drop)
+        answer(plain(stopped))
+        if dry_run:
+            return
+        if drop:
+            _say_dropped(found)
+            return
+        nudge(services, partial(services.jobs.run, run))
+        _say_confirmed(connection)
+
+
+def _company_of(services: Services, run_id: int) -> Connection:
+    """Return whose run it is; runs of another environment are unknown here."""
+    with services.database.read() as session:
+        run = runs.get(session, run_id)
+    found = find(services, connection_id=run.connection_id) if run else []
+    if not found:
+        raise _unknown(run_id)
+    return found[0][0]
+
+
+def _unknown(run_id: int) -> typer.Exit:
+    return fail(f"There is no run {run_id}. `infactor-quickbooks status` names those that wait.", 2)
+
+
+def _waiting(run: Run | None, run_id: int) -> Run:
+    """Return the run if it waits for an operator; else say what is the matter with it."""
+    if run is None:
+        raise _unknown(run_id)
+    if run.state != "active":
+        raise fail(f"Run {run_id} has ended ({run.state}): there is nothing to decide.", 2)
+    if run.halted_at is None and run.confirmed:
+        raise fail(f"Run {run_id} is confirmed already and goes on by itself.", 2)
+    if run.halted_at is None:
+        raise fail(f"Run {run_id} has not stopped: it goes on by itself.", 2)
+    return run
+
+
+def _stopped(connection: Connection, run: Run) -> str:
+    when = moment(run.halted_at)
+    return f"{name_of(connection)}: the {run.kind} stopped {when}: {run.error}."
+
+
+def _say_dropped(run: Run) -> None:
+    withdrawn = run.tally["withdrawn"]
+    answer(f"Ended. It has withdrawn {withdrawn or 'nothing'}{' before' if withdrawn else ''}.")
+    if run.kind == "reconcile":
+        hint("The next reconcile looks again in a day.")
+    hint(
+        "What a notice tells is withdrawn as before. Where QuickBooks is right after all, begin"
+        f" anew with `infactor-quickbooks reconcile --connection {run.connection_id} --fix`."
+    )
+
+
+def _say_confirmed(connection: Connection) -> None:
+    if connection.state != "connected" or connection.suspended_at is not None:
+        answer("Confirmed. It goes on once the company is connected and not paused.")
+    else:
+        answer("Confirmed. It goes on by itself, within seconds where workers run.")
+    hint(
+        "It asks QuickBooks again and is not stopped any more, however much that is. What it"
+        " withdraws is restored when the reason goes away."
+    )

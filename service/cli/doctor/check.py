@@ -1,0 +1,76 @@
+"""What `doctor` finds: one finding for each check, within a time in which all must answer."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from service.config.settings import Settings
+
+Verdict = Literal["ok", "warn", "fail"]
+Check = Callable[[Settings], Iterator["Finding"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one check: what was seen, and what to do about it if anything is to be done.
+
+    Neither ever holds a secret, or an address in which there may be one.
+    """
+
+    check: str
+    verdict: Verdict
+    seen: str
+    advice: str = ""
+
+
+def ok(check: str, seen: str) -> Finding:
+    """Return that all is well."""
+    return Finding(check, "ok", seen)
+
+
+def warn(check: str, seen: str, advice: str = "") -> Finding:
+    """Return what somebody should know, though the service can work."""
+    return Finding(check, "warn", seen, advice)
+
+
+def bad(check: str, seen: str, advice: str) -> Finding:
+    """Return what keeps the service from its work."""
+    return Finding(check, "fail", seen, advice)
+
+
+def examine(
+    settings: Settings, checks: Sequence[tuple[str, Check]], seconds: float
+) -> Iterator[Finding]:
+    """Give the findings of all checks, in their order; they run at once, each in its own thread.
+
+    One that has not answered when the time is up is a failure of its own, and is left behind.
+    """
+    deadline = time.monotonic() + seconds
+    running = [(name, _begin(name, check, settings)) for name, check in checks]
+    for name, findings in running:
+        try:
+            while finding := findings.get(timeout=max(0.0, deadline - time.monotonic())):
+                yield finding
+        except queue.Empty:
+            late = f"no answer within {seconds:g} s"
+            yield bad(name, late, "something accepts connections there and keeps silent: see to it")
+
+
+def _begin(name: str, check: Check, settings: Settings) -> "queue.Queue[Finding | None]":
+    findings: queue.Queue[Finding | None] = queue.Queue()
+
+    def run() -> None:
+        try:
+            for finding in check(settings):
+                findings.put(finding)
+        except Exception as e:
+            # Its message may repeat an address; a check says itself what it can foresee.
+            advice = "this is a mistake of this program, or a way to fail that it does not know"
+            findings.put(bad(name, f"the check broke ({type(e).__name__})", advice))
+        findings.put(None)
+
+    threading.Thread(target=run, name=f"doctor-{name}", daemon=True).start()
+    return findings

@@ -1,0 +1,65 @@
+"""`doctor`: is everything in place that the service needs, and what to do where it is not."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+
+import typer
+
+from service.cli.console import answer, answer_json, plain, says_what_is_wrong
+from service.cli.context import Json, settings_and_logs
+from service.cli.doctor.check import Finding, bad, examine, ok
+from service.errors import ConfigurationError
+
+_SECONDS = 20.0
+
+
+@says_what_is_wrong
+def doctor(as_json: Json = False) -> None:
+    """Check settings, database, queue, Infactor's MongoDB, Intuit, clocks and keys.
+
+    Changes nothing anywhere, and takes 20 seconds at most, whatever does not answer.
+
+    Exit status: 0 when nothing fails, warnings or not; 1 when anything does; 2 when the settings
+    cannot be loaded, so that nothing else can be looked at.
+    """
+    from service.cli.doctor.service_checks import CHECKS
+
+    try:
+        settings = settings_and_logs(quiet=True)
+    except ConfigurationError as e:
+        _tell([_setting(line) for line in str(e).splitlines()], as_json=as_json)
+        raise typer.Exit(2) from None
+    loaded = ok("settings", f"loaded, for QuickBooks' {settings.quickbooks_environment}")
+    found = _tell(_chain(loaded, examine(settings, CHECKS, _SECONDS)), as_json=as_json)
+    if any(finding.verdict == "fail" for finding in found):
+        raise typer.Exit(1)
+
+
+def _setting(line: str) -> Finding:
+    name, separator, problem = line.partition(": ")
+    if not separator:
+        return bad("settings", line, "`infactor-quickbooks init` writes one with fresh secrets")
+    return bad("settings", line, f"mend {name} in the environment or .env: {problem}")
+
+
+def _chain(first: Finding, others: Iterable[Finding]) -> Iterable[Finding]:
+    yield first
+    yield from others
+
+
+def _tell(findings: Iterable[Finding], *, as_json: bool) -> list[Finding]:
+    """Print each finding as soon as it is there, then what to do; return all of them."""
+    told = []
+    for finding in findings:
+        told.append(finding)
+        if as_json:
+            answer_json([asdict(finding)])
+        else:
+            answer(plain(f"{finding.verdict:<5} {finding.check:<16} {finding.seen}"))
+    todo = [finding for finding in told if finding.advice]
+    if todo and not as_json:
+        answer("")
+        answer("What to do:")
+        for finding in todo:
+            answer(plain(f"- {finding.check}: {finding.advice}"))
+    return told

@@ -1,0 +1,228 @@
+"""The checks of `doctor` on this service's own side, and on Intuit's."""
+
+import hashlib
+import hmac
+import ipaddress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from dramatiq.brokers.stub import StubBroker
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+
+from service.cli.console import database_trouble
+from service.cli.context import missing_file
+from service.cli.doctor.check import Check, Finding, bad, ok, warn
+from service.cli.doctor.infactor_checks import infactors_database
+from service.config import parsers
+from service.config.settings import Settings
+from service.context import Services, bootstrap
+from service.coordination import heartbeats
+from service.database import schema
+from service.database.types import database_now
+from service.errors import ConfigurationError, SyncError
+from service.jobs import Jobs, receiver_broker
+from service.monitoring.condition import span
+from service.monitoring.processes import CLOCK, RECEIVER, SILENT_SECONDS
+
+_MOST_SKEW = 60.0
+# The secret with which the public repository of Infactor signs sessions, where nobody changed it.
+PUBLISHED_SECRET_SHA256 = "9d00f38883212ca21b4f407f8a3e8f1458d84592b5753bb6cd1ecf67352423dd"  # noqa: S105 - a digest
+
+
+def public_url(settings: Settings) -> Iterator[Finding]:
+    """Look whether Intuit and suppliers can reach the address that they are given."""
+    name, host = "public url", urlsplit(settings.public_url).hostname or ""
+    if parsers.is_loopback(settings.public_url):
+        if settings.quickbooks_environment == "simulator":
+            yield ok(name, f"{settings.public_url}, as it must be while QuickBooks is simulated")
+            return
+        seen = f"{settings.public_url} is this machine alone: no notification of Intuit's arrives"
+        advice = "set PUBLIC_URL to the https:// address under which Intuit reaches this service"
+        yield (bad if settings.quickbooks_environment == "production" else warn)(name, seen, advice)
+    elif not _is_public(host):
+        seen = f"{settings.public_url} does not look like an address on the Internet"
+        yield warn(name, seen, "Intuit must reach it: see that its name can be resolved outside")
+    else:
+        yield ok(name, settings.public_url)
+
+
+def _is_public(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        private = (".local", ".internal", ".lan", ".test", ".invalid", ".example")
+        return "." in host and not host.endswith(private)
+
+
+def verifier_token(settings: Settings) -> Iterator[Finding]:
+    """Look whether notifications can be verified."""
+    count = len(settings.verifier_tokens)
+    if count:
+        yield ok("verifier token", f"{count} set")
+        return
+    yield bad(
+        "verifier token",
+        "none, so every notification is answered with 503",
+        "set QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS from the webhooks page of Intuit's portal",
+    )
+
+
+def session_secret(settings: Settings) -> Iterator[Finding]:
+    """Look whether everybody knows by what Infactor's users are recognised."""
+    name, secret = "session secret", settings.infactor_session_secret
+    if secret is None:
+        yield ok(name, "not set: suppliers connect by a link, not by Infactor's button")
+    elif is_published(secret.get_secret_value()):
+        yield bad(
+            name,
+            "is the one published in Infactor's repository: anybody can log in as anybody",
+            "give Infactor's server a secret of its own, and set INFACTOR_SESSION_SECRET to it",
+        )
+    else:
+        yield ok(name, "set, and not the published one")
+
+
+def is_published(secret: str, digest: str = PUBLISHED_SECRET_SHA256) -> bool:
+    """Return whether the secret is the one with this SHA-256."""
+    return hmac.compare_digest(hashlib.sha256(secret.strip().encode()).hexdigest(), digest)
+
+
+def database(settings: Settings) -> Iterator[Finding]:
+    """Look at the database, its schema, its keys, its clock, and who writes into it."""
+    kind = "PostgreSQL" if settings.uses_postgresql else "the SQLite file"
+    if file := missing_file(settings):
+        advice = "`infactor-quickbooks migrate` makes it, and `serve` does"
+        yield bad("database", f"there is no file {file} yet", advice)
+        return
+    with _services(settings) as services:
+        try:
+            current, head = schema.versions(services.database)
+            yield ok("database", f"{kind} answers")
+            if current != head:
+                yield _other_schema(current, head)
+                return
+            yield ok("schema", f"at {head}, as this version needs it")
+            yield _keys(services)
+            yield from _rows(services, settings)
+        except DBAPIError as e:
+            seen, _, advice = database_trouble(e).rpartition("; ")
+            yield bad("database", seen, f"{advice}; schema, keys and processes were not looked at")
+
+
+def _other_schema(current: str | None, head: str | None) -> Finding:
+    seen = f"at {current or 'nothing'}, this version needs {head}"
+    advice = "run `infactor-quickbooks migrate`; a later schema needs that later version"
+    return bad("schema", seen, advice)
+
+
+def _keys(services: Services) -> Finding:
+    try:
+        services.access.check_keys()
+    except ConfigurationError as e:
+        return bad("keys", str(e).partition(": ")[0] + " does not fit this database", str(e))
+    return ok("keys", "fit this database")
+
+
+def _rows(services: Services, settings: Settings) -> Iterator[Finding]:
+    with services.database.read() as session:
+        before = time.time()
+        theirs = float(session.execute(select(database_now())).scalar_one())
+        skew = theirs - (before + time.time()) / 2
+        ages = heartbeats.ages(session)
+    yield _clock("database clock", "the database's", skew)
+    yield _process("receiver", ages.get(RECEIVER), "serve")
+    yield _process("worker", ages.get(CLOCK), "serve" if settings.embedded else "worker")
+
+
+def _process(name: str, age: float | None, command: str) -> Finding:
+    advice = f"start `infactor-quickbooks {command}`, and read its last log lines if it ended"
+    if age is None:
+        return warn(name, "none has ever been alive", advice)
+    if age >= SILENT_SECONDS:
+        return bad(name, f"none has been alive for {span(age)}", advice)
+    return ok(name, f"alive {span(age)} ago")
+
+
+def job_queue(settings: Settings) -> Iterator[Finding]:
+    """Look whether workers can be asked for work."""
+    if settings.redis_url is None:
+        yield ok("queue", "embedded: `serve` does the work itself")
+        return
+    jobs = Jobs(receiver_broker(settings.redis_url.get_secret_value()))
+    try:
+        answers = jobs.answers()
+    finally:
+        jobs.broker.close()
+    if answers:
+        yield ok("queue", "Redis answers")
+    else:
+        advice = "check that Redis runs, and that REDIS_URL's address and password are right"
+        yield bad("queue", "Redis does not answer; nothing is lost, but everything is late", advice)
+
+
+def intuit(settings: Settings) -> Iterator[Finding]:
+    """Look whether Intuit can be reached, listens where we call it, and has our time."""
+    who = "the simulator" if settings.quickbooks_environment == "simulator" else "Intuit"
+    with _services(settings) as services:
+        try:
+            told = services.oauth.discovery()
+        except SyncError as e:
+            yield bad("intuit", str(e), _how_to_reach(settings))
+            return
+    at = datetime.now(UTC)
+    if told.moved:
+        names = ", ".join(told.moved)
+        yield bad("intuit", f"another {names} than this version calls", "update this service")
+    else:
+        yield ok("intuit", f"{who}'s discovery document names the endpoints that are called")
+    if told.time is None:
+        yield warn("clock", f"{who} does not say what time it is")
+    else:
+        yield _clock("clock", f"{who}'s", (told.time - at).total_seconds())
+
+
+def _how_to_reach(settings: Settings) -> str:
+    if settings.quickbooks_environment == "simulator":
+        return "start `infactor-quickbooks simulator`, and check QUICKBOOKS_SIMULATOR_URL"
+    return (
+        "let this machine reach developer.api.intuit.com, oauth.platform.intuit.com and"
+        " the accounting host by https; proxies of the environment are not used"
+    )
+
+
+def _clock(name: str, whose: str, skew: float) -> Finding:
+    """Judge how far the other clock, which shows whole seconds at worst, is ahead of ours."""
+    if abs(skew) <= _MOST_SKEW:
+        return ok(name, f"within {_MOST_SKEW:g} s of {whose}")
+    direction = "behind" if skew > 0 else "ahead of"
+    return bad(
+        name,
+        f"this machine's is {span(abs(skew))} {direction} {whose}",
+        "let NTP set the clocks: tokens and links end by them, and changes are asked for by time",
+    )
+
+
+@contextmanager
+def _services(settings: Settings) -> Iterator[Services]:
+    """Give services without queue and without Infactor's database, which have their own checks."""
+    alone = settings.model_copy(update={"infactor_mongodb_url": None})
+    services = bootstrap(alone, StubBroker())
+    try:
+        yield services
+    finally:
+        services.close()
+
+
+CHECKS: list[tuple[str, Check]] = [
+    ("public url", public_url),
+    ("verifier token", verifier_token),
+    ("session secret", session_secret),
+    ("database", database),
+    ("queue", job_queue),
+    ("mongodb", infactors_database),
+    ("intuit", intuit),
+]

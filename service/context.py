@@ -1,0 +1,98 @@
+"""Builds what every process stands on, once, from its settings."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+from dramatiq import Broker
+
+from service.access import Access
+from service.config.settings import Settings
+from service.coordination.leases import HeldLeases
+from service.database.engine import Database
+from service.errors import ConfigurationError
+from service.jobs import Jobs
+from service.kit.vault import Vault
+from service.monitoring.sender import Teller
+from service.quickbooks.client import http_client
+from service.quickbooks.endpoints import endpoints
+from service.quickbooks.oauth import OAuth
+
+if TYPE_CHECKING:
+    from service.infactor.mongo import InfactorDatabase
+
+
+def infactor_database(settings: Settings) -> "InfactorDatabase | None":
+    """Return the client of Infactor's own database, or None where none is configured.
+
+    Nothing is connected yet. Raises ConfigurationError where the client is not installed.
+    """
+    if settings.infactor_mongodb_url is None or settings.infactor_mongodb_database is None:
+        return None
+    try:
+        from service.infactor.mongo import InfactorDatabase  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as e:
+        if e.name != "pymongo":
+            raise
+        raise ConfigurationError(
+            "INFACTOR_MONGODB_URL: needs pymongo, which is not installed;"
+            " install this service with its extra: infactor-quickbooks[mongodb]"
+        ) from None
+    url = settings.infactor_mongodb_url.get_secret_value()
+    return InfactorDatabase(url, settings.infactor_mongodb_database)
+
+
+@dataclass(frozen=True)
+class Services:
+    """The collaborators that use cases and endpoints are handed."""
+
+    settings: Settings
+    database: Database
+    vault: Vault
+    oauth: OAuth
+    access: Access
+    leases: HeldLeases
+    jobs: Jobs
+    http: httpx.Client
+    teller: Teller | None
+    infactor: "InfactorDatabase | None"
+
+    def close(self) -> None:
+        """Give back every connection; leases that are still held lapse."""
+        self.leases.stop()
+        self.jobs.broker.close()
+        self.http.close()
+        self.oauth.close()
+        if self.teller is not None:
+            self.teller.close()
+        if self.infactor is not None:
+            self.infactor.close()
+        self.database.close()
+
+
+def bootstrap(settings: Settings, broker: Broker) -> Services:
+    """Return the services of one process, with nothing opened but what is lazily pooled."""
+    database = Database(settings.database_url.get_secret_value())
+    vault = Vault(settings.key_ring, settings.secret_key.get_secret_value())
+    places = endpoints(settings.quickbooks_environment, settings.quickbooks_simulator_url)
+    oauth = OAuth(
+        places,
+        settings.quickbooks_client_id,
+        settings.quickbooks_client_secret.get_secret_value(),
+        settings.redirect_uri,
+    )
+    http = http_client()
+    return Services(
+        settings=settings,
+        database=database,
+        vault=vault,
+        oauth=oauth,
+        access=Access(
+            database, vault, oauth, http, places.api, settings.quickbooks_reads_per_month
+        ),
+        leases=HeldLeases(database),
+        jobs=Jobs(broker),
+        http=http,
+        teller=Teller.of(settings),
+        infactor=infactor_database(settings),
+    )

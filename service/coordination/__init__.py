@@ -1,0 +1,1 @@
+"""What processes share: leases, the circuit breaker, rate limits, heartbeats."""

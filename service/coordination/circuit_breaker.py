@@ -1,0 +1,84 @@
+"""Breakers: while something that all depend on is away, one process at a time tries it again.
+
+Times are seconds of the database's own clock.
+"""
+
+import random
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from service.database.tables import Breaker
+from service.database.types import database_now
+from service.database.upsert import insert
+
+INFACTOR = "infactor"
+_FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 60.0
+# So long whoever tries it has it to itself.
+_TRIAL_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """For how many seconds something has been away, and why."""
+
+    seconds: float
+    why: str
+
+
+def may_try(session: Session, name: str) -> bool:
+    """Return whether to try it now: it works, or it is this one's turn to find out."""
+    failures = session.scalars(select(Breaker.failures).where(Breaker.name == name)).first()
+    if not failures:
+        return True
+    now = database_now()
+    turn = session.execute(
+        update(Breaker)
+        .where(Breaker.name == name, Breaker.open_until <= now)
+        .values(open_until=now + _TRIAL_SECONDS)
+        .returning(Breaker.name)
+    )
+    return turn.first() is not None
+
+
+def failed(session: Session, name: str, why: str) -> None:
+    """Note that it was away; the next trial comes after twice as long each time, with jitter."""
+    now = database_now()
+    failures = session.scalars(select(Breaker.failures).where(Breaker.name == name)).first() or 0
+    longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(failures, 10))
+    pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
+    statement = insert(session, Breaker).values(
+        name=name, failures=1, since=now, open_until=now + pause, error=why
+    )
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[Breaker.name],
+            set_={
+                "failures": failures + 1,
+                "since": now if failures == 0 else Breaker.since,
+                "open_until": now + pause,
+                "error": why,
+            },
+        )
+    )
+
+
+def works(session: Session, name: str) -> None:
+    """Note that it works."""
+    session.execute(
+        update(Breaker)
+        .where(Breaker.name == name, Breaker.failures > 0)
+        .values(failures=0, since=None, open_until=0.0, error=None)
+    )
+
+
+def broken(session: Session, name: str) -> Broken | None:
+    """Return since when it has been away, or None while it works."""
+    row = session.execute(
+        select(database_now() - Breaker.since, Breaker.error).where(
+            Breaker.name == name, Breaker.failures > 0
+        )
+    ).first()
+    return None if row is None else Broken(float(row[0]), row[1] or "")

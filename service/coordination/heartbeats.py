@@ -1,0 +1,94 @@
+"""Heartbeats: whether any process of a kind is alive, and what follows when none was.
+
+Times are seconds of the database's own clock, so that no two machines' clocks are compared.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.orm import Session
+
+from service.database.tables import Connection, Deliveries, Heartbeat
+from service.database.types import database_now
+from service.database.upsert import insert
+
+
+def add(session: Session, counts: Mapping[tuple[datetime, str], int]) -> None:
+    """Add what one receiver has counted, by minute and outcome."""
+    # In one order everywhere, so that two receivers cannot deadlock.
+    for (minute, outcome), count in sorted(counts.items()):
+        statement = insert(session, Deliveries).values(minute=minute, outcome=outcome, count=count)
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[Deliveries.minute, Deliveries.outcome],
+                set_={"count": Deliveries.count + statement.excluded.count},
+            )
+        )
+
+
+def by_outcome(session: Session, since: datetime) -> dict[str, int]:
+    """Return how many deliveries were answered how since then."""
+    rows = session.execute(
+        select(Deliveries.outcome, func.sum(Deliveries.count))
+        .where(Deliveries.minute >= since)
+        .group_by(Deliveries.outcome)
+    )
+    return {outcome: int(count) for outcome, count in rows}
+
+
+BEAT_SECONDS = 10.0
+# Nobody heard notices for longer than this: each company is asked what it missed.
+LONGEST_GAP_SECONDS = 300.0
+_SPREAD = timedelta(minutes=10)
+
+
+def beat(session: Session, name: str) -> float | None:
+    """Note that a process of this kind is alive, and return the seconds since any last was.
+
+    Of several that come back at once only the first is told of the gap. None for the first ever.
+    """
+    now = database_now()
+    gap = session.execute(
+        select(now - Heartbeat.at).where(Heartbeat.name == name).with_for_update()
+    ).scalar_one_or_none()
+    statement = insert(session, Heartbeat).values(name=name, at=now)
+    session.execute(
+        statement.on_conflict_do_update(index_elements=[Heartbeat.name], set_={"at": now})
+    )
+    return None if gap is None else max(0.0, float(gap))
+
+
+_ages = select(Heartbeat.name, database_now() - Heartbeat.at)
+
+
+def ages(session: Session) -> dict[str, float]:
+    """Return how many seconds ago any process of each kind was last alive."""
+    return {name: max(0.0, float(age)) for name, age in session.execute(_ages)}
+
+
+def reconcile_soon(session: Session, environment: str, now: datetime) -> int:
+    """Let each connected company be reconciled within ten minutes; return how many that moved.
+
+    They are spread over the ten minutes, and one that is due earlier stays so.
+    """
+    ids = session.scalars(
+        select(Connection.id)
+        .where(
+            Connection.environment == environment,
+            Connection.state == "connected",
+            Connection.reconcile_due_at > now,
+        )
+        .order_by(Connection.id)
+    ).all()
+    if ids:
+        session.connection().execute(
+            update(Connection)
+            .where(Connection.id == bindparam("id_"), Connection.reconcile_due_at > bindparam("at"))
+            .values(reconcile_due_at=bindparam("at")),
+            [
+                {"id_": connection_id, "at": now + _SPREAD * number / len(ids)}
+                for number, connection_id in enumerate(ids)
+            ],
+        )
+    return len(ids)

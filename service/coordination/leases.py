@@ -1,0 +1,160 @@
+"""Leases: the right of one process to do one thing, lost by itself when the process dies.
+
+Times are seconds of the database's own clock, so that no two machines' clocks are compared.
+"""
+
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import structlog
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from service.database.engine import Database
+from service.database.tables import Lease
+from service.database.types import database_now
+from service.database.upsert import insert
+
+log = structlog.get_logger(__name__)
+
+TTL_SECONDS = 20.0
+
+
+def new_owner() -> str:
+    """Return a name that no other holder of a lease has."""
+    return uuid4().hex
+
+
+def acquire(
+    session: Session,
+    name: str,
+    owner: str,
+    *,
+    spacing: float = 0.0,
+    seconds: float = TTL_SECONDS,
+) -> bool:
+    """Take the lease `name` for `seconds` unless somebody holds it; return whether it was taken.
+
+    With `spacing`, it is also refused until so many seconds after it was last taken.
+    """
+    now = database_now()
+    statement = insert(session, Lease).values(
+        name=name, owner=owner, taken_at=now, until=now + seconds
+    )
+    free = Lease.until <= now
+    taken = session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[Lease.name],
+            set_={"owner": owner, "taken_at": now, "until": now + seconds},
+            where=free & (Lease.taken_at <= now - spacing) if spacing else free,
+        ).returning(Lease.name)
+    )
+    return taken.first() is not None
+
+
+def extend(session: Session, names: Collection[str], owner: str) -> None:
+    """Move the end of these leases forward, as far as `owner` still holds them."""
+    now = database_now()
+    session.execute(
+        update(Lease)
+        .where(Lease.name.in_(names), Lease.owner == owner)
+        .values(until=now + TTL_SECONDS)
+    )
+
+
+def release(session: Session, name: str, owner: str) -> None:
+    """Give the lease back, keeping when it was taken for the next one's spacing.
+
+    It has no owner any more, so that a heartbeat that is just on its way does not extend it.
+    """
+    session.execute(
+        update(Lease).where(Lease.name == name, Lease.owner == owner).values(until=0.0, owner="")
+    )
+
+
+def wait_seconds(session: Session, name: str, spacing: float) -> float | None:
+    """Return how long until `name` may be taken by its spacing; None while somebody holds it."""
+    now = database_now()
+    row = session.execute(
+        select(Lease.until > now, Lease.taken_at + spacing - now).where(Lease.name == name)
+    ).first()
+    if row is None:
+        return 0.0
+    held, remaining = row
+    return None if held else max(0.0, remaining)
+
+
+def prune(session: Session, older_than_seconds: float) -> None:
+    """Forget leases that nobody has taken for so long."""
+    now = database_now()
+    session.execute(
+        delete(Lease).where(Lease.taken_at <= now - older_than_seconds, Lease.until <= now)
+    )
+
+
+_BEAT_SECONDS = TTL_SECONDS / 4
+
+
+class HeldLeases:
+    """Takes leases for as long as a block runs, however long that is.
+
+    A heartbeat extends them; when the process dies they lapse by themselves and another process
+    goes on. A holder that was frozen past its lease does no harm: what it writes is guarded by
+    versions and checkpoints.
+    """
+
+    def __init__(self, database: Database, *, beat_seconds: float = _BEAT_SECONDS) -> None:
+        self._database = database
+        self._beat_seconds = beat_seconds
+        self.owner = new_owner()
+        self._names: set[str] = set()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="leases", daemon=True)
+
+    def start(self) -> None:
+        """Begin to extend what is held."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop extending; what is still held lapses."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    @contextmanager
+    def hold(self, name: str, *, spacing: float = 0.0) -> Iterator[bool]:
+        """Give True while this block alone has the lease, False if somebody else has it."""
+        with self._database.write() as session:
+            mine = self._free_here(name) and acquire(session, name, self.owner, spacing=spacing)
+        if not mine:
+            yield False
+            return
+        with self._lock:
+            self._names.add(name)
+        try:
+            yield True
+        finally:
+            with self._lock:
+                self._names.discard(name)
+            with self._database.write() as session:
+                release(session, name, self.owner)
+
+    def _free_here(self, name: str) -> bool:
+        with self._lock:
+            return name not in self._names
+
+    def _beat(self) -> None:
+        while not self._stopping.wait(self._beat_seconds):
+            with self._lock:
+                names = sorted(self._names)
+            if not names:
+                continue
+            try:
+                with self._database.write() as session:
+                    extend(session, names, self.owner)
+            except Exception as e:
+                # The next beat tries again; three may fail before a lease lapses.
+                log.warning("lease.not_extended", error=type(e).__name__)

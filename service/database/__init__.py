@@ -1,0 +1,1 @@
+"""How the service talks to SQLite and PostgreSQL: engine, types, tables, migrations."""

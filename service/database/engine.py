@@ -1,0 +1,214 @@
+"""The one engine of a process, and the kinds of transaction on it."""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import (
+    ClauseElement,
+    Connection,
+    Engine,
+    PoolProxiedConnection,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.compiler import SQLCompiler
+
+_TRUSTED_SECONDS = 1.0
+
+
+class Statements:
+    """Runs single statements, each with a transaction to itself, for one thread; to be closed.
+
+    Either database commits such a statement before it answers: no round trip to begin, and none to
+    commit. It goes to the driver as SQLAlchemy compiled it once, because SQLAlchemy's way there and
+    back took as long as the driver's. The connection is kept, and given back every
+    `trusted_seconds` for the pool to test: a test before each statement took a fifth of its time.
+    """
+
+    def __init__(self, engine: Engine, *, trusted_seconds: float = _TRUSTED_SECONDS) -> None:
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._trusted_seconds = trusted_seconds
+        self._compiled: dict[ClauseElement, _Compiled] = {}
+        self._kept: Connection | None = None
+        self._tested_at = 0.0
+
+    @property
+    def dialect(self) -> str:
+        """The name of the database's dialect: "postgresql" or "sqlite"."""
+        return self._engine.dialect.name
+
+    def run(self, statement: ClauseElement, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        """Run a statement that returns rows, and return them as the driver gives them.
+
+        `values` are text and whole numbers: nothing converts them. Raises DBAPIError, after which a
+        fresh connection is used.
+        """
+        compiled = self._compiled.get(statement)
+        if compiled is None:
+            compiled = self._compiled[statement] = _Compiled.of(statement, self._engine)
+        driver = self._driver()
+        try:
+            cursor = driver.cursor()
+            cursor.execute(compiled.text, compiled.parameters(values))
+            rows = cursor.fetchall()
+            cursor.close()
+        except self._engine.dialect.loaded_dbapi.Error as e:
+            self._give_up()
+            dialect = self._engine.dialect
+            raise DBAPIError.instance(compiled.text, None, e, type(e), dialect=dialect) from e
+        return rows
+
+    def close(self) -> None:
+        """Give the connection back."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
+
+    def _driver(self) -> PoolProxiedConnection:
+        if time.monotonic() - self._tested_at > self._trusted_seconds:
+            self.close()
+        if self._kept is None:
+            self._kept = self._engine.connect()
+            self._tested_at = time.monotonic()
+        return self._kept.connection
+
+    def _give_up(self) -> None:
+        if self._kept is not None:
+            self._kept.invalidate()
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A statement in the words of its database, and the parameters that it comes with."""
+
+    text: str
+    own: Mapping[str, Any]
+    order: Sequence[str] | None
+
+    @classmethod
+    def of(cls, statement: ClauseElement, engine: Engine) -> "_Compiled":
+        compiled = cast(SQLCompiler, statement.compile(dialect=engine.dialect))
+        return cls(str(compiled), compiled.params, compiled.positiontup)
+
+    def parameters(self, values: Mapping[str, Any]) -> Any:
+        named = {**self.own, **values}
+        return named if self.order is None else [named[name] for name in self.order]
+
+
+_SQLITE_BUSY_SECONDS = 20
+# A network that swallows everything would else hold a transaction for a quarter of an hour, and the
+# writer of webhooks with it.
+_NOTICES_A_DEAD_NETWORK = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+
+
+class Database:
+    """Opens transactions: `write()` commits on a clean exit, `read()` never writes."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.engine = _engine(url, pool_size)
+        reading = self.engine
+        if not self.is_sqlite:  # which sees one moment in any case
+            reading = self.engine.execution_options(isolation_level="REPEATABLE READ")
+        self._reading = sessionmaker(reading, expire_on_commit=False)
+        self._writing = sessionmaker(
+            self.engine.execution_options(writes=True), expire_on_commit=False
+        )
+
+    @property
+    def is_sqlite(self) -> bool:
+        """True on a SQLite file, which this process shares with the command line alone."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Give a session whose work is committed at the end, or rolled back on an exception."""
+        with self._writing.begin() as session:
+            yield session
+
+    @contextmanager
+    def trial(self) -> Iterator[Session]:
+        """Give a session whose writes only it can see: they are rolled back at the end."""
+        with self._writing() as session:
+            yield session
+            session.rollback()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Give a session that sees one moment of the database and holds no lock on it."""
+        with self._reading() as session:
+            yield session
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def _engine(url: str, pool_size: int) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(
+            parsed,
+            pool_size=pool_size,
+            connect_args={"timeout": _SQLITE_BUSY_SECONDS},
+            hide_parameters=True,
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return create_engine(
+        parsed,
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_pre_ping=True,
+        # Errors would quote them, and errors are logged.
+        hide_parameters=True,
+        # In UTC no instant that we can write is one that the driver cannot read. Compiling our
+        # short queries takes longer than they do: it doubled the time of a page.
+        connect_args={**_NOTICES_A_DEAD_NETWORK, "options": "-c timezone=UTC -c jit=off"},
+    )
+
+
+def _prepare_sqlite(dbapi_connection: Any, _: ConnectionPoolEntry) -> None:
+    # The driver must not begin transactions by itself: it does so only at the first write, which
+    # leaves a read-then-write unprotected. `_begin_sqlite` says BEGIN instead.
+    dbapi_connection.isolation_level = None
+    cursor = dbapi_connection.cursor()
+    _use_wal(cursor)
+    # FULL, because an acknowledged notice must survive a power cut.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    """Set the file's journal mode; for this lock, unlike any other, SQLite itself does not wait."""
+    deadline = time.monotonic() + _SQLITE_BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as e:
+            if "locked" not in str(e) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,59 @@
+"""The tables, and what a row of each means."""
+
+from service.database.tables.coordination import Breaker, Deliveries, Heartbeat, Lease, Pace, Reads
+from service.database.tables.inbox import Notice
+from service.database.tables.invoices import (
+    Customer,
+    Document,
+    Finding,
+    Invoice,
+    OldId,
+    Receipt,
+    Revision,
+)
+from service.database.tables.metadata import Base
+from service.database.tables.operations import (
+    Alert,
+    AuditEntry,
+    LoginAttempt,
+    OperatorSession,
+    Sample,
+)
+from service.database.tables.runs import Run, RunSeen
+from service.database.tables.suppliers import (
+    BrowserSession,
+    Connection,
+    OAuthState,
+    SpentLink,
+    Supplier,
+)
+
+__all__ = [
+    "Alert",
+    "AuditEntry",
+    "Base",
+    "Breaker",
+    "BrowserSession",
+    "Connection",
+    "Customer",
+    "Deliveries",
+    "Document",
+    "Finding",
+    "Heartbeat",
+    "Invoice",
+    "Lease",
+    "LoginAttempt",
+    "Notice",
+    "OAuthState",
+    "OldId",
+    "OperatorSession",
+    "Pace",
+    "Reads",
+    "Receipt",
+    "Revision",
+    "Run",
+    "RunSeen",
+    "Sample",
+    "SpentLink",
+    "Supplier",
+]

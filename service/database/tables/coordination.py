@@ -1,0 +1,72 @@
+"""What processes share: who does what, how fast, how much, and that they are alive."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.database.tables.metadata import Base
+from service.database.types import Instant
+
+
+class Lease(Base):
+    """The right of one process to do one thing, until a moment of the database's clock."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64))
+    taken_at: Mapped[float] = mapped_column(Float(53))
+    until: Mapped[float] = mapped_column(Float(53))
+
+
+class Pace(Base):
+    """When a company may next be called: the theoretical arrival time of its rate limit."""
+
+    __tablename__ = "paces"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    free_at: Mapped[float] = mapped_column(Float(53))
+
+
+class Reads(Base):
+    """How many metered reads a company has cost in a month, by kind."""
+
+    __tablename__ = "reads"
+    __table_args__ = (Index("ix_reads_month", "month", "count"),)
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    month: Mapped[str] = mapped_column(String(7), primary_key=True)  # 2026-11
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+
+
+class Breaker(Base):
+    """Whether something that all depend on is away, and when somebody may try it again."""
+
+    __tablename__ = "breakers"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    failures: Mapped[int] = mapped_column(default=0)
+    since: Mapped[float | None] = mapped_column(Float(53))
+    open_until: Mapped[float] = mapped_column(Float(53), default=0.0)
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class Heartbeat(Base):
+    """When any process of a kind was last alive, by the database's clock."""
+
+    __tablename__ = "heartbeats"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)  # receiver | clock
+    at: Mapped[float] = mapped_column(Float(53))
+
+
+class Deliveries(Base):
+    """How many webhook deliveries were answered so in one minute, by all receivers."""
+
+    __tablename__ = "deliveries"
+
+    minute: Mapped[datetime] = mapped_column(Instant, primary_key=True)
+    outcome: Mapped[str] = mapped_column(String(16), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)

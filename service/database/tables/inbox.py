@@ -1,0 +1,78 @@
+"""The inbox's one table."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.database.tables.metadata import Base
+from service.database.types import Instant, RowId
+
+
+class Notice(Base):
+    """One event that QuickBooks sent, and what became of it."""
+
+    __tablename__ = "notices"
+    __table_args__ = (
+        Index(
+            "ix_notices_pending",
+            "connection_id",
+            "id",
+            sqlite_where=text("status = 'pending'"),
+            postgresql_where=text("status = 'pending'"),
+        ),
+        Index(
+            "ix_notices_parked",
+            "connection_id",
+            "id",
+            sqlite_where=text("status = 'parked'"),
+            postgresql_where=text("status = 'parked'"),
+        ),
+        Index("ix_notices_connection", "connection_id", "received_at"),
+        Index("ix_notices_handled", "handled_at"),
+        Index("ix_notices_entity", "entity_id"),
+        Index(
+            "ix_notices_tid",
+            "intuit_tid",
+            sqlite_where=text("intuit_tid IS NOT NULL"),
+            postgresql_where=text("intuit_tid IS NOT NULL"),
+        ),
+        Index(
+            "ix_notices_unconnected",
+            "realm_digest",
+            sqlite_where=text("connection_id IS NULL"),
+            postgresql_where=text("connection_id IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    # An event without an id, as all legacy ones, lets its key go when work begins: a second real
+    # change within the same second is not taken for a repetition.
+    dedupe_key: Mapped[str | None] = mapped_column(String(64), unique=True)
+    connection_id: Mapped[str | None] = mapped_column(ForeignKey("connections.id"))
+    realm_digest: Mapped[str | None] = mapped_column(String(64))
+    realm_sealed: Mapped[str | None] = mapped_column(Text)
+    format: Mapped[str] = mapped_column(String(16))
+    event_id: Mapped[str | None] = mapped_column(String(128))
+    entity: Mapped[str | None] = mapped_column(String(128))
+    operation: Mapped[str | None] = mapped_column(String(128))
+    entity_id: Mapped[str | None] = mapped_column(String(128))
+    deleted_id: Mapped[str | None] = mapped_column(String(128))
+    changed_at: Mapped[datetime | None] = mapped_column(Instant)
+    received_at: Mapped[datetime] = mapped_column(Instant)
+    # The correlation id: of the delivery that brought it, in the log of every process.
+    delivery_id: Mapped[str | None] = mapped_column(String(32))
+    body_sealed: Mapped[str | None] = mapped_column(Text)  # of what could not be parsed
+    duplicates: Mapped[int] = mapped_column(default=0)
+    status: Mapped[str] = mapped_column(String(16))  # pending | done | parked | ignored
+    reason: Mapped[str | None] = mapped_column(Text)  # the outcome, or why there is none yet
+    attempts: Mapped[int] = mapped_column(default=0)
+    # Claims that were never given back: their worker died. See `inbox.claim`.
+    losses: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime | None] = mapped_column(Instant)
+    claimed_by: Mapped[str | None] = mapped_column(String(64))
+    last_attempt_at: Mapped[datetime | None] = mapped_column(Instant)
+    error_class: Mapped[str | None] = mapped_column(String(64))
+    error_message: Mapped[str | None] = mapped_column(Text)
+    intuit_tid: Mapped[str | None] = mapped_column(String(128))
+    handled_at: Mapped[datetime | None] = mapped_column(Instant)

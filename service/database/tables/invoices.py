@@ -1,0 +1,231 @@
+"""What QuickBooks has and what it means for Infactor: customers, invoices, documents."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, false, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.database.tables.metadata import Base
+from service.database.types import ExactJSON, Instant, Key, Money, RowId
+
+TO_MEND = "hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"
+"""Which invoices have something for their supplier to mend, that is worth it."""
+
+HELD = "hold IS NOT NULL OR old_rows_held"
+"""Which invoices may not be offered; Infactor may have one of them all the same."""
+
+WITHDRAWN = (
+    "state = 'invoice_rejected'"
+    " AND document LIKE '%\"qbkWithdrawn\":%'"
+    ' AND document LIKE \'%"buyerInvoiceRemark":"Automatic, from QuickBooks: %\''
+)
+"""Which documents we have withdrawn: their JSON text says so twice."""
+
+
+class Customer(Base):
+    """The last read copy of a company's customer, as QuickBooks wrote it."""
+
+    __tablename__ = "customers"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    quickbooks_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    parent_id: Mapped[str | None] = mapped_column(String(64))
+    sync_token: Mapped[int] = mapped_column(BigInteger)
+    last_updated: Mapped[datetime] = mapped_column(Instant)
+    fetch_number: Mapped[int] = mapped_column(BigInteger)
+    # The read at which another name than before was seen: invoices read earlier carry the old one.
+    renamed_at_fetch: Mapped[int | None] = mapped_column(BigInteger)
+    source: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
+    read_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class Invoice(Base):
+    """One QuickBooks invoice: the newest version seen, and what it means for Infactor."""
+
+    __tablename__ = "invoices"
+    __table_args__ = (
+        UniqueConstraint("connection_id", "quickbooks_id"),
+        Index("ix_invoices_newest", "connection_id", "created_ms", "id"),
+        Index("ix_invoices_number", "connection_id", "number_key", "id"),
+        Index("ix_invoices_amount", "connection_id", "total", "id"),
+        Index("ix_invoices_due", "connection_id", "due_key", "id"),
+        # Everything that a search looks at and sorts by, so that it reads no invoice for it.
+        Index(
+            "ix_invoices_sought",
+            *("connection_id", "sought", "id", "total", "created_ms", "number_key", "due_key"),
+            sqlite_where=text("mapped IS NOT NULL"),
+            postgresql_where=text("mapped IS NOT NULL"),
+        ),
+        Index(
+            "ix_invoices_to_mend",
+            *("connection_id", "created_ms", "id"),
+            sqlite_where=text(TO_MEND),
+            postgresql_where=text(TO_MEND),
+        ),
+        Index(
+            "ix_invoices_held",
+            *("connection_id", "created_ms", "id"),
+            sqlite_where=text(HELD),
+            postgresql_where=text(HELD),
+        ),
+        Index("ix_invoices_customer", "connection_id", "customer_id"),
+        Index("ix_invoices_doc_number", "doc_number"),
+        Index(
+            "ix_invoices_outgoing",
+            "connection_id",
+            "recorded_at",
+            sqlite_where=text("delivered_revision < revision"),
+            postgresql_where=text("delivered_revision < revision"),
+        ),
+        Index("ux_invoices_adopted", "adopted", unique=True),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)  # Infactor's invoiceId
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
+    quickbooks_id: Mapped[str] = mapped_column(String(64))
+    sync_token: Mapped[int] = mapped_column(BigInteger)
+    last_updated: Mapped[datetime] = mapped_column(Instant)
+    fetch_number: Mapped[int] = mapped_column(BigInteger)
+    deleted: Mapped[bool] = mapped_column(default=False)
+    void_noticed: Mapped[bool] = mapped_column(default=False)
+    source: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
+    # Nothing is mapped for an invoice that was deleted before it was ever read.
+    mapped: Mapped[dict[str, Any] | None] = mapped_column(ExactJSON)
+    hold: Mapped[str | None] = mapped_column(String(16))
+    warnings: Mapped[list[Any]] = mapped_column(ExactJSON)
+    customer_id: Mapped[str | None] = mapped_column(String(64))
+    customer_versions: Mapped[str] = mapped_column(Text, default="")
+    doc_number: Mapped[str] = mapped_column(Text, default="")
+    # What the supplier's list is sorted and searched by; see `store.keys`.
+    number_key: Mapped[str] = mapped_column(Key, default="", server_default="")
+    due_key: Mapped[str] = mapped_column(Key, default="~", server_default="~")
+    sought: Mapped[str] = mapped_column(Key, default="", server_default="")
+    total: Mapped[Decimal | None] = mapped_column(Money)
+    balance: Mapped[Decimal | None] = mapped_column(Money)
+    currency: Mapped[str | None] = mapped_column(String(8))
+    created_ms: Mapped[int] = mapped_column(BigInteger, default=0)
+    revision: Mapped[int] = mapped_column(default=1)
+    recorded_at: Mapped[datetime] = mapped_column(Instant)
+    # Every valid address that QuickBooks gives for the buyer, the document's own first.
+    buyer_emails: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
+    # Up to which revision Infactor's own database has been brought; 0 is not at all.
+    delivered_revision: Mapped[int] = mapped_column(default=0)
+    delivery_due_at: Mapped[datetime | None] = mapped_column(Instant)
+    delivery_attempts: Mapped[int] = mapped_column(default=0)
+    delivery_error: Mapped[str | None] = mapped_column(Text)
+    # What only Infactor's own database can tell, such as that no buyer has this address.
+    delivery_warnings: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
+    # The row of Infactor's old import that is this invoice's document: its ObjectId.
+    adopted: Mapped[str | None] = mapped_column(String(24))
+    # Infactor has rows of its old import with this Id that nobody can explain.
+    old_rows_held: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+
+class OldId(Base):
+    """An Id that unexplained rows of Infactor's old import name, and no invoice of the company has.
+
+    An invoice of it that is recorded later has to be looked at before it is delivered.
+    """
+
+    __tablename__ = "old_ids"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    quickbooks_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
+class Revision(Base):
+    """One change of an invoice's record: when, why, and which fields."""
+
+    __tablename__ = "revisions"
+
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    recorded_at: Mapped[datetime] = mapped_column(Instant)
+    cause: Mapped[str] = mapped_column(String(32))
+    sync_token: Mapped[int] = mapped_column(BigInteger)
+    last_updated: Mapped[datetime] = mapped_column(Instant)
+    customer_versions: Mapped[str] = mapped_column(Text)
+    hold: Mapped[str | None] = mapped_column(String(16))
+    changes: Mapped[dict[str, Any]] = mapped_column(ExactJSON)  # {field: [before, after]}
+
+
+class Document(Base):
+    """Infactor's invoice: its own table here while no other is configured, else what was last seen.
+
+    Where Infactor's own database is configured, only deliveries and looks at it write these.
+    """
+
+    __tablename__ = "documents"
+    __table_args__ = (
+        Index("ix_documents_state", "connection_id", "supplier_id", "state", "invoice_id"),
+        Index(
+            "ix_documents_withdrawn",
+            *("connection_id", "supplier_id", "invoice_id"),
+            sqlite_where=text(WITHDRAWN),
+            postgresql_where=text(WITHDRAWN),
+        ),
+    )
+
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
+    # Whom it was written for: the company may have been handed over to another supplier since.
+    supplier_id: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(String(32))
+    document: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
+    revision: Mapped[int] = mapped_column()
+    written_at: Mapped[datetime] = mapped_column(Instant)
+    # What the invoice was when the document was last written, though no document says it.
+    balance: Mapped[Decimal | None] = mapped_column(Money)
+    currency: Mapped[str | None] = mapped_column(String(8))
+    seen_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class Receipt(Base):
+    """What one delivery of one revision came to in Infactor."""
+
+    __tablename__ = "receipts"
+    __table_args__ = (Index("ix_receipts_invoice", "invoice_id", "id"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"))
+    revision: Mapped[int] = mapped_column()
+    at: Mapped[datetime] = mapped_column(Instant)
+    outcome: Mapped[str] = mapped_column(String(16))  # created, refreshed, frozen …
+    state: Mapped[str | None] = mapped_column(String(64))  # Infactor's, as met; None: no document
+    changed: Mapped[list[Any]] = mapped_column(ExactJSON)  # names of the fields that were written
+
+
+class Finding(Base):
+    """Something about an invoice that an operator should look at, from its beginning to its end."""
+
+    __tablename__ = "findings"
+    __table_args__ = (
+        Index(
+            "ux_findings_open",
+            "invoice_id",
+            "kind",
+            "field",
+            unique=True,
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+        Index("ix_findings_connection", "connection_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"))
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
+    kind: Mapped[str] = mapped_column(String(24))  # changed | moved_on | hurried | missing …
+    field: Mapped[str] = mapped_column(String(32))
+    severity: Mapped[str] = mapped_column(String(16))  # critical | warning | info
+    state: Mapped[str] = mapped_column(String(64))  # Infactor's, when it was found
+    approved: Mapped[str | None] = mapped_column(Text)
+    current: Mapped[str | None] = mapped_column(Text)
+    found_at: Mapped[datetime] = mapped_column(Instant)
+    changed_at: Mapped[datetime] = mapped_column(Instant)
+    closed_at: Mapped[datetime | None] = mapped_column(Instant)
+    # An operator has seen to it; what becomes of it after that is news again.
+    acknowledged_at: Mapped[datetime | None] = mapped_column(Instant)
+    note: Mapped[str | None] = mapped_column(Text)

@@ -1,0 +1,99 @@
+"""What operators are told, what they did, and the browsers in which they are logged in."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Float, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.database.tables.metadata import Base
+from service.database.types import ExactJSON, Instant, RowId
+
+
+class Alert(Base):
+    """One thing that is, or was, wrong: one row from its beginning to its end.
+
+    Alerts outlive what they are about, so they refer to nothing.
+    """
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        Index(
+            "ux_alerts_open",
+            "cause",
+            "subject",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        Index("ix_alerts_newest", "raised_at"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    cause: Mapped[str] = mapped_column(String(32))  # connection.dead, reads.high …
+    subject: Mapped[str] = mapped_column(String(64))  # a connection's id, or "" for all of it
+    severity: Mapped[str] = mapped_column(String(16))  # critical | warning
+    text: Mapped[str] = mapped_column(Text)
+    command: Mapped[str] = mapped_column(Text)  # what to run about it
+    since: Mapped[datetime] = mapped_column(Instant)
+    raised_at: Mapped[datetime] = mapped_column(Instant)
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    # When ALERT_URL took the news of its beginning, and of its end.
+    told_at: Mapped[datetime | None] = mapped_column(Instant)
+    end_told_at: Mapped[datetime | None] = mapped_column(Instant)
+    attempts: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime | None] = mapped_column(Instant)
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class AuditEntry(Base):
+    """One action of an operator: who, when, what. It outlives what it was done to."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    at: Mapped[datetime] = mapped_column(Instant, index=True)
+    actor: Mapped[str] = mapped_column(String(128))
+    action: Mapped[str] = mapped_column(String(32))
+    connection_id: Mapped[str | None] = mapped_column(String(32))
+    details: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
+
+
+class OperatorSession(Base):
+    """One browser in which an operator is logged in, known by the digest of its cookie."""
+
+    __tablename__ = "operator_sessions"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(32))
+    mark: Mapped[str] = mapped_column(String(64))  # of the password; another one ends the session
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+
+
+class LoginAttempt(Base):
+    """One log-in that failed, or is being looked at, by the digest of who or whence."""
+
+    __tablename__ = "login_attempts"
+    __table_args__ = (Index("ix_login_attempts_about", "about", "at"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    # A digest: people type passwords into the field for names.
+    about: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(Instant)
+
+
+class Sample(Base):
+    """How the service did in five minutes; `slot` counts those since 1970."""
+
+    __tablename__ = "samples"
+
+    slot: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    # Seconds from change in QuickBooks to record; None where nothing was recorded.
+    lag_p50: Mapped[float | None] = mapped_column(Float(53))
+    lag_p95: Mapped[float | None] = mapped_column(Float(53))
+    pending: Mapped[int] = mapped_column(BigInteger)
+    oldest_pending: Mapped[float] = mapped_column(Float(53))  # seconds
+    done: Mapped[int] = mapped_column(BigInteger)
+    parked: Mapped[int] = mapped_column(BigInteger)
+    ignored: Mapped[int] = mapped_column(BigInteger)

@@ -1,0 +1,108 @@
+"""Suppliers, their companies, and the browsers by which they prove who they are.
+
+Other tables know a company by its connection's own id; the realm id is sealed there.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.database.tables.metadata import Base
+from service.database.types import Instant, RowId
+
+
+class Supplier(Base):
+    """One supplier of Infactor, known by the e-mail address of their account there."""
+
+    __tablename__ = "suppliers"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    # In the very spelling of their account: Infactor tells two spellings apart, and so do we.
+    email: Mapped[str] = mapped_column(String(320), unique=True)
+    name: Mapped[str] = mapped_column(Text)
+    address: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class Connection(Base):
+    """One company's authorisation. A company belongs to one supplier, until it is released."""
+
+    __tablename__ = "connections"
+    __table_args__ = (UniqueConstraint("environment", "realm_digest"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    supplier_id: Mapped[int] = mapped_column(ForeignKey("suppliers.id"), index=True)
+    environment: Mapped[str] = mapped_column(String(16))
+    realm_digest: Mapped[str] = mapped_column(String(64))
+    realm_sealed: Mapped[str] = mapped_column(Text)
+    company_name: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16))  # connected | disconnected
+    problem: Mapped[str | None] = mapped_column(Text)  # why it is disconnected or paused
+    access_sealed: Mapped[str | None] = mapped_column(Text)
+    access_expires_at: Mapped[datetime | None] = mapped_column(Instant)
+    refresh_sealed: Mapped[str | None] = mapped_column(Text)
+    refresh_expires_at: Mapped[datetime | None] = mapped_column(Instant)
+    hard_expires_at: Mapped[datetime | None] = mapped_column(Instant)
+    connected_at: Mapped[datetime] = mapped_column(Instant)
+    disconnected_at: Mapped[datetime | None] = mapped_column(Instant)
+    # An operator lets nobody call QuickBooks for it until it is resumed.
+    suspended_at: Mapped[datetime | None] = mapped_column(Instant)
+    # An operator lets whoever connects it next have it, another supplier too.
+    released_at: Mapped[datetime | None] = mapped_column(Instant)
+    renewed_at: Mapped[datetime] = mapped_column(Instant)
+    last_synced_at: Mapped[datetime | None] = mapped_column(Instant)
+    # Everything that changed up to here, by QuickBooks' own clock, has been read.
+    changes_read_until: Mapped[datetime] = mapped_column(Instant)
+    # Everything that changed or was deleted up to here, by QuickBooks' own clock, was reconciled.
+    reconciled_until: Mapped[datetime] = mapped_column(Instant)
+    reconciled_at: Mapped[datetime | None] = mapped_column(Instant)
+    reconcile_due_at: Mapped[datetime] = mapped_column(Instant)
+    # How often its tokens were renewed.
+    refreshes: Mapped[int] = mapped_column(default=0)
+    # Rises by one for each read of this company; orders answers without comparing clocks.
+    fetch_number: Mapped[int] = mapped_column(BigInteger, default=0)
+    paused_until: Mapped[datetime | None] = mapped_column(Instant)
+    # Since when QuickBooks has answered nothing but 429.
+    throttled_since: Mapped[datetime | None] = mapped_column(Instant)
+    failures: Mapped[int] = mapped_column(default=0)
+    nudge_due_at: Mapped[datetime | None] = mapped_column(Instant)
+    # When rows of Infactor's old import were last looked for; before, nothing is delivered.
+    adopted_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class BrowserSession(Base):
+    """One browser, known by the digest of its cookie, and the supplier it has proved to be."""
+
+    __tablename__ = "sessions"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    supplier_id: Mapped[int | None] = mapped_column(ForeignKey("suppliers.id"))
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+
+
+class OAuthState(Base):
+    """One journey through QuickBooks' consent: usable once, by the browser that began it."""
+
+    __tablename__ = "oauth_states"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    session_digest: Mapped[str] = mapped_column(String(64))
+    environment: Mapped[str] = mapped_column(String(16))
+    supplier_id: Mapped[int] = mapped_column(ForeignKey("suppliers.id"))
+    link_id: Mapped[str | None] = mapped_column(String(64))
+    another_company: Mapped[bool] = mapped_column(default=False)
+    # Who was logged in to Infactor when its button began this; they must still be at the end.
+    infactor_user: Mapped[str | None] = mapped_column(String(24))
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    used_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class SpentLink(Base):
+    """A connect link with which a connection was stored, so that it opens nothing again."""
+
+    __tablename__ = "spent_links"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(Instant, index=True)

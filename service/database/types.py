@@ -1,0 +1,119 @@
+"""Column types that mean the same on SQLite and PostgreSQL."""
+
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Integer,
+    Numeric,
+    Text,
+    literal_column,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import Float, TypeDecorator, TypeEngine
+
+from service.kit import exact_json
+
+_MICRO = Decimal("0.000001")
+
+# SQLite numbers rows by itself only in a column that is spelled INTEGER.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+# Compared by its bytes, in either database and whatever the server's language is.
+Key = Text().with_variant(Text(collation="C"), "postgresql")
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware instant in UTC, to the microsecond."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant needs a time zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def instant_text(instant: datetime) -> str:
+    """Return the instant as either database reads it: as SQLite keeps it, and in UTC.
+
+    PostgreSQL takes it rightly because every connection of ours is in UTC.
+    """
+    return instant.astimezone(UTC).isoformat(" ", "microseconds").removesuffix("+00:00")
+
+
+class Money(TypeDecorator[Decimal]):
+    """An amount to six decimals: NUMERIC on PostgreSQL, whole millionths on SQLite.
+
+    SQLite would turn a decimal into a binary float; integers stay exact and sort rightly.
+    """
+
+    impl = Numeric(24, 6)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else Numeric(24, 6))
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        exact = Decimal(value).quantize(_MICRO, rounding=ROUND_HALF_EVEN)
+        return int(exact.scaleb(6)) if dialect.name == "sqlite" else exact
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        if value is None:
+            return None
+        return Decimal(value).scaleb(-6) if dialect.name == "sqlite" else Decimal(value)
+
+
+class ExactJSON(TypeDecorator[Any]):
+    """A JSON value kept as text, so that its numbers keep the digits that QuickBooks wrote."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else exact_json.encode(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else exact_json.decode(value)
+
+
+def condition(sql: str) -> ColumnElement[bool]:
+    """Return the condition of a partial index in its own words, or SQLite would not use it."""
+    return literal_column(f"({sql})", Boolean)
+
+
+class database_now(FunctionElement[float]):
+    """The database's own clock in seconds since 1970: the one clock that all processes share."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(database_now, "sqlite")
+def _sqlite_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(database_now)
+def _postgresql_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+    return "extract(epoch from clock_timestamp())::double precision"

@@ -1,0 +1,103 @@
+"""INSERT with ON CONFLICT, in the dialect of the session's database."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    FromClause,
+    Text,
+    bindparam,
+    cast,
+    func,
+    select,
+    type_coerce,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from service.database.tables import Base
+from service.database.types import Instant
+from service.kit import exact_json
+
+Insert = sqlite.Insert | postgresql.Insert
+Rule = Callable[[Insert], Insert]
+
+
+def insert(session: Session, table: type[Base]) -> Insert:
+    """Return an INSERT that offers `on_conflict_do_update` and `on_conflict_do_nothing`.
+
+    The two dialects share that part of their interface.
+    """
+    return insert_for(session.get_bind().dialect.name, table)
+
+
+def insert_for(dialect: str, table: type[Base]) -> Insert:
+    """Return the INSERT of one of the two dialects."""
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+def excluded(statement: Insert, *names: str) -> dict[str, Any]:
+    """Return the SET clause that takes these columns from the row that could not be inserted."""
+    return {name: statement.excluded[name] for name in names}
+
+
+def insert_all(
+    session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]], rule: Rule
+) -> None:
+    """Insert rows of the same columns; `rule` says what becomes of one that is there already.
+
+    The statement is built once. PostgreSQL gets all rows as one JSON text, in one statement: that
+    takes a fifth of the time that a statement for each of them takes, on either side.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        session.connection().execute(_one_by_one(table, rule), rows)
+    else:
+        statement = _together(table, rule, tuple(rows[0]))
+        session.connection().execute(statement, {"rows": rows_text(rows)})
+
+
+@cache
+def _one_by_one(table: type[Base], rule: Rule) -> Executable:
+    return rule(sqlite.insert(table))
+
+
+@cache
+def _together(table: type[Base], rule: Rule, names: tuple[str, ...]) -> Executable:
+    given = rows_given("postgresql", table, names)
+    return rule(postgresql.insert(table).from_select(names, select(*given.c)))
+
+
+def rows_text(rows: Sequence[Mapping[str, Any] | Struct]) -> str:
+    """Return the rows as the value of `:rows` in a statement on `rows_given`."""
+    return exact_json.encode(rows).decode()
+
+
+def instant_given(dialect: str, name: str) -> ColumnElement[datetime]:
+    """Return the instant of the text `:name`, which is as `instant_text` gives it."""
+    text = bindparam(name, type_=Text)
+    return type_coerce(text, Instant) if dialect == "sqlite" else cast(text, Instant)
+
+
+def rows_given(dialect: str, table: type[Base], names: Sequence[str]) -> FromClause:
+    """Return the rows of the JSON text `:rows`, as a table with these columns of this one.
+
+    On SQLite the columns must be text or whole numbers, as JSON has no other types that it keeps.
+    """
+    text = bindparam("rows", type_=Text)
+    columns = [table.__table__.c[name] for name in names]
+    if dialect == "sqlite":
+        each = func.json_each(text).table_valued("value")
+        named = [
+            type_coerce(func.json_extract(each.c.value, f"$.{column.name}"), column.type).label(
+                column.name
+            )
+            for column in columns
+        ]
+        return select(*named).subquery("given")
+    rows = func.json_to_recordset(cast(text, postgresql.JSON))
+    return rows.table_valued(*columns).render_derived(name="given", with_types=True)

@@ -1,0 +1,105 @@
+"""The types in which Infactor's old driver can read a document, and the way back to exact ones.
+
+That driver cuts a document off at a Decimal128 and reads a whole number beyond 2^53 as text, so
+every number is stored as a double, as Infactor itself does it.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+MOST_BYTES = 15_000_000
+"""Of a whole document; the rest of the 16 MB is for what Infactor itself adds."""
+
+_HEADER = 5  # of a document: its length, and the zero at its end
+_FIELD = 2  # the type before a name, and the zero behind it
+_NUMBER = 8
+
+
+def size(value: Any) -> int:
+    """Return the bytes of exact JSON as BSON with every number a double (bsonspec.org)."""
+    match value:
+        case None:
+            return 0
+        case bool():
+            return 1
+        case str():
+            return _HEADER + len(value.encode())
+        case int() | Decimal():
+            return _NUMBER
+        case Mapping():
+            fields = (_FIELD + len(name.encode()) + size(inner) for name, inner in value.items())
+            return _HEADER + sum(fields)
+        case _:
+            inner = (_FIELD + len(str(at)) + size(item) for at, item in enumerate(value))
+            return _HEADER + sum(inner)
+
+
+def shortened(items: Sequence[Any], room: int) -> list[Any]:
+    """Return as many of the first items as fit into so many bytes, as an array."""
+    left = room - _HEADER
+    for at, item in enumerate(items):
+        left -= _FIELD + len(str(at)) + size(item)
+        if left < 0:
+            return list(items[:at])
+    return list(items)
+
+
+_AS_THEY_ARE = frozenset({str, bool, type(None)})
+_NUMBERS = frozenset({int, Decimal})
+
+
+def stored(value: Any) -> Any:
+    """Return exact JSON in the types of a stored document: numbers as doubles, names as allowed.
+
+    A server of 4.2 refuses names that begin with `$` or hold a dot; they get the full-width twins.
+    """
+    kind = type(value)
+    if kind is dict:
+        return {
+            name if name.isidentifier() else _allowed(name): (
+                inner if type(inner) in _AS_THEY_ARE else stored(inner)
+            )
+            for name, inner in value.items()
+        }
+    if kind is list:
+        return [stored(inner) for inner in value]
+    if kind in _NUMBERS:
+        return float(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    raise TypeError(f"{kind.__name__} is not exact JSON")
+
+
+def exact(value: Any) -> Any:
+    """Return a stored value as exact JSON; what is none, such as an ObjectId, as its text.
+
+    A double says no more than the shortest decimal that gives it; one that is whole is a whole
+    number.
+    """
+    match value:
+        case bool() | None | str() | int():
+            return value
+        case float():
+            return _number(value)
+        case datetime():
+            return value.isoformat()
+        case dict():
+            return {str(name): exact(inner) for name, inner in value.items()}
+        case list():
+            return [exact(inner) for inner in value]
+    return str(value)
+
+
+def _number(value: float) -> int | Decimal | None:
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() else Decimal(repr(value))
+
+
+def _allowed(name: str) -> str:
+    if "." in name:
+        name = name.replace(".", "\N{FULLWIDTH FULL STOP}")
+    return f"\N{FULLWIDTH DOLLAR SIGN}{name[1:]}" if name.startswith("$") else name

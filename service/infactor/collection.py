@@ -1,0 +1,287 @@
+"""Deliveries into Infactor's own invoices: conditional, fenced by revision, many at once.
+
+What happens to a document is decided from the document as it was read, and written only if it is
+still that: its state, our marker and a revision below ours are in the filter of the one update.
+So a buyer who decides in between has the last word, and an older revision never replaces a newer
+one, whichever worker is late. A write whose answer was lost is recognised by its revision.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bson import ObjectId
+from bson.errors import InvalidDocument
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError, DocumentTooLarge
+
+from service.errors import InfactorAway
+from service.infactor import document as life
+from service.infactor.bson import exact
+from service.infactor.document import MARKER, REMARK, Action, Decision, State
+from service.infactor.holds import Hold
+from service.infactor.mapping import PREFIX
+from service.infactor.mongo import InfactorDatabase, infactors_errors
+
+REVISION = "qbkRevision"
+"""The field that holds the revision that a document is at."""
+
+# Somebody changed the document between reading and writing it; more often than this, wait.
+_MOST_ROUNDS = 3
+_DUPLICATE_KEY = 11000
+_LONGEST_STATE = 32
+_MARKS = (REMARK, MARKER)
+
+Key = Any
+"""A document's `_id`: our own invoiceId, or an ObjectId of Infactor's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One revision of one invoice, in stored types, to be brought into its document."""
+
+    key: Key
+    revision: int
+    mapped: Mapping[str, Any]
+    hold: Hold | None
+    handed_over: bool = False
+    may_create: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """What became of an order; `before` and `after` are the document, None where there is none.
+
+    `repeated` says that the document had this very revision already: the answer to an earlier
+    delivery was lost. `newer` is the document's own revision, where that is a later one.
+    """
+
+    action: Action
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    state: str | None
+    changed: tuple[str, ...] = ()
+    repeated: bool = False
+    newer: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why the server did not take a document: trying again at once would not help."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a document stands: what people decided there, and what we left on it."""
+
+    state: str
+    revision: int
+    marks: Mapping[str, Any]  # our marker and the remark, where there are any, as exact JSON
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    order: Order
+    before: Mapping[str, Any] | None
+    decision: Decision
+    update: UpdateOne
+
+
+class Sink:
+    """Brings invoices into Infactor's documents; raises InfactorAway when that is not possible."""
+
+    def __init__(self, database: InfactorDatabase, *, withdraw: bool) -> None:
+        self._invoices = database.invoices
+        self._withdraw = withdraw
+
+    def deliver(self, orders: Iterable[Order]) -> dict[Key, Delivered | Refused]:
+        """Return what became of each order; one whose document kept changing is left out."""
+        left = {order.key: order for order in orders}
+        ended: dict[Key, Delivered | Refused] = {}
+        for _ in range(_MOST_ROUNDS):
+            if not left:
+                break
+            round_ended = self._round(left)
+            ended |= round_ended
+            left = {key: order for key, order in left.items() if key not in round_ended}
+        return ended
+
+    def read(
+        self, keys: Collection[Key], fields: Collection[str] | None = None
+    ) -> dict[Key, dict[str, Any]]:
+        """Return the documents that there are of these, whole or with these fields alone."""
+        if not keys:
+            return {}
+        with infactors_errors():
+            found = self._invoices.find(_among(keys), None if fields is None else list(fields))
+            return {document["_id"]: document for document in found}
+
+    def states(self, keys: Collection[Key]) -> dict[Key, Standing]:
+        """Return how those documents stand that there are of these."""
+        found = self.read(keys, ("state", REVISION, *_MARKS))
+        return {key: standing(document) for key, document in found.items()}
+
+    def others(
+        self, quickbooks_ids: Collection[str], suppliers: Collection[str]
+    ) -> list[dict[str, Any]]:
+        """Return what there is of these suppliers' invoices that was not delivered by us.
+
+        Infactor has no index for this: its server looks at every document.
+        """
+        wanted = {
+            "qbkInvoiceId": {"$in": list(quickbooks_ids)},
+            "supplierEmail": {"$in": list(suppliers)},
+            "_id": {"$not": re.compile(f"^{PREFIX}")},
+        }
+        fields = ("qbkInvoiceId", "supplierEmail", "state", "invoiceAmount")
+        with infactors_errors():
+            return list(self._invoices.find(wanted, fields))
+
+    def _round(self, orders: Mapping[Key, Order]) -> dict[Key, Delivered | Refused]:
+        current = self.read(orders)
+        ended: dict[Key, Delivered | Refused] = {}
+        writes: list[_Write] = []
+        for key, order in orders.items():
+            made = self._decide(order, current.get(key))
+            if isinstance(made, _Write):
+                writes.append(made)
+            else:
+                ended[key] = made
+        refused = self._write(writes)
+        after = self.read([write.order.key for write in writes], ("state", REVISION))
+        for write in writes:
+            key = write.order.key
+            if key in refused:
+                ended[key] = refused[key]
+            elif key in after and after[key].get(REVISION) == write.order.revision:
+                ended[key] = _done(write, after[key])
+        return ended
+
+    def _decide(self, order: Order, current: Mapping[str, Any] | None) -> Delivered | _Write:
+        revision = _revision_of(current)
+        if current is not None and revision >= order.revision:
+            return Delivered(
+                action=Action.UNCHANGED,
+                before=current,
+                after=current,
+                state=_state_of(current),
+                repeated=revision == order.revision,
+                newer=revision if revision > order.revision else None,
+            )
+        if current is None and not order.may_create:
+            return Delivered(action=Action.HOLD, before=None, after=None, state=None)
+        decision = life.decide(
+            current,
+            order.mapped,
+            order.hold,
+            withdraw=self._withdraw,
+            handed_over=order.handed_over,
+        )
+        if decision.action in (Action.HOLD, Action.FROZEN):
+            return Delivered(
+                action=decision.action,
+                before=current,
+                after=current,
+                state=_state_of(current),
+                changed=decision.changed,
+            )
+        return _Write(order, current, decision, _update(order, current, decision))
+
+    def _write(self, writes: Sequence[_Write]) -> dict[Key, Refused]:
+        """Send the updates, and return those that the server does not take."""
+        if not writes:
+            return {}
+        try:
+            return self._send(writes)
+        except (InvalidDocument, DocumentTooLarge):
+            # The client does not say which; the others must not wait for it.
+            return {key: why for write in writes for key, why in self._alone(write).items()}
+
+    def _alone(self, write: _Write) -> dict[Key, Refused]:
+        try:
+            return self._send([write])
+        except (InvalidDocument, DocumentTooLarge) as e:
+            return {write.order.key: Refused(f"the document cannot be stored ({type(e).__name__})")}
+
+    def _send(self, writes: Sequence[_Write]) -> dict[Key, Refused]:
+        refused: dict[Key, Refused] = {}
+        with infactors_errors(but=(InvalidDocument, DocumentTooLarge)):
+            try:
+                self._invoices.bulk_write([write.update for write in writes], ordered=False)
+            except BulkWriteError as e:
+                if e.details.get("writeConcernErrors"):
+                    raise InfactorAway(
+                        "Infactor's MongoDB did not confirm a write in time"
+                    ) from None
+                for error in e.details.get("writeErrors", []):
+                    # A twin was faster: what it wrote is read again.
+                    if error.get("code") != _DUPLICATE_KEY:
+                        why = f"Infactor's MongoDB refused it (error {error.get('code')})"
+                        refused[writes[error["index"]].order.key] = Refused(why)
+        return refused
+
+
+def own_key(text: str) -> Key:
+    """Return the `_id` that Infactor itself gave to a document, from its text."""
+    return ObjectId(text)
+
+
+def _update(order: Order, before: Mapping[str, Any] | None, decision: Decision) -> UpdateOne:
+    if before is None:
+        whole = {**(decision.document or {}), REVISION: order.revision}
+        return UpdateOne({"_id": order.key}, {"$setOnInsert": whole}, upsert=True)
+    after = before if decision.document is None else decision.document
+    values = {name: v for name, v in after.items() if name not in before or before[name] != v}
+    gone = {name: "" for name in before if name not in after}
+    only_if: dict[str, Any] = {
+        "_id": order.key,
+        "state": before["state"],
+        REVISION: {"$not": {"$gte": order.revision}},
+    }
+    if before["state"] == State.INVOICE_REJECTED:  # by us, and nobody has touched that since
+        only_if |= {MARKER: before[MARKER], REMARK: before[REMARK]}
+    changes: dict[str, Any] = {"$set": {**values, REVISION: order.revision}}
+    if gone:
+        changes["$unset"] = gone
+    return UpdateOne(only_if, changes)
+
+
+def _done(write: _Write, after: Mapping[str, Any]) -> Delivered:
+    decision = write.decision
+    written = decision.action in (Action.REFRESH, Action.RESTORE)
+    return Delivered(
+        action=decision.action,
+        before=write.before,
+        after=decision.document or write.before,
+        state=_state_of(after),
+        changed=decision.changed if written else (),
+    )
+
+
+def _among(keys: Collection[Key]) -> dict[str, Any]:
+    return {"_id": {"$in": list(keys)}}
+
+
+def _revision_of(document: Mapping[str, Any] | None) -> int:
+    """Return the revision that a document is at; 0 where it has none, or somebody's rubbish."""
+    revision = (document or {}).get(REVISION)
+    return int(revision) if isinstance(revision, int | float) and revision > 0 else 0
+
+
+def standing(document: Mapping[str, Any]) -> Standing:
+    """Return how this document stands."""
+    return Standing(
+        state=_state_of(document) or "",
+        revision=_revision_of(document),
+        marks={name: exact(document[name]) for name in _MARKS if name in document},
+    )
+
+
+def _state_of(document: Mapping[str, Any] | None) -> str | None:
+    """Return the state as a text that our own tables take, whatever somebody wrote there."""
+    if document is None:
+        return None
+    return str(document.get("state")).replace("\x00", "")[:_LONGEST_STATE]

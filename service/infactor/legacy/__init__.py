@@ -1,0 +1,1 @@
+"""Rows of Infactor's own old QuickBooks import."""

@@ -1,0 +1,214 @@
+"""Rows that Infactor's own old QuickBooks import wrote, matched with the invoices that we recorded.
+
+That import knew no realm, gave each row a random `invoiceId`, wrote a further copy at each run, and
+at times wrote another company's invoices under this supplier's e-mail address. QuickBooks' Ids are
+small numbers that every company has, so an Id alone says nothing.
+
+A row is an invoice's when Id and DocNumber agree, and the buyer (an e-mail address or the name) or
+the amount. An amount of 0 proves nothing: every void has it. Where neither side has a DocNumber,
+buyer and amount must agree. Of several invoices that a row fits, in a supplier's several companies,
+the one that agrees in most is meant; if there is no such one, none.
+
+Of several copies of an invoice the one furthest in Infactor's workflow is adopted; of those, one
+that can still go on before one that was rejected there; of those, the oldest. A row in no state of
+Infactor's, or in `draft`, is never adopted.
+
+Everything else is listed, at each look again, and never touched:
+
+- A row that nobody can explain holds its Id: what we create under that Id could be an invoice that
+  is offered there already.
+- A copy holds nothing, because its invoice is known and stands in Infactor already, in the adopted
+  row or in a document of our own: to keep that one true does not offer it once more. But while the
+  copy is in a state from which it can be approved or paid, a lender may pay twice for one invoice.
+  Nobody but Infactor's people can end that, so it is told for as long as the copy is there.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from service.infactor.document import State
+from service.infactor.legacy.values import amount, id_of, mails, name, row_id, same_number, text
+
+Row = Mapping[str, Any]
+"""A row as the database has it: any field may be missing, or of any type."""
+
+_DISTANCE = {
+    State.INVOICE_CREATED: 1,
+    State.INVOICE_REJECTED: 1,
+    State.INVOICE_ACCEPTED: 2,
+    State.IFACTOR_REQUEST: 3,
+    State.IFACTOR_REJECTED: 3,
+    State.IFACTOR_PROPOSED: 4,
+    State.IFACTOR_PROPOSAL_REJECTED: 4,
+    State.IFACTOR_PROPOSAL_ACCEPTED: 5,
+    State.IFACTOR_PREPAID: 6,
+    State.INVOICE_PAID: 7,
+    State.COMPLETED: 8,
+}
+"""How far a row came; a rejection is as far as what was rejected."""
+
+_ENDED = (
+    State.INVOICE_REJECTED,
+    State.IFACTOR_REJECTED,
+    State.IFACTOR_PROPOSAL_REJECTED,
+    State.COMPLETED,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What is known of one invoice.
+
+    `adopted` is the row that it has, as 24 hexadecimal digits. `own_document` says that there is a
+    document of our own in Infactor. `deliverable` says that one may be made at this very moment: a
+    row that turns up then cannot be adopted at once, only held.
+    """
+
+    invoice_id: str
+    quickbooks_id: str
+    doc_number: str
+    buyer_emails: tuple[str, ...] = ()
+    buyer_name: str = ""
+    total: Decimal | None = None
+    adopted: str | None = None
+    own_document: bool = False
+    deliverable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OldRows:
+    """What becomes of the rows; `adopted` is by our invoice id, `held` are QuickBooks Ids."""
+
+    adopted: dict[str, Row] = field(default_factory=dict)
+    unexplained: list[tuple[Row, str]] = field(default_factory=list)
+    held: frozenset[str] = frozenset()
+
+
+def match(recorded: Iterable[Recorded], rows: Sequence[Row]) -> OldRows:
+    """Return which row is whose, what is listed and why, and which Ids are held.
+
+    `recorded` are the invoices of all companies of the supplier whose rows these are: whatever has
+    a row's Id, and whatever has adopted a row.
+    """
+    matching = _Matching(recorded)
+    matching.take(rows)
+    return OldRows(matching.adopted, matching.unexplained, frozenset(matching.held))
+
+
+def can_go_on(row: Row) -> bool:
+    """Return whether somebody may still approve, finance or pay the row.
+
+    One in a state that Infactor does not know is shown to every financier.
+    """
+    return row.get("state") not in _ENDED
+
+
+class _Matching:
+    def __init__(self, recorded: Iterable[Recorded]) -> None:
+        self.adopted: dict[str, Row] = {}
+        self.unexplained: list[tuple[Row, str]] = []
+        self.held: set[str] = set()
+        self._by_id: dict[str, list[Recorded]] = defaultdict(list)
+        self._owners: dict[str, Recorded] = {}
+        for one in recorded:
+            self._by_id[one.quickbooks_id].append(one)
+            if one.adopted:
+                self._owners[one.adopted] = one
+
+    def take(self, rows: Sequence[Row]) -> None:
+        copies: dict[str, tuple[Recorded, list[Row]]] = {}
+        for row in rows:
+            owner = self._owners.get(row_id(row) or "")
+            if owner is not None:
+                self.adopted[owner.invoice_id] = row
+                continue
+            found = self._invoice_of(row)
+            if isinstance(found, str):
+                self._hold(row, found)
+            else:
+                copies.setdefault(found.invoice_id, (found, []))[1].append(row)
+        for invoice, same in copies.values():
+            self._settle(invoice, same)
+
+    def _invoice_of(self, row: Row) -> Recorded | str:
+        """Return the invoice that the row is of, or why nobody can tell."""
+        quickbooks_id = id_of(row)
+        if quickbooks_id is None:
+            return "its qbkInvoiceId is no Id of QuickBooks"
+        candidates = self._by_id.get(quickbooks_id, [])
+        if not candidates:
+            return "no invoice with this Id is recorded"
+        numbered = [one for one in candidates if same_number(one.doc_number, row)]
+        if not numbered:
+            return "another DocNumber than the invoice with this Id"
+        grades = [(_agreement(one, row), one) for one in numbered]
+        best = max(grade for grade, _ in grades)
+        if not best:
+            return "neither buyer nor amount agree, or not enough of them"
+        (one, *others) = (one for grade, one in grades if grade == best)
+        return "fits invoices of several companies" if others else one
+
+    def _settle(self, invoice: Recorded, copies: list[Row]) -> None:
+        """Adopt the best of the rows of one invoice, if any may be, and list the others."""
+        if invoice.adopted or invoice.own_document:
+            self._list_copies(invoice, copies)
+            return
+        able = [row for row in copies if _may_be_adopted(row)]
+        if not able or invoice.deliverable:
+            for row in copies:
+                self._hold(row, _why_not(row))
+            return
+        best = min(able, key=_order)
+        self.adopted[invoice.invoice_id] = best
+        self._list_copies(invoice, [row for row in copies if row is not best])
+
+    def _list_copies(self, invoice: Recorded, copies: Iterable[Row]) -> None:
+        adopted = self.adopted.get(invoice.invoice_id)
+        original = text(adopted.get("invoiceId")) if adopted is not None else invoice.invoice_id
+        for row in copies:
+            end = "can still be financed" if can_go_on(row) else "has come to its end"
+            self.unexplained.append((row, f"copy of {original}; {end}"))
+
+    def _hold(self, row: Row, why: str) -> None:
+        self.unexplained.append((row, why))
+        if (quickbooks_id := id_of(row)) is not None:
+            self.held.add(quickbooks_id)
+
+
+def _agreement(invoice: Recorded, row: Row) -> int:
+    """Return in how many ways buyer and amount agree; 0 where they prove nothing."""
+    theirs = {mail.casefold() for mail in invoice.buyer_emails} & mails(row)
+    called = bool(name(invoice.buyer_name)) and name(invoice.buyer_name) in (
+        name(row.get("companyName")),
+        name(row.get("contactName")),
+    )
+    same_amount = bool(invoice.total) and amount(row.get("invoiceAmount")) == invoice.total
+    if not invoice.doc_number.strip() and not (same_amount and (theirs or called)):
+        return 0
+    return sum((bool(theirs), called, same_amount))
+
+
+def _may_be_adopted(row: Row) -> bool:
+    return row_id(row) is not None and _distance(row) > 0
+
+
+def _why_not(row: Row) -> str:
+    if row_id(row) is None:
+        return "its _id is none that the old import gives"
+    if not _distance(row):
+        return f"its state is {text(row.get('state')) or 'missing'}"
+    return "came after the first look, and is adopted at the next one"
+
+
+def _order(row: Row) -> tuple[int, bool, Decimal, str]:
+    created = amount(row.get("created"))
+    oldest = Decimal("Infinity") if created is None else created
+    return -_distance(row), not can_go_on(row), oldest, row_id(row) or ""
+
+
+def _distance(row: Row) -> int:
+    state = row.get("state")
+    return _DISTANCE.get(State(state), 0) if state in list(State) else 0

@@ -1,0 +1,139 @@
+"""What people call the fields of an invoice: in Infactor's dashboard, and on our own pages."""
+
+from datetime import date
+
+from service.infactor.document import State
+from service.infactor.source import calendar_date
+
+_EMAIL = "BillEmail.Address, else the customer's PrimaryEmailAddr.Address, else its parents'"
+_ACCOUNT = "your account in Infactor"
+_ALWAYS_EMPTY = "always empty: QuickBooks has nothing of the kind"
+
+ORIGINS = {
+    "invoiceNo": "DocNumber",
+    "invoiceAmount": "TotalAmt",
+    "invoiceDate": "MetaData.CreateTime",
+    "payableDate": "DueDate",
+    "taxAmount": "TxnTaxDetail.TotalTax",
+    "items": "Line",
+    "taxDetails": "TxnTaxDetail",
+    "companyName": "CustomerRef.name, else the customer's DisplayName",
+    "contactName": "CustomerRef.name, else the customer's DisplayName",
+    "buyerEmail": _EMAIL,
+    "companyEmail": _EMAIL,
+    "purchaseDate": "MetaData.CreateTime",
+    "state": "Infactor's own: where the invoice stands",
+    "qbkInvoiceId": "Id",
+    "source": "always QuickBooks",
+    "invoiceId": "made of the company and Id",
+    "created": "MetaData.CreateTime",
+    "supplierEmail": _ACCOUNT,
+    "supplierName": _ACCOUNT,
+    "supplierAddress": _ACCOUNT,
+    "purchaseTitle": "DocNumber, else Id",
+    "purchaseNo": "DocNumber",
+    "purchaseAmount": "TotalAmt",
+    "purchaseDocs": _ALWAYS_EMPTY,
+    "grnNo": _ALWAYS_EMPTY,
+    "grnDate": _ALWAYS_EMPTY,
+    "grnAmount": _ALWAYS_EMPTY,
+    "companyType": _ALWAYS_EMPTY,
+    "companyPhone": _ALWAYS_EMPTY,
+}
+"""By the names of the document's fields, in its order; any other field is Infactor's own."""
+
+INFACTORS = "Infactor's own"
+
+
+_WORDING = {
+    State.DRAFT: "Draft",
+    State.INVOICE_CREATED: "Approval Awaited",
+    State.INVOICE_REJECTED: "Rejected",
+    State.INVOICE_ACCEPTED: "Approved",
+    State.IFACTOR_REQUEST: "Factoring Requested",
+    State.IFACTOR_REJECTED: "Rejected",
+    State.IFACTOR_PROPOSED: "Proposal Received",
+    State.IFACTOR_PROPOSAL_ACCEPTED: "Proposal Accepted",
+    State.IFACTOR_PROPOSAL_REJECTED: "Proposal Rejected",
+    State.IFACTOR_PREPAID: "In Progress",
+    State.INVOICE_PAID: "In Progress",
+    State.COMPLETED: "Completed",
+}
+
+
+def states_by_word() -> dict[str, tuple[str, ...]]:
+    """Return Infactor's words in the order of an invoice's life, with the states that each says."""
+    found: dict[str, tuple[str, ...]] = {}
+    for state, word in _WORDING.items():
+        found[word] = (*found.get(word, ()), state.value)
+    return found
+
+
+def status(state: str) -> str:
+    """Return Infactor's word for a state, or "-" for one that it does not know."""
+    return _WORDING[State(state)] if state in list(State) else "-"
+
+
+def days_to_payout(payable_date: str, today: date) -> int:
+    """Return the days left until the document's `payableDate`, in years of 360 days.
+
+    `today` is the day in UTC, in which Infactor's page reads `payableDate`. Past and missing
+    dates give 0, and so does text that is no date.
+    """
+    due = calendar_date(payable_date)
+    days = (due - today).days if due else 0
+    # Rounded to the nearest in whole numbers; 72/73 of a day never ends in a half.
+    return max(0, (2 * days * 72 + 73) // 146)
+
+
+LABELS = {
+    "invoice": "Invoice",
+    "document": "Document",
+    "state": "Status",
+    "invoiceNo": "Request no",
+    "invoiceAmount": "Amount",
+    "invoiceDate": "Invoice date",
+    "payableDate": "Due",
+    "taxAmount": "Tax",
+    "items": "Items",
+    "taxDetails": "Tax by rate",
+    "companyName": "Buyer",
+    "buyerEmail": "Buyer's e-mail address",
+    "currency": "Currency",
+    "balance": "Still open",
+}
+"""By the names of fields in findings: those of the document, and what else is known of one."""
+
+_OTHERS = {
+    "contactName": "Contact",
+    "companyEmail": "Company's e-mail address",
+    "purchaseTitle": "PO title",
+    "purchaseNo": "PO no",
+    "purchaseAmount": "PO amount",
+    "purchaseDate": "PO date",
+    "supplierName": "Supplier",
+    "supplierEmail": "Supplier's e-mail address",
+    "supplierAddress": "Supplier's address",
+}
+
+AMOUNTS = frozenset({"invoiceAmount", "taxAmount", "balance", "purchaseAmount"})
+WORDS = frozenset({"invoice", "state"})  # names of our own, or of Infactor's, for what is so
+DATES = frozenset({"invoiceDate", "payableDate", "purchaseDate"})
+
+_ABOUT = {
+    "changed": "",
+    "moved_on": "moved on though held back",
+    "hurried": "written over just before the approval",
+    "missing": "gone from Infactor",
+}
+
+
+def label(field: str) -> str:
+    """Return what people call a field of the document, or its name if it has no other."""
+    return LABELS.get(field) or _OTHERS.get(field, field)
+
+
+def finding_words(field: str, kind: str) -> str:
+    """Return what was found: the field, and what became of it where it did not merely change."""
+    name, about = label(field), _ABOUT.get(kind, kind)
+    return f"{name}: {about}" if about else name

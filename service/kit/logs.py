@@ -1,0 +1,165 @@
+"""Logging of every process: one format, on standard error, ours and every library's."""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+REDACTED = "[redacted]"
+
+_SECRET_KEYS = frozenset(
+    {
+        "access_token",
+        "authorization",
+        "client_secret",
+        "cookie",
+        "email",
+        "id_token",
+        "password",
+        "realm_id",
+        "realmid",
+        "refresh_token",
+        "secret",
+        "token",
+    }
+)
+_PATTERNS = (
+    # Anything after a question mark or ampersand, whatever its name: ?code=, &realmId=, ?token=
+    (re.compile(r"([?&][\w.%-]+=)[^\s&#\"'<>]+"), r"\1" + REDACTED),
+    (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{16,}", re.IGNORECASE), r"\1 " + REDACTED),
+    # JSON, forms and headers that an exception quotes
+    (
+        re.compile(
+            r"\b((?:access_|refresh_|id_)token|client_secret|password|realm_?id)"
+            r"([\"']?\s*[=:]\s*[\"']?)[^\s&\"',;}]+",
+            re.IGNORECASE,
+        ),
+        r"\1\2" + REDACTED,
+    ),
+    (re.compile(r"(/company/)\d+"), r"\1" + REDACTED),
+    (re.compile(r"(?<=://)[^\s/@]+@"), REDACTED + "@"),
+    (re.compile(r"\[parameters: .*"), f"[parameters: {REDACTED}]"),  # SQLAlchemy's errors
+    (re.compile(r"\beyJ[\w-]{8,}[\w.-]*"), REDACTED),
+    (re.compile(r"\b(?:X?AB11|RT1-)[\w-]{16,}"), REDACTED),
+    (re.compile(r"(?<![\w.+-])[\w.+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)*"), REDACTED),
+    # An opaque run of 40 or more with both cases and digits, and a 32-byte key
+    (
+        re.compile(r"(?<![\w-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*\d)[\w-]{40,}=?"),
+        REDACTED,
+    ),
+    (re.compile(r"\d{15,}"), REDACTED),  # realm ids
+)
+_INTUIT_TID = re.compile(r"[\w-]{1,64}")
+# Names of events, fields and modules: no pattern fits them, and every line has ten of them.
+_PLAIN = re.compile(r"[a-z_.]*")
+# An id of ours, by which one follows a delivery or a connection: by chance it can have many digits.
+_OUR_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def redact(text: str) -> str:
+    """Return `text` without what looks like a token, code, e-mail address or realm id."""
+    if _PLAIN.fullmatch(text):
+        return text
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def redact_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Redact every value of a log event; the trace id, for Intuit's support, stays whole."""
+    tid = event.get("intuit_tid")
+    cleaned: EventDict = _redacted(event)
+    if isinstance(tid, str) and _INTUIT_TID.fullmatch(tid):
+        cleaned["intuit_tid"] = tid
+    return cleaned
+
+
+def _redacted(value: Any) -> Any:
+    match value:
+        case None | bool() | float():
+            return value
+        case int():
+            return REDACTED if abs(value) >= 10**14 else value
+        case str():
+            return value if _OUR_ID.fullmatch(value) else redact(value)
+        case Mapping():
+            return {redact(str(key)): _of_key(key, content) for key, content in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_redacted(content) for content in value]
+        case _:
+            return redact(str(value))
+
+
+def _of_key(key: Any, value: Any) -> Any:
+    return REDACTED if str(key).lower() in _SECRET_KEYS and value else _redacted(value)
+
+
+def configure(level: str = "INFO", log_format: str = "auto") -> None:
+    """Send our own events and those of every library to standard error, in one format.
+
+    `log_format` is "console", "json" or "auto", which writes for people on a terminal only.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    handler = _StandardError()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                redact_event,
+                _renderer(log_format),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for name in ("httpx", "httpcore", "sqlalchemy", "python_multipart", "asyncio", "pymongo"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # below it they quote URLs and values
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        theirs = logging.getLogger(name)
+        theirs.handlers.clear()
+        theirs.propagate = name != "uvicorn.access"  # ours has route templates in place of URLs
+    sys.excepthook = _log_crash
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr  # a progress bar replaces it while it is shown
+        super().emit(record)
+
+
+def _log_crash(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        structlog.get_logger("service").critical("process.crashed", exc_info=error)
+
+
+def _renderer(log_format: str) -> Processor:
+    for_people = sys.stderr.isatty() if log_format == "auto" else log_format == "console"
+    if for_people:
+        return structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    return structlog.processors.JSONRenderer(ensure_ascii=False)

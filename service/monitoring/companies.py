@@ -1,0 +1,198 @@
+"""What is wrong with single companies: their connections, their limits, their reconciles.
+
+Each question is a statement that is made once: to make one takes longer than to ask it.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from sqlalchemy import and_, bindparam, func, or_, select
+
+from service import wording
+from service.database.tables import Connection, Run
+from service.monitoring.condition import Condition, day, several, shortened, span
+from service.monitoring.facts import Facts
+from service.store import approvals, runs
+
+ENDING = timedelta(days=30)
+ENDING_SOON = timedelta(days=7)
+THROTTLED = timedelta(minutes=15)
+# So many companies at once are no coincidence, and so many reads leave no room.
+_SEVERAL = 2
+_NEARLY_ALL = 0.95
+
+
+_is_ours = Connection.environment == bindparam("environment")
+# Where an operator has disconnected it, nothing can be done.
+_concerns_us = and_(_is_ours, or_(Connection.state == "connected", Connection.problem.is_not(None)))
+
+_dead = select(Connection.id, Connection.company_name, Connection.disconnected_at).where(
+    _is_ours, Connection.state == "disconnected", Connection.problem.is_not(None)
+)
+
+
+def dead_connections(facts: Facts) -> Iterator[Condition]:
+    """Give each connection that QuickBooks has ended; one that an operator ended is not wrong."""
+    rows = facts.session.execute(_dead, {"environment": facts.environment})
+    for connection_id, company, since in rows:
+        yield Condition(
+            cause="connection.dead",
+            subject=connection_id,
+            company=company,
+            severity="critical",
+            since=since,
+            text="QuickBooks no longer accepts this company's connection: nothing is read until"
+            " its supplier connects again.",
+            command=_connect_again(connection_id),
+        )
+
+
+_ending = select(Connection.id, Connection.company_name, Connection.hard_expires_at).where(
+    _is_ours, Connection.state == "connected", Connection.hard_expires_at <= bindparam("before")
+)
+
+
+def ending_tokens(facts: Facts) -> Iterator[Condition]:
+    """Give each connection that QuickBooks will end soon, whatever is done with it until then."""
+    rows = facts.session.execute(
+        _ending, {"environment": facts.environment, "before": facts.now + ENDING}
+    )
+    for connection_id, company, ends_at in rows:
+        if ends_at is None:
+            continue
+        left = ends_at - facts.now
+        text = (
+            f"QuickBooks ends this company's authorisation on {day(ends_at)},"
+            f" {_in(left)}: its supplier has to connect again before."
+        )
+        if left < timedelta():
+            text = (
+                f"QuickBooks has ended this company's authorisation on {day(ends_at)}: its supplier"
+                " has to connect again."
+            )
+        command = _connect_again(connection_id)
+        # The earlier news stays true, and the later is told on its own.
+        yield Condition(
+            cause="token.ending",
+            subject=connection_id,
+            company=company,
+            severity="warning",
+            since=ends_at - ENDING,
+            text=text,
+            command=command,
+        )
+        if left <= ENDING_SOON:
+            yield Condition(
+                cause="token.ending_soon",
+                subject=connection_id,
+                company=company,
+                severity="critical",
+                since=ends_at - ENDING_SOON,
+                text=text,
+                command=command,
+            )
+
+
+def _in(left: timedelta) -> str:
+    return f"in {several(left.days, 'day', 'days')}" if left.days > 0 else "within a day"
+
+
+def _connect_again(connection_id: str) -> str:
+    return f"infactor-quickbooks connect-url --connection {connection_id}"
+
+
+_newest = (
+    select(Connection.id, Connection.company_name, runs.newest_reconcile().label("run_id"))
+    .where(_concerns_us)
+    .subquery()
+)
+_red = (
+    select(_newest.c.id, _newest.c.company_name, Run.state, Run.error, Run.tally, Run.finished_at)
+    .join(Run, Run.id == _newest.c.run_id)
+    # One that an operator has ended while it waited is no failure.
+    .where(or_(Run.state == "failed", Run.error.is_not(None)), Run.halted_at.is_(None))
+    .order_by(_newest.c.id)
+)
+
+
+def red_reconciles(facts: Facts) -> Iterator[Condition]:
+    """Give each company whose newest reconcile failed, or left a difference."""
+    red = facts.session.execute(_red, {"environment": facts.environment})
+    for connection_id, company, state, error, tally, finished_at in red:
+        what = "failed" if state == "failed" else "left a difference"
+        # This may be sent, and a number may be a name; the errors of other ends have none.
+        left = wording.gist(tally) if state == "done" else None
+        advice = wording.advice(tally) if left else None
+        mend = f"infactor-quickbooks reconcile --connection {connection_id} --fix"
+        look = "infactor-quickbooks notices --parked"
+        yield Condition(
+            cause="reconcile.red",
+            subject=connection_id,
+            company=company,
+            severity="critical",
+            since=finished_at,
+            text=f"The newest reconcile {what}: {shortened(left or error or 'no reason')}."
+            + (f" {advice}." if advice else ""),
+            command=look if left and wording.is_beyond_mending(tally) else mend,
+        )
+
+
+_halted = (
+    select(Run.id, Run.kind, Run.error, Run.halted_at, Connection.id, Connection.company_name)
+    .join(Connection, Connection.id == Run.connection_id)
+    .where(Run.state == "active", Run.halted_at.is_not(None), _concerns_us)
+    .order_by(Run.halted_at, Run.id)
+)
+
+
+def stopped_withdrawals(facts: Facts) -> Iterator[Condition]:
+    """Give each company of which a run waits for an operator, because it would withdraw so much."""
+    rows = facts.session.execute(_halted, {"environment": facts.environment})
+    told: set[str] = set()
+    for run_id, kind, error, since, connection_id, company in rows:
+        if connection_id in told:
+            continue  # the other kind of run has its turn when this one is decided
+        told.add(connection_id)
+        yield Condition(
+            cause="withdrawals.stopped",
+            subject=connection_id,
+            company=company,
+            severity="critical",
+            since=since,
+            text=f"A {kind} has stopped: {approvals.gist(error or 'no reason')}."
+            " Until somebody decides, the company is not reconciled.",
+            # What it prints is to be read before anybody decides.
+            command=f"infactor-quickbooks confirm --run {run_id} --dry-run",
+        )
+
+
+_throttled = select(func.count(), func.min(Connection.throttled_since)).where(
+    _is_ours,
+    Connection.state == "connected",
+    Connection.suspended_at.is_(None),
+    Connection.throttled_since <= bindparam("before"),
+)
+
+
+def lasting_throttle(facts: Facts) -> Iterator[Condition]:
+    """Give one condition when QuickBooks has refused companies for too long with 429 alone.
+
+    The month's cap looks like an ordinary 429: how many companies meet it, and the meter, tell.
+    """
+    count, since = facts.session.execute(
+        _throttled, {"environment": facts.environment, "before": facts.now - THROTTLED}
+    ).one()
+    if since is None:
+        return
+    budget = facts.settings.quickbooks_reads_per_month
+    looks_like_cap = count >= _SEVERAL or facts.reads >= budget * _NEARLY_ALL
+    guess = " This looks like Intuit's cap for the month." if looks_like_cap else ""
+    yield Condition(
+        cause="throttled.lasting",
+        severity="critical" if looks_like_cap else "warning",
+        since=since,
+        text=f"QuickBooks has answered {several(count, 'company', 'companies')} nothing"
+        f" but 429 for more than {span(THROTTLED.total_seconds())}, at {facts.reads:,} of"
+        f" {budget:,} reads this month.{guess}",
+        command="infactor-quickbooks connections",
+    )

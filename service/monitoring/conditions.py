@@ -1,0 +1,58 @@
+"""What is wrong now."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from service.config.settings import Settings
+from service.monitoring import companies, infactor, notices, processes
+from service.monitoring.condition import Condition
+from service.monitoring.facts import Facts
+from service.monitoring.summary import Vitals, vitals
+from service.store import alerts
+
+# In the order in which they are shown, the most urgent first.
+_CHECKS = (
+    processes.silent_processes,
+    infactor.critical_findings,
+    infactor.infactor_away,
+    infactor.stuck_deliveries,
+    notices.stuck_notices,
+    companies.dead_connections,
+    companies.stopped_withdrawals,
+    companies.red_reconciles,
+    notices.broken_webhooks,
+    companies.lasting_throttle,
+    companies.ending_tokens,
+    notices.high_reads,
+    notices.parked_notices,
+    infactor.refused_deliveries,
+    notices.forged_webhooks,
+)
+
+
+def wrong_now(facts: Facts) -> list[Condition]:
+    """Return everything that is wrong at this moment, the critical first.
+
+    A handful of short queries, however many companies and notices there are.
+    """
+    found = [condition for check in _CHECKS for condition in check(facts)]
+    return sorted(found, key=lambda condition: condition.severity != "critical")
+
+
+def look(session: Session, settings: Settings, at: datetime) -> tuple[Sequence[Condition], Vitals]:
+    """Return (what is wrong at this moment, the critical first; how things stand)."""
+    facts = Facts(session, settings, at)
+    found = wrong_now(facts)
+    known = {key: alert.since for key, alert in alerts.open_now(session).items()}
+    figures = vitals(facts)
+    soon = {c.subject for c in found if c.cause == "token.ending_soon"}
+    return [
+        # What is counted over a while forgets when it began; its alert does not.
+        replace(c, since=min(c.since or at, known.get((c.cause, c.subject), at)))
+        for c in found
+        # The later news says it all.
+        if not (c.cause == "token.ending" and c.subject in soon)
+    ], figures

@@ -1,0 +1,65 @@
+"""What the checks of one moment ask the database for, each at most once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from sqlalchemy.orm import Session
+
+from service.config.settings import Settings
+from service.coordination import circuit_breaker, heartbeats, rate_limit
+from service.coordination.circuit_breaker import Broken
+from service.store import findings, outbox
+from service.store.findings import Open
+from service.store.outbox import Waiting
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The database at one moment, and what was configured; what several ask for is kept."""
+
+    session: Session
+    settings: Settings
+    now: datetime
+
+    @property
+    def environment(self) -> str:
+        """QuickBooks' environment, whose companies are ours."""
+        return self.settings.quickbooks_environment
+
+    @property
+    def month(self) -> str:
+        """The month, as reads are counted by: YYYY-MM."""
+        return f"{self.now:%Y-%m}"
+
+    @cached_property
+    def beats(self) -> Mapping[str, float]:
+        """Seconds since a process of each kind was alive."""
+        return heartbeats.ages(self.session)
+
+    @cached_property
+    def reads(self) -> int:
+        """How many metered reads this month has cost."""
+        return rate_limit.used(self.session, self.month)
+
+    @cached_property
+    def findings(self) -> Sequence[Open]:
+        """The open findings of each company that has any."""
+        return findings.by_company(self.session, self.environment)
+
+    @cached_property
+    def away(self) -> Broken | None:
+        """For how long Infactor's own database has been away; None, too, where there is none."""
+        return (
+            circuit_breaker.broken(self.session, circuit_breaker.INFACTOR)
+            if self.settings.delivers
+            else None
+        )
+
+    @cached_property
+    def outgoing(self) -> Waiting:
+        """What is on its way to Infactor's own database; nothing where there is none."""
+        if not self.settings.delivers:
+            return Waiting(0, None, 0)
+        return outbox.waiting(self.session, self.environment)

@@ -1,0 +1,77 @@
+"""What is wrong between the record and Infactor: its database, deliveries, and what they found."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from service.monitoring.condition import Condition, several, shortened, span
+from service.monitoring.facts import Facts
+from service.store import outbox
+
+AWAY_SECONDS = 120.0
+STUCK = timedelta(minutes=10)
+_DOCTOR = "infactor-quickbooks doctor"
+
+
+def infactor_away(facts: Facts) -> Iterator[Condition]:
+    """Give one condition while Infactor's own database has been away for too long."""
+    broken = facts.away
+    if broken is not None and broken.seconds >= AWAY_SECONDS:
+        yield Condition(
+            cause="infactor.away",
+            severity="critical",
+            since=facts.now - timedelta(seconds=broken.seconds),
+            text=f"Nothing is delivered for {span(broken.seconds)}: {shortened(broken.why)}."
+            " Deliveries wait and follow by themselves.",
+            command=_DOCTOR,
+        )
+
+
+def stuck_deliveries(facts: Facts) -> Iterator[Condition]:
+    """Give one condition when invoices should be in Infactor by now, which itself works."""
+    if not facts.outgoing.count or facts.away is not None:
+        return
+    stuck = outbox.stuck(facts.session, facts.environment, facts.now - STUCK)
+    if stuck.oldest is not None:
+        waited = span((facts.now - stuck.oldest).total_seconds())
+        yield Condition(
+            cause="deliveries.stuck",
+            severity="critical",
+            since=stuck.oldest,
+            text=f"{several(stuck.count, 'invoice', 'invoices')} should be in Infactor by now,"
+            f" which works; the oldest has waited for {waited} and no other of its company has"
+            " arrived meanwhile. Restart the workers, unless the doctor finds a reason.",
+            command=_DOCTOR,
+        )
+
+
+def refused_deliveries(facts: Facts) -> Iterator[Condition]:
+    """Give one condition while Infactor does not take some invoices."""
+    if not facts.outgoing.refused:
+        return
+    count, first = outbox.refused(facts.session, facts.environment)
+    if first is not None:
+        yield Condition(
+            cause="deliveries.refused",
+            severity="warning",
+            since=first.recorded_at,
+            text=f"{several(count, 'invoice is', 'invoices are')} not taken by Infactor's database,"
+            f" the first {first.id}: {shortened(first.delivery_error or '')}. They are"
+            " tried again, at most an hour apart.",
+            command=_DOCTOR,
+        )
+
+
+def critical_findings(facts: Facts) -> Iterator[Condition]:
+    """Give each company of which something critical is known that nobody has mended."""
+    alarming = [(one.since, one) for one in facts.findings if one.since is not None]
+    for since, one in sorted(alarming, key=lambda found: found[0]):
+        yield Condition(
+            cause="finding.critical",
+            subject=one.connection_id,
+            company=one.company,
+            severity="critical",
+            since=since,
+            text=f"{several(one.critical, 'critical finding', 'critical findings')}: somebody may"
+            " lend or pay on what is no longer so in QuickBooks, or on what was held back.",
+            command="infactor-quickbooks findings",
+        )

@@ -1,0 +1,180 @@
+"""What is wrong with the way of notices: from QuickBooks, through the inbox, to the record.
+
+Each question is a statement that is made once: to make one takes longer than to ask it.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from sqlalchemy import bindparam, func, select
+
+from service.access import SHARES
+from service.database.tables import Connection, Deliveries, Notice, Run
+from service.monitoring.condition import Condition, several, span
+from service.monitoring.facts import Facts
+from service.queries import notices
+from service.store import inbox
+
+FORGED = 100
+FORGED_WITHIN = timedelta(minutes=10)
+UNANNOUNCED = 10
+UNANNOUNCED_WITHIN = timedelta(days=1)
+STUCK = timedelta(minutes=10)
+READS_HIGH = 0.8
+
+_forged = select(func.coalesce(func.sum(Deliveries.count), 0), func.min(Deliveries.minute)).where(
+    Deliveries.minute >= bindparam("since"), Deliveries.outcome == "unsigned"
+)
+
+
+def forged_webhooks(facts: Facts) -> Iterator[Condition]:
+    """Give one condition after many deliveries without a right signature."""
+    count, first = facts.session.execute(_forged, {"since": facts.now - FORGED_WITHIN}).one()
+    if count >= FORGED:
+        yield Condition(
+            cause="webhooks.forged",
+            severity="warning",
+            since=first,
+            text=f"{int(count):,} deliveries within {span(FORGED_WITHIN.total_seconds())} were"
+            " refused, because they had no right signature. If notices still come, a stranger sends"
+            " these: block it at the proxy. If none come, the verifier token has changed: copy it"
+            " from Intuit's portal.",
+            command="infactor-quickbooks notices --limit 20",
+        )
+
+
+_unannounced = select(
+    func.coalesce(func.sum(Run.unannounced), 0),
+    func.count(Run.connection_id.distinct()),
+    func.min(Run.finished_at),
+).where(
+    Run.finished_at >= bindparam("since"),
+    Run.kind == "reconcile",
+    Run.cause == "daily",
+    Run.state == "done",
+    Run.unannounced > 0,
+    select(Connection.id)
+    .where(Connection.id == Run.connection_id, Connection.environment == bindparam("environment"))
+    .exists(),
+)
+
+
+def broken_webhooks(facts: Facts) -> Iterator[Condition]:
+    """Give one condition when daily reconciles found many changes that no notice had announced."""
+    total, companies, first = facts.session.execute(
+        _unannounced, {"since": facts.now - UNANNOUNCED_WITHIN, "environment": facts.environment}
+    ).one()
+    if total >= UNANNOUNCED:
+        yield Condition(
+            cause="webhooks.broken",
+            severity="critical",
+            since=first,
+            text=f"{int(total):,} changes of {several(companies, 'company', 'companies')} came"
+            " without a notification within a day: webhooks look broken. The reconcile has read"
+            " them.",
+            command="infactor-quickbooks notices --limit 20",
+        )
+
+
+# Of companies afterwards, so that databases begin with the few notices that are pending.
+_waiting = (
+    select(
+        Notice.connection_id,
+        func.count().label("count"),
+        func.min(Notice.received_at).label("oldest"),
+    )
+    .where(*notices.has_waited(bindparam("before")))
+    .group_by(Notice.connection_id)
+    .subquery()
+)
+_stuck = (
+    select(func.sum(_waiting.c.count), func.count(), func.min(_waiting.c.oldest))
+    .join(Connection, Connection.id == _waiting.c.connection_id)
+    .where(*notices.was_workable(bindparam("environment"), bindparam("before")))
+)
+
+
+def stuck_notices(facts: Facts) -> Iterator[Condition]:
+    """Give one condition when notices that could be worked on have waited for too long.
+
+    They are those that `notices.stuck` names.
+    """
+    count, companies, oldest = facts.session.execute(
+        _stuck, {"before": facts.now - STUCK, "environment": facts.environment}
+    ).one()
+    if count:
+        waited = span((facts.now - oldest).total_seconds())
+        yield Condition(
+            cause="notices.stuck",
+            severity="critical",
+            since=oldest,
+            text=f"{several(count, 'notice', 'notices')} of"
+            f" {several(companies, 'company', 'companies')} should be done by now; the oldest has"
+            f" waited for {waited}. Those with an error: QuickBooks answered so; look at the"
+            " company. Those without an attempt: see whether the workers run, and start them"
+            " again.",
+            command="infactor-quickbooks notices --pending",
+        )
+
+
+_parked = (
+    select(func.count(), func.count(Notice.connection_id.distinct()), func.min(Notice.handled_at))
+    .join(Connection, Connection.id == Notice.connection_id)
+    .where(
+        inbox.is_open(),
+        Connection.environment == bindparam("environment"),
+        Connection.state == "connected",
+    )
+)
+
+
+def parked_notices(facts: Facts) -> Iterator[Condition]:
+    """Give one condition when notices have failed for good, and nothing since has done their work.
+
+    Of a company that is not connected nothing can be done.
+    """
+    count, companies, first = facts.session.execute(
+        _parked, {"environment": facts.environment}
+    ).one()
+    if count:
+        yield Condition(
+            cause="notices.parked",
+            severity="warning",
+            since=first,
+            text=f"{several(count, 'notice', 'notices')} of"
+            f" {several(companies, 'company', 'companies')} failed for good: what they tell of may"
+            " be missing or out of date here. Each says why; once that is mended, put it back.",
+            command="infactor-quickbooks notices --parked",
+        )
+
+
+_backfills = (
+    select(func.count())
+    .select_from(Run)
+    .join(Connection, Connection.id == Run.connection_id)
+    .where(
+        Run.state == "active",
+        Run.kind == "backfill",
+        Connection.environment == bindparam("environment"),
+        Connection.state == "connected",
+    )
+)
+
+
+def high_reads(facts: Facts) -> Iterator[Condition]:
+    """Give one condition when most of the month's reads are used; critical once imports wait."""
+    used, budget = facts.reads, facts.settings.quickbooks_reads_per_month
+    if used < READS_HIGH * budget:
+        return
+    waiting = 0
+    if used >= SHARES["backfill"] * budget:
+        waiting = facts.session.execute(_backfills, {"environment": facts.environment}).scalar_one()
+    wait = f" {several(waiting, 'company waits', 'companies wait')} for it." if waiting else ""
+    yield Condition(
+        cause="reads.high",
+        severity="critical" if waiting else "warning",
+        text=f"{used:,} of {budget:,} reads of this month are used, {used / budget:.0%}:"
+        f" at 90 % backfills wait for the next month, at 97 % everything but notices.{wait}"
+        " Put off backfills and reconciles of the companies with the most, or raise the plan.",
+        command="infactor-quickbooks connections",
+    )

@@ -1,0 +1,51 @@
+"""Whether there are processes that receive, and processes that work."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from service.config.settings import Settings
+from service.monitoring.condition import Condition, span
+from service.monitoring.facts import Facts
+from service.store import inbox, runs
+
+RECEIVER = "receiver"
+CLOCK = "clock"
+SILENT_SECONDS = 120.0
+
+
+def silent_processes(facts: Facts) -> Iterator[Condition]:
+    """Give a condition for each kind of process of which none is alive, as far as it is missed.
+
+    A new installation misses receivers once there has been one, and workers once there is work.
+    """
+    silence = facts.beats.get(RECEIVER)
+    if silence is not None and silence >= SILENT_SECONDS:
+        yield Condition(
+            cause="receivers.silent",
+            severity="critical",
+            since=facts.now - timedelta(seconds=silence),
+            text=f"No receiver has been alive for {span(silence)}: QuickBooks' notifications reach"
+            " nobody.",
+            command="infactor-quickbooks serve",
+        )
+    silence = facts.beats.get(CLOCK)
+    if silence is None and _has_work(facts):
+        yield _silent_workers(facts.settings, "None has ever been alive")
+    elif silence is not None and silence >= SILENT_SECONDS:
+        how_long = f"None has been alive for {span(silence)}"
+        yield _silent_workers(facts.settings, how_long, facts.now - timedelta(seconds=silence))
+
+
+def _silent_workers(settings: Settings, how_long: str, since: datetime | None = None) -> Condition:
+    return Condition(
+        cause="workers.silent",
+        severity="critical",
+        since=since,
+        text=f"No worker works. {how_long}: notices are stored, but invoices stay as they are.",
+        command=f"infactor-quickbooks {'serve' if settings.embedded else 'worker'}",
+    )
+
+
+def _has_work(facts: Facts) -> bool:
+    ours = (facts.session, facts.environment, facts.now)
+    return bool(inbox.due_connections(*ours) or runs.due(*ours))

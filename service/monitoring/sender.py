@@ -1,0 +1,61 @@
+"""Tells whoever listens at ALERT_URL, in signed messages (standardwebhooks.com)."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from service.config.settings import Settings
+from service.errors import ServiceError
+from service.kit.clock import now
+from service.kit.standard_webhooks import signed_headers
+
+_TIMEOUT_SECONDS = 5.0
+
+
+class NotTold(ServiceError):
+    """Nobody took the message; it may be told again under the same id."""
+
+
+class Teller:
+    """Sends messages to one address; follows no redirect, and waits five seconds for an answer."""
+
+    def __init__(self, url: str, secret: str) -> None:
+        self._url = url
+        self._secret = secret
+        self._http = httpx.Client(timeout=_TIMEOUT_SECONDS, follow_redirects=False, trust_env=False)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Teller | None":
+        """Return the teller of these settings, or None where nobody is to be told."""
+        if settings.alert_url is None or settings.alert_secret is None:
+            return None
+        return cls(settings.alert_url.get_secret_value(), settings.alert_secret.get_secret_value())
+
+    def tell(self, message_id: str, kind: str, at: datetime, data: dict[str, Any]) -> None:
+        """Send one message; raises NotTold unless it was taken (2xx).
+
+        Messages of the same id are the same news, so that a listener can tell repetitions.
+        """
+        message = {"type": kind, "timestamp": at.isoformat(), "data": data}
+        body = json.dumps(message).encode()
+        headers = signed_headers(self._secret, message_id, now(), body)
+        try:
+            # Nobody reads what is answered, so that its length does not matter.
+            with self._http.stream(
+                "POST",
+                self._url,
+                content=body,
+                headers={**headers, "content-type": "application/json"},
+            ) as response:
+                status = response.status_code
+        except (httpx.HTTPError, httpx.InvalidURL) as e:
+            # Without the cause: it may repeat the address, which may hold a password.
+            raise NotTold(f"no answer ({type(e).__name__})") from None
+        if not 200 <= status < 300:
+            raise NotTold(f"answered {status}")
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self._http.close()

@@ -1,0 +1,139 @@
+"""How things stand: the few figures that an operator looks at first.
+
+Each question is a statement that is made once: to make one takes longer than to ask it.
+"""
+
+from calendar import monthrange
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, case, func, literal, select
+
+from service.database.tables import Connection, Deliveries, Notice, Run
+from service.monitoring.facts import Facts
+from service.queries import notices
+
+# Written out in the query, where the databases recognise the condition of a partial index.
+_PENDING = literal("pending", literal_execute=True)
+_PARKED = literal("parked", literal_execute=True)
+_ACTIVE = literal("active", literal_execute=True)
+# Earlier in the month, a forecast would be a guess.
+_ENOUGH = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """The figures of one moment; `beats` are seconds since a process of that kind was alive.
+
+    Until `complete_until` every change of every company that is connected and not paused was
+    compared with QuickBooks; None where there is no such company.
+    """
+
+    companies: Mapping[str, int]
+    pending: int
+    oldest_pending: datetime | None
+    parked: int
+    last_delivery: datetime | None  # to the minute
+    complete_until: datetime | None
+    reads: int
+    reads_per_month: int
+    reads_forecast: int | None
+    beats: Mapping[str, float]
+    runs: Mapping[str, int]
+    infactor: "InfactorVitals | None"  # None where nothing is delivered into another database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InfactorVitals:
+    """How many invoices are on their way to Infactor's own database, and how many worth a look.
+
+    `critical` are those findings that nobody has acknowledged, as in the alarm.
+    """
+
+    outgoing: int
+    findings: int
+    critical: int
+
+
+_pending = select(func.count(), func.min(Notice.received_at)).where(
+    Notice.status == _PENDING, notices.is_ours(bindparam("environment"))
+)
+_parked = (
+    select(func.count())
+    .select_from(Notice)
+    .where(Notice.status == _PARKED, notices.is_ours(bindparam("environment")))
+)
+_last_delivery = select(func.max(Deliveries.minute)).where(Deliveries.outcome == "stored")
+
+
+def vitals(facts: Facts) -> Vitals:
+    """Return how things stand at this moment."""
+    ours = {"environment": facts.environment}
+    pending, oldest = facts.session.execute(_pending, ours).one()
+    companies, complete_until = _companies(facts)
+    return Vitals(
+        companies=companies,
+        pending=pending,
+        oldest_pending=oldest,
+        parked=facts.session.execute(_parked, ours).scalar_one(),
+        last_delivery=facts.session.execute(_last_delivery).scalar_one(),
+        complete_until=complete_until,
+        reads=facts.reads,
+        reads_per_month=facts.settings.quickbooks_reads_per_month,
+        reads_forecast=_forecast(facts.reads, facts.now),
+        beats=facts.beats,
+        runs=_active_runs(facts),
+        infactor=_infactor(facts) if facts.settings.delivers else None,
+    )
+
+
+_state = case(
+    ((Connection.state == "disconnected") & Connection.problem.is_not(None), "dead"),
+    (Connection.state == "disconnected", "disconnected"),
+    (Connection.suspended_at.is_not(None), "paused"),
+    else_="connected",
+)
+_companies_by_state = (
+    select(_state, func.count(), func.min(Connection.reconciled_until))
+    .where(Connection.environment == bindparam("environment"))
+    .group_by(_state)
+)
+
+
+def _companies(facts: Facts) -> tuple[dict[str, int], datetime | None]:
+    """Return how many companies are in each state, and until when those connected are compared."""
+    rows = facts.session.execute(_companies_by_state, {"environment": facts.environment}).all()
+    until = {name: at for name, _, at in rows}
+    return {name: count for name, count, _ in rows}, until.get("connected")
+
+
+def _infactor(facts: Facts) -> InfactorVitals:
+    return InfactorVitals(
+        outgoing=facts.outgoing.count,
+        findings=sum(company.count for company in facts.findings),
+        critical=sum(company.critical for company in facts.findings),
+    )
+
+
+_active_by_kind = (
+    select(Run.kind, func.count())
+    .join(Connection, Connection.id == Run.connection_id)
+    .where(Run.state == _ACTIVE, Connection.environment == bindparam("environment"))
+    .group_by(Run.kind)
+)
+
+
+def _active_runs(facts: Facts) -> dict[str, int]:
+    rows = facts.session.execute(_active_by_kind, {"environment": facts.environment})
+    return {kind: count for kind, count in rows}
+
+
+def _forecast(used: int, now: datetime) -> int | None:
+    """Return how many reads the month will have cost at its end, if it goes on like this."""
+    begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    elapsed = now - begin
+    if elapsed < _ENOUGH:
+        return None
+    month = timedelta(days=monthrange(now.year, now.month)[1])
+    return round(used * (month / elapsed))

@@ -1,0 +1,1 @@
+"""What operators do: each once, each in the audit."""

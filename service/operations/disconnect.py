@@ -1,0 +1,115 @@
+"""Disconnecting a company on purpose: at QuickBooks first, then here."""
+
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.orm import Session
+
+from service.context import Services
+from service.database.tables import Connection
+from service.errors import ConfigurationError, Disconnected, Refused, ServiceError, SyncError
+from service.kit.clock import now
+from service.store import connections, lifecycle, operators
+
+log = structlog.get_logger(__name__)
+
+_ATTEMPTS = 2
+
+
+class NotRevoked(ServiceError):
+    """QuickBooks has not confirmed that the company's tokens are revoked."""
+
+
+class ConnectedAgain(ServiceError):
+    """The supplier has connected the company again while it was being disconnected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """The tokens that were given back; `problem` says why QuickBooks has not confirmed it."""
+
+    connection_id: str
+    refresh_sealed: str | None
+    problem: str | None = None
+
+
+def disconnect(services: Services, connection_id: str, actor: str, *, force: bool) -> str | None:
+    """Leave the company without tokens, at QuickBooks and here.
+
+    Raises NotRevoked, with everything here left as it was, when QuickBooks does not confirm it;
+    with `force` the company is disconnected here all the same, and the reason returned.
+    """
+    try:
+        revocation = _confirmed(services, connection_id, force=force)
+        with services.database.write() as session:
+            end(session, revocation)
+            details = {"revoked": revocation.problem is None}
+            operators.record(session, actor, "disconnect", connection_id, details, now())
+    except (NotRevoked, ConnectedAgain) as e:
+        # QuickBooks may have ended the connection all the same: then this says who wanted it.
+        with services.database.write() as session:
+            why = {"why": str(e)}
+            operators.record(session, actor, "disconnect failed", connection_id, why, now())
+        log.warning("connection.not_ended", connection=connection_id, why=str(e))
+        raise
+    log.info("connection.ended", connection=connection_id, revoked=revocation.problem is None)
+    return revocation.problem
+
+
+def _confirmed(services: Services, connection_id: str, *, force: bool) -> Revocation:
+    revocation = revoke(services, connection_id)
+    if revocation.problem is not None and not force:
+        raise NotRevoked(revocation.problem)
+    return revocation
+
+
+def end(session: Session, revocation: Revocation) -> None:
+    """Disconnect the company whose tokens were given back, and hold its lock.
+
+    Raises ConnectedAgain if it has other tokens by now: those are a new consent's.
+    """
+    connections.lock(session, revocation.connection_id)
+    if not lifecycle.end(session, revocation.connection_id, revocation.refresh_sealed, now()):
+        raise ConnectedAgain("its supplier has connected it again meanwhile; nothing was changed")
+
+
+def revoke(services: Services, connection_id: str) -> Revocation:
+    """Give the company's tokens back to QuickBooks; those that are dead need no giving back."""
+    sealed, problem, consent = None, None, None
+    for _ in range(_ATTEMPTS):
+        with services.database.read() as session:
+            connection = session.get_one(Connection, connection_id)
+        given = (connection.supplier_id, connection.renewed_at)
+        # A refresh replaces the token, and only a new consent these.
+        if consent is not None and given != consent:
+            raise ConnectedAgain(
+                "its supplier has connected it again meanwhile; nothing was changed"
+            )
+        consent, sealed = given, connection.refresh_sealed
+        if sealed is None:
+            return Revocation(connection_id, None)
+        try:
+            services.oauth.revoke(services.vault.open(sealed, f"{connection_id}:refresh"))
+            return Revocation(connection_id, sealed)
+        except Refused as e:
+            problem = str(e)
+            # It says no more than "not accepted": the token may just have been replaced.
+            if e.code is None and _is_dead(services, connection):
+                return Revocation(connection_id, sealed)
+        except (SyncError, ConfigurationError) as e:
+            problem = str(e)
+            break
+    return Revocation(connection_id, sealed, problem)
+
+
+def _is_dead(services: Services, connection: Connection) -> bool:
+    """Return whether QuickBooks refuses to refresh the token as well, or has done so before."""
+    used = connection.access_sealed
+    rejected = services.vault.open(used, f"{connection.id}:access") if used else None
+    try:
+        services.access.access_token(connection.id, rejected)
+    except Disconnected:
+        return True
+    except SyncError:
+        pass
+    return False

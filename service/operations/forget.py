@@ -1,0 +1,77 @@
+"""Forgetting companies and their supplier, one company in one transaction, so that it can go on.
+
+A worker that is reading the company at this moment records nothing of it afterwards: recording
+takes the company's lock, and finds it disconnected.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.orm import Session
+
+from service.context import Services
+from service.database.tables import Connection
+from service.kit.clock import now
+from service.operations.disconnect import Revocation, end, revoke
+from service.store import connections, forgetting, operators
+from service.store.forgetting import Forgotten
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """What became of a supplier; `stays` says why their name does, if it does."""
+
+    stays: str | None = None
+
+
+def forget_company(
+    services: Services, connection_id: str, actor: str
+) -> tuple[Forgotten, str | None]:
+    """Return what was deleted of the company, and why QuickBooks did not confirm the revocation."""
+    revocation = revoke(services, connection_id)
+    with services.database.write() as session:
+        forgotten = _forget(session, revocation)
+        details = {**forgotten.as_json(), "revoked": revocation.problem is None}
+        operators.record(session, actor, "forget", connection_id, details, now())
+    log.info("company.forgotten", connection=connection_id)
+    return forgotten, revocation.problem
+
+
+def forget_supplier(services: Services, supplier_id: int, actor: str) -> Farewell:
+    """Return what became of the supplier after their companies were forgotten."""
+    with services.database.write() as session:
+        farewell = _part(session, supplier_id)
+        details = {"supplier": supplier_id, "anonymised": farewell.stays is None}
+        operators.record(session, actor, "forget", None, details, now())
+    return farewell
+
+
+def rehearse(
+    services: Services, connection_ids: Sequence[str], supplier_id: int
+) -> tuple[list[Forgotten], Farewell]:
+    """Return what forgetting these companies would delete, and leave everything as it is."""
+    with services.database.trial() as session:
+        connections.lock_supplier(session, supplier_id)
+        forgotten = []
+        for connection_id in connection_ids:
+            sealed = session.get_one(Connection, connection_id).refresh_sealed
+            forgotten.append(_forget(session, Revocation(connection_id, sealed)))
+        return forgotten, _part(session, supplier_id)
+
+
+def _forget(session: Session, revocation: Revocation) -> Forgotten:
+    end(session, revocation)
+    return forgetting.forget_company(session, revocation.connection_id)
+
+
+def _part(session: Session, supplier_id: int) -> Farewell:
+    # Whoever stores a connection for this supplier holds the same lock.
+    connections.lock_supplier(session, supplier_id)
+    if forgetting.still_has_companies(session, supplier_id):
+        return Farewell("another company of this supplier is not forgotten")
+    if not forgetting.forget_supplier(session, supplier_id, now()):
+        return Farewell("receipts stand in this supplier's name")
+    return Farewell()

@@ -1,0 +1,156 @@
+"""Companies as operators look for them: a page at a time, by name, supplier and state."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from service.database.tables import Connection, Notice, Run, Supplier
+from service.store import approvals, outbox, runs
+from service.store import inbox as parked
+
+STATES = ("connected", "paused", "dead", "disconnected", "released")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One company, its supplier, and the news of it.
+
+    Those are the last notice of QuickBooks', the newest reconcile that ended, how many notices have
+    failed for good without that their work was done since, and a run that has stopped.
+    """
+
+    connection: Connection
+    supplier: Supplier
+    last_notice: datetime | None
+    reconcile: Run | None
+    parked: int
+    stopped: Run | None
+
+
+def page(
+    session: Session,
+    environment: str,
+    *,
+    after: str | None = None,
+    text: str = "",
+    supplier_ids: Collection[int] | None = None,
+    state: str = "",
+    late_since: datetime | None = None,
+    limit: int,
+) -> list[Entry]:
+    """Return companies in the order of their names, those behind the one with the id `after`.
+
+    With `late_since`, those of which an invoice has been on its way to Infactor since then, or was
+    refused there at any time.
+    """
+    name = func.lower(Connection.company_name)
+    chosen = [Connection.environment == environment, *_in_state(state)]
+    if after is not None:
+        last = session.get(Connection, after)
+        if last is not None:
+            behind = select(func.lower(last.company_name)).scalar_subquery()
+            chosen.append(tuple_(name, Connection.id) > tuple_(behind, last.id))
+    if late_since is not None:
+        chosen.append(outbox.is_late(late_since))
+    if supplier_ids is not None:
+        chosen.append(Connection.supplier_id.in_(supplier_ids))
+    if text:
+        # Both in lower case as the database knows it: SQLite's is ASCII's.
+        named = (Connection.company_name, Supplier.name)
+        chosen.append(or_(*(column.icontains(text, autoescape=True) for column in named)))
+    rows = session.execute(
+        select(Connection, Supplier)
+        .join(Supplier, Supplier.id == Connection.supplier_id)
+        .where(*chosen)
+        .order_by(name, Connection.id)
+        .limit(limit)
+    ).all()
+    return _with_news(session, [(connection, owner) for connection, owner in rows])
+
+
+def one(session: Session, environment: str, connection_id: str) -> Entry | None:
+    """Return the company of this connection, if it is one of this environment."""
+    rows = session.execute(
+        select(Connection, Supplier)
+        .join(Supplier, Supplier.id == Connection.supplier_id)
+        .where(Connection.id == connection_id, Connection.environment == environment)
+    ).all()
+    found = _with_news(session, [(connection, owner) for connection, owner in rows])
+    return found[0] if found else None
+
+
+def suppliers(session: Session, address: str, limit: int) -> Sequence[int]:
+    """Return the suppliers whose e-mail address has this in it."""
+    has_it = Supplier.email.icontains(address, autoescape=True)
+    return session.scalars(select(Supplier.id).where(has_it).limit(limit)).all()
+
+
+def named(session: Session, environment: str, text: str, limit: int) -> Sequence[str]:
+    """Return the connections of companies whose name has this in it."""
+    has_it = Connection.company_name.icontains(text, autoescape=True)
+    return session.scalars(
+        select(Connection.id).where(Connection.environment == environment, has_it).limit(limit)
+    ).all()
+
+
+def names(session: Session, connection_ids: Collection[str]) -> dict[str, str]:
+    """Return what these companies are called; one that was forgotten is called by its id."""
+    rows = session.execute(
+        select(Connection.id, Connection.company_name).where(Connection.id.in_(connection_ids))
+    )
+    return {connection_id: name or connection_id for connection_id, name in rows}
+
+
+def _in_state(state: str) -> list[ColumnElement[bool]]:
+    ended = Connection.state == "disconnected"
+    match state:
+        case "connected":
+            return [Connection.state == "connected", Connection.suspended_at.is_(None)]
+        case "paused":
+            return [Connection.state == "connected", Connection.suspended_at.is_not(None)]
+        case "dead":
+            return [ended, Connection.problem.is_not(None)]
+        case "disconnected":
+            return [ended, Connection.problem.is_(None), Connection.released_at.is_(None)]
+        case "released":
+            return [and_(ended, Connection.released_at.is_not(None))]
+        case _:
+            return []
+
+
+def _with_news(session: Session, rows: Sequence[tuple[Connection, Supplier]]) -> list[Entry]:
+    """Add to each its news: a few looks into an index for each company."""
+    ids = [connection.id for connection, _ in rows]
+    last = (
+        select(Notice.received_at)
+        .where(Notice.connection_id == Connection.id, Notice.format != "own")
+        .order_by(Notice.received_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    newest = runs.newest_reconcile()
+    news = {
+        connection_id: (at, run_id)
+        for connection_id, at, run_id in session.execute(
+            select(Connection.id, last, newest).where(Connection.id.in_(ids))
+        )
+    }
+    run_ids = [run_id for _, run_id in news.values() if run_id is not None]
+    reconciles = {
+        run.connection_id: run for run in session.scalars(select(Run).where(Run.id.in_(run_ids)))
+    }
+    failed, stopped = parked.of_companies(session, ids), approvals.waiting(session, ids)
+    return [
+        Entry(
+            connection=connection,
+            supplier=owner,
+            last_notice=news[connection.id][0],
+            reconcile=reconciles.get(connection.id),
+            parked=failed.get(connection.id, 0),
+            stopped=stopped.get(connection.id),
+        )
+        for connection, owner in rows
+    ]

@@ -1,0 +1,228 @@
+"""Notices as operators look at them, and put them back."""
+
+import re
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import BindParameter, ColumnElement, and_, literal, or_, select, update
+from sqlalchemy.orm import Session
+
+from service.database.tables import Connection, Invoice, Notice
+from service.queries import companies
+from service.store import findings
+
+STATUSES = ("pending", "done", "parked", "ignored")
+_MOST = 100
+# Written out in the query, where the databases recognise the condition of a partial index.
+_PENDING = literal("pending", literal_execute=True)
+_DELIVERY = re.compile(r"[0-9a-f]{32}")
+
+
+def newest(
+    session: Session, before: int | None, limit: int, statuses: Collection[str] = STATUSES
+) -> Sequence[Notice]:
+    """Return the notices below the id `before` in one of these statuses, the newest first."""
+    query = select(Notice).where(Notice.status.in_(statuses))
+    if before is not None:
+        query = query.where(Notice.id < before)
+    return session.scalars(query.order_by(Notice.id.desc()).limit(limit)).all()
+
+
+def replay(
+    session: Session,
+    connection_ids: Collection[str],
+    now: datetime,
+    *,
+    notice_ids: Collection[int] | None = None,
+    invoice_id: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> tuple[int, set[str]]:
+    """Put notices of these companies back as if they had just come; return (how many, whose).
+
+    A notice only names what to read, so however often it is worked on, the result is the same.
+    Those that can never be acted upon stay as they are.
+    """
+    chosen = [
+        Notice.connection_id.in_(connection_ids),
+        Notice.status.in_(("parked", "done")),
+        *([Notice.id.in_(notice_ids)] if notice_ids is not None else []),
+        *(
+            [Notice.entity == "Invoice", Notice.entity_id == invoice_id]
+            if invoice_id is not None
+            else []
+        ),
+        *([Notice.received_at >= since] if since is not None else []),
+        *([Notice.received_at < until] if until is not None else []),
+    ]
+    put_back = session.execute(
+        update(Notice)
+        .where(*chosen)
+        .values(
+            status="pending",
+            reason="put back by an operator",
+            attempts=0,
+            losses=0,
+            # When it came says no more for how long it has been waiting.
+            due_at=now,
+            handled_at=None,
+            error_class=None,
+            error_message=None,
+            intuit_tid=None,
+        )
+        .returning(Notice.connection_id)
+    )
+    owners = [owner for owner in put_back.scalars() if owner is not None]
+    return len(owners), set(owners)
+
+
+def found(
+    session: Session,
+    environment: str,
+    *,
+    before: int | None = None,
+    statuses: Collection[str] = STATUSES,
+    text: str = "",
+    limit: int,
+) -> Sequence[Notice]:
+    """Return the notices below the id `before` that are about this text, the newest first.
+
+    It may be an invoice's number, an id of QuickBooks, of a delivery or of Intuit's (intuit_tid),
+    a part of a company's name, or its connection's id.
+    """
+    query = select(Notice).where(is_ours(environment)).order_by(Notice.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Notice.id < before)
+    if set(statuses) != set(STATUSES):
+        query = query.where(Notice.status.in_(statuses))
+    if text:
+        query = query.where(_about(session, environment, text))
+    return session.scalars(query).all()
+
+
+def is_ours(environment: str | BindParameter[str]) -> ColumnElement[bool]:
+    """Say of a notice that it is of no other environment; of which it is may not be known."""
+    elsewhere = select(Connection.id).where(Connection.environment != environment)
+    return or_(Notice.connection_id.is_(None), Notice.connection_id.not_in(elsewhere))
+
+
+def numbers(session: Session, some: Sequence[Notice]) -> dict[int, str]:
+    """Return by the notices' ids what people call the invoices that they are about, if anything."""
+    about = {n.id: (n.connection_id, n.entity_id) for n in some if n.entity == "Invoice"}
+    found = session.execute(
+        select(Invoice.connection_id, Invoice.quickbooks_id, Invoice.doc_number).where(
+            Invoice.connection_id.in_({company for company, _ in about.values()}),
+            Invoice.quickbooks_id.in_({own_id for _, own_id in about.values()}),
+            Invoice.doc_number != "",
+        )
+    )
+    names = {(company, own_id): number for company, own_id, number in found}
+    return {notice_id: names[which] for notice_id, which in about.items() if which in names}
+
+
+def decided(session: Session, some: Sequence[Notice]) -> frozenset[int]:
+    """Return the ids of those notices whose invoices changed after a decision, as findings tell."""
+    about = {n.id: (n.connection_id, n.entity_id) for n in some if n.entity == "Invoice"}
+    found = session.execute(
+        select(Invoice.connection_id, Invoice.quickbooks_id).where(
+            Invoice.connection_id.in_({company for company, _ in about.values()}),
+            Invoice.quickbooks_id.in_({own_id for _, own_id in about.values()}),
+            Invoice.id.in_(findings.changed()),
+        )
+    )
+    invoices = {(company, own_id) for company, own_id in found}
+    return frozenset(notice_id for notice_id, which in about.items() if which in invoices)
+
+
+def has_waited(before: datetime | BindParameter[datetime]) -> list[ColumnElement[bool]]:
+    """Say of a notice that it could have been worked on before then, and still waits.
+
+    Waiting counts from when it came, or when an operator put it back. One that is tried again and
+    again still waits.
+    """
+    return [
+        Notice.status == _PENDING,
+        Notice.received_at <= before,
+        or_(Notice.due_at.is_(None), Notice.attempts > 0, Notice.due_at <= before),
+    ]
+
+
+def was_workable(
+    environment: str | BindParameter[str], before: datetime | BindParameter[datetime]
+) -> list[ColumnElement[bool]]:
+    """Say of a company that its notices could have been worked on ever since then."""
+    return [
+        Connection.environment == environment,
+        Connection.state == "connected",
+        Connection.suspended_at.is_(None),
+        Connection.renewed_at <= before,
+    ]
+
+
+def stuck(
+    session: Session,
+    environment: str,
+    before: datetime,
+    *,
+    after: int | None = None,
+    text: str = "",
+    limit: int,
+) -> Sequence[Notice]:
+    """Return notices behind the id `after` that should have been done since then, oldest first."""
+    query = (
+        select(Notice)
+        .join(Connection, Connection.id == Notice.connection_id)
+        .where(*has_waited(before), *was_workable(environment, before))
+        .order_by(Notice.id)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(Notice.id > after)
+    if text:
+        query = query.where(_about(session, environment, text))
+    return session.scalars(query).all()
+
+
+def _about(session: Session, environment: str, text: str) -> ColumnElement[bool]:
+    """Say of a notice that it is about this text, as far as texts of its shape can be meant.
+
+    Each of these has an index but the id of a delivery, which every notice would pay for on its
+    way in: that is looked for in all of them, in no order, which databases do the fastest.
+    """
+    if session.get(Connection, text) is not None:
+        return Notice.connection_id == text
+    if _DELIVERY.fullmatch(text):
+        delivered = select(Notice.id).where(Notice.delivery_id == text)
+        return Notice.id.in_(session.scalars(delivered).all())
+    numbered = session.execute(
+        select(Invoice.connection_id, Invoice.quickbooks_id)
+        .where(Invoice.doc_number == text)
+        .limit(_MOST)
+    ).all()
+    return or_(
+        Notice.entity_id == text,
+        Notice.intuit_tid == text,
+        Notice.connection_id.in_(companies.named(session, environment, text, _MOST)),
+        *(
+            and_(
+                Notice.connection_id == connection_id,
+                Notice.entity == "Invoice",
+                Notice.entity_id == quickbooks_id,
+            )
+            for connection_id, quickbooks_id in numbered
+        ),
+    )
+
+
+def last_from_quickbooks(session: Session, connection_id: str, since: datetime) -> datetime | None:
+    """Return when QuickBooks last said something about the company, if it has since then."""
+    return session.scalars(
+        select(Notice.received_at)
+        .where(
+            Notice.connection_id == connection_id,
+            Notice.received_at >= since,
+            Notice.format != "own",
+        )
+        .order_by(Notice.received_at.desc())
+        .limit(1)
+    ).first()

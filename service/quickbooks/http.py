@@ -1,0 +1,89 @@
+"""How this service stands on httpx, whoever is called: no cookies, no redirects, no strange errors.
+
+In `service`, httpx is called here, in `auth`, `client` and `oauth`, and in `service.teller`, which
+speaks to operators and not to Intuit.
+"""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx
+
+from service.errors import TransientError
+
+_LONGEST_WAIT = 86_400.0
+_TRACE_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
+
+
+def intuit_tid(headers: Mapping[str, str]) -> str | None:
+    """Return Intuit's trace id of an answer, which its support asks for.
+
+    The header is seen with an underscore and with a dash.
+    """
+    value = _first(headers, "intuit_tid", "intuit-tid")
+    return value if value and _TRACE_ID.fullmatch(value) else None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that an answer asks to wait: at most a day, and None if it does not ask.
+
+    Intuit documents no such header, so both forms of HTTP are read: seconds and a date. A date is
+    compared with the answer's own, where it has one, because our clock may differ from Intuit's.
+    """
+    value = (_first(headers, "retry-after") or "").strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), _LONGEST_WAIT)
+    until, now = _date(value), date_of(headers) or datetime.now(UTC)
+    if until is None:
+        return None
+    return min(max((until - now).total_seconds(), 0.0), _LONGEST_WAIT)
+
+
+def date_of(headers: Mapping[str, str]) -> datetime | None:
+    """Return when the answer was given, by the clock of whoever gave it."""
+    return _date(_first(headers, "date") or "")
+
+
+def _first(headers: Mapping[str, str], *names: str) -> str | None:
+    found = {name.lower(): value for name, value in headers.items()}
+    return next((found[name] for name in names if name in found), None)
+
+
+def _date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+TIMED_OUT = "timeout"
+"""The `code` of the error for an answer that took too long: a smaller query may pass."""
+
+# httpx writes every address into its log, and Intuit's addresses hold the realm id.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+def no_cookies() -> CookieJar:
+    """Return a jar that stays empty, so that one company's answer says nothing to the next."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+
+
+@contextmanager
+def reaching_intuit() -> Iterator[None]:
+    """Turn every failure to get a whole answer into TransientError.
+
+    Without the cause: httpx repeats headers, addresses and broken bytes in its messages.
+    """
+    try:
+        yield
+    except httpx.ReadTimeout:
+        raise TransientError("QuickBooks did not answer in time", code=TIMED_OUT) from None
+    except httpx.RequestError as e:
+        raise TransientError(f"QuickBooks could not be reached ({type(e).__name__})") from None

@@ -1,0 +1,286 @@
+"""What a webhook delivery says, in Intuit's two formats (reference 1.2 and 1.3).
+
+A delivery with a right signature is never refused, so everything in it becomes an `Event`, and one
+that cannot be acted upon says why. Every event is decoded alone: rubbish in one leaves the others
+readable. A missing time or event id is no reason to ignore a change: the invoice is known.
+"""
+
+import hmac
+from binascii import b2a_base64
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple, Self
+
+import msgspec
+
+from service.quickbooks.event import (
+    FOLLOWED,
+    Event,
+    Format,
+    bounded,
+    digest_of,
+    digest_of_bytes,
+    entity_name,
+    operation_name,
+)
+from service.quickbooks.records import moment
+
+
+def sign(body: bytes, verifier_token: str) -> str:
+    """Return the value of `intuit-signature` for the exact bytes of a body."""
+    return _sign(body, verifier_token).decode("ascii")
+
+
+def verify(body: bytes, signature: str | None, verifier_tokens: Sequence[str]) -> bool:
+    """Tell whether one of the verifier tokens made this signature.
+
+    The time taken does not depend on how much of the signature is right, nor on which token is.
+    An empty token verifies nothing: anybody could sign with it.
+    """
+    given = (signature or "").encode("utf-8", "surrogateescape")
+    matches = [hmac.compare_digest(given, _sign(body, token)) for token in verifier_tokens if token]
+    return any(matches)
+
+
+def _sign(body: bytes, verifier_token: str) -> bytes:
+    return b2a_base64(hmac.digest(verifier_token.encode(), body, "sha256"), newline=False)
+
+
+# Longer ones are no ids: QuickBooks would refuse a whole query for one of them.
+LONGEST_ID = 18
+LONGEST_REALM_ID = 20
+
+_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_text_decoder = msgspec.json.Decoder(str)
+
+
+class Fields:
+    """The fields of an object, and in `problem` the first thing found wrong with them."""
+
+    def __init__(self, fields: Mapping[str, msgspec.Raw]) -> None:
+        self.problem: str | None = None
+        self._fields = fields
+
+    @classmethod
+    def of(cls, raw: bytes | msgspec.Raw | None) -> Self | None:
+        """Return the fields, or None for what is not an object."""
+        fields = _decoded(_fields_decoder, raw)
+        return None if fields is None else cls(fields)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._fields
+
+    def blame(self, problem: str | None) -> None:
+        """Keep the problem, if it is one and unless there is one already."""
+        self.problem = self.problem or problem
+
+    def given(self, **fields: msgspec.Raw | None) -> "Fields":
+        """Return the same fields with some set, or taken away, from outside."""
+        merged = {**self._fields, **fields}
+        return Fields({name: raw for name, raw in merged.items() if raw is not None})
+
+    def raw(self, name: str) -> msgspec.Raw | None:
+        """Return the undecoded field, if there is one."""
+        return self._fields.get(name)
+
+    def nested(self, name: str) -> "Fields":
+        """Return the fields of an inner object; none at all where it is missing or no object."""
+        return Fields.of(self.raw(name)) or Fields({})
+
+    def items(self, name: str) -> list[msgspec.Raw] | None:
+        """Return the undecoded items of a list, or None where it is missing or no list."""
+        return items_of(self.raw(name))
+
+    def optional(self, name: str) -> str | None:
+        """Return the field if it is text."""
+        text: str | None = _decoded(_text_decoder, self._fields.get(name))
+        return text
+
+    def text(self, name: str) -> str | None:
+        """Return a field that has to be there."""
+        text: str | None = _decoded(_text_decoder, self.raw(name))
+        if text is None:
+            self.blame(f"{name} is {'not text' if name in self else 'missing'}")
+        return text
+
+    def id(self, name: str, longest: int = LONGEST_ID) -> str | None:
+        """Return a field that has to be the id of something, as it is written."""
+        text = self.text(name)
+        if text is not None and len(text) > longest:
+            self.blame(f"{name} is too long")
+        elif text is not None and not (text.isascii() and text.isdigit()):
+            self.blame(f"{name} is not digits")
+        elif text is not None and text.startswith("0"):
+            self.blame(f"{name} begins with a zero")
+        return text
+
+
+def items_of(raw: bytes | msgspec.Raw | None) -> list[msgspec.Raw] | None:
+    """Return the undecoded items of a JSON list, or None for what is not a list."""
+    items: list[msgspec.Raw] | None = _decoded(_items_decoder, raw)
+    return items
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], raw: bytes | msgspec.Raw | None) -> Any:
+    if raw is None:
+        return None
+    try:
+        return decoder.decode(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+# Intuit's pages and SDKs spell it in three ways.
+_DELETED_ID = ("deletedid", "deletedId", "deletedID")
+
+
+def parse(body: bytes) -> list[Event]:
+    """Return what a delivery says: at least one event for any body there is."""
+    events = items_of(body)
+    if events is not None:
+        return [_cloud_event(event) for event in events] or [_unusable("no events", body)]
+    envelope = Fields.of(body)
+    if envelope is None or "eventNotifications" not in envelope:
+        return [_unusable(_why_unreadable(body), body)]
+    return list(_notifications(envelope, body))
+
+
+def _why_unreadable(body: bytes) -> str:
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except (ValueError, RecursionError):
+        return "not JSON"
+    return "neither an array of events nor an envelope"
+
+
+def _cloud_event(raw: msgspec.Raw) -> Event:
+    fields = Fields.of(raw)
+    if fields is None:
+        return _unusable("event is not an object", raw)
+    event_id, written = fields.optional("id"), fields.text("type")
+    kind = _kind_of_type(written or "")
+    fields.blame(kind.malformed)
+    realm_id = fields.id("intuitaccountid", LONGEST_REALM_ID)
+    fields.blame(kind.unfollowed)
+    entity_id = fields.id("intuitentityid")
+    return Event(
+        format="cloudevents",
+        # Nothing says that two events never share an id: what is sent again says all of it again.
+        digest=_digest(raw, realm_id, event_id, f"/{written}/{entity_id}"),
+        event_id=bounded(event_id),
+        realm_id=bounded(realm_id),
+        entity=kind.entity,
+        operation=kind.operation,
+        entity_id=bounded(entity_id),
+        deleted_id=bounded(_deleted_id_of_data(fields, kind.operation)),
+        changed_at=_instant(fields.optional("time")),
+        problem=fields.problem,
+    )
+
+
+class _Kind(NamedTuple):
+    """Which entity changed and how, as it is stored, and why that cannot be acted upon."""
+
+    entity: str | None
+    operation: str | None
+    malformed: str | None = None
+    unfollowed: str | None = None
+
+    @classmethod
+    def of(cls, entity: str, operation: str) -> Self:
+        entity, operation = entity_name(entity), operation_name(operation)
+        unfollowed = None
+        if entity not in FOLLOWED:
+            unfollowed = "entity is not followed"
+        elif operation not in FOLLOWED[entity]:
+            unfollowed = "operation is not followed"
+        return cls(bounded(entity) or None, bounded(operation) or None, unfollowed=unfollowed)
+
+
+@lru_cache(maxsize=64)  # more than Intuit has of those that we follow
+def _kind_of_type(written: str) -> _Kind:
+    """Take `qbo.invoice.updated.v1` apart; what is not of that form is shown as the entity."""
+    match written.split("."):
+        case ["qbo", entity, operation, version] if version:
+            return _Kind.of(entity, operation)
+    malformed = "type is not qbo.<entity>.<operation>.<version>"
+    return _Kind(bounded(written or None), None, malformed)
+
+
+def _notifications(envelope: Fields, body: bytes) -> Iterator[Event]:
+    notifications = envelope.items("eventNotifications")
+    if notifications is None:
+        yield _unusable("eventNotifications is not a list", body, "legacy")
+    elif not notifications:
+        yield _unusable("no events", body, "legacy")
+    for notification in notifications or []:
+        yield from _notification(notification)
+
+
+def _notification(raw: msgspec.Raw) -> Iterator[Event]:
+    fields = Fields.of(raw) or Fields({})
+    entities = fields.nested("dataChangeEvent").items("entities")
+    if entities is None:
+        yield _unusable("dataChangeEvent.entities is not a list", raw, "legacy")
+    elif not entities:
+        yield _unusable("no events", raw, "legacy")
+    for entity in entities or []:
+        yield _legacy_event(entity, fields.raw("realmId"))
+
+
+def _legacy_event(raw: msgspec.Raw, realm: msgspec.Raw | None) -> Event:
+    entity_fields = Fields.of(raw)
+    if entity_fields is None:
+        return _unusable("event is not an object", raw, "legacy")
+    fields = entity_fields.given(realmId=realm)
+    name, verb, changed_at = fields.text("name"), fields.text("operation"), "lastUpdated"
+    realm_id = fields.id("realmId", LONGEST_REALM_ID)
+    kind = _Kind.of(name or "", verb or "")
+    fields.blame(kind.unfollowed)
+    entity_id = fields.id("id")
+    return Event(
+        format="legacy",
+        digest=_digest(raw, realm_id, name, entity_id, verb, fields.optional(changed_at)),
+        realm_id=bounded(realm_id),
+        entity=kind.entity,
+        operation=kind.operation,
+        entity_id=bounded(entity_id),
+        deleted_id=bounded(_deleted_id(fields, fields, kind.operation)),
+        changed_at=_instant(fields.optional(changed_at)),
+        problem=fields.problem,
+    )
+
+
+def _deleted_id_of_data(fields: Fields, operation: str | None) -> str | None:
+    if "data" not in fields and operation != "merged":
+        return None  # as nearly always
+    return _deleted_id(fields, fields.nested("data"), operation)
+
+
+def _deleted_id(fields: Fields, holder: Fields, operation: str | None) -> str | None:
+    """Return which record a merge made disappear; without it a merge cannot be followed."""
+    name = next((name for name in _DELETED_ID if name in holder), _DELETED_ID[0])
+    if operation != "merged":
+        return holder.optional(name)
+    deleted_id = holder.id(name)
+    if holder.problem:
+        fields.blame(holder.problem)
+    return deleted_id
+
+
+def _digest(raw: msgspec.Raw, *key: str | None) -> str:
+    parts = [part for part in key if part is not None]
+    return digest_of(*parts) if len(parts) == len(key) else digest_of_bytes(bytes(raw))
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else moment(text)
+    except ValueError:
+        return None
+
+
+def _unusable(problem: str, raw: bytes | msgspec.Raw, format_: Format = "unknown") -> Event:
+    return Event(format=format_, digest=digest_of_bytes(bytes(raw)), problem=problem)

@@ -1,0 +1,194 @@
+"""What a parsed query finds in a company."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from functools import cmp_to_key
+from typing import Any
+
+from service.simulator.api.query import Condition, Query
+from service.simulator.books.company import Company
+from service.simulator.books.schema import ENTITY_NAMES, property_name
+from service.simulator.clock import parse_instant
+from service.simulator.faults import invalid_query, too_many_ids
+from service.simulator.records import Json, Moment, Record, Shelf, is_id
+from service.simulator.switches import Switches
+
+Test = Callable[[Record], bool]
+CHANGED = "MetaData.LastUpdatedTime"
+
+
+def run(company: Company, query: Query, switches: Switches) -> Json:
+    """Return the inside of `QueryResponse`; nothing found is an empty object."""
+    _check_ids(query, switches)
+    entity = ENTITY_NAMES.get(query.entity.lower())
+    if entity is None:
+        raise invalid_query(f"invalid context declaration: {query.entity}")
+    found = matching(company.shelves[entity], entity, query)
+    if query.count:
+        return {"totalCount": len(found)}
+    page = found[query.start - 1 : query.start - 1 + query.limit]
+    if not page:
+        return {}
+    company.check(entity, (record.number for record in page))
+    rows = [record.raw for record in page]
+    return {entity: rows, "startPosition": query.start, "maxResults": len(rows)}
+
+
+def _check_ids(query: Query, switches: Switches) -> None:
+    most = switches.ids_in_a_query
+    if most is None:
+        return
+    for condition in query.where:
+        if condition.name.lower() == "id" and len(condition.values) > most:
+            raise too_many_ids(most, switches.ids_refused_as)
+
+
+def matching(shelf: Shelf, entity: str, query: Query) -> Sequence[Record]:
+    """Return every record that fulfils the conditions, in the order asked for."""
+    where = [_named(entity, condition) for condition in query.where]
+    order = [(property_name(entity, name), descending) for name, descending in query.order]
+    if entity == "Customer" and not any(condition.name == "Active" for condition in where):
+        where.append(Condition("Active", "=", ("true",)))
+    candidates, rest, sorted_by = _candidates(shelf, where, order)
+    tests = [_test(condition) for condition in rest]
+    if tests:
+        candidates = [r for r in candidates if all(test(r) for test in tests)]
+    if not order or order == [(sorted_by, False)]:
+        return candidates
+    if order == [(sorted_by, True)]:
+        return candidates[::-1]
+    return _sorted(candidates, order)
+
+
+def _candidates(
+    shelf: Shelf, where: list[Condition], order: list[tuple[str, bool]]
+) -> tuple[Sequence[Record], list[Condition], str]:
+    """Return the fewest records an index can give, what is left to test, and their order."""
+    by_id = next((c for c in where if c.name == "Id"), None)
+    if by_id:
+        found = {r.number: r for value in by_id.values if (r := shelf.get(value))}
+        rest = [c for c in where if c is not by_id]
+        return [found[number] for number in sorted(found)], rest, "Id"
+    times = [c for c in where if c.name == CHANGED and c.operator in _BOUNDS]
+    ordered_by_change = len(order) == 1 and order[0][0] == CHANGED
+    if not times and not ordered_by_change:
+        return shelf.by_id(), where, "Id"
+    since, until = _bounds(times)
+    rest = [c for c in where if c not in times]
+    if ordered_by_change:
+        return shelf.by_change(since, until), rest, CHANGED
+    return shelf.by_id(since, until), rest, "Id"
+
+
+_BOUNDS = {"=", "<", ">", "<=", ">="}
+
+
+def _bounds(times: Iterable[Condition]) -> tuple[Moment | None, Moment | None]:
+    since: Moment | None = None
+    until: Moment | None = None
+    for condition in times:
+        bound = (_instant(condition.value), "=" in condition.operator)
+        # At one instant the exclusive bound is the narrower one.
+        if condition.operator in ("=", ">", ">=") and (
+            since is None or (bound[0], not bound[1]) > (since[0], not since[1])
+        ):
+            since = bound
+        if condition.operator in ("=", "<", "<=") and (until is None or bound < until):
+            until = bound
+    return since, until
+
+
+def _named(entity: str, condition: Condition) -> Condition:
+    name = property_name(entity, condition.name)
+    if name == "Id":
+        if condition.operator not in ("=", "IN"):
+            raise invalid_query(f"operator {condition.operator} is not supported for property Id")
+        for value in condition.values:
+            if not is_id(value):
+                raise invalid_query(f"value {value} for property Id is invalid")
+    return Condition(name, condition.operator, condition.values)
+
+
+def value_of(data: Json, name: str) -> Any:
+    """Return a dotted property; a reference stands for its id."""
+    value: Any = data
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value.get("value", value.get("Address")) if isinstance(value, dict) else value
+
+
+def _test(condition: Condition) -> Test:
+    name, operator = condition.name, condition.operator
+    if operator == "LIKE":
+        parts = condition.value.split("%")
+        pattern = re.compile(".*".join(re.escape(p) for p in parts), re.IGNORECASE | re.DOTALL)
+        return lambda r: pattern.fullmatch(str(value_of(r.data, name) or "")) is not None
+    compare = _COMPARISONS["=" if operator == "IN" else operator]
+
+    def test(record: Record) -> bool:
+        value = value_of(record.data, name)
+        if value is None:
+            return False
+        own = _comparable(name, value)
+        return any(compare(own, _literal(name, own, text)) for text in condition.values)
+
+    return test
+
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "=": lambda a, b: bool(a == b),
+    "<": lambda a, b: bool(a < b),
+    ">": lambda a, b: bool(a > b),
+    "<=": lambda a, b: bool(a <= b),
+    ">=": lambda a, b: bool(a >= b),
+}
+
+
+def _comparable(name: str, value: Any) -> Any:
+    if name.startswith("MetaData."):
+        return parse_instant(value)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return str(value).casefold()
+    return Decimal(value)
+
+
+def _literal(name: str, own: Any, text: str) -> Any:
+    if isinstance(own, datetime):
+        return _instant(text)
+    if not isinstance(own, Decimal):
+        return text.casefold()
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise invalid_query(f"value {text} for property {name} is invalid") from None
+
+
+def _instant(text: str) -> datetime:
+    try:
+        # A "+" that was not written as %2B arrives as a blank.
+        return parse_instant(re.sub(r" (?=\d\d:\d\d$)", "+", text))
+    except ValueError:
+        raise invalid_query(f"value {text} is not a valid dateTime") from None
+
+
+def _sorted(records: Iterable[Record], order: list[tuple[str, bool]]) -> list[Record]:
+    def compare(a: Record, b: Record) -> int:
+        for name, descending in order:
+            x, y = _sort_key(a, name), _sort_key(b, name)
+            if x != y:
+                return (1 if x > y else -1) * (-1 if descending else 1)
+        return a.number - b.number
+
+    return sorted(records, key=cmp_to_key(compare))
+
+
+def _sort_key(record: Record, name: str) -> tuple[int, Any]:
+    if name == "Id":
+        return 1, record.number
+    value = value_of(record.data, name)
+    if value is None:
+        return 0, ""
+    key = _comparable(name, value)
+    return (1 if isinstance(key, Decimal) else 2), key

@@ -1,0 +1,285 @@
+"""Changes to one company's records, and the events that they cause."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from service.simulator.books.book import record_problem
+from service.simulator.books.company import Company, with_defaults
+from service.simulator.books.totals import money, unapplied
+from service.simulator.clock import to_seconds
+from service.simulator.events import Event
+from service.simulator.faults import not_found
+from service.simulator.records import ENTITIES, Json, Record
+from service.simulator.switches import Switches
+
+
+def voided(data: Json) -> Json:
+    """Return the fields that voiding changes: everything zero, the rest kept."""
+    note = data.get("PrivateNote")
+    fields: Json = {
+        "PrivateNote": f"Voided - {note}" if note else "Voided",
+        "Line": [_zeroed(line) for line in data.get("Line", [])],
+        "LinkedTxn": [],
+        "TotalAmt": 0,
+        "Balance": 0,
+    }
+    zero = ("HomeTotalAmt", "HomeBalance", "RemainingCredit")
+    fields |= {name: 0 for name in zero if name in data}
+    if "TxnTaxDetail" in data:
+        fields["TxnTaxDetail"] = _untaxed(data["TxnTaxDetail"])
+    return fields
+
+
+def _zeroed(line: Json) -> Json:
+    zero: Json = {**line, "Amount": 0} if "Amount" in line else dict(line)
+    group = line.get("GroupLineDetail")
+    if isinstance(group, dict):
+        inner = [_zeroed(part) for part in group.get("Line", [])]
+        zero["GroupLineDetail"] = {**group, "Line": inner}
+    return zero
+
+
+def _untaxed(detail: Json) -> Json:
+    untaxed: Json = {**detail, "TotalTax": 0}
+    if "TaxLine" in detail:
+        untaxed["TaxLine"] = [_zeroed(line) for line in detail["TaxLine"]]
+    return untaxed
+
+
+def voided_payment(data: Json) -> Json:
+    """Return the fields that voiding a payment changes: it is of nothing, and for nothing."""
+    note = data.get("PrivateNote")
+    return {
+        "PrivateNote": f"Voided - {note}" if note else "Voided",
+        "Line": [],
+        "TotalAmt": 0,
+        "UnappliedAmt": 0,
+    }
+
+
+DELETED = " (deleted)"
+_TRANSACTIONS = ("Invoice", "Payment", "CreditMemo")
+
+
+class Ledger:
+    """One moment's changes; the caller holds the lock and announces `events` afterwards."""
+
+    def __init__(self, company: Company, switches: Switches, now: datetime) -> None:
+        self.company = company
+        self.events: list[Event] = []
+        self._switches = switches
+        self.now = now.replace(microsecond=0)
+
+    def put(self, entity: str, given: Any) -> Record:
+        """The record is created, or replaced by its Id; raises ValueError for a bad one."""
+        data = {"Id": self.next_id(entity), **given} if isinstance(given, dict) else given
+        problem = record_problem(data)
+        if problem:
+            raise ValueError(f"{entity}: {problem}")
+        if entity == "CompanyInfo":
+            return self.company.set_info(data, self.now)
+        old = self.company.shelves[entity].get(data["Id"])
+        record = self._save(entity, self._versioned(data, old), _operation(entity, data, old))
+        if entity == "Payment" and old is None:
+            self._apply(record, 1)
+        return record
+
+    def next_id(self, entity: str) -> str:
+        """Return an Id that is free; transactions share one series, as in QuickBooks."""
+        series = _TRANSACTIONS if entity in _TRANSACTIONS else (entity,)
+        return str(max(self.company.shelves[name].next_id() for name in series))
+
+    def find(self, entity: str, id_: str) -> Record:
+        """Return the live record; raises Fault 610."""
+        record = self.company.shelves[entity].get(id_) if entity in ENTITIES else None
+        if record is None:
+            raise not_found()
+        return record
+
+    def revise(self, entity: str, id_: str, fields: Json, operation: str = "updated") -> Record:
+        """The record has these fields, the next SyncToken and a new time; None removes a field."""
+        old = self.find(entity, id_)
+        merged = {**old.data, **fields}
+        data = {name: value for name, value in merged.items() if value is not None}
+        return self._save(entity, self._bumped(data), operation)
+
+    def update(self, entity: str, old: Record, data: Json) -> Record:
+        """The record is replaced as a client's update has it; a payment is applied anew."""
+        if entity == "Payment":
+            self._apply(old, -1)
+        record = self._save(entity, self._bumped(data), _operation(entity, data, old))
+        if entity == "Payment":
+            self._apply(record, 1)
+        return record
+
+    def void(self, id_: str, entity: str = "Invoice") -> Record:
+        """The transaction is void as QuickBooks leaves one: everything zero, the rest kept."""
+        old = self.find(entity, id_)
+        if entity == "Payment":
+            self._apply(old, -1)
+            return self.revise(entity, id_, voided_payment(old.data), "void")
+        self._unlink(entity, old)
+        record = self.revise(entity, id_, voided(old.data), "void")
+        if entity == "Invoice" and self._switches.void_updates_invoice:
+            self._note("Invoice", id_, "updated")
+        return record
+
+    def delete(self, entity: str, id_: str) -> Record:
+        """The transaction is gone; a customer, as in QuickBooks, only becomes inactive."""
+        record = self.find(entity, id_)
+        if entity == "Customer":
+            fields: Json = {"Active": False}
+            for name in ("DisplayName", "FullyQualifiedName"):
+                if name in record.data and not record.data[name].endswith(DELETED):
+                    fields[name] = record.data[name] + DELETED
+            return self.revise("Customer", id_, fields, "deleted")
+        self._unlink(entity, record)
+        self.company.shelves[entity].remove(record, self.now)
+        self._note(entity, id_, "deleted")
+        if entity == "Payment":
+            self._apply(record, -1)
+        return record
+
+    def merge(self, loser: str, survivor: str) -> Record:
+        """The loser is gone, and its transactions name the survivor."""
+        gone, kept = self.find("Customer", loser), self.find("Customer", survivor)
+        if gone is kept:
+            raise ValueError("a customer cannot be merged into itself")
+        self.company.shelves["Customer"].remove(gone, self.now)
+        ref = {"value": survivor, "name": kept.data.get("DisplayName", "")}
+        for entity in _TRANSACTIONS:
+            for record in list(self.company.shelves[entity].by_id()):
+                if record.data.get("CustomerRef", {}).get("value") == loser:
+                    self._store(entity, self._touched({**record.data, "CustomerRef": ref}))
+        self.events.append(
+            Event(self.company.realm, "Customer", survivor, "merged", self.now, loser)
+        )
+        return kept
+
+    def pay(self, invoice_id: str, amount: Decimal | None = None) -> Record:
+        """A payment exists over `amount`, else over all that is open; it lowers the balance."""
+        invoice = self.find("Invoice", invoice_id).data
+        amount = money(invoice, "Balance") if amount is None else amount
+        if not amount.is_finite() or not 0 < amount <= money(invoice, "Balance"):
+            raise ValueError(f"{amount} is not between 0 and the open balance")
+        linked = [{"TxnId": invoice_id, "TxnType": "Invoice"}]
+        payment: Json = {
+            "TotalAmt": amount,
+            "UnappliedAmt": 0,
+            "domain": "QBO",
+            "sparse": False,
+            "TxnDate": to_seconds(self.now)[:10],
+            "Line": [{"Amount": amount, "LinkedTxn": linked}],
+        }
+        kept = ("CustomerRef", "CurrencyRef")
+        return self.put("Payment", payment | {k: invoice[k] for k in kept if k in invoice})
+
+    def email(self, id_: str) -> Record:
+        """The invoice was sent by e-mail."""
+        delivery = {"DeliveryType": "Email", "DeliveryTime": to_seconds(self.now)}
+        fields = {"EmailStatus": "EmailSent", "DeliveryInfo": delivery}
+        record = self.revise("Invoice", id_, fields, "emailed")
+        if self._switches.email_updates_invoice:
+            self._note("Invoice", id_, "updated")
+        return record
+
+    @contextmanager
+    def without_payment(self, id_: str) -> Iterator[None]:
+        """Meanwhile everything stands as if this payment were applied to nothing."""
+        payment = self.company.shelves["Payment"].get(id_)
+        before = [(e, self.company.shelves[e].get(i)) for e, i, _ in _applied(payment)]
+        events = list(self.events)
+        if payment:
+            self._apply(payment, -1)
+        try:
+            yield
+        finally:
+            for entity, record in before:
+                if record:
+                    self.company.shelves[entity].put(record)
+            self.events = events
+
+    def _apply(self, payment: Record, sign: int) -> None:
+        """A payment's transactions are open by less, or with sign -1 as much as before it."""
+        for entity, id_, amount in _applied(payment):
+            record = self.company.shelves[entity].get(id_)
+            if record:
+                self._settle(entity, record, payment.id, sign * amount)
+
+    def _settle(self, entity: str, record: Record, payment_id: str, amount: Decimal) -> None:
+        link = {"TxnId": payment_id, "TxnType": "Payment"}
+        links = record.data.get("LinkedTxn", [])
+        if (link in links) == (amount > 0):
+            return
+        links = [*links, link] if amount > 0 else [other for other in links if other != link]
+        balance = money(record.data, "Balance") - amount
+        data = {**record.data, "LinkedTxn": links, "Balance": balance}
+        if "HomeBalance" in data:
+            data["HomeBalance"] = balance * money(data, "ExchangeRate", 1)
+        if "RemainingCredit" in data:
+            data["RemainingCredit"] = balance
+        moves = self._switches.payment_moves_sync_token
+        self._store(entity, self._bumped(data) if moves else self._touched(data))
+        if self._switches.payment_updates_invoice:
+            self._note(entity, record.id, "updated")
+
+    def _unlink(self, entity: str, gone: Record) -> None:
+        """The payments of a transaction that ends keep their amount, applied to nothing."""
+        for link in gone.data.get("LinkedTxn", []):
+            payment = self.company.shelves["Payment"].get(str(link.get("TxnId", "")))
+            if payment and link.get("TxnType") == "Payment":
+                mine = {"TxnId": gone.id, "TxnType": entity}
+                lines = payment.data.get("Line", [])
+                kept = [line for line in lines if mine not in line.get("LinkedTxn", [])]
+                data = {**payment.data, "Line": kept}
+                data["UnappliedAmt"] = unapplied(data)
+                self._store("Payment", self._bumped(data))
+
+    def _versioned(self, data: Json, old: Record | None) -> Json:
+        """Return the data with what was given kept, and the rest as QuickBooks would number it."""
+        now = to_seconds(self.now)
+        created = old.data["MetaData"]["CreateTime"] if old else now
+        meta = {"CreateTime": created, "LastUpdatedTime": now, **data.get("MetaData", {})}
+        if old is not None:
+            token = str(int(old.data["SyncToken"]) + 1)
+            data = {**data, "SyncToken": data.get("SyncToken", token)}
+        return with_defaults({**data, "MetaData": meta}, self.now)
+
+    def _touched(self, data: Json) -> Json:
+        return {**data, "MetaData": {**data["MetaData"], "LastUpdatedTime": to_seconds(self.now)}}
+
+    def _bumped(self, data: Json) -> Json:
+        return {**self._touched(data), "SyncToken": str(int(data["SyncToken"]) + 1)}
+
+    def _store(self, entity: str, data: Json) -> Record:
+        record = Record(data)
+        self.company.shelves[entity].put(record)
+        return record
+
+    def _save(self, entity: str, data: Json, operation: str) -> Record:
+        for _ in range(self._switches.updates_per_save if operation == "updated" else 1):
+            self._note(entity, data["Id"], operation)
+        return self._store(entity, data)
+
+    def _note(self, entity: str, id_: str, operation: str) -> None:
+        self.events.append(Event(self.company.realm, entity, id_, operation, self.now))
+
+
+def _applied(payment: Record | None) -> list[tuple[str, str, Decimal]]:
+    """Return what a payment is applied to: entity, id and amount, each transaction once."""
+    found: dict[tuple[str, str], Decimal] = {}
+    for line in payment.data.get("Line", []) if payment else []:
+        for link in line.get("LinkedTxn", []):
+            key = str(link.get("TxnType")), str(link.get("TxnId", ""))
+            if key[0] in ("Invoice", "CreditMemo"):
+                found[key] = found.get(key, Decimal(0)) + money(line, "Amount")
+    return [(entity, id_, amount) for (entity, id_), amount in found.items()]
+
+
+def _operation(entity: str, data: Json, old: Record | None) -> str:
+    if entity == "Customer" and data.get("Active") is False:
+        return "deleted"
+    return "created" if old is None else "updated"

@@ -1,0 +1,152 @@
+"""The properties that each entity has, and what a client may write of them."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from service.simulator.faults import invalid_query
+from service.simulator.records import Json
+
+_META = ("Id", "SyncToken", "MetaData.CreateTime", "MetaData.LastUpdatedTime")
+_OF_TRANSACTIONS = (
+    *_META,
+    "DocNumber",
+    "TxnDate",
+    "TotalAmt",
+    "Balance",
+    "CustomerRef",
+    "PrivateNote",
+)
+_BILLED = ("CurrencyRef", "ExchangeRate", "EmailStatus", "PrintStatus", "BillEmail")
+
+PROPERTIES: dict[str, tuple[str, ...]] = {
+    "Invoice": (*_OF_TRANSACTIONS, *_BILLED, "DueDate", "SalesTermRef", "CustomerMemo", "Deposit"),
+    "CreditMemo": (*_OF_TRANSACTIONS, *_BILLED, "RemainingCredit"),
+    "Payment": (
+        *_META, "TxnDate", "TotalAmt", "UnappliedAmt", "CustomerRef", "PaymentRefNum",
+        "PaymentMethodRef", "PrivateNote", "CurrencyRef",
+    ),
+    "Customer": (
+        *_META, "DisplayName", "FullyQualifiedName", "CompanyName", "GivenName", "MiddleName",
+        "FamilyName", "PrintOnCheckName", "Active", "Job", "ParentRef", "Level", "Balance",
+        "BalanceWithJobs", "BillWithParent", "Taxable", "CurrencyRef", "PrimaryEmailAddr",
+        "PreferredDeliveryMethod",
+    ),
+    "CompanyInfo": (*_META, "CompanyName", "LegalName", "Country"),
+}  # fmt: skip
+
+ENTITY_NAMES = {entity.lower(): entity for entity in PROPERTIES}
+
+_SPELLING = {entity: {name.lower(): name for name in names} for entity, names in PROPERTIES.items()}
+
+
+def property_name(entity: str, name: str) -> str:
+    """Return the property as QuickBooks writes it; raises Fault 4001 for one it does not know."""
+    found = _SPELLING[entity].get(name.lower())
+    if found is None:
+        raise invalid_query(f"Property {name} not found for Entity {entity}")
+    return found
+
+
+_TRANSACTION = (
+    "Id", "SyncToken", "MetaData", "domain", "sparse", "status", "CustomField", "DocNumber",
+    "TxnDate", "DepartmentRef", "CurrencyRef", "ExchangeRate", "PrivateNote", "LinkedTxn", "Line",
+    "TxnTaxDetail", "TxnSource", "TaxFormType", "TaxFormNum", "TransactionLocationType", "Tag",
+    "TxnApprovalInfo", "RecurDataRef", "RecurringInfo", "AttachableRef", "NameAndId",
+    "ProjectRef", "TxnStatus", "TaxExemptionRef", "TotalAmt", "HomeTotalAmt", "CustomerRef",
+)  # fmt: skip
+_SALE = (
+    *_TRANSACTION, "AutoDocNumber", "CustomerMemo", "BillAddr", "ShipAddr", "ShipFromAddr",
+    "FreeFormAddress", "RemitToRef", "ClassRef", "SalesTermRef", "SalesRepRef", "PONumber",
+    "FOB", "ShipMethodRef", "ShipDate", "TrackingNum", "GlobalTaxCalculation", "PrintStatus",
+    "EmailStatus", "BillEmail", "BillEmailCc", "BillEmailBcc", "ARAccountRef", "Balance",
+    "HomeBalance", "DiscountRate", "DiscountAmt", "ApplyTaxAfterDiscount", "PaymentMethodRef",
+    "PaymentRefNum", "DepositToAccountRef", "DeliveryInfo", "ConvenienceFeeDetail",
+    "GovtTxnRefIdentifier",
+)  # fmt: skip
+
+SCHEMA: dict[str, tuple[str, ...]] = {
+    # 83 of them, as a recorded refusal counts.
+    "Invoice": (
+        *_SALE, "DueDate", "Deposit", "AllowIPNPayment", "AllowOnlinePayment",
+        "AllowOnlineCreditCardPayment", "AllowOnlineACHPayment", "EInvoiceStatus",
+        "ECloudStatusTimeStamp", "InvoiceEx", "InvoiceLink", "LessCIS", "callToAction",
+        "invoiceStatus", "invoiceStatusLog", "PaymentDetailsMessage", "CheckPayment",
+        "CreditCardPayment", "PaymentType",
+    ),
+    "CreditMemo": (*_SALE, "RemainingCredit", "InvoiceRef"),
+    "Payment": (
+        *_TRANSACTION, "ARAccountRef", "DepositToAccountRef", "PaymentMethodRef", "PaymentRefNum",
+        "UnappliedAmt", "ProcessPayment", "CreditCardPayment", "CheckPayment", "PaymentType",
+    ),
+    "Customer": (
+        "Id", "SyncToken", "MetaData", "domain", "sparse", "status", "CustomField", "Title",
+        "GivenName", "MiddleName", "FamilyName", "Suffix", "FullyQualifiedName", "CompanyName",
+        "DisplayName", "PrintOnCheckName", "Active", "PrimaryPhone", "AlternatePhone", "Mobile",
+        "Fax", "PrimaryEmailAddr", "WebAddr", "DefaultTaxCodeRef", "Taxable", "BillAddr",
+        "ShipAddr", "Notes", "Job", "BillWithParent", "ParentRef", "Level", "SalesTermRef",
+        "PaymentMethodRef", "Balance", "OpenBalanceDate", "BalanceWithJobs", "CurrencyRef",
+        "PreferredDeliveryMethod", "ResaleNum", "ARAccountRef", "IsProject", "ClientEntityId",
+        "PrimaryTaxIdentifier", "TaxExemptionReasonId", "CustomerTypeRef", "Source",
+        "V4IDPseudonym", "GSTIN", "GSTRegistrationType", "BusinessNumber", "TaxRegime",
+    ),
+}  # fmt: skip
+
+# What QuickBooks works out by itself; a client that sends it back is not contradicted.
+_OWN = {"Id", "SyncToken", "MetaData", "domain", "sparse", "status"}
+_OWN_OF_SALES = {
+    "TotalAmt", "HomeTotalAmt", "Balance", "HomeBalance", "LinkedTxn", "InvoiceLink",
+    "RemainingCredit", "DeliveryInfo",
+}  # fmt: skip
+READ_ONLY: dict[str, set[str]] = {
+    "Invoice": _OWN | _OWN_OF_SALES,
+    "CreditMemo": _OWN | _OWN_OF_SALES,
+    "Payment": _OWN | {"UnappliedAmt", "HomeTotalAmt", "LinkedTxn"},
+    "Customer": _OWN | {"Balance", "BalanceWithJobs", "FullyQualifiedName", "Level"},
+}
+
+LENGTHS: dict[str, int] = {
+    "DocNumber": 21,
+    "PrivateNote": 4000,
+    "PaymentRefNum": 21,
+    "DisplayName": 500,
+    "CompanyName": 100,
+    "GivenName": 100,
+    "FamilyName": 100,
+}
+ADDRESS_LENGTH = 100
+
+
+_NUMBERS = {
+    "Amount", "TotalAmt", "Qty", "UnitPrice", "ExchangeRate", "TotalTax", "DiscountPercent",
+    "Deposit", "TaxPercent", "NetAmountTaxable", "Quantity",
+}  # fmt: skip
+
+
+def with_numbers(value: Any) -> Any:
+    """Return the value with amounts as numbers, which some clients send as texts.
+
+    Raises ValueError naming an amount that is none.
+    """
+    if isinstance(value, list):
+        return [with_numbers(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    return {k: _number(k, v) if k in _NUMBERS else with_numbers(v) for k, v in value.items()}
+
+
+def _number(name: str, value: Any) -> Any:
+    if value is None or value == "" or (isinstance(value, int | Decimal) and value is not True):
+        return value
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError(f"{name} is not a number") from None
+    if not number.is_finite():
+        raise ValueError(f"{name} is not a number")
+    return number
+
+
+def writable(entity: str, given: Json) -> Json:
+    """Return what counts of a client's object, with None for what it empties."""
+    kept = {k: v for k, v in given.items() if k not in READ_ONLY[entity]}
+    return {k: None if v is None or v == "" else v for k, v in kept.items()}

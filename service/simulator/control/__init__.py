@@ -1,0 +1,1 @@
+"""`/_sim`: orders for programs."""

@@ -1,0 +1,126 @@
+"""Small bridges between the simulator's answers and Starlette's."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.simulator import exact_json
+from service.simulator.clock import to_zulu
+from service.simulator.faults import JSON, Answer
+from service.simulator.script import Call
+from service.simulator.state import Served, Simulator
+
+_MARK = "simulator.drop"
+_CUT = "simulator.cut"
+
+
+def dropped() -> Response:
+    """Return a response that makes `Dropper` close the connection."""
+    return Response(status_code=444, headers={_MARK: "1"})
+
+
+def cut_short(response: Response) -> Response:
+    """Return the response with half of its body, after which `Dropper` closes the connection."""
+    whole = bytes(response.body)
+    kept = {k: v for k, v in response.headers.items() if k not in ("content-length", _CUT)}
+    half = Response(whole[: len(whole) // 2], response.status_code, kept)
+    half.headers["content-length"] = str(len(whole))
+    half.headers[_CUT] = "1"
+    return half
+
+
+class Dropper:
+    """Must be the outermost layer: only there is `send` the server's own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        closed = cut = False
+
+        async def watched(message: Message) -> None:
+            nonlocal closed, cut
+            if message["type"] == "http.response.start":
+                marks = {name.decode() for name, _ in message["headers"]}
+                closed, cut = _MARK in marks, _CUT in marks
+                message["headers"] = [(n, v) for n, v in message["headers"] if n != _CUT.encode()]
+                if closed:
+                    await _close(send)
+            if not closed:
+                # The rest that a cut answer has promised never comes.
+                await send({**message, "more_body": True} if _is_body(message, cut) else message)
+                if _is_body(message, cut):
+                    await asyncio.sleep(0)
+                    await _close(send)
+
+        await self._app(scope, receive, watched)
+
+
+def _is_body(message: Message, cut: bool) -> bool:
+    return cut and message["type"] == "http.response.body"
+
+
+async def _close(send: Any) -> None:
+    """The connection is cut; ASGI has no message for that, so uvicorn's transport does it."""
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    if transport is None:
+        raise ConnectionResetError("dropped by a scripted fault")
+    transport.abort()
+    # uvicorn must notice the loss before the handler returns, else it answers 500.
+    await asyncio.sleep(0.01)
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def simulator_of(request: Request) -> Simulator:
+    """Return the state that this request is about."""
+    simulator: Simulator = request.app.state.simulator
+    return simulator
+
+
+def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a JSON answer with exact numbers."""
+    return Response(exact_json.encode(value), status, headers, media_type=JSON)
+
+
+def to_response(answer: Answer) -> Response:
+    """Return an answer of Intuit's as Starlette sends it."""
+    return Response(answer.body, answer.status, answer.headers, media_type=answer.content_type)
+
+
+async def served(request: Request, call: Call, ordinary: Callable[[], Response]) -> Response:
+    """Return the ordinary answer, or what the script makes of it; `ordinary` has the lock."""
+    simulator, began = simulator_of(request), perf_counter()
+    response = await _scripted(simulator, call, ordinary)
+    tid = request.scope.get("intuit_tid", "")
+    at, ms = to_zulu(simulator.clock.now()), round((perf_counter() - began) * 1000, 1)
+    what = call.what or call.entity or ""
+    with simulator.lock:
+        simulator.calls.note(
+            Served(at, call.kind, call.realm, what[:500], response.status_code, ms, tid)
+        )
+    return response
+
+
+async def _scripted(simulator: Simulator, call: Call, ordinary: Callable[[], Response]) -> Response:
+    with simulator.lock:
+        rule = simulator.script.take(call)
+        answer = rule.answer(call, simulator.clock.now()) if rule else None
+    if rule and rule.delay:
+        await simulator.script.hold(rule.delay)
+    if rule and rule.drop:
+        return dropped()
+    if answer is not None:
+        response = to_response(answer)
+    else:
+        with simulator.lock:
+            response = ordinary()
+    if rule and rule.lose:
+        return dropped()
+    return cut_short(response) if rule and rule.cut else response

@@ -1,0 +1,306 @@
+"""The webhook sender: one queue, in order, retried on the documented ladder."""
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+
+import httpx
+
+from service.simulator.clock import Clock, to_zulu
+from service.simulator.config import SimulatorConfig
+from service.simulator.events import TEST_BODY, Event, described, headers, payload
+from service.simulator.records import Json
+from service.simulator.switches import Switches
+from service.simulator.webhooks.tricks import Mischief
+
+HELD_FOR = timedelta(seconds=300)
+
+
+@dataclass(eq=False)
+class Delivery:
+    """What one POST carries and what became of it.
+
+    A delivery is open to further events before `closes`; a held one waits to be overtaken.
+    """
+
+    id: int
+    body: bytes
+    queued: datetime
+    due: datetime
+    facts: list[Event] = field(default_factory=list)
+    closes: datetime | None = None
+    held: bool = False
+    signature: str = "right"
+    state: str = "waiting"
+    attempts: int = 0
+    status: int | None = None
+    ms: float | None = None
+    answer: str = ""
+    next_attempt: datetime | None = None
+
+    @property
+    def events(self) -> list[str]:
+        """The events in words."""
+        return [described(event) for event in self.facts]
+
+    @property
+    def starts(self) -> datetime:
+        """When the next attempt may begin."""
+        return self.next_attempt or self.due
+
+    def shown(self) -> Json:
+        """Return the delivery as `GET /_sim/webhooks` shows it."""
+        return {
+            "id": self.id,
+            "state": self.state,
+            "status": self.status,
+            "attempts": self.attempts,
+            "ms": self.ms,
+            "answer": self.answer,
+            "queued": to_zulu(self.queued),
+            "next_attempt": to_zulu(self.next_attempt) if self.next_attempt else None,
+            "events": self.events,
+            "body": self.body.decode(errors="replace"),
+        }
+
+    def join(self, events: list[Event], now: datetime, switches: Switches) -> bool:
+        """The events go along with this delivery; False when it takes them no more."""
+        if self.closes is None or now >= self.closes or self.attempts:
+            return False
+        if not switches.mix_companies and self.facts[0].realm != events[0].realm:
+            return False
+        self.facts += events
+        self.body = payload(self.facts, switches)
+        return True
+
+
+class Queue:
+    """Deliveries in the order of their going out; a failing one is always the first."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Delivery] = []
+        self._held: list[Delivery] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting or self._held)
+
+    def put(self, delivery: Delivery) -> None:
+        """The delivery is the last one; the held ones that it overtakes stand behind it."""
+        if delivery.held:
+            delivery.due = max(delivery.due, delivery.queued + HELD_FOR)
+            self._held.append(delivery)
+            return
+        self._waiting.append(delivery)
+        self._release(self._held, delivery.due)
+
+    def head(self, now: datetime, order: str) -> Delivery | None:
+        """Return the delivery whose turn is next, due or not; held ones only when time is up."""
+        self._release([d for d in self._held if d.due <= now], now)
+        if not self._waiting:
+            return min(self._held, key=lambda d: d.due, default=None)
+        failing = next((d for d in self._waiting[:1] if d.attempts), None)
+        if failing or order == "kept":
+            return self._waiting[0]
+        first = min(self._waiting, key=lambda d: (not d.attempts, d.due, d.id))
+        self._waiting.remove(first)
+        self._waiting.insert(0, first)
+        return first
+
+    def open_one(self, events: list[Event], now: datetime, switches: Switches) -> Delivery | None:
+        """Return the waiting delivery that took the events along, if one did."""
+        if not switches.collect_seconds:
+            return None
+        return next((d for d in self._waiting if d.join(events, now, switches)), None)
+
+    def remove(self, delivery: Delivery) -> None:
+        """The delivery is not queued any more."""
+        if self._waiting and self._waiting[0] is delivery:
+            del self._waiting[0]
+        else:
+            self._waiting = [d for d in self._waiting if d is not delivery]
+
+    def clear(self) -> None:
+        """Nothing is queued."""
+        self._waiting, self._held = [], []
+
+    def _release(self, held: list[Delivery], due: datetime) -> None:
+        for delivery in held:
+            delivery.held, delivery.due = False, due
+        self._waiting += held
+        self._held = [d for d in self._held if d.held]
+
+
+KEPT = 500
+
+
+class Sender:
+    """Delivers in a thread of its own; a failing delivery holds back the later ones."""
+
+    def __init__(self, config: SimulatorConfig, clock: Clock, switches: Switches) -> None:
+        self.switches = switches
+        self.mischief = Mischief(switches.seed)
+        self._config = config
+        self._clock = clock
+        self._queue = Queue()
+        self._past: deque[Delivery] = deque(maxlen=KEPT)
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._last_id = 0
+        self._thread: threading.Thread | None = None
+        clock.when_moved(self._wake)
+
+    def start(self) -> None:
+        """Deliveries go out from now on."""
+        if self._config.webhook_url and self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """No delivery is under way any more."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread:
+            self._thread.join(self.switches.answer_seconds + 2)
+
+    def announce(self, events: list[Event]) -> Delivery:
+        """The events are in the queue, in a delivery of their own or with others; or lost."""
+        with self._changed:
+            now, switches = self._clock.now(), self.switches
+            if joined := self._queue.open_one(events, now, switches):
+                return joined
+            action = self.mischief.choose(events, switches)
+            delivery = self._new(payload(events, switches), list(events), now)
+            if switches.collect_seconds:
+                delivery.closes = delivery.due = now + timedelta(seconds=switches.collect_seconds)
+            delivery.due += timedelta(seconds=self.mischief.delay(switches))
+            delivery.held = action == "hold"
+            delivery.signature = "wrong" if action == "forge" else switches.signature
+            self._queue_up(delivery, lost=action == "drop")
+            if action == "duplicate":
+                again = self._new(delivery.body, delivery.facts, now)
+                again.due = delivery.due
+                self._queue_up(again)
+            return delivery
+
+    def post(
+        self, body: bytes, events: list[Event] | None = None, signature: str | None = None
+    ) -> Delivery:
+        """The body is queued as it is, whatever is in it."""
+        with self._changed:
+            delivery = self._new(body, list(events or []), self._clock.now())
+            delivery.signature = signature or self.switches.signature
+            self._queue_up(delivery)
+            return delivery
+
+    def test(self) -> Delivery:
+        """The portal's test event is queued."""
+        return self.post(TEST_BODY)
+
+    def find(self, id_: int) -> Delivery | None:
+        """Return one of the last deliveries."""
+        with self._changed:
+            return next((d for d in self._past if d.id == id_), None)
+
+    def last(self, most: int = KEPT) -> list[Json]:
+        """Return the last deliveries, newest first."""
+        with self._changed:
+            return [delivery.shown() for delivery in islice(reversed(self._past), most)]
+
+    def idle(self) -> bool:
+        """Tell whether everything queued has been delivered."""
+        with self._changed:
+            return not self._queue
+
+    def reseed(self, seed: int) -> None:
+        """The series of chances and delays begins anew."""
+        with self._changed:
+            self.mischief.reseed(seed)
+
+    def clear(self) -> None:
+        """Nothing is queued or ordered, and no delivery is remembered."""
+        with self._changed:
+            self._queue.clear()
+            self._past.clear()
+            self.mischief.tricks.clear()
+            self._changed.notify_all()
+
+    def _new(self, body: bytes, events: list[Event], now: datetime) -> Delivery:
+        self._last_id += 1
+        delivery = Delivery(self._last_id, body, now, now, events)
+        self._past.append(delivery)
+        return delivery
+
+    def _queue_up(self, delivery: Delivery, lost: bool = False) -> None:
+        if self._config.webhook_url is None:
+            delivery.state = "no webhook address"
+        elif lost or self.switches.webhooks == "off":
+            delivery.state = "lost"
+        else:
+            self._queue.put(delivery)
+            self._changed.notify_all()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        # The environment's proxies must not see, or reroute, what is meant for this machine.
+        with httpx.Client(trust_env=False) as client:
+            while delivery := self._next():
+                self._attempt(client, delivery)
+
+    def _next(self) -> Delivery | None:
+        """Wait for the head of the queue to be due; None when the sender stops."""
+        with self._changed:
+            while not self._stopping:
+                now = self._clock.now()
+                head = self._queue.head(now, self.switches.order)
+                if head is None:
+                    self._changed.wait()
+                    continue
+                wait = (head.starts - now).total_seconds()
+                if wait <= 0:
+                    head.closes = None
+                    return head
+                self._changed.wait(wait)
+        return None
+
+    def _attempt(self, client: httpx.Client, delivery: Delivery) -> None:
+        switches, now = self.switches, self._clock.now()
+        token, body = self._config.verifier_token, delivery.body
+        signed = headers(token, body, now, switches, delivery.signature)
+        began = time.perf_counter()
+        try:
+            answer = client.post(
+                str(self._config.webhook_url),
+                content=body,
+                headers=signed,
+                timeout=switches.answer_seconds,
+            )
+            status, text = answer.status_code, answer.text[:500]
+        except httpx.HTTPError as e:
+            status, text = None, f"{type(e).__name__}: {e}"
+        ms = round((time.perf_counter() - began) * 1000, 1)
+        with self._changed:
+            delivery.attempts += 1
+            delivery.status, delivery.answer, delivery.ms = status, text, ms
+            self._settle(delivery)
+            self._changed.notify_all()
+
+    def _settle(self, delivery: Delivery) -> None:
+        if delivery.status == 200:
+            delivery.state, delivery.next_attempt = "delivered", None
+            self._queue.remove(delivery)
+        elif delivery.signature != "right":
+            # It did not come from Intuit, so nobody sends it again and nothing waits for it.
+            delivery.state = "refused"
+            self._queue.remove(delivery)
+        else:
+            ladder = self.switches.retry_seconds
+            gap = ladder[min(delivery.attempts, len(ladder)) - 1]
+            delivery.state = "failing"
+            delivery.next_attempt = self._clock.now() + timedelta(seconds=gap)

@@ -1,0 +1,148 @@
+"""Runs that wait for an operator's word, because they would withdraw so many invoices."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session, defer
+
+from service.database.tables import Document, Invoice, Run
+from service.store import runs, watermarks
+
+_UNDECIDED = "invoice_created"
+
+
+def undecided(session: Session, connection_id: str) -> int:
+    """Return how many of the company's invoices Infactor offers and nobody has decided about.
+
+    One that is recorded as held is not among them, though its withdrawal may be on its way yet.
+    """
+    return session.execute(
+        select(func.count())
+        .select_from(Document)
+        .join(Invoice, Invoice.id == Document.invoice_id)
+        .where(
+            Invoice.connection_id == connection_id,
+            Invoice.hold.is_(None),
+            Document.state == _UNDECIDED,
+        )
+    ).scalar_one()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An invoice that a run would withdraw: what people call it, and for which hold."""
+
+    invoice_id: str
+    name: str
+    hold: str
+
+
+def held(session: Session, ids: Sequence[str]) -> list[Held]:
+    """Return these invoices, as far as they are held, in the order of their numbers.
+
+    People call one by its number, or by its Id where it has none.
+    """
+    found = session.execute(
+        select(Invoice.id, Invoice.doc_number, Invoice.quickbooks_id, Invoice.hold)
+        .where(Invoice.id.in_(ids), Invoice.hold.is_not(None))
+        .order_by(Invoice.number_key, Invoice.id)
+    )
+    return [Held(row_id, number or f"Id {own}", hold or "") for row_id, number, own, hold in found]
+
+
+def halt(session: Session, run: Run, text: str, reasons: Mapping[str, str], now: datetime) -> bool:
+    """Let the run wait where it is until somebody decides; return False if it was widened.
+
+    `reasons` are the holds by which it would withdraw, by invoice.
+    """
+    halted = session.execute(
+        update(Run)
+        .where(Run.id == run.id, Run.generation == run.generation, Run.state == "active")
+        .values(halted_at=now, losses=0, due_at=None, error=text, would_withdraw=dict(reasons))
+        .returning(Run.id)
+    )
+    return halted.first() is not None
+
+
+def waiting(session: Session, connection_ids: Collection[str]) -> dict[str, Run]:
+    """Return of these companies those of which a run has stopped, with that run."""
+    found = session.scalars(
+        select(Run)
+        .where(
+            Run.connection_id.in_(connection_ids), Run.state == "active", Run.halted_at.is_not(None)
+        )
+        .order_by(Run.id.desc())
+    )
+    return {run.connection_id: run for run in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """An invoice of which a run waits to withdraw it; `done` where that has happened meanwhile."""
+
+    invoice: Invoice
+    hold: str
+    done: bool
+
+
+def withdrawals(session: Session, run: Run) -> list[Withdrawal]:
+    """Return what the step at which the run has stopped would withdraw, by number."""
+    reasons = run.would_withdraw or {}
+    found = session.scalars(
+        select(Invoice)
+        .options(defer(Invoice.source, raiseload=True))
+        .where(Invoice.id.in_(reasons))
+        .order_by(Invoice.number_key, Invoice.id)
+    )
+    return [Withdrawal(one, reasons[one.id], done=one.hold is not None) for one in found]
+
+
+def gist(text: str) -> str:
+    """Return why a run was halted, without the invoices: people write names into their numbers."""
+    return text.partition(": ")[0]
+
+
+def waits(run: Run) -> bool:
+    """Return whether the run has stopped, and nobody has decided about it yet."""
+    return run.state == "active" and run.halted_at is not None
+
+
+def lock(session: Session, run_id: int) -> Run | None:
+    """Return the run with this id, which nobody else changes before the transaction ends."""
+    return session.scalars(
+        select(Run)
+        .where(Run.id == run_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).first()
+
+
+def confirm(session: Session, run: Run) -> None:
+    """Let the run go on, at once, and never be halted again."""
+    session.execute(
+        update(Run)
+        .where(Run.id == run.id)
+        .values(
+            confirmed=True,
+            halted_at=None,
+            would_withdraw=None,
+            due_at=None,
+            attempts=0,
+            error=None,
+        )
+    )
+
+
+def is_dropped(run: Run) -> bool:
+    """Return whether the run has ended while it waited, which is no failure of its own."""
+    return run.state == "failed" and run.halted_at is not None
+
+
+def drop(session: Session, run: Run, now: datetime) -> None:
+    """End the run where it is; after a reconcile the next one is due in a day."""
+    error = f"an operator ended it, because {gist(run.error or '')}"
+    runs.finish(session, run, "failed", run.tally, error, now)
+    if run.kind == "reconcile":
+        watermarks.reconcile_at(session, run.connection_id, now + watermarks.RECONCILE_EVERY)

@@ -1,0 +1,110 @@
+"""What was last seen of Infactor's own documents, and the walks that compare it with them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Text, and_, func, or_, select, type_coerce, update
+from sqlalchemy.orm import Session, defer
+
+from service.database.tables import Connection, Document, Invoice
+
+# The long ones, which no walk needs.
+_WITHOUT_CONTENT = (defer(Invoice.source), defer(Invoice.mapped))
+
+
+def open_documents(
+    session: Session,
+    environment: str,
+    *,
+    ended: Collection[str],
+    rejected: str,
+    marker: str,
+    after: str,
+    limit: int,
+) -> Sequence[tuple[Invoice, Document]]:
+    """Return the next documents of which something may still come, in the order of their ids.
+
+    Those in a state of `ended` are over, and `rejected` ones where it was not we who rejected
+    them: those have the field `marker`, or a hold. Of a forgotten company nothing is kept true.
+    """
+    by_us = or_(
+        Invoice.hold.is_not(None),
+        type_coerce(Document.document, Text).contains(f'"{marker}":', autoescape=True),
+    )
+    rows = session.execute(
+        select(Invoice, Document)
+        .join(Document, Document.invoice_id == Invoice.id)
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .where(
+            Document.invoice_id > after,
+            Document.seen_at.is_not(None),
+            Document.state.not_in(ended),
+            or_(Document.state != rejected, by_us),
+            Invoice.mapped.is_not(None),
+            Connection.environment == environment,
+        )
+        .order_by(Document.invoice_id)
+        .limit(limit)
+        .options(*_WITHOUT_CONTENT)
+    )
+    return [(invoice, document) for invoice, document in rows]
+
+
+def of_company(
+    session: Session, connection_id: str, after: str, limit: int
+) -> Sequence[tuple[Invoice, Document | None]]:
+    """Return the company's next invoices with what was seen of them, in the order of their ids."""
+    rows = session.execute(
+        select(Invoice, Document)
+        .outerjoin(Document, and_(Document.invoice_id == Invoice.id, Document.seen_at.is_not(None)))
+        .where(
+            Invoice.connection_id == connection_id,
+            Invoice.id > after,
+            Invoice.mapped.is_not(None),
+        )
+        .order_by(Invoice.id)
+        .limit(limit)
+        .options(defer(Invoice.source))
+    )
+    return [(invoice, document) for invoice, document in rows]
+
+
+def without_buyer(session: Session, environment: str, after: str, limit: int) -> Sequence[Invoice]:
+    """Return the next undecided invoices that no registered buyer can see, in the order of ids."""
+    return session.scalars(
+        select(Invoice)
+        .join(Document, Document.invoice_id == Invoice.id)
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .where(
+            Invoice.id > after,
+            type_coerce(Invoice.delivery_warnings, Text) != "[]",
+            Document.state == "invoice_created",
+            Document.seen_at.is_not(None),
+            Connection.environment == environment,
+        )
+        .order_by(Invoice.id)
+        .limit(limit)
+        .options(defer(Invoice.source))
+    ).all()
+
+
+def note(
+    session: Session, invoice_id: str, state: str, document: Mapping[str, Any], now: datetime
+) -> None:
+    """Note the state that a document has now; `document` is all of it, with that state."""
+    session.execute(
+        update(Document)
+        .where(Document.invoice_id == invoice_id)
+        .values(state=state, document=dict(document), seen_at=now)
+    )
+
+
+def count(session: Session, environment: str) -> int:
+    """Return how many documents there are in Infactor, as far as was seen."""
+    return session.execute(
+        select(func.count())
+        .select_from(Document)
+        .join(Connection, Connection.id == Document.connection_id)
+        .where(Document.seen_at.is_not(None), Connection.environment == environment)
+    ).scalar_one()

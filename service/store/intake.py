@@ -1,0 +1,105 @@
+"""What the receiver hands in, and the one statement that stores it."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import cache
+
+from msgspec import Struct
+from msgspec.structs import replace
+from sqlalchemy import ClauseElement, and_, bindparam, case, literal, select, true
+
+from service.database.engine import Statements
+from service.database.tables import Connection, Notice
+from service.database.types import instant_text
+from service.database.upsert import insert_for, instant_given, rows_given, rows_text
+
+
+class Arrival(Struct, frozen=True, kw_only=True):
+    """One event as the receiver hands it in, with the columns of the notice that it becomes.
+
+    `reason` says why it cannot be acted upon, `changed_at` is as `instant_text` gives it, and
+    `duplicates` counts the repetitions that came in the same batch.
+    """
+
+    dedupe_key: str
+    format: str
+    event_id: str | None = None
+    realm_digest: str | None = None
+    realm_sealed: str | None = None
+    entity: str | None = None
+    operation: str | None = None
+    entity_id: str | None = None
+    deleted_id: str | None = None
+    changed_at: str | None = None
+    body_sealed: str | None = None
+    reason: str | None = None
+    delivery_id: str | None = None
+    duplicates: int = 0
+
+
+def receive(
+    statements: Statements, arrivals: Iterable[Arrival], environment: str, now: datetime
+) -> set[str]:
+    """Store each arrival once, and return the connections that have work to do for it.
+
+    A repetition raises the counter of the notice that is there. One statement does it all, so that
+    it can be a transaction of its own: the round trips were what a small batch took its time for.
+    """
+    first: dict[str, Arrival] = {}
+    for arrival in arrivals:
+        known = first.setdefault(arrival.dedupe_key, arrival)
+        if known is not arrival:
+            first[arrival.dedupe_key] = replace(known, duplicates=known.duplicates + 1)
+    if not first:
+        return set()
+    stored = statements.run(
+        _statement(statements.dialect),
+        {
+            "rows": rows_text(list(first.values())),
+            "environment": environment,
+            "now": instant_text(now),
+        },
+    )
+    return {id_ for id_, status in stored if id_ is not None and status == "pending"}
+
+
+@cache
+def _statement(dialect: str) -> ClauseElement:
+    """Insert `:rows`, each for the connection that its company has by now, if it has any."""
+    given = rows_given(dialect, Notice, Arrival.__struct_fields__)
+    now = instant_given(dialect, "now")
+    stranger, ignored = Connection.id.is_(None), given.c.reason.is_not(None)
+    row = {name: given.c[name] for name in Arrival.__struct_fields__} | {
+        "connection_id": Connection.id,
+        "realm_digest": case((stranger, given.c.realm_digest)),
+        "realm_sealed": case((stranger, given.c.realm_sealed)),
+        "received_at": now,
+        "handled_at": case((ignored, now)),
+        "status": case((ignored, "ignored"), else_="pending"),
+        "reason": case(
+            (ignored, given.c.reason),
+            (stranger, "no connection for this company yet: kept until it connects"),
+            (
+                Connection.state == "disconnected",
+                "the company is disconnected: kept until it connects again",
+            ),
+        ),
+        "attempts": literal(0),
+        "losses": literal(0),
+    }
+    theirs = and_(
+        Connection.environment == bindparam("environment"),
+        Connection.realm_digest == given.c.realm_digest,
+    )
+    rows = (
+        select(*row.values())
+        .select_from(given.outerjoin(Connection, theirs))
+        .where(true())  # or SQLite takes the ON of ON CONFLICT for the join's
+        # In one order everywhere, so that two receivers with the same events cannot deadlock.
+        .order_by(given.c.dedupe_key)
+    )
+    insert = insert_for(dialect, Notice).from_select(list(row), rows)
+    return insert.on_conflict_do_update(
+        index_elements=[Notice.dedupe_key],
+        set_={"duplicates": Notice.duplicates + insert.excluded.duplicates + 1},
+    ).returning(Notice.connection_id, Notice.status)

@@ -1,0 +1,146 @@
+"""Which rows of Infactor's own old import are whose, as far as our record goes."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, delete, select, update
+from sqlalchemy.orm import Session
+
+from service.database.tables import Connection, Invoice, OldId
+from service.database.upsert import insert
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Concerned:
+    """An invoice that rows may be of.
+
+    `deliverable` says that it may be delivered at this moment: its Id was looked at, and is not
+    held.
+    """
+
+    id: str
+    connection_id: str
+    quickbooks_id: str
+    doc_number: str
+    total: Decimal | None
+    mapped: dict[str, Any] | None
+    adopted: str | None
+    deliverable: bool
+
+
+def looked_at(session: Session, connection_id: str, quickbooks_ids: Collection[str]) -> bool:
+    """Return whether old rows were looked for since these invoices of the company were recorded."""
+    connection = session.get(Connection, connection_id)
+    if connection is None or connection.adopted_at is None:
+        return False
+    missed = (
+        session.execute(
+            select(OldId.quickbooks_id)
+            .where(OldId.connection_id == connection_id, OldId.quickbooks_id.in_(chunk))
+            .limit(1)
+        ).first()
+        for chunk in _chunks(quickbooks_ids)
+    )
+    return not any(missed)
+
+
+def concerned(
+    session: Session,
+    connection_ids: Collection[str],
+    quickbooks_ids: Collection[str],
+    row_ids: Collection[str],
+) -> Iterator[Concerned]:
+    """Give the invoices of these companies with these Ids, and any that has one of these rows."""
+    given: set[str] = set()
+    for ids in _chunks(quickbooks_ids):
+        mine = and_(Invoice.connection_id.in_(connection_ids), Invoice.quickbooks_id.in_(ids))
+        yield from _new(session.execute(_query(mine)), given)
+    for ids in _chunks(row_ids):
+        yield from _new(session.execute(_query(Invoice.adopted.in_(ids))), given)
+
+
+def adopt(session: Session, adopted: Mapping[str, str]) -> None:
+    """Let each of these invoices have its row; one that has a row keeps it.
+
+    Raises IntegrityError if another invoice has the row.
+    """
+    for invoice_id, row_id in sorted(adopted.items()):
+        session.execute(
+            update(Invoice)
+            .where(Invoice.id == invoice_id, Invoice.adopted.is_(None))
+            .values(adopted=row_id)
+        )
+
+
+def hold(
+    session: Session, connection_ids: Sequence[str], quickbooks_ids: Collection[str], now: datetime
+) -> None:
+    """Hold exactly these Ids of these companies, and note that they were looked at.
+
+    Those that are not recorded yet are kept, so that they are looked at again once they are.
+    """
+    of_these = Invoice.connection_id.in_(connection_ids)
+    session.execute(
+        update(Invoice).where(of_these, Invoice.old_rows_held).values(old_rows_held=False)
+    )
+    session.execute(delete(OldId).where(OldId.connection_id.in_(connection_ids)))
+    for ids in _chunks(quickbooks_ids):
+        theirs = and_(of_these, Invoice.quickbooks_id.in_(ids))
+        session.execute(update(Invoice).where(theirs).values(old_rows_held=True))
+        recorded = select(Invoice.connection_id, Invoice.quickbooks_id).where(theirs)
+        known = {(connection_id, i) for connection_id, i in session.execute(recorded)}
+        missing = [
+            {"connection_id": connection_id, "quickbooks_id": quickbooks_id}
+            for connection_id in connection_ids
+            for quickbooks_id in ids
+            if (connection_id, quickbooks_id) not in known
+        ]
+        if missing:
+            session.execute(insert(session, OldId), missing)
+    session.execute(
+        update(Connection).where(Connection.id.in_(connection_ids)).values(adopted_at=now)
+    )
+
+
+def _query(which: ColumnElement[bool]) -> Select[Any]:
+    unseen = select(OldId.quickbooks_id).where(
+        OldId.connection_id == Invoice.connection_id, OldId.quickbooks_id == Invoice.quickbooks_id
+    )
+    return (
+        select(
+            Invoice.id,
+            Invoice.connection_id,
+            Invoice.quickbooks_id,
+            Invoice.doc_number,
+            Invoice.total,
+            Invoice.mapped,
+            Invoice.adopted,
+            and_(Connection.adopted_at.is_not(None), ~Invoice.old_rows_held, ~unseen.exists()),
+        )
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .where(which)
+        .order_by(Invoice.id)
+    )
+
+
+def _new(rows: Any, given: set[str]) -> Iterator[Concerned]:
+    for row in rows:
+        if row[0] not in given:
+            given.add(row[0])
+            yield Concerned(*row)
+
+
+def _chunks(keys: Collection[str]) -> Iterator[list[str]]:
+    ordered = sorted(keys)
+    return (ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK))
+
+
+def taken(session: Session, row_ids: Collection[str]) -> set[str]:
+    """Return those of these rows that are some invoice's document, of whatever company."""
+    found = session.scalars(select(Invoice.adopted).where(Invoice.adopted.in_(row_ids)))
+    return {row_id for row_id in found if row_id is not None}

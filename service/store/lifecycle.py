@@ -1,0 +1,102 @@
+"""What operators decide about a company: paused, resumed, disconnected, released, handed over."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.orm import Session
+
+from service.database.tables import Connection, Invoice
+from service.store import inbox, runs
+
+NO_TOKENS = {
+    "access_sealed": None,
+    "access_expires_at": None,
+    "refresh_sealed": None,
+    "refresh_expires_at": None,
+    "hard_expires_at": None,
+}
+
+
+def suspend(session: Session, connection_id: str, now: datetime) -> bool:
+    """Let nobody call QuickBooks for the company; return False when that is so already."""
+    return _change(session, connection_id, Connection.suspended_at.is_(None), {"suspended_at": now})
+
+
+def resume(session: Session, connection_id: str, now: datetime) -> bool:
+    """Let QuickBooks be called again, and what was missed be read; False if it was not paused."""
+    resumed = _change(
+        session,
+        connection_id,
+        Connection.suspended_at.is_not(None),
+        {"suspended_at": None, "reconcile_due_at": now},
+    )
+    if resumed:
+        inbox.ask_for_changes(session, connection_id, "resumed", now)
+    return resumed
+
+
+def end(session: Session, connection_id: str, refresh_sealed: str | None, now: datetime) -> bool:
+    """Disconnect the company on purpose; return False if its refresh token is another one by now.
+
+    Without tokens nothing brings it back: whoever is refreshing them at this moment compares the
+    one that was used with the one that is stored.
+    """
+    ended = {
+        **NO_TOKENS,
+        "state": "disconnected",
+        "problem": None,
+        "disconnected_at": func.coalesce(Connection.disconnected_at, now),
+        "paused_until": None,
+        "throttled_since": None,
+        "failures": 0,
+    }
+    return _change(session, connection_id, Connection.refresh_sealed == refresh_sealed, ended)
+
+
+def release(session: Session, connection_id: str, now: datetime) -> bool:
+    """Let whoever connects the company next have it; return False while it is connected.
+
+    Nothing that was wrong with it matters any more, and nobody's pause holds for the next one.
+    """
+    released = {**NO_TOKENS, "released_at": now, "suspended_at": None, "problem": None}
+    return _change(session, connection_id, Connection.state == "disconnected", released)
+
+
+def hand_over(session: Session, connection_id: str, supplier_id: int, now: datetime) -> None:
+    """Make a released company another supplier's, of whom no record says anything yet.
+
+    What is recorded was mapped for the former one: nobody sees it before it was mapped anew.
+    """
+    runs.abandon(session, connection_id, "the company was handed over to another supplier", now)
+    session.execute(
+        update(Invoice).where(Invoice.connection_id == connection_id).values(mapped=None)
+    )
+    session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id)
+        .values(supplier_id=supplier_id, connected_at=now, last_synced_at=None, adopted_at=None)
+    )
+
+
+def is_held_by(session: Session, connection_id: str, supplier_id: int) -> bool:
+    """Return whether the company is connected, and this supplier's."""
+    query = select(Connection.id).where(
+        Connection.id == connection_id,
+        Connection.state == "connected",
+        Connection.supplier_id == supplier_id,
+    )
+    return session.execute(query).first() is not None
+
+
+def _change(
+    session: Session, connection_id: str, only_if: ColumnElement[bool], values: Mapping[str, Any]
+) -> bool:
+    changed = session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id, only_if)
+        .values(values)
+        .returning(Connection.id)
+    )
+    return changed.first() is not None

@@ -1,0 +1,104 @@
+"""The tokens of connections: kept, replaced, and their end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import case, select, update
+from sqlalchemy.orm import Session
+
+from service.database.tables import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedTokens:
+    """Both tokens, sealed for their connection's row, and when they end."""
+
+    access: str
+    access_expires_at: datetime
+    refresh: str
+    refresh_expires_at: datetime | None
+    hard_expires_at: datetime | None
+
+
+def store_tokens(session: Session, connection_id: str, tokens: SealedTokens) -> None:
+    """Replace both tokens of the connection."""
+    session.execute(
+        update(Connection).where(Connection.id == connection_id).values(_columns(tokens))
+    )
+
+
+def replace_tokens(
+    session: Session, connection_id: str, tokens: SealedTokens, instead_of: str
+) -> bool:
+    """Replace the tokens if the refresh token is still the one that they were got with.
+
+    A supplier who connected again meanwhile has newer ones, which must not be overwritten. What
+    an earlier call has stored already counts as stored. The end of the whole chain stays known
+    where an answer does not repeat it. A connection that was called dead meanwhile, because the
+    token that these replace is, lives: where somebody has ended it, there is none to replace.
+    """
+    columns = _columns(tokens)
+    if tokens.hard_expires_at is None:
+        del columns["hard_expires_at"]
+    first_time = case((Connection.refresh_sealed == instead_of, 1), else_=0)
+    done = session.execute(
+        update(Connection)
+        .where(
+            Connection.id == connection_id,
+            Connection.refresh_sealed.in_((instead_of, tokens.refresh)),
+        )
+        .values({**columns, **_ALIVE, "refreshes": Connection.refreshes + first_time})
+        .returning(Connection.id)
+    )
+    return done.first() is not None
+
+
+_ALIVE = {
+    "state": "connected",
+    "disconnected_at": None,
+    "problem": case((Connection.state == "disconnected", None), else_=Connection.problem),
+}
+
+
+def _columns(tokens: SealedTokens) -> dict[str, Any]:
+    return {
+        "access_sealed": tokens.access,
+        "access_expires_at": tokens.access_expires_at,
+        "refresh_sealed": tokens.refresh,
+        "refresh_expires_at": tokens.refresh_expires_at,
+        "hard_expires_at": tokens.hard_expires_at,
+    }
+
+
+def disconnect(
+    session: Session, connection_id: str, refresh_sealed: str, why: str, now: datetime
+) -> bool:
+    """Mark the connection as dead, unless its refresh token was replaced meanwhile."""
+    done = session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id, Connection.refresh_sealed == refresh_sealed)
+        .values(state="disconnected", problem=why, disconnected_at=now)
+        .returning(Connection.id)
+    )
+    return done.first() is not None
+
+
+def to_keep_alive(
+    session: Session, environment: str, idle_since: datetime, limit: int
+) -> Sequence[str]:
+    """Return live connections whose tokens nobody has used since then, the longest idle first.
+
+    Suspended ones too: their tokens end like all others.
+    """
+    return session.scalars(
+        select(Connection.id)
+        .where(
+            Connection.environment == environment,
+            Connection.state == "connected",
+            Connection.access_expires_at < idle_since,
+        )
+        .order_by(Connection.access_expires_at)
+        .limit(limit)
+    ).all()

@@ -1,1 +1,0 @@
-"""What is wrong now, and how things stand: read from the database alone, whoever asks."""

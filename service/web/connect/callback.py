@@ -1,0 +1,65 @@
+"""The address to which QuickBooks sends suppliers back.
+
+It carries a code and a company id, so whatever happens here the answer is a redirect to an address
+without parameters (Intuit's security requirements, point 7).
+"""
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from service.config.settings import CALLBACK_PATH
+from service.store import sessions
+from service.web.connect.flow import Answer, Connected, connect
+from service.web.connect.problems import ConnectProblem, Problem, explain
+from service.web.cookies import cookies_of
+from service.web.session import SESSION, session_of
+from service.web.state import State
+from service.web.threads import apart
+
+log = structlog.get_logger(__name__)
+
+
+def routes() -> list[Route]:
+    """Return the callback's route."""
+    return [Route(CALLBACK_PATH, apart()(callback))]
+
+
+def callback(request: Request[State]) -> Response:
+    """Store the connection, and redirect to its page or to the reason why there is none."""
+    try:
+        connected = _connect(request)
+    except ConnectProblem as e:
+        return explain(e.problem, _began_by_button(request), **e.evidence)
+    except Exception as e:
+        log.exception("connect.crashed")
+        return explain(Problem.UNEXPECTED, _began_by_button(request), why=type(e).__name__)
+    nudges = request.state["nudges"]
+    if connected.run_id is not None:
+        nudges.run(connected.run_id)
+    if connected.has_notices:
+        nudges.sync(connected.connection_id)
+    response = RedirectResponse(f"/quickbook/connected/{connected.connection_id}", 302)
+    SESSION.give(response, connected.cookie, request.state["services"].settings)
+    return response
+
+
+def _connect(request: Request[State]) -> Connected:
+    browser = session_of(request)
+    return connect(
+        request.state["services"],
+        browser.digest if browser else None,
+        Answer.of(request.query_params),
+        cookies_of(request),
+    )
+
+
+def _began_by_button(request: Request[State]) -> bool:
+    """Tell whether to lead back to Infactor's button; where nobody can tell, a link is meant."""
+    try:
+        with request.state["services"].database.read() as session:
+            return sessions.began_by_button(session, Answer.of(request.query_params).state)
+    except SQLAlchemyError:
+        return False

@@ -1,0 +1,284 @@
+"""Connecting a company: from QuickBooks' answer to a stored connection, or to a reason why not.
+
+Who may connect what is asked before the code is exchanged, and once more in the transaction that
+stores the connection; nothing counts as connected before the company itself has answered.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+from starlette.datastructures import QueryParams
+
+from service.context import Services
+from service.database.tables import Connection, OAuthState
+from service.errors import SyncError, TransientError
+from service.kit.clock import now
+from service.kit.text import one_line
+from service.links import LONGEST_LIFE
+from service.quickbooks.oauth import Tokens
+from service.store import connections, inbox, lifecycle, runs, sessions, watermarks
+from service.store import inbox as own_notices
+from service.store import tokens as authorisations
+from service.web.connect.identity import still_logged_in
+from service.web.connect.problems import ConnectProblem, Problem
+
+log = structlog.get_logger(__name__)
+
+_REALM_ID = re.compile(r"[0-9]{1,20}")
+_MAX_CODE = 512  # reference 2.2
+
+_ERRORS = {
+    "access_denied": Problem.DENIED,
+    "server_error": Problem.UNWELL,
+    "temporarily_unavailable": Problem.UNWELL,
+}
+_NAMED_IN_THE_LOG = frozenset({"invalid_scope", "invalid_request", "app_already_purchased"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The parameters of the OAuth callback."""
+
+    state: str = field(repr=False)
+    code: str = field(repr=False)
+    realm_id: str = field(repr=False)
+    error: str
+
+    @classmethod
+    def of(cls, query: QueryParams) -> "Answer":
+        """Return what the address says; what it does not say is empty."""
+        return cls(
+            state=query.get("state", ""),
+            code=query.get("code", ""),
+            realm_id=query.get("realmId", ""),
+            error=query.get("error", ""),
+        )
+
+
+def checked(answer: Answer) -> tuple[str, str]:
+    """Return (code, realm id) of a consent; raises ConnectProblem for anything else."""
+    if answer.error:
+        problem = _ERRORS.get(answer.error, Problem.REFUSED_BY_QUICKBOOKS)
+        named = answer.error in _ERRORS or answer.error in _NAMED_IN_THE_LOG
+        raise ConnectProblem(problem, answer.error if named else "an error of an unknown name")
+    if not 0 < len(answer.code) <= _MAX_CODE or not answer.code.isprintable():
+        raise ConnectProblem(Problem.INCOMPLETE, "no usable code")
+    if not _REALM_ID.fullmatch(answer.realm_id):
+        raise ConnectProblem(Problem.INCOMPLETE, "no usable company")
+    return answer.code, answer.realm_id
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A stored connection; `cookie` is the browser's new session, `run_id` a run to begin."""
+
+    connection_id: str
+    cookie: str = field(repr=False)
+    run_id: int | None
+    has_notices: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A company that has answered to the tokens that we were given for it."""
+
+    realm_id: str = field(repr=False)
+    realm_digest: str
+    tokens: Tokens
+    name: str
+    time: datetime  # by QuickBooks' own clock
+
+
+def connect(
+    services: Services, browser: str | None, answer: Answer, cookies: str = ""
+) -> Connected:
+    """Store the connection that QuickBooks' answer is about; raises ConnectProblem.
+
+    `browser` is the digest of the session that the answer came with; by `cookies` Infactor knows
+    who is logged in there, which counts where its button began the journey.
+    """
+    journey = _journey(services, browser, answer.state)
+    code, realm_id = checked(answer)
+    still_logged_in(services, journey, cookies)
+    realm_digest = services.vault.digest(realm_id)
+    with services.database.read() as session:
+        _obtainable(session, journey, realm_digest)
+    try:
+        tokens = services.oauth.exchange(code)
+    except SyncError as e:
+        raise _problem_of(e) from e
+    newcomer = _answering(services, realm_id, realm_digest, tokens)
+    try:
+        return _store_or_join(services, journey, newcomer)
+    except ConnectProblem:
+        _revoke_unless_live(services, realm_digest, tokens)
+        raise
+
+
+def _journey(services: Services, browser: str | None, state: str) -> OAuthState:
+    """Return the journey with this state and use it up; one that is refused stays as it was."""
+    at = now()
+    with services.database.write() as session:
+        journey, first = sessions.use_consent(session, state, at)
+        if journey is None:
+            raise ConnectProblem(Problem.UNKNOWN_ANSWER)
+        if journey.session_digest != browser:
+            raise ConnectProblem(Problem.OTHER_BROWSER)
+        if journey.environment != services.settings.quickbooks_environment:
+            raise ConnectProblem(Problem.UNKNOWN_ANSWER, "begun in another environment")
+        if not first:
+            raise ConnectProblem(Problem.ANSWERED_ALREADY)
+        if journey.expires_at <= at:
+            raise ConnectProblem(Problem.TOO_LATE)
+    return journey
+
+
+def _obtainable(
+    session: Session, journey: OAuthState, realm_digest: str, *, lock: bool = False
+) -> Connection | None:
+    """Return the company's connection if this supplier may have it, or None for a new company.
+
+    That is the supplier's own, or one that an operator has released; for a released one the rules
+    are those for a company that is new.
+    """
+    connection = connections.by_realm(session, journey.environment, realm_digest, lock=lock)
+    if connection is not None and connection.supplier_id == journey.supplier_id:
+        return connection
+    if connection is not None and connection.released_at is None:
+        raise ConnectProblem(Problem.COMPANY_TAKEN, connection=connection.id)
+    others = connections.of_supplier(session, journey.supplier_id, journey.environment)
+    if others and not journey.another_company:
+        raise ConnectProblem(Problem.OTHER_COMPANY, connection=others[0].id)
+    if journey.link_id and sessions.is_spent(session, journey.link_id):
+        raise ConnectProblem(Problem.LINK_USED)
+    return connection
+
+
+def _answering(services: Services, realm_id: str, realm_digest: str, tokens: Tokens) -> Newcomer:
+    """Return the company once it has answered to its tokens."""
+    try:
+        found = services.access.newcomer(realm_id, tokens).company_info()
+    except SyncError as e:
+        # They are not given back: tokens that this company does not answer to may be those of
+        # another one, whose connection would end with them.
+        raise _problem_of(e) from e
+    return Newcomer(realm_id, realm_digest, tokens, _name(found.company_info), found.time)
+
+
+def _problem_of(error: SyncError) -> ConnectProblem:
+    kind = Problem.UNWELL if isinstance(error, TransientError) else Problem.NOT_ACCEPTED
+    return ConnectProblem(kind, str(error), intuit_tid=error.intuit_tid)
+
+
+def _store_or_join(services: Services, journey: OAuthState, newcomer: Newcomer) -> Connected:
+    """Store the connection; who loses a race for the same company looks again at whose it is."""
+    try:
+        return _store(services, journey, newcomer)
+    except IntegrityError:
+        return _store(services, journey, newcomer)
+
+
+def _store(services: Services, journey: OAuthState, newcomer: Newcomer) -> Connected:
+    at = now()
+    with services.database.write() as session:
+        connections.lock_supplier(session, journey.supplier_id)
+        if not sessions.is_under_way(session, journey.digest):
+            raise ConnectProblem(Problem.UNKNOWN_ANSWER, "the supplier was forgotten meanwhile")
+        before = _obtainable(session, journey, newcomer.realm_digest, lock=True)
+        connection_id = before.id if before else uuid4().hex
+        run_id = (
+            _renew(session, before, journey, newcomer)
+            if before
+            else _begin(session, services, connection_id, journey, newcomer)
+        )
+        tokens = services.access.sealed(connection_id, newcomer.tokens, at)
+        authorisations.store_tokens(session, connection_id, tokens)
+        if journey.link_id:
+            sessions.spend_link(session, journey.link_id, at + LONGEST_LIFE)
+        waited = inbox.link(session, connection_id, newcomer.realm_digest)
+        cookie = sessions.replace(session, journey.session_digest, journey.supplier_id, at)
+    log.info(
+        "connection.stored",
+        connection=connection_id,
+        new=before is None,
+        run=run_id,
+        notices=waited,
+        intuit_tid=newcomer.tokens.intuit_tid,
+    )
+    return Connected(connection_id, cookie, run_id, has_notices=waited > 0 or before is not None)
+
+
+def _begin(
+    session: Session,
+    services: Services,
+    connection_id: str,
+    journey: OAuthState,
+    newcomer: Newcomer,
+) -> int:
+    """Store a new company's connection; return the run over its whole past."""
+    at = now()
+    connections.add(
+        session,
+        Connection(
+            id=connection_id,
+            supplier_id=journey.supplier_id,
+            environment=journey.environment,
+            realm_digest=newcomer.realm_digest,
+            realm_sealed=services.access.seal_realm_id(connection_id, newcomer.realm_id),
+            company_name=newcomer.name,
+            state="connected",
+            connected_at=at,
+            renewed_at=at,
+            changes_read_until=newcomer.time,
+            reconciled_until=newcomer.time,
+            reconcile_due_at=at + watermarks.RECONCILE_EVERY,
+        ),
+    )
+    return runs.create_or_join(session, connection_id, "connect", None, at)
+
+
+def _renew(
+    session: Session, before: Connection, journey: OAuthState, newcomer: Newcomer
+) -> int | None:
+    """Make the connection good again; return the run over what was missed while it was not."""
+    at, was_connected = now(), before.state == "connected"
+    if before.supplier_id != journey.supplier_id:
+        lifecycle.hand_over(session, before.id, journey.supplier_id, at)
+        log.info("connection.handed_over", connection=before.id)
+    connections.renew(session, before.id, newcomer.name or before.company_name, at)
+    if was_connected:
+        # Nobody may have noticed that it was cut off meanwhile.
+        own_notices.ask_for_changes(session, before.id, "renewed", at)
+        return None
+    # Over everything, because only that finds what was deleted meanwhile.
+    return runs.create_or_join(session, before.id, "reconnect", None, at)
+
+
+def _revoke_unless_live(services: Services, realm_digest: str, tokens: Tokens) -> None:
+    """Give tokens back that nobody will use, as far as Intuit lets us.
+
+    Not while the company is connected: revoking ends every connection of the company at once.
+    """
+    environment = services.settings.quickbooks_environment
+    with services.database.read() as session:
+        connection = connections.by_realm(session, environment, realm_digest)
+    if connection is not None and connection.state == "connected":
+        return
+    try:
+        services.oauth.revoke(tokens.refresh_token)
+    except SyncError as e:
+        log.warning("token.not_revoked", error=type(e).__name__, intuit_tid=e.intuit_tid)
+
+
+def _name(company_info: dict[str, Any]) -> str:
+    """Return what the company calls itself, as one line that every column and page can hold."""
+    for key in ("CompanyName", "LegalName"):
+        if name := one_line(company_info.get(key), 200):
+            return name
+    return ""

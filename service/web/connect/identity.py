@@ -1,0 +1,77 @@
+"""Asks Infactor, where its database is configured, who somebody is there."""
+
+from dataclasses import replace
+
+from service.context import Services
+from service.database.tables import OAuthState
+from service.errors import InfactorAway, NotASupplier, Refusal, ServiceError
+from service.infactor.accounts import Account, verified_supplier
+from service.infactor.login_cookie import session_id
+from service.kit.clock import now
+from service.links import Link
+from service.web.connect.problems import ConnectProblem, Problem
+
+_PROBLEMS = {
+    Refusal.UNKNOWN: Problem.NOT_IN_INFACTOR,
+    Refusal.NOT_A_SUPPLIER: Problem.NOT_A_SUPPLIER,
+    Refusal.NOT_VERIFIED: Problem.NOT_VERIFIED,
+}
+
+
+class NotLoggedIn(ServiceError):
+    """Nobody is logged in to Infactor in this browser; the message says how that shows."""
+
+
+def vouched(services: Services, link: Link) -> Link:
+    """Return the link with its supplier's name and address as Infactor has them.
+
+    Raises ConnectProblem where Infactor has no such supplier. Without a database of Infactor a
+    link is believed as it is.
+    """
+    if services.infactor is None:
+        return link
+    from service.infactor.users import Users  # noqa: PLC0415 - needs an extra
+
+    try:
+        account = verified_supplier(Users(services.infactor).supplier(link.email))
+    except NotASupplier as e:
+        raise ConnectProblem(_PROBLEMS[e.refusal]) from None
+    except InfactorAway as e:
+        raise ConnectProblem(Problem.INFACTOR_AWAY, str(e)) from None
+    return replace(link, name=account.name, address=account.address)
+
+
+def logged_in(services: Services, cookies: str) -> Account:
+    """Return the supplier who is logged in to Infactor in the browser with these cookies.
+
+    Raises NotLoggedIn, NotASupplier for anybody else, InfactorAway when nobody can tell.
+    """
+    secret = services.settings.infactor_session_secret
+    if secret is None or services.infactor is None:
+        raise NotLoggedIn("INFACTOR_SESSION_SECRET is not set")
+    session = session_id(cookies, secret.get_secret_value())
+    if session is None:
+        raise NotLoggedIn(
+            "no cookie of Infactor's, or not with the signature that the secret makes"
+        )
+    from service.infactor.sessions import Logins  # noqa: PLC0415 - needs an extra
+    from service.infactor.users import Users  # noqa: PLC0415
+
+    user_id = Logins(services.infactor).user_id(session, now())
+    if user_id is None:
+        raise NotLoggedIn("no such session, or one that has ended, or a visitor's")
+    return verified_supplier(Users(services.infactor).by_id(user_id))
+
+
+def still_logged_in(services: Services, journey: OAuthState, cookies: str) -> None:
+    """Raise ConnectProblem unless whoever began the journey by the button is still logged in."""
+    if journey.infactor_user is None:
+        return
+    try:
+        account = logged_in(services, cookies)
+    except (NotLoggedIn, NotASupplier) as e:
+        raise ConnectProblem(Problem.LOGGED_OUT, str(e)) from None
+    except InfactorAway as e:
+        raise ConnectProblem(Problem.INFACTOR_AWAY, str(e)) from None
+    if account.id != journey.infactor_user:
+        raise ConnectProblem(Problem.LOGGED_OUT, "somebody else is logged in now")

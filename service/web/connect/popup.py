@@ -1,0 +1,47 @@
+"""What a page asks whose pop-up is at QuickBooks: has a company been connected since?
+
+Only the answer counts: Intuit's pages may cut the tie between a pop-up and the page behind it.
+"""
+
+from datetime import UTC, datetime
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.kit.clock import now
+from service.store import connections
+from service.web.session import supplier_if_any
+from service.web.state import State
+
+PATH = "/quickbook/arrived"
+
+
+def since() -> int:
+    """Return this moment as a page remembers it, to ask what has come after it."""
+    return int(now().timestamp())
+
+
+def arrived(request: Request[State]) -> Response:
+    """Answer 200 once a company of this supplier was connected after `since`, else 204.
+
+    On the page of a link nobody is known before a company has come: for that it is 204, too.
+    """
+    supplier = supplier_if_any(request)
+    begun = _moment(request.query_params.get("since", ""))
+    if begun is None or supplier is None:
+        return Response(status_code=204)
+    services = request.state["services"]
+    with services.database.read() as session:
+        environment = services.settings.quickbooks_environment
+        mine = connections.of_supplier(session, supplier.id, environment)
+    come = any(one.state == "connected" and one.renewed_at >= begun for one in mine)
+    return Response(status_code=200 if come else 204)
+
+
+def _moment(text: str) -> datetime | None:
+    known = text.isascii() and text.isdigit() and len(text) < 11
+    return datetime.fromtimestamp(int(text), UTC) if known else None
+
+
+routes = [Route(PATH, arrived)]

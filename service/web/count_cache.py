@@ -1,0 +1,81 @@
+"""How many invoices a company has, without counting very many of them for every page."""
+
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.queries import invoices
+from service.queries import invoices as listing
+from service.queries.invoices import Standing, Wanted
+
+_MANY = 10_000
+_SECONDS = 30.0
+
+
+class Counted:
+    """Counts each company's invoices; one with many is counted again after half a minute.
+
+    To count 100,000 takes most of the time of a page, and open pages ask every few seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, many: int = _MANY) -> None:
+        self._clock = clock
+        self._many = many
+        self._totals: dict[Any, tuple[float, tuple[int, int]]] = {}
+        self._standings: dict[Any, tuple[float, tuple[int, ...]]] = {}
+
+    def of_companies(
+        self, session: Session, connection_ids: Collection[str], supplier_id: int | None = None
+    ) -> dict[str, tuple[int, int]]:
+        """Return for each company how many invoices there are, here and offered in Infactor.
+
+        With a supplier, of those that they may see.
+        """
+        at = self._clock()
+        known = self._known(self._totals, connection_ids, supplier_id, at)
+        unknown = [i for i in connection_ids if i not in known]
+        found = invoices.of_companies(session, unknown, shown_to=supplier_id)
+        for i, numbers in found.items():
+            if numbers[0] >= self._many:
+                self._totals[i, supplier_id] = (at, numbers)
+        return known | found
+
+    def of_company(
+        self, session: Session, connection_id: str, supplier_id: int | None = None
+    ) -> tuple[int, int]:
+        """Return the same of one company."""
+        return self.of_companies(session, [connection_id], supplier_id)[connection_id]
+
+    def by_standing(
+        self,
+        session: Session,
+        connection_ids: Collection[str],
+        supplier_id: int,
+        standings: tuple[Standing, ...],
+    ) -> dict[str, tuple[int, ...]]:
+        """Return for each company how many of its invoices stand so, and so; see `listing.counts`.
+
+        They are those that the supplier may see.
+        """
+        at = self._clock()
+        known = self._known(self._standings, connection_ids, (supplier_id, standings), at)
+        unknown = tuple(i for i in connection_ids if i not in known)
+        wanted = Wanted(connection_ids=unknown, supplier_id=supplier_id)
+        found = listing.counts(session, wanted, standings)
+        totals = self.of_companies(session, unknown, supplier_id)
+        for i, numbers in found.items():
+            if totals[i][0] >= self._many:
+                self._standings[i, (supplier_id, standings)] = (at, numbers)
+        return known | found
+
+    @staticmethod
+    def _known(
+        kept: dict[Any, tuple[float, Any]], connection_ids: Collection[str], about: Any, at: float
+    ) -> dict[str, Any]:
+        """Return what was counted in the last half minute; what is older is forgotten."""
+        for key, (when, _) in list(kept.items()):  # other threads add to it meanwhile
+            if at - when >= _SECONDS:
+                kept.pop(key, None)
+        return {i: kept[i, about][1] for i in connection_ids if (i, about) in kept}

@@ -1,0 +1,87 @@
+"""What is answered when there is no page, no right to it, or no answer at all."""
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.web.connect.problems import Problem, explain
+from service.web.references import crashed
+from service.web.templating import render
+
+log = structlog.get_logger(__name__)
+
+_SECRET_PARAMETERS = frozenset({"code", "state", "realmId", "token"})
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """Answer a 4xx: as a page where people are, else as text."""
+    if not isinstance(error, HTTPException):
+        raise error
+    if _carries_secrets(request):
+        return explain(Problem.INCOMPLETE, why=f"{request.method} answered {error.status_code}")
+    if "operator" in request.scope:
+        return render(request, "ops/error.html", _of_operator(request, error), error.status_code)
+    if not _for_people(request):
+        return PlainTextResponse(f"{error.detail}\n", error.status_code, headers=error.headers)
+    context = {"status": error.status_code, "reference": None}
+    response = render(request, "error.html", context, error.status_code)
+    response.headers.update(error.headers or {})
+    if error.status_code == 401 and "hx-request" in request.headers:
+        response.headers["HX-Refresh"] = "true"  # the open page finds out that its session ended
+    return response
+
+
+def _of_operator(request: Request, error: HTTPException) -> dict[str, object]:
+    operator = request.scope["operator"]
+    return {"operator": operator, "status": error.status_code, "reference": None}
+
+
+class UnexpectedErrors:
+    """ASGI middleware: an error that nobody foresaw is logged under the reference that it shows."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_note)
+        except ClientDisconnect:
+            return  # nobody waits for an answer
+        except Exception:
+            reference = crashed(getattr(scope.get("route"), "path", None))
+            if started:
+                raise
+            await _apology(Request(scope), reference)(scope, receive, send)
+
+
+def _apology(request: Request, reference: str) -> Response:
+    if _carries_secrets(request):
+        return explain(Problem.UNEXPECTED, why=f"reference {reference}")
+    if "operator" in request.scope:
+        context = {"operator": request.scope["operator"], "status": 500, "reference": reference}
+        return render(request, "ops/error.html", context, 500)
+    if not _for_people(request):
+        return PlainTextResponse(f"something went wrong, reference {reference}\n", 500)
+    return render(request, "error.html", {"status": 500, "reference": reference}, 500)
+
+
+def _carries_secrets(request: Request) -> bool:
+    """Tell whether the address must not stay in the address bar, wherever it leads."""
+    return _for_people(request) and not _SECRET_PARAMETERS.isdisjoint(request.query_params)
+
+
+def _for_people(request: Request) -> bool:
+    path = request.url.path
+    return path == "/quickbook" or path.startswith("/quickbook/")

@@ -1,0 +1,197 @@
+"""`/metrics`, for those who may read it."""
+
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv6Address, ip_address
+from secrets import compare_digest
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from pydantic import SecretStr
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.kit.metrics import PREFIX
+from service.queries.measures import Measures
+from service.web.state import State
+
+
+class DatabaseCollector(Collector):
+    """Gives the measures of one moment; none, when the database does not answer."""
+
+    def __init__(self, measures: Measures | None, reads_allowed: int) -> None:
+        self._measures = measures
+        self._reads_allowed = reads_allowed
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics of this scrape."""
+        up = 0 if self._measures is None else 1
+        yield _gauge("database_up", "Whether the database answers with this version's schema.", up)
+        yield _gauge("reads_allowed", "Metered reads a month: the setting.", self._reads_allowed)
+        if self._measures is not None:
+            yield from _notices(self._measures)
+            yield from _companies(self._measures)
+            yield from _infactor(self._measures)
+
+
+def _notices(measures: Measures) -> Iterable[Metric]:
+    yield _gauges(
+        "notices_open", "Notices that wait or were given up.", "status", measures.open_notices
+    )
+    yield _gauge(
+        "notices_oldest_due_seconds",
+        "For how long the oldest notice that could be worked on has been due.",
+        measures.oldest_due,
+    )
+    ended = GaugeMetricFamily(
+        f"{PREFIX}notices_ended_last_hour",
+        "Notices that ended within the last hour, by how.",
+        labels=["status", "outcome"],
+    )
+    for labels, count in measures.ended_notices.items():
+        ended.add_metric(labels, count)
+    yield ended
+    yield _gauges(
+        "lag_seconds",
+        "From the change in QuickBooks to the record, of notices done within the last hour.",
+        "quantile",
+        {str(quantile): lag for quantile, lag in measures.lags.items()},
+    )
+    yield _gauge("lag_notices", "How many notices the lag is of.", measures.lags_known)
+    yield _gauges(
+        "deliveries_last_hour",
+        "Webhook deliveries to all receivers within the last hour, by what was answered.",
+        "outcome",
+        measures.deliveries,
+    )
+
+
+def _companies(measures: Measures) -> Iterable[Metric]:
+    yield _gauges("connections", "Companies by state.", "state", measures.connections)
+    yield _gauges("reads", "Metered reads of this month by kind.", "kind", measures.reads)
+    refreshes = CounterMetricFamily(f"{PREFIX}token_refreshes", "Renewals of companies' tokens.")
+    refreshes.add_metric([], measures.refreshes)
+    yield refreshes
+    yield _gauges("runs_active", "Runs under way by kind.", "kind", measures.active_runs)
+    yield _gauges(
+        "alerts_open", "Alerts that are not over, by cause.", "cause", measures.open_alerts
+    )
+    yield _gauges(
+        "heartbeat_age_seconds",
+        "Since when no process of this kind was alive.",
+        "name",
+        measures.heartbeats,
+    )
+
+
+def _infactor(measures: Measures) -> Iterable[Metric]:
+    """Give what is about Infactor's own database; without values where none is configured."""
+    yield _gauges(
+        "findings_open",
+        "Findings that an operator should look at, by severity.",
+        "severity",
+        measures.findings,
+    )
+    sink = measures.sink
+    for name, text, value in (
+        (
+            "infactor_up",
+            "Whether Infactor's own database took the last call.",
+            None if sink is None else sink.up,
+        ),
+        (
+            "outgoing_invoices",
+            "Invoices on their way to Infactor.",
+            None if sink is None else sink.outgoing,
+        ),
+        (
+            "outgoing_oldest_seconds",
+            "For how long the oldest of them has been on its way.",
+            None if sink is None else sink.oldest_outgoing,
+        ),
+        (
+            "outgoing_refused",
+            "Those of them that Infactor's database does not take.",
+            None if sink is None else sink.refused,
+        ),
+    ):
+        metric = GaugeMetricFamily(f"{PREFIX}{name}", text)
+        if value is not None:
+            metric.add_metric([], value)
+        yield metric
+    yield _gauges(
+        "receipts_last_hour",
+        "Deliveries into Infactor within the last hour, by what became of them.",
+        "outcome",
+        sink.receipts if sink else {},
+    )
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"{PREFIX}{name}", text, value=value)
+
+
+def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    metric = GaugeMetricFamily(f"{PREFIX}{name}", text, labels=[label])
+    for key, value in values.items():
+        metric.add_metric([key], value)
+    return metric
+
+
+# Whoever sends one of these speaks for somebody else, whom the socket does not show.
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+
+
+async def metrics(request: Request[State]) -> Response:
+    """Answer what this process has counted and what the database knows, in Prometheus' format.
+
+    Without a database the process' own part is answered, and that the database is down.
+    """
+    settings = request.state["services"].settings
+    _check(request, settings.metrics_token)
+    measures = await request.state["vitals"].measures.answer()
+    # One registry for each scrape: nothing is kept between two, nor shared between applications.
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(DatabaseCollector(measures, settings.quickbooks_reads_per_month))
+    text = generate_latest() + generate_latest(registry)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+def _check(request: Request[State], token: SecretStr | None) -> None:
+    """Let those pass who have the token; without one, who is on this machine."""
+    if token is None:
+        if not _is_local(request):
+            raise HTTPException(
+                403,
+                "from other machines, or by another name than localhost, METRICS_TOKEN is needed",
+            )
+        return
+    given = request.headers.get("authorization", "")
+    wanted = f"Bearer {token.get_secret_value()}"
+    if not compare_digest(given.encode(), wanted.encode()):
+        raise HTTPException(401, "the metrics token is needed", {"WWW-Authenticate": "Bearer"})
+
+
+def _is_local(request: Request[State]) -> bool:
+    """Tell whether the peer is this machine itself, and asks for it; no header can make it so.
+
+    A page from elsewhere may have the browser of somebody here ask, by a name that leads here.
+    """
+    if request.client is None or any(name in request.headers for name in _FORWARDED):
+        return False
+    asked = request.url.hostname or ""
+    return _is_loopback(request.client.host) and (asked == "localhost" or _is_loopback(asked))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+routes = [Route("/metrics", metrics)]

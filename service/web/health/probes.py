@@ -1,0 +1,109 @@
+"""What `/readyz` and `/metrics` ask the database and the queue."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import structlog
+
+from service.context import Services
+from service.coordination import circuit_breaker
+from service.database import schema
+from service.kit.clock import now
+from service.queries import measures
+from service.queries.measures import Measures
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+class Probe(Generic[T]):
+    """Asks from a thread of its own, once at a time, and waits only so long for the answer.
+
+    So a question that hangs costs one thread, however often it is asked.
+    """
+
+    def __init__(self, ask: Callable[[], T], *, seconds: float) -> None:
+        self._ask = ask
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._asked: Future[T | None] | None = None
+
+    async def answer(self) -> T | None:
+        """Return the answer, or None if there is none in time or asking failed."""
+        asked = asyncio.wrap_future(self._begin())
+        try:
+            return await asyncio.wait_for(asyncio.shield(asked), self._seconds)
+        except TimeoutError:
+            return None
+
+    def _begin(self) -> Future[T | None]:
+        with self._lock:
+            if self._asked is None or self._asked.done():
+                self._asked = Future()
+                threading.Thread(
+                    target=self._run, args=(self._asked,), name="probe", daemon=True
+                ).start()
+            return self._asked
+
+    def _run(self, asked: Future[T | None]) -> None:
+        try:
+            answer = self._ask()
+        except Exception as e:
+            log.warning("probe.failed", error=type(e).__name__)
+            asked.set_result(None)
+        else:
+            asked.set_result(answer)
+
+
+_DATABASE_SECONDS = 2.0
+_QUEUE_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Vitals:
+    """The questions of one application; no answer is None."""
+
+    oldest_due: Probe[float | None]  # in seconds; None, too, for another version's schema
+    queue: Probe[bool]
+    sink: Probe[str]  # "own record" where Infactor's table is ours, else "ok" or "away"
+    measures: Probe[Measures | None]
+
+
+def vitals(services: Services) -> Vitals:
+    """Return the questions to what these services stand on."""
+    environment = services.settings.quickbooks_environment
+
+    def oldest_due() -> float | None:
+        with services.database.read() as session:
+            if not schema.is_current(session):
+                return None
+            return measures.oldest_due(session, environment, now())
+
+    def measured() -> Measures | None:
+        with services.database.read() as session:
+            if not schema.is_current(session):
+                return None
+            delivers = services.settings.delivers
+            return measures.measure(session, environment, now(), delivers=delivers)
+
+    def sink() -> str:
+        if not services.settings.delivers:
+            return "own record"
+        with services.database.read() as session:
+            return (
+                "ok"
+                if circuit_breaker.broken(session, circuit_breaker.INFACTOR) is None
+                else "away"
+            )
+
+    return Vitals(
+        oldest_due=Probe(oldest_due, seconds=_DATABASE_SECONDS),
+        sink=Probe(sink, seconds=_DATABASE_SECONDS),
+        queue=Probe(services.jobs.answers, seconds=_QUEUE_SECONDS),
+        measures=Probe(measured, seconds=_DATABASE_SECONDS),
+    )

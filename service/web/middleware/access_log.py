@@ -1,0 +1,76 @@
+"""One line for each request, and how long it took, for Prometheus.
+
+Neither has its address: that may hold a token, a code or a company id.
+"""
+
+import logging
+import time
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.kit.metrics import request_seconds
+
+log = structlog.get_logger(__name__)
+_logger = logging.getLogger(__name__)
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Asked for by machines and open pages all the time; a stored notice has a line of its own.
+_ROUTINE = frozenset(
+    {
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/quickbook/webhook",
+        "/quickbook/live",
+        "/ops/live",
+        "/ops/connections/{id}/live",
+        "/ops/notices/live",
+        "/quickbook/arrived",
+        "/quickbook/invoices/{id}/live",
+        "/quickbook/connected/{id}/progress",
+        "/quickbook/static",
+    }
+)
+
+
+class AccessLog:
+    """ASGI application around another that notes its route, method, status and time taken."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        status, began = 0, time.perf_counter()
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_note)
+        finally:
+            route = getattr(scope.get("route"), "path", None)
+            note(route, scope["method"], status, time.perf_counter() - began)
+
+
+def note(route: str | None, method: str, status: int, seconds: float) -> None:
+    """Count an answer and log it; `status` is 0 where nobody waited for one."""
+    method = method if method in _METHODS else "other"
+    kind = f"{status // 100}xx" if status else "none"
+    request_seconds(route or "none", method, kind).observe(seconds)
+    routine = route in _ROUTINE and status < 400
+    if routine and not _logger.isEnabledFor(logging.DEBUG):
+        return
+    (log.debug if routine else log.info)(
+        "request.answered",
+        method=method,
+        route=route,
+        status=status,
+        ms=round(seconds * 1000, 1),
+    )

@@ -1,0 +1,206 @@
+"""What operators order about one company, and the pages that ask whether they are sure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from sqlalchemy.orm import Session
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from service import links
+from service.config.settings import Settings
+from service.database.tables import Connection, Supplier
+from service.errors import LinkError
+from service.kit.clock import now
+from service.operations import actions, disconnect
+from service.store import approvals, runs
+from service.web.ops.companies import LIST, company_of
+from service.web.ops.flash import page, then
+from service.web.ops.session import operator_of
+from service.web.state import State
+from service.web.templating import render, row_id
+
+
+def make(request: Request[State], form: FormData) -> Response:
+    """Show a link that the supplier can connect with; it is kept nowhere."""
+    services, entry = request.state["services"], company_of(request)
+    address = f"{LIST}/{entry.connection.id}"
+    try:
+        url = _url(services.settings, entry.supplier)
+    except LinkError:
+        return then(request, address, "no-link")
+    actions.link(services.database, entry.connection.id, operator_of(request).actor)
+    return page(
+        request,
+        "ops/link.html",
+        {
+            "entry": entry,
+            "url": url,
+            "days": links.CONNECT_LIFE.days,
+            "mail": _mail(entry.supplier.email, entry.connection.company_name, url),
+        },
+    )
+
+
+def again(request: Request[State]) -> Response:
+    """Lead whoever comes back to the link's page to its company: the link is shown once."""
+    return RedirectResponse(f"{LIST}/{row_id(request)}", 303)
+
+
+def _url(settings: Settings, supplier: Supplier) -> str:
+    token = links.issue(
+        settings.infactor_shared_secret.get_secret_value(),
+        "connect",
+        supplier.email,
+        now=now(),
+        name=supplier.name,
+        address=supplier.address,
+    )
+    return links.connect_url(settings.public_url, token)
+
+
+def _mail(email: str, company: str, url: str) -> str:
+    """Return the address by which the operator's own program writes to the supplier."""
+    subject = f"Connect {company or 'your company'} to Infactor again"
+    body = (
+        "QuickBooks has ended Infactor's access to your invoices, or is about to.\n"
+        f"Please connect again with this link; it is yours alone:\n\n{url}\n"
+    )
+    fields = urlencode({"subject": subject, "body": body}, quote_via=quote, safe="")
+    return f"mailto:{quote(email, safe='@')}?{fields}"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order as it was given: for whose company, by whom, with which options."""
+
+    request: Request[State]
+    connection: Connection
+    actor: str
+    form: FormData
+
+
+def order(request: Request[State], form: FormData) -> Response:
+    """Do what is ordered, and redirect to the company's page, which says what was done."""
+    do = _ORDERS.get(request.path_params["order"])
+    if do is None:
+        raise HTTPException(404)
+    connection = company_of(request).connection
+    word = do(Order(request, connection, operator_of(request).actor, form))
+    return then(request, f"{LIST}/{connection.id}", word)
+
+
+def confirmation(request: Request[State]) -> Response:
+    """Ask whether the operator is sure, and say what stays."""
+    name = request.path_params["order"]
+    if name not in _DANGEROUS:
+        raise HTTPException(404)
+    entry = company_of(request)
+    return render(
+        request,
+        "ops/confirm.html",
+        {
+            "operator": operator_of(request),
+            "entry": entry,
+            "order": name,
+            "obstacle": _obstacle(name, entry.connection),
+        },
+    )
+
+
+def _obstacle(name: str, connection: Connection) -> str:
+    """Return why there is nothing to be sure about, if that is so."""
+    connected = connection.state == "connected"
+    if name == "disconnect":
+        over = not connected and connection.refresh_sealed is None
+        return "It is disconnected already: no tokens are left to be given back." if over else ""
+    if connected:
+        return "It is connected, and while it is, nobody else can have it: disconnect it first."
+    released = connection.released_at is not None
+    return "It is released already: whoever connects it next has it." if released else ""
+
+
+def _pause(one: Order) -> str:
+    database = one.request.state["services"].database
+    return "paused" if actions.pause(database, one.connection.id, one.actor) else "was-paused"
+
+
+def _resume(one: Order) -> str:
+    database = one.request.state["services"].database
+    if not actions.resume(database, one.connection.id, one.actor):
+        return "was-not-paused"
+    if one.connection.state == "connected":
+        one.request.state["nudges"].sync(one.connection.id)
+    return "resumed"
+
+
+def _sync(one: Order) -> str:
+    if not actions.is_readable(one.connection):
+        return "not-readable"
+    with one.request.state["services"].database.write() as session:
+        if approvals.waiting(session, [one.connection.id]):
+            return "halted"
+        actions.sync(session, one.connection.id, one.actor)
+    one.request.state["nudges"].sync(one.connection.id)
+    return "sync"
+
+
+def _backfill(one: Order) -> str:
+    if not actions.is_readable(one.connection):
+        return "not-readable"
+    with one.request.state["services"].database.write() as session:
+        run_id = actions.backfill(session, one.connection.id, None, one.actor)
+        halted = _is_halted(session, run_id)
+    one.request.state["nudges"].run(run_id)
+    return "halted" if halted else "backfill"
+
+
+def _reconcile(one: Order) -> str:
+    if not actions.is_readable(one.connection):
+        return "not-readable"
+    with one.request.state["services"].database.write() as session:
+        fix = one.form.get("fix") == "yes"
+        run_id = actions.reconcile(session, one.connection.id, fix, one.actor)
+        halted = _is_halted(session, run_id)
+    one.request.state["nudges"].run(run_id)
+    return "halted" if halted else "reconcile"
+
+
+def _is_halted(session: Session, run_id: int) -> bool:
+    """Return whether the run that was joined waits for somebody to decide."""
+    run = runs.get(session, run_id)
+    return run is not None and approvals.waits(run)
+
+
+def _disconnect(one: Order) -> str:
+    if one.connection.state == "disconnected" and one.connection.refresh_sealed is None:
+        return "was-disconnected"
+    force = one.form.get("force") == "yes"
+    services = one.request.state["services"]
+    try:
+        problem = disconnect.disconnect(services, one.connection.id, one.actor, force=force)
+    except disconnect.NotRevoked:
+        return "not-revoked"
+    except disconnect.ConnectedAgain:
+        return "connected-again"
+    return "disconnected" if problem is None else "disconnected-here"
+
+
+def _release(one: Order) -> str:
+    database = one.request.state["services"].database
+    return "released" if actions.release(database, one.connection.id, one.actor) else "is-connected"
+
+
+_ORDERS: Mapping[str, Callable[[Order], str]] = {
+    "pause": _pause,
+    "resume": _resume,
+    "sync": _sync,
+    "backfill": _backfill,
+    "reconcile": _reconcile,
+    "disconnect": _disconnect,
+    "release": _release,
+}
+_DANGEROUS = ("disconnect", "release")

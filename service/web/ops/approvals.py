@@ -1,0 +1,95 @@
+"""Runs that have stopped because they would withdraw so much, and what an operator decides."""
+
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.database.tables import Run
+from service.infactor.holds import word
+from service.operations import actions
+from service.queries import companies
+from service.queries.companies import Entry
+from service.store import approvals, connections, runs
+from service.web.ops.companies import LIST
+from service.web.ops.flash import page, then
+from service.web.ops.forms import number, words
+from service.web.ops.session import operator_of
+from service.web.state import State
+
+_NOT_WAITING = "not-waiting"
+_MOST_SHOWN = 200
+
+
+def question(request: Request[State]) -> Response:
+    """Show why the run has stopped, and ask what is to become of it."""
+    run, entry = _run(request)
+    if not approvals.waits(run):
+        return then(request, _company(run), _NOT_WAITING)
+    with request.state["services"].database.read() as session:
+        found = approvals.withdrawals(session, run)
+    return page(
+        request,
+        "ops/decide.html",
+        {
+            "run": run,
+            "entry": entry,
+            "seen": seen(run),
+            "rows": found[:_MOST_SHOWN],
+            "more": max(0, len(found) - _MOST_SHOWN),
+            "done": sum(one.done for one in found),
+            "word": word,
+            "currency": request.state["services"].settings.infactor_currency,
+        },
+    )
+
+
+def confirm(request: Request[State], form: FormData) -> Response:
+    """Let the run go on, and redirect to its company's page, which says what was done."""
+    run, entry = _run(request)
+    if not _decide(request, form, run, drop=False):
+        return then(request, _company(run), _NOT_WAITING)
+    request.state["nudges"].run(run.id)
+    goes_on = actions.is_readable(entry.connection)
+    return then(request, _company(run), "confirmed" if goes_on else "confirmed-for-later")
+
+
+def drop(request: Request[State], form: FormData) -> Response:
+    """End the run, and redirect to its company's page, which says what was done."""
+    run, _ = _run(request)
+    done = _decide(request, form, run, drop=True)
+    return then(request, _company(run), "dropped" if done else _NOT_WAITING)
+
+
+def _decide(request: Request[State], form: FormData, run: Run, *, drop: bool) -> bool:
+    """Do what was decided, if the run waits yet as it did when the operator looked at it."""
+    with request.state["services"].database.write() as session:
+        connections.lock(session, run.connection_id)
+        found = approvals.lock(session, run.id)
+        if found is None or not approvals.waits(found) or words(form, "seen") != seen(found):
+            return False
+        actions.decide(session, found, operator_of(request).actor, drop=drop)
+    return True
+
+
+def seen(run: Run) -> str:
+    """Return what a decision names to be about this stop and no later one of the same run."""
+    return run.halted_at.isoformat() if run.halted_at is not None else ""
+
+
+def _run(request: Request[State]) -> tuple[Run, Entry]:
+    """Return the run that the address names, and its company; of another environment, 404."""
+    services, run_id = request.state["services"], number(request.path_params["id"])
+    if run_id is None:
+        raise HTTPException(404)
+    with services.database.read() as session:
+        run = runs.get(session, run_id)
+        environment = services.settings.quickbooks_environment
+        entry = companies.one(session, environment, run.connection_id) if run else None
+    if run is None or entry is None:
+        raise HTTPException(404)
+    return run, entry
+
+
+def _company(run: Run) -> str:
+    return f"{LIST}/{run.connection_id}"

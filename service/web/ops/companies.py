@@ -1,0 +1,265 @@
+"""Companies: which there are, how each stands, and where one can act upon it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+from markupsafe import Markup
+from sqlalchemy.orm import Session
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from service import wording
+from service.config.settings import Settings
+from service.database.tables import Connection, Run
+from service.kit.clock import now
+from service.monitoring.infactor import STUCK
+from service.operations import actions
+from service.queries import companies
+from service.queries.companies import Entry
+from service.store import approvals, connections, findings, outbox
+from service.store import runs as runs_
+from service.web.ops.flash import page
+from service.web.ops.forms import asking, numbers, words
+from service.web.state import State
+from service.web.templating import part, render, row_id
+
+LIST = "/ops/connections"
+LATE = "late"  # as stuck deliveries are, or refused ones
+PAGE_SIZE = 50
+_MOST_SUPPLIERS = 50
+_LONGEST_ERROR = 300
+_ENDS_SOON = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A connection's state in a word, and how good that is."""
+
+    words: str
+    kind: str  # good | warn | bad | plain
+    why: str = ""
+
+
+def listing(request: Request[State]) -> Response:
+    """Show a page of companies, those that are looked for."""
+    services, query = request.state["services"], request.query_params
+    states = (*companies.STATES, *([LATE] if services.settings.delivers else []))
+    text, state = words(query, "q"), query.get("state", "")
+    state = state if state in states else ""
+    supplier_ids = numbers(query["supplier"].split(",")) if "supplier" in query else None
+    with services.database.read() as session:
+        found = companies.page(
+            session,
+            services.settings.quickbooks_environment,
+            after=words(query, "after", 32) or None,
+            text=text,
+            supplier_ids=supplier_ids,
+            state=state if state != LATE else "",
+            late_since=now() - STUCK if state == LATE else None,
+            limit=PAGE_SIZE + 1,
+        )
+        shown = found[:PAGE_SIZE]
+        ids = [entry.connection.id for entry in shown] if state == LATE else []
+        owed = outbox.of_each(session, ids) if ids else {}
+    kept = {"q": text, "supplier": query.get("supplier", ""), "state": state}
+    return page(
+        request,
+        "ops/connections.html",
+        {
+            "rows": [
+                (entry, state_of(entry.connection), verdict(entry.reconcile)) for entry in shown
+            ],
+            "owed": owed,
+            "longest_error": _LONGEST_ERROR,
+            "states": [(name, asking(LIST, {**kept, "state": name})) for name in states],
+            "state": state,
+            "text": text,
+            "by_supplier": supplier_ids is not None,
+            "all_states": asking(LIST, {**kept, "state": ""}),
+            "first": asking(LIST, kept) if "after" in query else None,
+            "next": asking(LIST, {**kept, "after": shown[-1].connection.id})
+            if len(found) > PAGE_SIZE
+            else None,
+        },
+    )
+
+
+def search(request: Request[State], form: FormData) -> Response:
+    """Redirect to what is looked for; no e-mail address or realm id gets into an address."""
+    services, text = request.state["services"], words(form, "q")
+    known = (*companies.STATES, LATE)
+    state = {"state": words(form, "state")} if words(form, "state") in known else {}
+    environment = services.settings.quickbooks_environment
+    if text.isascii() and text.isdigit() and len(text) >= 9:
+        digest = services.vault.digest(text)
+        with services.database.read() as session:
+            connection = connections.by_realm(session, environment, digest)
+        if connection is not None:
+            return RedirectResponse(f"{LIST}/{connection.id}", 303)
+        return RedirectResponse(asking(LIST, {**state, "supplier": "0"}), 303)
+    if "@" in text:
+        with services.database.read() as session:
+            ids = companies.suppliers(session, text, _MOST_SUPPLIERS)
+        return RedirectResponse(asking(LIST, {**state, "supplier": _joined(ids)}), 303)
+    return RedirectResponse(asking(LIST, {**state, "q": text}), 303)
+
+
+def _joined(ids: Any) -> str:
+    return ",".join(map(str, ids)) or "0"
+
+
+def company_of(request: Request[State]) -> Entry:
+    """Return the company that the address names; of another environment, 404."""
+    services = request.state["services"]
+    with services.database.read() as session:
+        found = companies.one(session, services.settings.quickbooks_environment, row_id(request))
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+def detail(request: Request[State]) -> Response:
+    """Show one company, and what can be ordered about it."""
+    context = _seen_now(request)
+    connection: Connection = context["connection"]
+    name = connection.company_name or connection.id
+    context |= {"name": name, "swapped": False, "other_orders": True}
+    return page(request, "ops/connection.html", context)
+
+
+def live(request: Request[State]) -> Response:
+    """Show the changing part of a company's page, or 204 while it is what the browser has."""
+    context, query = _seen_now(request), request.query_params
+    if query.get("seen") == context["version"]:
+        return Response(status_code=204)
+    # Only others than there are: somebody may be ticking something.
+    other_orders = query.get("orders") != context["orders_version"]
+    context |= {"swapped": True, "other_orders": other_orders}
+    return render(request, "ops/connection_live.html", context)
+
+
+def _seen_now(request: Request[State]) -> dict[str, Any]:
+    """Return how the company stands and what can be ordered about it, each with its version."""
+    services, connection_id = request.state["services"], row_id(request)
+    with services.database.read() as session:
+        entry = companies.one(session, services.settings.quickbooks_environment, connection_id)
+        if entry is None:
+            raise HTTPException(404)
+        context = _facts(session, entry) | _deliveries(session, entry, services.settings)
+        counts = request.state["counted"].of_company(session, connection_id)
+        context["recorded"], context["offered"] = counts
+    content, connection = part("ops/company.html", context), entry.connection
+    readable = actions.is_readable(connection)
+    choice = part(
+        "ops/orders.html",
+        {
+            "connection": connection,
+            "readable": readable,
+            "ends": ends_soon(connection),
+            "stopped": any(approvals.waits(run) for run, _ in context["runs"]),
+        },
+    )
+    return {
+        "connection": connection,
+        "content": content,
+        "orders": choice,
+        "orders_version": _version(choice),
+        "version": _version(content + choice),
+    }
+
+
+def _version(content: Markup) -> str:
+    return sha256(content.encode()).hexdigest()[:16]
+
+
+def _facts(session: Session, entry: Entry) -> dict[str, Any]:
+    connection = entry.connection
+    newest = [runs_.latest(session, connection.id, kind) for kind in ("backfill", "reconcile")]
+    return {
+        "entry": entry,
+        "connection": connection,
+        "state": state_of(connection),
+        "verdict": verdict(entry.reconcile),
+        "findings": sum(
+            findings.by_severity(session, connection.environment, connection.id).values()
+        ),
+        "advice": wording.advice,
+        "runs": [(run, counted(run)) for run in sorted(filter(None, newest), key=_urgency)],
+        "waits": approvals.waits,
+        "is_dropped": approvals.is_dropped,
+    }
+
+
+def _urgency(run: Run) -> tuple[bool, bool]:
+    """Put first what waits for somebody, then what is under way, then what has ended."""
+    return not approvals.waits(run), run.state != "active"
+
+
+def _deliveries(session: Session, entry: Entry, settings: Settings) -> dict[str, Any]:
+    """Return what of the company is on its way to Infactor's own database, and why it is not in."""
+    if not settings.delivers:
+        return {"outgoing": None, "refused": 0, "refusal": ""}
+    company = (entry.connection.environment, entry.connection.id)
+    refused, first = outbox.refused(session, *company)
+    return {
+        "outgoing": outbox.waiting(session, *company),
+        "refused": refused,
+        "refusal": ((first and first.delivery_error) or "")[:_LONGEST_ERROR],
+    }
+
+
+def counted(run: Run) -> str:
+    """Say in a line what a run has done so far."""
+    tally = run.tally
+    parts = [
+        f"{tally[name]:,} {name}"
+        for name in ("created", "refreshed", "withdrawn", "restored", "unchanged", "failed")
+        if tally.get(name)
+    ]
+    held = sum(tally.get("held", {}).values())
+    return ", ".join([*parts, *([f"{held:,} held back"] if held else [])])
+
+
+def state_of(connection: Connection) -> Standing:
+    """Return in a word how the connection stands, and why."""
+    if connection.released_at is not None:
+        return Standing("Released", "plain")
+    if connection.state == "disconnected":
+        problem = connection.problem
+        return Standing("Ended by QuickBooks", "bad", problem) if problem else _ended()
+    if connection.suspended_at is not None:
+        return Standing("Paused", "warn")
+    waits = connection.paused_until is not None and connection.paused_until > now()
+    if waits and connection.failures > 0:
+        return Standing("Waiting for QuickBooks", "warn", connection.problem or "")
+    if ends_soon(connection):
+        return Standing("Ends soon", "warn", "QuickBooks ends the authorisation; send a new link.")
+    return Standing("Connected", "good")
+
+
+def ends_soon(connection: Connection) -> bool:
+    """Return whether QuickBooks ends the authorisation soon, whatever is done with it."""
+    ends = connection.hard_expires_at
+    return connection.state == "connected" and ends is not None and ends < now() + _ENDS_SOON
+
+
+def _ended() -> Standing:
+    return Standing("Disconnected", "plain")
+
+
+def verdict(run: Run | None) -> Standing:
+    """Return what the newest reconcile that ended has found."""
+    if run is None:
+        return Standing("none yet", "plain")
+    if approvals.is_dropped(run):
+        return Standing("Ended", "plain", run.error or "")
+    if run.state == "failed":
+        return Standing("Failed", "bad", run.error or "")
+    if run.error is not None:
+        return Standing("Differs", "bad", run.error)
+    mended = len(run.tally.get("mended", [])) + len(run.tally.get("infactor_mended", []))
+    return Standing(f"Agrees, {mended:,} mended" if mended else "Agrees", "good")

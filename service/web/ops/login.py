@@ -1,0 +1,184 @@
+"""Logging in and out. Who asks learns as much of a wrong name as of a wrong password: nothing."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import structlog
+from anyio import CapacityLimiter, to_thread
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from service.config.parsers import LONGEST_NAME, Operator
+from service.context import Services
+from service.kit import passwords
+from service.kit.clock import now
+from service.store import operators
+from service.store import operators as audit
+from service.web.ops.forms import HOME, LOGIN, form_of, inside, of_order, words
+from service.web.ops.session import (
+    SESSION,
+    known_browser,
+    operator_of,
+    remember_browser,
+    session_of,
+)
+from service.web.state import State
+from service.web.templating import render
+
+log = structlog.get_logger(__name__)
+
+_AT_ONCE = 2
+# A browser that an operator has used before is held up by nothing but its own failures. Any other
+# is by those of its address, and of as many guesses at the name as no address can make alone.
+_MOST_OF_A_BROWSER = 5
+_MOST_OF_A_NAME_HERE = 5
+_MOST_OF_A_PEER = 20
+_MOST_OF_A_NAME = 100
+
+
+def login(request: Request[State]) -> Response:
+    """Ask for name and password."""
+    if session_of(request) is not None:
+        return RedirectResponse(HOME, 303)
+    query = request.query_params
+    onward, ended = inside(query.get("next", HOME)), "ended" in query
+    return _page(request, of_order(onward) if ended else onward, ended=ended)
+
+
+def log_in() -> Callable[[Request[State]], Awaitable[Response]]:
+    """Return the endpoint that begins a session if name and password are right, or asks again.
+
+    Guesses wait for each other in a few threads of their own: the common ones store notices.
+    """
+    threads = CapacityLimiter(_AT_ONCE)
+
+    async def endpoint(request: Request[State]) -> Response:
+        form = await form_of(request)
+        given = {name: str(form.get(name, "")) for name in ("password", "next")}
+        name = words(form, "name", LONGEST_NAME).lower()
+        attempt = partial(_log_in, request, name=name, **given)
+        return await to_thread.run_sync(attempt, limiter=threads)
+
+    return endpoint
+
+
+def _log_in(request: Request[State], *, name: str, password: str, next: str) -> Response:
+    services, at, onward = request.state["services"], now(), inside(next)
+    narrowest, limits = _limits(request, name)
+    with services.database.write() as session:
+        notes = operators.attempt(session, limits, at)
+    with services.database.write() as session:
+        found = (operators.free_at(session, about, most, at) for about, most in limits.items())
+        free_at = max(filter(None, found), default=None)
+        if free_at is not None:
+            operators.take_back(session, notes)
+    if free_at is not None:
+        log.warning("operator.too_many_attempts", operator=_actor(services, name))
+        return _page(request, onward, status=429, name=name, free_at=free_at)
+    operator = _proved(services, name, password[: passwords.MOST])
+    if operator is None:
+        return _refused(request, name, onward, limits, at)
+    before = session_of(request)
+    with services.database.write() as session:
+        operators.take_back(session, notes)
+        operators.forgive(session, narrowest)
+        if before is not None:
+            operators.end(session, before[0].digest)
+        cookie = operators.begin(session, operator.name, operator.mark, at)
+        audit.record(session, operator.actor, "login", None, {}, at)
+    log.info("operator.logged_in", operator=operator.name)
+    response = RedirectResponse(onward, 303)
+    SESSION.give(response, cookie, services.settings)
+    remember_browser(response, operator, services.settings, at)
+    return response
+
+
+def _limits(request: Request[State], name: str) -> tuple[str, Mapping[str, int]]:
+    """Return about what an attempt is noted, the narrowest apart, and how often each may fail."""
+    operator = _named(request.state["services"], name)
+    browser = known_browser(request, operator) if operator is not None else None
+    if browser is not None:
+        return (own := f"browser:{browser}"), {own: _MOST_OF_A_BROWSER}
+    peer = request.client.host if request.client else ""
+    return (here := f"name:{name} peer:{peer}"), {
+        here: _MOST_OF_A_NAME_HERE,
+        f"peer:{peer}": _MOST_OF_A_PEER,
+        f"name:{name}": _MOST_OF_A_NAME,
+    }
+
+
+def _named(services: Services, name: str) -> Operator | None:
+    return next((one for one in services.settings.ops_users if one.name == name), None)
+
+
+def _proved(services: Services, name: str, password: str) -> Operator | None:
+    """Return the operator of this name and password; for a name of nobody it takes as long."""
+    operator = _named(services, name)
+    some = operator or services.settings.ops_users[0]
+    fits = passwords.fits(password, some.password_hash)
+    return operator if fits else None
+
+
+def _actor(services: Services, name: str) -> str:
+    """Return by which name the audit knows who tries to be this operator.
+
+    What nobody is called may be a password in the wrong field, and the audit is for ever.
+    """
+    operator = _named(services, name)
+    return operator.actor if operator else "ops:unknown"
+
+
+def _refused(
+    request: Request[State], name: str, onward: str, limits: Mapping[str, int], at: datetime
+) -> Response:
+    services = request.state["services"]
+    actor = _actor(services, name)
+    with services.database.write() as session:
+        audit.record(session, actor, "login refused", None, {}, at)
+        # Whoever comes next is refused unheard, which leaves no trace of its own here.
+        if any(operators.free_at(session, about, n - 1, at) for about, n in limits.items()):
+            audit.record(session, actor, "login locked", None, {}, at)
+    log.warning("operator.refused", operator=actor)
+    return _page(request, onward, status=401, name=name, refused=True)
+
+
+def _page(request: Request[State], onward: str, status: int = 200, **more: Any) -> Response:
+    context: dict[str, Any] = {
+        "operator": None,
+        "next": onward,
+        "name": "",
+        "refused": False,
+        "free_at": None,
+        "ended": False,
+    }
+    context |= more
+    response = render(request, "ops/login.html", context, status)
+    free_at = context["free_at"]
+    if isinstance(free_at, datetime):
+        response.headers["Retry-After"] = str(max(1, round((free_at - now()).total_seconds())))
+    return response
+
+
+def log_out(request: Request[State]) -> Response:
+    """End the session; its cookie opens nothing any more."""
+    services, found = request.state["services"], session_of(request)
+    with services.database.write() as session:
+        if found is not None:
+            operators.end(session, found[0].digest)
+        audit.record(session, operator_of(request).actor, "logout", None, {}, now())
+    response = RedirectResponse(LOGIN, 303)
+    SESSION.take(response, services.settings)
+    return response
+
+
+def home(request: Request[State]) -> Response:
+    """Redirect to the overview's own address."""
+    return RedirectResponse(HOME, 303)
+
+
+def nowhere(request: Request) -> Response:
+    """Answer 404."""
+    raise HTTPException(404)

@@ -1,0 +1,136 @@
+"""The operator's browser: its cookie, its session, and who it has proved to be."""
+
+import hmac
+import re
+import secrets
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.config.parsers import Operator
+from service.config.settings import Settings
+from service.database.tables import OperatorSession
+from service.kit.clock import now
+from service.kit.vault import derived_key
+from service.store import operators
+from service.web.cookies import Cookie
+from service.web.ops import forms
+from service.web.state import State
+
+SESSION = Cookie("infactor_ops", "/ops", "lax")
+"""Lax, so that a link in an alert opens its page."""
+
+_FORM = re.compile(r"[A-Za-z0-9_-]{43}")  # of what operators.begin returns
+
+# The end of a session is put off by whoever uses it, but not with a write for each page.
+_KEPT_ALIVE_EVERY = timedelta(minutes=5)
+
+
+def session_of(request: Request[State]) -> tuple[OperatorSession, Operator] | None:
+    """Return the living session of the browser's cookie, and whose it is.
+
+    It is nobody's once the operator is gone from OPS_USERS, or has another password there.
+    """
+    services = request.state["services"]
+    cookie = SESSION.read(request, services.settings)
+    if not _FORM.fullmatch(cookie):
+        return None
+    with services.database.read() as session:
+        found = operators.find(session, cookie, now())
+    if found is None:
+        return None
+    known = {operator.name: operator for operator in services.settings.ops_users}
+    operator = known.get(found.name)
+    return (found, operator) if operator is not None and operator.mark == found.mark else None
+
+
+def keep_alive(request: Request[State], known: OperatorSession) -> None:
+    """Put the end of the session off, as somebody uses it."""
+    at = now()
+    if operators.end_of(known, at) - known.expires_at > _KEPT_ALIVE_EVERY:
+        with request.state["services"].database.write() as session:
+            operators.keep_alive(session, known, at)
+
+
+def operator_of(request: Request[Any]) -> Operator:
+    """Return the operator in front of a page that only operators reach."""
+    operator: Operator = request.scope["operator"]
+    return operator
+
+
+class OperatorsOnly:
+    """ASGI middleware of a route: it leads whoever is not logged in to the log-in.
+
+    What it answers depends on the method, and never on whether there is anything behind it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request: Request[State] = Request(scope)
+        found = await run_in_threadpool(session_of, request)
+        if found is None:
+            await _to_log_in(request)(scope, receive, send)
+            return
+        known, scope["operator"] = found
+        # A page that asks by itself, without anybody there, does not keep the session alive.
+        if not request.url.path.endswith("/live"):
+            await run_in_threadpool(keep_alive, request, known)
+        await self.app(scope, receive, send)
+
+
+def _to_log_in(request: Request[State]) -> Response:
+    if "hx-request" in request.headers:
+        return Response(status_code=401, headers={"HX-Refresh": "true"})
+    where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    # Whoever ordered something has to know that it was not done, and where to do it again.
+    query = {"ended": "yes"} if request.method == "POST" else {}
+    wanted = request.method in ("GET", "POST") and forms.inside(where) == where
+    if wanted and where != forms.HOME:
+        query["next"] = where
+    return RedirectResponse(forms.asking(forms.LOGIN, query), 303)
+
+
+def proof(settings: Settings, purpose: str, *about: str) -> str:
+    """Return what only we can write beside these texts, which have no spaces in them."""
+    key = derived_key(settings.secret_key.get_secret_value(), purpose.encode())
+    return hmac.new(key, " ".join(about).encode(), sha256).hexdigest()
+
+
+def is_proof(given: str, settings: Settings, purpose: str, *about: str) -> bool:
+    """Return whether this is the proof for these texts."""
+    return hmac.compare_digest(given.encode(), proof(settings, purpose, *about).encode())
+
+
+_PURPOSE = "known browser"
+_LIFETIME = timedelta(days=180)
+_KNOWN = Cookie("infactor_ops_known", "/ops", "strict", max_age=int(_LIFETIME.total_seconds()))
+_KNOWN_FORM = re.compile(r"([\w-]{22})\.(\d{10})\.([0-9a-f]{64})", re.ASCII)
+
+
+def known_browser(request: Request[State], operator: Operator) -> str | None:
+    """Return what this browser is known by if this operator has logged in with it before."""
+    settings = request.state["services"].settings
+    match = _KNOWN_FORM.fullmatch(_KNOWN.read(request, settings))
+    if match is None:
+        return None
+    browser, ends, given = match.groups()
+    if int(ends) <= now().timestamp():
+        return None
+    about = (operator.name, operator.mark, browser, ends)
+    return browser if is_proof(given, settings, _PURPOSE, *about) else None
+
+
+def remember_browser(
+    response: Response, operator: Operator, settings: Settings, at: datetime
+) -> None:
+    """Let the browser prove from now on that this operator has logged in with it."""
+    browser, ends = secrets.token_urlsafe(16), str(int((at + _LIFETIME).timestamp()))
+    proved = proof(settings, _PURPOSE, operator.name, operator.mark, browser, ends)
+    _KNOWN.give(response, f"{browser}.{ends}.{proved}", settings)

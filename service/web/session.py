@@ -1,0 +1,66 @@
+"""The browser in front of us: its cookie, its session, and the supplier it has proved to be."""
+
+import re
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from service.database.tables import BrowserSession, Supplier
+from service.kit.clock import now
+from service.store import connections, sessions
+from service.web.cookies import Cookie
+from service.web.state import State
+
+SESSION = Cookie("infactor_quickbooks", "/quickbook", "lax")
+"""Lax, because the browser comes back from Intuit's site."""
+
+_FORM = re.compile(r"[A-Za-z0-9_-]{43}")  # of what sessions.begin returns
+
+# The end of a session is put off by whoever uses it, but not with a write for each page.
+_KEPT_ALIVE_EVERY = timedelta(hours=1)
+
+
+def session_of(request: Request[State]) -> BrowserSession | None:
+    """Return the living session that the browser's cookie stands for.
+
+    One that cannot be ours costs no question to the database.
+    """
+    services = request.state["services"]
+    cookie = SESSION.read(request, services.settings)
+    if not _FORM.fullmatch(cookie):
+        return None
+    with services.database.read() as session:
+        return sessions.find(session, cookie, now())
+
+
+def supplier_of(request: Request[State], *, keep_alive: bool = True) -> Supplier:
+    """Return the supplier whose session this is; else answer 401.
+
+    A page that asks by itself, without anybody there, does not keep the session alive.
+    """
+    found = session_of(request)
+    database = request.state["services"].database
+    supplier = None
+    if found is not None and found.supplier_id is not None:
+        with database.read() as session:
+            supplier = connections.supplier(session, found.supplier_id)
+    if found is None or supplier is None:
+        raise HTTPException(401)
+    at = now()
+    if keep_alive and sessions.end_of(found, at) - found.expires_at > _KEPT_ALIVE_EVERY:
+        with database.write() as session:
+            sessions.keep_alive(session, found, at)
+    return supplier
+
+
+def supplier_if_any(request: Request[State]) -> Supplier | None:
+    """Return the supplier whose session this is, for a page that is shown to anybody.
+
+    Such a page also tells that something is wrong, so it does without the database if need be.
+    """
+    try:
+        return supplier_of(request, keep_alive=False)
+    except (HTTPException, SQLAlchemyError):
+        return None

@@ -1,0 +1,126 @@
+"""One connected company as its supplier sees it."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from service.database.tables import Connection, Run, Supplier
+from service.kit.clock import now
+from service.store import approvals, connections, inbox, runs
+from service.web.state import State
+from service.web.templating import row_id
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One run: what it has read of what there is, and what became of that."""
+
+    state: str  # active | done | failed
+    whole: bool
+    read: int
+    expected: int | None
+    held: int
+    failed: int
+    waiting: bool
+    stopped: bool  # until somebody at Infactor has looked at it
+
+    @property
+    def active(self) -> bool:
+        """True while more is coming."""
+        return self.state == "active"
+
+
+def progress_of(session: Session, connection_ids: Collection[str]) -> dict[str, Progress]:
+    """Return by company how far its newest run has come; not of those that never had one."""
+    return {i: _progress(run) for i, run in runs.latest_of(session, connection_ids).items()}
+
+
+def news_of(session: Session, connection: Connection) -> Progress | None:
+    """Return how far the newest run has come, unless it had ended before the latest consent."""
+    run = runs.latest(session, connection.id)
+    ended = None if run is None else run.finished_at
+    is_old = ended is not None and ended < connection.renewed_at
+    return None if run is None or is_old else _progress(run)
+
+
+def _progress(run: Run) -> Progress:
+    tally = run.tally
+    return Progress(
+        state=run.state,
+        whole=run.since is None,
+        read=tally.get("read", 0),
+        expected=run.expected,
+        held=sum(tally.get("held", {}).values()),
+        failed=tally.get("failed", 0),
+        waiting=run.state == "active" and run.error is not None,
+        stopped=approvals.waits(run),
+    )
+
+
+_TOLD_AHEAD = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """One connected company, its import so far, and what is wrong with it.
+
+    `unwell` is that QuickBooks fails to answer for it, `failed` how many changes could not be taken
+    over, which may be missing or out of date.
+    """
+
+    connection: Connection
+    progress: Progress | None
+    unwell: bool
+    failed: int
+
+    @property
+    def live(self) -> bool:
+        """True while QuickBooks lets us read."""
+        return self.connection.state == "connected"
+
+    @property
+    def importing(self) -> bool:
+        """True while invoices of its past are still to come."""
+        return self.live and self.progress is not None and self.progress.active
+
+    @property
+    def refused(self) -> bool:
+        """True when it was QuickBooks that ended it, and neither its supplier nor an operator."""
+        return not self.live and self.connection.problem is not None
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When QuickBooks ends the authorisation for good, if that is within 30 days."""
+        end = self.connection.hard_expires_at
+        return end if end is not None and end <= now() + _TOLD_AHEAD else None
+
+
+def own_connection(request: Request[State], session: Session, supplier: Supplier) -> Connection:
+    """Return the connection that the address names, if it is this supplier's; else answer 404.
+
+    Another supplier's, or another environment's, is as unknown as one that is not there.
+    """
+    environment = request.state["services"].settings.quickbooks_environment
+    found = connections.own(session, row_id(request), supplier.id, environment)
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+def companies_of(session: Session, connections: Sequence[Connection]) -> list[Company]:
+    """Return the companies of these connections."""
+    ids, at = [one.id for one in connections], now()
+    progress, failed = progress_of(session, ids), inbox.of_companies(session, ids)
+    return [
+        Company(
+            connection=one,
+            progress=progress.get(one.id),
+            failed=failed.get(one.id, 0),
+            unwell=one.failures > 0 and one.paused_until is not None and one.paused_until > at,
+        )
+        for one in connections
+    ]

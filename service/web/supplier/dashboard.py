@@ -1,0 +1,156 @@
+"""The supplier's dashboard: which companies are connected, and what of them is in Infactor."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.database.tables import Supplier
+from service.kit.clock import now
+from service.queries import invoices
+from service.queries.invoices import Page, Standing, Wanted
+from service.store import connections
+from service.web.connect.popup import since
+from service.web.session import supplier_of
+from service.web.state import State
+from service.web.supplier.companies import Company, companies_of
+from service.web.supplier.invoice_view import Row, row
+from service.web.supplier.list_query import (
+    CHANGED,
+    NOT_OFFERED,
+    ON_ITS_WAY,
+    SORTS,
+    STATUSES,
+    TO_MEND,
+    Asked,
+)
+from service.web.templating import render
+
+# To which of its invoices a company's card leads, and in which words.
+_NEWS = {TO_MEND: "to mend", CHANGED: "changed since decided", NOT_OFFERED: "not offered"}
+
+
+def dashboard(request: Request[State]) -> Response:
+    """Show everything that the supplier has here."""
+    supplier = supplier_of(request)
+    shown = _shown(request, supplier)
+    return render(request, "dashboard.html", _context(request, supplier, shown))
+
+
+def live(request: Request[State]) -> Response:
+    """Show the changing parts of the dashboard, or 204 while they are what the browser has."""
+    supplier = supplier_of(request, keep_alive=False)
+    shown = _shown(request, supplier)
+    if request.query_params.get("seen") == shown.version:
+        return Response(status_code=204)
+    return render(request, "live.html", {**_context(request, supplier, shown), "swapped": True})
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is on the page but for the counts, which take longer to find than all the rest."""
+
+    asked: Asked
+    companies: list[Company]
+    page: Page
+    rows: list[Row]
+
+    @property
+    def version(self) -> str:
+        """What changes when anything does that the page shows, but for the counts."""
+        state = [
+            (
+                *(one.id, one.company_name, one.state, one.suspended_at, one.last_synced_at),
+                *(c.unwell, c.refused, c.ends_at, c.progress, c.failed),
+            )
+            for c in self.companies
+            for one in (c.connection,)
+        ]
+        more = (self.page.earlier, self.page.later)
+        return hashlib.sha256(repr((state, self.rows, more)).encode()).hexdigest()[:16]
+
+
+def _shown(request: Request[State], supplier: Supplier) -> Shown:
+    settings = request.state["services"].settings
+    with request.state["services"].database.read() as session:
+        mine = connections.of_supplier(session, supplier.id, settings.quickbooks_environment)
+        ids = [connection.id for connection in mine]
+        asked = Asked.of(request.query_params).among(ids)
+        page = invoices.page(
+            session,
+            asked.wanted(ids, supplier.id),
+            asked.size,
+            after=asked.after,
+            before=asked.before,
+            from_end=asked.last,
+        )
+        companies = companies_of(session, mine)
+    today = now().date()
+    currency = settings.infactor_currency
+    rows = [row(one, currency, today, changed=one[0].id in page.changed) for one in page.found]
+    return Shown(asked, companies, page, rows)
+
+
+def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[str, Any]:
+    asked, companies = shown.asked, shown.companies
+    with request.state["services"].database.read() as session:
+        ids = [company.connection.id for company in companies]
+        numbers = request.state["counted"].of_companies(session, ids, supplier.id)
+        news = _news(request, session, ids, supplier.id)
+        matches = _matches(session, shown, asked.wanted(ids, supplier.id))
+    return {
+        "supplier": supplier,
+        "companies": companies,
+        "names": {one.connection.id: one.connection.company_name for one in companies},
+        "counts": numbers,
+        "news": news,
+        "asked": asked,
+        "sorts": SORTS,
+        "statuses": _statuses(delivers=request.state["services"].settings.delivers),
+        "rows": shown.rows,
+        "page": shown.page,
+        "matches": matches,
+        "most_counted": invoices.MOST_COUNTED,
+        "version": shown.version,
+        "swapped": False,
+        "since": since(),
+    }
+
+
+def _news(
+    request: Request[State], session: Session, ids: Sequence[str], supplier_id: int
+) -> dict[str, list[tuple[str, str, int]]]:
+    """Return for each company (status, what it is called, how many invoices), where there are."""
+    standings = tuple(STATUSES[status][1] for status in _NEWS)
+    counted = request.state["counted"].by_standing(session, ids, supplier_id, standings)
+    return {
+        i: [
+            (status, words, n)
+            for (status, words), n in zip(_NEWS.items(), numbers, strict=True)
+            if n
+        ]
+        for i, numbers in counted.items()
+    }
+
+
+def _matches(session: Session, shown: Shown, wanted: Wanted) -> int | None:
+    """Return how many invoices match, where something is asked for."""
+    if not shown.asked.narrows:
+        return None
+    is_whole = not (shown.page.earlier or shown.page.later)
+    return len(shown.rows) if is_whole else invoices.count(session, wanted)
+
+
+def _statuses(*, delivers: bool) -> dict[str, tuple[str, Standing]]:
+    return {n: s for n, s in STATUSES.items() if delivers or n != ON_ITS_WAY}
+
+
+routes = [
+    Route("/quickbook/", dashboard),
+    Route("/quickbook/live", live),
+]

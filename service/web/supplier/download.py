@@ -1,0 +1,130 @@
+"""A supplier's invoices as a file for their spreadsheet: all that the page's filter lets through.
+
+In UTF-8 with a byte order mark, without which Excel takes it for the machine's old code page.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from service.context import Services
+from service.kit.clock import now
+from service.queries import invoices
+from service.queries.invoices import Found, Wanted
+from service.store import connections
+from service.web.session import supplier_of
+from service.web.state import State
+from service.web.supplier.invoice_view import fields, row, to_mend
+from service.web.supplier.list_query import Asked
+from service.wording import plain
+
+HEAD = (
+    "Request no",
+    "Buyer",
+    "Buyer e-mail",
+    "PO title",
+    "Amount",
+    "Currency",
+    "Still open",
+    "Invoice date",
+    "Due",
+    "Days to payout",
+    "Status",
+    "To mend",
+    "Company",
+)
+_AT_FIRST, _AT_ONCE = 50, 1000  # so that a browser soon has something
+# What a spreadsheet takes for a formula, the wide forms and blanks before it included; and, where
+# it splits lines at semicolons, what would begin a cell of its own, in quotes or without.
+_FORMULA = re.compile(r"[\s\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+_INNER = re.compile(r"([;\t\r\n])(?=[\s\u200b\ufeff\x22]*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+_NOT_FOR_NAMES = re.compile(r"[^\w-]+")
+
+
+def download(request: Request[State]) -> Response:
+    """Send every invoice that matches, in the order of the page, as it is read."""
+    services = request.state["services"]
+    supplier = supplier_of(request)
+    with services.database.read() as session:
+        environment = services.settings.quickbooks_environment
+        mine = connections.of_supplier(session, supplier.id, environment)
+    names = {connection.id: connection.company_name for connection in mine}
+    wanted = Asked.of(request.query_params).among(names).wanted(names, supplier.id)
+    only = wanted.connection_ids[0] if len(wanted.connection_ids) == 1 else None
+    whose = names[only] if only else supplier.name
+    return StreamingResponse(
+        _text(services, wanted, names),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": _disposition(whose, now().date())},
+    )
+
+
+def cell(value: Any) -> str:
+    """Return a value as a spreadsheet may have it: text never as a formula, a number as it is."""
+    if isinstance(value, Decimal | int):
+        return f"{value:f}" if isinstance(value, Decimal) else str(value)
+    text = "" if value is None else str(value)
+    text = _INNER.sub(r"\1'", text)
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _text(services: Services, wanted: Wanted, names: dict[str, str]) -> Iterator[str]:
+    yield "\ufeff" + _lines([HEAD])
+    currency, today, after = services.settings.infactor_currency, now().date(), None
+    while True:
+        with services.database.read() as session:
+            at_once = _AT_ONCE if after else _AT_FIRST
+            page = invoices.page(session, wanted, at_once, after=after)
+        yield _lines([_cells(found, currency, today, names) for found in page.found])
+        if not page.later:
+            return
+        after = page.found[-1][0].id
+
+
+def _cells(found: Found, currency: str, today: date, names: dict[str, str]) -> Sequence[Any]:
+    invoice, shown = found[0], fields(found)
+    one = row(found, currency, today)
+    mend = [warning["text"] for warning in to_mend(invoice)]
+    return (
+        *(one.number, one.buyer, shown["buyerEmail"], one.title),
+        *(_amount(one.amount), one.currency, _amount(one.balance)),
+        *(shown["invoiceDate"], shown["payableDate"], one.days or ""),
+        *(one.standing.words, " ".join(mend), names[invoice.connection_id]),
+    )
+
+
+def _amount(value: Any) -> Any:
+    """Return an amount with its decimals; what somebody else has put in its place stays."""
+    try:
+        return plain(value) if isinstance(value, Decimal | int) else value
+    except InvalidOperation:
+        return str(value)
+
+
+def _lines(rows: Sequence[Sequence[Any]]) -> str:
+    written = io.StringIO()
+    csv.writer(written).writerows([cell(value) for value in row] for row in rows)
+    return written.getvalue()
+
+
+def _disposition(whose: str, today: date) -> str:
+    """Return the header that names the file after its company and day."""
+    name = _NOT_FOR_NAMES.sub("-", whose).strip("-")[:60] or "QuickBooks"
+    plain = _NOT_FOR_NAMES.sub("-", name.encode("ascii", "ignore").decode()).strip("-")
+    end = f"{today.isoformat()}.csv"
+    return (
+        f'attachment; filename="invoices-{plain or "QuickBooks"}-{end}"; '
+        f"filename*=UTF-8''invoices-{quote(name)}-{end}"
+    )
+
+
+routes = [Route("/quickbook/invoices.csv", download)]

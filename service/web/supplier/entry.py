@@ -1,0 +1,120 @@
+"""The ways in and out: the view link, log-out, and the addresses that Intuit's portal asks for.
+
+None of Intuit's addresses changes anything by itself: what QuickBooks says about a connection is
+believed only when it says so to us.
+"""
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from service import links
+from service.errors import LinkError
+from service.kit.clock import now
+from service.links import LinkExpired
+from service.store import connections, sessions
+from service.web.connect.authorise import to_consent
+from service.web.connect.identity import vouched
+from service.web.connect.problems import ConnectProblem, Problem, explain
+from service.web.session import SESSION, session_of, supplier_if_any, supplier_of
+from service.web.state import State
+from service.web.templating import render
+from service.web.threads import apart
+
+HOME = "/quickbook/"
+
+
+def view(request: Request[State]) -> Response:
+    """Let the browser be the supplier that the link names, and redirect to the dashboard."""
+    services, at = request.state["services"], now()
+    secret = services.settings.infactor_shared_secret.get_secret_value()
+    try:
+        link = vouched(
+            services, links.read(request.query_params.get("token", ""), "view", secret, at)
+        )
+    except LinkExpired:
+        return explain(Problem.LINK_EXPIRED)
+    except LinkError as e:
+        return explain(Problem.LINK_INVALID, why=str(e))
+    except ConnectProblem as e:
+        return explain(e.problem, **e.evidence)
+    before = session_of(request)
+    known = supplier_if_any(request)
+    if request.method != "POST" and known is not None and known.email != link.email:
+        # Somebody else's link must not make us somebody else unawares, whatever asks for it.
+        return render(request, "switch.html", {"link": link, "supplier": known})
+    with services.database.write() as session:
+        stored = (
+            connections.ensure_supplier
+            if services.infactor is None
+            else connections.upsert_supplier  # Infactor's own name is better than the known one
+        )
+        supplier_id = stored(session, link.email, link.name, link.address, at)
+        cookie = sessions.replace(session, before.digest if before else None, supplier_id, at)
+    response = RedirectResponse(HOME, 303)
+    SESSION.give(response, cookie, services.settings)
+    return response
+
+
+def start(request: Request[State]) -> Response:
+    """Redirect to QuickBooks' consent, for the supplier whose session this is."""
+    return to_consent(request, supplier_of(request).id, None)
+
+
+def logout(request: Request[State]) -> Response:
+    """End the session; its cookie opens nothing any more."""
+    services = request.state["services"]
+    found = session_of(request)
+    if found is not None:
+        with services.database.write() as session:
+            sessions.end(session, found.digest)
+    response = RedirectResponse("/quickbook/goodbye", 303)
+    SESSION.take(response, services.settings)
+    return response
+
+
+def goodbye(request: Request[State]) -> Response:
+    """Confirm that the session has ended."""
+    return render(request, "goodbye.html")
+
+
+def launch(request: Request[State]) -> Response:
+    """Redirect to the dashboard, or to how to get there; Intuit's parameters end here."""
+    try:
+        supplier_of(request)
+    except HTTPException:
+        return RedirectResponse("/quickbook/welcome", 303)
+    return RedirectResponse(HOME, 303)
+
+
+def welcome(request: Request[State]) -> Response:
+    """Say what this is and how to get in."""
+    return render(request, "welcome.html", {"supplier": supplier_if_any(request)})
+
+
+def disconnected(request: Request[State]) -> Response:
+    """Say what has stopped after a disconnection inside QuickBooks, and how to connect again."""
+    if request.url.query:
+        return RedirectResponse("/quickbook/disconnected", 303)
+    return render(request, "disconnected.html", {"supplier": supplier_if_any(request)})
+
+
+def home(request: Request[State]) -> Response:
+    """Redirect to the dashboard's own address."""
+    return RedirectResponse(HOME, 303)
+
+
+def routes() -> list[Route]:
+    """Return the routes in and out."""
+    return [
+        Route("/quickbook", home),
+        Route(links.VIEW_PATH, apart()(view), methods=["GET", "POST"]),
+        Route("/quickbook/start", start, methods=["POST"]),
+        Route("/quickbook/logout", logout, methods=["POST"]),
+        Route("/quickbook/goodbye", goodbye),
+        Route("/quickbook/launch", launch),
+        Route("/quickbook/reconnect", launch),
+        Route("/quickbook/welcome", welcome),
+        Route("/quickbook/disconnected", disconnected),
+    ]

@@ -1,0 +1,185 @@
+"""One invoice, with everything that is known about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, cast
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.database.tables import Connection, Finding, Invoice, Supplier
+from service.infactor.holds import Hold, field, word
+from service.infactor.wording import INFACTORS, ORIGINS, finding_words, label
+from service.kit.clock import now
+from service.quickbooks.endpoints import Environment, invoice_page
+from service.store import connections, findings, invoices
+from service.web.session import supplier_of
+from service.web.state import State
+from service.web.supplier.invoice_lines import lines_of, sums_of, taxes_of
+from service.web.supplier.invoice_view import Found, currency_of, fields, payout, standing, to_mend
+from service.web.supplier.list_query import Asked
+from service.web.templating import email, moment, part, render, row_id
+from service.wording import of_finding, written
+
+_ELSEWHERE = ("items", "taxDetails")
+_NOTHING: tuple[Any, ...] = ("", None, [], {}, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of Infactor's document: its name there, its value, and whence in QuickBooks."""
+
+    name: str
+    value: Any
+    origin: str
+    empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is no longer as it was decided about, in words."""
+
+    what: str
+    approved: str
+    current: str
+    found_at: datetime
+
+
+HOLD_ADVICE = {
+    Hold.DELETED: "The invoice was deleted in QuickBooks. There is nothing to do here.",
+    Hold.VOID: "The invoice was voided in QuickBooks. If that was a mistake, make a new invoice.",
+    Hold.NOT_POSITIVE: "Only invoices with a total above zero can be financed. Correct the lines "
+    "in QuickBooks if the total is wrong.",
+    Hold.PAID: "Nothing is left to be paid on this invoice. If a payment was applied to it by "
+    "mistake, take it off in QuickBooks.",
+    Hold.PARTLY_PAID: "Part of this invoice has been paid already, and Infactor can only finance "
+    "the whole. If a payment was applied by mistake, take it off in QuickBooks.",
+    Hold.CURRENCY: "Infactor shows amounts in {currency} only, and this invoice is in another "
+    "currency. To have it financed, make it in {currency} in QuickBooks.",
+}
+
+CAUSES = {
+    "notice": "QuickBooks reported a change",
+    "backfill": "Imported",
+    "payment": "QuickBooks reported a payment or credit",
+}
+
+
+def show(request: Request[State]) -> Response:
+    """Show an invoice of this supplier; another one's is as unknown as one that is not there."""
+    supplier = supplier_of(request)
+    # In the address is what the list was like from which somebody has come.
+    back = Asked.of(request.query_params).whole_query
+    context = _seen_now(request, supplier) | {"supplier": supplier, "back": back}
+    return render(request, "invoice.html", context)
+
+
+def live(request: Request[State]) -> Response:
+    """Show the changing part of the page, or 204 while it is what the browser has."""
+    context = _seen_now(request, supplier_of(request, keep_alive=False))
+    if request.query_params.get("seen") == context["version"]:
+        return Response(status_code=204)
+    return render(request, "invoice_live.html", context)
+
+
+def _seen_now(request: Request[State], supplier: Supplier) -> dict[str, Any]:
+    """Return what there is to see of the invoice, and its version."""
+    context = _facts(request, supplier)
+    content = part("invoice_content.html", context)
+    version = sha256(content.encode()).hexdigest()[:16]
+    return {**context, "content": content, "version": version}
+
+
+def _facts(request: Request[State], supplier: Supplier) -> dict[str, Any]:
+    settings = request.state["services"].settings
+    environment = settings.quickbooks_environment
+    with request.state["services"].database.read() as session:
+        found = invoices.one(session, row_id(request), supplier.id, environment)
+        if found is None:
+            raise HTTPException(404)
+        invoice, document = found
+        history = invoices.history(session, invoice.id)
+        changed = findings.of_invoice(session, invoice.id)
+        connection = connections.get(session, invoice.connection_id)
+    shown, where = fields(found), standing(found)
+    lines = lines_of(shown["items"])
+    return {
+        "invoice": invoice,
+        "to_mend": to_mend(invoice),
+        "offered": document is not None,
+        "connection": connection,
+        "shown": shown,
+        "standing": where,
+        "currency": currency_of(found, settings.infactor_currency),
+        "balance_currency": invoice.currency or settings.infactor_currency,
+        "payout": "-" if where.hold else payout(shown["payableDate"], now().date()),
+        "on_invoice": str(invoice.source.get("TxnDate") or ""),
+        "in_quickbooks": _in_quickbooks(invoice, connection),
+        "hold_field": field(where.hold) if where.hold else "",
+        "lines": lines,
+        "sums": sums_of(lines, shown["taxAmount"], shown["invoiceAmount"]),
+        "taxes": (taxes := taxes_of(shown["taxDetails"])),
+        "fields": _mapped({**shown, "items": lines, "taxDetails": taxes}),
+        "history": history,
+        "changed": [_change(one, found, settings.infactor_currency) for one in changed],
+        "label": label,
+        "written": written,
+        "advice": _advice(where.hold, settings.infactor_currency),
+        "hold_words": word,
+        "causes": CAUSES,
+    }
+
+
+def _advice(hold: Hold | None, currency: str) -> str:
+    return HOLD_ADVICE[hold].format(currency=currency) if hold else ""
+
+
+def _change(finding: Finding, found: Found, currency: str) -> Change:
+    invoice, document = found
+    theirs = document.currency if document else None
+    approved, current = of_finding(finding, invoice, theirs, currency)
+    what = finding_words(finding.field, finding.kind)
+    return Change(what, approved, current, finding.found_at)
+
+
+def _in_quickbooks(invoice: Invoice, connection: Connection | None) -> str | None:
+    """Return where the invoice is in QuickBooks, as long as it is there."""
+    if invoice.deleted or connection is None:
+        return None
+    return invoice_page(cast(Environment, connection.environment), invoice.quickbooks_id)
+
+
+def _mapped(shown: Mapping[str, Any]) -> list[Field]:
+    """Return every field of the document, in its order."""
+    return [
+        Field(name, _in_words(name, value), ORIGINS.get(name, INFACTORS), value in _NOTHING)
+        for name, value in shown.items()
+    ]
+
+
+def _in_words(name: str, value: Any) -> Any:
+    if value in _NOTHING:
+        return "-"
+    if name in _ELSEWHERE:
+        return "as above"
+    if name == "created":  # milliseconds, which say nothing to people
+        return _moment(value)
+    return email(value) if isinstance(value, str) and "@" in value else value
+
+
+def _moment(milliseconds: Any) -> Any:
+    """Return an instant for people, or what somebody has written in its place."""
+    try:
+        return moment(datetime.fromtimestamp(int(milliseconds) / 1000, UTC))
+    except (ValueError, TypeError, OverflowError, OSError):
+        return milliseconds
+
+
+routes = [
+    Route("/quickbook/invoices/{id}", show),
+    Route("/quickbook/invoices/{id}/live", live),
+]

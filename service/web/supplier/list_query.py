@@ -1,0 +1,146 @@
+"""What a supplier asks to see of their invoices: an address's words, filter, order and page."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from urllib.parse import urlencode
+
+from service.infactor.source import MOST_MONEY
+from service.infactor.wording import states_by_word
+from service.queries.invoices import Sort, Standing, Wanted
+from service.web.templating import ROW_ID
+
+SORTS = {
+    Sort.NEWEST: "Newest first",
+    Sort.NUMBER: "Request no",
+    Sort.BUYER: "Buyer, A to Z",
+    Sort.AMOUNT: "Amount, highest first",
+    Sort.DUE: "Due, soonest first",
+}
+_LONGEST_WORDS = 100
+_SIZE, _LARGEST_SIZE = 50, 100
+# As our own pages write a number, or an amount.
+_WRITTEN_BEFORE = re.compile(r"^(?:quickbook )?# *(?=.)", re.IGNORECASE)
+_CURRENCY = re.compile(r"^[A-Za-z]{3} | [A-Za-z]{3}$")
+_MONEY = str.maketrans("", "", ",$\N{EURO SIGN}\N{POUND SIGN} ")
+TO_MEND = "to-mend"
+CHANGED = "changed"
+NOT_OFFERED = "not-offered"
+ON_ITS_WAY = "on-its-way"
+"""Only where deliveries take invoices to Infactor can one be on its way."""
+
+
+def _statuses() -> dict[str, tuple[str, Standing]]:
+    of_infactor = {
+        word.lower().replace(" ", "-"): (word, Standing("states", states))
+        for word, states in states_by_word().items()
+    }
+    return {
+        TO_MEND: ("To mend", Standing("to mend")),
+        CHANGED: ("Changed since decided", Standing("changed")),
+        NOT_OFFERED: ("Not offered", Standing("not offered")),
+        ON_ITS_WAY: ("On its way to Infactor", Standing("on its way")),
+        **of_infactor,
+    }
+
+
+STATUSES = _statuses()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an address asks for; what it says amiss counts as not said."""
+
+    words: str = ""
+    status: str = ""
+    company: str = ""
+    sort: Sort = Sort.NEWEST
+    after: str | None = None
+    before: str | None = None
+    last: bool = False
+    size: int = _SIZE
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "Asked":
+        """Return what these parameters of an address ask for."""
+        sort = query.get("sort", "")
+        status = query.get("status", "")
+        return cls(
+            words=" ".join(query.get("q", "").replace("\0", "").split())[:_LONGEST_WORDS],
+            status=status if status in STATUSES else "",
+            company=_row(query.get("company")) or "",
+            sort=Sort(sort) if sort in list(Sort) else Sort.NEWEST,
+            after=_row(query.get("after")),
+            before=_row(query.get("before")),
+            last="last" in query,
+            size=_size(query.get("size", "")),
+        )
+
+    def among(self, connection_ids: Collection[str]) -> "Asked":
+        """Return the same of one who has these companies, of which alone one can be asked for."""
+        return self if self.company in connection_ids else replace(self, company="")
+
+    def wanted(self, connection_ids: Iterable[str], supplier_id: int) -> Wanted:
+        """Return the same as the store understands it."""
+        return Wanted(
+            connection_ids=(self.company,) if self.company else tuple(connection_ids),
+            supplier_id=supplier_id,
+            words=_WRITTEN_BEFORE.sub("", self.words),
+            amount=_amount(self.words),
+            standing=STATUSES[self.status][1] if self.status else Standing(),
+            sort=self.sort,
+        )
+
+    @property
+    def narrows(self) -> bool:
+        """True when not every invoice is asked for."""
+        return bool(self.words or self.status or self.company)
+
+    @cached_property
+    def query(self) -> str:
+        """The parameters without those of the page, to be put behind an address."""
+        said = {
+            "q": self.words,
+            "status": self.status,
+            "company": self.company,
+            "size": "" if self.size == _SIZE else str(self.size),
+            "sort": "" if self.sort is Sort.NEWEST else self.sort.value,
+        }
+        return urlencode({name: value for name, value in said.items() if value})
+
+    @cached_property
+    def whole_query(self) -> str:
+        """The parameters with those of the page."""
+        return self.turned(after=self.after, before=self.before, last=self.last)
+
+    def turned(
+        self, *, after: str | None = None, before: str | None = None, last: bool = False
+    ) -> str:
+        """Return the parameters of another page of the same list."""
+        page = {"after": after, "before": before, "last": "1" if last else None}
+        more = urlencode({name: value for name, value in page.items() if value})
+        return "&".join(filter(None, (self.query, more)))
+
+
+def _row(text: str | None) -> str | None:
+    return text if text and ROW_ID.fullmatch(text) else None
+
+
+def _size(text: str) -> int:
+    known = text.isascii() and text.isdigit() and len(text) < 6
+    return min(max(int(text), 1), _LARGEST_SIZE) if known else _SIZE
+
+
+def _amount(words: str) -> Decimal | None:
+    """Return the amount that somebody has typed, if it is one that an invoice can have."""
+    plain = _CURRENCY.sub("", words).translate(_MONEY).replace("\N{MINUS SIGN}", "-")
+    if not plain.isascii():
+        return None
+    try:
+        amount = Decimal(plain)
+    except InvalidOperation:
+        return None
+    known = amount.is_finite() and -7 < amount.adjusted() < 13 and abs(amount) < MOST_MONEY
+    return amount if known else None

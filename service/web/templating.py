@@ -1,0 +1,108 @@
+"""How a page is made: the templates, and how they write money, dates and addresses of files."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+from starlette.templating import Jinja2Templates
+from starlette.types import Scope
+
+from service.wording import day, money
+
+_HERE = Path(__file__).parent
+ROW_ID = re.compile(r"[0-9A-Za-z-]{1,32}")
+_AFTER_A_SIGN = re.compile(r"(?<=[@.])(?=\w)")
+_TIME = Markup('<time datetime="{}" title="{}"{}>{}</time>')
+_YEARLESS = Markup(" data-yearless")
+STATIC = _HERE / "static"
+
+
+def render(
+    request: Request[Any], name: str, context: Mapping[str, Any] | None = None, status: int = 200
+) -> Response:
+    """Return the page that this template makes."""
+    return _templates.TemplateResponse(
+        request, name, {"supplier": None, **(context or {})}, status_code=status
+    )
+
+
+def part(name: str, context: Mapping[str, Any]) -> Markup:
+    """Return the piece of a page that this template makes."""
+    return Markup(_templates.env.get_template(name).render(context))  # noqa: S704 - it escapes
+
+
+def row_id(request: Request[Any]) -> str:
+    """Return the id in the address; one that no row can have is answered with 404."""
+    found: str = request.path_params["id"]
+    if not ROW_ID.fullmatch(found):
+        raise HTTPException(404)
+    return found
+
+
+def moment(when: datetime, *, year: bool = True) -> Markup:
+    """Write a moment for people: in UTC, until times.js writes it in the reader's own zone."""
+    utc = when.astimezone(UTC)
+    day = f"{utc.day} {utc:%b}"
+    return _TIME.format(
+        utc.isoformat(),
+        f"{day} {utc:%Y, %H:%M:%S} UTC",
+        "" if year else _YEARLESS,
+        f"{day} {utc:%Y, %H:%M} UTC" if year else f"{day}, {utc:%H:%M} UTC",
+    )
+
+
+def email(text: str) -> Markup:
+    """Write an e-mail address so that a narrow page breaks it after @ or a dot, not in a word."""
+    return Markup("<wbr>").join(_AFTER_A_SIGN.split(text))
+
+
+@cache
+def static(name: str) -> str:
+    """Return the address of a file, which changes with its content: browsers may keep it."""
+    content = sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/quickbook/static/{name}?{content}"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"money": money, "moment": moment, "day": day, "email": email}
+    environment.globals |= {"static": static}
+    return environment
+
+
+_templates = Jinja2Templates(env=_environment())
+
+
+class _Kept(StaticFiles):
+    """Files that a browser may keep for a year, under the address that their content has here.
+
+    While another version of this service is rolled out, its pages may ask us for its files.
+    """
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        asked = f"?{scope['query_string'].decode('latin-1')}"
+        is_ours = response.status_code < 400 and static(path).endswith(asked)
+        lasting = "public, max-age=31536000, immutable"
+        response.headers["Cache-Control"] = lasting if is_ours else "no-cache"
+        return response
+
+
+routes = [Mount("/quickbook/static", _Kept(directory=STATIC))]

@@ -1,0 +1,1 @@
+"""The webhook: verify, store, acknowledge."""

@@ -1,0 +1,250 @@
+"""QuickBooks' notifications: verified, stored, acknowledged, and only then worked on.
+
+200 means stored. A correctly signed delivery is never refused for what is in it, because Intuit
+holds later events back behind one that fails (reference 1.6).
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from secrets import token_hex
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.database.types import instant_text
+from service.kit.metrics import notices_received
+from service.kit.vault import Vault
+from service.quickbooks.event import FOLLOWED, Event
+from service.quickbooks.webhooks import parse, verify
+from service.store.intake import Arrival
+from service.web.middleware.access_log import note
+from service.web.references import crashed
+from service.web.state import State
+from service.web.webhook.intake import NotStored
+
+
+class Room:
+    """So many bytes for all; what has no room is to be sent again."""
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+
+    @contextmanager
+    def place(self) -> Iterator["Place"]:
+        """Give a place for one body; at the end there is room again for what it has taken."""
+        place = Place(self)
+        try:
+            yield place
+        finally:
+            self.left += place.taken
+
+
+class Place:
+    """What one body takes of the room, in bytes."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self.taken = 0
+
+    def grow(self, size: int) -> bool:
+        """Take room for a body of so many bytes; return False where there is not so much."""
+        more = size - self.taken
+        if more > self._room.left:
+            return False
+        self._room.left -= more
+        self.taken = size
+        return True
+
+
+PATH = "/quickbook/webhook"
+_LONG_BODY = 64 * 1024
+_SIGNATURE_LENGTH = 44  # SHA-256 in base64
+_TRACE_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_STORED = Response(headers=_HEADERS)
+_MOST_HELD = 128 * 1024 * 1024  # of long bodies
+_LONGEST_SECONDS = 10  # Intuit itself waits for three
+_TOO_LARGE = ("too_large", 413, "Content Too Large")
+
+
+class _Refused(Exception):
+    """The delivery is not taken; `outcome` is what is counted."""
+
+    def __init__(self, outcome: str, status: int, text: str) -> None:
+        super().__init__(text)
+        self.outcome = outcome
+        self.status = status
+        self.text = text
+
+
+class Webhook:
+    """ASGI application that answers deliveries itself, and hands everything else on to `app`.
+
+    It stands before whatever only pages need, and speaks plain ASGI: routing, the guards of the
+    pages and Starlette's requests took half the time of an answer (tests/web/benchmark_webhook.py).
+    """
+
+    def __init__(self, app: ASGIApp, *, most_bytes: int) -> None:
+        self.app = app
+        self._most_bytes = most_bytes
+        self._room = Room(_MOST_HELD)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != PATH:
+            await self.app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 0
+        try:
+            response = await self._response(scope, receive)
+            status = response.status_code
+            await response(scope, receive, send)
+        except ClientDisconnect:  # before its body was read: nobody waits for an answer
+            return
+        finally:
+            note(PATH, scope["method"], status, time.perf_counter() - began)
+
+    async def _response(self, scope: Scope, receive: Receive) -> Response:
+        """Answer 200 when it is stored, 401 unsigned, 413 too long, 503 if it is to come again."""
+        if scope["method"] != "POST":
+            return _text("Method Not Allowed", 405, Allow="POST")
+        state: State = scope["state"]
+        try:
+            with self._room.place() as place:
+                body = _Body(receive, self._most_bytes, place)
+                await _take(state, dict(scope["headers"]), body)
+        except _Refused as e:
+            state["answers"].count(e.outcome)
+            return _text(e.text, e.status)
+        except ClientDisconnect:
+            raise
+        except Exception:
+            return _text(f"something went wrong, reference {crashed(PATH)}", 500)
+        state["answers"].count("stored")
+        return _STORED
+
+
+def _text(text: str, status: int, **headers: str) -> Response:
+    return PlainTextResponse(text, status, headers={**_HEADERS, **headers})
+
+
+async def _take(state: State, headers: Mapping[bytes, bytes], coming: "_Body") -> None:
+    """Verify and store one delivery; raises _Refused and ClientDisconnect."""
+    services = state["services"]
+    tokens = services.settings.verifier_tokens
+    if not tokens:
+        raise _Refused("not_configured", 503, "QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS is not set")
+    signature = headers.get(b"intuit-signature", b"").decode("latin-1")
+    if len(signature) != _SIGNATURE_LENGTH:
+        # Without what may be a signature a body is not even read.
+        raise _Refused("unsigned", 401, "an intuit-signature is needed")
+    body = await coming.read(headers.get(b"content-length", b""))
+    if not verify(body, signature, tokens):
+        raise _Refused("unsigned", 401, "the intuit-signature does not fit the body")
+    delivery_id = token_hex(16)
+    if len(body) > _LONG_BODY:  # would hold up the other requests
+        arrivals = await run_in_threadpool(_parsed, body, services.vault, delivery_id)
+    else:
+        arrivals = _parsed(body, services.vault, delivery_id)
+    try:
+        await state["intake"].store(arrivals, _trace_id(headers.get(b"intuit-t-id", b"")))
+    except NotStored as e:
+        raise _Refused("not_stored", 503, f"{e}: please send again") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """A body that is coming, how long it may be, and its place among all that are held."""
+
+    receive: Receive
+    most_bytes: int
+    place: Place
+
+    async def read(self, announced: bytes) -> bytes:
+        """Return it; raises _Refused once it is too long, ClientDisconnect if it has no end.
+
+        Anybody can write down 44 characters: strangers, too, get us to hold bodies for a while, but
+        not more at once than there is room for.
+        """
+        if announced.isdigit() and int(announced) > self.most_bytes:
+            raise _Refused(*_TOO_LARGE)
+        chunks: list[bytes] = []
+        size, more = 0, True
+        ends_at = asyncio.get_running_loop().time() + _LONGEST_SECONDS
+        while more:
+            if chunks:  # with nothing in memory, whoever is slow costs nothing
+                try:
+                    async with asyncio.timeout_at(ends_at):
+                        message = await self.receive()
+                except TimeoutError:
+                    raise _Refused("not_stored", 408, "the body did not come in time") from None
+            else:
+                message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > self.most_bytes:
+                raise _Refused(*_TOO_LARGE)
+            if size > _LONG_BODY and not self.place.grow(size):
+                raise _Refused("not_stored", 503, "too much comes at once: please send again")
+            chunks.append(chunk)
+            more = message.get("more_body", False)
+        return b"".join(chunks)
+
+
+def _trace_id(given: bytes) -> str | None:
+    """Return Intuit's own name of a delivery, if it can do no harm in a log."""
+    text = given.decode("latin-1")
+    return text if _TRACE_ID.fullmatch(text) else None
+
+
+def _parsed(body: bytes, vault: Vault, delivery_id: str) -> list[Arrival]:
+    events = parse(body)
+    for event in events:
+        entity = event.entity if event.entity in FOLLOWED else "other"
+        notices_received(entity, event.problem is None).inc()
+    return _arrivals(events, body, vault, delivery_id)
+
+
+def _arrivals(
+    events: Sequence[Event], body: bytes, vault: Vault, delivery_id: str
+) -> list[Arrival]:
+    # What nobody can parse today is kept whole, once, for whoever can tomorrow.
+    keep_body = next((event for event in events if event.format == "unknown"), None)
+    return [
+        _arrival(event, body if event is keep_body else None, vault, delivery_id)
+        for event in events
+    ]
+
+
+def _arrival(event: Event, body: bytes | None, vault: Vault, delivery_id: str) -> Arrival:
+    realm = (None, None) if event.realm_id is None else _kept_realm(vault, event.realm_id)
+    return Arrival(
+        dedupe_key=event.digest,
+        format=event.format,
+        event_id=event.event_id,
+        realm_digest=realm[0],
+        realm_sealed=realm[1],
+        entity=event.entity,
+        operation=event.operation,
+        entity_id=event.entity_id,
+        deleted_id=event.deleted_id,
+        changed_at=None if event.changed_at is None else instant_text(event.changed_at),
+        body_sealed=(None if body is None else vault.seal(body.decode("latin-1"), event.digest)),
+        reason=event.problem,
+        delivery_id=delivery_id,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _kept_realm(vault: Vault, realm_id: str) -> tuple[str, str]:
+    """Return digest and sealed form; a company's many events have no need of a new sealing each."""
+    digest = vault.digest(realm_id)
+    return digest, vault.seal(realm_id, digest)

@@ -1,0 +1,103 @@
+"""The receiver's heartbeat, and the counts of its answers that each beat carries to the database.
+
+Answers are counted in memory: a flood of forged requests costs no write for each of them.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import structlog
+
+from service.coordination import heartbeats
+from service.coordination import heartbeats as deliveries
+from service.database.engine import Database
+from service.kit.clock import now
+from service.kit.metrics import webhook_requests
+
+log = structlog.get_logger(__name__)
+
+
+class Answers:
+    """Counts how webhook deliveries were answered until somebody takes the counts away."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[int, str]] = Counter()  # by minutes since 1970
+        self._lock = threading.Lock()
+
+    def count(self, outcome: str) -> None:
+        """Count one answer: stored, unsigned, too_large, not_configured or not_stored."""
+        webhook_requests(outcome).inc()
+        minute = int(time.time()) // 60
+        with self._lock:
+            self._counts[minute, outcome] += 1
+
+    def take(self) -> Mapping[tuple[datetime, str], int]:
+        """Return the counts by minute and outcome, and begin anew."""
+        with self._lock:
+            taken, self._counts = self._counts, Counter()
+        return {
+            (datetime.fromtimestamp(minute * 60, UTC), outcome): count
+            for (minute, outcome), count in taken.items()
+        }
+
+    def give_back(self, counts: Mapping[tuple[datetime, str], int]) -> None:
+        """Count these again: they could not be stored."""
+        with self._lock:
+            for (minute, outcome), count in counts.items():
+                self._counts[int(minute.timestamp()) // 60, outcome] += count
+
+
+class Heartbeat:
+    """Says every ten seconds, from a thread of its own, that this receiver is alive."""
+
+    def __init__(
+        self,
+        database: Database,
+        environment: str,
+        answers: Answers,
+        *,
+        seconds: float = heartbeats.BEAT_SECONDS,
+    ) -> None:
+        self._database = database
+        self._environment = environment
+        self._answers = answers
+        self._seconds = seconds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat, at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Beat once more, so that no count is lost, and end."""
+        self._stopping.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            self._beat()
+            stopping = self._stopping.wait(self._seconds)
+        self._beat()
+
+    def _beat(self) -> None:
+        counts = self._answers.take()
+        try:
+            self._store(counts)
+        except Exception as e:
+            self._answers.give_back(counts)
+            log.warning("heartbeat.failed", error=type(e).__name__)
+
+    def _store(self, counts: Mapping[tuple[datetime, str], int]) -> None:
+        """Store beat and counts; after a long silence let every company be asked what changed."""
+        with self._database.write() as session:
+            gap = heartbeats.beat(session, "receiver")
+            deliveries.add(session, counts)
+            if gap is None or gap <= heartbeats.LONGEST_GAP_SECONDS:
+                return
+            companies = heartbeats.reconcile_soon(session, self._environment, now())
+        log.warning("downtime.ended", seconds=round(gap), companies=companies)

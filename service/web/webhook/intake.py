@@ -1,0 +1,192 @@
+"""The group commit: deliveries that arrive together are stored in one transaction.
+
+A writer thread takes whatever has queued up while it committed the last time. So a commit costs
+each delivery less the more of them there are, and a delivery is answered only when it is stored.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
+from msgspec import Struct
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from service.database.engine import Database, Statements
+from service.jobs import Nudges
+from service.kit.clock import now
+from service.store.intake import Arrival, receive
+
+log = structlog.get_logger(__name__)
+
+# Intuit gives a receiver three seconds.
+TIMEOUT_SECONDS = 2.5
+MAX_WAITING = 2000
+# A commit of so many events stays well below the time-out.
+_MOST_EVENTS = 5000
+_MOST_IN_A_LINE = 50
+# The database is away, for this delivery as for any other.
+_AWAY = (OperationalError, InterfaceError, PoolTimeout)
+
+
+class NotStored(Exception):
+    """The delivery is not known to be stored, and has to come again."""
+
+
+class _Delivery(Struct):
+    arrivals: Sequence[Arrival]
+    trace_id: str | None
+    stored: asyncio.Future[None]
+
+
+class Intake:
+    """Stores deliveries, many in one commit, and nudges each company once for each commit.
+
+    They come from one event loop, which no commit holds up.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        environment: str,
+        nudges: Nudges,
+        *,
+        most_waiting: int = MAX_WAITING,
+        most_deliveries: int = MAX_WAITING,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self._statements = Statements(database.engine)
+        self._environment = environment
+        self._nudges = nudges
+        self._most_waiting = most_waiting
+        self._most_deliveries = most_deliveries
+        self._timeout_seconds = timeout_seconds
+        self._waiting: deque[_Delivery] = deque()
+        self._arrived = threading.Condition()
+        self._stored: list[_Delivery] = []  # and not logged yet
+        self._newest: list[asyncio.Future[None]] | None = None
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+
+    def start(self) -> None:
+        """Begin to store."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Store what is waiting, and end; what comes later is refused."""
+        with self._arrived:
+            self._stopping = True
+            self._arrived.notify()
+        self._thread.join(timeout=10)
+
+    async def store(self, arrivals: Sequence[Arrival], trace_id: str | None = None) -> None:
+        """Return once everything is committed; raises NotStored, after 2.5 s at the latest.
+
+        `trace_id` is Intuit's own name of the delivery, for the log.
+        """
+        if self._stopping or len(self._waiting) >= self._most_waiting:
+            raise NotStored("too many deliveries are waiting to be stored")
+        loop = asyncio.get_running_loop()
+        stored = loop.create_future()
+        # Without the lock, for which the writer could let us wait.
+        self._waiting.append(_Delivery(arrivals, trace_id, stored))
+        if self._newest is None:
+            # Not before all requests that came with this one are waiting too.
+            self._newest = []
+            loop.call_soon(self._wake, loop, self._newest)
+        self._newest.append(stored)
+        await stored
+
+    def _wake(
+        self, loop: asyncio.AbstractEventLoop, newest: Sequence[asyncio.Future[None]]
+    ) -> None:
+        """Wake the writer, and set one limit for all that came together."""
+        self._newest = None
+        late = NotStored("the database did not commit in time")
+        loop.call_later(self._timeout_seconds, _settle, newest, late)
+        with self._arrived:
+            self._arrived.notify()
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            self._commit(batch)
+        self._log_stored()
+        self._statements.close()
+
+    def _next_batch(self) -> list[_Delivery]:
+        """Wait for deliveries and take what there is; an empty list ends the writer."""
+        with self._arrived:
+            while True:
+                batch = self._take()
+                if batch or self._stopping:
+                    return batch
+                self._log_stored()  # what a failure or a time-out left over
+                self._arrived.wait()
+
+    def _take(self) -> list[_Delivery]:
+        batch: list[_Delivery] = []
+        events = 0
+        while self._waiting and len(batch) < self._most_deliveries and events < _MOST_EVENTS:
+            delivery = self._waiting.popleft()
+            if delivery.stored.done():  # its sender has been told to come again
+                continue
+            events += len(delivery.arrivals)
+            batch.append(delivery)
+        return batch
+
+    def _commit(self, batch: Sequence[_Delivery]) -> None:
+        arrivals = [arrival for delivery in batch for arrival in delivery.arrivals]
+        try:
+            touched = receive(self._statements, arrivals, self._environment, now())
+        except Exception as e:
+            # Whatever it is: without its writer the receiver would refuse everything from then on.
+            self._fail(batch, e)
+            return
+        self._stored += batch
+        if not self._waiting or len(self._stored) >= _MOST_IN_A_LINE:
+            self._log_stored()
+        _answer(batch, None)
+        for connection_id in touched:
+            self._nudges.sync(connection_id)
+
+    def _log_stored(self) -> None:
+        """Log one line for many: one for each batch took as long as storing a small one."""
+        stored, self._stored = self._stored, []
+        if not stored:
+            return
+        arrivals = [arrival for delivery in stored for arrival in delivery.arrivals]
+        log.info(
+            "webhook.stored",
+            deliveries=list(dict.fromkeys(arrival.delivery_id for arrival in arrivals)),
+            events=len(arrivals),
+            intuit_tids=[delivery.trace_id for delivery in stored if delivery.trace_id],
+        )
+
+    def _fail(self, batch: Sequence[_Delivery], error: Exception) -> None:
+        """Answer that nothing is stored, or store one by one where one may have spoilt the rest."""
+        if len(batch) > 1 and not isinstance(error, _AWAY):
+            for delivery in batch:
+                self._commit([delivery])
+            return
+        log.warning("webhook.not_stored", deliveries=len(batch), error=type(error).__name__)
+        _answer(batch, NotStored("the database did not take the delivery"))
+
+
+def _answer(batch: Sequence[_Delivery], error: Exception | None) -> None:
+    """Let the requests go on, in their own thread."""
+    stored = [delivery.stored for delivery in batch]
+    with suppress(RuntimeError):  # the event loop has ended; nobody waits for the answers
+        stored[0].get_loop().call_soon_threadsafe(_settle, stored, error)
+
+
+def _settle(stored: Sequence[asyncio.Future[None]], error: Exception | None) -> None:
+    for future in stored:
+        if future.done():  # in time, or because its time was up
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)

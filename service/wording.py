@@ -1,0 +1,180 @@
+"""Words for people, the same on pages, in commands and in messages."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from service.database.tables import Finding, Invoice, Notice
+from service.infactor.document import State
+from service.infactor.wording import AMOUNTS, DATES, WORDS, status
+from service.monitoring.condition import several
+from service.store.findings import CHANGED
+
+
+def money(amount: Decimal | int | None, currency: str | None = None) -> str:
+    """Write an amount with two decimals, or up to seven, the most that QuickBooks' prices have."""
+    if amount is None:
+        return "-"
+    try:
+        text = f"{plain(amount):,f}".replace("-", "\N{MINUS SIGN}")
+    except InvalidOperation:
+        text = str(amount)  # no invoice's: somebody has put it there
+    return f"{text} {currency}" if currency else text
+
+
+def plain(amount: Decimal | int) -> Decimal:
+    """Return an amount with two decimals, or up to seven where it has them.
+
+    Raises InvalidOperation for one of more digits than any invoice's.
+    """
+    whole, _, decimals = f"{round(Decimal(amount), 7):f}".partition(".")
+    return Decimal(f"{whole}.{decimals.rstrip('0').ljust(2, '0')}")
+
+
+def day(text: str) -> str:
+    """Write a YYYY-MM-DD date for people; anything else stays as it is."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return text or "-"
+    return f"{found.day} {found:%b %Y}"
+
+
+def of_finding(
+    finding: Finding, invoice: Invoice, approved_currency: str | None, currency: str
+) -> tuple[str, str]:
+    """Return what was approved and what is now; whatever names no currency is in `currency`."""
+    before = approved_currency or currency
+    # Whatever was found in Infactor's document alone is in the document's currency.
+    now = (invoice.currency or currency) if finding.kind == CHANGED else before
+    return (
+        written(finding.field, finding.approved, before),
+        written(finding.field, finding.current, now),
+    )
+
+
+def written(field: str, value: Any, currency: str | None = None) -> str:
+    """Return a value for people; what somebody else has put in its place stays as it is."""
+    if value in ("", None):
+        return "-"
+    text = str(value)
+    if field in AMOUNTS:
+        try:
+            return money(Decimal(text), currency)
+        except InvalidOperation:
+            return text
+    if field in DATES:
+        return day(text)
+    if field in WORDS:
+        return status(text) if text in list(State) else text.replace("_", " ")
+    return text
+
+
+OWN = {
+    "sync": "What changed, asked for by an operator",
+    "resumed": "What changed while it was paused",
+    "renewed": "What changed until it was connected again",
+    "unrecorded": "Invoice {}, which could not be recorded",
+    "unreadable": "What QuickBooks cannot show",
+}
+_TO_BE_SAVED = (
+    "Whoever keeps the books has to open and save it in QuickBooks, and then this can be put back;"
+    " or Intuit's support is asked, with this intuit_tid."
+)
+
+
+def what(notice: Notice, called: str | None = None) -> str:
+    """Return what the notice is about: in QuickBooks' own words, or what we ask ourselves.
+
+    An invoice is named as people have `called` it, where that is known.
+    """
+    about = called or notice.entity_id
+    if notice.format == "own" and notice.operation in OWN:
+        return OWN[notice.operation].format(about)
+    parts = (notice.entity, about, notice.operation)
+    return " ".join(part for part in parts if part) or "could not be read"
+
+
+def why(notice: Notice) -> str | None:
+    """Return how the notice has ended, or why it has not; None where nothing is known of that."""
+    if notice.status == "done" or not notice.error_message:
+        return notice.reason
+    if notice.status == "parked" and notice.format == "own" and notice.operation == "unreadable":
+        return f"{notice.reason}: {notice.error_message}. {_TO_BE_SAVED}"
+    given_up = f" ({notice.reason})" if notice.reason and notice.status == "parked" else ""
+    return f"{notice.error_message}{given_up}"
+
+
+UNREADABLE = "unreadable"
+ADVICE = (
+    "What QuickBooks cannot show, whoever keeps the books has to open and save there; or Intuit's"
+    " support is asked, with the intuit_tid of the parked notice"
+)
+_MOST_NAMED = 10
+
+
+def called(quickbooks_id: str, number: str) -> str:
+    """Return what people call an invoice, and its Id."""
+    return f"{number} (Id {quickbooks_id})" if number else f"Id {quickbooks_id}"
+
+
+def by_name(tally: Mapping[str, Any]) -> str | None:
+    """Say what was left, with the first names of each kind; None where nothing was."""
+    return "; ".join(_texts(tally, names=True)) or None
+
+
+def gist(tally: Mapping[str, Any]) -> str | None:
+    """Say what was left without naming an invoice, so that it may be sent."""
+    return "; ".join(_texts(tally, names=False)) or None
+
+
+def advice(tally: Mapping[str, Any]) -> str | None:
+    """Say what people can do about what no reconcile can mend; None where there is nothing."""
+    return ADVICE if _unreadable(tally) else None
+
+
+def is_beyond_mending(tally: Mapping[str, Any]) -> bool:
+    """Return whether all that was left is what QuickBooks cannot show."""
+    return bool(_unreadable(tally)) and not _differing(tally) and not tally.get("infactor")
+
+
+def _texts(tally: Mapping[str, Any], *, names: bool) -> Iterator[str]:
+    infactor = tally.get("infactor", [])
+    differing, documents = _differing(tally), [one for one in infactor if one["id"]]
+    if unreadable := _unreadable(tally):
+        text = f"QuickBooks cannot show {several(len(unreadable), 'invoice', 'invoices')}"
+        yield text + (_named([_name(one) for one in unreadable]) if names else "")
+    if differing:
+        text = several(len(differing), "invoice differs", "invoices differ") + " from QuickBooks"
+        yield text + (_named([_with_kind(one) for one in differing]) if names else "")
+    if documents:
+        text = several(len(documents), "document differs", "documents differ") + " in Infactor"
+        yield text + (_named([_with_kind(one) for one in documents]) if names else "")
+    for one in infactor:
+        if not one["id"]:
+            yield f"Infactor's documents could not be compared: {one['there']}"
+
+
+def _unreadable(tally: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [one for one in tally.get("differences", []) if one["kind"] == UNREADABLE]
+
+
+def _differing(tally: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [one for one in tally.get("differences", []) if one["kind"] != UNREADABLE]
+
+
+def _named(names: list[str]) -> str:
+    more = ", …" if len(names) > _MOST_NAMED else ""
+    return f": {', '.join(names[:_MOST_NAMED])}{more}"
+
+
+def _name(one: dict[str, str]) -> str:
+    """Return what an invoice is called; its place, where that is all that is known of it."""
+    return called(one["id"], one["number"]) if one["id"].isdigit() else one["id"]
+
+
+def _with_kind(one: dict[str, str]) -> str:
+    if one["number"]:
+        return f"{one['number']} (Id {one['id']}, {one['kind']})"
+    return f"Id {one['id']} ({one['kind']})"

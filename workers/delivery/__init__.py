@@ -1,0 +1,1 @@
+"""Delivering into Infactor, and looking at what became of it there."""

@@ -1,0 +1,1 @@
+"""Reading from QuickBooks: by id, by change, and the customers."""

@@ -1,0 +1,113 @@
+"""Reading objects by id: in few queries, and without one bad record spoiling the others."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.errors import Gone, Poisoned, SyncError, TooLarge, TransientError
+from service.quickbooks import queries
+from service.quickbooks.faults import GONE
+from service.quickbooks.queries import EntityName
+from workers.company import Company
+from workers.retry import is_ambiguous, may_pass_in_parts
+
+MAX_IDS = 500
+# The way down to one bad record among 500 takes nine queries: after so many without a single
+# answer it is QuickBooks that is unwell, not a record.
+_MOST_VAIN_QUERIES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One object as QuickBooks wrote it, and the number of the read that brought it."""
+
+    raw: dict[str, Any]
+    fetch_number: int
+
+
+@dataclass
+class InvoiceReads:
+    """What QuickBooks answered about some invoices.
+
+    `gone` are those for which a read of their own answered 610; `failed` those that QuickBooks
+    cannot even show. Of some of these nobody knows more than their place: `unnamed`.
+    """
+
+    found: list[Read] = field(default_factory=list)
+    gone: dict[str, int] = field(default_factory=dict)  # id -> fetch number
+    failed: dict[str, SyncError] = field(default_factory=dict)
+    unnamed: dict[str, SyncError] = field(default_factory=dict)  # "after 144", by change
+
+
+class Query:
+    """A query for objects by id, in halves where QuickBooks refuses them together."""
+
+    def __init__(self, company: Company, entity: EntityName) -> None:
+        self.found: list[Read] = []
+        self.failed: dict[str, SyncError] = {}
+        self._company = company
+        self._entity = entity
+        self._vain = 0
+
+    def ask(self, ids: Sequence[str]) -> None:
+        """Add what QuickBooks shows of these ids to `found`, and what it cannot to `failed`.
+
+        Raises TransientError when it is QuickBooks that is unwell.
+        """
+        for start in range(0, len(ids), MAX_IDS):
+            self._ask(ids[start : start + MAX_IDS])
+
+    def _ask(self, ids: Sequence[str]) -> None:
+        fetch_number = self._company.draw_fetch_number()
+        try:
+            raws = self._company.api.query(queries.by_ids(self._entity, ids))
+        except SyncError as e:
+            if e.code == GONE:
+                return  # each is read by itself before it is believed to be deleted
+            if not may_pass_in_parts(e):
+                raise
+            self._doubt_an_outage(e)
+            if len(ids) == 1:
+                self.failed[ids[0]] = e
+                return
+            middle = len(ids) // 2
+            self._ask(ids[:middle])
+            self._ask(ids[middle:])
+        else:
+            self._vain = 0
+            self.found += [Read(raw, fetch_number) for raw in raws]
+
+    def _doubt_an_outage(self, error: SyncError) -> None:
+        self._vain += 1
+        if is_ambiguous(error) and self._vain >= _MOST_VAIN_QUERIES:
+            raise TransientError(str(error), intuit_tid=error.intuit_tid, code=error.code)
+
+
+def read_invoices(company: Company, ids: Sequence[str]) -> InvoiceReads:
+    """Return the present state of these invoices.
+
+    One that a query does not show is read by itself before it is believed to be deleted.
+    """
+    wanted = list(dict.fromkeys(ids))
+    query = Query(company, "Invoice")
+    query.ask(wanted)
+    reads = InvoiceReads(found=query.found, failed=query.failed)
+    shown = {read.raw.get("Id") for read in reads.found}
+    confirm(company, [i for i in wanted if i not in shown and i not in reads.failed], reads)
+    return reads
+
+
+def confirm(company: Company, ids: Iterable[str], reads: InvoiceReads) -> None:
+    """Add to the reads what a read of its own says of each of these invoices: here, or gone."""
+    for invoice_id in ids:
+        _confirm(company, invoice_id, reads)
+
+
+def _confirm(company: Company, invoice_id: str, reads: InvoiceReads) -> None:
+    fetch_number = company.draw_fetch_number()
+    try:
+        reads.found.append(Read(company.api.read("Invoice", invoice_id), fetch_number))
+    except Gone:
+        reads.gone[invoice_id] = fetch_number
+    except (TooLarge, Poisoned) as e:
+        reads.failed[invoice_id] = e

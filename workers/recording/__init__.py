@@ -1,0 +1,1 @@
+"""Recording what was read: version guard, revision, outcome."""

@@ -1,0 +1,256 @@
+"""The one way into the record: map what was read, keep it if it is newer, tell Infactor.
+
+Webhooks, backfills and changed customers all end here. Everything of a batch is written in one
+transaction, together with what its caller wants to finish in it.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+
+from service.database.tables import Customer, Document, Invoice
+from service.errors import Disconnected, Unmappable
+from service.infactor import document as life
+from service.infactor.document import Action, Decision
+from service.infactor.holds import Hold
+from service.kit.clock import now
+from service.quickbooks.records import Entity, entity
+from service.store import connections, customers, inbox, invoices
+from service.store import lifecycle as standing
+from service.store.invoices import InvoiceRow
+from workers.company import Company
+from workers.reading.by_id import InvoiceReads, Read
+from workers.reading.customers import CustomerReads, customer_id_of, is_id
+from workers.recording.outcome import Outcome, Recorded, Written
+from workers.recording.revision import Rows, revision, row_of, same
+from workers.recording.withdrawal_limit import Brake
+
+log = structlog.get_logger(__name__)
+
+Finish = Callable[[Session, Recorded], None]
+
+
+def record(
+    company: Company,
+    reads: InvoiceReads,
+    *,
+    cause: str,
+    finish: Finish,
+    brake: Brake | None = None,
+    voided: frozenset[str] = frozenset(),
+    buyers: CustomerReads | None = None,
+    deliveries: Callable[[str], Sequence[str]] = lambda _: (),
+) -> Recorded:
+    """Record what was read, and call `finish` in the same transaction.
+
+    `voided` are invoices that a notice called void; `buyers` are customers read beforehand;
+    `deliveries` tells which webhook deliveries asked for an invoice, for the log. Raises
+    Disconnected if the company is not connected any more, or Halted if a run's `brake` says so;
+    then nothing is recorded.
+    """
+    buyers = _with_buyers(company, reads, buyers)
+    with company.services.database.write() as session:
+        recorded = _Batch(company, session, cause, voided).write(reads, buyers)
+        if brake is not None:
+            brake.check(session, recorded)
+        finish(session, recorded)
+    for quickbooks_id, written in recorded.written.items():
+        log.info(
+            "invoice.recorded",
+            invoice=written.invoice_id,
+            revision=written.revision,
+            action=written.action,
+            cause=cause,
+            deliveries=deliveries(quickbooks_id),
+        )
+    if recorded.written and company.services.settings.delivers:
+        company.services.jobs.deliver(company.connection_id)
+    return recorded
+
+
+def rehearse(company: Company, reads: InvoiceReads, buyers: CustomerReads) -> Recorded:
+    """Return what recording these reads would lead to, and leave everything as it is."""
+    buyers = _with_buyers(company, reads, buyers)
+    with company.services.database.trial() as session:
+        return _Batch(company, session, "rehearsal", frozenset()).write(reads, buyers)
+
+
+def _with_buyers(
+    company: Company, reads: InvoiceReads, buyers: CustomerReads | None
+) -> CustomerReads:
+    buyers = buyers or CustomerReads(company)
+    buyers.ensure({i for read in reads.found if (i := customer_id_of(read.raw))})
+    return buyers
+
+
+class _Batch:
+    """The writing of one batch inside its transaction."""
+
+    def __init__(
+        self, company: Company, session: Session, cause: str, voided: frozenset[str]
+    ) -> None:
+        self._company = company
+        self._session = session
+        self._cause = cause
+        self._voided = voided
+        self._rows = Rows(company, now())
+        self._recorded = Recorded()
+
+    def write(self, reads: InvoiceReads, buyers: CustomerReads) -> Recorded:
+        # One batch at a time for each company: customers stay as they are while invoices are
+        # mapped with them.
+        self._lock_company()
+        changed_customers = buyers.store(self._session)
+        self._recorded.failed |= reads.failed
+        self._recorded.unnamed |= reads.unnamed
+        found = self._entities(reads.found)
+        ids = {self._company.invoice_id(i) for i in [*found, *reads.gone]}
+        known = invoices.lock(self._session, ids)
+        rows = [*self._mapped(found, known), *self._deletions(reads.gone, known)]
+        self._keep(rows, known)
+        if changed_customers:
+            self._map_anew(changed_customers, skip=ids)
+        return self._recorded
+
+    def _lock_company(self) -> None:
+        """Raise Disconnected if the company was disconnected, or handed over, since it was read."""
+        company = self._company
+        connections.lock(self._session, company.connection_id)
+        if not standing.is_held_by(self._session, company.connection_id, company.supplier_id):
+            raise Disconnected("the connection ended while its company was being read")
+
+    def _entities(self, reads: Sequence[Read]) -> dict[str, tuple[Entity, int]]:
+        """Return what can be told apart, with the number of its read, by QuickBooks id."""
+        found: dict[str, tuple[Entity, int]] = {}
+        for read in reads:
+            try:
+                parsed = entity(read.raw)
+            except Unmappable as e:
+                self._recorded.failed[str(read.raw.get("Id"))[:64]] = e
+            else:
+                found[parsed.id] = (parsed, read.fetch_number)
+        return found
+
+    def _mapped(
+        self, found: dict[str, tuple[Entity, int]], known: dict[str, Invoice]
+    ) -> list[InvoiceRow]:
+        buyers = self._buyers([parsed.raw for parsed, _ in found.values()])
+        rows = []
+        for quickbooks_id, (parsed, fetch_number) in found.items():
+            before = known.get(self._company.invoice_id(quickbooks_id))
+            void = quickbooks_id in self._voided
+            try:
+                row = self._rows.read(parsed, fetch_number, buyers, before, called_void=void)
+            except Unmappable as e:
+                self._recorded.failed[quickbooks_id] = e
+            else:
+                rows.append(row)
+        return rows
+
+    def _deletions(self, gone: dict[str, int], known: dict[str, Invoice]) -> list[InvoiceRow]:
+        return [
+            self._rows.deletion(i, fetch_number, known.get(self._company.invoice_id(i)))
+            for i, fetch_number in gone.items()
+        ]
+
+    def _buyers(self, raws: Sequence[dict[str, Any]]) -> dict[str, Customer]:
+        wanted = {i for raw in raws if (i := customer_id_of(raw))}
+        return customers.load_with_parents(self._session, self._company.connection_id, wanted)
+
+    def _map_anew(self, changed: set[str], skip: set[str]) -> None:
+        """Map the invoices of changed customers again, from the originals that are recorded."""
+        connection_id = self._company.connection_id
+        concerned = customers.with_children(self._session, connection_id, changed)
+        stored = {
+            invoice.id: invoice
+            for invoice in invoices.of_customers(self._session, connection_id, concerned)
+            if invoice.id not in skip
+        }
+        buyers = self._buyers([invoice.source for invoice in stored.values()])
+        rows = []
+        for invoice in stored.values():
+            try:
+                found = entity(invoice.source)
+                rows.append(self._rows.read(found, invoice.fetch_number, buyers, invoice))
+            except Unmappable as e:  # it stays as it is
+                self._recorded.failed[invoice.quickbooks_id] = e
+        self._recorded.remapped = len(self._write_newer(rows, stored, remap=True))
+
+    def _keep(self, rows: Sequence[InvoiceRow], known: dict[str, Invoice]) -> None:
+        actions = self._write_newer(rows, known)
+        offered = invoices.offered(self._session, [r.id for r in rows if r.id not in actions])
+        for row in rows:
+            before = known.get(row.id)
+            if row.id in actions:
+                self._recorded.changed.add(row.quickbooks_id)
+            hold = row.hold if row.id in actions or before is None else before.hold
+            standing = Action.UNCHANGED if row.id in offered else Action.HOLD
+            self._recorded.outcomes[row.quickbooks_id] = Outcome(
+                actions.get(row.id, standing), Hold(hold) if hold else None
+            )
+
+    def _write_newer(
+        self, rows: Sequence[InvoiceRow], known: dict[str, Invoice], *, remap: bool = False
+    ) -> dict[str, Action]:
+        """Write the rows that say something new; return what each of them did in Infactor."""
+        before = {invoice_id: row_of(invoice) for invoice_id, invoice in known.items()}
+        changed = [row for row in rows if not same(before.get(row.id), row)]
+        accepted = invoices.upsert(self._session, changed, remap=remap)
+        written = [row for row in changed if row.id in accepted]
+        invoices.add_revisions(
+            self._session, [revision(row, before.get(row.id), self._cause) for row in written]
+        )
+        actions = self._deliver(written)
+        for row in written:
+            self._recorded.written[row.quickbooks_id] = Written(
+                row.id, row.revision, actions[row.id]
+            )
+        return actions
+
+    def _deliver(self, rows: Sequence[InvoiceRow]) -> dict[str, Action]:
+        """Bring Infactor's documents up to these rows."""
+        current = invoices.documents(self._session, [row.id for row in rows])
+        decisions = {row.id: self._decide(row, current.get(row.id)) for row in rows}
+        if self._rows.settings.delivers:  # what Infactor has is for its deliveries to say
+            return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
+        invoices.write_documents(
+            self._session,
+            [
+                {
+                    "invoice_id": row.id,
+                    "connection_id": row.connection_id,
+                    "supplier_id": self._company.supplier_id,
+                    "state": document["state"],
+                    "document": document,
+                    "revision": row.revision,
+                    "written_at": row.recorded_at,
+                }
+                for row in rows
+                if (document := decisions[row.id].document) is not None
+            ],
+        )
+        return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
+
+    def _decide(self, row: InvoiceRow, current: Document | None) -> Decision:
+        if row.mapped is None:  # deleted before it was ever read
+            return Decision(Action.HOLD)
+        return life.decide(
+            current.document if current else None,
+            row.mapped,
+            Hold(row.hold) if row.hold else None,
+            withdraw=self._rows.settings.infactor_withdraw,
+            handed_over=current is not None and current.supplier_id != self._company.supplier_id,
+        )
+
+
+def keep_failures(
+    session: Session, connection_id: str, recorded: Recorded, asked: Collection[str] = ()
+) -> None:
+    """Keep what could not be recorded as notices, unless it was a notice that asked for it."""
+    at = now()
+    unasked = {i for i in recorded.failed if is_id(i)} - set(asked)
+    inbox.ask_for_invoices(session, connection_id, unasked, "unrecorded", at)
+    for place, error in recorded.unnamed.items():
+        inbox.park_unnamed(session, connection_id, place, error, at)

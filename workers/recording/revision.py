@@ -1,0 +1,204 @@
+"""One version of an invoice's record, made from what was read and what was known."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from service.config.settings import Settings
+from service.database.tables import Customer, Invoice
+from service.infactor.document import SUPPLIER
+from service.infactor.holds import Hold, hold_of
+from service.infactor.mapping import Mapped, map_invoice
+from service.infactor.warnings import InvoiceWarning
+from service.quickbooks.records import Entity
+from service.store import customers
+from service.store.invoices import InvoiceRow
+from workers.company import Company
+from workers.reading.customers import customer_id_of
+
+# Fits the column; a currency has three letters.
+_LONGEST_CURRENCY = 8
+# What a row says; the rest is when and how it was read.
+_CONTENT = (
+    "source",
+    "deleted",
+    "void_noticed",
+    "mapped",
+    "hold",
+    "warnings",
+    "total",
+    "balance",
+    "buyer_emails",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Makes the rows of one batch, all recorded at the same moment."""
+
+    company: Company
+    at: datetime
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that decide about holds."""
+        return self.company.services.settings
+
+    def read(
+        self,
+        found: Entity,
+        fetch_number: int,
+        buyers: dict[str, Customer],
+        before: Invoice | None,
+        *,
+        called_void: bool = False,
+    ) -> InvoiceRow:
+        """Return the record of an invoice as it was read; raises Unmappable.
+
+        That a notice called it void is remembered for as long as its total stays zero.
+        """
+        invoice_id = self.company.invoice_id(found.id)
+        chain = customers.chain(buyers, customer_id_of(found.raw))
+        mapped = map_invoice(
+            found.raw,
+            [customer.source for customer in chain],
+            self.company.supplier,
+            invoice_id,
+            buyer_name=_new_name(chain, fetch_number),
+        )
+        void_noticed = mapped.total == 0 and (called_void or bool(before and before.void_noticed))
+        return InvoiceRow(
+            id=invoice_id,
+            connection_id=self.company.connection_id,
+            quickbooks_id=found.id,
+            sync_token=found.sync_token,
+            last_updated=found.last_updated,
+            fetch_number=fetch_number,
+            deleted=False,
+            void_noticed=void_noticed,
+            source=found.raw,
+            mapped=mapped.document,
+            hold=self._hold(mapped, void_noticed=void_noticed),
+            warnings=[_plain(warning) for warning in mapped.warnings],
+            customer_id=customer_id_of(found.raw),
+            customer_versions=" ".join(f"{c.quickbooks_id}:{c.sync_token}" for c in chain),
+            doc_number=mapped.doc_number or "",
+            total=mapped.total,
+            balance=mapped.balance,
+            currency=mapped.currency[:_LONGEST_CURRENCY] if mapped.currency else None,
+            created_ms=mapped.document["created"],
+            revision=before.revision + 1 if before else 1,
+            recorded_at=self.at,
+            buyer_emails=list(mapped.buyer_emails),
+        )
+
+    def deletion(self, quickbooks_id: str, fetch_number: int, before: Invoice | None) -> InvoiceRow:
+        """Return the record of a deleted invoice: what it was, and that it is gone.
+
+        Where deleted invoices are not held, one that was held for another reason still is.
+        """
+        hold = before.hold if before else None
+        if Hold.DELETED in self.settings.infactor_hold:
+            hold = Hold.DELETED
+        if before is not None:
+            return replace(
+                row_of(before),
+                fetch_number=fetch_number,
+                deleted=True,
+                hold=hold,
+                revision=before.revision + 1,
+                recorded_at=self.at,
+            )
+        return InvoiceRow(
+            id=self.company.invoice_id(quickbooks_id),
+            connection_id=self.company.connection_id,
+            quickbooks_id=quickbooks_id,
+            sync_token=0,
+            last_updated=self.at,
+            fetch_number=fetch_number,
+            deleted=True,
+            void_noticed=False,
+            source={"Id": quickbooks_id},
+            mapped=None,
+            hold=hold,
+            warnings=[],
+            customer_id=None,
+            customer_versions="",
+            doc_number="",
+            total=None,
+            balance=None,
+            currency=None,
+            created_ms=0,
+            revision=1,
+            recorded_at=self.at,
+            buyer_emails=[],
+        )
+
+    def _hold(self, mapped: Mapped, *, void_noticed: bool) -> Hold | None:
+        return hold_of(
+            mapped,
+            deleted=False,
+            voided_by_notice=void_noticed,
+            currency=self.settings.infactor_currency,
+            in_force=self.settings.infactor_hold,
+        )
+
+
+def row_of(invoice: Invoice) -> InvoiceRow:
+    """Return the recorded version as a row."""
+    return InvoiceRow(**{name: getattr(invoice, name) for name in InvoiceRow.__slots__})
+
+
+def same(before: InvoiceRow | None, row: InvoiceRow) -> bool:
+    """Return whether the two say the same, whenever and however they were read."""
+    return before is not None and all(
+        getattr(before, name) == getattr(row, name) for name in _CONTENT
+    )
+
+
+def revision(row: InvoiceRow, before: InvoiceRow | None, cause: str) -> dict[str, Any]:
+    """Return the line of the invoice's history that this row adds.
+
+    `changes` is {field: [before, after]}; for some only that they changed.
+    """
+    return {
+        "invoice_id": row.id,
+        "number": row.revision,
+        "recorded_at": row.recorded_at,
+        "cause": cause,
+        "sync_token": row.sync_token,
+        "last_updated": row.last_updated,
+        "customer_versions": row.customer_versions,
+        "hold": row.hold,
+        "changes": _changes(before.mapped if before else None, row.mapped),
+    }
+
+
+def _changes(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, Any]:
+    if before is None or after is None:
+        return {}
+    return {
+        name: None if _is_told_alone(name, value) else [before.get(name), value]
+        for name, value in after.items()
+        if before.get(name) != value
+    }
+
+
+def _is_told_alone(name: str, value: Any) -> bool:
+    """Return whether only the change is kept, not from what to what.
+
+    A supplier must not read in the history who had the company before.
+    """
+    return isinstance(value, list | dict) or name in SUPPLIER
+
+
+def _new_name(chain: Sequence[Customer], fetch_number: int) -> str | None:
+    """Return the buyer's new name if it was renamed after the invoice was read."""
+    if not chain or chain[0].renamed_at_fetch is None or chain[0].renamed_at_fetch < fetch_number:
+        return None
+    return customers.display_name(chain[0].source)
+
+
+def _plain(warning: InvoiceWarning) -> dict[str, str]:
+    return {"code": warning.code.value, "field": warning.field, "text": warning.text}

@@ -1,0 +1,1 @@
+"""Backfill and reconcile, one checkpointed step at a time."""

@@ -1,0 +1,160 @@
+"""Backfill: every invoice of a company, oldest change first, one checkpointed page at a time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+
+from service.database.tables import Run
+from service.kit.clock import now
+from service.quickbooks import queries
+from service.store import connections, invoices, runs, watermarks
+from service.store import runs as seen
+from service.store.runs import EMPTY_TALLY
+from workers.company import Company
+from workers.reading.by_change import Cursor, read_page
+from workers.reading.by_id import read_invoices
+from workers.reading.customers import CustomerReads
+from workers.recording.outcome import Recorded, add
+from workers.recording.record import keep_failures, record, rehearse
+from workers.recording.withdrawal_limit import Brake
+
+log = structlog.get_logger(__name__)
+
+# A page of 1,000 invoices, with the time that QuickBooks takes for it and we for recording it.
+_SECONDS_PER_PAGE = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a backfill will cost: metered reads, and seconds."""
+
+    invoices: int
+    reads: int
+    seconds: float
+
+
+def estimate(company: Company, since: datetime | None) -> Estimate:
+    """Return the cost of a backfill, for one read of its own."""
+    count = company.api.count(queries.count("Invoice", since))
+    # Pages overlap by the invoices of one second; two counts, and a page of customers.
+    pages = count // (queries.PAGE - 10) + 1
+    return Estimate(count, reads=pages + 3, seconds=round(pages * _SECONDS_PER_PAGE, 1))
+
+
+def rehearse_backfill(
+    company: Company, since: datetime | None, on_page: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Return the tally that a backfill would have; `on_page` is told it after each page."""
+    tally: dict[str, Any] = EMPTY_TALLY
+    cursor = Cursor(since)
+    buyers = CustomerReads(company)
+    while not cursor.done:
+        page = read_page(company, cursor)
+        if cursor.since is None and page.reads.found:
+            buyers.read_first_page()
+        tally = add(tally, rehearse(company, page.reads, buyers))
+        on_page(tally)
+        cursor = page.cursor
+    return tally
+
+
+_MOST_ROUNDS = 3
+_MOST_UNSEEN = 500
+
+
+def step(company: Company, run: Run) -> bool:
+    """Read and record one page, or end the run after its last one; return whether it goes on."""
+    if run.expected is None:
+        expected = company.api.count(queries.count("Invoice", run.since))
+        with company.services.database.write() as session:
+            runs.start(session, run, expected, now())
+    cursor = Cursor.from_json(run.cursor) if run.cursor else Cursor(run.since)
+    if cursor.done:
+        _find_deletions(company, run, cursor)
+        return _compare(company, run, cursor)
+    page = read_page(company, cursor)
+    buyers = CustomerReads(company)
+    if run.cursor is None and run.since is None and page.reads.found:
+        # A full backfill needs nearly all customers: one read brings what pages of them would.
+        buyers.read_first_page()
+
+    def finish(session: Session, recorded: Recorded) -> None:
+        runs.checkpoint(session, run, page.cursor.as_json(), add(run.tally, recorded))
+        keep_failures(session, company.connection_id, recorded)
+        if run.since is None:
+            seen.mark(session, run.id, recorded.outcomes.keys() | recorded.failed.keys())
+        connections.synced(session, company.connection_id, now())
+
+    record(company, page.reads, cause="backfill", finish=finish, brake=Brake(run), buyers=buyers)
+    log.info("backfill.page", run=run.id, invoices=len(page.reads.found))
+    return True
+
+
+def _find_deletions(company: Company, run: Run, cursor: Cursor) -> None:
+    """Read by itself what a run over everything has not met: deleted in QuickBooks, or newer.
+
+    So many that it cannot be a day's work are left to the comparison, which names the difference.
+    """
+    if run.since is not None:
+        return
+    with company.services.database.read() as session:
+        unseen = seen.unseen(session, run, _MOST_UNSEEN + 1)
+    if not unseen or len(unseen) > _MOST_UNSEEN:
+        return
+    reads = read_invoices(company, unseen)
+
+    def finish(session: Session, recorded: Recorded) -> None:
+        seen.mark(session, run.id, unseen)
+        # Kept at once: what was withdrawn counts for the brake, whatever becomes of this step.
+        run.tally = add(run.tally, recorded)
+        runs.checkpoint(session, run, cursor.as_json(), run.tally)
+
+    record(company, reads, cause="backfill", finish=finish, brake=Brake(run))
+    log.info("backfill.unseen", run=run.id, read=len(unseen), gone=len(reads.gone))
+
+
+def _compare(company: Company, run: Run, cursor: Cursor) -> bool:
+    """End the run if QuickBooks counts as many invoices as are recorded; else read on, for a while.
+
+    Whatever changed while the run was under way can make the two differ for a moment.
+    """
+    counted = company.api.count(queries.count("Invoice", run.since))
+    with company.services.database.write() as session:
+        recorded = invoices.count_recorded(session, company.connection_id, run.since)
+        tally = {**run.tally, "counted": counted, "recorded": recorded}
+        difference = _difference(counted, recorded, tally["failed"])
+        if difference and tally["rounds"] < _MOST_ROUNDS:
+            again = cursor.once_more()
+            tally["rounds"] += 1
+            runs.checkpoint(session, run, again.as_json(), tally)
+            return True
+        if not runs.finish(session, run, "done", tally, difference, now()):
+            return True  # somebody asked for more meanwhile
+        _move_watermark(session, company.connection_id, run, cursor.since)
+    log.info("backfill.ended", run=run.id, counted=counted, recorded=recorded)
+    return False
+
+
+def _difference(counted: int, recorded: int, failed: int) -> str | None:
+    """Say how QuickBooks' count and the record differ; what failed may be recorded or not."""
+    if counted > recorded + failed:
+        return f"QuickBooks counts {counted} invoices, but only {recorded} are recorded here"
+    if recorded > counted:
+        return (
+            f"QuickBooks counts {counted} invoices, but {recorded} are recorded here:"
+            f" {recorded - counted} may have been deleted there"
+        )
+    return None
+
+
+def _move_watermark(session: Session, connection_id: str, run: Run, until: datetime | None) -> None:
+    """Let later queries for changes begin where this run ended, if it left no gap before it."""
+    connection = connections.get(session, connection_id)
+    if until is None or connection is None:
+        return
+    if run.since is None or run.since <= connection.changes_read_until:
+        watermarks.changes_read(session, connection_id, until)

@@ -1,0 +1,234 @@
+"""The second leg of a full comparison: our record against Infactor's own documents.
+
+An invoice that is on its way to Infactor differs by right and is left out; so is, field by field,
+one that somebody has decided about: see findings.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.coordination import circuit_breaker
+from service.coordination.circuit_breaker import INFACTOR
+from service.database.tables import Document, Invoice, Run
+from service.errors import InfactorAway
+from service.infactor.bson import exact, stored
+from service.infactor.collection import REVISION, Sink, standing
+from service.infactor.deviations import text_of
+from service.infactor.document import QUICKBOOKS_OWNED, State
+from service.infactor.wording import status
+from service.store import documents, legacy_rows, outbox, runs
+from workers.company import Company
+from workers.delivery.order import key_of
+
+MISSING = "missing"  # and nobody has decided: it can be made again
+DELETED = "deleted"  # and somebody had decided: it is never made again
+DOUBLED = "doubled"
+EDITED = "edited by hand"
+BEHIND = "behind"
+AHEAD = "ahead"
+NOT_COMPARED = "could not be compared"
+
+_MENDABLE = frozenset({MISSING, EDITED, BEHIND, AHEAD})
+_PAGE = 200
+# A run shares its worker with everybody.
+_PAGES_A_STEP = 10
+_MOST_NAMED = 1000
+_FIELDS = ("state", REVISION, *QUICKBOOKS_OWNED)
+_LONGEST_VALUE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One invoice of which Infactor has something else than we delivered."""
+
+    invoice: Invoice
+    seen: Document | None
+    kind: str
+    there: str
+    here: str
+
+    def as_json(self) -> dict[str, str]:
+        """Return it as a run keeps it."""
+        return {
+            "id": self.invoice.quickbooks_id,
+            "number": self.invoice.doc_number,
+            "kind": self.kind,
+            "there": self.there,
+            "here": self.here,
+        }
+
+
+def step(company: Company, run: Run, order: dict[str, Any], tally: dict[str, Any]) -> bool:
+    """Compare some more documents, and note it in the run; return whether there are more.
+
+    Where Infactor is away, that is the difference. Where the run mends, what it can is delivered
+    again. `order` and `tally` are brought up to what the run has.
+    """
+    place = {"after": "", "done": False, **order.get("infactor", {})}
+    pages = 0
+    while not place["done"] and pages < _PAGES_A_STEP:
+        page = _page(company, place["after"])
+        found = _ask(company, page)
+        place = _onwards(page, away=isinstance(found, str))
+        order["infactor"] = place
+        with company.services.database.write() as session:
+            if isinstance(found, str):
+                tally["infactor"] = [*tally.get("infactor", []), _not_compared(found)]
+            else:
+                _keep(session, tally, _still_so(session, found), fix=order["fix"])
+                tally["infactor_compared"] = (tally.get("infactor_compared") or 0) + len(page)
+            runs.checkpoint(session, run, order, tally)
+        pages += 1
+    if place["done"] and tally.get("infactor_mended"):
+        company.services.jobs.deliver(company.connection_id)
+    return not place["done"]
+
+
+def _onwards(page: Sequence[tuple[Invoice, Document | None]], *, away: bool) -> dict[str, Any]:
+    after = page[-1][0].id if page else ""
+    return {"after": after, "done": away or len(page) < _PAGE}
+
+
+def _page(company: Company, after: str) -> Sequence[tuple[Invoice, Document | None]]:
+    with company.services.database.read() as session:
+        return documents.of_company(session, company.connection_id, after, _PAGE)
+
+
+def _ask(
+    company: Company, page: Sequence[tuple[Invoice, Document | None]]
+) -> list[Difference] | str:
+    """Return how Infactor's documents differ from this page, or why they cannot be compared."""
+    services = company.services
+    if services.infactor is None:
+        return []
+    with services.database.write() as session:
+        broken = circuit_breaker.broken(session, INFACTOR)
+        if broken and not circuit_breaker.may_try(session, INFACTOR):
+            return broken.why
+    sink = Sink(services.infactor, withdraw=services.settings.infactor_withdraw)
+    try:
+        there = sink.read([key_of(invoice) for invoice, _ in page], _FIELDS)
+        doubles = sink.others(*_identities(page)) if page else []
+    except InfactorAway as e:
+        with services.database.write() as session:
+            circuit_breaker.failed(session, INFACTOR, str(e))
+        return str(e)
+    if broken:
+        with services.database.write() as session:
+            circuit_breaker.works(session, INFACTOR)
+    with services.database.read() as session:
+        taken = legacy_rows.taken(session, [str(other["_id"]) for other in doubles])
+    doubles = [other for other in doubles if str(other["_id"]) not in taken]
+    single = (_differs(i, seen, there.get(key_of(i))) for i, seen in page)
+    return [*filter(None, single), *_doubled(page, doubles)]
+
+
+def _identities(
+    page: Sequence[tuple[Invoice, Document | None]],
+) -> tuple[list[str], list[str]]:
+    mapped = [invoice.mapped or {} for invoice, _ in page]
+    return [m["qbkInvoiceId"] for m in mapped], sorted({m["supplierEmail"] for m in mapped})
+
+
+def _is_outgoing(invoice: Invoice) -> bool:
+    return invoice.delivered_revision < invoice.revision
+
+
+def _differs(
+    invoice: Invoice, seen: Document | None, there: Mapping[str, Any] | None
+) -> Difference | None:
+    if _is_outgoing(invoice):
+        return None
+    if there is None:
+        return _absent(invoice, seen)
+    stands = standing(there)
+    if stands.state != State.INVOICE_CREATED:
+        return None
+    delivered = seen.revision if seen else invoice.delivered_revision
+    if stands.revision != delivered:
+        kind = BEHIND if stands.revision < delivered else AHEAD
+        texts = (f"revision {stands.revision}", f"revision {delivered}")
+        return Difference(invoice, seen, kind, *texts)
+    return _edited(invoice, seen, there) if seen else None
+
+
+def _absent(invoice: Invoice, seen: Document | None) -> Difference | None:
+    if seen is None:
+        never = Difference(invoice, seen, MISSING, "not there", "delivered")
+        return None if invoice.hold else never
+    kind = MISSING if seen.state == State.INVOICE_CREATED and not invoice.hold else DELETED
+    return Difference(invoice, seen, kind, "not there", status(seen.state))
+
+
+def _edited(invoice: Invoice, seen: Document, there: Mapping[str, Any]) -> Difference | None:
+    """Compare with what was written, which is not always what is mapped, as doubles hold it."""
+    now = {name: exact(there[name]) for name in QUICKBOOKS_OWNED if name in there}
+    ours = {name: seen.document[name] for name in QUICKBOOKS_OWNED if name in seen.document}
+    written = exact(stored(ours))
+    names = [n for n in QUICKBOOKS_OWNED if now.get(n) != written.get(n)]
+    if not names:
+        return None
+    return Difference(invoice, seen, EDITED, _values(names, now), _values(names, written))
+
+
+def _values(names: Sequence[str], document: Mapping[str, Any]) -> str:
+    values = {name: document.get(name) for name in names}
+    return ", ".join(
+        name if isinstance(v, list | dict) else f"{name} {(text_of(v) or 'none')[:_LONGEST_VALUE]}"
+        for name, v in values.items()
+    )
+
+
+def _doubled(
+    page: Sequence[tuple[Invoice, Document | None]], others: Sequence[Mapping[str, Any]]
+) -> Iterator[Difference]:
+    """Name other documents of the same supplier for the same Id that are no invoice's own."""
+    ours = {(m["qbkInvoiceId"], m["supplierEmail"]): (i, d) for i, d in page if (m := i.mapped)}
+    for other in others:
+        found = ours.get((other["qbkInvoiceId"], other["supplierEmail"]))
+        if found is None:
+            continue
+        invoice, seen = found
+        amount = text_of(exact(other.get("invoiceAmount"))) or "none"
+        there = f"also {str(other['_id'])[:_LONGEST_VALUE]}: {status(standing(other).state)}"
+        here = status(seen.state) if seen else "not in Infactor"
+        yield Difference(invoice, seen, DOUBLED, f"{there}, amount {amount[:_LONGEST_VALUE]}", here)
+
+
+def _still_so(session: Session, found: Sequence[Difference]) -> list[Difference]:
+    """Leave out what was delivered, or is to be delivered, since this page was read."""
+    ids = [difference.invoice.id for difference in found]
+    current = outbox.lock(session, ids)
+    seen = outbox.seen(session, ids)
+
+    def still_so(one: Difference) -> bool:
+        if one.kind == DOUBLED:
+            return True
+        invoice, before, now = current.get(one.invoice.id), one.seen, seen.get(one.invoice.id)
+        if invoice is None or _is_outgoing(invoice):
+            return False
+        return (before and before.seen_at) == (now and now.seen_at)
+
+    return [one for one in found if still_so(one)]
+
+
+def _keep(
+    session: Session, tally: dict[str, Any], found: Sequence[Difference], *, fix: bool
+) -> None:
+    """Count the differences in, and where they are to be mended, deliver what can be."""
+    mended = [one for one in found if fix and one.kind in _MENDABLE]
+    # Over a document at the very revision that is recorded nothing is written, but a later one is.
+    anew = [one.invoice.id for one in mended if one.kind == EDITED]
+    outbox.deliver_anew(session, anew)
+    outbox.deliver_again(session, [one.invoice.id for one in mended if one.kind != EDITED])
+    left = [one for one in found if one not in mended]
+    for name, those in (("infactor", left), ("infactor_mended", mended)):
+        named = [*tally.get(name, []), *(one.as_json() for one in those)]
+        tally[name] = named[:_MOST_NAMED]
+
+
+def _not_compared(why: str) -> dict[str, str]:
+    return {"id": "", "number": "", "kind": NOT_COMPARED, "there": why, "here": ""}

@@ -1,0 +1,243 @@
+"""A full comparison: everything is read, page by page, and compared with the record at the end.
+
+What QuickBooks showed is kept in rows, so that the comparison is one question to the database,
+whatever happened meanwhile. Where the run mends, each page is recorded like any other read.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+
+from service.database.tables import Run
+from service.errors import Unmappable
+from service.infactor.source import read_invoice
+from service.kit.clock import now
+from service.quickbooks import queries
+from service.quickbooks.records import entity, moment
+from service.store import comparison, connections, runs, watermarks
+from service.store.comparison import Difference, Shown
+from service.wording import UNREADABLE, by_name
+from workers.company import Company
+from workers.reading.by_change import Cursor, Page, read_page
+from workers.reading.by_id import InvoiceReads, Read, read_invoices
+from workers.recording.outcome import Recorded, add
+from workers.recording.record import keep_failures, record
+from workers.recording.withdrawal_limit import Brake
+
+log = structlog.get_logger(__name__)
+
+_MOST_ROUNDS = 3
+_MOST_UNSEEN = 500
+MOST_NAMED = 1000
+"""Differences that are named; of more there is only the number."""
+
+
+def step(company: Company, run: Run) -> bool:
+    """Read and keep one page, or compare after the last one; return whether the run goes on."""
+    return _Comparison(company, run).step()
+
+
+class _Comparison:
+    """One step of a run: what it was ordered to do and has come to, until the next checkpoint."""
+
+    def __init__(self, company: Company, run: Run) -> None:
+        self._company = company
+        self._run = run
+        self._order: dict[str, Any] = dict(run.cursor or {})
+        self._tally: dict[str, Any] = dict(run.tally)
+
+    def step(self) -> bool:
+        if self._run.expected is None or "first" not in self._order:
+            self._begin()
+        cursor = self._cursor()
+        if cursor.done:
+            if self._order["fix"] and "infactor" not in self._order:
+                self._confirm_deletions()
+            return self._compare_with_infactor() or self._end()
+        page = read_page(self._company, cursor)
+        self._order["page"] = self._onwards(page).as_json()
+        self._keep(page.reads)
+        return True
+
+    def _begin(self) -> None:
+        """Note by QuickBooks' clock when it began: what changes from now on is for the next one.
+
+        By the number of a read, too, because of what others read and record meanwhile.
+        """
+        self._order["first"] = self._company.draw_fetch_number()
+        expected = self._company.api.count(queries.count("Invoice"))
+        if self._company.api.time is not None:
+            self._order["until"] = self._company.api.time.isoformat()
+        with self._company.services.database.write() as session:
+            runs.begin_comparison(session, self._run, self._order, expected, now())
+
+    def _cursor(self) -> Cursor:
+        kept = self._order.get("page")
+        return Cursor.from_json(kept) if kept else Cursor(None)
+
+    def _onwards(self, page: Page) -> Cursor:
+        """Return where to go on: at the end once more, for what changed while all was read."""
+        if page.cursor.done and page.reads.found and self._tally["rounds"] < _MOST_ROUNDS:
+            self._tally["rounds"] += 1
+            return page.cursor.once_more()
+        return page.cursor
+
+    def _keep(self, reads: InvoiceReads) -> None:
+        """Keep what was shown, and where the run mends, record it too."""
+        shown = _shown(reads)
+        places = [*self._tally["unreadable"], *reads.unnamed]
+        self._tally["unreadable"] = list(dict.fromkeys(places))
+        with self._company.services.database.write() as session:
+            comparison.keep(session, self._run.id, shown)
+            comparison.forget(session, self._run.id, reads.gone)
+            if self._order["fix"]:
+                ids = [one.quickbooks_id for one in shown]
+                self._mended(self._differences(session, only=ids))
+            else:
+                self._count(session)
+                self._checkpoint(session)
+        if self._order["fix"]:
+            record(
+                self._company,
+                reads,
+                cause="reconcile",
+                finish=self._finish_page,
+                brake=Brake(self._run),
+            )
+
+    def _finish_page(self, session: Session, recorded: Recorded) -> None:
+        self._tally = add(self._tally, recorded)
+        self._count(session)
+        keep_failures(session, self._company.connection_id, recorded)
+        self._checkpoint(session)
+
+    def _count(self, session: Session) -> None:
+        """Say of how many invoices there was something to read, however often they were read."""
+        self._tally["read"] = comparison.sums_there(session, self._run).count
+
+    def _confirm_deletions(self) -> None:
+        """Record as deleted what was not shown, and for which a read of its own answers 610."""
+        with self._company.services.database.read() as session:
+            missing = comparison.not_shown(session, self._run, self._order["first"], _MOST_UNSEEN)
+        if missing:
+            reads = read_invoices(self._company, [one.quickbooks_id for one in missing])
+            self._mended([one for one in missing if one.quickbooks_id in reads.gone])
+            self._keep(reads)
+
+    def _differences(
+        self, session: Session, only: Collection[str] | None = None
+    ) -> Sequence[Difference]:
+        first = self._order["first"]
+        found = comparison.differences(session, self._run, first, MOST_NAMED, only)
+        return [_doubted(one) for one in found] if self._tally["unreadable"] else found
+
+    def _compare_with_infactor(self) -> bool:
+        """Compare some of Infactor's own documents too; return whether there are more of them."""
+        if self._company.services.infactor is None:
+            return False
+        from workers.runs import compare_infactor  # noqa: PLC0415 - needs an extra
+
+        return compare_infactor.step(self._company, self._run, self._order, self._tally)
+
+    def _mended(self, found: Sequence[Difference]) -> None:
+        self._tally["mended"] = [*self._tally["mended"], *_plain(found)][:MOST_NAMED]
+
+    def _checkpoint(self, session: Session) -> None:
+        runs.checkpoint(session, self._run, self._order, self._tally)
+
+    def _end(self) -> bool:
+        """Compare, and end the run, unless somebody has asked for more meanwhile."""
+        connection_id = self._company.connection_id
+        with self._company.services.database.write() as session:
+            tally = _verdict(session, self._run, self._tally, self._differences(session))
+            if not runs.finish(session, self._run, "done", tally, by_name(tally), now()):
+                return True
+            if "since" in self._order and "until" in self._order:
+                until = moment(self._order["until"])
+                watermarks.reconciled(session, connection_id, until, now())
+            connections.synced(session, connection_id, now())
+        log.info(
+            "reconcile.compared",
+            run=self._run.id,
+            read=tally["read"],
+            mended=len(tally["mended"]),
+            differences=len(tally["differences"]),
+            infactor=len(tally.get("infactor", [])),
+        )
+        return False
+
+
+def _verdict(
+    session: Session, run: Run, tally: dict[str, Any], differences: Sequence[Difference]
+) -> dict[str, Any]:
+    unreadable = comparison.unreadable(session, run, MOST_NAMED)
+    remaining = _plain([*differences, *unreadable])
+    # Whatever cannot be shown by its Id is one of those that were met in their places: with as many
+    # Ids as places, the places have nothing to add.
+    if len(unreadable) < len(tally["unreadable"]):
+        remaining += [_in_its_place(place) for place in tally["unreadable"]]
+    left = {one["id"] for one in remaining}
+    return {
+        **tally,
+        "mended": [one for one in tally["mended"] if one["id"] not in left],
+        "differences": remaining,
+        "there": asdict(comparison.sums_there(session, run)),
+        "here": asdict(comparison.sums_here(session, run)),
+    }
+
+
+def _doubted(one: Difference) -> Difference:
+    """Return the difference without a deletion that nobody can know of.
+
+    Where something could not be shown, what was not shown may be just that.
+    """
+    if one.kind != "deleted there":
+        return one
+    return replace(one, kind="not shown", there="not shown: deleted, or unreadable")
+
+
+def _in_its_place(place: str) -> dict[str, str]:
+    """Return as a difference what cannot be shown, and is known by its place alone."""
+    return {"id": place, "kind": UNREADABLE, "number": "", "there": "cannot be shown", "here": ""}
+
+
+def _shown(reads: InvoiceReads) -> list[Shown]:
+    """Return what was shown of each invoice; of those that cannot be shown, that they are there."""
+    shown = [one for read in reads.found if (one := _one(read)) is not None]
+    return shown + [Shown(quickbooks_id=quickbooks_id) for quickbooks_id in reads.failed]
+
+
+def _one(read: Read) -> Shown | None:
+    try:
+        found = entity(read.raw)
+    except Unmappable:
+        return None  # recording it says what is wrong with it
+    try:
+        invoice = read_invoice(read.raw)
+    except Unmappable:
+        return Shown(
+            quickbooks_id=found.id, sync_token=found.sync_token, last_updated=found.last_updated
+        )
+    return Shown(
+        quickbooks_id=found.id,
+        sync_token=found.sync_token,
+        last_updated=found.last_updated,
+        total=invoice.total_amt,
+        balance=invoice.total_amt if invoice.balance is None else invoice.balance,
+    )
+
+
+def _plain(differences: Sequence[Difference]) -> list[dict[str, str]]:
+    return [
+        {
+            "id": one.quickbooks_id,
+            "kind": one.kind,
+            "number": one.doc_number,
+            "there": one.there,
+            "here": one.here,
+        }
+        for one in differences
+    ]

@@ -1,0 +1,195 @@
+"""Reconcile: the truth by other channels than notices.
+
+Once a day a company is asked for what changed or was deleted since its watermark: one read, where
+nothing did. What change data capture cannot tell, because it is too much or too long ago, is found
+by reading everything. On request everything is read and compared, invoice by invoice.
+
+A run's cursor is {"full", "fix", "stage", …}: `full` compares everything, `fix` mends what differs.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+
+from service.context import Services
+from service.database.tables import Connection, Run
+from service.errors import SyncError
+from service.kit.clock import now
+from service.monitoring.condition import several
+from service.quickbooks.client import CDC_FURTHEST, Changes
+from service.quickbooks.queries import EntityName
+from service.quickbooks.records import moment
+from service.store import connections, inbox, invoices, runs, watermarks
+from service.wording import called
+from workers.company import Company
+from workers.reading.by_change import Cursor, changed_at, read_page
+from workers.reading.by_id import InvoiceReads, Read, confirm
+from workers.reading.customers import CustomerReads
+from workers.recording.outcome import Recorded, add
+from workers.recording.record import keep_failures, record
+from workers.recording.withdrawal_limit import Brake
+from workers.retry import may_pass_in_parts
+from workers.runs import compare_quickbooks
+
+log = structlog.get_logger(__name__)
+
+# Answers overlap by so much, for what was committed in the very moment of an answer.
+_OVERLAP = timedelta(minutes=5)
+# A day less than QuickBooks' limit, for the hours that a run may wait.
+_FURTHEST = CDC_FURTHEST - timedelta(days=1)
+# A change so fresh may still have its notice on the way.
+_NOTICES_TAKE = timedelta(minutes=15)
+_MOST_AT_ONCE = 50
+_LATE = timedelta(hours=1)
+_ENTITIES: tuple[EntityName, ...] = ("Invoice", "Customer")
+
+
+def begin_due(services: Services) -> None:
+    """Begin a reconcile of each company for which it is time."""
+    environment = services.settings.quickbooks_environment
+    with services.database.read() as session:
+        due = watermarks.to_reconcile(session, environment, now(), _MOST_AT_ONCE)
+        causes = {connection.id: _cause(connection) for connection in due}
+    for connection_id, cause in causes.items():
+        with services.database.write() as session:
+            order = {"full": False, "fix": True}
+            run_id = runs.begin_reconcile(session, connection_id, cause, order, now())
+        services.jobs.run(run_id)
+
+
+def _cause(connection: Connection) -> str:
+    """Say whether it is a day since the last one; sooner or later means that the service was down.
+
+    What QuickBooks could not deliver then is still on its way, and not unannounced.
+    """
+    last = connection.reconciled_at or connection.connected_at
+    due_at = connection.reconcile_due_at
+    on_time = due_at >= last + watermarks.RECONCILE_EVERY and due_at > now() - _LATE
+    return "daily" if on_time else "downtime"
+
+
+def step(company: Company, run: Run) -> bool:
+    """Do the run's next step; return whether it goes on."""
+    order = run.cursor or {}
+    stage = order.get("stage") or ("listing" if order["full"] else "changes")
+    if stage == "changes":
+        return _changes(company, run)
+    if stage == "customers":
+        return _customers(company, run)
+    return compare_quickbooks.step(company, run)
+
+
+def _changes(company: Company, run: Run) -> bool:
+    """Record what changed since the watermark, and end the run; or ask for a full comparison."""
+    with company.services.database.read() as session:
+        watermark = watermarks.reconciled_until(session, company.connection_id)
+    since = watermark - _OVERLAP
+    fetch_number = company.draw_fetch_number()
+    found = _ask(company, since) if since > now() - _FURTHEST else None
+    if found is None:
+        return _go_on(company, run, stage="customers", since=since.isoformat())
+    reads = InvoiceReads(found=[Read(raw, fetch_number) for raw in found.objects["Invoice"]])
+    with company.services.database.read() as session:
+        deleted = found.deleted["Invoice"].keys()
+        still_here = invoices.not_deleted(session, company.connection_id, deleted)
+    confirm(company, still_here, reads)
+    buyers = CustomerReads(company)
+    buyers.take(Read(raw, fetch_number) for raw in found.objects["Customer"])
+
+    def finish(session: Session, recorded: Recorded) -> None:
+        tally = add(run.tally, recorded)
+        daily = run.cause == "daily"
+        unannounced = _unannounced(session, company, recorded, found) if daily else 0
+        keep_failures(session, company.connection_id, recorded)
+        error = _not_recorded(tally["failures"])
+        if runs.finish(session, run, "done", tally, error, now(), unannounced=unannounced):
+            watermarks.reconciled(session, company.connection_id, found.time, now())
+        connections.synced(session, company.connection_id, now())
+        log.info(
+            "reconcile.ended",
+            run=run.id,
+            changed=len(recorded.changed),
+            unannounced=unannounced,
+            failed=tally["failed"],
+        )
+
+    record(company, reads, cause="reconcile", finish=finish, brake=Brake(run), buyers=buyers)
+    return False
+
+
+def _ask(company: Company, since: datetime) -> Changes | None:
+    """Return what changed since then, or None where that is more than QuickBooks tells at once."""
+    try:
+        together = company.api.cdc(_ENTITIES, since)
+        if not together.full:
+            return together
+        # Each entity has room for 1,000 of its own.
+        customers = company.api.cdc(["Customer"], since)
+        changed = company.api.cdc(["Invoice"], since)
+    except SyncError as e:
+        # One bad record spoils the whole answer; a query can step over it.
+        if not may_pass_in_parts(e):
+            raise
+        return None
+    if customers.full or changed.full:
+        return None
+    return Changes(
+        objects={**customers.objects, **changed.objects},
+        deleted={**customers.deleted, **changed.deleted},
+        time=min(customers.time, changed.time),
+        full=False,
+    )
+
+
+def _customers(company: Company, run: Run) -> bool:
+    """Store one page of the customers that changed since the watermark."""
+    order = run.cursor or {}
+    page_at = order.get("page")
+    cursor = Cursor.from_json(page_at) if page_at else Cursor(moment(order["since"]))
+    page = read_page(company, cursor, "Customer")
+    buyers = CustomerReads(company)
+    buyers.take(page.reads.found)
+    onwards: dict[str, Any] = {**order, "page": page.cursor.as_json()}
+    if page.cursor.done:
+        onwards = {**order, "stage": "listing", "page": None}
+
+    def finish(session: Session, recorded: Recorded) -> None:
+        withdrawn = run.tally["withdrawn"] + len(recorded.withdrawn)
+        runs.checkpoint(session, run, onwards, {**run.tally, "withdrawn": withdrawn})
+        for place, error in page.reads.unnamed.items():
+            inbox.park_unnamed(session, company.connection_id, place, error, now())
+
+    record(
+        company,
+        InvoiceReads(),
+        cause="reconcile",
+        finish=finish,
+        brake=Brake(run),
+        buyers=buyers,
+    )
+    return True
+
+
+def _go_on(company: Company, run: Run, **onwards: str) -> bool:
+    with company.services.database.write() as session:
+        runs.checkpoint(session, run, {**(run.cursor or {}), **onwards}, run.tally)
+    return True
+
+
+def _unannounced(session: Session, company: Company, recorded: Recorded, found: Changes) -> int:
+    """Count the changes that no notice has told us of, though it had time to."""
+    told = inbox.open_invoices(session, company.connection_id, recorded.changed)
+    times = {str(raw.get("Id")): changed_at(raw) for raw in found.objects["Invoice"]}
+    times |= found.deleted["Invoice"]
+    latest = found.time - _NOTICES_TAKE
+    return sum(1 for i in recorded.changed - told if (at := times.get(i)) and at <= latest)
+
+
+def _not_recorded(failures: list[dict[str, str]]) -> str | None:
+    if not failures:
+        return None
+    count = several(len(failures), "changed invoice", "changed invoices")
+    names = ", ".join(called(failure["id"], "") for failure in failures[:10])
+    return f"{count} could not be recorded: {names}"

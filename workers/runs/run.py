@@ -1,0 +1,112 @@
+"""Runs: backfills and reconciles of one company, one checkpointed step at a time.
+
+One call does one step: a long run shares its worker with everybody. A step, its checkpoint and its
+count are one transaction, so that a kill repeats at most the step that it interrupted.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+
+from service.access import Purpose
+from service.context import Services
+from service.database.tables import Run
+from service.errors import Barred, Disconnected, Halted, PermanentError, SyncError, Throttled
+from service.kit.clock import now
+from service.store import approvals, connections, runs, watermarks
+from workers.company import Company
+from workers.retry import is_hopeless, pause_for, why
+from workers.runs import backfill, reconcile
+
+log = structlog.get_logger(__name__)
+
+Step = Callable[[Company, Run], bool]
+# What the reads of each kind of run are for, and its step, which returns whether the run goes on.
+_KINDS: dict[str, tuple[Purpose, Step]] = {
+    "backfill": ("backfill", backfill.step),
+    "reconcile": ("reconcile", reconcile.step),
+}
+# A reconcile that failed is begun again before its day is over.
+_FAILED_RECONCILE_AGAIN = timedelta(hours=6)
+
+
+def work_on_run(services: Services, run_id: int) -> None:
+    """Do the run's next step, and ask for the one after it."""
+    if advance(services, run_id):
+        services.jobs.run(run_id)
+
+
+def advance(services: Services, run_id: int) -> bool:
+    """Do the run's next step unless somebody else does; return whether to go on at once."""
+    with services.leases.hold(f"run:{run_id}") as mine:
+        if not mine:
+            return False
+        environment = services.settings.quickbooks_environment
+        with services.database.write() as session:
+            run, lost = runs.claim(session, run_id, environment, now())
+        if run is None:
+            return False
+        try:
+            if lost:
+                raise PermanentError("the worker died each time that it worked on this step")
+            purpose, step = _KINDS[run.kind]
+            return step(Company.of(services, run.connection_id, purpose), run)
+        except Disconnected as e:
+            _wait_for_supplier(services, run, e)
+        except Halted as e:
+            return not _halt(services, run, e)
+        except SyncError as e:
+            # Whoever lets us in again can begin another run; nobody should wait for this one.
+            if isinstance(e, Barred) or is_hopeless(e, run.created_at, run.attempts + 1, now()):
+                _fail(services, run, e)
+            else:
+                _pause(services, run, e)
+        return False
+
+
+def _pause(services: Services, run: Run, error: SyncError) -> None:
+    with services.database.read() as session:
+        failures = connections.failures(session, run.connection_id)
+    wait = pause_for(error, max(run.attempts, failures))
+    with services.database.write() as session:
+        if isinstance(error, Throttled):
+            connections.throttle(session, run.connection_id, now() + wait, str(error), now())
+        runs.postpone(session, run.id, now() + wait, _text(error))
+    log.warning(
+        "run.postponed", run=run.id, kind=run.kind, seconds=int(wait.total_seconds()), **why(error)
+    )
+
+
+def _wait_for_supplier(services: Services, run: Run, error: Disconnected) -> None:
+    with services.database.write() as session:
+        runs.postpone(session, run.id, now(), _text(error))
+
+
+def _halt(services: Services, run: Run, error: Halted) -> bool:
+    """Let the run wait for an operator; return False if somebody asked for more meanwhile."""
+    with services.database.write() as session:
+        halted = approvals.halt(session, run, str(error), error.reasons, now())
+    # Without the message, because people write names into the numbers of their invoices.
+    log.warning(
+        "run.halted",
+        run=run.id,
+        kind=run.kind,
+        withdrawals=error.withdrawals,
+        offered=error.offered,
+    )
+    return halted
+
+
+def _fail(services: Services, run: Run, error: SyncError) -> None:
+    with services.database.write() as session:
+        runs.finish(session, run, "failed", run.tally, _text(error), now())
+        if run.kind == "reconcile":
+            due_at = now() + _FAILED_RECONCILE_AGAIN
+            watermarks.reconcile_at(session, run.connection_id, due_at)
+    log.warning("run.failed", run=run.id, kind=run.kind, **why(error))
+
+
+def _text(error: SyncError) -> str:
+    trace = f" (intuit_tid {error.intuit_tid})" if error.intuit_tid else ""
+    return f"{error}{trace}"

@@ -1,0 +1,124 @@
+"""The sweep: asks again for every piece of work whose row is due, whatever became of its message.
+
+A flushed queue, a lost nudge, a worker that died: each costs at most one interval of the sweep.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.orm import Session
+
+from service.context import Services
+from service.coordination import leases
+from service.errors import Disconnected, SyncError
+from service.kit.clock import now
+from service.queries import measures
+from service.store import inbox, operators, outbox, pruning, runs, sessions, tokens
+from workers.retry import why
+
+log = structlog.get_logger(__name__)
+
+
+def sample(services: Services) -> None:
+    """Leave a sample of the five minutes that ended last."""
+    at = now()
+    slot = measures.slot_of(at) - 1
+    with services.database.read() as session:
+        if measures.is_taken(session, slot):
+            return
+    with services.database.write() as session:
+        measures.take(session, services.settings.quickbooks_environment, slot, at)
+
+
+_IDLE = timedelta(days=7)
+_MOST_AT_ONCE = 100
+
+
+def keep_alive(services: Services) -> None:
+    """Refresh the tokens of connections that have been idle for a week."""
+    environment = services.settings.quickbooks_environment
+    with services.database.read() as session:
+        idle = tokens.to_keep_alive(session, environment, now() - _IDLE, _MOST_AT_ONCE)
+    for connection_id in idle:
+        try:
+            services.access.access_token(connection_id)
+        except Disconnected:
+            continue  # it is marked as dead, and said so
+        except SyncError as e:
+            # There are three months of hours left to try it again.
+            log.warning("token.not_kept_alive", connection=connection_id, **why(e))
+
+
+_CHUNK = 1000
+_KEPT = timedelta(days=90)
+_STRANGE_KEPT = timedelta(days=7)
+_LEASES_KEPT_SECONDS = 86_400
+
+_Deletion = Callable[[Session, datetime, int], int]
+_OLD: tuple[tuple[_Deletion, timedelta], ...] = (
+    (pruning.handled_notices, _KEPT),
+    (pruning.ignored_notices, _KEPT),
+    (pruning.strange_notices, _STRANGE_KEPT),
+    (pruning.ended_runs, _KEPT),
+    (pruning.counted_deliveries, _KEPT),
+    (pruning.ended_alerts, _KEPT),
+    (pruning.closed_findings, _KEPT),
+    (pruning.old_receipts, _KEPT),
+    (measures.old_samples, _KEPT),
+)
+
+
+def prune(services: Services) -> None:
+    """Delete what is past its time: the audit alone is kept for ever."""
+    prune_at(services, now())
+
+
+def prune_at(services: Services, at: datetime, *, chunk: int = _CHUNK) -> None:
+    """Do it as of this moment, with at most `chunk` rows in one transaction."""
+    with services.database.write() as session:
+        sessions.prune(session, at)
+        operators.prune(session, at)
+        leases.prune(session, older_than_seconds=_LEASES_KEPT_SECONDS)
+    for deletion, kept in _OLD:
+        deleted = _all_of(services, deletion, at - kept, chunk)
+        if deleted:
+            log.info("pruned", what=deletion.__name__, rows=deleted)
+
+
+def _all_of(services: Services, deletion: _Deletion, before: datetime, chunk: int) -> int:
+    total = 0
+    while True:
+        with services.database.write() as session:
+            deleted = deletion(session, before, chunk)
+        total += deleted
+        if deleted < chunk:
+            return total
+
+
+def sweep(services: Services) -> None:
+    """Send a nudge for each company with due notices or deliveries, and each run that may go on.
+
+    Nudges for work that somebody is doing already are harmless: the lease turns them away.
+    """
+    environment = services.settings.quickbooks_environment
+    with services.database.read() as session:
+        strays = inbox.strays(session, environment)
+    if strays:
+        with services.database.write() as session:
+            for connection_id, realm_digest in strays:
+                inbox.link(session, connection_id, realm_digest)
+    with services.database.read() as session:
+        companies = inbox.due_connections(session, environment, now())
+        due_runs = runs.due(session, environment, now())
+        delivering = (
+            outbox.due_connections(session, environment, now())
+            if services.settings.delivers
+            else ()
+        )
+    for connection_id in companies:
+        services.jobs.sync(connection_id)
+    for connection_id in delivering:
+        services.jobs.deliver(connection_id)
+    for run_id in due_runs:
+        services.jobs.run(run_id)
