@@ -1,15 +1,17 @@
 """Words for people, the same on pages, in commands and in messages."""
 
+import textwrap
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from service.database.tables import Finding, Invoice, Notice
 from service.infactor.document import State
 from service.infactor.wording import AMOUNTS, DATES, WORDS, status
-from service.monitoring.condition import several
 from service.store.findings import CHANGED
+
+_LONGEST_SHORTENED = 300  # characters
 
 
 def money(amount: Decimal | int | None, currency: str | None = None) -> str:
@@ -39,6 +41,34 @@ def day(text: str) -> str:
     except ValueError:
         return text or "-"
     return f"{found.day} {found:%b %Y}"
+
+
+def utc_day(at: datetime) -> str:
+    """Return the day of an instant, in UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%d}"
+
+
+def format_utc(at: datetime) -> str:
+    """Return an instant to the minute, in UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def span(seconds: float) -> str:
+    """Return a length of time in one unit: `45 s`, `12 min`, `5 h`, `3 days`."""
+    for unit, name in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{int(seconds // unit)} {name}"
+    return f"{int(seconds)} s"
+
+
+def shortened(text: str) -> str:
+    """Return a text on one line, cut after a word where it is very long."""
+    return textwrap.shorten(text, _LONGEST_SHORTENED, placeholder=" …")
+
+
+def several(count: int, one: str, many: str) -> str:
+    """Return `1 company`, `2 companies`."""
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def of_finding(

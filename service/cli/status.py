@@ -11,11 +11,12 @@ import typer
 from service.cli.console import answer, answer_json, plain, says_what_is_wrong
 from service.cli.context import Json, command_services
 from service.kit.clock import now
-from service.monitoring.condition import Condition, moment, several, span
+from service.monitoring.condition import Condition
 from service.monitoring.conditions import look
 from service.monitoring.processes import CLOCK, RECEIVER
 from service.monitoring.summary import InfactorVitals, Vitals
 from service.store import documents
+from service.wording import format_utc, several, span
 
 _WIDTH = 79
 _STATES = {"dead": "ended by QuickBooks"}
@@ -60,7 +61,7 @@ def _conditions(wrong: Sequence[Condition]) -> Iterator[str]:
     yield f"{several(len(wrong), 'thing is', 'things are')} wrong."
     yield ""
     for condition in wrong:
-        since = f"since {moment(condition.since)}" if condition.since else ""
+        since = f"since {format_utc(condition.since)}" if condition.since else ""
         about = f"{condition.cause} ({condition.severity})"
         yield f"{about:<{_WIDTH - len(since)}}{since}"
         text = f"{condition.company}: {condition.text}" if condition.company else condition.text
@@ -77,7 +78,7 @@ def _vitals(figures: Vitals, delivered: int, at: datetime) -> Iterator[str]:
     yield f"notices     {figures.pending:,} pending{waiting}; {figures.parked:,} parked"
     yield f"deliveries  {'none yet' if last is None else f'last one {_ago(last, at)}'}"
     if figures.complete_until is not None:
-        yield f"reconciled  every change until {moment(figures.complete_until)}"
+        yield f"reconciled  every change until {format_utc(figures.complete_until)}"
     if figures.infactor is not None:
         yield f"infactor    {_infactor(figures.infactor, delivered)}"
     yield f"reads       {_reads(figures)}"

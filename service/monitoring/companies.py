@@ -10,9 +10,10 @@ from sqlalchemy import and_, bindparam, func, or_, select
 
 from service import wording
 from service.database.tables import Connection, Run
-from service.monitoring.condition import Condition, day, several, shortened, span
+from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
 from service.store import approvals, runs
+from service.wording import several, shortened, span, utc_day
 
 ENDING = timedelta(days=30)
 ENDING_SOON = timedelta(days=7)
@@ -62,13 +63,13 @@ def ending_tokens(facts: Facts) -> Iterator[Condition]:
             continue
         left = ends_at - facts.now
         text = (
-            f"QuickBooks ends this company's authorisation on {day(ends_at)},"
+            f"QuickBooks ends this company's authorisation on {utc_day(ends_at)},"
             f" {_in(left)}: its supplier has to connect again before."
         )
         if left < timedelta():
             text = (
-                f"QuickBooks has ended this company's authorisation on {day(ends_at)}: its supplier"
-                " has to connect again."
+                f"QuickBooks has ended this company's authorisation on {utc_day(ends_at)}: its"
+                " supplier has to connect again."
             )
         command = _connect_again(connection_id)
         # The earlier news stays true, and the later is told on its own.

@@ -1,11 +1,8 @@
 """One thing that is wrong."""
 
-import textwrap
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
-
-_LONGEST = 300
 
 Severity = Literal["critical", "warning"]
 
@@ -25,31 +22,3 @@ class Condition:
     subject: str = ""
     company: str = ""
     since: datetime | None = None  # None where the database does not say
-
-
-def day(at: datetime) -> str:
-    """Return the day of an instant, in UTC."""
-    return f"{at.astimezone(UTC):%Y-%m-%d}"
-
-
-def moment(at: datetime) -> str:
-    """Return an instant to the minute, in UTC."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def span(seconds: float) -> str:
-    """Return a length of time in one unit: `45 s`, `12 min`, `5 h`, `3 days`."""
-    for unit, name in ((86_400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * unit:
-            return f"{int(seconds // unit)} {name}"
-    return f"{int(seconds)} s"
-
-
-def shortened(text: str) -> str:
-    """Return a text on one line, cut after a word where it is very long."""
-    return textwrap.shorten(text, _LONGEST, placeholder=" …")
-
-
-def several(count: int, one: str, many: str) -> str:
-    """Return `1 company`, `2 companies`."""
-    return f"{count:,} {one if count == 1 else many}"

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from service.monitoring.condition import Condition, several, shortened, span
+from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
 from service.store import outbox
+from service.wording import several, shortened, span
 
 AWAY_SECONDS = 120.0
 STUCK = timedelta(minutes=10)

@@ -10,10 +10,11 @@ from sqlalchemy import bindparam, func, select
 
 from service.access import SHARES
 from service.database.tables import Connection, Deliveries, Notice, Run
-from service.monitoring.condition import Condition, several, span
+from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
 from service.queries import notices
 from service.store import inbox
+from service.wording import several, span
 
 FORGED = 100
 FORGED_WITHIN = timedelta(minutes=10)

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from service.config.settings import Settings
-from service.monitoring.condition import Condition, span
+from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
 from service.store import inbox, runs
+from service.wording import span
 
 RECEIVER = "receiver"
 CLOCK = "clock"

@@ -17,12 +17,11 @@ from service.context import Services
 from service.database.tables import Connection, Run
 from service.errors import SyncError
 from service.kit.clock import now
-from service.monitoring.condition import several
 from service.quickbooks.client import CDC_FURTHEST, Changes
 from service.quickbooks.queries import EntityName
 from service.quickbooks.records import moment
 from service.store import connections, inbox, invoices, runs, watermarks
-from service.wording import called
+from service.wording import called, several
 from workers.company import Company
 from workers.reading.by_change import Cursor, changed_at, read_page
 from workers.reading.by_id import InvoiceReads, Read, confirm

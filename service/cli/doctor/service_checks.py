@@ -25,8 +25,8 @@ from service.database import schema
 from service.database.types import database_now
 from service.errors import ConfigurationError, SyncError
 from service.jobs import Jobs, receiver_broker
-from service.monitoring.condition import span
 from service.monitoring.processes import CLOCK, RECEIVER, SILENT_SECONDS
+from service.wording import span
 
 _MOST_SKEW = 60.0
 # The secret with which the public repository of Infactor signs sessions, where nobody changed it.

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from service.coordination import rate_limit
 from service.kit.clock import now
 from service.monitoring import notices
-from service.monitoring.condition import Condition, several, span
+from service.monitoring.condition import Condition
 from service.monitoring.conditions import look
 from service.monitoring.processes import CLOCK, SILENT_SECONDS
 from service.monitoring.summary import Vitals
@@ -25,6 +25,7 @@ from service.web.ops.chart import Chart, Frame, Series
 from service.web.ops.flash import page
 from service.web.state import State
 from service.web.templating import part, render
+from service.wording import several, span
 
 _MOST_NAMED = 5
 _TITLES = {

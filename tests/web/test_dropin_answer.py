@@ -22,7 +22,7 @@ from tests.people import (
 from tests.servers import free_port
 from tests.web.button import begun, browser_of, whole_journey
 from tests.web.conftest import OTHER, OURS, Place, said
-from tests.web.test_web_refused import PROBLEM
+from tests.web.test_refused import PROBLEM
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 

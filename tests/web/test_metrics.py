@@ -19,7 +19,7 @@ from service.quickbooks.webhooks import sign
 from service.web.health.metrics import DatabaseCollector
 from tests.store.delivery_rows import DeliveryRows
 from tests.web.conftest import CONFIG, PUBLIC_URL, Place
-from tests.web.test_web_health import receiver
+from tests.web.test_health import receiver
 from tests.workers.delivering import infactor_settings
 
 TOKEN = "a-token-of-prometheus"

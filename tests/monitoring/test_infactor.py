@@ -5,7 +5,7 @@ from datetime import timedelta
 from service.monitoring.condition import Condition
 from service.queries import companies
 from service.store import outbox
-from tests.watch.scene import HOURS, MINUTES, NOW, Scene
+from tests.monitoring.scene import HOURS, MINUTES, NOW, Scene
 
 
 class TestAway:

@@ -11,8 +11,8 @@ from sqlalchemy import update
 from service.database.tables import Run
 from service.store import approvals, runs
 from tests.cli.place import NOW, Place
-from tests.cli.test_cli_commands import an_invoice, run
-from tests.cli.test_cli_mending import rows
+from tests.cli.test_commands import an_invoice, run
+from tests.cli.test_mending import rows
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import wait_until
 

@@ -14,7 +14,7 @@ from service.operations.forget import forget_supplier
 from service.store import lifecycle, runs
 from tests.servers import wait_until
 from tests.web.conftest import OTHER, OURS, Place, an_invoice, said
-from tests.web.test_web_races import at_once, place_of, slow_company_info
+from tests.web.test_races import at_once, place_of, slow_company_info
 from workers.runs.run import advance
 
 FIRST, SECOND, THIRD = "first@example.com", "second@example.com", "third@example.com"

@@ -12,7 +12,7 @@ from service.database.tables import Alert, Connection, Notice, Run
 from service.queries.measures import Measures, measure, oldest_due
 from service.store import tokens as authorisations
 from service.store.tokens import SealedTokens
-from tests.store.test_store_heartbeats import companies
+from tests.store.test_heartbeats import companies
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from service.monitoring.condition import Condition
-from tests.watch.scene import DAYS, HOURS, MINUTES, NOW, Scene
+from tests.monitoring.scene import DAYS, HOURS, MINUTES, NOW, Scene
 
 
 @pytest.fixture(autouse=True)

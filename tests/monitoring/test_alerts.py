@@ -16,9 +16,9 @@ from service.context import Services, bootstrap
 from service.database.tables import Alert, Connection
 from service.kit.clock import now
 from service.kit.standard_webhooks import signed_headers
+from tests.monitoring.listener import SECRET, Listener, listening
+from tests.monitoring.scene import Scene, some_settings
 from tests.servers import free_port
-from tests.watch.listener import SECRET, Listener, listening
-from tests.watch.scene import Scene, some_settings
 from workers.alerts import compare, watch
 
 

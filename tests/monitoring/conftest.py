@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from service.database.engine import Database
+from tests.monitoring.scene import Scene
 from tests.store import databases
-from tests.watch.scene import Scene
 
 
 @pytest.fixture(scope="session")

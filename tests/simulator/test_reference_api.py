@@ -1,6 +1,6 @@
 """The reference's sections 3.3 to 3.5, row by row, with literal bodies.
 
-3.6 is walked through in test_simulator_limits.py.
+3.6 is walked through in test_limits.py.
 """
 
 import json

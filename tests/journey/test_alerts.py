@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tests.journey.deployment import deployed
 from tests.journey.test_journey import REALM, a_book
+from tests.monitoring.listener import SECRET, listening
 from tests.servers import wait_until
-from tests.watch.listener import SECRET, listening
 
 
 def test_where_no_worker_is_left_the_receiver_tells(

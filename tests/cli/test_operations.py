@@ -13,8 +13,8 @@ from sqlalchemy import select, update
 from service.database.tables import Connection, Document, Supplier
 from service.kit.clock import now
 from tests.cli.place import NOW, Place, a_notice
-from tests.cli.test_cli_commands import an_invoice, run
-from tests.cli.test_cli_mending import rows
+from tests.cli.test_commands import an_invoice, run
+from tests.cli.test_mending import rows
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import wait_until
 from tests.store.delivery_rows import DeliveryRows
