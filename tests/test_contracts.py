@@ -26,7 +26,7 @@ _WORK = {*_SERVICES, "service.wording", "workers.company", "workers.retry"}
 MAY_IMPORT: dict[str, set[str]] = {
     "service.kit": set(),
     "service.errors": set(),
-    "service.simulator": set(),
+    "service.simulator": {"service.kit"},
     "service.quickbooks": {"service.kit"},
     "service.infactor": {"service.kit"},
     "service.config": {"service.kit", "service.infactor"},
@@ -176,6 +176,7 @@ def test_only_what_speaks_to_intuit_or_to_operators_calls_anybody_by_http():
         "service.quickbooks.client",
         "service.quickbooks.oauth",
         "service.quickbooks.http",
+        "service.kit.tls",
         "service.monitoring.sender",
     }
     found = {

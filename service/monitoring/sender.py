@@ -10,6 +10,7 @@ from service.config.settings import Settings
 from service.errors import ServiceError
 from service.kit.clock import now
 from service.kit.standard_webhooks import signed_headers
+from service.kit.tls import public_authorities
 
 _TIMEOUT_SECONDS = 5.0
 
@@ -24,7 +25,12 @@ class Teller:
     def __init__(self, url: str, secret: str) -> None:
         self._url = url
         self._secret = secret
-        self._http = httpx.Client(timeout=_TIMEOUT_SECONDS, follow_redirects=False, trust_env=False)
+        self._http = httpx.Client(
+            timeout=_TIMEOUT_SECONDS,
+            verify=public_authorities(),
+            follow_redirects=False,
+            trust_env=False,
+        )
 
     @classmethod
     def of(cls, settings: Settings) -> "Teller | None":

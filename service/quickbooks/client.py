@@ -9,6 +9,7 @@ from typing import Any, Literal
 import httpx
 
 from service.errors import Gone, TransientError
+from service.kit.tls import public_authorities
 from service.quickbooks.faults import answer_of, wants_new_token
 from service.quickbooks.http import intuit_tid, no_cookies, reaching_intuit
 from service.quickbooks.queries import EntityName, Statement
@@ -60,6 +61,7 @@ def http_client() -> httpx.Client:
     """
     return httpx.Client(
         timeout=_PATIENT,
+        verify=public_authorities(),
         follow_redirects=False,
         trust_env=False,
         cookies=no_cookies(),

@@ -20,6 +20,7 @@ from service.errors import (
     Unrecognised,
 )
 from service.kit import exact_json
+from service.kit.tls import public_authorities
 from service.quickbooks.endpoints import Endpoints
 from service.quickbooks.http import date_of, intuit_tid, no_cookies, reaching_intuit, retry_after
 
@@ -182,6 +183,7 @@ class OAuth:
             token_endpoint_auth_method="client_secret_basic",  # noqa: S106 - a method's name
             redirect_uri=redirect_uri,
             timeout=10,
+            verify=public_authorities(),
             follow_redirects=False,
             trust_env=False,
             cookies=no_cookies(),

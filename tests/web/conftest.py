@@ -71,7 +71,7 @@ class Place:
     services: Services
     simulator: RunningSimulator
     client: TestClient
-    _sim: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False))
+    _sim: httpx.Client = field(default_factory=lambda: httpx.Client(verify=False, trust_env=False))
 
     def browser(self, **headers: str) -> TestClient:
         """Return one more browser, with a cookie jar of its own, that follows no redirects."""

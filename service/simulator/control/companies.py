@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.kit.tls import public_authorities
 from service.simulator import exact_json
 from service.simulator.books.book import record_problem
 from service.simulator.books.ledger import Ledger
@@ -112,7 +113,9 @@ async def disconnect(request: Request) -> Response:
     if not done or address is None:
         return json_response({"disconnected": done})
     try:
-        async with httpx.AsyncClient(trust_env=False, timeout=10) as browser:
+        async with httpx.AsyncClient(
+            verify=public_authorities(), trust_env=False, timeout=10
+        ) as browser:
             visited: int | None = (await browser.get(address)).status_code
     except httpx.HTTPError:
         visited = None

@@ -9,6 +9,7 @@ from itertools import islice
 
 import httpx
 
+from service.kit.tls import public_authorities
 from service.simulator.clock import Clock, to_zulu
 from service.simulator.config import SimulatorConfig
 from service.simulator.events import TEST_BODY, Event, described, headers, payload
@@ -249,7 +250,7 @@ class Sender:
 
     def _run(self) -> None:
         # The environment's proxies must not see, or reroute, what is meant for this machine.
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(verify=public_authorities(), trust_env=False) as client:
             while delivery := self._next():
                 self._attempt(client, delivery)
 
