@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from service.database import schema
 from service.database.tables import Connection, Notice
 from service.jobs import receiver_broker
 from service.store import connections
+from tests import commands
 from tests.journey.deployment import SECRETS
 
 NOW = datetime(2026, 11, 22, 9, 36, tzinfo=UTC)
@@ -30,19 +30,8 @@ class Place:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Return how a command ended and what it printed."""
-        return subprocess.run(
-            [sys.executable, "-m", "service.cli", *arguments],
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(Path(__file__).parents[2]),
-                **self.settings,
-            },
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        env = {"PATH": os.environ["PATH"], **self.settings}
+        return commands.run(*arguments, env=env, cwd=self.folder)
 
     def with_settings(self, changes: Mapping[str, str]) -> "Place":
         """Return the same folder with other settings."""

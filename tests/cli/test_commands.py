@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from sqlalchemy import delete
 
 from service.database.tables import Connection
+from tests import commands
 from tests.cli.place import Place
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import free_port, wait_until
@@ -60,15 +60,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 
 
 def run(deployment: Deployment, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "service.cli", *arguments],
-        env=deployment.environment,
-        cwd=deployment.folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return commands.run(*arguments, env=deployment.environment, cwd=deployment.folder)
 
 
 def test_invoices_prints_one_infactor_document_a_line(deployment: Deployment) -> None:
@@ -246,29 +238,15 @@ def test_an_unmigrated_postgresql_is_refused_with_the_command_that_mends_it(
     postgres_database: str, deployment: Deployment
 ) -> None:
     environment = {**deployment.environment, "DATABASE_URL": postgres_database}
-    refused = subprocess.run(
-        [sys.executable, "-m", "service.cli", "serve", "--port", str(free_port())],
-        env=environment,
-        cwd=deployment.folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    refused = commands.run(
+        "serve", "--port", str(free_port()), env=environment, cwd=deployment.folder
     )
     assert refused.returncode == 2
     assert "run `infactor-quickbooks migrate` first" in refused.stderr
 
 
 def test_the_simulator_refuses_any_other_environment(tmp_path: Path) -> None:
-    refused = subprocess.run(
-        [sys.executable, "-m", "service.cli", "simulator"],
-        env={"QUICKBOOKS_ENVIRONMENT": "sandbox", "PYTHONPATH": str(Path(__file__).parents[2])},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    refused = commands.run("simulator", env={"QUICKBOOKS_ENVIRONMENT": "sandbox"}, cwd=tmp_path)
     assert refused.returncode == 2
     assert "QUICKBOOKS_ENVIRONMENT is not `simulator`" in refused.stderr
 

@@ -3,11 +3,10 @@
 import base64
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +17,7 @@ from service.quickbooks.webhooks import sign
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
 from service.simulator.server import RunningSimulator, running
+from tests import commands
 from tests.servers import free_port, wait_until
 
 VERIFIER = "verifier-token-of-the-journey"
@@ -39,20 +39,13 @@ class Deployment:
     simulator: RunningSimulator
     environment: dict[str, str]
     receivers: list[str] = field(default_factory=list)
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    processes: dict[str, ForkServerProcess] = field(default_factory=dict)
+    started: dict[str, tuple[str, ...]] = field(default_factory=dict)
     seen_in_addresses: list[str] = field(default_factory=list)
 
     def command(self, *arguments: str, status: int = 0) -> str:
         """Return what a command prints on stdout; its stderr joins the logs."""
-        done = subprocess.run(
-            [sys.executable, "-m", "service.cli", *arguments],
-            env=self.environment,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = commands.run(*arguments, env=self.environment, cwd=self.folder, timeout=120)
         with (self.folder / "commands.log").open("a") as log:
             log.write(done.stderr)
         assert done.returncode == status, f"{arguments}: {done.returncode}\n{done.stderr}"
@@ -104,36 +97,33 @@ class Deployment:
         """End a process with SIGKILL, wherever it is, and start it again."""
         process = self.processes[name]
         process.kill()
-        process.wait(10)
-        _, _, module, *arguments = [str(word) for word in process.args]  # type: ignore[union-attr]
-        assert module == "service.cli"
-        self.start(name, *arguments)
+        process.join(10)
+        self.start(name, *self.started[name])
 
     def start(self, name: str, *arguments: str) -> None:
         """Start a process of the deployment; one of the same name goes on with its log."""
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "service.cli", *arguments],
-                env=self.environment,
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-            )
+        log = self.folder / f"{name}.log"
+        self.started[name] = arguments
+        self.processes[name] = commands.start(
+            *arguments, env=self.environment, cwd=self.folder, stdout=log, stderr=log
+        )
 
     def serves(self, url: str) -> bool:
         """Return whether a receiver answers there; fails when a process has ended."""
         for name, process in self.processes.items():
-            assert process.poll() is None, (self.folder / f"{name}.log").read_text()
+            assert process.exitcode is None, (self.folder / f"{name}.log").read_text()
         try:
             return httpx.get(f"{url}/livez").status_code == 200
         except httpx.TransportError:
             return False
 
-    def stop(self) -> dict[str, int]:
-        """End every process with SIGTERM; return their exit statuses."""
+    def stop(self) -> dict[str, int | None]:
+        """End every process with SIGTERM; return their exit statuses, None of one that goes on."""
         for process in self.processes.values():
             process.terminate()
-        return {name: process.wait(40) for name, process in self.processes.items()}
+        for process in self.processes.values():
+            process.join(40)
+        return {name: process.exitcode for name, process in self.processes.items()}
 
 
 @contextmanager
@@ -167,7 +157,6 @@ def deployed(
             "PUBLIC_URL": public_url,
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url or "",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
             "LOG_LEVEL": "DEBUG",
             **settings,
         }

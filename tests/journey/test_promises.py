@@ -80,7 +80,7 @@ def test_what_a_receiver_acknowledged_before_it_was_killed_is_stored(
             made.processes["serve-0"].kill()
             for sender in senders:
                 sender.result()
-        made.processes.pop("serve-0").wait()
+        made.processes.pop("serve-0").join()
         kept = stored(postgres_database)
     assert set(load.acknowledged) <= kept
     # At most what was under way is stored without an answer; Intuit sends it again.
