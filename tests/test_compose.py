@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.missing import missing
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -27,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 def config(folder: Path) -> subprocess.CompletedProcess[str]:
     if shutil.which("docker-compose") is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("docker-compose is not installed")
+        missing("docker-compose", "apt-get install -y docker-compose")
     return subprocess.run(
         ["docker-compose", "config"],
         cwd=folder,

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+
+from tests.missing import missing
 
 # A phone, a tablet, a desk; each by day and by night.
 WIDTHS = (360, 768, 1440)
@@ -40,10 +41,7 @@ def chromium() -> Iterator[Browser]:
     """Give a browser; without one the test skips, or fails where CI requires it."""
     binary = shutil.which("chromium") or shutil.which("chromium-browser")
     if binary is None:
-        missing = "chromium is not installed: apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
+        missing("chromium", "apt-get install -y chromium")
     expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

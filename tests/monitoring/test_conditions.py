@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from service.monitoring.condition import Condition
+from tests.databases import statements
 from tests.monitoring.scene import DAYS, HOURS, MINUTES, NOW, SECONDS, Scene, some_settings
-from tests.store.databases import statements
 
 
 def test_nothing_is_wrong_with_a_company_that_works(scene: Scene) -> None:

@@ -2,42 +2,28 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from service.database.engine import Database
 from service.database.tables import Connection
 from service.store import connections
-from tests.store import databases
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 
 
-@pytest.fixture(scope="session")
-def postgres_with_tables(postgres_url: str) -> Iterator[str]:
-    """A migrated PostgreSQL database that all tests share, one after the other."""
-    yield from databases.migrated_postgres(postgres_url, "store")
-
-
-@pytest.fixture(scope="session")
-def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file, to be copied."""
-    return databases.migrated_sqlite(tmp_path_factory.mktemp("migrated"))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+@pytest.fixture
+def database(migrated_url: str) -> Iterator[Database]:
     """A migrated database, once of each kind."""
-    made = Database(databases.fresh(request.param, request, tmp_path))
+    made = Database(migrated_url)
     yield made
     made.close()
 
 
 @pytest.fixture
-def sqlite_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def sqlite_database(sqlite_url: str) -> Iterator[Database]:
     """A migrated SQLite file, where the kind of database cannot matter."""
-    made = Database(databases.fresh("sqlite", request, tmp_path))
+    made = Database(sqlite_url)
     yield made
     made.close()
 

@@ -126,7 +126,7 @@ def somebody_waits(database: Database) -> bool:
         return bool(session.scalar(text(waiting)))
 
 
-@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
 def test_a_receiver_takes_its_events_in_one_order_however_they_came(
     database: Database, connection_id: str
 ) -> None:

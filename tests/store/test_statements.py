@@ -73,7 +73,7 @@ def test_after_an_error_statements_go_on(numbers: Database) -> None:
     assert stored(numbers) == [1, 2]
 
 
-@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
 def test_a_connection_that_broke_a_while_ago_is_not_used(numbers: Database) -> None:
     with closing(Statements(numbers.engine, trusted_seconds=0)) as statements:
         break_connection(numbers, statements)
@@ -81,7 +81,7 @@ def test_a_connection_that_broke_a_while_ago_is_not_used(numbers: Database) -> N
     assert stored(numbers) == [1]
 
 
-@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
 def test_a_connection_that_breaks_in_use_costs_one_statement(numbers: Database) -> None:
     with closing(Statements(numbers.engine, trusted_seconds=3600)) as statements:
         break_connection(numbers, statements)
@@ -91,7 +91,7 @@ def test_a_connection_that_breaks_in_use_costs_one_statement(numbers: Database) 
     assert stored(numbers) == [2]
 
 
-@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
 def test_a_connection_is_kept_between_statements(database: Database) -> None:
     with closing(Statements(database.engine, trusted_seconds=3600)) as statements:
         assert statements.run(BACKEND, {}) == statements.run(BACKEND, {})
@@ -99,7 +99,7 @@ def test_a_connection_is_kept_between_statements(database: Database) -> None:
     assert checked_out(database) == 0
 
 
-@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
 def test_what_a_session_gets_afterwards_has_transactions_again(numbers: Database) -> None:
     with closing(Statements(numbers.engine)) as statements:
         [[pid]] = statements.run(BACKEND, {})

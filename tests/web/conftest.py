@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,7 +19,6 @@ from service import links
 from service.app import create_app
 from service.config.loading import settings_from
 from service.context import Services, bootstrap
-from service.database.schema import migrate
 from service.database.tables import Base, Connection, Invoice
 from service.kit.clock import now
 from service.simulator.books.book import Book
@@ -228,9 +226,9 @@ def simulator(book: dict[str, Any]) -> Iterator[RunningSimulator]:
 
 
 @pytest.fixture
-def web_database_url(tmp_path: Path) -> str:
-    """The database; a test file that needs both kinds replaces this."""
-    return f"sqlite:///{tmp_path}/web.db"
+def web_database_url(sqlite_url: str) -> str:
+    """The migrated database; a test file that needs both kinds replaces this."""
+    return sqlite_url
 
 
 @pytest.fixture
@@ -246,7 +244,6 @@ def place(
     """The application, started."""
     settings = settings_from(settings_of(simulator.url, web_database_url, **more_settings))
     services = bootstrap(settings, StubBroker())
-    migrate(services.database)
     with TestClient(create_app(services), base_url=PUBLIC_URL, follow_redirects=False) as client:
         made = Place(services, simulator, client)
         yield made

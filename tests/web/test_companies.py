@@ -5,7 +5,7 @@ import re
 import pytest
 from starlette.testclient import TestClient
 
-from tests.store.databases import statements
+from tests.databases import statements
 from tests.web.conftest import OTHER, WITHOUT_NAME, Place, said
 
 

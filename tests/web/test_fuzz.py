@@ -100,13 +100,10 @@ def cut_or_changed(draw: st.DrawFn) -> bytes:
 bodies = st.one_of(st.binary(max_size=2000), as_json, cut_or_changed(), deep, twice)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def web_database_url(request: pytest.FixtureRequest, tmp_path: Any) -> str:
+@pytest.fixture
+def web_database_url(migrated_url: str) -> str:
     """Once on each kind of database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/fuzz.db"
-    url: str = request.getfixturevalue("postgres_database")
-    return url
+    return migrated_url
 
 
 def deliver(place: Place, body: bytes, signature: str) -> int:

@@ -13,8 +13,6 @@ from starlette.testclient import TestClient
 from service.app import create_app
 from service.config.loading import settings_from
 from service.context import bootstrap
-from service.database.engine import Database
-from service.database.schema import migrate
 from service.database.tables import Notice
 from service.jobs import receiver_broker
 from service.kit.clock import now
@@ -35,12 +33,9 @@ def receiver(database_url: str, redis_url: str) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def postgres(postgres_database: str) -> str:
+def postgres(migrated_postgres_url: str) -> str:
     """A migrated database."""
-    database = Database(postgres_database)
-    migrate(database)
-    database.close()
-    return postgres_database
+    return migrated_postgres_url
 
 
 def test_a_receiver_by_itself_is_ready(place: Place) -> None:

@@ -8,7 +8,6 @@ from sqlalchemy import event, select, text
 
 from service.coordination import heartbeats
 from service.database.engine import Database
-from service.database.schema import migrate
 from service.database.tables import Deliveries, Heartbeat
 from service.kit.clock import now
 from service.quickbooks.webhooks import sign
@@ -19,15 +18,14 @@ from tests.web.conftest import CONFIG, Place
 
 
 @pytest.fixture
-def web_database_url(database_url: str) -> str:
+def web_database_url(migrated_url: str) -> str:
     """Once of each kind."""
-    return database_url
+    return migrated_url
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    made = Database(database_url)
-    migrate(made)
+def database(migrated_url: str) -> Iterator[Database]:
+    made = Database(migrated_url)
     yield made
     made.close()
 

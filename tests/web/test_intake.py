@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import structlog
@@ -17,7 +16,6 @@ from service.app import create_app
 from service.config.loading import settings_from
 from service.context import bootstrap
 from service.database.engine import Database
-from service.database.schema import migrate
 from service.database.tables import Notice
 from service.jobs import Jobs, Nudges
 from service.quickbooks.webhooks import sign
@@ -38,9 +36,8 @@ def an_arrival(key: str, delivery_id: str | None = None) -> Arrival:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    made = Database(f"sqlite:///{tmp_path}/intake.db")
-    migrate(made)
+def database(sqlite_url: str) -> Iterator[Database]:
+    made = Database(sqlite_url)
     yield made
     made.close()
 

@@ -11,8 +11,6 @@ from joserfc.jwk import OctKey
 from typer.testing import CliRunner
 
 from service import links
-from service.database.engine import Database
-from service.database.schema import migrate
 from service.errors import LinkError
 from service.links import LinkExpired
 from tests.web.conftest import settings_of
@@ -159,14 +157,12 @@ def test_a_link_that_would_be_refused_is_not_issued() -> None:
 
 class TestCommands:
     @pytest.fixture(autouse=True)
-    def _environment(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _environment(
+        self, tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.chdir(tmp_path)
-        values = settings_of("http://127.0.0.1:1", f"sqlite:///{tmp_path}/links.db")
-        for name, value in values.items():
+        for name, value in settings_of("http://127.0.0.1:1", sqlite_url).items():
             monkeypatch.setenv(name, value)
-        database = Database(values["DATABASE_URL"])
-        migrate(database)
-        database.close()
 
     def run(self, *arguments: str):
         from service.cli.main import app

@@ -16,9 +16,9 @@ from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 
 
 @pytest.fixture
-def web_database_url(database_url: str) -> str:
+def web_database_url(migrated_url: str) -> str:
     """SQLite and PostgreSQL in turn."""
-    return database_url
+    return migrated_url
 
 
 def to(buyer: str) -> dict[str, str]:

@@ -17,9 +17,9 @@ from tests.web.ops.operators import add_finding
 
 
 @pytest.fixture
-def web_database_url(database_url: str) -> str:
+def web_database_url(migrated_url: str) -> str:
     """SQLite and PostgreSQL in turn."""
-    return database_url
+    return migrated_url
 
 
 @pytest.fixture

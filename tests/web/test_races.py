@@ -11,9 +11,9 @@ from tests.web.conftest import OTHER, OURS, Place
 
 
 @pytest.fixture
-def web_database_url(database_url: str) -> str:
+def web_database_url(migrated_url: str) -> str:
     """SQLite and PostgreSQL in turn."""
-    return database_url
+    return migrated_url
 
 
 def at_once(*calls: Callable[[], httpx.Response]) -> list[str]:

@@ -21,9 +21,9 @@ FIRST, SECOND, THIRD = "first@example.com", "second@example.com", "third@example
 
 
 @pytest.fixture
-def web_database_url(database_url: str) -> str:
+def web_database_url(migrated_url: str) -> str:
     """SQLite and PostgreSQL in turn."""
-    return database_url
+    return migrated_url
 
 
 def connect(place: Place, email: str, realm: str = OURS, **link: object) -> str:

@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.kit.clock import now
-from tests.store.databases import statements
+from tests.databases import statements
 from tests.web.conftest import Place, said
 
 

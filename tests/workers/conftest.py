@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,7 +13,6 @@ from service.simulator.books.book import Book
 from service.simulator.config import Switches
 from service.simulator.grants import Grants
 from service.simulator.server import RunningSimulator, running
-from tests.store import databases
 from tests.workers import world as worlds
 from tests.workers.delivering import Delivering, infactor_settings
 from tests.workers.world import World
@@ -42,31 +40,11 @@ def simulator(simulator_server: RunningSimulator) -> RunningSimulator:
     return simulator_server
 
 
-@pytest.fixture(scope="session")
-def postgres_with_tables(postgres_url: str) -> Iterator[str]:
-    """A migrated PostgreSQL database that all tests share, one after the other."""
-    yield from databases.migrated_postgres(postgres_url, "workers")
-
-
-@pytest.fixture(scope="session")
-def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file, to be copied."""
-    return databases.migrated_sqlite(tmp_path_factory.mktemp("migrated"))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def world(
-    simulator: RunningSimulator, request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[World]:
-    """The company of the simulator, connected, on SQLite and on PostgreSQL in turn."""
-    with connected(simulator, databases.fresh(request.param, request, tmp_path)) as made:
-        yield made
-
-
 @pytest.fixture
-def sqlite_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a migrated SQLite file."""
-    return databases.fresh("sqlite", request, tmp_path)
+def world(simulator: RunningSimulator, migrated_url: str) -> Iterator[World]:
+    """The company of the simulator, connected, on SQLite and on PostgreSQL in turn."""
+    with connected(simulator, migrated_url) as made:
+        yield made
 
 
 @pytest.fixture
@@ -77,24 +55,18 @@ def small_world(simulator: RunningSimulator, sqlite_url: str) -> Iterator[World]
 
 
 @pytest.fixture
-def postgres_world(
-    simulator: RunningSimulator, request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[World]:
+def postgres_world(simulator: RunningSimulator, migrated_postgres_url: str) -> Iterator[World]:
     """The same on PostgreSQL alone, for what SQLite cannot do."""
-    with connected(simulator, databases.fresh("postgresql", request, tmp_path)) as made:
+    with connected(simulator, migrated_postgres_url) as made:
         yield made
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
 def delivering(
-    simulator: RunningSimulator,
-    infactors: Database[dict[str, Any]],
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
+    simulator: RunningSimulator, infactors: Database[dict[str, Any]], migrated_url: str
 ) -> Iterator[Delivering]:
     """The same, with Infactor's own database."""
-    url = databases.fresh(request.param, request, tmp_path)
-    with connected(simulator, url, **infactor_settings(infactors)) as made:
+    with connected(simulator, migrated_url, **infactor_settings(infactors)) as made:
         yield Delivering(made, infactors)
 
 

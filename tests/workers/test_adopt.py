@@ -18,8 +18,8 @@ from service.errors import ConfigurationError, InfactorAway
 from service.kit.clock import now
 from service.simulator.server import RunningSimulator
 from service.store import connections, forgetting, legacy_rows, lifecycle
+from tests import databases
 from tests.servers import free_port
-from tests.store import databases
 from tests.workers import world as worlds
 from tests.workers.conftest import connected
 from tests.workers.world import World, an_invoice

@@ -234,8 +234,8 @@ class TestWithInfactorsDatabase:
 
 class TestOnPostgreSQL(TestWithInfactorsDatabase):
     @pytest.fixture
-    def web_database_url(self, postgres_database: str) -> str:
-        return postgres_database
+    def web_database_url(self, migrated_postgres_url: str) -> str:
+        return migrated_postgres_url
 
 
 def test_without_infactors_database_no_company_is_late(

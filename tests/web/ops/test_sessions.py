@@ -10,7 +10,7 @@ from service.config.loading import settings_from
 from service.context import bootstrap
 from service.kit.clock import now
 from service.store import operators
-from tests.store.databases import statements
+from tests.databases import statements
 from tests.web.conftest import PUBLIC_URL, Place, settings_of
 from tests.web.ops.operators import BOB, audit, entry, operator, try_to_log_in
 

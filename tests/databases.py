@@ -16,6 +16,14 @@ from service.database.engine import Database
 from service.database.schema import migrate
 from service.database.tables import Base
 
+# TRUNCATE makes a new file for each table and index: twelve times as slow where there are few rows.
+_EMPTY = "; ".join(
+    [
+        *(f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables)),
+        "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'",
+    ]
+)
+
 
 def migrated_postgres(server_url: str, name: str) -> Iterator[str]:
     """Give the URL of a migrated database on this server, which is dropped afterwards."""
@@ -37,12 +45,11 @@ def migrated_sqlite(folder: Path) -> Path:
 def fresh(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of a migrated database without a row."""
     if kind == "sqlite":
-        shutil.copy(request.getfixturevalue("sqlite_file"), tmp_path / "test.db")
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db")
         return f"sqlite:///{tmp_path}/test.db"
     url: str = request.getfixturevalue("postgres_with_tables")
-    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+        connection.execute(_EMPTY)
     return url
 
 

@@ -1,0 +1,122 @@
+"""How this suite runs: side by side, the slow ones first, with its progress and its gaps told."""
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.missing import summary
+
+_TESTS = Path(__file__).parent
+# Minutes of waiting for whole deployments, storms and browsers: what begins with them ends sooner.
+_LONG = ("tests/journey/", "tests/browser/", "tests/cli/")
+_SERVERS = frozenset(
+    {"postgres_url", "redis_url", "mongodb_url", "deployment", "deployed", "chromium"}
+)
+
+
+def workers(config: pytest.Config) -> int:
+    """Return in how many processes to test: two a core for the suite, none for a file or a few.
+
+    Most tests wait for something half of their time. A process takes five seconds to begin.
+    """
+    asked = [Path(argument.split("::")[0]).resolve() for argument in config.args]
+    if not any(path in (_TESTS, _TESTS.parent) for path in asked):
+        return 0
+    return 2 * len(os.sched_getaffinity(0))
+
+
+def select(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the long ones first; with --fast, leave out all that needs a server or a deployment."""
+    if config.getoption("--fast"):
+        left_out = [item for item in items if _is_slow(item)]
+        items[:] = [item for item in items if not _is_slow(item)]
+        config.hook.pytest_deselected(items=left_out)
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    if not isinstance(item, pytest.Function):
+        return False
+    kinds = getattr(item, "callspec", None)
+    return (
+        item.nodeid.startswith(("tests/journey/", "tests/browser/"))
+        or item.get_closest_marker("slow") is not None
+        or not _SERVERS.isdisjoint(item.fixturenames)
+        or (kinds is not None and "postgresql" in kinds.params.values())
+    )
+
+
+def end_in_order() -> None:
+    """Let SIGTERM end the session as Ctrl-C does, so that every fixture is torn down."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+class Progress:
+    """Prints a line for each folder when the last of its tests has ended, in place of dots."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._began = time.monotonic()
+        self._all: Counter[str] = Counter()
+        self._waiting: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Count the tests of a session in one process."""
+        self._begin(item.nodeid for item in session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Iterable[str]) -> None:
+        """Count the tests of a session in several, which all collect the same."""
+        self._begin(ids)
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Print nothing of a test that has passed."""
+        return ("passed", "", "") if report.when == "call" and report.passed else None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count a test that has failed, and one that has ended."""
+        folder = _folder(report.nodeid)
+        self._failed[folder] += report.failed
+        if report.when != "teardown":
+            return
+        self._waiting[folder] -= 1
+        if self._waiting[folder] == 0:
+            total = self._all.total()
+            failed = f", {self._failed[folder]} failed" if self._failed[folder] else ""
+            self._write(
+                f"{time.monotonic() - self._began:4.0f} s  {folder}: {self._all[folder]:,} tests"
+                f"{failed}; {total - self._waiting.total():,} of {total:,} done"
+            )
+
+    def _write(self, line: str) -> None:
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:
+            terminal.write_line(line)
+
+    def _begin(self, ids: Iterable[str]) -> None:
+        self._all = Counter(map(_folder, ids))
+        self._waiting = self._all.copy()
+
+
+class Gaps:
+    """Says at the very end what was skipped for want of what."""
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the line, where anything was."""
+        reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+        if line := summary(reasons):
+            terminalreporter.write_line(line, yellow=True)
+
+
+def _folder(nodeid: str) -> str:
+    return nodeid.split("::", maxsplit=1)[0].rpartition("/")[0]
