@@ -70,9 +70,12 @@ class Services:
         self.database.close()
 
 
-def bootstrap(settings: Settings, broker: Broker) -> Services:
-    """Return the services of one process, with nothing opened but what is lazily pooled."""
-    database = Database(settings.database_url.get_secret_value())
+def bootstrap(settings: Settings, broker: Broker, database: Database | None = None) -> Services:
+    """Return the services of one process, with nothing opened but what is lazily pooled.
+
+    `database` is the one of the settings where somebody has it already; `close` closes it, too.
+    """
+    database = database or Database(settings.database_url.get_secret_value())
     vault = Vault(settings.key_ring, settings.secret_key.get_secret_value())
     places = endpoints(settings.quickbooks_environment, settings.quickbooks_simulator_url)
     oauth = OAuth(

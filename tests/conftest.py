@@ -117,21 +117,21 @@ def postgres_with_tables(postgres_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def sqlite_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def sqlite_url(request: pytest.FixtureRequest) -> str:
     """The URL of a migrated SQLite file without a row."""
-    return databases.fresh("sqlite", request, tmp_path)
+    return databases.fresh("sqlite", request)
 
 
 @pytest.fixture
-def migrated_postgres_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def migrated_postgres_url(request: pytest.FixtureRequest) -> str:
     """The URL of a migrated PostgreSQL database without a row."""
-    return databases.fresh("postgresql", request, tmp_path)
+    return databases.fresh("postgresql", request)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def migrated_url(request: pytest.FixtureRequest) -> str:
     """The URL of a migrated database without a row, once of each kind."""
-    return databases.fresh(request.param, request, tmp_path)
+    return databases.fresh(request.param, request)
 
 
 @pytest.fixture

@@ -42,12 +42,31 @@ def migrated_sqlite(folder: Path) -> Path:
     return folder / "migrated.db"
 
 
-def fresh(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of a migrated database without a row."""
+_opened: dict[str, Database] = {}
+
+
+def opened(url: str) -> Database:
+    """Return the database there, the same for every test: its statements are compiled once.
+
+    To compile them took a third of a test's time. Nothing is connected; `close` leaves it usable.
+    """
+    if url not in _opened:
+        _opened[url] = Database(url)
+    return _opened[url]
+
+
+def fresh(kind: str, request: pytest.FixtureRequest) -> str:
+    """Return the URL of the migrated database of this kind, emptied for this test."""
     if kind == "sqlite":
-        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db")
-        return f"sqlite:///{tmp_path}/test.db"
-    url: str = request.getfixturevalue("postgres_with_tables")
+        template: Path = request.getfixturevalue("sqlite_template")
+        url = f"sqlite:///{template.parent}/test.db"
+        opened(url).close()
+        for left in template.parent.glob("test.db*"):
+            left.unlink()
+        shutil.copy(template, template.parent / "test.db")
+        return url
+    url = request.getfixturevalue("postgres_with_tables")
+    opened(url).close()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(_EMPTY)
     return url

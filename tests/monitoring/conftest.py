@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.database.engine import Database
+from tests import databases
 from tests.monitoring.scene import Scene
 
 
 @pytest.fixture
 def scene(migrated_url: str) -> Iterator[Scene]:
     """A scene on a database of each kind in turn."""
-    made = Scene(Database(migrated_url))
+    made = Scene(databases.opened(migrated_url))
     yield made
     made.database.close()

@@ -8,6 +8,7 @@ import pytest
 from service.database.engine import Database
 from service.database.tables import Connection
 from service.store import connections
+from tests import databases
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 
@@ -15,7 +16,7 @@ AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 @pytest.fixture
 def database(migrated_url: str) -> Iterator[Database]:
     """A migrated database, once of each kind."""
-    made = Database(migrated_url)
+    made = databases.opened(migrated_url)
     yield made
     made.close()
 
@@ -23,7 +24,7 @@ def database(migrated_url: str) -> Iterator[Database]:
 @pytest.fixture
 def sqlite_database(sqlite_url: str) -> Iterator[Database]:
     """A migrated SQLite file, where the kind of database cannot matter."""
-    made = Database(sqlite_url)
+    made = databases.opened(sqlite_url)
     yield made
     made.close()
 

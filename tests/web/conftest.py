@@ -24,6 +24,7 @@ from service.kit.clock import now
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
 from service.simulator.server import RunningSimulator, running
+from tests import databases
 
 SECRET = "i" * 40
 PUBLIC_URL = "http://localhost:3000"
@@ -243,7 +244,7 @@ def place(
 ) -> Iterator[Place]:
     """The application, started."""
     settings = settings_from(settings_of(simulator.url, web_database_url, **more_settings))
-    services = bootstrap(settings, StubBroker())
+    services = bootstrap(settings, StubBroker(), databases.opened(web_database_url))
     with TestClient(create_app(services), base_url=PUBLIC_URL, follow_redirects=False) as client:
         made = Place(services, simulator, client)
         yield made

@@ -13,6 +13,7 @@ from service.kit.clock import now
 from service.quickbooks.webhooks import sign
 from service.web.webhook.heartbeat import Answers
 from service.web.webhook.heartbeat import Heartbeat as Beats
+from tests import databases
 from tests.servers import wait_until
 from tests.web.conftest import CONFIG, Place
 
@@ -25,7 +26,7 @@ def web_database_url(migrated_url: str) -> str:
 
 @pytest.fixture
 def database(migrated_url: str) -> Iterator[Database]:
-    made = Database(migrated_url)
+    made = databases.opened(migrated_url)
     yield made
     made.close()
 

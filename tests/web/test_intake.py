@@ -21,6 +21,7 @@ from service.jobs import Jobs, Nudges
 from service.quickbooks.webhooks import sign
 from service.store.intake import Arrival
 from service.web.webhook.intake import Intake, NotStored
+from tests import databases
 from tests.servers import wait_until
 from tests.workers.world import VERIFIER, environment
 
@@ -37,7 +38,7 @@ def an_arrival(key: str, delivery_id: str | None = None) -> Arrival:
 
 @pytest.fixture
 def database(sqlite_url: str) -> Iterator[Database]:
-    made = Database(sqlite_url)
+    made = databases.opened(sqlite_url)
     yield made
     made.close()
 

@@ -32,6 +32,7 @@ from service.simulator.server import RunningSimulator
 from service.store import connections, invoices, runs, watermarks
 from service.store import tokens as authorisations
 from service.store.tokens import SealedTokens
+from tests import databases
 from tests.servers import wait_until
 from workers.runs.run import advance, work_on_run
 from workers.sync import sync_company
@@ -481,6 +482,6 @@ def asked_for(broker: Broker, *, delayed: bool = False) -> list[tuple[str, Any]]
 def build(simulator: RunningSimulator, database_url: str, **more: str) -> World:
     """Return a world around a running simulator and a migrated database."""
     settings = settings_from(environment(simulator.url, database_url, **more))
-    services = bootstrap(settings, StubBroker())
+    services = bootstrap(settings, StubBroker(), databases.opened(database_url))
     web = TestClient(create_app(services))
     return World(services, simulator, web, httpx.Client(timeout=10, verify=False), database_url)
