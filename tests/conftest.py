@@ -105,12 +105,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file, to be copied."""
-    return databases.migrated_sqlite(tmp_path_factory.mktemp("migrated"))
-
-
-@pytest.fixture(scope="session")
 def postgres_with_tables(postgres_url: str) -> Iterator[str]:
     """A migrated PostgreSQL database that all tests share, one after the other."""
     yield from databases.migrated_postgres(postgres_url, "shared")

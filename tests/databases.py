@@ -1,9 +1,12 @@
 """Migrated databases for tests: made once, and emptied or copied for each of them."""
 
+import atexit
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,10 +39,19 @@ def migrated_postgres(server_url: str, name: str) -> Iterator[str]:
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def migrated_sqlite(folder: Path) -> Path:
-    """Return a migrated SQLite file, to be copied."""
-    _migrate(f"sqlite:///{folder}/migrated.db")
-    return folder / "migrated.db"
+@cache
+def _sqlite_folder() -> Path:
+    """Return this process' folder of SQLite files, with the migrated one that is copied."""
+    folder = tempfile.TemporaryDirectory(prefix="infactor-test-")
+    atexit.register(folder.cleanup)
+    _migrate(f"sqlite:///{folder.name}/migrated.db")
+    return Path(folder.name)
+
+
+def copy_migrated_sqlite(to: Path) -> None:
+    """Make a migrated SQLite file without a row, unless there is one already."""
+    if not to.exists():
+        shutil.copy(_sqlite_folder() / "migrated.db", to)
 
 
 _opened: dict[str, Database] = {}
@@ -58,12 +70,12 @@ def opened(url: str) -> Database:
 def fresh(kind: str, request: pytest.FixtureRequest) -> str:
     """Return the URL of the migrated database of this kind, emptied for this test."""
     if kind == "sqlite":
-        template: Path = request.getfixturevalue("sqlite_template")
-        url = f"sqlite:///{template.parent}/test.db"
+        folder = _sqlite_folder()
+        url = f"sqlite:///{folder}/test.db"
         opened(url).close()
-        for left in template.parent.glob("test.db*"):
+        for left in folder.glob("test.db*"):
             left.unlink()
-        shutil.copy(template, template.parent / "test.db")
+        copy_migrated_sqlite(folder / "test.db")
         return url
     url = request.getfixturevalue("postgres_with_tables")
     opened(url).close()

@@ -15,7 +15,7 @@ from service.database import schema
 from service.database.tables import Connection, Notice
 from service.jobs import receiver_broker
 from service.store import connections
-from tests import commands
+from tests import commands, databases
 from tests.journey.deployment import SECRETS
 
 NOW = datetime(2026, 11, 22, 9, 36, tzinfo=UTC)
@@ -45,7 +45,10 @@ class Place:
             settings_from({"DATABASE_URL": url, **self.settings}), receiver_broker(None)
         )
         try:
-            schema.migrate(services.database)
+            if services.database.is_sqlite:
+                databases.copy_migrated_sqlite(Path(str(services.database.engine.url.database)))
+            else:
+                schema.migrate(services.database)
             yield services
         finally:
             services.close()
