@@ -187,6 +187,17 @@ def test_only_what_speaks_to_intuit_or_to_operators_calls_anybody_by_http():
     assert {m for m in found if not any(within(m, part) for part in apart)} == allowed
 
 
+def test_nothing_but_service_infactor_speaks_to_infactors_database():
+    found = [
+        f"{module} imports {imported}"
+        for module, path in modules("service", "workers")
+        for imported in imports_of(path)
+        if (within(imported, "pymongo") or within(imported, "bson"))
+        and not within(module, "service.infactor")
+    ]
+    assert found == []
+
+
 def test_the_service_runs_without_ever_importing_the_simulator():
     program = (
         "import sys, service.cli.main, service.app, workers.process\n"
