@@ -171,7 +171,7 @@ def test_a_supplier_of_whom_nothing_stays_cannot_be_told_any_more(world: World) 
     world.arrive(an_invoice("1"))
     supplier_id = world.connection().supplier_id
     with world.services.database.write() as session:
-        cookie = sessions.begin(session, supplier_id, now())
+        cookie = sessions.SUPPLIERS.begin(session, now(), supplier_id=supplier_id)
         sessions.begin_consent(
             session,
             session_digest=sessions.digest(cookie),
