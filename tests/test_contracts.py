@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Names the types of what each request can reach.
     "service.web.state": {*_PAGES, "service.web.health", "service.web.webhook"},
     # An unexpected error is explained by the supplier's page of problems.
-    "service.web.errors": {*_PAGES, "service.web.connect"},
+    "service.web.errors": {*_PAGES, "service.web.connect", "service.web.middleware"},
     "service.web.health": _PAGES,
     "service.web.middleware": _PAGES,
     "service.web.webhook": {*_PAGES, "service.web.middleware"},
