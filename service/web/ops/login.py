@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from service.config.parsers import LONGEST_NAME, Operator
 from service.context import Services
+from service.database.engine import after_commit
 from service.kit import passwords
 from service.kit.clock import now
 from service.store import operators, sessions
@@ -88,7 +89,7 @@ def _log_in(request: Request[State], *, name: str, password: str, next: str) -> 
             sessions.OPERATORS.end(session, before[0].digest)
         cookie = sessions.OPERATORS.begin(session, at, name=operator.name, mark=operator.mark)
         operators.record(session, operator.actor, "login", None, {}, at)
-    log.info("operator.logged_in", operator=operator.name)
+        after_commit(session, log.info, "operator.logged_in", operator=operator.name)
     response = RedirectResponse(onward, 303)
     SESSION.give(response, cookie, services.settings)
     remember_browser(response, operator, services.settings, at)
@@ -140,7 +141,7 @@ def _refused(
         # Whoever comes next is refused unheard, which leaves no trace of its own here.
         if any(operators.free_at(session, about, n - 1, at) for about, n in limits.items()):
             operators.record(session, actor, "login locked", None, {}, at)
-    log.warning("operator.refused", operator=actor)
+        after_commit(session, log.warning, "operator.refused", operator=actor)
     return _page(request, onward, status=401, name=name, refused=True)
 
 
