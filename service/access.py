@@ -175,10 +175,7 @@ class Access:
 
     def _current(self, connection_id: str) -> Connection:
         with self._database.read() as session:
-            connection = connections.get(session, connection_id)
-        if connection is None or connection.state != "connected":
-            raise Disconnected("the connection has ended; the supplier has to connect again")
-        return connection
+            return connections.connected(session, connection_id)
 
     def _usable(self, connection: Connection, rejected: str | None) -> str | None:
         expires_at = connection.access_expires_at

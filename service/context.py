@@ -1,7 +1,6 @@
 """Builds what every process stands on, once, from its settings."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import httpx
 from dramatiq import Broker
@@ -10,7 +9,7 @@ from service.access import Access
 from service.config.settings import Settings
 from service.coordination.leases import HeldLeases
 from service.database.engine import Database
-from service.errors import ConfigurationError
+from service.infactor.mongo import InfactorDatabase
 from service.jobs import Jobs
 from service.kit.vault import Vault
 from service.monitoring.sender import Teller
@@ -18,26 +17,14 @@ from service.quickbooks.client import http_client
 from service.quickbooks.endpoints import endpoints
 from service.quickbooks.oauth import OAuth
 
-if TYPE_CHECKING:
-    from service.infactor.mongo import InfactorDatabase
 
-
-def infactor_database(settings: Settings) -> "InfactorDatabase | None":
+def infactor_database(settings: Settings) -> InfactorDatabase | None:
     """Return the client of Infactor's own database, or None where none is configured.
 
-    Nothing is connected yet. Raises ConfigurationError where the client is not installed.
+    Nothing is connected yet. Raises ConfigurationError for an address that is none.
     """
     if settings.infactor_mongodb_url is None or settings.infactor_mongodb_database is None:
         return None
-    try:
-        from service.infactor.mongo import InfactorDatabase  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as e:
-        if e.name != "pymongo":
-            raise
-        raise ConfigurationError(
-            "INFACTOR_MONGODB_URL: needs pymongo, which is not installed;"
-            " install this service with its extra: infactor-quickbooks[mongodb]"
-        ) from None
     url = settings.infactor_mongodb_url.get_secret_value()
     return InfactorDatabase(url, settings.infactor_mongodb_database)
 
@@ -55,7 +42,7 @@ class Services:
     jobs: Jobs
     http: httpx.Client
     teller: Teller | None
-    infactor: "InfactorDatabase | None"
+    infactor: InfactorDatabase | None
 
     def close(self) -> None:
         """Give back every connection; leases that are still held lapse."""

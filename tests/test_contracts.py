@@ -5,7 +5,8 @@ import fnmatch
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "service.infactor": {"service.kit"},
     "service.config": {"service.kit", "service.infactor"},
     "service.database": {"service.kit"},
-    "service.database.migrations": {"service.kit", "service.database", "service.store"},
     "service.coordination": {"service.kit", "service.database"},
     "service.store": {"service.kit", "service.database"},
     "service.queries": _STORE,
@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Names the types of what each request can reach.
     "service.web.state": {*_PAGES, "service.web.health", "service.web.webhook"},
     # An unexpected error is explained by the supplier's page of problems.
-    "service.web.errors": {*_PAGES, "service.web.connect"},
+    "service.web.errors": {*_PAGES, "service.web.connect", "service.web.middleware"},
     "service.web.health": _PAGES,
     "service.web.middleware": _PAGES,
     "service.web.webhook": {*_PAGES, "service.web.middleware"},
@@ -100,9 +100,18 @@ def modules(*packages: str) -> Iterator[tuple[str, Path]]:
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
-def imports_of(path: Path) -> Iterator[str]:
-    """Give every module that `path` imports, inside functions and for type checks too."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def imports_of(path: Path, *, for_types: bool = True) -> Iterator[str]:
+    """Give every module that `path` imports, inside functions and, unless told, for type checks."""
+    tree = ast.parse(path.read_text())
+    skipped = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not for_types
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -155,6 +164,7 @@ def test_every_import_follows_the_layout():
         ("service.monitoring.notices", "service.web.templating"),
         ("service.kit.vault", "service.database.types"),
         ("service.database.engine", "service.store.invoices"),
+        ("service.database.migrations.versions.20261126_first_schema", "service.store.invoices"),
         ("service.store.runs", "service.coordination.leases"),
         ("service.queries.invoices", "service.operations.actions"),
         ("service.web.ops.login", "service.web.supplier.dashboard"),
@@ -166,6 +176,48 @@ def test_every_import_follows_the_layout():
 )
 def test_the_rule_of_the_layout_can_say_no(module: str, imported: str):
     assert forbidden(module, imported)
+
+
+def imports_among(paths: Mapping[str, Path]) -> dict[str, set[str]]:
+    """Return which of these modules each of them imports at run time."""
+    return {
+        module: {
+            max(found, key=len)
+            for imported in imports_of(path, for_types=False)
+            if (found := [other for other in paths if within(imported, other)])
+        }
+        - {module}
+        for module, path in paths.items()
+    }
+
+
+def a_cycle(imports: Mapping[str, set[str]]) -> list[str]:
+    """Return modules of which each imports the one before and the first the last, or nothing."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as e:
+        return list(e.args[1])
+    return []
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    imports = imports_among(dict(modules("service", "workers")))
+    assert imports["service.config.loading"] >= {"service.config.checks", "service.config.settings"}
+    assert a_cycle(imports) == []
+
+
+def test_an_import_in_a_circle_is_found_unless_it_is_for_types_alone(tmp_path: Path):
+    written = {
+        "one": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import two\n",
+        "two": "def later():\n    from three import something\n",
+        "three": "import one\n",
+    }
+    paths = {name: tmp_path / f"{name}.py" for name in written}
+    for name, text in written.items():
+        paths[name].write_text(text)
+    assert a_cycle(imports_among(paths)) == []
+    paths["one"].write_text("import two\n")
+    assert sorted(set(a_cycle(imports_among(paths)))) == ["one", "three", "two"]
 
 
 def test_only_what_speaks_to_intuit_or_to_operators_calls_anybody_by_http():
@@ -186,6 +238,17 @@ def test_only_what_speaks_to_intuit_or_to_operators_calls_anybody_by_http():
     }
     apart = ("service.simulator", "service.cli")
     assert {m for m in found if not any(within(m, part) for part in apart)} == allowed
+
+
+def test_nothing_but_service_infactor_speaks_to_infactors_database():
+    found = [
+        f"{module} imports {imported}"
+        for module, path in modules("service", "workers")
+        for imported in imports_of(path)
+        if (within(imported, "pymongo") or within(imported, "bson"))
+        and not within(module, "service.infactor")
+    ]
+    assert found == []
 
 
 def test_the_service_runs_without_ever_importing_the_simulator():

@@ -28,9 +28,7 @@ class Company:
         `purpose` is what it is read for.
         """
         with services.database.read() as session:
-            connection = connections.get(session, connection_id)
-            if connection is None or connection.state != "connected":
-                raise Disconnected("the connection has ended; the supplier has to connect again")
+            connection = connections.connected(session, connection_id)
             if connection.environment != services.settings.quickbooks_environment:
                 raise Disconnected("the company was connected in another QuickBooks environment")
             owner = connections.supplier(session, connection.supplier_id)

@@ -19,6 +19,8 @@ from service.context import Services
 from service.jobs import DELIVER, RUN, SYNC
 from workers import sync
 from workers.alerts import watch
+from workers.delivery import deliver
+from workers.delivery.poll import look, look_for_buyers
 from workers.runs import run
 from workers.schedule import LONG, Clock, Periodic
 
@@ -41,8 +43,6 @@ def declare(broker: Broker, services: Services) -> None:
 
     def deliver_company(connection_id: str) -> None:
         if services.infactor is not None:
-            from workers.delivery import deliver  # noqa: PLC0415 - needs an extra
-
             deliver.deliver_company(services, connection_id)
 
     def work_on_run(run_id: int) -> None:
@@ -71,8 +71,6 @@ _ALERTS = (Periodic("alerts", 30.0, watch),)
 
 
 def _look(services: Services) -> None:
-    from workers.delivery.poll import look, look_for_buyers  # noqa: PLC0415 - needs an extra
-
     look(services)
     look_for_buyers(services)
 

@@ -4,15 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.console import answer_json, fail, hint, moment, says_what_is_wrong, show_table
+from service.cli.console import answer_json, fail, hint, moment, says_what_is_wrong
 from service.cli.context import Json, command_services, name_of, operator
+from service.cli.listing import SHOWN, Limit, show_list
 from service.infactor.wording import finding_words, status
 from service.operations import actions
 from service.store import findings
 from service.store.findings import Entry
 from service.wording import of_finding
-
-_SHOWN = 100
 
 
 @says_what_is_wrong
@@ -20,10 +19,7 @@ def show_findings(
     history: Annotated[
         bool, typer.Option("--history", help="Also those that are over, after the others.")
     ] = False,
-    limit: Annotated[
-        int | None,
-        typer.Option(min=1, help=f"At most so many; default: {_SHOWN}, with --json all of them."),
-    ] = None,
+    limit: Limit = None,
     as_json: Json = False,
 ) -> None:
     """Show what is no longer as it was approved in Infactor, the critical first.
@@ -31,15 +27,15 @@ def show_findings(
     A finding closes by itself when it is no longer so; one about an approval in a hurry after
     seven days.
     """
-    wanted = limit if as_json else (limit or _SHOWN) + 1
+    wanted = limit if as_json else (limit or SHOWN) + 1
     with command_services() as services, services.database.read() as session:
         environment = services.settings.quickbooks_environment
         listed = findings.listed(session, environment, history=history, limit=wanted)
     if as_json:
         answer_json(_row(entry) for entry in listed)
         return
-    shown, currency = listed[: limit or _SHOWN], services.settings.infactor_currency
-    show_table(
+    currency = services.settings.infactor_currency
+    show_list(
         "Findings",
         (
             *("Id", "Severity", "Company", "Invoice", "In Infactor", "What"),
@@ -47,11 +43,10 @@ def show_findings(
         ),
         (
             (*_cells(one, currency), *((moment(one.finding.closed_at),) if history else ()))
-            for one in shown
+            for one in listed
         ),
+        limit,
     )
-    if len(listed) > len(shown):
-        hint(f"These are {len(shown)}. --limit shows more, --json all of them.")
 
 
 @says_what_is_wrong

@@ -10,7 +10,7 @@ from service.config.settings import Settings
 from service.context import infactor_database
 from service.errors import InfactorAway, LinkError, NotASupplier, Refusal, ServiceError
 from service.infactor import mapping
-from service.infactor.accounts import Account, verified_supplier
+from service.infactor.users import Account, Users, verified_supplier
 from service.links import CONNECT_LIFE, VIEW_LIFE, Purpose
 from service.operations import actions
 from service.store import connections
@@ -122,8 +122,6 @@ def _account(settings: Settings, email: str) -> Account | None:
     infactor = infactor_database(settings)
     if infactor is None:
         return None
-    from service.infactor.users import Users
-
     try:
         return verified_supplier(Users(infactor).supplier(email))
     except NotASupplier as e:

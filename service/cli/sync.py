@@ -20,6 +20,7 @@ from service.cli.context import (
     readable,
 )
 from service.context import Services
+from service.database.engine import after_commit
 from service.database.tables import Connection, Notice, Run
 from service.kit.clock import now
 from service.operations import actions
@@ -71,8 +72,8 @@ def _ask(services: Services, chosen: Sequence[Chosen]) -> tuple[dict[str, int], 
         for connection, _ in chosen:
             if connection.id not in waiting:
                 asked[connection.id] = actions.sync(session, connection.id, operator())
-    for connection_id in asked:
-        nudge(services, partial(services.jobs.sync, connection_id))
+                send = partial(services.jobs.sync, connection.id)
+                after_commit(session, nudge, services, send)
     return asked, {connection_id: (None, _stopped(run)) for connection_id, run in waiting.items()}
 
 

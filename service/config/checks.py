@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from service.config import parsers
+from service.config.settings import Settings
 from service.kit.standard_webhooks import new_secret
-
-if TYPE_CHECKING:
-    from service.config.settings import Settings
 
 PLACEHOLDER = "example-"
 """How every secret in example.env begins, so that it can be refused where it would do harm."""
@@ -64,7 +61,7 @@ def no_file(env_file: Path) -> Iterator[str]:
         yield f"No {env_file.name} in {folder}"
 
 
-def contradictions(settings: "Settings") -> Iterator[str]:
+def contradictions(settings: Settings) -> Iterator[str]:
     """Give a line for each setting that does not fit the others."""
     yield from _wrong_environment(settings)
     yield from _wrong_address(settings)
@@ -89,7 +86,7 @@ def contradictions(settings: "Settings") -> Iterator[str]:
             )
 
 
-def _wrong_environment(settings: "Settings") -> Iterator[str]:
+def _wrong_environment(settings: Settings) -> Iterator[str]:
     environment, simulator = settings.quickbooks_environment, settings.quickbooks_simulator_url
     if environment == "simulator":
         if simulator is None:
@@ -103,7 +100,7 @@ def _wrong_environment(settings: "Settings") -> Iterator[str]:
         )
 
 
-def _wrong_address(settings: "Settings") -> Iterator[str]:
+def _wrong_address(settings: Settings) -> Iterator[str]:
     if settings.quickbooks_environment == "simulator" and not _is_local(settings):
         yield "PUBLIC_URL: must be on this machine while QuickBooks is only simulated"
     elif settings.secure_cookies:
@@ -114,7 +111,7 @@ def _wrong_address(settings: "Settings") -> Iterator[str]:
         yield "PUBLIC_URL: must begin with https://; plain http serves this machine alone"
 
 
-def _wrong_infactor(settings: "Settings") -> Iterator[str]:
+def _wrong_infactor(settings: Settings) -> Iterator[str]:
     url, database = settings.infactor_mongodb_url, settings.infactor_mongodb_database
     if url and not database:
         yield "INFACTOR_MONGODB_DATABASE: missing; the name of Infactor's database, such as ifactor"
@@ -137,11 +134,11 @@ def _wrong_infactor(settings: "Settings") -> Iterator[str]:
         )
 
 
-def _is_local(settings: "Settings") -> bool:
+def _is_local(settings: Settings) -> bool:
     return parsers.is_loopback(settings.public_url)
 
 
-def _placeholders(settings: "Settings") -> Iterator[str]:
+def _placeholders(settings: Settings) -> Iterator[str]:
     values = {
         "QUICKBOOKS_CLIENT_ID": [settings.quickbooks_client_id],
         "QUICKBOOKS_CLIENT_SECRET": [settings.quickbooks_client_secret.get_secret_value()],

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsError
 
-from service.config.checks import no_file, problems
+from service.config.checks import contradictions, no_file, problems
 from service.config.settings import Settings
 from service.errors import ConfigurationError
 
@@ -31,12 +31,15 @@ def settings_from(values: Mapping[str, str]) -> Settings:
     return _checked(_Given, **{name: value for name, value in values.items() if value})
 
 
-def _checked(kind: type[BaseSettings], **values: Any) -> Settings:
+def _checked(kind: type[Settings], **values: Any) -> Settings:
     try:
-        return cast("Settings", kind(**values))
+        settings = kind(**values)
     except ValidationError as e:
         # The cause stays out: pydantic's own error holds the values.
         raise ConfigurationError("\n".join(problems(e))) from None
+    if found := list(contradictions(settings)):
+        raise ConfigurationError("\n".join(found))
+    return settings
 
 
 class _Given(Settings):

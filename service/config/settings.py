@@ -20,14 +20,16 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.config import parsers
-from service.config.checks import contradictions
 from service.config.parsers import Operator, key_text, parse_keys, parse_operators
 from service.infactor.holds import ALL_HOLDS, Hold, parse_holds
 from service.kit.standard_webhooks import signing_key
 
+CALLBACK_PATH = "/quickbook/connect"
+_EXAMPLE_KEY = key_text(b"example-key-not-for-production!!")
 
-class InfactorSettings(BaseSettings):
-    """The part of the settings that is about Infactor."""
+
+class Settings(BaseSettings):
+    """The settings of one process; `service.config.loading` builds and checks it."""
 
     model_config = SettingsConfigDict(
         alias_generator=AliasGenerator(validation_alias=str.upper),
@@ -40,6 +42,36 @@ class InfactorSettings(BaseSettings):
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )
+
+    quickbooks_client_id: str = Field(
+        validation_alias=AliasChoices("QUICKBOOKS_CLIENT_ID", "clientId"),
+        examples=["example-client-id"],
+    )
+    """Names your Intuit app to suppliers and to QuickBooks. Copy it from the app's keys page in
+    Intuit's developer portal, for the environment chosen below: with the other environment's
+    keys no supplier can connect."""
+
+    quickbooks_client_secret: SecretStr = Field(
+        validation_alias=AliasChoices("QUICKBOOKS_CLIENT_SECRET", "clientSecret"),
+        examples=["example-client-secret"],
+    )
+    """Proves to QuickBooks that a request comes from your app; from the same page. After a change
+    in the portal, tokens of connected companies cannot be renewed until it is changed here."""
+
+    secret_key: SecretStr = Field(examples=["example-secret-key-not-for-production"])
+    """Any text of 32 characters or more. Signs the cookies of suppliers, and is needed to find a
+    company again by its QuickBooks id: back it up. With another one, notices of companies that are
+    connected already find no owner."""
+
+    infactor_shared_secret: SecretStr = Field(examples=["example-shared-secret-not-for-production"])
+    """Any text of 32 characters or more, known to Infactor's own server too, which signs connect
+    links with it. Whoever has it can connect a company in any supplier's name. Changing it voids
+    every link that has been handed out."""
+
+    encryption_keys: Annotated[tuple[SecretBytes, ...], NoDecode] = Field(examples=[_EXAMPLE_KEY])
+    """Seals the tokens and company ids in the database: comma-separated keys, each 32 bytes in
+    URL-safe base64. The first seals, all of them open; to change keys put a new one in front.
+    Back it up apart from the database: without it every supplier must reconnect."""
 
     infactor_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
     """Infactor shows amounts as dollars and knows no currency, so an invoice in any other
@@ -77,78 +109,6 @@ class InfactorSettings(BaseSettings):
     privacy_url: str | None = None
     """The privacy policy, an https address: linked beside TERMS_URL, and asked for by Intuit as
     well. Without either, the page links to nothing."""
-
-    @property
-    def delivers(self) -> bool:
-        """True when invoices are delivered into Infactor's own database."""
-        return self.infactor_mongodb_url is not None
-
-    @field_validator("infactor_currency", mode="before")
-    @classmethod
-    def _upper_currency(cls, value: Any) -> Any:
-        return value.upper() if isinstance(value, str) else value
-
-    @field_validator("infactor_hold", mode="before")
-    @classmethod
-    def _holds(cls, value: object) -> object:
-        return parse_holds(value) if isinstance(value, str) else value
-
-    @field_validator("terms_url", "privacy_url")
-    @classmethod
-    def _is_public_page(cls, value: str | None) -> str | None:
-        return None if value is None else parsers.public_page(value)
-
-    @field_validator("infactor_mongodb_database")
-    @classmethod
-    def _database_name(cls, value: str | None) -> str | None:
-        if value and not re.fullmatch(r"[\w-]{1,63}", value, re.ASCII):
-            raise ValueError("must be a name of letters, digits, hyphens and underscores")
-        return value
-
-    @field_validator("infactor_mongodb_url")
-    @classmethod
-    def _known_mongodb(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            parsers.mongodb_hosts(value.get_secret_value())
-        return value
-
-
-CALLBACK_PATH = "/quickbook/connect"
-_EXAMPLE_KEY = key_text(b"example-key-not-for-production!!")
-
-
-class Settings(InfactorSettings):
-    """The settings of one process; `settings_source` builds it."""
-
-    quickbooks_client_id: str = Field(
-        validation_alias=AliasChoices("QUICKBOOKS_CLIENT_ID", "clientId"),
-        examples=["example-client-id"],
-    )
-    """Names your Intuit app to suppliers and to QuickBooks. Copy it from the app's keys page in
-    Intuit's developer portal, for the environment chosen below: with the other environment's
-    keys no supplier can connect."""
-
-    quickbooks_client_secret: SecretStr = Field(
-        validation_alias=AliasChoices("QUICKBOOKS_CLIENT_SECRET", "clientSecret"),
-        examples=["example-client-secret"],
-    )
-    """Proves to QuickBooks that a request comes from your app; from the same page. After a change
-    in the portal, tokens of connected companies cannot be renewed until it is changed here."""
-
-    secret_key: SecretStr = Field(examples=["example-secret-key-not-for-production"])
-    """Any text of 32 characters or more. Signs the cookies of suppliers, and is needed to find a
-    company again by its QuickBooks id: back it up. With another one, notices of companies that are
-    connected already find no owner."""
-
-    infactor_shared_secret: SecretStr = Field(examples=["example-shared-secret-not-for-production"])
-    """Any text of 32 characters or more, known to Infactor's own server too, which signs connect
-    links with it. Whoever has it can connect a company in any supplier's name. Changing it voids
-    every link that has been handed out."""
-
-    encryption_keys: Annotated[tuple[SecretBytes, ...], NoDecode] = Field(examples=[_EXAMPLE_KEY])
-    """Seals the tokens and company ids in the database: comma-separated keys, each 32 bytes in
-    URL-safe base64. The first seals, all of them open; to change keys put a new one in front.
-    Back it up apart from the database: without it every supplier must reconnect."""
 
     quickbooks_environment: Literal["sandbox", "production", "simulator"] = Field(
         default="sandbox",
@@ -247,6 +207,11 @@ class Settings(InfactorSettings):
         return self.redis_url is None
 
     @property
+    def delivers(self) -> bool:
+        """True when invoices are delivered into Infactor's own database."""
+        return self.infactor_mongodb_url is not None
+
+    @property
     def key_ring(self) -> list[bytes]:
         """The encryption keys; the first seals."""
         return [key.get_secret_value() for key in self.encryption_keys]
@@ -308,6 +273,35 @@ class Settings(InfactorSettings):
     def _operators(cls, value: object) -> object:
         return parse_operators(value) if isinstance(value, str) else value
 
+    @field_validator("infactor_currency", mode="before")
+    @classmethod
+    def _upper_currency(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("infactor_hold", mode="before")
+    @classmethod
+    def _holds(cls, value: object) -> object:
+        return parse_holds(value) if isinstance(value, str) else value
+
+    @field_validator("terms_url", "privacy_url")
+    @classmethod
+    def _is_public_page(cls, value: str | None) -> str | None:
+        return None if value is None else parsers.public_page(value)
+
+    @field_validator("infactor_mongodb_database")
+    @classmethod
+    def _database_name(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"[\w-]{1,63}", value, re.ASCII):
+            raise ValueError("must be a name of letters, digits, hyphens and underscores")
+        return value
+
+    @field_validator("infactor_mongodb_url")
+    @classmethod
+    def _known_mongodb(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parsers.mongodb_hosts(value.get_secret_value())
+        return value
+
     @field_validator("public_url", "quickbooks_simulator_url")
     @classmethod
     def _is_origin(cls, value: str | None) -> str | None:
@@ -343,10 +337,3 @@ class Settings(InfactorSettings):
         if value and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must begin with redis://, rediss:// or unix://")
         return value
-
-    @model_validator(mode="after")
-    def _fit_together(self) -> "Settings":
-        found = list(contradictions(self))
-        if found:
-            raise ValueError("\n".join(found))
-        return self

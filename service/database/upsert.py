@@ -1,9 +1,9 @@
-"""INSERT with ON CONFLICT, in the dialect of the session's database."""
+"""INSERT with ON CONFLICT, in the dialect of the session's database, and many rows at once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 from sqlalchemy import (
@@ -23,6 +23,9 @@ from sqlalchemy.orm import Session
 from service.database.tables import Base
 from service.database.types import Instant
 from service.kit import exact_json
+
+T = TypeVar("T")
+_CHUNK = 500
 
 Insert = sqlite.Insert | postgresql.Insert
 Rule = Callable[[Insert], Insert]
@@ -44,6 +47,11 @@ def insert_for(dialect: str, table: type[Base]) -> Insert:
 def excluded(statement: Insert, *names: str) -> dict[str, Any]:
     """Return the SET clause that takes these columns from the row that could not be inserted."""
     return {name: statement.excluded[name] for name in names}
+
+
+def chunked(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Give the items in runs of at most 500, as many as fit into one statement on SQLite too."""
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
 
 
 def insert_all(

@@ -1,4 +1,5 @@
-"""The invoice as Infactor knows it: mapping, holds and the life of its document.
+"""The invoice as Infactor knows it: mapping, holds, the life of its document, and its database.
 
-Everything here is a function of values: no clock, no network, no tables.
+Only `collection`, `logins`, `mongo`, `users` and `legacy.reader` speak to that database; the rest
+are functions of values: no clock, no network, no tables.
 """

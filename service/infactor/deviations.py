@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from service.infactor.document import State
+from service.infactor.document import QUICKBOOKS_OWNED, State
 from service.infactor.holds import Hold
 
 
@@ -42,17 +42,13 @@ class Facts:
 
 
 # What follows from another field is not told twice.
-_COMPARED = (
-    "invoiceNo",
-    "invoiceAmount",
-    "invoiceDate",
-    "payableDate",
-    "taxAmount",
-    "items",
-    "taxDetails",
-    "companyName",
-    "buyerEmail",
+_FOLLOWING = frozenset(
+    {
+        *("contactName", "companyEmail"),
+        *("purchaseDate", "purchaseTitle", "purchaseNo", "purchaseAmount"),
+    }
 )
+_COMPARED = tuple(name for name in QUICKBOOKS_OWNED if name not in _FOLLOWING)
 _BUYER = frozenset({"companyName", "buyerEmail"})
 _TOO_LONG = frozenset({"items", "taxDetails"})
 # No money moves any more on account of these.

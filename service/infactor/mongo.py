@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pymongo
+from bson.codec_options import DatetimeConversion
 from pymongo import MongoClient, WriteConcern
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -70,12 +71,12 @@ class InfactorDatabase:
     @property
     def users(self) -> Collection[dict[str, Any]]:
         """The accounts of suppliers, buyers and financiers; only ever read."""
-        return self._database["users"]
+        return _tolerant(self._database["users"])
 
     @property
     def sessions(self) -> Collection[dict[str, Any]]:
         """The browsers that are logged in to Infactor; only ever read."""
-        return self._database["sessions"]
+        return _tolerant(self._database["sessions"])
 
     def version(self) -> str:
         """Return the server's version; raises InfactorAway when it does not answer."""
@@ -85,6 +86,15 @@ class InfactorDatabase:
     def close(self) -> None:
         """Give back the connections."""
         self._client.close()
+
+
+def _tolerant(records: Collection[dict[str, Any]]) -> Collection[dict[str, Any]]:
+    """Return the collection with every record readable, whatever text or date is in it."""
+    options = records.codec_options.with_options(
+        unicode_decode_error_handler="replace",
+        datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    )
+    return records.with_options(codec_options=options)
 
 
 def _patience(url: str) -> dict[str, Any]:

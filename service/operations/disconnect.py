@@ -6,6 +6,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.context import Services
+from service.database.engine import after_commit
 from service.database.tables import Connection
 from service.errors import ConfigurationError, Disconnected, Refused, ServiceError, SyncError
 from service.kit.clock import now
@@ -45,14 +46,16 @@ def disconnect(services: Services, connection_id: str, actor: str, *, force: boo
             end(session, revocation)
             details = {"revoked": revocation.problem is None}
             operators.record(session, actor, "disconnect", connection_id, details, now())
+            after_commit(session, log.info, "connection.ended", connection=connection_id, **details)
     except (NotRevoked, ConnectedAgain) as e:
         # QuickBooks may have ended the connection all the same: then this says who wanted it.
         with services.database.write() as session:
             why = {"why": str(e)}
             operators.record(session, actor, "disconnect failed", connection_id, why, now())
-        log.warning("connection.not_ended", connection=connection_id, why=str(e))
+            after_commit(
+                session, log.warning, "connection.not_ended", connection=connection_id, **why
+            )
         raise
-    log.info("connection.ended", connection=connection_id, revoked=revocation.problem is None)
     return revocation.problem
 
 

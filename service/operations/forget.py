@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.context import Services
+from service.database.engine import after_commit
 from service.database.tables import Connection
 from service.kit.clock import now
 from service.operations.disconnect import Revocation, end, revoke
@@ -36,7 +37,6 @@ def forget_company(
         forgotten = _forget(session, revocation)
         details = {**forgotten.as_json(), "revoked": revocation.problem is None}
         operators.record(session, actor, "forget", connection_id, details, now())
-    log.info("company.forgotten", connection=connection_id)
     return forgotten, revocation.problem
 
 
@@ -63,8 +63,10 @@ def rehearse(
 
 
 def _forget(session: Session, revocation: Revocation) -> Forgotten:
+    connection_id = revocation.connection_id
     end(session, revocation)
-    return forgetting.forget_company(session, revocation.connection_id)
+    after_commit(session, log.info, "company.forgotten", connection=connection_id)
+    return forgetting.forget_company(session, connection_id)
 
 
 def _part(session: Session, supplier_id: int) -> Farewell:

@@ -4,13 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, defer
 
-from service.database.tables import Document, Invoice, Run
-from service.store import runs, watermarks
-
-_UNDECIDED = "invoice_created"
+from service.database.tables import Invoice, Run
+from service.store import documents, runs, watermarks
 
 
 def undecided(session: Session, connection_id: str) -> int:
@@ -18,16 +16,7 @@ def undecided(session: Session, connection_id: str) -> int:
 
     One that is recorded as held is not among them, though its withdrawal may be on its way yet.
     """
-    return session.execute(
-        select(func.count())
-        .select_from(Document)
-        .join(Invoice, Invoice.id == Document.invoice_id)
-        .where(
-            Invoice.connection_id == connection_id,
-            Invoice.hold.is_(None),
-            Document.state == _UNDECIDED,
-        )
-    ).scalar_one()
+    return documents.count_undecided(session, connection_id, Invoice.hold.is_(None))
 
 
 @dataclass(frozen=True, slots=True)

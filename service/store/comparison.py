@@ -10,9 +10,7 @@ from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import Invoice, Run, RunSeen
-from service.database.upsert import excluded, insert
-
-_CHUNK = 500
+from service.database.upsert import chunked, excluded, insert
 
 Kind = Literal[
     "missing",
@@ -70,8 +68,8 @@ def keep(session: Session, run_id: int, shown: Collection[Shown]) -> None:
         }
         for one in sorted(shown, key=lambda one: one.quickbooks_id)
     ]
-    for start in range(0, len(rows), _CHUNK):
-        statement = insert(session, RunSeen).values(rows[start : start + _CHUNK])
+    for chunk in chunked(rows):
+        statement = insert(session, RunSeen).values(chunk)
         session.execute(
             statement.on_conflict_do_update(
                 index_elements=[RunSeen.run_id, RunSeen.quickbooks_id],

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from service.database.tables import Connection, Supplier
 from service.database.types import Instant
 from service.database.upsert import excluded, insert
+from service.errors import Disconnected
 
 
 def upsert_supplier(session: Session, email: str, name: str, address: str, now: datetime) -> int:
@@ -51,6 +52,14 @@ def supplier_by_email(session: Session, email: str) -> Supplier | None:
 def get(session: Session, connection_id: str) -> Connection | None:
     """Return the connection with this id."""
     return session.get(Connection, connection_id)
+
+
+def connected(session: Session, connection_id: str) -> Connection:
+    """Return the connection; raises Disconnected unless it is alive."""
+    connection = get(session, connection_id)
+    if connection is None or connection.state != "connected":
+        raise Disconnected("the connection has ended; the supplier has to connect again")
+    return connection
 
 
 def any_one(session: Session) -> Connection | None:

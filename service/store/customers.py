@@ -9,9 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.database.tables import Customer
-from service.database.upsert import excluded, insert
+from service.database.upsert import chunked, excluded, insert
 
-_CHUNK = 500
 # Projects and sub-customers nest at most five deep in QuickBooks.
 MAX_DEPTH = 5
 
@@ -33,9 +32,8 @@ def store(
 ) -> None:
     """Keep the newest copy of each customer, and note from which read on a new name was seen."""
     newest = {read.quickbooks_id: read for read in reads}
-    ids = sorted(newest)
-    for start in range(0, len(ids), _CHUNK):
-        _store_chunk(session, connection_id, [newest[i] for i in ids[start : start + _CHUNK]], now)
+    for chunk in chunked(sorted(newest)):
+        _store_chunk(session, connection_id, [newest[i] for i in chunk], now)
 
 
 def _store_chunk(
@@ -101,13 +99,12 @@ def load(
 ) -> dict[str, Customer]:
     """Return the cached customers among `ids`; with `lock`, nobody changes them meanwhile."""
     found: dict[str, Customer] = {}
-    wanted = sorted(set(ids))
-    for start in range(0, len(wanted), _CHUNK):
+    for chunk in chunked(sorted(set(ids))):
         query = (
             select(Customer)
             .where(
                 Customer.connection_id == connection_id,
-                Customer.quickbooks_id.in_(wanted[start : start + _CHUNK]),
+                Customer.quickbooks_id.in_(chunk),
             )
             .order_by(Customer.quickbooks_id)
         )
@@ -171,15 +168,15 @@ def stale(
 ) -> set[str]:
     """Return those of `ids` that are not cached, or were last read before that instant."""
     fresh: set[str] = set()
-    wanted = sorted(set(ids))
-    for start in range(0, len(wanted), _CHUNK):
+    wanted = set(ids)
+    for chunk in chunked(sorted(wanted)):
         fresh.update(
             session.scalars(
                 select(Customer.quickbooks_id).where(
                     Customer.connection_id == connection_id,
-                    Customer.quickbooks_id.in_(wanted[start : start + _CHUNK]),
+                    Customer.quickbooks_id.in_(chunk),
                     Customer.read_at >= read_before,
                 )
             )
         )
-    return set(wanted) - fresh
+    return wanted - fresh

@@ -4,13 +4,26 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, and_, func, or_, select, type_coerce, update
+from sqlalchemy import ColumnElement, Text, and_, func, or_, select, type_coerce, update
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Invoice
 
+UNDECIDED = "invoice_created"
+"""Infactor's state of an invoice that nobody has decided about."""
+
 # The long ones, which no walk needs.
 _WITHOUT_CONTENT = (defer(Invoice.source), defer(Invoice.mapped))
+
+
+def count_undecided(session: Session, connection_id: str, which: ColumnElement[bool]) -> int:
+    """Return of how many such invoices of the company the document waits for its buyer."""
+    return session.execute(
+        select(func.count())
+        .select_from(Document)
+        .join(Invoice, Invoice.id == Document.invoice_id)
+        .where(Invoice.connection_id == connection_id, Document.state == UNDECIDED, which)
+    ).scalar_one()
 
 
 def open_documents(

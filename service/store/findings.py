@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, selec
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Finding, Invoice
+from service.database.upsert import chunked
 
-_CHUNK = 500
 SEVERITIES = ("critical", "warning", "info")
 CHANGED = "changed"
 """The kind of finding that is about what QuickBooks says since somebody has decided."""
@@ -57,14 +57,13 @@ def keep(
 def _open(
     session: Session, kind: str, invoice_ids: Collection[str]
 ) -> dict[tuple[str, str], Finding]:
-    ids = sorted(invoice_ids)
     return {
         (finding.invoice_id, finding.field): finding
-        for start in range(0, len(ids), _CHUNK)
+        for chunk in chunked(sorted(invoice_ids))
         for finding in session.scalars(
             select(Finding)
             .where(
-                Finding.invoice_id.in_(ids[start : start + _CHUNK]),
+                Finding.invoice_id.in_(chunk),
                 Finding.kind == kind,
                 Finding.closed_at.is_(None),
             )
@@ -94,13 +93,12 @@ def _begin(
 
 def open_of(session: Session, kind: str, invoice_ids: Collection[str]) -> set[str]:
     """Return those of these invoices that have an open finding of this kind."""
-    ids = sorted(invoice_ids)
     return {
         invoice_id
-        for start in range(0, len(ids), _CHUNK)
+        for chunk in chunked(sorted(invoice_ids))
         for invoice_id in session.scalars(
             select(Finding.invoice_id).where(
-                Finding.invoice_id.in_(ids[start : start + _CHUNK]),
+                Finding.invoice_id.in_(chunk),
                 Finding.kind == kind,
                 Finding.closed_at.is_(None),
             )

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Delete, Update, and_, delete, func, or_, select, update
+from sqlalchemy import Delete, Update, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import (
@@ -27,11 +27,10 @@ from service.database.tables import (
     RunSeen,
     Supplier,
 )
+from service.database.upsert import chunked
 from service.store import invoices as keys
 from service.store import sessions
-
-_UNDECIDED = "invoice_created"
-_CHUNK = 500
+from service.store.documents import UNDECIDED, count_undecided
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +61,10 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     """
     receipts = _receipts(session, connection_id)
     theirs = Invoice.connection_id == connection_id
-    kept = select(Document.invoice_id).where(Document.state != _UNDECIDED)
+    kept = select(Document.invoice_id).where(Document.state != UNDECIDED)
     gone = select(Invoice.id).where(theirs, Invoice.id.not_in(kept))
     kept_ids = select(Invoice.id).where(theirs)
-    left_undecided = _left_undecided(session, connection_id)
+    left_undecided = count_undecided(session, connection_id, Document.seen_at.is_not(None))
     of_runs = select(Run.id).where(Run.connection_id == connection_id)
     for table in (Revision, Receipt, Finding):
         _do(session, delete(table).where(table.invoice_id.in_(gone)))
@@ -103,21 +102,7 @@ def _receipts(session: Session, connection_id: str) -> dict[str, int]:
         .where(Invoice.connection_id == connection_id)
         .with_for_update(of=Document)
     ).all()
-    return {state: states.count(state) for state in sorted({*states} - {_UNDECIDED})}
-
-
-def _left_undecided(session: Session, connection_id: str) -> int:
-    """Return how many documents Infactor's own database has that nobody has decided about."""
-    return session.execute(
-        select(func.count())
-        .select_from(Document)
-        .join(Invoice, Invoice.id == Document.invoice_id)
-        .where(
-            Invoice.connection_id == connection_id,
-            Document.seen_at.is_not(None),
-            Document.state == _UNDECIDED,
-        )
-    ).scalar_one()
+    return {state: states.count(state) for state in sorted({*states} - {UNDECIDED})}
 
 
 def _reduce(session: Session, connection_id: str) -> None:
@@ -133,8 +118,8 @@ def _reduce(session: Session, connection_id: str) -> None:
         **keys.keys(None),
     }
     reduced = [{"id": i, "source": {"Id": number}, **nothing} for i, number in rows]
-    for start in range(0, len(reduced), _CHUNK):
-        session.execute(update(Invoice), reduced[start : start + _CHUNK])
+    for chunk in chunked(reduced):
+        session.execute(update(Invoice), chunk)
 
 
 def _notices(session: Session, connection_id: str) -> Delete:

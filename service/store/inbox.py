@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, se
 from sqlalchemy.orm import Session, aliased
 
 from service.database.tables import Connection, Notice, Run
+from service.database.upsert import chunked
 from service.store.connections import may_be_called
 
 # Written out in the query, where the databases recognise the condition of a partial index.
@@ -276,13 +277,13 @@ def open_invoices(
     found: set[str] = set()
     ids = sorted(set(quickbooks_ids))
     for status in ("pending", "parked"):  # each has an index of its own
-        for start in range(0, len(ids), CLAIM_LIMIT):
+        for chunk in chunked(ids):
             rows = session.scalars(
                 select(Notice.entity_id).where(
                     Notice.connection_id == connection_id,
                     Notice.status == status,
                     Notice.entity == "Invoice",
-                    Notice.entity_id.in_(ids[start : start + CLAIM_LIMIT]),
+                    Notice.entity_id.in_(chunk),
                 )
             )
             found |= {entity_id for entity_id in rows if entity_id is not None}

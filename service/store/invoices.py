@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Document, Invoice, Revision
-from service.database.upsert import excluded, insert
+from service.database.upsert import chunked, excluded, insert
 
 NAMES = ("number_key", "due_key", "sought")
 
@@ -46,7 +46,6 @@ def _natural(number: str) -> str:
     return padded[:_LONGEST_NUMBER]
 
 
-_CHUNK = 500
 _IDENTITY = frozenset({"id", "connection_id", "quickbooks_id"})
 
 
@@ -85,15 +84,9 @@ class InvoiceRow:
 def lock(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
     """Return the recorded invoices among `ids`, which nobody else changes in this transaction."""
     found: dict[str, Invoice] = {}
-    wanted = sorted(ids)
-    for start in range(0, len(wanted), _CHUNK):
-        query = (
-            select(Invoice)
-            .where(Invoice.id.in_(wanted[start : start + _CHUNK]))
-            .order_by(Invoice.id)
-            .with_for_update()
-        )
-        found |= {row.id: row for row in session.scalars(query)}
+    for chunk in chunked(sorted(ids)):
+        query = select(Invoice).where(Invoice.id.in_(chunk)).order_by(Invoice.id)
+        found |= {row.id: row for row in session.scalars(query.with_for_update())}
     return found
 
 
@@ -103,13 +96,10 @@ def upsert(session: Session, rows: Sequence[InvoiceRow], *, remap: bool = False)
     With `remap` a row of the very same read is accepted too: the same invoice, mapped anew.
     """
     accepted: set[str] = set()
-    ordered = sorted(rows, key=lambda row: row.id)
     columns = (*InvoiceRow.__slots__, *NAMES)
     changed = [name for name in columns if name not in _IDENTITY]
-    for start in range(0, len(ordered), _CHUNK):
-        statement = insert(session, Invoice).values(
-            [row.columns() for row in ordered[start : start + _CHUNK]]
-        )
+    for chunk in chunked(sorted(rows, key=lambda row: row.id)):
+        statement = insert(session, Invoice).values([row.columns() for row in chunk])
         written = session.execute(
             statement.on_conflict_do_update(
                 index_elements=[Invoice.id],
@@ -157,24 +147,16 @@ def add_revisions(session: Session, revisions: Iterable[dict[str, Any]]) -> None
 def documents(session: Session, ids: Collection[str]) -> dict[str, Document]:
     """Return Infactor's documents among `ids`, locked for this transaction."""
     found: dict[str, Document] = {}
-    wanted = sorted(ids)
-    for start in range(0, len(wanted), _CHUNK):
-        query = (
-            select(Document)
-            .where(Document.invoice_id.in_(wanted[start : start + _CHUNK]))
-            .order_by(Document.invoice_id)
-            .with_for_update()
-        )
-        found |= {row.invoice_id: row for row in session.scalars(query)}
+    for chunk in chunked(sorted(ids)):
+        query = select(Document).where(Document.invoice_id.in_(chunk)).order_by(Document.invoice_id)
+        found |= {row.invoice_id: row for row in session.scalars(query.with_for_update())}
     return found
 
 
 def offered(session: Session, ids: Collection[str]) -> set[str]:
     """Return those of `ids` that Infactor has a document of."""
     found: set[str] = set()
-    wanted = sorted(ids)
-    for start in range(0, len(wanted), _CHUNK):
-        chunk = wanted[start : start + _CHUNK]
+    for chunk in chunked(sorted(ids)):
         found.update(
             session.scalars(select(Document.invoice_id).where(Document.invoice_id.in_(chunk)))
         )
@@ -216,12 +198,11 @@ def not_deleted(
 ) -> Sequence[str]:
     """Return those of these invoices that are recorded, and not as deleted."""
     found: list[str] = []
-    wanted = sorted(quickbooks_ids)
-    for start in range(0, len(wanted), _CHUNK):
+    for chunk in chunked(sorted(quickbooks_ids)):
         found += session.scalars(
             select(Invoice.quickbooks_id).where(
                 Invoice.connection_id == connection_id,
-                Invoice.quickbooks_id.in_(wanted[start : start + _CHUNK]),
+                Invoice.quickbooks_id.in_(chunk),
                 ~Invoice.deleted,
             )
         )

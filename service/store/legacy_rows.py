@@ -10,9 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, delete, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice, OldId
-from service.database.upsert import insert
-
-_CHUNK = 500
+from service.database.upsert import chunked, insert
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ def looked_at(session: Session, connection_id: str, quickbooks_ids: Collection[s
             .where(OldId.connection_id == connection_id, OldId.quickbooks_id.in_(chunk))
             .limit(1)
         ).first()
-        for chunk in _chunks(quickbooks_ids)
+        for chunk in chunked(sorted(quickbooks_ids))
     )
     return not any(missed)
 
@@ -57,10 +55,10 @@ def concerned(
 ) -> Iterator[Concerned]:
     """Give the invoices of these companies with these Ids, and any that has one of these rows."""
     given: set[str] = set()
-    for ids in _chunks(quickbooks_ids):
+    for ids in chunked(sorted(quickbooks_ids)):
         mine = and_(Invoice.connection_id.in_(connection_ids), Invoice.quickbooks_id.in_(ids))
         yield from _new(session.execute(_query(mine)), given)
-    for ids in _chunks(row_ids):
+    for ids in chunked(sorted(row_ids)):
         yield from _new(session.execute(_query(Invoice.adopted.in_(ids))), given)
 
 
@@ -89,7 +87,7 @@ def hold(
         update(Invoice).where(of_these, Invoice.old_rows_held).values(old_rows_held=False)
     )
     session.execute(delete(OldId).where(OldId.connection_id.in_(connection_ids)))
-    for ids in _chunks(quickbooks_ids):
+    for ids in chunked(sorted(quickbooks_ids)):
         theirs = and_(of_these, Invoice.quickbooks_id.in_(ids))
         session.execute(update(Invoice).where(theirs).values(old_rows_held=True))
         recorded = select(Invoice.connection_id, Invoice.quickbooks_id).where(theirs)
@@ -133,11 +131,6 @@ def _new(rows: Any, given: set[str]) -> Iterator[Concerned]:
         if row[0] not in given:
             given.add(row[0])
             yield Concerned(*row)
-
-
-def _chunks(keys: Collection[str]) -> Iterator[list[str]]:
-    ordered = sorted(keys)
-    return (ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK))
 
 
 def taken(session: Session, row_ids: Collection[str]) -> set[str]:

@@ -1,18 +1,14 @@
-"""Operators in browsers: their sessions, and how often somebody has tried in vain to be one.
+"""Operators: what they did, and how often somebody has failed to log in as one."""
 
-Cookies are random and stored as digests: the database alone opens no session.
-"""
-
-import secrets
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from service.database.tables import AuditEntry, LoginAttempt, OperatorSession
+from service.database.tables import AuditEntry, LoginAttempt
 
 _LONGEST_ACTOR = 128
 
@@ -49,50 +45,7 @@ def newest(session: Session, before: int | None, limit: int) -> Sequence[AuditEn
     return session.scalars(query).all()
 
 
-IDLE = timedelta(hours=1)
-LONGEST = timedelta(hours=12)
 WITHIN = timedelta(minutes=15)
-
-
-def digest(text: str) -> str:
-    """Return the digest under which a cookie, a name or an address is stored."""
-    return sha256(text.encode()).hexdigest()
-
-
-def begin(session: Session, name: str, mark: str, now: datetime) -> str:
-    """Return the cookie value of a new session of this operator."""
-    cookie = secrets.token_urlsafe(32)
-    session.add(
-        OperatorSession(
-            digest=digest(cookie), name=name, mark=mark, created_at=now, expires_at=now + IDLE
-        )
-    )
-    return cookie
-
-
-def find(session: Session, cookie: str, now: datetime) -> OperatorSession | None:
-    """Return the living session that this cookie stands for."""
-    found = session.get(OperatorSession, digest(cookie))
-    return found if found is not None and found.expires_at > now else None
-
-
-def end_of(known: OperatorSession, now: datetime) -> datetime:
-    """Return when a session ends that is used now: never past its twelfth hour."""
-    return min(now + IDLE, known.created_at + LONGEST)
-
-
-def keep_alive(session: Session, known: OperatorSession, now: datetime) -> None:
-    """Put the session's end off."""
-    session.execute(
-        update(OperatorSession)
-        .where(OperatorSession.digest == known.digest)
-        .values(expires_at=end_of(known, now))
-    )
-
-
-def end(session: Session, session_digest: str) -> None:
-    """Forget the session: its cookie opens nothing any more."""
-    session.execute(delete(OperatorSession).where(OperatorSession.digest == session_digest))
 
 
 def attempt(session: Session, about: Collection[str], now: datetime) -> list[int]:
@@ -100,7 +53,7 @@ def attempt(session: Session, about: Collection[str], now: datetime) -> list[int
 
     Noted first and counted afterwards, a crowd of guesses at once gets no more of them than a row.
     """
-    notes = [LoginAttempt(about=digest(one), at=now) for one in about]
+    notes = [LoginAttempt(about=_digest(one), at=now) for one in about]
     session.add_all(notes)
     session.flush()
     return [note.id for note in notes]
@@ -110,7 +63,7 @@ def free_at(session: Session, about: str, most: int, now: datetime) -> datetime 
     """Return when one may try again about whom more than `most` attempts are noted, else None."""
     times = session.scalars(
         select(LoginAttempt.at)
-        .where(LoginAttempt.about == digest(about), LoginAttempt.at > now - WITHIN)
+        .where(LoginAttempt.about == _digest(about), LoginAttempt.at > now - WITHIN)
         .order_by(LoginAttempt.at.desc(), LoginAttempt.id.desc())
         .limit(most + 1)
     ).all()
@@ -124,10 +77,14 @@ def take_back(session: Session, ids: Collection[int]) -> None:
 
 def forgive(session: Session, about: str) -> None:
     """Forget every failure that is noted about this one."""
-    session.execute(delete(LoginAttempt).where(LoginAttempt.about == digest(about)))
+    session.execute(delete(LoginAttempt).where(LoginAttempt.about == _digest(about)))
 
 
 def prune(session: Session, now: datetime) -> None:
-    """Forget what has expired."""
-    session.execute(delete(OperatorSession).where(OperatorSession.expires_at <= now))
+    """Forget the attempts that no longer count."""
     session.execute(delete(LoginAttempt).where(LoginAttempt.at <= now - WITHIN))
+
+
+def _digest(text: str) -> str:
+    """Return the digest under which a name or an address is stored."""
+    return sha256(text.encode()).hexdigest()

@@ -1,21 +1,25 @@
-"""Browsers, their journeys through QuickBooks' consent, and the links that were used up.
+"""Sessions of browsers, suppliers' journeys through QuickBooks' consent, and spent links.
 
 Cookies and states are random and stored as digests: the database alone opens no session.
 """
 
+import re
 import secrets
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from service.database.tables import BrowserSession, OAuthState, SpentLink
+from service.database.tables import BrowserSession, OAuthState, OperatorSession, SpentLink
 from service.database.upsert import insert
 
-SESSION_LIFETIME = timedelta(hours=12)
-LONGEST = timedelta(days=30)
 STATE_LIFETIME = timedelta(minutes=10)
+
+_COOKIE = re.compile(r"[A-Za-z0-9_-]{43}")  # as `BrowserSessions.begin` makes them
+
+S = TypeVar("S", BrowserSession, OperatorSession)
 
 
 def digest(secret: str) -> str:
@@ -23,46 +27,63 @@ def digest(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()
 
 
-def begin(session: Session, supplier_id: int | None, now: datetime) -> str:
-    """Return the cookie value of a new browser session."""
-    cookie = secrets.token_urlsafe(32)
-    session.add(
-        BrowserSession(
-            digest=digest(cookie),
-            supplier_id=supplier_id,
-            created_at=now,
-            expires_at=now + SESSION_LIFETIME,
+class BrowserSessions(Generic[S]):
+    """The sessions of one table: each is known by the digest of its cookie.
+
+    One that nobody uses ends after `idle`; none lives longer than `longest`.
+    """
+
+    def __init__(self, table: type[S], *, idle: timedelta, longest: timedelta) -> None:
+        self._table: type[S] = table
+        self._idle = idle
+        self._longest = longest
+
+    def begin(self, session: Session, now: datetime, **whose: Any) -> str:
+        """Return the cookie value of a new session; `whose` are the other columns of its row."""
+        cookie = secrets.token_urlsafe(32)
+        session.add(
+            self._table(digest=digest(cookie), created_at=now, expires_at=now + self._idle, **whose)
         )
-    )
-    session.flush()
-    return cookie
+        session.flush()
+        return cookie
+
+    def find(self, session: Session, cookie: str, now: datetime) -> S | None:
+        """Return the living session that this cookie stands for.
+
+        A cookie that cannot be ours costs no question to the database.
+        """
+        if not _COOKIE.fullmatch(cookie):
+            return None
+        found = session.get(self._table, digest(cookie))
+        return found if found is not None and found.expires_at > now else None
+
+    def end_of(self, known: S, now: datetime) -> datetime:
+        """Return when a session ends that is used now."""
+        return min(now + self._idle, known.created_at + self._longest)
+
+    def keep_alive(self, session: Session, known: S, now: datetime) -> None:
+        """Put the session's end off."""
+        session.execute(
+            update(self._table)
+            .where(self._table.digest == known.digest)
+            .values(expires_at=self.end_of(known, now))
+        )
+
+    def end(self, session: Session, session_digest: str) -> None:
+        """Forget the session: its cookie opens nothing any more."""
+        session.execute(delete(self._table).where(self._table.digest == session_digest))
+
+    def prune(self, session: Session, now: datetime) -> None:
+        """Forget the sessions that have ended."""
+        session.execute(delete(self._table).where(self._table.expires_at <= now))
 
 
-def find(session: Session, cookie: str | None, now: datetime) -> BrowserSession | None:
-    """Return the living session that this cookie stands for."""
-    if not cookie:
-        return None
-    found = session.get(BrowserSession, digest(cookie))
-    return found if found is not None and found.expires_at > now else None
-
-
-def end_of(known: BrowserSession, now: datetime) -> datetime:
-    """Return when a session ends that is used now: never past its thirtieth day."""
-    return min(now + SESSION_LIFETIME, known.created_at + LONGEST)
-
-
-def keep_alive(session: Session, known: BrowserSession, now: datetime) -> None:
-    """Put the session's end off."""
-    session.execute(
-        update(BrowserSession)
-        .where(BrowserSession.digest == known.digest)
-        .values(expires_at=end_of(known, now))
-    )
-
-
-def end(session: Session, session_digest: str) -> None:
-    """Forget the session: its cookie opens nothing any more."""
-    session.execute(delete(BrowserSession).where(BrowserSession.digest == session_digest))
+SUPPLIERS: Final = BrowserSessions(
+    BrowserSession, idle=timedelta(hours=12), longest=timedelta(days=30)
+)
+OPERATORS: Final = BrowserSessions(
+    OperatorSession, idle=timedelta(hours=1), longest=timedelta(hours=12)
+)
 
 
 def end_all(session: Session, supplier_id: int, now: datetime) -> int:
@@ -81,14 +102,14 @@ def replace(session: Session, old: str | None, supplier_id: int, now: datetime) 
     Who planted the old cookie in a browser cannot use the new one. The supplier's other journeys
     from the same browser go on under the new session.
     """
-    cookie = begin(session, supplier_id, now)
+    cookie = SUPPLIERS.begin(session, now, supplier_id=supplier_id)
     if old is not None:
         session.execute(
             update(OAuthState)
             .where(OAuthState.session_digest == old, OAuthState.supplier_id == supplier_id)
             .values(session_digest=digest(cookie))
         )
-        end(session, old)
+        SUPPLIERS.end(session, old)
     return cookie
 
 
@@ -167,6 +188,7 @@ def is_spent(session: Session, link_id: str) -> bool:
 
 def prune(session: Session, now: datetime) -> None:
     """Forget what has expired."""
-    session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))
+    SUPPLIERS.prune(session, now)
+    OPERATORS.prune(session, now)
     session.execute(delete(OAuthState).where(OAuthState.expires_at <= now - timedelta(days=1)))
     session.execute(delete(SpentLink).where(SpentLink.expires_at <= now))

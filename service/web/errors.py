@@ -4,9 +4,10 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.web.connect.problems import Problem, explain
+from service.web.middleware.access_log import NotedSend
 from service.web.references import crashed
 from service.web.templating import render
 
@@ -48,20 +49,14 @@ class UnexpectedErrors:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = False
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
+        noted = NotedSend(send)
         try:
-            await self.app(scope, receive, send_and_note)
+            await self.app(scope, receive, noted)
         except ClientDisconnect:
             return  # nobody waits for an answer
         except Exception:
             reference = crashed(getattr(scope.get("route"), "path", None))
-            if started:
+            if noted.status:
                 raise
             await _apology(Request(scope), reference)(scope, receive, send)
 

@@ -1,6 +1,5 @@
 """The browser in front of us: its cookie, its session, and the supplier it has proved to be."""
 
-import re
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,23 +15,16 @@ from service.web.state import State
 SESSION = Cookie("infactor_quickbooks", "/quickbook", "lax")
 """Lax, because the browser comes back from Intuit's site."""
 
-_FORM = re.compile(r"[A-Za-z0-9_-]{43}")  # of what sessions.begin returns
-
 # The end of a session is put off by whoever uses it, but not with a write for each page.
 _KEPT_ALIVE_EVERY = timedelta(hours=1)
 
 
 def session_of(request: Request[State]) -> BrowserSession | None:
-    """Return the living session that the browser's cookie stands for.
-
-    One that cannot be ours costs no question to the database.
-    """
+    """Return the living session that the browser's cookie stands for."""
     services = request.state["services"]
     cookie = SESSION.read(request, services.settings)
-    if not _FORM.fullmatch(cookie):
-        return None
     with services.database.read() as session:
-        return sessions.find(session, cookie, now())
+        return sessions.SUPPLIERS.find(session, cookie, now())
 
 
 def supplier_of(request: Request[State], *, keep_alive: bool = True) -> Supplier:
@@ -49,9 +41,9 @@ def supplier_of(request: Request[State], *, keep_alive: bool = True) -> Supplier
     if found is None or supplier is None:
         raise HTTPException(401)
     at = now()
-    if keep_alive and sessions.end_of(found, at) - found.expires_at > _KEPT_ALIVE_EVERY:
+    if keep_alive and sessions.SUPPLIERS.end_of(found, at) - found.expires_at > _KEPT_ALIVE_EVERY:
         with database.write() as session:
-            sessions.keep_alive(session, found, at)
+            sessions.SUPPLIERS.keep_alive(session, found, at)
     return supplier
 
 

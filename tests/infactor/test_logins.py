@@ -7,9 +7,8 @@ import bson
 import pytest
 from pymongo.database import Database
 
-from service.infactor.login_cookie import session_id
+from service.infactor.logins import Logins, session_id
 from service.infactor.mongo import InfactorDatabase
-from service.infactor.sessions import Logins
 from tests.people import OTHER_ID, SESSION_SECRET, SID, SIGNED, SUPPLIER_ID, log_in
 
 NOW = datetime.now(UTC)

@@ -10,10 +10,9 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
 from service.errors import InfactorAway, NotASupplier, Refusal
-from service.infactor.accounts import Account, preferred, verified_supplier
+from service.infactor.logins import Logins
 from service.infactor.mongo import InfactorDatabase
-from service.infactor.sessions import Logins
-from service.infactor.users import Users
+from service.infactor.users import Account, Users, preferred, verified_supplier
 from tests.people import SID, SUPPLIER_ID, add_user
 from tests.servers import free_port
 

@@ -31,7 +31,7 @@ from service.database.schema import migrate
 from service.kit import logs
 from service.kit.clock import now
 from service.kit.exact_json import decode, encode
-from service.store import operators, sessions
+from service.store import sessions
 from service.store.runs import EMPTY_RECONCILE
 from service.web.session import SESSION
 from tests.servers import postgres
@@ -212,8 +212,8 @@ def _fill(database: Database, operator: Operator) -> tuple[str, str]:
     with database.write() as session:
         for statement in FILL:
             session.execute(text(statement), values)
-        supplier = sessions.begin(session, 1, now())
-        theirs = operators.begin(session, operator.name, operator.mark, now())
+        supplier = sessions.SUPPLIERS.begin(session, now(), supplier_id=1)
+        theirs = sessions.OPERATORS.begin(session, now(), name=operator.name, mark=operator.mark)
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))  # as autovacuum does after an import
     return supplier, theirs

@@ -246,7 +246,7 @@ class TestAway:
             " VALUES (1, 'supplier@example.com', '', '', '2026-11-01 00:00:00.000000')"
         )
         with place.services.database.write() as session:
-            cookie = sessions.begin(session, None, now())
+            cookie = sessions.SUPPLIERS.begin(session, now(), supplier_id=None)
             state = sessions.begin_consent(
                 session,
                 session_digest=sessions.digest(cookie),

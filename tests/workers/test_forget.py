@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog.testing
 from sqlalchemy import func, select
 
 from service.database.tables import (
@@ -167,11 +168,20 @@ def test_a_rehearsal_counts_the_same_and_changes_nothing(world: World) -> None:
     assert farewell == forget_supplier(world.services, supplier_id, "cli:me")
 
 
+def test_only_what_is_forgotten_for_good_is_logged(world: World) -> None:
+    fill(world)
+    with structlog.testing.capture_logs() as lines:
+        rehearse(world.services, [world.connection_id], world.connection().supplier_id)
+        assert lines == []
+        forget_company(world.services, world.connection_id, "cli:me")
+    assert [line["event"] for line in lines] == ["company.forgotten"]
+
+
 def test_a_supplier_of_whom_nothing_stays_cannot_be_told_any_more(world: World) -> None:
     world.arrive(an_invoice("1"))
     supplier_id = world.connection().supplier_id
     with world.services.database.write() as session:
-        cookie = sessions.begin(session, supplier_id, now())
+        cookie = sessions.SUPPLIERS.begin(session, now(), supplier_id=supplier_id)
         sessions.begin_consent(
             session,
             session_digest=sessions.digest(cookie),

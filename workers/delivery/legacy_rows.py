@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from service.context import Services
 from service.errors import ConfigurationError
+from service.infactor.legacy import reader
 from service.infactor.legacy import rows as old_rows
 from service.infactor.legacy.rows import OldRows, Recorded
 from service.infactor.legacy.values import id_of, row_id
@@ -119,8 +120,6 @@ def _look(services: Services, supplier_id: int) -> _Look:
         raise ConfigurationError(
             "INFACTOR_MONGODB_URL: not set, so Infactor's old rows cannot be looked at"
         )
-    from service.infactor.legacy import reader  # noqa: PLC0415 - an extra
-
     with services.database.read() as session:
         owner = connections.supplier(session, supplier_id)
         environment = services.settings.quickbooks_environment

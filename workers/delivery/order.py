@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from service.database.tables import Connection, Document, Invoice
-from service.infactor.accounts import Account, preferred
 from service.infactor.bson import stored
 from service.infactor.collection import Key, Order, own_key
 from service.infactor.document import State
 from service.infactor.holds import Hold
+from service.infactor.users import Account, preferred
 from service.infactor.warnings import WarningCode, warning
 
 _NOT_REGISTERED = {

@@ -16,11 +16,10 @@ from service.coordination import circuit_breaker
 from service.coordination.circuit_breaker import INFACTOR
 from service.database.tables import Document, Invoice
 from service.errors import InfactorAway
-from service.infactor.accounts import preferred
 from service.infactor.collection import Key, Sink, Standing
 from service.infactor.document import ENDED, MARKER, REMARK, State
 from service.infactor.mongo import InfactorDatabase
-from service.infactor.users import Users
+from service.infactor.users import Users, preferred
 from service.kit.clock import now
 from service.store import documents, findings, outbox
 from workers.delivery.order import addresses_of, key_of

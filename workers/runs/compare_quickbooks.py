@@ -26,6 +26,7 @@ from workers.reading.by_id import InvoiceReads, Read, read_invoices
 from workers.recording.outcome import Recorded, add
 from workers.recording.record import keep_failures, record
 from workers.recording.withdrawal_limit import Brake
+from workers.runs import compare_infactor
 
 log = structlog.get_logger(__name__)
 
@@ -138,8 +139,6 @@ class _Comparison:
         """Compare some of Infactor's own documents too; return whether there are more of them."""
         if self._company.services.infactor is None:
             return False
-        from workers.runs import compare_infactor  # noqa: PLC0415 - needs an extra
-
         return compare_infactor.step(self._company, self._run, self._order, self._tally)
 
     def _mended(self, found: Sequence[Difference]) -> None:

@@ -1,15 +1,13 @@
 """The checks of `doctor` on Infactor's own database. Nothing is written there."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from service.cli.doctor.check import Finding, bad, ok, warn
 from service.config.settings import Settings
 from service.context import infactor_database
 from service.errors import ConfigurationError, InfactorAway
-
-if TYPE_CHECKING:
-    from service.infactor.mongo import InfactorDatabase
+from service.infactor import mongo
+from service.infactor.mongo import InfactorDatabase
 
 _OLDEST, _NEWEST = (4, 2), (5, 0)
 _ROLE = "give the user of INFACTOR_MONGODB_URL the role that the README describes"
@@ -37,7 +35,7 @@ def infactors_database(settings: Settings) -> Iterator[Finding]:
         infactor.close()
 
 
-def _reached(infactor: "InfactorDatabase") -> Iterator[Finding]:
+def _reached(infactor: InfactorDatabase) -> Iterator[Finding]:
     version = infactor.version()
     yield ok("mongodb", "answers")
     yield _version(version)
@@ -59,9 +57,7 @@ def _version(version: str) -> Finding:
     return ok(name, version)
 
 
-def _rights(infactor: "InfactorDatabase") -> Iterator[Finding]:
-    from service.infactor import mongo
-
+def _rights(infactor: InfactorDatabase) -> Iterator[Finding]:
     name = "mongodb rights"
     try:
         mongo.check_reading(infactor)
@@ -78,9 +74,7 @@ def _rights(infactor: "InfactorDatabase") -> Iterator[Finding]:
         yield ok(name, "reads and writes invoices, reads users and sessions")
 
 
-def _content(infactor: "InfactorDatabase") -> Finding:
-    from service.infactor import mongo
-
+def _content(infactor: InfactorDatabase) -> Finding:
     name = "mongodb content"
     try:
         known = mongo.looks_like_infactors(infactor)

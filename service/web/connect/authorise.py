@@ -88,12 +88,12 @@ def begin_consent(
     """Return a new journey of this browser through QuickBooks' consent."""
     services, at = request.state["services"], now()
     found = session_of(request)
-    if found and sessions.end_of(found, at) < at + sessions.STATE_LIFETIME:
+    if found and sessions.SUPPLIERS.end_of(found, at) < at + sessions.STATE_LIFETIME:
         found = None  # it would not outlive the journey
     with services.database.write() as session:
-        cookie = None if found else sessions.begin(session, None, at)
+        cookie = None if found else sessions.SUPPLIERS.begin(session, at, supplier_id=None)
         if found:
-            sessions.keep_alive(session, found, at)
+            sessions.SUPPLIERS.keep_alive(session, found, at)
         state = sessions.begin_consent(
             session,
             session_digest=found.digest if found else sessions.digest(cookie or ""),

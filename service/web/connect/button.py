@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from service.errors import InfactorAway, NotASupplier
-from service.infactor.accounts import Account
+from service.infactor.users import Account
 from service.kit.clock import now
 from service.store import connections
 from service.web.connect.authorise import Consent, begin_consent

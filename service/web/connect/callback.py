@@ -36,11 +36,6 @@ def callback(request: Request[State]) -> Response:
     except Exception as e:
         log.exception("connect.crashed")
         return explain(Problem.UNEXPECTED, _began_by_button(request), why=type(e).__name__)
-    nudges = request.state["nudges"]
-    if connected.run_id is not None:
-        nudges.run(connected.run_id)
-    if connected.has_notices:
-        nudges.sync(connected.connection_id)
     response = RedirectResponse(f"/quickbook/connected/{connected.connection_id}", 302)
     SESSION.give(response, connected.cookie, request.state["services"].settings)
     return response
@@ -50,6 +45,7 @@ def _connect(request: Request[State]) -> Connected:
     browser = session_of(request)
     return connect(
         request.state["services"],
+        request.state["nudges"],
         browser.digest if browser else None,
         Answer.of(request.query_params),
         cookies_of(request),

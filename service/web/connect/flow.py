@@ -16,8 +16,10 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import QueryParams
 
 from service.context import Services
+from service.database.engine import after_commit
 from service.database.tables import Connection, OAuthState
 from service.errors import SyncError, TransientError
+from service.jobs import Nudges
 from service.kit.clock import now
 from service.kit.text import one_line
 from service.links import LONGEST_LIFE
@@ -76,12 +78,10 @@ def checked(answer: Answer) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A stored connection; `cookie` is the browser's new session, `run_id` a run to begin."""
+    """A stored connection; `cookie` is the browser's new session."""
 
     connection_id: str
     cookie: str = field(repr=False)
-    run_id: int | None
-    has_notices: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,11 @@ class Newcomer:
 
 
 def connect(
-    services: Services, browser: str | None, answer: Answer, cookies: str = ""
+    services: Services, nudges: Nudges, browser: str | None, answer: Answer, cookies: str
 ) -> Connected:
-    """Store the connection that QuickBooks' answer is about; raises ConnectProblem.
+    """Store the connection that QuickBooks' answer is about, and ask for its work.
+
+    Raises ConnectProblem.
 
     `browser` is the digest of the session that the answer came with; by `cookies` Infactor knows
     who is logged in there, which counts where its button began the journey.
@@ -115,7 +117,7 @@ def connect(
         raise _problem_of(e) from e
     newcomer = _answering(services, realm_id, realm_digest, tokens)
     try:
-        return _store_or_join(services, journey, newcomer)
+        return _store_or_join(services, nudges, journey, newcomer)
     except ConnectProblem:
         _revoke_unless_live(services, realm_digest, tokens)
         raise
@@ -176,15 +178,19 @@ def _problem_of(error: SyncError) -> ConnectProblem:
     return ConnectProblem(kind, str(error), intuit_tid=error.intuit_tid)
 
 
-def _store_or_join(services: Services, journey: OAuthState, newcomer: Newcomer) -> Connected:
+def _store_or_join(
+    services: Services, nudges: Nudges, journey: OAuthState, newcomer: Newcomer
+) -> Connected:
     """Store the connection; who loses a race for the same company looks again at whose it is."""
     try:
-        return _store(services, journey, newcomer)
+        return _store(services, nudges, journey, newcomer)
     except IntegrityError:
-        return _store(services, journey, newcomer)
+        return _store(services, nudges, journey, newcomer)
 
 
-def _store(services: Services, journey: OAuthState, newcomer: Newcomer) -> Connected:
+def _store(
+    services: Services, nudges: Nudges, journey: OAuthState, newcomer: Newcomer
+) -> Connected:
     at = now()
     with services.database.write() as session:
         connections.lock_supplier(session, journey.supplier_id)
@@ -203,15 +209,21 @@ def _store(services: Services, journey: OAuthState, newcomer: Newcomer) -> Conne
             sessions.spend_link(session, journey.link_id, at + LONGEST_LIFE)
         waited = inbox.link(session, connection_id, newcomer.realm_digest)
         cookie = sessions.replace(session, journey.session_digest, journey.supplier_id, at)
-    log.info(
-        "connection.stored",
-        connection=connection_id,
-        new=before is None,
-        run=run_id,
-        notices=waited,
-        intuit_tid=newcomer.tokens.intuit_tid,
-    )
-    return Connected(connection_id, cookie, run_id, has_notices=waited > 0 or before is not None)
+        after_commit(
+            session,
+            log.info,
+            "connection.stored",
+            connection=connection_id,
+            new=before is None,
+            run=run_id,
+            notices=waited,
+            intuit_tid=newcomer.tokens.intuit_tid,
+        )
+        if run_id is not None:
+            after_commit(session, nudges.run, run_id)
+        if waited or before is not None:
+            after_commit(session, nudges.sync, connection_id)
+    return Connected(connection_id, cookie)
 
 
 def _begin(
@@ -250,7 +262,7 @@ def _renew(
     at, was_connected = now(), before.state == "connected"
     if before.supplier_id != journey.supplier_id:
         lifecycle.hand_over(session, before.id, journey.supplier_id, at)
-        log.info("connection.handed_over", connection=before.id)
+        after_commit(session, log.info, "connection.handed_over", connection=before.id)
     connections.renew(session, before.id, newcomer.name or before.company_name, at)
     if was_connected:
         # Nobody may have noticed that it was cut off meanwhile.

@@ -5,8 +5,8 @@ from dataclasses import replace
 from service.context import Services
 from service.database.tables import OAuthState
 from service.errors import InfactorAway, NotASupplier, Refusal, ServiceError
-from service.infactor.accounts import Account, verified_supplier
-from service.infactor.login_cookie import session_id
+from service.infactor.logins import Logins, session_id
+from service.infactor.users import Account, Users, verified_supplier
 from service.kit.clock import now
 from service.links import Link
 from service.web.connect.problems import ConnectProblem, Problem
@@ -30,8 +30,6 @@ def vouched(services: Services, link: Link) -> Link:
     """
     if services.infactor is None:
         return link
-    from service.infactor.users import Users  # noqa: PLC0415 - needs an extra
-
     try:
         account = verified_supplier(Users(services.infactor).supplier(link.email))
     except NotASupplier as e:
@@ -54,9 +52,6 @@ def logged_in(services: Services, cookies: str) -> Account:
         raise NotLoggedIn(
             "no cookie of Infactor's, or not with the signature that the secret makes"
         )
-    from service.infactor.sessions import Logins  # noqa: PLC0415 - needs an extra
-    from service.infactor.users import Users  # noqa: PLC0415
-
     user_id = Logins(services.infactor).user_id(session, now())
     if user_id is None:
         raise NotLoggedIn("no such session, or one that has ended, or a visitor's")

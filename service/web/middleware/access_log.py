@@ -34,6 +34,19 @@ _ROUTINE = frozenset(
 )
 
 
+class NotedSend:
+    """ASGI `send` that notes the status of the answer: 0 for as long as there is none."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+
 class AccessLog:
     """ASGI application around another that notes its route, method, status and time taken."""
 
@@ -44,19 +57,12 @@ class AccessLog:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        status, began = 0, time.perf_counter()
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        noted, began = NotedSend(send), time.perf_counter()
         try:
-            await self.app(scope, receive, send_and_note)
+            await self.app(scope, receive, noted)
         finally:
             route = getattr(scope.get("route"), "path", None)
-            note(route, scope["method"], status, time.perf_counter() - began)
+            note(route, scope["method"], noted.status, time.perf_counter() - began)
 
 
 def note(route: str | None, method: str, status: int, seconds: float) -> None:

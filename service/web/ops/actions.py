@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from service import links
 from service.config.settings import Settings
+from service.database.engine import after_commit
 from service.database.tables import Connection, Supplier
 from service.errors import LinkError
 from service.kit.clock import now
@@ -144,7 +145,7 @@ def _sync(one: Order) -> str:
         if approvals.waiting(session, [one.connection.id]):
             return "halted"
         actions.sync(session, one.connection.id, one.actor)
-    one.request.state["nudges"].sync(one.connection.id)
+        after_commit(session, one.request.state["nudges"].sync, one.connection.id)
     return "sync"
 
 
@@ -153,9 +154,8 @@ def _backfill(one: Order) -> str:
         return "not-readable"
     with one.request.state["services"].database.write() as session:
         run_id = actions.backfill(session, one.connection.id, None, one.actor)
-        halted = _is_halted(session, run_id)
-    one.request.state["nudges"].run(run_id)
-    return "halted" if halted else "backfill"
+        after_commit(session, one.request.state["nudges"].run, run_id)
+        return "halted" if _is_halted(session, run_id) else "backfill"
 
 
 def _reconcile(one: Order) -> str:
@@ -164,9 +164,8 @@ def _reconcile(one: Order) -> str:
     with one.request.state["services"].database.write() as session:
         fix = one.form.get("fix") == "yes"
         run_id = actions.reconcile(session, one.connection.id, fix, one.actor)
-        halted = _is_halted(session, run_id)
-    one.request.state["nudges"].run(run_id)
-    return "halted" if halted else "reconcile"
+        after_commit(session, one.request.state["nudges"].run, run_id)
+        return "halted" if _is_halted(session, run_id) else "reconcile"
 
 
 def _is_halted(session: Session, run_id: int) -> bool:

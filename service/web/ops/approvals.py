@@ -5,6 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.database.engine import after_commit
 from service.database.tables import Run
 from service.infactor.holds import word
 from service.operations import actions
@@ -49,7 +50,6 @@ def confirm(request: Request[State], form: FormData) -> Response:
     run, entry = _run(request)
     if not _decide(request, form, run, drop=False):
         return then(request, _company(run), _NOT_WAITING)
-    request.state["nudges"].run(run.id)
     goes_on = actions.is_readable(entry.connection)
     return then(request, _company(run), "confirmed" if goes_on else "confirmed-for-later")
 
@@ -69,6 +69,8 @@ def _decide(request: Request[State], form: FormData, run: Run, *, drop: bool) ->
         if found is None or not approvals.waits(found) or words(form, "seen") != seen(found):
             return False
         actions.decide(session, found, operator_of(request).actor, drop=drop)
+        if not drop:
+            after_commit(session, request.state["nudges"].run, run.id)
     return True
 
 

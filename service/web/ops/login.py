@@ -13,10 +13,10 @@ from starlette.responses import RedirectResponse, Response
 
 from service.config.parsers import LONGEST_NAME, Operator
 from service.context import Services
+from service.database.engine import after_commit
 from service.kit import passwords
 from service.kit.clock import now
-from service.store import operators
-from service.store import operators as audit
+from service.store import operators, sessions
 from service.web.ops.forms import HOME, LOGIN, form_of, inside, of_order, words
 from service.web.ops.session import (
     SESSION,
@@ -86,10 +86,10 @@ def _log_in(request: Request[State], *, name: str, password: str, next: str) -> 
         operators.take_back(session, notes)
         operators.forgive(session, narrowest)
         if before is not None:
-            operators.end(session, before[0].digest)
-        cookie = operators.begin(session, operator.name, operator.mark, at)
-        audit.record(session, operator.actor, "login", None, {}, at)
-    log.info("operator.logged_in", operator=operator.name)
+            sessions.OPERATORS.end(session, before[0].digest)
+        cookie = sessions.OPERATORS.begin(session, at, name=operator.name, mark=operator.mark)
+        operators.record(session, operator.actor, "login", None, {}, at)
+        after_commit(session, log.info, "operator.logged_in", operator=operator.name)
     response = RedirectResponse(onward, 303)
     SESSION.give(response, cookie, services.settings)
     remember_browser(response, operator, services.settings, at)
@@ -137,11 +137,11 @@ def _refused(
     services = request.state["services"]
     actor = _actor(services, name)
     with services.database.write() as session:
-        audit.record(session, actor, "login refused", None, {}, at)
+        operators.record(session, actor, "login refused", None, {}, at)
         # Whoever comes next is refused unheard, which leaves no trace of its own here.
         if any(operators.free_at(session, about, n - 1, at) for about, n in limits.items()):
-            audit.record(session, actor, "login locked", None, {}, at)
-    log.warning("operator.refused", operator=actor)
+            operators.record(session, actor, "login locked", None, {}, at)
+        after_commit(session, log.warning, "operator.refused", operator=actor)
     return _page(request, onward, status=401, name=name, refused=True)
 
 
@@ -167,8 +167,8 @@ def log_out(request: Request[State]) -> Response:
     services, found = request.state["services"], session_of(request)
     with services.database.write() as session:
         if found is not None:
-            operators.end(session, found[0].digest)
-        audit.record(session, operator_of(request).actor, "logout", None, {}, now())
+            sessions.OPERATORS.end(session, found[0].digest)
+        operators.record(session, operator_of(request).actor, "logout", None, {}, now())
     response = RedirectResponse(LOGIN, 303)
     SESSION.take(response, services.settings)
     return response

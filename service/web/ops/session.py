@@ -17,15 +17,13 @@ from service.config.settings import Settings
 from service.database.tables import OperatorSession
 from service.kit.clock import now
 from service.kit.vault import derived_key
-from service.store import operators
+from service.store import sessions
 from service.web.cookies import Cookie
 from service.web.ops import forms
 from service.web.state import State
 
 SESSION = Cookie("infactor_ops", "/ops", "lax")
 """Lax, so that a link in an alert opens its page."""
-
-_FORM = re.compile(r"[A-Za-z0-9_-]{43}")  # of what operators.begin returns
 
 # The end of a session is put off by whoever uses it, but not with a write for each page.
 _KEPT_ALIVE_EVERY = timedelta(minutes=5)
@@ -38,10 +36,8 @@ def session_of(request: Request[State]) -> tuple[OperatorSession, Operator] | No
     """
     services = request.state["services"]
     cookie = SESSION.read(request, services.settings)
-    if not _FORM.fullmatch(cookie):
-        return None
     with services.database.read() as session:
-        found = operators.find(session, cookie, now())
+        found = sessions.OPERATORS.find(session, cookie, now())
     if found is None:
         return None
     known = {operator.name: operator for operator in services.settings.ops_users}
@@ -52,9 +48,9 @@ def session_of(request: Request[State]) -> tuple[OperatorSession, Operator] | No
 def keep_alive(request: Request[State], known: OperatorSession) -> None:
     """Put the end of the session off, as somebody uses it."""
     at = now()
-    if operators.end_of(known, at) - known.expires_at > _KEPT_ALIVE_EVERY:
+    if sessions.OPERATORS.end_of(known, at) - known.expires_at > _KEPT_ALIVE_EVERY:
         with request.state["services"].database.write() as session:
-            operators.keep_alive(session, known, at)
+            sessions.OPERATORS.keep_alive(session, known, at)
 
 
 def operator_of(request: Request[Any]) -> Operator:

@@ -68,7 +68,7 @@ def logout(request: Request[State]) -> Response:
     found = session_of(request)
     if found is not None:
         with services.database.write() as session:
-            sessions.end(session, found.digest)
+            sessions.SUPPLIERS.end(session, found.digest)
     response = RedirectResponse("/quickbook/goodbye", 303)
     SESSION.take(response, services.settings)
     return response

@@ -1,18 +1,51 @@
-"""Who is logged in to Infactor, by the sessions that its own server keeps in its database."""
+"""Who is logged in to Infactor: the cookie that its own server gives, and the session behind it.
 
+The cookie is `connect.sid`, written and signed by express-session; the sessions are in Infactor's
+database.
+"""
+
+import base64
+import hmac
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
 from service.infactor.mongo import InfactorDatabase, infactors_errors
-from service.infactor.users import tolerant
 
+COOKIE = "connect.sid"
+
+_SIGNED = "s:"
+_LONGEST = 1024
 _USER_ID = re.compile(r"[0-9a-f]{24}")
 # npm's express-sessions keeps `sid` and `data`, connect-mongo `_id` and `session`.
 _FIELDS = ("data", "session", "expires")
+
+
+def session_id(cookie_header: str, secret: str) -> str | None:
+    """Return the id of the session that `connect.sid` names, or None unless `secret` signed it.
+
+    None, too, when there are several: another site of the same domain may have planted one.
+    """
+    pairs = (pair.strip().partition("=") for pair in cookie_header.split(";"))
+    values = {value for name, _, value in pairs if name == COOKIE}
+    if len(values) != 1 or not secret:
+        return None
+    return _unsigned(values.pop(), secret)
+
+
+def _unsigned(value: str, secret: str) -> str | None:
+    if len(value) > _LONGEST:
+        return None
+    marked = unquote(value)
+    found, _, signature = marked.removeprefix(_SIGNED).rpartition(".")
+    made = hmac.digest(secret.encode(), found.encode(), "sha256")
+    right = base64.b64encode(made).rstrip(b"=")
+    matches = hmac.compare_digest(right, signature.encode())
+    return found if matches and found and marked.startswith(_SIGNED) else None
 
 
 class _Passport(msgspec.Struct):
@@ -29,7 +62,7 @@ class Logins:
     """The sessions of Infactor; raises InfactorAway when nobody answers."""
 
     def __init__(self, database: InfactorDatabase) -> None:
-        self._sessions = tolerant(database.sessions)
+        self._sessions = database.sessions
 
     def user_id(self, session_id: str, now: datetime) -> str | None:
         """Return the id of the user whose session this is; None unless it is alive at `now`."""

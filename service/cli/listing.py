@@ -1,0 +1,61 @@
+"""What `audit`, `notices` and `findings` share: a long list, of which people see the first part."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Annotated, TypeVar
+
+import typer
+from sqlalchemy.orm import Session
+
+from service.cli.console import hint, show_table
+from service.context import Services
+from service.database.tables import AuditEntry, Connection, Notice
+from service.store import connections
+
+SHOWN = 100
+_PAGE = 500
+
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help=f"At most so many; default: {SHOWN}, with --json all of them."),
+]
+E = TypeVar("E", AuditEntry, Notice)
+
+
+def show_list(
+    title: str,
+    columns: Iterable[str],
+    rows: Iterable[Iterable[object]],
+    limit: int | None,
+    order: str = "",
+) -> None:
+    """Print the first `limit` rows as a table, 100 without one, and hint at it if there are more.
+
+    `order` is what the hint calls them: "the newest ".
+    """
+    shown = limit or SHOWN
+    found = list(islice(rows, shown + 1))
+    show_table(title, columns, found[:shown])
+    if len(found) > shown:
+        hint(f"These are {order}{shown}. --limit shows more, --json all of them.")
+
+
+def newest(
+    services: Services, read: Callable[[Session, int | None, int], Sequence[E]]
+) -> Iterator[tuple[E, Connection | None]]:
+    """Give every row, the newest first, with the company that it is about.
+
+    `read(session, before, limit)` gives the next page: rows whose ids are below `before`.
+    """
+    companies: dict[str, Connection | None] = {}
+    before: int | None = None
+    while True:
+        with services.database.read() as session:
+            page = read(session, before, _PAGE)
+            for connection_id in {row.connection_id for row in page if row.connection_id}:
+                if connection_id not in companies:
+                    companies[connection_id] = connections.get(session, connection_id)
+        yield from ((row, companies.get(row.connection_id or "")) for row in page)
+        if len(page) < _PAGE:
+            return
+        before = page[-1].id

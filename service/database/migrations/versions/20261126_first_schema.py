@@ -1,0 +1,489 @@
+"""The first schema, table by table as `service.database.tables` has them.
+
+Revision: 0001, after nothing. It imports nothing of ours, so that it stays what it is.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_INSTANT = sa.DateTime(timezone=True)
+_MONEY = sa.Numeric(24, 6).with_variant(sa.BigInteger(), "sqlite")
+_JSON = sa.Text()
+_KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+_LONG_AGO = "1970-01-01 00:00:00"
+_WITHDRAWN = (
+    "state = 'invoice_rejected'"
+    " AND document LIKE '%\"qbkWithdrawn\":%'"
+    ' AND document LIKE \'%"buyerInvoiceRemark":"Automatic, from QuickBooks: %\''
+)
+
+
+def upgrade() -> None:
+    _suppliers()
+    _inbox()
+    _invoices()
+    _runs()
+    _coordination()
+    _operations()
+
+
+def downgrade() -> None:
+    for table in (
+        *("samples", "login_attempts", "operator_sessions", "audit", "alerts"),
+        *("reads", "paces", "leases", "heartbeats", "deliveries", "breakers"),
+        *("runs_seen", "runs"),
+        *("findings", "receipts", "documents", "revisions", "old_ids", "invoices", "customers"),
+        *("notices", "spent_links", "oauth_states", "sessions", "connections", "suppliers"),
+    ):
+        op.drop_table(table)
+
+
+def _suppliers() -> None:
+    op.create_table(
+        "spent_links",
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("expires_at", _INSTANT, nullable=False),
+    )
+    op.create_index("ix_spent_links_expires_at", "spent_links", ["expires_at"])
+    op.create_table(
+        "suppliers",
+        sa.Column("id", _ROW_ID, primary_key=True),
+        sa.Column("email", sa.String(320), nullable=False, unique=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("address", sa.Text, nullable=False),
+        sa.Column("created_at", _INSTANT, nullable=False),
+    )
+    op.create_table(
+        "connections",
+        sa.Column("id", sa.String(32), primary_key=True),
+        sa.Column("supplier_id", _ROW_ID, sa.ForeignKey("suppliers.id"), nullable=False),
+        sa.Column("environment", sa.String(16), nullable=False),
+        sa.Column("realm_digest", sa.String(64), nullable=False),
+        sa.Column("realm_sealed", sa.Text, nullable=False),
+        sa.Column("company_name", sa.Text, nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("problem", sa.Text),
+        sa.Column("access_sealed", sa.Text),
+        sa.Column("access_expires_at", _INSTANT),
+        sa.Column("refresh_sealed", sa.Text),
+        sa.Column("refresh_expires_at", _INSTANT),
+        sa.Column("hard_expires_at", _INSTANT),
+        sa.Column("connected_at", _INSTANT, nullable=False),
+        sa.Column("disconnected_at", _INSTANT),
+        sa.Column("suspended_at", _INSTANT),
+        sa.Column("released_at", _INSTANT),
+        sa.Column("renewed_at", _INSTANT, nullable=False),
+        sa.Column("last_synced_at", _INSTANT),
+        sa.Column("changes_read_until", _INSTANT, nullable=False),
+        sa.Column("reconciled_until", _INSTANT, nullable=False, server_default=_LONG_AGO),
+        sa.Column("reconciled_at", _INSTANT),
+        sa.Column("reconcile_due_at", _INSTANT, nullable=False, server_default=_LONG_AGO),
+        sa.Column("refreshes", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("fetch_number", sa.BigInteger, nullable=False),
+        sa.Column("paused_until", _INSTANT),
+        sa.Column("throttled_since", _INSTANT),
+        sa.Column("failures", sa.Integer, nullable=False),
+        sa.Column("nudge_due_at", _INSTANT),
+        sa.Column("adopted_at", _INSTANT),
+        sa.UniqueConstraint("environment", "realm_digest"),
+    )
+    op.create_index("ix_connections_supplier_id", "connections", ["supplier_id"])
+    op.create_table(
+        "oauth_states",
+        sa.Column("digest", sa.String(64), primary_key=True),
+        sa.Column("session_digest", sa.String(64), nullable=False),
+        sa.Column("environment", sa.String(16), nullable=False),
+        sa.Column("supplier_id", _ROW_ID, sa.ForeignKey("suppliers.id"), nullable=False),
+        sa.Column("link_id", sa.String(64)),
+        sa.Column("another_company", sa.Boolean, nullable=False),
+        sa.Column("infactor_user", sa.String(24)),
+        sa.Column("expires_at", _INSTANT, nullable=False),
+        sa.Column("used_at", _INSTANT),
+    )
+    op.create_index("ix_oauth_states_expires_at", "oauth_states", ["expires_at"])
+    op.create_table(
+        "sessions",
+        sa.Column("digest", sa.String(64), primary_key=True),
+        sa.Column("supplier_id", _ROW_ID, sa.ForeignKey("suppliers.id")),
+        sa.Column("created_at", _INSTANT, nullable=False),
+        sa.Column("expires_at", _INSTANT, nullable=False),
+    )
+    op.create_index("ix_sessions_expires_at", "sessions", ["expires_at"])
+
+
+def _inbox() -> None:
+    op.create_table(
+        "notices",
+        sa.Column("id", _ROW_ID, primary_key=True),
+        sa.Column("dedupe_key", sa.String(64), unique=True),
+        sa.Column("connection_id", sa.String(32), sa.ForeignKey("connections.id")),
+        sa.Column("realm_digest", sa.String(64)),
+        sa.Column("realm_sealed", sa.Text),
+        sa.Column("format", sa.String(16), nullable=False),
+        sa.Column("event_id", sa.String(128)),
+        sa.Column("entity", sa.String(128)),
+        sa.Column("operation", sa.String(128)),
+        sa.Column("entity_id", sa.String(128)),
+        sa.Column("deleted_id", sa.String(128)),
+        sa.Column("changed_at", _INSTANT),
+        sa.Column("received_at", _INSTANT, nullable=False),
+        sa.Column("delivery_id", sa.String(32)),
+        sa.Column("body_sealed", sa.Text),
+        sa.Column("duplicates", sa.Integer, nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("reason", sa.Text),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("losses", sa.Integer, nullable=False),
+        sa.Column("due_at", _INSTANT),
+        sa.Column("claimed_by", sa.String(64)),
+        sa.Column("last_attempt_at", _INSTANT),
+        sa.Column("error_class", sa.String(64)),
+        sa.Column("error_message", sa.Text),
+        sa.Column("intuit_tid", sa.String(128)),
+        sa.Column("handled_at", _INSTANT),
+    )
+    op.create_index("ix_notices_connection", "notices", ["connection_id", "received_at"])
+    op.create_index("ix_notices_entity", "notices", ["entity_id"])
+    op.create_index("ix_notices_handled", "notices", ["handled_at"])
+    op.create_index(
+        "ix_notices_parked", "notices", ["connection_id", "id"], **_where("status = 'parked'")
+    )
+    op.create_index(
+        "ix_notices_pending", "notices", ["connection_id", "id"], **_where("status = 'pending'")
+    )
+    op.create_index("ix_notices_tid", "notices", ["intuit_tid"], **_where("intuit_tid IS NOT NULL"))
+    op.create_index(
+        "ix_notices_unconnected", "notices", ["realm_digest"], **_where("connection_id IS NULL")
+    )
+
+
+def _invoices() -> None:
+    op.create_table(
+        "customers",
+        sa.Column(
+            "connection_id", sa.String(32), sa.ForeignKey("connections.id"), primary_key=True
+        ),
+        sa.Column("quickbooks_id", sa.String(64), primary_key=True),
+        sa.Column("parent_id", sa.String(64)),
+        sa.Column("sync_token", sa.BigInteger, nullable=False),
+        sa.Column("last_updated", _INSTANT, nullable=False),
+        sa.Column("fetch_number", sa.BigInteger, nullable=False),
+        sa.Column("renamed_at_fetch", sa.BigInteger),
+        sa.Column("source", _JSON, nullable=False),
+        sa.Column("read_at", _INSTANT, nullable=False),
+    )
+    op.create_table(
+        "invoices",
+        sa.Column("id", sa.String(32), primary_key=True),
+        sa.Column("connection_id", sa.String(32), sa.ForeignKey("connections.id"), nullable=False),
+        sa.Column("quickbooks_id", sa.String(64), nullable=False),
+        sa.Column("sync_token", sa.BigInteger, nullable=False),
+        sa.Column("last_updated", _INSTANT, nullable=False),
+        sa.Column("fetch_number", sa.BigInteger, nullable=False),
+        sa.Column("deleted", sa.Boolean, nullable=False),
+        sa.Column("void_noticed", sa.Boolean, nullable=False),
+        sa.Column("source", _JSON, nullable=False),
+        sa.Column("mapped", _JSON),
+        sa.Column("hold", sa.String(16)),
+        sa.Column("warnings", _JSON, nullable=False),
+        sa.Column("customer_id", sa.String(64)),
+        sa.Column("customer_versions", sa.Text, nullable=False),
+        sa.Column("doc_number", sa.Text, nullable=False),
+        sa.Column("number_key", _KEY, nullable=False, server_default=""),
+        sa.Column("due_key", _KEY, nullable=False, server_default="~"),
+        sa.Column("sought", _KEY, nullable=False, server_default=""),
+        sa.Column("total", _MONEY),
+        sa.Column("balance", _MONEY),
+        sa.Column("currency", sa.String(8)),
+        sa.Column("created_ms", sa.BigInteger, nullable=False),
+        sa.Column("revision", sa.Integer, nullable=False),
+        sa.Column("recorded_at", _INSTANT, nullable=False),
+        sa.Column("buyer_emails", _JSON, nullable=False, server_default="[]"),
+        sa.Column("delivered_revision", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("delivery_due_at", _INSTANT),
+        sa.Column("delivery_attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("delivery_error", sa.Text),
+        sa.Column("delivery_warnings", _JSON, nullable=False, server_default="[]"),
+        sa.Column("adopted", sa.String(24)),
+        sa.Column("old_rows_held", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.UniqueConstraint("connection_id", "quickbooks_id"),
+    )
+    op.create_index("ix_invoices_amount", "invoices", ["connection_id", "total", "id"])
+    op.create_index("ix_invoices_customer", "invoices", ["connection_id", "customer_id"])
+    op.create_index("ix_invoices_doc_number", "invoices", ["doc_number"])
+    op.create_index("ix_invoices_due", "invoices", ["connection_id", "due_key", "id"])
+    op.create_index(
+        "ix_invoices_held",
+        "invoices",
+        ["connection_id", "created_ms", "id"],
+        **_where("hold IS NOT NULL OR old_rows_held"),
+    )
+    op.create_index("ix_invoices_newest", "invoices", ["connection_id", "created_ms", "id"])
+    op.create_index("ix_invoices_number", "invoices", ["connection_id", "number_key", "id"])
+    op.create_index(
+        "ix_invoices_outgoing",
+        "invoices",
+        ["connection_id", "recorded_at"],
+        **_where("delivered_revision < revision"),
+    )
+    op.create_index(
+        "ix_invoices_sought",
+        "invoices",
+        ["connection_id", "sought", "id", "total", "created_ms", "number_key", "due_key"],
+        **_where("mapped IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_invoices_to_mend",
+        "invoices",
+        ["connection_id", "created_ms", "id"],
+        **_where("hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"),
+    )
+    op.create_index("ux_invoices_adopted", "invoices", ["adopted"], unique=True)
+    op.create_table(
+        "old_ids",
+        sa.Column(
+            "connection_id", sa.String(32), sa.ForeignKey("connections.id"), primary_key=True
+        ),
+        sa.Column("quickbooks_id", sa.String(64), primary_key=True),
+    )
+    op.create_table(
+        "documents",
+        sa.Column("invoice_id", sa.String(32), sa.ForeignKey("invoices.id"), primary_key=True),
+        sa.Column(
+            "connection_id",
+            sa.String(32),
+            sa.ForeignKey("connections.id", name="documents_connection_id_fkey"),
+            nullable=False,
+        ),
+        sa.Column("supplier_id", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("state", sa.String(32), nullable=False),
+        sa.Column("document", _JSON, nullable=False),
+        sa.Column("revision", sa.Integer, nullable=False),
+        sa.Column("written_at", _INSTANT, nullable=False),
+        sa.Column("balance", _MONEY),
+        sa.Column("currency", sa.String(8)),
+        sa.Column("seen_at", _INSTANT),
+    )
+    op.create_index(
+        "ix_documents_state", "documents", ["connection_id", "supplier_id", "state", "invoice_id"]
+    )
+    op.create_index(
+        "ix_documents_withdrawn",
+        "documents",
+        ["connection_id", "supplier_id", "invoice_id"],
+        **_where(_WITHDRAWN),
+    )
+    op.create_table(
+        "findings",
+        sa.Column("id", _ROW_ID, primary_key=True),
+        sa.Column("invoice_id", sa.String(32), sa.ForeignKey("invoices.id"), nullable=False),
+        sa.Column("connection_id", sa.String(32), sa.ForeignKey("connections.id"), nullable=False),
+        sa.Column("kind", sa.String(24), nullable=False),
+        sa.Column("field", sa.String(32), nullable=False),
+        sa.Column("severity", sa.String(16), nullable=False),
+        sa.Column("state", sa.String(64), nullable=False),
+        sa.Column("approved", sa.Text),
+        sa.Column("current", sa.Text),
+        sa.Column("found_at", _INSTANT, nullable=False),
+        sa.Column("changed_at", _INSTANT, nullable=False),
+        sa.Column("closed_at", _INSTANT),
+        sa.Column("acknowledged_at", _INSTANT),
+        sa.Column("note", sa.Text),
+    )
+    op.create_index("ix_findings_connection", "findings", ["connection_id", "id"])
+    op.create_index(
+        "ux_findings_open",
+        "findings",
+        ["invoice_id", "kind", "field"],
+        unique=True,
+        **_where("closed_at IS NULL"),
+    )
+    op.create_table(
+        "receipts",
+        sa.Column("id", _ROW_ID, primary_key=True),
+        sa.Column("invoice_id", sa.String(32), sa.ForeignKey("invoices.id"), nullable=False),
+        sa.Column("revision", sa.Integer, nullable=False),
+        sa.Column("at", _INSTANT, nullable=False),
+        sa.Column("outcome", sa.String(16), nullable=False),
+        sa.Column("state", sa.String(64)),
+        sa.Column("changed", _JSON, nullable=False),
+    )
+    op.create_index("ix_receipts_invoice", "receipts", ["invoice_id", "id"])
+    op.create_table(
+        "revisions",
+        sa.Column("invoice_id", sa.String(32), sa.ForeignKey("invoices.id"), primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("recorded_at", _INSTANT, nullable=False),
+        sa.Column("cause", sa.String(32), nullable=False),
+        sa.Column("sync_token", sa.BigInteger, nullable=False),
+        sa.Column("last_updated", _INSTANT, nullable=False),
+        sa.Column("customer_versions", sa.Text, nullable=False),
+        sa.Column("hold", sa.String(16)),
+        sa.Column("changes", _JSON, nullable=False),
+    )
+
+
+def _runs() -> None:
+    op.create_table(
+        "runs",
+        sa.Column("id", _ROW_ID, primary_key=True),
+        sa.Column("connection_id", sa.String(32), sa.ForeignKey("connections.id"), nullable=False),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("cause", sa.String(16), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("since", _INSTANT),
+        sa.Column("generation", sa.Integer, nullable=False),
+        sa.Column("cursor", _JSON),
+        sa.Column("expected", sa.Integer),
+        sa.Column("tally", _JSON, nullable=False),
+        sa.Column("unannounced", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("losses", sa.Integer, nullable=False),
+        sa.Column("due_at", _INSTANT),
+        sa.Column("error", sa.Text),
+        sa.Column("halted_at", _INSTANT),
+        sa.Column("confirmed", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("would_withdraw", _JSON),
+        sa.Column("created_at", _INSTANT, nullable=False),
+        sa.Column("started_at", _INSTANT),
+        sa.Column("finished_at", _INSTANT),
+    )
+    op.create_index("ix_runs_connection_id", "runs", ["connection_id"])
+    op.create_index("ix_runs_finished", "runs", ["finished_at"])
+    op.create_index("ix_runs_newest", "runs", ["connection_id", "kind", "id"])
+    op.create_index(
+        "ux_runs_active",
+        "runs",
+        ["connection_id", "kind"],
+        unique=True,
+        **_where("state = 'active'"),
+    )
+    op.create_table(
+        "runs_seen",
+        sa.Column("run_id", _ROW_ID, sa.ForeignKey("runs.id"), primary_key=True),
+        sa.Column("quickbooks_id", sa.String(64), primary_key=True),
+        sa.Column("sync_token", sa.BigInteger),
+        sa.Column("last_updated", _INSTANT),
+        sa.Column("total", _MONEY),
+        sa.Column("balance", _MONEY),
+    )
+
+
+def _coordination() -> None:
+    op.create_table(
+        "breakers",
+        sa.Column("name", sa.String(32), primary_key=True),
+        sa.Column("failures", sa.Integer, nullable=False),
+        sa.Column("since", sa.Float(53)),
+        sa.Column("open_until", sa.Float(53), nullable=False),
+        sa.Column("error", sa.Text),
+    )
+    op.create_table(
+        "deliveries",
+        sa.Column("minute", _INSTANT, primary_key=True),
+        sa.Column("outcome", sa.String(16), primary_key=True),
+        sa.Column("count", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "heartbeats",
+        sa.Column("name", sa.String(32), primary_key=True),
+        sa.Column("at", sa.Float(53), nullable=False),
+    )
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.String(64), primary_key=True),
+        sa.Column("owner", sa.String(64), nullable=False),
+        sa.Column("taken_at", sa.Float(53), nullable=False),
+        sa.Column("until", sa.Float(53), nullable=False),
+    )
+    op.create_table(
+        "paces",
+        sa.Column(
+            "connection_id", sa.String(32), sa.ForeignKey("connections.id"), primary_key=True
+        ),
+        sa.Column("free_at", sa.Float(53), nullable=False),
+    )
+    op.create_table(
+        "reads",
+        sa.Column(
+            "connection_id", sa.String(32), sa.ForeignKey("connections.id"), primary_key=True
+        ),
+        sa.Column("month", sa.String(7), primary_key=True),
+        sa.Column("kind", sa.String(16), primary_key=True),
+        sa.Column("count", sa.BigInteger, nullable=False),
+    )
+    op.create_index("ix_reads_month", "reads", ["month", "count"])
+
+
+def _operations() -> None:
+    op.create_table(
+        "alerts",
+        sa.Column("id", _ROW_ID, primary_key=True),
+        sa.Column("cause", sa.String(32), nullable=False),
+        sa.Column("subject", sa.String(64), nullable=False),
+        sa.Column("severity", sa.String(16), nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("command", sa.Text, nullable=False),
+        sa.Column("since", _INSTANT, nullable=False),
+        sa.Column("raised_at", _INSTANT, nullable=False),
+        sa.Column("ended_at", _INSTANT),
+        sa.Column("told_at", _INSTANT),
+        sa.Column("end_told_at", _INSTANT),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("due_at", _INSTANT),
+        sa.Column("error", sa.Text),
+    )
+    op.create_index("ix_alerts_newest", "alerts", ["raised_at"])
+    op.create_index(
+        "ux_alerts_open", "alerts", ["cause", "subject"], unique=True, **_where("ended_at IS NULL")
+    )
+    op.create_table(
+        "audit",
+        sa.Column("id", _ROW_ID, primary_key=True),
+        sa.Column("at", _INSTANT, nullable=False),
+        sa.Column("actor", sa.String(128), nullable=False),
+        sa.Column("action", sa.String(32), nullable=False),
+        sa.Column("connection_id", sa.String(32)),
+        sa.Column("details", _JSON, nullable=False),
+    )
+    op.create_index("ix_audit_at", "audit", ["at"])
+    op.create_table(
+        "login_attempts",
+        sa.Column("id", _ROW_ID, primary_key=True),
+        sa.Column("about", sa.String(64), nullable=False),
+        sa.Column("at", _INSTANT, nullable=False),
+    )
+    op.create_index("ix_login_attempts_about", "login_attempts", ["about", "at"])
+    op.create_table(
+        "operator_sessions",
+        sa.Column("digest", sa.String(64), primary_key=True),
+        sa.Column("name", sa.String(32), nullable=False),
+        sa.Column("mark", sa.String(64), nullable=False),
+        sa.Column("created_at", _INSTANT, nullable=False),
+        sa.Column("expires_at", _INSTANT, nullable=False),
+    )
+    op.create_index("ix_operator_sessions_expires_at", "operator_sessions", ["expires_at"])
+    op.create_table(
+        "samples",
+        sa.Column("slot", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("lag_p50", sa.Float(53)),
+        sa.Column("lag_p95", sa.Float(53)),
+        sa.Column("pending", sa.BigInteger, nullable=False),
+        sa.Column("oldest_pending", sa.Float(53), nullable=False),
+        sa.Column("done", sa.BigInteger, nullable=False),
+        sa.Column("parked", sa.BigInteger, nullable=False),
+        sa.Column("ignored", sa.BigInteger, nullable=False),
+    )
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """Return what makes an index a partial one on either database."""
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
