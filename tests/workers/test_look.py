@@ -12,6 +12,7 @@ from tests.workers.looking import found, look_at, mirrored
 from tests.workers.world import World, an_invoice
 from workers.delivery import poll as looking
 from workers.delivery.poll import look
+from workers.delivery.turn import infactor_turn
 
 
 def test_a_decision_is_noted_and_what_was_approved_is_compared(delivering: Delivering) -> None:
@@ -205,10 +206,9 @@ def test_what_is_delivered_while_we_look_is_left_to_the_delivery(
     small_delivering.arrive(an_invoice())
     services = small_delivering.world.services
     page = looking._page(services, "")
-    assert services.infactor is not None
     small_delivering.decide(state="invoice_accepted")
-    standings = looking._ask(services, services.infactor, [page[0][0].id])
-    assert standings is not None
+    with infactor_turn(services) as infactor:
+        standings = infactor.invoices.states([page[0][0].id])
     small_delivering.decide(state="invoice_created")
     small_delivering.arrive(an_invoice(DocNumber="9"))
     looking._tell(services, page, standings)

@@ -8,8 +8,6 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.context import Services
-from service.coordination import circuit_breaker
-from service.coordination.circuit_breaker import INFACTOR
 from service.database.tables import Connection, Document, Invoice
 from service.infactor.bson import exact, stored
 from service.infactor.collection import REVISION, Delivered, Refused
@@ -61,7 +59,6 @@ class Settlement:
         """Write it all down; what an order that is not in `ended` waits for is another try."""
         self._currency = services.settings.infactor_currency
         with services.database.write() as session:
-            circuit_breaker.works(session, INFACTOR)
             current = outbox.lock_progress(session, [p.invoice.id for p in self._parcels])
             for parcel in self._parcels:
                 invoice_id = parcel.invoice.id
