@@ -75,10 +75,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("service.monitoring", "workers.reading", "workers.recording", "workers.delivery"),
     },
     "workers.upkeep": {*_WORK, "service.queries"},
-    "workers.schedule": {*_WORK, "workers.runs", "workers.upkeep"},
+    "workers.schedule": {
+        *_WORK,
+        *("workers.alerts", "workers.delivery", "workers.runs", "workers.upkeep"),
+    },
     "workers.process": {
         *_WORK,
-        *("workers.alerts", "workers.delivery", "workers.runs", "workers.schedule", "workers.sync"),
+        *("workers.delivery", "workers.runs", "workers.schedule", "workers.sync"),
     },
 }
 TOP_LEVEL = {

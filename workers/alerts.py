@@ -4,7 +4,6 @@ What comes back within a minute was never over. What began and ended before anyb
 told afterwards, in order, unless it has been over for a day.
 """
 
-import random
 import time
 from datetime import timedelta
 from typing import Any
@@ -13,6 +12,7 @@ import structlog
 
 from service.context import Services
 from service.database.tables import Alert, Connection
+from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.monitoring.conditions import wrong_now
 from service.monitoring.facts import Facts
@@ -23,8 +23,8 @@ log = structlog.get_logger(__name__)
 
 _MOST_AT_ONCE = 50
 _LONGEST_TELLING_SECONDS = 20.0
-_FIRST_PAUSE_SECONDS = 30.0
-_LONGEST_PAUSE_SECONDS = 3600.0
+_FIRST_PAUSE = timedelta(seconds=30)
+_LONGEST_PAUSE = timedelta(hours=1)
 
 
 def watch(services: Services) -> None:
@@ -90,7 +90,7 @@ def _tell_one(services: Services, teller: Teller, alert: Alert, company: str | N
     try:
         teller.tell(message_id, kind, at, _data(alert, company))
     except NotTold as e:
-        pause = _pause(alert.attempts)
+        pause = backoff(alert.attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
         with services.database.write() as session:
             alerts.postpone(session, alert.id, now() + pause, str(e))
         log.warning("alert.not_told", alert=alert.id, cause=alert.cause, why=str(e))
@@ -113,9 +113,3 @@ def _data(alert: Alert, company: str | None) -> dict[str, Any]:
         "text": alert.text,
         "command": alert.command,
     }
-
-
-def _pause(attempts: int) -> timedelta:
-    """Return twice as long each time, up to an hour, with jitter."""
-    longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(attempts, 10))
-    return timedelta(seconds=longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load

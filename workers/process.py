@@ -18,11 +18,9 @@ from redis.retry import Retry
 from service.context import Services
 from service.jobs import DELIVER, RUN, SYNC
 from workers import sync
-from workers.alerts import watch
 from workers.delivery import deliver
-from workers.delivery.poll import look, look_for_buyers
 from workers.runs import run
-from workers.schedule import LONG, Clock, Periodic
+from workers.schedule import ALERTS, ticking
 
 log = structlog.get_logger(__name__)
 
@@ -66,17 +64,6 @@ def declare(broker: Broker, services: Services) -> None:
 
 
 DRAIN_MS = 25_000
-# Of a clock of its own, so that no other work waits for whoever listens at ALERT_URL.
-_ALERTS = (Periodic("alerts", 30.0, watch),)
-
-
-def _look(services: Services) -> None:
-    look(services)
-    look_for_buyers(services)
-
-
-# Of a clock of its own too: Infactor's database may be slow, and the sweep must not be.
-_LOOKS = (Periodic("look", 300.0, _look),)
 
 
 @contextmanager
@@ -89,7 +76,7 @@ def working(services: Services, threads: int) -> Iterator[None]:
     worker = dramatiq.Worker(broker, worker_threads=threads)
     worker.start()
     try:
-        with ticking(Clock(services)), ticking(Clock(services, LONG)), watching(services):
+        with ticking(services):
             yield
     finally:
         worker.stop(timeout=DRAIN_MS)
@@ -99,21 +86,10 @@ def working(services: Services, threads: int) -> Iterator[None]:
 def watching(services: Services) -> Iterator[None]:
     """Watch for what is wrong, and tell of it, for as long as the block runs.
 
-    Every process does, one at a time: so that receivers tell when no worker is left, and workers
-    when no receiver is.
+    Receivers do it too: so they tell when no worker is left, and workers when no receiver is.
     """
-    with ticking(Clock(services, _ALERTS)):
+    with ticking(services, [ALERTS]):
         yield
-
-
-@contextmanager
-def ticking(clock: Clock) -> Iterator[None]:
-    """Let the clock tick for as long as the block runs."""
-    clock.start()
-    try:
-        yield
-    finally:
-        clock.stop()
 
 
 class NoTracebacks(Middleware):

@@ -1,6 +1,5 @@
 """What a failure means: how long to wait, when to give up, and what the log says about it."""
 
-import random
 from datetime import datetime, timedelta
 
 from service.errors import (
@@ -14,9 +13,11 @@ from service.errors import (
     TransientError,
     Unrecognised,
 )
+from service.kit.backoff import backoff
 from service.quickbooks.http import TIMED_OUT
 
-_LONGEST_PAUSE_SECONDS = 900.0
+_FIRST_PAUSE = timedelta(seconds=2)
+_LONGEST_PAUSE = timedelta(minutes=15)
 _THROTTLED_SECONDS = 60.0
 _A_FEW_THROTTLES = 10
 _LONGEST_THROTTLE_SECONDS = 3600.0
@@ -69,8 +70,7 @@ def pause_for(error: SyncError, failures: int) -> timedelta:
         return timedelta(seconds=error.retry_after)
     if isinstance(error, Barred):
         return timedelta(seconds=_BARRED_SECONDS)
-    longest = min(_LONGEST_PAUSE_SECONDS, 2.0 * 2 ** min(failures, 10))
-    return timedelta(seconds=longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+    return backoff(failures, _FIRST_PAUSE, _LONGEST_PAUSE)
 
 
 def concerns_the_company(error: SyncError) -> bool:

@@ -1,13 +1,16 @@
-"""The clock that every worker carries; a lease lets one of them tick."""
+"""The table of everything periodic, and the clocks; a lease lets one of all processes do each."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 
 import structlog
 
 from service.context import Services
 from service.coordination import heartbeats
+from workers.alerts import watch
 from workers.runs.reconcile import begin_due
 from workers.upkeep import keep_alive, prune, sample, sweep
 
@@ -16,11 +19,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Periodic:
-    """Work that is done every so many seconds by one of all processes."""
+    """Work that one of all processes does every so many seconds.
+
+    What shares a clock is done one after the other: there the slow would keep the rest waiting.
+    """
 
     name: str
     seconds: float
     work: Callable[[Services], None]
+    clock: str = "main"
 
 
 def beat(services: Services) -> None:
@@ -29,25 +36,59 @@ def beat(services: Services) -> None:
         heartbeats.beat(session, "clock")
 
 
+def poll_infactor(services: Services) -> None:
+    """Read back from Infactor what people decided there, and which buyers have signed up."""
+    if services.infactor is None:
+        return
+    from workers.delivery import poll  # noqa: PLC0415 - needs an extra
+
+    poll.look(services)
+    poll.look_for_buyers(services)
+
+
+# Waits for whoever listens at ALERT_URL.
+ALERTS = Periodic("alerts", 30.0, watch, clock="alerts")
+
 PERIODIC = (
     Periodic("sweep", 2.0, sweep),
     Periodic("heartbeat", heartbeats.BEAT_SECONDS, beat),
     Periodic("reconcile", 60.0, begin_due),
     Periodic("sample", 60.0, sample),
-)
-# Of a clock of their own: they may take many minutes, when Intuit is slow or much is old.
-LONG = (
-    Periodic("keep-alive", 3600.0, keep_alive),
-    Periodic("prune", 3600.0, prune),
+    # May take many minutes, when Intuit is slow or much is old.
+    Periodic("keep-alive", 3600.0, keep_alive, clock="upkeep"),
+    Periodic("prune", 3600.0, prune, clock="upkeep"),
+    # Infactor's database may be slow.
+    Periodic("look", 300.0, poll_infactor, clock="infactor"),
+    ALERTS,
 )
 # So often is looked whether it is time, for a process need not live for an hour.
 _LONGEST_LOOK_SECONDS = 5.0
 
 
-class Clock:
-    """Does the periodic work from a thread of its own."""
+@contextmanager
+def ticking(services: Services, periodic: Sequence[Periodic] = PERIODIC) -> Iterator[None]:
+    """Do the periodic work beside the block; afterwards finish what is being done."""
+    clocks = [Clock(services, jobs) for jobs in _by_clock(periodic)]
+    for clock in clocks:
+        clock.start()
+    try:
+        yield
+    finally:
+        for clock in clocks:
+            clock.stop()
+        for clock in clocks:
+            clock.join()
 
-    def __init__(self, services: Services, periodic: tuple[Periodic, ...] = PERIODIC) -> None:
+
+def _by_clock(periodic: Sequence[Periodic]) -> list[list[Periodic]]:
+    ordered = sorted(periodic, key=lambda job: job.clock)
+    return [list(jobs) for _, jobs in groupby(ordered, key=lambda job: job.clock)]
+
+
+class Clock:
+    """Does periodic work from a thread of its own."""
+
+    def __init__(self, services: Services, periodic: Sequence[Periodic]) -> None:
         self._services = services
         self._periodic = periodic
         self._stopping = threading.Event()
@@ -58,8 +99,11 @@ class Clock:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what is being done, and end."""
+        """Begin no more work."""
         self._stopping.set()
+
+    def join(self) -> None:
+        """Wait for what is being done, for 10 s at most."""
         self._thread.join(timeout=10)
 
     def _run(self) -> None:

@@ -3,8 +3,8 @@
 Times are seconds of the database's own clock.
 """
 
-import random
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 from service.database.tables import Breaker
 from service.database.types import database_now
 from service.database.upsert import insert
+from service.kit.backoff import backoff
 
 INFACTOR = "infactor"
-_FIRST_PAUSE_SECONDS = 1.0
-_LONGEST_PAUSE_SECONDS = 60.0
+_FIRST_PAUSE = timedelta(seconds=1)
+_LONGEST_PAUSE = timedelta(minutes=1)
 # So long whoever tries it has it to itself.
 _TRIAL_SECONDS = 30.0
 
@@ -47,8 +48,7 @@ def failed(session: Session, name: str, why: str) -> None:
     """Note that it was away; the next trial comes after twice as long each time, with jitter."""
     now = database_now()
     failures = session.scalars(select(Breaker.failures).where(Breaker.name == name)).first() or 0
-    longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(failures, 10))
-    pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
+    pause = backoff(failures, _FIRST_PAUSE, _LONGEST_PAUSE).total_seconds()
     statement = insert(session, Breaker).values(
         name=name, failures=1, since=now, open_until=now + pause, error=why
     )

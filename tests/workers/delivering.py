@@ -58,6 +58,18 @@ class Delivering:
             {"invoiceId": invoice_id(REALM, quickbooks_id)}, {"$set": fields}
         )
 
+    def register(self, email: str, kind: str = "Buyer") -> None:
+        """Let somebody sign up in Infactor."""
+        self.infactors.users.insert_one(
+            {"email": email, "type": kind, "accountStatus": "verified", "password": "secret"}
+        )
+
+    def addressed(self, quickbooks_id: str = "1") -> tuple[Any, Any, list[str]]:
+        """Return the document's two addresses, and the codes of what only Infactor can warn of."""
+        document = self.document(quickbooks_id) or {}
+        codes = [warning["code"] for warning in self.record(quickbooks_id).delivery_warnings]
+        return document.get("buyerEmail"), document.get("companyEmail"), codes
+
     def receipts(self, quickbooks_id: str = "1") -> list[tuple[int, str, str | None]]:
         """Return (revision, outcome, state) of each delivery of an invoice, the oldest first."""
         with self.world.services.database.read() as session:

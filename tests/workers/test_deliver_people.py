@@ -12,20 +12,6 @@ from workers.delivery.poll import look_for_buyers
 OLD_ID = "5c0000000000000000000001"
 
 
-def register(delivering: Delivering, email: str, kind: str = "Buyer") -> None:
-    """Let somebody sign up in Infactor."""
-    delivering.infactors.users.insert_one(
-        {"email": email, "type": kind, "accountStatus": "verified", "password": "secret"}
-    )
-
-
-def addressed(delivering: Delivering) -> tuple[Any, Any, list[str]]:
-    """Return the document's two addresses, and the codes of what only Infactor can warn of."""
-    document = delivering.document() or {}
-    codes = [warning["code"] for warning in delivering.record().delivery_warnings]
-    return document.get("buyerEmail"), document.get("companyEmail"), codes
-
-
 def an_old_row(**fields: Any) -> dict[str, Any]:
     """Return what Infactor's own old import wrote of invoice 1."""
     return {
@@ -48,15 +34,15 @@ def an_old_row(**fields: Any) -> dict[str, Any]:
 def test_the_address_of_a_registered_buyer_is_written_in_their_own_spelling(
     delivering: Delivering,
 ) -> None:
-    register(delivering, "Buyer@Example.com")
+    delivering.register("Buyer@Example.com")
     delivering.arrive(an_invoice(BillEmail={"Address": "other@example.com, BUYER@example.com"}))
-    assert addressed(delivering) == ("Buyer@Example.com", "Buyer@Example.com", [])
+    assert delivering.addressed() == ("Buyer@Example.com", "Buyer@Example.com", [])
 
 
 def test_a_supplier_of_that_address_is_no_buyer(small_delivering: Delivering) -> None:
-    register(small_delivering, "buyer@example.com", "Supplier")
+    small_delivering.register("buyer@example.com", "Supplier")
     small_delivering.arrive(an_invoice())
-    assert addressed(small_delivering) == (
+    assert small_delivering.addressed() == (
         "buyer@example.com",
         "buyer@example.com",
         ["buyer_not_registered"],
@@ -65,14 +51,14 @@ def test_a_supplier_of_that_address_is_no_buyer(small_delivering: Delivering) ->
 
 def test_a_buyer_who_registers_later_sees_the_invoice_then(delivering: Delivering) -> None:
     delivering.arrive(an_invoice())
-    assert addressed(delivering)[2] == ["buyer_not_registered"]
+    assert delivering.addressed()[2] == ["buyer_not_registered"]
     look_for_buyers(delivering.world.services)
     delivering.deliver()
-    assert addressed(delivering)[2] == ["buyer_not_registered"]
-    register(delivering, "BUYER@example.com")
+    assert delivering.addressed()[2] == ["buyer_not_registered"]
+    delivering.register("BUYER@example.com")
     look_for_buyers(delivering.world.services)
     delivering.deliver()
-    assert addressed(delivering) == ("BUYER@example.com", "BUYER@example.com", [])
+    assert delivering.addressed() == ("BUYER@example.com", "BUYER@example.com", [])
 
 
 def test_a_new_document_has_the_suppliers_name_and_address_in_infactor(
@@ -102,8 +88,8 @@ def test_what_was_approved_keeps_its_address_whoever_registers(
     small_delivering.arrive(an_invoice())
     small_delivering.decide(state="invoice_accepted")
     small_delivering.arrive(an_invoice(DocNumber="5"))
-    assert addressed(small_delivering)[2] == []
-    register(small_delivering, "BUYER@example.com")
+    assert small_delivering.addressed()[2] == []
+    small_delivering.register("BUYER@example.com")
     look_for_buyers(small_delivering.world.services)
     small_delivering.deliver()
     assert (small_delivering.document() or {})["buyerEmail"] == "buyer@example.com"

@@ -1,5 +1,6 @@
 """After a downtime each company is asked what it missed."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import select, update
@@ -13,7 +14,7 @@ from tests.servers import wait_until
 from tests.workers.world import World, an_invoice
 from workers.runs.reconcile import begin_due
 from workers.runs.run import advance
-from workers.schedule import PERIODIC, Clock
+from workers.schedule import PERIODIC, ticking
 
 
 def receiver_was_away(world: World, minutes: float) -> None:
@@ -53,12 +54,10 @@ def test_a_receiver_that_was_away_for_a_moment_costs_no_read(world: World) -> No
 def test_workers_beat_too(small_world: World) -> None:
     (beat,) = [job for job in PERIODIC if job.name == "heartbeat"]
     assert beat.seconds == 10
-    clock = Clock(small_world.services, (type(beat)("heartbeat", 0.05, beat.work),))
-    clock.start()
 
     def ages() -> dict[str, float]:
         with small_world.services.database.read() as session:
             return heartbeats.ages(session)
 
-    wait_until(lambda: ages().get("clock", 100) < 60, what="the clock's beat")
-    clock.stop()
+    with ticking(small_world.services, [replace(beat, seconds=0.05)]):
+        wait_until(lambda: ages().get("clock", 100) < 60, what="the clock's beat")

@@ -275,11 +275,10 @@ def test_without_a_verifier_token_everything_has_to_come_again(
 
 
 @pytest.mark.parametrize(
-    "url",
-    ["sqlite:////nowhere/at/all.db", f"postgresql://nobody@127.0.0.1:{free_port()}/none"],
+    "url", ["sqlite:////nowhere/at/all.db", "postgresql://nobody@127.0.0.1:{free}/none"]
 )
 def test_with_the_database_gone_everything_has_to_come_again(url: str) -> None:
-    settings = settings_from(environment("http://127.0.0.1:1", url))
+    settings = settings_from(environment("http://127.0.0.1:1", url.format(free=free_port())))
     body = json.dumps([an_event("Invoice", "1", "created")]).encode()
     headers = {"intuit-signature": sign(body, VERIFIER)}
     with TestClient(create_app(bootstrap(settings, StubBroker()))) as web:

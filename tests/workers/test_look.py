@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from pymongo.database import Database
 from sqlalchemy import select
 
 from service.database.tables import Document
@@ -11,9 +10,9 @@ from service.kit.clock import now
 from tests.workers.delivering import Delivering
 from tests.workers.looking import found, look_at, mirrored
 from tests.workers.world import World, an_invoice
-from workers import process
 from workers.delivery import poll as looking
 from workers.delivery.poll import look
+from workers.delivery.turn import infactor_turn
 
 
 def test_a_decision_is_noted_and_what_was_approved_is_compared(delivering: Delivering) -> None:
@@ -207,10 +206,9 @@ def test_what_is_delivered_while_we_look_is_left_to_the_delivery(
     small_delivering.arrive(an_invoice())
     services = small_delivering.world.services
     page = looking._page(services, "")
-    assert services.infactor is not None
     small_delivering.decide(state="invoice_accepted")
-    standings = looking._ask(services, services.infactor, [page[0][0].id])
-    assert standings is not None
+    with infactor_turn(services) as infactor:
+        standings = infactor.invoices.states([page[0][0].id])
     small_delivering.decide(state="invoice_created")
     small_delivering.arrive(an_invoice(DocNumber="9"))
     looking._tell(services, page, standings)
@@ -242,14 +240,3 @@ def test_a_state_of_any_length_or_kind_is_kept(delivering: Delivering) -> None:
 def test_without_infactors_database_there_is_nothing_to_look_at(small_world: World) -> None:
     small_world.arrive(an_invoice())
     look(small_world.services)
-
-
-def test_a_clock_of_its_own_looks_every_five_minutes(
-    small_delivering: Delivering, infactors: Database[dict[str, Any]]
-) -> None:
-    (job,) = process._LOOKS
-    assert (job.name, job.seconds) == ("look", 300.0)
-    small_delivering.arrive(an_invoice())
-    small_delivering.decide(state="invoice_accepted")
-    job.work(small_delivering.world.services)
-    assert mirrored(small_delivering).state == "invoice_accepted"

@@ -10,7 +10,6 @@ from service.database.tables import Notice, Sample
 from service.queries import measures
 from service.queries.measures import Span
 from tests.workers.world import World
-from workers.schedule import PERIODIC
 from workers.upkeep import prune_at, sample
 
 SLOT = 5_900_000
@@ -106,7 +105,6 @@ def test_the_clock_takes_the_five_minutes_that_ended_last(quiet: World) -> None:
     after = measures.slot_of(datetime.now(UTC)) - 1
     assert {row["slot"] for row in kept(quiet)} <= {before, after}
     assert kept(quiet) != []
-    assert ("sample", 60.0, sample) in [(job.name, job.seconds, job.work) for job in PERIODIC]
 
 
 def test_several_slots_are_one_span_of_the_worst(quiet: World) -> None:

@@ -12,19 +12,16 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.context import Services
-from service.coordination import circuit_breaker
-from service.coordination.circuit_breaker import INFACTOR
 from service.database.tables import Document, Invoice
-from service.errors import InfactorAway
-from service.infactor.collection import Key, Sink, Standing
+from service.infactor.collection import Key, Standing
 from service.infactor.document import ENDED, MARKER, REMARK, State
-from service.infactor.mongo import InfactorDatabase
-from service.infactor.users import Users, preferred
+from service.infactor.users import preferred
 from service.kit.clock import now
 from service.store import documents, findings, outbox
 from workers.delivery.order import addresses_of, key_of
 from workers.delivery.results import MISSING, missing
 from workers.delivery.transitions import HURRIED, Move, keep_findings, keep_moves
+from workers.delivery.turn import NotItsTurn, infactor_turn
 
 log = structlog.get_logger(__name__)
 
@@ -36,20 +33,17 @@ def look_for_buyers(services: Services) -> None:
 
     Their document gets the address in the spelling of the buyer's account; the warning goes away.
     """
-    if services.infactor is None:
-        return
-    users, after = Users(services.infactor), ""
+    environment, after = services.settings.quickbooks_environment, ""
     while True:
         with services.database.read() as session:
-            if circuit_breaker.broken(session, INFACTOR) is not None:
-                return
-            environment = services.settings.quickbooks_environment
             page = documents.without_buyer(session, environment, after, _BUYERS_PAGE)
+        if not page:
+            return
         emails = {email for invoice in page for email in addresses_of(invoice)}
         try:
-            registered = users.registered_buyers(emails)
-        except InfactorAway as e:
-            log.warning("infactor.away", why=str(e))
+            with infactor_turn(services) as infactor:
+                registered = infactor.users.registered_buyers(emails)
+        except NotItsTurn:
             return
         found = [i for i in page if preferred(addresses_of(i), registered)[1]]
         if found:
@@ -109,14 +103,14 @@ class News:
 
 def look(services: Services) -> None:
     """Note what has become of the open documents; where Infactor is away, leave it for later."""
-    if services.infactor is None:
-        return
     with services.database.write() as session:
         findings.close_old(session, HURRIED, now() - _HURRIED_STAYS, now())
     after = ""
     while page := _page(services, after):
-        standings = _ask(services, services.infactor, [key_of(invoice) for invoice, _ in page])
-        if standings is None:
+        try:
+            with infactor_turn(services) as infactor:
+                standings = infactor.invoices.states([key_of(invoice) for invoice, _ in page])
+        except NotItsTurn:
             return
         _tell(services, page, standings)
         if len(page) < _PAGE:
@@ -135,30 +129,6 @@ def _page(services: Services, after: str) -> Sequence[tuple[Invoice, Document]]:
             after=after,
             limit=_PAGE,
         )
-
-
-def _ask(
-    services: Services, infactor: InfactorDatabase, keys: Sequence[Key]
-) -> Mapping[Key, Standing] | None:
-    """Return how these documents stand, or None while Infactor's database is away."""
-    with services.database.read() as session:
-        away = circuit_breaker.broken(session, INFACTOR) is not None
-    if away:
-        with services.database.write() as session:
-            if not circuit_breaker.may_try(session, INFACTOR):
-                return None
-    sink = Sink(infactor, withdraw=services.settings.infactor_withdraw)
-    try:
-        standings = sink.states(keys)
-    except InfactorAway as e:
-        with services.database.write() as session:
-            circuit_breaker.failed(session, INFACTOR, str(e))
-        log.warning("infactor.away", why=str(e))
-        return None
-    if away:
-        with services.database.write() as session:
-            circuit_breaker.works(session, INFACTOR)
-    return standings
 
 
 def _tell(

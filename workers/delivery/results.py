@@ -1,6 +1,5 @@
 """What deliveries came to: receipts, what Infactor has now, and findings, in one transaction."""
 
-import random
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -9,14 +8,13 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.context import Services
-from service.coordination import circuit_breaker
-from service.coordination.circuit_breaker import INFACTOR
 from service.database.tables import Connection, Document, Invoice
 from service.infactor.bson import exact, stored
 from service.infactor.collection import REVISION, Delivered, Refused
 from service.infactor.deviations import Facts, deviations
 from service.infactor.document import Action, decide
 from service.infactor.holds import Hold
+from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.store import outbox
 from service.store import outbox as receipts
@@ -29,8 +27,8 @@ log = structlog.get_logger(__name__)
 
 CHANGED = "changed"
 MISSING = "missing"
-_FIRST_PAUSE_SECONDS = 30.0
-_LONGEST_PAUSE_SECONDS = 3600.0
+_FIRST_PAUSE = timedelta(seconds=30)
+_LONGEST_PAUSE = timedelta(hours=1)
 _OUTCOMES = {
     Action.CREATE: "created",
     Action.REFRESH: "refreshed",
@@ -61,7 +59,6 @@ class Settlement:
         """Write it all down; what an order that is not in `ended` waits for is another try."""
         self._currency = services.settings.infactor_currency
         with services.database.write() as session:
-            circuit_breaker.works(session, INFACTOR)
             current = outbox.lock_progress(session, [p.invoice.id for p in self._parcels])
             for parcel in self._parcels:
                 invoice_id = parcel.invoice.id
@@ -88,8 +85,9 @@ class Settlement:
         if result is None or isinstance(result, Refused):
             why = result.why if result else "the document kept changing while it was delivered"
             current.delivery_error = why
+            pause = backoff(current.delivery_attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
+            current.delivery_due_at = self._at + pause
             current.delivery_attempts += 1
-            current.delivery_due_at = self._at + _pause(current.delivery_attempts)
             log.warning("invoice.not_delivered", invoice=sent.id, revision=sent.revision, why=why)
             return
         current.delivery_attempts = 0
@@ -218,9 +216,3 @@ def _catch_up(current: Progress, sent: Invoice, newer: int) -> None:
     if current.revision == sent.revision:
         current.revision = newer + 1
         log.warning("invoice.behind", invoice=current.id, revision=sent.revision, newer=newer)
-
-
-def _pause(attempts: int) -> timedelta:
-    """Return twice as long each time, up to an hour, with jitter."""
-    longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(attempts - 1, 10))
-    return timedelta(seconds=longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load

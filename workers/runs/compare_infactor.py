@@ -10,18 +10,16 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service.coordination import circuit_breaker
-from service.coordination.circuit_breaker import INFACTOR
 from service.database.tables import Document, Invoice, Run
-from service.errors import InfactorAway
 from service.infactor.bson import exact, stored
-from service.infactor.collection import REVISION, Sink, standing
+from service.infactor.collection import REVISION, standing
 from service.infactor.deviations import text_of
 from service.infactor.document import QUICKBOOKS_OWNED, State
 from service.infactor.wording import status
 from service.store import documents, legacy_rows, outbox, runs
 from workers.company import Company
 from workers.delivery.order import key_of
+from workers.delivery.turn import NotItsTurn, infactor_turn
 
 MISSING = "missing"  # and nobody has decided: it can be made again
 DELETED = "deleted"  # and somebody had decided: it is never made again
@@ -101,25 +99,13 @@ def _ask(
     company: Company, page: Sequence[tuple[Invoice, Document | None]]
 ) -> list[Difference] | str:
     """Return how Infactor's documents differ from this page, or why they cannot be compared."""
-    services = company.services
-    if services.infactor is None:
-        return []
-    with services.database.write() as session:
-        broken = circuit_breaker.broken(session, INFACTOR)
-        if broken and not circuit_breaker.may_try(session, INFACTOR):
-            return broken.why
-    sink = Sink(services.infactor, withdraw=services.settings.infactor_withdraw)
     try:
-        there = sink.read([key_of(invoice) for invoice, _ in page], _FIELDS)
-        doubles = sink.others(*_identities(page)) if page else []
-    except InfactorAway as e:
-        with services.database.write() as session:
-            circuit_breaker.failed(session, INFACTOR, str(e))
+        with infactor_turn(company.services) as infactor:
+            there = infactor.invoices.read([key_of(invoice) for invoice, _ in page], _FIELDS)
+            doubles = infactor.invoices.others(*_identities(page)) if page else []
+    except NotItsTurn as e:
         return str(e)
-    if broken:
-        with services.database.write() as session:
-            circuit_breaker.works(session, INFACTOR)
-    with services.database.read() as session:
+    with company.services.database.read() as session:
         taken = legacy_rows.taken(session, [str(other["_id"]) for other in doubles])
     doubles = [other for other in doubles if str(other["_id"]) not in taken]
     single = (_differs(i, seen, there.get(key_of(i))) for i, seen in page)

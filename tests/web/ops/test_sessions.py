@@ -95,14 +95,16 @@ def test_a_session_slides_with_use_but_ends_after_twelve_hours(place: Place) -> 
     assert browser.get("/ops/").status_code == 303
 
 
-@pytest.mark.parametrize("users", [entry("bob", BOB), entry("ada", "a quite new password")])
-def test_who_is_gone_or_has_another_password_is_logged_out(place: Place, users: str) -> None:
+@pytest.mark.parametrize(("name", "password"), [("bob", BOB), ("ada", "a quite new password")])
+def test_who_is_gone_or_has_another_password_is_logged_out(
+    place: Place, name: str, password: str
+) -> None:
     browser = operator(place)
     changed = settings_from(
         {
             **settings_of(place.simulator.url, "sqlite://"),
             "DATABASE_URL": place.services.settings.database_url.get_secret_value(),
-            "OPS_USERS": users,
+            "OPS_USERS": entry(name, password),
         }
     )
     services = bootstrap(changed, place.services.jobs.broker)

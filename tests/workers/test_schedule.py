@@ -1,0 +1,102 @@
+"""Everything periodic is done by a process that is started as it is, on time, and by one of all."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, func, select
+
+from service.database.tables import (
+    Alert,
+    Base,
+    Connection,
+    Heartbeat,
+    Lease,
+    Notice,
+    Run,
+    Sample,
+)
+from service.database.types import database_now
+from service.kit.clock import now
+from service.store import inbox
+from tests.servers import wait_until
+from tests.workers.delivering import Delivering
+from tests.workers.looking import mirrored
+from tests.workers.reconciling import set_connection
+from tests.workers.world import World, an_invoice
+from workers.process import working
+from workers.schedule import PERIODIC
+
+# So many seconds after it was done last, each is done again.
+SECONDS = {
+    "sweep": 2,
+    "heartbeat": 10,
+    "alerts": 30,
+    "reconcile": 60,
+    "sample": 60,
+    "look": 300,
+    "keep-alive": 3600,
+    "prune": 3600,
+}
+
+
+def count(world: World, table: type[Base], *where: ColumnElement[bool]) -> int:
+    with world.services.database.read() as session:
+        rows = select(func.count()).select_from(table).where(*where)
+        return session.execute(rows).scalar_one()
+
+
+def let_time_pass(world: World, seconds: dict[str, int]) -> None:
+    """Let each periodic job have been done so many seconds ago."""
+    with world.services.database.write() as session:
+        at = session.execute(select(database_now())).scalar_one()
+        for name, ago in seconds.items():
+            session.add(Lease(name=f"clock:{name}", owner="", taken_at=at - ago, until=0.0))
+
+
+def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
+    """Leave something to do to each periodic job; return how to see that it was done, by name."""
+    world = delivering.world
+    at, busy = now(), world.connection_id
+    delivering.arrive(an_invoice("1"))
+    delivering.decide("1", state="invoice_accepted")
+    delivering.arrive(an_invoice("2"))
+    delivering.register("buyer@example.com")
+    idle = world.connect("9341455000000002", "idle@example.com")
+    set_connection(world, access_expires_at=at - timedelta(days=8))
+    world.connect("9341455000000003", "dead@example.com")
+    set_connection(world, state="disconnected", problem="invalid_grant", disconnected_at=at)
+    world.connection_id = busy
+    set_connection(world, reconcile_due_at=at - timedelta(minutes=1))
+    with world.services.database.write() as session:
+        wanted = inbox.ask_for_changes(session, busy, "sync", at)
+        old = at - timedelta(days=91)
+        session.add(Notice(format="own", status="done", received_at=old, handled_at=old))
+    is_done = (Notice.id == wanted) & (Notice.status == "done")
+    is_alive = (Connection.id == idle) & (Connection.access_expires_at > at)
+    return {
+        "sweep": lambda: count(world, Notice, is_done) == 1,
+        "heartbeat": lambda: count(world, Heartbeat, Heartbeat.name == "clock") == 1,
+        "alerts": lambda: count(world, Alert, Alert.cause == "connection.dead") == 1,
+        "reconcile": lambda: count(world, Run, Run.kind == "reconcile") == 1,
+        "sample": lambda: count(world, Sample) == 1,
+        "look": lambda: (
+            mirrored(delivering, "1").state == "invoice_accepted"
+            and delivering.addressed("2")[2] == []
+        ),
+        "keep-alive": lambda: count(world, Connection, is_alive) == 1,
+        "prune": lambda: count(world, Notice, Notice.handled_at == old) == 0,
+    }
+
+
+def test_a_worker_does_each_periodic_job_on_time(delivering: Delivering) -> None:
+    done = work_for_each(delivering)
+    assert done.keys() == SECONDS.keys()
+    assert [name for name, is_done in done.items() if is_done()] == []
+    let_time_pass(delivering.world, SECONDS)
+    with working(delivering.world.services, threads=4):
+        for name, is_done in done.items():
+            wait_until(is_done, 20, f"the work of {name}")
+
+
+def test_the_table_is_what_is_seen_to_be_done() -> None:
+    assert {job.name: job.seconds for job in PERIODIC} == SECONDS

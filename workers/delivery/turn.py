@@ -1,0 +1,58 @@
+"""Turns at Infactor's database: while it is away, one process at a time tries it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from service.context import Services
+from service.coordination import circuit_breaker
+from service.coordination.circuit_breaker import INFACTOR
+from service.errors import InfactorAway, ServiceError
+from service.infactor.collection import Sink
+from service.infactor.users import Users
+
+log = structlog.get_logger(__name__)
+
+
+class NotItsTurn(ServiceError):
+    """Infactor's database is away, and the message says why; what is to be done there waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Infactor:
+    """What a turn works with: both raise InfactorAway when the database does not answer."""
+
+    invoices: Sink
+    users: Users
+
+
+@contextmanager
+def infactor_turn(services: Services) -> Iterator[Infactor]:
+    """Give Infactor's collections, and note for all processes whether they answered.
+
+    Raises NotItsTurn where it was seen to be away and another process is to try it first, where the
+    block raises InfactorAway, and where no database of Infactor's is configured.
+    """
+    if services.infactor is None:
+        raise NotItsTurn("INFACTOR_MONGODB_URL is not set")
+    with services.database.read() as session:
+        broken = circuit_breaker.broken(session, INFACTOR)
+    if broken is not None:
+        with services.database.write() as session:
+            if not circuit_breaker.may_try(session, INFACTOR):
+                raise NotItsTurn(broken.why)
+    try:
+        yield Infactor(
+            invoices=Sink(services.infactor, withdraw=services.settings.infactor_withdraw),
+            users=Users(services.infactor),
+        )
+    except InfactorAway as e:
+        with services.database.write() as session:
+            circuit_breaker.failed(session, INFACTOR, str(e))
+        log.warning("infactor.away", why=str(e))
+        raise NotItsTurn(str(e)) from e
+    if broken is not None:
+        with services.database.write() as session:
+            circuit_breaker.works(session, INFACTOR)
