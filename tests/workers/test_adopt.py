@@ -18,7 +18,6 @@ from service.errors import ConfigurationError, InfactorAway
 from service.kit.clock import now
 from service.simulator.server import RunningSimulator
 from service.store import connections, forgetting, legacy_rows, lifecycle
-from tests import databases
 from tests.servers import free_port
 from tests.workers import world as worlds
 from tests.workers.conftest import connected
@@ -31,21 +30,16 @@ OTHER_REALM = "9341455000000002"
 Infactors = Database[dict[str, Any]]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
 def world(
-    simulator: RunningSimulator,
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    mongodb_url: str,
-    infactors: Infactors,
+    simulator: RunningSimulator, migrated_url: str, mongodb_url: str, infactors: Infactors
 ) -> Iterator[World]:
     """The company of the simulator, connected, with Infactor's own database."""
-    url = databases.fresh(request.param, request, tmp_path)
     mongodb = {
         "INFACTOR_MONGODB_URL": mongodb_url,
         "INFACTOR_MONGODB_DATABASE": infactors.name,
     }
-    with connected(simulator, url, **mongodb) as made:
+    with connected(simulator, migrated_url, **mongodb) as made:
         yield made
 
 
