@@ -69,7 +69,7 @@ def test_notices_that_wait_for_ten_minutes_are_told(
 
 
 def test_a_database_of_another_version_is_not_worked_on(place: Place) -> None:
-    place.do("UPDATE alembic_version SET version_num = '0001'")
+    place.do("UPDATE alembic_version SET version_num = '0000'")
     answer = place.browser().get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
     place.do("DROP TABLE alembic_version")
