@@ -23,8 +23,7 @@ from service.kit.vault import Vault
 from service.quickbooks.client import BearerAuth, Company
 from service.quickbooks.oauth import OAuth, Tokens
 from service.store import connections
-from service.store import tokens as authorisations
-from service.store.tokens import SealedTokens
+from service.store.tokens import SealedTokens, disconnect, replace_tokens
 
 log = structlog.get_logger(__name__)
 
@@ -207,7 +206,7 @@ class Access:
     def _after_refusal(self, connection_id: str, used: str, refusal: Disconnected) -> str:
         """Return the token of whoever refreshed meanwhile, or mark the connection as dead."""
         with self._database.write() as session:
-            dead = authorisations.disconnect(session, connection_id, used, str(refusal), now())
+            dead = disconnect(session, connection_id, used, str(refusal), now())
         if dead:
             log.warning("connection.lost", connection=connection_id, intuit_tid=refusal.intuit_tid)
             raise refusal
@@ -231,7 +230,7 @@ class Access:
         while True:
             try:
                 with self._database.write() as session:
-                    return authorisations.replace_tokens(session, connection_id, tokens, used)
+                    return replace_tokens(session, connection_id, tokens, used)
             except SQLAlchemyError:
                 if time.monotonic() > deadline:
                     raise

@@ -26,7 +26,6 @@ from service.web.middleware.csrf import CrossSiteGuard
 from service.web.middleware.security_headers import SecurityHeaders
 from service.web.state import State
 from service.web.supplier import connection, dashboard, download, entry, invoice
-from service.web.supplier import connection as connected
 from service.web.webhook.endpoint import Webhook
 from service.web.webhook.heartbeat import Answers, Heartbeat
 from service.web.webhook.intake import Intake
@@ -87,7 +86,7 @@ def routes(settings: Settings) -> list[BaseRoute]:
         *authorise.routes(),
         *popup.routes,
         *callback.routes(),
-        *connected.connected_routes,
+        *connection.connected_routes,
         *connection.routes(),
         *problems.routes,
         *dashboard.routes,

@@ -13,6 +13,25 @@ from service.store.findings import CHANGED
 
 _LONGEST_SHORTENED = 300  # characters
 
+OWN = {
+    "sync": "What changed, asked for by an operator",
+    "resumed": "What changed while it was paused",
+    "renewed": "What changed until it was connected again",
+    "unrecorded": "Invoice {}, which could not be recorded",
+    "unreadable": "What QuickBooks cannot show",
+}
+_TO_BE_SAVED = (
+    "Whoever keeps the books has to open and save it in QuickBooks, and then this can be put back;"
+    " or Intuit's support is asked, with this intuit_tid."
+)
+
+UNREADABLE = "unreadable"
+ADVICE = (
+    "What QuickBooks cannot show, whoever keeps the books has to open and save there; or Intuit's"
+    " support is asked, with the intuit_tid of the parked notice"
+)
+_MOST_NAMED = 10
+
 
 def money(amount: Decimal | int | None, currency: str | None = None) -> str:
     """Write an amount with two decimals, or up to seven, the most that QuickBooks' prices have."""
@@ -71,19 +90,6 @@ def several(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
 
 
-def of_finding(
-    finding: Finding, invoice: Invoice, approved_currency: str | None, currency: str
-) -> tuple[str, str]:
-    """Return what was approved and what is now; whatever names no currency is in `currency`."""
-    before = approved_currency or currency
-    # Whatever was found in Infactor's document alone is in the document's currency.
-    now = (invoice.currency or currency) if finding.kind == CHANGED else before
-    return (
-        written(finding.field, finding.approved, before),
-        written(finding.field, finding.current, now),
-    )
-
-
 def written(field: str, value: Any, currency: str | None = None) -> str:
     """Return a value for people; what somebody else has put in its place stays as it is."""
     if value in ("", None):
@@ -101,17 +107,17 @@ def written(field: str, value: Any, currency: str | None = None) -> str:
     return text
 
 
-OWN = {
-    "sync": "What changed, asked for by an operator",
-    "resumed": "What changed while it was paused",
-    "renewed": "What changed until it was connected again",
-    "unrecorded": "Invoice {}, which could not be recorded",
-    "unreadable": "What QuickBooks cannot show",
-}
-_TO_BE_SAVED = (
-    "Whoever keeps the books has to open and save it in QuickBooks, and then this can be put back;"
-    " or Intuit's support is asked, with this intuit_tid."
-)
+def of_finding(
+    finding: Finding, invoice: Invoice, approved_currency: str | None, currency: str
+) -> tuple[str, str]:
+    """Return what was approved and what is now; whatever names no currency is in `currency`."""
+    before = approved_currency or currency
+    # Whatever was found in Infactor's document alone is in the document's currency.
+    now = (invoice.currency or currency) if finding.kind == CHANGED else before
+    return (
+        written(finding.field, finding.approved, before),
+        written(finding.field, finding.current, now),
+    )
 
 
 def what(notice: Notice, called: str | None = None) -> str:
@@ -134,14 +140,6 @@ def why(notice: Notice) -> str | None:
         return f"{notice.reason}: {notice.error_message}. {_TO_BE_SAVED}"
     given_up = f" ({notice.reason})" if notice.reason and notice.status == "parked" else ""
     return f"{notice.error_message}{given_up}"
-
-
-UNREADABLE = "unreadable"
-ADVICE = (
-    "What QuickBooks cannot show, whoever keeps the books has to open and save there; or Intuit's"
-    " support is asked, with the intuit_tid of the parked notice"
-)
-_MOST_NAMED = 10
 
 
 def called(quickbooks_id: str, number: str) -> str:

@@ -110,7 +110,7 @@ def test_a_long_hostile_text_costs_little(part: str):
 PROGRAM = f"""
 import logging, sys
 import structlog
-from service import logs
+from service.kit import logs
 
 logs.configure("INFO", sys.argv[1])
 structlog.get_logger("service.web").info("notice.received", connection=3, realm="{REALM}")

@@ -1,4 +1,4 @@
-"""The composition root of the commands: settings, logs, services."""
+"""What commands stand on: settings, logs and services, the companies chosen, options in common."""
 
 import getpass
 import os
@@ -25,35 +25,6 @@ from service.store import connections, invoices
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, on stdout.")]
 
-
-def instant(option: str, text: str | None) -> datetime | None:
-    """Return the instant that an option names; a date alone begins at midnight UTC."""
-    if text is None:
-        return None
-    try:
-        parsed = datetime.fromisoformat(text)
-        aware = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
-        return aware.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise fail(f"{option} takes a date such as 2026-01-31, or 2026-01-31T08:00Z.", 2) from None
-
-
-def check_invoice(text: str | None) -> None:
-    """Refuse what cannot be the Id of an invoice in QuickBooks."""
-    if text is not None and not (text.isascii() and text.isdigit()):
-        raise fail("--invoice takes the Id of an invoice in QuickBooks, which is digits.", 2)
-
-
-def meant(services: Services, connection_ids: Collection[str], text: str) -> str:
-    """Return a sentence, with a blank before it, on whose number was given as an Id, if anyone's.
-
-    Pages show the numbers of invoices, and nearly all of these are digits too.
-    """
-    with services.database.read() as session:
-        ids = invoices.numbered(session, connection_ids, text)
-    return f" Number {text} is Id {' or '.join(ids)}." if ids else ""
-
-
 Chosen = tuple[Connection, Supplier]
 
 BySupplier = Annotated[str | None, typer.Option("--supplier", help="All companies of this one.")]
@@ -61,68 +32,6 @@ ByRealm = Annotated[str | None, typer.Option("--company", help="The company with
 ById = Annotated[
     str | None, typer.Option("--connection", help="The company whose connection has this id.")
 ]
-
-
-def operator() -> str:
-    """Return who is typing, as the audit knows them: the user of the operating system."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a user without a name, as in some containers
-        name = str(os.getuid())
-    return f"cli:{name}"
-
-
-def find(
-    services: Services,
-    *,
-    supplier: str | None = None,
-    realm_id: str | None = None,
-    connection_id: str | None = None,
-) -> list[Chosen]:
-    """Return the companies of this environment that fit everything that is given."""
-    with services.database.read() as session:
-        everyone = connections.everyone(session, services.settings.quickbooks_environment)
-        if supplier is not None and connections.supplier_by_email(session, supplier) is None:
-            raise fail("No supplier with this e-mail address has opened a link yet.", 2)
-    digest = None if realm_id is None else services.vault.digest(realm_id.strip())
-    return [
-        (connection, owner)
-        for connection, owner in everyone
-        if (supplier is None or owner.email == supplier.strip())
-        and digest in (None, connection.realm_digest)
-        and connection_id in (None, connection.id)
-    ]
-
-
-def readable(
-    services: Services,
-    supplier: str | None = None,
-    realm_id: str | None = None,
-    connection_id: str | None = None,
-) -> tuple[list[Chosen], int]:
-    """Return the companies that may be read, and how many of those asked for are left out."""
-    wanted = find(services, supplier=supplier, realm_id=realm_id, connection_id=connection_id)
-    alive = []
-    for connection, owner in wanted:
-        if connection.state != "connected":
-            hint(f"{name_of(connection)}: not connected, left out; it has to connect again.")
-        elif connection.suspended_at is not None:
-            hint(
-                f"{name_of(connection)}: paused by an operator, left out;"
-                f" `infactor-quickbooks connections resume --connection {connection.id}` ends that."
-            )
-        else:
-            alive.append((connection, owner))
-    if not wanted and (supplier, realm_id, connection_id) == (None, None, None):
-        hint("No company is connected, so there is nothing to read.")
-    elif not wanted:
-        raise fail("No company fits. `infactor-quickbooks connections` lists them.", 2)
-    return alive, len(wanted) - len(alive)
-
-
-def name_of(connection: Connection) -> str:
-    """Return what the company is called; one that was forgotten has no name any more."""
-    return connection.company_name or connection.id
 
 
 def settings_and_logs(*, quiet: bool = False) -> Settings:
@@ -188,3 +97,93 @@ def nudge(services: Services, send: Callable[[], None]) -> None:
         send()
     except RedisError as e:
         hint(f"REDIS_URL: no answer ({type(e).__name__}); workers find the work once it is back.")
+
+
+def operator() -> str:
+    """Return who is typing, as the audit knows them: the user of the operating system."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a user without a name, as in some containers
+        name = str(os.getuid())
+    return f"cli:{name}"
+
+
+def find(
+    services: Services,
+    *,
+    supplier: str | None = None,
+    realm_id: str | None = None,
+    connection_id: str | None = None,
+) -> list[Chosen]:
+    """Return the companies of this environment that fit everything that is given."""
+    with services.database.read() as session:
+        everyone = connections.everyone(session, services.settings.quickbooks_environment)
+        if supplier is not None and connections.supplier_by_email(session, supplier) is None:
+            raise fail("No supplier with this e-mail address has opened a link yet.", 2)
+    digest = None if realm_id is None else services.vault.digest(realm_id.strip())
+    return [
+        (connection, owner)
+        for connection, owner in everyone
+        if (supplier is None or owner.email == supplier.strip())
+        and digest in (None, connection.realm_digest)
+        and connection_id in (None, connection.id)
+    ]
+
+
+def readable(
+    services: Services,
+    supplier: str | None = None,
+    realm_id: str | None = None,
+    connection_id: str | None = None,
+) -> tuple[list[Chosen], int]:
+    """Return the companies that may be read, and how many of those asked for are left out."""
+    wanted = find(services, supplier=supplier, realm_id=realm_id, connection_id=connection_id)
+    alive = []
+    for connection, owner in wanted:
+        if connection.state != "connected":
+            hint(f"{name_of(connection)}: not connected, left out; it has to connect again.")
+        elif connection.suspended_at is not None:
+            hint(
+                f"{name_of(connection)}: paused by an operator, left out;"
+                f" `infactor-quickbooks connections resume --connection {connection.id}` ends that."
+            )
+        else:
+            alive.append((connection, owner))
+    if not wanted and (supplier, realm_id, connection_id) == (None, None, None):
+        hint("No company is connected, so there is nothing to read.")
+    elif not wanted:
+        raise fail("No company fits. `infactor-quickbooks connections` lists them.", 2)
+    return alive, len(wanted) - len(alive)
+
+
+def name_of(connection: Connection) -> str:
+    """Return what the company is called; one that was forgotten has no name any more."""
+    return connection.company_name or connection.id
+
+
+def instant(option: str, text: str | None) -> datetime | None:
+    """Return the instant that an option names; a date alone begins at midnight UTC."""
+    if text is None:
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+        aware = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
+        return aware.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise fail(f"{option} takes a date such as 2026-01-31, or 2026-01-31T08:00Z.", 2) from None
+
+
+def check_invoice(text: str | None) -> None:
+    """Refuse what cannot be the Id of an invoice in QuickBooks."""
+    if text is not None and not (text.isascii() and text.isdigit()):
+        raise fail("--invoice takes the Id of an invoice in QuickBooks, which is digits.", 2)
+
+
+def meant(services: Services, connection_ids: Collection[str], text: str) -> str:
+    """Return a sentence, with a blank before it, on whose number was given as an Id, if anyone's.
+
+    Pages show the numbers of invoices, and nearly all of these are digits too.
+    """
+    with services.database.read() as session:
+        ids = invoices.numbered(session, connection_ids, text)
+    return f" Number {text} is Id {' or '.join(ids)}." if ids else ""

@@ -1,4 +1,4 @@
-"""`connect-url` and `supplier-url`: links to hand to a supplier."""
+"""`connect-url`, `supplier-url` and `log-out`: links to hand to a supplier, and ending sessions."""
 
 from typing import Annotated
 

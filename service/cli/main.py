@@ -24,10 +24,6 @@ from service.cli import (
     status,
     sync,
 )
-from service.cli import links as log_out
-from service.cli import notices as replay
-from service.cli import setup as ops_user
-from service.cli import setup as rekey
 from service.cli.console import answer
 from service.cli.demo import command
 from service.cli.doctor import command as doctor
@@ -51,10 +47,10 @@ app.command(rich_help_panel=_START)(serve.serve)
 app.command(rich_help_panel=_START)(serve.worker)
 app.command(rich_help_panel=_START)(serve.migrate)
 app.command(rich_help_panel=_START)(simulator.simulator)
-app.command("ops-user", rich_help_panel=_START)(ops_user.ops_user)
+app.command("ops-user", rich_help_panel=_START)(setup.ops_user)
 app.command("connect-url", rich_help_panel=_SUPPLIERS)(links.connect_url)
 app.command("supplier-url", rich_help_panel=_SUPPLIERS)(links.supplier_url)
-app.command("log-out", rich_help_panel=_SUPPLIERS)(log_out.log_out)
+app.command("log-out", rich_help_panel=_SUPPLIERS)(links.log_out)
 app.command(rich_help_panel=_LOOK)(status.status)
 app.command(rich_help_panel=_LOOK)(doctor.doctor)
 app.add_typer(connections.group, name="connections", rich_help_panel=_LOOK)
@@ -62,13 +58,13 @@ app.command("invoices", rich_help_panel=_LOOK)(invoices.show_invoices)
 app.command("findings", rich_help_panel=_LOOK)(findings.show_findings)
 app.command(rich_help_panel=_LOOK)(findings.acknowledge)
 app.command("notices", rich_help_panel=_LOOK)(notices.show_notices)
-app.command(rich_help_panel=_LOOK)(replay.replay)
+app.command(rich_help_panel=_LOOK)(notices.replay)
 app.command(rich_help_panel=_LOOK)(sync.sync)
 app.command(rich_help_panel=_LOOK)(backfill.backfill)
 app.command(rich_help_panel=_LOOK)(reconcile.reconcile)
 app.command(rich_help_panel=_LOOK)(legacy.adopt)
 app.command(rich_help_panel=_LOOK)(approvals.confirm)
-app.command(rich_help_panel=_LOOK)(rekey.rekey)
+app.command(rich_help_panel=_LOOK)(setup.rekey)
 app.command(rich_help_panel=_LOOK)(forget.forget)
 app.command("audit", rich_help_panel=_LOOK)(audit.show_audit)
 

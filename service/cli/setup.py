@@ -1,4 +1,4 @@
-"""`infactor-quickbooks init`: a `.env` with secrets of its own."""
+"""`init`, `ops-user` and `rekey`: secrets of its own, operators, and another key."""
 
 import os
 import secrets
@@ -13,58 +13,6 @@ from service.cli.context import operator, settings_and_logs
 from service.config.example import render
 from service.config.parsers import is_name, new_key
 from service.kit import passwords
-
-
-@says_what_is_wrong
-def rekey() -> None:
-    """Seal everything stored with the first of ENCRYPTION_KEYS, and digest it with SECRET_KEY.
-
-    Run it with serve and worker stopped, after either was changed; old encryption keys must still
-    stand behind the new one, and may be removed afterwards.
-    """
-    from service.database.engine import Database
-    from service.database.schema import prepare
-    from service.kit.vault import Vault
-    from service.operations.rekey import rekey as rekey_database
-
-    settings = settings_and_logs(quiet=True)
-    database = Database(settings.database_url.get_secret_value())
-    try:
-        prepare(database)
-        vault = Vault(settings.key_ring, settings.secret_key.get_secret_value())
-        done = rekey_database(database, vault, operator())
-    finally:
-        database.close()
-    hint(
-        f"Sealed anew: {done.connections} connections and {done.notices} notices."
-        " Encryption keys behind the first are no longer needed for this database."
-    )
-
-
-def ops_user(
-    name: Annotated[str, typer.Argument(help="The operator's name: lower-case letters, digits.")],
-) -> None:
-    """Print an entry for OPS_USERS, after asking twice for a password, or reading it from stdin.
-
-    Nothing is stored: put the entry into `.env` and restart `serve`.
-    """
-    if not is_name(name):
-        raise fail("NAME takes up to 32 lower-case letters, digits, dots and hyphens.", 2)
-    password = _password()
-    if not passwords.LEAST <= len(password) <= passwords.MOST:
-        raise fail(
-            f"A password needs {passwords.LEAST} characters or more, {passwords.MOST} at most.", 2
-        )
-    answer(f"{name}:{passwords.hashed(password)}")
-    hint("Add it to OPS_USERS, after a comma where there is another, and restart `serve`.")
-
-
-def _password() -> str:
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    return password
-
 
 _WRITTEN = """\
 Wrote {file}, readable by you alone.
@@ -113,3 +61,54 @@ def init(
     with os.fdopen(descriptor, "w", encoding="utf-8") as env:
         env.write(text)
     typer.echo(_WRITTEN.format(file=file), err=True)
+
+
+def ops_user(
+    name: Annotated[str, typer.Argument(help="The operator's name: lower-case letters, digits.")],
+) -> None:
+    """Print an entry for OPS_USERS, after asking twice for a password, or reading it from stdin.
+
+    Nothing is stored: put the entry into `.env` and restart `serve`.
+    """
+    if not is_name(name):
+        raise fail("NAME takes up to 32 lower-case letters, digits, dots and hyphens.", 2)
+    password = _password()
+    if not passwords.LEAST <= len(password) <= passwords.MOST:
+        raise fail(
+            f"A password needs {passwords.LEAST} characters or more, {passwords.MOST} at most.", 2
+        )
+    answer(f"{name}:{passwords.hashed(password)}")
+    hint("Add it to OPS_USERS, after a comma where there is another, and restart `serve`.")
+
+
+def _password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return password
+
+
+@says_what_is_wrong
+def rekey() -> None:
+    """Seal everything stored with the first of ENCRYPTION_KEYS, and digest it with SECRET_KEY.
+
+    Run it with serve and worker stopped, after either was changed; old encryption keys must still
+    stand behind the new one, and may be removed afterwards.
+    """
+    from service.database.engine import Database
+    from service.database.schema import prepare
+    from service.kit.vault import Vault
+    from service.operations.rekey import rekey as rekey_database
+
+    settings = settings_and_logs(quiet=True)
+    database = Database(settings.database_url.get_secret_value())
+    try:
+        prepare(database)
+        vault = Vault(settings.key_ring, settings.secret_key.get_secret_value())
+        done = rekey_database(database, vault, operator())
+    finally:
+        database.close()
+    hint(
+        f"Sealed anew: {done.connections} connections and {done.notices} notices."
+        " Encryption keys behind the first are no longer needed for this database."
+    )

@@ -1,4 +1,4 @@
-"""Heartbeats: whether any process of a kind is alive, and what follows when none was.
+"""Heartbeats: whether any process of a kind is alive, what follows when none was; answers counted.
 
 Times are seconds of the database's own clock, so that no two machines' clocks are compared.
 """
@@ -13,34 +13,12 @@ from service.database.tables import Connection, Deliveries, Heartbeat
 from service.database.types import database_now
 from service.database.upsert import insert
 
-
-def add(session: Session, counts: Mapping[tuple[datetime, str], int]) -> None:
-    """Add what one receiver has counted, by minute and outcome."""
-    # In one order everywhere, so that two receivers cannot deadlock.
-    for (minute, outcome), count in sorted(counts.items()):
-        statement = insert(session, Deliveries).values(minute=minute, outcome=outcome, count=count)
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=[Deliveries.minute, Deliveries.outcome],
-                set_={"count": Deliveries.count + statement.excluded.count},
-            )
-        )
-
-
-def by_outcome(session: Session, since: datetime) -> dict[str, int]:
-    """Return how many deliveries were answered how since then."""
-    rows = session.execute(
-        select(Deliveries.outcome, func.sum(Deliveries.count))
-        .where(Deliveries.minute >= since)
-        .group_by(Deliveries.outcome)
-    )
-    return {outcome: int(count) for outcome, count in rows}
-
-
 BEAT_SECONDS = 10.0
 # Nobody heard notices for longer than this: each company is asked what it missed.
 LONGEST_GAP_SECONDS = 300.0
 _SPREAD = timedelta(minutes=10)
+
+_ages = select(Heartbeat.name, database_now() - Heartbeat.at)
 
 
 def beat(session: Session, name: str) -> float | None:
@@ -57,9 +35,6 @@ def beat(session: Session, name: str) -> float | None:
         statement.on_conflict_do_update(index_elements=[Heartbeat.name], set_={"at": now})
     )
     return None if gap is None else max(0.0, float(gap))
-
-
-_ages = select(Heartbeat.name, database_now() - Heartbeat.at)
 
 
 def ages(session: Session) -> dict[str, float]:
@@ -92,3 +67,26 @@ def reconcile_soon(session: Session, environment: str, now: datetime) -> int:
             ],
         )
     return len(ids)
+
+
+def add_answers(session: Session, counts: Mapping[tuple[datetime, str], int]) -> None:
+    """Add what one receiver has counted, by minute and outcome."""
+    # In one order everywhere, so that two receivers cannot deadlock.
+    for (minute, outcome), count in sorted(counts.items()):
+        statement = insert(session, Deliveries).values(minute=minute, outcome=outcome, count=count)
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[Deliveries.minute, Deliveries.outcome],
+                set_={"count": Deliveries.count + statement.excluded.count},
+            )
+        )
+
+
+def answers_since(session: Session, since: datetime) -> dict[str, int]:
+    """Return how many deliveries were answered how since then."""
+    rows = session.execute(
+        select(Deliveries.outcome, func.sum(Deliveries.count))
+        .where(Deliveries.minute >= since)
+        .group_by(Deliveries.outcome)
+    )
+    return {outcome: int(count) for outcome, count in rows}

@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 TTL_SECONDS = 20.0
 
+_BEAT_SECONDS = TTL_SECONDS / 4
+
 
 def new_owner() -> str:
     """Return a name that no other holder of a lease has."""
@@ -92,9 +94,6 @@ def prune(session: Session, older_than_seconds: float) -> None:
     session.execute(
         delete(Lease).where(Lease.taken_at <= now - older_than_seconds, Lease.until <= now)
     )
-
-
-_BEAT_SECONDS = TTL_SECONDS / 4
 
 
 class HeldLeases:

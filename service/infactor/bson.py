@@ -1,4 +1,4 @@
-"""The types in which Infactor's old driver can read a document, and the way back to exact ones.
+"""The types in which Infactor's old driver can read a document, the way back, and how long it gets.
 
 That driver cuts a document off at a Decimal128 and reads a whole number beyond 2^53 as text, so
 every number is stored as a double, as Infactor itself does it.
@@ -16,36 +16,6 @@ MOST_BYTES = 15_000_000
 _HEADER = 5  # of a document: its length, and the zero at its end
 _FIELD = 2  # the type before a name, and the zero behind it
 _NUMBER = 8
-
-
-def size(value: Any) -> int:
-    """Return the bytes of exact JSON as BSON with every number a double (bsonspec.org)."""
-    match value:
-        case None:
-            return 0
-        case bool():
-            return 1
-        case str():
-            return _HEADER + len(value.encode())
-        case int() | Decimal():
-            return _NUMBER
-        case Mapping():
-            fields = (_FIELD + len(name.encode()) + size(inner) for name, inner in value.items())
-            return _HEADER + sum(fields)
-        case _:
-            inner = (_FIELD + len(str(at)) + size(item) for at, item in enumerate(value))
-            return _HEADER + sum(inner)
-
-
-def shortened(items: Sequence[Any], room: int) -> list[Any]:
-    """Return as many of the first items as fit into so many bytes, as an array."""
-    left = room - _HEADER
-    for at, item in enumerate(items):
-        left -= _FIELD + len(str(at)) + size(item)
-        if left < 0:
-            return list(items[:at])
-    return list(items)
-
 
 _AS_THEY_ARE = frozenset({str, bool, type(None)})
 _NUMBERS = frozenset({int, Decimal})
@@ -103,3 +73,32 @@ def _allowed(name: str) -> str:
     if "." in name:
         name = name.replace(".", "\N{FULLWIDTH FULL STOP}")
     return f"\N{FULLWIDTH DOLLAR SIGN}{name[1:]}" if name.startswith("$") else name
+
+
+def size(value: Any) -> int:
+    """Return the bytes of exact JSON as BSON with every number a double (bsonspec.org)."""
+    match value:
+        case None:
+            return 0
+        case bool():
+            return 1
+        case str():
+            return _HEADER + len(value.encode())
+        case int() | Decimal():
+            return _NUMBER
+        case Mapping():
+            fields = (_FIELD + len(name.encode()) + size(inner) for name, inner in value.items())
+            return _HEADER + sum(fields)
+        case _:
+            inner = (_FIELD + len(str(at)) + size(item) for at, item in enumerate(value))
+            return _HEADER + sum(inner)
+
+
+def shortened(items: Sequence[Any], room: int) -> list[Any]:
+    """Return as many of the first items as fit into so many bytes, as an array."""
+    left = room - _HEADER
+    for at, item in enumerate(items):
+        left -= _FIELD + len(str(at)) + size(item)
+        if left < 0:
+            return list(items[:at])
+    return list(items)

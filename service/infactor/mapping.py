@@ -36,84 +36,17 @@ _ADDRESS = re.compile(
     r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W_](?:[\w-]{0,61}[^\W_])"
 )
 
-
-def addresses(text: str | None) -> tuple[str, ...]:
-    """Return the valid addresses of a QuickBooks e-mail field, each once, in its order."""
-    words = (word.strip(_WRAPPING) for word in _SEPARATORS.split(text or ""))
-    return distinct(word for word in words if _is_address(word))
-
-
-def distinct(found: Iterable[str]) -> tuple[str, ...]:
-    """Return the addresses without repetitions, in which case does not count."""
-    spelling: dict[str, str] = {}
-    for address in found:
-        spelling.setdefault(address.casefold(), address)
-    return tuple(spelling.values())
-
-
-def _is_address(word: str) -> bool:
-    # Not printable: a zero-width space that came along with copy and paste, for example.
-    well_formed = _ADDRESS.fullmatch(word) is not None and word.isprintable()
-    return well_formed and len(word) <= _MAX_LENGTH
-
-
 _SALES = "SalesItemLineDetail"
 _WIDE = Context(prec=80, rounding=ROUND_HALF_UP)
 _UNIT = Decimal("1E-7")  # QuickBooks' own unit prices have at most seven decimals
 
-
-def completed(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the lines in which every sales line has Qty and UnitPrice; the input stays as it is.
-
-    Keys are only added, never changed; a null counts as left out.
-    """
-    return [_completed(line, f"Line[{i}]") for i, line in enumerate(lines)]
-
-
-def _completed(line: dict[str, Any], field: str) -> dict[str, Any]:
-    if line.get("DetailType") != _SALES:
-        return line
-    detail = line.get(_SALES)
-    if detail is None:
-        detail = {}
-    elif not isinstance(detail, dict):
-        raise Unmappable(f"{field}.{_SALES}", "not an object")
-    return {**line, _SALES: {**detail, **_additions(line.get("Amount"), detail, field)}}
-
-
-def _additions(raw_amount: object, detail: dict[str, Any], field: str) -> dict[str, Any]:
-    """Return what is missing of Qty and UnitPrice, from the other one and the line's amount."""
-    amount = _number(raw_amount, f"{field}.Amount") or Decimal(0)
-    qty = _number(detail.get("Qty"), f"{field}.{_SALES}.Qty")
-    price = _number(detail.get("UnitPrice"), f"{field}.{_SALES}.UnitPrice")
-    if qty is None and price is None:
-        return {"Qty": 1, "UnitPrice": amount}
-    if qty is not None and price is None:
-        return {"UnitPrice": _quotient(amount, qty, 0, f"{field}.Amount")}
-    if price is not None and qty is None:
-        return {"Qty": _quotient(amount, price, 1, f"{field}.Amount")}
-    return {}
-
-
-def _number(value: object, field: str) -> Decimal | None:
-    return None if value is None else number(value, field)
-
-
-def _quotient(amount: Decimal, divisor: Decimal, of_zero: int, field: str) -> Decimal:
-    """Return amount / divisor to seven decimals without trailing zeros, or `of_zero` for x / 0."""
-    if not divisor:
-        return Decimal(of_zero)
-    result = _WIDE.quantize(_WIDE.divide(amount, divisor), _UNIT)
-    check_size(result, field)
-    if result == result.to_integral_value():
-        return Decimal(int(result))  # normalize() would write 100 as 1E+2
-    return result.normalize()
-
-
 _FEW_LINES = 100
 
 Raw = Mapping[str, Any]
-"""A QuickBooks record as `service.exact_json.decode` returns it."""
+"""A QuickBooks record as `service.kit.exact_json.decode` returns it."""
+
+PREFIX = "qbk-"
+"""What every id that we give begins with, and none that Infactor gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,20 +82,6 @@ class _Buyer:
     name: str
     emails: tuple[str, ...]
     bill_email_unusable: bool
-
-
-PREFIX = "qbk-"
-"""What every id that we give begins with, and none that Infactor gives."""
-
-
-def invoice_id(realm_id: str, quickbooks_id: str) -> str:
-    """Return Infactor's id of a QuickBooks invoice, the same for ever.
-
-    `qbk-` and the first 26 characters of the lower-case base-32 SHA-256 of
-    "<realm id>:<Id>" in UTF-8; a realm id is all digits, so the colon cannot be mistaken.
-    """
-    digest = hashlib.sha256(f"{realm_id}:{quickbooks_id}".encode()).digest()
-    return PREFIX + base64.b32encode(digest).decode("ascii")[:26].lower()
 
 
 def map_invoice(
@@ -287,3 +206,81 @@ def _reference(reference: Reference | None) -> Reference:
 
 def _address(email: Email | None) -> str | None:
     return email.address if email else None
+
+
+def invoice_id(realm_id: str, quickbooks_id: str) -> str:
+    """Return Infactor's id of a QuickBooks invoice, the same for ever.
+
+    `qbk-` and the first 26 characters of the lower-case base-32 SHA-256 of
+    "<realm id>:<Id>" in UTF-8; a realm id is all digits, so the colon cannot be mistaken.
+    """
+    digest = hashlib.sha256(f"{realm_id}:{quickbooks_id}".encode()).digest()
+    return PREFIX + base64.b32encode(digest).decode("ascii")[:26].lower()
+
+
+def completed(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the lines in which every sales line has Qty and UnitPrice; the input stays as it is.
+
+    Keys are only added, never changed; a null counts as left out.
+    """
+    return [_completed(line, f"Line[{i}]") for i, line in enumerate(lines)]
+
+
+def _completed(line: dict[str, Any], field: str) -> dict[str, Any]:
+    if line.get("DetailType") != _SALES:
+        return line
+    detail = line.get(_SALES)
+    if detail is None:
+        detail = {}
+    elif not isinstance(detail, dict):
+        raise Unmappable(f"{field}.{_SALES}", "not an object")
+    return {**line, _SALES: {**detail, **_additions(line.get("Amount"), detail, field)}}
+
+
+def _additions(raw_amount: object, detail: dict[str, Any], field: str) -> dict[str, Any]:
+    """Return what is missing of Qty and UnitPrice, from the other one and the line's amount."""
+    amount = _number(raw_amount, f"{field}.Amount") or Decimal(0)
+    qty = _number(detail.get("Qty"), f"{field}.{_SALES}.Qty")
+    price = _number(detail.get("UnitPrice"), f"{field}.{_SALES}.UnitPrice")
+    if qty is None and price is None:
+        return {"Qty": 1, "UnitPrice": amount}
+    if qty is not None and price is None:
+        return {"UnitPrice": _quotient(amount, qty, 0, f"{field}.Amount")}
+    if price is not None and qty is None:
+        return {"Qty": _quotient(amount, price, 1, f"{field}.Amount")}
+    return {}
+
+
+def _number(value: object, field: str) -> Decimal | None:
+    return None if value is None else number(value, field)
+
+
+def _quotient(amount: Decimal, divisor: Decimal, of_zero: int, field: str) -> Decimal:
+    """Return amount / divisor to seven decimals without trailing zeros, or `of_zero` for x / 0."""
+    if not divisor:
+        return Decimal(of_zero)
+    result = _WIDE.quantize(_WIDE.divide(amount, divisor), _UNIT)
+    check_size(result, field)
+    if result == result.to_integral_value():
+        return Decimal(int(result))  # normalize() would write 100 as 1E+2
+    return result.normalize()
+
+
+def addresses(text: str | None) -> tuple[str, ...]:
+    """Return the valid addresses of a QuickBooks e-mail field, each once, in its order."""
+    words = (word.strip(_WRAPPING) for word in _SEPARATORS.split(text or ""))
+    return distinct(word for word in words if _is_address(word))
+
+
+def distinct(found: Iterable[str]) -> tuple[str, ...]:
+    """Return the addresses without repetitions, in which case does not count."""
+    spelling: dict[str, str] = {}
+    for address in found:
+        spelling.setdefault(address.casefold(), address)
+    return tuple(spelling.values())
+
+
+def _is_address(word: str) -> bool:
+    # Not printable: a zero-width space that came along with copy and paste, for example.
+    well_formed = _ADDRESS.fullmatch(word) is not None and word.isprintable()
+    return well_formed and len(word) <= _MAX_LENGTH

@@ -1,4 +1,4 @@
-"""Infactor's own MongoDB: one client of it, and what its errors mean for us.
+"""Infactor's own MongoDB: one client of it, what its errors mean for us, and what its user may do.
 
 Infactor's old drivers work with servers up to 5.0, so nothing here asks for more than 4.2 has.
 """
@@ -38,6 +38,14 @@ _REFUSALS = {
     _UNAUTHORIZED: "the user of INFACTOR_MONGODB_URL lacks a right there; see README for the role",
     _AUTHENTICATION_FAILED: "the user or password of INFACTOR_MONGODB_URL is not accepted",
 }
+
+NEEDED: Mapping[str, frozenset[str]] = {
+    "invoices": frozenset({"find", "insert", "update"}),
+    "users": frozenset({"find"}),
+    "sessions": frozenset({"find"}),
+}
+_SECONDS = 8.0
+_TYPES = ["Supplier", "Buyer", "Financer"]
 
 
 class InfactorDatabase:
@@ -133,13 +141,18 @@ def _name(error: PyMongoError) -> str:
     return type(error).__name__ if code is None else f"{type(error).__name__} {code}"
 
 
-NEEDED: Mapping[str, frozenset[str]] = {
-    "invoices": frozenset({"find", "insert", "update"}),
-    "users": frozenset({"find"}),
-    "sessions": frozenset({"find"}),
-}
-_SECONDS = 8.0
-_TYPES = ["Supplier", "Buyer", "Financer"]
+def check_reading(infactor: InfactorDatabase) -> None:
+    """Return only if the collections that are read can be read; else raises InfactorAway."""
+    with infactors_errors(), pymongo.timeout(_SECONDS):
+        for collection in (infactor.invoices, infactor.users, infactor.sessions):
+            collection.find_one({}, {"_id": 1})
+
+
+def looks_like_infactors(infactor: InfactorDatabase) -> bool:
+    """Return whether somebody has an account in Infactor there; raises InfactorAway."""
+    with infactors_errors(), pymongo.timeout(_SECONDS):
+        account = {"type": {"$in": _TYPES}, "email": {"$type": "string"}}
+        return infactor.users.find_one(account, {"_id": 1}) is not None
 
 
 def missing_rights(infactor: InfactorDatabase) -> list[str] | None:
@@ -158,20 +171,6 @@ def missing_rights(infactor: InfactorDatabase) -> list[str] | None:
         for collection, needed in NEEDED.items()
         for action in sorted(needed - _allowed(privileges, database.name, collection))
     ]
-
-
-def check_reading(infactor: InfactorDatabase) -> None:
-    """Return only if the collections that are read can be read; else raises InfactorAway."""
-    with infactors_errors(), pymongo.timeout(_SECONDS):
-        for collection in (infactor.invoices, infactor.users, infactor.sessions):
-            collection.find_one({}, {"_id": 1})
-
-
-def looks_like_infactors(infactor: InfactorDatabase) -> bool:
-    """Return whether somebody has an account in Infactor there; raises InfactorAway."""
-    with infactors_errors(), pymongo.timeout(_SECONDS):
-        account = {"type": {"$in": _TYPES}, "email": {"$type": "string"}}
-        return infactor.users.find_one(account, {"_id": 1}) is not None
 
 
 def _allowed(privileges: list[Mapping[str, Any]], database: str, collection: str) -> set[str]:

@@ -22,75 +22,6 @@ _MAX_DECIMALS = 40  # QuickBooks has sent residues of its own arithmetic such as
 MOST_MONEY = 9_000_000_000_000
 """More than any invoice is worth: SQLite keeps amounts as millionths in 64 bits."""
 
-
-def carried(value: Any, field: str, _depth: int = 0) -> Any:
-    """Return a deep copy of `value` without NUL characters; `field` is its path, for errors.
-
-    Raises Unmappable where a number is out of all proportion or the nesting is too deep.
-    """
-    if _depth > _MAX_DEPTH:
-        raise Unmappable(field, "nested too deeply")
-    match value:
-        case None | bool():
-            return value
-        case str():
-            return without_nul(value)
-        case int() | Decimal():
-            check_size(value, field)
-            return value
-        case dict():
-            named = ((without_nul(key), inner) for key, inner in value.items())
-            return {key: carried(inner, f"{field}.{key}", _depth + 1) for key, inner in named}
-        case list():
-            return [carried(inner, f"{field}[{i}]", _depth + 1) for i, inner in enumerate(value)]
-    raise Unmappable(field, f"a {type(value).__name__} is not exact JSON")
-
-
-def without_nul(text: str) -> str:
-    """Return `text` without the one character that PostgreSQL cannot store."""
-    return text.replace("\0", "")
-
-
-def check_size(value: Decimal | int, field: str) -> None:
-    """Return only when `value` is a number that an invoice may hold; else raise Unmappable."""
-    # Exponents are compared before any arithmetic: int(Decimal("1E+999999999")) never returns.
-    if isinstance(value, int):
-        in_range = abs(value) < 10**_MAX_INTEGER_DIGITS
-    elif not value.is_finite():
-        raise Unmappable(field, "not a finite number")
-    else:
-        exponent = value.as_tuple().exponent
-        in_range = (
-            value.adjusted() < _MAX_INTEGER_DIGITS
-            and isinstance(exponent, int)
-            and exponent >= -_MAX_DECIMALS
-        )
-    if not in_range:
-        raise Unmappable(field, "number out of range")
-
-
-def check_money(value: Decimal | int, field: str) -> None:
-    """Return only when `value` is an amount that the record can hold; else raise Unmappable."""
-    check_size(value, field)
-    if not -MOST_MONEY < value < MOST_MONEY:
-        raise Unmappable(field, "number out of range")
-
-
-def number(value: object, field: str) -> Decimal:
-    """Return a JSON number, or the numeric text that QuickBooks may put in its place.
-
-    Raises Unmappable for anything else.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
-        raise Unmappable(field, "not a number")
-    try:
-        result = Decimal(value)
-    except ArithmeticError as e:
-        raise Unmappable(field, "not a number") from e
-    check_size(result, field)
-    return result
-
-
 _Filled = Annotated[str, msgspec.Meta(min_length=1)]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -172,6 +103,26 @@ def read_customer(raw: Mapping[str, Any]) -> Customer:
     return _read(raw, Customer, "Customer.")
 
 
+def _read(raw: Mapping[str, Any], kind: type[_Record], prefix: str) -> _Record:
+    if not isinstance(raw, Mapping):
+        raise Unmappable(prefix.rstrip(".") or "Invoice", "not an object")
+    wanted = [name for name in kind.__struct_encode_fields__ if name in raw]
+    clean = {name: carried(raw[name], prefix + name) for name in wanted}
+    try:
+        return msgspec.convert(clean, kind)
+    except msgspec.ValidationError as e:
+        raise _unmappable(str(e), prefix) from e
+
+
+def _unmappable(message: str, prefix: str) -> Unmappable:
+    """Return the error that says in our words what msgspec says in its own."""
+    path = found[1] if (found := _PATH.search(message)) else ""
+    if missing := _MISSING.match(message):
+        return Unmappable(f"{prefix}{path}{'.' if path else ''}{missing[1]}", "missing")
+    why = message.partition(" - at ")[0].replace("`", "")
+    return Unmappable(prefix + path, why[:1].lower() + why[1:])
+
+
 def moment(text: str, field: str) -> datetime:
     """Return an ISO 8601 date and time with its offset; raises Unmappable without one."""
     if not _MOMENT.fullmatch(text):
@@ -198,21 +149,69 @@ def calendar_date(text: str | None) -> date | None:
         return None
 
 
-def _read(raw: Mapping[str, Any], kind: type[_Record], prefix: str) -> _Record:
-    if not isinstance(raw, Mapping):
-        raise Unmappable(prefix.rstrip(".") or "Invoice", "not an object")
-    wanted = [name for name in kind.__struct_encode_fields__ if name in raw]
-    clean = {name: carried(raw[name], prefix + name) for name in wanted}
+def number(value: object, field: str) -> Decimal:
+    """Return a JSON number, or the numeric text that QuickBooks may put in its place.
+
+    Raises Unmappable for anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        raise Unmappable(field, "not a number")
     try:
-        return msgspec.convert(clean, kind)
-    except msgspec.ValidationError as e:
-        raise _unmappable(str(e), prefix) from e
+        result = Decimal(value)
+    except ArithmeticError as e:
+        raise Unmappable(field, "not a number") from e
+    check_size(result, field)
+    return result
 
 
-def _unmappable(message: str, prefix: str) -> Unmappable:
-    """Return the error that says in our words what msgspec says in its own."""
-    path = found[1] if (found := _PATH.search(message)) else ""
-    if missing := _MISSING.match(message):
-        return Unmappable(f"{prefix}{path}{'.' if path else ''}{missing[1]}", "missing")
-    why = message.partition(" - at ")[0].replace("`", "")
-    return Unmappable(prefix + path, why[:1].lower() + why[1:])
+def check_size(value: Decimal | int, field: str) -> None:
+    """Return only when `value` is a number that an invoice may hold; else raise Unmappable."""
+    # Exponents are compared before any arithmetic: int(Decimal("1E+999999999")) never returns.
+    if isinstance(value, int):
+        in_range = abs(value) < 10**_MAX_INTEGER_DIGITS
+    elif not value.is_finite():
+        raise Unmappable(field, "not a finite number")
+    else:
+        exponent = value.as_tuple().exponent
+        in_range = (
+            value.adjusted() < _MAX_INTEGER_DIGITS
+            and isinstance(exponent, int)
+            and exponent >= -_MAX_DECIMALS
+        )
+    if not in_range:
+        raise Unmappable(field, "number out of range")
+
+
+def check_money(value: Decimal | int, field: str) -> None:
+    """Return only when `value` is an amount that the record can hold; else raise Unmappable."""
+    check_size(value, field)
+    if not -MOST_MONEY < value < MOST_MONEY:
+        raise Unmappable(field, "number out of range")
+
+
+def carried(value: Any, field: str, _depth: int = 0) -> Any:
+    """Return a deep copy of `value` without NUL characters; `field` is its path, for errors.
+
+    Raises Unmappable where a number is out of all proportion or the nesting is too deep.
+    """
+    if _depth > _MAX_DEPTH:
+        raise Unmappable(field, "nested too deeply")
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return without_nul(value)
+        case int() | Decimal():
+            check_size(value, field)
+            return value
+        case dict():
+            named = ((without_nul(key), inner) for key, inner in value.items())
+            return {key: carried(inner, f"{field}.{key}", _depth + 1) for key, inner in named}
+        case list():
+            return [carried(inner, f"{field}[{i}]", _depth + 1) for i, inner in enumerate(value)]
+    raise Unmappable(field, f"a {type(value).__name__} is not exact JSON")
+
+
+def without_nul(text: str) -> str:
+    """Return `text` without the one character that PostgreSQL cannot store."""
+    return text.replace("\0", "")

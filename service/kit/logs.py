@@ -1,4 +1,7 @@
-"""Logging of every process: one format, on standard error, ours and every library's."""
+"""Logging of every process: one format, on standard error, ours and every library's.
+
+What looks like a token, a code, an e-mail address or a realm id is redacted.
+"""
 
 import logging
 import re
@@ -59,44 +62,6 @@ _INTUIT_TID = re.compile(r"[\w-]{1,64}")
 _PLAIN = re.compile(r"[a-z_.]*")
 # An id of ours, by which one follows a delivery or a connection: by chance it can have many digits.
 _OUR_ID = re.compile(r"[0-9a-f]{32}")
-
-
-def redact(text: str) -> str:
-    """Return `text` without what looks like a token, code, e-mail address or realm id."""
-    if _PLAIN.fullmatch(text):
-        return text
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
-    return text
-
-
-def redact_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Redact every value of a log event; the trace id, for Intuit's support, stays whole."""
-    tid = event.get("intuit_tid")
-    cleaned: EventDict = _redacted(event)
-    if isinstance(tid, str) and _INTUIT_TID.fullmatch(tid):
-        cleaned["intuit_tid"] = tid
-    return cleaned
-
-
-def _redacted(value: Any) -> Any:
-    match value:
-        case None | bool() | float():
-            return value
-        case int():
-            return REDACTED if abs(value) >= 10**14 else value
-        case str():
-            return value if _OUR_ID.fullmatch(value) else redact(value)
-        case Mapping():
-            return {redact(str(key)): _of_key(key, content) for key, content in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [_redacted(content) for content in value]
-        case _:
-            return redact(str(value))
-
-
-def _of_key(key: Any, value: Any) -> Any:
-    return REDACTED if str(key).lower() in _SECRET_KEYS and value else _redacted(value)
 
 
 def configure(level: str = "INFO", log_format: str = "auto") -> None:
@@ -163,3 +128,41 @@ def _renderer(log_format: str) -> Processor:
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
     return structlog.processors.JSONRenderer(ensure_ascii=False)
+
+
+def redact_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Redact every value of a log event; the trace id, for Intuit's support, stays whole."""
+    tid = event.get("intuit_tid")
+    cleaned: EventDict = _redacted(event)
+    if isinstance(tid, str) and _INTUIT_TID.fullmatch(tid):
+        cleaned["intuit_tid"] = tid
+    return cleaned
+
+
+def redact(text: str) -> str:
+    """Return `text` without what looks like a token, code, e-mail address or realm id."""
+    if _PLAIN.fullmatch(text):
+        return text
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _redacted(value: Any) -> Any:
+    match value:
+        case None | bool() | float():
+            return value
+        case int():
+            return REDACTED if abs(value) >= 10**14 else value
+        case str():
+            return value if _OUR_ID.fullmatch(value) else redact(value)
+        case Mapping():
+            return {redact(str(key)): _of_key(key, content) for key, content in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_redacted(content) for content in value]
+        case _:
+            return redact(str(value))
+
+
+def _of_key(key: Any, value: Any) -> Any:
+    return REDACTED if str(key).lower() in _SECRET_KEYS and value else _redacted(value)

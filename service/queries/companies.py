@@ -8,8 +8,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Notice, Run, Supplier
-from service.store import approvals, outbox, runs
-from service.store import inbox as parked
+from service.store import approvals, inbox, outbox, runs
 
 STATES = ("connected", "paused", "dead", "disconnected", "released")
 
@@ -142,7 +141,7 @@ def _with_news(session: Session, rows: Sequence[tuple[Connection, Supplier]]) ->
     reconciles = {
         run.connection_id: run for run in session.scalars(select(Run).where(Run.id.in_(run_ids)))
     }
-    failed, stopped = parked.of_companies(session, ids), approvals.waiting(session, ids)
+    failed, stopped = inbox.parked_of_companies(session, ids), approvals.waiting(session, ids)
     return [
         Entry(
             connection=connection,

@@ -1,4 +1,4 @@
-"""A supplier's invoices as a list: searched, filtered, sorted, and read a page at a time.
+"""A supplier's invoices as a list: searched, filtered, sorted, counted, and read a page at a time.
 
 A page is found by the invoice that it begins after, so that the last one costs what the first does.
 """
@@ -30,66 +30,6 @@ from service.database.types import condition
 from service.store import findings
 from service.store.invoices import folded, may_be_shown
 
-
-def others_too(
-    session: Session, connection_ids: Collection[str], supplier_id: int
-) -> frozenset[str]:
-    """Return the companies of which Infactor has invoices in the name of another supplier.
-
-    Only those that were handed over; of any other every invoice may be shown.
-    """
-    # A search in the index for each company: as an EXISTS it may become a join of all documents.
-    another = (
-        select(Document.invoice_id)
-        .where(
-            Document.connection_id == Connection.id,
-            or_(Document.supplier_id < supplier_id, Document.supplier_id > supplier_id),
-        )
-        .limit(1)
-        .scalar_subquery()
-    )
-    query = select(Connection.id).where(Connection.id.in_(connection_ids), another.is_not(None))
-    return frozenset(session.scalars(query))
-
-
-def of_companies(
-    session: Session, connection_ids: Collection[str], *, shown_to: int | None = None
-) -> dict[str, tuple[int, int]]:
-    """Return for each company how many invoices are recorded, and how many are offered in Infactor.
-
-    With `shown_to`, of those that this supplier may see. Those that we have withdrawn are offered
-    no more, though Infactor has them.
-    """
-    if not connection_ids:
-        return {}
-    mixed = frozenset() if shown_to is None else others_too(session, connection_ids, shown_to)
-    found = dict.fromkeys(connection_ids, (0, 0))
-    if shown_to is not None and mixed:
-        as_offered = case((condition(WITHDRAWN), None), else_=Document.invoice_id)
-        query = (
-            select(Invoice.connection_id, func.count(), func.count(as_offered))
-            .join(Document, Document.invoice_id == Invoice.id, isouter=True)
-            .where(
-                Invoice.connection_id.in_(mixed),
-                Invoice.mapped.is_not(None),
-                may_be_shown(shown_to),
-            )
-            .group_by(Invoice.connection_id)
-        )
-        found |= {i: (recorded, offered) for i, recorded, offered in session.execute(query)}
-    # Without a join: each out of an index, in a tenth of the time.
-    recorded = select(func.count()).where(
-        Invoice.connection_id == Connection.id, Invoice.mapped.is_not(None)
-    )
-    there = select(func.count()).where(Document.connection_id == Connection.id)
-    withdrawn = there.where(condition(WITHDRAWN))
-    numbers = (part.scalar_subquery() for part in (recorded, there, withdrawn))
-    plain = Connection.id.in_(set(connection_ids) - mixed)
-    for i, here, known, taken_back in session.execute(select(Connection.id, *numbers).where(plain)):
-        found[i] = (here, known - taken_back)
-    return found
-
-
 Found = tuple[Invoice, Document | None]
 
 MOST_COUNTED = 1000
@@ -113,6 +53,7 @@ _COLUMNS: dict[Sort, ColumnElement[Any]] = {
     Sort.AMOUNT: Invoice.total.expression,
     Sort.DUE: Invoice.due_key.expression,
 }
+
 _DESCENDING = frozenset({Sort.NEWEST, Sort.AMOUNT})
 
 
@@ -340,3 +281,62 @@ def _rows(session: Session, ids: Sequence[str]) -> list[Found]:
     )
     found = {invoice.id: (invoice, document) for invoice, document in rows}
     return [found[i] for i in ids if i in found]
+
+
+def of_companies(
+    session: Session, connection_ids: Collection[str], *, shown_to: int | None = None
+) -> dict[str, tuple[int, int]]:
+    """Return for each company how many invoices are recorded, and how many are offered in Infactor.
+
+    With `shown_to`, of those that this supplier may see. Those that we have withdrawn are offered
+    no more, though Infactor has them.
+    """
+    if not connection_ids:
+        return {}
+    mixed = frozenset() if shown_to is None else others_too(session, connection_ids, shown_to)
+    found = dict.fromkeys(connection_ids, (0, 0))
+    if shown_to is not None and mixed:
+        as_offered = case((condition(WITHDRAWN), None), else_=Document.invoice_id)
+        query = (
+            select(Invoice.connection_id, func.count(), func.count(as_offered))
+            .join(Document, Document.invoice_id == Invoice.id, isouter=True)
+            .where(
+                Invoice.connection_id.in_(mixed),
+                Invoice.mapped.is_not(None),
+                may_be_shown(shown_to),
+            )
+            .group_by(Invoice.connection_id)
+        )
+        found |= {i: (recorded, offered) for i, recorded, offered in session.execute(query)}
+    # Without a join: each out of an index, in a tenth of the time.
+    recorded = select(func.count()).where(
+        Invoice.connection_id == Connection.id, Invoice.mapped.is_not(None)
+    )
+    there = select(func.count()).where(Document.connection_id == Connection.id)
+    withdrawn = there.where(condition(WITHDRAWN))
+    numbers = (part.scalar_subquery() for part in (recorded, there, withdrawn))
+    plain = Connection.id.in_(set(connection_ids) - mixed)
+    for i, here, known, taken_back in session.execute(select(Connection.id, *numbers).where(plain)):
+        found[i] = (here, known - taken_back)
+    return found
+
+
+def others_too(
+    session: Session, connection_ids: Collection[str], supplier_id: int
+) -> frozenset[str]:
+    """Return the companies of which Infactor has invoices in the name of another supplier.
+
+    Only those that were handed over; of any other every invoice may be shown.
+    """
+    # A search in the index for each company: as an EXISTS it may become a join of all documents.
+    another = (
+        select(Document.invoice_id)
+        .where(
+            Document.connection_id == Connection.id,
+            or_(Document.supplier_id < supplier_id, Document.supplier_id > supplier_id),
+        )
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = select(Connection.id).where(Connection.id.in_(connection_ids), another.is_not(None))
+    return frozenset(session.scalars(query))

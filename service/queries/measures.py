@@ -2,7 +2,7 @@
 
 A scrape reads these every few seconds, so each says what it costs. With a thousand companies and a
 million notices it is about 20 ms together on PostgreSQL: nothing reads all notices. Partial indexes
-need their condition literally in the query.
+need their condition literally in the query. A sample of every five minutes is kept, for charts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,17 +14,17 @@ from sqlalchemy import ColumnElement, Float, case, cast, delete, func, literal, 
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.coordination import circuit_breaker, heartbeats
-from service.coordination import heartbeats as deliveries
 from service.database.tables import Alert, Connection, Notice, Reads, Run, Sample
 from service.database.upsert import insert
-from service.store import findings
-from service.store import outbox as outgoing
-from service.store import outbox as receipts
+from service.store import findings, outbox
 from service.store.connections import may_be_called
 
 RECENT = timedelta(hours=1)
 QUANTILES = (0.5, 0.95, 0.99)
 _MOST_LAGS = 5000
+
+SECONDS = 300
+_STATUSES = ("done", "parked", "ignored")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def measure(
         connections=_connections(session, environment),
         active_runs=_active_runs(session),
         open_alerts=_counts(session, Alert.cause, Alert.ended_at.is_(None)),
-        deliveries=deliveries.by_outcome(session, now - RECENT),
+        deliveries=heartbeats.answers_since(session, now - RECENT),
         heartbeats=heartbeats.ages(session),
         findings=findings.by_severity(session, environment),
         sink=_sink(session, environment, now) if delivers else None,
@@ -85,14 +85,14 @@ def measure(
 
 def _sink(session: Session, environment: str, now: datetime) -> SinkMeasures:
     """Measure deliveries: what is outgoing has a partial index, the rest is an hour's receipts."""
-    waiting = outgoing.waiting(session, environment)
+    waiting = outbox.waiting(session, environment)
     waited = (now - (waiting.oldest or now)).total_seconds()
     return SinkMeasures(
         up=circuit_breaker.broken(session, circuit_breaker.INFACTOR) is None,
         outgoing=waiting.count,
         oldest_outgoing=max(0.0, waited),
         refused=waiting.refused,
-        receipts=receipts.by_outcome(session, now - RECENT),
+        receipts=outbox.by_outcome(session, now - RECENT),
     )
 
 
@@ -209,10 +209,6 @@ def _counts(
 
 def _is(column: InstrumentedAttribute[str], value: str) -> ColumnElement[bool]:
     return column == literal(value, literal_execute=True)
-
-
-SECONDS = 300
-_STATUSES = ("done", "parked", "ignored")
 
 
 @dataclass(frozen=True, slots=True)

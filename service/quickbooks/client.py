@@ -15,30 +15,6 @@ from service.quickbooks.http import intuit_tid, no_cookies, reaching_intuit
 from service.quickbooks.queries import EntityName, Statement
 from service.quickbooks.records import moment, quickbooks_time
 
-
-class BearerAuth(httpx.Auth):
-    """Signs requests with the token that `token` gives, and a second time with another one.
-
-    `token(None)` gives the current access token; `token(rejected)` gives another one than the
-    rejected, refreshing if need be. Both may raise, which ends the request. A second 401 is left
-    to the caller.
-    """
-
-    requires_response_body = True
-
-    def __init__(self, token: Callable[[str | None], str]) -> None:
-        self._token = token
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send the request; after a 401 once more with another token."""
-        token = self._token(None)
-        request.headers["Authorization"] = f"Bearer {token}"
-        response = yield request
-        if wants_new_token(response.status_code, response.content):
-            request.headers["Authorization"] = f"Bearer {self._token(token)}"
-            yield request
-
-
 Kind = Literal["companyinfo", "read", "query", "count", "cdc"]
 
 # Somebody waits for a single object; a page of 1,000 invoices takes tens of seconds at times, and
@@ -67,6 +43,29 @@ def http_client() -> httpx.Client:
         cookies=no_cookies(),
         limits=httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=20),
     )
+
+
+class BearerAuth(httpx.Auth):
+    """Signs requests with the token that `token` gives, and a second time with another one.
+
+    `token(None)` gives the current access token; `token(rejected)` gives another one than the
+    rejected, refreshing if need be. Both may raise, which ends the request. A second 401 is left
+    to the caller.
+    """
+
+    requires_response_body = True
+
+    def __init__(self, token: Callable[[str | None], str]) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send the request; after a 401 once more with another token."""
+        token = self._token(None)
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if wants_new_token(response.status_code, response.content):
+            request.headers["Authorization"] = f"Bearer {self._token(token)}"
+            yield request
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Where Intuit listens (reference 2.1 and 3.1)."""
+"""Where Intuit listens, and where people see an invoice (reference 2.1 and 3.1)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -21,6 +21,8 @@ _DISCOVERY = {
     "production": "openid_configuration",
     "simulator": "openid_configuration",
 }
+
+_HOSTS = {"production": "qbo.intuit.com", "sandbox": "sandbox.qbo.intuit.com"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,6 @@ def _on(authorize: str, token: str, revoke: str, api: str, environment: Environm
         # Intuit serves both documents beside the revocation; they differ in nothing used here.
         discovery=f"{revoke}/.well-known/{_DISCOVERY[environment]}",
     )
-
-
-_HOSTS = {"production": "qbo.intuit.com", "sandbox": "sandbox.qbo.intuit.com"}
 
 
 def invoice_page(environment: Environment, quickbooks_id: str) -> str | None:

@@ -71,17 +71,6 @@ FOLLOWED: dict[str, frozenset[str]] = {
 }
 """What this service acts upon: the entities, and of each the operations."""
 
-
-def entity_name(written: str) -> str:
-    """Return the Pascal-case name of an entity; one that is not known stays as written."""
-    return _PASCAL.get(written.lower(), written)
-
-
-def operation_name(written: str) -> str:
-    """Return the past-tense name of an operation; one that is not known stays as written."""
-    return _OPERATIONS.get(written.lower(), written)
-
-
 Format = Literal["cloudevents", "legacy", "unknown"]
 
 _LONGEST_TEXT = 128
@@ -127,3 +116,13 @@ def digest_of(*parts: str) -> str:
 def digest_of_bytes(raw: bytes) -> str:
     """Return the digest of something that has no readable identity but its bytes."""
     return digest_of("bytes", hashlib.sha256(raw).hexdigest())
+
+
+def entity_name(written: str) -> str:
+    """Return the Pascal-case name of an entity; one that is not known stays as written."""
+    return _PASCAL.get(written.lower(), written)
+
+
+def operation_name(written: str) -> str:
+    """Return the past-tense name of an operation; one that is not known stays as written."""
+    return _OPERATIONS.get(written.lower(), written)

@@ -30,31 +30,6 @@ _NAMES = {
     "revocation_endpoint": "revoke",
 }
 
-
-@dataclass(frozen=True, slots=True)
-class Discovery:
-    """The endpoints that we use and Intuit names otherwise, and the time of the answer."""
-
-    moved: tuple[str, ...]
-    time: datetime | None
-
-
-def discovery_of(
-    status: int, headers: Mapping[str, str], body: bytes, ours: Endpoints
-) -> Discovery:
-    """Return how Intuit's endpoints compare with ours; raises Unrecognised for another answer."""
-    try:
-        told = json.loads(body) if status == 200 else None
-    except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
-        raise Unrecognised(f"the discovery document could not be read (HTTP {status})")
-    moved = tuple(
-        name for name, attribute in _NAMES.items() if told.get(name) != getattr(ours, attribute)
-    )
-    return Discovery(moved, date_of(headers))
-
-
 _ACCESS_SECONDS = 3600
 _REFRESH_SECONDS = 8_640_000
 
@@ -65,6 +40,19 @@ _REFUSALS = {
     "unsupported_grant_type": "QuickBooks does not know this kind of token request",
     "invalid_request": "QuickBooks calls the token request invalid",
     "invalid_scope": "QuickBooks does not give this app access to accounting data",
+}
+
+with warnings.catch_warnings():
+    # Authlib would rather have httpx2 and says so on stderr at every start; this project has httpx.
+    warnings.simplefilter("ignore", AuthlibDeprecationWarning)
+    from authlib.integrations.httpx_client import OAuth2Client
+
+SCOPE = "com.intuit.quickbooks.accounting"
+
+_HEADERS = {
+    "Accept": "application/json",
+    # Opts in to the end of the whole token chain (reference 2.3).
+    "x-include-refresh-token-hard-expires-in": "true",
 }
 
 
@@ -83,80 +71,12 @@ class Tokens:
     intuit_tid: str | None = None
 
 
-def tokens_of(headers: Mapping[str, str], body: bytes) -> Tokens:
-    """Return the tokens of a successful answer; raises TransientError if they are not there.
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """The endpoints that we use and Intuit names otherwise, and the time of the answer."""
 
-    A lifetime that is missing or odd is replaced by the documented one: to throw the answer away
-    for it would lose a refresh token that has just been rotated.
-    """
-    answer, tid = _object(body) or {}, intuit_tid(headers)
-    access, refresh = answer.get("access_token"), answer.get("refresh_token")
-    if "error" in answer or not _is_token(access) or not _is_token(refresh):
-        raise TransientError(
-            "QuickBooks answered something that is not a pair of tokens", intuit_tid=tid
-        )
-    return Tokens(
-        access_token=access,
-        refresh_token=refresh,
-        expires_in=_seconds(answer.get("expires_in")) or _ACCESS_SECONDS,
-        refresh_expires_in=_seconds(answer.get("x_refresh_token_expires_in")) or _REFRESH_SECONDS,
-        hard_expires_in=_seconds(answer.get("x_refresh_token_hard_expires_in")),
-        intuit_tid=tid,
-    )
-
-
-def refusal_of(
-    status: int, headers: Mapping[str, str], body: bytes, rejected: PermanentError
-) -> SyncError:
-    """Return what an unsuccessful answer means; `rejected` if it rejects what was presented.
-
-    Only a plain "invalid_grant" does: everything that may pass must not end a connection.
-    """
-    tid, answer = intuit_tid(headers), _object(body)
-    if 300 <= status < 400:
-        return Refused("QuickBooks redirected, and redirects are not followed", intuit_tid=tid)
-    if answer is None or status in (408, 429) or not 400 <= status < 500:
-        words = f"QuickBooks' token service is unwell (HTTP {status})"
-        return TransientError(words, intuit_tid=tid, retry_after=retry_after(headers))
-    error = answer.get("error")
-    if error == "invalid_grant":
-        rejected.intuit_tid, rejected.code = tid, error
-        return rejected
-    if isinstance(error, str) and error in _REFUSALS:
-        return Refused(_REFUSALS[error], intuit_tid=tid, code=error)
-    words = f"QuickBooks' token service answered what this service does not know (HTTP {status})"
-    return Unrecognised(words, intuit_tid=tid)
-
-
-def _object(body: bytes) -> dict[str, Any] | None:
-    try:
-        answer = exact_json.decode(body)
-    except ValueError:
-        return None
-    return answer if isinstance(answer, dict) else None
-
-
-def _is_token(value: Any) -> TypeGuard[str]:
-    """Tell whether the value is text that can stand in a header."""
-    return isinstance(value, str) and re.fullmatch(r"[!-~]+", value) is not None
-
-
-def _seconds(value: Any) -> int | None:
-    return value if type(value) is int and 0 < value < 2**31 else None
-
-
-with warnings.catch_warnings():
-    # Authlib would rather have httpx2 and says so on stderr at every start; this project has httpx.
-    warnings.simplefilter("ignore", AuthlibDeprecationWarning)
-    from authlib.integrations.httpx_client import OAuth2Client
-
-SCOPE = "com.intuit.quickbooks.accounting"
-
-_HEADERS = {
-    "Accept": "application/json",
-    # Opts in to the end of the whole token chain (reference 2.3).
-    "x-include-refresh-token-hard-expires-in": "true",
-}
+    moved: tuple[str, ...]
+    time: datetime | None
 
 
 class _Client(OAuth2Client):  # type: ignore[misc]
@@ -260,3 +180,81 @@ class OAuth:
         if not response.is_success:
             raise refusal_of(response.status_code, response.headers, response.content, rejected)
         return tokens_of(response.headers, response.content)
+
+
+def tokens_of(headers: Mapping[str, str], body: bytes) -> Tokens:
+    """Return the tokens of a successful answer; raises TransientError if they are not there.
+
+    A lifetime that is missing or odd is replaced by the documented one: to throw the answer away
+    for it would lose a refresh token that has just been rotated.
+    """
+    answer, tid = _object(body) or {}, intuit_tid(headers)
+    access, refresh = answer.get("access_token"), answer.get("refresh_token")
+    if "error" in answer or not _is_token(access) or not _is_token(refresh):
+        raise TransientError(
+            "QuickBooks answered something that is not a pair of tokens", intuit_tid=tid
+        )
+    return Tokens(
+        access_token=access,
+        refresh_token=refresh,
+        expires_in=_seconds(answer.get("expires_in")) or _ACCESS_SECONDS,
+        refresh_expires_in=_seconds(answer.get("x_refresh_token_expires_in")) or _REFRESH_SECONDS,
+        hard_expires_in=_seconds(answer.get("x_refresh_token_hard_expires_in")),
+        intuit_tid=tid,
+    )
+
+
+def refusal_of(
+    status: int, headers: Mapping[str, str], body: bytes, rejected: PermanentError
+) -> SyncError:
+    """Return what an unsuccessful answer means; `rejected` if it rejects what was presented.
+
+    Only a plain "invalid_grant" does: everything that may pass must not end a connection.
+    """
+    tid, answer = intuit_tid(headers), _object(body)
+    if 300 <= status < 400:
+        return Refused("QuickBooks redirected, and redirects are not followed", intuit_tid=tid)
+    if answer is None or status in (408, 429) or not 400 <= status < 500:
+        words = f"QuickBooks' token service is unwell (HTTP {status})"
+        return TransientError(words, intuit_tid=tid, retry_after=retry_after(headers))
+    error = answer.get("error")
+    if error == "invalid_grant":
+        rejected.intuit_tid, rejected.code = tid, error
+        return rejected
+    if isinstance(error, str) and error in _REFUSALS:
+        return Refused(_REFUSALS[error], intuit_tid=tid, code=error)
+    words = f"QuickBooks' token service answered what this service does not know (HTTP {status})"
+    return Unrecognised(words, intuit_tid=tid)
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        answer = exact_json.decode(body)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _is_token(value: Any) -> TypeGuard[str]:
+    """Tell whether the value is text that can stand in a header."""
+    return isinstance(value, str) and re.fullmatch(r"[!-~]+", value) is not None
+
+
+def _seconds(value: Any) -> int | None:
+    return value if type(value) is int and 0 < value < 2**31 else None
+
+
+def discovery_of(
+    status: int, headers: Mapping[str, str], body: bytes, ours: Endpoints
+) -> Discovery:
+    """Return how Intuit's endpoints compare with ours; raises Unrecognised for another answer."""
+    try:
+        told = json.loads(body) if status == 200 else None
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        raise Unrecognised(f"the discovery document could not be read (HTTP {status})")
+    moved = tuple(
+        name for name, attribute in _NAMES.items() if told.get(name) != getattr(ours, attribute)
+    )
+    return Discovery(moved, date_of(headers))

@@ -1,4 +1,4 @@
-"""What a webhook delivery says, in Intuit's two formats (reference 1.2 and 1.3).
+"""Whether Intuit signed a webhook delivery, and what it says, in both formats (reference 1.2, 1.3).
 
 A delivery with a right signature is never refused, so everything in it becomes an `Event`, and one
 that cannot be acted upon says why. Every event is decoded alone: rubbish in one leaves the others
@@ -26,6 +26,17 @@ from service.quickbooks.event import (
 )
 from service.quickbooks.records import moment
 
+# Longer ones are no ids: QuickBooks would refuse a whole query for one of them.
+LONGEST_ID = 18
+LONGEST_REALM_ID = 20
+
+_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_text_decoder = msgspec.json.Decoder(str)
+
+# Intuit's pages and SDKs spell it in three ways.
+_DELETED_ID = ("deletedid", "deletedId", "deletedID")
+
 
 def sign(body: bytes, verifier_token: str) -> str:
     """Return the value of `intuit-signature` for the exact bytes of a body."""
@@ -45,15 +56,6 @@ def verify(body: bytes, signature: str | None, verifier_tokens: Sequence[str]) -
 
 def _sign(body: bytes, verifier_token: str) -> bytes:
     return b2a_base64(hmac.digest(verifier_token.encode(), body, "sha256"), newline=False)
-
-
-# Longer ones are no ids: QuickBooks would refuse a whole query for one of them.
-LONGEST_ID = 18
-LONGEST_REALM_ID = 20
-
-_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
-_text_decoder = msgspec.json.Decoder(str)
 
 
 class Fields:
@@ -130,10 +132,6 @@ def _decoded(decoder: msgspec.json.Decoder[Any], raw: bytes | msgspec.Raw | None
         return decoder.decode(raw)
     except (ValueError, RecursionError):
         return None
-
-
-# Intuit's pages and SDKs spell it in three ways.
-_DELETED_ID = ("deletedid", "deletedId", "deletedID")
 
 
 def parse(body: bytes) -> list[Event]:

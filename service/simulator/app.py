@@ -1,4 +1,4 @@
-"""The simulator as an ASGI application."""
+"""The simulator as an ASGI application, and who may ask it."""
 
 import re
 from collections.abc import AsyncIterator
@@ -28,6 +28,38 @@ _OWN_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORE
 _SAFE = ("GET", "HEAD", "OPTIONS")
 # Clients of Intuit's own protocol are programs with a secret or a token, not browsers.
 _PROTOCOL = ("/v1/", "/v2/", "/v3/", "/oauth2/")
+
+
+def create_simulator(
+    config: SimulatorConfig, book: Book | None = None, clock: Clock | None = None
+) -> Starlette:
+    """Return an app with its own state, `app.state.simulator`; no book: two generated companies."""
+    clock = clock or Clock()
+    content = generated_book(clock.now()) if book is None else book
+    if config.generate:
+        content = with_vast_company(content, config.generate)
+    simulator = Simulator(config, content, clock)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        simulator.sender.start()
+        yield
+        simulator.sender.stop()
+
+    routes = [
+        *endpoints.routes,
+        *oauth.routes,
+        *openid.openid_routes,
+        *consent.routes,
+        *companies.routes,
+        *settings.routes,
+        *webhooks.routes,
+        *pages.routes,
+        *misbehaviour.routes,
+    ]
+    app = Starlette(routes=routes, middleware=[Middleware(Guard)], lifespan=lifespan)
+    app.state.simulator = simulator
+    return app
 
 
 class Guard:
@@ -67,35 +99,3 @@ def _is_cross_site(headers: Headers, host: str) -> bool:
         return site not in ("same-origin", "none")
     origin = headers.get("origin")
     return origin is not None and urlsplit(origin).netloc != host
-
-
-def create_simulator(
-    config: SimulatorConfig, book: Book | None = None, clock: Clock | None = None
-) -> Starlette:
-    """Return an app with its own state, `app.state.simulator`; no book: two generated companies."""
-    clock = clock or Clock()
-    content = generated_book(clock.now()) if book is None else book
-    if config.generate:
-        content = with_vast_company(content, config.generate)
-    simulator = Simulator(config, content, clock)
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        simulator.sender.start()
-        yield
-        simulator.sender.stop()
-
-    routes = [
-        *endpoints.routes,
-        *oauth.routes,
-        *openid.openid_routes,
-        *consent.routes,
-        *companies.routes,
-        *settings.routes,
-        *webhooks.routes,
-        *pages.routes,
-        *misbehaviour.routes,
-    ]
-    app = Starlette(routes=routes, middleware=[Middleware(Guard)], lifespan=lifespan)
-    app.state.simulator = simulator
-    return app

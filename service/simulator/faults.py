@@ -1,4 +1,4 @@
-"""The envelopes in which Intuit says no, and what it says about reads and limits."""
+"""The envelopes in which Intuit says no, and every refusal of a read, a write or a token."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

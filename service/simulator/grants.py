@@ -1,4 +1,4 @@
-"""Authorisations: codes, access tokens and refresh tokens, and how they die."""
+"""Authorisations: codes, access tokens, refresh tokens and id tokens, and how they die."""
 
 import secrets
 from collections.abc import Iterator
@@ -29,33 +29,6 @@ CLAIMS: dict[str, Json] = {
         }
     },
 }
-
-
-class OpenId:
-    """Signs id tokens with a key that is made when the first one is wanted."""
-
-    @cached_property
-    def _key(self) -> RSAKey:
-        return RSAKey.generate_key(2048, {"kid": KEY_ID, "use": "sig", "alg": "RS256"})
-
-    def id_token(self, issuer: str, client_id: str, realm: str, now: datetime) -> str:
-        """Return a signed token about the person; its audience is a list, as Intuit's is."""
-        begun = int(now.timestamp())
-        claims = {
-            "sub": SUBJECT,
-            "aud": [client_id],
-            "realmid": realm,
-            "auth_time": begun,
-            "iss": issuer,
-            "exp": begun + int(LIFE.total_seconds()),
-            "iat": begun,
-        }
-        return jwt.encode({"kid": KEY_ID, "alg": "RS256"}, claims, self._key)
-
-    def keys(self) -> Json:
-        """Return the public keys."""
-        return {"keys": [self._key.as_dict(private=False)]}
-
 
 CODE_LIFE = timedelta(minutes=10)
 ACCESS_LIFE = timedelta(seconds=3600)
@@ -220,3 +193,29 @@ class Grants:
 
 def _refresh_token() -> str:
     return "AB11" + secrets.token_hex(23)
+
+
+class OpenId:
+    """Signs id tokens with a key that is made when the first one is wanted."""
+
+    @cached_property
+    def _key(self) -> RSAKey:
+        return RSAKey.generate_key(2048, {"kid": KEY_ID, "use": "sig", "alg": "RS256"})
+
+    def id_token(self, issuer: str, client_id: str, realm: str, now: datetime) -> str:
+        """Return a signed token about the person; its audience is a list, as Intuit's is."""
+        begun = int(now.timestamp())
+        claims = {
+            "sub": SUBJECT,
+            "aud": [client_id],
+            "realmid": realm,
+            "auth_time": begun,
+            "iss": issuer,
+            "exp": begun + int(LIFE.total_seconds()),
+            "iat": begun,
+        }
+        return jwt.encode({"kid": KEY_ID, "alg": "RS256"}, claims, self._key)
+
+    def keys(self) -> Json:
+        """Return the public keys."""
+        return {"keys": [self._key.as_dict(private=False)]}

@@ -28,9 +28,9 @@ from service.database.tables import (
     Supplier,
 )
 from service.database.upsert import chunked
-from service.store import invoices as keys
 from service.store import sessions
 from service.store.documents import UNDECIDED, count_undecided
+from service.store.invoices import keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def _reduce(session: Session, connection_id: str) -> None:
         "warnings": [],
         "customer_id": None,
         "customer_versions": "",
-        **keys.keys(None),
+        **keys(None),
     }
     reduced = [{"id": i, "source": {"Id": number}, **nothing} for i, number in rows]
     for chunk in chunked(reduced):

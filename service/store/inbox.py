@@ -19,43 +19,6 @@ from service.store.connections import may_be_called
 _PARKED = literal("parked", literal_execute=True)
 _later = aliased(Notice)
 
-
-def is_open() -> ColumnElement[bool]:
-    """Say of a notice that it is parked, and that nothing since has done its work.
-
-    That would be a later notice about the same thing that is done, or a reconcile, begun later,
-    after which all agreed.
-    """
-    done_since = select(_later.id).where(
-        _later.entity_id == Notice.entity_id,
-        _later.entity == Notice.entity,
-        _later.connection_id == Notice.connection_id,
-        _later.status == "done",
-        _later.id > Notice.id,
-    )
-    agreed_since = select(Run.id).where(
-        Run.connection_id == Notice.connection_id,
-        Run.kind == "reconcile",
-        Run.state == "done",
-        Run.error.is_(None),
-        Run.created_at >= Notice.handled_at,
-    )
-    return and_(Notice.status == _PARKED, ~done_since.exists(), ~agreed_since.exists())
-
-
-_of_companies = (
-    select(Notice.connection_id, func.count())
-    .where(is_open(), Notice.connection_id.is_not(None))
-    .group_by(Notice.connection_id)
-)
-
-
-def of_companies(session: Session, connection_ids: Collection[str]) -> dict[str, int]:
-    """Return how many there are of each of these companies that has any."""
-    rows = session.execute(_of_companies.where(Notice.connection_id.in_(connection_ids)))
-    return {connection_id: count for connection_id, count in rows if connection_id}
-
-
 CLAIM_LIMIT = 500
 # A batch that was lost this often is taken one by one, so that the notice that kills its worker
 # is found without parking the others with it.
@@ -288,3 +251,39 @@ def open_invoices(
             )
             found |= {entity_id for entity_id in rows if entity_id is not None}
     return found
+
+
+def is_open() -> ColumnElement[bool]:
+    """Say of a notice that it is parked, and that nothing since has done its work.
+
+    That would be a later notice about the same thing that is done, or a reconcile, begun later,
+    after which all agreed.
+    """
+    done_since = select(_later.id).where(
+        _later.entity_id == Notice.entity_id,
+        _later.entity == Notice.entity,
+        _later.connection_id == Notice.connection_id,
+        _later.status == "done",
+        _later.id > Notice.id,
+    )
+    agreed_since = select(Run.id).where(
+        Run.connection_id == Notice.connection_id,
+        Run.kind == "reconcile",
+        Run.state == "done",
+        Run.error.is_(None),
+        Run.created_at >= Notice.handled_at,
+    )
+    return and_(Notice.status == _PARKED, ~done_since.exists(), ~agreed_since.exists())
+
+
+_parked_of_companies = (
+    select(Notice.connection_id, func.count())
+    .where(is_open(), Notice.connection_id.is_not(None))
+    .group_by(Notice.connection_id)
+)
+
+
+def parked_of_companies(session: Session, connection_ids: Collection[str]) -> dict[str, int]:
+    """Return how many there are of each of these companies that has any."""
+    rows = session.execute(_parked_of_companies.where(Notice.connection_id.in_(connection_ids)))
+    return {connection_id: count for connection_id, count in rows if connection_id}

@@ -1,8 +1,8 @@
-"""What is on its way to Infactor: recorded invoices whose newest revision is not there yet.
+"""The outbox: recorded invoices whose newest revision Infactor does not have yet, and receipts.
 
 Nothing is put into a queue: an invoice is outgoing for as long as its delivered revision is below
 its recorded one. So whatever is lost, or was recorded before Infactor's own database was
-configured, is delivered all the same.
+configured, is delivered all the same. Each delivery leaves a receipt.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,85 +17,6 @@ from service.database.tables import Connection, Document, Invoice, Receipt, Revi
 from service.database.upsert import Insert, excluded, insert_all
 from service.kit.clock import now
 
-
-def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add to the receipts."""
-    if rows:
-        insert_all(session, Receipt, rows, _as_it_is)
-
-
-def _as_it_is(statement: Insert) -> Insert:
-    return statement
-
-
-def of_invoice(session: Session, invoice_id: str) -> Sequence[Receipt]:
-    """Return the invoice's receipts, the newest first."""
-    return session.scalars(
-        select(Receipt).where(Receipt.invoice_id == invoice_id).order_by(Receipt.id.desc())
-    ).all()
-
-
-def written_since(
-    session: Session, ids: Collection[str], since: datetime
-) -> dict[str, dict[str, tuple[Any, Any]]]:
-    """Return the fields that deliveries since then wrote over, by invoice: from what to what.
-
-    None, None where the history does not say it.
-    """
-    recent: dict[str, list[Receipt]] = {}
-    for receipt in session.scalars(
-        select(Receipt)
-        .where(
-            Receipt.invoice_id.in_(ids),
-            Receipt.at >= since,
-            Receipt.outcome.in_(("refreshed", "restored")),
-        )
-        .order_by(Receipt.id)
-    ):
-        recent.setdefault(receipt.invoice_id, []).append(receipt)
-    return {invoice_id: _written(session, those) for invoice_id, those in recent.items()}
-
-
-def _written(session: Session, receipts: Sequence[Receipt]) -> dict[str, tuple[Any, Any]]:
-    """Return what these receipts of one invoice, the oldest first, say that was written."""
-    first, last = receipts[0], receipts[-1]
-    before = select(func.max(Receipt.revision)).where(
-        Receipt.invoice_id == first.invoice_id, Receipt.id < first.id
-    )
-    history = session.scalars(
-        select(Revision)
-        .where(
-            Revision.invoice_id == first.invoice_id,
-            Revision.number > func.coalesce(before.scalar_subquery(), 0),
-            Revision.number <= last.revision,
-        )
-        .order_by(Revision.number)
-    ).all()
-    values: dict[str, tuple[Any, Any]] = {}
-    for name in dict.fromkeys(name for receipt in receipts for name in receipt.changed):
-        known = [revision.changes[name] for revision in history if revision.changes.get(name)]
-        values[name] = (known[0][0], known[-1][1]) if known else (None, None)
-    return values
-
-
-def by_outcome(session: Session, since: datetime) -> dict[str, int]:
-    """Count the receipts since then by their outcome."""
-    rows = session.execute(
-        select(Receipt.outcome, func.count()).where(*recent(since)).group_by(Receipt.outcome)
-    )
-    return {outcome: count for outcome, count in rows}
-
-
-def recent(since: datetime) -> tuple[ColumnElement[bool], ...]:
-    """Say that a receipt is from then or later: read from the newest back, there is no other index.
-
-    Receipts are numbered in the order in which they come.
-    """
-    older = aliased(Receipt)
-    last = select(older.id).where(older.at < since).order_by(older.id.desc()).limit(1)
-    return (Receipt.id > func.coalesce(last.scalar_subquery(), 0),)
-
-
 _OUTGOING = and_(
     Invoice.delivered_revision < Invoice.revision,
     # These wait for somebody to explain what Infactor has of them from its old import.
@@ -108,32 +29,6 @@ _since = case(
     (Invoice.delivery_error.is_not(None), Invoice.recorded_at),
     else_=func.coalesce(Invoice.delivery_due_at, Invoice.recorded_at),
 )
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far an invoice is on its way to Infactor."""
-
-    COLUMNS: ClassVar = (
-        "revision",
-        "delivered_revision",
-        "delivery_attempts",
-        "delivery_due_at",
-        "delivery_error",
-        "delivery_warnings",
-    )
-
-    id: str
-    revision: int
-    delivered_revision: int
-    delivery_attempts: int
-    delivery_warnings: list[Any]
-    delivery_due_at: datetime | None = None
-    delivery_error: str | None = None
-
-    def as_columns(self) -> dict[str, Any]:
-        """Return the values by column name, and the id as `key`."""
-        return {"key": self.id} | {name: getattr(self, name) for name in self.COLUMNS}
 
 
 def due(session: Session, connection_id: str, at: datetime, limit: int) -> Sequence[Invoice]:
@@ -170,6 +65,112 @@ def due_connections(session: Session, environment: str, at: datetime) -> Sequenc
 
 def _is_due(at: datetime) -> ColumnElement[bool]:
     return and_(_OUTGOING, or_(Invoice.delivery_due_at.is_(None), Invoice.delivery_due_at <= at))
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far an invoice is on its way to Infactor."""
+
+    COLUMNS: ClassVar = (
+        "revision",
+        "delivered_revision",
+        "delivery_attempts",
+        "delivery_due_at",
+        "delivery_error",
+        "delivery_warnings",
+    )
+
+    id: str
+    revision: int
+    delivered_revision: int
+    delivery_attempts: int
+    delivery_warnings: list[Any]
+    delivery_due_at: datetime | None = None
+    delivery_error: str | None = None
+
+    def as_columns(self) -> dict[str, Any]:
+        """Return the values by column name, and the id as `key`."""
+        return {"key": self.id} | {name: getattr(self, name) for name in self.COLUMNS}
+
+
+def lock(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
+    """Return these invoices as they are now, which nobody else changes in this transaction."""
+    rows = session.scalars(
+        select(Invoice).where(Invoice.id.in_(ids)).order_by(Invoice.id).with_for_update()
+    )
+    return {row.id: row for row in rows}
+
+
+def lock_progress(session: Session, ids: Collection[str]) -> dict[str, Progress]:
+    """Return how far these invoices are, which nobody else changes in this transaction."""
+    columns = (
+        Invoice.id,
+        Invoice.revision,
+        Invoice.delivered_revision,
+        Invoice.delivery_attempts,
+        Invoice.delivery_warnings,
+    )
+    rows = session.execute(
+        select(*columns).where(Invoice.id.in_(ids)).order_by(Invoice.id).with_for_update()
+    )
+    return {row[0]: Progress(*row) for row in rows}
+
+
+def keep_progress(session: Session, rows: Sequence[Progress]) -> None:
+    """Keep how far these invoices are now."""
+    statement = (
+        update(Invoice)
+        .where(Invoice.id == bindparam("key"))
+        .values({name: bindparam(name) for name in Progress.COLUMNS})
+    )
+    if rows:
+        session.connection().execute(statement, [row.as_columns() for row in rows])
+
+
+def keep_seen(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keep what these documents of Infactor are now."""
+    if rows:
+        insert_all(session, Document, rows, _as_they_are_now)
+
+
+def _as_they_are_now(statement: Insert) -> Insert:
+    columns = [column.name for column in Document.__table__.columns if not column.primary_key]
+    return statement.on_conflict_do_update(
+        index_elements=[Document.invoice_id], set_=excluded(statement, *columns)
+    )
+
+
+def seen(session: Session, ids: Collection[str]) -> dict[str, Document]:
+    """Return what was last seen in Infactor's own database of these invoices.
+
+    What was written to our own table, while that was Infactor's, is not among it.
+    """
+    rows = session.scalars(
+        select(Document).where(Document.invoice_id.in_(ids), Document.seen_at.is_not(None))
+    )
+    return {row.invoice_id: row for row in rows}
+
+
+def deliver_again(session: Session, ids: Collection[str]) -> None:
+    """Let the newest revision of these invoices be delivered once more.
+
+    That changes nothing in a document that is at this very revision; see `deliver_anew`.
+    """
+    session.execute(update(Invoice).where(Invoice.id.in_(ids)).values(_again()))
+
+
+def deliver_anew(session: Session, ids: Collection[str]) -> None:
+    """Let what is recorded of these invoices be delivered as a revision of its own.
+
+    So it is written also over a document that claims to be at the recorded one already.
+    """
+    anew = {"revision": Invoice.revision + 1, **_again()}
+    session.execute(update(Invoice).where(Invoice.id.in_(ids)).values(anew))
+
+
+def _again() -> dict[str, Any]:
+    # From now on, however old the record is: nobody has been late with it until now.
+    return {"delivered_revision": 0, "delivery_due_at": now(), "delivery_attempts": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,81 +273,79 @@ def refused(
     return session.execute(select(func.count()).select_from(of_ours.subquery())).scalar_one(), first
 
 
-def seen(session: Session, ids: Collection[str]) -> dict[str, Document]:
-    """Return what was last seen in Infactor's own database of these invoices.
+def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add to the receipts."""
+    if rows:
+        insert_all(session, Receipt, rows, _as_it_is)
 
-    What was written to our own table, while that was Infactor's, is not among it.
+
+def _as_it_is(statement: Insert) -> Insert:
+    return statement
+
+
+def of_invoice(session: Session, invoice_id: str) -> Sequence[Receipt]:
+    """Return the invoice's receipts, the newest first."""
+    return session.scalars(
+        select(Receipt).where(Receipt.invoice_id == invoice_id).order_by(Receipt.id.desc())
+    ).all()
+
+
+def written_since(
+    session: Session, ids: Collection[str], since: datetime
+) -> dict[str, dict[str, tuple[Any, Any]]]:
+    """Return the fields that deliveries since then wrote over, by invoice: from what to what.
+
+    None, None where the history does not say it.
     """
-    rows = session.scalars(
-        select(Document).where(Document.invoice_id.in_(ids), Document.seen_at.is_not(None))
+    recent: dict[str, list[Receipt]] = {}
+    for receipt in session.scalars(
+        select(Receipt)
+        .where(
+            Receipt.invoice_id.in_(ids),
+            Receipt.at >= since,
+            Receipt.outcome.in_(("refreshed", "restored")),
+        )
+        .order_by(Receipt.id)
+    ):
+        recent.setdefault(receipt.invoice_id, []).append(receipt)
+    return {invoice_id: _written(session, those) for invoice_id, those in recent.items()}
+
+
+def _written(session: Session, receipts: Sequence[Receipt]) -> dict[str, tuple[Any, Any]]:
+    """Return what these receipts of one invoice, the oldest first, say that was written."""
+    first, last = receipts[0], receipts[-1]
+    before = select(func.max(Receipt.revision)).where(
+        Receipt.invoice_id == first.invoice_id, Receipt.id < first.id
     )
-    return {row.invoice_id: row for row in rows}
+    history = session.scalars(
+        select(Revision)
+        .where(
+            Revision.invoice_id == first.invoice_id,
+            Revision.number > func.coalesce(before.scalar_subquery(), 0),
+            Revision.number <= last.revision,
+        )
+        .order_by(Revision.number)
+    ).all()
+    values: dict[str, tuple[Any, Any]] = {}
+    for name in dict.fromkeys(name for receipt in receipts for name in receipt.changed):
+        known = [revision.changes[name] for revision in history if revision.changes.get(name)]
+        values[name] = (known[0][0], known[-1][1]) if known else (None, None)
+    return values
 
 
-def lock(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
-    """Return these invoices as they are now, which nobody else changes in this transaction."""
-    rows = session.scalars(
-        select(Invoice).where(Invoice.id.in_(ids)).order_by(Invoice.id).with_for_update()
-    )
-    return {row.id: row for row in rows}
-
-
-def lock_progress(session: Session, ids: Collection[str]) -> dict[str, Progress]:
-    """Return how far these invoices are, which nobody else changes in this transaction."""
-    columns = (
-        Invoice.id,
-        Invoice.revision,
-        Invoice.delivered_revision,
-        Invoice.delivery_attempts,
-        Invoice.delivery_warnings,
-    )
+def by_outcome(session: Session, since: datetime) -> dict[str, int]:
+    """Count the receipts since then by their outcome."""
     rows = session.execute(
-        select(*columns).where(Invoice.id.in_(ids)).order_by(Invoice.id).with_for_update()
+        select(Receipt.outcome, func.count()).where(*recent(since)).group_by(Receipt.outcome)
     )
-    return {row[0]: Progress(*row) for row in rows}
+    return {outcome: count for outcome, count in rows}
 
 
-def keep_progress(session: Session, rows: Sequence[Progress]) -> None:
-    """Keep how far these invoices are now."""
-    statement = (
-        update(Invoice)
-        .where(Invoice.id == bindparam("key"))
-        .values({name: bindparam(name) for name in Progress.COLUMNS})
-    )
-    if rows:
-        session.connection().execute(statement, [row.as_columns() for row in rows])
+def recent(since: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Say that a receipt is from then or later: read from the newest back, there is no other index.
 
-
-def keep_seen(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Keep what these documents of Infactor are now."""
-    if rows:
-        insert_all(session, Document, rows, _as_they_are_now)
-
-
-def _as_they_are_now(statement: Insert) -> Insert:
-    columns = [column.name for column in Document.__table__.columns if not column.primary_key]
-    return statement.on_conflict_do_update(
-        index_elements=[Document.invoice_id], set_=excluded(statement, *columns)
-    )
-
-
-def deliver_again(session: Session, ids: Collection[str]) -> None:
-    """Let the newest revision of these invoices be delivered once more.
-
-    That changes nothing in a document that is at this very revision; see `deliver_anew`.
+    Receipts are numbered in the order in which they come.
     """
-    session.execute(update(Invoice).where(Invoice.id.in_(ids)).values(_again()))
-
-
-def deliver_anew(session: Session, ids: Collection[str]) -> None:
-    """Let what is recorded of these invoices be delivered as a revision of its own.
-
-    So it is written also over a document that claims to be at the recorded one already.
-    """
-    anew = {"revision": Invoice.revision + 1, **_again()}
-    session.execute(update(Invoice).where(Invoice.id.in_(ids)).values(anew))
-
-
-def _again() -> dict[str, Any]:
-    # From now on, however old the record is: nobody has been late with it until now.
-    return {"delivered_revision": 0, "delivery_due_at": now(), "delivery_attempts": 0}
+    older = aliased(Receipt)
+    last = select(older.id).where(older.at < since).order_by(older.id.desc()).limit(1)
+    return (Receipt.id > func.coalesce(last.scalar_subquery(), 0),)

@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.queries import invoices
-from service.queries import invoices as listing
 from service.queries.invoices import Standing, Wanted
 
 _MANY = 10_000
@@ -55,7 +54,7 @@ class Counted:
         supplier_id: int,
         standings: tuple[Standing, ...],
     ) -> dict[str, tuple[int, ...]]:
-        """Return for each company how many of its invoices stand so, and so; see `listing.counts`.
+        """Return for each company how many of its invoices stand so, and so; see `invoices.counts`.
 
         They are those that the supplier may see.
         """
@@ -63,7 +62,7 @@ class Counted:
         known = self._known(self._standings, connection_ids, (supplier_id, standings), at)
         unknown = tuple(i for i in connection_ids if i not in known)
         wanted = Wanted(connection_ids=unknown, supplier_id=supplier_id)
-        found = listing.counts(session, wanted, standings)
+        found = invoices.counts(session, wanted, standings)
         totals = self.of_companies(session, unknown, supplier_id)
         for i, numbers in found.items():
             if totals[i][0] >= self._many:

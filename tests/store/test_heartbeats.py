@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import select, text, update
 
 from service.coordination import heartbeats
-from service.coordination import heartbeats as deliveries
 from service.database.engine import Database
 from service.database.tables import Connection, Heartbeat
 from tests.servers import wait_until
@@ -109,10 +108,10 @@ def test_what_receivers_count_at_once_adds_up(database: Database) -> None:
     def add(shift: int) -> None:
         items = list(counts.items())
         with database.write() as session:
-            deliveries.add(session, dict(items[shift:] + items[:shift]))
+            heartbeats.add_answers(session, dict(items[shift:] + items[:shift]))
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(add, range(6)))
     with database.read() as session:
-        assert deliveries.by_outcome(session, minutes[-1]) == {"stored": 36, "unsigned": 36}
-        assert deliveries.by_outcome(session, minutes[0]) == {"stored": 12, "unsigned": 12}
+        assert heartbeats.answers_since(session, minutes[-1]) == {"stored": 36, "unsigned": 36}
+        assert heartbeats.answers_since(session, minutes[0]) == {"stored": 12, "unsigned": 12}

@@ -134,7 +134,9 @@ def test_reads_runs_alerts_and_deliveries_are_counted(
             session.add(Run(kind=kind, state=state, **run))
         for subject, ended_at in (("c1", None), ("c2", None), ("c3", AT)):
             session.add(Alert(cause="connection.dead", subject=subject, ended_at=ended_at, **alert))
-        heartbeats.add(session, {(ago(minutes=59), "stored"): 7, (ago(minutes=61), "stored"): 1})
+        heartbeats.add_answers(
+            session, {(ago(minutes=59), "stored"): 7, (ago(minutes=61), "stored"): 1}
+        )
     found = measured(database)
     assert found.reads == {"query": 2, "cdc": 1}
     assert found.active_runs == {"backfill": 1, "reconcile": 0}

@@ -98,7 +98,7 @@ class Invoice(Base):
     customer_id: Mapped[str | None] = mapped_column(String(64))
     customer_versions: Mapped[str] = mapped_column(Text, default="")
     doc_number: Mapped[str] = mapped_column(Text, default="")
-    # What the supplier's list is sorted and searched by; see `store.keys`.
+    # What the supplier's list is sorted and searched by; see `store.invoices.keys`.
     number_key: Mapped[str] = mapped_column(Key, default="", server_default="")
     due_key: Mapped[str] = mapped_column(Key, default="~", server_default="~")
     sought: Mapped[str] = mapped_column(Key, default="", server_default="")

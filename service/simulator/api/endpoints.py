@@ -1,4 +1,4 @@
-"""The accounting API: `/v3/company/<realmId>/…`."""
+"""The accounting API: `/v3/company/<realmId>/…`: queries, reads, change data capture, batches."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +22,64 @@ from service.simulator.state import Simulator
 
 MOST_OBJECTS = 1000
 FURTHEST = timedelta(days=30)
+
+
+async def query(request: Request) -> Response:
+    """Answer a SELECT, sent as a parameter or as a body."""
+    if request.method == "POST":
+        source = (await request.body()).decode(errors="replace")
+    else:
+        source = request.query_params.get("query", "")
+
+    switches = simulator_of(request).switches
+
+    def work(company: Company) -> Json:
+        if not source.strip():
+            raise unparsable("<EOF>", 1)
+        return {"QueryResponse": search.run(company, parse(source), switches)}
+
+    return await answer(request, "query", _entity_of(source), work, what=source)
+
+
+async def read(request: Request) -> Response:
+    """Answer one object by its id."""
+    kind = request.path_params["entity"]
+    entity = ENTITY_NAMES.get(kind)
+
+    def work(company: Company) -> Json:
+        if entity is None:
+            raise unsupported(f"{request.method} {kind}")
+        record = company.shelves[entity].get(request.path_params["id"])
+        if record is None:
+            raise not_found()
+        if simulator_of(request).switches.poison_fails_reads:
+            company.check(entity, (record.number,))
+        return {entity: record.raw}
+
+    return await answer(request, "read", entity or kind, work)
+
+
+async def companyinfo(request: Request) -> Response:
+    """Answer the company's own record, by the realm id or by its Id."""
+
+    def work(company: Company) -> Json:
+        if request.path_params["id"] not in (company.realm, company.info.id):
+            raise not_found()
+        return {"CompanyInfo": company.info.raw}
+
+    return await answer(request, "companyinfo", "CompanyInfo", work)
+
+
+async def changed(request: Request) -> Response:
+    """Answer what changed since a moment."""
+    simulator, params = simulator_of(request), request.query_params
+
+    def work(company: Company) -> Json:
+        since = params.get("changedSince", "")
+        groups = changes(company, params.get("entities", ""), since, simulator.clock.now())
+        return {"CDCResponse": [{"QueryResponse": groups}]}
+
+    return await answer(request, "cdc", params.get("entities"), work)
 
 
 def changes(company: Company, entities: str, changed_since: str, now: datetime) -> list[Json]:
@@ -86,6 +144,22 @@ def _group(entity: str, objects: list[Any]) -> Json:
     return {entity: objects, "startPosition": 1, "maxResults": count, "totalCount": count}
 
 
+async def unknown(request: Request) -> Response:
+    """Refuse what this API does not have."""
+
+    def work(_: Company) -> Json:
+        raise unsupported(f"{request.method} {request.path_params['path']}")
+
+    return await answer(request, "other", None, work)
+
+
+def _entity_of(source: str) -> str | None:
+    try:
+        return parse(source).entity
+    except Fault:
+        return None
+
+
 async def batch(request: Request) -> Response:
     """Answer 200 whatever became of the items; each has its own answer under its `bId`."""
     simulator, body = simulator_of(request), await request.body()
@@ -136,81 +210,6 @@ def _done(simulator: Simulator, company: Company, item: Json) -> Json:
 
 
 batch_routes = [Route("/v3/company/{realm}/batch", batch, methods=["POST"])]
-
-
-async def query(request: Request) -> Response:
-    """Answer a SELECT, sent as a parameter or as a body."""
-    if request.method == "POST":
-        source = (await request.body()).decode(errors="replace")
-    else:
-        source = request.query_params.get("query", "")
-
-    switches = simulator_of(request).switches
-
-    def work(company: Company) -> Json:
-        if not source.strip():
-            raise unparsable("<EOF>", 1)
-        return {"QueryResponse": search.run(company, parse(source), switches)}
-
-    return await answer(request, "query", _entity_of(source), work, what=source)
-
-
-async def read(request: Request) -> Response:
-    """Answer one object by its id."""
-    kind = request.path_params["entity"]
-    entity = ENTITY_NAMES.get(kind)
-
-    def work(company: Company) -> Json:
-        if entity is None:
-            raise unsupported(f"{request.method} {kind}")
-        record = company.shelves[entity].get(request.path_params["id"])
-        if record is None:
-            raise not_found()
-        if simulator_of(request).switches.poison_fails_reads:
-            company.check(entity, (record.number,))
-        return {entity: record.raw}
-
-    return await answer(request, "read", entity or kind, work)
-
-
-async def companyinfo(request: Request) -> Response:
-    """Answer the company's own record, by the realm id or by its Id."""
-
-    def work(company: Company) -> Json:
-        if request.path_params["id"] not in (company.realm, company.info.id):
-            raise not_found()
-        return {"CompanyInfo": company.info.raw}
-
-    return await answer(request, "companyinfo", "CompanyInfo", work)
-
-
-async def changed(request: Request) -> Response:
-    """Answer what changed since a moment."""
-    simulator, params = simulator_of(request), request.query_params
-
-    def work(company: Company) -> Json:
-        since = params.get("changedSince", "")
-        groups = changes(company, params.get("entities", ""), since, simulator.clock.now())
-        return {"CDCResponse": [{"QueryResponse": groups}]}
-
-    return await answer(request, "cdc", params.get("entities"), work)
-
-
-async def unknown(request: Request) -> Response:
-    """Refuse what this API does not have."""
-
-    def work(_: Company) -> Json:
-        raise unsupported(f"{request.method} {request.path_params['path']}")
-
-    return await answer(request, "other", None, work)
-
-
-def _entity_of(source: str) -> str | None:
-    try:
-        return parse(source).entity
-    except Fault:
-        return None
-
 
 routes = [
     *batch_routes,

@@ -23,6 +23,12 @@ from service.simulator.responses import simulator_of
 from service.simulator.state import Simulator
 from service.simulator.switches import Switches
 
+LONGEST_REQUEST_ID = 50
+NOT_UTF8 = (
+    "com.sun.org.apache.xerces.internal.impl.io.MalformedByteSequenceException: "
+    "Invalid byte 1 of 1-byte UTF-8 sequence"
+)
+
 
 class Writer:
     """Carries out one write of a client; a refused one has changed nothing."""
@@ -111,13 +117,6 @@ def _priced(line: Any) -> Any:
         amount: Decimal = money(detail, "Qty") * money(detail, "UnitPrice")
         return {**line, "Amount": amount}
     return line
-
-
-LONGEST_REQUEST_ID = 50
-NOT_UTF8 = (
-    "com.sun.org.apache.xerces.internal.impl.io.MalformedByteSequenceException: "
-    "Invalid byte 1 of 1-byte UTF-8 sequence"
-)
 
 
 async def write(request: Request) -> Response:

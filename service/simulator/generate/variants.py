@@ -1,4 +1,4 @@
-"""The shapes in which real invoices come, one function each (the reference's section 4.2)."""
+"""The words and shapes in which real invoices come, one function each (reference 4.2)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

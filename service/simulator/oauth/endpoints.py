@@ -1,4 +1,4 @@
-"""The token endpoints: exchange, refresh, revoke, and the discovery documents."""
+"""The token endpoints: exchange, refresh, revoke; the discovery documents, and OpenID."""
 
 import base64
 import binascii
@@ -16,39 +16,6 @@ from service.simulator.records import Json
 from service.simulator.responses import json_response, served, simulator_of, to_response
 from service.simulator.script import Call
 from service.simulator.state import Simulator
-
-
-async def jwks(request: Request) -> Response:
-    """Show the keys that id tokens are checked with."""
-    simulator = simulator_of(request)
-    with simulator.lock:
-        return json_response(simulator.openid.keys())
-
-
-async def userinfo(request: Request) -> Response:
-    """Tell about the person as far as the consent's scopes go."""
-    simulator = simulator_of(request)
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    bearer = token.strip() if scheme.lower() == "bearer" else ""
-
-    def ordinary() -> Response:
-        now = simulator.clock.now()
-        grant = simulator.grants.opened_by(bearer, now)
-        if grant is None or "openid" not in grant.scope.split():
-            return to_response(unauthenticated(bearer).answer(now))
-        parts = (CLAIMS.get(scope, {}) for scope in grant.scope.split())
-        return json_response({"sub": SUBJECT, **{k: v for part in parts for k, v in part.items()}})
-
-    with simulator.lock:
-        realm = simulator.grants.realm_of(bearer)
-    return await served(request, Call("userinfo", realm, token=bearer), ordinary)
-
-
-openid_routes = [
-    Route("/op/v1/jwks", jwks),
-    Route("/v1/openid_connect/userinfo", userinfo),
-]
-
 
 NO_STORE = {"cache-control": "no-cache, no-store", "pragma": "no-cache"}
 HARD_END_OPT_IN = "x-include-refresh-token-hard-expires-in"
@@ -186,6 +153,37 @@ async def _revocation(request: Request) -> dict[str, str]:
         return {}
     return {k: v for k, v in body.items() if isinstance(v, str)} if isinstance(body, dict) else {}
 
+
+async def jwks(request: Request) -> Response:
+    """Show the keys that id tokens are checked with."""
+    simulator = simulator_of(request)
+    with simulator.lock:
+        return json_response(simulator.openid.keys())
+
+
+async def userinfo(request: Request) -> Response:
+    """Tell about the person as far as the consent's scopes go."""
+    simulator = simulator_of(request)
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+
+    def ordinary() -> Response:
+        now = simulator.clock.now()
+        grant = simulator.grants.opened_by(bearer, now)
+        if grant is None or "openid" not in grant.scope.split():
+            return to_response(unauthenticated(bearer).answer(now))
+        parts = (CLAIMS.get(scope, {}) for scope in grant.scope.split())
+        return json_response({"sub": SUBJECT, **{k: v for part in parts for k, v in part.items()}})
+
+    with simulator.lock:
+        realm = simulator.grants.realm_of(bearer)
+    return await served(request, Call("userinfo", realm, token=bearer), ordinary)
+
+
+openid_routes = [
+    Route("/op/v1/jwks", jwks),
+    Route("/v1/openid_connect/userinfo", userinfo),
+]
 
 routes = [
     Route("/oauth2/v1/tokens/bearer", bearer, methods=["POST"]),

@@ -19,6 +19,8 @@ from service.simulator.webhooks.tricks import Mischief
 
 HELD_FOR = timedelta(seconds=300)
 
+KEPT = 500
+
 
 @dataclass(eq=False)
 class Delivery:
@@ -132,9 +134,6 @@ class Queue:
             delivery.held, delivery.due = False, due
         self._waiting += held
         self._held = [d for d in self._held if d.held]
-
-
-KEPT = 500
 
 
 class Sender:

@@ -25,8 +25,7 @@ from service.kit.text import one_line
 from service.links import LONGEST_LIFE
 from service.quickbooks.oauth import Tokens
 from service.store import connections, inbox, lifecycle, runs, sessions, watermarks
-from service.store import inbox as own_notices
-from service.store import tokens as authorisations
+from service.store.tokens import store_tokens
 from service.web.connect.identity import still_logged_in
 from service.web.connect.problems import ConnectProblem, Problem
 
@@ -61,19 +60,6 @@ class Answer:
             realm_id=query.get("realmId", ""),
             error=query.get("error", ""),
         )
-
-
-def checked(answer: Answer) -> tuple[str, str]:
-    """Return (code, realm id) of a consent; raises ConnectProblem for anything else."""
-    if answer.error:
-        problem = _ERRORS.get(answer.error, Problem.REFUSED_BY_QUICKBOOKS)
-        named = answer.error in _ERRORS or answer.error in _NAMED_IN_THE_LOG
-        raise ConnectProblem(problem, answer.error if named else "an error of an unknown name")
-    if not 0 < len(answer.code) <= _MAX_CODE or not answer.code.isprintable():
-        raise ConnectProblem(Problem.INCOMPLETE, "no usable code")
-    if not _REALM_ID.fullmatch(answer.realm_id):
-        raise ConnectProblem(Problem.INCOMPLETE, "no usable company")
-    return answer.code, answer.realm_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +107,19 @@ def connect(
     except ConnectProblem:
         _revoke_unless_live(services, realm_digest, tokens)
         raise
+
+
+def checked(answer: Answer) -> tuple[str, str]:
+    """Return (code, realm id) of a consent; raises ConnectProblem for anything else."""
+    if answer.error:
+        problem = _ERRORS.get(answer.error, Problem.REFUSED_BY_QUICKBOOKS)
+        named = answer.error in _ERRORS or answer.error in _NAMED_IN_THE_LOG
+        raise ConnectProblem(problem, answer.error if named else "an error of an unknown name")
+    if not 0 < len(answer.code) <= _MAX_CODE or not answer.code.isprintable():
+        raise ConnectProblem(Problem.INCOMPLETE, "no usable code")
+    if not _REALM_ID.fullmatch(answer.realm_id):
+        raise ConnectProblem(Problem.INCOMPLETE, "no usable company")
+    return answer.code, answer.realm_id
 
 
 def _journey(services: Services, browser: str | None, state: str) -> OAuthState:
@@ -204,7 +203,7 @@ def _store(
             else _begin(session, services, connection_id, journey, newcomer)
         )
         tokens = services.access.sealed(connection_id, newcomer.tokens, at)
-        authorisations.store_tokens(session, connection_id, tokens)
+        store_tokens(session, connection_id, tokens)
         if journey.link_id:
             sessions.spend_link(session, journey.link_id, at + LONGEST_LIFE)
         waited = inbox.link(session, connection_id, newcomer.realm_digest)
@@ -266,7 +265,7 @@ def _renew(
     connections.renew(session, before.id, newcomer.name or before.company_name, at)
     if was_connected:
         # Nobody may have noticed that it was cut off meanwhile.
-        own_notices.ask_for_changes(session, before.id, "renewed", at)
+        inbox.ask_for_changes(session, before.id, "renewed", at)
         return None
     # Over everything, because only that finds what was deleted meanwhile.
     return runs.create_or_join(session, before.id, "reconnect", None, at)

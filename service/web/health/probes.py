@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+_DATABASE_SECONDS = 2.0
+_QUEUE_SECONDS = 0.5
+
 
 class Probe(Generic[T]):
     """Asks from a thread of its own, once at a time, and waits only so long for the answer.
@@ -58,10 +61,6 @@ class Probe(Generic[T]):
             asked.set_result(None)
         else:
             asked.set_result(answer)
-
-
-_DATABASE_SECONDS = 2.0
-_QUEUE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)

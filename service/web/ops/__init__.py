@@ -4,7 +4,6 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, request_response
 
 from service.web.ops import actions, approvals, companies, findings, forms, login, notices, overview
-from service.web.ops import actions as orders
 from service.web.ops.forms import posted
 from service.web.ops.session import OperatorsOnly
 
@@ -26,8 +25,8 @@ def routes() -> list[BaseRoute]:
         ("GET", "/ops/connections/{id}/live", companies.live),
         ("GET", "/ops/connections/{id}/link", actions.again),
         ("POST", "/ops/connections/{id}/link", posted(actions.make)),
-        ("GET", "/ops/connections/{id}/{order}", orders.confirmation),
-        ("POST", "/ops/connections/{id}/{order}", posted(orders.order)),
+        ("GET", "/ops/connections/{id}/{order}", actions.confirmation),
+        ("POST", "/ops/connections/{id}/{order}", posted(actions.order)),
         ("GET", "/ops/runs/{id}", approvals.question),
         ("POST", "/ops/runs/{id}/confirm", posted(approvals.confirm)),
         ("POST", "/ops/runs/{id}/drop", posted(approvals.drop)),

@@ -1,4 +1,4 @@
-"""What operators order about one company, and the pages that ask whether they are sure."""
+"""What operators order about one company, what they are asked before, and the link to reconnect."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,55 +23,6 @@ from service.web.ops.flash import page, then
 from service.web.ops.session import operator_of
 from service.web.state import State
 from service.web.templating import render, row_id
-
-
-def make(request: Request[State], form: FormData) -> Response:
-    """Show a link that the supplier can connect with; it is kept nowhere."""
-    services, entry = request.state["services"], company_of(request)
-    address = f"{LIST}/{entry.connection.id}"
-    try:
-        url = _url(services.settings, entry.supplier)
-    except LinkError:
-        return then(request, address, "no-link")
-    actions.link(services.database, entry.connection.id, operator_of(request).actor)
-    return page(
-        request,
-        "ops/link.html",
-        {
-            "entry": entry,
-            "url": url,
-            "days": links.CONNECT_LIFE.days,
-            "mail": _mail(entry.supplier.email, entry.connection.company_name, url),
-        },
-    )
-
-
-def again(request: Request[State]) -> Response:
-    """Lead whoever comes back to the link's page to its company: the link is shown once."""
-    return RedirectResponse(f"{LIST}/{row_id(request)}", 303)
-
-
-def _url(settings: Settings, supplier: Supplier) -> str:
-    token = links.issue(
-        settings.infactor_shared_secret.get_secret_value(),
-        "connect",
-        supplier.email,
-        now=now(),
-        name=supplier.name,
-        address=supplier.address,
-    )
-    return links.connect_url(settings.public_url, token)
-
-
-def _mail(email: str, company: str, url: str) -> str:
-    """Return the address by which the operator's own program writes to the supplier."""
-    subject = f"Connect {company or 'your company'} to Infactor again"
-    body = (
-        "QuickBooks has ended Infactor's access to your invoices, or is about to.\n"
-        f"Please connect again with this link; it is yours alone:\n\n{url}\n"
-    )
-    fields = urlencode({"subject": subject, "body": body}, quote_via=quote, safe="")
-    return f"mailto:{quote(email, safe='@')}?{fields}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,4 +153,54 @@ _ORDERS: Mapping[str, Callable[[Order], str]] = {
     "disconnect": _disconnect,
     "release": _release,
 }
+
 _DANGEROUS = ("disconnect", "release")
+
+
+def make(request: Request[State], form: FormData) -> Response:
+    """Show a link that the supplier can connect with; it is kept nowhere."""
+    services, entry = request.state["services"], company_of(request)
+    address = f"{LIST}/{entry.connection.id}"
+    try:
+        url = _url(services.settings, entry.supplier)
+    except LinkError:
+        return then(request, address, "no-link")
+    actions.link(services.database, entry.connection.id, operator_of(request).actor)
+    return page(
+        request,
+        "ops/link.html",
+        {
+            "entry": entry,
+            "url": url,
+            "days": links.CONNECT_LIFE.days,
+            "mail": _mail(entry.supplier.email, entry.connection.company_name, url),
+        },
+    )
+
+
+def again(request: Request[State]) -> Response:
+    """Lead whoever comes back to the link's page to its company: the link is shown once."""
+    return RedirectResponse(f"{LIST}/{row_id(request)}", 303)
+
+
+def _url(settings: Settings, supplier: Supplier) -> str:
+    token = links.issue(
+        settings.infactor_shared_secret.get_secret_value(),
+        "connect",
+        supplier.email,
+        now=now(),
+        name=supplier.name,
+        address=supplier.address,
+    )
+    return links.connect_url(settings.public_url, token)
+
+
+def _mail(email: str, company: str, url: str) -> str:
+    """Return the address by which the operator's own program writes to the supplier."""
+    subject = f"Connect {company or 'your company'} to Infactor again"
+    body = (
+        "QuickBooks has ended Infactor's access to your invoices, or is about to.\n"
+        f"Please connect again with this link; it is yours alone:\n\n{url}\n"
+    )
+    fields = urlencode({"subject": subject, "body": body}, quote_via=quote, safe="")
+    return f"mailto:{quote(email, safe='@')}?{fields}"

@@ -1,4 +1,4 @@
-"""What operators fill in and tick, as far as it can be meant."""
+"""What operators fill in and tick, as far as it can be meant, and the addresses that ask for it."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,25 +23,6 @@ _LONGEST = 500
 _OF_ORDERS = re.compile(
     r"(/ops/(?:connections|runs)/[\w-]+|/ops/(?:notices|findings))/[\w/-]+", re.A
 )
-
-
-def asking(path: str, query: Mapping[str, str]) -> str:
-    """Return the address that asks a page for this; what is empty is not said."""
-    given = {name: value for name, value in query.items() if value}
-    return f"{path}?{urlencode(given)}" if given else path
-
-
-def of_order(path: str) -> str:
-    """Return the page from which one orders what is posted to this path, as far as it is known."""
-    match = _OF_ORDERS.fullmatch(path)
-    return match[1] if match else HOME
-
-
-def inside(text: str) -> str:
-    """Return this address if it is one of a page of ours to come back to, else the first page."""
-    known = len(text) <= _LONGEST and _INSIDE.fullmatch(text)
-    return text if known else HOME
-
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _LONGEST_SEARCH = 100
@@ -85,3 +66,21 @@ def number(text: str | None) -> int | None:
 def numbers(texts: Sequence[Any]) -> list[int]:
     """Return those of these that can be ids of rows."""
     return [found for text in texts if (found := number(str(text))) is not None]
+
+
+def asking(path: str, query: Mapping[str, str]) -> str:
+    """Return the address that asks a page for this; what is empty is not said."""
+    given = {name: value for name, value in query.items() if value}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def of_order(path: str) -> str:
+    """Return the page from which one orders what is posted to this path, as far as it is known."""
+    match = _OF_ORDERS.fullmatch(path)
+    return match[1] if match else HOME
+
+
+def inside(text: str) -> str:
+    """Return this address if it is one of a page of ours to come back to, else the first page."""
+    known = len(text) <= _LONGEST and _INSIDE.fullmatch(text)
+    return text if known else HOME

@@ -13,10 +13,9 @@ from starlette.responses import RedirectResponse, Response
 
 from service.database.tables import Notice
 from service.kit.clock import now
-from service.monitoring import notices as flow
+from service.monitoring.notices import STUCK as STUCK_AFTER
 from service.operations import actions
-from service.queries import companies as directory
-from service.queries import notices
+from service.queries import companies, notices
 from service.store import connections
 from service.web.ops.flash import page, then
 from service.web.ops.forms import asking, number, numbers, words
@@ -61,7 +60,7 @@ class Asked:
         """Return what there is of it: a page, and one more where there are others."""
         narrowed: Any = {"text": self.text, "limit": PAGE_SIZE + 1}
         if self.status == STUCK:
-            since = at - flow.STUCK
+            since = at - STUCK_AFTER
             return notices.stuck(session, environment, since, after=self.last, **narrowed)
         statuses = [self.status] if self.status else notices.STATUSES
         return notices.found(session, environment, before=self.last, statuses=statuses, **narrowed)
@@ -73,8 +72,8 @@ def listing(request: Request[State]) -> Response:
     with services.database.read() as session:
         found = asked.found(session, services.settings.quickbooks_environment, at)
         shown = found[:PAGE_SIZE]
-        companies = {one.connection_id for one in shown if one.connection_id is not None}
-        names = directory.names(session, companies)
+        ids = {one.connection_id for one in shown if one.connection_id is not None}
+        names = companies.names(session, ids)
         called = notices.numbers(session, shown)
         decided = notices.decided(session, shown)
     rows = [

@@ -47,6 +47,20 @@ _TITLES = {
     "receivers.silent": "Receivers are silent",
     "workers.silent": "Workers are silent",
 }
+_MOST = 30
+_MOST_READERS = 5
+_PAGES = {
+    "withdrawals.stopped": "/ops/connections/{subject}#stopped",
+    "finding.critical": "/ops/findings?severity=critical&company={subject}",
+    "notices.stuck": "/ops/notices?status=stuck",
+    "notices.parked": "/ops/notices?status=parked",
+    "webhooks.broken": "/ops/notices",
+    "webhooks.forged": "/ops/notices",
+    "deliveries.stuck": "/ops/connections?state=late",
+    "deliveries.refused": "/ops/connections?state=late",
+    "reads.high": "/ops/#reads",
+    "throttled.lasting": "/ops/connections",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +75,6 @@ class Alarm:
     def title(self) -> str:
         """The overview's title."""
         return f"{self.count:,} wrong · Overview" if self.count else "Overview"
-
-
-def alarm_of(wrong: Sequence[Condition]) -> Alarm:
-    """Return what is to be told of everything that is wrong."""
-    which = sorted(f"{condition.cause} {condition.subject}" for condition in wrong)
-    version = sha256("\n".join(which).encode()).hexdigest()[:16]
-    return Alarm(len(wrong), _sentence(wrong), version)
-
-
-def title_of(condition: Condition) -> str:
-    """Return what this is called before people."""
-    return _TITLES[condition.cause]
-
-
-def _sentence(wrong: Sequence[Condition]) -> str:
-    if not wrong:
-        return "Nothing is wrong any more."
-    named = [_name(condition) for condition in wrong[:_MOST_NAMED]]
-    more = f" and {len(wrong) - _MOST_NAMED:,} more" if len(wrong) > _MOST_NAMED else ""
-    return f"{several(len(wrong), 'thing is', 'things are')} wrong: {', '.join(named)}{more}."
-
-
-def _name(condition: Condition) -> str:
-    title = title_of(condition)
-    return f"{title} ({condition.company})" if condition.company else title
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +99,6 @@ RANGES = {
         Range("7d", "7 days", timedelta(days=7), 6),
         Range("30d", "30 days", timedelta(days=30), 24),
     )
-}
-_MOST = 30
-_MOST_READERS = 5
-_PAGES = {
-    "withdrawals.stopped": "/ops/connections/{subject}#stopped",
-    "finding.critical": "/ops/findings?severity=critical&company={subject}",
-    "notices.stuck": "/ops/notices?status=stuck",
-    "notices.parked": "/ops/notices?status=parked",
-    "webhooks.broken": "/ops/notices",
-    "webhooks.forged": "/ops/notices",
-    "deliveries.stuck": "/ops/connections?state=late",
-    "deliveries.refused": "/ops/connections?state=late",
-    "reads.high": "/ops/#reads",
-    "throttled.lasting": "/ops/connections",
 }
 
 
@@ -186,6 +161,31 @@ def page_of(condition: Condition) -> str | None:
     known = "/ops/connections/{subject}" if condition.subject else None
     page = _PAGES.get(condition.cause, known)
     return page and page.format(subject=condition.subject)
+
+
+def alarm_of(wrong: Sequence[Condition]) -> Alarm:
+    """Return what is to be told of everything that is wrong."""
+    which = sorted(f"{condition.cause} {condition.subject}" for condition in wrong)
+    version = sha256("\n".join(which).encode()).hexdigest()[:16]
+    return Alarm(len(wrong), _sentence(wrong), version)
+
+
+def title_of(condition: Condition) -> str:
+    """Return what this is called before people."""
+    return _TITLES[condition.cause]
+
+
+def _sentence(wrong: Sequence[Condition]) -> str:
+    if not wrong:
+        return "Nothing is wrong any more."
+    named = [_name(condition) for condition in wrong[:_MOST_NAMED]]
+    more = f" and {len(wrong) - _MOST_NAMED:,} more" if len(wrong) > _MOST_NAMED else ""
+    return f"{several(len(wrong), 'thing is', 'things are')} wrong: {', '.join(named)}{more}."
+
+
+def _name(condition: Condition) -> str:
+    title = title_of(condition)
+    return f"{title} ({condition.company})" if condition.company else title
 
 
 @lru_cache(maxsize=8)

@@ -1,4 +1,4 @@
-"""The operator's browser: its cookie, its session, and who it has proved to be."""
+"""The operator's browser: its cookie, its session, who it has proved to be, and has been before."""
 
 import hmac
 import re
@@ -27,6 +27,11 @@ SESSION = Cookie("infactor_ops", "/ops", "lax")
 
 # The end of a session is put off by whoever uses it, but not with a write for each page.
 _KEPT_ALIVE_EVERY = timedelta(minutes=5)
+
+_PURPOSE = "known browser"
+_LIFETIME = timedelta(days=180)
+_KNOWN = Cookie("infactor_ops_known", "/ops", "strict", max_age=int(_LIFETIME.total_seconds()))
+_KNOWN_FORM = re.compile(r"([\w-]{22})\.(\d{10})\.([0-9a-f]{64})", re.ASCII)
 
 
 def session_of(request: Request[State]) -> tuple[OperatorSession, Operator] | None:
@@ -93,23 +98,6 @@ def _to_log_in(request: Request[State]) -> Response:
     return RedirectResponse(forms.asking(forms.LOGIN, query), 303)
 
 
-def proof(settings: Settings, purpose: str, *about: str) -> str:
-    """Return what only we can write beside these texts, which have no spaces in them."""
-    key = derived_key(settings.secret_key.get_secret_value(), purpose.encode())
-    return hmac.new(key, " ".join(about).encode(), sha256).hexdigest()
-
-
-def is_proof(given: str, settings: Settings, purpose: str, *about: str) -> bool:
-    """Return whether this is the proof for these texts."""
-    return hmac.compare_digest(given.encode(), proof(settings, purpose, *about).encode())
-
-
-_PURPOSE = "known browser"
-_LIFETIME = timedelta(days=180)
-_KNOWN = Cookie("infactor_ops_known", "/ops", "strict", max_age=int(_LIFETIME.total_seconds()))
-_KNOWN_FORM = re.compile(r"([\w-]{22})\.(\d{10})\.([0-9a-f]{64})", re.ASCII)
-
-
 def known_browser(request: Request[State], operator: Operator) -> str | None:
     """Return what this browser is known by if this operator has logged in with it before."""
     settings = request.state["services"].settings
@@ -130,3 +118,14 @@ def remember_browser(
     browser, ends = secrets.token_urlsafe(16), str(int((at + _LIFETIME).timestamp()))
     proved = proof(settings, _PURPOSE, operator.name, operator.mark, browser, ends)
     _KNOWN.give(response, f"{browser}.{ends}.{proved}", settings)
+
+
+def proof(settings: Settings, purpose: str, *about: str) -> str:
+    """Return what only we can write beside these texts, which have no spaces in them."""
+    key = derived_key(settings.secret_key.get_secret_value(), purpose.encode())
+    return hmac.new(key, " ".join(about).encode(), sha256).hexdigest()
+
+
+def is_proof(given: str, settings: Settings, purpose: str, *about: str) -> bool:
+    """Return whether this is the proof for these texts."""
+    return hmac.compare_digest(given.encode(), proof(settings, purpose, *about).encode())

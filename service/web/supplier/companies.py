@@ -1,4 +1,4 @@
-"""One connected company as its supplier sees it."""
+"""One connected company as its supplier sees it, and how far its import has come."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,8 @@ from service.kit.clock import now
 from service.store import approvals, connections, inbox, runs
 from service.web.state import State
 from service.web.templating import row_id
+
+_TOLD_AHEAD = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +34,6 @@ class Progress:
     def active(self) -> bool:
         """True while more is coming."""
         return self.state == "active"
-
-
-def progress_of(session: Session, connection_ids: Collection[str]) -> dict[str, Progress]:
-    """Return by company how far its newest run has come; not of those that never had one."""
-    return {i: _progress(run) for i, run in runs.latest_of(session, connection_ids).items()}
-
-
-def news_of(session: Session, connection: Connection) -> Progress | None:
-    """Return how far the newest run has come, unless it had ended before the latest consent."""
-    run = runs.latest(session, connection.id)
-    ended = None if run is None else run.finished_at
-    is_old = ended is not None and ended < connection.renewed_at
-    return None if run is None or is_old else _progress(run)
-
-
-def _progress(run: Run) -> Progress:
-    tally = run.tally
-    return Progress(
-        state=run.state,
-        whole=run.since is None,
-        read=tally.get("read", 0),
-        expected=run.expected,
-        held=sum(tally.get("held", {}).values()),
-        failed=tally.get("failed", 0),
-        waiting=run.state == "active" and run.error is not None,
-        stopped=approvals.waits(run),
-    )
-
-
-_TOLD_AHEAD = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +86,7 @@ def own_connection(request: Request[State], session: Session, supplier: Supplier
 def companies_of(session: Session, connections: Sequence[Connection]) -> list[Company]:
     """Return the companies of these connections."""
     ids, at = [one.id for one in connections], now()
-    progress, failed = progress_of(session, ids), inbox.of_companies(session, ids)
+    progress, failed = progress_of(session, ids), inbox.parked_of_companies(session, ids)
     return [
         Company(
             connection=one,
@@ -124,3 +96,30 @@ def companies_of(session: Session, connections: Sequence[Connection]) -> list[Co
         )
         for one in connections
     ]
+
+
+def progress_of(session: Session, connection_ids: Collection[str]) -> dict[str, Progress]:
+    """Return by company how far its newest run has come; not of those that never had one."""
+    return {i: _progress(run) for i, run in runs.latest_of(session, connection_ids).items()}
+
+
+def news_of(session: Session, connection: Connection) -> Progress | None:
+    """Return how far the newest run has come, unless it had ended before the latest consent."""
+    run = runs.latest(session, connection.id)
+    ended = None if run is None else run.finished_at
+    is_old = ended is not None and ended < connection.renewed_at
+    return None if run is None or is_old else _progress(run)
+
+
+def _progress(run: Run) -> Progress:
+    tally = run.tally
+    return Progress(
+        state=run.state,
+        whole=run.since is None,
+        read=tally.get("read", 0),
+        expected=run.expected,
+        held=sum(tally.get("held", {}).values()),
+        failed=tally.get("failed", 0),
+        waiting=run.state == "active" and run.error is not None,
+        stopped=approvals.waits(run),
+    )

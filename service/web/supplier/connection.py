@@ -1,4 +1,4 @@
-"""One company's connection: how it stands, and its end when its supplier wants it."""
+"""One company's connection: how it stands, its end on demand, and the page after it was made."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -22,31 +22,6 @@ from service.web.templating import render
 from service.web.threads import apart
 
 log = structlog.get_logger(__name__)
-
-
-def connected(request: Request[State]) -> Response:
-    """Name the company and show its import; the pop-up then closes by itself."""
-    return render(request, "connected.html", _context(request, keep_alive=True))
-
-
-def progress(request: Request[State]) -> Response:
-    """Show how far the import has come; asked for again and again while it goes on."""
-    return render(request, "progress.html", _context(request, keep_alive=False))
-
-
-def _context(request: Request[State], *, keep_alive: bool) -> dict[str, Any]:
-    supplier = supplier_of(request, keep_alive=keep_alive)
-    with request.state["services"].database.read() as session:
-        connection = own_connection(request, session, supplier)
-        run = news_of(session, connection)
-    return {"supplier": supplier, "connection": connection, "progress": run}
-
-
-connected_routes = [
-    Route("/quickbook/connected/{id}", connected),
-    Route("/quickbook/connected/{id}/progress", progress),
-]
-
 
 PATH = "/quickbook/connections/{id}"
 More = Callable[[Request[State], Session, Connection], dict[str, Any]]
@@ -121,6 +96,24 @@ def _lapses_at(connection: Connection) -> datetime | None:
     return end if end is not None and end <= now() + _LAPSES_SOON else None
 
 
+def connected(request: Request[State]) -> Response:
+    """Name the company and show its import; the pop-up then closes by itself."""
+    return render(request, "connected.html", _context(request, keep_alive=True))
+
+
+def progress(request: Request[State]) -> Response:
+    """Show how far the import has come; asked for again and again while it goes on."""
+    return render(request, "progress.html", _context(request, keep_alive=False))
+
+
+def _context(request: Request[State], *, keep_alive: bool) -> dict[str, Any]:
+    supplier = supplier_of(request, keep_alive=keep_alive)
+    with request.state["services"].database.read() as session:
+        connection = own_connection(request, session, supplier)
+        run = news_of(session, connection)
+    return {"supplier": supplier, "connection": connection, "progress": run}
+
+
 def routes() -> list[Route]:
     """Return the routes of a connection."""
     return [
@@ -128,3 +121,9 @@ def routes() -> list[Route]:
         Route(f"{PATH}/disconnect", ask),
         Route(f"{PATH}/disconnect", apart()(end), methods=["POST"]),
     ]
+
+
+connected_routes = [
+    Route("/quickbook/connected/{id}", connected),
+    Route("/quickbook/connected/{id}/progress", progress),
+]

@@ -1,4 +1,7 @@
-"""The lines of an invoice as plainly as they can be told, whatever QuickBooks put into them."""
+"""The lines of an invoice as plainly as they can be told, and how they come to its total.
+
+QuickBooks may have put anything into them.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +9,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 Kind = Literal["sale", "bundle", "text", "subtotal", "discount", "other"]
+
+_TOLD_ALREADY = frozenset({"subtotal", "text"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,16 @@ class Tax:
     amount: Decimal | None
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """`lines` and `tax`, unless that is in the lines already, and `rest` come to the total."""
+
+    lines: Decimal
+    tax: Decimal
+    tax_inside: bool
+    rest: Decimal
+
+
 def lines_of(items: Iterable[Any]) -> list[Line]:
     """Return the invoice's lines in order, each bundle followed by its parts."""
     return [line for item in items if isinstance(item, dict) for line in _lines(item)]
@@ -38,6 +53,24 @@ def taxes_of(details: Mapping[str, Any]) -> list[Tax]:
     """Return the single taxes of the invoice's TxnTaxDetail."""
     found = details.get("TaxLine")
     return [_tax(line) for line in (found if isinstance(found, list) else [])]
+
+
+def sums_of(lines: Sequence[Line], tax: Any, total: Any) -> Sums | None:
+    """Return how the lines come to the total, or None where one of them is no number.
+
+    A subtotal and the parts of a bundle repeat what other lines say.
+    """
+    of_tax, whole = number(tax), number(total)
+    if of_tax is None or whole is None:
+        return None
+    counted = (
+        line.amount
+        for line in lines
+        if line.kind not in _TOLD_ALREADY and not line.inside and line.amount is not None
+    )
+    net = sum(counted, Decimal(0))
+    inside = of_tax != 0 and net == whole
+    return Sums(net, of_tax, inside, whole - net - (0 if inside else of_tax))
 
 
 def _lines(item: dict[str, Any]) -> Iterator[Line]:
@@ -126,34 +159,3 @@ def number(value: Any) -> Decimal | None:
         return None
     # One that no invoice has would be written out digit by digit.
     return number if number.is_finite() and -40 < number.adjusted() < 20 else None
-
-
-_TOLD_ALREADY = frozenset({"subtotal", "text"})
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """`lines` and `tax`, unless that is in the lines already, and `rest` come to the total."""
-
-    lines: Decimal
-    tax: Decimal
-    tax_inside: bool
-    rest: Decimal
-
-
-def sums_of(lines: Sequence[Line], tax: Any, total: Any) -> Sums | None:
-    """Return how the lines come to the total, or None where one of them is no number.
-
-    A subtotal and the parts of a bundle repeat what other lines say.
-    """
-    of_tax, whole = number(tax), number(total)
-    if of_tax is None or whole is None:
-        return None
-    counted = (
-        line.amount
-        for line in lines
-        if line.kind not in _TOLD_ALREADY and not line.inside and line.amount is not None
-    )
-    net = sum(counted, Decimal(0))
-    inside = of_tax != 0 and net == whole
-    return Sums(net, of_tax, inside, whole - net - (0 if inside else of_tax))

@@ -29,6 +29,16 @@ from service.web.references import crashed
 from service.web.state import State
 from service.web.webhook.intake import NotStored
 
+PATH = "/quickbook/webhook"
+_LONG_BODY = 64 * 1024
+_SIGNATURE_LENGTH = 44  # SHA-256 in base64
+_TRACE_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_STORED = Response(headers=_HEADERS)
+_MOST_HELD = 128 * 1024 * 1024  # of long bodies
+_LONGEST_SECONDS = 10  # Intuit itself waits for three
+_TOO_LARGE = ("too_large", 413, "Content Too Large")
+
 
 class Room:
     """So many bytes for all; what has no room is to be sent again."""
@@ -61,17 +71,6 @@ class Place:
         self._room.left -= more
         self.taken = size
         return True
-
-
-PATH = "/quickbook/webhook"
-_LONG_BODY = 64 * 1024
-_SIGNATURE_LENGTH = 44  # SHA-256 in base64
-_TRACE_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_STORED = Response(headers=_HEADERS)
-_MOST_HELD = 128 * 1024 * 1024  # of long bodies
-_LONGEST_SECONDS = 10  # Intuit itself waits for three
-_TOO_LARGE = ("too_large", 413, "Content Too Large")
 
 
 class _Refused(Exception):

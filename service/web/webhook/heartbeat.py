@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 import structlog
 
 from service.coordination import heartbeats
-from service.coordination import heartbeats as deliveries
 from service.database.engine import Database
 from service.kit.clock import now
 from service.kit.metrics import webhook_requests
@@ -96,7 +95,7 @@ class Heartbeat:
         """Store beat and counts; after a long silence let every company be asked what changed."""
         with self._database.write() as session:
             gap = heartbeats.beat(session, "receiver")
-            deliveries.add(session, counts)
+            heartbeats.add_answers(session, counts)
             if gap is None or gap <= heartbeats.LONGEST_GAP_SECONDS:
                 return
             companies = heartbeats.reconcile_soon(session, self._environment, now())
