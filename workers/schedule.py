@@ -42,8 +42,8 @@ def poll_infactor(services: Services) -> None:
         return
     from workers.delivery import poll  # noqa: PLC0415 - needs an extra
 
-    poll.look(services)
-    poll.look_for_buyers(services)
+    poll.poll_documents(services)
+    poll.poll_buyers(services)
 
 
 # Waits for whoever listens at ALERT_URL.

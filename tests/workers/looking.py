@@ -8,12 +8,12 @@ from service.database.tables import Document
 from service.infactor.mapping import invoice_id
 from tests.workers.delivering import Delivering
 from tests.workers.world import REALM
-from workers.delivery.poll import look
+from workers.delivery.poll import poll_documents
 
 
 def look_at(delivering: Delivering) -> None:
     """Look at Infactor, as the clock does."""
-    look(delivering.world.services)
+    poll_documents(delivering.world.services)
 
 
 def mirrored(delivering: Delivering, quickbooks_id: str = "1") -> Document:

@@ -7,7 +7,7 @@ from bson import ObjectId
 from tests.workers.delivering import Delivering
 from tests.workers.world import an_invoice
 from workers.delivery.legacy_rows import adopt_old_rows
-from workers.delivery.poll import look_for_buyers
+from workers.delivery.poll import poll_buyers
 
 OLD_ID = "5c0000000000000000000001"
 
@@ -52,11 +52,11 @@ def test_a_supplier_of_that_address_is_no_buyer(small_delivering: Delivering) ->
 def test_a_buyer_who_registers_later_sees_the_invoice_then(delivering: Delivering) -> None:
     delivering.arrive(an_invoice())
     assert delivering.addressed()[2] == ["buyer_not_registered"]
-    look_for_buyers(delivering.world.services)
+    poll_buyers(delivering.world.services)
     delivering.deliver()
     assert delivering.addressed()[2] == ["buyer_not_registered"]
     delivering.register("BUYER@example.com")
-    look_for_buyers(delivering.world.services)
+    poll_buyers(delivering.world.services)
     delivering.deliver()
     assert delivering.addressed() == ("BUYER@example.com", "BUYER@example.com", [])
 
@@ -90,7 +90,7 @@ def test_what_was_approved_keeps_its_address_whoever_registers(
     small_delivering.arrive(an_invoice(DocNumber="5"))
     assert small_delivering.addressed()[2] == []
     small_delivering.register("BUYER@example.com")
-    look_for_buyers(small_delivering.world.services)
+    poll_buyers(small_delivering.world.services)
     small_delivering.deliver()
     assert (small_delivering.document() or {})["buyerEmail"] == "buyer@example.com"
 

@@ -10,8 +10,7 @@ from service.kit.clock import now
 from tests.workers.delivering import Delivering
 from tests.workers.looking import found, look_at, mirrored
 from tests.workers.world import World, an_invoice
-from workers.delivery import poll as looking
-from workers.delivery.poll import look
+from workers.delivery.poll import note_changes, poll_documents, read_page
 from workers.delivery.turn import infactor_turn
 
 
@@ -205,13 +204,13 @@ def test_what_is_delivered_while_we_look_is_left_to_the_delivery(
 ) -> None:
     small_delivering.arrive(an_invoice())
     services = small_delivering.world.services
-    page = looking._page(services, "")
+    page = read_page(services, "")
     small_delivering.decide(state="invoice_accepted")
     with infactor_turn(services) as infactor:
-        standings = infactor.invoices.states([page[0][0].id])
+        states = infactor.invoices.states([page[0][0].id])
     small_delivering.decide(state="invoice_created")
     small_delivering.arrive(an_invoice(DocNumber="9"))
-    looking._tell(services, page, standings)
+    note_changes(services, page, states)
     assert mirrored(small_delivering).state == "invoice_created"
     assert small_delivering.record().delivered_revision == 2
 
@@ -239,4 +238,4 @@ def test_a_state_of_any_length_or_kind_is_kept(delivering: Delivering) -> None:
 
 def test_without_infactors_database_there_is_nothing_to_look_at(small_world: World) -> None:
     small_world.arrive(an_invoice())
-    look(small_world.services)
+    poll_documents(small_world.services)

@@ -11,7 +11,7 @@ from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering
 from tests.workers.looking import look_at
 from tests.workers.world import World, an_invoice
-from workers.delivery.poll import look
+from workers.delivery.poll import poll_documents
 
 
 def test_while_infactor_is_away_the_breaker_says_so_and_nothing_is_missed(
@@ -23,7 +23,7 @@ def test_while_infactor_is_away_the_breaker_says_so_and_nothing_is_missed(
     }
     with connected(simulator, sqlite_url, **settings) as world:
         seen_once(world)
-        look(world.services)
+        poll_documents(world.services)
         with world.services.database.read() as session:
             broken = circuit_breaker.broken(session, "infactor")
             assert session.scalars(select(Finding)).all() == []
@@ -32,7 +32,7 @@ def test_while_infactor_is_away_the_breaker_says_so_and_nothing_is_missed(
         assert "no MongoDB that takes writes answers" in broken.why
         with world.services.database.write() as session:
             session.execute(update(Breaker).values(open_until=Breaker.open_until + 3600))
-        look(world.services)  # nobody's turn
+        poll_documents(world.services)  # nobody's turn
         with world.services.database.read() as session:
             assert session.scalars(select(Breaker.failures)).one() == attempts
 
