@@ -13,7 +13,7 @@ from service.database.engine import Database
 from service.errors import ConfigurationError
 from service.jobs import Jobs
 from service.kit.vault import Vault
-from service.monitoring.sender import Teller
+from service.monitoring.sender import AlertSender
 from service.quickbooks.client import http_client
 from service.quickbooks.endpoints import endpoints
 from service.quickbooks.oauth import OAuth
@@ -54,7 +54,7 @@ class Services:
     leases: HeldLeases
     jobs: Jobs
     http: httpx.Client
-    teller: Teller | None
+    alert_sender: AlertSender | None
     infactor: "InfactorDatabase | None"
 
     def close(self) -> None:
@@ -63,8 +63,8 @@ class Services:
         self.jobs.broker.close()
         self.http.close()
         self.oauth.close()
-        if self.teller is not None:
-            self.teller.close()
+        if self.alert_sender is not None:
+            self.alert_sender.close()
         if self.infactor is not None:
             self.infactor.close()
         self.database.close()
@@ -93,6 +93,6 @@ def bootstrap(settings: Settings, broker: Broker) -> Services:
         leases=HeldLeases(database),
         jobs=Jobs(broker),
         http=http,
-        teller=Teller.of(settings),
+        alert_sender=AlertSender.of(settings),
         infactor=infactor_database(settings),
     )

@@ -1,7 +1,7 @@
 """How this service stands on httpx, whoever is called: no cookies, no redirects, no strange errors.
 
-In `service`, httpx is called here, in `auth`, `client` and `oauth`, and in `service.teller`, which
-speaks to operators and not to Intuit.
+In `service`, httpx is called here, in `client` and `oauth`, and in `service.monitoring.sender`,
+which speaks to operators and not to Intuit.
 """
 
 import logging
