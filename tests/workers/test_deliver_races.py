@@ -5,8 +5,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-import pytest
-
 from service.infactor.collection import DeliveryOrder, InvoiceCollection
 from service.infactor.document import QUICKBOOKS_OWNED, SUPPLIER
 from service.infactor.mongo import InfactorDatabase
@@ -149,18 +147,3 @@ def test_a_record_that_is_behind_infactor_goes_on_counting_from_there(
     small_delivering.deliver()
     document = small_delivering.document() or {}
     assert (document["invoiceAmount"], document["qbkRevision"]) == (60.0, 10)
-
-
-@pytest.mark.parametrize("gone", [True, False])
-def test_a_document_deleted_by_hand_is_made_again_only_while_nobody_had_decided(
-    small_delivering: Delivering, gone: bool
-) -> None:
-    small_delivering.arrive(an_invoice())
-    if gone:
-        small_delivering.decide(state="invoice_accepted")
-        small_delivering.arrive(an_invoice(DocNumber="8"))
-    small_delivering.infactors.invoices.delete_many({})
-    small_delivering.arrive(an_invoice(DocNumber="9"))
-    assert (small_delivering.document() is None) == gone
-    found = [row for row in small_delivering.findings() if row[0] == "document"]
-    assert found == ([("document", "critical", "there", "gone")] if gone else [])

@@ -58,7 +58,7 @@ def _may_create(invoice: Invoice, seen: Document | None) -> bool:
 
 
 def key_of(invoice: Invoice) -> Key:
-    """Return the `_id` of the invoice's document: whoever looks for it in Infactor asks here."""
+    """Return the `_id` of the invoice's document: the only place that says so."""
     return invoice.id if invoice.adopted is None else own_key(invoice.adopted)
 
 

@@ -1,4 +1,4 @@
-"""The second leg of a full comparison: our record against Infactor's own documents.
+"""The part of a full comparison that compares our record with Infactor's own documents.
 
 An invoice that is on its way to Infactor differs by right and is left out; so is, field by field,
 one that somebody has decided about: see findings.
