@@ -341,3 +341,15 @@ def test_a_new_document_has_the_suppliers_name_and_address_in_infactor(
     delivering.infactors.users.update_one({}, {"$set": {"lastName": "Cook"}})
     delivering.arrive(an_invoice(DocNumber="8"))
     assert (delivering.document() or {})["supplierName"] == "Ann Baker"  # as it was created
+
+
+def test_of_an_invoice_that_was_deleted_before_it_was_read_nothing_is_said(
+    small_delivering: Delivering,
+) -> None:
+    small_delivering.world.put("Invoice", an_invoice())
+    small_delivering.world.delete("Invoice", "1")
+    small_delivering.world.hear("Invoice", "1", "deleted")
+    small_delivering.deliver()
+    assert small_delivering.record().mapped is None
+    assert small_delivering.document() is None
+    assert small_delivering.receipts() == [(1, "held", None)]

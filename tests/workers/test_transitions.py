@@ -5,13 +5,87 @@ from typing import Any
 
 import pytest
 
-from service.database.tables import Finding, Receipt
+from service.database.tables import Document, Finding, Invoice, Receipt
+from service.infactor.collection import DocumentState
 from service.kit.clock import now
 from tests.workers.delivering import Delivering
 from tests.workers.world import an_invoice
+from workers.delivery.transitions import DocumentChange, missing, moved_past_hold
 
 MINUTES = timedelta(minutes=1)
 DAYS = timedelta(days=1)
+
+
+def a_change(
+    before: str | None, after: str | None, hold: str | None = None, withdrawn: str | None = None
+) -> DocumentChange:
+    """Return a change of state of invoice 1's document, at revision 3; None where there is none."""
+    return DocumentChange(
+        invoice=Invoice(id="qbk-1", hold=hold, revision=3, delivered_revision=3),
+        before=None if before is None else Document(state=before, document={}, revision=3),
+        after=None if after is None else DocumentState(state=after, revision=3, marks={}),
+        withdrawn=withdrawn,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (a_change("invoice_created", "invoice_accepted"), []),
+        (a_change("invoice_created", "invoice_created", "paid"), []),
+        (a_change("invoice_accepted", "invoice_rejected", "paid", "paid"), []),
+        (a_change("invoice_created", "invoice_accepted", "paid"), ["held back: paid"]),
+        (a_change("invoice_rejected", "ifactor_request", None, "void"), ["withdrawn: void"]),
+        (a_change("invoice_accepted", "invoice_accepted", None, "void"), ["withdrawn: void"]),
+        (a_change(None, "invoice_accepted", "paid"), ["held back: paid"]),
+        (a_change("invoice_accepted", "ifactor_request", "paid"), None),
+        (a_change("invoice_accepted", "invoice_accepted", "paid"), None),
+        (a_change("invoice_created", None, "paid"), None),
+    ],
+)
+def test_a_document_is_past_its_hold_where_it_moved_on_while_we_held_it_back(
+    change: DocumentChange, told: list[str] | None
+) -> None:
+    """None: what was found before stays as it is."""
+    found = moved_past_hold(change)
+    assert (None if found is None else [one.approved for one in found]) == told
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "count"),
+    [
+        ("invoice_created", None, 1),
+        (None, None, 0),
+        ("invoice_created", "invoice_created", 0),
+        (None, "invoice_created", 0),
+    ],
+)
+def test_a_document_is_missing_where_there_was_one(
+    before: str | None, after: str | None, count: int
+) -> None:
+    assert len(missing(a_change(before, after))) == count
+
+
+@pytest.mark.parametrize(
+    ("state", "there", "delivered", "astray"),
+    [
+        ("invoice_created", 2, 3, True),
+        ("invoice_created", 9, 3, True),
+        ("invoice_created", 3, 3, False),
+        ("invoice_created", 2, 2, False),  # the delivery is on its way
+        ("invoice_accepted", 2, 3, False),  # what was decided about stays behind
+    ],
+)
+def test_a_document_is_astray_at_another_revision_than_the_one_delivered(
+    state: str, there: int, delivered: int, astray: bool
+) -> None:
+    change = DocumentChange(
+        invoice=Invoice(id="qbk-1", revision=3, delivered_revision=delivered),
+        before=Document(state=state, document={}, revision=3),
+        after=DocumentState(state=state, revision=there, marks={}),
+        withdrawn=None,
+    )
+    assert change.astray == astray
 
 
 def test_a_withdrawn_invoice_that_moves_on_is_critical_until_it_is_back(

@@ -20,7 +20,7 @@ from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings, seen_once
 from tests.workers.world import an_invoice, environment
 from workers.delivery.deliver import deliver_company
-from workers.delivery.poll import poll_documents
+from workers.delivery.poll import poll_buyers, poll_documents
 
 NOWHERE = "no MongoDB that takes writes answers at INFACTOR_MONGODB_URL"
 
@@ -273,3 +273,36 @@ def test_a_poll_that_succeeds_ends_a_failure(small_delivering: Delivering) -> No
     small_delivering.poll()
     with services.database.read() as session:
         assert circuit_breaker.broken(session, "infactor") is None
+
+
+def test_buyers_that_cannot_be_asked_for_are_a_failure_too(small_delivering: Delivering) -> None:
+    small_delivering.arrive(an_invoice())
+    with failing(small_delivering.infactors, "find", errorCode=91, closeConnection=False):
+        poll_buyers(small_delivering.world.services)
+    assert why_away(small_delivering) is not None
+    small_delivering.register("buyer@example.com")
+    small_delivering.deliver()  # its time has come, and nothing is outgoing
+    poll_buyers(small_delivering.world.services)
+    assert why_away(small_delivering) is None
+    small_delivering.deliver()
+    assert small_delivering.addressed()[2] == []
+
+
+def test_a_restore_that_the_buyer_approves_at_once_was_not_moved_past_its_hold(
+    small_delivering: Delivering,
+) -> None:
+    """The answer to our restore was lost, and what we restored is approved meanwhile."""
+    small_delivering.arrive(an_invoice())
+    small_delivering.arrive(an_invoice(Balance=0.0))
+    small_delivering.world.arrive(an_invoice())
+    document = small_delivering.document() or {}
+    restored = {
+        "state": "invoice_accepted",
+        "qbkRevision": small_delivering.record().revision,
+        "buyerEmail": document["buyerEmail"],
+    }
+    gone = {"qbkWithdrawn": "", "buyerInvoiceRemark": ""}
+    small_delivering.infactors.invoices.update_one({}, {"$set": restored, "$unset": gone})
+    small_delivering.deliver()
+    assert small_delivering.receipts()[-1][1:] == ("restored", "invoice_accepted")
+    assert small_delivering.found("moved_on") == []
