@@ -12,7 +12,7 @@ from service.database.engine import Database
 from service.infactor.mongo import InfactorDatabase
 from service.jobs import Jobs
 from service.kit.vault import Vault
-from service.monitoring.sender import Teller
+from service.monitoring.sender import AlertSender
 from service.quickbooks.client import http_client
 from service.quickbooks.endpoints import endpoints
 from service.quickbooks.oauth import OAuth
@@ -41,7 +41,7 @@ class Services:
     leases: HeldLeases
     jobs: Jobs
     http: httpx.Client
-    teller: Teller | None
+    alert_sender: AlertSender | None
     infactor: InfactorDatabase | None
 
     def close(self) -> None:
@@ -50,8 +50,8 @@ class Services:
         self.jobs.broker.close()
         self.http.close()
         self.oauth.close()
-        if self.teller is not None:
-            self.teller.close()
+        if self.alert_sender is not None:
+            self.alert_sender.close()
         if self.infactor is not None:
             self.infactor.close()
         self.database.close()
@@ -83,6 +83,6 @@ def bootstrap(settings: Settings, broker: Broker, database: Database | None = No
         leases=HeldLeases(database),
         jobs=Jobs(broker),
         http=http,
-        teller=Teller.of(settings),
+        alert_sender=AlertSender.of(settings),
         infactor=infactor_database(settings),
     )

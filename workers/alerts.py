@@ -16,22 +16,22 @@ from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.monitoring.conditions import wrong_now
 from service.monitoring.facts import Facts
-from service.monitoring.sender import NotTold, Teller
+from service.monitoring.sender import AlertSender, NotSent
 from service.store import alerts, connections
 
 log = structlog.get_logger(__name__)
 
 _MOST_AT_ONCE = 50
-_LONGEST_TELLING_SECONDS = 20.0
+_LONGEST_SENDING_SECONDS = 20.0
 _FIRST_PAUSE = timedelta(seconds=30)
 _LONGEST_PAUSE = timedelta(hours=1)
 
 
 def watch(services: Services) -> None:
-    """Note what has begun to be wrong and what is over, and tell what nobody was told of."""
+    """Note what has begun to be wrong and what is over, and send what was not sent yet."""
     compare(services)
-    if services.teller is not None:
-        tell(services, services.teller)
+    if services.alert_sender is not None:
+        send_alerts(services, services.alert_sender)
 
 
 def compare(services: Services) -> None:
@@ -63,9 +63,9 @@ def compare(services: Services) -> None:
         log.info("alert.over", cause=cause, connection=subject or None)
 
 
-def tell(services: Services, teller: Teller) -> None:
-    """Tell what there is to tell, as long as somebody listens; what is not taken is told later."""
-    deadline = time.monotonic() + _LONGEST_TELLING_SECONDS
+def send_alerts(services: Services, sender: AlertSender) -> None:
+    """Send what there is to send, for 20 s at most; what is not taken is sent again later."""
+    deadline = time.monotonic() + _LONGEST_SENDING_SECONDS
     with services.database.read() as session:
         news = [
             (alert, _company(connections.get(session, alert.subject)))
@@ -73,7 +73,7 @@ def tell(services: Services, teller: Teller) -> None:
         ]
     for alert, company in news:
         # All news goes to the same place: where one message is not taken, the next would not be.
-        if time.monotonic() > deadline or not _tell_one(services, teller, alert, company):
+        if time.monotonic() > deadline or not _send_one(services, sender, alert, company):
             return
 
 
@@ -81,15 +81,15 @@ def _company(connection: Connection | None) -> str | None:
     return None if connection is None else connection.company_name
 
 
-def _tell_one(services: Services, teller: Teller, alert: Alert, company: str | None) -> bool:
+def _send_one(services: Services, sender: AlertSender, alert: Alert, company: str | None) -> bool:
     over = alert.told_at is not None
     phase = "over" if over else "begun"
     at = (alert.ended_at if over else None) or alert.raised_at
     message_id = f"alert-{alert.id}-{int(alert.raised_at.timestamp())}-{phase}"
     kind = f"{alert.cause}.ended" if over else alert.cause
     try:
-        teller.tell(message_id, kind, at, _data(alert, company))
-    except NotTold as e:
+        sender.send(message_id, kind, at, _data(alert, company))
+    except NotSent as e:
         pause = backoff(alert.attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
         with services.database.write() as session:
             alerts.postpone(session, alert.id, now() + pause, str(e))

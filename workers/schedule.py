@@ -42,8 +42,8 @@ def poll_infactor(services: Services) -> None:
         return
     from workers.delivery import poll  # noqa: PLC0415 - needs an extra
 
-    poll.look(services)
-    poll.look_for_buyers(services)
+    poll.poll_documents(services)
+    poll.poll_buyers(services)
 
 
 # Waits for whoever listens at ALERT_URL.
@@ -58,11 +58,11 @@ PERIODIC = (
     Periodic("keep-alive", 3600.0, keep_alive, clock="upkeep"),
     Periodic("prune", 3600.0, prune, clock="upkeep"),
     # Infactor's database may be slow.
-    Periodic("look", 300.0, poll_infactor, clock="infactor"),
+    Periodic("poll", 300.0, poll_infactor, clock="infactor"),
     ALERTS,
 )
-# So often is looked whether it is time, for a process need not live for an hour.
-_LONGEST_LOOK_SECONDS = 5.0
+# No job waits longer than this to be asked whether it is due: a process need not live for an hour.
+_LONGEST_WAIT_SECONDS = 5.0
 
 
 @contextmanager
@@ -107,7 +107,7 @@ class Clock:
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
-        shortest = min(_LONGEST_LOOK_SECONDS, *(job.seconds for job in self._periodic))
+        shortest = min(_LONGEST_WAIT_SECONDS, *(job.seconds for job in self._periodic))
         while not self._stopping.wait(shortest):
             for job in self._periodic:
                 self._tick(job)

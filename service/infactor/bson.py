@@ -21,7 +21,7 @@ _AS_THEY_ARE = frozenset({str, bool, type(None)})
 _NUMBERS = frozenset({int, Decimal})
 
 
-def stored(value: Any) -> Any:
+def to_bson(value: Any) -> Any:
     """Return exact JSON in the types of a stored document: numbers as doubles, names as allowed.
 
     A server of 4.2 refuses names that begin with `$` or hold a dot; they get the full-width twins.
@@ -30,12 +30,12 @@ def stored(value: Any) -> Any:
     if kind is dict:
         return {
             name if name.isidentifier() else _allowed(name): (
-                inner if type(inner) in _AS_THEY_ARE else stored(inner)
+                inner if type(inner) in _AS_THEY_ARE else to_bson(inner)
             )
             for name, inner in value.items()
         }
     if kind is list:
-        return [stored(inner) for inner in value]
+        return [to_bson(inner) for inner in value]
     if kind in _NUMBERS:
         return float(value)
     if kind in _AS_THEY_ARE:
@@ -43,7 +43,7 @@ def stored(value: Any) -> Any:
     raise TypeError(f"{kind.__name__} is not exact JSON")
 
 
-def exact(value: Any) -> Any:
+def from_bson(value: Any) -> Any:
     """Return a stored value as exact JSON; what is none, such as an ObjectId, as its text.
 
     A double says no more than the shortest decimal that gives it; one that is whole is a whole
@@ -57,9 +57,9 @@ def exact(value: Any) -> Any:
         case datetime():
             return value.isoformat()
         case dict():
-            return {str(name): exact(inner) for name, inner in value.items()}
+            return {str(name): from_bson(inner) for name, inner in value.items()}
         case list():
-            return [exact(inner) for inner in value]
+            return [from_bson(inner) for inner in value]
     return str(value)
 
 

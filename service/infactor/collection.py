@@ -18,7 +18,7 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge
 
 from service.errors import InfactorAway
 from service.infactor import document as life
-from service.infactor.bson import exact
+from service.infactor.bson import from_bson, to_bson
 from service.infactor.document import MARKER, REMARK, Action, Decision, State
 from service.infactor.holds import Hold
 from service.infactor.mapping import PREFIX
@@ -31,26 +31,32 @@ REVISION = "qbkRevision"
 _MOST_ROUNDS = 3
 _DUPLICATE_KEY = 11000
 _LONGEST_STATE = 32
-_MARKS = (REMARK, MARKER)
+MARKS = (REMARK, MARKER)
+"""The fields in which we say why we withdrew a document."""
 
 Key = Any
 """A document's `_id`: our own invoiceId, or an ObjectId of Infactor's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """One revision of one invoice, in stored types, to be brought into its document."""
+class DeliveryOrder:
+    """One revision of one invoice, to be brought into its document.
+
+    `mapped` is in exact JSON, and None where there is nothing to say of the invoice. `warnings` are
+    for our own pages: what only Infactor's accounts tell.
+    """
 
     key: Key
     revision: int
-    mapped: Mapping[str, Any]
+    mapped: Mapping[str, Any] | None
     hold: Hold | None
     handed_over: bool = False
     may_create: bool = True
+    warnings: Sequence[Mapping[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivered:
+class DeliveryResult:
     """What became of an order; `before` and `after` are the document, None where there is none.
 
     `repeated` says that the document had this very revision already: the answer to an earlier
@@ -66,6 +72,9 @@ class Delivered:
     newer: int | None = None
 
 
+_HELD = DeliveryResult(action=Action.HOLD, before=None, after=None, state=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Why the server did not take a document: trying again at once would not help."""
@@ -74,8 +83,8 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How a document stands: what people decided there, and what we left on it."""
+class DocumentState:
+    """What people decided about a document, and what we left on it."""
 
     state: str
     revision: int
@@ -84,23 +93,23 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    order: Order
+    order: DeliveryOrder
     before: Mapping[str, Any] | None
     decision: Decision
     update: UpdateOne
 
 
-class Sink:
+class InvoiceCollection:
     """Brings invoices into Infactor's documents; raises InfactorAway when that is not possible."""
 
     def __init__(self, database: InfactorDatabase, *, withdraw: bool) -> None:
         self._invoices = database.invoices
         self._withdraw = withdraw
 
-    def deliver(self, orders: Iterable[Order]) -> dict[Key, Delivered | Refused]:
+    def deliver(self, orders: Iterable[DeliveryOrder]) -> dict[Key, DeliveryResult | Refused]:
         """Return what became of each order; one whose document kept changing is left out."""
         left = {order.key: order for order in orders}
-        ended: dict[Key, Delivered | Refused] = {}
+        ended: dict[Key, DeliveryResult | Refused] = {}
         for _ in range(_MOST_ROUNDS):
             if not left:
                 break
@@ -119,10 +128,10 @@ class Sink:
             found = self._invoices.find(_among(keys), None if fields is None else list(fields))
             return {document["_id"]: document for document in found}
 
-    def states(self, keys: Collection[Key]) -> dict[Key, Standing]:
-        """Return how those documents stand that there are of these."""
-        found = self.read(keys, ("state", REVISION, *_MARKS))
-        return {key: standing(document) for key, document in found.items()}
+    def states(self, keys: Collection[Key]) -> dict[Key, DocumentState]:
+        """Return the states of those documents that there are of these."""
+        found = self.read(keys, ("state", REVISION, *MARKS))
+        return {key: state_of(document) for key, document in found.items()}
 
     def others(
         self, quickbooks_ids: Collection[str], suppliers: Collection[str]
@@ -140,9 +149,9 @@ class Sink:
         with infactors_errors():
             return list(self._invoices.find(wanted, fields))
 
-    def _round(self, orders: Mapping[Key, Order]) -> dict[Key, Delivered | Refused]:
+    def _round(self, orders: Mapping[Key, DeliveryOrder]) -> dict[Key, DeliveryResult | Refused]:
         current = self.read(orders)
-        ended: dict[Key, Delivered | Refused] = {}
+        ended: dict[Key, DeliveryResult | Refused] = {}
         writes: list[_Write] = []
         for key, order in orders.items():
             made = self._decide(order, current.get(key))
@@ -160,32 +169,34 @@ class Sink:
                 ended[key] = _done(write, after[key])
         return ended
 
-    def _decide(self, order: Order, current: Mapping[str, Any] | None) -> Delivered | _Write:
+    def _decide(
+        self, order: DeliveryOrder, current: Mapping[str, Any] | None
+    ) -> DeliveryResult | _Write:
+        if order.mapped is None or (current is None and not order.may_create):
+            return _HELD
         revision = _revision_of(current)
         if current is not None and revision >= order.revision:
-            return Delivered(
+            return DeliveryResult(
                 action=Action.UNCHANGED,
                 before=current,
                 after=current,
-                state=_state_of(current),
+                state=_text_of_state(current),
                 repeated=revision == order.revision,
                 newer=revision if revision > order.revision else None,
             )
-        if current is None and not order.may_create:
-            return Delivered(action=Action.HOLD, before=None, after=None, state=None)
         decision = life.decide(
             current,
-            order.mapped,
+            to_bson(order.mapped),
             order.hold,
             withdraw=self._withdraw,
             handed_over=order.handed_over,
         )
         if decision.action in (Action.HOLD, Action.FROZEN):
-            return Delivered(
+            return DeliveryResult(
                 action=decision.action,
                 before=current,
                 after=current,
-                state=_state_of(current),
+                state=_text_of_state(current),
                 changed=decision.changed,
             )
         return _Write(order, current, decision, _update(order, current, decision))
@@ -229,7 +240,9 @@ def own_key(text: str) -> Key:
     return ObjectId(text)
 
 
-def _update(order: Order, before: Mapping[str, Any] | None, decision: Decision) -> UpdateOne:
+def _update(
+    order: DeliveryOrder, before: Mapping[str, Any] | None, decision: Decision
+) -> UpdateOne:
     if before is None:
         whole = {**(decision.document or {}), REVISION: order.revision}
         return UpdateOne({"_id": order.key}, {"$setOnInsert": whole}, upsert=True)
@@ -249,14 +262,14 @@ def _update(order: Order, before: Mapping[str, Any] | None, decision: Decision) 
     return UpdateOne(only_if, changes)
 
 
-def _done(write: _Write, after: Mapping[str, Any]) -> Delivered:
+def _done(write: _Write, after: Mapping[str, Any]) -> DeliveryResult:
     decision = write.decision
     written = decision.action in (Action.REFRESH, Action.RESTORE)
-    return Delivered(
+    return DeliveryResult(
         action=decision.action,
         before=write.before,
         after=decision.document or write.before,
-        state=_state_of(after),
+        state=_text_of_state(after),
         changed=decision.changed if written else (),
     )
 
@@ -271,16 +284,21 @@ def _revision_of(document: Mapping[str, Any] | None) -> int:
     return int(revision) if isinstance(revision, int | float) and revision > 0 else 0
 
 
-def standing(document: Mapping[str, Any]) -> Standing:
-    """Return how this document stands."""
-    return Standing(
-        state=_state_of(document) or "",
+def state_of(document: Mapping[str, Any]) -> DocumentState:
+    """Return the state of this document."""
+    return DocumentState(
+        state=_text_of_state(document) or "",
         revision=_revision_of(document),
-        marks={name: exact(document[name]) for name in _MARKS if name in document},
+        marks={name: from_bson(value) for name, value in marks_of(document).items()},
     )
 
 
-def _state_of(document: Mapping[str, Any] | None) -> str | None:
+def marks_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return our marker and the remark, as far as the document has them."""
+    return {name: document[name] for name in MARKS if name in document}
+
+
+def _text_of_state(document: Mapping[str, Any] | None) -> str | None:
     """Return the state as a text that our own tables take, whatever somebody wrote there."""
     if document is None:
         return None

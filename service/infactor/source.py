@@ -107,7 +107,7 @@ def _read(raw: Mapping[str, Any], kind: type[_Record], prefix: str) -> _Record:
     if not isinstance(raw, Mapping):
         raise Unmappable(prefix.rstrip(".") or "Invoice", "not an object")
     wanted = [name for name in kind.__struct_encode_fields__ if name in raw]
-    clean = {name: carried(raw[name], prefix + name) for name in wanted}
+    clean = {name: sanitized(raw[name], prefix + name) for name in wanted}
     try:
         return msgspec.convert(clean, kind)
     except msgspec.ValidationError as e:
@@ -189,7 +189,7 @@ def check_money(value: Decimal | int, field: str) -> None:
         raise Unmappable(field, "number out of range")
 
 
-def carried(value: Any, field: str, _depth: int = 0) -> Any:
+def sanitized(value: Any, field: str, _depth: int = 0) -> Any:
     """Return a deep copy of `value` without NUL characters; `field` is its path, for errors.
 
     Raises Unmappable where a number is out of all proportion or the nesting is too deep.
@@ -206,9 +206,9 @@ def carried(value: Any, field: str, _depth: int = 0) -> Any:
             return value
         case dict():
             named = ((without_nul(key), inner) for key, inner in value.items())
-            return {key: carried(inner, f"{field}.{key}", _depth + 1) for key, inner in named}
+            return {key: sanitized(inner, f"{field}.{key}", _depth + 1) for key, inner in named}
         case list():
-            return [carried(inner, f"{field}[{i}]", _depth + 1) for i, inner in enumerate(value)]
+            return [sanitized(inner, f"{field}[{i}]", _depth + 1) for i, inner in enumerate(value)]
     raise Unmappable(field, f"a {type(value).__name__} is not exact JSON")
 
 

@@ -1,4 +1,4 @@
-"""Tells whoever listens at ALERT_URL, in signed messages (standardwebhooks.com)."""
+"""Sends alerts to ALERT_URL, in signed messages (standardwebhooks.com)."""
 
 import json
 from datetime import datetime
@@ -15,11 +15,11 @@ from service.kit.tls import public_authorities
 _TIMEOUT_SECONDS = 5.0
 
 
-class NotTold(ServiceError):
-    """Nobody took the message; it may be told again under the same id."""
+class NotSent(ServiceError):
+    """The message was not taken; it may be sent again under the same id."""
 
 
-class Teller:
+class AlertSender:
     """Sends messages to one address; follows no redirect, and waits five seconds for an answer."""
 
     def __init__(self, url: str, secret: str) -> None:
@@ -33,14 +33,14 @@ class Teller:
         )
 
     @classmethod
-    def of(cls, settings: Settings) -> "Teller | None":
-        """Return the teller of these settings, or None where nobody is to be told."""
+    def of(cls, settings: Settings) -> "AlertSender | None":
+        """Return the sender of these settings, or None without ALERT_URL."""
         if settings.alert_url is None or settings.alert_secret is None:
             return None
         return cls(settings.alert_url.get_secret_value(), settings.alert_secret.get_secret_value())
 
-    def tell(self, message_id: str, kind: str, at: datetime, data: dict[str, Any]) -> None:
-        """Send one message; raises NotTold unless it was taken (2xx).
+    def send(self, message_id: str, kind: str, at: datetime, data: dict[str, Any]) -> None:
+        """Send one message; raises NotSent unless it was taken (2xx).
 
         Messages of the same id are the same news, so that a listener can tell repetitions.
         """
@@ -58,9 +58,9 @@ class Teller:
                 status = response.status_code
         except (httpx.HTTPError, httpx.InvalidURL) as e:
             # Without the cause: it may repeat the address, which may hold a password.
-            raise NotTold(f"no answer ({type(e).__name__})") from None
+            raise NotSent(f"no answer ({type(e).__name__})") from None
         if not 200 <= status < 300:
-            raise NotTold(f"answered {status}")
+            raise NotSent(f"answered {status}")
 
     def close(self) -> None:
         """Give back the connections."""

@@ -6,7 +6,7 @@ from typing import Any
 import bson
 import pytest
 
-from service.infactor.bson import MOST_BYTES, exact, shortened, size, stored
+from service.infactor.bson import MOST_BYTES, from_bson, shortened, size, to_bson
 from service.infactor.mapping import Supplier, map_invoice
 
 SUPPLIER = Supplier("supplier@example.com", "Example", "local")
@@ -33,7 +33,7 @@ def an_invoice(lines: int, description: str) -> dict[str, Any]:
     ],
 )
 def test_the_size_is_the_one_of_the_stored_document(document: dict[str, Any]):
-    assert size(document) == len(bson.encode(stored(document)))
+    assert size(document) == len(bson.encode(to_bson(document)))
 
 
 def test_what_fits_is_kept_and_not_a_byte_more():
@@ -46,7 +46,7 @@ def test_what_fits_is_kept_and_not_a_byte_more():
 
 def test_an_invoice_of_10_000_long_lines_is_shortened_with_a_warning():
     mapped = map_invoice(an_invoice(10_000, "d" * 4000), [], SUPPLIER, "qbk-1")
-    room = len(bson.encode(stored(mapped.document)))
+    room = len(bson.encode(to_bson(mapped.document)))
     assert 14_990_000 < room <= MOST_BYTES
     assert 3_000 < len(mapped.document["items"]) < 4_000
     assert mapped.document["invoiceAmount"] == Decimal("99900.00")
@@ -61,12 +61,12 @@ def test_an_invoice_of_10_000_ordinary_lines_is_whole():
 
 def test_exact_numbers_come_back_from_doubles():
     given = {"a": Decimal("362.07"), "b": Decimal("0.1"), "c": 1763712000123, "d": Decimal("-5")}
-    assert exact(stored(given)) == given
+    assert from_bson(to_bson(given)) == given
 
 
 def test_names_that_an_old_server_refuses_are_written_in_full_width():
-    assert stored({"$set": {"a.b": "c.d$"}}) == {"＄set": {"a．b": "c.d$"}}  # noqa: RUF001
+    assert to_bson({"$set": {"a.b": "c.d$"}}) == {"＄set": {"a．b": "c.d$"}}  # noqa: RUF001
 
 
 def test_what_is_no_number_is_not_one():
-    assert exact({"a": float("nan"), "b": float("inf")}) == {"a": None, "b": None}
+    assert from_bson({"a": float("nan"), "b": float("inf")}) == {"a": None, "b": None}

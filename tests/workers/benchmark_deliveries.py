@@ -23,7 +23,7 @@ from service.config.loading import settings_from
 from service.context import Services, bootstrap
 from service.database.schema import migrate
 from service.database.tables import Connection, Document, Invoice, Receipt
-from service.infactor.bson import stored
+from service.infactor.bson import to_bson
 from service.infactor.mapping import Supplier, invoice_id, map_invoice
 from service.kit import logs
 from service.kit.clock import now
@@ -57,7 +57,7 @@ def main() -> None:
 def _compare(
     services: Services, client: MongoClient[dict[str, Any]], rows: list[InvoiceRow]
 ) -> None:
-    documents = [{**stored(row.mapped), "_id": row.id, "qbkRevision": 1} for row in rows]
+    documents = [{**to_bson(row.mapped), "_id": row.id, "qbkRevision": 1} for row in rows]
     durable = WriteConcern(w="majority", j=True)
     plain = client["plain"]["invoices"].with_options(write_concern=durable)
     created, again, bulk = [], [], []

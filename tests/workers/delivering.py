@@ -6,11 +6,13 @@ from typing import Any
 from pymongo.database import Database
 from sqlalchemy import select, update
 
-from service.database.tables import Breaker, Finding, Invoice
+from service.database.tables import Breaker, Document, Finding, Invoice
 from service.infactor.mapping import invoice_id
+from service.kit.clock import now
 from service.store import findings, outbox
-from tests.workers.world import REALM, World
+from tests.workers.world import REALM, World, an_invoice
 from workers.delivery.deliver import deliver_company
+from workers.delivery.poll import poll_documents
 
 MARKED = ("invoice_rejected", "Automatic, from QuickBooks: paid, not a decision of your buyer")
 
@@ -22,6 +24,25 @@ def infactor_settings(infactors: Database[dict[str, Any]]) -> dict[str, str]:
         "INFACTOR_MONGODB_URL": f"mongodb://{host}:{port}",
         "INFACTOR_MONGODB_DATABASE": infactors.name,
     }
+
+
+def seen_once(world: World) -> None:
+    """Let an invoice have been delivered, before Infactor's database went away."""
+    world.arrive(an_invoice())
+    with world.services.database.write() as session:
+        invoice = session.scalars(select(Invoice)).one()
+        session.add(
+            Document(
+                invoice_id=invoice.id,
+                connection_id=invoice.connection_id,
+                supplier_id=world.connection().supplier_id,
+                state="invoice_created",
+                document={"state": "invoice_created"},
+                revision=1,
+                written_at=now(),
+                seen_at=now(),
+            )
+        )
 
 
 @dataclass
@@ -42,6 +63,10 @@ class Delivering:
             session.execute(update(Invoice).values(delivery_due_at=None))
             session.execute(update(Breaker).values(open_until=0.0))
         deliver_company(self.world.services, self.world.connection_id)
+
+    def poll(self) -> None:
+        """Poll Infactor's documents, as the clock does."""
+        poll_documents(self.world.services)
 
     def document(self, quickbooks_id: str = "1") -> dict[str, Any] | None:
         """Return Infactor's document of an invoice."""
@@ -87,6 +112,24 @@ class Delivering:
         """Return all findings, the oldest first."""
         with self.world.services.database.read() as session:
             return list(session.scalars(select(Finding).order_by(Finding.id)))
+
+    def found(self, kind: str) -> list[tuple[Any, ...]]:
+        """Return (field, severity, state, approved, current, whether open) of each finding."""
+        return [
+            (f.field, f.severity, f.state, f.approved, f.current, f.closed_at is None)
+            for f in self.finding_rows()
+            if f.kind == kind
+        ]
+
+    def last_seen(self, quickbooks_id: str = "1") -> Document:
+        """Return what was last seen of an invoice's document."""
+        with self.world.services.database.read() as session:
+            return session.get_one(Document, invoice_id(REALM, quickbooks_id))
+
+    def change(self, table: Any, **values: Any) -> None:
+        """Change every row of a table."""
+        with self.world.services.database.write() as session:
+            session.execute(update(table).values(**values))
 
     def record(self, quickbooks_id: str = "1") -> Invoice:
         """Return what is recorded of an invoice."""

@@ -21,6 +21,7 @@ from service.store import connections, forgetting, legacy_rows, lifecycle
 from tests.servers import free_port
 from tests.workers import world as worlds
 from tests.workers.conftest import connected
+from tests.workers.delivering import Delivering
 from tests.workers.world import World, an_invoice
 from workers.delivery.legacy_rows import adopt_old_rows, carry_out, ensure_adopted, rehearse
 
@@ -331,3 +332,70 @@ def test_an_infactor_that_is_away_changes_nothing(
 def test_without_infactors_database_there_is_nothing_to_look_at(small_world: World) -> None:
     with pytest.raises(ConfigurationError, match="INFACTOR_MONGODB_URL: not set"):
         ensure_adopted(small_world.services, small_world.connection_id)
+
+
+OLD_ID = "5c0000000000000000000001"
+
+
+def an_old_row(**fields: Any) -> dict[str, Any]:
+    """Return what Infactor's own old import wrote of invoice 1."""
+    return {
+        "_id": ObjectId(OLD_ID),
+        "invoiceId": "3b2ozliy4mwrhptbx",
+        "source": "Quickbook",
+        "qbkInvoiceId": "1",
+        "invoiceNo": "101",
+        "invoiceAmount": 100.0,
+        "purchaseAmount": 100.0,
+        "buyerEmail": "buyer@example.com",
+        "companyName": "Buyer Seven",
+        "supplierEmail": "supplier@example.com",
+        "state": "invoice_created",
+        "created": 1.0,
+        **fields,
+    }
+
+
+def test_a_row_of_the_old_import_becomes_the_invoices_document(delivering: Delivering) -> None:
+    delivering.infactors.invoices.insert_one(an_old_row())
+    delivering.arrive(an_invoice(DueDate="2027-01-31"))
+    documents = list(delivering.infactors.invoices.find())
+    assert [d["_id"] for d in documents] == [ObjectId(OLD_ID)]
+    assert (documents[0]["invoiceId"], documents[0]["source"]) == ("3b2ozliy4mwrhptbx", "Quickbook")
+    assert (documents[0]["payableDate"], documents[0]["qbkRevision"]) == ("2027-01-31", 1)
+    assert delivering.receipts() == [(1, "refreshed", "invoice_created")]
+
+
+def test_a_row_that_is_being_financed_is_adopted_as_it_stands(
+    small_delivering: Delivering,
+) -> None:
+    row = an_old_row(state="ifactor_prepaid")
+    small_delivering.infactors.invoices.insert_one(row)
+    small_delivering.arrive(an_invoice())
+    assert list(small_delivering.infactors.invoices.find()) == [row]
+    assert small_delivering.receipts() == [(1, "frozen", "ifactor_prepaid")]
+    small_delivering.arrive(an_invoice(TotalAmt=60.0, Balance=60.0))
+    found = small_delivering.findings()
+    assert ("invoiceAmount", "critical", "100", "60") in found
+
+
+def test_while_a_row_is_unexplained_its_invoice_waits(delivering: Delivering) -> None:
+    stranger = an_old_row(invoiceNo="999", buyerEmail="x@example.com", invoiceAmount=1.0)
+    delivering.infactors.invoices.insert_one(stranger)
+    delivering.arrive(an_invoice())
+    assert delivering.infactors.invoices.count_documents({}) == 1
+    assert delivering.record().old_rows_held
+    assert delivering.receipts() == []
+    delivering.infactors.invoices.delete_one({"_id": ObjectId(OLD_ID)})
+    adopt_old_rows(delivering.world.services, delivering.world.connection_id)
+    delivering.deliver()
+    assert delivering.state() == ("invoice_created", None)
+
+
+def test_an_adopted_row_that_is_gone_is_not_made_again(small_delivering: Delivering) -> None:
+    small_delivering.infactors.invoices.insert_one(an_old_row())
+    small_delivering.arrive(an_invoice())
+    small_delivering.infactors.invoices.delete_many({})
+    small_delivering.arrive(an_invoice(DocNumber="5"))
+    assert small_delivering.infactors.invoices.count_documents({}) == 0
+    assert ("document", "critical", "there", "gone") in small_delivering.findings()

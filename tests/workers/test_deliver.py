@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from service.coordination import circuit_breaker
 from service.simulator.server import RunningSimulator
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
@@ -290,7 +289,67 @@ def test_with_withdraw_off_workflow_fields_are_left_alone(
         assert delivering.state() == ("invoice_created", None)
 
 
-def test_a_working_database_leaves_the_breaker_closed(small_delivering: Delivering) -> None:
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_document_deleted_by_hand_is_made_again_only_while_nobody_had_decided(
+    small_delivering: Delivering, gone: bool
+) -> None:
     small_delivering.arrive(an_invoice())
-    with small_delivering.world.services.database.read() as session:
-        assert circuit_breaker.broken(session, "infactor") is None
+    if gone:
+        small_delivering.decide(state="invoice_accepted")
+        small_delivering.arrive(an_invoice(DocNumber="8"))
+    small_delivering.infactors.invoices.delete_many({})
+    small_delivering.arrive(an_invoice(DocNumber="9"))
+    assert (small_delivering.document() is None) == gone
+    found = [row for row in small_delivering.findings() if row[0] == "document"]
+    assert found == ([("document", "critical", "there", "gone")] if gone else [])
+
+
+def test_the_address_of_a_registered_buyer_is_written_in_their_own_spelling(
+    delivering: Delivering,
+) -> None:
+    delivering.register("Buyer@Example.com")
+    delivering.arrive(an_invoice(BillEmail={"Address": "other@example.com, BUYER@example.com"}))
+    assert delivering.addressed() == ("Buyer@Example.com", "Buyer@Example.com", [])
+
+
+def test_a_supplier_of_that_address_is_no_buyer(small_delivering: Delivering) -> None:
+    small_delivering.register("buyer@example.com", "Supplier")
+    small_delivering.arrive(an_invoice())
+    assert small_delivering.addressed() == (
+        "buyer@example.com",
+        "buyer@example.com",
+        ["buyer_not_registered"],
+    )
+
+
+def test_a_new_document_has_the_suppliers_name_and_address_in_infactor(
+    delivering: Delivering,
+) -> None:
+    """They may have connected before Infactor's own database was configured."""
+    account = {"firstName": "Ann", "lastName": "Baker", "address": "0x7f"}
+    delivering.infactors.users.insert_one(
+        {
+            "email": "supplier@example.com",
+            "type": "Supplier",
+            "accountStatus": "verified",
+            **account,
+        }
+    )
+    delivering.arrive(an_invoice())
+    document = delivering.document() or {}
+    assert (document["supplierName"], document["supplierAddress"]) == ("Ann Baker", "0x7f")
+    delivering.infactors.users.update_one({}, {"$set": {"lastName": "Cook"}})
+    delivering.arrive(an_invoice(DocNumber="8"))
+    assert (delivering.document() or {})["supplierName"] == "Ann Baker"  # as it was created
+
+
+def test_of_an_invoice_that_was_deleted_before_it_was_read_nothing_is_said(
+    small_delivering: Delivering,
+) -> None:
+    small_delivering.world.put("Invoice", an_invoice())
+    small_delivering.world.delete("Invoice", "1")
+    small_delivering.world.hear("Invoice", "1", "deleted")
+    small_delivering.deliver()
+    assert small_delivering.record().mapped is None
+    assert small_delivering.document() is None
+    assert small_delivering.receipts() == [(1, "held", None)]

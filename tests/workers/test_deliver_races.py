@@ -2,31 +2,32 @@
 
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
-import pytest
-
-from service.infactor.bson import stored
-from service.infactor.collection import Order, Sink
+from service.infactor.collection import DeliveryOrder, InvoiceCollection
 from service.infactor.document import QUICKBOOKS_OWNED, SUPPLIER
 from service.infactor.mongo import InfactorDatabase
 from tests.workers.delivering import Delivering
 from tests.workers.world import an_invoice
+from workers.delivery.order import order_for
+from workers.delivery.results import Delivery, DeliveryResults
 
 _ROUNDS = 1000
 
 
-def order(key: str, revision: int, amount: float, **more: Any) -> Order:
+def order(key: str, revision: int, amount: float, **more: Any) -> DeliveryOrder:
     """Return one revision of an invoice that says its amount everywhere where one can look."""
+    exact = Decimal(amount)
     mapped = {
         **dict.fromkeys((*QUICKBOOKS_OWNED, *SUPPLIER), ""),
-        "invoiceAmount": amount,
-        "purchaseAmount": amount,
-        "taxAmount": amount,
+        "invoiceAmount": exact,
+        "purchaseAmount": exact,
+        "taxAmount": exact,
         "invoiceNo": str(amount),
         "state": "invoice_created",
     }
-    return Order(key=key, revision=revision, mapped=mapped, hold=None, **more)
+    return DeliveryOrder(key=key, revision=revision, mapped=mapped, hold=None, **more)
 
 
 def database_of(delivering: Delivering) -> InfactorDatabase:
@@ -58,16 +59,16 @@ def at_once(*works: Callable[[], object]) -> None:
 
 def test_a_buyers_approval_and_a_refresh_never_mix(small_delivering: Delivering) -> None:
     """A thousand times: what was approved is the old document whole, or the new one whole."""
-    sink = Sink(database_of(small_delivering), withdraw=True)
+    collection = InvoiceCollection(database_of(small_delivering), withdraw=True)
     approvals = small_delivering.infactors.invoices
     ways = {"before": 0, "after": 0}
     for number in range(_ROUNDS):
         key = f"qbk-{number}"
-        sink.deliver([order(key, 1, 100.0)])
+        collection.deliver([order(key, 1, 100.0)])
         outcomes: list[Any] = []
 
         def refresh(key: str = key, outcomes: list[Any] = outcomes) -> None:
-            outcomes.append(sink.deliver([order(key, 2, 80.0)])[key])
+            outcomes.append(collection.deliver([order(key, 2, 80.0)])[key])
 
         def approve(key: str = key) -> None:
             approvals.update_one({"_id": key}, {"$set": {"state": "invoice_accepted"}})
@@ -86,20 +87,20 @@ def test_a_buyers_approval_and_a_refresh_never_mix(small_delivering: Delivering)
 
 def test_an_older_revision_never_replaces_a_newer_one(small_delivering: Delivering) -> None:
     infactor = database_of(small_delivering)
-    sinks = [Sink(infactor, withdraw=True) for _ in range(4)]
+    collections = [InvoiceCollection(infactor, withdraw=True) for _ in range(4)]
     for number in range(50):
         key = f"qbk-{number}"
         at_once(
             *(
-                lambda sink=sink, revision=revision, key=key: sink.deliver(
+                lambda collection=collection, revision=revision, key=key: collection.deliver(
                     [order(key, revision, float(revision))]
                 )
-                for revision, sink in enumerate(sinks, start=1)
+                for revision, collection in enumerate(collections, start=1)
             )
         )
         document = small_delivering.infactors.invoices.find_one({"_id": key}) or {}
         assert document["qbkRevision"] == document["invoiceAmount"]
-        sinks[0].deliver([order(key, 1, 1.0)])
+        collections[0].deliver([order(key, 1, 1.0)])
         after = small_delivering.infactors.invoices.find_one({"_id": key}) or {}
         assert after == document
 
@@ -108,10 +109,10 @@ def test_equal_content_at_a_later_revision_keeps_an_older_worker_out(
     small_delivering: Delivering,
 ) -> None:
     """100, then 80, then 100 again: who still holds the 80 must not write it."""
-    sink = Sink(database_of(small_delivering), withdraw=True)
-    sink.deliver([order("qbk-a", 1, 100.0)])
-    sink.deliver([order("qbk-a", 3, 100.0)])
-    late = sink.deliver([order("qbk-a", 2, 80.0)])["qbk-a"]
+    collection = InvoiceCollection(database_of(small_delivering), withdraw=True)
+    collection.deliver([order("qbk-a", 1, 100.0)])
+    collection.deliver([order("qbk-a", 3, 100.0)])
+    late = collection.deliver([order("qbk-a", 2, 80.0)])["qbk-a"]
     document = small_delivering.infactors.invoices.find_one({"_id": "qbk-a"}) or {}
     assert (document["invoiceAmount"], document["qbkRevision"]) == (100.0, 3)
     assert getattr(late, "newer", None) == 3
@@ -127,21 +128,13 @@ def test_a_late_creation_of_what_is_held_by_now_is_taken_back(
     world.arrive(an_invoice(Balance=0.0))
     small_delivering.deliver()
     assert small_delivering.receipts() == [(2, "held", None)]
-    late = Order(key=first.id, revision=1, mapped=stored(first.mapped), hold=None)
-    made = Sink(infactor, withdraw=True).deliver([late])
-    settle_late(small_delivering, first, made)
+    late = order_for(first, None, world.connection(), {}, None)
+    made = InvoiceCollection(infactor, withdraw=True).deliver([late])
+    delivery = Delivery(first, None, late, made[first.id])
+    results = DeliveryResults(world.connection(), [delivery], currency="USD")
+    results.save(world.services.database)
     small_delivering.deliver()
     assert small_delivering.state()[0] == "invoice_rejected"
-
-
-def settle_late(delivering: Delivering, sent: Any, made: Any) -> None:
-    """Write down what a late worker did, as it would."""
-    from workers.delivery.order import Parcel
-    from workers.delivery.results import Settlement
-
-    services = delivering.world.services
-    company = delivering.world.connection()
-    Settlement(company, [Parcel.of(sent, None, {})]).settle(services, made)
 
 
 def test_a_record_that_is_behind_infactor_goes_on_counting_from_there(
@@ -154,18 +147,3 @@ def test_a_record_that_is_behind_infactor_goes_on_counting_from_there(
     small_delivering.deliver()
     document = small_delivering.document() or {}
     assert (document["invoiceAmount"], document["qbkRevision"]) == (60.0, 10)
-
-
-@pytest.mark.parametrize("gone", [True, False])
-def test_a_document_deleted_by_hand_is_made_again_only_while_nobody_had_decided(
-    small_delivering: Delivering, gone: bool
-) -> None:
-    small_delivering.arrive(an_invoice())
-    if gone:
-        small_delivering.decide(state="invoice_accepted")
-        small_delivering.arrive(an_invoice(DocNumber="8"))
-    small_delivering.infactors.invoices.delete_many({})
-    small_delivering.arrive(an_invoice(DocNumber="9"))
-    assert (small_delivering.document() is None) == gone
-    found = [row for row in small_delivering.findings() if row[0] == "document"]
-    assert found == ([("document", "critical", "there", "gone")] if gone else [])

@@ -11,7 +11,7 @@ from service.kit.clock import now
 from tests.workers.delivering import Delivering
 from tests.workers.world import a_customer, an_invoice
 from workers.alerts import compare
-from workers.delivery.poll import look
+from workers.delivery.poll import poll_documents
 
 Told = tuple[str, str, str | None, str | None]
 
@@ -29,7 +29,7 @@ def approved(delivering: Delivering, state: str = "invoice_accepted", **fields: 
     """Let an invoice have been approved, or more."""
     delivering.arrive(an_invoice(**fields))
     delivering.decide(state=state)
-    look(delivering.world.services)
+    poll_documents(delivering.world.services)
     delivering.deliver()
 
 
@@ -181,7 +181,7 @@ def test_what_is_reverted_in_quickbooks_closes_and_stays_in_the_history(
 def test_what_changes_before_the_approval_is_no_finding(small_delivering: Delivering) -> None:
     small_delivering.arrive(an_invoice())
     small_delivering.arrive(an_invoice(TotalAmt=80.0, Balance=80.0))
-    look(small_delivering.world.services)
+    poll_documents(small_delivering.world.services)
     assert small_delivering.findings() == []
 
 

@@ -30,7 +30,7 @@ from tests.workers.delivering import Delivering
 from tests.workers.test_standing import is_granted
 from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
 from workers.company import Company
-from workers.delivery.poll import look
+from workers.delivery.poll import poll_documents
 from workers.reading.by_id import read_invoices
 from workers.recording.record import record
 
@@ -116,7 +116,7 @@ def test_what_was_delivered_and_found_goes_with_its_invoice_and_stays_with_it(
     delivering.decide("2", state="invoice_accepted")
     delivering.arrive(an_invoice("2", TotalAmt=90.0, Balance=90.0))
     delivering.infactors.invoices.delete_one({"qbkInvoiceId": "3"})
-    look(world.services)
+    poll_documents(world.services)
     assert sorted({f.invoice_id for f in delivering.finding_rows()}) == sorted(
         invoice_id(REALM, number) for number in ("2", "3")
     )
@@ -131,7 +131,7 @@ def test_what_was_delivered_and_found_goes_with_its_invoice_and_stays_with_it(
     assert (delivering.receipts("1"), delivering.receipts("3")) == ([], [])
     assert list(delivering.infactors.invoices.find()) == before
     delivering.decide("2", state="ifactor_request")
-    look(world.services)  # nothing is known any more with which it could be compared
+    poll_documents(world.services)  # nothing is known any more with which it could be compared
     assert delivering.receipts("2")[-1][2] == "invoice_accepted"
 
 

@@ -17,10 +17,11 @@ from service.database.tables import (
 )
 from service.database.types import database_now
 from service.kit.clock import now
+from service.simulator.server import RunningSimulator
 from service.store import inbox
 from tests.servers import wait_until
-from tests.workers.delivering import Delivering
-from tests.workers.looking import mirrored
+from tests.workers.conftest import connected
+from tests.workers.delivering import Delivering, seen_once
 from tests.workers.reconciling import set_connection
 from tests.workers.world import World, an_invoice
 from workers.process import working
@@ -33,7 +34,7 @@ SECONDS = {
     "alerts": 30,
     "reconcile": 60,
     "sample": 60,
-    "look": 300,
+    "poll": 300,
     "keep-alive": 3600,
     "prune": 3600,
 }
@@ -79,8 +80,8 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
         "alerts": lambda: count(world, Alert, Alert.cause == "connection.dead") == 1,
         "reconcile": lambda: count(world, Run, Run.kind == "reconcile") == 1,
         "sample": lambda: count(world, Sample) == 1,
-        "look": lambda: (
-            mirrored(delivering, "1").state == "invoice_accepted"
+        "poll": lambda: (
+            delivering.last_seen("1").state == "invoice_accepted"
             and delivering.addressed("2")[2] == []
         ),
         "keep-alive": lambda: count(world, Connection, is_alive) == 1,
@@ -96,6 +97,28 @@ def test_a_worker_does_each_periodic_job_on_time(delivering: Delivering) -> None
     with working(delivering.world.services, threads=4):
         for name, is_done in done.items():
             wait_until(is_done, 20, f"the work of {name}")
+
+
+def is_polling(world: World) -> bool:
+    return count(world, Lease, (Lease.name == "clock:poll") & (Lease.owner != "")) == 1
+
+
+def test_no_other_work_waits_for_an_infactor_that_does_not_answer(
+    simulator: RunningSimulator, sqlite_url: str, silent_port: int
+) -> None:
+    settings = {
+        "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{silent_port}/?serverSelectionTimeoutMS=9000",
+        "INFACTOR_MONGODB_DATABASE": "none",
+    }
+    with connected(simulator, sqlite_url, **settings) as world:
+        seen_once(world)
+        world.services.jobs.broker.flush_all()
+        with working(world.services, threads=4):
+            wait_until(lambda: is_polling(world), what="the poll")
+            with world.services.database.write() as session:
+                inbox.ask_for_changes(session, world.connection_id, "sync", now())
+            wait_until(lambda: {status for status, _ in world.notices()} == {"done"}, 7, "the sync")
+            assert is_polling(world)
 
 
 def test_the_table_is_what_is_seen_to_be_done() -> None:

@@ -1,1 +1,1 @@
-"""Delivering into Infactor, and looking at what became of it there."""
+"""Delivering into Infactor, and polling what people decide there."""

@@ -6,13 +6,12 @@ breaker lets one process find out when it is back, for all.
 
 from service.context import Services
 from service.database.tables import Connection
-from service.infactor.users import Users
 from service.kit.clock import now
 from service.store import connections, outbox
 from workers.delivery.legacy_rows import ensure_adopted
-from workers.delivery.order import Parcel, addresses_of, key_of
-from workers.delivery.results import Settlement
-from workers.delivery.turn import NotItsTurn, infactor_turn
+from workers.delivery.order import addresses_of, order_for
+from workers.delivery.results import Delivery, DeliveryResults
+from workers.delivery.turn import Infactor, NotItsTurn, infactor_turn
 
 _BATCH = 500
 # A worker is everybody's: after so many batches the company waits for its next turn.
@@ -45,22 +44,25 @@ def _deliver_some(services: Services, connection_id: str) -> bool:
     try:
         with infactor_turn(services) as infactor:
             ensure_adopted(services, connection_id, ids)
-            parcels = _parcels(services, infactor.users, company)
-            orders = (p.order(company) for p in parcels if p.mapped is not None)
-            ended = infactor.invoices.deliver(orders)
+            deliveries = _deliver_batch(services, infactor, company)
     except NotItsTurn:
         return False
-    results = {p.invoice.id: ended[key] for p in parcels if (key := key_of(p.invoice)) in ended}
-    Settlement(company, parcels).settle(services, results)
+    currency = services.settings.infactor_currency
+    DeliveryResults(company, deliveries, currency=currency).save(services.database)
     return len(ids) == _BATCH
 
 
-def _parcels(services: Services, users: Users, company: Connection) -> list[Parcel]:
-    """Return the next invoices to deliver, with the people as Infactor's accounts have them."""
+def _deliver_batch(services: Services, infactor: Infactor, company: Connection) -> list[Delivery]:
+    """Bring the company's next invoices into Infactor; return what came of each."""
     with services.database.read() as session:
-        batch = outbox.due(session, company.id, now(), _BATCH)
-        seen = outbox.seen(session, [invoice.id for invoice in batch])
+        invoices = outbox.due(session, company.id, now(), _BATCH)
+        seen = outbox.seen(session, [invoice.id for invoice in invoices])
         supplier = connections.supplier(session, company.supplier_id)
-    registered = users.registered_buyers({e for i in batch for e in addresses_of(i)})
-    account = users.supplier(supplier.email) if supplier else None
-    return [Parcel.of(invoice, seen.get(invoice.id), registered, account) for invoice in batch]
+    registered = infactor.users.registered_buyers({e for i in invoices for e in addresses_of(i)})
+    account = infactor.users.supplier(supplier.email) if supplier else None
+    orders = [order_for(i, seen.get(i.id), company, registered, account) for i in invoices]
+    results = infactor.invoices.deliver(orders)
+    return [
+        Delivery(invoice, seen.get(invoice.id), order, results.get(order.key))
+        for invoice, order in zip(invoices, orders, strict=True)
+    ]

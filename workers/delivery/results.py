@@ -1,32 +1,35 @@
 """What deliveries came to: receipts, what Infactor has now, and findings, in one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
-from service.context import Services
+from service.database.engine import Database
 from service.database.tables import Connection, Document, Invoice
-from service.infactor.bson import exact, stored
-from service.infactor.collection import REVISION, Delivered, Refused
-from service.infactor.deviations import Facts, deviations
-from service.infactor.document import Action, decide
-from service.infactor.holds import Hold
+from service.infactor.bson import from_bson
+from service.infactor.collection import (
+    REVISION,
+    DeliveryOrder,
+    DeliveryResult,
+    DocumentState,
+    Refused,
+    state_of,
+)
+from service.infactor.document import MARKER, Action, decide
 from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.store import outbox
-from service.store import outbox as receipts
-from service.store.findings import Found
+from service.store.findings import CHANGED, Found
 from service.store.outbox import Progress
-from workers.delivery.order import Parcel
-from workers.delivery.transitions import Move, keep_findings, keep_moves
+from workers.delivery.findings import keep_changes, keep_findings
+from workers.delivery.transitions import DocumentChange, changed_after_approval
 
 log = structlog.get_logger(__name__)
 
-CHANGED = "changed"
-MISSING = "missing"
 _FIRST_PAUSE = timedelta(seconds=30)
 _LONGEST_PAUSE = timedelta(hours=1)
 _OUTCOMES = {
@@ -38,35 +41,47 @@ _OUTCOMES = {
     Action.RESTORE: "restored",
     Action.FROZEN: "frozen",
 }
-_NOTHING_TO_SAY = Delivered(action=Action.HOLD, before=None, after=None, state=None)
 
 
-class Settlement:
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An invoice as it was delivered, and what came of it; `seen` is its document as last seen.
+
+    `result` is None where the document kept changing while it was delivered.
+    """
+
+    invoice: Invoice
+    seen: Document | None
+    order: DeliveryOrder
+    result: DeliveryResult | Refused | None
+
+
+class DeliveryResults:
     """Keeps what became of one batch of a company's deliveries."""
 
-    def __init__(self, company: Connection, parcels: Sequence[Parcel]) -> None:
+    def __init__(
+        self, company: Connection, deliveries: Sequence[Delivery], *, currency: str
+    ) -> None:
+        """Take a batch of this company; an invoice that names no currency is in `currency`."""
         self._company = company
-        self._parcels = parcels
+        self._deliveries = deliveries
+        self._currency = currency
         self._at = now()
         self._receipts: list[dict[str, Any]] = []
         self._documents: list[dict[str, Any]] = []
         self._changed: dict[str, list[Found]] = {}
-        self._missing: dict[str, list[Found]] = {}
-        self._moves: list[Move] = []
-        self._currency = ""
+        self._changes: list[DocumentChange] = []
 
-    def settle(self, services: Services, ended: Mapping[str, Delivered | Refused]) -> None:
-        """Write it all down; what an order that is not in `ended` waits for is another try."""
-        self._currency = services.settings.infactor_currency
-        with services.database.write() as session:
-            current = outbox.lock_progress(session, [p.invoice.id for p in self._parcels])
-            for parcel in self._parcels:
-                invoice_id = parcel.invoice.id
-                if invoice_id in current:  # else it was forgotten meanwhile
-                    result = _NOTHING_TO_SAY if parcel.mapped is None else ended.get(invoice_id)
-                    self._settle(current[invoice_id], parcel, result)
+    def save(self, database: Database) -> None:
+        """Write it all down; what was not delivered waits for another try."""
+        with database.write() as session:
+            ids = [delivery.invoice.id for delivery in self._deliveries]
+            current = outbox.lock_progress(session, ids)
+            for delivery in self._deliveries:
+                if delivery.invoice.id in current:  # else it was forgotten meanwhile
+                    self._add(current[delivery.invoice.id], delivery)
             outbox.keep_progress(session, list(current.values()))
-            receipts.add(session, self._receipts)
+            outbox.add(session, self._receipts)
             outbox.keep_seen(session, self._documents)
             self._keep_findings(session)
         for receipt in self._receipts:
@@ -78,32 +93,24 @@ class Settlement:
                 state=receipt["state"],
             )
 
-    def _settle(
-        self, current: Progress, parcel: Parcel, result: Delivered | Refused | None
-    ) -> None:
-        sent = parcel.invoice
+    def _add(self, current: Progress, delivery: Delivery) -> None:
+        result = delivery.result
         if result is None or isinstance(result, Refused):
             why = result.why if result else "the document kept changing while it was delivered"
-            current.delivery_error = why
-            pause = backoff(current.delivery_attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
-            current.delivery_due_at = self._at + pause
-            current.delivery_attempts += 1
-            log.warning("invoice.not_delivered", invoice=sent.id, revision=sent.revision, why=why)
+            self._postpone(current, delivery.invoice, why)
             return
         current.delivery_attempts = 0
         # Whoever decided did see it.
-        current.delivery_warnings = [] if result.action is Action.FROZEN else parcel.warnings
+        seen_by_buyer = result.action is Action.FROZEN
+        current.delivery_warnings = [] if seen_by_buyer else list(delivery.order.warnings)
         if result.newer is not None:
-            _catch_up(current, sent, result.newer)
-        else:
-            self._deliver(current, parcel, result)
-
-    def _deliver(self, current: Progress, parcel: Parcel, result: Delivered) -> None:
-        sent = parcel.invoice
+            _catch_up(current, delivery.invoice, result.newer)
+            return
+        sent = delivery.invoice
         # An older revision than is there already, if it was late, leaves the newer one to do.
         late = current.delivered_revision > sent.revision and result.action is Action.CREATE
         current.delivered_revision = 0 if late else max(current.delivered_revision, sent.revision)
-        action = _action(parcel, result)
+        action = _action(delivery, result)
         self._receipts.append(
             {
                 "invoice_id": sent.id,
@@ -114,98 +121,84 @@ class Settlement:
                 "changed": list(result.changed),
             }
         )
-        self._note_document(parcel, result, action)
-        self._note_findings(parcel, result)
-        if result.after is not None and result.state is not None:
-            self._moves.append(Move.of(sent, parcel.seen, result.state, result.after))
+        if result.after is not None:
+            self._documents.append(self._document(delivery, result, action))
+        self._note_change(delivery, result)
 
-    def _note_document(self, parcel: Parcel, result: Delivered, action: Action) -> None:
-        if result.after is None or result.state is None:
-            return
-        sent = parcel.invoice
+    def _postpone(self, current: Progress, sent: Invoice, why: str) -> None:
+        pause = backoff(current.delivery_attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
+        current.delivery_error = why
+        current.delivery_attempts += 1
+        current.delivery_due_at = self._at + pause
+        log.warning("invoice.not_delivered", invoice=sent.id, revision=sent.revision, why=why)
+
+    def _document(
+        self, delivery: Delivery, result: DeliveryResult, action: Action
+    ) -> dict[str, Any]:
+        """Return the row of what Infactor has now."""
+        sent = delivery.invoice
         # What was decided about is what it was then, and whose it was.
-        decided = parcel.seen if action is Action.FROZEN else None
-        document = _document(parcel, result) | {"state": result.state}
-        self._documents.append(
-            {
-                "invoice_id": sent.id,
-                "connection_id": sent.connection_id,
-                "supplier_id": (decided or self._company).supplier_id,
-                "state": result.state,
-                "document": {n: v for n, v in document.items() if n not in ("_id", REVISION)},
-                "revision": sent.revision,
-                "written_at": self._at,
-                "balance": (decided or sent).balance,
-                "currency": (decided or sent).currency,
-                "seen_at": self._at,
-            }
-        )
+        decided = delivery.seen if action is Action.FROZEN else None
+        document = _content(delivery, result) | {"state": result.state}
+        return {
+            "invoice_id": sent.id,
+            "connection_id": sent.connection_id,
+            "supplier_id": (decided or self._company).supplier_id,
+            "state": result.state,
+            "document": {n: v for n, v in document.items() if n not in ("_id", REVISION)},
+            "revision": sent.revision,
+            "written_at": self._at,
+            "balance": (decided or sent).balance,
+            "currency": (decided or sent).currency,
+            "seen_at": self._at,
+        }
 
-    def _note_findings(self, parcel: Parcel, result: Delivered) -> None:
-        sent, seen = parcel.invoice, parcel.seen
-        self._changed[sent.id] = []
-        self._missing[sent.id] = []
-        if result.after is None and seen is not None and parcel.mapped is not None:
-            self._missing[sent.id] = [missing(seen)]
-        if result.action is Action.FROZEN and result.before is not None:
-            state = result.state or ""
-            self._changed[sent.id] = _deviations(parcel, result.before, state, self._currency)
+    def _note_change(self, delivery: Delivery, result: DeliveryResult) -> None:
+        if delivery.order.mapped is None:
+            return
+        after = _state_after(result)
+        change = DocumentChange(
+            invoice=delivery.invoice,
+            before=delivery.seen,
+            after=after,
+            # Not what was last seen: a restoring delivery has taken the marker away.
+            withdrawn=after.marks.get(MARKER) if after else None,
+        )
+        self._changes.append(change)
+        self._changed[delivery.invoice.id] = (
+            changed_after_approval(change, result.before, delivery.order.mapped, self._currency)
+            if result.action is Action.FROZEN and result.before is not None
+            else []
+        )
 
     def _keep_findings(self, session: Session) -> None:
-        for kind, found in ((CHANGED, self._changed), (MISSING, self._missing)):
-            keep_findings(session, self._company.id, kind, found, self._at)
-        keep_moves(session, self._company.id, self._moves, self._at)
+        keep_findings(session, self._company.id, CHANGED, self._changed, self._at)
+        keep_changes(session, self._company.id, self._changes, self._at)
 
 
-def missing(seen: Document) -> Found:
-    """Return the finding that Infactor has no document any more, of one that it had."""
-    return Found(
-        field="document", severity="critical", state=seen.state, approved="there", current="gone"
-    )
-
-
-def _action(parcel: Parcel, result: Delivered) -> Action:
+def _action(delivery: Delivery, result: DeliveryResult) -> Action:
     """Return what was done; where the answer was lost, what it must have been."""
-    if not result.repeated:
+    order, seen = delivery.order, delivery.seen
+    if not result.repeated or order.mapped is None:
         return result.action
-    seen, hold = parcel.seen, parcel.invoice.hold
-    before = seen.document if seen else None
-    return decide(before, parcel.mapped or {}, Hold(hold) if hold else None).action
+    return decide(seen.document if seen else None, order.mapped, order.hold).action
 
 
-def _document(parcel: Parcel, result: Delivered) -> dict[str, Any]:
+def _state_after(result: DeliveryResult) -> DocumentState | None:
+    if result.after is None or result.state is None:
+        return None
+    return replace(state_of(result.after), state=result.state)
+
+
+def _content(delivery: Delivery, result: DeliveryResult) -> dict[str, Any]:
     """Return Infactor's document in exact numbers: as we know them, where it has ours."""
-    if result.action is Action.CREATE and parcel.mapped is not None:
-        return dict(parcel.mapped)
-    if result.action is Action.UNCHANGED and not result.repeated and parcel.seen is not None:
-        return dict(parcel.seen.document)
-    found: dict[str, Any] = exact(result.after)
+    order, seen = delivery.order, delivery.seen
+    if result.action is Action.CREATE and order.mapped is not None:
+        return dict(order.mapped)
+    if result.action is Action.UNCHANGED and not result.repeated and seen is not None:
+        return dict(seen.document)
+    found: dict[str, Any] = from_bson(result.after)
     return found
-
-
-def _deviations(
-    parcel: Parcel, approved: Mapping[str, Any], state: str, currency: str
-) -> list[Found]:
-    """Return what is not as it was approved; an invoice that names no currency is in this one."""
-    sent, seen = parcel.invoice, parcel.seen
-    then = Facts(balance=seen.balance, currency=seen.currency or currency) if seen else None
-    facts = Facts(
-        balance=sent.balance,
-        currency=sent.currency or currency,
-        hold=Hold(sent.hold) if sent.hold else None,
-        deleted=sent.deleted,
-    )
-    mapped = exact(stored(parcel.mapped))
-    return [
-        Found(
-            field=one.field,
-            severity=one.severity.value,
-            state=state,
-            approved=one.approved,
-            current=one.current,
-        )
-        for one in deviations(exact(approved), mapped, then, facts, state)
-    ]
 
 
 def _catch_up(current: Progress, sent: Invoice, newer: int) -> None:

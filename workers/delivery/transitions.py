@@ -1,28 +1,22 @@
-"""What it means that a document's state is another one than was last seen.
+"""What it means that a document is not as it was last seen: functions of values alone.
 
 Infactor's server enforces no state, so what we hold back can be moved on all the same; and a buyer
 can approve in the very minutes in which QuickBooks changes what is approved. Whoever sees the new
-state first, a delivery or a look, tells.
+state first, a delivery or a poll, tells.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-import structlog
-from sqlalchemy.orm import Session
-
 from service.database.tables import Document, Invoice
-from service.infactor.deviations import text_of
-from service.infactor.document import APPROVED, MARKER, State
-from service.store import findings, outbox
+from service.infactor.bson import from_bson, to_bson
+from service.infactor.collection import DocumentState, marks_of
+from service.infactor.deviations import Facts, deviations, text_of
+from service.infactor.document import APPROVED, State
+from service.infactor.holds import Hold
 from service.store.findings import Found
-
-log = structlog.get_logger(__name__)
-
-MOVED_ON = "moved_on"
-HURRIED = "hurried"
 
 # A page that shows the old amount can stay open for so long.
 HURRY = timedelta(minutes=15)
@@ -30,93 +24,136 @@ MONEY = ("invoiceAmount", "payableDate", "taxAmount", "items")
 _BACK = frozenset({State.INVOICE_CREATED, State.INVOICE_REJECTED})
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """The state in which a document is seen, and what is known of its invoice."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentChange:
+    """An invoice's document as it was last seen, and as it is now; None where there is none.
 
-    invoice_id: str
-    before: str  # as last seen; empty where it never was
-    state: str
-    hold: str | None
-    withdrawn: str | None  # our marker on it
+    `withdrawn` is the reason for which we withdrew it, as far as its marker is known.
+    """
 
-    @classmethod
-    def of(
-        cls, invoice: Invoice, seen: Document | None, state: str, document: Mapping[str, Any]
-    ) -> "Move":
-        """Return the move to this state of a document, as far as its marks are known."""
-        marker = document.get(MARKER)
-        before = seen.state if seen else ""
-        return cls(invoice.id, before, state, invoice.hold, str(marker) if marker else None)
+    invoice: Invoice
+    before: Document | None
+    after: DocumentState | None
+    withdrawn: str | None
 
+    @property
+    def moved(self) -> bool:
+        """True where somebody decided."""
+        return self.after is not None and self.after.state != self.state_before
 
-def keep_moves(session: Session, connection_id: str, moves: Iterable[Move], now: datetime) -> None:
-    """Leave the findings that follow from these moves of a company's documents."""
-    given = list(moves)
-    moved_on = {m.invoice_id: found for m in given if (found := _moved_on(m)) is not None}
-    keep_findings(session, connection_id, MOVED_ON, moved_on, now)
-    keep_findings(session, connection_id, HURRIED, _hurried(session, given, now), now)
+    @property
+    def marked(self) -> bool:
+        """True where remark or marker are others than we know."""
+        known = self.before.document if self.before else {}
+        return self.after is not None and self.after.marks != marks_of(known)
 
+    @property
+    def undecided(self) -> bool:
+        """True where nobody has decided, or somebody has taken that back."""
+        return self.after is not None and self.after.state == State.INVOICE_CREATED
 
-def keep_findings(
-    session: Session,
-    connection_id: str,
-    kind: str,
-    found: Mapping[str, Collection[Found]],
-    now: datetime,
-) -> None:
-    """Leave exactly these findings of a kind open, and say which of them are new."""
-    for finding in findings.keep(session, connection_id, kind, found, now):
-        log.warning(
-            "finding.begun",
-            invoice=finding.invoice_id,
-            kind=kind,
-            field=finding.field,
-            severity=finding.severity,
+    @property
+    def astray(self) -> bool:
+        """True where an undecided document is at another revision than the one delivered.
+
+        Somebody restored a backup of Infactor's database or of ours, or a worker was very late.
+        """
+        return (
+            self.after is not None
+            and self.before is not None
+            and self.undecided
+            and self.after.revision != self.before.revision
+            and self.invoice.delivered_revision >= self.invoice.revision
         )
 
+    @property
+    def approved(self) -> bool:
+        """True where a buyer has said yes since the document was last seen."""
+        approved = self.after is not None and self.after.state in APPROVED
+        return approved and self.state_before not in APPROVED
 
-def _moved_on(move: Move) -> list[Found] | None:
+    @property
+    def state_before(self) -> str:
+        """The state in which it was last seen; empty where it never was."""
+        return self.before.state if self.before else ""
+
+
+def missing(change: DocumentChange) -> list[Found]:
+    """Return the finding that Infactor has no document any more, where it had one."""
+    if change.before is None or change.after is not None:
+        return []
+    state = change.before.state
+    return [
+        Found(field="document", severity="critical", state=state, approved="there", current="gone")
+    ]
+
+
+def moved_past_hold(change: DocumentChange) -> list[Found] | None:
     """Return the finding that is so now, none where it is not, None where all stays as it was.
 
     An invoice that got its hold after it was approved was not held back: what QuickBooks says of
     it differs from what was approved, which is told as that.
     """
-    if move.state in _BACK or not (move.hold or move.withdrawn):
-        return []
-    if not move.withdrawn and (move.before == move.state or move.before not in {*_BACK, ""}):
+    hold, withdrawn = change.invoice.hold, change.withdrawn
+    if change.after is None:
         return None
-    why = f"withdrawn: {move.withdrawn}" if move.withdrawn else f"held back: {move.hold}"
+    state = change.after.state
+    if state in _BACK or not (hold or withdrawn):
+        return []
+    if not withdrawn and (not change.moved or change.state_before not in {*_BACK, ""}):
+        return None
+    why = f"withdrawn: {withdrawn}" if withdrawn else f"held back: {hold}"
+    return [Found(field="state", severity="critical", state=state, approved=why, current=state)]
+
+
+def changed_before_approval(
+    change: DocumentChange, written: Mapping[str, tuple[Any, Any]]
+) -> list[Found]:
+    """Return which amounts were written over in the last minutes before the approval.
+
+    `written` holds what deliveries wrote since then, by field: from what to what.
+    """
+    if change.after is None or not change.approved:
+        return []
     return [
         Found(
-            field="state",
-            severity="critical",
-            state=move.state,
-            approved=why,
-            current=move.state,
+            field=name,
+            severity="warning",
+            state=change.after.state,
+            approved=text_of(before),
+            current=text_of(after),
         )
+        for name, (before, after) in written.items()
+        if name in MONEY
     ]
 
 
-def _hurried(session: Session, moves: Iterable[Move], now: datetime) -> dict[str, list[Found]]:
-    """Return which amounts were written over in the last minutes before an approval."""
-    approved = {
-        move.invoice_id: move
-        for move in moves
-        if move.state in APPROVED and move.before not in APPROVED
-    }
-    changed = outbox.written_since(session, approved.keys(), now - HURRY)
-    return {
-        invoice_id: [
-            Found(
-                field=name,
-                severity="warning",
-                state=approved[invoice_id].state,
-                approved=text_of(values[0]),
-                current=text_of(values[1]),
-            )
-            for name, values in fields.items()
-            if name in MONEY
-        ]
-        for invoice_id, fields in changed.items()
-    }
+def changed_after_approval(
+    change: DocumentChange,
+    approved: Mapping[str, Any],
+    mapped: Mapping[str, Any] | None,
+    currency: str,
+) -> list[Found]:
+    """Return what is not as it was approved; an invoice that names no currency is in this one.
+
+    `approved` is the document in stored types, `mapped` what is recorded, in exact JSON.
+    """
+    invoice, seen = change.invoice, change.before
+    state = change.after.state if change.after else ""
+    then = Facts(balance=seen.balance, currency=seen.currency or currency) if seen else None
+    facts = Facts(
+        balance=invoice.balance,
+        currency=invoice.currency or currency,
+        hold=Hold(invoice.hold) if invoice.hold else None,
+        deleted=invoice.deleted,
+    )
+    return [
+        Found(
+            field=one.field,
+            severity=one.severity.value,
+            state=state,
+            approved=one.approved,
+            current=one.current,
+        )
+        for one in deviations(from_bson(approved), from_bson(to_bson(mapped)), then, facts, state)
+    ]

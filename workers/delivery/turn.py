@@ -1,4 +1,4 @@
-"""Turns at Infactor's database: while it is away, one process at a time tries it."""
+"""Turns at Infactor's database: while it is away, one process at a time tries it again."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from service.context import Services
 from service.coordination import circuit_breaker
 from service.coordination.circuit_breaker import INFACTOR
 from service.errors import InfactorAway, ServiceError
-from service.infactor.collection import Sink
+from service.infactor.collection import InvoiceCollection
 from service.infactor.users import Users
 
 log = structlog.get_logger(__name__)
@@ -24,7 +24,7 @@ class NotItsTurn(ServiceError):
 class Infactor:
     """What a turn works with: both raise InfactorAway when the database does not answer."""
 
-    invoices: Sink
+    invoices: InvoiceCollection
     users: Users
 
 
@@ -45,7 +45,9 @@ def infactor_turn(services: Services) -> Iterator[Infactor]:
                 raise NotItsTurn(broken.why)
     try:
         yield Infactor(
-            invoices=Sink(services.infactor, withdraw=services.settings.infactor_withdraw),
+            invoices=InvoiceCollection(
+                services.infactor, withdraw=services.settings.infactor_withdraw
+            ),
             users=Users(services.infactor),
         )
     except InfactorAway as e:

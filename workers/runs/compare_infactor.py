@@ -1,4 +1,4 @@
-"""The second leg of a full comparison: our record against Infactor's own documents.
+"""The part of a full comparison that compares our record with Infactor's own documents.
 
 An invoice that is on its way to Infactor differs by right and is left out; so is, field by field,
 one that somebody has decided about: see findings.
@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.database.tables import Document, Invoice, Run
-from service.infactor.bson import exact, stored
-from service.infactor.collection import REVISION, standing
+from service.infactor.bson import from_bson, to_bson
+from service.infactor.collection import REVISION, state_of
 from service.infactor.deviations import text_of
 from service.infactor.document import QUICKBOOKS_OWNED, State
 from service.infactor.wording import status
@@ -130,13 +130,13 @@ def _differs(
         return None
     if there is None:
         return _absent(invoice, seen)
-    stands = standing(there)
-    if stands.state != State.INVOICE_CREATED:
+    state = state_of(there)
+    if state.state != State.INVOICE_CREATED:
         return None
     delivered = seen.revision if seen else invoice.delivered_revision
-    if stands.revision != delivered:
-        kind = BEHIND if stands.revision < delivered else AHEAD
-        texts = (f"revision {stands.revision}", f"revision {delivered}")
+    if state.revision != delivered:
+        kind = BEHIND if state.revision < delivered else AHEAD
+        texts = (f"revision {state.revision}", f"revision {delivered}")
         return Difference(invoice, seen, kind, *texts)
     return _edited(invoice, seen, there) if seen else None
 
@@ -151,9 +151,9 @@ def _absent(invoice: Invoice, seen: Document | None) -> Difference | None:
 
 def _edited(invoice: Invoice, seen: Document, there: Mapping[str, Any]) -> Difference | None:
     """Compare with what was written, which is not always what is mapped, as doubles hold it."""
-    now = {name: exact(there[name]) for name in QUICKBOOKS_OWNED if name in there}
+    now = {name: from_bson(there[name]) for name in QUICKBOOKS_OWNED if name in there}
     ours = {name: seen.document[name] for name in QUICKBOOKS_OWNED if name in seen.document}
-    written = exact(stored(ours))
+    written = from_bson(to_bson(ours))
     names = [n for n in QUICKBOOKS_OWNED if now.get(n) != written.get(n)]
     if not names:
         return None
@@ -178,8 +178,8 @@ def _doubled(
         if found is None:
             continue
         invoice, seen = found
-        amount = text_of(exact(other.get("invoiceAmount"))) or "none"
-        there = f"also {str(other['_id'])[:_LONGEST_VALUE]}: {status(standing(other).state)}"
+        amount = text_of(from_bson(other.get("invoiceAmount"))) or "none"
+        there = f"also {str(other['_id'])[:_LONGEST_VALUE]}: {status(state_of(other).state)}"
         here = status(seen.state) if seen else "not in Infactor"
         yield Difference(invoice, seen, DOUBLED, f"{there}, amount {amount[:_LONGEST_VALUE]}", here)
 

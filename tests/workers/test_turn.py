@@ -11,15 +11,16 @@ from sqlalchemy import select, update
 
 from service.config.loading import settings_from
 from service.coordination import circuit_breaker
-from service.database.tables import Breaker
+from service.database.tables import Breaker, Finding
 from service.database.types import database_now
 from service.errors import ConfigurationError
 from service.simulator.server import RunningSimulator
 from tests import servers
 from tests.workers.conftest import connected
-from tests.workers.delivering import Delivering, infactor_settings
+from tests.workers.delivering import Delivering, infactor_settings, seen_once
 from tests.workers.world import an_invoice, environment
 from workers.delivery.deliver import deliver_company
+from workers.delivery.poll import poll_buyers, poll_documents
 
 NOWHERE = "no MongoDB that takes writes answers at INFACTOR_MONGODB_URL"
 
@@ -231,3 +232,77 @@ def test_settings_that_lead_nowhere_are_refused_at_the_start(
     with pytest.raises(ConfigurationError, match=words.replace(".", r"\.")) as refused:
         settings_from(given)
     assert "u:p" not in str(refused.value)
+
+
+def test_a_working_database_leaves_the_breaker_closed(small_delivering: Delivering) -> None:
+    small_delivering.arrive(an_invoice())
+    with small_delivering.world.services.database.read() as session:
+        assert circuit_breaker.broken(session, "infactor") is None
+
+
+def test_a_poll_while_infactor_is_away_notes_that_and_misses_nothing(
+    simulator: RunningSimulator, sqlite_url: str
+) -> None:
+    settings = {
+        "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{servers.free_port()}/?serverSelectionTimeoutMS=200",
+        "INFACTOR_MONGODB_DATABASE": "none",
+    }
+    with connected(simulator, sqlite_url, **settings) as world:
+        seen_once(world)
+        poll_documents(world.services)
+        with world.services.database.read() as session:
+            broken = circuit_breaker.broken(session, "infactor")
+            assert session.scalars(select(Finding)).all() == []
+            attempts = session.scalars(select(Breaker.failures)).one()
+        assert broken
+        assert "no MongoDB that takes writes answers" in broken.why
+        with world.services.database.write() as session:
+            session.execute(update(Breaker).values(open_until=Breaker.open_until + 3600))
+        poll_documents(world.services)  # nobody's turn
+        with world.services.database.read() as session:
+            assert session.scalars(select(Breaker.failures)).one() == attempts
+
+
+def test_a_poll_that_succeeds_ends_a_failure(small_delivering: Delivering) -> None:
+    small_delivering.arrive(an_invoice())
+    services = small_delivering.world.services
+    with services.database.write() as session:
+        circuit_breaker.failed(session, "infactor", "away")
+    with services.database.write() as session:
+        session.execute(update(Breaker).values(open_until=0.0))
+    small_delivering.poll()
+    with services.database.read() as session:
+        assert circuit_breaker.broken(session, "infactor") is None
+
+
+def test_buyers_that_cannot_be_asked_for_are_a_failure_too(small_delivering: Delivering) -> None:
+    small_delivering.arrive(an_invoice())
+    with failing(small_delivering.infactors, "find", errorCode=91, closeConnection=False):
+        poll_buyers(small_delivering.world.services)
+    assert why_away(small_delivering) is not None
+    small_delivering.register("buyer@example.com")
+    small_delivering.deliver()  # its time has come, and nothing is outgoing
+    poll_buyers(small_delivering.world.services)
+    assert why_away(small_delivering) is None
+    small_delivering.deliver()
+    assert small_delivering.addressed()[2] == []
+
+
+def test_a_restore_that_the_buyer_approves_at_once_was_not_moved_past_its_hold(
+    small_delivering: Delivering,
+) -> None:
+    """The answer to our restore was lost, and what we restored is approved meanwhile."""
+    small_delivering.arrive(an_invoice())
+    small_delivering.arrive(an_invoice(Balance=0.0))
+    small_delivering.world.arrive(an_invoice())
+    document = small_delivering.document() or {}
+    restored = {
+        "state": "invoice_accepted",
+        "qbkRevision": small_delivering.record().revision,
+        "buyerEmail": document["buyerEmail"],
+    }
+    gone = {"qbkWithdrawn": "", "buyerInvoiceRemark": ""}
+    small_delivering.infactors.invoices.update_one({}, {"$set": restored, "$unset": gone})
+    small_delivering.deliver()
+    assert small_delivering.receipts()[-1][1:] == ("restored", "invoice_accepted")
+    assert small_delivering.found("moved_on") == []

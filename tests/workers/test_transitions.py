@@ -1,0 +1,229 @@
+"""What it means that a document moved on: past a hold, or in the minutes after a change."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from service.database.tables import Document, Finding, Invoice, Receipt
+from service.infactor.collection import DocumentState
+from service.kit.clock import now
+from tests.workers.delivering import Delivering
+from tests.workers.world import an_invoice
+from workers.delivery.transitions import DocumentChange, missing, moved_past_hold
+
+MINUTES = timedelta(minutes=1)
+DAYS = timedelta(days=1)
+
+
+def a_change(
+    before: str | None, after: str | None, hold: str | None = None, withdrawn: str | None = None
+) -> DocumentChange:
+    """Return a change of state of invoice 1's document, at revision 3; None where there is none."""
+    return DocumentChange(
+        invoice=Invoice(id="qbk-1", hold=hold, revision=3, delivered_revision=3),
+        before=None if before is None else Document(state=before, document={}, revision=3),
+        after=None if after is None else DocumentState(state=after, revision=3, marks={}),
+        withdrawn=withdrawn,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (a_change("invoice_created", "invoice_accepted"), []),
+        (a_change("invoice_created", "invoice_created", "paid"), []),
+        (a_change("invoice_accepted", "invoice_rejected", "paid", "paid"), []),
+        (a_change("invoice_created", "invoice_accepted", "paid"), ["held back: paid"]),
+        (a_change("invoice_rejected", "ifactor_request", None, "void"), ["withdrawn: void"]),
+        (a_change("invoice_accepted", "invoice_accepted", None, "void"), ["withdrawn: void"]),
+        (a_change(None, "invoice_accepted", "paid"), ["held back: paid"]),
+        (a_change("invoice_accepted", "ifactor_request", "paid"), None),
+        (a_change("invoice_accepted", "invoice_accepted", "paid"), None),
+        (a_change("invoice_created", None, "paid"), None),
+    ],
+)
+def test_a_document_is_past_its_hold_where_it_moved_on_while_we_held_it_back(
+    change: DocumentChange, told: list[str] | None
+) -> None:
+    """None: what was found before stays as it is."""
+    found = moved_past_hold(change)
+    assert (None if found is None else [one.approved for one in found]) == told
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "count"),
+    [
+        ("invoice_created", None, 1),
+        (None, None, 0),
+        ("invoice_created", "invoice_created", 0),
+        (None, "invoice_created", 0),
+    ],
+)
+def test_a_document_is_missing_where_there_was_one(
+    before: str | None, after: str | None, count: int
+) -> None:
+    assert len(missing(a_change(before, after))) == count
+
+
+@pytest.mark.parametrize(
+    ("state", "there", "delivered", "astray"),
+    [
+        ("invoice_created", 2, 3, True),
+        ("invoice_created", 9, 3, True),
+        ("invoice_created", 3, 3, False),
+        ("invoice_created", 2, 2, False),  # the delivery is on its way
+        ("invoice_accepted", 2, 3, False),  # what was decided about stays behind
+    ],
+)
+def test_a_document_is_astray_at_another_revision_than_the_one_delivered(
+    state: str, there: int, delivered: int, astray: bool
+) -> None:
+    change = DocumentChange(
+        invoice=Invoice(id="qbk-1", revision=3, delivered_revision=delivered),
+        before=Document(state=state, document={}, revision=3),
+        after=DocumentState(state=state, revision=there, marks={}),
+        withdrawn=None,
+    )
+    assert change.astray == astray
+
+
+def test_a_withdrawn_invoice_that_moves_on_is_critical_until_it_is_back(
+    delivering: Delivering,
+) -> None:
+    delivering.arrive(an_invoice())
+    delivering.arrive(an_invoice(Balance=0.0))
+    delivering.poll()
+    assert delivering.found("moved_on") == []
+    delivering.decide(state="invoice_accepted")
+    for _ in range(2):
+        delivering.poll()
+        delivering.deliver()
+    assert delivering.found("moved_on") == [
+        ("state", "critical", "invoice_accepted", "withdrawn: paid", "invoice_accepted", True)
+    ]
+    delivering.decide(state="ifactor_request")
+    delivering.poll()
+    assert delivering.found("moved_on") == [
+        ("state", "critical", "ifactor_request", "withdrawn: paid", "ifactor_request", True)
+    ]
+    delivering.decide(state="invoice_rejected")
+    delivering.poll()
+    assert [row[5] for row in delivering.found("moved_on")] == [False]
+
+
+def test_a_delivery_that_sees_it_first_tells_it_too(small_delivering: Delivering) -> None:
+    small_delivering.arrive(an_invoice())
+    small_delivering.arrive(an_invoice(Balance=0.0))
+    small_delivering.decide(state="invoice_accepted")
+    small_delivering.arrive(an_invoice(Balance=0.0, DocNumber="9"))
+    assert [row[:3] for row in small_delivering.found("moved_on")] == [
+        ("state", "critical", "invoice_accepted")
+    ]
+
+
+def test_an_invoice_held_back_before_its_withdrawal_could_be_delivered(
+    small_delivering: Delivering,
+) -> None:
+    small_delivering.arrive(an_invoice())
+    small_delivering.decide(state="invoice_accepted")
+    small_delivering.world.arrive(an_invoice(Balance=0.0))  # not delivered yet
+    small_delivering.poll()
+    assert small_delivering.found("moved_on") == [
+        ("state", "critical", "invoice_accepted", "held back: paid", "invoice_accepted", True)
+    ]
+    small_delivering.arrive(an_invoice())  # the payment is undone
+    assert [row[5] for row in small_delivering.found("moved_on")] == [False]
+
+
+def test_an_invoice_paid_after_its_approval_was_never_held_back(
+    small_delivering: Delivering,
+) -> None:
+    small_delivering.arrive(an_invoice())
+    small_delivering.decide(state="ifactor_prepaid")
+    small_delivering.poll()
+    small_delivering.arrive(an_invoice(Balance=0.0))
+    small_delivering.decide(state="invoice_paid")
+    small_delivering.poll()
+    assert small_delivering.found("moved_on") == []
+
+
+class TestChangedBeforeApproval:
+    def test_an_amount_written_over_just_before_the_approval(self, delivering: Delivering) -> None:
+        delivering.arrive(an_invoice())
+        delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
+        delivering.arrive(an_invoice(TotalAmt=120.5, Balance=120.5, DueDate="2026-12-24"))
+        delivering.decide(state="invoice_accepted")
+        delivering.poll()
+        assert sorted(delivering.found("hurried")) == [
+            ("invoiceAmount", "warning", "invoice_accepted", "100", "120.5", True),
+            ("payableDate", "warning", "invoice_accepted", "2026-12-01", "2026-12-24", True),
+        ]
+        delivering.poll()
+        assert len(delivering.found("hurried")) == 2
+
+    @pytest.mark.parametrize(
+        ("fields", "name"),
+        [
+            ({"TxnTaxDetail": {"TotalTax": 7}}, "taxAmount"),
+            ({"Line": [{"Id": "1", "Amount": 1, "DetailType": "SubTotalLineDetail"}]}, "items"),
+        ],
+    )
+    def test_every_field_that_says_how_much(
+        self, small_delivering: Delivering, fields: dict[str, Any], name: str
+    ) -> None:
+        small_delivering.arrive(an_invoice())
+        small_delivering.arrive(an_invoice(**fields))
+        small_delivering.decide(state="invoice_accepted")
+        small_delivering.poll()
+        assert [row[0] for row in small_delivering.found("hurried")] == [name]
+
+    @pytest.mark.parametrize("state", ["invoice_rejected", "draft", "no_such_state"])
+    def test_only_an_approval_is_hurried(self, small_delivering: Delivering, state: str) -> None:
+        small_delivering.arrive(an_invoice())
+        small_delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
+        small_delivering.decide(state=state)
+        small_delivering.poll()
+        assert small_delivering.found("hurried") == []
+
+    def test_what_nobody_reads_as_money_hurries_nobody(self, small_delivering: Delivering) -> None:
+        small_delivering.arrive(an_invoice())
+        small_delivering.arrive(an_invoice(DocNumber="9"))
+        small_delivering.decide(state="invoice_accepted")
+        small_delivering.poll()
+        assert small_delivering.found("hurried") == []
+
+    @pytest.mark.parametrize(("minutes", "count"), [(14, 1), (16, 0)])
+    def test_a_quarter_of_an_hour_counts(
+        self, small_delivering: Delivering, minutes: int, count: int
+    ) -> None:
+        small_delivering.arrive(an_invoice())
+        small_delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
+        small_delivering.change(Receipt, at=now() - minutes * MINUTES)
+        small_delivering.decide(state="invoice_accepted")
+        small_delivering.poll()
+        assert len(small_delivering.found("hurried")) == count
+
+    def test_a_delivery_that_sees_the_approval_first_tells_it_too(
+        self, small_delivering: Delivering
+    ) -> None:
+        small_delivering.arrive(an_invoice())
+        small_delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
+        small_delivering.decide(state="invoice_accepted")
+        small_delivering.arrive(an_invoice(TotalAmt=130.0, Balance=130.0))
+        assert [row[3:5] for row in small_delivering.found("hurried")] == [("100", "110")]
+
+    def test_it_closes_by_itself_after_a_week(self, small_delivering: Delivering) -> None:
+        small_delivering.arrive(an_invoice())
+        small_delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
+        small_delivering.decide(state="invoice_accepted")
+        small_delivering.poll()
+        small_delivering.change(Finding, found_at=now() - 7 * DAYS + MINUTES)
+        small_delivering.poll()
+        assert small_delivering.findings() == [("invoiceAmount", "warning", "100", "110")]
+        small_delivering.change(Finding, found_at=now() - 7 * DAYS - MINUTES)
+        small_delivering.poll()
+        assert small_delivering.findings() == []
+        assert small_delivering.findings(history=True) == [
+            ("invoiceAmount", "warning", "100", "110")
+        ]

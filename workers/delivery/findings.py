@@ -1,0 +1,62 @@
+"""Keeps what is found about a company's documents, each for as long as it is so."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+import structlog
+from sqlalchemy.orm import Session
+
+from service.store import findings, outbox
+from service.store.findings import Found
+from workers.delivery.transitions import (
+    HURRY,
+    DocumentChange,
+    changed_before_approval,
+    missing,
+    moved_past_hold,
+)
+
+log = structlog.get_logger(__name__)
+
+# The kinds, as they are stored.
+MISSING = "missing"
+MOVED_ON = "moved_on"
+HURRIED = "hurried"
+
+
+def keep_changes(
+    session: Session, connection_id: str, changes: Sequence[DocumentChange], now: datetime
+) -> None:
+    """Leave the findings that follow from these changes of a company's documents."""
+    gone = {change.invoice.id: missing(change) for change in changes}
+    moved_on = {
+        change.invoice.id: past
+        for change in changes
+        if (past := moved_past_hold(change)) is not None
+    }
+    approved = {change.invoice.id: change for change in changes if change.approved}
+    written = outbox.written_since(session, approved.keys(), now - HURRY)
+    hurried = {
+        invoice_id: changed_before_approval(approved[invoice_id], fields)
+        for invoice_id, fields in written.items()
+    }
+    for kind, found in ((MISSING, gone), (MOVED_ON, moved_on), (HURRIED, hurried)):
+        keep_findings(session, connection_id, kind, found, now)
+
+
+def keep_findings(
+    session: Session,
+    connection_id: str,
+    kind: str,
+    found: Mapping[str, Collection[Found]],
+    now: datetime,
+) -> None:
+    """Leave exactly these findings of a kind open, by invoice, and say which of them are new."""
+    for finding in findings.keep(session, connection_id, kind, found, now):
+        log.warning(
+            "finding.begun",
+            invoice=finding.invoice_id,
+            kind=kind,
+            field=finding.field,
+            severity=finding.severity,
+        )
