@@ -1,6 +1,7 @@
 """Syncing one company: everything that its pending notices ask for, in as few reads as possible."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +20,7 @@ from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import InvoiceReads, read_invoices
 from workers.reading.customers import CustomerReads
 from workers.recording.outcome import Recorded
-from workers.recording.record import keep_failures, record
+from workers.recording.record import keep_failures, recording
 from workers.retry import concerns_the_company, is_ambiguous, is_hopeless, pause_for, why
 
 log = structlog.get_logger(__name__)
@@ -111,7 +112,10 @@ class Batch:
         answered = self._read_changes() if self._wanted.changes else set()
         ids = {**self._wanted.invoices, **self._merged}.keys() - answered
         reads = read_invoices(self._company, sorted(ids))
-        recorded = self._record(reads, "notice", self._finish)
+        with self._recording(reads, "notice") as (session, recorded):
+            self._finish_invoices(session, recorded)
+            self._finish_others(session)
+            self._note_health(session)
         log.info(
             "company.synced",
             connection=self._company.connection_id,
@@ -146,27 +150,26 @@ class Batch:
             except (Poisoned, TooLarge) as e:
                 self._changes_error = e
                 break
-            finish = self._finish_changes(page.cursor.since)
-            recorded = self._record(page.reads, "payment", finish)
+            with self._recording(page.reads, "payment") as (session, recorded):
+                self._finish_invoices(session, recorded)
+                self._finish_changes(session, recorded, until=page.cursor.since)
             answered |= recorded.outcomes.keys() | recorded.failed.keys()
             cursor = page.cursor
         return answered
 
-    def _record(
-        self, reads: InvoiceReads, cause: str, finish: Callable[[Session, Recorded], None]
-    ) -> Recorded:
+    @contextmanager
+    def _recording(self, reads: InvoiceReads, cause: str) -> Iterator[tuple[Session, Recorded]]:
         self._ends = Ends()
-        recorded = record(
+        with recording(
             self._company,
             reads,
             cause=cause,
             voided=frozenset(self._wanted.voided),
             buyers=self._buyers,
-            finish=finish,
             deliveries=self._deliveries(cause),
-        )
+        ) as batch:
+            yield batch
         self._ends.tell()
-        return recorded
 
     def _deliveries(self, cause: str) -> Callable[[str], list[str]]:
         """Return which deliveries asked for an invoice."""
@@ -180,23 +183,17 @@ class Batch:
 
         return of
 
-    def _finish_changes(self, until: datetime | None) -> Callable[[Session, Recorded], None]:
-        def finish(session: Session, recorded: Recorded) -> None:
-            self._finish_invoices(session, recorded)
-            keep_failures(session, self._company.connection_id, recorded, asked=self._asked)
-            if until is not None:
-                watermarks.changes_read(session, self._company.connection_id, until)
+    def _finish_changes(self, session: Session, recorded: Recorded, until: datetime | None) -> None:
+        keep_failures(session, self._company.connection_id, recorded, asked=self._asked)
+        if until is not None:
+            watermarks.changes_read(session, self._company.connection_id, until)
 
-        return finish
-
-    def _finish(self, session: Session, recorded: Recorded) -> None:
-        """Say what became of each notice, in the transaction that made it so."""
-        self._finish_invoices(session, recorded)
+    def _finish_others(self, session: Session) -> None:
+        """End the notices of customers and of changes, which were read before."""
         for customer_id, notices in self._wanted.customers.items():
             self._end(session, notices, "customer read", self._buyers.failed.get(customer_id))
         read = "the company's changed invoices were read"
         self._end(session, self._wanted.changes, read, self._changes_error)
-        self._note_health(session)
 
     def _note_health(self, session: Session) -> None:
         """Call the company healthy if anything could be read, else say what is wrong with it."""

@@ -115,12 +115,8 @@ def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool
     from workers.company import Company
     from workers.reading.by_id import read_invoices
     from workers.reading.customers import CustomerReads
-    from workers.recording.outcome import Recorded, add
-    from workers.recording.record import record, rehearse
-
-    def note(session: Session, done: Recorded) -> None:
-        details = {"invoice": invoice}
-        operators.record(session, operator(), "backfill", connection.id, details, now())
+    from workers.recording.outcome import add
+    from workers.recording.record import recording, rehearse
 
     connection, owner = chosen
     company = Company.of(services, connection.id)
@@ -132,7 +128,9 @@ def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool
     if dry_run:
         recorded = rehearse(company, reads, CustomerReads(company))
     else:
-        recorded = record(company, reads, cause="command", finish=note)
+        with recording(company, reads, cause="command") as (session, recorded):
+            details = {"invoice": invoice}
+            operators.record(session, operator(), "backfill", connection.id, details, now())
     tally = add(runs.EMPTY_TALLY, recorded)
     return {**_summary(connection, owner, tally, None), "dry_run": dry_run}
 

@@ -31,7 +31,7 @@ from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
 from workers.company import Company
 from workers.delivery.poll import look
 from workers.reading.by_id import read_invoices
-from workers.recording.record import record
+from workers.recording.record import recording
 
 EMPTY = Forgotten(customers=0, invoices=0, documents=0, notices=0, runs=0, receipts={})
 
@@ -247,8 +247,8 @@ def test_a_worker_that_has_read_a_forgotten_company_brings_nothing_back(world: W
     company = Company.of(world.services, world.connection_id)
     reads = read_invoices(company, ["1"])
     forget_company(world.services, world.connection_id, "cli:me")
-    with pytest.raises(Disconnected):
-        record(company, reads, cause="notice", finish=lambda session, recorded: None)
+    with pytest.raises(Disconnected), recording(company, reads, cause="notice"):
+        pytest.fail("there is nobody to record it for")
     assert (rows(world, Invoice), rows(world, Customer)) == (0, 0)
 
 

@@ -1,10 +1,11 @@
 """The one way into the record: map what was read, keep it if it is newer, tell Infactor.
 
 Webhooks, backfills and changed customers all end here. Everything of a batch is written in one
-transaction, together with what its caller wants to finish in it.
+transaction, together with what its caller finishes in it.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -29,33 +30,32 @@ from workers.recording.withdrawal_limit import Brake
 
 log = structlog.get_logger(__name__)
 
-Finish = Callable[[Session, Recorded], None]
 
-
-def record(
+@contextmanager
+def recording(
     company: Company,
     reads: InvoiceReads,
     *,
     cause: str,
-    finish: Finish,
     brake: Brake | None = None,
     voided: frozenset[str] = frozenset(),
     buyers: CustomerReads | None = None,
     deliveries: Callable[[str], Sequence[str]] = lambda _: (),
-) -> Recorded:
-    """Record what was read, and call `finish` in the same transaction.
+) -> Iterator[tuple[Session, Recorded]]:
+    """Record what was read; give the transaction and what became of each invoice.
 
-    `voided` are invoices that a notice called void; `buyers` are customers read beforehand;
-    `deliveries` tells which webhook deliveries asked for an invoice, for the log. Raises
-    Disconnected if the company is not connected any more, or Halted if a run's `brake` says so;
-    then nothing is recorded.
+    What the caller writes inside the block is committed together with it at the end, or rolled
+    back with it on an exception. `voided` are invoices that a notice called void; `buyers` are
+    customers read beforehand; `deliveries` tells which webhook deliveries asked for an invoice,
+    for the log. Raises Disconnected if the company is not connected any more, or Halted if a run's
+    `brake` says so; then nothing is recorded.
     """
     buyers = _with_buyers(company, reads, buyers)
     with company.services.database.write() as session:
         recorded = _Batch(company, session, cause, voided).write(reads, buyers)
         if brake is not None:
             brake.check(session, recorded)
-        finish(session, recorded)
+        yield session, recorded
     for quickbooks_id, written in recorded.written.items():
         log.info(
             "invoice.recorded",
@@ -67,7 +67,6 @@ def record(
         )
     if recorded.written and company.services.settings.delivers:
         company.services.jobs.deliver(company.connection_id)
-    return recorded
 
 
 def rehearse(company: Company, reads: InvoiceReads, buyers: CustomerReads) -> Recorded:

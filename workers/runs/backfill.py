@@ -18,8 +18,8 @@ from workers.company import Company
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
-from workers.recording.outcome import Recorded, add
-from workers.recording.record import keep_failures, record, rehearse
+from workers.recording.outcome import add
+from workers.recording.record import keep_failures, recording, rehearse
 from workers.recording.withdrawal_limit import Brake
 
 log = structlog.get_logger(__name__)
@@ -81,15 +81,13 @@ def step(company: Company, run: Run) -> bool:
     if run.cursor is None and run.since is None and page.reads.found:
         # A full backfill needs nearly all customers: one read brings what pages of them would.
         buyers.read_first_page()
-
-    def finish(session: Session, recorded: Recorded) -> None:
+    batch = recording(company, page.reads, cause="backfill", brake=Brake(run), buyers=buyers)
+    with batch as (session, recorded):
         runs.checkpoint(session, run, page.cursor.as_json(), add(run.tally, recorded))
         keep_failures(session, company.connection_id, recorded)
         if run.since is None:
             seen.mark(session, run.id, recorded.outcomes.keys() | recorded.failed.keys())
         connections.synced(session, company.connection_id, now())
-
-    record(company, page.reads, cause="backfill", finish=finish, brake=Brake(run), buyers=buyers)
     log.info("backfill.page", run=run.id, invoices=len(page.reads.found))
     return True
 
@@ -106,14 +104,11 @@ def _find_deletions(company: Company, run: Run, cursor: Cursor) -> None:
     if not unseen or len(unseen) > _MOST_UNSEEN:
         return
     reads = read_invoices(company, unseen)
-
-    def finish(session: Session, recorded: Recorded) -> None:
+    with recording(company, reads, cause="backfill", brake=Brake(run)) as (session, recorded):
         seen.mark(session, run.id, unseen)
         # Kept at once: what was withdrawn counts for the brake, whatever becomes of this step.
         run.tally = add(run.tally, recorded)
         runs.checkpoint(session, run, cursor.as_json(), run.tally)
-
-    record(company, reads, cause="backfill", finish=finish, brake=Brake(run))
     log.info("backfill.unseen", run=run.id, read=len(unseen), gone=len(reads.gone))
 
 

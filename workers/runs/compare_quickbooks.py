@@ -23,8 +23,8 @@ from service.wording import UNREADABLE, by_name
 from workers.company import Company
 from workers.reading.by_change import Cursor, Page, read_page
 from workers.reading.by_id import InvoiceReads, Read, read_invoices
-from workers.recording.outcome import Recorded, add
-from workers.recording.record import keep_failures, record
+from workers.recording.outcome import add
+from workers.recording.record import keep_failures, recording
 from workers.recording.withdrawal_limit import Brake
 
 log = structlog.get_logger(__name__)
@@ -100,19 +100,15 @@ class _Comparison:
                 self._count(session)
                 self._checkpoint(session)
         if self._order["fix"]:
-            record(
-                self._company,
-                reads,
-                cause="reconcile",
-                finish=self._finish_page,
-                brake=Brake(self._run),
-            )
+            self._record(reads)
 
-    def _finish_page(self, session: Session, recorded: Recorded) -> None:
-        self._tally = add(self._tally, recorded)
-        self._count(session)
-        keep_failures(session, self._company.connection_id, recorded)
-        self._checkpoint(session)
+    def _record(self, reads: InvoiceReads) -> None:
+        batch = recording(self._company, reads, cause="reconcile", brake=Brake(self._run))
+        with batch as (session, recorded):
+            self._tally = add(self._tally, recorded)
+            self._count(session)
+            keep_failures(session, self._company.connection_id, recorded)
+            self._checkpoint(session)
 
     def _count(self, session: Session) -> None:
         """Say of how many invoices there was something to read, however often they were read."""

@@ -27,7 +27,7 @@ from workers.reading.by_change import Cursor, changed_at, read_page
 from workers.reading.by_id import InvoiceReads, Read, confirm
 from workers.reading.customers import CustomerReads
 from workers.recording.outcome import Recorded, add
-from workers.recording.record import keep_failures, record
+from workers.recording.record import keep_failures, recording
 from workers.recording.withdrawal_limit import Brake
 from workers.retry import may_pass_in_parts
 from workers.runs import compare_quickbooks
@@ -96,8 +96,8 @@ def _changes(company: Company, run: Run) -> bool:
     confirm(company, still_here, reads)
     buyers = CustomerReads(company)
     buyers.take(Read(raw, fetch_number) for raw in found.objects["Customer"])
-
-    def finish(session: Session, recorded: Recorded) -> None:
+    batch = recording(company, reads, cause="reconcile", brake=Brake(run), buyers=buyers)
+    with batch as (session, recorded):
         tally = add(run.tally, recorded)
         daily = run.cause == "daily"
         unannounced = _unannounced(session, company, recorded, found) if daily else 0
@@ -113,8 +113,6 @@ def _changes(company: Company, run: Run) -> bool:
             unannounced=unannounced,
             failed=tally["failed"],
         )
-
-    record(company, reads, cause="reconcile", finish=finish, brake=Brake(run), buyers=buyers)
     return False
 
 
@@ -153,21 +151,13 @@ def _customers(company: Company, run: Run) -> bool:
     onwards: dict[str, Any] = {**order, "page": page.cursor.as_json()}
     if page.cursor.done:
         onwards = {**order, "stage": "listing", "page": None}
-
-    def finish(session: Session, recorded: Recorded) -> None:
+    none = InvoiceReads()
+    batch = recording(company, none, cause="reconcile", brake=Brake(run), buyers=buyers)
+    with batch as (session, recorded):
         withdrawn = run.tally["withdrawn"] + len(recorded.withdrawn)
         runs.checkpoint(session, run, onwards, {**run.tally, "withdrawn": withdrawn})
         for place, error in page.reads.unnamed.items():
             inbox.park_unnamed(session, company.connection_id, place, error, now())
-
-    record(
-        company,
-        InvoiceReads(),
-        cause="reconcile",
-        finish=finish,
-        brake=Brake(run),
-        buyers=buyers,
-    )
     return True
 
 
