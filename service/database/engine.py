@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -114,6 +114,7 @@ _NOTICES_A_DEAD_NETWORK = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
+_AFTER_COMMIT = "after_commit"
 
 
 class Database:
@@ -136,9 +137,14 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Give a session whose work is committed at the end, or rolled back on an exception."""
+        """Give a session whose work is committed at the end, or rolled back on an exception.
+
+        After the commit, with the connection given back, it calls what `after_commit` was given.
+        """
         with self._writing.begin() as session:
             yield session
+        for call in session.info.pop(_AFTER_COMMIT, ()):
+            call()
 
     @contextmanager
     def trial(self) -> Iterator[Session]:
@@ -156,6 +162,15 @@ class Database:
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+def after_commit(session: Session, call: Callable[[], object]) -> None:
+    """Call `call` once the transaction of `Database.write()` is committed, in the order of asking.
+
+    It is never called after a rollback or in a trial. What it raises reaches the caller of
+    `write()`, whose work is committed all the same, and the calls after it are left out.
+    """
+    session.info.setdefault(_AFTER_COMMIT, []).append(call)
 
 
 def _engine(url: str, pool_size: int) -> Engine:
