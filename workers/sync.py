@@ -17,8 +17,9 @@ from service.kit.clock import now
 from service.store import connections, inbox, invoices, watermarks
 from workers.company import Company
 from workers.reading.by_change import Cursor, read_page
-from workers.reading.by_id import InvoiceReads, read_invoices
+from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
+from workers.reading.reads import InvoiceReads
 from workers.recording.outcome import Recorded
 from workers.recording.record import keep_failures, recording
 from workers.retry import concerns_the_company, is_ambiguous, is_hopeless, pause_for, why
@@ -98,7 +99,7 @@ class Batch:
         self._company = company
         self._size = len(notices)
         self._wanted = plan(notices)
-        self._buyers = CustomerReads(company)
+        self._customers = CustomerReads(company)
         self._merged = self._invoices_of_merged_customers()
         self._changes_error: SyncError | None = None
         self._asked = self._wanted.invoices.keys() | self._merged.keys()
@@ -108,7 +109,7 @@ class Batch:
 
     def work(self) -> None:
         """Leave no notice of the batch without an end or an error."""
-        self._buyers.read(self._wanted.customers.keys())
+        self._customers.read(self._wanted.customers.keys())
         answered = self._read_changes() if self._wanted.changes else set()
         ids = {**self._wanted.invoices, **self._merged}.keys() - answered
         reads = read_invoices(self._company, sorted(ids))
@@ -162,10 +163,9 @@ class Batch:
         self._ends = Ends()
         with recording(
             self._company,
-            reads,
+            self._customers.complete(reads),
             cause=cause,
             voided=frozenset(self._wanted.voided),
-            buyers=self._buyers,
             deliveries=self._deliveries(cause),
         ) as batch:
             yield batch
@@ -191,7 +191,7 @@ class Batch:
     def _finish_others(self, session: Session) -> None:
         """End the notices of customers and of changes, which were read before."""
         for customer_id, notices in self._wanted.customers.items():
-            self._end(session, notices, "customer read", self._buyers.failed.get(customer_id))
+            self._end(session, notices, "customer read", self._customers.failed.get(customer_id))
         read = "the company's changed invoices were read"
         self._end(session, self._wanted.changes, read, self._changes_error)
 

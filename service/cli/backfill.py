@@ -120,13 +120,13 @@ def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool
 
     connection, owner = chosen
     company = Company.of(services, connection.id)
-    reads = read_invoices(company, [invoice])
+    reads = CustomerReads(company).complete(read_invoices(company, [invoice]))
     if reads.gone and not _was_read(services, company.invoice_id(invoice)):
         why = f"QuickBooks has no invoice with Id {invoice}."
         why += meant(services, [connection.id], invoice)
         return {**_summary(connection, owner, runs.EMPTY_TALLY, why), "dry_run": dry_run}
     if dry_run:
-        recorded = rehearse(company, reads, CustomerReads(company))
+        recorded = rehearse(company, reads)
     else:
         with recording(company, reads, cause="command") as (session, recorded):
             details = {"invoice": invoice}

@@ -17,6 +17,7 @@ from tests.servers import wait_until
 from tests.workers.world import REALM, World, an_event, an_invoice
 from workers.company import Company
 from workers.reading.by_id import read_invoices
+from workers.reading.customers import CustomerReads
 from workers.recording.record import recording
 
 
@@ -166,7 +167,7 @@ def test_a_worker_that_has_read_records_nothing_of_a_company_that_ended_meanwhil
 ) -> None:
     world.put("Invoice", an_invoice("1"))
     company = Company.of(world.services, world.connection_id)
-    reads = read_invoices(company, ["1"])
+    reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
     recorded: list[int] = []
 
     def record() -> None:
@@ -196,7 +197,7 @@ def waiting_for_a_lock(world: World) -> bool:
 def test_what_was_read_for_the_former_supplier_is_not_recorded_for_the_next(world: World) -> None:
     world.put("Invoice", an_invoice("1"))
     company = Company.of(world.services, world.connection_id)
-    reads = read_invoices(company, ["1"])
+    reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
     sold = replace(company, supplier_id=-1)
     with pytest.raises(Disconnected), recording(sold, reads, cause="notice"):
         pytest.fail("it is nobody else's")

@@ -21,7 +21,7 @@ from service.quickbooks.queries import EntityName
 from service.quickbooks.records import entity, moment
 from service.wording import called
 from workers.company import Company
-from workers.reading.by_id import InvoiceReads, Read
+from workers.reading.reads import InvoiceReads, Read
 from workers.retry import may_pass_in_parts
 
 # Positions after a bad row that are asked for, to tell a bad row from an unwell QuickBooks.

@@ -1,7 +1,7 @@
 """The one way into the record: map what was read, keep it if it is newer, tell Infactor.
 
 Webhooks, backfills and changed customers all end here. Everything of a batch is written in one
-transaction, together with what its caller finishes in it.
+transaction, together with what its caller finishes in it; QuickBooks is not called meanwhile.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -22,8 +22,7 @@ from service.store import connections, customers, inbox, invoices
 from service.store import lifecycle as standing
 from service.store.invoices import InvoiceRow
 from workers.company import Company
-from workers.reading.by_id import InvoiceReads, Read
-from workers.reading.customers import CustomerReads, customer_id_of, is_id
+from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
 from workers.recording.outcome import Outcome, Recorded, Written
 from workers.recording.revision import Rows, revision, row_of, same
 from workers.recording.withdrawal_limit import Brake
@@ -34,25 +33,23 @@ log = structlog.get_logger(__name__)
 @contextmanager
 def recording(
     company: Company,
-    reads: InvoiceReads,
+    reads: CompleteReads,
     *,
     cause: str,
     brake: Brake | None = None,
     voided: frozenset[str] = frozenset(),
-    buyers: CustomerReads | None = None,
     deliveries: Callable[[str], Sequence[str]] = lambda _: (),
 ) -> Iterator[tuple[Session, Recorded]]:
     """Record what was read; give the transaction and what became of each invoice.
 
     What the caller writes inside the block is committed together with it at the end, or rolled
-    back with it on an exception. `voided` are invoices that a notice called void; `buyers` are
-    customers read beforehand; `deliveries` tells which webhook deliveries asked for an invoice,
-    for the log. Raises Disconnected if the company is not connected any more, or Halted if a run's
-    `brake` says so; then nothing is recorded.
+    back with it on an exception. `voided` are invoices that a notice called void; `deliveries`
+    tells which webhook deliveries asked for an invoice, for the log. Raises Disconnected if the
+    company is not connected any more, or Halted if a run's `brake` says so; then nothing is
+    recorded.
     """
-    buyers = _with_buyers(company, reads, buyers)
     with company.services.database.write() as session:
-        recorded = _Batch(company, session, cause, voided).write(reads, buyers)
+        recorded = _Batch(company, session, cause, voided).write(reads)
         if brake is not None:
             brake.check(session, recorded)
         yield session, recorded
@@ -69,19 +66,10 @@ def recording(
         company.services.jobs.deliver(company.connection_id)
 
 
-def rehearse(company: Company, reads: InvoiceReads, buyers: CustomerReads) -> Recorded:
+def rehearse(company: Company, reads: CompleteReads) -> Recorded:
     """Return what recording these reads would lead to, and leave everything as it is."""
-    buyers = _with_buyers(company, reads, buyers)
     with company.services.database.trial() as session:
-        return _Batch(company, session, "rehearsal", frozenset()).write(reads, buyers)
-
-
-def _with_buyers(
-    company: Company, reads: InvoiceReads, buyers: CustomerReads | None
-) -> CustomerReads:
-    buyers = buyers or CustomerReads(company)
-    buyers.ensure({i for read in reads.found if (i := customer_id_of(read.raw))})
-    return buyers
+        return _Batch(company, session, "rehearsal", frozenset()).write(reads)
 
 
 class _Batch:
@@ -97,11 +85,13 @@ class _Batch:
         self._rows = Rows(company, now())
         self._recorded = Recorded()
 
-    def write(self, reads: InvoiceReads, buyers: CustomerReads) -> Recorded:
+    def write(self, reads: CompleteReads) -> Recorded:
         # One batch at a time for each company: customers stay as they are while invoices are
         # mapped with them.
         self._lock_company()
-        changed_customers = buyers.store(self._session)
+        changed_customers = customers.store(
+            self._session, self._company.connection_id, reads.customers.values(), now()
+        )
         self._recorded.failed |= reads.failed
         self._recorded.unnamed |= reads.unnamed
         found = self._entities(reads.found)

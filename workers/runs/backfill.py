@@ -51,12 +51,12 @@ def rehearse_backfill(
     """Return the tally that a backfill would have; `on_page` is told it after each page."""
     tally: dict[str, Any] = EMPTY_TALLY
     cursor = Cursor(since)
-    buyers = CustomerReads(company)
+    customers = CustomerReads(company)
     while not cursor.done:
         page = read_page(company, cursor)
         if cursor.since is None and page.reads.found:
-            buyers.read_first_page()
-        tally = add(tally, rehearse(company, page.reads, buyers))
+            customers.read_first_page()
+        tally = add(tally, rehearse(company, customers.complete(page.reads)))
         on_page(tally)
         cursor = page.cursor
     return tally
@@ -77,12 +77,12 @@ def step(company: Company, run: Run) -> bool:
         _find_deletions(company, run, cursor)
         return _compare(company, run, cursor)
     page = read_page(company, cursor)
-    buyers = CustomerReads(company)
+    customers = CustomerReads(company)
     if run.cursor is None and run.since is None and page.reads.found:
         # A full backfill needs nearly all customers: one read brings what pages of them would.
-        buyers.read_first_page()
-    batch = recording(company, page.reads, cause="backfill", brake=Brake(run), buyers=buyers)
-    with batch as (session, recorded):
+        customers.read_first_page()
+    reads = customers.complete(page.reads)
+    with recording(company, reads, cause="backfill", brake=Brake(run)) as (session, recorded):
         runs.checkpoint(session, run, page.cursor.as_json(), add(run.tally, recorded))
         keep_failures(session, company.connection_id, recorded)
         if run.since is None:
@@ -103,7 +103,7 @@ def _find_deletions(company: Company, run: Run, cursor: Cursor) -> None:
         unseen = seen.unseen(session, run, _MOST_UNSEEN + 1)
     if not unseen or len(unseen) > _MOST_UNSEEN:
         return
-    reads = read_invoices(company, unseen)
+    reads = CustomerReads(company).complete(read_invoices(company, unseen))
     with recording(company, reads, cause="backfill", brake=Brake(run)) as (session, recorded):
         seen.mark(session, run.id, unseen)
         # Kept at once: what was withdrawn counts for the brake, whatever becomes of this step.

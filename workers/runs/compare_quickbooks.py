@@ -22,7 +22,9 @@ from service.store.comparison import Difference, Shown
 from service.wording import UNREADABLE, by_name
 from workers.company import Company
 from workers.reading.by_change import Cursor, Page, read_page
-from workers.reading.by_id import InvoiceReads, Read, read_invoices
+from workers.reading.by_id import read_invoices
+from workers.reading.customers import CustomerReads
+from workers.reading.reads import InvoiceReads, Read
 from workers.recording.outcome import add
 from workers.recording.record import keep_failures, recording
 from workers.recording.withdrawal_limit import Brake
@@ -103,7 +105,8 @@ class _Comparison:
             self._record(reads)
 
     def _record(self, reads: InvoiceReads) -> None:
-        batch = recording(self._company, reads, cause="reconcile", brake=Brake(self._run))
+        complete = CustomerReads(self._company).complete(reads)
+        batch = recording(self._company, complete, cause="reconcile", brake=Brake(self._run))
         with batch as (session, recorded):
             self._tally = add(self._tally, recorded)
             self._count(session)

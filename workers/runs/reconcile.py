@@ -24,8 +24,9 @@ from service.store import connections, inbox, invoices, runs, watermarks
 from service.wording import called, several
 from workers.company import Company
 from workers.reading.by_change import Cursor, changed_at, read_page
-from workers.reading.by_id import InvoiceReads, Read, confirm
+from workers.reading.by_id import confirm
 from workers.reading.customers import CustomerReads
+from workers.reading.reads import InvoiceReads, Read
 from workers.recording.outcome import Recorded, add
 from workers.recording.record import keep_failures, recording
 from workers.recording.withdrawal_limit import Brake
@@ -94,10 +95,10 @@ def _changes(company: Company, run: Run) -> bool:
         deleted = found.deleted["Invoice"].keys()
         still_here = invoices.not_deleted(session, company.connection_id, deleted)
     confirm(company, still_here, reads)
-    buyers = CustomerReads(company)
-    buyers.take(Read(raw, fetch_number) for raw in found.objects["Customer"])
-    batch = recording(company, reads, cause="reconcile", brake=Brake(run), buyers=buyers)
-    with batch as (session, recorded):
+    customers = CustomerReads(company)
+    customers.take(Read(raw, fetch_number) for raw in found.objects["Customer"])
+    complete = customers.complete(reads)
+    with recording(company, complete, cause="reconcile", brake=Brake(run)) as (session, recorded):
         tally = add(run.tally, recorded)
         daily = run.cause == "daily"
         unannounced = _unannounced(session, company, recorded, found) if daily else 0
@@ -146,14 +147,13 @@ def _customers(company: Company, run: Run) -> bool:
     page_at = order.get("page")
     cursor = Cursor.from_json(page_at) if page_at else Cursor(moment(order["since"]))
     page = read_page(company, cursor, "Customer")
-    buyers = CustomerReads(company)
-    buyers.take(page.reads.found)
+    customers = CustomerReads(company)
+    customers.take(page.reads.found)
+    none = customers.complete(InvoiceReads())
     onwards: dict[str, Any] = {**order, "page": page.cursor.as_json()}
     if page.cursor.done:
         onwards = {**order, "stage": "listing", "page": None}
-    none = InvoiceReads()
-    batch = recording(company, none, cause="reconcile", brake=Brake(run), buyers=buyers)
-    with batch as (session, recorded):
+    with recording(company, none, cause="reconcile", brake=Brake(run)) as (session, recorded):
         withdrawn = run.tally["withdrawn"] + len(recorded.withdrawn)
         runs.checkpoint(session, run, onwards, {**run.tally, "withdrawn": withdrawn})
         for place, error in page.reads.unnamed.items():
