@@ -121,8 +121,8 @@ class Batch:
             "company.synced",
             connection=self._company.connection_id,
             notices=self._size,
-            invoices=len(recorded.outcomes) + len(answered),
-            remapped=recorded.remapped,
+            invoices=len(recorded.read) + len(answered),
+            remapped=len(recorded.remapped),
             failed=len(self._failed),
         )
 
@@ -154,7 +154,7 @@ class Batch:
             with self._recording(page.reads, "payment") as (session, recorded):
                 self._finish_invoices(session, recorded)
                 self._finish_changes(session, recorded, until=page.cursor.since)
-            answered |= recorded.outcomes.keys() | recorded.failed.keys()
+            answered |= recorded.answered
             cursor = page.cursor
         return answered
 
@@ -209,8 +209,8 @@ class Batch:
             waiting = self._wanted.invoices.get(quickbooks_id, [])
             self._fail(session, [*waiting, *self._merged.get(quickbooks_id, [])], error)
         by_outcome: dict[str, list[Notice]] = {}
-        for quickbooks_id, outcome in recorded.outcomes.items():
-            waiting = self._wanted.invoices.get(quickbooks_id, [])
+        for outcome in recorded.read:
+            waiting = self._wanted.invoices.get(outcome.quickbooks_id, [])
             by_outcome.setdefault(str(outcome), []).extend(waiting)
         for text, notices in by_outcome.items():
             self._end(session, notices, text)

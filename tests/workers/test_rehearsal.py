@@ -105,5 +105,5 @@ def test_a_single_invoice_can_be_rehearsed(small_world: World, kind: str) -> Non
     reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
     recorded = rehearse(company, reads)
     words = {"created": "created", "gone": "held: deleted"}
-    assert str(recorded.outcomes["1"]) == words[kind]
+    assert [(one.quickbooks_id, str(one)) for one in recorded] == [("1", words[kind])]
     assert everything(small_world) == before

@@ -31,15 +31,6 @@ CHANGED = "changed"
 MISSING = "missing"
 _FIRST_PAUSE_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 3600.0
-_OUTCOMES = {
-    Action.CREATE: "created",
-    Action.REFRESH: "refreshed",
-    Action.UNCHANGED: "unchanged",
-    Action.HOLD: "held",
-    Action.WITHDRAW: "withdrawn",
-    Action.RESTORE: "restored",
-    Action.FROZEN: "frozen",
-}
 _NOTHING_TO_SAY = Delivered(action=Action.HOLD, before=None, after=None, state=None)
 
 
@@ -111,7 +102,7 @@ class Settlement:
                 "invoice_id": sent.id,
                 "revision": sent.revision,
                 "at": self._at,
-                "outcome": _OUTCOMES[action],
+                "outcome": action.past,
                 "state": result.state,
                 "changed": list(result.changed),
             }

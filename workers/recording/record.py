@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.database.tables import Customer, Document, Invoice
-from service.errors import Disconnected, Unmappable
+from service.errors import Disconnected, SyncError, Unmappable
 from service.infactor import document as life
 from service.infactor.document import Action, Decision
 from service.infactor.holds import Hold
@@ -23,7 +23,7 @@ from service.store import lifecycle as standing
 from service.store.invoices import InvoiceRow
 from workers.company import Company
 from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
-from workers.recording.outcome import Outcome, Recorded, Written
+from workers.recording.outcome import Outcome, Recorded
 from workers.recording.revision import Rows, revision, row_of, same
 from workers.recording.withdrawal_limit import Brake
 
@@ -53,16 +53,17 @@ def recording(
         if brake is not None:
             brake.check(session, recorded)
         yield session, recorded
-    for quickbooks_id, written in recorded.written.items():
+    written = [outcome for outcome in recorded if outcome.revision is not None]
+    for outcome in written:
         log.info(
             "invoice.recorded",
-            invoice=written.invoice_id,
-            revision=written.revision,
-            action=written.action,
+            invoice=outcome.invoice_id,
+            revision=outcome.revision,
+            action=outcome.action,
             cause=cause,
-            deliveries=deliveries(quickbooks_id),
+            deliveries=deliveries(outcome.quickbooks_id),
         )
-    if recorded.written and company.services.settings.delivers:
+    if written and company.services.settings.delivers:
         company.services.jobs.deliver(company.connection_id)
 
 
@@ -92,8 +93,10 @@ class _Batch:
         changed_customers = customers.store(
             self._session, self._company.connection_id, reads.customers.values(), now()
         )
-        self._recorded.failed |= reads.failed
-        self._recorded.unnamed |= reads.unnamed
+        for quickbooks_id, error in reads.failed.items():
+            self._fail(quickbooks_id, error)
+        for place, error in reads.unnamed.items():
+            self._recorded.append(Outcome(place=place, error=error))
         found = self._entities(reads.found)
         ids = {self._company.invoice_id(i) for i in [*found, *reads.gone]}
         known = invoices.lock(self._session, ids)
@@ -102,6 +105,9 @@ class _Batch:
         if changed_customers:
             self._map_anew(changed_customers, skip=ids)
         return self._recorded
+
+    def _fail(self, quickbooks_id: str, error: SyncError) -> None:
+        self._recorded.append(Outcome(quickbooks_id=quickbooks_id, error=error))
 
     def _lock_company(self) -> None:
         """Raise Disconnected if the company was disconnected, or handed over, since it was read."""
@@ -117,7 +123,7 @@ class _Batch:
             try:
                 parsed = entity(read.raw)
             except Unmappable as e:
-                self._recorded.failed[str(read.raw.get("Id"))[:64]] = e
+                self._fail(str(read.raw.get("Id"))[:64], e)
             else:
                 found[parsed.id] = (parsed, read.fetch_number)
         return found
@@ -133,7 +139,7 @@ class _Batch:
             try:
                 row = self._rows.read(parsed, fetch_number, buyers, before, called_void=void)
             except Unmappable as e:
-                self._recorded.failed[quickbooks_id] = e
+                self._fail(quickbooks_id, e)
             else:
                 rows.append(row)
         return rows
@@ -164,21 +170,28 @@ class _Batch:
                 found = entity(invoice.source)
                 rows.append(self._rows.read(found, invoice.fetch_number, buyers, invoice))
             except Unmappable as e:  # it stays as it is
-                self._recorded.failed[invoice.quickbooks_id] = e
-        self._recorded.remapped = len(self._write_newer(rows, stored, remap=True))
+                self._fail(invoice.quickbooks_id, e)
+        actions = self._write_newer(rows, stored, remap=True)
+        self._recorded += [
+            _written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
+        ]
 
     def _keep(self, rows: Sequence[InvoiceRow], known: dict[str, Invoice]) -> None:
         actions = self._write_newer(rows, known)
         offered = invoices.offered(self._session, [r.id for r in rows if r.id not in actions])
         for row in rows:
-            before = known.get(row.id)
             if row.id in actions:
-                self._recorded.changed.add(row.quickbooks_id)
-            hold = row.hold if row.id in actions or before is None else before.hold
-            standing = Action.UNCHANGED if row.id in offered else Action.HOLD
-            self._recorded.outcomes[row.quickbooks_id] = Outcome(
-                actions.get(row.id, standing), Hold(hold) if hold else None
+                self._recorded.append(_written(row, actions[row.id]))
+                continue
+            before = known.get(row.id)
+            hold = before.hold if before else row.hold
+            unwritten = Outcome(
+                quickbooks_id=row.quickbooks_id,
+                invoice_id=row.id,
+                action=Action.UNCHANGED if row.id in offered else Action.HOLD,
+                hold=Hold(hold) if hold else None,
             )
+            self._recorded.append(unwritten)
 
     def _write_newer(
         self, rows: Sequence[InvoiceRow], known: dict[str, Invoice], *, remap: bool = False
@@ -191,12 +204,7 @@ class _Batch:
         invoices.add_revisions(
             self._session, [revision(row, before.get(row.id), self._cause) for row in written]
         )
-        actions = self._deliver(written)
-        for row in written:
-            self._recorded.written[row.quickbooks_id] = Written(
-                row.id, row.revision, actions[row.id]
-            )
-        return actions
+        return self._deliver(written)
 
     def _deliver(self, rows: Sequence[InvoiceRow]) -> dict[str, Action]:
         """Bring Infactor's documents up to these rows."""
@@ -232,6 +240,17 @@ class _Batch:
             withdraw=self._rows.settings.infactor_withdraw,
             handed_over=current is not None and current.supplier_id != self._company.supplier_id,
         )
+
+
+def _written(row: InvoiceRow, action: Action, *, remapped: bool = False) -> Outcome:
+    return Outcome(
+        quickbooks_id=row.quickbooks_id,
+        invoice_id=row.id,
+        action=action,
+        hold=Hold(row.hold) if row.hold else None,
+        revision=row.revision,
+        remapped=remapped,
+    )
 
 
 def keep_failures(

@@ -86,7 +86,7 @@ def step(company: Company, run: Run) -> bool:
         runs.checkpoint(session, run, page.cursor.as_json(), add(run.tally, recorded))
         keep_failures(session, company.connection_id, recorded)
         if run.since is None:
-            seen.mark(session, run.id, recorded.outcomes.keys() | recorded.failed.keys())
+            seen.mark(session, run.id, recorded.answered)
         connections.synced(session, company.connection_id, now())
     log.info("backfill.page", run=run.id, invoices=len(page.reads.found))
     return True
