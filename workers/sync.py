@@ -166,20 +166,20 @@ class Batch:
             self._customers.complete(reads),
             cause=cause,
             voided=frozenset(self._wanted.voided),
-            deliveries=self._deliveries(cause),
+            webhooks=self._webhooks(cause),
         ) as batch:
             yield batch
         self._ends.tell()
 
-    def _deliveries(self, cause: str) -> Callable[[str], list[str]]:
-        """Return which deliveries asked for an invoice."""
+    def _webhooks(self, cause: str) -> Callable[[str], list[str]]:
+        """Return what tells which webhooks asked for an invoice."""
         changes = self._wanted.changes if cause == "payment" else []
 
         def of(quickbooks_id: str) -> list[str]:
             asked = [self._wanted.invoices.get(quickbooks_id, []), changes]
             merged = self._merged.get(quickbooks_id, [])
             found = {notice.delivery_id for notices in (*asked, merged) for notice in notices}
-            return sorted(delivery for delivery in found if delivery)
+            return sorted(webhook_id for webhook_id in found if webhook_id)
 
         return of
 

@@ -100,17 +100,17 @@ def reconcile(session: Session, connection_id: str, fix: bool, actor: str) -> in
     return run_id
 
 
-def decide(session: Session, run: Run, actor: str, *, drop: bool) -> None:
+def decide(session: Session, run: Run, actor: str, *, reject: bool) -> None:
     """Let a run that has stopped go on and not be stopped again, or end it where it is.
 
     To be called with the run locked, and while it waits.
     """
-    if drop:
-        approvals.drop(session, run, now())
+    if reject:
+        approvals.reject(session, run, now())
     else:
-        approvals.confirm(session, run)
+        approvals.approve(session, run)
     details = {"run": run.id, "kind": run.kind}
-    action = "drop" if drop else "confirm"
+    action = "drop" if reject else "confirm"
     operators.record(session, actor, action, run.connection_id, details, now())
 
 

@@ -24,7 +24,7 @@ from service.quickbooks.event import (
     entity_name,
     operation_name,
 )
-from service.quickbooks.records import moment
+from service.quickbooks.records import parse_instant
 
 
 def sign(body: bytes, verifier_token: str) -> str:
@@ -277,7 +277,7 @@ def _digest(raw: msgspec.Raw, *key: str | None) -> str:
 
 def _instant(text: str | None) -> datetime | None:
     try:
-        return None if text is None else moment(text)
+        return None if text is None else parse_instant(text)
     except ValueError:
         return None
 

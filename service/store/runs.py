@@ -35,7 +35,7 @@ def unseen(session: Session, run: Run, limit: int) -> Sequence[str]:
 _FATAL_LOSSES = 5
 
 # A run that is asked for more is another one: nobody has confirmed that.
-_BEGUN_ANEW: dict[str, Any] = {
+_STARTED_OVER: dict[str, Any] = {
     "halted_at": None,
     "would_withdraw": None,
     "confirmed": False,
@@ -94,7 +94,7 @@ def create_or_join(
             cursor=None,
             expected=None,
             tally=EMPTY_TALLY,
-            **_BEGUN_ANEW,
+            **_STARTED_OVER,
         )
     )
     return run_id
@@ -132,7 +132,7 @@ def begin_reconcile(
                 tally=EMPTY_RECONCILE,
                 due_at=None,
                 generation=Run.generation + 1,
-                **_BEGUN_ANEW,
+                **_STARTED_OVER,
             )
         )
     return run_id

@@ -18,7 +18,7 @@ from service.kit.text import one_line
 from service.quickbooks import queries
 from service.quickbooks.http import TIMED_OUT
 from service.quickbooks.queries import EntityName
-from service.quickbooks.records import entity, moment
+from service.quickbooks.records import entity, parse_instant
 from service.wording import called
 from workers.company import Company
 from workers.reading.reads import InvoiceReads, Read
@@ -81,7 +81,7 @@ class Cursor:
         """Return the cursor of a checkpoint."""
         since = kept["since"]
         return cls(
-            since=None if since is None else moment(since),
+            since=None if since is None else parse_instant(since),
             skip=kept["skip"],
             seen=tuple(kept["seen"]),
             last=kept.get("last"),

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
-from service.database.tables import Customer, Document, Invoice
+from service.database.tables import Customer, Document, Invoice, Run
 from service.errors import Disconnected, SyncError, Unmappable
 from service.infactor import document as life
 from service.infactor.document import Action, Decision
@@ -25,7 +25,7 @@ from workers.company import Company
 from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
 from workers.recording.outcome import Outcome, Recorded
 from workers.recording.revision import Rows, revision, row_of, same
-from workers.recording.withdrawal_limit import Brake
+from workers.recording.withdrawal_limit import check_withdrawals
 
 log = structlog.get_logger(__name__)
 
@@ -36,22 +36,22 @@ def recording(
     reads: CompleteReads,
     *,
     cause: str,
-    brake: Brake | None = None,
+    run: Run | None = None,
     voided: frozenset[str] = frozenset(),
-    deliveries: Callable[[str], Sequence[str]] = lambda _: (),
+    webhooks: Callable[[str], Sequence[str]] = lambda _: (),
 ) -> Iterator[tuple[Session, Recorded]]:
     """Record what was read; give the transaction and what became of each invoice.
 
     What the caller writes inside the block is committed together with it at the end, or rolled
-    back with it on an exception. `voided` are invoices that a notice called void; `deliveries`
-    tells which webhook deliveries asked for an invoice, for the log. Raises Disconnected if the
-    company is not connected any more, or Halted if a run's `brake` says so; then nothing is
-    recorded.
+    back with it on an exception. `run` is the run that reads, which may not withdraw too much;
+    `voided` are invoices that a notice called void; `webhooks` tells by which webhooks' ids an
+    invoice was asked for, for the log. Raises Disconnected if the company is not connected any
+    more, or ApprovalNeeded if the run has to stop; then nothing is recorded.
     """
     with company.services.database.write() as session:
         recorded = _Batch(company, session, cause, voided).write(reads)
-        if brake is not None:
-            brake.check(session, recorded)
+        if run is not None:
+            check_withdrawals(session, run, recorded)
         yield session, recorded
     written = [outcome for outcome in recorded if outcome.revision is not None]
     for outcome in written:
@@ -61,7 +61,7 @@ def recording(
             revision=outcome.revision,
             action=outcome.action,
             cause=cause,
-            deliveries=deliveries(outcome.quickbooks_id),
+            deliveries=webhooks(outcome.quickbooks_id),
         )
     if written and company.services.settings.delivers:
         company.services.jobs.deliver(company.connection_id)

@@ -20,7 +20,6 @@ from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
 from workers.recording.outcome import add
 from workers.recording.record import keep_failures, recording, rehearse
-from workers.recording.withdrawal_limit import Brake
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +81,7 @@ def step(company: Company, run: Run) -> bool:
         # A full backfill needs nearly all customers: one read brings what pages of them would.
         customers.read_first_page()
     reads = customers.complete(page.reads)
-    with recording(company, reads, cause="backfill", brake=Brake(run)) as (session, recorded):
+    with recording(company, reads, cause="backfill", run=run) as (session, recorded):
         runs.checkpoint(session, run, page.cursor.as_json(), add(run.tally, recorded))
         keep_failures(session, company.connection_id, recorded)
         if run.since is None:
@@ -104,9 +103,9 @@ def _find_deletions(company: Company, run: Run, cursor: Cursor) -> None:
     if not unseen or len(unseen) > _MOST_UNSEEN:
         return
     reads = CustomerReads(company).complete(read_invoices(company, unseen))
-    with recording(company, reads, cause="backfill", brake=Brake(run)) as (session, recorded):
+    with recording(company, reads, cause="backfill", run=run) as (session, recorded):
         seen.mark(session, run.id, unseen)
-        # Kept at once: what was withdrawn counts for the brake, whatever becomes of this step.
+        # Kept at once: what was withdrawn counts for the limit, whatever becomes of this step.
         run.tally = add(run.tally, recorded)
         runs.checkpoint(session, run, cursor.as_json(), run.tally)
     log.info("backfill.unseen", run=run.id, read=len(unseen), gone=len(reads.gone))

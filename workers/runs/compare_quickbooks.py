@@ -16,7 +16,7 @@ from service.errors import Unmappable
 from service.infactor.source import read_invoice
 from service.kit.clock import now
 from service.quickbooks import queries
-from service.quickbooks.records import entity, moment
+from service.quickbooks.records import entity, parse_instant
 from service.store import comparison, connections, runs, watermarks
 from service.store.comparison import Difference, Shown
 from service.wording import UNREADABLE, by_name
@@ -27,7 +27,6 @@ from workers.reading.customers import CustomerReads
 from workers.reading.reads import InvoiceReads, Read
 from workers.recording.outcome import add
 from workers.recording.record import keep_failures, recording
-from workers.recording.withdrawal_limit import Brake
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +105,7 @@ class _Comparison:
 
     def _record(self, reads: InvoiceReads) -> None:
         complete = CustomerReads(self._company).complete(reads)
-        batch = recording(self._company, complete, cause="reconcile", brake=Brake(self._run))
+        batch = recording(self._company, complete, cause="reconcile", run=self._run)
         with batch as (session, recorded):
             self._tally = add(self._tally, recorded)
             self._count(session)
@@ -155,7 +154,7 @@ class _Comparison:
             if not runs.finish(session, self._run, "done", tally, by_name(tally), now()):
                 return True
             if "since" in self._order and "until" in self._order:
-                until = moment(self._order["until"])
+                until = parse_instant(self._order["until"])
                 watermarks.reconciled(session, connection_id, until, now())
             connections.synced(session, connection_id, now())
         log.info(

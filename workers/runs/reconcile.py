@@ -19,7 +19,7 @@ from service.errors import SyncError
 from service.kit.clock import now
 from service.quickbooks.client import CDC_FURTHEST, Changes
 from service.quickbooks.queries import EntityName
-from service.quickbooks.records import moment
+from service.quickbooks.records import parse_instant
 from service.store import connections, inbox, invoices, runs, watermarks
 from service.wording import called, several
 from workers.company import Company
@@ -29,7 +29,6 @@ from workers.reading.customers import CustomerReads
 from workers.reading.reads import InvoiceReads, Read
 from workers.recording.outcome import Recorded, add
 from workers.recording.record import keep_failures, recording
-from workers.recording.withdrawal_limit import Brake
 from workers.retry import may_pass_in_parts
 from workers.runs import compare_quickbooks
 
@@ -98,7 +97,7 @@ def _changes(company: Company, run: Run) -> bool:
     customers = CustomerReads(company)
     customers.take(Read(raw, fetch_number) for raw in found.objects["Customer"])
     complete = customers.complete(reads)
-    with recording(company, complete, cause="reconcile", brake=Brake(run)) as (session, recorded):
+    with recording(company, complete, cause="reconcile", run=run) as (session, recorded):
         tally = add(run.tally, recorded)
         daily = run.cause == "daily"
         unannounced = _unannounced(session, company, recorded, found) if daily else 0
@@ -145,7 +144,7 @@ def _customers(company: Company, run: Run) -> bool:
     """Store one page of the customers that changed since the watermark."""
     order = run.cursor or {}
     page_at = order.get("page")
-    cursor = Cursor.from_json(page_at) if page_at else Cursor(moment(order["since"]))
+    cursor = Cursor.from_json(page_at) if page_at else Cursor(parse_instant(order["since"]))
     page = read_page(company, cursor, "Customer")
     customers = CustomerReads(company)
     customers.take(page.reads.found)
@@ -153,7 +152,7 @@ def _customers(company: Company, run: Run) -> bool:
     onwards: dict[str, Any] = {**order, "page": page.cursor.as_json()}
     if page.cursor.done:
         onwards = {**order, "stage": "listing", "page": None}
-    with recording(company, none, cause="reconcile", brake=Brake(run)) as (session, recorded):
+    with recording(company, none, cause="reconcile", run=run) as (session, recorded):
         withdrawn = run.tally["withdrawn"] + len(recorded.withdrawn)
         runs.checkpoint(session, run, onwards, {**run.tally, "withdrawn": withdrawn})
         for place, error in page.reads.unnamed.items():
