@@ -1,9 +1,10 @@
 """Syncing one company: everything that its pending notices ask for, in as few reads as possible."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from service.context import Services
 from service.coordination.leases import wait_seconds
+from service.database.engine import after_commit
 from service.database.tables import Notice
 from service.errors import Disconnected, PermanentError, Poisoned, SyncError, Throttled, TooLarge
 from service.kit.clock import now
@@ -25,35 +27,6 @@ from workers.recording.record import keep_failures, recording
 from workers.retry import concerns_the_company, is_ambiguous, is_hopeless, pause_for, why
 
 log = structlog.get_logger(__name__)
-
-
-class Ends:
-    """Collects the ends within one transaction."""
-
-    def __init__(self) -> None:
-        self._lines: list[tuple[Callable[..., object], str, dict[str, Any]]] = []
-
-    def done(self, notices: Iterable[Notice], outcome: str) -> None:
-        """Note that these are done."""
-        for notice in notices:
-            self._lines.append((log.info, "notice.done", {**_name(notice), "outcome": outcome}))
-
-    def failed(
-        self, notices: Iterable[Notice], error: SyncError, parked: Collection[int] = ()
-    ) -> None:
-        """Note that these failed: some for good, the others to be tried again."""
-        for notice in notices:
-            event = "notice.parked" if notice.id in parked else "notice.failed"
-            self._lines.append((log.warning, event, {**_name(notice), **why(error)}))
-
-    def tell(self) -> None:
-        """Log them, after the commit."""
-        for write, event, values in self._lines:
-            write(event, **values)
-
-
-def _name(notice: Notice) -> dict[str, Any]:
-    return {"notice": notice.id, "delivery": notice.delivery_id}
 
 
 @dataclass
@@ -105,7 +78,6 @@ class Batch:
         self._asked = self._wanted.invoices.keys() | self._merged.keys()
         self._failed: set[int] = set()
         self._last_error: SyncError | None = None
-        self._ends = Ends()
 
     def work(self) -> None:
         """Leave no notice of the batch without an end or an error."""
@@ -158,18 +130,16 @@ class Batch:
             cursor = page.cursor
         return answered
 
-    @contextmanager
-    def _recording(self, reads: InvoiceReads, cause: str) -> Iterator[tuple[Session, Recorded]]:
-        self._ends = Ends()
-        with recording(
+    def _recording(
+        self, reads: InvoiceReads, cause: str
+    ) -> AbstractContextManager[tuple[Session, Recorded]]:
+        return recording(
             self._company,
             self._customers.complete(reads),
             cause=cause,
             voided=frozenset(self._wanted.voided),
             webhooks=self._webhooks(cause),
-        ) as batch:
-            yield batch
-        self._ends.tell()
+        )
 
     def _webhooks(self, cause: str) -> Callable[[str], list[str]]:
         """Return what tells which webhooks asked for an invoice."""
@@ -225,30 +195,41 @@ class Batch:
         left = [notice for notice in notices if notice.id not in self._failed]
         if error is None:
             inbox.finish(session, [notice.id for notice in left], outcome, now())
-            self._ends.done(left, outcome)
+            for notice in left:
+                after_commit(
+                    session, partial(log.info, "notice.done", **_name(notice), outcome=outcome)
+                )
         else:
             self._fail(session, left, error)
 
     def _fail(self, session: Session, notices: Sequence[Notice], error: SyncError) -> None:
         attempts = min((notice.attempts for notice in notices), default=0)
-        parked = give_back(session, notices, error, now() + pause_for(error, attempts))
-        self._ends.failed(notices, error, parked)
+        give_back(session, notices, error, now() + pause_for(error, attempts))
         self._failed.update(notice.id for notice in notices)
         self._last_error = error
 
 
 def give_back(
     session: Session, notices: Sequence[Notice], error: SyncError, due_at: datetime
-) -> set[int]:
-    """Let these notices be tried again from `due_at` on; park those for which that is hopeless.
+) -> None:
+    """Let these notices be tried again from `due_at` on; park those for which that is hopeless."""
+    hopeless = [n for n in notices if is_hopeless(error, n.received_at, n.attempts, now())]
+    again = [notice for notice in notices if notice not in hopeless]
+    park(session, hopeless, error)
+    inbox.retry(session, [notice.id for notice in again], error, due_at)
+    for notice in again:
+        after_commit(session, partial(log.warning, "notice.failed", **_name(notice), **why(error)))
 
-    Returns the parked ones.
-    """
-    at = now()
-    hopeless = {n.id for n in notices if is_hopeless(error, n.received_at, n.attempts, at)}
-    inbox.park(session, hopeless, error, at)
-    inbox.retry(session, {notice.id for notice in notices} - hopeless, error, due_at)
-    return hopeless
+
+def park(session: Session, notices: Sequence[Notice], error: SyncError) -> None:
+    """Give up on these notices until an operator asks for them again."""
+    inbox.park(session, [notice.id for notice in notices], error, now())
+    for notice in notices:
+        after_commit(session, partial(log.warning, "notice.parked", **_name(notice), **why(error)))
+
+
+def _name(notice: Notice) -> dict[str, Any]:
+    return {"notice": notice.id, "delivery": notice.delivery_id}
 
 
 # A busy company is read at most once a second, so that a burst of notices costs a few queries.
@@ -279,10 +260,7 @@ def _sync(services: Services, connection_id: str) -> None:
         if connection is None:
             return
         batch, given_up = inbox.claim(session, connection_id, services.leases.owner, now())
-        inbox.park(session, [notice.id for notice in given_up], _LOST, now())
-    ends = Ends()
-    ends.failed(given_up, _LOST, parked={notice.id for notice in given_up})
-    ends.tell()
+        park(session, given_up, _LOST)
     if not batch:
         return
     try:
@@ -303,14 +281,12 @@ def _fail(
 ) -> None:
     """Give the notices back, or up, and leave the company alone for as long as the error asks."""
     until = now() + pause_for(error, failures)
-    ends = Ends()
     with services.database.write() as session:
         if isinstance(error, Throttled):
             connections.throttle(session, connection_id, until, str(error), now())
         elif concerns_the_company(error):
             connections.pause(session, connection_id, until, str(error))
-        ends.failed(batch, error, parked=give_back(session, batch, error, until))
-    ends.tell()
+        give_back(session, batch, error, until)
     log.warning("company.failed", connection=connection_id, notices=len(batch), **why(error))
 
 
@@ -326,6 +302,6 @@ def _nudge_again(services: Services, connection_id: str, lease: str) -> None:
         if wait is None:
             return  # whoever holds the lease asks again when done
         delay = timedelta(seconds=wait)
-        if not connections.schedule_nudge(session, connection_id, now(), delay):
-            return
-    services.jobs.sync(connection_id, delay_ms=int(delay.total_seconds() * 1000) + 1)
+        if connections.schedule_nudge(session, connection_id, now(), delay):
+            delay_ms = int(delay.total_seconds() * 1000) + 1
+            after_commit(session, partial(services.jobs.sync, connection_id, delay_ms=delay_ms))

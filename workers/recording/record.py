@@ -6,11 +6,13 @@ transaction, together with what its caller finishes in it; QuickBooks is not cal
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
+from service.database.engine import after_commit
 from service.database.tables import Customer, Document, Invoice, Run
 from service.errors import Disconnected, SyncError, Unmappable
 from service.infactor import document as life
@@ -52,19 +54,30 @@ def recording(
         recorded = _Batch(company, session, cause, voided).write(reads)
         if run is not None:
             check_withdrawals(session, run, recorded)
+        _announce(company, session, recorded, cause, webhooks)
         yield session, recorded
+
+
+def _announce(
+    company: Company,
+    session: Session,
+    recorded: Recorded,
+    cause: str,
+    webhooks: Callable[[str], Sequence[str]],
+) -> None:
+    """Log what was written, and ask for its delivery, once it is committed."""
     written = [outcome for outcome in recorded if outcome.revision is not None]
     for outcome in written:
-        log.info(
-            "invoice.recorded",
-            invoice=outcome.invoice_id,
-            revision=outcome.revision,
-            action=outcome.action,
-            cause=cause,
-            deliveries=webhooks(outcome.quickbooks_id),
-        )
+        line = {
+            "invoice": outcome.invoice_id,
+            "revision": outcome.revision,
+            "action": outcome.action,
+            "cause": cause,
+            "deliveries": webhooks(outcome.quickbooks_id),
+        }
+        after_commit(session, partial(log.info, "invoice.recorded", **line))
     if written and company.services.settings.delivers:
-        company.services.jobs.deliver(company.connection_id)
+        after_commit(session, partial(company.services.jobs.deliver, company.connection_id))
 
 
 def rehearse(company: Company, reads: CompleteReads) -> Recorded:

@@ -8,12 +8,14 @@ A run's cursor is {"full", "fix", "stage", …}: `full` compares everything, `fi
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
 from service.context import Services
+from service.database.engine import after_commit
 from service.database.tables import Connection, Run
 from service.errors import SyncError
 from service.kit.clock import now
@@ -55,7 +57,7 @@ def begin_due(services: Services) -> None:
         with services.database.write() as session:
             order = {"full": False, "fix": True}
             run_id = runs.begin_reconcile(session, connection_id, cause, order, now())
-        services.jobs.run(run_id)
+            after_commit(session, partial(services.jobs.run, run_id))
 
 
 def _cause(connection: Connection) -> str:
@@ -106,13 +108,13 @@ def _changes(company: Company, run: Run) -> bool:
         if runs.finish(session, run, "done", tally, error, now(), unannounced=unannounced):
             watermarks.reconciled(session, company.connection_id, found.time, now())
         connections.synced(session, company.connection_id, now())
-        log.info(
-            "reconcile.ended",
-            run=run.id,
-            changed=len(recorded.changed),
-            unannounced=unannounced,
-            failed=tally["failed"],
-        )
+    log.info(
+        "reconcile.ended",
+        run=run.id,
+        changed=len(recorded.changed),
+        unannounced=unannounced,
+        failed=tally["failed"],
+    )
     return False
 
 
