@@ -1,6 +1,6 @@
 """`backfill`: bring in the past of one company, one supplier or everybody."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -143,7 +143,7 @@ def _was_read(services: Services, invoice_id: str) -> bool:
 
 
 def _summary(
-    connection: Connection, owner: Supplier, tally: dict[str, Any], error: str | None
+    connection: Connection, owner: Supplier, tally: Mapping[str, Any], error: str | None
 ) -> dict[str, Any]:
     return {
         "company": connection.company_name,

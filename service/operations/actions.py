@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.database.engine import Database
-from service.database.tables import Connection, Finding, Run
+from service.database.tables import Connection, Finding, ReconcileCursor, Run
 from service.kit.clock import now
 from service.queries import notices
 from service.store import (
@@ -92,7 +92,7 @@ def backfill(session: Session, connection_id: str, since: datetime | None, actor
 
 def reconcile(session: Session, connection_id: str, fix: bool, actor: str) -> int:
     """Begin or join the company's reconcile over everything, likewise; return its id."""
-    order = {"full": True, "fix": fix}
+    order: ReconcileCursor = {"full": True, "fix": fix}
     run_id = runs.begin_reconcile(session, connection_id, "command", order, now())
     runs.hurry(session, run_id)
     details = {"run": run_id, "fix": fix}

@@ -1,8 +1,9 @@
 """What became of the invoices of a batch, and the count that a run shows."""
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
+from service.database.tables import Failure, Tally
 from service.errors import SyncError
 from service.infactor.document import Action
 from service.infactor.holds import Hold
@@ -73,33 +74,41 @@ class Recorded(list[Outcome]):
         return [one.invoice_id for one in self if one.action is Action.WITHDRAW]
 
 
-def add(tally: dict[str, Any], recorded: Recorded) -> dict[str, Any]:
+def add(tally: Tally, recorded: Recorded) -> Tally:
     """Return the run's tally with this batch counted in.
 
     Each invoice counts once: as failed, as held for its reason, or as what was done to it. Those
     that were not read, but withdrawn by mapping them again, count as withdrawn too.
     """
-    total = {**tally, "held": dict(tally["held"]), "failures": list(tally["failures"])}
-    failures = _failures(recorded, known={failure["id"] for failure in total["failures"]})
-    total["read"] += len(recorded.read) + len(failures)
-    for outcome in recorded.read:
-        if outcome.action is Action.WITHDRAW:
-            continue
-        if outcome.action is Action.FROZEN:
-            total["unchanged"] += 1
-        elif outcome.hold is not None:
-            total["held"][outcome.hold] = total["held"].get(outcome.hold, 0) + 1
-        elif outcome.action is Action.HOLD:  # gone before it was ever read
-            total["unchanged"] += 1
-        else:
-            total[outcome.action.past] += 1
-    total["withdrawn"] += len(recorded.withdrawn)
-    total["failed"] += len(failures)
-    total["failures"] = [*total["failures"], *failures][:_MOST_FAILURES_KEPT]
-    return total
+    failures = _failures(recorded, known={failure["id"] for failure in tally["failures"]})
+    counted = Counter(_counted_as(outcome) for outcome in recorded.read)
+    held = Counter(str(one.hold) for one in recorded.read if _counted_as(one) == "held")
+    return {
+        **tally,
+        "read": tally["read"] + len(recorded.read) + len(failures),
+        "created": tally["created"] + counted["created"],
+        "refreshed": tally["refreshed"] + counted["refreshed"],
+        "unchanged": tally["unchanged"] + counted["unchanged"],
+        "withdrawn": tally["withdrawn"] + len(recorded.withdrawn),
+        "restored": tally["restored"] + counted["restored"],
+        "held": dict(Counter(tally["held"]) + held),
+        "failed": tally["failed"] + len(failures),
+        "failures": [*tally["failures"], *failures][:_MOST_FAILURES_KEPT],
+    }
 
 
-def _failures(recorded: Recorded, known: set[str]) -> list[dict[str, str]]:
+def _counted_as(outcome: Outcome) -> str:
+    if outcome.action is Action.FROZEN:
+        return "unchanged"
+    if outcome.action is Action.WITHDRAW:
+        return "withdrawn"
+    if outcome.hold is not None:
+        return "held"
+    # What is held for no reason was gone before it was ever read.
+    return "unchanged" if outcome.action is Action.HOLD else outcome.action.past
+
+
+def _failures(recorded: Recorded, known: set[str]) -> list[Failure]:
     """Return what failed and is not among those that are known to have failed before."""
     return [
         {"id": name, "error": type(error).__name__, "message": str(error)}

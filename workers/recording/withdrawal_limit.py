@@ -29,7 +29,7 @@ def check_withdrawals(session: Session, run: Run, recorded: Recorded) -> None:
     Counts what the run has withdrawn in all its steps. To be called in the batch's own transaction,
     which then leaves everything as it was.
     """
-    before: int = run.tally["withdrawn"]
+    before = run.tally["withdrawn"]
     total = before + len(recorded.withdrawn)
     if run.confirmed or not recorded.withdrawn or total <= _ALWAYS_ALLOWED:
         return

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
-from service.database.tables import Run
+from service.database.tables import Run, Tally
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.store import connections, invoices, runs, watermarks
@@ -45,10 +44,10 @@ def estimate(company: Company, since: datetime | None) -> Estimate:
 
 
 def rehearse_backfill(
-    company: Company, since: datetime | None, on_page: Callable[[dict[str, Any]], None]
-) -> dict[str, Any]:
+    company: Company, since: datetime | None, on_page: Callable[[Tally], None]
+) -> Tally:
     """Return the tally that a backfill would have; `on_page` is told it after each page."""
-    tally: dict[str, Any] = EMPTY_TALLY
+    tally = EMPTY_TALLY
     cursor = Cursor(since)
     customers = CustomerReads(company)
     while not cursor.done:
@@ -71,13 +70,14 @@ def step(company: Company, run: Run) -> bool:
         expected = company.api.count(queries.count("Invoice", run.since))
         with company.services.database.write() as session:
             runs.start(session, run, expected, now())
-    cursor = Cursor.from_json(run.cursor) if run.cursor else Cursor(run.since)
+    kept = runs.page_of(run)
+    cursor = Cursor.from_json(kept) if kept else Cursor(run.since)
     if cursor.done:
         _find_deletions(company, run, cursor)
         return _compare(company, run, cursor)
     page = read_page(company, cursor)
     customers = CustomerReads(company)
-    if run.cursor is None and run.since is None and page.reads.found:
+    if kept is None and run.since is None and page.reads.found:
         # A full backfill needs nearly all customers: one read brings what pages of them would.
         customers.read_first_page()
     reads = customers.complete(page.reads)
@@ -119,7 +119,7 @@ def _compare(company: Company, run: Run, cursor: Cursor) -> bool:
     counted = company.api.count(queries.count("Invoice", run.since))
     with company.services.database.write() as session:
         recorded = invoices.count_recorded(session, company.connection_id, run.since)
-        tally = {**run.tally, "counted": counted, "recorded": recorded}
+        tally: Tally = {**run.tally, "counted": counted, "recorded": recorded}
         difference = _difference(counted, recorded, tally["failed"])
         if difference and tally["rounds"] < _MOST_ROUNDS:
             again = cursor.once_more()

@@ -5,20 +5,19 @@ whatever happened meanwhile. Where the run mends, each page is recorded like any
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 import structlog
 from sqlalchemy.orm import Session
 
-from service.database.tables import Run
+from service.database.tables import DifferenceRow, ReconcileCursor, Run, SumsRow, Tally
 from service.errors import Unmappable
 from service.infactor.source import read_invoice
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.quickbooks.records import entity, parse_instant
 from service.store import comparison, connections, runs, watermarks
-from service.store.comparison import Difference, Shown
+from service.store.comparison import Difference, Shown, Sums
 from service.wording import UNREADABLE, by_name
 from workers.company import Company
 from workers.reading.by_change import Cursor, Page, read_page
@@ -47,8 +46,8 @@ class _Comparison:
     def __init__(self, company: Company, run: Run) -> None:
         self._company = company
         self._run = run
-        self._order: dict[str, Any] = dict(run.cursor or {})
-        self._tally: dict[str, Any] = dict(run.tally)
+        self._order: ReconcileCursor = {**runs.order_of(run)}
+        self._tally: Tally = {**run.tally}
 
     def step(self) -> bool:
         if self._run.expected is None or "first" not in self._order:
@@ -163,14 +162,12 @@ class _Comparison:
             read=tally["read"],
             mended=len(tally["mended"]),
             differences=len(tally["differences"]),
-            infactor=len(tally.get("infactor", [])),
+            infactor=len(tally["infactor"]),
         )
         return False
 
 
-def _verdict(
-    session: Session, run: Run, tally: dict[str, Any], differences: Sequence[Difference]
-) -> dict[str, Any]:
+def _verdict(session: Session, run: Run, tally: Tally, differences: Sequence[Difference]) -> Tally:
     unreadable = comparison.unreadable(session, run, MOST_NAMED)
     remaining = _plain([*differences, *unreadable])
     # Whatever cannot be shown by its Id is one of those that were met in their places: with as many
@@ -182,9 +179,13 @@ def _verdict(
         **tally,
         "mended": [one for one in tally["mended"] if one["id"] not in left],
         "differences": remaining,
-        "there": asdict(comparison.sums_there(session, run)),
-        "here": asdict(comparison.sums_here(session, run)),
+        "there": _sums(comparison.sums_there(session, run)),
+        "here": _sums(comparison.sums_here(session, run)),
     }
+
+
+def _sums(sums: Sums) -> SumsRow:
+    return {"count": sums.count, "total": sums.total, "balance": sums.balance}
 
 
 def _doubted(one: Difference) -> Difference:
@@ -197,7 +198,7 @@ def _doubted(one: Difference) -> Difference:
     return replace(one, kind="not shown", there="not shown: deleted, or unreadable")
 
 
-def _in_its_place(place: str) -> dict[str, str]:
+def _in_its_place(place: str) -> DifferenceRow:
     """Return as a difference what cannot be shown, and is known by its place alone."""
     return {"id": place, "kind": UNREADABLE, "number": "", "there": "cannot be shown", "here": ""}
 
@@ -228,7 +229,7 @@ def _one(read: Read) -> Shown | None:
     )
 
 
-def _plain(differences: Sequence[Difference]) -> list[dict[str, str]]:
+def _plain(differences: Sequence[Difference]) -> list[DifferenceRow]:
     return [
         {
             "id": one.quickbooks_id,

@@ -3,20 +3,17 @@
 Once a day a company is asked for what changed or was deleted since its watermark: one read, where
 nothing did. What change data capture cannot tell, because it is too much or too long ago, is found
 by reading everything. On request everything is read and compared, invoice by invoice.
-
-A run's cursor is {"full", "fix", "stage", …}: `full` compares everything, `fix` mends what differs.
 """
 
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
 from service.context import Services
 from service.database.engine import after_commit
-from service.database.tables import Connection, Run
+from service.database.tables import Connection, Failure, ReconcileCursor, Run, Tally
 from service.errors import SyncError
 from service.kit.clock import now
 from service.quickbooks.client import CDC_FURTHEST, Changes
@@ -55,7 +52,7 @@ def begin_due(services: Services) -> None:
         causes = {connection.id: _cause(connection) for connection in due}
     for connection_id, cause in causes.items():
         with services.database.write() as session:
-            order = {"full": False, "fix": True}
+            order: ReconcileCursor = {"full": False, "fix": True}
             run_id = runs.begin_reconcile(session, connection_id, cause, order, now())
             after_commit(session, partial(services.jobs.run, run_id))
 
@@ -73,7 +70,7 @@ def _cause(connection: Connection) -> str:
 
 def step(company: Company, run: Run) -> bool:
     """Do the run's next step; return whether it goes on."""
-    order = run.cursor or {}
+    order = runs.order_of(run)
     stage = order.get("stage") or ("listing" if order["full"] else "changes")
     if stage == "changes":
         return _changes(company, run)
@@ -90,7 +87,7 @@ def _changes(company: Company, run: Run) -> bool:
     fetch_number = company.draw_fetch_number()
     found = _ask(company, since) if since > now() - _FURTHEST else None
     if found is None:
-        return _go_on(company, run, stage="customers", since=since.isoformat())
+        return _read_customers_since(company, run, since)
     reads = InvoiceReads(found=[Read(raw, fetch_number) for raw in found.objects["Invoice"]])
     with company.services.database.read() as session:
         deleted = found.deleted["Invoice"].keys()
@@ -144,27 +141,35 @@ def _ask(company: Company, since: datetime) -> Changes | None:
 
 def _customers(company: Company, run: Run) -> bool:
     """Store one page of the customers that changed since the watermark."""
-    order = run.cursor or {}
-    page_at = order.get("page")
-    cursor = Cursor.from_json(page_at) if page_at else Cursor(parse_instant(order["since"]))
+    order = runs.order_of(run)
+    kept = order.get("page")
+    cursor = Cursor.from_json(kept) if kept else Cursor(parse_instant(order["since"]))
     page = read_page(company, cursor, "Customer")
     customers = CustomerReads(company)
     customers.take(page.reads.found)
     none = customers.complete(InvoiceReads())
-    onwards: dict[str, Any] = {**order, "page": page.cursor.as_json()}
+    onwards: ReconcileCursor = {**order, "page": page.cursor.as_json()}
     if page.cursor.done:
         onwards = {**order, "stage": "listing", "page": None}
     with recording(company, none, cause="reconcile", run=run) as (session, recorded):
-        withdrawn = run.tally["withdrawn"] + len(recorded.withdrawn)
-        runs.checkpoint(session, run, onwards, {**run.tally, "withdrawn": withdrawn})
+        tally: Tally = {
+            **run.tally,
+            "withdrawn": run.tally["withdrawn"] + len(recorded.withdrawn),
+        }
+        runs.checkpoint(session, run, onwards, tally)
         for place, error in page.reads.unnamed.items():
             inbox.park_unnamed(session, company.connection_id, place, error, now())
     return True
 
 
-def _go_on(company: Company, run: Run, **onwards: str) -> bool:
+def _read_customers_since(company: Company, run: Run, since: datetime) -> bool:
+    onwards: ReconcileCursor = {
+        **runs.order_of(run),
+        "stage": "customers",
+        "since": since.isoformat(),
+    }
     with company.services.database.write() as session:
-        runs.checkpoint(session, run, {**(run.cursor or {}), **onwards}, run.tally)
+        runs.checkpoint(session, run, onwards, run.tally)
     return True
 
 
@@ -177,7 +182,7 @@ def _unannounced(session: Session, company: Company, recorded: Recorded, found: 
     return sum(1 for i in recorded.changed - told if (at := times.get(i)) and at <= latest)
 
 
-def _not_recorded(failures: list[dict[str, str]]) -> str | None:
+def _not_recorded(failures: list[Failure]) -> str | None:
     if not failures:
         return None
     count = several(len(failures), "changed invoice", "changed invoices")
