@@ -1,6 +1,6 @@
 """Syncing one company: everything that its pending notices ask for, in as few reads as possible."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -138,20 +138,18 @@ class Batch:
             self._customers.complete(reads),
             cause=cause,
             voided=frozenset(self._wanted.voided),
-            webhooks=self._webhooks(cause),
+            webhooks=partial(self._webhook_ids, cause=cause),
         )
 
-    def _webhooks(self, cause: str) -> Callable[[str], list[str]]:
-        """Return what tells which webhooks asked for an invoice."""
-        changes = self._wanted.changes if cause == "payment" else []
+    def _webhook_ids(self, quickbooks_id: str, *, cause: str) -> list[str]:
+        """Return by which webhooks an invoice was asked for."""
+        asked = self._waiting(quickbooks_id) + self._merged.get(quickbooks_id, [])
+        if cause == "payment":
+            asked += self._wanted.changes
+        return sorted({notice.delivery_id for notice in asked if notice.delivery_id})
 
-        def of(quickbooks_id: str) -> list[str]:
-            asked = [self._wanted.invoices.get(quickbooks_id, []), changes]
-            merged = self._merged.get(quickbooks_id, [])
-            found = {notice.delivery_id for notices in (*asked, merged) for notice in notices}
-            return sorted(webhook_id for webhook_id in found if webhook_id)
-
-        return of
+    def _waiting(self, quickbooks_id: str) -> list[Notice]:
+        return self._wanted.invoices.get(quickbooks_id, [])
 
     def _finish_changes(self, session: Session, recorded: Recorded, until: datetime | None) -> None:
         keep_failures(session, self._company.connection_id, recorded, asked=self._asked)
@@ -176,11 +174,11 @@ class Batch:
 
     def _finish_invoices(self, session: Session, recorded: Recorded) -> None:
         for quickbooks_id, error in recorded.failed.items():
-            waiting = self._wanted.invoices.get(quickbooks_id, [])
-            self._fail(session, [*waiting, *self._merged.get(quickbooks_id, [])], error)
+            notices = self._waiting(quickbooks_id) + self._merged.get(quickbooks_id, [])
+            self._fail(session, notices, error)
         by_outcome: dict[str, list[Notice]] = {}
         for outcome in recorded.read:
-            waiting = self._wanted.invoices.get(outcome.quickbooks_id, [])
+            waiting = self._waiting(outcome.quickbooks_id)
             by_outcome.setdefault(str(outcome), []).extend(waiting)
         for text, notices in by_outcome.items():
             self._end(session, notices, text)

@@ -19,27 +19,6 @@ from service.database.tables import (
 from service.database.upsert import insert
 from service.store.connections import may_be_called
 
-
-def mark(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> None:
-    """Note that the run has met these invoices."""
-    rows = [{"run_id": run_id, "quickbooks_id": i} for i in sorted(quickbooks_ids)]
-    if rows:
-        session.execute(insert(session, RunSeen).on_conflict_do_nothing(), rows)
-
-
-def unseen(session: Session, run: Run, limit: int) -> Sequence[str]:
-    """Return recorded invoices of the company, not known as deleted, that the run has not met."""
-    met = select(RunSeen.quickbooks_id).where(
-        RunSeen.run_id == run.id, RunSeen.quickbooks_id == Invoice.quickbooks_id
-    )
-    return session.scalars(
-        select(Invoice.quickbooks_id)
-        .where(Invoice.connection_id == run.connection_id, ~Invoice.deleted, ~met.exists())
-        .order_by(Invoice.quickbooks_id)
-        .limit(limit)
-    ).all()
-
-
 _FATAL_LOSSES = 5
 
 # A run that is asked for more is another one: nobody has confirmed that.
@@ -328,3 +307,23 @@ def latest_of(
         select(Run).where(Run.id.in_(newest)).execution_options(populate_existing=True)
     )
     return {run.connection_id: run for run in found}
+
+
+def mark_seen(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> None:
+    """Note that the run has met these invoices."""
+    rows = [{"run_id": run_id, "quickbooks_id": i} for i in sorted(quickbooks_ids)]
+    if rows:
+        session.execute(insert(session, RunSeen).on_conflict_do_nothing(), rows)
+
+
+def unseen(session: Session, run: Run, limit: int) -> Sequence[str]:
+    """Return recorded invoices of the company, not known as deleted, that the run has not met."""
+    met = select(RunSeen.quickbooks_id).where(
+        RunSeen.run_id == run.id, RunSeen.quickbooks_id == Invoice.quickbooks_id
+    )
+    return session.scalars(
+        select(Invoice.quickbooks_id)
+        .where(Invoice.connection_id == run.connection_id, ~Invoice.deleted, ~met.exists())
+        .order_by(Invoice.quickbooks_id)
+        .limit(limit)
+    ).all()

@@ -20,8 +20,7 @@ from service.infactor.document import Action, Decision
 from service.infactor.holds import Hold
 from service.kit.clock import now
 from service.quickbooks.records import Entity, entity
-from service.store import connections, customers, inbox, invoices
-from service.store import lifecycle as standing
+from service.store import connections, customers, inbox, invoices, lifecycle
 from service.store.invoices import InvoiceRow
 from workers.company import Company
 from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
@@ -116,7 +115,7 @@ class _Batch:
         rows = [*self._mapped(found, known), *self._deletions(reads.gone, known)]
         self._keep(rows, known)
         if changed_customers:
-            self._map_anew(changed_customers, skip=ids)
+            self._remap(changed_customers, skip=ids)
         return self._recorded
 
     def _fail(self, quickbooks_id: str, error: SyncError) -> None:
@@ -126,7 +125,7 @@ class _Batch:
         """Raise Disconnected if the company was disconnected, or handed over, since it was read."""
         company = self._company
         connections.lock(self._session, company.connection_id)
-        if not standing.is_held_by(self._session, company.connection_id, company.supplier_id):
+        if not lifecycle.is_held_by(self._session, company.connection_id, company.supplier_id):
             raise Disconnected("the connection ended while its company was being read")
 
     def _entities(self, reads: Sequence[Read]) -> dict[str, tuple[Entity, int]]:
@@ -167,7 +166,7 @@ class _Batch:
         wanted = {i for raw in raws if (i := customer_id_of(raw))}
         return customers.load_with_parents(self._session, self._company.connection_id, wanted)
 
-    def _map_anew(self, changed: set[str], skip: set[str]) -> None:
+    def _remap(self, changed: set[str], skip: set[str]) -> None:
         """Map the invoices of changed customers again, from the originals that are recorded."""
         connection_id = self._company.connection_id
         concerned = customers.with_children(self._session, connection_id, changed)

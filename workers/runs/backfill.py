@@ -11,8 +11,6 @@ from service.database.tables import Run, Tally
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.store import connections, invoices, runs, watermarks
-from service.store import runs as seen
-from service.store.runs import EMPTY_TALLY
 from workers.company import Company
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import read_invoices
@@ -24,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 # A page of 1,000 invoices, with the time that QuickBooks takes for it and we for recording it.
 _SECONDS_PER_PAGE = 3.0
+_MOST_ROUNDS = 3
+_MOST_UNSEEN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def rehearse_backfill(
     company: Company, since: datetime | None, on_page: Callable[[Tally], None]
 ) -> Tally:
     """Return the tally that a backfill would have; `on_page` is told it after each page."""
-    tally = EMPTY_TALLY
+    tally = runs.EMPTY_TALLY
     cursor = Cursor(since)
     customers = CustomerReads(company)
     while not cursor.done:
@@ -58,10 +58,6 @@ def rehearse_backfill(
         on_page(tally)
         cursor = page.cursor
     return tally
-
-
-_MOST_ROUNDS = 3
-_MOST_UNSEEN = 500
 
 
 def step(company: Company, run: Run) -> bool:
@@ -85,7 +81,7 @@ def step(company: Company, run: Run) -> bool:
         runs.checkpoint(session, run, page.cursor.as_json(), add(run.tally, recorded))
         keep_failures(session, company.connection_id, recorded)
         if run.since is None:
-            seen.mark(session, run.id, recorded.answered)
+            runs.mark_seen(session, run.id, recorded.answered)
         connections.synced(session, company.connection_id, now())
     log.info("backfill.page", run=run.id, invoices=len(page.reads.found))
     return True
@@ -99,12 +95,12 @@ def _find_deletions(company: Company, run: Run, cursor: Cursor) -> None:
     if run.since is not None:
         return
     with company.services.database.read() as session:
-        unseen = seen.unseen(session, run, _MOST_UNSEEN + 1)
+        unseen = runs.unseen(session, run, _MOST_UNSEEN + 1)
     if not unseen or len(unseen) > _MOST_UNSEEN:
         return
     reads = CustomerReads(company).complete(read_invoices(company, unseen))
     with recording(company, reads, cause="backfill", run=run) as (session, recorded):
-        seen.mark(session, run.id, unseen)
+        runs.mark_seen(session, run.id, unseen)
         # Kept at once: what was withdrawn counts for the limit, whatever becomes of this step.
         run.tally = add(run.tally, recorded)
         runs.checkpoint(session, run, cursor.as_json(), run.tally)
