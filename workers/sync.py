@@ -194,9 +194,7 @@ class Batch:
         if error is None:
             inbox.finish(session, [notice.id for notice in left], outcome, now())
             for notice in left:
-                after_commit(
-                    session, partial(log.info, "notice.done", **_name(notice), outcome=outcome)
-                )
+                after_commit(session, log.info, "notice.done", **_name(notice), outcome=outcome)
         else:
             self._fail(session, left, error)
 
@@ -216,14 +214,14 @@ def give_back(
     park(session, hopeless, error)
     inbox.retry(session, [notice.id for notice in again], error, due_at)
     for notice in again:
-        after_commit(session, partial(log.warning, "notice.failed", **_name(notice), **why(error)))
+        after_commit(session, log.warning, "notice.failed", **_name(notice), **why(error))
 
 
 def park(session: Session, notices: Sequence[Notice], error: SyncError) -> None:
     """Give up on these notices until an operator asks for them again."""
     inbox.park(session, [notice.id for notice in notices], error, now())
     for notice in notices:
-        after_commit(session, partial(log.warning, "notice.parked", **_name(notice), **why(error)))
+        after_commit(session, log.warning, "notice.parked", **_name(notice), **why(error))
 
 
 def _name(notice: Notice) -> dict[str, Any]:
@@ -302,4 +300,4 @@ def _nudge_again(services: Services, connection_id: str, lease: str) -> None:
         delay = timedelta(seconds=wait)
         if connections.schedule_nudge(session, connection_id, now(), delay):
             delay_ms = int(delay.total_seconds() * 1000) + 1
-            after_commit(session, partial(services.jobs.sync, connection_id, delay_ms=delay_ms))
+            after_commit(session, services.jobs.sync, connection_id, delay_ms=delay_ms)

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import partial
+from typing import Any, ParamSpec, cast
 
 from sqlalchemy import (
     ClauseElement,
@@ -114,6 +115,7 @@ _NOTICES_A_DEAD_NETWORK = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
+P = ParamSpec("P")
 _AFTER_COMMIT = "after_commit"
 
 
@@ -164,13 +166,15 @@ class Database:
         self.engine.dispose()
 
 
-def after_commit(session: Session, call: Callable[[], object]) -> None:
+def after_commit(
+    session: Session, call: Callable[P, object], *args: P.args, **kwargs: P.kwargs
+) -> None:
     """Call `call` once the transaction of `Database.write()` is committed, in the order of asking.
 
     It is never called after a rollback or in a trial. What it raises reaches the caller of
     `write()`, whose work is committed all the same, and the calls after it are left out.
     """
-    session.info.setdefault(_AFTER_COMMIT, []).append(call)
+    session.info.setdefault(_AFTER_COMMIT, []).append(partial(call, *args, **kwargs))
 
 
 def _engine(url: str, pool_size: int) -> Engine:

@@ -83,9 +83,9 @@ def test_a_commit_that_the_database_refuses_calls_nothing(database: Database) ->
 def test_calls_come_once_and_in_the_order_in_which_they_were_asked_for(database: Database) -> None:
     called: list[str] = []
     with database.write() as session:
-        after_commit(session, lambda: called.append("first"))
+        after_commit(session, called.append, "first")
         with session.begin_nested():
-            after_commit(session, lambda: called.append("second"))
+            after_commit(session, called.append, "second")
         assert called == []
     with database.write():
         pass

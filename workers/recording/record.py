@@ -6,7 +6,6 @@ transaction, together with what its caller finishes in it; QuickBooks is not cal
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import structlog
@@ -74,9 +73,9 @@ def _announce(
             "cause": cause,
             "deliveries": webhooks(outcome.quickbooks_id),
         }
-        after_commit(session, partial(log.info, "invoice.recorded", **line))
+        after_commit(session, log.info, "invoice.recorded", **line)
     if written and company.services.settings.delivers:
-        after_commit(session, partial(company.services.jobs.deliver, company.connection_id))
+        after_commit(session, company.services.jobs.deliver, company.connection_id)
 
 
 def rehearse(company: Company, reads: CompleteReads) -> Recorded:

@@ -6,7 +6,6 @@ by reading everything. On request everything is read and compared, invoice by in
 """
 
 from datetime import datetime, timedelta
-from functools import partial
 
 import structlog
 from sqlalchemy.orm import Session
@@ -54,7 +53,7 @@ def begin_due(services: Services) -> None:
         with services.database.write() as session:
             order: ReconcileCursor = {"full": False, "fix": True}
             run_id = runs.begin_reconcile(session, connection_id, cause, order, now())
-            after_commit(session, partial(services.jobs.run, run_id))
+            after_commit(session, services.jobs.run, run_id)
 
 
 def _cause(connection: Connection) -> str:
