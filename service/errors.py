@@ -10,7 +10,7 @@
               x Throttled                 429: pause this company only
               x BudgetSpent               this month's reads are kept for what is more urgent
           x Unrecognised              an answer that no table knows: try three times, then park
-          + Halted(withdrawals, reasons)  a run would withdraw so much: an operator decides
+          + ApprovalNeeded(withdrawals, reasons)  a run would withdraw so much: an operator decides
           + PermanentError                trying again cannot help: park, and show why
               x Disconnected              the authorisation is dead: the supplier must reconnect
               x Gone                      QuickBooks answered 610: deleted, or never there
@@ -104,7 +104,7 @@ class Unrecognised(SyncError):
     """QuickBooks answered something that nobody has met: neither known to pass nor to stay."""
 
 
-class Halted(SyncError):
+class ApprovalNeeded(SyncError):
     """A run would withdraw more invoices than it may unless an operator confirms it.
 
     `withdrawals` is how many, with those of its earlier steps, of how many that are `offered`. The

@@ -1,12 +1,12 @@
 """Words for people, the same on pages, in commands and in messages."""
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from service.database.tables import Finding, Invoice, Notice
+from service.database.tables import DifferenceRow, Finding, Invoice, Notice, Tally
 from service.infactor.document import State
 from service.infactor.wording import AMOUNTS, DATES, WORDS, status
 from service.store.findings import CHANGED
@@ -147,27 +147,27 @@ def called(quickbooks_id: str, number: str) -> str:
     return f"{number} (Id {quickbooks_id})" if number else f"Id {quickbooks_id}"
 
 
-def by_name(tally: Mapping[str, Any]) -> str | None:
+def by_name(tally: Tally) -> str | None:
     """Say what was left, with the first names of each kind; None where nothing was."""
     return "; ".join(_texts(tally, names=True)) or None
 
 
-def gist(tally: Mapping[str, Any]) -> str | None:
+def gist(tally: Tally) -> str | None:
     """Say what was left without naming an invoice, so that it may be sent."""
     return "; ".join(_texts(tally, names=False)) or None
 
 
-def advice(tally: Mapping[str, Any]) -> str | None:
+def advice(tally: Tally) -> str | None:
     """Say what people can do about what no reconcile can mend; None where there is nothing."""
     return ADVICE if _unreadable(tally) else None
 
 
-def is_beyond_mending(tally: Mapping[str, Any]) -> bool:
+def is_beyond_mending(tally: Tally) -> bool:
     """Return whether all that was left is what QuickBooks cannot show."""
     return bool(_unreadable(tally)) and not _differing(tally) and not tally.get("infactor")
 
 
-def _texts(tally: Mapping[str, Any], *, names: bool) -> Iterator[str]:
+def _texts(tally: Tally, *, names: bool) -> Iterator[str]:
     infactor = tally.get("infactor", [])
     differing, documents = _differing(tally), [one for one in infactor if one["id"]]
     if unreadable := _unreadable(tally):
@@ -184,11 +184,11 @@ def _texts(tally: Mapping[str, Any], *, names: bool) -> Iterator[str]:
             yield f"Infactor's documents could not be compared: {one['there']}"
 
 
-def _unreadable(tally: Mapping[str, Any]) -> list[dict[str, str]]:
+def _unreadable(tally: Tally) -> list[DifferenceRow]:
     return [one for one in tally.get("differences", []) if one["kind"] == UNREADABLE]
 
 
-def _differing(tally: Mapping[str, Any]) -> list[dict[str, str]]:
+def _differing(tally: Tally) -> list[DifferenceRow]:
     return [one for one in tally.get("differences", []) if one["kind"] != UNREADABLE]
 
 
@@ -197,12 +197,12 @@ def _named(names: list[str]) -> str:
     return f": {', '.join(names[:_MOST_NAMED])}{more}"
 
 
-def _name(one: dict[str, str]) -> str:
+def _name(one: DifferenceRow) -> str:
     """Return what an invoice is called; its place, where that is all that is known of it."""
     return called(one["id"], one["number"]) if one["id"].isdigit() else one["id"]
 
 
-def _with_kind(one: dict[str, str]) -> str:
+def _with_kind(one: DifferenceRow) -> str:
     if one["number"]:
         return f"{one['number']} (Id {one['id']}, {one['kind']})"
     return f"Id {one['id']} ({one['kind']})"

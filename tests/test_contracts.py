@@ -24,6 +24,7 @@ _SERVICES = {*_STORE, *_CORE, "service.access", "service.config", "service.conte
 _PAGES = {*_SERVICES, "service.links", "service.wording", "service.queries", "service.web"}
 _PAGES |= {"service.web.state"}
 _WORK = {*_SERVICES, "service.wording", "workers.company", "workers.retry"}
+_READING = {"workers.reading", "workers.reading.reads"}
 MAY_IMPORT: dict[str, set[str]] = {
     "service.kit": set(),
     "service.errors": set(),
@@ -66,13 +67,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workers.company": _SERVICES,
     "workers.retry": _CORE,
     "workers.alerts": {*_SERVICES, "service.monitoring"},
-    "workers.reading": _WORK,
-    "workers.recording": {*_WORK, "workers.reading"},
-    "workers.sync": {*_WORK, "workers.reading", "workers.recording"},
+    "workers.reading": {*_WORK, "workers.reading.reads"},
+    "workers.reading.reads": {"service.store"},
+    # What was read, but nobody who reads: recording holds locks, and QuickBooks may take minutes.
+    "workers.recording": {*_WORK, "workers.reading.reads"},
+    "workers.sync": {*_WORK, *_READING, "workers.recording"},
     "workers.delivery": _WORK,
     "workers.runs": {
         *_WORK,
-        *("service.monitoring", "workers.reading", "workers.recording", "workers.delivery"),
+        *_READING,
+        *("service.monitoring", "workers.recording", "workers.delivery"),
     },
     "workers.upkeep": {*_WORK, "service.queries"},
     "workers.schedule": {
@@ -175,6 +179,8 @@ def test_every_import_follows_the_layout():
         ("service.web.supplier.dashboard", "service.web.ops.flash"),
         ("workers.sync", "workers.runs.backfill"),
         ("workers.recording.record", "workers.delivery.deliver"),
+        ("workers.recording.record", "workers.reading.customers"),
+        ("workers.reading.reads", "workers.company"),
     ],
 )
 def test_the_rule_of_the_layout_can_say_no(module: str, imported: str):

@@ -1,8 +1,10 @@
 """Syncing one company: everything that its pending notices ask for, in as few reads as possible."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -10,48 +12,21 @@ from sqlalchemy.orm import Session
 
 from service.context import Services
 from service.coordination.leases import wait_seconds
+from service.database.engine import after_commit
 from service.database.tables import Notice
 from service.errors import Disconnected, PermanentError, Poisoned, SyncError, Throttled, TooLarge
 from service.kit.clock import now
 from service.store import connections, inbox, invoices, watermarks
 from workers.company import Company
 from workers.reading.by_change import Cursor, read_page
-from workers.reading.by_id import InvoiceReads, read_invoices
+from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
+from workers.reading.reads import InvoiceReads
 from workers.recording.outcome import Recorded
-from workers.recording.record import keep_failures, record
+from workers.recording.record import keep_failures, recording
 from workers.retry import concerns_the_company, is_ambiguous, is_hopeless, pause_for, why
 
 log = structlog.get_logger(__name__)
-
-
-class Ends:
-    """Collects the ends within one transaction."""
-
-    def __init__(self) -> None:
-        self._lines: list[tuple[Callable[..., object], str, dict[str, Any]]] = []
-
-    def done(self, notices: Iterable[Notice], outcome: str) -> None:
-        """Note that these are done."""
-        for notice in notices:
-            self._lines.append((log.info, "notice.done", {**_name(notice), "outcome": outcome}))
-
-    def failed(
-        self, notices: Iterable[Notice], error: SyncError, parked: Collection[int] = ()
-    ) -> None:
-        """Note that these failed: some for good, the others to be tried again."""
-        for notice in notices:
-            event = "notice.parked" if notice.id in parked else "notice.failed"
-            self._lines.append((log.warning, event, {**_name(notice), **why(error)}))
-
-    def tell(self) -> None:
-        """Log them, after the commit."""
-        for write, event, values in self._lines:
-            write(event, **values)
-
-
-def _name(notice: Notice) -> dict[str, Any]:
-    return {"notice": notice.id, "delivery": notice.delivery_id}
 
 
 @dataclass
@@ -97,27 +72,29 @@ class Batch:
         self._company = company
         self._size = len(notices)
         self._wanted = plan(notices)
-        self._buyers = CustomerReads(company)
+        self._customers = CustomerReads(company)
         self._merged = self._invoices_of_merged_customers()
         self._changes_error: SyncError | None = None
         self._asked = self._wanted.invoices.keys() | self._merged.keys()
         self._failed: set[int] = set()
         self._last_error: SyncError | None = None
-        self._ends = Ends()
 
     def work(self) -> None:
         """Leave no notice of the batch without an end or an error."""
-        self._buyers.read(self._wanted.customers.keys())
+        self._customers.read(self._wanted.customers.keys())
         answered = self._read_changes() if self._wanted.changes else set()
         ids = {**self._wanted.invoices, **self._merged}.keys() - answered
         reads = read_invoices(self._company, sorted(ids))
-        recorded = self._record(reads, "notice", self._finish)
+        with self._recording(reads, "notice") as (session, recorded):
+            self._finish_invoices(session, recorded)
+            self._finish_others(session)
+            self._note_health(session)
         log.info(
             "company.synced",
             connection=self._company.connection_id,
             notices=self._size,
-            invoices=len(recorded.outcomes) + len(answered),
-            remapped=recorded.remapped,
+            invoices=len(recorded.read) + len(answered),
+            remapped=len(recorded.remapped),
             failed=len(self._failed),
         )
 
@@ -146,57 +123,45 @@ class Batch:
             except (Poisoned, TooLarge) as e:
                 self._changes_error = e
                 break
-            finish = self._finish_changes(page.cursor.since)
-            recorded = self._record(page.reads, "payment", finish)
-            answered |= recorded.outcomes.keys() | recorded.failed.keys()
+            with self._recording(page.reads, "payment") as (session, recorded):
+                self._finish_invoices(session, recorded)
+                self._finish_changes(session, recorded, until=page.cursor.since)
+            answered |= recorded.answered
             cursor = page.cursor
         return answered
 
-    def _record(
-        self, reads: InvoiceReads, cause: str, finish: Callable[[Session, Recorded], None]
-    ) -> Recorded:
-        self._ends = Ends()
-        recorded = record(
+    def _recording(
+        self, reads: InvoiceReads, cause: str
+    ) -> AbstractContextManager[tuple[Session, Recorded]]:
+        return recording(
             self._company,
-            reads,
+            self._customers.complete(reads),
             cause=cause,
             voided=frozenset(self._wanted.voided),
-            buyers=self._buyers,
-            finish=finish,
-            deliveries=self._deliveries(cause),
+            webhooks=partial(self._webhook_ids, cause=cause),
         )
-        self._ends.tell()
-        return recorded
 
-    def _deliveries(self, cause: str) -> Callable[[str], list[str]]:
-        """Return which deliveries asked for an invoice."""
-        changes = self._wanted.changes if cause == "payment" else []
+    def _webhook_ids(self, quickbooks_id: str, *, cause: str) -> list[str]:
+        """Return by which webhooks an invoice was asked for."""
+        asked = self._waiting(quickbooks_id) + self._merged.get(quickbooks_id, [])
+        if cause == "payment":
+            asked += self._wanted.changes
+        return sorted({notice.delivery_id for notice in asked if notice.delivery_id})
 
-        def of(quickbooks_id: str) -> list[str]:
-            asked = [self._wanted.invoices.get(quickbooks_id, []), changes]
-            merged = self._merged.get(quickbooks_id, [])
-            found = {notice.delivery_id for notices in (*asked, merged) for notice in notices}
-            return sorted(delivery for delivery in found if delivery)
+    def _waiting(self, quickbooks_id: str) -> list[Notice]:
+        return self._wanted.invoices.get(quickbooks_id, [])
 
-        return of
+    def _finish_changes(self, session: Session, recorded: Recorded, until: datetime | None) -> None:
+        keep_failures(session, self._company.connection_id, recorded, asked=self._asked)
+        if until is not None:
+            watermarks.changes_read(session, self._company.connection_id, until)
 
-    def _finish_changes(self, until: datetime | None) -> Callable[[Session, Recorded], None]:
-        def finish(session: Session, recorded: Recorded) -> None:
-            self._finish_invoices(session, recorded)
-            keep_failures(session, self._company.connection_id, recorded, asked=self._asked)
-            if until is not None:
-                watermarks.changes_read(session, self._company.connection_id, until)
-
-        return finish
-
-    def _finish(self, session: Session, recorded: Recorded) -> None:
-        """Say what became of each notice, in the transaction that made it so."""
-        self._finish_invoices(session, recorded)
+    def _finish_others(self, session: Session) -> None:
+        """End the notices of customers and of changes, which were read before."""
         for customer_id, notices in self._wanted.customers.items():
-            self._end(session, notices, "customer read", self._buyers.failed.get(customer_id))
+            self._end(session, notices, "customer read", self._customers.failed.get(customer_id))
         read = "the company's changed invoices were read"
         self._end(session, self._wanted.changes, read, self._changes_error)
-        self._note_health(session)
 
     def _note_health(self, session: Session) -> None:
         """Call the company healthy if anything could be read, else say what is wrong with it."""
@@ -209,11 +174,11 @@ class Batch:
 
     def _finish_invoices(self, session: Session, recorded: Recorded) -> None:
         for quickbooks_id, error in recorded.failed.items():
-            waiting = self._wanted.invoices.get(quickbooks_id, [])
-            self._fail(session, [*waiting, *self._merged.get(quickbooks_id, [])], error)
+            notices = self._waiting(quickbooks_id) + self._merged.get(quickbooks_id, [])
+            self._fail(session, notices, error)
         by_outcome: dict[str, list[Notice]] = {}
-        for quickbooks_id, outcome in recorded.outcomes.items():
-            waiting = self._wanted.invoices.get(quickbooks_id, [])
+        for outcome in recorded.read:
+            waiting = self._waiting(outcome.quickbooks_id)
             by_outcome.setdefault(str(outcome), []).extend(waiting)
         for text, notices in by_outcome.items():
             self._end(session, notices, text)
@@ -228,30 +193,39 @@ class Batch:
         left = [notice for notice in notices if notice.id not in self._failed]
         if error is None:
             inbox.finish(session, [notice.id for notice in left], outcome, now())
-            self._ends.done(left, outcome)
+            for notice in left:
+                after_commit(session, log.info, "notice.done", **_name(notice), outcome=outcome)
         else:
             self._fail(session, left, error)
 
     def _fail(self, session: Session, notices: Sequence[Notice], error: SyncError) -> None:
         attempts = min((notice.attempts for notice in notices), default=0)
-        parked = give_back(session, notices, error, now() + pause_for(error, attempts))
-        self._ends.failed(notices, error, parked)
+        give_back(session, notices, error, now() + pause_for(error, attempts))
         self._failed.update(notice.id for notice in notices)
         self._last_error = error
 
 
 def give_back(
     session: Session, notices: Sequence[Notice], error: SyncError, due_at: datetime
-) -> set[int]:
-    """Let these notices be tried again from `due_at` on; park those for which that is hopeless.
+) -> None:
+    """Let these notices be tried again from `due_at` on; park those for which that is hopeless."""
+    hopeless = [n for n in notices if is_hopeless(error, n.received_at, n.attempts, now())]
+    again = [notice for notice in notices if notice not in hopeless]
+    park(session, hopeless, error)
+    inbox.retry(session, [notice.id for notice in again], error, due_at)
+    for notice in again:
+        after_commit(session, log.warning, "notice.failed", **_name(notice), **why(error))
 
-    Returns the parked ones.
-    """
-    at = now()
-    hopeless = {n.id for n in notices if is_hopeless(error, n.received_at, n.attempts, at)}
-    inbox.park(session, hopeless, error, at)
-    inbox.retry(session, {notice.id for notice in notices} - hopeless, error, due_at)
-    return hopeless
+
+def park(session: Session, notices: Sequence[Notice], error: SyncError) -> None:
+    """Give up on these notices until an operator asks for them again."""
+    inbox.park(session, [notice.id for notice in notices], error, now())
+    for notice in notices:
+        after_commit(session, log.warning, "notice.parked", **_name(notice), **why(error))
+
+
+def _name(notice: Notice) -> dict[str, Any]:
+    return {"notice": notice.id, "delivery": notice.delivery_id}
 
 
 # A busy company is read at most once a second, so that a burst of notices costs a few queries.
@@ -282,10 +256,7 @@ def _sync(services: Services, connection_id: str) -> None:
         if connection is None:
             return
         batch, given_up = inbox.claim(session, connection_id, services.leases.owner, now())
-        inbox.park(session, [notice.id for notice in given_up], _LOST, now())
-    ends = Ends()
-    ends.failed(given_up, _LOST, parked={notice.id for notice in given_up})
-    ends.tell()
+        park(session, given_up, _LOST)
     if not batch:
         return
     try:
@@ -306,14 +277,12 @@ def _fail(
 ) -> None:
     """Give the notices back, or up, and leave the company alone for as long as the error asks."""
     until = now() + pause_for(error, failures)
-    ends = Ends()
     with services.database.write() as session:
         if isinstance(error, Throttled):
             connections.throttle(session, connection_id, until, str(error), now())
         elif concerns_the_company(error):
             connections.pause(session, connection_id, until, str(error))
-        ends.failed(batch, error, parked=give_back(session, batch, error, until))
-    ends.tell()
+        give_back(session, batch, error, until)
     log.warning("company.failed", connection=connection_id, notices=len(batch), **why(error))
 
 
@@ -329,6 +298,6 @@ def _nudge_again(services: Services, connection_id: str, lease: str) -> None:
         if wait is None:
             return  # whoever holds the lease asks again when done
         delay = timedelta(seconds=wait)
-        if not connections.schedule_nudge(session, connection_id, now(), delay):
-            return
-    services.jobs.sync(connection_id, delay_ms=int(delay.total_seconds() * 1000) + 1)
+        if connections.schedule_nudge(session, connection_id, now(), delay):
+            delay_ms = int(delay.total_seconds() * 1000) + 1
+            after_commit(session, services.jobs.sync, connection_id, delay_ms=delay_ms)

@@ -20,7 +20,7 @@ def confirm(
     run: Annotated[
         int, typer.Option(min=1, max=_LARGEST_ID, help="The run's id, as `status` shows it.")
     ],
-    drop: Annotated[
+    reject: Annotated[
         bool, typer.Option("--drop", help="End the run instead, and withdraw nothing.")
     ] = False,
     dry_run: Annotated[
@@ -38,15 +38,15 @@ def confirm(
             found = _waiting(approvals.lock(session, run), run)
             stopped = _stopped(connection, found)
             if not dry_run:
-                actions.decide(session, found, operator(), drop=drop)
+                actions.decide(session, found, operator(), reject=reject)
         answer(plain(stopped))
         if dry_run:
             return
-        if drop:
-            _say_dropped(found)
+        if reject:
+            _say_rejected(found)
             return
         nudge(services, partial(services.jobs.run, run))
-        _say_confirmed(connection)
+        _say_approved(connection)
 
 
 def _company_of(services: Services, run_id: int) -> Connection:
@@ -81,7 +81,7 @@ def _stopped(connection: Connection, run: Run) -> str:
     return f"{name_of(connection)}: the {run.kind} stopped {when}: {run.error}."
 
 
-def _say_dropped(run: Run) -> None:
+def _say_rejected(run: Run) -> None:
     withdrawn = run.tally["withdrawn"]
     answer(f"Ended. It has withdrawn {withdrawn or 'nothing'}{' before' if withdrawn else ''}.")
     if run.kind == "reconcile":
@@ -92,7 +92,7 @@ def _say_dropped(run: Run) -> None:
     )
 
 
-def _say_confirmed(connection: Connection) -> None:
+def _say_approved(connection: Connection) -> None:
     if connection.state != "connected" or connection.suspended_at is not None:
         answer("Confirmed. It goes on once the company is connected and not paused.")
     else:

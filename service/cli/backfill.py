@@ -1,6 +1,6 @@
 """`backfill`: bring in the past of one company, one supplier or everybody."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -115,24 +115,22 @@ def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool
     from workers.company import Company
     from workers.reading.by_id import read_invoices
     from workers.reading.customers import CustomerReads
-    from workers.recording.outcome import Recorded, add
-    from workers.recording.record import record, rehearse
-
-    def note(session: Session, done: Recorded) -> None:
-        details = {"invoice": invoice}
-        operators.record(session, operator(), "backfill", connection.id, details, now())
+    from workers.recording.outcome import add
+    from workers.recording.record import recording, rehearse
 
     connection, owner = chosen
     company = Company.of(services, connection.id)
-    reads = read_invoices(company, [invoice])
+    reads = CustomerReads(company).complete(read_invoices(company, [invoice]))
     if reads.gone and not _was_read(services, company.invoice_id(invoice)):
         why = f"QuickBooks has no invoice with Id {invoice}."
         why += meant(services, [connection.id], invoice)
         return {**_summary(connection, owner, runs.EMPTY_TALLY, why), "dry_run": dry_run}
     if dry_run:
-        recorded = rehearse(company, reads, CustomerReads(company))
+        recorded = rehearse(company, reads)
     else:
-        recorded = record(company, reads, cause="command", finish=note)
+        with recording(company, reads, cause="command") as (session, recorded):
+            details = {"invoice": invoice}
+            operators.record(session, operator(), "backfill", connection.id, details, now())
     tally = add(runs.EMPTY_TALLY, recorded)
     return {**_summary(connection, owner, tally, None), "dry_run": dry_run}
 
@@ -145,7 +143,7 @@ def _was_read(services: Services, invoice_id: str) -> bool:
 
 
 def _summary(
-    connection: Connection, owner: Supplier, tally: dict[str, Any], error: str | None
+    connection: Connection, owner: Supplier, tally: Mapping[str, Any], error: str | None
 ) -> dict[str, Any]:
     return {
         "company": connection.company_name,

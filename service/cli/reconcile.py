@@ -62,10 +62,9 @@ def _summary(connection: Connection, owner: Supplier, run: Run, *, fix: bool) ->
         "recorded": run.tally["here"],
         "differences": run.tally["differences"],
         "mended": run.tally["mended"],
-        # A run that was begun by an older version has none.
-        "infactor": run.tally.get("infactor", []),
-        "infactor_mended": run.tally.get("infactor_mended", []),
-        "infactor_compared": run.tally.get("infactor_compared"),
+        "infactor": run.tally["infactor"],
+        "infactor_mended": run.tally["infactor_mended"],
+        "infactor_compared": run.tally["infactor_compared"],
         "error": _error(run),
         "advice": _advice(run, fix),
     }

@@ -86,6 +86,22 @@ class Action(StrEnum):
     RESTORE = "restore"
     FROZEN = "frozen"
 
+    @property
+    def past(self) -> str:
+        """The word for what was done: "created"."""
+        return _PAST[self]
+
+
+_PAST = {
+    Action.CREATE: "created",
+    Action.REFRESH: "refreshed",
+    Action.UNCHANGED: "unchanged",
+    Action.HOLD: "held",
+    Action.WITHDRAW: "withdrawn",
+    Action.RESTORE: "restored",
+    Action.FROZEN: "frozen",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

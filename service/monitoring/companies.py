@@ -138,7 +138,7 @@ def red_reconciles(facts: Facts) -> Iterator[Condition]:
         )
 
 
-_halted = (
+_awaiting_approval = (
     select(Run.id, Run.kind, Run.error, Run.halted_at, Connection.id, Connection.company_name)
     .join(Connection, Connection.id == Run.connection_id)
     .where(Run.state == "active", Run.halted_at.is_not(None), _concerns_us)
@@ -148,7 +148,7 @@ _halted = (
 
 def stopped_withdrawals(facts: Facts) -> Iterator[Condition]:
     """Give each company of which a run waits for an operator, because it would withdraw so much."""
-    rows = facts.session.execute(_halted, {"environment": facts.environment})
+    rows = facts.session.execute(_awaiting_approval, {"environment": facts.environment})
     told: set[str] = set()
     for run_id, kind, error, since, connection_id, company in rows:
         if connection_id in told:

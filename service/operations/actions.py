@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.database.engine import Database
-from service.database.tables import Connection, Finding, Run
+from service.database.tables import Connection, Finding, ReconcileCursor, Run
 from service.kit.clock import now
 from service.queries import notices
 from service.store import (
@@ -92,7 +92,7 @@ def backfill(session: Session, connection_id: str, since: datetime | None, actor
 
 def reconcile(session: Session, connection_id: str, fix: bool, actor: str) -> int:
     """Begin or join the company's reconcile over everything, likewise; return its id."""
-    order = {"full": True, "fix": fix}
+    order: ReconcileCursor = {"full": True, "fix": fix}
     run_id = runs.begin_reconcile(session, connection_id, "command", order, now())
     runs.hurry(session, run_id)
     details = {"run": run_id, "fix": fix}
@@ -100,17 +100,17 @@ def reconcile(session: Session, connection_id: str, fix: bool, actor: str) -> in
     return run_id
 
 
-def decide(session: Session, run: Run, actor: str, *, drop: bool) -> None:
+def decide(session: Session, run: Run, actor: str, *, reject: bool) -> None:
     """Let a run that has stopped go on and not be stopped again, or end it where it is.
 
     To be called with the run locked, and while it waits.
     """
-    if drop:
-        approvals.drop(session, run, now())
+    if reject:
+        approvals.reject(session, run, now())
     else:
-        approvals.confirm(session, run)
+        approvals.approve(session, run)
     details = {"run": run.id, "kind": run.kind}
-    action = "drop" if drop else "confirm"
+    action = "drop" if reject else "confirm"
     operators.record(session, actor, action, run.connection_id, details, now())
 
 

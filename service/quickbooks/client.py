@@ -13,7 +13,7 @@ from service.kit.tls import public_authorities
 from service.quickbooks.faults import answer_of, wants_new_token
 from service.quickbooks.http import intuit_tid, no_cookies, reaching_intuit
 from service.quickbooks.queries import EntityName, Statement
-from service.quickbooks.records import moment, quickbooks_time
+from service.quickbooks.records import parse_instant, quickbooks_time
 
 Kind = Literal["companyinfo", "read", "query", "count", "cdc"]
 
@@ -122,7 +122,7 @@ class Company:
         if not isinstance(info, dict) or not isinstance(time, str):
             raise _unexpected("a CompanyInfo with its time", tid)
         try:
-            return Answer(info, moment(time))
+            return Answer(info, parse_instant(time))
         except ValueError as e:
             raise _unexpected("a CompanyInfo with its time", tid) from e
 
@@ -213,7 +213,7 @@ class Company:
 
     def _look_at_clock(self, answer: dict[str, Any]) -> None:
         with suppress(KeyError, TypeError, ValueError):
-            self.time = moment(answer["time"])
+            self.time = parse_instant(answer["time"])
 
 
 def _changes(entities: Sequence[EntityName], answer: dict[str, Any]) -> Changes:
@@ -224,11 +224,11 @@ def _changes(entities: Sequence[EntityName], answer: dict[str, Any]) -> Changes:
     for entity in entities:
         for found in (found for group in groups for found in group.get(entity, [])):
             if found.get("status") == "Deleted":
-                deleted[entity][_id_of(found)] = moment(found["MetaData"]["LastUpdatedTime"])
+                deleted[entity][_id_of(found)] = parse_instant(found["MetaData"]["LastUpdatedTime"])
             else:
                 objects[entity].append(found)
     size = sum(map(len, objects.values())) + sum(map(len, deleted.values()))
-    return Changes(objects, deleted, moment(answer["time"]), full=size >= CDC_MOST_OBJECTS)
+    return Changes(objects, deleted, parse_instant(answer["time"]), full=size >= CDC_MOST_OBJECTS)
 
 
 def _id_of(stub: dict[str, Any]) -> str:

@@ -53,12 +53,12 @@ def _instant(name: str, value: object) -> datetime:
     if not isinstance(value, str):
         raise Unmappable(name, "is not text")
     try:
-        return moment(value)
+        return parse_instant(value)
     except ValueError as e:
         raise Unmappable(name, str(e)) from e
 
 
-def moment(text: str) -> datetime:
+def parse_instant(text: str) -> datetime:
     """Return the instant, in UTC, cut to microseconds.
 
     QuickBooks writes 0 to 9 fractional digits, and `Z`, `-07:00` or `-0700` (reference 1.2, 1.3).

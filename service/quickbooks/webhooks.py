@@ -24,7 +24,7 @@ from service.quickbooks.event import (
     entity_name,
     operation_name,
 )
-from service.quickbooks.records import moment
+from service.quickbooks.records import parse_instant
 
 # Longer ones are no ids: QuickBooks would refuse a whole query for one of them.
 LONGEST_ID = 18
@@ -275,7 +275,7 @@ def _digest(raw: msgspec.Raw, *key: str | None) -> str:
 
 def _instant(text: str | None) -> datetime | None:
     try:
-        return None if text is None else moment(text)
+        return None if text is None else parse_instant(text)
     except ValueError:
         return None
 

@@ -1,4 +1,4 @@
-"""Runs that wait for an operator's word, because they would withdraw so many invoices."""
+"""Runs that wait for an operator's approval, because they would withdraw so many invoices."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,22 +41,24 @@ def held(session: Session, ids: Sequence[str]) -> list[Held]:
     return [Held(row_id, number or f"Id {own}", hold or "") for row_id, number, own, hold in found]
 
 
-def halt(session: Session, run: Run, text: str, reasons: Mapping[str, str], now: datetime) -> bool:
-    """Let the run wait where it is until somebody decides; return False if it was widened.
+def await_approval(
+    session: Session, run: Run, text: str, reasons: Mapping[str, str], now: datetime
+) -> bool:
+    """Stop the run where it is until an operator decides; return False if it was widened.
 
-    `reasons` are the holds by which it would withdraw, by invoice.
+    `text` says why; `reasons` are the holds by which it would withdraw, by invoice.
     """
-    halted = session.execute(
+    stopped = session.execute(
         update(Run)
         .where(Run.id == run.id, Run.generation == run.generation, Run.state == "active")
         .values(halted_at=now, losses=0, due_at=None, error=text, would_withdraw=dict(reasons))
         .returning(Run.id)
     )
-    return halted.first() is not None
+    return stopped.first() is not None
 
 
 def waiting(session: Session, connection_ids: Collection[str]) -> dict[str, Run]:
-    """Return of these companies those of which a run has stopped, with that run."""
+    """Return the run that waits for approval of each of these companies that has one."""
     found = session.scalars(
         select(Run)
         .where(
@@ -89,12 +91,12 @@ def withdrawals(session: Session, run: Run) -> list[Withdrawal]:
 
 
 def gist(text: str) -> str:
-    """Return why a run was halted, without the invoices: people write names into their numbers."""
+    """Return why a run has stopped, without the invoices: people write names into their numbers."""
     return text.partition(": ")[0]
 
 
-def waits(run: Run) -> bool:
-    """Return whether the run has stopped, and nobody has decided about it yet."""
+def is_waiting(run: Run) -> bool:
+    """Return whether the run waits for an operator's approval."""
     return run.state == "active" and run.halted_at is not None
 
 
@@ -108,8 +110,8 @@ def lock(session: Session, run_id: int) -> Run | None:
     ).first()
 
 
-def confirm(session: Session, run: Run) -> None:
-    """Let the run go on, at once, and never be halted again."""
+def approve(session: Session, run: Run) -> None:
+    """Let the run go on, at once, and never be stopped again."""
     session.execute(
         update(Run)
         .where(Run.id == run.id)
@@ -124,12 +126,12 @@ def confirm(session: Session, run: Run) -> None:
     )
 
 
-def is_dropped(run: Run) -> bool:
+def is_rejected(run: Run) -> bool:
     """Return whether the run has ended while it waited, which is no failure of its own."""
     return run.state == "failed" and run.halted_at is not None
 
 
-def drop(session: Session, run: Run, now: datetime) -> None:
+def reject(session: Session, run: Run, now: datetime) -> None:
     """End the run where it is; after a reconcile the next one is due in a day."""
     error = f"an operator ended it, because {gist(run.error or '')}"
     runs.finish(session, run, "failed", run.tally, error, now)

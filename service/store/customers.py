@@ -29,17 +29,23 @@ class CustomerRead:
 
 def store(
     session: Session, connection_id: str, reads: Iterable[CustomerRead], now: datetime
-) -> None:
-    """Keep the newest copy of each customer, and note from which read on a new name was seen."""
+) -> set[str]:
+    """Keep the newest copy of each customer, and note from which read on a new name was seen.
+
+    Returns the ids of those that were not cached, or are not as they were.
+    """
     newest = {read.quickbooks_id: read for read in reads}
+    changed: set[str] = set()
     for chunk in chunked(sorted(newest)):
-        _store_chunk(session, connection_id, [newest[i] for i in chunk], now)
+        changed |= _store_chunk(session, connection_id, [newest[i] for i in chunk], now)
+    return changed
 
 
 def _store_chunk(
     session: Session, connection_id: str, reads: Sequence[CustomerRead], now: datetime
-) -> None:
+) -> set[str]:
     known = load(session, connection_id, [r.quickbooks_id for r in reads], lock=True)
+    changed = {i for read in reads if _differs(known.get(i := read.quickbooks_id), read)}
     statement = insert(session, Customer)
     new = statement.excluded
     session.execute(
@@ -75,6 +81,11 @@ def _store_chunk(
             for read in reads
         ],
     )
+    return changed
+
+
+def _differs(known: Customer | None, read: CustomerRead) -> bool:
+    return known is None or known.source != read.source
 
 
 def _renamed_at(known: Customer | None, read: CustomerRead) -> int | None:

@@ -2,26 +2,34 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, ScalarSelect, delete, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from service.database.tables import Connection, Invoice, Run, RunSeen
+from service.database.tables import (
+    Connection,
+    Invoice,
+    PageCursor,
+    ReconcileCursor,
+    Run,
+    RunSeen,
+    Tally,
+)
 from service.database.upsert import insert
 from service.store.connections import may_be_called
 
 _FATAL_LOSSES = 5
 
 # A run that is asked for more is another one: nobody has confirmed that.
-_BEGUN_ANEW: dict[str, Any] = {
+_STARTED_OVER: dict[str, Any] = {
     "halted_at": None,
     "would_withdraw": None,
     "confirmed": False,
     "error": None,
 }
 
-EMPTY_TALLY: dict[str, Any] = {
+EMPTY_TALLY: Tally = {
     "read": 0,
     "created": 0,
     "refreshed": 0,
@@ -33,7 +41,7 @@ EMPTY_TALLY: dict[str, Any] = {
     "failures": [],
     "rounds": 0,
 }
-EMPTY_RECONCILE: dict[str, Any] = {
+EMPTY_RECONCILE: Tally = {
     **EMPTY_TALLY,
     "unreadable": [],
     "mended": [],
@@ -73,18 +81,18 @@ def create_or_join(
             cursor=None,
             expected=None,
             tally=EMPTY_TALLY,
-            **_BEGUN_ANEW,
+            **_STARTED_OVER,
         )
     )
     return run_id
 
 
 def begin_reconcile(
-    session: Session, connection_id: str, cause: str, order: dict[str, Any], now: datetime
+    session: Session, connection_id: str, cause: str, order: ReconcileCursor, now: datetime
 ) -> int:
     """Return the company's active reconcile, begun now with this order if there is none.
 
-    `order` is {"full": whether to compare everything, "fix": whether to mend what differs}. A run
+    `order` is {"full": whether to compare everything, "fix": whether to fix what differs}. A run
     under way that was asked for less starts over with both orders.
     """
     run_id = _active(
@@ -97,9 +105,12 @@ def begin_reconcile(
         created_at=now,
     )
     run = session.get_one(Run, run_id, populate_existing=True, with_for_update=True)
-    under_way = run.cursor or {}
-    if any(order[wish] and not under_way.get(wish) for wish in ("full", "fix")):
-        wider = {wish: bool(order[wish] or under_way.get(wish)) for wish in ("full", "fix")}
+    under_way = order_of(run)
+    wider: ReconcileCursor = {
+        "full": order["full"] or under_way["full"],
+        "fix": order["fix"] or under_way["fix"],
+    }
+    if (wider["full"], wider["fix"]) != (under_way["full"], under_way["fix"]):
         session.execute(delete(RunSeen).where(RunSeen.run_id == run_id))
         session.execute(
             update(Run)
@@ -111,7 +122,7 @@ def begin_reconcile(
                 tally=EMPTY_RECONCILE,
                 due_at=None,
                 generation=Run.generation + 1,
-                **_BEGUN_ANEW,
+                **_STARTED_OVER,
             )
         )
     return run_id
@@ -166,7 +177,7 @@ def claim(
 
 
 def begin_comparison(
-    session: Session, run: Run, order: dict[str, Any], expected: int, now: datetime
+    session: Session, run: Run, order: ReconcileCursor, expected: int, now: datetime
 ) -> None:
     """Note that from now on everything is read, for a comparison, and how much that is."""
     session.execute(
@@ -185,7 +196,19 @@ def start(session: Session, run: Run, expected: int, now: datetime) -> None:
     )
 
 
-def checkpoint(session: Session, run: Run, cursor: dict[str, Any], tally: dict[str, Any]) -> bool:
+def page_of(run: Run) -> PageCursor | None:
+    """Return where a backfill goes on; None where it has not read a page yet."""
+    return cast(PageCursor | None, run.cursor)
+
+
+def order_of(run: Run) -> ReconcileCursor:
+    """Return what a reconcile was asked for, and how far it has come."""
+    return cast(ReconcileCursor, run.cursor)
+
+
+def checkpoint(
+    session: Session, run: Run, cursor: PageCursor | ReconcileCursor, tally: Tally
+) -> bool:
     """Keep how far the run has come; return False when it was widened meanwhile."""
     kept = session.execute(
         update(Run)
@@ -200,7 +223,7 @@ def finish(
     session: Session,
     run: Run,
     state: str,
-    tally: dict[str, Any],
+    tally: Tally,
     error: str | None,
     now: datetime,
     *,
@@ -286,7 +309,7 @@ def latest_of(
     return {run.connection_id: run for run in found}
 
 
-def mark(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> None:
+def mark_seen(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> None:
     """Note that the run has met these invoices."""
     rows = [{"run_id": run_id, "quickbooks_id": i} for i in sorted(quickbooks_ids)]
     if rows:

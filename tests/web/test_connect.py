@@ -99,14 +99,16 @@ def test_an_import_that_waits_for_an_operator_says_nothing_technical(place: Plac
     with place.services.database.write() as session:
         run = approvals.lock(session, 1)
         assert run is not None
-        approvals.halt(session, run, "it would withdraw 30 of the company's 30: 101", {}, now())
+        approvals.await_approval(
+            session, run, "it would withdraw 30 of the company's 30: 101", {}, now()
+        )
     for page in (address, f"{address}/progress"):
         shown = said(browser.get(page).text)
         assert "staff look at this before it goes on. You need do nothing." in shown
         assert "withdraw" not in shown
         assert "slow to answer" not in shown
     with place.services.database.write() as session:
-        approvals.confirm(session, run)
+        approvals.approve(session, run)
     assert "staff" not in browser.get(f"{address}/progress").text
 
 

@@ -164,7 +164,7 @@ def _row(number: int) -> InvoiceRow:
     line = {
         "DetailType": "SalesItemLineDetail",
         "Amount": Decimal("19.98"),
-        "Description": "Brake disc, vented, front",
+        "Description": "WithdrawalLimit disc, vented, front",
         "SalesItemLineDetail": {"Qty": Decimal(2), "UnitPrice": Decimal("9.99")},
     }
     raw = {

@@ -4,6 +4,10 @@ from typing import Any
 
 from service.database.tables import Customer
 from tests.workers.world import World, a_customer, an_event, an_invoice
+from workers.company import Company
+from workers.reading.by_id import read_invoices
+from workers.reading.customers import CustomerReads
+from workers.recording.record import recording
 
 SUB = {"ParentRef": {"value": "7"}, "Job": True, "DisplayName": "Site", "PrimaryEmailAddr": {}}
 
@@ -197,3 +201,14 @@ def test_an_older_read_of_a_customer_does_not_replace_a_newer_one(world: World) 
         assert session.get_one(Customer, (world.connection_id, "7")).sync_token == 5
     world.arrive(an_invoice("2"))
     assert emails(world)["2"] == "v5@example.com"
+
+
+def test_recording_reads_nothing_of_what_it_needs(world: World) -> None:
+    world.put("Customer", a_sub_customer("8"))
+    world.put("Invoice", of("8"))
+    company = Company.of(world.services, world.connection_id)
+    reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
+    world.forget_calls()
+    with recording(company, reads, cause="notice"):
+        pass
+    assert (world.calls(), emails(world)) == (0, {"1": "buyer@example.com"})

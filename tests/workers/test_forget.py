@@ -32,7 +32,8 @@ from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
 from workers.company import Company
 from workers.delivery.poll import poll_documents
 from workers.reading.by_id import read_invoices
-from workers.recording.record import record
+from workers.reading.customers import CustomerReads
+from workers.recording.record import recording
 
 EMPTY = Forgotten(customers=0, invoices=0, documents=0, notices=0, runs=0, receipts={})
 
@@ -255,10 +256,10 @@ def test_a_company_is_forgotten_although_quickbooks_is_away(world: World) -> Non
 def test_a_worker_that_has_read_a_forgotten_company_brings_nothing_back(world: World) -> None:
     world.put("Invoice", an_invoice("1"))
     company = Company.of(world.services, world.connection_id)
-    reads = read_invoices(company, ["1"])
+    reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
     forget_company(world.services, world.connection_id, "cli:me")
-    with pytest.raises(Disconnected):
-        record(company, reads, cause="notice", finish=lambda session, recorded: None)
+    with pytest.raises(Disconnected), recording(company, reads, cause="notice"):
+        pytest.fail("there is nobody to record it for")
     assert (rows(world, Invoice), rows(world, Customer)) == (0, 0)
 
 

@@ -102,7 +102,8 @@ def test_a_single_invoice_can_be_rehearsed(small_world: World, kind: str) -> Non
         small_world.put("Invoice", an_invoice("1"))
     before = everything(small_world)
     company = Company.of(small_world.services, small_world.connection_id)
-    recorded = rehearse(company, read_invoices(company, ["1"]), CustomerReads(company))
+    reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
+    recorded = rehearse(company, reads)
     words = {"created": "created", "gone": "held: deleted"}
-    assert str(recorded.outcomes["1"]) == words[kind]
+    assert [(one.quickbooks_id, str(one)) for one in recorded] == [("1", words[kind])]
     assert everything(small_world) == before

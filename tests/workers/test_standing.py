@@ -17,7 +17,8 @@ from tests.servers import wait_until
 from tests.workers.world import REALM, World, an_event, an_invoice
 from workers.company import Company
 from workers.reading.by_id import read_invoices
-from workers.recording.record import record
+from workers.reading.customers import CustomerReads
+from workers.recording.record import recording
 
 
 def is_granted(world: World) -> bool:
@@ -166,19 +167,22 @@ def test_a_worker_that_has_read_records_nothing_of_a_company_that_ended_meanwhil
 ) -> None:
     world.put("Invoice", an_invoice("1"))
     company = Company.of(world.services, world.connection_id)
-    reads = read_invoices(company, ["1"])
-    finished: list[int] = []
+    reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
+    recorded: list[int] = []
+
+    def record() -> None:
+        with recording(company, reads, cause="notice"):
+            recorded.append(1)
+
     with ThreadPoolExecutor() as pool:
         with world.services.database.write() as session:
             end(session, Revocation(world.connection_id, world.connection().refresh_sealed))
-            late = pool.submit(
-                record, company, reads, cause="notice", finish=lambda s, r: finished.append(1)
-            )
+            late = pool.submit(record)
             wait_until(lambda: waiting_for_a_lock(world) or late.done(), what="the worker")
         with pytest.raises(Disconnected):
             late.result()
     assert world.documents() == {}
-    assert finished == []
+    assert recorded == []
 
 
 def waiting_for_a_lock(world: World) -> bool:
@@ -193,11 +197,12 @@ def waiting_for_a_lock(world: World) -> bool:
 def test_what_was_read_for_the_former_supplier_is_not_recorded_for_the_next(world: World) -> None:
     world.put("Invoice", an_invoice("1"))
     company = Company.of(world.services, world.connection_id)
-    reads = read_invoices(company, ["1"])
-    with pytest.raises(Disconnected):
-        record(replace(company, supplier_id=-1), reads, cause="notice", finish=lambda s, r: None)
-    assert world.documents() == {}
-    record(company, reads, cause="notice", finish=lambda s, r: None)
+    reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
+    sold = replace(company, supplier_id=-1)
+    with pytest.raises(Disconnected), recording(sold, reads, cause="notice"):
+        pytest.fail("it is nobody else's")
+    with recording(company, reads, cause="notice"):
+        assert world.documents() == {}
     assert sorted(world.documents()) == ["1"]
 
 

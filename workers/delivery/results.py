@@ -32,15 +32,6 @@ log = structlog.get_logger(__name__)
 
 _FIRST_PAUSE = timedelta(seconds=30)
 _LONGEST_PAUSE = timedelta(hours=1)
-_OUTCOMES = {
-    Action.CREATE: "created",
-    Action.REFRESH: "refreshed",
-    Action.UNCHANGED: "unchanged",
-    Action.HOLD: "held",
-    Action.WITHDRAW: "withdrawn",
-    Action.RESTORE: "restored",
-    Action.FROZEN: "frozen",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +107,7 @@ class DeliveryResults:
                 "invoice_id": sent.id,
                 "revision": sent.revision,
                 "at": self._at,
-                "outcome": _OUTCOMES[action],
+                "outcome": action.past,
                 "state": result.state,
                 "changed": list(result.changed),
             }

@@ -13,15 +13,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from service.database.tables import PageCursor
 from service.errors import SyncError, TransientError, Unmappable
 from service.kit.text import one_line
 from service.quickbooks import queries
 from service.quickbooks.http import TIMED_OUT
 from service.quickbooks.queries import EntityName
-from service.quickbooks.records import entity, moment
+from service.quickbooks.records import entity, parse_instant
 from service.wording import called
 from workers.company import Company
-from workers.reading.by_id import InvoiceReads, Read
+from workers.reading.reads import InvoiceReads, Read
 from workers.retry import may_pass_in_parts
 
 # Positions after a bad row that are asked for, to tell a bad row from an unwell QuickBooks.
@@ -54,7 +55,7 @@ class Cursor:
     behind: int = 0
     done: bool = False
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> PageCursor:
         """Return the cursor as a checkpoint keeps it."""
         since = None if self.since is None else self.since.isoformat()
         return {
@@ -77,18 +78,18 @@ class Cursor:
         return replace(self, skip=0, bad=0, done=False)
 
     @classmethod
-    def from_json(cls, kept: dict[str, Any]) -> "Cursor":
+    def from_json(cls, kept: PageCursor) -> "Cursor":
         """Return the cursor of a checkpoint."""
         since = kept["since"]
         return cls(
-            since=None if since is None else moment(since),
+            since=None if since is None else parse_instant(since),
             skip=kept["skip"],
             seen=tuple(kept["seen"]),
-            last=kept.get("last"),
-            size=kept.get("size", queries.PAGE),
-            slow=kept.get("slow", False),
-            bad=kept.get("bad", 0),
-            behind=kept.get("behind", 0),
+            last=kept["last"],
+            size=kept["size"],
+            slow=kept["slow"],
+            bad=kept["bad"],
+            behind=kept["behind"],
             done=kept["done"],
         )
 

@@ -1,42 +1,19 @@
 """Reading objects by id: in few queries, and without one bad record spoiling the others."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 from service.errors import Gone, Poisoned, SyncError, TooLarge, TransientError
 from service.quickbooks import queries
 from service.quickbooks.faults import GONE
 from service.quickbooks.queries import EntityName
 from workers.company import Company
+from workers.reading.reads import InvoiceReads, Read
 from workers.retry import is_ambiguous, may_pass_in_parts
 
 MAX_IDS = 500
 # The way down to one bad record among 500 takes nine queries: after so many without a single
 # answer it is QuickBooks that is unwell, not a record.
 _MOST_VAIN_QUERIES = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """One object as QuickBooks wrote it, and the number of the read that brought it."""
-
-    raw: dict[str, Any]
-    fetch_number: int
-
-
-@dataclass
-class InvoiceReads:
-    """What QuickBooks answered about some invoices.
-
-    `gone` are those for which a read of their own answered 610; `failed` those that QuickBooks
-    cannot even show. Of some of these nobody knows more than their place: `unnamed`.
-    """
-
-    found: list[Read] = field(default_factory=list)
-    gone: dict[str, int] = field(default_factory=dict)  # id -> fetch number
-    failed: dict[str, SyncError] = field(default_factory=dict)
-    unnamed: dict[str, SyncError] = field(default_factory=dict)  # "after 144", by change
 
 
 class Query:

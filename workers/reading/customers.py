@@ -4,8 +4,6 @@ from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from service.errors import Poisoned, SyncError, TooLarge, Unmappable
 from service.kit.clock import now
 from service.quickbooks import queries
@@ -13,16 +11,15 @@ from service.quickbooks.records import entity
 from service.store import customers
 from service.store.customers import CustomerRead
 from workers.company import Company
-from workers.reading.by_id import Query, Read
+from workers.reading.by_id import Query
+from workers.reading.reads import CompleteReads, InvoiceReads, Read, customer_id_of, id_in, is_id
 
 # Renewed by their own notices; by age as well, because a notice can be lost.
 _MAX_AGE = timedelta(days=30)
-# As long as the ids of invoices may be, too.
-_LONGEST_ID = 18
 
 
 class CustomerReads:
-    """Customers read on behalf of one batch, kept in memory until the batch is recorded.
+    """Reads customers on behalf of one batch, and keeps them in memory until it is recorded.
 
     `failed` are those that QuickBooks cannot show. Their invoices map with what the cache has of
     them, or without them, with a warning.
@@ -34,9 +31,15 @@ class CustomerReads:
         self.failed: dict[str, SyncError] = {}
         self._asked: set[str] = set()
 
-    def ensure(self, ids: Collection[str]) -> None:
-        """Read those customers that the cache lacks, and the parents of all that were read."""
-        wanted = set(ids)
+    def complete(self, reads: InvoiceReads) -> CompleteReads:
+        """Return the reads with their invoices' customers, and all that were read before.
+
+        Reads those that the cache lacks, and the parents of all that were read.
+        """
+        self._ensure({i for read in reads.found if (i := customer_id_of(read.raw))})
+        return CompleteReads(**vars(reads), customers=self.fresh)
+
+    def _ensure(self, wanted: set[str]) -> None:
         for _ in range(customers.MAX_DEPTH + 1):
             wanted |= {read.parent_id for read in self.fresh.values() if read.parent_id}
             missing = self._missing(wanted)
@@ -67,20 +70,6 @@ class CustomerReads:
         for read in reads:
             self._keep(read.raw, read.fetch_number)
 
-    def store(self, session: Session) -> set[str]:
-        """Put what was read into the cache; return the customers that are not as they were.
-
-        New ones are among them: an invoice may have been mapped when they could not be read.
-        """
-        before = customers.load(session, self._company.connection_id, self.fresh)
-        changed = {
-            customer_id
-            for customer_id, read in self.fresh.items()
-            if customer_id not in before or before[customer_id].source != read.source
-        }
-        customers.store(session, self._company.connection_id, self.fresh.values(), now())
-        return changed
-
     def _missing(self, ids: set[str]) -> set[str]:
         unread = ids - self._asked - self.fresh.keys()
         if not unread:
@@ -96,25 +85,9 @@ class CustomerReads:
             return
         self.fresh[read.id] = CustomerRead(
             quickbooks_id=read.id,
-            parent_id=_id_in(raw, "ParentRef"),
+            parent_id=id_in(raw, "ParentRef"),
             sync_token=read.sync_token,
             last_updated=read.last_updated,
             fetch_number=fetch_number,
             source=raw,
         )
-
-
-def customer_id_of(raw_invoice: dict[str, Any]) -> str | None:
-    """Return the id of the invoice's customer, if it names one that can be asked for."""
-    return _id_in(raw_invoice, "CustomerRef")
-
-
-def _id_in(raw: dict[str, Any], name: str) -> str | None:
-    reference = raw.get(name)
-    value = reference.get("value") if isinstance(reference, dict) else None
-    return value if isinstance(value, str) and is_id(value) else None
-
-
-def is_id(text: str) -> bool:
-    """Return whether QuickBooks can be asked for this id."""
-    return text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID

@@ -1,94 +1,114 @@
 """What became of the invoices of a batch, and the count that a run shows."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections import Counter
+from dataclasses import dataclass
 
+from service.database.tables import Failure, Tally
 from service.errors import SyncError
 from service.infactor.document import Action
 from service.infactor.holds import Hold
 
 _MOST_FAILURES_KEPT = 200
 
-_COUNTED_AS = {
-    Action.CREATE: "created",
-    Action.REFRESH: "refreshed",
-    Action.RESTORE: "restored",
-    Action.WITHDRAW: "withdrawn",
-    Action.UNCHANGED: "unchanged",
-    Action.FROZEN: "unchanged",
-    Action.HOLD: "held",
-}
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one invoice's read led to in Infactor."""
+    """What became of one invoice.
 
-    action: Action
+    `action` is what its record led to in Infactor, and `revision` what was written of it: None
+    where the record says the same as before. With an `error` nothing was recorded. One that cannot
+    be shown, and whose Id nobody knows, has a `place` in its stead; see InvoiceReads.
+    """
+
+    quickbooks_id: str = ""
+    invoice_id: str = ""  # Infactor's
+    place: str = ""
+    action: Action = Action.UNCHANGED
     hold: Hold | None = None
+    revision: int | None = None
+    remapped: bool = False  # not read, but mapped again with a customer that has changed
+    error: SyncError | None = None
 
     def __str__(self) -> str:
         if self.action is Action.FROZEN:
             return "recorded alone: it was decided about in Infactor"
-        word = _COUNTED_AS[self.action]
-        return f"{word}: {self.hold}" if self.hold else word
+        return f"{self.action.past}: {self.hold}" if self.hold else self.action.past
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A revision that was written of one invoice, by Infactor's id, and what that did there."""
+class Recorded(list[Outcome]):
+    """The outcomes of a batch."""
 
-    invoice_id: str
-    revision: int
-    action: Action
+    @property
+    def read(self) -> list[Outcome]:
+        """Of what was read and could be recorded."""
+        return [one for one in self if one.error is None and not one.remapped]
 
+    @property
+    def remapped(self) -> list[Outcome]:
+        """Of what was not read, but got a new revision from a changed customer."""
+        return [one for one in self if one.remapped]
 
-@dataclass
-class Recorded:
-    """The outcomes of a batch, and what could not be recorded, by QuickBooks id.
+    @property
+    def failed(self) -> dict[str, SyncError]:
+        """What went wrong, by QuickBooks id."""
+        return {one.quickbooks_id: one.error for one in self if one.error and not one.place}
 
-    `changed` are those of which the record says something else than before; `written` has what was
-    written of them, and of those that were mapped anew.
-    """
+    @property
+    def unnamed(self) -> dict[str, SyncError]:
+        """What went wrong with invoices whose Id nobody knows, by their place."""
+        return {one.place: one.error for one in self if one.error and one.place}
 
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    failed: dict[str, SyncError] = field(default_factory=dict)
-    unnamed: dict[str, SyncError] = field(default_factory=dict)  # by place: see InvoiceReads
-    changed: set[str] = field(default_factory=set)
-    written: dict[str, Written] = field(default_factory=dict)
-    remapped: int = 0
+    @property
+    def answered(self) -> set[str]:
+        """QuickBooks ids of what was recorded or failed."""
+        return {one.quickbooks_id for one in self.read} | self.failed.keys()
+
+    @property
+    def changed(self) -> set[str]:
+        """QuickBooks ids of what was read and says something else than before."""
+        return {one.quickbooks_id for one in self.read if one.revision is not None}
 
     @property
     def withdrawn(self) -> list[str]:
-        """Infactor's ids of what was withdrawn, also by mapping it anew."""
-        return [w.invoice_id for w in self.written.values() if w.action is Action.WITHDRAW]
+        """Infactor's ids of what was withdrawn, also by mapping it again."""
+        return [one.invoice_id for one in self if one.action is Action.WITHDRAW]
 
 
-def add(tally: dict[str, Any], recorded: Recorded) -> dict[str, Any]:
+def add(tally: Tally, recorded: Recorded) -> Tally:
     """Return the run's tally with this batch counted in.
 
     Each invoice counts once: as failed, as held for its reason, or as what was done to it. Those
-    that were not read, but withdrawn by mapping them anew, count as withdrawn too.
+    that were not read, but withdrawn by mapping them again, count as withdrawn too.
     """
-    total = {**tally, "held": dict(tally["held"]), "failures": list(tally["failures"])}
-    failures = _failures(recorded, known={failure["id"] for failure in total["failures"]})
-    total["read"] += len(recorded.outcomes) + len(failures)
-    for outcome in recorded.outcomes.values():
-        if outcome.action is Action.WITHDRAW:
-            continue
-        if outcome.hold is not None and outcome.action is not Action.FROZEN:
-            total["held"][outcome.hold] = total["held"].get(outcome.hold, 0) + 1
-        elif outcome.action is Action.HOLD:  # gone before it was ever read
-            total["unchanged"] += 1
-        else:
-            total[_COUNTED_AS[outcome.action]] += 1
-    total["withdrawn"] += len(recorded.withdrawn)
-    total["failed"] += len(failures)
-    total["failures"] = [*total["failures"], *failures][:_MOST_FAILURES_KEPT]
-    return total
+    failures = _failures(recorded, known={failure["id"] for failure in tally["failures"]})
+    counted = Counter(_counted_as(outcome) for outcome in recorded.read)
+    held = Counter(str(one.hold) for one in recorded.read if _counted_as(one) == "held")
+    return {
+        **tally,
+        "read": tally["read"] + len(recorded.read) + len(failures),
+        "created": tally["created"] + counted["created"],
+        "refreshed": tally["refreshed"] + counted["refreshed"],
+        "unchanged": tally["unchanged"] + counted["unchanged"],
+        "withdrawn": tally["withdrawn"] + len(recorded.withdrawn),
+        "restored": tally["restored"] + counted["restored"],
+        "held": dict(Counter(tally["held"]) + held),
+        "failed": tally["failed"] + len(failures),
+        "failures": [*tally["failures"], *failures][:_MOST_FAILURES_KEPT],
+    }
 
 
-def _failures(recorded: Recorded, known: set[str]) -> list[dict[str, str]]:
+def _counted_as(outcome: Outcome) -> str:
+    if outcome.action is Action.FROZEN:
+        return "unchanged"
+    if outcome.action is Action.WITHDRAW:
+        return "withdrawn"
+    if outcome.hold is not None:
+        return "held"
+    # What is held for no reason was gone before it was ever read.
+    return "unchanged" if outcome.action is Action.HOLD else outcome.action.past
+
+
+def _failures(recorded: Recorded, known: set[str]) -> list[Failure]:
     """Return what failed and is not among those that are known to have failed before."""
     return [
         {"id": name, "error": type(error).__name__, "message": str(error)}

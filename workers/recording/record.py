@@ -1,88 +1,87 @@
 """The one way into the record: map what was read, keep it if it is newer, tell Infactor.
 
 Webhooks, backfills and changed customers all end here. Everything of a batch is written in one
-transaction, together with what its caller wants to finish in it.
+transaction, together with what its caller finishes in it; QuickBooks is not called meanwhile.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
-from service.database.tables import Customer, Document, Invoice
-from service.errors import Disconnected, Unmappable
+from service.database.engine import after_commit
+from service.database.tables import Customer, Document, Invoice, Run
+from service.errors import Disconnected, SyncError, Unmappable
 from service.infactor import document as life
 from service.infactor.document import Action, Decision
 from service.infactor.holds import Hold
 from service.kit.clock import now
 from service.quickbooks.records import Entity, entity
-from service.store import connections, customers, inbox, invoices
-from service.store import lifecycle as standing
+from service.store import connections, customers, inbox, invoices, lifecycle
 from service.store.invoices import InvoiceRow
 from workers.company import Company
-from workers.reading.by_id import InvoiceReads, Read
-from workers.reading.customers import CustomerReads, customer_id_of, is_id
-from workers.recording.outcome import Outcome, Recorded, Written
+from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
+from workers.recording.outcome import Outcome, Recorded
 from workers.recording.revision import Rows, revision, row_of, same
-from workers.recording.withdrawal_limit import Brake
+from workers.recording.withdrawal_limit import check_withdrawals
 
 log = structlog.get_logger(__name__)
 
-Finish = Callable[[Session, Recorded], None]
 
-
-def record(
+@contextmanager
+def recording(
     company: Company,
-    reads: InvoiceReads,
+    reads: CompleteReads,
     *,
     cause: str,
-    finish: Finish,
-    brake: Brake | None = None,
+    run: Run | None = None,
     voided: frozenset[str] = frozenset(),
-    buyers: CustomerReads | None = None,
-    deliveries: Callable[[str], Sequence[str]] = lambda _: (),
-) -> Recorded:
-    """Record what was read, and call `finish` in the same transaction.
+    webhooks: Callable[[str], Sequence[str]] = lambda _: (),
+) -> Iterator[tuple[Session, Recorded]]:
+    """Record what was read; give the transaction and what became of each invoice.
 
-    `voided` are invoices that a notice called void; `buyers` are customers read beforehand;
-    `deliveries` tells which webhook deliveries asked for an invoice, for the log. Raises
-    Disconnected if the company is not connected any more, or Halted if a run's `brake` says so;
-    then nothing is recorded.
+    What the caller writes inside the block is committed together with it at the end, or rolled
+    back with it on an exception. `run` is the run that reads, which may not withdraw too much;
+    `voided` are invoices that a notice called void; `webhooks` tells by which webhooks' ids an
+    invoice was asked for, for the log. Raises Disconnected if the company is not connected any
+    more, or ApprovalNeeded if the run has to stop; then nothing is recorded.
     """
-    buyers = _with_buyers(company, reads, buyers)
     with company.services.database.write() as session:
-        recorded = _Batch(company, session, cause, voided).write(reads, buyers)
-        if brake is not None:
-            brake.check(session, recorded)
-        finish(session, recorded)
-    for quickbooks_id, written in recorded.written.items():
-        log.info(
-            "invoice.recorded",
-            invoice=written.invoice_id,
-            revision=written.revision,
-            action=written.action,
-            cause=cause,
-            deliveries=deliveries(quickbooks_id),
-        )
-    if recorded.written and company.services.settings.delivers:
-        company.services.jobs.deliver(company.connection_id)
-    return recorded
+        recorded = _Batch(company, session, cause, voided).write(reads)
+        if run is not None:
+            check_withdrawals(session, run, recorded)
+        _announce(company, session, recorded, cause, webhooks)
+        yield session, recorded
 
 
-def rehearse(company: Company, reads: InvoiceReads, buyers: CustomerReads) -> Recorded:
+def _announce(
+    company: Company,
+    session: Session,
+    recorded: Recorded,
+    cause: str,
+    webhooks: Callable[[str], Sequence[str]],
+) -> None:
+    """Log what was written, and ask for its delivery, once it is committed."""
+    written = [outcome for outcome in recorded if outcome.revision is not None]
+    for outcome in written:
+        line = {
+            "invoice": outcome.invoice_id,
+            "revision": outcome.revision,
+            "action": outcome.action,
+            "cause": cause,
+            "deliveries": webhooks(outcome.quickbooks_id),
+        }
+        after_commit(session, log.info, "invoice.recorded", **line)
+    if written and company.services.settings.delivers:
+        after_commit(session, company.services.jobs.deliver, company.connection_id)
+
+
+def rehearse(company: Company, reads: CompleteReads) -> Recorded:
     """Return what recording these reads would lead to, and leave everything as it is."""
-    buyers = _with_buyers(company, reads, buyers)
     with company.services.database.trial() as session:
-        return _Batch(company, session, "rehearsal", frozenset()).write(reads, buyers)
-
-
-def _with_buyers(
-    company: Company, reads: InvoiceReads, buyers: CustomerReads | None
-) -> CustomerReads:
-    buyers = buyers or CustomerReads(company)
-    buyers.ensure({i for read in reads.found if (i := customer_id_of(read.raw))})
-    return buyers
+        return _Batch(company, session, "rehearsal", frozenset()).write(reads)
 
 
 class _Batch:
@@ -98,27 +97,34 @@ class _Batch:
         self._rows = Rows(company, now())
         self._recorded = Recorded()
 
-    def write(self, reads: InvoiceReads, buyers: CustomerReads) -> Recorded:
+    def write(self, reads: CompleteReads) -> Recorded:
         # One batch at a time for each company: customers stay as they are while invoices are
         # mapped with them.
         self._lock_company()
-        changed_customers = buyers.store(self._session)
-        self._recorded.failed |= reads.failed
-        self._recorded.unnamed |= reads.unnamed
+        changed_customers = customers.store(
+            self._session, self._company.connection_id, reads.customers.values(), now()
+        )
+        for quickbooks_id, error in reads.failed.items():
+            self._fail(quickbooks_id, error)
+        for place, error in reads.unnamed.items():
+            self._recorded.append(Outcome(place=place, error=error))
         found = self._entities(reads.found)
         ids = {self._company.invoice_id(i) for i in [*found, *reads.gone]}
         known = invoices.lock(self._session, ids)
         rows = [*self._mapped(found, known), *self._deletions(reads.gone, known)]
         self._keep(rows, known)
         if changed_customers:
-            self._map_anew(changed_customers, skip=ids)
+            self._remap(changed_customers, skip=ids)
         return self._recorded
+
+    def _fail(self, quickbooks_id: str, error: SyncError) -> None:
+        self._recorded.append(Outcome(quickbooks_id=quickbooks_id, error=error))
 
     def _lock_company(self) -> None:
         """Raise Disconnected if the company was disconnected, or handed over, since it was read."""
         company = self._company
         connections.lock(self._session, company.connection_id)
-        if not standing.is_held_by(self._session, company.connection_id, company.supplier_id):
+        if not lifecycle.is_held_by(self._session, company.connection_id, company.supplier_id):
             raise Disconnected("the connection ended while its company was being read")
 
     def _entities(self, reads: Sequence[Read]) -> dict[str, tuple[Entity, int]]:
@@ -128,7 +134,7 @@ class _Batch:
             try:
                 parsed = entity(read.raw)
             except Unmappable as e:
-                self._recorded.failed[str(read.raw.get("Id"))[:64]] = e
+                self._fail(str(read.raw.get("Id"))[:64], e)
             else:
                 found[parsed.id] = (parsed, read.fetch_number)
         return found
@@ -144,7 +150,7 @@ class _Batch:
             try:
                 row = self._rows.read(parsed, fetch_number, buyers, before, called_void=void)
             except Unmappable as e:
-                self._recorded.failed[quickbooks_id] = e
+                self._fail(quickbooks_id, e)
             else:
                 rows.append(row)
         return rows
@@ -159,7 +165,7 @@ class _Batch:
         wanted = {i for raw in raws if (i := customer_id_of(raw))}
         return customers.load_with_parents(self._session, self._company.connection_id, wanted)
 
-    def _map_anew(self, changed: set[str], skip: set[str]) -> None:
+    def _remap(self, changed: set[str], skip: set[str]) -> None:
         """Map the invoices of changed customers again, from the originals that are recorded."""
         connection_id = self._company.connection_id
         concerned = customers.with_children(self._session, connection_id, changed)
@@ -175,21 +181,28 @@ class _Batch:
                 found = entity(invoice.source)
                 rows.append(self._rows.read(found, invoice.fetch_number, buyers, invoice))
             except Unmappable as e:  # it stays as it is
-                self._recorded.failed[invoice.quickbooks_id] = e
-        self._recorded.remapped = len(self._write_newer(rows, stored, remap=True))
+                self._fail(invoice.quickbooks_id, e)
+        actions = self._write_newer(rows, stored, remap=True)
+        self._recorded += [
+            _written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
+        ]
 
     def _keep(self, rows: Sequence[InvoiceRow], known: dict[str, Invoice]) -> None:
         actions = self._write_newer(rows, known)
         offered = invoices.offered(self._session, [r.id for r in rows if r.id not in actions])
         for row in rows:
-            before = known.get(row.id)
             if row.id in actions:
-                self._recorded.changed.add(row.quickbooks_id)
-            hold = row.hold if row.id in actions or before is None else before.hold
-            standing = Action.UNCHANGED if row.id in offered else Action.HOLD
-            self._recorded.outcomes[row.quickbooks_id] = Outcome(
-                actions.get(row.id, standing), Hold(hold) if hold else None
+                self._recorded.append(_written(row, actions[row.id]))
+                continue
+            before = known.get(row.id)
+            hold = before.hold if before else row.hold
+            unwritten = Outcome(
+                quickbooks_id=row.quickbooks_id,
+                invoice_id=row.id,
+                action=Action.UNCHANGED if row.id in offered else Action.HOLD,
+                hold=Hold(hold) if hold else None,
             )
+            self._recorded.append(unwritten)
 
     def _write_newer(
         self, rows: Sequence[InvoiceRow], known: dict[str, Invoice], *, remap: bool = False
@@ -202,12 +215,7 @@ class _Batch:
         invoices.add_revisions(
             self._session, [revision(row, before.get(row.id), self._cause) for row in written]
         )
-        actions = self._deliver(written)
-        for row in written:
-            self._recorded.written[row.quickbooks_id] = Written(
-                row.id, row.revision, actions[row.id]
-            )
-        return actions
+        return self._deliver(written)
 
     def _deliver(self, rows: Sequence[InvoiceRow]) -> dict[str, Action]:
         """Bring Infactor's documents up to these rows."""
@@ -243,6 +251,17 @@ class _Batch:
             withdraw=self._rows.settings.infactor_withdraw,
             handed_over=current is not None and current.supplier_id != self._company.supplier_id,
         )
+
+
+def _written(row: InvoiceRow, action: Action, *, remapped: bool = False) -> Outcome:
+    return Outcome(
+        quickbooks_id=row.quickbooks_id,
+        invoice_id=row.id,
+        action=action,
+        hold=Hold(row.hold) if row.hold else None,
+        revision=row.revision,
+        remapped=remapped,
+    )
 
 
 def keep_failures(

@@ -15,7 +15,7 @@ from service.quickbooks.records import Entity
 from service.store import customers
 from service.store.invoices import InvoiceRow
 from workers.company import Company
-from workers.reading.customers import customer_id_of
+from workers.reading.reads import customer_id_of
 
 # Fits the column; a currency has three letters.
 _LONGEST_CURRENCY = 8

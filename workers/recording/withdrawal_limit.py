@@ -1,4 +1,4 @@
-"""The brake: a run that would withdraw a good part of a company waits for an operator.
+"""How much a run may withdraw: one that would withdraw more waits for an operator's approval.
 
 An empty or wrong answer inside a 200 must not reject a portfolio. Notices do without: each is
 about one invoice, which somebody in QuickBooks has touched.
@@ -6,12 +6,11 @@ about one invoice, which somebody in QuickBooks has touched.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from service.database.tables import Run
-from service.errors import Halted
+from service.errors import ApprovalNeeded
 from service.infactor.holds import word
 from service.store import approvals
 from service.store.approvals import Held
@@ -24,36 +23,30 @@ _ONE_IN = 20  # 5 %
 _MOST_NAMED = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Brake:
-    """Watches what one run withdraws, over all its steps."""
+def check_withdrawals(session: Session, run: Run, recorded: Recorded) -> None:
+    """Raise ApprovalNeeded if the batch that was just written withdraws too much for its run.
 
-    run: Run
-
-    def check(self, session: Session, recorded: Recorded) -> None:
-        """Raise Halted if the batch that was just written would make it too many withdrawals.
-
-        To be called in the batch's own transaction, which then leaves everything as it was.
-        """
-        before: int = self.run.tally["withdrawn"]
-        total = before + len(recorded.withdrawn)
-        if self.run.confirmed or not recorded.withdrawn or total <= _ALWAYS_ALLOWED:
-            return
-        # As many as there were before the run withdrew any.
-        offered = approvals.undecided(session, self.run.connection_id) + total
-        allowed = _allowed(offered)
-        if total > allowed:
-            what = f"it would withdraw {total} of the company's {offered} undecided invoices"
-            already = f", {before} of which it has withdrawn already" if before else ""
-            withdrawn = approvals.held(session, recorded.withdrawn)
-            limit = f"more than {allowed} need an operator's confirmation"
-            raise Halted(
-                f"{what}{already} ({_reasons(withdrawn)} in QuickBooks; {limit}):"
-                f" {_named(withdrawn)}",
-                withdrawals=total,
-                offered=offered,
-                reasons={one.invoice_id: one.hold for one in withdrawn},
-            )
+    Counts what the run has withdrawn in all its steps. To be called in the batch's own transaction,
+    which then leaves everything as it was.
+    """
+    before = run.tally["withdrawn"]
+    total = before + len(recorded.withdrawn)
+    if run.confirmed or not recorded.withdrawn or total <= _ALWAYS_ALLOWED:
+        return
+    # As many as there were before the run withdrew any.
+    offered = approvals.undecided(session, run.connection_id) + total
+    allowed = _allowed(offered)
+    if total > allowed:
+        what = f"it would withdraw {total} of the company's {offered} undecided invoices"
+        already = f", {before} of which it has withdrawn already" if before else ""
+        withdrawn = approvals.held(session, recorded.withdrawn)
+        limit = f"more than {allowed} need an operator's confirmation"
+        raise ApprovalNeeded(
+            f"{what}{already} ({_reasons(withdrawn)} in QuickBooks; {limit}): {_named(withdrawn)}",
+            withdrawals=total,
+            offered=offered,
+            reasons={one.invoice_id: one.hold for one in withdrawn},
+        )
 
 
 def _allowed(offered: int) -> int:

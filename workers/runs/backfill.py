@@ -3,29 +3,27 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
-from service.database.tables import Run
+from service.database.tables import Run, Tally
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.store import connections, invoices, runs, watermarks
-from service.store import runs as seen
-from service.store.runs import EMPTY_TALLY
 from workers.company import Company
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
-from workers.recording.outcome import Recorded, add
-from workers.recording.record import keep_failures, record, rehearse
-from workers.recording.withdrawal_limit import Brake
+from workers.recording.outcome import add
+from workers.recording.record import keep_failures, recording, rehearse
 
 log = structlog.get_logger(__name__)
 
 # A page of 1,000 invoices, with the time that QuickBooks takes for it and we for recording it.
 _SECONDS_PER_PAGE = 3.0
+_MOST_ROUNDS = 3
+_MOST_UNSEEN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +44,20 @@ def estimate(company: Company, since: datetime | None) -> Estimate:
 
 
 def rehearse_backfill(
-    company: Company, since: datetime | None, on_page: Callable[[dict[str, Any]], None]
-) -> dict[str, Any]:
+    company: Company, since: datetime | None, on_page: Callable[[Tally], None]
+) -> Tally:
     """Return the tally that a backfill would have; `on_page` is told it after each page."""
-    tally: dict[str, Any] = EMPTY_TALLY
+    tally = runs.EMPTY_TALLY
     cursor = Cursor(since)
-    buyers = CustomerReads(company)
+    customers = CustomerReads(company)
     while not cursor.done:
         page = read_page(company, cursor)
         if cursor.since is None and page.reads.found:
-            buyers.read_first_page()
-        tally = add(tally, rehearse(company, page.reads, buyers))
+            customers.read_first_page()
+        tally = add(tally, rehearse(company, customers.complete(page.reads)))
         on_page(tally)
         cursor = page.cursor
     return tally
-
-
-_MOST_ROUNDS = 3
-_MOST_UNSEEN = 500
 
 
 def step(company: Company, run: Run) -> bool:
@@ -72,24 +66,23 @@ def step(company: Company, run: Run) -> bool:
         expected = company.api.count(queries.count("Invoice", run.since))
         with company.services.database.write() as session:
             runs.start(session, run, expected, now())
-    cursor = Cursor.from_json(run.cursor) if run.cursor else Cursor(run.since)
+    kept = runs.page_of(run)
+    cursor = Cursor.from_json(kept) if kept else Cursor(run.since)
     if cursor.done:
         _find_deletions(company, run, cursor)
         return _compare(company, run, cursor)
     page = read_page(company, cursor)
-    buyers = CustomerReads(company)
-    if run.cursor is None and run.since is None and page.reads.found:
+    customers = CustomerReads(company)
+    if kept is None and run.since is None and page.reads.found:
         # A full backfill needs nearly all customers: one read brings what pages of them would.
-        buyers.read_first_page()
-
-    def finish(session: Session, recorded: Recorded) -> None:
+        customers.read_first_page()
+    reads = customers.complete(page.reads)
+    with recording(company, reads, cause="backfill", run=run) as (session, recorded):
         runs.checkpoint(session, run, page.cursor.as_json(), add(run.tally, recorded))
         keep_failures(session, company.connection_id, recorded)
         if run.since is None:
-            seen.mark(session, run.id, recorded.outcomes.keys() | recorded.failed.keys())
+            runs.mark_seen(session, run.id, recorded.answered)
         connections.synced(session, company.connection_id, now())
-
-    record(company, page.reads, cause="backfill", finish=finish, brake=Brake(run), buyers=buyers)
     log.info("backfill.page", run=run.id, invoices=len(page.reads.found))
     return True
 
@@ -102,18 +95,15 @@ def _find_deletions(company: Company, run: Run, cursor: Cursor) -> None:
     if run.since is not None:
         return
     with company.services.database.read() as session:
-        unseen = seen.unseen(session, run, _MOST_UNSEEN + 1)
+        unseen = runs.unseen(session, run, _MOST_UNSEEN + 1)
     if not unseen or len(unseen) > _MOST_UNSEEN:
         return
-    reads = read_invoices(company, unseen)
-
-    def finish(session: Session, recorded: Recorded) -> None:
-        seen.mark(session, run.id, unseen)
-        # Kept at once: what was withdrawn counts for the brake, whatever becomes of this step.
+    reads = CustomerReads(company).complete(read_invoices(company, unseen))
+    with recording(company, reads, cause="backfill", run=run) as (session, recorded):
+        runs.mark_seen(session, run.id, unseen)
+        # Kept at once: what was withdrawn counts for the limit, whatever becomes of this step.
         run.tally = add(run.tally, recorded)
         runs.checkpoint(session, run, cursor.as_json(), run.tally)
-
-    record(company, reads, cause="backfill", finish=finish, brake=Brake(run))
     log.info("backfill.unseen", run=run.id, read=len(unseen), gone=len(reads.gone))
 
 
@@ -125,7 +115,7 @@ def _compare(company: Company, run: Run, cursor: Cursor) -> bool:
     counted = company.api.count(queries.count("Invoice", run.since))
     with company.services.database.write() as session:
         recorded = invoices.count_recorded(session, company.connection_id, run.since)
-        tally = {**run.tally, "counted": counted, "recorded": recorded}
+        tally: Tally = {**run.tally, "counted": counted, "recorded": recorded}
         difference = _difference(counted, recorded, tally["failed"])
         if difference and tally["rounds"] < _MOST_ROUNDS:
             again = cursor.once_more()

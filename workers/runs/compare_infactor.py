@@ -10,7 +10,15 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service.database.tables import Document, Invoice, Run
+from service.database.tables import (
+    DifferenceRow,
+    Document,
+    DocumentCursor,
+    Invoice,
+    ReconcileCursor,
+    Run,
+    Tally,
+)
 from service.infactor.bson import from_bson, to_bson
 from service.infactor.collection import REVISION, state_of
 from service.infactor.deviations import text_of
@@ -36,6 +44,7 @@ _PAGES_A_STEP = 10
 _MOST_NAMED = 1000
 _FIELDS = ("state", REVISION, *QUICKBOOKS_OWNED)
 _LONGEST_VALUE = 60
+_BEGINNING: DocumentCursor = {"after": "", "done": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ class Difference:
     there: str
     here: str
 
-    def as_json(self) -> dict[str, str]:
+    def as_json(self) -> DifferenceRow:
         """Return it as a run keeps it."""
         return {
             "id": self.invoice.quickbooks_id,
@@ -59,13 +68,13 @@ class Difference:
         }
 
 
-def step(company: Company, run: Run, order: dict[str, Any], tally: dict[str, Any]) -> bool:
+def step(company: Company, run: Run, order: ReconcileCursor, tally: Tally) -> bool:
     """Compare some more documents, and note it in the run; return whether there are more.
 
     Where Infactor is away, that is the difference. Where the run mends, what it can is delivered
     again. `order` and `tally` are brought up to what the run has.
     """
-    place = {"after": "", "done": False, **order.get("infactor", {})}
+    place = order.get("infactor") or _BEGINNING
     pages = 0
     while not place["done"] and pages < _PAGES_A_STEP:
         page = _page(company, place["after"])
@@ -74,18 +83,18 @@ def step(company: Company, run: Run, order: dict[str, Any], tally: dict[str, Any
         order["infactor"] = place
         with company.services.database.write() as session:
             if isinstance(found, str):
-                tally["infactor"] = [*tally.get("infactor", []), _not_compared(found)]
+                tally["infactor"] = [*tally["infactor"], _not_compared(found)]
             else:
                 _keep(session, tally, _still_so(session, found), fix=order["fix"])
-                tally["infactor_compared"] = (tally.get("infactor_compared") or 0) + len(page)
+                tally["infactor_compared"] = (tally["infactor_compared"] or 0) + len(page)
             runs.checkpoint(session, run, order, tally)
         pages += 1
-    if place["done"] and tally.get("infactor_mended"):
+    if place["done"] and tally["infactor_mended"]:
         company.services.jobs.deliver(company.connection_id)
     return not place["done"]
 
 
-def _onwards(page: Sequence[tuple[Invoice, Document | None]], *, away: bool) -> dict[str, Any]:
+def _onwards(page: Sequence[tuple[Invoice, Document | None]], *, away: bool) -> DocumentCursor:
     after = page[-1][0].id if page else ""
     return {"after": after, "done": away or len(page) < _PAGE}
 
@@ -201,9 +210,7 @@ def _still_so(session: Session, found: Sequence[Difference]) -> list[Difference]
     return [one for one in found if still_so(one)]
 
 
-def _keep(
-    session: Session, tally: dict[str, Any], found: Sequence[Difference], *, fix: bool
-) -> None:
+def _keep(session: Session, tally: Tally, found: Sequence[Difference], *, fix: bool) -> None:
     """Count the differences in, and where they are to be mended, deliver what can be."""
     mended = [one for one in found if fix and one.kind in _MENDABLE]
     # Over a document at the very revision that is recorded nothing is written, but a later one is.
@@ -211,10 +218,13 @@ def _keep(
     outbox.deliver_anew(session, anew)
     outbox.deliver_again(session, [one.invoice.id for one in mended if one.kind != EDITED])
     left = [one for one in found if one not in mended]
-    for name, those in (("infactor", left), ("infactor_mended", mended)):
-        named = [*tally.get(name, []), *(one.as_json() for one in those)]
-        tally[name] = named[:_MOST_NAMED]
+    tally["infactor"] = _named(tally["infactor"], left)
+    tally["infactor_mended"] = _named(tally["infactor_mended"], mended)
 
 
-def _not_compared(why: str) -> dict[str, str]:
+def _named(before: list[DifferenceRow], more: Sequence[Difference]) -> list[DifferenceRow]:
+    return [*before, *(one.as_json() for one in more)][:_MOST_NAMED]
+
+
+def _not_compared(why: str) -> DifferenceRow:
     return {"id": "", "number": "", "kind": NOT_COMPARED, "there": why, "here": ""}

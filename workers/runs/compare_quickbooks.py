@@ -5,27 +5,27 @@ whatever happened meanwhile. Where the run mends, each page is recorded like any
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 import structlog
 from sqlalchemy.orm import Session
 
-from service.database.tables import Run
+from service.database.tables import DifferenceRow, ReconcileCursor, Run, SumsRow, Tally
 from service.errors import Unmappable
 from service.infactor.source import read_invoice
 from service.kit.clock import now
 from service.quickbooks import queries
-from service.quickbooks.records import entity, moment
+from service.quickbooks.records import entity, parse_instant
 from service.store import comparison, connections, runs, watermarks
-from service.store.comparison import Difference, Shown
+from service.store.comparison import Difference, Shown, Sums
 from service.wording import UNREADABLE, by_name
 from workers.company import Company
 from workers.reading.by_change import Cursor, Page, read_page
-from workers.reading.by_id import InvoiceReads, Read, read_invoices
-from workers.recording.outcome import Recorded, add
-from workers.recording.record import keep_failures, record
-from workers.recording.withdrawal_limit import Brake
+from workers.reading.by_id import read_invoices
+from workers.reading.customers import CustomerReads
+from workers.reading.reads import InvoiceReads, Read
+from workers.recording.outcome import add
+from workers.recording.record import keep_failures, recording
 from workers.runs import compare_infactor
 
 log = structlog.get_logger(__name__)
@@ -47,8 +47,8 @@ class _Comparison:
     def __init__(self, company: Company, run: Run) -> None:
         self._company = company
         self._run = run
-        self._order: dict[str, Any] = dict(run.cursor or {})
-        self._tally: dict[str, Any] = dict(run.tally)
+        self._order: ReconcileCursor = {**runs.order_of(run)}
+        self._tally: Tally = {**run.tally}
 
     def step(self) -> bool:
         if self._run.expected is None or "first" not in self._order:
@@ -101,19 +101,16 @@ class _Comparison:
                 self._count(session)
                 self._checkpoint(session)
         if self._order["fix"]:
-            record(
-                self._company,
-                reads,
-                cause="reconcile",
-                finish=self._finish_page,
-                brake=Brake(self._run),
-            )
+            self._record(reads)
 
-    def _finish_page(self, session: Session, recorded: Recorded) -> None:
-        self._tally = add(self._tally, recorded)
-        self._count(session)
-        keep_failures(session, self._company.connection_id, recorded)
-        self._checkpoint(session)
+    def _record(self, reads: InvoiceReads) -> None:
+        complete = CustomerReads(self._company).complete(reads)
+        batch = recording(self._company, complete, cause="reconcile", run=self._run)
+        with batch as (session, recorded):
+            self._tally = add(self._tally, recorded)
+            self._count(session)
+            keep_failures(session, self._company.connection_id, recorded)
+            self._checkpoint(session)
 
     def _count(self, session: Session) -> None:
         """Say of how many invoices there was something to read, however often they were read."""
@@ -155,7 +152,7 @@ class _Comparison:
             if not runs.finish(session, self._run, "done", tally, by_name(tally), now()):
                 return True
             if "since" in self._order and "until" in self._order:
-                until = moment(self._order["until"])
+                until = parse_instant(self._order["until"])
                 watermarks.reconciled(session, connection_id, until, now())
             connections.synced(session, connection_id, now())
         log.info(
@@ -164,14 +161,12 @@ class _Comparison:
             read=tally["read"],
             mended=len(tally["mended"]),
             differences=len(tally["differences"]),
-            infactor=len(tally.get("infactor", [])),
+            infactor=len(tally["infactor"]),
         )
         return False
 
 
-def _verdict(
-    session: Session, run: Run, tally: dict[str, Any], differences: Sequence[Difference]
-) -> dict[str, Any]:
+def _verdict(session: Session, run: Run, tally: Tally, differences: Sequence[Difference]) -> Tally:
     unreadable = comparison.unreadable(session, run, MOST_NAMED)
     remaining = _plain([*differences, *unreadable])
     # Whatever cannot be shown by its Id is one of those that were met in their places: with as many
@@ -183,9 +178,13 @@ def _verdict(
         **tally,
         "mended": [one for one in tally["mended"] if one["id"] not in left],
         "differences": remaining,
-        "there": asdict(comparison.sums_there(session, run)),
-        "here": asdict(comparison.sums_here(session, run)),
+        "there": _sums(comparison.sums_there(session, run)),
+        "here": _sums(comparison.sums_here(session, run)),
     }
+
+
+def _sums(sums: Sums) -> SumsRow:
+    return {"count": sums.count, "total": sums.total, "balance": sums.balance}
 
 
 def _doubted(one: Difference) -> Difference:
@@ -198,7 +197,7 @@ def _doubted(one: Difference) -> Difference:
     return replace(one, kind="not shown", there="not shown: deleted, or unreadable")
 
 
-def _in_its_place(place: str) -> dict[str, str]:
+def _in_its_place(place: str) -> DifferenceRow:
     """Return as a difference what cannot be shown, and is known by its place alone."""
     return {"id": place, "kind": UNREADABLE, "number": "", "there": "cannot be shown", "here": ""}
 
@@ -229,7 +228,7 @@ def _one(read: Read) -> Shown | None:
     )
 
 
-def _plain(differences: Sequence[Difference]) -> list[dict[str, str]]:
+def _plain(differences: Sequence[Difference]) -> list[DifferenceRow]:
     return [
         {
             "id": one.quickbooks_id,

@@ -3,32 +3,30 @@
 Once a day a company is asked for what changed or was deleted since its watermark: one read, where
 nothing did. What change data capture cannot tell, because it is too much or too long ago, is found
 by reading everything. On request everything is read and compared, invoice by invoice.
-
-A run's cursor is {"full", "fix", "stage", …}: `full` compares everything, `fix` mends what differs.
 """
 
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
 from service.context import Services
-from service.database.tables import Connection, Run
+from service.database.engine import after_commit
+from service.database.tables import Connection, Failure, ReconcileCursor, Run, Tally
 from service.errors import SyncError
 from service.kit.clock import now
 from service.quickbooks.client import CDC_FURTHEST, Changes
 from service.quickbooks.queries import EntityName
-from service.quickbooks.records import moment
+from service.quickbooks.records import parse_instant
 from service.store import connections, inbox, invoices, runs, watermarks
 from service.wording import called, several
 from workers.company import Company
 from workers.reading.by_change import Cursor, changed_at, read_page
-from workers.reading.by_id import InvoiceReads, Read, confirm
+from workers.reading.by_id import confirm
 from workers.reading.customers import CustomerReads
+from workers.reading.reads import InvoiceReads, Read
 from workers.recording.outcome import Recorded, add
-from workers.recording.record import keep_failures, record
-from workers.recording.withdrawal_limit import Brake
+from workers.recording.record import keep_failures, recording
 from workers.retry import may_pass_in_parts
 from workers.runs import compare_quickbooks
 
@@ -53,9 +51,9 @@ def begin_due(services: Services) -> None:
         causes = {connection.id: _cause(connection) for connection in due}
     for connection_id, cause in causes.items():
         with services.database.write() as session:
-            order = {"full": False, "fix": True}
+            order: ReconcileCursor = {"full": False, "fix": True}
             run_id = runs.begin_reconcile(session, connection_id, cause, order, now())
-        services.jobs.run(run_id)
+            after_commit(session, services.jobs.run, run_id)
 
 
 def _cause(connection: Connection) -> str:
@@ -71,7 +69,7 @@ def _cause(connection: Connection) -> str:
 
 def step(company: Company, run: Run) -> bool:
     """Do the run's next step; return whether it goes on."""
-    order = run.cursor or {}
+    order = runs.order_of(run)
     stage = order.get("stage") or ("listing" if order["full"] else "changes")
     if stage == "changes":
         return _changes(company, run)
@@ -88,16 +86,16 @@ def _changes(company: Company, run: Run) -> bool:
     fetch_number = company.draw_fetch_number()
     found = _ask(company, since) if since > now() - _FURTHEST else None
     if found is None:
-        return _go_on(company, run, stage="customers", since=since.isoformat())
+        return _read_customers_since(company, run, since)
     reads = InvoiceReads(found=[Read(raw, fetch_number) for raw in found.objects["Invoice"]])
     with company.services.database.read() as session:
         deleted = found.deleted["Invoice"].keys()
         still_here = invoices.not_deleted(session, company.connection_id, deleted)
     confirm(company, still_here, reads)
-    buyers = CustomerReads(company)
-    buyers.take(Read(raw, fetch_number) for raw in found.objects["Customer"])
-
-    def finish(session: Session, recorded: Recorded) -> None:
+    customers = CustomerReads(company)
+    customers.take(Read(raw, fetch_number) for raw in found.objects["Customer"])
+    complete = customers.complete(reads)
+    with recording(company, complete, cause="reconcile", run=run) as (session, recorded):
         tally = add(run.tally, recorded)
         daily = run.cause == "daily"
         unannounced = _unannounced(session, company, recorded, found) if daily else 0
@@ -106,15 +104,13 @@ def _changes(company: Company, run: Run) -> bool:
         if runs.finish(session, run, "done", tally, error, now(), unannounced=unannounced):
             watermarks.reconciled(session, company.connection_id, found.time, now())
         connections.synced(session, company.connection_id, now())
-        log.info(
-            "reconcile.ended",
-            run=run.id,
-            changed=len(recorded.changed),
-            unannounced=unannounced,
-            failed=tally["failed"],
-        )
-
-    record(company, reads, cause="reconcile", finish=finish, brake=Brake(run), buyers=buyers)
+    log.info(
+        "reconcile.ended",
+        run=run.id,
+        changed=len(recorded.changed),
+        unannounced=unannounced,
+        failed=tally["failed"],
+    )
     return False
 
 
@@ -144,36 +140,35 @@ def _ask(company: Company, since: datetime) -> Changes | None:
 
 def _customers(company: Company, run: Run) -> bool:
     """Store one page of the customers that changed since the watermark."""
-    order = run.cursor or {}
-    page_at = order.get("page")
-    cursor = Cursor.from_json(page_at) if page_at else Cursor(moment(order["since"]))
+    order = runs.order_of(run)
+    kept = order.get("page")
+    cursor = Cursor.from_json(kept) if kept else Cursor(parse_instant(order["since"]))
     page = read_page(company, cursor, "Customer")
-    buyers = CustomerReads(company)
-    buyers.take(page.reads.found)
-    onwards: dict[str, Any] = {**order, "page": page.cursor.as_json()}
+    customers = CustomerReads(company)
+    customers.take(page.reads.found)
+    none = customers.complete(InvoiceReads())
+    onwards: ReconcileCursor = {**order, "page": page.cursor.as_json()}
     if page.cursor.done:
         onwards = {**order, "stage": "listing", "page": None}
-
-    def finish(session: Session, recorded: Recorded) -> None:
-        withdrawn = run.tally["withdrawn"] + len(recorded.withdrawn)
-        runs.checkpoint(session, run, onwards, {**run.tally, "withdrawn": withdrawn})
+    with recording(company, none, cause="reconcile", run=run) as (session, recorded):
+        tally: Tally = {
+            **run.tally,
+            "withdrawn": run.tally["withdrawn"] + len(recorded.withdrawn),
+        }
+        runs.checkpoint(session, run, onwards, tally)
         for place, error in page.reads.unnamed.items():
             inbox.park_unnamed(session, company.connection_id, place, error, now())
-
-    record(
-        company,
-        InvoiceReads(),
-        cause="reconcile",
-        finish=finish,
-        brake=Brake(run),
-        buyers=buyers,
-    )
     return True
 
 
-def _go_on(company: Company, run: Run, **onwards: str) -> bool:
+def _read_customers_since(company: Company, run: Run, since: datetime) -> bool:
+    onwards: ReconcileCursor = {
+        **runs.order_of(run),
+        "stage": "customers",
+        "since": since.isoformat(),
+    }
     with company.services.database.write() as session:
-        runs.checkpoint(session, run, {**(run.cursor or {}), **onwards}, run.tally)
+        runs.checkpoint(session, run, onwards, run.tally)
     return True
 
 
@@ -186,7 +181,7 @@ def _unannounced(session: Session, company: Company, recorded: Recorded, found: 
     return sum(1 for i in recorded.changed - told if (at := times.get(i)) and at <= latest)
 
 
-def _not_recorded(failures: list[dict[str, str]]) -> str | None:
+def _not_recorded(failures: list[Failure]) -> str | None:
     if not failures:
         return None
     count = several(len(failures), "changed invoice", "changed invoices")

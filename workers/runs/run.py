@@ -12,7 +12,14 @@ import structlog
 from service.access import Purpose
 from service.context import Services
 from service.database.tables import Run
-from service.errors import Barred, Disconnected, Halted, PermanentError, SyncError, Throttled
+from service.errors import (
+    ApprovalNeeded,
+    Barred,
+    Disconnected,
+    PermanentError,
+    SyncError,
+    Throttled,
+)
 from service.kit.clock import now
 from service.store import approvals, connections, runs, watermarks
 from workers.company import Company
@@ -54,8 +61,8 @@ def advance(services: Services, run_id: int) -> bool:
             return step(Company.of(services, run.connection_id, purpose), run)
         except Disconnected as e:
             _wait_for_supplier(services, run, e)
-        except Halted as e:
-            return not _halt(services, run, e)
+        except ApprovalNeeded as e:
+            return not _await_approval(services, run, e)
         except SyncError as e:
             # Whoever lets us in again can begin another run; nobody should wait for this one.
             if isinstance(e, Barred) or is_hopeless(e, run.created_at, run.attempts + 1, now()):
@@ -83,10 +90,10 @@ def _wait_for_supplier(services: Services, run: Run, error: Disconnected) -> Non
         runs.postpone(session, run.id, now(), _text(error))
 
 
-def _halt(services: Services, run: Run, error: Halted) -> bool:
+def _await_approval(services: Services, run: Run, error: ApprovalNeeded) -> bool:
     """Let the run wait for an operator; return False if somebody asked for more meanwhile."""
     with services.database.write() as session:
-        halted = approvals.halt(session, run, str(error), error.reasons, now())
+        stopped = approvals.await_approval(session, run, str(error), error.reasons, now())
     # Without the message, because people write names into the numbers of their invoices.
     log.warning(
         "run.halted",
@@ -95,7 +102,7 @@ def _halt(services: Services, run: Run, error: Halted) -> bool:
         withdrawals=error.withdrawals,
         offered=error.offered,
     )
-    return halted
+    return stopped
 
 
 def _fail(services: Services, run: Run, error: SyncError) -> None:

@@ -19,7 +19,17 @@ from service.database.tables.operations import (
     OperatorSession,
     Sample,
 )
-from service.database.tables.runs import Run, RunSeen
+from service.database.tables.runs import (
+    DifferenceRow,
+    DocumentCursor,
+    Failure,
+    PageCursor,
+    ReconcileCursor,
+    Run,
+    RunSeen,
+    SumsRow,
+    Tally,
+)
 from service.database.tables.suppliers import (
     BrowserSession,
     Connection,
@@ -37,7 +47,10 @@ __all__ = [
     "Connection",
     "Customer",
     "Deliveries",
+    "DifferenceRow",
     "Document",
+    "DocumentCursor",
+    "Failure",
     "Finding",
     "Heartbeat",
     "Invoice",
@@ -48,12 +61,16 @@ __all__ = [
     "OldId",
     "OperatorSession",
     "Pace",
+    "PageCursor",
     "Reads",
     "Receipt",
+    "ReconcileCursor",
     "Revision",
     "Run",
     "RunSeen",
     "Sample",
     "SpentLink",
+    "SumsRow",
     "Supplier",
+    "Tally",
 ]

@@ -2,13 +2,102 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Literal, NotRequired, TypedDict
 
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.database.tables.metadata import Base
 from service.database.types import ExactJSON, Instant, Money, RowId
+
+
+class PageCursor(TypedDict):
+    """Where the next page of changes begins; what that means, the workers' Cursor says."""
+
+    since: str | None  # ISO 8601
+    skip: int
+    seen: list[str]
+    last: str | None
+    size: int
+    slow: bool
+    bad: int
+    behind: int
+    done: bool
+
+
+class DocumentCursor(TypedDict):
+    """How far Infactor's documents are compared: after the invoice of this id."""
+
+    after: str
+    done: bool
+
+
+class ReconcileCursor(TypedDict):
+    """What a reconcile was asked for, and how far it has come."""
+
+    full: bool  # everything is compared, not only what changed
+    fix: bool  # what differs is fixed
+    stage: NotRequired[Literal["changes", "customers", "listing"]]
+    since: NotRequired[str]  # ISO 8601, from which changed customers are read
+    page: NotRequired[PageCursor | None]  # None where a stage begins
+    first: NotRequired[int]  # the fetch number with which the comparison began
+    until: NotRequired[str]  # and QuickBooks' clock then, in ISO 8601
+    infactor: NotRequired[DocumentCursor]
+
+
+class Failure(TypedDict):
+    """An invoice that could not be recorded; `id` is its place where its Id is not known."""
+
+    id: str
+    error: str  # the name of its class
+    message: str
+
+
+class DifferenceRow(TypedDict):
+    """An invoice that differs from the record; `id` is its place where its Id is not known."""
+
+    id: str
+    number: str
+    kind: str
+    there: str  # in QuickBooks, or in Infactor
+    here: str
+
+
+class SumsRow(TypedDict):
+    """How many invoices, and what their totals and balances come to."""
+
+    count: int
+    total: Decimal
+    balance: Decimal
+
+
+class Tally(TypedDict):
+    """What a run has done so far. Each invoice that was read counts once."""
+
+    read: int
+    created: int
+    refreshed: int
+    unchanged: int
+    withdrawn: int
+    restored: int
+    held: dict[str, int]  # by hold
+    failed: int
+    failures: list[Failure]  # the first of them
+    rounds: int  # how often the last page was read once more
+
+    # Of a backfill, at its end.
+    counted: NotRequired[int]  # by QuickBooks
+    recorded: NotRequired[int]
+
+    # Of a reconcile.
+    unreadable: NotRequired[list[str]]  # places
+    mended: NotRequired[list[DifferenceRow]]
+    differences: NotRequired[list[DifferenceRow]]
+    there: NotRequired[SumsRow | None]  # None until everything is read
+    here: NotRequired[SumsRow | None]
+    infactor: NotRequired[list[DifferenceRow]]
+    infactor_mended: NotRequired[list[DifferenceRow]]
+    infactor_compared: NotRequired[int | None]  # documents; None where none was
 
 
 class Run(Base):
@@ -38,9 +127,10 @@ class Run(Base):
     since: Mapped[datetime | None] = mapped_column(Instant)
     # Widening a run that is under way starts it over: pages of an older generation do not count.
     generation: Mapped[int] = mapped_column(default=0)
-    cursor: Mapped[dict[str, Any] | None] = mapped_column(ExactJSON)
+    # A PageCursor of a backfill, a ReconcileCursor of a reconcile.
+    cursor: Mapped[PageCursor | ReconcileCursor | None] = mapped_column(ExactJSON)
     expected: Mapped[int | None] = mapped_column()
-    tally: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
+    tally: Mapped[Tally] = mapped_column(ExactJSON)
     # How many changes a daily reconcile has found of which no notice had told.
     unannounced: Mapped[int] = mapped_column(default=0, server_default="0")
     attempts: Mapped[int] = mapped_column(default=0)

@@ -106,7 +106,7 @@ def _backfill(one: Order) -> str:
     with one.request.state["services"].database.write() as session:
         run_id = actions.backfill(session, one.connection.id, None, one.actor)
         after_commit(session, one.request.state["nudges"].run, run_id)
-        return "halted" if _is_halted(session, run_id) else "backfill"
+        return "halted" if _is_waiting(session, run_id) else "backfill"
 
 
 def _reconcile(one: Order) -> str:
@@ -116,13 +116,13 @@ def _reconcile(one: Order) -> str:
         fix = one.form.get("fix") == "yes"
         run_id = actions.reconcile(session, one.connection.id, fix, one.actor)
         after_commit(session, one.request.state["nudges"].run, run_id)
-        return "halted" if _is_halted(session, run_id) else "reconcile"
+        return "halted" if _is_waiting(session, run_id) else "reconcile"
 
 
-def _is_halted(session: Session, run_id: int) -> bool:
+def _is_waiting(session: Session, run_id: int) -> bool:
     """Return whether the run that was joined waits for somebody to decide."""
     run = runs.get(session, run_id)
-    return run is not None and approvals.waits(run)
+    return run is not None and approvals.is_waiting(run)
 
 
 def _disconnect(one: Order) -> str:

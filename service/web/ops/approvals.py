@@ -25,7 +25,7 @@ _MOST_SHOWN = 200
 def question(request: Request[State]) -> Response:
     """Show why the run has stopped, and ask what is to become of it."""
     run, entry = _run(request)
-    if not approvals.waits(run):
+    if not approvals.is_waiting(run):
         return then(request, _company(run), _NOT_WAITING)
     with request.state["services"].database.read() as session:
         found = approvals.withdrawals(session, run)
@@ -45,31 +45,31 @@ def question(request: Request[State]) -> Response:
     )
 
 
-def confirm(request: Request[State], form: FormData) -> Response:
+def approve(request: Request[State], form: FormData) -> Response:
     """Let the run go on, and redirect to its company's page, which says what was done."""
     run, entry = _run(request)
-    if not _decide(request, form, run, drop=False):
+    if not _decide(request, form, run, reject=False):
         return then(request, _company(run), _NOT_WAITING)
     goes_on = actions.is_readable(entry.connection)
     return then(request, _company(run), "confirmed" if goes_on else "confirmed-for-later")
 
 
-def drop(request: Request[State], form: FormData) -> Response:
+def reject(request: Request[State], form: FormData) -> Response:
     """End the run, and redirect to its company's page, which says what was done."""
     run, _ = _run(request)
-    done = _decide(request, form, run, drop=True)
+    done = _decide(request, form, run, reject=True)
     return then(request, _company(run), "dropped" if done else _NOT_WAITING)
 
 
-def _decide(request: Request[State], form: FormData, run: Run, *, drop: bool) -> bool:
+def _decide(request: Request[State], form: FormData, run: Run, *, reject: bool) -> bool:
     """Do what was decided, if the run waits yet as it did when the operator looked at it."""
     with request.state["services"].database.write() as session:
         connections.lock(session, run.connection_id)
         found = approvals.lock(session, run.id)
-        if found is None or not approvals.waits(found) or words(form, "seen") != seen(found):
+        if found is None or not approvals.is_waiting(found) or words(form, "seen") != seen(found):
             return False
-        actions.decide(session, found, operator_of(request).actor, drop=drop)
-        if not drop:
+        actions.decide(session, found, operator_of(request).actor, reject=reject)
+        if not reject:
             after_commit(session, request.state["nudges"].run, run.id)
     return True
 

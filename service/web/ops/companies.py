@@ -160,7 +160,7 @@ def _seen_now(request: Request[State]) -> dict[str, Any]:
             "connection": connection,
             "readable": readable,
             "ends": ends_soon(connection),
-            "stopped": any(approvals.waits(run) for run, _ in context["runs"]),
+            "stopped": any(approvals.is_waiting(run) for run, _ in context["runs"]),
         },
     )
     return {
@@ -189,14 +189,14 @@ def _facts(session: Session, entry: Entry) -> dict[str, Any]:
         ),
         "advice": wording.advice,
         "runs": [(run, counted(run)) for run in sorted(filter(None, newest), key=_urgency)],
-        "waits": approvals.waits,
-        "is_dropped": approvals.is_dropped,
+        "is_waiting": approvals.is_waiting,
+        "is_rejected": approvals.is_rejected,
     }
 
 
 def _urgency(run: Run) -> tuple[bool, bool]:
     """Put first what waits for somebody, then what is under way, then what has ended."""
-    return not approvals.waits(run), run.state != "active"
+    return not approvals.is_waiting(run), run.state != "active"
 
 
 def _deliveries(session: Session, entry: Entry, settings: Settings) -> dict[str, Any]:
@@ -255,7 +255,7 @@ def verdict(run: Run | None) -> Standing:
     """Return what the newest reconcile that ended has found."""
     if run is None:
         return Standing("none yet", "plain")
-    if approvals.is_dropped(run):
+    if approvals.is_rejected(run):
         return Standing("Ended", "plain", run.error or "")
     if run.state == "failed":
         return Standing("Failed", "bad", run.error or "")

@@ -121,5 +121,5 @@ def _progress(run: Run) -> Progress:
         held=sum(tally.get("held", {}).values()),
         failed=tally.get("failed", 0),
         waiting=run.state == "active" and run.error is not None,
-        stopped=approvals.waits(run),
+        stopped=approvals.is_waiting(run),
     )

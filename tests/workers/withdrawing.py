@@ -61,18 +61,18 @@ def begin(world: World, kind: str) -> int:
     return begin_reconcile(world, full=kind == "listing")
 
 
-def confirm(world: World, run_id: int) -> None:
+def approve(world: World, run_id: int) -> None:
     with world.services.database.write() as session:
         run = approvals.lock(session, run_id)
         assert run is not None
-        approvals.confirm(session, run)
+        approvals.approve(session, run)
 
 
-def drop(world: World, run_id: int) -> None:
+def reject(world: World, run_id: int) -> None:
     with world.services.database.write() as session:
         run = approvals.lock(session, run_id)
         assert run is not None
-        approvals.drop(session, run, now())
+        approvals.reject(session, run, now())
 
 
 def stops(world: World) -> list[tuple[str, str]]:
@@ -87,7 +87,7 @@ def change_settings(world: World, **values: Any) -> None:
     world.services = replace(world.services, settings=settings)
 
 
-def a_halted_backfill(world: World) -> int:
+def a_waiting_backfill(world: World) -> int:
     """Return a backfill that waits, because all ten of its invoices are paid."""
     offered(world, 10)
     paid_now(world, 10)

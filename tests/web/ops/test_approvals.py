@@ -21,13 +21,15 @@ def run_id(place: Place, company: str) -> int:
     with place.services.database.write() as session:
         order = {"full": True, "fix": True}
         found = runs.begin_reconcile(session, company, "command", order, now())
-    halt(place, found)
+    stop(place, found)
     return found
 
 
-def halt(place: Place, run_id: int, reasons: dict[str, str] | None = None) -> None:
+def stop(place: Place, run_id: int, reasons: dict[str, str] | None = None) -> None:
     with place.services.database.write() as session:
-        assert approvals.halt(session, session.get_one(Run, run_id), WHY, reasons or {}, now())
+        assert approvals.await_approval(
+            session, session.get_one(Run, run_id), WHY, reasons or {}, now()
+        )
 
 
 def test_the_list_of_companies_leads_to_what_has_stopped(run_id: int, browser: TestClient) -> None:
@@ -74,7 +76,7 @@ def test_the_page_of_the_company_leads_to_the_decision_and_that_says_what_it_mea
     assert said(unsure).startswith("You are not sure The run waits for as long as nobody decides;")
     assert "<form" not in unsure
     assert f'href="/ops/connections/{company}">Leave it as it is</a>' in unsure
-    assert approvals.waits(run_of(place, run_id))
+    assert approvals.is_waiting(run_of(place, run_id))
     assert audit(place)[1:] == []
 
 
@@ -116,9 +118,7 @@ def test_a_run_that_is_confirmed_goes_on_and_is_never_stopped_again(
     assert f"/ops/runs/{run_id}" not in browser.get(f"/ops/connections/{company}").text
 
 
-def test_a_run_that_is_dropped_ends(
-    place: Place, company: str, run_id: int, browser: TestClient
-) -> None:
+def test_a_rejected_run_ends(place: Place, company: str, run_id: int, browser: TestClient) -> None:
     assert decided(browser, run_id, "drop") == "Ended: the run withdraws nothing more."
     run = run_of(place, run_id)
     assert (run.state, run.confirmed) == ("failed", False)
@@ -139,12 +139,12 @@ def test_a_decision_is_about_what_was_seen(
     place: Place, company: str, run_id: int, browser: TestClient, order: str
 ) -> None:
     seen = seen_in(browser.get(f"/ops/runs/{run_id}").text)
-    halt(place, run_id)  # once more, for something else
+    stop(place, run_id)  # once more, for something else
     assert decided(browser, run_id, order, seen).startswith("Nothing was decided")
-    assert approvals.waits(run_of(place, run_id))
+    assert approvals.is_waiting(run_of(place, run_id))
     for nothing in ("", "x"):
         browser.post(f"/ops/runs/{run_id}/{order}", data={"seen": nothing})
-        assert approvals.waits(run_of(place, run_id))
+        assert approvals.is_waiting(run_of(place, run_id))
     assert audit(place)[1:] == []
 
 
@@ -168,7 +168,7 @@ def test_a_run_of_another_environment_is_as_unknown_as_one_that_is_not_there(
         assert browser.get(f"/ops/runs/{unknown}").status_code == 404
         for order in ("confirm", "drop"):
             assert browser.post(f"/ops/runs/{unknown}/{order}").status_code == 404
-    assert approvals.waits(run_of(place, run_id))
+    assert approvals.is_waiting(run_of(place, run_id))
     assert audit(place)[1:] == []
 
 
@@ -176,7 +176,7 @@ def test_what_it_would_withdraw_is_named_with_reasons_and_amounts(
     place: Place, company: str, run_id: int, browser: TestClient
 ) -> None:
     with place.services.database.write() as session:
-        approvals.halt(
+        approvals.await_approval(
             session, session.get_one(Run, run_id), WHY, {place.invoice_id("1"): "paid"}, now()
         )
     page = said(browser.get(f"/ops/runs/{run_id}").text)
@@ -203,7 +203,7 @@ def test_of_very_many_only_so_many_are_shown(
     place.do(copy.format(columns=", ".join(made.get(name, name) for name in names)))
     reasons = {f"copy-{n}": "void" for n in range(1, 251)}
     with place.services.database.write() as session:
-        approvals.halt(session, session.get_one(Run, run_id), WHY, reasons, now())
+        approvals.await_approval(session, session.get_one(Run, run_id), WHY, reasons, now())
     page = browser.get(f"/ops/runs/{run_id}").text
     assert page.count('<tr role="row">') == 201
     assert "And 50 more." in said(page)

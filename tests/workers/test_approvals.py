@@ -1,4 +1,4 @@
-"""A halted run: it waits until an operator confirms it or ends it, or it is begun anew."""
+"""A run that waits for approval, until an operator approves or rejects it, or it is begun anew."""
 
 from datetime import timedelta
 
@@ -8,38 +8,38 @@ from sqlalchemy import update
 from service.database.tables import Run
 from service.kit.clock import now
 from service.store import runs
-from tests.workers.braking import (
+from tests.workers.reconciling import due, finish, set_connection
+from tests.workers.withdrawing import (
     LET,
     START,
     TAKEN,
-    a_halted_backfill,
+    a_waiting_backfill,
+    approve,
     begin_reconcile,
     books,
-    confirm,
-    drop,
     offered,
     paid_now,
+    reject,
     states,
     stops,
 )
-from tests.workers.reconciling import due, finish, set_connection
 from tests.workers.world import World
 
 
-def test_nobody_works_on_a_halted_run(world: World) -> None:
-    run_id = a_halted_backfill(world)
+def test_nobody_works_on_a_run_that_waits(world: World) -> None:
+    run_id = a_waiting_backfill(world)
     world.let_time_pass()
     world.forget_calls()
     assert world.sweep() == []
     assert world.advance(run_id) is False
     assert world.calls() == 0
-    confirm(world, run_id)
+    approve(world, run_id)
     assert world.sweep() == [("work_on_run", run_id)]
 
 
-def test_a_confirmed_run_goes_on_and_withdraws_all(world: World) -> None:
-    run_id = a_halted_backfill(world)
-    confirm(world, run_id)
+def test_an_approved_run_goes_on_and_withdraws_all(world: World) -> None:
+    run_id = a_waiting_backfill(world)
+    approve(world, run_id)
     run = world.run(run_id)
     assert (run.confirmed, run.halted_at, run.error, run.due_at) == (True, None, None, None)
     ended = finish(world, run_id)
@@ -47,18 +47,18 @@ def test_a_confirmed_run_goes_on_and_withdraws_all(world: World) -> None:
     assert states(world) == {TAKEN: 10}
 
 
-def test_a_confirmed_run_is_not_stopped_by_a_later_page(small_world: World) -> None:
+def test_an_approved_run_is_not_stopped_by_a_later_page(small_world: World) -> None:
     offered(small_world, 1010)
     books(small_world, 1010, *range(1, 31), *range(1001, 1011))
     run_id = small_world.begin_backfill()
     assert small_world.advance(run_id) is False
-    confirm(small_world, run_id)
+    approve(small_world, run_id)
     assert finish(small_world, run_id)["withdrawn"] == 40
 
 
-def test_a_dropped_run_ends_and_nothing_is_withdrawn(world: World) -> None:
-    run_id = a_halted_backfill(world)
-    drop(world, run_id)
+def test_a_rejected_run_ends_and_nothing_is_withdrawn(world: World) -> None:
+    run_id = a_waiting_backfill(world)
+    reject(world, run_id)
     run = world.run(run_id)
     assert run.state == "failed"
     assert run.finished_at is not None
@@ -72,13 +72,13 @@ def test_a_dropped_run_ends_and_nothing_is_withdrawn(world: World) -> None:
     assert stops(world) == []
 
 
-def test_a_reconcile_that_was_dropped_is_begun_again_in_a_day(small_world: World) -> None:
+def test_a_reconcile_that_was_rejected_is_begun_again_in_a_day(small_world: World) -> None:
     offered(small_world, 10)
     paid_now(small_world, 10)
     run_id = begin_reconcile(small_world)
     finish(small_world, run_id)
     set_connection(small_world, reconcile_due_at=now())  # it was, when it began
-    drop(small_world, run_id)
+    reject(small_world, run_id)
     wait = small_world.connection().reconcile_due_at - now()
     assert timedelta(hours=23) < wait <= timedelta(hours=24)
     assert due(small_world) == []
@@ -93,7 +93,7 @@ def test_asking_a_backfill_for_more_begins_it_anew(world: World, confirmed: bool
     assert world.begin_backfill(START + timedelta(seconds=6)) == run_id
     assert world.run(run_id).halted_at is not None  # that was no more
     if confirmed:
-        confirm(world, run_id)
+        approve(world, run_id)
     assert world.begin_backfill() == run_id
     run = world.run(run_id)
     assert (run.halted_at, run.confirmed, run.error, run.generation) == (None, False, None, 1)
@@ -109,7 +109,7 @@ def test_asking_a_reconcile_for_more_begins_it_anew(small_world: World, confirme
     run_id = begin_reconcile(small_world)
     finish(small_world, run_id)
     if confirmed:
-        confirm(small_world, run_id)
+        approve(small_world, run_id)
     assert begin_reconcile(small_world, full=True) == run_id
     run = small_world.run(run_id)
     assert (run.halted_at, run.confirmed, run.error, run.generation) == (None, False, None, 1)
@@ -117,7 +117,7 @@ def test_asking_a_reconcile_for_more_begins_it_anew(small_world: World, confirme
     assert states(small_world) == {LET: 10}
 
 
-def test_a_run_that_is_asked_for_more_while_it_is_being_halted_goes_on(small_world: World) -> None:
+def test_a_run_that_is_asked_for_more_while_it_is_being_stopped_goes_on(small_world: World) -> None:
     offered(small_world, 10)
     paid_now(small_world, 10)
     run_id = small_world.begin_backfill(START)
@@ -129,23 +129,23 @@ def test_a_run_that_is_asked_for_more_while_it_is_being_halted_goes_on(small_wor
 
 
 def test_somebody_is_told_until_it_is_decided(world: World) -> None:
-    run_id = a_halted_backfill(world)
+    run_id = a_waiting_backfill(world)
     told = (world.connection_id, f"infactor-quickbooks confirm --run {run_id} --dry-run")
     assert stops(world) == [told]
     assert due(world) == []  # no reconcile begins meanwhile
-    confirm(world, run_id)
+    approve(world, run_id)
     assert stops(world) == []
 
 
-def test_a_halted_run_ends_when_the_company_is_handed_over(small_world: World) -> None:
-    run_id = a_halted_backfill(small_world)
+def test_a_run_that_waits_ends_when_the_company_is_handed_over(small_world: World) -> None:
+    run_id = a_waiting_backfill(small_world)
     with small_world.services.database.write() as session:
         runs.abandon(session, small_world.connection_id, "handed over", now())
     assert small_world.run(run_id).state == "failed"
     assert stops(small_world) == []
 
 
-def test_losses_before_a_halt_are_given_back(small_world: World) -> None:
+def test_losses_before_a_stop_are_given_back(small_world: World) -> None:
     offered(small_world, 10)
     paid_now(small_world, 10)
     run_id = small_world.begin_backfill()

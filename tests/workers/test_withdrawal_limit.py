@@ -1,26 +1,26 @@
-"""The brake: a run that would withdraw a good part of a company stops before it does."""
+"""How much a run may withdraw: it stops before it withdraws a good part of a company."""
 
 from collections import Counter
 
 import pytest
 
 from service.kit.clock import now
-from tests.workers.braking import (
+from tests.workers.delivering import Delivering
+from tests.workers.reconciling import finish, reconcile, reconciled_long_ago, watermark
+from tests.workers.withdrawing import (
     ANOTHER,
     LET,
     TAKEN,
+    approve,
     begin,
     begin_reconcile,
     books,
     change_settings,
-    confirm,
     offered,
     paid_now,
     states,
     stops,
 )
-from tests.workers.delivering import Delivering
-from tests.workers.reconciling import finish, reconcile, reconciled_long_ago, watermark
 from tests.workers.world import World, a_customer, an_event, an_invoice
 from workers.company import Company
 from workers.runs.backfill import rehearse_backfill
@@ -135,7 +135,7 @@ def test_a_change_list_with_nothing_but_balances_of_zero_stops_the_reconcile(wor
     assert ended["state"] == "active"
     assert ended["error"].startswith("it would withdraw 10 of the company's 10 undecided invoices")
     assert (states(world), watermark(world)) == ({LET: 10}, before)
-    confirm(world, run_id)
+    approve(world, run_id)
     assert finish(world, run_id)["state"] == "done"
     assert states(world) == {TAKEN: 10}
     assert watermark(world) > before
@@ -150,7 +150,7 @@ def test_a_listing_with_nothing_but_balances_of_zero_stops_the_reconcile(world: 
     ended = finish(world, run_id)
     assert ended["error"].startswith("it would withdraw 10 of the company's 10 undecided invoices")
     assert states(world) == {LET: 10}
-    confirm(world, run_id)
+    approve(world, run_id)
     ended = finish(world, run_id)
     assert (ended["state"], ended["error"], ended["withdrawn"]) == ("done", None, 10)
     assert states(world) == {TAKEN: 10}
@@ -170,7 +170,7 @@ def test_deletions_count(world: World, kind: str) -> None:
         " than 4 need an operator's confirmation): 101, 102, 103, 104, 105, 106"
     )
     assert states(world) == {LET: 6}
-    confirm(world, run_id)
+    approve(world, run_id)
     ended = finish(world, run_id)
     assert (ended["state"], ended["error"], ended["withdrawn"]) == ("done", None, 6)
     assert states(world) == {TAKEN: 6}
@@ -193,7 +193,7 @@ def test_different_reasons_are_told_apart(world: World) -> None:
         "deleted": 2,
         "currency": 1,
     }
-    confirm(world, run_id)
+    approve(world, run_id)
     assert world.run(run_id).would_withdraw is None
 
 
@@ -230,7 +230,7 @@ def test_what_is_withdrawn_by_mapping_it_anew_counts(small_world: World, days: i
     ended = finish(small_world, run_id)
     assert ended["error"].startswith("it would withdraw 6 of the company's 6 undecided invoices")
     assert states(small_world) == {LET: 6}
-    confirm(small_world, run_id)
+    approve(small_world, run_id)
     ended = finish(small_world, run_id)
     assert (ended["state"], ended["withdrawn"]) == ("done", 6)
 
@@ -286,7 +286,7 @@ def test_what_infactors_own_database_has_counts(small_delivering: Delivering) ->
     assert ended["error"].startswith("it would withdraw 5 of the company's 10 undecided invoices")
     small_delivering.deliver()
     assert {small_delivering.state(str(n))[0] for n in range(1, 11)} == {LET}
-    confirm(world, run_id)
+    approve(world, run_id)
     assert finish(world, run_id)["withdrawn"] == 5
     small_delivering.deliver()
     taken = [small_delivering.state(str(n))[0] for n in range(1, 11)]
