@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -101,10 +100,9 @@ def test_a_trace_id_that_is_none_is_looked_at_too():
 @pytest.mark.parametrize(
     "part", ["a-", "a.b", "eyJ-", "x@", "A1a", "://a", "password", "?a", "%40"]
 )
+@pytest.mark.timeout(60)  # as long as it is, it takes 0.1 s; an expression that goes back, hours
 def test_a_long_hostile_text_costs_little(part: str):
-    started = time.monotonic()
-    redact(part * 100_000)
-    assert time.monotonic() - started < 2
+    assert redact(part * 100_000)
 
 
 PROGRAM = f"""

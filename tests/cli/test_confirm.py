@@ -1,6 +1,5 @@
 """`confirm`, as an operator types it: about a run that has stopped."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,9 +70,7 @@ def told(deployment: Deployment) -> list[str]:
 def test_a_command_says_that_its_run_has_stopped_and_confirming_lets_it_go_on(
     deployment: Deployment,
 ) -> None:
-    began = time.monotonic()
     (summary,) = deployment.rows("backfill", "--all", status=1)
-    assert time.monotonic() - began < 60
     assert summary["withdrawn"] == 0
     number = number_of(summary)
     joined = run(deployment, "backfill", "--all")

@@ -1,7 +1,6 @@
 """Messages: their names and parameters, and what happens while Redis is away."""
 
 import inspect
-import time
 
 import pytest
 from dramatiq.brokers.stub import StubBroker
@@ -65,22 +64,22 @@ def test_what_waits_to_be_sent_is_not_queued_twice() -> None:
     assert sorted(asked_for(broker)) == wanted
 
 
+@pytest.mark.timeout(30)
 def test_a_redis_that_is_not_there_neither_raises_nor_blocks() -> None:
     nudged(f"redis://127.0.0.1:{free_port()}/0")
 
 
+@pytest.mark.timeout(30)
 def test_a_redis_that_never_answers_neither_raises_nor_blocks(silent_port: int) -> None:
     nudged(f"redis://127.0.0.1:{silent_port}/0")
 
 
 def nudged(redis_url: str) -> None:
-    """Nudge a hundred times, which must not take longer than it takes to write them down."""
+    """Nudge a hundred times: to wait for each, even for Redis' shortest, would take minutes."""
     nudges = Nudges(Jobs(receiver_broker(redis_url)))
     nudges.start()
-    began = time.monotonic()
     for number in range(100):
         nudges.sync(f"c{number % 3}")
-    assert time.monotonic() - began < 0.3
     nudges.stop()
 
 

@@ -222,6 +222,7 @@ def test_a_second_sync_within_a_second_is_put_off_and_asked_for_once(small_world
     small_world.arrive(an_invoice("1"))
     small_world.forget_calls()
     small_world.webhook(an_event("Invoice", "1", "updated"))
+    small_world.let_a_sync_have_begun_just_now()
     small_world.sync_at_once()
     small_world.sync_at_once()
     assert small_world.calls() == 0

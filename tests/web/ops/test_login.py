@@ -2,13 +2,15 @@
 
 import asyncio
 import re
-import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
+from service.kit import passwords
 from service.web.ops.forms import inside
+from tests.servers import wait_until
 from tests.web.conftest import Place, said
 from tests.web.ops.operators import BOB, PASSWORD, audit, try_to_log_in
 
@@ -49,10 +51,9 @@ def test_a_log_in_leads_nowhere_else(place: Place, elsewhere: str) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/ops/")
 
 
+@pytest.mark.timeout(60)  # an expression that goes back would take for ever
 def test_an_address_that_never_ends_is_looked_at_in_no_time() -> None:
-    began = time.perf_counter()
     assert inside("/ops/" + "a" * 400 + "!") == "/ops/"
-    assert time.perf_counter() - began < 0.1
 
 
 def test_a_wrong_name_and_a_wrong_password_are_the_same_answer(place: Place) -> None:
@@ -96,15 +97,17 @@ def test_a_name_is_kept_as_text_and_within_bounds(place: Place, typed: str, kept
     assert f' value="{kept}">' in name
 
 
-def test_a_name_of_nobody_takes_as_long_and_is_not_kept(place: Place) -> None:
-    def seconds(name: str) -> float:
-        began = time.perf_counter()
-        try_to_log_in(place.browser(), name, "wrong password")
-        return time.perf_counter() - began
-
-    known, unknown = min(seconds("ada") for _ in "123"), min(seconds("eve") for _ in "123")
-    assert 0.5 < unknown / known < 2
-    assert known > 0.03
+def test_a_name_of_nobody_is_proved_too_and_is_not_kept(place: Place) -> None:
+    """One that was refused sooner would tell guessers which names there are."""
+    try_to_log_in(place.browser(), "ada", "wrong password")
+    noted = place.rows("login_attempts")
+    with ThreadPoolExecutor(1) as guesser:
+        with passwords._one_at_a_time:
+            answer = guesser.submit(try_to_log_in, place.browser(), "eve", "wrong password")
+            wait_until(lambda: place.rows("login_attempts") > noted, what="the attempt")
+            with pytest.raises(TimeoutError):
+                answer.result(0.2)  # it waits for its turn to be hashed
+        assert answer.result(30).status_code == 401
     assert audit(place)[0] == ("ops:ada", "login refused", None)
     assert audit(place)[-1] == ("ops:unknown", "login refused", None)
     assert place.only("SELECT count(*) FROM login_attempts WHERE about LIKE '%eve%'") == 0
