@@ -1,4 +1,4 @@
-"""The second leg of a comparison: Infactor's own documents against what was delivered."""
+"""A full comparison with Infactor: its own documents against what was delivered."""
 
 from typing import Any
 

@@ -112,6 +112,17 @@ def test_a_withdrawn_invoice_that_moves_on_is_critical_until_it_is_back(
     assert [row[5] for row in delivering.found("moved_on")] == [False]
 
 
+def test_who_takes_our_marker_away_changes_nothing_about_what_it_said(
+    small_delivering: Delivering,
+) -> None:
+    small_delivering.arrive(an_invoice())
+    small_delivering.arrive(an_invoice(Balance=0.0))
+    small_delivering.infactors.invoices.update_one({}, {"$unset": {"qbkWithdrawn": ""}})
+    small_delivering.decide(state="invoice_accepted")
+    small_delivering.poll()
+    assert [row[3] for row in small_delivering.found("moved_on")] == ["withdrawn: paid"]
+
+
 def test_a_delivery_that_sees_it_first_tells_it_too(small_delivering: Delivering) -> None:
     small_delivering.arrive(an_invoice())
     small_delivering.arrive(an_invoice(Balance=0.0))
