@@ -14,6 +14,8 @@ from tests.missing import summary
 _TESTS = Path(__file__).parent
 # Minutes of waiting for whole deployments, storms and browsers: what begins with them ends sooner.
 _LONG = ("tests/journey/", "tests/browser/", "tests/cli/")
+THEIR_OWN = ("TEST_DATABASE_URL", "TEST_REDIS_URL", "TEST_MONGODB_URL")
+"""Settings by which a test uses a server that is there, in place of one of its own."""
 _SERVERS = frozenset(
     {"postgres_url", "redis_url", "mongodb_url", "deployment", "deployed", "chromium"}
 )
@@ -24,6 +26,8 @@ def workers(config: pytest.Config) -> int:
 
     Most tests wait for something half of their time. A process takes five seconds to begin.
     """
+    if any(os.environ.get(name) for name in THEIR_OWN):
+        return 0  # one server for all of them
     asked = [Path(argument.split("::")[0]).resolve() for argument in config.args]
     if not any(path in (_TESTS, _TESTS.parent) for path in asked):
         return 0
@@ -80,13 +84,17 @@ class Progress:
         self._begin(ids)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """Print nothing of a test that has passed."""
+        """Print no letter of a test that has passed or failed."""
+        if report.failed:  # `pytest_runtest_logreport` names it
+            return ("failed" if report.when == "call" else "error"), "", "FAILED"
         return ("passed", "", "") if report.when == "call" and report.passed else None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count a test that has failed, and one that has ended."""
+        """Name a test that has failed; count it, and each that has ended."""
         folder = _folder(report.nodeid)
-        self._failed[folder] += report.failed
+        if report.failed:
+            self._failed[folder] += 1
+            self._write(f"{time.monotonic() - self._began:4.0f} s  FAILED {report.nodeid}")
         if report.when != "teardown":
             return
         self._waiting[folder] -= 1
