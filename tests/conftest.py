@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -24,6 +25,7 @@ _numbers = itertools.count(1)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the suite be short; let the chaos test be long, or the same as before."""
     parser.addoption("--fast", action="store_true", help="only what needs no server of its own")
+    parser.addoption("--long", action="store_true", help="races and odd bodies in all their rounds")
     group = parser.getgroup("chaos")
     group.addoption("--chaos-minutes", type=float, help="let the storm rage for so many minutes")
     group.addoption("--chaos-seed", type=int, help="repeat the storm of this seed")
@@ -37,6 +39,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_configure(config: pytest.Config) -> None:
     """End in order, and say how far it is."""
     running.end_in_order()
+    hypothesis.settings.register_profile("short", max_examples=30)
+    hypothesis.settings.register_profile("long", max_examples=300)
+    hypothesis.settings.load_profile("long" if config.getoption("--long") else "short")
     if hasattr(config, "workerinput"):
         return
     config.pluginmanager.register(running.Gaps())
@@ -48,6 +53,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Choose and order."""
     running.select(config, items)
+
+
+@pytest.fixture(scope="session")
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How often a race is run: 1,000 times with --long."""
+    return 1000 if request.config.getoption("--long") else 150
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,6 @@ from tests.web.conftest import CONFIG, OURS, Place
 pytestmark = pytest.mark.timeout(300)
 
 FEW = settings(
-    max_examples=150,
     deadline=None,
     derandomize=True,
     database=None,
