@@ -35,12 +35,15 @@ def workers(config: pytest.Config) -> int:
 
 
 def select(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the long ones first; with --fast, leave out all that needs a server or a deployment."""
+    """Go by folders, the long ones first; with --fast, leave out what needs a server.
+
+    Within its folder each file stays where chance has put it.
+    """
     if config.getoption("--fast"):
         left_out = [item for item in items if _is_slow(item)]
         items[:] = [item for item in items if not _is_slow(item)]
         config.hook.pytest_deselected(items=left_out)
-    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+    items.sort(key=lambda item: (not item.nodeid.startswith(_LONG), _folder(item.nodeid)))
 
 
 def _is_slow(item: pytest.Item) -> bool:
