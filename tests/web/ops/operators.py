@@ -12,7 +12,7 @@ from service.database.tables import Connection, Finding, Sample
 from service.kit.clock import now
 from service.kit.passwords import hashed
 from service.queries import measures
-from service.store import connections, sessions
+from service.store import connections, operators, sessions
 from tests.web.conftest import PUBLIC_URL, Place
 
 PASSWORD = "correct horse battery"
@@ -50,13 +50,22 @@ def browser_at(place: Place, address: str) -> TestClient:
 def operator(place: Place, name: str = "ada") -> TestClient:
     """Return a browser in which this operator is logged in.
 
-    By the session's row alone: to prove the password takes a tenth of a second, each time.
+    By the rows that a log-in leaves: to prove the password takes a tenth of a second, each time.
     """
-    (mark,) = (known.mark for known in place.services.settings.ops_users if known.name == name)
+    (known,) = (one for one in place.services.settings.ops_users if one.name == name)
     with place.services.database.write() as session:
-        cookie = sessions.OPERATORS.begin(session, now(), name=name, mark=mark)
+        cookie = sessions.OPERATORS.begin(session, now(), name=name, mark=known.mark)
+        operators.record(session, known.actor, "login", None, {}, now())
     browser = place.browser()
     browser.cookies.set("infactor_ops", cookie)
+    return browser
+
+
+def logged_in(place: Place, name: str = "ada") -> TestClient:
+    """Return a browser in which this operator has filled in the form of the log-in."""
+    browser = place.browser()
+    answer = try_to_log_in(browser, name)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ops/")
     return browser
 
 

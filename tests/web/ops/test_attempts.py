@@ -16,7 +16,7 @@ from service.kit.clock import now
 from service.store import operators
 from service.web.ops.session import remember_browser
 from tests.web.conftest import PUBLIC_URL, Place, said
-from tests.web.ops.operators import BOB, audit, browser_at, operator, try_to_log_in
+from tests.web.ops.operators import BOB, audit, browser_at, logged_in, try_to_log_in
 
 
 def test_five_failures_lock_a_name_where_they_were_made_even_for_the_right_password(
@@ -97,7 +97,7 @@ def test_whoever_guesses_elsewhere_keeps_nobody_out(place: Place) -> None:
 def test_a_browser_in_which_one_has_logged_in_before_is_held_up_by_nobody_else(
     place: Place,
 ) -> None:
-    known = operator(place)
+    known = logged_in(place)
     assert known.post("/ops/logout").status_code == 303
     with place.services.database.write() as session:
         everywhere = ["name:ada", "name:ada peer:testclient", "peer:testclient"]
@@ -117,7 +117,7 @@ def test_very_many_addresses_get_no_more_than_a_hundred_guesses(place: Place) ->
 
 
 def test_a_browser_that_is_known_may_not_guess_more_often(place: Place) -> None:
-    known, another = operator(place), operator(place)
+    known, another = logged_in(place), logged_in(place)
     for _ in range(5):
         assert try_to_log_in(known, "ada", "wrong").status_code == 401
     assert try_to_log_in(known).status_code == 429
@@ -126,14 +126,14 @@ def test_a_browser_that_is_known_may_not_guess_more_often(place: Place) -> None:
 
 
 def test_a_browser_is_known_by_one_name_alone(place: Place) -> None:
-    known = operator(place, "ada")
+    known = logged_in(place, "ada")
     lock(place, "bob")
     assert try_to_log_in(known, "bob", BOB).status_code == 429
     assert try_to_log_in(known, "ada").status_code == 303
 
 
 def test_a_browser_that_only_says_so_is_not_known(place: Place) -> None:
-    cookie = operator(place).cookies["infactor_ops_known"]
+    cookie = logged_in(place).cookies["infactor_ops_known"]
     browser, ends, proof = cookie.split(".")
     lock(place)
     for forged in (

@@ -12,11 +12,11 @@ from service.kit.clock import now
 from service.store import operators, sessions
 from tests.databases import statements
 from tests.web.conftest import PUBLIC_URL, Place, settings_of
-from tests.web.ops.operators import BOB, audit, entry, operator, try_to_log_in
+from tests.web.ops.operators import BOB, audit, entry, logged_in, try_to_log_in
 
 
 def test_logging_out_ends_the_session_everywhere(place: Place) -> None:
-    browser = operator(place)
+    browser = logged_in(place)
     cookie = browser.cookies["infactor_ops"]
     answer = browser.post("/ops/logout")
     assert (answer.status_code, answer.headers["location"]) == (303, "/ops/login")
@@ -27,7 +27,7 @@ def test_logging_out_ends_the_session_everywhere(place: Place) -> None:
 
 
 def test_another_log_in_replaces_the_session_of_the_same_browser(place: Place) -> None:
-    browser = operator(place)
+    browser = logged_in(place)
     old = browser.cookies["infactor_ops"]
     assert try_to_log_in(browser, "bob", BOB).status_code == 303
     assert browser.cookies["infactor_ops"] != old
@@ -68,7 +68,7 @@ def test_behind_https_the_cookie_is_bound_to_the_host(place: Place) -> None:
 
 
 def test_a_session_slides_with_use_but_ends_after_twelve_hours(place: Place) -> None:
-    browser = operator(place)
+    browser = logged_in(place)
     shift = "strftime('%Y-%m-%d %H:%M:%f000', {}, '{}')"
 
     def older(by: str) -> None:
@@ -99,7 +99,7 @@ def test_a_session_slides_with_use_but_ends_after_twelve_hours(place: Place) -> 
 def test_who_is_gone_or_has_another_password_is_logged_out(
     place: Place, name: str, password: str
 ) -> None:
-    browser = operator(place)
+    browser = logged_in(place)
     changed = settings_from(
         {
             **settings_of(place.simulator.url, "sqlite://"),
@@ -114,7 +114,7 @@ def test_who_is_gone_or_has_another_password_is_logged_out(
 
 
 def test_what_has_expired_is_forgotten(place: Place) -> None:
-    operator(place)
+    logged_in(place)
     try_to_log_in(place.browser(), "ada", "wrong")
     with place.services.database.write() as session:
         sessions.prune(session, now())
@@ -127,7 +127,7 @@ def test_what_has_expired_is_forgotten(place: Place) -> None:
 
 
 def test_in_a_sessions_last_hour_pages_do_not_write(place: Place) -> None:
-    browser = operator(place)
+    browser = logged_in(place)
     created = now() - timedelta(hours=11, minutes=30)
     place.do(
         f"UPDATE operator_sessions SET created_at = '{created:%Y-%m-%d %H:%M:%S.%f}',"
