@@ -100,10 +100,11 @@ TOP_LEVEL = {
 }
 
 
-def modules(*packages: str) -> Iterator[tuple[str, Path]]:
+def modules(*packages: str, root: Path = ROOT) -> Iterator[tuple[str, Path]]:
+    """Give name and path of every module of these packages."""
     for package in packages:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            parts = path.relative_to(ROOT).with_suffix("").parts
+        for path in sorted((root / package).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
@@ -187,12 +188,12 @@ def test_the_rule_of_the_layout_can_say_no(module: str, imported: str):
     assert forbidden(module, imported)
 
 
-def imports_among(paths: Mapping[str, Path]) -> dict[str, set[str]]:
-    """Return which of these modules each of them imports at run time."""
+def imports_among(paths: Mapping[str, Path], *, for_types: bool = False) -> dict[str, set[str]]:
+    """Return which of these modules each of them imports at run time, or for type checks too."""
     return {
         module: {
             max(found, key=len)
-            for imported in imports_of(path, for_types=False)
+            for imported in imports_of(path, for_types=for_types)
             if (found := [other for other in paths if within(imported, other)])
         }
         - {module}

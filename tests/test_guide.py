@@ -1,0 +1,70 @@
+"""The guide in service/guide names files and functions; each of them exists."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GUIDE = sorted((ROOT / "service" / "guide").glob("*.md"))
+_NAMED = re.compile(r"`((?:service|workers|tests)/[^`\s:]*)(?::([\w.]+))?`")
+
+
+def missing(text: str) -> list[str]:
+    """Return which `path` and `path:name` of a text do not exist, as they are written there."""
+    return [
+        f"{path}:{name}" if name else path
+        for path, name in _NAMED.findall(text)
+        if not (ROOT / path).exists() or (name and name not in set(defined(ROOT / path)))
+    ]
+
+
+def defined(path: Path) -> Iterator[str]:
+    """Give what a module defines, and `Class.member` for what its classes do."""
+    for node in ast.parse(path.read_text()).body:
+        yield from _names(node)
+        if isinstance(node, ast.ClassDef):
+            yield from (f"{node.name}.{name}" for inner in node.body for name in _names(inner))
+
+
+def _names(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield node.name
+    elif isinstance(node, ast.Assign):
+        yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+    elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        yield node.target.id
+
+
+@pytest.mark.parametrize("page", GUIDE, ids=[page.stem for page in GUIDE])
+def test_everything_that_the_guide_names_exists(page: Path):
+    assert missing(page.read_text()) == []
+
+
+def test_a_name_that_is_gone_is_found():
+    text = """`service/app.py` and `service/app.py:routes` and `service/context.py:Services.close`
+    and `tests/` exist; `service/nowhere.py`, `service/store/nothing/`, `service/app.py:nobody` and
+    `service/context.py:Services.routes` do not, and nor does `workers/sync.py:Services`."""
+    assert missing(text) == [
+        "service/nowhere.py",
+        "service/store/nothing/",
+        "service/app.py:nobody",
+        "service/context.py:Services.routes",
+        "workers/sync.py:Services",
+    ]
+
+
+def test_the_guide_names_every_package_and_every_file_outside_one():
+    text = (ROOT / "service" / "guide" / "architecture.md").read_text()
+    rooms = [*(ROOT / "service").iterdir(), *(ROOT / "workers").iterdir()]
+    rooms += (ROOT / "service" / "web").glob("*/")
+    named = [
+        f"{path.relative_to(ROOT)}/" if path.is_dir() else str(path.relative_to(ROOT))
+        for path in rooms
+        if path.name not in ("__init__.py", "__pycache__")
+        and (path.is_dir() or path.suffix == ".py")
+    ]
+    assert "service/store/" in named
+    assert [name for name in named if f"`{name}`" not in text] == []
