@@ -24,7 +24,9 @@ _numbers = itertools.count(1)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the suite be short; let the chaos test be long, or the same as before."""
-    parser.addoption("--fast", action="store_true", help="only what needs no server of its own")
+    parser.addoption(
+        "--fast", action="store_true", help="in a minute: each part by itself, without a server"
+    )
     parser.addoption("--long", action="store_true", help="races and odd bodies in all their rounds")
     group = parser.getgroup("chaos")
     group.addoption("--chaos-minutes", type=float, help="let the storm rage for so many minutes")
@@ -47,6 +49,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(running.Gaps())
     if os.environ.get("CI"):
         config.pluginmanager.register(running.Progress(config))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out, or let others decide."""
+    return running.is_left_out(collection_path, config) or None
 
 
 @pytest.hookimpl(trylast=True)

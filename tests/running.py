@@ -16,8 +16,11 @@ _TESTS = Path(__file__).parent
 _LONG = ("tests/journey/", "tests/browser/", "tests/cli/")
 THEIR_OWN = ("TEST_DATABASE_URL", "TEST_REDIS_URL", "TEST_MONGODB_URL")
 """Settings by which a test uses a server that is there, in place of one of its own."""
-_SERVERS = frozenset(
-    {"postgres_url", "redis_url", "mongodb_url", "deployment", "deployed", "chromium"}
+_SERVERS = frozenset({"postgres_url", "redis_url", "mongodb_url"})
+# What --fast tests: every part by itself, and the one road through all of them on SQLite.
+_FAST = (
+    *("test_", "infactor/", "monitoring/", "quickbooks/", "simulator/", "store/"),
+    *("web/test_connect.py", "web/test_webhooks.py", "workers/test_sync.py"),
 )
 
 
@@ -46,13 +49,19 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (not item.nodeid.startswith(_LONG), _folder(item.nodeid)))
 
 
+def is_left_out(path: Path, config: pytest.Config) -> bool:
+    """Return whether this file of tests is not even looked at."""
+    if not config.getoption("--fast") or not path.name.startswith("test_"):
+        return False
+    return not path.relative_to(_TESTS).as_posix().startswith(_FAST)
+
+
 def _is_slow(item: pytest.Item) -> bool:
     if not isinstance(item, pytest.Function):
         return False
     kinds = getattr(item, "callspec", None)
     return (
-        item.nodeid.startswith(("tests/journey/", "tests/browser/"))
-        or item.get_closest_marker("slow") is not None
+        item.get_closest_marker("slow") is not None
         or not _SERVERS.isdisjoint(item.fixturenames)
         or (kinds is not None and "postgresql" in kinds.params.values())
     )
