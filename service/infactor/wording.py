@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from service.infactor.document import State
+from service.domain import FindingKind, State
 from service.infactor.source import calendar_date
 
 _EMAIL = "BillEmail.Address, else the customer's PrimaryEmailAddr.Address, else its parents'"
@@ -94,10 +94,10 @@ WORDS = frozenset({"invoice", "state"})  # names of our own, or of Infactor's, f
 DATES = frozenset({"invoiceDate", "payableDate", "purchaseDate"})
 
 _ABOUT = {
-    "changed": "",
-    "moved_on": "moved on though held back",
-    "hurried": "written over just before the approval",
-    "missing": "gone from Infactor",
+    FindingKind.CHANGED: "",
+    FindingKind.MOVED_ON: "moved on though held back",
+    FindingKind.HURRIED: "written over just before the approval",
+    FindingKind.MISSING: "gone from Infactor",
 }
 
 
@@ -108,7 +108,7 @@ def label(field: str) -> str:
 
 def finding_words(field: str, kind: str) -> str:
     """Return what was found: the field, and what became of it where it did not merely change."""
-    name, about = label(field), _ABOUT.get(kind, kind)
+    name, about = label(field), _ABOUT[FindingKind(kind)] if kind in list(FindingKind) else kind
     return f"{name}: {about}" if about else name
 
 

@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, case, func, literal, select
 
 from service.database.tables import Connection, Deliveries, Notice, Run
+from service.domain import ConnectionState, NoticeStatus, RunState
 from service.monitoring.facts import Facts
 from service.queries import notices
 
 # Written out in the query, where the databases recognise the condition of a partial index.
-_PENDING = literal("pending", literal_execute=True)
-_PARKED = literal("parked", literal_execute=True)
-_ACTIVE = literal("active", literal_execute=True)
+_PENDING = literal(NoticeStatus.PENDING.value, literal_execute=True)
+_PARKED = literal(NoticeStatus.PARKED.value, literal_execute=True)
+_ACTIVE = literal(RunState.ACTIVE.value, literal_execute=True)
 # Earlier in the month, a forecast would be a guess.
 _ENOUGH = timedelta(days=1)
 
@@ -89,8 +90,8 @@ def vitals(facts: Facts) -> Vitals:
 
 
 _state = case(
-    ((Connection.state == "disconnected") & Connection.problem.is_not(None), "dead"),
-    (Connection.state == "disconnected", "disconnected"),
+    ((Connection.state == ConnectionState.DISCONNECTED) & Connection.problem.is_not(None), "dead"),
+    (Connection.state == ConnectionState.DISCONNECTED, "disconnected"),
     (Connection.suspended_at.is_not(None), "paused"),
     else_="connected",
 )

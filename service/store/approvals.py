@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Invoice, Run
+from service.domain import RunKind, RunState
 from service.store import documents, runs, watermarks
 
 
@@ -50,7 +51,7 @@ def await_approval(
     """
     stopped = session.execute(
         update(Run)
-        .where(Run.id == run.id, Run.generation == run.generation, Run.state == "active")
+        .where(Run.id == run.id, Run.generation == run.generation, Run.state == RunState.ACTIVE)
         .values(halted_at=now, losses=0, due_at=None, error=text, would_withdraw=dict(reasons))
         .returning(Run.id)
     )
@@ -62,7 +63,9 @@ def waiting(session: Session, connection_ids: Collection[str]) -> dict[str, Run]
     found = session.scalars(
         select(Run)
         .where(
-            Run.connection_id.in_(connection_ids), Run.state == "active", Run.halted_at.is_not(None)
+            Run.connection_id.in_(connection_ids),
+            Run.state == RunState.ACTIVE,
+            Run.halted_at.is_not(None),
         )
         .order_by(Run.id.desc())
     )
@@ -97,7 +100,7 @@ def gist(text: str) -> str:
 
 def is_waiting(run: Run) -> bool:
     """Return whether the run waits for an operator's approval."""
-    return run.state == "active" and run.halted_at is not None
+    return run.state == RunState.ACTIVE and run.halted_at is not None
 
 
 def lock(session: Session, run_id: int) -> Run | None:
@@ -128,12 +131,12 @@ def approve(session: Session, run: Run) -> None:
 
 def is_rejected(run: Run) -> bool:
     """Return whether the run has ended while it waited, which is no failure of its own."""
-    return run.state == "failed" and run.halted_at is not None
+    return run.state == RunState.FAILED and run.halted_at is not None
 
 
 def reject(session: Session, run: Run, now: datetime) -> None:
     """End the run where it is; after a reconcile the next one is due in a day."""
     error = f"an operator ended it, because {gist(run.error or '')}"
-    runs.finish(session, run, "failed", run.tally, error, now)
-    if run.kind == "reconcile":
+    runs.finish(session, run, RunState.FAILED, run.tally, error, now)
+    if run.kind == RunKind.RECONCILE:
         watermarks.reconcile_at(session, run.connection_id, now + watermarks.RECONCILE_EVERY)

@@ -8,9 +8,7 @@ from sqlalchemy import ColumnElement, Text, and_, func, or_, select, type_coerce
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Invoice
-
-UNDECIDED = "invoice_created"
-"""Infactor's state of an invoice that nobody has decided about."""
+from service.domain import State
 
 # The long ones, which no walk needs.
 _WITHOUT_CONTENT = (defer(Invoice.source), defer(Invoice.mapped))
@@ -22,7 +20,9 @@ def count_undecided(session: Session, connection_id: str, which: ColumnElement[b
         select(func.count())
         .select_from(Document)
         .join(Invoice, Invoice.id == Document.invoice_id)
-        .where(Invoice.connection_id == connection_id, Document.state == UNDECIDED, which)
+        .where(
+            Invoice.connection_id == connection_id, Document.state == State.INVOICE_CREATED, which
+        )
     ).scalar_one()
 
 
@@ -92,7 +92,7 @@ def without_buyer(session: Session, environment: str, after: str, limit: int) ->
         .where(
             Invoice.id > after,
             type_coerce(Invoice.delivery_warnings, Text) != "[]",
-            Document.state == "invoice_created",
+            Document.state == State.INVOICE_CREATED,
             Document.seen_at.is_not(None),
             Connection.environment == environment,
         )

@@ -13,10 +13,11 @@ from sqlalchemy.orm import Session, aliased
 
 from service.database.tables import Connection, Notice, Run
 from service.database.upsert import chunked
+from service.domain import NoticeStatus, OwnNotice, RunKind, RunState
 from service.store.connections import may_be_called
 
 # Written out in the query, where the databases recognise the condition of a partial index.
-_PARKED = literal("parked", literal_execute=True)
+_PARKED = literal(NoticeStatus.PARKED.value, literal_execute=True)
 _later = aliased(Notice)
 
 CLAIM_LIMIT = 500
@@ -43,7 +44,7 @@ def claim(
     """
     due = (
         select(Notice)
-        .where(Notice.status == "pending", Notice.connection_id == connection_id)
+        .where(Notice.status == NoticeStatus.PENDING, Notice.connection_id == connection_id)
         .where(or_(Notice.due_at.is_(None), Notice.due_at <= now))
         .order_by(Notice.id)
     )
@@ -64,19 +65,19 @@ def claim(
 
 def finish(session: Session, ids: Collection[int], outcome: str, now: datetime) -> None:
     """Mark these notices as done, inside the transaction that records their result."""
-    _close(session, ids, "done", outcome, now)
+    _close(session, ids, NoticeStatus.DONE, outcome, now)
 
 
 def park(session: Session, ids: Collection[int], error: Exception, now: datetime) -> None:
     """Stop trying these notices, and keep why."""
-    _close(session, ids, "parked", "given up", now, **evidence(error))
+    _close(session, ids, NoticeStatus.PARKED, "given up", now, **evidence(error))
 
 
 def retry(session: Session, ids: Collection[int], error: Exception, due_at: datetime) -> None:
     """Give these notices back to be tried again from `due_at` on, and keep why."""
     session.execute(
         update(Notice)
-        .where(Notice.id.in_(ids), Notice.status == "pending")
+        .where(Notice.id.in_(ids), Notice.status == NoticeStatus.PENDING)
         .values(
             due_at=due_at,
             losses=0,
@@ -90,14 +91,14 @@ def retry(session: Session, ids: Collection[int], error: Exception, due_at: date
 def _close(
     session: Session,
     ids: Collection[int],
-    status: str,
+    status: NoticeStatus,
     reason: str,
     now: datetime,
     **evidence: str | None,
 ) -> None:
     session.execute(
         update(Notice)
-        .where(Notice.id.in_(ids), Notice.status == "pending")
+        .where(Notice.id.in_(ids), Notice.status == NoticeStatus.PENDING)
         .values(status=status, reason=reason, handled_at=now, losses=0, claimed_by=None, **evidence)
     )
 
@@ -120,7 +121,7 @@ def link(session: Session, connection_id: str, realm_digest: str) -> int:
             connection_id=connection_id,
             realm_digest=None,
             realm_sealed=None,
-            reason=case((Notice.status == "pending", None), else_=Notice.reason),
+            reason=case((Notice.status == NoticeStatus.PENDING, None), else_=Notice.reason),
         )
         .returning(Notice.id)
     )
@@ -154,12 +155,12 @@ def due_connections(session: Session, environment: str, now: datetime) -> Sequen
 
 def _due(now: datetime) -> Select[int]:
     return select(Notice.id).where(
-        Notice.status == "pending",
+        Notice.status == NoticeStatus.PENDING,
         or_(Notice.due_at.is_(None), Notice.due_at <= now),
     )
 
 
-def ask_for_changes(session: Session, connection_id: str, why: str, now: datetime) -> int:
+def ask_for_changes(session: Session, connection_id: str, why: OwnNotice, now: datetime) -> int:
     """Ask for whatever changed since the watermark, as a notice of our own; return its id."""
     notice = Notice(
         connection_id=connection_id,
@@ -167,7 +168,7 @@ def ask_for_changes(session: Session, connection_id: str, why: str, now: datetim
         entity="Connection",
         operation=why,
         received_at=now,
-        status="pending",
+        status=NoticeStatus.PENDING,
     )
     session.add(notice)
     session.flush()
@@ -175,7 +176,11 @@ def ask_for_changes(session: Session, connection_id: str, why: str, now: datetim
 
 
 def ask_for_invoices(
-    session: Session, connection_id: str, quickbooks_ids: Collection[str], why: str, now: datetime
+    session: Session,
+    connection_id: str,
+    quickbooks_ids: Collection[str],
+    why: OwnNotice,
+    now: datetime,
 ) -> None:
     """Ask for these invoices as notices of our own, unless a notice of each is open already.
 
@@ -191,7 +196,7 @@ def ask_for_invoices(
                 operation=why,
                 entity_id=quickbooks_id,
                 received_at=now,
-                status="pending",
+                status=NoticeStatus.PENDING,
             )
         )
 
@@ -209,8 +214,8 @@ def park_unnamed(
         update(Notice)
         .where(
             Notice.connection_id == connection_id,
-            Notice.status == "parked",
-            Notice.operation == "unreadable",
+            Notice.status == NoticeStatus.PARKED,
+            Notice.operation == OwnNotice.UNREADABLE,
             Notice.reason == reason,
         )
         .values(duplicates=Notice.duplicates + 1, handled_at=now, **evidence(error))
@@ -223,9 +228,9 @@ def park_unnamed(
             connection_id=connection_id,
             format="own",
             entity="Connection",
-            operation="unreadable",
+            operation=OwnNotice.UNREADABLE,
             received_at=now,
-            status="parked",
+            status=NoticeStatus.PARKED,
             reason=reason,
             handled_at=now,
             **evidence(error),
@@ -239,7 +244,7 @@ def open_invoices(
     """Return those of these invoices about which a notice is pending or parked."""
     found: set[str] = set()
     ids = sorted(set(quickbooks_ids))
-    for status in ("pending", "parked"):  # each has an index of its own
+    for status in (NoticeStatus.PENDING, NoticeStatus.PARKED):  # each has an index of its own
         for chunk in chunked(ids):
             rows = session.scalars(
                 select(Notice.entity_id).where(
@@ -263,13 +268,13 @@ def is_open() -> ColumnElement[bool]:
         _later.entity_id == Notice.entity_id,
         _later.entity == Notice.entity,
         _later.connection_id == Notice.connection_id,
-        _later.status == "done",
+        _later.status == NoticeStatus.DONE,
         _later.id > Notice.id,
     )
     agreed_since = select(Run.id).where(
         Run.connection_id == Notice.connection_id,
-        Run.kind == "reconcile",
-        Run.state == "done",
+        Run.kind == RunKind.RECONCILE,
+        Run.state == RunState.DONE,
         Run.error.is_(None),
         Run.created_at >= Notice.handled_at,
     )

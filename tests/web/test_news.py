@@ -9,8 +9,9 @@ from starlette.testclient import TestClient
 
 from service.database.tables import Document
 from service.database.tables.invoices import WITHDRAWN
+from service.domain import Hold
 from service.infactor.document import MARKER, REMARK
-from service.infactor.holds import Hold, remark
+from service.infactor.holds import remark
 from service.kit import exact_json
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 from tests.web.ops.operators import add_finding

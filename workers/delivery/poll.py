@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 
 from service.context import Services
 from service.database.tables import Document, Invoice
+from service.domain import ENDED, FindingKind, State
 from service.infactor.collection import MARKS, DocumentState, Key
-from service.infactor.document import ENDED, MARKER, State
+from service.infactor.document import MARKER
 from service.infactor.users import preferred
 from service.kit.clock import now
 from service.store import documents, findings, outbox
-from workers.delivery.findings import HURRIED, MISSING, keep_changes
+from workers.delivery.findings import keep_changes
 from workers.delivery.order import addresses_of, key_of
 from workers.delivery.transitions import DocumentChange
 from workers.delivery.turn import NotItsTurn, infactor_turn
@@ -32,7 +33,7 @@ _HURRIED_STAYS = timedelta(days=7)
 def poll_documents(services: Services) -> None:
     """Note what has become of the open documents; where Infactor is away, leave it for later."""
     with services.database.write() as session:
-        findings.close_old(session, HURRIED, now() - _HURRIED_STAYS, now())
+        findings.close_old(session, FindingKind.HURRIED, now() - _HURRIED_STAYS, now())
     after = ""
     while page := read_page(services, after):
         try:
@@ -67,7 +68,9 @@ def note_changes(
 ) -> None:
     """Write down what is news on this page, and ask for the deliveries that follow from it."""
     with services.database.read() as session:
-        known_missing = findings.open_of(session, MISSING, [invoice.id for invoice, _ in page])
+        known_missing = findings.open_of(
+            session, FindingKind.MISSING, [invoice.id for invoice, _ in page]
+        )
     changes = [_change(i, seen, states.get(key_of(i))) for i, seen in page]
     news = [
         change

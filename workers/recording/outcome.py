@@ -4,9 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from service.database.tables import Failure, Tally
+from service.domain import Action, Hold
 from service.errors import SyncError
-from service.infactor.document import Action
-from service.infactor.holds import Hold
 
 _MOST_FAILURES_KEPT = 200
 

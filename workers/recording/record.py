@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 
 from service.database.engine import after_commit
 from service.database.tables import Customer, Document, Invoice, Run
+from service.domain import Action, Hold, OwnNotice
 from service.errors import Disconnected, SyncError, Unmappable
 from service.infactor import document as life
-from service.infactor.document import Action, Decision
-from service.infactor.holds import Hold
+from service.infactor.document import Decision
 from service.kit.clock import now
 from service.quickbooks.records import Entity, entity
 from service.store import connections, customers, inbox, invoices, lifecycle
@@ -270,6 +270,6 @@ def keep_failures(
     """Keep what could not be recorded as notices, unless it was a notice that asked for it."""
     at = now()
     unasked = {i for i in recorded.failed if is_id(i)} - set(asked)
-    inbox.ask_for_invoices(session, connection_id, unasked, "unrecorded", at)
+    inbox.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
     for place, error in recorded.unnamed.items():
         inbox.park_unnamed(session, connection_id, place, error, at)

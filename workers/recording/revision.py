@@ -7,8 +7,9 @@ from typing import Any
 
 from service.config.settings import Settings
 from service.database.tables import Customer, Invoice
+from service.domain import Hold
 from service.infactor.document import SUPPLIER
-from service.infactor.holds import Hold, hold_of
+from service.infactor.holds import hold_of
 from service.infactor.mapping import Mapped, map_invoice
 from service.infactor.warnings import InvoiceWarning
 from service.quickbooks.records import Entity

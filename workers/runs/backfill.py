@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.database.tables import Run, Tally
+from service.domain import RunState
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.store import connections, invoices, runs, watermarks
@@ -122,7 +123,7 @@ def _compare(company: Company, run: Run, cursor: Cursor) -> bool:
             tally["rounds"] += 1
             runs.checkpoint(session, run, again.as_json(), tally)
             return True
-        if not runs.finish(session, run, "done", tally, difference, now()):
+        if not runs.finish(session, run, RunState.DONE, tally, difference, now()):
             return True  # somebody asked for more meanwhile
         _move_watermark(session, company.connection_id, run, cursor.since)
     log.info("backfill.ended", run=run.id, counted=counted, recorded=recorded)

@@ -19,10 +19,11 @@ from service.database.tables import (
     Run,
     Tally,
 )
+from service.domain import State
 from service.infactor.bson import from_bson, to_bson
 from service.infactor.collection import REVISION, state_of
 from service.infactor.deviations import text_of
-from service.infactor.document import QUICKBOOKS_OWNED, State
+from service.infactor.document import QUICKBOOKS_OWNED
 from service.infactor.wording import status
 from service.store import documents, legacy_rows, outbox, runs
 from workers.company import Company

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.database.tables import DifferenceRow, ReconcileCursor, Run, SumsRow, Tally
+from service.domain import RunState
 from service.errors import Unmappable
 from service.infactor.source import read_invoice
 from service.kit.clock import now
@@ -149,7 +150,7 @@ class _Comparison:
         connection_id = self._company.connection_id
         with self._company.services.database.write() as session:
             tally = _verdict(session, self._run, self._tally, self._differences(session))
-            if not runs.finish(session, self._run, "done", tally, by_name(tally), now()):
+            if not runs.finish(session, self._run, RunState.DONE, tally, by_name(tally), now()):
                 return True
             if "since" in self._order and "until" in self._order:
                 until = parse_instant(self._order["until"])

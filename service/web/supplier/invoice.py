@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.database.tables import Connection, Finding, Invoice, Supplier
-from service.infactor.holds import Hold, field, word
+from service.domain import Hold
+from service.infactor.holds import field, word
 from service.infactor.wording import INFACTORS, ORIGINS, finding_words, label
 from service.kit.clock import now
 from service.quickbooks.endpoints import Environment, invoice_page
