@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import BindParameter, ColumnElement, and_, literal, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, and_, case, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice, Notice
@@ -63,6 +63,8 @@ def replay(
         .where(*chosen)
         .values(
             status=NoticeStatus.PENDING,
+            # As when work begins: a place that is met again then is told of again.
+            dedupe_key=case((Notice.event_id.is_not(None), Notice.dedupe_key)),
             reason="put back by an operator",
             attempts=0,
             losses=0,

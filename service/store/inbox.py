@@ -7,12 +7,13 @@ never be acted upon is `ignored` from the start, with the reason; one that keeps
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from hashlib import sha256
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from service.database.tables import Connection, Notice, Run
-from service.database.upsert import chunked
+from service.database.upsert import chunked, insert
 from service.domain import NoticeStatus, OwnNotice, RunKind, RunState
 from service.store.connections import may_be_called
 
@@ -206,36 +207,28 @@ def park_unnamed(
 ) -> None:
     """Keep for an operator that QuickBooks cannot show what is at this place; nobody knows its id.
 
-    There is one parked notice of a place, however often it is met, with the newest evidence. Must
-    be called by one at a time for each company.
+    There is one parked notice of a place, however often it is met, with the newest evidence.
     """
-    reason = f"QuickBooks cannot show {place}"
-    met_again = session.execute(
-        update(Notice)
-        .where(
-            Notice.connection_id == connection_id,
-            Notice.status == NoticeStatus.PARKED,
-            Notice.operation == OwnNotice.UNREADABLE,
-            Notice.reason == reason,
-        )
-        .values(duplicates=Notice.duplicates + 1, handled_at=now, **evidence(error))
-        .returning(Notice.id)
+    parked = insert(session, Notice).values(
+        dedupe_key=_key_of_place(connection_id, place),
+        connection_id=connection_id,
+        format="own",
+        entity="Connection",
+        operation=OwnNotice.UNREADABLE,
+        received_at=now,
+        status=NoticeStatus.PARKED,
+        reason=f"QuickBooks cannot show {place}",
+        handled_at=now,
+        **evidence(error),
     )
-    if met_again.first() is not None:
-        return
-    session.add(
-        Notice(
-            connection_id=connection_id,
-            format="own",
-            entity="Connection",
-            operation=OwnNotice.UNREADABLE,
-            received_at=now,
-            status=NoticeStatus.PARKED,
-            reason=reason,
-            handled_at=now,
-            **evidence(error),
-        )
+    met_again = {"duplicates": Notice.duplicates + 1, "handled_at": now, **evidence(error)}
+    session.execute(
+        parked.on_conflict_do_update(index_elements=[Notice.dedupe_key], set_=met_again)
     )
+
+
+def _key_of_place(connection_id: str, place: str) -> str:
+    return sha256(f"{connection_id} {OwnNotice.UNREADABLE} {place}".encode()).hexdigest()
 
 
 def open_invoices(

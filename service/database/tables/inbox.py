@@ -47,7 +47,8 @@ class Notice(Base):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     # An event without an id, as all legacy ones, lets its key go when work begins: a second real
-    # change within the same second is not taken for a repetition.
+    # change within the same second is not taken for a repetition. A place that QuickBooks cannot
+    # show has a key of its own.
     dedupe_key: Mapped[str | None] = mapped_column(String(64), unique=True)
     connection_id: Mapped[str | None] = mapped_column(ForeignKey("connections.id"))
     realm_digest: Mapped[str | None] = mapped_column(String(64))
