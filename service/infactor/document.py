@@ -106,6 +106,16 @@ def is_withdrawn(document: Mapping[str, Any]) -> bool:
     )
 
 
+def columns_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of our own table that repeat what this document of Infactor's says."""
+    return {
+        "state": document["state"],
+        "document": document,
+        "withdrawn": is_withdrawn(document),
+        "marked": MARKER in document,
+    }
+
+
 def _while_undecided(
     current: Mapping[str, Any],
     mapped: Mapping[str, Any],

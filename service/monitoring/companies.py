@@ -13,7 +13,7 @@ from service.database.tables import Connection, Run
 from service.domain import ConnectionState, RunState, Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
-from service.store import approvals, runs
+from service.store import runs
 from service.wording import several, shortened, span, utc_day
 
 ENDING = timedelta(days=30)
@@ -144,7 +144,7 @@ def red_reconciles(facts: Facts) -> Iterator[Condition]:
 
 
 _awaiting_approval = (
-    select(Run.id, Run.kind, Run.error, Run.halted_at, Connection.id, Connection.company_name)
+    select(Run.id, Run.kind, Run.halt_reason, Run.halted_at, Connection.id, Connection.company_name)
     .join(Connection, Connection.id == Run.connection_id)
     .where(Run.state == RunState.ACTIVE, Run.halted_at.is_not(None), _concerns_us)
     .order_by(Run.halted_at, Run.id)
@@ -155,7 +155,7 @@ def stopped_withdrawals(facts: Facts) -> Iterator[Condition]:
     """Give each company of which a run waits for an operator, because it would withdraw so much."""
     rows = facts.session.execute(_awaiting_approval, {"environment": facts.environment})
     told: set[str] = set()
-    for run_id, kind, error, since, connection_id, company in rows:
+    for run_id, kind, why, since, connection_id, company in rows:
         if connection_id in told:
             continue  # the other kind of run has its turn when this one is decided
         told.add(connection_id)
@@ -165,7 +165,7 @@ def stopped_withdrawals(facts: Facts) -> Iterator[Condition]:
             company=company,
             severity=Severity.CRITICAL,
             since=since,
-            text=f"A {kind} has stopped: {approvals.gist(error or 'no reason')}."
+            text=f"A {kind} has stopped: {why}."
             " Until somebody decides, the company is not reconciled.",
             # What it prints is to be read before anybody decides.
             command=f"infactor-quickbooks confirm --run {run_id} --dry-run",

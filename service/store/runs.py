@@ -25,6 +25,7 @@ _FATAL_LOSSES = 5
 # A run that is asked for more is another one: nobody has confirmed that.
 _STARTED_OVER: dict[str, Any] = {
     "halted_at": None,
+    "halt_reason": None,
     "would_withdraw": None,
     "confirmed": False,
     "error": None,

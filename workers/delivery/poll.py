@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from service.context import Services
 from service.database.tables import Document, Invoice
-from service.domain import ENDED, FindingKind, State
+from service.domain import FindingKind
 from service.infactor.collection import MARKS, DocumentState, Key
-from service.infactor.document import MARKER
+from service.infactor.document import MARKER, columns_of
 from service.infactor.users import preferred
 from service.kit.clock import now
 from service.store import documents, findings, outbox
@@ -53,9 +53,6 @@ def read_page(services: Services, after: str) -> Sequence[tuple[Invoice, Documen
         return documents.open_documents(
             session,
             services.settings.quickbooks_environment,
-            ended=ENDED,
-            rejected=State.INVOICE_REJECTED,
-            marker=MARKER,
             after=after,
             limit=_PAGE,
         )
@@ -106,7 +103,7 @@ def _note(session: Session, news: Sequence[DocumentChange], at: datetime) -> set
         if change.before and change.after and (change.moved or change.marked):
             rest = {n: v for n, v in change.before.document.items() if n not in MARKS}
             document = {**rest, **change.after.marks, "state": change.after.state}
-            documents.note(session, change.invoice.id, change.after.state, document, at)
+            documents.note(session, change.invoice.id, columns_of(document), at)
     outbox.deliver_anew(session, anew)
     outbox.deliver_again(session, [i for c in again if (i := c.invoice.id) not in anew])
     return {change.invoice.connection_id for change in again}

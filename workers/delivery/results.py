@@ -20,7 +20,7 @@ from service.infactor.collection import (
     Refused,
     state_of,
 )
-from service.infactor.document import MARKER, decide
+from service.infactor.document import MARKER, columns_of, decide
 from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.store import outbox
@@ -136,8 +136,7 @@ class DeliveryResults:
             "invoice_id": sent.id,
             "connection_id": sent.connection_id,
             "supplier_id": (decided or self._company).supplier_id,
-            "state": result.state,
-            "document": {n: v for n, v in document.items() if n not in ("_id", REVISION)},
+            **columns_of({n: v for n, v in document.items() if n not in ("_id", REVISION)}),
             "revision": sent.revision,
             "written_at": self._at,
             "balance": (decided or sent).balance,

@@ -16,7 +16,7 @@ from service.database.tables import Customer, Document, Invoice, Run
 from service.domain import Action, Hold, OwnNotice
 from service.errors import Disconnected, SyncError, Unmappable
 from service.infactor import document as life
-from service.infactor.document import Decision
+from service.infactor.document import Decision, columns_of
 from service.kit.clock import now
 from service.quickbooks.records import Entity, entity
 from service.store import connections, customers, inbox, invoices, lifecycle
@@ -230,8 +230,7 @@ class _Batch:
                     "invoice_id": row.id,
                     "connection_id": row.connection_id,
                     "supplier_id": self._company.supplier_id,
-                    "state": document["state"],
-                    "document": document,
+                    **columns_of(document),
                     "revision": row.revision,
                     "written_at": row.recorded_at,
                 }

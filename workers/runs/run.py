@@ -94,8 +94,9 @@ def _wait_for_supplier(services: Services, run: Run, error: Disconnected) -> Non
 def _await_approval(services: Services, run: Run, error: ApprovalNeeded) -> bool:
     """Let the run wait for an operator; return False if somebody asked for more meanwhile."""
     with services.database.write() as session:
-        stopped = approvals.await_approval(session, run, str(error), error.reasons, now())
-    # Without the message, because people write names into the numbers of their invoices.
+        stopped = approvals.await_approval(
+            session, run, error.why, error.named, error.reasons, now()
+        )
     log.warning(
         "run.halted",
         run=run.id,

@@ -16,12 +16,8 @@ TO_MEND = "hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"
 HELD = "hold IS NOT NULL OR old_rows_held"
 """Which invoices may not be offered; Infactor may have one of them all the same."""
 
-WITHDRAWN = (
-    "state = 'invoice_rejected'"
-    " AND document LIKE '%\"qbkWithdrawn\":%'"
-    ' AND document LIKE \'%"buyerInvoiceRemark":"Automatic, from QuickBooks: %\''
-)
-"""Which documents we have withdrawn: their JSON text says so twice."""
+WITHDRAWN = "withdrawn"
+"""Which documents we have withdrawn."""
 
 
 class Customer(Base):
@@ -174,6 +170,10 @@ class Document(Base):
     supplier_id: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(32))
     document: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
+    # What the document itself says, for queries: that we withdrew it and nobody has touched that
+    # decision since; and that it has our marker, whatever somebody made of the rest.
+    withdrawn: Mapped[bool] = mapped_column(default=False, server_default=false())
+    marked: Mapped[bool] = mapped_column(default=False, server_default=false())
     revision: Mapped[int] = mapped_column()
     written_at: Mapped[datetime] = mapped_column(Instant)
     # What the invoice was when the document was last written, though no document says it.

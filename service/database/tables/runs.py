@@ -140,6 +140,8 @@ class Run(Base):
     error: Mapped[str | None] = mapped_column(Text)
     # Waits for an operator, because it would withdraw so much; then, that one has confirmed it.
     halted_at: Mapped[datetime | None] = mapped_column(Instant)
+    # Why, without naming an invoice: people write names into their numbers. `error` names them.
+    halt_reason: Mapped[str | None] = mapped_column(Text)
     confirmed: Mapped[bool] = mapped_column(default=False)
     # What it would withdraw in its next step: the hold of each invoice, by id.
     would_withdraw: Mapped[dict[str, str] | None] = mapped_column(ExactJSON)
