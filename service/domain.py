@@ -58,6 +58,17 @@ class RunCause(StrEnum):
     DOWNTIME = "downtime"
 
 
+class RevisionCause(StrEnum):
+    """Why an invoice was read, and written anew."""
+
+    NOTICE = "notice"
+    PAYMENT = "payment"
+    BACKFILL = "backfill"
+    RECONCILE = "reconcile"
+    COMMAND = "command"
+    REHEARSAL = "rehearsal"  # what a dry run would do; nothing of it is kept
+
+
 class Severity(StrEnum):
     """How soon somebody should look, the soonest first."""
 

@@ -20,7 +20,7 @@ from service.cli.context import (
 from service.cli.runs import follow, progress_bars, stopped
 from service.context import Services
 from service.database.tables import Connection, Invoice, Run, Supplier
-from service.domain import RunState
+from service.domain import RevisionCause, RunState
 from service.kit.clock import now
 from service.operations import actions
 from service.store import operators, runs
@@ -131,7 +131,7 @@ def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool
     if dry_run:
         recorded = rehearse(company, reads)
     else:
-        with recording(company, reads, cause="command") as (session, recorded):
+        with recording(company, reads, cause=RevisionCause.COMMAND) as (session, recorded):
             details = {"invoice": invoice}
             operators.record(session, operator(), "backfill", connection.id, details, now())
     tally = add(runs.EMPTY_TALLY, recorded)

@@ -91,9 +91,9 @@ def vitals(facts: Facts) -> Vitals:
 
 _state = case(
     ((Connection.state == ConnectionState.DISCONNECTED) & Connection.problem.is_not(None), "dead"),
-    (Connection.state == ConnectionState.DISCONNECTED, "disconnected"),
+    (Connection.state == ConnectionState.DISCONNECTED, ConnectionState.DISCONNECTED.value),
     (Connection.suspended_at.is_not(None), "paused"),
-    else_="connected",
+    else_=ConnectionState.CONNECTED.value,
 )
 _companies_by_state = (
     select(_state, func.count(), func.min(Connection.reconciled_until))
@@ -106,7 +106,7 @@ def _companies(facts: Facts) -> tuple[dict[str, int], datetime | None]:
     """Return how many companies are in each state, and until when those connected are compared."""
     rows = facts.session.execute(_companies_by_state, {"environment": facts.environment}).all()
     until = {name: at for name, _, at in rows}
-    return {name: count for name, count, _ in rows}, until.get("connected")
+    return {name: count for name, count, _ in rows}, until.get(ConnectionState.CONNECTED)
 
 
 def _infactor(facts: Facts) -> InfactorVitals:

@@ -191,9 +191,9 @@ def _connections(session: Session, environment: str) -> dict[str, int]:
             (Connection.state == ConnectionState.DISCONNECTED) & Connection.problem.is_not(None),
             "dead",
         ),
-        (Connection.state == ConnectionState.DISCONNECTED, "disconnected"),
+        (Connection.state == ConnectionState.DISCONNECTED, ConnectionState.DISCONNECTED.value),
         (Connection.suspended_at.is_not(None), "suspended"),
-        else_="connected",
+        else_=ConnectionState.CONNECTED.value,
     )
     rows = session.execute(
         select(state, func.count()).where(Connection.environment == environment).group_by(state)

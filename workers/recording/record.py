@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from service.database.engine import after_commit
 from service.database.tables import Customer, Document, Invoice, Run
-from service.domain import Action, Hold, OwnNotice
+from service.domain import Action, Hold, OwnNotice, RevisionCause
 from service.errors import Disconnected, SyncError, Unmappable
 from service.infactor import document as life
 from service.infactor.document import Decision, columns_of
@@ -35,7 +35,7 @@ def recording(
     company: Company,
     reads: CompleteReads,
     *,
-    cause: str,
+    cause: RevisionCause,
     run: Run | None = None,
     voided: frozenset[str] = frozenset(),
     webhooks: Callable[[str], Sequence[str]] = lambda _: (),
@@ -60,7 +60,7 @@ def _announce(
     company: Company,
     session: Session,
     recorded: Recorded,
-    cause: str,
+    cause: RevisionCause,
     webhooks: Callable[[str], Sequence[str]],
 ) -> None:
     """Log what was written, and ask for its delivery, once it is committed."""
@@ -81,14 +81,14 @@ def _announce(
 def rehearse(company: Company, reads: CompleteReads) -> Recorded:
     """Return what recording these reads would lead to, and leave everything as it is."""
     with company.services.database.trial() as session:
-        return _Batch(company, session, "rehearsal", frozenset()).write(reads)
+        return _Batch(company, session, RevisionCause.REHEARSAL, frozenset()).write(reads)
 
 
 class _Batch:
     """The writing of one batch inside its transaction."""
 
     def __init__(
-        self, company: Company, session: Session, cause: str, voided: frozenset[str]
+        self, company: Company, session: Session, cause: RevisionCause, voided: frozenset[str]
     ) -> None:
         self._company = company
         self._session = session

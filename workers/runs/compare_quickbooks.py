@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.database.tables import DifferenceRow, ReconcileCursor, Run, SumsRow, Tally
-from service.domain import RunState
+from service.domain import RevisionCause, RunState
 from service.errors import Unmappable
 from service.infactor.source import read_invoice
 from service.kit.clock import now
@@ -106,7 +106,7 @@ class _Comparison:
 
     def _record(self, reads: InvoiceReads) -> None:
         complete = CustomerReads(self._company).complete(reads)
-        batch = recording(self._company, complete, cause="reconcile", run=self._run)
+        batch = recording(self._company, complete, cause=RevisionCause.RECONCILE, run=self._run)
         with batch as (session, recorded):
             self._tally = add(self._tally, recorded)
             self._count(session)

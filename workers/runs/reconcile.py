@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from service.context import Services
 from service.database.engine import after_commit
 from service.database.tables import Connection, Failure, ReconcileCursor, Run, Tally
-from service.domain import RunCause, RunState
+from service.domain import RevisionCause, RunCause, RunState
 from service.errors import SyncError
 from service.kit.clock import now
 from service.quickbooks.client import CDC_FURTHEST, Changes
@@ -96,7 +96,10 @@ def _changes(company: Company, run: Run) -> bool:
     customers = CustomerReads(company)
     customers.take(Read(raw, fetch_number) for raw in found.objects["Customer"])
     complete = customers.complete(reads)
-    with recording(company, complete, cause="reconcile", run=run) as (session, recorded):
+    with recording(company, complete, cause=RevisionCause.RECONCILE, run=run) as (
+        session,
+        recorded,
+    ):
         tally = add(run.tally, recorded)
         daily = run.cause == RunCause.DAILY
         unannounced = _unannounced(session, company, recorded, found) if daily else 0
@@ -151,7 +154,7 @@ def _customers(company: Company, run: Run) -> bool:
     onwards: ReconcileCursor = {**order, "page": page.cursor.as_json()}
     if page.cursor.done:
         onwards = {**order, "stage": "listing", "page": None}
-    with recording(company, none, cause="reconcile", run=run) as (session, recorded):
+    with recording(company, none, cause=RevisionCause.RECONCILE, run=run) as (session, recorded):
         tally: Tally = {
             **run.tally,
             "withdrawn": run.tally["withdrawn"] + len(recorded.withdrawn),
