@@ -77,6 +77,27 @@ class Severity(StrEnum):
     INFO = "info"
 
 
+class DifferenceKind(StrEnum):
+    """How an invoice that a reconcile has compared differs from its record."""
+
+    # In QuickBooks.
+    DELETED_HERE = "deleted here"
+    OUTDATED = "outdated"
+    AMOUNTS = "amounts"
+    DELETED_THERE = "deleted there"
+    NOT_SHOWN = "not shown"  # and something could not be shown: it is deleted there, or just that
+    UNREADABLE = "unreadable"
+    # In either.
+    MISSING = "missing"  # in Infactor: and nobody has decided, so that it can be made again
+    AHEAD = "ahead"
+    # In Infactor.
+    DELETED = "deleted"  # and somebody had decided: it is never made again
+    DOUBLED = "doubled"
+    EDITED = "edited by hand"
+    BEHIND = "behind"
+    NOT_COMPARED = "could not be compared"
+
+
 class FindingKind(StrEnum):
     """What a finding says of an invoice's document."""
 

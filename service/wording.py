@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from service.database.tables import DifferenceRow, Finding, Invoice, Notice, Tally
-from service.domain import FindingKind, NoticeStatus, OwnNotice, State
+from service.domain import DifferenceKind, FindingKind, NoticeStatus, OwnNotice, State
 from service.infactor.wording import AMOUNTS, DATES, WORDS, status
 
 _LONGEST_SHORTENED = 300  # characters
@@ -24,7 +24,6 @@ _TO_BE_SAVED = (
     " or Intuit's support is asked, with this intuit_tid."
 )
 
-UNREADABLE = "unreadable"
 ADVICE = (
     "What QuickBooks cannot show, whoever keeps the books has to open and save there; or Intuit's"
     " support is asked, with the intuit_tid of the parked notice"
@@ -190,11 +189,11 @@ def _texts(tally: Tally, *, names: bool) -> Iterator[str]:
 
 
 def _unreadable(tally: Tally) -> list[DifferenceRow]:
-    return [one for one in tally.get("differences", []) if one["kind"] == UNREADABLE]
+    return [one for one in tally.get("differences", []) if one["kind"] == DifferenceKind.UNREADABLE]
 
 
 def _differing(tally: Tally) -> list[DifferenceRow]:
-    return [one for one in tally.get("differences", []) if one["kind"] != UNREADABLE]
+    return [one for one in tally.get("differences", []) if one["kind"] != DifferenceKind.UNREADABLE]
 
 
 def _named(names: list[str]) -> str:

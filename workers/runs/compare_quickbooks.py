@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.database.tables import DifferenceRow, ReconcileCursor, Run, SumsRow, Tally
-from service.domain import RevisionCause, RunState
+from service.domain import DifferenceKind, RevisionCause, RunState
 from service.errors import Unmappable
 from service.infactor.source import read_invoice
 from service.kit.clock import now
@@ -19,7 +19,7 @@ from service.quickbooks import queries
 from service.quickbooks.records import entity, parse_instant
 from service.store import comparison, connections, runs, watermarks
 from service.store.comparison import Difference, Shown, Sums
-from service.wording import UNREADABLE, by_name
+from service.wording import by_name
 from workers.company import Company
 from workers.reading.by_change import Cursor, Page, read_page
 from workers.reading.by_id import read_invoices
@@ -193,14 +193,20 @@ def _doubted(one: Difference) -> Difference:
 
     Where something could not be shown, what was not shown may be just that.
     """
-    if one.kind != "deleted there":
+    if one.kind is not DifferenceKind.DELETED_THERE:
         return one
-    return replace(one, kind="not shown", there="not shown: deleted, or unreadable")
+    return replace(one, kind=DifferenceKind.NOT_SHOWN, there="not shown: deleted, or unreadable")
 
 
 def _in_its_place(place: str) -> DifferenceRow:
     """Return as a difference what cannot be shown, and is known by its place alone."""
-    return {"id": place, "kind": UNREADABLE, "number": "", "there": "cannot be shown", "here": ""}
+    return {
+        "id": place,
+        "kind": DifferenceKind.UNREADABLE,
+        "number": "",
+        "there": "cannot be shown",
+        "here": "",
+    }
 
 
 def _shown(reads: InvoiceReads) -> list[Shown]:

@@ -65,7 +65,7 @@ class Notice(Base):
     delivery_id: Mapped[str | None] = mapped_column(String(32))
     body_sealed: Mapped[str | None] = mapped_column(Text)  # of what could not be parsed
     duplicates: Mapped[int] = mapped_column(default=0)
-    status: Mapped[str] = mapped_column(String(16))  # pending | done | parked | ignored
+    status: Mapped[str] = mapped_column(String(16))  # a NoticeStatus
     reason: Mapped[str | None] = mapped_column(Text)  # the outcome, or why there is none yet
     attempts: Mapped[int] = mapped_column(default=0)
     # Claims that were never given back: their worker died. See `inbox.claim`.

@@ -192,7 +192,7 @@ class Receipt(Base):
     invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"))
     revision: Mapped[int] = mapped_column()
     at: Mapped[datetime] = mapped_column(Instant)
-    outcome: Mapped[str] = mapped_column(String(16))  # created, refreshed, frozen …
+    outcome: Mapped[str] = mapped_column(String(16))  # of an Action: created, refreshed …
     state: Mapped[str | None] = mapped_column(String(64))  # Infactor's, as met; None: no document
     changed: Mapped[list[Any]] = mapped_column(ExactJSON)  # names of the fields that were written
 
@@ -217,9 +217,9 @@ class Finding(Base):
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"))
     connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
-    kind: Mapped[str] = mapped_column(String(24))  # changed | moved_on | hurried | missing …
+    kind: Mapped[str] = mapped_column(String(24))  # a FindingKind
     field: Mapped[str] = mapped_column(String(32))
-    severity: Mapped[str] = mapped_column(String(16))  # critical | warning | info
+    severity: Mapped[str] = mapped_column(String(16))  # a Severity
     state: Mapped[str] = mapped_column(String(64))  # Infactor's, when it was found
     approved: Mapped[str | None] = mapped_column(Text)
     current: Mapped[str | None] = mapped_column(Text)
