@@ -1,5 +1,6 @@
 """What people call the fields of an invoice: in Infactor's dashboard, and on our own pages."""
 
+from collections.abc import Mapping
 from datetime import date
 
 from service.domain import FindingKind, State
@@ -93,7 +94,7 @@ AMOUNTS = frozenset({"invoiceAmount", "taxAmount", "balance", "purchaseAmount"})
 WORDS = frozenset({"invoice", "state"})  # names of our own, or of Infactor's, for what is so
 DATES = frozenset({"invoiceDate", "payableDate", "purchaseDate"})
 
-_ABOUT = {
+_ABOUT: Mapping[str, str] = {
     FindingKind.CHANGED: "",
     FindingKind.MOVED_ON: "moved on though held back",
     FindingKind.HURRIED: "written over just before the approval",
@@ -108,7 +109,7 @@ def label(field: str) -> str:
 
 def finding_words(field: str, kind: str) -> str:
     """Return what was found: the field, and what became of it where it did not merely change."""
-    name, about = label(field), _ABOUT[FindingKind(kind)] if kind in list(FindingKind) else kind
+    name, about = label(field), _ABOUT.get(kind, kind)
     return f"{name}: {about}" if about else name
 
 
