@@ -95,6 +95,8 @@ def test_a_withdrawal_whose_remark_somebody_edited_is_not_ours_any_more(
 ) -> None:
     small_delivering.arrive(an_invoice())
     small_delivering.arrive(an_invoice(Balance=0.0))
+    seen = small_delivering.last_seen()
+    assert (seen.withdrawn, seen.marked) == (True, True)
     small_delivering.decide(buyerInvoiceRemark="Agreed by phone")
     small_delivering.poll()
     seen = small_delivering.last_seen()
