@@ -107,15 +107,18 @@ class Unrecognised(SyncError):
 class ApprovalNeeded(SyncError):
     """A run would withdraw more invoices than it may unless an operator confirms it.
 
-    `withdrawals` is how many, with those of its earlier steps, of how many that are `offered`. The
-    message names the first of them by their numbers; `reasons` are the holds of this step's, by
-    invoice.
+    `why` says so in words that name none of them, because people write names into the numbers of
+    their invoices; `named` are the first of them by their numbers. `withdrawals` is how many, with
+    those of its earlier steps, of how many that are `offered`; `reasons` are the holds of this
+    step's, by invoice.
     """
 
     def __init__(
-        self, message: str, *, withdrawals: int, offered: int, reasons: Mapping[str, str]
+        self, why: str, named: str, *, withdrawals: int, offered: int, reasons: Mapping[str, str]
     ) -> None:
-        super().__init__(message)
+        super().__init__(f"{why}: {named}")
+        self.why = why
+        self.named = named
         self.withdrawals = withdrawals
         self.offered = offered
         self.reasons = reasons

@@ -7,25 +7,23 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from service.database.tables import DifferenceRow, Finding, Invoice, Notice, Tally
-from service.infactor.document import State
+from service.domain import DifferenceKind, FindingKind, NoticeStatus, OwnNotice, State
 from service.infactor.wording import AMOUNTS, DATES, WORDS, status
-from service.store.findings import CHANGED
 
 _LONGEST_SHORTENED = 300  # characters
 
-OWN = {
-    "sync": "What changed, asked for by an operator",
-    "resumed": "What changed while it was paused",
-    "renewed": "What changed until it was connected again",
-    "unrecorded": "Invoice {}, which could not be recorded",
-    "unreadable": "What QuickBooks cannot show",
+_OWN = {
+    OwnNotice.SYNC: "What changed, asked for by an operator",
+    OwnNotice.RESUMED: "What changed while it was paused",
+    OwnNotice.RENEWED: "What changed until it was connected again",
+    OwnNotice.UNRECORDED: "Invoice {}, which could not be recorded",
+    OwnNotice.UNREADABLE: "What QuickBooks cannot show",
 }
 _TO_BE_SAVED = (
     "Whoever keeps the books has to open and save it in QuickBooks, and then this can be put back;"
     " or Intuit's support is asked, with this intuit_tid."
 )
 
-UNREADABLE = "unreadable"
 ADVICE = (
     "What QuickBooks cannot show, whoever keeps the books has to open and save there; or Intuit's"
     " support is asked, with the intuit_tid of the parked notice"
@@ -113,7 +111,7 @@ def of_finding(
     """Return what was approved and what is now; whatever names no currency is in `currency`."""
     before = approved_currency or currency
     # Whatever was found in Infactor's document alone is in the document's currency.
-    now = (invoice.currency or currency) if finding.kind == CHANGED else before
+    now = (invoice.currency or currency) if finding.kind == FindingKind.CHANGED else before
     return (
         written(finding.field, finding.approved, before),
         written(finding.field, finding.current, now),
@@ -126,19 +124,25 @@ def what(notice: Notice, called: str | None = None) -> str:
     An invoice is named as people have `called` it, where that is known.
     """
     about = called or notice.entity_id
-    if notice.format == "own" and notice.operation in OWN:
-        return OWN[notice.operation].format(about)
+    if notice.format == "own" and notice.operation in list(OwnNotice):
+        return _OWN[OwnNotice(notice.operation)].format(about)
     parts = (notice.entity, about, notice.operation)
     return " ".join(part for part in parts if part) or "could not be read"
 
 
 def why(notice: Notice) -> str | None:
     """Return how the notice has ended, or why it has not; None where nothing is known of that."""
-    if notice.status == "done" or not notice.error_message:
+    if notice.status == NoticeStatus.DONE or not notice.error_message:
         return notice.reason
-    if notice.status == "parked" and notice.format == "own" and notice.operation == "unreadable":
+    if (
+        notice.status == NoticeStatus.PARKED
+        and notice.format == "own"
+        and notice.operation == OwnNotice.UNREADABLE
+    ):
         return f"{notice.reason}: {notice.error_message}. {_TO_BE_SAVED}"
-    given_up = f" ({notice.reason})" if notice.reason and notice.status == "parked" else ""
+    given_up = (
+        f" ({notice.reason})" if notice.reason and notice.status == NoticeStatus.PARKED else ""
+    )
     return f"{notice.error_message}{given_up}"
 
 
@@ -185,11 +189,11 @@ def _texts(tally: Tally, *, names: bool) -> Iterator[str]:
 
 
 def _unreadable(tally: Tally) -> list[DifferenceRow]:
-    return [one for one in tally.get("differences", []) if one["kind"] == UNREADABLE]
+    return [one for one in tally.get("differences", []) if one["kind"] == DifferenceKind.UNREADABLE]
 
 
 def _differing(tally: Tally) -> list[DifferenceRow]:
-    return [one for one in tally.get("differences", []) if one["kind"] != UNREADABLE]
+    return [one for one in tally.get("differences", []) if one["kind"] != DifferenceKind.UNREADABLE]
 
 
 def _named(names: list[str]) -> str:

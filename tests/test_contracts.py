@@ -6,18 +6,21 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 import typer
 
+from service import domain
 from service.cli.main import app
 from service.config.example import variables
 
 ROOT = Path(__file__).parent.parent
 # What a package may import of ours besides itself; the longest name that fits a module counts, and
-# `service.errors` is open to all but the simulator. So no arrow runs back up, and none in a circle.
+# `service.domain` and `service.errors` are open to all but the simulator. So no arrow runs back up,
+# and none in a circle.
 _STORE = {"service.kit", "service.database", "service.coordination", "service.store"}
 _CORE = {"service.kit", "service.quickbooks", "service.infactor"}
 _SERVICES = {*_STORE, *_CORE, "service.access", "service.config", "service.context", "service.jobs"}
@@ -27,6 +30,7 @@ _WORK = {*_SERVICES, "service.wording", "workers.company", "workers.retry"}
 _READING = {"workers.reading", "workers.reading.reads"}
 MAY_IMPORT: dict[str, set[str]] = {
     "service.kit": set(),
+    "service.domain": set(),
     "service.errors": set(),
     "service.simulator": {"service.kit"},
     "service.quickbooks": {"service.kit"},
@@ -143,7 +147,7 @@ def forbidden(module: str, imported: str) -> bool:
     if within(module, "service.cli") or not ours:
         return False
     mine, theirs = owner(module), owner(imported)
-    if theirs in (mine, "service.errors"):
+    if theirs in (mine, "service.domain", "service.errors"):
         return mine == "service.simulator" != theirs
     return theirs not in MAY_IMPORT[mine]
 
@@ -167,6 +171,8 @@ def test_every_import_follows_the_layout():
         ("service.store.inbox", "service.quickbooks.event"),
         ("service.infactor.mapping", "service.web"),
         ("service.simulator.app", "service.errors"),
+        ("service.simulator.app", "service.domain"),
+        ("service.domain", "service.kit.clock"),
         ("service.app", "service.simulator.app"),
         ("workers.sync", "service.simulator"),
         ("service.monitoring.notices", "service.web.templating"),
@@ -303,6 +309,82 @@ def test_the_lock_file_names_no_place_to_download_from():
     assert "://" not in lock
     assert "--find-links" not in lock
     assert "index" not in lock
+
+
+WORDS = {
+    *(
+        member.value
+        for kind in vars(domain).values()
+        if isinstance(kind, type) and issubclass(kind, StrEnum)
+        for member in kind
+    ),
+    *(action.past for action in domain.Action),
+}
+# Fields that hold one of those words, wherever a value is given to one by its name.
+FIELDS = {
+    *("state", "status", "kind", "cause", "severity", "hold", "action", "outcome", "operation"),
+}
+# Where the same letters are a word of somebody else's, or of a type of the module's own.
+OTHER_WORDS = {
+    ("service.config.checks", "missing"),  # pydantic's
+    ("service.links", "connect"),
+    ("service.queries.invoices", "changed"),
+    ("service.web.supplier.invoice", "created"),  # a field of the document
+}
+
+
+def bare_words(tree: ast.AST) -> Iterator[ast.Constant]:
+    """Give each word of the domain that is compared, or given to a field, as a bare string."""
+    for node in ast.walk(tree):
+        used: list[ast.expr | None] = []
+        if isinstance(node, ast.Compare):
+            used = [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            used = [node.value]
+        elif isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            used = [v for k, v in pairs if isinstance(k, ast.Constant) and k.value in FIELDS]
+        elif isinstance(node, ast.Call):
+            used = [word.value for word in node.keywords if word.arg in FIELDS]
+            if isinstance(node.func, ast.Attribute) and node.func.attr in ("in_", "not_in"):
+                used += node.args
+        for value in used:
+            parts = value.elts if isinstance(value, ast.Tuple | ast.List | ast.Set) else [value]
+            yield from (p for p in parts if isinstance(p, ast.Constant) and p.value in WORDS)
+
+
+def test_no_word_of_the_domain_is_used_as_a_bare_string():
+    found = [
+        f"{module}:{word.lineno} {word.value}"
+        for module, path in modules("service", "workers")
+        if not within(module, "service.simulator")
+        for word in bare_words(ast.parse(path.read_text()))
+        if (module, word.value) not in OTHER_WORDS
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'run.state == "active"',
+        '"parked" != notice.status',
+        'notice.status in ("done", "pending")',
+        'Run.state.not_in(["done", "failed"])',
+        'update(Run).values(state="failed")',
+        'Found(severity="critical")',
+        'insert(Connection, {"state": "connected"})',
+        'match state:\n    case "disconnected":\n        pass',
+        'receipt.outcome == "withdrawn"',
+    ],
+)
+def test_a_word_of_the_domain_as_a_bare_string_is_found(code: str):
+    assert list(bare_words(ast.parse(code)))
+
+
+def test_other_texts_and_the_domains_own_members_are_no_bare_words():
+    code = 'run.state == RunState.ACTIVE or name == "Smith" or f(state="?", title="done")'
+    assert list(bare_words(ast.parse(code))) == []
 
 
 def test_no_test_replaces_our_own_code():

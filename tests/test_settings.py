@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from service.config.loading import load_settings, settings_from
+from service.domain import Hold
 from service.errors import ConfigurationError
-from service.infactor.holds import ALL_HOLDS, Hold
+from service.infactor.holds import ALL_HOLDS
 
 A_KEY = base64.urlsafe_b64encode(b"\xfb" * 32).decode()
 ANOTHER_KEY = base64.urlsafe_b64encode(b"\x01" * 32).decode()

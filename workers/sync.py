@@ -14,6 +14,7 @@ from service.context import Services
 from service.coordination.leases import wait_seconds
 from service.database.engine import after_commit
 from service.database.tables import Notice
+from service.domain import RevisionCause
 from service.errors import Disconnected, PermanentError, Poisoned, SyncError, Throttled, TooLarge
 from service.kit.clock import now
 from service.store import connections, inbox, invoices, watermarks
@@ -85,7 +86,7 @@ class Batch:
         answered = self._read_changes() if self._wanted.changes else set()
         ids = {**self._wanted.invoices, **self._merged}.keys() - answered
         reads = read_invoices(self._company, sorted(ids))
-        with self._recording(reads, "notice") as (session, recorded):
+        with self._recording(reads, RevisionCause.NOTICE) as (session, recorded):
             self._finish_invoices(session, recorded)
             self._finish_others(session)
             self._note_health(session)
@@ -123,7 +124,7 @@ class Batch:
             except (Poisoned, TooLarge) as e:
                 self._changes_error = e
                 break
-            with self._recording(page.reads, "payment") as (session, recorded):
+            with self._recording(page.reads, RevisionCause.PAYMENT) as (session, recorded):
                 self._finish_invoices(session, recorded)
                 self._finish_changes(session, recorded, until=page.cursor.since)
             answered |= recorded.answered
@@ -131,7 +132,7 @@ class Batch:
         return answered
 
     def _recording(
-        self, reads: InvoiceReads, cause: str
+        self, reads: InvoiceReads, cause: RevisionCause
     ) -> AbstractContextManager[tuple[Session, Recorded]]:
         return recording(
             self._company,
@@ -141,10 +142,10 @@ class Batch:
             webhooks=partial(self._webhook_ids, cause=cause),
         )
 
-    def _webhook_ids(self, quickbooks_id: str, *, cause: str) -> list[str]:
+    def _webhook_ids(self, quickbooks_id: str, *, cause: RevisionCause) -> list[str]:
         """Return by which webhooks an invoice was asked for."""
         asked = self._waiting(quickbooks_id) + self._merged.get(quickbooks_id, [])
-        if cause == "payment":
+        if cause is RevisionCause.PAYMENT:
             asked += self._wanted.changes
         return sorted({notice.delivery_id for notice in asked if notice.delivery_id})
 

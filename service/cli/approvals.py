@@ -9,6 +9,7 @@ from service.cli.console import answer, fail, hint, moment, plain, says_what_is_
 from service.cli.context import command_services, find, name_of, nudge, operator
 from service.context import Services
 from service.database.tables import Connection, Run
+from service.domain import ConnectionState, RunKind, RunState
 from service.operations import actions
 from service.store import approvals, connections, runs
 
@@ -67,7 +68,7 @@ def _waiting(run: Run | None, run_id: int) -> Run:
     """Return the run if it waits for an operator; else say what is the matter with it."""
     if run is None:
         raise _unknown(run_id)
-    if run.state != "active":
+    if run.state != RunState.ACTIVE:
         raise fail(f"Run {run_id} has ended ({run.state}): there is nothing to decide.", 2)
     if run.halted_at is None and run.confirmed:
         raise fail(f"Run {run_id} is confirmed already and goes on by itself.", 2)
@@ -84,7 +85,7 @@ def _stopped(connection: Connection, run: Run) -> str:
 def _say_rejected(run: Run) -> None:
     withdrawn = run.tally["withdrawn"]
     answer(f"Ended. It has withdrawn {withdrawn or 'nothing'}{' before' if withdrawn else ''}.")
-    if run.kind == "reconcile":
+    if run.kind == RunKind.RECONCILE:
         hint("The next reconcile looks again in a day.")
     hint(
         "What a notice tells is withdrawn as before. Where QuickBooks is right after all, begin"
@@ -93,7 +94,7 @@ def _say_rejected(run: Run) -> None:
 
 
 def _say_approved(connection: Connection) -> None:
-    if connection.state != "connected" or connection.suspended_at is not None:
+    if connection.state != ConnectionState.CONNECTED or connection.suspended_at is not None:
         answer("Confirmed. It goes on once the company is connected and not paused.")
     else:
         answer("Confirmed. It goes on by itself, within seconds where workers run.")

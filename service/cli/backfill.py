@@ -20,6 +20,7 @@ from service.cli.context import (
 from service.cli.runs import follow, progress_bars, stopped
 from service.context import Services
 from service.database.tables import Connection, Invoice, Run, Supplier
+from service.domain import RevisionCause, RunState
 from service.kit.clock import now
 from service.operations import actions
 from service.store import operators, runs
@@ -86,7 +87,9 @@ def _error(run: Run) -> str | None:
     """Return what is wrong with a run that nobody waits for any longer."""
     if (why := stopped(run)) is not None:
         return why
-    return run.error or ("paused by an operator before its end" if run.state == "active" else None)
+    return run.error or (
+        "paused by an operator before its end" if run.state == RunState.ACTIVE else None
+    )
 
 
 def _rehearse(services: Services, chosen: Chosen, since: datetime | None) -> dict[str, Any]:
@@ -128,7 +131,7 @@ def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool
     if dry_run:
         recorded = rehearse(company, reads)
     else:
-        with recording(company, reads, cause="command") as (session, recorded):
+        with recording(company, reads, cause=RevisionCause.COMMAND) as (session, recorded):
             details = {"invoice": invoice}
             operators.record(session, operator(), "backfill", connection.id, details, now())
     tally = add(runs.EMPTY_TALLY, recorded)

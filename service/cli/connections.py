@@ -30,6 +30,7 @@ from service.cli.context import (
 from service.context import Services
 from service.coordination import rate_limit
 from service.database.tables import Connection, Supplier
+from service.domain import ConnectionState
 from service.kit.clock import now
 from service.operations import actions
 from service.queries import invoices
@@ -125,14 +126,18 @@ def _row(services: Services, connection: Connection, supplier: Supplier) -> dict
 
 def _state(row: dict[str, Any]) -> str:
     """Return in words how the connection stands."""
-    if row["state"] == "disconnected":
+    if row["state"] == ConnectionState.DISCONNECTED:
         words = _disconnected(row)
     else:
         words = row["state"] if not row["problem"] else f"{row['state']}: {row['problem']}"
     if row["suspended_at"]:
         words += f"; paused by an operator {moment(row['suspended_at'])}"
     ends: datetime | None = row["authorisation_ends_at"]
-    if row["state"] == "connected" and ends is not None and ends - now() < _HARD_END_NEAR:
+    if (
+        row["state"] == ConnectionState.CONNECTED
+        and ends is not None
+        and ends - now() < _HARD_END_NEAR
+    ):
         words += f"; the authorisation ends {moment(ends)}"
     return words
 
@@ -148,7 +153,7 @@ def _disconnected(row: dict[str, Any]) -> str:
 
 def _say_what_to_do(row: dict[str, Any]) -> None:
     # One that was forgotten, or released, waits for nobody.
-    if row["state"] == "disconnected" and not row["released_at"] and row["company"]:
+    if row["state"] == ConnectionState.DISCONNECTED and not row["released_at"] and row["company"]:
         hint(
             f"{row['company']} is disconnected. Send a new link:"
             f" infactor-quickbooks connect-url --connection {row['connection']}"
@@ -173,7 +178,7 @@ def resume(company: ByRealm = None, connection: ById = None, supplier: BySupplie
     with command_services() as services:
         for one, _ in _chosen(services, company, connection, supplier):
             changed = actions.resume(services.database, one.id, operator())
-            if changed and one.state == "connected":
+            if changed and one.state == ConnectionState.CONNECTED:
                 nudge(services, partial(services.jobs.sync, one.id))
             answer(f"{name_of(one)}: {'resumed' if changed else 'was not paused'}.")
 
@@ -197,7 +202,7 @@ def disconnect(
     failed = False
     with command_services() as services:
         for one, _ in _chosen(services, company, connection, supplier):
-            if one.state == "disconnected" and one.refresh_sealed is None:
+            if one.state == ConnectionState.DISCONNECTED and one.refresh_sealed is None:
                 answer(f"{name_of(one)}: was disconnected already.")
                 continue
             try:

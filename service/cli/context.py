@@ -19,6 +19,7 @@ from service.config.settings import Settings
 from service.context import Services, bootstrap
 from service.database.schema import prepare
 from service.database.tables import Connection, Supplier
+from service.domain import ConnectionState
 from service.errors import ConfigurationError
 from service.kit import logs
 from service.store import connections, invoices
@@ -140,7 +141,7 @@ def readable(
     wanted = find(services, supplier=supplier, realm_id=realm_id, connection_id=connection_id)
     alive = []
     for connection, owner in wanted:
-        if connection.state != "connected":
+        if connection.state != ConnectionState.CONNECTED:
             hint(f"{name_of(connection)}: not connected, left out; it has to connect again.")
         elif connection.suspended_at is not None:
             hint(

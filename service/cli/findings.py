@@ -7,6 +7,7 @@ import typer
 from service.cli.console import answer_json, fail, hint, moment, says_what_is_wrong
 from service.cli.context import Json, command_services, name_of, operator
 from service.cli.listing import SHOWN, Limit, show_list
+from service.domain import FindingKind
 from service.infactor.wording import finding_words, status
 from service.operations import actions
 from service.store import findings
@@ -81,7 +82,7 @@ def _cells(entry: Entry, currency: str) -> tuple[object, ...]:
         status(finding.state),
         finding_words(finding.field, finding.kind),
         # That the document is gone says everything.
-        *(("", "") if finding.kind == "missing" else values),
+        *(("", "") if finding.kind == FindingKind.MISSING else values),
         moment(finding.found_at),
     )
 

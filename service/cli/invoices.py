@@ -10,7 +10,8 @@ from service.cli.console import answer_json, fail, says_what_is_wrong, show_tabl
 from service.cli.context import Json, command_services
 from service.context import Services
 from service.database.tables import Document, Invoice
-from service.infactor.holds import Hold, sentence
+from service.domain import Hold
+from service.infactor.holds import sentence
 from service.infactor.wording import status
 from service.store import connections, invoices
 

@@ -27,6 +27,7 @@ from service.cli.context import (
 from service.cli.listing import Limit, newest, show_list
 from service.context import Services
 from service.database.tables import Connection, Notice
+from service.domain import ConnectionState, NoticeStatus
 from service.operations import actions
 from service.queries import notices
 from service.store import connections
@@ -47,8 +48,12 @@ def show_notices(
     as_json: Json = False,
 ) -> None:
     """Show the notices that QuickBooks sent, the newest first, and what became of them."""
-    chosen = [name for name, wanted in (("parked", parked), ("pending", pending)) if wanted]
-    read = partial(notices.newest, statuses=chosen or notices.STATUSES)
+    chosen = [
+        name
+        for name, wanted in ((NoticeStatus.PARKED, parked), (NoticeStatus.PENDING, pending))
+        if wanted
+    ]
+    read = partial(notices.newest, statuses=chosen or tuple(NoticeStatus))
     with command_services() as services:
         found = newest(services, read)
         if as_json:
@@ -67,7 +72,7 @@ def _cells(notice: Notice, company: Connection | None) -> tuple[object, ...]:
         notice.status,
         why(notice),
         notice.attempts,
-        moment(notice.due_at) if notice.status == "pending" else "",
+        moment(notice.due_at) if notice.status == NoticeStatus.PENDING else "",
         notice.duplicates + 1,
         notice.intuit_tid,
     )
@@ -172,7 +177,7 @@ def _companies(services: Services, realm_id: str | None) -> dict[str, Connection
 
 def _send(services: Services, companies: Collection[Connection]) -> None:
     for connection in companies:
-        if connection.state != "connected":
+        if connection.state != ConnectionState.CONNECTED:
             hint(f"{connection.company_name}: not connected; its notices wait until it is again.")
             continue
         nudge(services, partial(services.jobs.sync, connection.id))

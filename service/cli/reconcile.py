@@ -10,6 +10,7 @@ from service.cli.console import answer_json, fail, hint, says_what_is_wrong, sho
 from service.cli.context import ById, ByRealm, Json, command_services, name_of, operator, readable
 from service.cli.runs import follow, stopped
 from service.database.tables import Connection, Run, Supplier
+from service.domain import RunState
 from service.operations import actions
 
 
@@ -71,13 +72,13 @@ def _summary(connection: Connection, owner: Supplier, run: Run, *, fix: bool) ->
 
 
 def _error(run: Run) -> str | None:
-    if run.state == "done":
+    if run.state == RunState.DONE:
         return run.error
     return stopped(run) or run.error or "did not end"
 
 
 def _advice(run: Run, fix: bool) -> str | None:
-    if run.error is None or run.state != "done":
+    if run.error is None or run.state != RunState.DONE:
         return None
     about_unreadable = wording.advice(run.tally)
     # What it could not mend now it will not mend the next time.

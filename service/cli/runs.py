@@ -12,6 +12,7 @@ from service.cli.console import fail, hint, hints
 from service.cli.context import Chosen, name_of, nudge
 from service.context import Services
 from service.database.tables import Connection, Run
+from service.domain import ConnectionState, RunState
 from service.store import connections, runs
 
 _POLL_SECONDS = 0.3
@@ -39,7 +40,7 @@ def follow(
                 worked |= _advance(services, run_id)
                 run, may_go_on = _look(services, run_id)
                 _show(progress, bars[connection_id], run)
-                if run.state != "active" or not may_go_on:
+                if run.state != RunState.ACTIVE or not may_go_on:
                     ended[connection_id] = run
             if not worked and len(ended) < len(run_ids):
                 time.sleep(_POLL_SECONDS)
@@ -53,13 +54,13 @@ def _look(services: Services, run_id: int) -> tuple[Run, bool]:
         connection = connections.get(session, run.connection_id) if run else None
     if run is None or connection is None:
         raise fail("The run has disappeared from the database.")
-    readable = connection.state == "connected" and connection.suspended_at is None
+    readable = connection.state == ConnectionState.CONNECTED and connection.suspended_at is None
     return run, readable and run.halted_at is None
 
 
 def stopped(run: Run) -> str | None:
     """Return why the run waits for an operator and what to type, or None where it does not."""
-    if run.state != "active" or run.halted_at is None:
+    if run.state != RunState.ACTIVE or run.halted_at is None:
         return None
     return (
         f"stopped, because {run.error}. `infactor-quickbooks confirm --run {run.id}` lets it go on;"
@@ -89,7 +90,7 @@ def progress_bars() -> Progress:
 
 
 def _show(progress: Progress, bar: Any, run: Run) -> None:
-    waits = run.error and run.state == "active" and run.halted_at is None
+    waits = run.error and run.state == RunState.ACTIVE and run.halted_at is None
     waiting = f"waiting: {run.error}" if waits else ""
     if waiting and progress.disable and progress.tasks[bar].fields["note"] != waiting:
         hint(waiting)

@@ -22,6 +22,7 @@ from service.cli.context import (
 from service.context import Services
 from service.database.engine import after_commit
 from service.database.tables import Connection, Notice, Run
+from service.domain import ConnectionState, NoticeStatus
 from service.kit.clock import now
 from service.operations import actions
 from service.store import approvals
@@ -91,7 +92,7 @@ def _outcome(services: Services, notice_id: int) -> Ended:
         with services.database.read() as session:
             notice = session.get_one(Notice, notice_id)
             connection = session.get_one(Connection, notice.connection_id)
-        if notice.status == "done":
+        if notice.status == NoticeStatus.DONE:
             return notice.reason, None
         if error := _failure(notice, connection):
             return None, error
@@ -104,9 +105,9 @@ def _outcome(services: Services, notice_id: int) -> Ended:
 
 def _failure(notice: Notice, connection: Connection) -> str | None:
     """Return why nobody should wait for the notice any longer, if that is so."""
-    if notice.status == "parked":
+    if notice.status == NoticeStatus.PARKED:
         return notice.error_message or notice.reason
-    if connection.state != "connected":
+    if connection.state != ConnectionState.CONNECTED:
         return "it was disconnected meanwhile"
     if connection.suspended_at is not None:
         return "it was paused meanwhile"

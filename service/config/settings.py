@@ -21,7 +21,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.config import parsers
 from service.config.parsers import Operator, key_text, parse_keys, parse_operators
-from service.infactor.holds import ALL_HOLDS, Hold, parse_holds
+from service.domain import Hold
+from service.infactor.holds import ALL_HOLDS, parse_holds
 from service.kit.standard_webhooks import signing_key
 
 CALLBACK_PATH = "/quickbook/connect"

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from service.database.tables import Connection, Deliveries, Heartbeat
 from service.database.types import database_now
 from service.database.upsert import insert
+from service.domain import ConnectionState
 
 BEAT_SECONDS = 10.0
 # Nobody heard notices for longer than this: each company is asked what it missed.
@@ -51,7 +52,7 @@ def reconcile_soon(session: Session, environment: str, now: datetime) -> int:
         select(Connection.id)
         .where(
             Connection.environment == environment,
-            Connection.state == "connected",
+            Connection.state == ConnectionState.CONNECTED,
             Connection.reconcile_due_at > now,
         )
         .order_by(Connection.id)

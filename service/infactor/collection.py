@@ -16,11 +16,11 @@ from bson.errors import InvalidDocument
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge
 
+from service.domain import Action, Hold, State
 from service.errors import InfactorAway
 from service.infactor import document as life
 from service.infactor.bson import from_bson, to_bson
-from service.infactor.document import MARKER, REMARK, Action, Decision, State
-from service.infactor.holds import Hold
+from service.infactor.document import MARKER, REMARK, Decision
 from service.infactor.mapping import PREFIX
 from service.infactor.mongo import InfactorDatabase, infactors_errors
 

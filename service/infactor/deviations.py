@@ -6,19 +6,10 @@ Infactor's document is what was approved. It is never written over; what differs
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
-from service.infactor.document import QUICKBOOKS_OWNED, State
-from service.infactor.holds import Hold
-
-
-class Severity(StrEnum):
-    """How soon somebody should look."""
-
-    CRITICAL = "critical"
-    WARNING = "warning"
-    INFO = "info"
+from service.domain import Hold, Severity, State
+from service.infactor.document import QUICKBOOKS_OWNED
 
 
 @dataclass(frozen=True, slots=True)

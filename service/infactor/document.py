@@ -14,34 +14,10 @@ buyer who rejects, or an operator who edits the remark, has the last word.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from service.infactor.holds import Hold, remark
-
-
-class State(StrEnum):
-    """Every state that Infactor knows; an invented one would appear at every financier's."""
-
-    DRAFT = "draft"
-    INVOICE_CREATED = "invoice_created"
-    INVOICE_REJECTED = "invoice_rejected"
-    INVOICE_ACCEPTED = "invoice_accepted"
-    IFACTOR_REQUEST = "ifactor_request"
-    IFACTOR_REJECTED = "ifactor_rejected"
-    IFACTOR_PROPOSED = "ifactor_proposed"
-    IFACTOR_PROPOSAL_ACCEPTED = "ifactor_proposal_accepted"
-    IFACTOR_PROPOSAL_REJECTED = "ifactor_proposal_rejected"
-    IFACTOR_PREPAID = "ifactor_prepaid"
-    INVOICE_PAID = "invoice_paid"
-    COMPLETED = "completed"
-
-
-APPROVED = frozenset(State) - {State.DRAFT, State.INVOICE_CREATED, State.INVOICE_REJECTED}
-"""A buyer has said yes, whatever came of it since."""
-
-ENDED = frozenset({State.COMPLETED, State.IFACTOR_REJECTED, State.IFACTOR_PROPOSAL_REJECTED})
-"""Infactor's pages lead nowhere from here; from `invoice_rejected` only we do, where it is ours."""
+from service.domain import Action, Hold, State
+from service.infactor.holds import remark
 
 SUPPLIER = ("supplierEmail", "supplierName", "supplierAddress")
 """Written anew only when the company was handed over to another supplier."""
@@ -73,34 +49,6 @@ QUICKBOOKS_OWNED = (
 REMARK = "buyerInvoiceRemark"
 MARKER = "qbkWithdrawn"
 """Holds the reason for which we withdrew the invoice; absent when we did not."""
-
-
-class Action(StrEnum):
-    """What a delivery does to the document."""
-
-    CREATE = "create"
-    REFRESH = "refresh"
-    UNCHANGED = "unchanged"
-    HOLD = "hold"
-    WITHDRAW = "withdraw"
-    RESTORE = "restore"
-    FROZEN = "frozen"
-
-    @property
-    def past(self) -> str:
-        """The word for what was done: "created"."""
-        return _PAST[self]
-
-
-_PAST = {
-    Action.CREATE: "created",
-    Action.REFRESH: "refreshed",
-    Action.UNCHANGED: "unchanged",
-    Action.HOLD: "held",
-    Action.WITHDRAW: "withdrawn",
-    Action.RESTORE: "restored",
-    Action.FROZEN: "frozen",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +104,16 @@ def is_withdrawn(document: Mapping[str, Any]) -> bool:
         and marker in list(Hold)
         and document.get(REMARK) == remark(Hold(marker))
     )
+
+
+def columns_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of our own table that repeat what this document of Infactor's says."""
+    return {
+        "state": document["state"],
+        "document": document,
+        "withdrawn": is_withdrawn(document),
+        "marked": MARKER in document,
+    }
 
 
 def _while_undecided(

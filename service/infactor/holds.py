@@ -5,20 +5,9 @@ in the currency that Infactor prints must not stand there as one to be financed.
 """
 
 from decimal import Decimal
-from enum import StrEnum
 from typing import Protocol
 
-
-class Hold(StrEnum):
-    """The closed list of reasons, in order of precedence: of several, the first one counts."""
-
-    DELETED = "deleted"
-    VOID = "void"
-    NOT_POSITIVE = "not_positive"
-    PAID = "paid"
-    PARTLY_PAID = "partly_paid"
-    CURRENCY = "currency"
-
+from service.domain import Hold
 
 ALL_HOLDS = frozenset(Hold)
 

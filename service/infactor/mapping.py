@@ -9,9 +9,9 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
+from service.domain import State
 from service.errors import Unmappable
 from service.infactor.bson import MOST_BYTES, shortened, size
-from service.infactor.document import State
 from service.infactor.source import (
     Customer,
     Email,

@@ -1,8 +1,9 @@
 """What people call the fields of an invoice: in Infactor's dashboard, and on our own pages."""
 
+from collections.abc import Mapping
 from datetime import date
 
-from service.infactor.document import State
+from service.domain import FindingKind, State
 from service.infactor.source import calendar_date
 
 _EMAIL = "BillEmail.Address, else the customer's PrimaryEmailAddr.Address, else its parents'"
@@ -93,11 +94,11 @@ AMOUNTS = frozenset({"invoiceAmount", "taxAmount", "balance", "purchaseAmount"})
 WORDS = frozenset({"invoice", "state"})  # names of our own, or of Infactor's, for what is so
 DATES = frozenset({"invoiceDate", "payableDate", "purchaseDate"})
 
-_ABOUT = {
-    "changed": "",
-    "moved_on": "moved on though held back",
-    "hurried": "written over just before the approval",
-    "missing": "gone from Infactor",
+_ABOUT: Mapping[str, str] = {
+    FindingKind.CHANGED: "",
+    FindingKind.MOVED_ON: "moved on though held back",
+    FindingKind.HURRIED: "written over just before the approval",
+    FindingKind.MISSING: "gone from Infactor",
 }
 
 

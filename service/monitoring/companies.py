@@ -10,9 +10,10 @@ from sqlalchemy import and_, bindparam, func, or_, select
 
 from service import wording
 from service.database.tables import Connection, Run
+from service.domain import ConnectionState, RunState, Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
-from service.store import approvals, runs
+from service.store import runs
 from service.wording import several, shortened, span, utc_day
 
 ENDING = timedelta(days=30)
@@ -25,10 +26,12 @@ _NEARLY_ALL = 0.95
 
 _is_ours = Connection.environment == bindparam("environment")
 # Where an operator has disconnected it, nothing can be done.
-_concerns_us = and_(_is_ours, or_(Connection.state == "connected", Connection.problem.is_not(None)))
+_concerns_us = and_(
+    _is_ours, or_(Connection.state == ConnectionState.CONNECTED, Connection.problem.is_not(None))
+)
 
 _dead = select(Connection.id, Connection.company_name, Connection.disconnected_at).where(
-    _is_ours, Connection.state == "disconnected", Connection.problem.is_not(None)
+    _is_ours, Connection.state == ConnectionState.DISCONNECTED, Connection.problem.is_not(None)
 )
 
 
@@ -40,7 +43,7 @@ def dead_connections(facts: Facts) -> Iterator[Condition]:
             cause="connection.dead",
             subject=connection_id,
             company=company,
-            severity="critical",
+            severity=Severity.CRITICAL,
             since=since,
             text="QuickBooks no longer accepts this company's connection: nothing is read until"
             " its supplier connects again.",
@@ -49,7 +52,9 @@ def dead_connections(facts: Facts) -> Iterator[Condition]:
 
 
 _ending = select(Connection.id, Connection.company_name, Connection.hard_expires_at).where(
-    _is_ours, Connection.state == "connected", Connection.hard_expires_at <= bindparam("before")
+    _is_ours,
+    Connection.state == ConnectionState.CONNECTED,
+    Connection.hard_expires_at <= bindparam("before"),
 )
 
 
@@ -77,7 +82,7 @@ def ending_tokens(facts: Facts) -> Iterator[Condition]:
             cause="token.ending",
             subject=connection_id,
             company=company,
-            severity="warning",
+            severity=Severity.WARNING,
             since=ends_at - ENDING,
             text=text,
             command=command,
@@ -87,7 +92,7 @@ def ending_tokens(facts: Facts) -> Iterator[Condition]:
                 cause="token.ending_soon",
                 subject=connection_id,
                 company=company,
-                severity="critical",
+                severity=Severity.CRITICAL,
                 since=ends_at - ENDING_SOON,
                 text=text,
                 command=command,
@@ -111,7 +116,7 @@ _red = (
     select(_newest.c.id, _newest.c.company_name, Run.state, Run.error, Run.tally, Run.finished_at)
     .join(Run, Run.id == _newest.c.run_id)
     # One that an operator has ended while it waited is no failure.
-    .where(or_(Run.state == "failed", Run.error.is_not(None)), Run.halted_at.is_(None))
+    .where(or_(Run.state == RunState.FAILED, Run.error.is_not(None)), Run.halted_at.is_(None))
     .order_by(_newest.c.id)
 )
 
@@ -120,9 +125,9 @@ def red_reconciles(facts: Facts) -> Iterator[Condition]:
     """Give each company whose newest reconcile failed, or left a difference."""
     red = facts.session.execute(_red, {"environment": facts.environment})
     for connection_id, company, state, error, tally, finished_at in red:
-        what = "failed" if state == "failed" else "left a difference"
+        what = "failed" if state == RunState.FAILED else "left a difference"
         # This may be sent, and a number may be a name; the errors of other ends have none.
-        left = wording.gist(tally) if state == "done" else None
+        left = wording.gist(tally) if state == RunState.DONE else None
         advice = wording.advice(tally) if left else None
         mend = f"infactor-quickbooks reconcile --connection {connection_id} --fix"
         look = "infactor-quickbooks notices --parked"
@@ -130,7 +135,7 @@ def red_reconciles(facts: Facts) -> Iterator[Condition]:
             cause="reconcile.red",
             subject=connection_id,
             company=company,
-            severity="critical",
+            severity=Severity.CRITICAL,
             since=finished_at,
             text=f"The newest reconcile {what}: {shortened(left or error or 'no reason')}."
             + (f" {advice}." if advice else ""),
@@ -139,9 +144,9 @@ def red_reconciles(facts: Facts) -> Iterator[Condition]:
 
 
 _awaiting_approval = (
-    select(Run.id, Run.kind, Run.error, Run.halted_at, Connection.id, Connection.company_name)
+    select(Run.id, Run.kind, Run.halt_reason, Run.halted_at, Connection.id, Connection.company_name)
     .join(Connection, Connection.id == Run.connection_id)
-    .where(Run.state == "active", Run.halted_at.is_not(None), _concerns_us)
+    .where(Run.state == RunState.ACTIVE, Run.halted_at.is_not(None), _concerns_us)
     .order_by(Run.halted_at, Run.id)
 )
 
@@ -150,7 +155,7 @@ def stopped_withdrawals(facts: Facts) -> Iterator[Condition]:
     """Give each company of which a run waits for an operator, because it would withdraw so much."""
     rows = facts.session.execute(_awaiting_approval, {"environment": facts.environment})
     told: set[str] = set()
-    for run_id, kind, error, since, connection_id, company in rows:
+    for run_id, kind, why, since, connection_id, company in rows:
         if connection_id in told:
             continue  # the other kind of run has its turn when this one is decided
         told.add(connection_id)
@@ -158,9 +163,9 @@ def stopped_withdrawals(facts: Facts) -> Iterator[Condition]:
             cause="withdrawals.stopped",
             subject=connection_id,
             company=company,
-            severity="critical",
+            severity=Severity.CRITICAL,
             since=since,
-            text=f"A {kind} has stopped: {approvals.gist(error or 'no reason')}."
+            text=f"A {kind} has stopped: {why}."
             " Until somebody decides, the company is not reconciled.",
             # What it prints is to be read before anybody decides.
             command=f"infactor-quickbooks confirm --run {run_id} --dry-run",
@@ -169,7 +174,7 @@ def stopped_withdrawals(facts: Facts) -> Iterator[Condition]:
 
 _throttled = select(func.count(), func.min(Connection.throttled_since)).where(
     _is_ours,
-    Connection.state == "connected",
+    Connection.state == ConnectionState.CONNECTED,
     Connection.suspended_at.is_(None),
     Connection.throttled_since <= bindparam("before"),
 )
@@ -190,7 +195,7 @@ def lasting_throttle(facts: Facts) -> Iterator[Condition]:
     guess = " This looks like Intuit's cap for the month." if looks_like_cap else ""
     yield Condition(
         cause="throttled.lasting",
-        severity="critical" if looks_like_cap else "warning",
+        severity=Severity.CRITICAL if looks_like_cap else Severity.WARNING,
         since=since,
         text=f"QuickBooks has answered {several(count, 'company', 'companies')} nothing"
         f" but 429 for more than {span(THROTTLED.total_seconds())}, at {facts.reads:,} of"

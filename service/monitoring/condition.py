@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
-Severity = Literal["critical", "warning"]
+from service.domain import Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from service.config.settings import Settings
+from service.domain import Severity
 from service.monitoring import companies, infactor, notices, processes
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
@@ -39,7 +40,7 @@ def wrong_now(facts: Facts) -> list[Condition]:
     A handful of short queries, however many companies and notices there are.
     """
     found = [condition for check in _CHECKS for condition in check(facts)]
-    return sorted(found, key=lambda condition: condition.severity != "critical")
+    return sorted(found, key=lambda condition: condition.severity != Severity.CRITICAL)
 
 
 def look(session: Session, settings: Settings, at: datetime) -> tuple[Sequence[Condition], Vitals]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
+from service.domain import Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
 from service.store import outbox
@@ -19,7 +20,7 @@ def infactor_away(facts: Facts) -> Iterator[Condition]:
     if broken is not None and broken.seconds >= AWAY_SECONDS:
         yield Condition(
             cause="infactor.away",
-            severity="critical",
+            severity=Severity.CRITICAL,
             since=facts.now - timedelta(seconds=broken.seconds),
             text=f"Nothing is delivered for {span(broken.seconds)}: {shortened(broken.why)}."
             " Deliveries wait and follow by themselves.",
@@ -36,7 +37,7 @@ def stuck_deliveries(facts: Facts) -> Iterator[Condition]:
         waited = span((facts.now - stuck.oldest).total_seconds())
         yield Condition(
             cause="deliveries.stuck",
-            severity="critical",
+            severity=Severity.CRITICAL,
             since=stuck.oldest,
             text=f"{several(stuck.count, 'invoice', 'invoices')} should be in Infactor by now,"
             f" which works; the oldest has waited for {waited} and no other of its company has"
@@ -53,7 +54,7 @@ def refused_deliveries(facts: Facts) -> Iterator[Condition]:
     if first is not None:
         yield Condition(
             cause="deliveries.refused",
-            severity="warning",
+            severity=Severity.WARNING,
             since=first.recorded_at,
             text=f"{several(count, 'invoice is', 'invoices are')} not taken by Infactor's database,"
             f" the first {first.id}: {shortened(first.delivery_error or '')}. They are"
@@ -70,7 +71,7 @@ def critical_findings(facts: Facts) -> Iterator[Condition]:
             cause="finding.critical",
             subject=one.connection_id,
             company=one.company,
-            severity="critical",
+            severity=Severity.CRITICAL,
             since=since,
             text=f"{several(one.critical, 'critical finding', 'critical findings')}: somebody may"
             " lend or pay on what is no longer so in QuickBooks, or on what was held back.",

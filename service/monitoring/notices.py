@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, func, select
 
 from service.access import SHARES
 from service.database.tables import Connection, Deliveries, Notice, Run
+from service.domain import ConnectionState, RunCause, RunKind, RunState, Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
 from service.queries import notices
@@ -34,7 +35,7 @@ def forged_webhooks(facts: Facts) -> Iterator[Condition]:
     if count >= FORGED:
         yield Condition(
             cause="webhooks.forged",
-            severity="warning",
+            severity=Severity.WARNING,
             since=first,
             text=f"{int(count):,} deliveries within {span(FORGED_WITHIN.total_seconds())} were"
             " refused, because they had no right signature. If notices still come, a stranger sends"
@@ -50,9 +51,9 @@ _unannounced = select(
     func.min(Run.finished_at),
 ).where(
     Run.finished_at >= bindparam("since"),
-    Run.kind == "reconcile",
-    Run.cause == "daily",
-    Run.state == "done",
+    Run.kind == RunKind.RECONCILE,
+    Run.cause == RunCause.DAILY,
+    Run.state == RunState.DONE,
     Run.unannounced > 0,
     select(Connection.id)
     .where(Connection.id == Run.connection_id, Connection.environment == bindparam("environment"))
@@ -68,7 +69,7 @@ def broken_webhooks(facts: Facts) -> Iterator[Condition]:
     if total >= UNANNOUNCED:
         yield Condition(
             cause="webhooks.broken",
-            severity="critical",
+            severity=Severity.CRITICAL,
             since=first,
             text=f"{int(total):,} changes of {several(companies, 'company', 'companies')} came"
             " without a notification within a day: webhooks look broken. The reconcile has read"
@@ -107,7 +108,7 @@ def stuck_notices(facts: Facts) -> Iterator[Condition]:
         waited = span((facts.now - oldest).total_seconds())
         yield Condition(
             cause="notices.stuck",
-            severity="critical",
+            severity=Severity.CRITICAL,
             since=oldest,
             text=f"{several(count, 'notice', 'notices')} of"
             f" {several(companies, 'company', 'companies')} should be done by now; the oldest has"
@@ -124,7 +125,7 @@ _parked = (
     .where(
         inbox.is_open(),
         Connection.environment == bindparam("environment"),
-        Connection.state == "connected",
+        Connection.state == ConnectionState.CONNECTED,
     )
 )
 
@@ -140,7 +141,7 @@ def parked_notices(facts: Facts) -> Iterator[Condition]:
     if count:
         yield Condition(
             cause="notices.parked",
-            severity="warning",
+            severity=Severity.WARNING,
             since=first,
             text=f"{several(count, 'notice', 'notices')} of"
             f" {several(companies, 'company', 'companies')} failed for good: what they tell of may"
@@ -154,10 +155,10 @@ _backfills = (
     .select_from(Run)
     .join(Connection, Connection.id == Run.connection_id)
     .where(
-        Run.state == "active",
-        Run.kind == "backfill",
+        Run.state == RunState.ACTIVE,
+        Run.kind == RunKind.BACKFILL,
         Connection.environment == bindparam("environment"),
-        Connection.state == "connected",
+        Connection.state == ConnectionState.CONNECTED,
     )
 )
 
@@ -173,7 +174,7 @@ def high_reads(facts: Facts) -> Iterator[Condition]:
     wait = f" {several(waiting, 'company waits', 'companies wait')} for it." if waiting else ""
     yield Condition(
         cause="reads.high",
-        severity="critical" if waiting else "warning",
+        severity=Severity.CRITICAL if waiting else Severity.WARNING,
         text=f"{used:,} of {budget:,} reads of this month are used, {used / budget:.0%}:"
         f" at 90 % backfills wait for the next month, at 97 % everything but notices.{wait}"
         " Put off backfills and reconciles of the companies with the most, or raise the plan.",

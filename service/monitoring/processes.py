@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from service.config.settings import Settings
+from service.domain import Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
 from service.store import inbox, runs
@@ -23,7 +24,7 @@ def silent_processes(facts: Facts) -> Iterator[Condition]:
     if silence is not None and silence >= SILENT_SECONDS:
         yield Condition(
             cause="receivers.silent",
-            severity="critical",
+            severity=Severity.CRITICAL,
             since=facts.now - timedelta(seconds=silence),
             text=f"No receiver has been alive for {span(silence)}: QuickBooks' notifications reach"
             " nobody.",
@@ -40,7 +41,7 @@ def silent_processes(facts: Facts) -> Iterator[Condition]:
 def _silent_workers(settings: Settings, how_long: str, since: datetime | None = None) -> Condition:
     return Condition(
         cause="workers.silent",
-        severity="critical",
+        severity=Severity.CRITICAL,
         since=since,
         text=f"No worker works. {how_long}: notices are stored, but invoices stay as they are.",
         command=f"infactor-quickbooks {'serve' if settings.embedded else 'worker'}",

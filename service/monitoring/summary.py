@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, case, func, literal, select
 
 from service.database.tables import Connection, Deliveries, Notice, Run
+from service.domain import ConnectionState, NoticeStatus, RunState
 from service.monitoring.facts import Facts
 from service.queries import notices
 
 # Written out in the query, where the databases recognise the condition of a partial index.
-_PENDING = literal("pending", literal_execute=True)
-_PARKED = literal("parked", literal_execute=True)
-_ACTIVE = literal("active", literal_execute=True)
+_PENDING = literal(NoticeStatus.PENDING.value, literal_execute=True)
+_PARKED = literal(NoticeStatus.PARKED.value, literal_execute=True)
+_ACTIVE = literal(RunState.ACTIVE.value, literal_execute=True)
 # Earlier in the month, a forecast would be a guess.
 _ENOUGH = timedelta(days=1)
 
@@ -89,10 +90,10 @@ def vitals(facts: Facts) -> Vitals:
 
 
 _state = case(
-    ((Connection.state == "disconnected") & Connection.problem.is_not(None), "dead"),
-    (Connection.state == "disconnected", "disconnected"),
+    ((Connection.state == ConnectionState.DISCONNECTED) & Connection.problem.is_not(None), "dead"),
+    (Connection.state == ConnectionState.DISCONNECTED, ConnectionState.DISCONNECTED.value),
     (Connection.suspended_at.is_not(None), "paused"),
-    else_="connected",
+    else_=ConnectionState.CONNECTED.value,
 )
 _companies_by_state = (
     select(_state, func.count(), func.min(Connection.reconciled_until))
@@ -105,7 +106,7 @@ def _companies(facts: Facts) -> tuple[dict[str, int], datetime | None]:
     """Return how many companies are in each state, and until when those connected are compared."""
     rows = facts.session.execute(_companies_by_state, {"environment": facts.environment}).all()
     until = {name: at for name, _, at in rows}
-    return {name: count for name, count, _ in rows}, until.get("connected")
+    return {name: count for name, count, _ in rows}, until.get(ConnectionState.CONNECTED)
 
 
 def _infactor(facts: Facts) -> InfactorVitals:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from service.database.engine import Database
 from service.database.tables import Connection, Finding, ReconcileCursor, Run
+from service.domain import ConnectionState, OwnNotice, RunCause
 from service.kit.clock import now
 from service.queries import notices
 from service.store import (
@@ -76,14 +77,14 @@ def log_out(database: Database, supplier_id: int, actor: str) -> int:
 
 def sync(session: Session, connection_id: str, actor: str) -> int:
     """Ask for what changed in the company since the last look; return the notice's id."""
-    notice_id = inbox.ask_for_changes(session, connection_id, "sync", now())
+    notice_id = inbox.ask_for_changes(session, connection_id, OwnNotice.SYNC, now())
     operators.record(session, actor, "sync", connection_id, {}, now())
     return notice_id
 
 
 def backfill(session: Session, connection_id: str, since: datetime | None, actor: str) -> int:
     """Begin or join the company's backfill, which waits for nothing now; return its id."""
-    run_id = runs.create_or_join(session, connection_id, "command", since, now())
+    run_id = runs.create_or_join(session, connection_id, RunCause.COMMAND, since, now())
     runs.hurry(session, run_id)
     details = {"run": run_id, "since": since}
     operators.record(session, actor, "backfill", connection_id, details, now())
@@ -93,7 +94,7 @@ def backfill(session: Session, connection_id: str, since: datetime | None, actor
 def reconcile(session: Session, connection_id: str, fix: bool, actor: str) -> int:
     """Begin or join the company's reconcile over everything, likewise; return its id."""
     order: ReconcileCursor = {"full": True, "fix": fix}
-    run_id = runs.begin_reconcile(session, connection_id, "command", order, now())
+    run_id = runs.begin_reconcile(session, connection_id, RunCause.COMMAND, order, now())
     runs.hurry(session, run_id)
     details = {"run": run_id, "fix": fix}
     operators.record(session, actor, "reconcile", connection_id, details, now())
@@ -155,4 +156,4 @@ def acknowledge(
 
 def is_readable(connection: Connection) -> bool:
     """Return whether the company may be read: it is connected, and no operator has paused it."""
-    return connection.state == "connected" and connection.suspended_at is None
+    return connection.state == ConnectionState.CONNECTED and connection.suspended_at is None

@@ -3,14 +3,24 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Notice, Run, Supplier
+from service.domain import ConnectionState
 from service.store import approvals, inbox, outbox, runs
 
-STATES = ("connected", "paused", "dead", "disconnected", "released")
+
+class Filter(StrEnum):
+    """What companies may be narrowed to; all of it follows from their connections."""
+
+    CONNECTED = "connected"
+    PAUSED = "paused"
+    DEAD = "dead"
+    DISCONNECTED = "disconnected"
+    RELEASED = "released"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +114,23 @@ def names(session: Session, connection_ids: Collection[str]) -> dict[str, str]:
 
 
 def _in_state(state: str) -> list[ColumnElement[bool]]:
-    ended = Connection.state == "disconnected"
+    ended = Connection.state == ConnectionState.DISCONNECTED
     match state:
-        case "connected":
-            return [Connection.state == "connected", Connection.suspended_at.is_(None)]
-        case "paused":
-            return [Connection.state == "connected", Connection.suspended_at.is_not(None)]
-        case "dead":
+        case Filter.CONNECTED:
+            return [
+                Connection.state == ConnectionState.CONNECTED,
+                Connection.suspended_at.is_(None),
+            ]
+        case Filter.PAUSED:
+            return [
+                Connection.state == ConnectionState.CONNECTED,
+                Connection.suspended_at.is_not(None),
+            ]
+        case Filter.DEAD:
             return [ended, Connection.problem.is_not(None)]
-        case "disconnected":
+        case Filter.DISCONNECTED:
             return [ended, Connection.problem.is_(None), Connection.released_at.is_(None)]
-        case "released":
+        case Filter.RELEASED:
             return [and_(ended, Connection.released_at.is_not(None))]
         case _:
             return []

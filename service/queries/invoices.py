@@ -27,13 +27,13 @@ from sqlalchemy.orm import Session, defer
 from service.database.tables import Connection, Document, Finding, Invoice
 from service.database.tables.invoices import HELD, TO_MEND, WITHDRAWN
 from service.database.types import condition
+from service.domain import State
 from service.store import findings
 from service.store.invoices import folded, may_be_shown
 
 Found = tuple[Invoice, Document | None]
 
 MOST_COUNTED = 1000
-_REJECTED = "invoice_rejected"
 
 
 class Sort(StrEnum):
@@ -246,7 +246,7 @@ def _stands(standing: Standing, connection_id: str, supplier_id: int) -> list[Co
                 Document.supplier_id == supplier_id,
                 Document.state.in_(standing.states),
             )
-            if _REJECTED in standing.states:
+            if State.INVOICE_REJECTED in standing.states:
                 there = there.where(not_(withdrawn))
             return [Invoice.id.in_(there)]
         case "to mend":

@@ -16,6 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from service.coordination import circuit_breaker, heartbeats
 from service.database.tables import Alert, Connection, Notice, Reads, Run, Sample
 from service.database.upsert import insert
+from service.domain import ConnectionState, NoticeStatus, RunKind, RunState
 from service.store import findings, outbox
 from service.store.connections import may_be_called
 
@@ -24,7 +25,7 @@ QUANTILES = (0.5, 0.95, 0.99)
 _MOST_LAGS = 5000
 
 SECONDS = 300
-_STATUSES = ("done", "parked", "ignored")
+_STATUSES = (NoticeStatus.DONE, NoticeStatus.PARKED, NoticeStatus.IGNORED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,9 @@ def measure(
     """Return the measures of this moment; those of what ended are about the last hour."""
     recent = lags_between(session, now - RECENT, now)
     return Measures(
-        open_notices={status: _open(session, status) for status in ("pending", "parked")},
+        open_notices={
+            status: _open(session, status) for status in (NoticeStatus.PENDING, NoticeStatus.PARKED)
+        },
         oldest_due=oldest_due(session, environment, now),
         ended_notices=_ended(session, now - RECENT),
         lags=quantiles(recent),
@@ -106,7 +109,7 @@ def oldest_due(session: Session, environment: str, now: datetime) -> float:
         select(func.coalesce(Notice.due_at, Notice.received_at))
         .where(
             Notice.connection_id == Connection.id,
-            _is(Notice.status, "pending"),
+            _is(Notice.status, NoticeStatus.PENDING),
             or_(Notice.due_at.is_(None), Notice.due_at <= now),
         )
         .order_by(Notice.id)
@@ -131,7 +134,8 @@ def _ended(session: Session, since: datetime) -> dict[tuple[str, str], int]:
     A done one's outcome is its reason without details, a parked one's the kind of its error.
     """
     outcome = case(
-        (Notice.status == "done", Notice.reason), (Notice.status == "parked", Notice.error_class)
+        (Notice.status == NoticeStatus.DONE, Notice.reason),
+        (Notice.status == NoticeStatus.PARKED, Notice.error_class),
     )
     rows = session.execute(
         select(Notice.status, outcome, func.count())
@@ -152,7 +156,7 @@ def lags_between(session: Session, since: datetime, until: datetime) -> list[flo
         .where(
             Notice.handled_at >= since,
             Notice.handled_at <= until,
-            Notice.status == "done",
+            Notice.status == NoticeStatus.DONE,
             Notice.changed_at.is_not(None),
         )
         .order_by(Notice.handled_at.desc())
@@ -183,10 +187,13 @@ def _reads(session: Session, month: str) -> dict[str, int]:
 def _connections(session: Session, environment: str) -> dict[str, int]:
     """Count companies: all of them are read."""
     state = case(
-        ((Connection.state == "disconnected") & Connection.problem.is_not(None), "dead"),
-        (Connection.state == "disconnected", "disconnected"),
+        (
+            (Connection.state == ConnectionState.DISCONNECTED) & Connection.problem.is_not(None),
+            "dead",
+        ),
+        (Connection.state == ConnectionState.DISCONNECTED, ConnectionState.DISCONNECTED.value),
         (Connection.suspended_at.is_not(None), "suspended"),
-        else_="connected",
+        else_=ConnectionState.CONNECTED.value,
     )
     rows = session.execute(
         select(state, func.count()).where(Connection.environment == environment).group_by(state)
@@ -196,7 +203,9 @@ def _connections(session: Session, environment: str) -> dict[str, int]:
 
 
 def _active_runs(session: Session) -> dict[str, int]:
-    return {"backfill": 0, "reconcile": 0} | _counts(session, Run.kind, _is(Run.state, "active"))
+    return dict[str, int].fromkeys(RunKind, 0) | _counts(
+        session, Run.kind, _is(Run.state, RunState.ACTIVE)
+    )
 
 
 def _counts(
@@ -243,7 +252,9 @@ def is_taken(session: Session, slot: int) -> bool:
 def take(session: Session, environment: str, slot: int, now: datetime) -> None:
     """Keep how the service did in these five minutes, which are over; once, whoever does it."""
     since, until = begin_of(slot), begin_of(slot + 1)
-    pending = select(func.count()).where(Notice.status == literal("pending", literal_execute=True))
+    pending = select(func.count()).where(
+        Notice.status == literal(NoticeStatus.PENDING.value, literal_execute=True)
+    )
     lags = quantiles(lags_between(session, since, until))
     sample = insert(session, Sample).values(
         slot=slot,

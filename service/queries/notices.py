@@ -4,22 +4,25 @@ import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import BindParameter, ColumnElement, and_, literal, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, and_, case, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice, Notice
+from service.domain import ConnectionState, NoticeStatus
 from service.queries import companies
 from service.store import findings
 
-STATUSES = ("pending", "done", "parked", "ignored")
 _MOST = 100
 # Written out in the query, where the databases recognise the condition of a partial index.
-_PENDING = literal("pending", literal_execute=True)
+_PENDING = literal(NoticeStatus.PENDING.value, literal_execute=True)
 _DELIVERY = re.compile(r"[0-9a-f]{32}")
 
 
 def newest(
-    session: Session, before: int | None, limit: int, statuses: Collection[str] = STATUSES
+    session: Session,
+    before: int | None,
+    limit: int,
+    statuses: Collection[str] = tuple(NoticeStatus),
 ) -> Sequence[Notice]:
     """Return the notices below the id `before` in one of these statuses, the newest first."""
     query = select(Notice).where(Notice.status.in_(statuses))
@@ -45,7 +48,7 @@ def replay(
     """
     chosen = [
         Notice.connection_id.in_(connection_ids),
-        Notice.status.in_(("parked", "done")),
+        Notice.status.in_((NoticeStatus.PARKED, NoticeStatus.DONE)),
         *([Notice.id.in_(notice_ids)] if notice_ids is not None else []),
         *(
             [Notice.entity == "Invoice", Notice.entity_id == invoice_id]
@@ -59,7 +62,9 @@ def replay(
         update(Notice)
         .where(*chosen)
         .values(
-            status="pending",
+            status=NoticeStatus.PENDING,
+            # As when work begins: a place that is met again then is told of again.
+            dedupe_key=case((Notice.event_id.is_not(None), Notice.dedupe_key)),
             reason="put back by an operator",
             attempts=0,
             losses=0,
@@ -81,7 +86,7 @@ def found(
     environment: str,
     *,
     before: int | None = None,
-    statuses: Collection[str] = STATUSES,
+    statuses: Collection[str] = tuple(NoticeStatus),
     text: str = "",
     limit: int,
 ) -> Sequence[Notice]:
@@ -93,7 +98,7 @@ def found(
     query = select(Notice).where(is_ours(environment)).order_by(Notice.id.desc()).limit(limit)
     if before is not None:
         query = query.where(Notice.id < before)
-    if set(statuses) != set(STATUSES):
+    if set(statuses) != set(NoticeStatus):
         query = query.where(Notice.status.in_(statuses))
     if text:
         query = query.where(_about(session, environment, text))
@@ -153,7 +158,7 @@ def was_workable(
     """Say of a company that its notices could have been worked on ever since then."""
     return [
         Connection.environment == environment,
-        Connection.state == "connected",
+        Connection.state == ConnectionState.CONNECTED,
         Connection.suspended_at.is_(None),
         Connection.renewed_at <= before,
     ]

@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Invoice, Run
+from service.domain import RunKind, RunState
 from service.store import documents, runs, watermarks
 
 
@@ -42,16 +43,29 @@ def held(session: Session, ids: Sequence[str]) -> list[Held]:
 
 
 def await_approval(
-    session: Session, run: Run, text: str, reasons: Mapping[str, str], now: datetime
+    session: Session,
+    run: Run,
+    why: str,
+    named: str,
+    reasons: Mapping[str, str],
+    now: datetime,
 ) -> bool:
     """Stop the run where it is until an operator decides; return False if it was widened.
 
-    `text` says why; `reasons` are the holds by which it would withdraw, by invoice.
+    `why` names no invoice, `named` does; `reasons` are the holds by which it would withdraw, by
+    invoice.
     """
     stopped = session.execute(
         update(Run)
-        .where(Run.id == run.id, Run.generation == run.generation, Run.state == "active")
-        .values(halted_at=now, losses=0, due_at=None, error=text, would_withdraw=dict(reasons))
+        .where(Run.id == run.id, Run.generation == run.generation, Run.state == RunState.ACTIVE)
+        .values(
+            halted_at=now,
+            halt_reason=why,
+            losses=0,
+            due_at=None,
+            error=f"{why}: {named}",
+            would_withdraw=dict(reasons),
+        )
         .returning(Run.id)
     )
     return stopped.first() is not None
@@ -62,7 +76,9 @@ def waiting(session: Session, connection_ids: Collection[str]) -> dict[str, Run]
     found = session.scalars(
         select(Run)
         .where(
-            Run.connection_id.in_(connection_ids), Run.state == "active", Run.halted_at.is_not(None)
+            Run.connection_id.in_(connection_ids),
+            Run.state == RunState.ACTIVE,
+            Run.halted_at.is_not(None),
         )
         .order_by(Run.id.desc())
     )
@@ -90,14 +106,9 @@ def withdrawals(session: Session, run: Run) -> list[Withdrawal]:
     return [Withdrawal(one, reasons[one.id], done=one.hold is not None) for one in found]
 
 
-def gist(text: str) -> str:
-    """Return why a run has stopped, without the invoices: people write names into their numbers."""
-    return text.partition(": ")[0]
-
-
 def is_waiting(run: Run) -> bool:
     """Return whether the run waits for an operator's approval."""
-    return run.state == "active" and run.halted_at is not None
+    return run.state == RunState.ACTIVE and run.halted_at is not None
 
 
 def lock(session: Session, run_id: int) -> Run | None:
@@ -118,6 +129,7 @@ def approve(session: Session, run: Run) -> None:
         .values(
             confirmed=True,
             halted_at=None,
+            halt_reason=None,
             would_withdraw=None,
             due_at=None,
             attempts=0,
@@ -128,12 +140,12 @@ def approve(session: Session, run: Run) -> None:
 
 def is_rejected(run: Run) -> bool:
     """Return whether the run has ended while it waited, which is no failure of its own."""
-    return run.state == "failed" and run.halted_at is not None
+    return run.state == RunState.FAILED and run.halted_at is not None
 
 
 def reject(session: Session, run: Run, now: datetime) -> None:
     """End the run where it is; after a reconcile the next one is due in a day."""
-    error = f"an operator ended it, because {gist(run.error or '')}"
-    runs.finish(session, run, "failed", run.tally, error, now)
-    if run.kind == "reconcile":
+    error = f"an operator ended it, because {run.halt_reason}"
+    runs.finish(session, run, RunState.FAILED, run.tally, error, now)
+    if run.kind == RunKind.RECONCILE:
         watermarks.reconcile_at(session, run.connection_id, now + watermarks.RECONCILE_EVERY)

@@ -4,24 +4,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import Invoice, Run, RunSeen
 from service.database.upsert import chunked, excluded, insert
-
-Kind = Literal[
-    "missing",
-    "deleted here",
-    "outdated",
-    "ahead",
-    "amounts",
-    "deleted there",
-    "not shown",  # and something could not be shown: it is deleted there, or it is just that
-    "unreadable",
-]
+from service.domain import DifferenceKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +30,7 @@ class Difference:
     """One invoice of which the record says something else than QuickBooks."""
 
     quickbooks_id: str
-    kind: Kind
+    kind: DifferenceKind
     doc_number: str
     there: str  # the version, total and balance in QuickBooks
     here: str  # and in the record
@@ -117,7 +107,9 @@ def not_shown(session: Session, run: Run, first: int, limit: int) -> Sequence[Di
         .limit(limit)
     )
     return [
-        Difference(i.quickbooks_id, "deleted there", i.doc_number, "not there", _version(i))
+        Difference(
+            i.quickbooks_id, DifferenceKind.DELETED_THERE, i.doc_number, "not there", _version(i)
+        )
         for i in rows
     ]
 
@@ -130,7 +122,7 @@ def unreadable(session: Session, run: Run, limit: int) -> Sequence[Difference]:
     return [
         Difference(
             seen.quickbooks_id,
-            "unreadable",
+            DifferenceKind.UNREADABLE,
             invoice.doc_number if invoice else "",
             "cannot be shown",
             _version(invoice) if invoice else "not recorded",
@@ -213,14 +205,14 @@ def _shown_otherwise(
 def _difference(seen: RunSeen, invoice: Invoice | None) -> Difference:
     there = _version(seen)
     if invoice is None:
-        return Difference(seen.quickbooks_id, "missing", "", there, "not recorded")
-    kind: Kind = "amounts"
+        return Difference(seen.quickbooks_id, DifferenceKind.MISSING, "", there, "not recorded")
+    kind = DifferenceKind.AMOUNTS
     if invoice.deleted:
-        kind = "deleted here"
+        kind = DifferenceKind.DELETED_HERE
     elif _order(invoice) < _order(seen):
-        kind = "outdated"
+        kind = DifferenceKind.OUTDATED
     elif _order(invoice) > _order(seen):
-        kind = "ahead"
+        kind = DifferenceKind.AHEAD
     return Difference(seen.quickbooks_id, kind, invoice.doc_number, there, _version(invoice))
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from service.database.tables import Connection, Supplier
 from service.database.types import Instant
 from service.database.upsert import excluded, insert
+from service.domain import ConnectionState
 from service.errors import Disconnected
 
 
@@ -57,7 +58,7 @@ def get(session: Session, connection_id: str) -> Connection | None:
 def connected(session: Session, connection_id: str) -> Connection:
     """Return the connection; raises Disconnected unless it is alive."""
     connection = get(session, connection_id)
-    if connection is None or connection.state != "connected":
+    if connection is None or connection.state != ConnectionState.CONNECTED:
         raise Disconnected("the connection has ended; the supplier has to connect again")
     return connection
 
@@ -85,7 +86,7 @@ def may_be_called(environment: str, now: datetime) -> ColumnElement[bool]:
     """
     return and_(
         Connection.environment == environment,
-        Connection.state == "connected",
+        Connection.state == ConnectionState.CONNECTED,
         Connection.suspended_at.is_(None),
         or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
     )
@@ -171,7 +172,7 @@ def renew(session: Session, connection_id: str, company_name: str, now: datetime
         .where(Connection.id == connection_id)
         .values(
             company_name=company_name,
-            state="connected",
+            state=ConnectionState.CONNECTED,
             problem=None,
             paused_until=None,
             throttled_since=None,
@@ -202,7 +203,7 @@ def synced(session: Session, connection_id: str, now: datetime) -> None:
         update(Connection)
         .where(
             Connection.id == connection_id,
-            Connection.state == "connected",
+            Connection.state == ConnectionState.CONNECTED,
             or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
         )
         .values(
@@ -222,7 +223,7 @@ def pause(session: Session, connection_id: str, until: datetime, why: str) -> No
     )
     session.execute(
         update(Connection)
-        .where(Connection.id == connection_id, Connection.state == "connected")
+        .where(Connection.id == connection_id, Connection.state == ConnectionState.CONNECTED)
         .values(failures=Connection.failures + 1, paused_until=longest, problem=why)
     )
 

@@ -1,6 +1,6 @@
 """What was last seen of Infactor's own documents, and the walks that compare it with them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,9 +8,7 @@ from sqlalchemy import ColumnElement, Text, and_, func, or_, select, type_coerce
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Invoice
-
-UNDECIDED = "invoice_created"
-"""Infactor's state of an invoice that nobody has decided about."""
+from service.domain import ENDED, State
 
 # The long ones, which no walk needs.
 _WITHOUT_CONTENT = (defer(Invoice.source), defer(Invoice.mapped))
@@ -22,29 +20,21 @@ def count_undecided(session: Session, connection_id: str, which: ColumnElement[b
         select(func.count())
         .select_from(Document)
         .join(Invoice, Invoice.id == Document.invoice_id)
-        .where(Invoice.connection_id == connection_id, Document.state == UNDECIDED, which)
+        .where(
+            Invoice.connection_id == connection_id, Document.state == State.INVOICE_CREATED, which
+        )
     ).scalar_one()
 
 
 def open_documents(
-    session: Session,
-    environment: str,
-    *,
-    ended: Collection[str],
-    rejected: str,
-    marker: str,
-    after: str,
-    limit: int,
+    session: Session, environment: str, *, after: str, limit: int
 ) -> Sequence[tuple[Invoice, Document]]:
     """Return the next documents of which something may still come, in the order of their ids.
 
-    Those in a state of `ended` are over, and `rejected` ones where it was not we who rejected
-    them: those have the field `marker`, or a hold. Of a forgotten company nothing is kept true.
+    Those that have ended are over, and rejected ones where it was not we who rejected them: those
+    have our marker, or a hold. Of a forgotten company nothing is kept true.
     """
-    by_us = or_(
-        Invoice.hold.is_not(None),
-        type_coerce(Document.document, Text).contains(f'"{marker}":', autoescape=True),
-    )
+    by_us = or_(Invoice.hold.is_not(None), Document.marked)
     rows = session.execute(
         select(Invoice, Document)
         .join(Document, Document.invoice_id == Invoice.id)
@@ -52,8 +42,8 @@ def open_documents(
         .where(
             Document.invoice_id > after,
             Document.seen_at.is_not(None),
-            Document.state.not_in(ended),
-            or_(Document.state != rejected, by_us),
+            Document.state.not_in(ENDED),
+            or_(Document.state != State.INVOICE_REJECTED, by_us),
             Invoice.mapped.is_not(None),
             Connection.environment == environment,
         )
@@ -92,7 +82,7 @@ def without_buyer(session: Session, environment: str, after: str, limit: int) ->
         .where(
             Invoice.id > after,
             type_coerce(Invoice.delivery_warnings, Text) != "[]",
-            Document.state == "invoice_created",
+            Document.state == State.INVOICE_CREATED,
             Document.seen_at.is_not(None),
             Connection.environment == environment,
         )
@@ -102,14 +92,10 @@ def without_buyer(session: Session, environment: str, after: str, limit: int) ->
     ).all()
 
 
-def note(
-    session: Session, invoice_id: str, state: str, document: Mapping[str, Any], now: datetime
-) -> None:
-    """Note the state that a document has now; `document` is all of it, with that state."""
+def note(session: Session, invoice_id: str, columns: Mapping[str, Any], now: datetime) -> None:
+    """Note what a document is now; `columns` are all that repeat what it says."""
     session.execute(
-        update(Document)
-        .where(Document.invoice_id == invoice_id)
-        .values(state=state, document=dict(document), seen_at=now)
+        update(Document).where(Document.invoice_id == invoice_id).values(**columns, seen_at=now)
     )
 
 

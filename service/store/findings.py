@@ -9,10 +9,7 @@ from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Finding, Invoice
 from service.database.upsert import chunked
-
-SEVERITIES = ("critical", "warning", "info")
-CHANGED = "changed"
-"""The kind of finding that is about what QuickBooks says since somebody has decided."""
+from service.domain import FindingKind, Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +17,7 @@ class Found:
     """One thing that is so now of an invoice: a kind, and the field that it is about."""
 
     field: str
-    severity: str
+    severity: Severity
     state: str
     approved: str | None = None
     current: str | None = None
@@ -29,7 +26,7 @@ class Found:
 def keep(
     session: Session,
     connection_id: str,
-    kind: str,
+    kind: FindingKind,
     found: Mapping[str, Collection[Found]],
     now: datetime,
 ) -> list[Finding]:
@@ -55,7 +52,7 @@ def keep(
 
 
 def _open(
-    session: Session, kind: str, invoice_ids: Collection[str]
+    session: Session, kind: FindingKind, invoice_ids: Collection[str]
 ) -> dict[tuple[str, str], Finding]:
     return {
         (finding.invoice_id, finding.field): finding
@@ -73,7 +70,12 @@ def _open(
 
 
 def _begin(
-    session: Session, invoice_id: str, connection_id: str, kind: str, one: Found, now: datetime
+    session: Session,
+    invoice_id: str,
+    connection_id: str,
+    kind: FindingKind,
+    one: Found,
+    now: datetime,
 ) -> Finding:
     finding = Finding(
         invoice_id=invoice_id,
@@ -91,7 +93,7 @@ def _begin(
     return finding
 
 
-def open_of(session: Session, kind: str, invoice_ids: Collection[str]) -> set[str]:
+def open_of(session: Session, kind: FindingKind, invoice_ids: Collection[str]) -> set[str]:
     """Return those of these invoices that have an open finding of this kind."""
     return {
         invoice_id
@@ -150,9 +152,9 @@ def of_invoice(session: Session, invoice_id: str) -> Sequence[Finding]:
 def changed(*more: ColumnElement[bool]) -> Select[str]:
     """Return a query for the invoices that changed since they were decided, so that it matters."""
     return select(Finding.invoice_id).where(
-        Finding.kind == CHANGED,
+        Finding.kind == FindingKind.CHANGED,
         Finding.closed_at.is_(None),
-        Finding.severity != "info",
+        Finding.severity != Severity.INFO,
         *more,
     )
 
@@ -162,7 +164,7 @@ def changed_of(session: Session, invoice_ids: Collection[str]) -> frozenset[str]
     return frozenset(session.scalars(changed(Finding.invoice_id.in_(invoice_ids))))
 
 
-def close_old(session: Session, kind: str, before: datetime, now: datetime) -> None:
+def close_old(session: Session, kind: FindingKind, before: datetime, now: datetime) -> None:
     """Close the findings of a kind that were found before then."""
     session.execute(
         update(Finding)
@@ -185,7 +187,7 @@ class Open:
     since: datetime | None
 
 
-_alarming = and_(Finding.acknowledged_at.is_(None), Finding.severity == "critical")
+_alarming = and_(Finding.acknowledged_at.is_(None), Finding.severity == Severity.CRITICAL)
 _by_company = (
     select(
         Connection.id,
@@ -215,7 +217,7 @@ def by_severity(
         .where(*_open_in(environment, connection_id))
         .group_by(Finding.severity)
     )
-    return {**dict.fromkeys(SEVERITIES, 0), **{severity: count for severity, count in rows}}
+    return {**dict[str, int].fromkeys(Severity, 0), **{severity: count for severity, count in rows}}
 
 
 def _open_in(environment: str, connection_id: str | None) -> list[ColumnElement[bool]]:
@@ -272,9 +274,9 @@ def listed(
     Those that are open first, of them the critical ones, then the newest.
     """
     urgency = case(
-        (Finding.closed_at.is_not(None), len(SEVERITIES)),
-        *((Finding.severity == severity, n) for n, severity in enumerate(SEVERITIES)),
-        else_=len(SEVERITIES),
+        (Finding.closed_at.is_not(None), len(Severity)),
+        *((Finding.severity == severity, n) for n, severity in enumerate(Severity)),
+        else_=len(Severity),
     )
     query = (
         _entries()

@@ -28,8 +28,9 @@ from service.database.tables import (
     Supplier,
 )
 from service.database.upsert import chunked
+from service.domain import ConnectionState, State
 from service.store import sessions
-from service.store.documents import UNDECIDED, count_undecided
+from service.store.documents import count_undecided
 from service.store.invoices import keys
 
 
@@ -61,7 +62,7 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     """
     receipts = _receipts(session, connection_id)
     theirs = Invoice.connection_id == connection_id
-    kept = select(Document.invoice_id).where(Document.state != UNDECIDED)
+    kept = select(Document.invoice_id).where(Document.state != State.INVOICE_CREATED)
     gone = select(Invoice.id).where(theirs, Invoice.id.not_in(kept))
     kept_ids = select(Invoice.id).where(theirs)
     left_undecided = count_undecided(session, connection_id, Document.seen_at.is_not(None))
@@ -102,7 +103,9 @@ def _receipts(session: Session, connection_id: str) -> dict[str, int]:
         .where(Invoice.connection_id == connection_id)
         .with_for_update(of=Document)
     ).all()
-    return {state: states.count(state) for state in sorted({*states} - {UNDECIDED})}
+    return {
+        state: states.count(state) for state in sorted({*states} - {State.INVOICE_CREATED.value})
+    }
 
 
 def _reduce(session: Session, connection_id: str) -> None:
@@ -136,7 +139,7 @@ def still_has_companies(session: Session, supplier_id: int) -> bool:
     """Return whether a company of the supplier, in whatever environment, was not forgotten."""
     runs = select(Run.id).where(Run.connection_id == Connection.id)
     forgotten = and_(
-        Connection.state == "disconnected",
+        Connection.state == ConnectionState.DISCONNECTED,
         Connection.refresh_sealed.is_(None),
         Connection.company_name == "",
         ~runs.exists(),

@@ -7,16 +7,18 @@ never be acted upon is `ignored` from the start, with the reason; one that keeps
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from hashlib import sha256
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from service.database.tables import Connection, Notice, Run
-from service.database.upsert import chunked
+from service.database.upsert import chunked, insert
+from service.domain import NoticeStatus, OwnNotice, RunKind, RunState
 from service.store.connections import may_be_called
 
 # Written out in the query, where the databases recognise the condition of a partial index.
-_PARKED = literal("parked", literal_execute=True)
+_PARKED = literal(NoticeStatus.PARKED.value, literal_execute=True)
 _later = aliased(Notice)
 
 CLAIM_LIMIT = 500
@@ -43,7 +45,7 @@ def claim(
     """
     due = (
         select(Notice)
-        .where(Notice.status == "pending", Notice.connection_id == connection_id)
+        .where(Notice.status == NoticeStatus.PENDING, Notice.connection_id == connection_id)
         .where(or_(Notice.due_at.is_(None), Notice.due_at <= now))
         .order_by(Notice.id)
     )
@@ -64,19 +66,19 @@ def claim(
 
 def finish(session: Session, ids: Collection[int], outcome: str, now: datetime) -> None:
     """Mark these notices as done, inside the transaction that records their result."""
-    _close(session, ids, "done", outcome, now)
+    _close(session, ids, NoticeStatus.DONE, outcome, now)
 
 
 def park(session: Session, ids: Collection[int], error: Exception, now: datetime) -> None:
     """Stop trying these notices, and keep why."""
-    _close(session, ids, "parked", "given up", now, **evidence(error))
+    _close(session, ids, NoticeStatus.PARKED, "given up", now, **evidence(error))
 
 
 def retry(session: Session, ids: Collection[int], error: Exception, due_at: datetime) -> None:
     """Give these notices back to be tried again from `due_at` on, and keep why."""
     session.execute(
         update(Notice)
-        .where(Notice.id.in_(ids), Notice.status == "pending")
+        .where(Notice.id.in_(ids), Notice.status == NoticeStatus.PENDING)
         .values(
             due_at=due_at,
             losses=0,
@@ -90,14 +92,14 @@ def retry(session: Session, ids: Collection[int], error: Exception, due_at: date
 def _close(
     session: Session,
     ids: Collection[int],
-    status: str,
+    status: NoticeStatus,
     reason: str,
     now: datetime,
     **evidence: str | None,
 ) -> None:
     session.execute(
         update(Notice)
-        .where(Notice.id.in_(ids), Notice.status == "pending")
+        .where(Notice.id.in_(ids), Notice.status == NoticeStatus.PENDING)
         .values(status=status, reason=reason, handled_at=now, losses=0, claimed_by=None, **evidence)
     )
 
@@ -120,7 +122,7 @@ def link(session: Session, connection_id: str, realm_digest: str) -> int:
             connection_id=connection_id,
             realm_digest=None,
             realm_sealed=None,
-            reason=case((Notice.status == "pending", None), else_=Notice.reason),
+            reason=case((Notice.status == NoticeStatus.PENDING, None), else_=Notice.reason),
         )
         .returning(Notice.id)
     )
@@ -154,12 +156,12 @@ def due_connections(session: Session, environment: str, now: datetime) -> Sequen
 
 def _due(now: datetime) -> Select[int]:
     return select(Notice.id).where(
-        Notice.status == "pending",
+        Notice.status == NoticeStatus.PENDING,
         or_(Notice.due_at.is_(None), Notice.due_at <= now),
     )
 
 
-def ask_for_changes(session: Session, connection_id: str, why: str, now: datetime) -> int:
+def ask_for_changes(session: Session, connection_id: str, why: OwnNotice, now: datetime) -> int:
     """Ask for whatever changed since the watermark, as a notice of our own; return its id."""
     notice = Notice(
         connection_id=connection_id,
@@ -167,7 +169,7 @@ def ask_for_changes(session: Session, connection_id: str, why: str, now: datetim
         entity="Connection",
         operation=why,
         received_at=now,
-        status="pending",
+        status=NoticeStatus.PENDING,
     )
     session.add(notice)
     session.flush()
@@ -175,7 +177,11 @@ def ask_for_changes(session: Session, connection_id: str, why: str, now: datetim
 
 
 def ask_for_invoices(
-    session: Session, connection_id: str, quickbooks_ids: Collection[str], why: str, now: datetime
+    session: Session,
+    connection_id: str,
+    quickbooks_ids: Collection[str],
+    why: OwnNotice,
+    now: datetime,
 ) -> None:
     """Ask for these invoices as notices of our own, unless a notice of each is open already.
 
@@ -191,7 +197,7 @@ def ask_for_invoices(
                 operation=why,
                 entity_id=quickbooks_id,
                 received_at=now,
-                status="pending",
+                status=NoticeStatus.PENDING,
             )
         )
 
@@ -201,36 +207,28 @@ def park_unnamed(
 ) -> None:
     """Keep for an operator that QuickBooks cannot show what is at this place; nobody knows its id.
 
-    There is one parked notice of a place, however often it is met, with the newest evidence. Must
-    be called by one at a time for each company.
+    There is one parked notice of a place, however often it is met, with the newest evidence.
     """
-    reason = f"QuickBooks cannot show {place}"
-    met_again = session.execute(
-        update(Notice)
-        .where(
-            Notice.connection_id == connection_id,
-            Notice.status == "parked",
-            Notice.operation == "unreadable",
-            Notice.reason == reason,
-        )
-        .values(duplicates=Notice.duplicates + 1, handled_at=now, **evidence(error))
-        .returning(Notice.id)
+    parked = insert(session, Notice).values(
+        dedupe_key=_key_of_place(connection_id, place),
+        connection_id=connection_id,
+        format="own",
+        entity="Connection",
+        operation=OwnNotice.UNREADABLE,
+        received_at=now,
+        status=NoticeStatus.PARKED,
+        reason=f"QuickBooks cannot show {place}",
+        handled_at=now,
+        **evidence(error),
     )
-    if met_again.first() is not None:
-        return
-    session.add(
-        Notice(
-            connection_id=connection_id,
-            format="own",
-            entity="Connection",
-            operation="unreadable",
-            received_at=now,
-            status="parked",
-            reason=reason,
-            handled_at=now,
-            **evidence(error),
-        )
+    met_again = {"duplicates": Notice.duplicates + 1, "handled_at": now, **evidence(error)}
+    session.execute(
+        parked.on_conflict_do_update(index_elements=[Notice.dedupe_key], set_=met_again)
     )
+
+
+def _key_of_place(connection_id: str, place: str) -> str:
+    return sha256(f"{connection_id} {OwnNotice.UNREADABLE} {place}".encode()).hexdigest()
 
 
 def open_invoices(
@@ -239,7 +237,7 @@ def open_invoices(
     """Return those of these invoices about which a notice is pending or parked."""
     found: set[str] = set()
     ids = sorted(set(quickbooks_ids))
-    for status in ("pending", "parked"):  # each has an index of its own
+    for status in (NoticeStatus.PENDING, NoticeStatus.PARKED):  # each has an index of its own
         for chunk in chunked(ids):
             rows = session.scalars(
                 select(Notice.entity_id).where(
@@ -263,13 +261,13 @@ def is_open() -> ColumnElement[bool]:
         _later.entity_id == Notice.entity_id,
         _later.entity == Notice.entity,
         _later.connection_id == Notice.connection_id,
-        _later.status == "done",
+        _later.status == NoticeStatus.DONE,
         _later.id > Notice.id,
     )
     agreed_since = select(Run.id).where(
         Run.connection_id == Notice.connection_id,
-        Run.kind == "reconcile",
-        Run.state == "done",
+        Run.kind == RunKind.RECONCILE,
+        Run.state == RunState.DONE,
         Run.error.is_(None),
         Run.created_at >= Notice.handled_at,
     )

@@ -12,6 +12,7 @@ from service.database.engine import Statements
 from service.database.tables import Connection, Notice
 from service.database.types import instant_text
 from service.database.upsert import insert_for, instant_given, rows_given, rows_text
+from service.domain import ConnectionState, NoticeStatus
 
 
 class Arrival(Struct, frozen=True, kw_only=True):
@@ -60,7 +61,7 @@ def receive(
             "now": instant_text(now),
         },
     )
-    return {id_ for id_, status in stored if id_ is not None and status == "pending"}
+    return {id_ for id_, status in stored if id_ is not None and status == NoticeStatus.PENDING}
 
 
 @cache
@@ -75,12 +76,12 @@ def _statement(dialect: str) -> ClauseElement:
         "realm_sealed": case((stranger, given.c.realm_sealed)),
         "received_at": now,
         "handled_at": case((ignored, now)),
-        "status": case((ignored, "ignored"), else_="pending"),
+        "status": case((ignored, NoticeStatus.IGNORED.value), else_=NoticeStatus.PENDING.value),
         "reason": case(
             (ignored, given.c.reason),
             (stranger, "no connection for this company yet: kept until it connects"),
             (
-                Connection.state == "disconnected",
+                Connection.state == ConnectionState.DISCONNECTED,
                 "the company is disconnected: kept until it connects again",
             ),
         ),

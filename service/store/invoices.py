@@ -170,7 +170,16 @@ def write_documents(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     session.execute(
         statement.on_conflict_do_update(
             index_elements=[Document.invoice_id],
-            set_=excluded(statement, "supplier_id", "state", "document", "revision", "written_at"),
+            set_=excluded(
+                statement,
+                "supplier_id",
+                "state",
+                "document",
+                "withdrawn",
+                "marked",
+                "revision",
+                "written_at",
+            ),
             where=statement.excluded.revision >= Document.revision,
         ),
         list(rows),

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice
+from service.domain import ConnectionState, OwnNotice
 from service.store import inbox, runs
 
 NO_TOKENS = {
@@ -33,7 +34,7 @@ def resume(session: Session, connection_id: str, now: datetime) -> bool:
         {"suspended_at": None, "reconcile_due_at": now},
     )
     if resumed:
-        inbox.ask_for_changes(session, connection_id, "resumed", now)
+        inbox.ask_for_changes(session, connection_id, OwnNotice.RESUMED, now)
     return resumed
 
 
@@ -45,7 +46,7 @@ def end(session: Session, connection_id: str, refresh_sealed: str | None, now: d
     """
     ended = {
         **NO_TOKENS,
-        "state": "disconnected",
+        "state": ConnectionState.DISCONNECTED,
         "problem": None,
         "disconnected_at": func.coalesce(Connection.disconnected_at, now),
         "paused_until": None,
@@ -61,7 +62,9 @@ def release(session: Session, connection_id: str, now: datetime) -> bool:
     Nothing that was wrong with it matters any more, and nobody's pause holds for the next one.
     """
     released = {**NO_TOKENS, "released_at": now, "suspended_at": None, "problem": None}
-    return _change(session, connection_id, Connection.state == "disconnected", released)
+    return _change(
+        session, connection_id, Connection.state == ConnectionState.DISCONNECTED, released
+    )
 
 
 def hand_over(session: Session, connection_id: str, supplier_id: int, now: datetime) -> None:
@@ -84,7 +87,7 @@ def is_held_by(session: Session, connection_id: str, supplier_id: int) -> bool:
     """Return whether the company is connected, and this supplier's."""
     query = select(Connection.id).where(
         Connection.id == connection_id,
-        Connection.state == "connected",
+        Connection.state == ConnectionState.CONNECTED,
         Connection.supplier_id == supplier_id,
     )
     return session.execute(query).first() is not None

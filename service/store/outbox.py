@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, aliased, defer
 
 from service.database.tables import Connection, Document, Invoice, Receipt, Revision
 from service.database.upsert import Insert, excluded, insert_all
+from service.domain import Action
 from service.kit.clock import now
 
 _OUTGOING = and_(
@@ -303,7 +304,7 @@ def written_since(
         .where(
             Receipt.invoice_id.in_(ids),
             Receipt.at >= since,
-            Receipt.outcome.in_(("refreshed", "restored")),
+            Receipt.outcome.in_((Action.REFRESH.past, Action.RESTORE.past)),
         )
         .order_by(Receipt.id)
     ):

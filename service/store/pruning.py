@@ -6,19 +6,24 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from service.database.tables import Alert, Base, Deliveries, Finding, Notice, Receipt, Run, RunSeen
+from service.domain import NoticeStatus, RunState
 
 
 def handled_notices(session: Session, before: datetime, limit: int) -> int:
     """Delete notices that were done before then; parked ones stay until somebody mends them."""
     return _delete(
-        session, Notice, Notice.id, and_(Notice.status == "done", Notice.handled_at < before), limit
+        session,
+        Notice,
+        Notice.id,
+        and_(Notice.status == NoticeStatus.DONE, Notice.handled_at < before),
+        limit,
     )
 
 
 def ignored_notices(session: Session, before: datetime, limit: int) -> int:
     """Delete notices of known companies that came before then and could not be acted upon."""
     old = and_(
-        Notice.status == "ignored",
+        Notice.status == NoticeStatus.IGNORED,
         Notice.connection_id.is_not(None),
         Notice.received_at < before,
     )
@@ -33,7 +38,7 @@ def strange_notices(session: Session, before: datetime, limit: int) -> int:
     strange = or_(
         Notice.connection_id.is_(None),
         and_(
-            Notice.status == "ignored",
+            Notice.status == NoticeStatus.IGNORED,
             or_(Notice.body_sealed.is_not(None), Notice.format == "unknown"),
         ),
     )
@@ -43,7 +48,7 @@ def strange_notices(session: Session, before: datetime, limit: int) -> int:
 def ended_runs(session: Session, before: datetime, limit: int) -> int:
     """Delete runs that ended before then, but for the newest of each kind of each company."""
     newest = select(func.max(Run.id)).group_by(Run.connection_id, Run.kind)
-    old = and_(Run.state != "active", Run.finished_at < before, Run.id.not_in(newest))
+    old = and_(Run.state != RunState.ACTIVE, Run.finished_at < before, Run.id.not_in(newest))
     ids = session.scalars(select(Run.id).where(old).limit(limit)).all()
     session.execute(delete(RunSeen).where(RunSeen.run_id.in_(ids)))
     session.execute(delete(Run).where(Run.id.in_(ids)))

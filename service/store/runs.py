@@ -17,6 +17,7 @@ from service.database.tables import (
     Tally,
 )
 from service.database.upsert import insert
+from service.domain import RunCause, RunKind, RunState
 from service.store.connections import may_be_called
 
 _FATAL_LOSSES = 5
@@ -24,6 +25,7 @@ _FATAL_LOSSES = 5
 # A run that is asked for more is another one: nobody has confirmed that.
 _STARTED_OVER: dict[str, Any] = {
     "halted_at": None,
+    "halt_reason": None,
     "would_withdraw": None,
     "confirmed": False,
     "error": None,
@@ -55,7 +57,7 @@ EMPTY_RECONCILE: Tally = {
 
 
 def create_or_join(
-    session: Session, connection_id: str, cause: str, since: datetime | None, now: datetime
+    session: Session, connection_id: str, cause: RunCause, since: datetime | None, now: datetime
 ) -> int:
     """Return the company's active backfill, begun now if there is none.
 
@@ -65,7 +67,7 @@ def create_or_join(
     run_id = _active(
         session,
         connection_id=connection_id,
-        kind="backfill",
+        kind=RunKind.BACKFILL,
         cause=cause,
         since=since,
         tally=EMPTY_TALLY,
@@ -88,7 +90,7 @@ def create_or_join(
 
 
 def begin_reconcile(
-    session: Session, connection_id: str, cause: str, order: ReconcileCursor, now: datetime
+    session: Session, connection_id: str, cause: RunCause, order: ReconcileCursor, now: datetime
 ) -> int:
     """Return the company's active reconcile, begun now with this order if there is none.
 
@@ -98,7 +100,7 @@ def begin_reconcile(
     run_id = _active(
         session,
         connection_id=connection_id,
-        kind="reconcile",
+        kind=RunKind.RECONCILE,
         cause=cause,
         cursor=order,
         tally=EMPTY_RECONCILE,
@@ -130,7 +132,7 @@ def begin_reconcile(
 
 def _active(session: Session, **new: Any) -> int:
     """Return the active run of this company and kind, which is `new` if there was none."""
-    statement = insert(session, Run).values(state="active", **new)
+    statement = insert(session, Run).values(state=RunState.ACTIVE, **new)
     # The update changes nothing, but keeps a run that is joined from ending at this moment.
     joined = statement.on_conflict_do_update(
         index_elements=[Run.connection_id, Run.kind],
@@ -144,7 +146,11 @@ def newest_reconcile() -> ScalarSelect[int]:
     """Return the id of the newest reconcile that has ended, in a query that selects connections."""
     return (
         select(Run.id)
-        .where(Run.connection_id == Connection.id, Run.kind == "reconcile", Run.state != "active")
+        .where(
+            Run.connection_id == Connection.id,
+            Run.kind == RunKind.RECONCILE,
+            Run.state != RunState.ACTIVE,
+        )
         .order_by(Run.id.desc())
         .limit(1)
         .scalar_subquery()
@@ -212,7 +218,7 @@ def checkpoint(
     """Keep how far the run has come; return False when it was widened meanwhile."""
     kept = session.execute(
         update(Run)
-        .where(Run.id == run.id, Run.generation == run.generation, Run.state == "active")
+        .where(Run.id == run.id, Run.generation == run.generation, Run.state == RunState.ACTIVE)
         .values(cursor=cursor, tally=tally, attempts=0, losses=0, due_at=None, error=None)
         .returning(Run.id)
     )
@@ -222,7 +228,7 @@ def checkpoint(
 def finish(
     session: Session,
     run: Run,
-    state: str,
+    state: RunState,
     tally: Tally,
     error: str | None,
     now: datetime,
@@ -232,7 +238,7 @@ def finish(
     """End the run as `done` or `failed`; return False when it was widened meanwhile."""
     ended = session.execute(
         update(Run)
-        .where(Run.id == run.id, Run.generation == run.generation, Run.state == "active")
+        .where(Run.id == run.id, Run.generation == run.generation, Run.state == RunState.ACTIVE)
         .values(state=state, tally=tally, error=error, finished_at=now, unannounced=unannounced)
         .returning(Run.id)
     )
@@ -246,8 +252,8 @@ def abandon(session: Session, connection_id: str, why: str, now: datetime) -> No
     """End every run of the company that is under way."""
     ended = session.execute(
         update(Run)
-        .where(Run.connection_id == connection_id, Run.state == "active")
-        .values(state="failed", error=why, finished_at=now)
+        .where(Run.connection_id == connection_id, Run.state == RunState.ACTIVE)
+        .values(state=RunState.FAILED, error=why, finished_at=now)
         .returning(Run.id)
     )
     session.execute(delete(RunSeen).where(RunSeen.run_id.in_(ended.scalars().all())))
@@ -257,7 +263,7 @@ def postpone(session: Session, run_id: int, due_at: datetime, error: str) -> Non
     """Try the same page again from `due_at` on."""
     session.execute(
         update(Run)
-        .where(Run.id == run_id, Run.state == "active")
+        .where(Run.id == run_id, Run.state == RunState.ACTIVE)
         .values(attempts=Run.attempts + 1, losses=0, due_at=due_at, error=error)
     )
 
@@ -266,7 +272,7 @@ def hurry(session: Session, run_id: int) -> None:
     """Let a run that waits to be tried again be tried now."""
     session.execute(
         update(Run)
-        .where(Run.id == run_id, Run.state == "active", Run.due_at.is_not(None))
+        .where(Run.id == run_id, Run.state == RunState.ACTIVE, Run.due_at.is_not(None))
         .values(due_at=None, error=None)
     )
 
@@ -282,20 +288,20 @@ def due(session: Session, environment: str, now: datetime) -> Sequence[int]:
 
 def _is_due(environment: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
-        Run.state == "active",
+        Run.state == RunState.ACTIVE,
         Run.halted_at.is_(None),
         or_(Run.due_at.is_(None), Run.due_at <= now),
         may_be_called(environment, now),
     )
 
 
-def latest(session: Session, connection_id: str, kind: str = "backfill") -> Run | None:
+def latest(session: Session, connection_id: str, kind: RunKind = RunKind.BACKFILL) -> Run | None:
     """Return the company's newest run of this kind."""
     return latest_of(session, [connection_id], kind).get(connection_id)
 
 
 def latest_of(
-    session: Session, connection_ids: Collection[str], kind: str = "backfill"
+    session: Session, connection_ids: Collection[str], kind: RunKind = RunKind.BACKFILL
 ) -> dict[str, Run]:
     """Return each company's newest run of this kind, by company; not of those without any."""
     newest = (

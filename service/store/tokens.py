@@ -9,6 +9,7 @@ from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection
+from service.domain import ConnectionState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +57,11 @@ def replace_tokens(
 
 
 _ALIVE = {
-    "state": "connected",
+    "state": ConnectionState.CONNECTED,
     "disconnected_at": None,
-    "problem": case((Connection.state == "disconnected", None), else_=Connection.problem),
+    "problem": case(
+        (Connection.state == ConnectionState.DISCONNECTED, None), else_=Connection.problem
+    ),
 }
 
 
@@ -79,7 +82,7 @@ def disconnect(
     done = session.execute(
         update(Connection)
         .where(Connection.id == connection_id, Connection.refresh_sealed == refresh_sealed)
-        .values(state="disconnected", problem=why, disconnected_at=now)
+        .values(state=ConnectionState.DISCONNECTED, problem=why, disconnected_at=now)
         .returning(Connection.id)
     )
     return done.first() is not None
@@ -96,7 +99,7 @@ def to_keep_alive(
         select(Connection.id)
         .where(
             Connection.environment == environment,
-            Connection.state == "connected",
+            Connection.state == ConnectionState.CONNECTED,
             Connection.access_expires_at < idle_since,
         )
         .order_by(Connection.access_expires_at)

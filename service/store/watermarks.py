@@ -7,6 +7,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Run
+from service.domain import RunKind, RunState
 from service.store.connections import may_be_called
 
 RECONCILE_EVERY = timedelta(days=1)
@@ -38,8 +39,8 @@ def to_reconcile(
     """
     busy = select(Run.id).where(
         Run.connection_id == Connection.id,
-        Run.state == "active",
-        or_(Run.kind == "reconcile", Run.due_at.is_(None), Run.due_at <= now),
+        Run.state == RunState.ACTIVE,
+        or_(Run.kind == RunKind.RECONCILE, Run.due_at.is_(None), Run.due_at <= now),
     )
     return session.scalars(
         select(Connection)

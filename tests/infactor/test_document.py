@@ -5,17 +5,15 @@ from typing import Any
 
 import pytest
 
+from service.domain import Action, Hold, State
 from service.infactor.document import (
     CONSTANTS,
     IDENTITY,
     QUICKBOOKS_OWNED,
-    Action,
     Decision,
-    State,
     decide,
     is_withdrawn,
 )
-from service.infactor.holds import Hold
 from service.infactor.mapping import Supplier, map_invoice
 
 PAID = "Automatic, from QuickBooks: paid, not a decision of your buyer"

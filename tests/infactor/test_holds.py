@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from service.infactor.holds import ALL_HOLDS, Hold, hold_of, parse_holds, remark, sentence
+from service.domain import Hold
+from service.infactor.holds import ALL_HOLDS, hold_of, parse_holds, remark, sentence
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bson import Decimal128, Int64, ObjectId
 
-from service.infactor.document import State
+from service.domain import State
 from service.infactor.legacy.rows import OldRows, Recorded, match
 
 OURS = "qbk-aaaaaaaaaaaaaaaaaaaaaaaaaa"

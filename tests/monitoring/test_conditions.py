@@ -143,7 +143,12 @@ WOULD = (
 def test_a_run_that_waits_for_an_operator(scene: Scene) -> None:
     scene.company("c1")
     scene.last_beat("clock", 5)
-    halted = {"state": "active", "halted_at": NOW - HOURS, "error": f"{WOULD}: Smith, 102"}
+    halted = {
+        "state": "active",
+        "halted_at": NOW - HOURS,
+        "halt_reason": WOULD,
+        "error": f"{WOULD}: Smith, 102",
+    }
     scene.reconciled(ago=2 * HOURS, **halted)
     later = {**halted, "halted_at": NOW - MINUTES}
     scene.reconciled(ago=2 * HOURS, kind="backfill", **later)  # one after the other
@@ -166,7 +171,7 @@ def test_a_run_that_waits_for_an_operator(scene: Scene) -> None:
 
 
 def test_a_run_that_waits_is_nobodys_concern_where_nobody_can_help(scene: Scene) -> None:
-    halted = {"state": "active", "halted_at": NOW - HOURS, "error": WOULD}
+    halted = {"state": "active", "halted_at": NOW - HOURS, "halt_reason": WOULD}
     scene.company("c1", environment="production")
     scene.company("c2", state="disconnected", problem=None)
     scene.reconciled("c1", ago=HOURS, **halted)

@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text, update
 from service.database.engine import Database, Statements
 from service.database.tables import Connection, Notice
 from service.errors import TransientError
+from service.queries import notices
 from service.store import inbox
 from service.store.intake import Arrival, receive
 from tests.servers import wait_until
@@ -224,3 +225,45 @@ def test_due_connections_are_those_that_may_be_called(
             session.execute(update(Connection).values(state="connected", paused_until=None))
             session.execute(update(Connection).values(**hindrance))
         assert due() == []
+
+
+def places(database: Database) -> list[tuple[str | None, str, str | None, int]]:
+    """Return connection, status, error and repetitions of what QuickBooks could not show."""
+    with database.read() as session:
+        rows = session.scalars(
+            select(Notice).where(Notice.operation == "unreadable").order_by(Notice.id)
+        )
+        return [(n.connection_id, n.status, n.error_message, n.duplicates) for n in rows]
+
+
+def meet(database: Database, connection_id: str, place: str, error: str) -> None:
+    with database.write() as session:
+        inbox.park_unnamed(session, connection_id, place, TransientError(error), AT)
+
+
+def test_a_place_that_cannot_be_shown_is_one_parked_notice_of_its_company(
+    database: Database, connection_id: str
+) -> None:
+    meet(database, connection_id, "the first invoice", "a first time")
+    # However somebody has worded it.
+    with database.write() as session:
+        session.execute(update(Notice).values(reason="Cannot be shown"))
+    meet(database, connection_id, "the first invoice", "a second time")
+    meet(database, connection_id, "the invoice after it", "another")
+    assert places(database) == [
+        ("c1", "parked", "a second time", 1),
+        ("c1", "parked", "another", 0),
+    ]
+
+
+def test_a_place_that_was_put_back_and_is_met_again_is_told_of_again(
+    database: Database, connection_id: str
+) -> None:
+    meet(database, connection_id, "the first invoice", "a first time")
+    with database.write() as session:
+        assert notices.replay(session, [connection_id], AT) == (1, {"c1"})
+    meet(database, connection_id, "the first invoice", "a second time")
+    assert places(database) == [
+        ("c1", "pending", None, 0),
+        ("c1", "parked", "a second time", 0),
+    ]

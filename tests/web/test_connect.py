@@ -100,7 +100,7 @@ def test_an_import_that_waits_for_an_operator_says_nothing_technical(place: Plac
         run = approvals.lock(session, 1)
         assert run is not None
         approvals.await_approval(
-            session, run, "it would withdraw 30 of the company's 30: 101", {}, now()
+            session, run, "it would withdraw 30 of the company's 30", "101", {}, now()
         )
     for page in (address, f"{address}/progress"):
         shown = said(browser.get(page).text)

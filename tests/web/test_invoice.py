@@ -14,8 +14,9 @@ from starlette.testclient import TestClient
 from service.app import create_app
 from service.config.loading import settings_from
 from service.context import bootstrap
+from service.domain import Hold
 from service.infactor.document import CONSTANTS, IDENTITY, QUICKBOOKS_OWNED
-from service.infactor.holds import Hold, field
+from service.infactor.holds import field
 from service.infactor.wording import ORIGINS
 from service.kit import exact_json
 from service.quickbooks.endpoints import invoice_page

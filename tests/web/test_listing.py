@@ -9,8 +9,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.database.tables import Document, Invoice
-from service.infactor.document import MARKER, REMARK
-from service.infactor.holds import Hold, remark
+from service.domain import Hold
+from service.infactor.document import MARKER, REMARK, is_withdrawn
+from service.infactor.holds import remark
 from service.web.supplier.invoice_view import payout
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 
@@ -71,6 +72,7 @@ def decide(place: Place, number: str, state: str, **more: str) -> None:
     with place.services.database.write() as session:
         document = session.get_one(Document, place.invoice_id(number))
         document.document = {**document.document, "state": state, **more}
+        document.withdrawn = is_withdrawn(document.document)
         document.state = state
 
 

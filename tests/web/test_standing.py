@@ -4,8 +4,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.database.tables import Document, Invoice
+from service.domain import Hold
 from service.infactor.document import MARKER, REMARK
-from service.infactor.holds import Hold, remark
+from service.infactor.holds import remark
 from service.web.supplier.invoice_view import Standing, standing
 from tests.web.conftest import Place, said
 

@@ -68,10 +68,12 @@ def test_a_payment_withdraws_and_its_undoing_restores(delivering: Delivering) ->
     delivering.arrive(an_invoice(Balance=0.0))
     assert delivering.state() == ("invoice_rejected", PAID)
     assert (delivering.document() or {})["qbkWithdrawn"] == "paid"
+    assert delivering.last_seen().withdrawn
     delivering.arrive(an_invoice(Balance=100.0, DocNumber="78"))
     document = delivering.document() or {}
     assert delivering.state() == ("invoice_created", None)
     assert "qbkWithdrawn" not in document
+    assert not delivering.last_seen().withdrawn
     assert document["invoiceNo"] == "78"
     assert [outcome for _, outcome, _ in delivering.receipts()] == [
         "created",

@@ -90,6 +90,19 @@ def test_our_withdrawal_is_looked_at_by_its_marker_alone(small_delivering: Deliv
     ]
 
 
+def test_a_withdrawal_whose_remark_somebody_edited_is_not_ours_any_more(
+    small_delivering: Delivering,
+) -> None:
+    small_delivering.arrive(an_invoice())
+    small_delivering.arrive(an_invoice(Balance=0.0))
+    seen = small_delivering.last_seen()
+    assert (seen.withdrawn, seen.marked) == (True, True)
+    small_delivering.decide(buyerInvoiceRemark="Agreed by phone")
+    small_delivering.poll()
+    seen = small_delivering.last_seen()
+    assert (seen.withdrawn, seen.marked) == (False, True)
+
+
 def test_an_invoice_put_back_by_hand_is_withdrawn_again(small_delivering: Delivering) -> None:
     small_delivering.arrive(an_invoice())
     small_delivering.arrive(an_invoice(Balance=0.0))

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
+from service.domain import Action, Hold
 from service.errors import Poisoned, Unmappable
-from service.infactor.document import Action
-from service.infactor.holds import Hold
 from service.store.runs import EMPTY_TALLY
 from workers.recording.outcome import Outcome, Recorded, add
 

@@ -22,6 +22,7 @@ from service.config.loading import settings_from
 from service.context import Services, bootstrap
 from service.database.tables import Connection, Customer, Lease, Notice, Pace, Reads, Revision, Run
 from service.database.types import database_now
+from service.infactor.document import is_withdrawn
 from service.jobs import Jobs
 from service.kit.clock import now
 from service.quickbooks.oauth import Tokens
@@ -454,6 +455,7 @@ class World:
                 if invoice.quickbooks_id == quickbooks_id and document is not None:
                     document.document = {**document.document, **fields}
                     document.state = document.document["state"]
+                    document.withdrawn = is_withdrawn(document.document)
 
     def holds(self) -> dict[str, str | None]:
         """Return each recorded invoice's hold, by QuickBooks id."""

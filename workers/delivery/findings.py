@@ -6,6 +6,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.orm import Session
 
+from service.domain import FindingKind
 from service.store import findings, outbox
 from service.store.findings import Found
 from workers.delivery.transitions import (
@@ -17,11 +18,6 @@ from workers.delivery.transitions import (
 )
 
 log = structlog.get_logger(__name__)
-
-# The kinds, as they are stored.
-MISSING = "missing"
-MOVED_ON = "moved_on"
-HURRIED = "hurried"
 
 
 def keep_changes(
@@ -40,14 +36,18 @@ def keep_changes(
         invoice_id: changed_before_approval(approved[invoice_id], fields)
         for invoice_id, fields in written.items()
     }
-    for kind, found in ((MISSING, gone), (MOVED_ON, moved_on), (HURRIED, hurried)):
+    for kind, found in (
+        (FindingKind.MISSING, gone),
+        (FindingKind.MOVED_ON, moved_on),
+        (FindingKind.HURRIED, hurried),
+    ):
         keep_findings(session, connection_id, kind, found, now)
 
 
 def keep_findings(
     session: Session,
     connection_id: str,
-    kind: str,
+    kind: FindingKind,
     found: Mapping[str, Collection[Found]],
     now: datetime,
 ) -> None:

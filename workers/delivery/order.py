@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from service.database.tables import Connection, Document, Invoice
+from service.domain import Hold, State
 from service.infactor.collection import DeliveryOrder, Key, own_key
-from service.infactor.document import State
-from service.infactor.holds import Hold
 from service.infactor.users import Account, preferred
 from service.infactor.warnings import WarningCode, warning
 

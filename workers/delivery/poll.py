@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 
 from service.context import Services
 from service.database.tables import Document, Invoice
+from service.domain import FindingKind
 from service.infactor.collection import MARKS, DocumentState, Key
-from service.infactor.document import ENDED, MARKER, State
+from service.infactor.document import MARKER, columns_of
 from service.infactor.users import preferred
 from service.kit.clock import now
 from service.store import documents, findings, outbox
-from workers.delivery.findings import HURRIED, MISSING, keep_changes
+from workers.delivery.findings import keep_changes
 from workers.delivery.order import addresses_of, key_of
 from workers.delivery.transitions import DocumentChange
 from workers.delivery.turn import NotItsTurn, infactor_turn
@@ -32,7 +33,7 @@ _HURRIED_STAYS = timedelta(days=7)
 def poll_documents(services: Services) -> None:
     """Note what has become of the open documents; where Infactor is away, leave it for later."""
     with services.database.write() as session:
-        findings.close_old(session, HURRIED, now() - _HURRIED_STAYS, now())
+        findings.close_old(session, FindingKind.HURRIED, now() - _HURRIED_STAYS, now())
     after = ""
     while page := read_page(services, after):
         try:
@@ -52,9 +53,6 @@ def read_page(services: Services, after: str) -> Sequence[tuple[Invoice, Documen
         return documents.open_documents(
             session,
             services.settings.quickbooks_environment,
-            ended=ENDED,
-            rejected=State.INVOICE_REJECTED,
-            marker=MARKER,
             after=after,
             limit=_PAGE,
         )
@@ -67,7 +65,9 @@ def note_changes(
 ) -> None:
     """Write down what is news on this page, and ask for the deliveries that follow from it."""
     with services.database.read() as session:
-        known_missing = findings.open_of(session, MISSING, [invoice.id for invoice, _ in page])
+        known_missing = findings.open_of(
+            session, FindingKind.MISSING, [invoice.id for invoice, _ in page]
+        )
     changes = [_change(i, seen, states.get(key_of(i))) for i, seen in page]
     news = [
         change
@@ -103,7 +103,7 @@ def _note(session: Session, news: Sequence[DocumentChange], at: datetime) -> set
         if change.before and change.after and (change.moved or change.marked):
             rest = {n: v for n, v in change.before.document.items() if n not in MARKS}
             document = {**rest, **change.after.marks, "state": change.after.state}
-            documents.note(session, change.invoice.id, change.after.state, document, at)
+            documents.note(session, change.invoice.id, columns_of(document), at)
     outbox.deliver_anew(session, anew)
     outbox.deliver_again(session, [i for c in again if (i := c.invoice.id) not in anew])
     return {change.invoice.connection_id for change in again}

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.database.engine import Database
 from service.database.tables import Connection, Document, Invoice
+from service.domain import Action, FindingKind
 from service.infactor.bson import from_bson
 from service.infactor.collection import (
     REVISION,
@@ -19,11 +20,11 @@ from service.infactor.collection import (
     Refused,
     state_of,
 )
-from service.infactor.document import MARKER, Action, decide
+from service.infactor.document import MARKER, columns_of, decide
 from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.store import outbox
-from service.store.findings import CHANGED, Found
+from service.store.findings import Found
 from service.store.outbox import Progress
 from workers.delivery.findings import keep_changes, keep_findings
 from workers.delivery.transitions import DocumentChange, changed_after_approval
@@ -135,8 +136,7 @@ class DeliveryResults:
             "invoice_id": sent.id,
             "connection_id": sent.connection_id,
             "supplier_id": (decided or self._company).supplier_id,
-            "state": result.state,
-            "document": {n: v for n, v in document.items() if n not in ("_id", REVISION)},
+            **columns_of({n: v for n, v in document.items() if n not in ("_id", REVISION)}),
             "revision": sent.revision,
             "written_at": self._at,
             "balance": (decided or sent).balance,
@@ -163,7 +163,7 @@ class DeliveryResults:
         )
 
     def _keep_findings(self, session: Session) -> None:
-        keep_findings(session, self._company.id, CHANGED, self._changed, self._at)
+        keep_findings(session, self._company.id, FindingKind.CHANGED, self._changed, self._at)
         keep_changes(session, self._company.id, self._changes, self._at)
 
 

@@ -11,11 +11,10 @@ from datetime import timedelta
 from typing import Any
 
 from service.database.tables import Document, Invoice
+from service.domain import APPROVED, Hold, Severity, State
 from service.infactor.bson import from_bson, to_bson
 from service.infactor.collection import DocumentState, marks_of
 from service.infactor.deviations import Facts, deviations, text_of
-from service.infactor.document import APPROVED, State
-from service.infactor.holds import Hold
 from service.store.findings import Found
 
 # A page that shows the old amount can stay open for so long.
@@ -84,7 +83,13 @@ def missing(change: DocumentChange) -> list[Found]:
         return []
     state = change.before.state
     return [
-        Found(field="document", severity="critical", state=state, approved="there", current="gone")
+        Found(
+            field="document",
+            severity=Severity.CRITICAL,
+            state=state,
+            approved="there",
+            current="gone",
+        )
     ]
 
 
@@ -103,7 +108,9 @@ def moved_past_hold(change: DocumentChange) -> list[Found] | None:
     if not withdrawn and (not change.moved or change.state_before not in {*_BACK, ""}):
         return None
     why = f"withdrawn: {withdrawn}" if withdrawn else f"held back: {hold}"
-    return [Found(field="state", severity="critical", state=state, approved=why, current=state)]
+    return [
+        Found(field="state", severity=Severity.CRITICAL, state=state, approved=why, current=state)
+    ]
 
 
 def changed_before_approval(
@@ -118,7 +125,7 @@ def changed_before_approval(
     return [
         Found(
             field=name,
-            severity="warning",
+            severity=Severity.WARNING,
             state=change.after.state,
             approved=text_of(before),
             current=text_of(after),
@@ -150,7 +157,7 @@ def changed_after_approval(
     return [
         Found(
             field=one.field,
-            severity=one.severity.value,
+            severity=one.severity,
             state=state,
             approved=one.approved,
             current=one.current,

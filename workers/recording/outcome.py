@@ -4,9 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from service.database.tables import Failure, Tally
+from service.domain import Action, Hold
 from service.errors import SyncError
-from service.infactor.document import Action
-from service.infactor.holds import Hold
 
 _MOST_FAILURES_KEPT = 200
 
@@ -82,7 +81,7 @@ def add(tally: Tally, recorded: Recorded) -> Tally:
     """
     failures = _failures(recorded, known={failure["id"] for failure in tally["failures"]})
     counted = Counter(_counted_as(outcome) for outcome in recorded.read)
-    held = Counter(str(one.hold) for one in recorded.read if _counted_as(one) == "held")
+    held = Counter(str(one.hold) for one in recorded.read if _counted_as(one) == Action.HOLD.past)
     return {
         **tally,
         "read": tally["read"] + len(recorded.read) + len(failures),
@@ -99,13 +98,14 @@ def add(tally: Tally, recorded: Recorded) -> Tally:
 
 def _counted_as(outcome: Outcome) -> str:
     if outcome.action is Action.FROZEN:
-        return "unchanged"
+        return Action.UNCHANGED.past
     if outcome.action is Action.WITHDRAW:
-        return "withdrawn"
+        return Action.WITHDRAW.past
     if outcome.hold is not None:
-        return "held"
+        return Action.HOLD.past
     # What is held for no reason was gone before it was ever read.
-    return "unchanged" if outcome.action is Action.HOLD else outcome.action.past
+    counts_as = Action.UNCHANGED if outcome.action is Action.HOLD else outcome.action
+    return counts_as.past
 
 
 def _failures(recorded: Recorded, known: set[str]) -> list[Failure]:

@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 
 from service.database.engine import after_commit
 from service.database.tables import Customer, Document, Invoice, Run
+from service.domain import Action, Hold, OwnNotice, RevisionCause
 from service.errors import Disconnected, SyncError, Unmappable
 from service.infactor import document as life
-from service.infactor.document import Action, Decision
-from service.infactor.holds import Hold
+from service.infactor.document import Decision, columns_of
 from service.kit.clock import now
 from service.quickbooks.records import Entity, entity
 from service.store import connections, customers, inbox, invoices, lifecycle
@@ -35,7 +35,7 @@ def recording(
     company: Company,
     reads: CompleteReads,
     *,
-    cause: str,
+    cause: RevisionCause,
     run: Run | None = None,
     voided: frozenset[str] = frozenset(),
     webhooks: Callable[[str], Sequence[str]] = lambda _: (),
@@ -60,7 +60,7 @@ def _announce(
     company: Company,
     session: Session,
     recorded: Recorded,
-    cause: str,
+    cause: RevisionCause,
     webhooks: Callable[[str], Sequence[str]],
 ) -> None:
     """Log what was written, and ask for its delivery, once it is committed."""
@@ -81,14 +81,14 @@ def _announce(
 def rehearse(company: Company, reads: CompleteReads) -> Recorded:
     """Return what recording these reads would lead to, and leave everything as it is."""
     with company.services.database.trial() as session:
-        return _Batch(company, session, "rehearsal", frozenset()).write(reads)
+        return _Batch(company, session, RevisionCause.REHEARSAL, frozenset()).write(reads)
 
 
 class _Batch:
     """The writing of one batch inside its transaction."""
 
     def __init__(
-        self, company: Company, session: Session, cause: str, voided: frozenset[str]
+        self, company: Company, session: Session, cause: RevisionCause, voided: frozenset[str]
     ) -> None:
         self._company = company
         self._session = session
@@ -230,8 +230,7 @@ class _Batch:
                     "invoice_id": row.id,
                     "connection_id": row.connection_id,
                     "supplier_id": self._company.supplier_id,
-                    "state": document["state"],
-                    "document": document,
+                    **columns_of(document),
                     "revision": row.revision,
                     "written_at": row.recorded_at,
                 }
@@ -270,6 +269,6 @@ def keep_failures(
     """Keep what could not be recorded as notices, unless it was a notice that asked for it."""
     at = now()
     unasked = {i for i in recorded.failed if is_id(i)} - set(asked)
-    inbox.ask_for_invoices(session, connection_id, unasked, "unrecorded", at)
+    inbox.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
     for place, error in recorded.unnamed.items():
         inbox.park_unnamed(session, connection_id, place, error, at)

@@ -7,8 +7,9 @@ from typing import Any
 
 from service.config.settings import Settings
 from service.database.tables import Customer, Invoice
+from service.domain import Hold, RevisionCause
 from service.infactor.document import SUPPLIER
-from service.infactor.holds import Hold, hold_of
+from service.infactor.holds import hold_of
 from service.infactor.mapping import Mapped, map_invoice
 from service.infactor.warnings import InvoiceWarning
 from service.quickbooks.records import Entity
@@ -157,7 +158,7 @@ def same(before: InvoiceRow | None, row: InvoiceRow) -> bool:
     )
 
 
-def revision(row: InvoiceRow, before: InvoiceRow | None, cause: str) -> dict[str, Any]:
+def revision(row: InvoiceRow, before: InvoiceRow | None, cause: RevisionCause) -> dict[str, Any]:
     """Return the line of the invoice's history that this row adds.
 
     `changes` is {field: [before, after]}; for some only that they changed.

@@ -42,7 +42,8 @@ def check_withdrawals(session: Session, run: Run, recorded: Recorded) -> None:
         withdrawn = approvals.held(session, recorded.withdrawn)
         limit = f"more than {allowed} need an operator's confirmation"
         raise ApprovalNeeded(
-            f"{what}{already} ({_reasons(withdrawn)} in QuickBooks; {limit}): {_named(withdrawn)}",
+            f"{what}{already} ({_reasons(withdrawn)} in QuickBooks; {limit})",
+            _named(withdrawn),
             withdrawals=total,
             offered=offered,
             reasons={one.invoice_id: one.hold for one in withdrawn},

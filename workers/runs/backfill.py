@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.database.tables import Run, Tally
+from service.domain import RevisionCause, RunState
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.store import connections, invoices, runs, watermarks
@@ -77,7 +78,7 @@ def step(company: Company, run: Run) -> bool:
         # A full backfill needs nearly all customers: one read brings what pages of them would.
         customers.read_first_page()
     reads = customers.complete(page.reads)
-    with recording(company, reads, cause="backfill", run=run) as (session, recorded):
+    with recording(company, reads, cause=RevisionCause.BACKFILL, run=run) as (session, recorded):
         runs.checkpoint(session, run, page.cursor.as_json(), add(run.tally, recorded))
         keep_failures(session, company.connection_id, recorded)
         if run.since is None:
@@ -99,7 +100,7 @@ def _find_deletions(company: Company, run: Run, cursor: Cursor) -> None:
     if not unseen or len(unseen) > _MOST_UNSEEN:
         return
     reads = CustomerReads(company).complete(read_invoices(company, unseen))
-    with recording(company, reads, cause="backfill", run=run) as (session, recorded):
+    with recording(company, reads, cause=RevisionCause.BACKFILL, run=run) as (session, recorded):
         runs.mark_seen(session, run.id, unseen)
         # Kept at once: what was withdrawn counts for the limit, whatever becomes of this step.
         run.tally = add(run.tally, recorded)
@@ -122,7 +123,7 @@ def _compare(company: Company, run: Run, cursor: Cursor) -> bool:
             tally["rounds"] += 1
             runs.checkpoint(session, run, again.as_json(), tally)
             return True
-        if not runs.finish(session, run, "done", tally, difference, now()):
+        if not runs.finish(session, run, RunState.DONE, tally, difference, now()):
             return True  # somebody asked for more meanwhile
         _move_watermark(session, company.connection_id, run, cursor.since)
     log.info("backfill.ended", run=run.id, counted=counted, recorded=recorded)

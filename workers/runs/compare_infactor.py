@@ -19,25 +19,20 @@ from service.database.tables import (
     Run,
     Tally,
 )
+from service.domain import DifferenceKind, State
 from service.infactor.bson import from_bson, to_bson
 from service.infactor.collection import REVISION, state_of
 from service.infactor.deviations import text_of
-from service.infactor.document import QUICKBOOKS_OWNED, State
+from service.infactor.document import QUICKBOOKS_OWNED
 from service.infactor.wording import status
 from service.store import documents, legacy_rows, outbox, runs
 from workers.company import Company
 from workers.delivery.order import key_of
 from workers.delivery.turn import NotItsTurn, infactor_turn
 
-MISSING = "missing"  # and nobody has decided: it can be made again
-DELETED = "deleted"  # and somebody had decided: it is never made again
-DOUBLED = "doubled"
-EDITED = "edited by hand"
-BEHIND = "behind"
-AHEAD = "ahead"
-NOT_COMPARED = "could not be compared"
-
-_MENDABLE = frozenset({MISSING, EDITED, BEHIND, AHEAD})
+_MENDABLE = frozenset(
+    {DifferenceKind.MISSING, DifferenceKind.EDITED, DifferenceKind.BEHIND, DifferenceKind.AHEAD}
+)
 _PAGE = 200
 # A run shares its worker with everybody.
 _PAGES_A_STEP = 10
@@ -53,7 +48,7 @@ class Difference:
 
     invoice: Invoice
     seen: Document | None
-    kind: str
+    kind: DifferenceKind
     there: str
     here: str
 
@@ -144,7 +139,7 @@ def _differs(
         return None
     delivered = seen.revision if seen else invoice.delivered_revision
     if state.revision != delivered:
-        kind = BEHIND if state.revision < delivered else AHEAD
+        kind = DifferenceKind.BEHIND if state.revision < delivered else DifferenceKind.AHEAD
         texts = (f"revision {state.revision}", f"revision {delivered}")
         return Difference(invoice, seen, kind, *texts)
     return _edited(invoice, seen, there) if seen else None
@@ -152,9 +147,13 @@ def _differs(
 
 def _absent(invoice: Invoice, seen: Document | None) -> Difference | None:
     if seen is None:
-        never = Difference(invoice, seen, MISSING, "not there", "delivered")
+        never = Difference(invoice, seen, DifferenceKind.MISSING, "not there", "delivered")
         return None if invoice.hold else never
-    kind = MISSING if seen.state == State.INVOICE_CREATED and not invoice.hold else DELETED
+    kind = (
+        DifferenceKind.MISSING
+        if seen.state == State.INVOICE_CREATED and not invoice.hold
+        else DifferenceKind.DELETED
+    )
     return Difference(invoice, seen, kind, "not there", status(seen.state))
 
 
@@ -166,7 +165,9 @@ def _edited(invoice: Invoice, seen: Document, there: Mapping[str, Any]) -> Diffe
     names = [n for n in QUICKBOOKS_OWNED if now.get(n) != written.get(n)]
     if not names:
         return None
-    return Difference(invoice, seen, EDITED, _values(names, now), _values(names, written))
+    return Difference(
+        invoice, seen, DifferenceKind.EDITED, _values(names, now), _values(names, written)
+    )
 
 
 def _values(names: Sequence[str], document: Mapping[str, Any]) -> str:
@@ -190,7 +191,13 @@ def _doubled(
         amount = text_of(from_bson(other.get("invoiceAmount"))) or "none"
         there = f"also {str(other['_id'])[:_LONGEST_VALUE]}: {status(state_of(other).state)}"
         here = status(seen.state) if seen else "not in Infactor"
-        yield Difference(invoice, seen, DOUBLED, f"{there}, amount {amount[:_LONGEST_VALUE]}", here)
+        yield Difference(
+            invoice,
+            seen,
+            DifferenceKind.DOUBLED,
+            f"{there}, amount {amount[:_LONGEST_VALUE]}",
+            here,
+        )
 
 
 def _still_so(session: Session, found: Sequence[Difference]) -> list[Difference]:
@@ -200,7 +207,7 @@ def _still_so(session: Session, found: Sequence[Difference]) -> list[Difference]
     seen = outbox.seen(session, ids)
 
     def still_so(one: Difference) -> bool:
-        if one.kind == DOUBLED:
+        if one.kind == DifferenceKind.DOUBLED:
             return True
         invoice, before, now = current.get(one.invoice.id), one.seen, seen.get(one.invoice.id)
         if invoice is None or _is_outgoing(invoice):
@@ -214,9 +221,11 @@ def _keep(session: Session, tally: Tally, found: Sequence[Difference], *, fix: b
     """Count the differences in, and where they are to be mended, deliver what can be."""
     mended = [one for one in found if fix and one.kind in _MENDABLE]
     # Over a document at the very revision that is recorded nothing is written, but a later one is.
-    anew = [one.invoice.id for one in mended if one.kind == EDITED]
+    anew = [one.invoice.id for one in mended if one.kind == DifferenceKind.EDITED]
     outbox.deliver_anew(session, anew)
-    outbox.deliver_again(session, [one.invoice.id for one in mended if one.kind != EDITED])
+    outbox.deliver_again(
+        session, [one.invoice.id for one in mended if one.kind != DifferenceKind.EDITED]
+    )
     left = [one for one in found if one not in mended]
     tally["infactor"] = _named(tally["infactor"], left)
     tally["infactor_mended"] = _named(tally["infactor_mended"], mended)
@@ -227,4 +236,4 @@ def _named(before: list[DifferenceRow], more: Sequence[Difference]) -> list[Diff
 
 
 def _not_compared(why: str) -> DifferenceRow:
-    return {"id": "", "number": "", "kind": NOT_COMPARED, "there": why, "here": ""}
+    return {"id": "", "number": "", "kind": DifferenceKind.NOT_COMPARED, "there": why, "here": ""}

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.database.tables import DifferenceRow, ReconcileCursor, Run, SumsRow, Tally
+from service.domain import DifferenceKind, RevisionCause, RunState
 from service.errors import Unmappable
 from service.infactor.source import read_invoice
 from service.kit.clock import now
@@ -18,7 +19,7 @@ from service.quickbooks import queries
 from service.quickbooks.records import entity, parse_instant
 from service.store import comparison, connections, runs, watermarks
 from service.store.comparison import Difference, Shown, Sums
-from service.wording import UNREADABLE, by_name
+from service.wording import by_name
 from workers.company import Company
 from workers.reading.by_change import Cursor, Page, read_page
 from workers.reading.by_id import read_invoices
@@ -105,7 +106,7 @@ class _Comparison:
 
     def _record(self, reads: InvoiceReads) -> None:
         complete = CustomerReads(self._company).complete(reads)
-        batch = recording(self._company, complete, cause="reconcile", run=self._run)
+        batch = recording(self._company, complete, cause=RevisionCause.RECONCILE, run=self._run)
         with batch as (session, recorded):
             self._tally = add(self._tally, recorded)
             self._count(session)
@@ -149,7 +150,7 @@ class _Comparison:
         connection_id = self._company.connection_id
         with self._company.services.database.write() as session:
             tally = _verdict(session, self._run, self._tally, self._differences(session))
-            if not runs.finish(session, self._run, "done", tally, by_name(tally), now()):
+            if not runs.finish(session, self._run, RunState.DONE, tally, by_name(tally), now()):
                 return True
             if "since" in self._order and "until" in self._order:
                 until = parse_instant(self._order["until"])
@@ -192,14 +193,20 @@ def _doubted(one: Difference) -> Difference:
 
     Where something could not be shown, what was not shown may be just that.
     """
-    if one.kind != "deleted there":
+    if one.kind is not DifferenceKind.DELETED_THERE:
         return one
-    return replace(one, kind="not shown", there="not shown: deleted, or unreadable")
+    return replace(one, kind=DifferenceKind.NOT_SHOWN, there="not shown: deleted, or unreadable")
 
 
 def _in_its_place(place: str) -> DifferenceRow:
     """Return as a difference what cannot be shown, and is known by its place alone."""
-    return {"id": place, "kind": UNREADABLE, "number": "", "there": "cannot be shown", "here": ""}
+    return {
+        "id": place,
+        "kind": DifferenceKind.UNREADABLE,
+        "number": "",
+        "there": "cannot be shown",
+        "here": "",
+    }
 
 
 def _shown(reads: InvoiceReads) -> list[Shown]:

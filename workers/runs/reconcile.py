@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from service.context import Services
 from service.database.engine import after_commit
 from service.database.tables import Connection, Failure, ReconcileCursor, Run, Tally
+from service.domain import RevisionCause, RunCause, RunState
 from service.errors import SyncError
 from service.kit.clock import now
 from service.quickbooks.client import CDC_FURTHEST, Changes
@@ -56,7 +57,7 @@ def begin_due(services: Services) -> None:
             after_commit(session, services.jobs.run, run_id)
 
 
-def _cause(connection: Connection) -> str:
+def _cause(connection: Connection) -> RunCause:
     """Say whether it is a day since the last one; sooner or later means that the service was down.
 
     What QuickBooks could not deliver then is still on its way, and not unannounced.
@@ -64,7 +65,7 @@ def _cause(connection: Connection) -> str:
     last = connection.reconciled_at or connection.connected_at
     due_at = connection.reconcile_due_at
     on_time = due_at >= last + watermarks.RECONCILE_EVERY and due_at > now() - _LATE
-    return "daily" if on_time else "downtime"
+    return RunCause.DAILY if on_time else RunCause.DOWNTIME
 
 
 def step(company: Company, run: Run) -> bool:
@@ -95,13 +96,16 @@ def _changes(company: Company, run: Run) -> bool:
     customers = CustomerReads(company)
     customers.take(Read(raw, fetch_number) for raw in found.objects["Customer"])
     complete = customers.complete(reads)
-    with recording(company, complete, cause="reconcile", run=run) as (session, recorded):
+    with recording(company, complete, cause=RevisionCause.RECONCILE, run=run) as (
+        session,
+        recorded,
+    ):
         tally = add(run.tally, recorded)
-        daily = run.cause == "daily"
+        daily = run.cause == RunCause.DAILY
         unannounced = _unannounced(session, company, recorded, found) if daily else 0
         keep_failures(session, company.connection_id, recorded)
         error = _not_recorded(tally["failures"])
-        if runs.finish(session, run, "done", tally, error, now(), unannounced=unannounced):
+        if runs.finish(session, run, RunState.DONE, tally, error, now(), unannounced=unannounced):
             watermarks.reconciled(session, company.connection_id, found.time, now())
         connections.synced(session, company.connection_id, now())
     log.info(
@@ -150,7 +154,7 @@ def _customers(company: Company, run: Run) -> bool:
     onwards: ReconcileCursor = {**order, "page": page.cursor.as_json()}
     if page.cursor.done:
         onwards = {**order, "stage": "listing", "page": None}
-    with recording(company, none, cause="reconcile", run=run) as (session, recorded):
+    with recording(company, none, cause=RevisionCause.RECONCILE, run=run) as (session, recorded):
         tally: Tally = {
             **run.tally,
             "withdrawn": run.tally["withdrawn"] + len(recorded.withdrawn),

@@ -12,6 +12,7 @@ import structlog
 from service.access import Purpose
 from service.context import Services
 from service.database.tables import Run
+from service.domain import RunKind, RunState
 from service.errors import (
     ApprovalNeeded,
     Barred,
@@ -30,9 +31,9 @@ log = structlog.get_logger(__name__)
 
 Step = Callable[[Company, Run], bool]
 # What the reads of each kind of run are for, and its step, which returns whether the run goes on.
-_KINDS: dict[str, tuple[Purpose, Step]] = {
-    "backfill": ("backfill", backfill.step),
-    "reconcile": ("reconcile", reconcile.step),
+_KINDS: dict[RunKind, tuple[Purpose, Step]] = {
+    RunKind.BACKFILL: ("backfill", backfill.step),
+    RunKind.RECONCILE: ("reconcile", reconcile.step),
 }
 # A reconcile that failed is begun again before its day is over.
 _FAILED_RECONCILE_AGAIN = timedelta(hours=6)
@@ -57,7 +58,7 @@ def advance(services: Services, run_id: int) -> bool:
         try:
             if lost:
                 raise PermanentError("the worker died each time that it worked on this step")
-            purpose, step = _KINDS[run.kind]
+            purpose, step = _KINDS[RunKind(run.kind)]
             return step(Company.of(services, run.connection_id, purpose), run)
         except Disconnected as e:
             _wait_for_supplier(services, run, e)
@@ -93,8 +94,9 @@ def _wait_for_supplier(services: Services, run: Run, error: Disconnected) -> Non
 def _await_approval(services: Services, run: Run, error: ApprovalNeeded) -> bool:
     """Let the run wait for an operator; return False if somebody asked for more meanwhile."""
     with services.database.write() as session:
-        stopped = approvals.await_approval(session, run, str(error), error.reasons, now())
-    # Without the message, because people write names into the numbers of their invoices.
+        stopped = approvals.await_approval(
+            session, run, error.why, error.named, error.reasons, now()
+        )
     log.warning(
         "run.halted",
         run=run.id,
@@ -107,8 +109,8 @@ def _await_approval(services: Services, run: Run, error: ApprovalNeeded) -> bool
 
 def _fail(services: Services, run: Run, error: SyncError) -> None:
     with services.database.write() as session:
-        runs.finish(session, run, "failed", run.tally, _text(error), now())
-        if run.kind == "reconcile":
+        runs.finish(session, run, RunState.FAILED, run.tally, _text(error), now())
+        if run.kind == RunKind.RECONCILE:
             due_at = now() + _FAILED_RECONCILE_AGAIN
             watermarks.reconcile_at(session, run.connection_id, due_at)
     log.warning("run.failed", run=run.id, kind=run.kind, **why(error))

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from service.cli.console import answer
 from service.cli.demo.stack import Stack
 from service.database.tables import Document, Invoice, Notice
+from service.domain import NoticeStatus, State
 from service.queries import notices
 from service.quickbooks.webhooks import sign
 
@@ -106,7 +107,7 @@ class _Journey:
         """Void the invoice in QuickBooks."""
         self._sim("POST", f"/_sim/companies/{self._realm}/Invoice/{_NEW_ID}/void")
         document = self._until(
-            lambda d: d is not None and d["state"] == "invoice_rejected", "it is still offered"
+            lambda d: d is not None and d["state"] == State.INVOICE_REJECTED, "it is still offered"
         )
         return str(document["buyerInvoiceRemark"])
 
@@ -129,7 +130,7 @@ class _Journey:
 
         def once() -> bool:
             found = [n for n in self._notices() if n.event_id == event["id"]]
-            return [(n.status, n.duplicates) for n in found] == [("done", 1)]
+            return [(n.status, n.duplicates) for n in found] == [(NoticeStatus.DONE, 1)]
 
         _wait(once, "the notice is not done once, with one repetition")
         _expect(self._document() == before, "the invoice has changed")

@@ -47,7 +47,8 @@ class Notice(Base):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     # An event without an id, as all legacy ones, lets its key go when work begins: a second real
-    # change within the same second is not taken for a repetition.
+    # change within the same second is not taken for a repetition. A place that QuickBooks cannot
+    # show has a key of its own.
     dedupe_key: Mapped[str | None] = mapped_column(String(64), unique=True)
     connection_id: Mapped[str | None] = mapped_column(ForeignKey("connections.id"))
     realm_digest: Mapped[str | None] = mapped_column(String(64))
@@ -64,7 +65,7 @@ class Notice(Base):
     delivery_id: Mapped[str | None] = mapped_column(String(32))
     body_sealed: Mapped[str | None] = mapped_column(Text)  # of what could not be parsed
     duplicates: Mapped[int] = mapped_column(default=0)
-    status: Mapped[str] = mapped_column(String(16))  # pending | done | parked | ignored
+    status: Mapped[str] = mapped_column(String(16))  # a NoticeStatus
     reason: Mapped[str | None] = mapped_column(Text)  # the outcome, or why there is none yet
     attempts: Mapped[int] = mapped_column(default=0)
     # Claims that were never given back: their worker died. See `inbox.claim`.

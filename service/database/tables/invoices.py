@@ -16,12 +16,8 @@ TO_MEND = "hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"
 HELD = "hold IS NOT NULL OR old_rows_held"
 """Which invoices may not be offered; Infactor may have one of them all the same."""
 
-WITHDRAWN = (
-    "state = 'invoice_rejected'"
-    " AND document LIKE '%\"qbkWithdrawn\":%'"
-    ' AND document LIKE \'%"buyerInvoiceRemark":"Automatic, from QuickBooks: %\''
-)
-"""Which documents we have withdrawn: their JSON text says so twice."""
+WITHDRAWN = "withdrawn"
+"""Which documents we have withdrawn."""
 
 
 class Customer(Base):
@@ -174,6 +170,10 @@ class Document(Base):
     supplier_id: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(32))
     document: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
+    # What the document itself says, for queries: that we withdrew it and nobody has touched that
+    # decision since; and that it has our marker, whatever somebody made of the rest.
+    withdrawn: Mapped[bool] = mapped_column(default=False, server_default=false())
+    marked: Mapped[bool] = mapped_column(default=False, server_default=false())
     revision: Mapped[int] = mapped_column()
     written_at: Mapped[datetime] = mapped_column(Instant)
     # What the invoice was when the document was last written, though no document says it.
@@ -192,7 +192,7 @@ class Receipt(Base):
     invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"))
     revision: Mapped[int] = mapped_column()
     at: Mapped[datetime] = mapped_column(Instant)
-    outcome: Mapped[str] = mapped_column(String(16))  # created, refreshed, frozen …
+    outcome: Mapped[str] = mapped_column(String(16))  # of an Action: created, refreshed …
     state: Mapped[str | None] = mapped_column(String(64))  # Infactor's, as met; None: no document
     changed: Mapped[list[Any]] = mapped_column(ExactJSON)  # names of the fields that were written
 
@@ -217,9 +217,9 @@ class Finding(Base):
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"))
     connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
-    kind: Mapped[str] = mapped_column(String(24))  # changed | moved_on | hurried | missing …
+    kind: Mapped[str] = mapped_column(String(24))  # a FindingKind
     field: Mapped[str] = mapped_column(String(32))
-    severity: Mapped[str] = mapped_column(String(16))  # critical | warning | info
+    severity: Mapped[str] = mapped_column(String(16))  # a Severity
     state: Mapped[str] = mapped_column(String(64))  # Infactor's, when it was found
     approved: Mapped[str | None] = mapped_column(Text)
     current: Mapped[str | None] = mapped_column(Text)

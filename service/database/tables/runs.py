@@ -58,7 +58,7 @@ class DifferenceRow(TypedDict):
 
     id: str
     number: str
-    kind: str
+    kind: str  # a DifferenceKind
     there: str  # in QuickBooks, or in Infactor
     here: str
 
@@ -119,11 +119,9 @@ class Run(Base):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), index=True)
-    kind: Mapped[str] = mapped_column(String(16))  # backfill | reconcile
-    cause: Mapped[str] = mapped_column(
-        String(16)
-    )  # connect | reconnect | command | daily | downtime
-    state: Mapped[str] = mapped_column(String(16))  # active | done | failed
+    kind: Mapped[str] = mapped_column(String(16))  # a RunKind
+    cause: Mapped[str] = mapped_column(String(16))  # a RunCause
+    state: Mapped[str] = mapped_column(String(16))  # a RunState
     since: Mapped[datetime | None] = mapped_column(Instant)
     # Widening a run that is under way starts it over: pages of an older generation do not count.
     generation: Mapped[int] = mapped_column(default=0)
@@ -140,6 +138,8 @@ class Run(Base):
     error: Mapped[str | None] = mapped_column(Text)
     # Waits for an operator, because it would withdraw so much; then, that one has confirmed it.
     halted_at: Mapped[datetime | None] = mapped_column(Instant)
+    # Why, without naming an invoice: people write names into their numbers. `error` names them.
+    halt_reason: Mapped[str | None] = mapped_column(Text)
     confirmed: Mapped[bool] = mapped_column(default=False)
     # What it would withdraw in its next step: the hold of each invoice, by id.
     would_withdraw: Mapped[dict[str, str] | None] = mapped_column(ExactJSON)

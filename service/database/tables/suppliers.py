@@ -37,7 +37,7 @@ class Connection(Base):
     realm_digest: Mapped[str] = mapped_column(String(64))
     realm_sealed: Mapped[str] = mapped_column(Text)
     company_name: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(String(16))  # connected | disconnected
+    state: Mapped[str] = mapped_column(String(16))  # a ConnectionState
     problem: Mapped[str | None] = mapped_column(Text)  # why it is disconnected or paused
     access_sealed: Mapped[str | None] = mapped_column(Text)
     access_expires_at: Mapped[datetime | None] = mapped_column(Instant)

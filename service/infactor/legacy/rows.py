@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from service.infactor.document import State
+from service.domain import State
 from service.infactor.legacy.values import amount, id_of, mails, name, row_id, same_number, text
 
 Row = Mapping[str, Any]

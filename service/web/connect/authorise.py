@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from service import links
 from service.config.settings import Settings
+from service.domain import ConnectionState
 from service.errors import LinkError
 from service.kit.clock import now
 from service.links import Link, LinkExpired
@@ -32,7 +33,7 @@ def show(request: Request[State]) -> Response:
         known = connections.supplier_by_email(session, link.email)
         environment = services.settings.quickbooks_environment
         mine = connections.of_supplier(session, known.id, environment) if known else []
-    live = any(connection.state == "connected" for connection in mine)
+    live = any(connection.state == ConnectionState.CONNECTED for connection in mine)
     context = {
         "link": link,
         "live": live,

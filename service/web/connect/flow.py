@@ -18,6 +18,7 @@ from starlette.datastructures import QueryParams
 from service.context import Services
 from service.database.engine import after_commit
 from service.database.tables import Connection, OAuthState
+from service.domain import ConnectionState, OwnNotice, RunCause
 from service.errors import SyncError, TransientError
 from service.jobs import Nudges
 from service.kit.clock import now
@@ -243,7 +244,7 @@ def _begin(
             realm_digest=newcomer.realm_digest,
             realm_sealed=services.access.seal_realm_id(connection_id, newcomer.realm_id),
             company_name=newcomer.name,
-            state="connected",
+            state=ConnectionState.CONNECTED,
             connected_at=at,
             renewed_at=at,
             changes_read_until=newcomer.time,
@@ -251,24 +252,24 @@ def _begin(
             reconcile_due_at=at + watermarks.RECONCILE_EVERY,
         ),
     )
-    return runs.create_or_join(session, connection_id, "connect", None, at)
+    return runs.create_or_join(session, connection_id, RunCause.CONNECT, None, at)
 
 
 def _renew(
     session: Session, before: Connection, journey: OAuthState, newcomer: Newcomer
 ) -> int | None:
     """Make the connection good again; return the run over what was missed while it was not."""
-    at, was_connected = now(), before.state == "connected"
+    at, was_connected = now(), before.state == ConnectionState.CONNECTED
     if before.supplier_id != journey.supplier_id:
         lifecycle.hand_over(session, before.id, journey.supplier_id, at)
         after_commit(session, log.info, "connection.handed_over", connection=before.id)
     connections.renew(session, before.id, newcomer.name or before.company_name, at)
     if was_connected:
         # Nobody may have noticed that it was cut off meanwhile.
-        inbox.ask_for_changes(session, before.id, "renewed", at)
+        inbox.ask_for_changes(session, before.id, OwnNotice.RENEWED, at)
         return None
     # Over everything, because only that finds what was deleted meanwhile.
-    return runs.create_or_join(session, before.id, "reconnect", None, at)
+    return runs.create_or_join(session, before.id, RunCause.RECONNECT, None, at)
 
 
 def _revoke_unless_live(services: Services, realm_digest: str, tokens: Tokens) -> None:
@@ -279,7 +280,7 @@ def _revoke_unless_live(services: Services, realm_digest: str, tokens: Tokens) -
     environment = services.settings.quickbooks_environment
     with services.database.read() as session:
         connection = connections.by_realm(session, environment, realm_digest)
-    if connection is not None and connection.state == "connected":
+    if connection is not None and connection.state == ConnectionState.CONNECTED:
         return
     try:
         services.oauth.revoke(tokens.refresh_token)

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.domain import ConnectionState
 from service.kit.clock import now
 from service.store import connections
 from service.web.session import supplier_if_any
@@ -35,7 +36,7 @@ def arrived(request: Request[State]) -> Response:
     with services.database.read() as session:
         environment = services.settings.quickbooks_environment
         mine = connections.of_supplier(session, supplier.id, environment)
-    come = any(one.state == "connected" and one.renewed_at >= begun for one in mine)
+    come = any(one.state == ConnectionState.CONNECTED and one.renewed_at >= begun for one in mine)
     return Response(status_code=200 if come else 204)
 
 

@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from service.database.tables import Supplier
+from service.domain import ConnectionState
 from service.errors import ServiceError
 from service.store import connections
 from service.web.references import is_reference, new_reference
@@ -108,7 +109,7 @@ def _has_live_company(request: Request[State], supplier: Supplier) -> bool:
     environment = services.settings.quickbooks_environment
     with services.database.read() as session:
         mine = connections.of_supplier(session, supplier.id, environment)
-    return any(one.state == "connected" for one in mine)
+    return any(one.state == ConnectionState.CONNECTED for one in mine)
 
 
 routes = [

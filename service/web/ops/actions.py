@@ -14,6 +14,7 @@ from service import links
 from service.config.settings import Settings
 from service.database.engine import after_commit
 from service.database.tables import Connection, Supplier
+from service.domain import ConnectionState
 from service.errors import LinkError
 from service.kit.clock import now
 from service.operations import actions, disconnect
@@ -65,7 +66,7 @@ def confirmation(request: Request[State]) -> Response:
 
 def _obstacle(name: str, connection: Connection) -> str:
     """Return why there is nothing to be sure about, if that is so."""
-    connected = connection.state == "connected"
+    connected = connection.state == ConnectionState.CONNECTED
     if name == "disconnect":
         over = not connected and connection.refresh_sealed is None
         return "It is disconnected already: no tokens are left to be given back." if over else ""
@@ -84,7 +85,7 @@ def _resume(one: Order) -> str:
     database = one.request.state["services"].database
     if not actions.resume(database, one.connection.id, one.actor):
         return "was-not-paused"
-    if one.connection.state == "connected":
+    if one.connection.state == ConnectionState.CONNECTED:
         one.request.state["nudges"].sync(one.connection.id)
     return "resumed"
 
@@ -126,7 +127,10 @@ def _is_waiting(session: Session, run_id: int) -> bool:
 
 
 def _disconnect(one: Order) -> str:
-    if one.connection.state == "disconnected" and one.connection.refresh_sealed is None:
+    if (
+        one.connection.state == ConnectionState.DISCONNECTED
+        and one.connection.refresh_sealed is None
+    ):
         return "was-disconnected"
     force = one.form.get("force") == "yes"
     services = one.request.state["services"]

@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from service import wording
 from service.config.settings import Settings
 from service.database.tables import Connection, Run
+from service.domain import ConnectionState, RunKind, RunState
 from service.kit.clock import now
 from service.monitoring.infactor import STUCK
 from service.operations import actions
@@ -47,7 +48,7 @@ class Standing:
 def listing(request: Request[State]) -> Response:
     """Show a page of companies, those that are looked for."""
     services, query = request.state["services"], request.query_params
-    states = (*companies.STATES, *([LATE] if services.settings.delivers else []))
+    states = (*companies.Filter, *([LATE] if services.settings.delivers else []))
     text, state = words(query, "q"), query.get("state", "")
     state = state if state in states else ""
     supplier_ids = numbers(query["supplier"].split(",")) if "supplier" in query else None
@@ -91,7 +92,7 @@ def listing(request: Request[State]) -> Response:
 def search(request: Request[State], form: FormData) -> Response:
     """Redirect to what is looked for; no e-mail address or realm id gets into an address."""
     services, text = request.state["services"], words(form, "q")
-    known = (*companies.STATES, LATE)
+    known = (*companies.Filter, LATE)
     state = {"state": words(form, "state")} if words(form, "state") in known else {}
     environment = services.settings.quickbooks_environment
     if text.isascii() and text.isdigit() and len(text) >= 9:
@@ -178,7 +179,7 @@ def _version(content: Markup) -> str:
 
 def _facts(session: Session, entry: Entry) -> dict[str, Any]:
     connection = entry.connection
-    newest = [runs_.latest(session, connection.id, kind) for kind in ("backfill", "reconcile")]
+    newest = [runs_.latest(session, connection.id, kind) for kind in RunKind]
     return {
         "entry": entry,
         "connection": connection,
@@ -196,7 +197,7 @@ def _facts(session: Session, entry: Entry) -> dict[str, Any]:
 
 def _urgency(run: Run) -> tuple[bool, bool]:
     """Put first what waits for somebody, then what is under way, then what has ended."""
-    return not approvals.is_waiting(run), run.state != "active"
+    return not approvals.is_waiting(run), run.state != RunState.ACTIVE
 
 
 def _deliveries(session: Session, entry: Entry, settings: Settings) -> dict[str, Any]:
@@ -228,7 +229,7 @@ def state_of(connection: Connection) -> Standing:
     """Return in a word how the connection stands, and why."""
     if connection.released_at is not None:
         return Standing("Released", "plain")
-    if connection.state == "disconnected":
+    if connection.state == ConnectionState.DISCONNECTED:
         problem = connection.problem
         return Standing("Ended by QuickBooks", "bad", problem) if problem else _ended()
     if connection.suspended_at is not None:
@@ -244,7 +245,11 @@ def state_of(connection: Connection) -> Standing:
 def ends_soon(connection: Connection) -> bool:
     """Return whether QuickBooks ends the authorisation soon, whatever is done with it."""
     ends = connection.hard_expires_at
-    return connection.state == "connected" and ends is not None and ends < now() + _ENDS_SOON
+    return (
+        connection.state == ConnectionState.CONNECTED
+        and ends is not None
+        and ends < now() + _ENDS_SOON
+    )
 
 
 def _ended() -> Standing:
@@ -257,7 +262,7 @@ def verdict(run: Run | None) -> Standing:
         return Standing("none yet", "plain")
     if approvals.is_rejected(run):
         return Standing("Ended", "plain", run.error or "")
-    if run.state == "failed":
+    if run.state == RunState.FAILED:
         return Standing("Failed", "bad", run.error or "")
     if run.error is not None:
         return Standing("Differs", "bad", run.error)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.database.tables import Connection, Finding, Invoice
+from service.domain import Severity
 from service.infactor.wording import finding_words, status
 from service.operations import actions
 from service.store import connections, findings
@@ -24,6 +25,7 @@ from service.wording import of_finding
 LIST = "/ops/findings"
 PAGE_SIZE = 50
 _LONGEST_NOTE = 500
+_TAGS = {Severity.CRITICAL: "bad", Severity.WARNING: "warn", Severity.INFO: "plain"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ def listing(request: Request[State]) -> Response:
         only = company.id if company else None
         counts = findings.by_severity(session, environment, only)
         severity = query.get("severity", "")
-        if severity not in findings.SEVERITIES:
-            severity = next((one for one in findings.SEVERITIES if counts[one]), "critical")
+        if severity not in list(Severity):
+            severity = next((one for one in Severity if counts[one]), Severity.CRITICAL)
         found = findings.page(
             session,
             environment,
@@ -70,7 +72,7 @@ def listing(request: Request[State]) -> Response:
             "open": any(counts.values()),
             "company": company,
             "everyones": _address(severity),
-            "kind": {"critical": "bad", "warning": "warn", "info": "plain"}[severity],
+            "kind": _TAGS[Severity(severity)],
             "first": _address(severity, only) if "before" in query else None,
             "next": _address(severity, only, shown[-1].finding.id)
             if len(found) > PAGE_SIZE
@@ -86,7 +88,7 @@ def acknowledge(request: Request[State], form: FormData) -> Response:
         raise HTTPException(404)
     severity, company = words(form, "severity"), words(form, "company")
     here = _address(
-        severity if severity in findings.SEVERITIES else "critical",
+        severity if severity in list(Severity) else Severity.CRITICAL,
         company if ROW_ID.fullmatch(company) else None,
     )
     note = words(form, "note", _LONGEST_NOTE)

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from service.database.tables import Notice
+from service.domain import ConnectionState, NoticeStatus
 from service.kit.clock import now
 from service.monitoring.notices import STUCK as STUCK_AFTER
 from service.operations import actions
@@ -27,10 +28,21 @@ from service.wording import what, why
 LIST = "/ops/notices"
 NEWS = f"{LIST}/live"
 PAGE_SIZE = 50
-STUCK, PARKED = "stuck", "parked"
-FILTERS = ("pending", STUCK, *(name for name in notices.STATUSES if name != "pending"))
+STUCK = "stuck"
+FILTERS: tuple[str, ...] = (
+    NoticeStatus.PENDING,
+    STUCK,
+    NoticeStatus.DONE,
+    NoticeStatus.PARKED,
+    NoticeStatus.IGNORED,
+)
 _ASK_NO_MORE = 286  # what htmx takes for that; it shows the answer all the same
-_KINDS = {"pending": "plain", "done": "good", "parked": "bad", "ignored": "plain"}
+_KINDS = {
+    NoticeStatus.PENDING: "plain",
+    NoticeStatus.DONE: "good",
+    NoticeStatus.PARKED: "bad",
+    NoticeStatus.IGNORED: "plain",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +74,7 @@ class Asked:
         if self.status == STUCK:
             since = at - STUCK_AFTER
             return notices.stuck(session, environment, since, after=self.last, **narrowed)
-        statuses = [self.status] if self.status else notices.STATUSES
+        statuses = [self.status] if self.status else tuple(NoticeStatus)
         return notices.found(session, environment, before=self.last, statuses=statuses, **narrowed)
 
 
@@ -88,7 +100,7 @@ def listing(request: Request[State]) -> Response:
             "decided": decided,
             "replayable": any(_may_return(one) for one in shown),
             # Of the others, most were done long ago.
-            "all_at_once": asked.status == PARKED,
+            "all_at_once": asked.status == NoticeStatus.PARKED,
             "may_return": _may_return,
             "why": why,
             "kinds": _KINDS,
@@ -141,7 +153,7 @@ def replay(request: Request[State], form: FormData) -> Response:
         LIST,
         {
             "q": text,
-            "status": _known(status, notices.STATUSES),
+            "status": _known(status, tuple(NoticeStatus)),
             "before": str(number(str(form.get("before", ""))) or ""),
         },
     )
@@ -158,7 +170,7 @@ def replay(request: Request[State], form: FormData) -> Response:
         notice_ids=chosen,
     )
     for connection_id in whose:
-        if known[connection_id].state == "connected":
+        if known[connection_id].state == ConnectionState.CONNECTED:
             request.state["nudges"].sync(connection_id)
     return then(request, here, "replayed" if count else "nothing-replayed", count)
 
@@ -168,4 +180,7 @@ def _known(word: str, words_: Collection[str]) -> str:
 
 
 def _may_return(notice: Notice) -> bool:
-    return notice.status in ("parked", "done") and notice.connection_id is not None
+    return (
+        notice.status in (NoticeStatus.PARKED, NoticeStatus.DONE)
+        and notice.connection_id is not None
+    )

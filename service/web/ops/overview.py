@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.coordination import rate_limit
+from service.domain import Severity
 from service.kit.clock import now
 from service.monitoring import notices
 from service.monitoring.condition import Condition
@@ -136,7 +137,7 @@ def _context(
     known = tuple(measures.spans(session, measures.begin_of(slot + 1) - which.back, which.slots))
     return {
         "wrong": [(one, title_of(one), page_of(one)) for one in wrong[:_MOST]],
-        "any_critical": any(one.severity == "critical" for one in wrong),
+        "any_critical": any(one.severity == Severity.CRITICAL for one in wrong),
         "more": max(0, len(wrong) - _MOST),
         "figures": figures,
         "share": figures.reads / figures.reads_per_month,

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from service.database.tables import Connection, Run, Supplier
+from service.domain import ConnectionState, RunState
 from service.kit.clock import now
 from service.store import approvals, connections, inbox, runs
 from service.web.state import State
@@ -33,7 +34,7 @@ class Progress:
     @property
     def active(self) -> bool:
         """True while more is coming."""
-        return self.state == "active"
+        return self.state == RunState.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Company:
     @property
     def live(self) -> bool:
         """True while QuickBooks lets us read."""
-        return self.connection.state == "connected"
+        return self.connection.state == ConnectionState.CONNECTED
 
     @property
     def importing(self) -> bool:
@@ -120,6 +121,6 @@ def _progress(run: Run) -> Progress:
         expected=run.expected,
         held=sum(tally.get("held", {}).values()),
         failed=tally.get("failed", 0),
-        waiting=run.state == "active" and run.error is not None,
+        waiting=run.state == RunState.ACTIVE and run.error is not None,
         stopped=approvals.is_waiting(run),
     )

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from service.database.tables import Connection
+from service.domain import ConnectionState
 from service.kit.clock import now
 from service.operations.disconnect import ConnectedAgain, NotRevoked, disconnect
 from service.queries import notices
@@ -44,7 +45,7 @@ def end(request: Request[State]) -> Response:
     with services.database.read() as session:
         connection = own_connection(request, session, supplier)
     back = RedirectResponse(f"/quickbook/connections/{connection.id}", 303)
-    if connection.state == "disconnected" and connection.refresh_sealed is None:
+    if connection.state == ConnectionState.DISCONNECTED and connection.refresh_sealed is None:
         return back
     try:
         # By number: nothing in the audit is ever forgotten, so it holds no name and no address.

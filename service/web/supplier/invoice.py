@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.database.tables import Connection, Finding, Invoice, Supplier
-from service.infactor.holds import Hold, field, word
+from service.domain import Hold, RevisionCause
+from service.infactor.holds import field, word
 from service.infactor.wording import INFACTORS, ORIGINS, finding_words, label
 from service.kit.clock import now
 from service.quickbooks.endpoints import Environment, invoice_page
@@ -63,9 +64,9 @@ HOLD_ADVICE = {
 }
 
 CAUSES = {
-    "notice": "QuickBooks reported a change",
-    "backfill": "Imported",
-    "payment": "QuickBooks reported a payment or credit",
+    RevisionCause.NOTICE: "QuickBooks reported a change",
+    RevisionCause.BACKFILL: "Imported",
+    RevisionCause.PAYMENT: "QuickBooks reported a payment or credit",
 }
 
 

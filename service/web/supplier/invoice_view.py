@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 from service.database.tables import Document, Invoice
+from service.domain import Hold
 from service.infactor.document import MARKER, is_withdrawn
-from service.infactor.holds import Hold, sentence
+from service.infactor.holds import sentence
 from service.infactor.source import calendar_date
 from service.infactor.wording import days_to_payout, status
 

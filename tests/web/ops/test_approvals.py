@@ -12,7 +12,8 @@ from service.store import approvals, runs
 from tests.web.conftest import Place, said
 from tests.web.ops.operators import audit, told_in
 
-WHY = "it would withdraw 6 of the company's 6 undecided invoices: <1>, 2, 3"
+WHY = "it would withdraw 6 of the company's 6 undecided invoices"
+NAMED = "<1>, 2, 3"
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def run_id(place: Place, company: str) -> int:
 def stop(place: Place, run_id: int, reasons: dict[str, str] | None = None) -> None:
     with place.services.database.write() as session:
         assert approvals.await_approval(
-            session, session.get_one(Run, run_id), WHY, reasons or {}, now()
+            session, session.get_one(Run, run_id), WHY, NAMED, reasons or {}, now()
         )
 
 
@@ -177,7 +178,12 @@ def test_what_it_would_withdraw_is_named_with_reasons_and_amounts(
 ) -> None:
     with place.services.database.write() as session:
         approvals.await_approval(
-            session, session.get_one(Run, run_id), WHY, {place.invoice_id("1"): "paid"}, now()
+            session,
+            session.get_one(Run, run_id),
+            WHY,
+            NAMED,
+            {place.invoice_id("1"): "paid"},
+            now(),
         )
     page = said(browser.get(f"/ops/runs/{run_id}").text)
     assert "What it would withdraw Invoice Buyer Amount In QuickBooks now Here" in page
@@ -203,7 +209,7 @@ def test_of_very_many_only_so_many_are_shown(
     place.do(copy.format(columns=", ".join(made.get(name, name) for name in names)))
     reasons = {f"copy-{n}": "void" for n in range(1, 251)}
     with place.services.database.write() as session:
-        approvals.await_approval(session, session.get_one(Run, run_id), WHY, reasons, now())
+        approvals.await_approval(session, session.get_one(Run, run_id), WHY, NAMED, reasons, now())
     page = browser.get(f"/ops/runs/{run_id}").text
     assert page.count('<tr role="row">') == 201
     assert "And 50 more." in said(page)

@@ -2,7 +2,6 @@
 
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +11,7 @@ from starlette.testclient import TestClient
 
 from service import wording
 from service.database.tables import AuditEntry, Notice
+from service.domain import OwnNotice
 from service.kit.clock import now
 from tests.web.conftest import Place, said
 from tests.web.ops.operators import add_companies, add_finding, audit, live_address, told_in
@@ -379,12 +379,10 @@ def test_what_quickbooks_cannot_show_says_where_it_is_and_what_to_do(
     assert f'aria-label="Choose notice {unreadable}"' in page
 
 
-def test_every_reason_for_a_notice_of_our_own_has_words() -> None:
-    sources = [*Path("service").rglob("*.py"), *Path("workers").rglob("*.py")]
-    text = "\n".join(path.read_text() for path in sources)
-    asked = re.findall(r'ask_for_(?:changes|invoices)\([^)]*"([a-z]+)"', text)
-    named = re.findall(r'format="own",\s+entity="Connection",\s+operation="([a-z]+)"', text)
-    assert {*asked, *named} == wording.OWN.keys()
+@pytest.mark.parametrize("reason", OwnNotice)
+def test_every_reason_for_a_notice_of_our_own_has_words(reason: OwnNotice) -> None:
+    ours = Notice(format="own", entity="Connection", operation=reason.value)
+    assert wording.what(ours) != f"Connection {reason}"
 
 
 @pytest.mark.parametrize("query", ["", "?status=parked", "?status=stuck", "?q=101"])

@@ -19,11 +19,6 @@ _MONEY = sa.Numeric(24, 6).with_variant(sa.BigInteger(), "sqlite")
 _JSON = sa.Text()
 _KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _LONG_AGO = "1970-01-01 00:00:00"
-_WITHDRAWN = (
-    "state = 'invoice_rejected'"
-    " AND document LIKE '%\"qbkWithdrawn\":%'"
-    ' AND document LIKE \'%"buyerInvoiceRemark":"Automatic, from QuickBooks: %\''
-)
 
 
 def upgrade() -> None:
@@ -266,6 +261,8 @@ def _invoices() -> None:
         sa.Column("supplier_id", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("state", sa.String(32), nullable=False),
         sa.Column("document", _JSON, nullable=False),
+        sa.Column("withdrawn", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("marked", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("written_at", _INSTANT, nullable=False),
         sa.Column("balance", _MONEY),
@@ -279,7 +276,7 @@ def _invoices() -> None:
         "ix_documents_withdrawn",
         "documents",
         ["connection_id", "supplier_id", "invoice_id"],
-        **_where(_WITHDRAWN),
+        **_where("withdrawn"),
     )
     op.create_table(
         "findings",
@@ -350,6 +347,7 @@ def _runs() -> None:
         sa.Column("due_at", _INSTANT),
         sa.Column("error", sa.Text),
         sa.Column("halted_at", _INSTANT),
+        sa.Column("halt_reason", sa.Text),
         sa.Column("confirmed", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("would_withdraw", _JSON),
         sa.Column("created_at", _INSTANT, nullable=False),
