@@ -53,7 +53,7 @@ def page(
             behind = select(func.lower(last.company_name)).scalar_subquery()
             chosen.append(tuple_(name, Connection.id) > tuple_(behind, last.id))
     if late_since is not None:
-        chosen.append(outbox.is_late(late_since))
+        chosen.append(outbox.has_late_deliveries(late_since))
     if supplier_ids is not None:
         chosen.append(Connection.supplier_id.in_(supplier_ids))
     if text:

@@ -85,14 +85,14 @@ def measure(
 
 def _sink(session: Session, environment: str, now: datetime) -> SinkMeasures:
     """Measure deliveries: what is outgoing has a partial index, the rest is an hour's receipts."""
-    waiting = outbox.waiting(session, environment)
+    waiting = outbox.backlog(session, environment)
     waited = (now - (waiting.oldest or now)).total_seconds()
     return SinkMeasures(
         up=circuit_breaker.broken(session, circuit_breaker.INFACTOR) is None,
         outgoing=waiting.count,
         oldest_outgoing=max(0.0, waited),
         refused=waiting.refused,
-        receipts=outbox.by_outcome(session, now - RECENT),
+        receipts=outbox.count_by_outcome(session, now - RECENT),
     )
 
 

@@ -196,8 +196,8 @@ def _doubled(
 def _still_so(session: Session, found: Sequence[Difference]) -> list[Difference]:
     """Leave out what was delivered, or is to be delivered, since this page was read."""
     ids = [difference.invoice.id for difference in found]
-    current = outbox.lock(session, ids)
-    seen = outbox.seen(session, ids)
+    current = outbox.lock_invoices(session, ids)
+    seen = outbox.documents_of(session, ids)
 
     def still_so(one: Difference) -> bool:
         if one.kind == DOUBLED:
@@ -215,7 +215,7 @@ def _keep(session: Session, tally: Tally, found: Sequence[Difference], *, fix: b
     mended = [one for one in found if fix and one.kind in _MENDABLE]
     # Over a document at the very revision that is recorded nothing is written, but a later one is.
     anew = [one.invoice.id for one in mended if one.kind == EDITED]
-    outbox.deliver_anew(session, anew)
+    outbox.deliver_as_new_revision(session, anew)
     outbox.deliver_again(session, [one.invoice.id for one in mended if one.kind != EDITED])
     left = [one for one in found if one not in mended]
     tally["infactor"] = _named(tally["infactor"], left)

@@ -64,7 +64,7 @@ def listing(request: Request[State]) -> Response:
         )
         shown = found[:PAGE_SIZE]
         ids = [entry.connection.id for entry in shown] if state == LATE else []
-        owed = outbox.of_each(session, ids) if ids else {}
+        owed = outbox.backlog_of_each(session, ids) if ids else {}
     kept = {"q": text, "supplier": query.get("supplier", ""), "state": state}
     return page(
         request,
@@ -204,9 +204,9 @@ def _deliveries(session: Session, entry: Entry, settings: Settings) -> dict[str,
     if not settings.delivers:
         return {"outgoing": None, "refused": 0, "refusal": ""}
     company = (entry.connection.environment, entry.connection.id)
-    refused, first = outbox.refused(session, *company)
+    refused, first = outbox.refused_invoices(session, *company)
     return {
-        "outgoing": outbox.waiting(session, *company),
+        "outgoing": outbox.backlog(session, *company),
         "refused": refused,
         "refusal": ((first and first.delivery_error) or "")[:_LONGEST_ERROR],
     }
