@@ -19,15 +19,15 @@ from service.database.engine import Database
 from service.database.tables import Notice
 from service.jobs import Jobs, Nudges
 from service.quickbooks.webhooks import sign
-from service.store.intake import Arrival
+from service.store.intake import NewNotice
 from service.web.webhook.intake import TIMEOUT_SECONDS, Intake, NotStored
 from tests import databases
 from tests.servers import wait_until
 from tests.workers.world import VERIFIER, environment
 
 
-def an_arrival(key: str, delivery_id: str | None = None) -> Arrival:
-    return Arrival(
+def a_new_notice(key: str, delivery_id: str | None = None) -> NewNotice:
+    return NewNotice(
         dedupe_key=key,
         format="cloudevents",
         event_id=key,
@@ -90,7 +90,7 @@ def test_deliveries_that_wait_together_share_one_commit(database: Database, inta
     seen = inserts(database)
 
     async def deliver() -> None:
-        waiting = [asyncio.create_task(intake.store([an_arrival(f"k{n}")])) for n in range(50)]
+        waiting = [asyncio.create_task(intake.store([a_new_notice(f"k{n}")])) for n in range(50)]
         await asyncio.sleep(0)  # all are in the queue before the writer begins
         intake.start()
         await asyncio.gather(*waiting)
@@ -106,7 +106,7 @@ def test_a_delivery_is_answered_only_when_it_is_committed(
     intake.start()
 
     async def deliver() -> list[str | None]:
-        await intake.store([an_arrival("k1"), an_arrival("k2")])
+        await intake.store([a_new_notice("k1"), a_new_notice("k2")])
         return stored(database)
 
     assert asyncio.run(deliver()) == ["k1", "k2"]
@@ -117,7 +117,7 @@ def test_a_commit_has_only_so_many_events(database: Database, intake: Intake) ->
 
     async def deliver() -> None:
         waiting = [
-            asyncio.create_task(intake.store([an_arrival(f"k{n}-{i}") for i in range(1000)]))
+            asyncio.create_task(intake.store([a_new_notice(f"k{n}-{i}") for i in range(1000)]))
             for n in range(6)
         ]
         await asyncio.sleep(0)
@@ -134,8 +134,8 @@ def test_what_was_told_to_come_again_before_its_turn_is_not_stored(
 ) -> None:
     async def deliver() -> None:
         with pytest.raises(NotStored, match="did not commit in time"):
-            await intake.store([an_arrival("late")])
-        waiting = asyncio.create_task(intake.store([an_arrival("in time")]))
+            await intake.store([a_new_notice("late")])
+        waiting = asyncio.create_task(intake.store([a_new_notice("in time")]))
         await asyncio.sleep(0)
         intake.start()
         await waiting
@@ -146,10 +146,10 @@ def test_what_was_told_to_come_again_before_its_turn_is_not_stored(
 
 def test_a_full_queue_refuses_at_once(intake: Intake) -> None:
     async def deliver() -> None:
-        waiting = [asyncio.create_task(intake.store([an_arrival(f"k{n}")])) for n in range(60)]
+        waiting = [asyncio.create_task(intake.store([a_new_notice(f"k{n}")])) for n in range(60)]
         await asyncio.sleep(0)
         with pytest.raises(NotStored, match="too many deliveries"):
-            await intake.store([an_arrival("one too many")])
+            await intake.store([a_new_notice("one too many")])
         intake.start()
         await asyncio.gather(*waiting)
 
@@ -162,7 +162,7 @@ def test_a_database_that_hangs_is_not_waited_for(database: Database, intake: Int
     async def deliver() -> float:
         begun = time.monotonic()
         with pytest.raises(NotStored, match="did not commit in time"):
-            await intake.store([an_arrival("k1")])
+            await intake.store([a_new_notice("k1")])
         return time.monotonic() - begun
 
     with hanging(database):
@@ -177,15 +177,15 @@ def test_stopping_stores_what_is_waiting(database: Database, intake: Intake) -> 
 
     async def deliver() -> None:
         with hanging(database):
-            waiting = [asyncio.create_task(intake.store([an_arrival("k1")]))]
+            waiting = [asyncio.create_task(intake.store([a_new_notice("k1")]))]
             await asyncio.sleep(0)
             await until(lambda: not intake._waiting)
-            waiting.append(asyncio.create_task(intake.store([an_arrival("k2")])))
+            waiting.append(asyncio.create_task(intake.store([a_new_notice("k2")])))
             await until(lambda: len(intake._waiting) == 1)
             stopping = asyncio.create_task(asyncio.to_thread(intake.stop))
             await until(lambda: intake._stopping)
             with pytest.raises(NotStored, match="too many deliveries"):
-                await intake.store([an_arrival("too late")])
+                await intake.store([a_new_notice("too late")])
         await asyncio.gather(*waiting, stopping)
 
     asyncio.run(deliver())
@@ -197,10 +197,10 @@ def test_two_thousand_deliveries_wait_at_most(database: Database) -> None:
     intake = Intake(database, "simulator", nudges)
 
     async def deliver() -> None:
-        waiting = [asyncio.create_task(intake.store([an_arrival(f"k{n}")])) for n in range(2000)]
+        waiting = [asyncio.create_task(intake.store([a_new_notice(f"k{n}")])) for n in range(2000)]
         await asyncio.sleep(0)
         with pytest.raises(NotStored, match="too many deliveries"):
-            await intake.store([an_arrival("one too many")])
+            await intake.store([a_new_notice("one too many")])
         for task in waiting:
             task.cancel()
 
@@ -210,12 +210,12 @@ def test_two_thousand_deliveries_wait_at_most(database: Database) -> None:
 def test_one_delivery_that_the_database_refuses_does_not_spoil_the_others(
     database: Database, intake: Intake
 ) -> None:
-    bad = Arrival(dedupe_key="bad", format=None)  # type: ignore[arg-type]
+    bad = NewNotice(dedupe_key="bad", format=None)  # type: ignore[arg-type]
 
     async def deliver() -> list[BaseException | None]:
         waiting = [
-            asyncio.create_task(intake.store([arrival]))
-            for arrival in (an_arrival("k1"), bad, an_arrival("k2"))
+            asyncio.create_task(intake.store([notice]))
+            for notice in (a_new_notice("k1"), bad, a_new_notice("k2"))
         ]
         await asyncio.sleep(0)
         intake.start()
@@ -230,12 +230,12 @@ def test_one_delivery_that_the_database_refuses_does_not_spoil_the_others(
 def test_a_delivery_that_nobody_foresaw_does_not_end_the_writer(
     database: Database, intake: Intake
 ) -> None:
-    odd = Arrival(dedupe_key="k0", format="cloudevents", event_id=object())  # type: ignore[arg-type]
+    odd = NewNotice(dedupe_key="k0", format="cloudevents", event_id=object())  # type: ignore[arg-type]
 
     async def deliver() -> None:
         with pytest.raises(NotStored, match="did not take the delivery"):
-            await intake.store([odd, an_arrival("k1")])  # a TypeError: it is no JSON
-        await intake.store([an_arrival("k2")])
+            await intake.store([odd, a_new_notice("k1")])  # a TypeError: it is no JSON
+        await intake.store([a_new_notice("k2")])
 
     intake.start()
     asyncio.run(deliver())
@@ -269,7 +269,7 @@ def test_what_was_stored_in_a_rush_is_logged_in_few_lines_and_whole(database: Da
 
     async def deliver() -> None:
         waiting = [
-            asyncio.create_task(intake.store([an_arrival(f"k{n}", f"d{n}")], f"t{n}"))
+            asyncio.create_task(intake.store([a_new_notice(f"k{n}", f"d{n}")], f"t{n}"))
             for n in range(120)
         ]
         await asyncio.sleep(0)
@@ -290,11 +290,11 @@ def test_what_was_stored_in_a_rush_is_logged_in_few_lines_and_whole(database: Da
 
 def test_what_was_stored_before_a_failure_is_logged(database: Database) -> None:
     intake = Intake(database, "simulator", Nudges(Jobs(StubBroker())), most_deliveries=1)
-    bad = Arrival(dedupe_key="bad", format=None)  # type: ignore[arg-type]
+    bad = NewNotice(dedupe_key="bad", format=None)  # type: ignore[arg-type]
 
     async def deliver() -> None:
         waiting = [
-            asyncio.create_task(intake.store([arrival])) for arrival in (an_arrival("k1"), bad)
+            asyncio.create_task(intake.store([notice])) for notice in (a_new_notice("k1"), bad)
         ]
         await asyncio.sleep(0)
         intake.start()

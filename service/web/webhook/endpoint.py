@@ -23,7 +23,7 @@ from service.kit.metrics import notices_received
 from service.kit.vault import Vault
 from service.quickbooks.event import FOLLOWED, Event
 from service.quickbooks.webhooks import parse, verify
-from service.store.intake import Arrival
+from service.store.intake import NewNotice
 from service.web.middleware.access_log import note
 from service.web.references import crashed
 from service.web.state import State
@@ -148,11 +148,11 @@ async def _take(state: State, headers: Mapping[bytes, bytes], coming: "_Body") -
         raise _Refused("unsigned", 401, "the intuit-signature does not fit the body")
     delivery_id = token_hex(16)
     if len(body) > _LONG_BODY:  # would hold up the other requests
-        arrivals = await run_in_threadpool(_parsed, body, services.vault, delivery_id)
+        notices = await run_in_threadpool(_parsed, body, services.vault, delivery_id)
     else:
-        arrivals = _parsed(body, services.vault, delivery_id)
+        notices = _parsed(body, services.vault, delivery_id)
     try:
-        await state["intake"].store(arrivals, _trace_id(headers.get(b"intuit-t-id", b"")))
+        await state["intake"].store(notices, _trace_id(headers.get(b"intuit-t-id", b"")))
     except NotStored as e:
         raise _Refused("not_stored", 503, f"{e}: please send again") from None
 
@@ -204,28 +204,28 @@ def _trace_id(given: bytes) -> str | None:
     return text if _TRACE_ID.fullmatch(text) else None
 
 
-def _parsed(body: bytes, vault: Vault, delivery_id: str) -> list[Arrival]:
+def _parsed(body: bytes, vault: Vault, delivery_id: str) -> list[NewNotice]:
     events = parse(body)
     for event in events:
         entity = event.entity if event.entity in FOLLOWED else "other"
         notices_received(entity, event.problem is None).inc()
-    return _arrivals(events, body, vault, delivery_id)
+    return _new_notices(events, body, vault, delivery_id)
 
 
-def _arrivals(
+def _new_notices(
     events: Sequence[Event], body: bytes, vault: Vault, delivery_id: str
-) -> list[Arrival]:
+) -> list[NewNotice]:
     # What nobody can parse today is kept whole, once, for whoever can tomorrow.
     keep_body = next((event for event in events if event.format == "unknown"), None)
     return [
-        _arrival(event, body if event is keep_body else None, vault, delivery_id)
+        _new_notice(event, body if event is keep_body else None, vault, delivery_id)
         for event in events
     ]
 
 
-def _arrival(event: Event, body: bytes | None, vault: Vault, delivery_id: str) -> Arrival:
+def _new_notice(event: Event, body: bytes | None, vault: Vault, delivery_id: str) -> NewNotice:
     realm = (None, None) if event.realm_id is None else _kept_realm(vault, event.realm_id)
-    return Arrival(
+    return NewNotice(
         dedupe_key=event.digest,
         format=event.format,
         event_id=event.event_id,

@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from service.database.engine import Database, Statements
 from service.jobs import Nudges
 from service.kit.clock import now
-from service.store.intake import Arrival, receive
+from service.store.intake import NewNotice, insert_notices
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ class NotStored(Exception):
 
 
 class _Delivery(Struct):
-    arrivals: Sequence[Arrival]
+    notices: Sequence[NewNotice]
     trace_id: str | None
     stored: asyncio.Future[None]
 
@@ -82,7 +82,7 @@ class Intake:
             self._arrived.notify()
         self._thread.join(timeout=10)
 
-    async def store(self, arrivals: Sequence[Arrival], trace_id: str | None = None) -> None:
+    async def store(self, notices: Sequence[NewNotice], trace_id: str | None = None) -> None:
         """Return once everything is committed; raises NotStored, after 2.5 s at the latest.
 
         `trace_id` is Intuit's own name of the delivery, for the log.
@@ -92,7 +92,7 @@ class Intake:
         loop = asyncio.get_running_loop()
         stored = loop.create_future()
         # Without the lock, for which the writer could let us wait.
-        self._waiting.append(_Delivery(arrivals, trace_id, stored))
+        self._waiting.append(_Delivery(notices, trace_id, stored))
         if self._newest is None:
             # Not before all requests that came with this one are waiting too.
             self._newest = []
@@ -133,14 +133,14 @@ class Intake:
             delivery = self._waiting.popleft()
             if delivery.stored.done():  # its sender has been told to come again
                 continue
-            events += len(delivery.arrivals)
+            events += len(delivery.notices)
             batch.append(delivery)
         return batch
 
     def _commit(self, batch: Sequence[_Delivery]) -> None:
-        arrivals = [arrival for delivery in batch for arrival in delivery.arrivals]
+        notices = [notice for delivery in batch for notice in delivery.notices]
         try:
-            touched = receive(self._statements, arrivals, self._environment, now())
+            touched = insert_notices(self._statements, notices, self._environment, now())
         except Exception as e:
             # Whatever it is: without its writer the receiver would refuse everything from then on.
             self._fail(batch, e)
@@ -157,11 +157,11 @@ class Intake:
         stored, self._stored = self._stored, []
         if not stored:
             return
-        arrivals = [arrival for delivery in stored for arrival in delivery.arrivals]
+        notices = [notice for delivery in stored for notice in delivery.notices]
         log.info(
             "webhook.stored",
-            deliveries=list(dict.fromkeys(arrival.delivery_id for arrival in arrivals)),
-            events=len(arrivals),
+            deliveries=list(dict.fromkeys(notice.delivery_id for notice in notices)),
+            events=len(notices),
             intuit_tids=[delivery.trace_id for delivery in stored if delivery.trace_id],
         )
 
