@@ -27,7 +27,7 @@ from service.web.middleware.security_headers import SecurityHeaders
 from service.web.state import State
 from service.web.supplier import connection, dashboard, download, entry, invoice
 from service.web.webhook.endpoint import Webhook
-from service.web.webhook.heartbeat import Answers, Heartbeat
+from service.web.webhook.heartbeat import AnswerCounter, Heartbeat
 from service.web.webhook.intake import Intake
 
 Background = Callable[[Services], AbstractContextManager[None]]
@@ -44,7 +44,7 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
         nudges = Nudges(services.jobs)
         environment = services.settings.quickbooks_environment
         intake = Intake(services.database, environment, nudges)
-        answers = Answers()
+        answers = AnswerCounter()
         heartbeat = Heartbeat(services.database, environment, answers)
         work = background(services) if background else nullcontext()
         services.leases.start()

@@ -146,7 +146,7 @@ class Batch:
         asked = self._waiting(quickbooks_id) + self._merged.get(quickbooks_id, [])
         if cause == "payment":
             asked += self._wanted.changes
-        return sorted({notice.delivery_id for notice in asked if notice.delivery_id})
+        return sorted({notice.webhook_id for notice in asked if notice.webhook_id})
 
     def _waiting(self, quickbooks_id: str) -> list[Notice]:
         return self._wanted.invoices.get(quickbooks_id, [])
@@ -225,7 +225,7 @@ def park(session: Session, notices: Sequence[Notice], error: SyncError) -> None:
 
 
 def _name(notice: Notice) -> dict[str, Any]:
-    return {"notice": notice.id, "delivery": notice.delivery_id}
+    return {"notice": notice.id, "delivery": notice.webhook_id}
 
 
 # A busy company is read at most once a second, so that a burst of notices costs a few queries.

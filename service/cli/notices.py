@@ -77,7 +77,7 @@ def _row(notice: Notice, company: Connection | None) -> dict[str, Any]:
     return {
         "id": notice.id,
         "received_at": notice.received_at,
-        "delivery": notice.delivery_id,
+        "delivery": notice.webhook_id,
         "connection": notice.connection_id,
         "company": company and company.company_name,
         "format": notice.format,

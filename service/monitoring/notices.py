@@ -9,7 +9,7 @@ from datetime import timedelta
 from sqlalchemy import bindparam, func, select
 
 from service.access import SHARES
-from service.database.tables import Connection, Deliveries, Notice, Run
+from service.database.tables import Connection, Notice, Run, WebhookAnswers
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
 from service.queries import notices
@@ -23,9 +23,9 @@ UNANNOUNCED_WITHIN = timedelta(days=1)
 STUCK = timedelta(minutes=10)
 READS_HIGH = 0.8
 
-_forged = select(func.coalesce(func.sum(Deliveries.count), 0), func.min(Deliveries.minute)).where(
-    Deliveries.minute >= bindparam("since"), Deliveries.outcome == "unsigned"
-)
+_forged = select(
+    func.coalesce(func.sum(WebhookAnswers.count), 0), func.min(WebhookAnswers.minute)
+).where(WebhookAnswers.minute >= bindparam("since"), WebhookAnswers.outcome == "unsigned")
 
 
 def forged_webhooks(facts: Facts) -> Iterator[Condition]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, case, func, literal, select
 
-from service.database.tables import Connection, Deliveries, Notice, Run
+from service.database.tables import Connection, Notice, Run, WebhookAnswers
 from service.monitoring.facts import Facts
 from service.queries import notices
 
@@ -64,7 +64,7 @@ _parked = (
     .select_from(Notice)
     .where(Notice.status == _PARKED, notices.is_ours(bindparam("environment")))
 )
-_last_delivery = select(func.max(Deliveries.minute)).where(Deliveries.outcome == "stored")
+_last_delivery = select(func.max(WebhookAnswers.minute)).where(WebhookAnswers.outcome == "stored")
 
 
 def vitals(facts: Facts) -> Vitals:

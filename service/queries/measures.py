@@ -41,7 +41,7 @@ class Measures:
     connections: Mapping[str, int]
     active_runs: Mapping[str, int]
     open_alerts: Mapping[str, int]
-    deliveries: Mapping[str, int]
+    webhook_answers: Mapping[str, int]
     heartbeats: Mapping[str, float]
     findings: Mapping[str, int]
     sink: "SinkMeasures | None"  # None where nothing is delivered into another database
@@ -76,7 +76,7 @@ def measure(
         connections=_connections(session, environment),
         active_runs=_active_runs(session),
         open_alerts=_counts(session, Alert.cause, Alert.ended_at.is_(None)),
-        deliveries=heartbeats.answers_since(session, now - RECENT),
+        webhook_answers=heartbeats.answers_since(session, now - RECENT),
         heartbeats=heartbeats.ages(session),
         findings=findings.by_severity(session, environment),
         sink=_sink(session, environment, now) if delivers else None,

@@ -14,7 +14,7 @@ from service.database.types import instant_text
 from service.database.upsert import insert_for, instant_given, rows_given, rows_text
 
 
-class NewNotice(Struct, frozen=True, kw_only=True):
+class NewNotice(Struct, frozen=True, kw_only=True, rename={"webhook_id": "delivery_id"}):
     """One event as the receiver hands it in, with the columns of the notice that it becomes.
 
     `reason` says why it cannot be acted upon, `changed_at` is as `instant_text` gives it, and
@@ -33,7 +33,7 @@ class NewNotice(Struct, frozen=True, kw_only=True):
     changed_at: str | None = None
     body_sealed: str | None = None
     reason: str | None = None
-    delivery_id: str | None = None
+    webhook_id: str | None = None
     duplicates: int = 0
 
 
@@ -66,10 +66,10 @@ def insert_notices(
 @cache
 def _statement(dialect: str) -> ClauseElement:
     """Insert `:rows`, each for the connection that its company has by now, if it has any."""
-    given = rows_given(dialect, Notice, NewNotice.__struct_fields__)
+    given = rows_given(dialect, Notice, NewNotice.__struct_encode_fields__)
     now = instant_given(dialect, "now")
     stranger, ignored = Connection.id.is_(None), given.c.reason.is_not(None)
-    row = {name: given.c[name] for name in NewNotice.__struct_fields__} | {
+    row = {name: given.c[name] for name in NewNotice.__struct_encode_fields__} | {
         "connection_id": Connection.id,
         "realm_digest": case((stranger, given.c.realm_digest)),
         "realm_sealed": case((stranger, given.c.realm_sealed)),

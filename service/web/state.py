@@ -6,7 +6,7 @@ from service.context import Services
 from service.jobs import Nudges
 from service.web.count_cache import Counted
 from service.web.health.probes import Vitals
-from service.web.webhook.heartbeat import Answers
+from service.web.webhook.heartbeat import AnswerCounter
 from service.web.webhook.intake import Intake
 
 
@@ -16,6 +16,6 @@ class State(TypedDict):
     services: Services
     nudges: Nudges
     intake: Intake
-    answers: Answers
+    answers: AnswerCounter
     vitals: Vitals
     counted: Counted

@@ -37,7 +37,7 @@ def main(port: int, one_by_one: bool) -> None:
     redis_url = settings.redis_url
     broker = receiver_broker(redis_url.get_secret_value() if redis_url else None)
     if one_by_one:
-        service.app.Intake = partial(Intake, most_deliveries=1)  # type: ignore[assignment,misc]
+        service.app.Intake = partial(Intake, most_webhooks=1)  # type: ignore[assignment,misc]
     spare_the_collector()
     ours = service.app.create_app(bootstrap(settings, broker))
     theirs = Starlette(routes=[Route(BARE, bare, methods=["POST"])])

@@ -1,4 +1,4 @@
-"""The group commit of deliveries."""
+"""The group commit of webhooks."""
 
 import asyncio
 import threading
@@ -26,13 +26,13 @@ from tests.servers import wait_until
 from tests.workers.world import VERIFIER, environment
 
 
-def a_new_notice(key: str, delivery_id: str | None = None) -> NewNotice:
+def a_new_notice(key: str, webhook_id: str | None = None) -> NewNotice:
     return NewNotice(
         dedupe_key=key,
         format="cloudevents",
         event_id=key,
         entity="Invoice",
-        delivery_id=delivery_id,
+        webhook_id=webhook_id,
     )
 
 
@@ -86,36 +86,36 @@ def inserts(database: Database) -> list[str]:
     return seen
 
 
-def test_deliveries_that_wait_together_share_one_commit(database: Database, intake: Intake) -> None:
+def test_webhooks_that_wait_together_share_one_commit(database: Database, intake: Intake) -> None:
     seen = inserts(database)
 
-    async def deliver() -> None:
+    async def post() -> None:
         waiting = [asyncio.create_task(intake.store([a_new_notice(f"k{n}")])) for n in range(50)]
         await asyncio.sleep(0)  # all are in the queue before the writer begins
         intake.start()
         await asyncio.gather(*waiting)
 
-    asyncio.run(deliver())
+    asyncio.run(post())
     assert len(stored(database)) == 50
     assert len(seen) == 1
 
 
-def test_a_delivery_is_answered_only_when_it_is_committed(
+def test_a_webhook_is_answered_only_when_it_is_committed(
     database: Database, intake: Intake
 ) -> None:
     intake.start()
 
-    async def deliver() -> list[str | None]:
+    async def post() -> list[str | None]:
         await intake.store([a_new_notice("k1"), a_new_notice("k2")])
         return stored(database)
 
-    assert asyncio.run(deliver()) == ["k1", "k2"]
+    assert asyncio.run(post()) == ["k1", "k2"]
 
 
 def test_a_commit_has_only_so_many_events(database: Database, intake: Intake) -> None:
     seen = inserts(database)
 
-    async def deliver() -> None:
+    async def post() -> None:
         waiting = [
             asyncio.create_task(intake.store([a_new_notice(f"k{n}-{i}") for i in range(1000)]))
             for n in range(6)
@@ -124,7 +124,7 @@ def test_a_commit_has_only_so_many_events(database: Database, intake: Intake) ->
         intake.start()
         await asyncio.gather(*waiting)
 
-    asyncio.run(deliver())
+    asyncio.run(post())
     assert len(stored(database)) == 6000
     assert len(seen) == 2
 
@@ -132,7 +132,7 @@ def test_a_commit_has_only_so_many_events(database: Database, intake: Intake) ->
 def test_what_was_told_to_come_again_before_its_turn_is_not_stored(
     database: Database, intake: Intake
 ) -> None:
-    async def deliver() -> None:
+    async def post() -> None:
         with pytest.raises(NotStored, match="did not commit in time"):
             await intake.store([a_new_notice("late")])
         waiting = asyncio.create_task(intake.store([a_new_notice("in time")]))
@@ -140,12 +140,12 @@ def test_what_was_told_to_come_again_before_its_turn_is_not_stored(
         intake.start()
         await waiting
 
-    asyncio.run(deliver())
+    asyncio.run(post())
     assert stored(database) == ["in time"]
 
 
 def test_a_full_queue_refuses_at_once(intake: Intake) -> None:
-    async def deliver() -> None:
+    async def post() -> None:
         waiting = [asyncio.create_task(intake.store([a_new_notice(f"k{n}")])) for n in range(60)]
         await asyncio.sleep(0)
         with pytest.raises(NotStored, match="too many deliveries"):
@@ -153,29 +153,29 @@ def test_a_full_queue_refuses_at_once(intake: Intake) -> None:
         intake.start()
         await asyncio.gather(*waiting)
 
-    asyncio.run(deliver())
+    asyncio.run(post())
 
 
 def test_a_database_that_hangs_is_not_waited_for(database: Database, intake: Intake) -> None:
     intake.start()
 
-    async def deliver() -> float:
+    async def post() -> float:
         begun = time.monotonic()
         with pytest.raises(NotStored, match="did not commit in time"):
             await intake.store([a_new_notice("k1")])
         return time.monotonic() - begun
 
     with hanging(database):
-        assert asyncio.run(deliver()) < 2.5
+        assert asyncio.run(post()) < 2.5
     intake.stop()
     assert stored(database) == ["k1"]  # it was stored after all, and its repetition will count
 
 
 def test_stopping_stores_what_is_waiting(database: Database, intake: Intake) -> None:
-    """One delivery is being stored, another one waits behind it, and none is let in any more."""
+    """One webhook is being stored, another one waits behind it, and none is let in any more."""
     intake.start()
 
-    async def deliver() -> None:
+    async def post() -> None:
         with hanging(database):
             waiting = [asyncio.create_task(intake.store([a_new_notice("k1")]))]
             await asyncio.sleep(0)
@@ -188,15 +188,15 @@ def test_stopping_stores_what_is_waiting(database: Database, intake: Intake) -> 
                 await intake.store([a_new_notice("too late")])
         await asyncio.gather(*waiting, stopping)
 
-    asyncio.run(deliver())
+    asyncio.run(post())
     assert stored(database) == ["k1", "k2"]
 
 
-def test_two_thousand_deliveries_wait_at_most(database: Database) -> None:
+def test_two_thousand_webhooks_wait_at_most(database: Database) -> None:
     nudges = Nudges(Jobs(StubBroker()))
     intake = Intake(database, "simulator", nudges)
 
-    async def deliver() -> None:
+    async def post() -> None:
         waiting = [asyncio.create_task(intake.store([a_new_notice(f"k{n}")])) for n in range(2000)]
         await asyncio.sleep(0)
         with pytest.raises(NotStored, match="too many deliveries"):
@@ -204,15 +204,15 @@ def test_two_thousand_deliveries_wait_at_most(database: Database) -> None:
         for task in waiting:
             task.cancel()
 
-    asyncio.run(deliver())
+    asyncio.run(post())
 
 
-def test_one_delivery_that_the_database_refuses_does_not_spoil_the_others(
+def test_one_webhook_that_the_database_refuses_does_not_spoil_the_others(
     database: Database, intake: Intake
 ) -> None:
     bad = NewNotice(dedupe_key="bad", format=None)  # type: ignore[arg-type]
 
-    async def deliver() -> list[BaseException | None]:
+    async def post() -> list[BaseException | None]:
         waiting = [
             asyncio.create_task(intake.store([notice]))
             for notice in (a_new_notice("k1"), bad, a_new_notice("k2"))
@@ -221,24 +221,24 @@ def test_one_delivery_that_the_database_refuses_does_not_spoil_the_others(
         intake.start()
         return await asyncio.gather(*waiting, return_exceptions=True)
 
-    first, second, third = asyncio.run(deliver())
+    first, second, third = asyncio.run(post())
     assert (first, third) == (None, None)
     assert isinstance(second, NotStored)
     assert stored(database) == ["k1", "k2"]
 
 
-def test_a_delivery_that_nobody_foresaw_does_not_end_the_writer(
+def test_a_webhook_that_nobody_foresaw_does_not_end_the_writer(
     database: Database, intake: Intake
 ) -> None:
     odd = NewNotice(dedupe_key="k0", format="cloudevents", event_id=object())  # type: ignore[arg-type]
 
-    async def deliver() -> None:
+    async def post() -> None:
         with pytest.raises(NotStored, match="did not take the delivery"):
             await intake.store([odd, a_new_notice("k1")])  # a TypeError: it is no JSON
         await intake.store([a_new_notice("k2")])
 
     intake.start()
-    asyncio.run(deliver())
+    asyncio.run(post())
     assert stored(database) == ["k2"]
 
 
@@ -265,9 +265,9 @@ def test_a_receiver_ends_with_everything_that_it_began(database: Database) -> No
 
 
 def test_what_was_stored_in_a_rush_is_logged_in_few_lines_and_whole(database: Database) -> None:
-    intake = Intake(database, "simulator", Nudges(Jobs(StubBroker())), most_deliveries=1)
+    intake = Intake(database, "simulator", Nudges(Jobs(StubBroker())), most_webhooks=1)
 
-    async def deliver() -> None:
+    async def post() -> None:
         waiting = [
             asyncio.create_task(intake.store([a_new_notice(f"k{n}", f"d{n}")], f"t{n}"))
             for n in range(120)
@@ -277,7 +277,7 @@ def test_what_was_stored_in_a_rush_is_logged_in_few_lines_and_whole(database: Da
         await asyncio.gather(*waiting)
 
     with structlog.testing.capture_logs() as lines:
-        asyncio.run(deliver())
+        asyncio.run(post())
         intake.stop()
     assert [(line["event"], line["events"]) for line in lines] == [
         ("webhook.stored", 50),
@@ -289,10 +289,10 @@ def test_what_was_stored_in_a_rush_is_logged_in_few_lines_and_whole(database: Da
 
 
 def test_what_was_stored_before_a_failure_is_logged(database: Database) -> None:
-    intake = Intake(database, "simulator", Nudges(Jobs(StubBroker())), most_deliveries=1)
+    intake = Intake(database, "simulator", Nudges(Jobs(StubBroker())), most_webhooks=1)
     bad = NewNotice(dedupe_key="bad", format=None)  # type: ignore[arg-type]
 
-    async def deliver() -> None:
+    async def post() -> None:
         waiting = [
             asyncio.create_task(intake.store([notice])) for notice in (a_new_notice("k1"), bad)
         ]
@@ -301,7 +301,7 @@ def test_what_was_stored_before_a_failure_is_logged(database: Database) -> None:
         await asyncio.gather(*waiting, return_exceptions=True)
 
     with structlog.testing.capture_logs() as lines:
-        asyncio.run(deliver())
+        asyncio.run(post())
         wait_until(lambda: len(lines) == 2, 10, "both lines")
         assert {line["event"] for line in lines} == {"webhook.stored", "webhook.not_stored"}
         intake.stop()

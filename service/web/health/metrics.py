@@ -117,7 +117,7 @@ def _notices(measures: Measures) -> Iterable[Metric]:
         "deliveries_last_hour",
         "Webhook deliveries to all receivers within the last hour, by what was answered.",
         "outcome",
-        measures.deliveries,
+        measures.webhook_answers,
     )
 
 

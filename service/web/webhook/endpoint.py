@@ -1,6 +1,6 @@
 """QuickBooks' notifications: verified, stored, acknowledged, and only then worked on.
 
-200 means stored. A correctly signed delivery is never refused for what is in it, because Intuit
+200 means stored. A correctly signed webhook is never refused for what is in it, because Intuit
 holds later events back behind one that fails (reference 1.6).
 """
 
@@ -74,7 +74,7 @@ class Place:
 
 
 class _Refused(Exception):
-    """The delivery is not taken; `outcome` is what is counted."""
+    """The webhook is not taken; `outcome` is what is counted."""
 
     def __init__(self, outcome: str, status: int, text: str) -> None:
         super().__init__(text)
@@ -84,7 +84,7 @@ class _Refused(Exception):
 
 
 class Webhook:
-    """ASGI application that answers deliveries itself, and hands everything else on to `app`.
+    """ASGI application that answers webhooks itself, and hands everything else on to `app`.
 
     It stands before whatever only pages need, and speaks plain ASGI: routing, the guards of the
     pages and Starlette's requests took half the time of an answer (tests/web/benchmark_webhook.py).
@@ -134,7 +134,7 @@ def _text(text: str, status: int, **headers: str) -> Response:
 
 
 async def _take(state: State, headers: Mapping[bytes, bytes], coming: "_Body") -> None:
-    """Verify and store one delivery; raises _Refused and ClientDisconnect."""
+    """Verify and store one webhook; raises _Refused and ClientDisconnect."""
     services = state["services"]
     tokens = services.settings.verifier_tokens
     if not tokens:
@@ -146,11 +146,11 @@ async def _take(state: State, headers: Mapping[bytes, bytes], coming: "_Body") -
     body = await coming.read(headers.get(b"content-length", b""))
     if not verify(body, signature, tokens):
         raise _Refused("unsigned", 401, "the intuit-signature does not fit the body")
-    delivery_id = token_hex(16)
+    webhook_id = token_hex(16)
     if len(body) > _LONG_BODY:  # would hold up the other requests
-        notices = await run_in_threadpool(_parsed, body, services.vault, delivery_id)
+        notices = await run_in_threadpool(_parsed, body, services.vault, webhook_id)
     else:
-        notices = _parsed(body, services.vault, delivery_id)
+        notices = _parsed(body, services.vault, webhook_id)
     try:
         await state["intake"].store(notices, _trace_id(headers.get(b"intuit-t-id", b"")))
     except NotStored as e:
@@ -199,31 +199,31 @@ class _Body:
 
 
 def _trace_id(given: bytes) -> str | None:
-    """Return Intuit's own name of a delivery, if it can do no harm in a log."""
+    """Return Intuit's own name of a webhook, if it can do no harm in a log."""
     text = given.decode("latin-1")
     return text if _TRACE_ID.fullmatch(text) else None
 
 
-def _parsed(body: bytes, vault: Vault, delivery_id: str) -> list[NewNotice]:
+def _parsed(body: bytes, vault: Vault, webhook_id: str) -> list[NewNotice]:
     events = parse(body)
     for event in events:
         entity = event.entity if event.entity in FOLLOWED else "other"
         notices_received(entity, event.problem is None).inc()
-    return _new_notices(events, body, vault, delivery_id)
+    return _new_notices(events, body, vault, webhook_id)
 
 
 def _new_notices(
-    events: Sequence[Event], body: bytes, vault: Vault, delivery_id: str
+    events: Sequence[Event], body: bytes, vault: Vault, webhook_id: str
 ) -> list[NewNotice]:
     # What nobody can parse today is kept whole, once, for whoever can tomorrow.
     keep_body = next((event for event in events if event.format == "unknown"), None)
     return [
-        _new_notice(event, body if event is keep_body else None, vault, delivery_id)
+        _new_notice(event, body if event is keep_body else None, vault, webhook_id)
         for event in events
     ]
 
 
-def _new_notice(event: Event, body: bytes | None, vault: Vault, delivery_id: str) -> NewNotice:
+def _new_notice(event: Event, body: bytes | None, vault: Vault, webhook_id: str) -> NewNotice:
     realm = (None, None) if event.realm_id is None else _kept_realm(vault, event.realm_id)
     return NewNotice(
         dedupe_key=event.digest,
@@ -238,7 +238,7 @@ def _new_notice(event: Event, body: bytes | None, vault: Vault, delivery_id: str
         changed_at=None if event.changed_at is None else instant_text(event.changed_at),
         body_sealed=(None if body is None else vault.seal(body.decode("latin-1"), event.digest)),
         reason=event.problem,
-        delivery_id=delivery_id,
+        webhook_id=webhook_id,
     )
 
 

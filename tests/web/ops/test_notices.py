@@ -186,7 +186,7 @@ def test_fifty_notices_are_a_page(place: Place, company: str, browser: TestClien
 def test_a_search_finds_by_every_id_and_by_company(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    mine = add(place, company, "done", delivery_id="d" * 32, intuit_tid="1-abc")
+    mine = add(place, company, "done", webhook_id="d" * 32, intuit_tid="1-abc")
     other = add(place, None, "pending", entity_id="77")
     place.do("UPDATE invoices SET doc_number = 'INV-2026/1'")
     for text in ("INV-2026/1", "1", "d" * 32, "1-abc", "our <b>", "BOOKS"):
@@ -303,7 +303,7 @@ class TestOnPostgreSQL:
     def test_every_page_and_the_replay_of_a_selection_work(
         self, place: Place, company: str, browser: TestClient
     ) -> None:
-        parked = add(place, company, "parked", intuit_tid="1-abc", delivery_id="e" * 32)
+        parked = add(place, company, "parked", intuit_tid="1-abc", webhook_id="e" * 32)
         add_finding(place, company, "critical")
         pages = ("", "?range=30d", "connections", "findings", "notices?status=stuck")
         for page in (*pages, f"connections/{company}", f"findings?company={company}"):
