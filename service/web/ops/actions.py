@@ -19,7 +19,7 @@ from service.kit.clock import now
 from service.operations import actions, disconnect
 from service.store import approvals, runs
 from service.web.ops.companies import LIST, company_of
-from service.web.ops.flash import page, then
+from service.web.ops.flash import page, redirect_with
 from service.web.ops.session import operator_of
 from service.web.state import State
 from service.web.templating import render, row_id
@@ -42,7 +42,7 @@ def order(request: Request[State], form: FormData) -> Response:
         raise HTTPException(404)
     connection = company_of(request).connection
     word = do(Order(request, connection, operator_of(request).actor, form))
-    return then(request, f"{LIST}/{connection.id}", word)
+    return redirect_with(request, f"{LIST}/{connection.id}", word)
 
 
 def confirmation(request: Request[State]) -> Response:
@@ -164,7 +164,7 @@ def make(request: Request[State], form: FormData) -> Response:
     try:
         url = _url(services.settings, entry.supplier)
     except LinkError:
-        return then(request, address, "no-link")
+        return redirect_with(request, address, "no-link")
     actions.link(services.database, entry.connection.id, operator_of(request).actor)
     return page(
         request,

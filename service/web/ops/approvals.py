@@ -13,7 +13,7 @@ from service.queries import companies
 from service.queries.companies import Entry
 from service.store import approvals, connections, runs
 from service.web.ops.companies import LIST
-from service.web.ops.flash import page, then
+from service.web.ops.flash import page, redirect_with
 from service.web.ops.forms import number, words
 from service.web.ops.session import operator_of
 from service.web.state import State
@@ -26,7 +26,7 @@ def question(request: Request[State]) -> Response:
     """Show why the run has stopped, and ask what is to become of it."""
     run, entry = _run(request)
     if not approvals.is_waiting(run):
-        return then(request, _company(run), _NOT_WAITING)
+        return redirect_with(request, _company(run), _NOT_WAITING)
     with request.state["services"].database.read() as session:
         found = approvals.withdrawals(session, run)
     return page(
@@ -49,16 +49,16 @@ def approve(request: Request[State], form: FormData) -> Response:
     """Let the run go on, and redirect to its company's page, which says what was done."""
     run, entry = _run(request)
     if not _decide(request, form, run, reject=False):
-        return then(request, _company(run), _NOT_WAITING)
+        return redirect_with(request, _company(run), _NOT_WAITING)
     goes_on = actions.is_readable(entry.connection)
-    return then(request, _company(run), "confirmed" if goes_on else "confirmed-for-later")
+    return redirect_with(request, _company(run), "confirmed" if goes_on else "confirmed-for-later")
 
 
 def reject(request: Request[State], form: FormData) -> Response:
     """End the run, and redirect to its company's page, which says what was done."""
     run, _ = _run(request)
     done = _decide(request, form, run, reject=True)
-    return then(request, _company(run), "dropped" if done else _NOT_WAITING)
+    return redirect_with(request, _company(run), "dropped" if done else _NOT_WAITING)
 
 
 def _decide(request: Request[State], form: FormData, run: Run, *, reject: bool) -> bool:

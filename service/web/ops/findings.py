@@ -14,7 +14,7 @@ from service.infactor.wording import finding_words, status
 from service.operations import actions
 from service.store import connections, findings
 from service.store.findings import Entry
-from service.web.ops.flash import page, then
+from service.web.ops.flash import page, redirect_with
 from service.web.ops.forms import asking, number, words
 from service.web.ops.session import operator_of
 from service.web.state import State
@@ -91,7 +91,7 @@ def acknowledge(request: Request[State], form: FormData) -> Response:
     )
     note = words(form, "note", _LONGEST_NOTE)
     if not note:
-        return then(request, here, "no-note")
+        return redirect_with(request, here, "no-note")
     environment = services.settings.quickbooks_environment
     try:
         seen = datetime.fromisoformat(words(form, "seen"))
@@ -100,7 +100,7 @@ def acknowledge(request: Request[State], form: FormData) -> Response:
     found = actions.acknowledge(
         services.database, finding_id, environment, note, operator_of(request).actor, seen=seen
     )
-    return then(request, here, "acknowledged" if found is not None else "no-finding")
+    return redirect_with(request, here, "acknowledged" if found is not None else "no-finding")
 
 
 def _company(session: Session, environment: str, connection_id: str) -> Connection | None:

@@ -17,7 +17,7 @@ from service.monitoring.notices import STUCK as STUCK_AFTER
 from service.operations import actions
 from service.queries import companies, notices
 from service.store import connections
-from service.web.ops.flash import page, then
+from service.web.ops.flash import page, redirect_with
 from service.web.ops.forms import asking, number, numbers, words
 from service.web.ops.session import operator_of
 from service.web.state import State
@@ -160,7 +160,7 @@ def replay(request: Request[State], form: FormData) -> Response:
     for connection_id in whose:
         if known[connection_id].state == "connected":
             request.state["nudges"].sync(connection_id)
-    return then(request, here, "replayed" if count else "nothing-replayed", count)
+    return redirect_with(request, here, "replayed" if count else "nothing-replayed", count)
 
 
 def _known(word: str, words_: Collection[str]) -> str:

@@ -14,7 +14,7 @@ from service import wording
 from service.database.tables import AuditEntry, Notice
 from service.kit.clock import now
 from tests.web.conftest import Place, said
-from tests.web.ops.operators import add_companies, add_finding, audit, live_address, told_in
+from tests.web.ops.operators import add_companies, add_finding, audit, flash_in, live_address
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def replayed(browser: TestClient, *ids: int, **form: str) -> tuple[str, str]:
     )
     assert answer.status_code == 303
     where = answer.headers["location"]
-    return where, told_in(browser.get(where).text)
+    return where, flash_in(browser.get(where).text)
 
 
 def status_of(place: Place, notice_id: int) -> str:
@@ -259,7 +259,7 @@ def test_all_parked_notices_of_a_page_are_put_back_at_once(
     answer = browser.post("/ops/notices/replay", data={**form, "all": "yes"})
     assert answer.headers["location"] == "/ops/notices?status=parked"
     page = browser.get("/ops/notices?status=parked").text
-    assert told_in(page) == "49 notices put back, to be worked on again."
+    assert flash_in(page) == "49 notices put back, to be worked on again."
     assert shown(page) == [unknown, *ids[2::-1]]
     assert page.count("Put all shown back") == 1
     add(place, company, "done")
