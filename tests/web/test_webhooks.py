@@ -199,7 +199,7 @@ def test_parameters_behind_the_path_change_nothing(place: Place) -> None:
     assert place.rows("notices") == 1
 
 
-class TestRoom:
+class TestBudget:
     @pytest.fixture
     def more_settings(self) -> dict[str, str]:
         return {}
@@ -211,8 +211,8 @@ class TestRoom:
         webhook = place.client.app
         while not isinstance(webhook, endpoint.Webhook):
             webhook = webhook.app
-        with webhook._room.place() as place_of_others:
-            assert place_of_others.grow(endpoint._MOST_HELD - len(body) + 1)
+        with webhook._budget.reservation() as of_others:
+            assert of_others.reserve(endpoint._MOST_HELD - len(body) + 1)
             refused = exchange(place, parts(body), signed(body))
             assert (refused.status, refused.text) == (
                 503,
@@ -221,4 +221,4 @@ class TestRoom:
             short = b"[]"
             assert exchange(place, parts(short), signed(short)).status == 200
         assert exchange(place, parts(body), signed(body)).status == 200
-        assert webhook._room.left == endpoint._MOST_HELD
+        assert webhook._budget.left == endpoint._MOST_HELD

@@ -40,35 +40,35 @@ _LONGEST_SECONDS = 10  # Intuit itself waits for three
 _TOO_LARGE = ("too_large", 413, "Content Too Large")
 
 
-class Room:
-    """So many bytes for all; what has no room is to be sent again."""
+class BodyBudget:
+    """How many bytes all bodies together may hold; `left` is what is not reserved."""
 
     def __init__(self, most: int) -> None:
         self.left = most
 
     @contextmanager
-    def place(self) -> Iterator["Place"]:
-        """Give a place for one body; at the end there is room again for what it has taken."""
-        place = Place(self)
+    def reservation(self) -> Iterator["Reservation"]:
+        """Give one body's reservation, which is given back at the end."""
+        reservation = Reservation(self)
         try:
-            yield place
+            yield reservation
         finally:
-            self.left += place.taken
+            self.left += reservation.taken
 
 
-class Place:
-    """What one body takes of the room, in bytes."""
+class Reservation:
+    """What one body has reserved of the budget: `taken` is in bytes."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, budget: BodyBudget) -> None:
+        self._budget = budget
         self.taken = 0
 
-    def grow(self, size: int) -> bool:
-        """Take room for a body of so many bytes; return False where there is not so much."""
+    def reserve(self, size: int) -> bool:
+        """Reserve `size` bytes in all for the body; return False where fewer are left."""
         more = size - self.taken
-        if more > self._room.left:
+        if more > self._budget.left:
             return False
-        self._room.left -= more
+        self._budget.left -= more
         self.taken = size
         return True
 
@@ -93,7 +93,7 @@ class Webhook:
     def __init__(self, app: ASGIApp, *, most_bytes: int) -> None:
         self.app = app
         self._most_bytes = most_bytes
-        self._room = Room(_MOST_HELD)
+        self._budget = BodyBudget(_MOST_HELD)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != PATH:
@@ -115,8 +115,8 @@ class Webhook:
             return _text("Method Not Allowed", 405, Allow="POST")
         state: State = scope["state"]
         try:
-            with self._room.place() as place:
-                body = _Body(receive, self._most_bytes, place)
+            with self._budget.reservation() as reservation:
+                body = _Body(receive, self._most_bytes, reservation)
                 await _take(state, dict(scope["headers"]), body)
         except _Refused as e:
             state["answers"].count(e.outcome)
@@ -159,11 +159,11 @@ async def _take(state: State, headers: Mapping[bytes, bytes], coming: "_Body") -
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A body that is coming, how long it may be, and its place among all that are held."""
+    """A body that is coming, how long it may be, and what it has reserved of the budget."""
 
     receive: Receive
     most_bytes: int
-    place: Place
+    reservation: Reservation
 
     async def read(self, announced: bytes) -> bytes:
         """Return it; raises _Refused once it is too long, ClientDisconnect if it has no end.
@@ -191,7 +191,7 @@ class _Body:
             size += len(chunk)
             if size > self.most_bytes:
                 raise _Refused(*_TOO_LARGE)
-            if size > _LONG_BODY and not self.place.grow(size):
+            if size > _LONG_BODY and not self.reservation.reserve(size):
                 raise _Refused("not_stored", 503, "too much comes at once: please send again")
             chunks.append(chunk)
             more = message.get("more_body", False)
