@@ -13,14 +13,16 @@ Answering = Callable[[Request[State]], Response]
 _AT_ONCE = 8
 
 
-def apart() -> Callable[[Answering], Callable[[Request[State]], Awaitable[Response]]]:
-    """Return what lets endpoints run in threads of their own, a few at once for all of them."""
+def in_dedicated_threads() -> Callable[
+    [Answering], Callable[[Request[State]], Awaitable[Response]]
+]:
+    """Return a decorator: its endpoints share a dedicated pool of eight threads."""
     threads = CapacityLimiter(_AT_ONCE)
 
-    def of_its_own(answering: Answering) -> Callable[[Request[State]], Awaitable[Response]]:
+    def decorator(answering: Answering) -> Callable[[Request[State]], Awaitable[Response]]:
         async def endpoint(request: Request[State]) -> Response:
             return await to_thread.run_sync(answering, request, limiter=threads)
 
         return endpoint
 
-    return of_its_own
+    return decorator

@@ -18,7 +18,7 @@ from service.web.connect.problems import ConnectProblem, Problem, explain
 from service.web.session import SESSION, session_of
 from service.web.state import State
 from service.web.templating import render
-from service.web.threads import apart
+from service.web.threads import in_dedicated_threads
 
 
 def show(request: Request[State]) -> Response:
@@ -125,7 +125,7 @@ def _link(request: Request[State]) -> Link:
 
 def routes() -> list[Route]:
     """Return the routes of connect links."""
-    threads = apart()
+    threads = in_dedicated_threads()
     return [
         Route(links.CONNECT_PATH, threads(show)),
         Route(links.CONNECT_PATH, threads(go_on), methods=["POST"]),

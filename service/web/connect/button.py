@@ -17,7 +17,7 @@ from service.web.connect.authorise import Consent, begin_consent
 from service.web.connect.identity import NotLoggedIn, logged_in
 from service.web.cookies import cookies_of
 from service.web.state import State
-from service.web.threads import apart
+from service.web.threads import in_dedicated_threads
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ PATH = "/quickbook/setupQuickbook"
 
 def routes() -> list[Route]:
     """Return the button's route."""
-    return [Route(PATH, apart()(set_up), methods=["POST"])]
+    return [Route(PATH, in_dedicated_threads()(set_up), methods=["POST"])]
 
 
 def set_up(request: Request[State]) -> Response:

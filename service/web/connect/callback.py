@@ -17,14 +17,14 @@ from service.web.connect.problems import ConnectProblem, Problem, explain
 from service.web.cookies import cookies_of
 from service.web.session import SESSION, session_of
 from service.web.state import State
-from service.web.threads import apart
+from service.web.threads import in_dedicated_threads
 
 log = structlog.get_logger(__name__)
 
 
 def routes() -> list[Route]:
     """Return the callback's route."""
-    return [Route(CALLBACK_PATH, apart()(callback))]
+    return [Route(CALLBACK_PATH, in_dedicated_threads()(callback))]
 
 
 def callback(request: Request[State]) -> Response:

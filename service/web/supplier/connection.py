@@ -19,7 +19,7 @@ from service.web.session import supplier_of
 from service.web.state import State
 from service.web.supplier.companies import companies_of, news_of, own_connection
 from service.web.templating import render
-from service.web.threads import apart
+from service.web.threads import in_dedicated_threads
 
 log = structlog.get_logger(__name__)
 
@@ -119,7 +119,7 @@ def routes() -> list[Route]:
     return [
         Route(PATH, show),
         Route(f"{PATH}/disconnect", ask),
-        Route(f"{PATH}/disconnect", apart()(end), methods=["POST"]),
+        Route(f"{PATH}/disconnect", in_dedicated_threads()(end), methods=["POST"]),
     ]
 
 

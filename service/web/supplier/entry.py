@@ -20,7 +20,7 @@ from service.web.connect.problems import ConnectProblem, Problem, explain
 from service.web.session import SESSION, session_of, supplier_if_any, supplier_of
 from service.web.state import State
 from service.web.templating import render
-from service.web.threads import apart
+from service.web.threads import in_dedicated_threads
 
 HOME = "/quickbook/"
 
@@ -109,7 +109,7 @@ def routes() -> list[Route]:
     """Return the routes in and out."""
     return [
         Route("/quickbook", home),
-        Route(links.VIEW_PATH, apart()(view), methods=["GET", "POST"]),
+        Route(links.VIEW_PATH, in_dedicated_threads()(view), methods=["GET", "POST"]),
         Route("/quickbook/start", start, methods=["POST"]),
         Route("/quickbook/logout", logout, methods=["POST"]),
         Route("/quickbook/goodbye", goodbye),
