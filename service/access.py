@@ -115,9 +115,9 @@ class Access:
         def wait(kind: str) -> None:
             with self._database.write() as session:
                 self._check_budget(session, purpose)
-                seconds = rate_limit.take(session, connection_id, _LONGEST_WAIT_FOR_PLACE)
+                seconds = rate_limit.reserve(session, connection_id, _LONGEST_WAIT_FOR_PLACE)
                 if seconds is not None:
-                    rate_limit.count(session, connection_id, _month(), kind)
+                    rate_limit.count_read(session, connection_id, _month(), kind)
             if seconds is None:
                 raise TransientError("too many calls of this company are waiting for their turn")
             time.sleep(seconds)
@@ -126,7 +126,10 @@ class Access:
 
     def _check_budget(self, session: Session, purpose: Purpose) -> None:
         share = SHARES.get(purpose)
-        if share is None or rate_limit.used(session, _month()) < share * self._reads_per_month:
+        if (
+            share is None
+            or rate_limit.reads_used(session, _month()) < share * self._reads_per_month
+        ):
             return
         raise BudgetSpent(
             f"{share:.0%} of this month's {self._reads_per_month:,} reads are used:"

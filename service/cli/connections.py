@@ -83,7 +83,7 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
 def _rows(services: Services) -> list[dict[str, Any]]:
     rows = []
     with services.database.read() as session:
-        reads = rate_limit.reads(session, f"{now():%Y-%m}")
+        reads = rate_limit.reads_by_connection(session, f"{now():%Y-%m}")
         everyone = connections.everyone(session, services.settings.quickbooks_environment)
         ids = [connection.id for connection, _ in everyone]
         numbers, backfills = invoices.of_companies(session, ids), runs.latest_of(session, ids)

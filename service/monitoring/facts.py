@@ -41,7 +41,7 @@ class Facts:
     @cached_property
     def reads(self) -> int:
         """How many metered reads this month has cost."""
-        return rate_limit.used(self.session, self.month)
+        return rate_limit.reads_used(self.session, self.month)
 
     @cached_property
     def findings(self) -> Sequence[Open]:

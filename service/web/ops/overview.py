@@ -153,7 +153,7 @@ def _context(
 def _readers(session: Session, figures: Vitals, at: datetime) -> Sequence[tuple[str, str, int]]:
     """Return whose reads are the most, once that matters."""
     high = figures.reads >= notices.READS_HIGH * figures.reads_per_month
-    return rate_limit.most(session, f"{at:%Y-%m}", _MOST_READERS) if high else ()
+    return rate_limit.most_reads(session, f"{at:%Y-%m}", _MOST_READERS) if high else ()
 
 
 def page_of(condition: Condition) -> str | None:
