@@ -3,7 +3,7 @@
 import pytest
 from starlette.testclient import TestClient
 
-from service.queries.invoices import Standing
+from service.queries.invoices import StatusFilter
 from service.web.count_cache import Counted
 from tests.web.conftest import Place
 
@@ -44,9 +44,9 @@ def test_so_it_is_with_how_they_stand(
     [connection] = place.connections()
 
     def numbers() -> dict[str, tuple[int, ...]]:
-        standings = (Standing("to mend"), Standing("any"))
+        filters = (StatusFilter("to mend"), StatusFilter("any"))
         with place.services.database.read() as session:
-            return counted.by_standing(session, [connection.id], connection.supplier_id, standings)
+            return counted.by_status(session, [connection.id], connection.supplier_id, filters)
 
     assert numbers() == {connection.id: (0, 1)}
     place.do('UPDATE invoices SET warnings = \'[{"text":"Mend"}]\'')

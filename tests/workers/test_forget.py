@@ -27,7 +27,7 @@ from service.operations.forget import Farewell, forget_company, forget_supplier,
 from service.store import connections, sessions
 from service.store.forgetting import Forgotten
 from tests.workers.delivering import Delivering
-from tests.workers.test_standing import is_granted
+from tests.workers.test_lifecycle import is_granted
 from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
 from workers.company import Company
 from workers.delivery.poll import poll_documents

@@ -36,7 +36,7 @@ _ENDS_SOON = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ConnectionStatus:
     """A connection's state in a word, and how good that is."""
 
     words: str
@@ -224,21 +224,23 @@ def counted(run: Run) -> str:
     return ", ".join([*parts, *([f"{held:,} held back"] if held else [])])
 
 
-def state_of(connection: Connection) -> Standing:
+def state_of(connection: Connection) -> ConnectionStatus:
     """Return in a word how the connection stands, and why."""
     if connection.released_at is not None:
-        return Standing("Released", "plain")
+        return ConnectionStatus("Released", "plain")
     if connection.state == "disconnected":
         problem = connection.problem
-        return Standing("Ended by QuickBooks", "bad", problem) if problem else _ended()
+        return ConnectionStatus("Ended by QuickBooks", "bad", problem) if problem else _ended()
     if connection.suspended_at is not None:
-        return Standing("Paused", "warn")
+        return ConnectionStatus("Paused", "warn")
     waits = connection.paused_until is not None and connection.paused_until > now()
     if waits and connection.failures > 0:
-        return Standing("Waiting for QuickBooks", "warn", connection.problem or "")
+        return ConnectionStatus("Waiting for QuickBooks", "warn", connection.problem or "")
     if ends_soon(connection):
-        return Standing("Ends soon", "warn", "QuickBooks ends the authorisation; send a new link.")
-    return Standing("Connected", "good")
+        return ConnectionStatus(
+            "Ends soon", "warn", "QuickBooks ends the authorisation; send a new link."
+        )
+    return ConnectionStatus("Connected", "good")
 
 
 def ends_soon(connection: Connection) -> bool:
@@ -247,19 +249,19 @@ def ends_soon(connection: Connection) -> bool:
     return connection.state == "connected" and ends is not None and ends < now() + _ENDS_SOON
 
 
-def _ended() -> Standing:
-    return Standing("Disconnected", "plain")
+def _ended() -> ConnectionStatus:
+    return ConnectionStatus("Disconnected", "plain")
 
 
-def verdict(run: Run | None) -> Standing:
+def verdict(run: Run | None) -> ConnectionStatus:
     """Return what the newest reconcile that ended has found."""
     if run is None:
-        return Standing("none yet", "plain")
+        return ConnectionStatus("none yet", "plain")
     if approvals.is_rejected(run):
-        return Standing("Ended", "plain", run.error or "")
+        return ConnectionStatus("Ended", "plain", run.error or "")
     if run.state == "failed":
-        return Standing("Failed", "bad", run.error or "")
+        return ConnectionStatus("Failed", "bad", run.error or "")
     if run.error is not None:
-        return Standing("Differs", "bad", run.error)
+        return ConnectionStatus("Differs", "bad", run.error)
     mended = len(run.tally.get("mended", [])) + len(run.tally.get("infactor_mended", []))
-    return Standing(f"Agrees, {mended:,} mended" if mended else "Agrees", "good")
+    return ConnectionStatus(f"Agrees, {mended:,} mended" if mended else "Agrees", "good")

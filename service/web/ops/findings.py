@@ -34,7 +34,7 @@ class Row:
     invoice: Invoice
     buyer: str
     company: Connection
-    standing: str
+    status: str
     what: str
     approved: str
     current: str
@@ -122,7 +122,7 @@ def _row(entry: Entry, currency: str) -> Row:
         invoice=entry.invoice,
         buyer=(entry.invoice.mapped or {}).get("companyName") or "",
         company=entry.company,
-        standing=status(finding.state),
+        status=status(finding.state),
         what=finding_words(finding.field, finding.kind),
         approved=approved,
         current=current,

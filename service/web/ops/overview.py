@@ -124,7 +124,7 @@ def _seen_now(request: Request[State]) -> dict[str, Any]:
     with services.database.read() as session:
         wrong, figures = look(session, services.settings, at)
         context = _context(session, wrong, figures, which, at)
-    content = part("ops/standing.html", context)
+    content = part("ops/status.html", context)
     version = sha256(content.encode()).hexdigest()[:16]
     return {"range": which, "content": content, "version": version, "alarm": alarm_of(wrong)}
 

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from service.database.tables import Supplier
 from service.kit.clock import now
 from service.queries import invoices
-from service.queries.invoices import Page, Standing, Wanted
+from service.queries.invoices import Page, StatusFilter, Wanted
 from service.store import connections
 from service.web.connect.popup import since
 from service.web.session import supplier_of
@@ -126,8 +126,8 @@ def _news(
     request: Request[State], session: Session, ids: Sequence[str], supplier_id: int
 ) -> dict[str, list[tuple[str, str, int]]]:
     """Return for each company (status, what it is called, how many invoices), where there are."""
-    standings = tuple(STATUSES[status][1] for status in _NEWS)
-    counted = request.state["counted"].by_standing(session, ids, supplier_id, standings)
+    filters = tuple(STATUSES[status][1] for status in _NEWS)
+    counted = request.state["counted"].by_status(session, ids, supplier_id, filters)
     return {
         i: [
             (status, words, n)
@@ -146,7 +146,7 @@ def _matches(session: Session, shown: Shown, wanted: Wanted) -> int | None:
     return len(shown.rows) if is_whole else invoices.count(session, wanted)
 
 
-def _statuses(*, delivers: bool) -> dict[str, tuple[str, Standing]]:
+def _statuses(*, delivers: bool) -> dict[str, tuple[str, StatusFilter]]:
     return {n: s for n, s in STATUSES.items() if delivers or n != ON_ITS_WAY}
 
 

@@ -98,7 +98,7 @@ def _cells(found: Found, currency: str, today: date, names: dict[str, str]) -> S
         *(one.number, one.buyer, shown["buyerEmail"], one.title),
         *(_amount(one.amount), one.currency, _amount(one.balance)),
         *(shown["invoiceDate"], shown["payableDate"], one.days or ""),
-        *(one.standing.words, " ".join(mend), names[invoice.connection_id]),
+        *(one.status.words, " ".join(mend), names[invoice.connection_id]),
     )
 
 

@@ -20,7 +20,7 @@ from service.store import connections, findings, invoices
 from service.web.session import supplier_of
 from service.web.state import State
 from service.web.supplier.invoice_lines import lines_of, sums_of, taxes_of
-from service.web.supplier.invoice_view import Found, currency_of, fields, payout, standing, to_mend
+from service.web.supplier.invoice_view import Found, currency_of, fields, payout, status_of, to_mend
 from service.web.supplier.list_query import Asked
 from service.web.templating import email, moment, part, render, row_id
 from service.wording import of_finding, written
@@ -105,7 +105,7 @@ def _facts(request: Request[State], supplier: Supplier) -> dict[str, Any]:
         history = invoices.history(session, invoice.id)
         changed = findings.of_invoice(session, invoice.id)
         connection = connections.get(session, invoice.connection_id)
-    shown, where = fields(found), standing(found)
+    shown, where = fields(found), status_of(found)
     lines = lines_of(shown["items"])
     return {
         "invoice": invoice,
@@ -113,7 +113,7 @@ def _facts(request: Request[State], supplier: Supplier) -> dict[str, Any]:
         "offered": document is not None,
         "connection": connection,
         "shown": shown,
-        "standing": where,
+        "status": where,
         "currency": currency_of(found, settings.infactor_currency),
         "balance_currency": invoice.currency or settings.infactor_currency,
         "payout": "-" if where.hold else payout(shown["payableDate"], now().date()),
