@@ -1,4 +1,4 @@
-"""What operators order about one company, what they are asked before, and the link to reconnect."""
+"""What operators do about one company, what they are asked before, and the link to reconnect."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ from service.web.templating import render, row_id
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """One order as it was given: for whose company, by whom, with which options."""
+class OperatorAction:
+    """One action as it was asked for: for whose company, by whom, with which options."""
 
     request: Request[State]
     connection: Connection
@@ -35,13 +35,13 @@ class Order:
     form: FormData
 
 
-def order(request: Request[State], form: FormData) -> Response:
-    """Do what is ordered, and redirect to the company's page, which says what was done."""
-    do = _ORDERS.get(request.path_params["order"])
+def act(request: Request[State], form: FormData) -> Response:
+    """Do what is asked for, and redirect to the company's page, which says what was done."""
+    do = _ACTIONS.get(request.path_params["order"])
     if do is None:
         raise HTTPException(404)
     connection = company_of(request).connection
-    word = do(Order(request, connection, operator_of(request).actor, form))
+    word = do(OperatorAction(request, connection, operator_of(request).actor, form))
     return redirect_with(request, f"{LIST}/{connection.id}", word)
 
 
@@ -57,7 +57,7 @@ def confirmation(request: Request[State]) -> Response:
         {
             "operator": operator_of(request),
             "entry": entry,
-            "order": name,
+            "action": name,
             "obstacle": _obstacle(name, entry.connection),
         },
     )
@@ -75,12 +75,12 @@ def _obstacle(name: str, connection: Connection) -> str:
     return "It is released already: whoever connects it next has it." if released else ""
 
 
-def _pause(one: Order) -> str:
+def _pause(one: OperatorAction) -> str:
     database = one.request.state["services"].database
     return "paused" if actions.pause(database, one.connection.id, one.actor) else "was-paused"
 
 
-def _resume(one: Order) -> str:
+def _resume(one: OperatorAction) -> str:
     database = one.request.state["services"].database
     if not actions.resume(database, one.connection.id, one.actor):
         return "was-not-paused"
@@ -89,7 +89,7 @@ def _resume(one: Order) -> str:
     return "resumed"
 
 
-def _sync(one: Order) -> str:
+def _sync(one: OperatorAction) -> str:
     if not actions.is_readable(one.connection):
         return "not-readable"
     with one.request.state["services"].database.write() as session:
@@ -100,7 +100,7 @@ def _sync(one: Order) -> str:
     return "sync"
 
 
-def _backfill(one: Order) -> str:
+def _backfill(one: OperatorAction) -> str:
     if not actions.is_readable(one.connection):
         return "not-readable"
     with one.request.state["services"].database.write() as session:
@@ -109,7 +109,7 @@ def _backfill(one: Order) -> str:
         return "halted" if _is_waiting(session, run_id) else "backfill"
 
 
-def _reconcile(one: Order) -> str:
+def _reconcile(one: OperatorAction) -> str:
     if not actions.is_readable(one.connection):
         return "not-readable"
     with one.request.state["services"].database.write() as session:
@@ -125,7 +125,7 @@ def _is_waiting(session: Session, run_id: int) -> bool:
     return run is not None and approvals.is_waiting(run)
 
 
-def _disconnect(one: Order) -> str:
+def _disconnect(one: OperatorAction) -> str:
     if one.connection.state == "disconnected" and one.connection.refresh_sealed is None:
         return "was-disconnected"
     force = one.form.get("force") == "yes"
@@ -139,12 +139,12 @@ def _disconnect(one: Order) -> str:
     return "disconnected" if problem is None else "disconnected-here"
 
 
-def _release(one: Order) -> str:
+def _release(one: OperatorAction) -> str:
     database = one.request.state["services"].database
     return "released" if actions.release(database, one.connection.id, one.actor) else "is-connected"
 
 
-_ORDERS: Mapping[str, Callable[[Order], str]] = {
+_ACTIONS: Mapping[str, Callable[[OperatorAction], str]] = {
     "pause": _pause,
     "resume": _resume,
     "sync": _sync,

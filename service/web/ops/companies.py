@@ -123,11 +123,11 @@ def company_of(request: Request[State]) -> Entry:
 
 
 def detail(request: Request[State]) -> Response:
-    """Show one company, and what can be ordered about it."""
+    """Show one company, and what can be done about it."""
     context = _seen_now(request)
     connection: Connection = context["connection"]
     name = connection.company_name or connection.id
-    context |= {"name": name, "swapped": False, "other_orders": True}
+    context |= {"name": name, "swapped": False, "other_actions": True}
     return page(request, "ops/connection.html", context)
 
 
@@ -137,13 +137,13 @@ def live(request: Request[State]) -> Response:
     if query.get("seen") == context["version"]:
         return Response(status_code=204)
     # Only others than there are: somebody may be ticking something.
-    other_orders = query.get("orders") != context["orders_version"]
-    context |= {"swapped": True, "other_orders": other_orders}
+    other_actions = query.get("orders") != context["actions_version"]
+    context |= {"swapped": True, "other_actions": other_actions}
     return render(request, "ops/connection_live.html", context)
 
 
 def _seen_now(request: Request[State]) -> dict[str, Any]:
-    """Return how the company stands and what can be ordered about it, each with its version."""
+    """Return how the company stands and what can be done about it, each with its version."""
     services, connection_id = request.state["services"], row_id(request)
     with services.database.read() as session:
         entry = companies.one(session, services.settings.quickbooks_environment, connection_id)
@@ -155,7 +155,7 @@ def _seen_now(request: Request[State]) -> dict[str, Any]:
     content, connection = part("ops/company.html", context), entry.connection
     readable = actions.is_readable(connection)
     choice = part(
-        "ops/orders.html",
+        "ops/actions.html",
         {
             "connection": connection,
             "readable": readable,
@@ -166,8 +166,8 @@ def _seen_now(request: Request[State]) -> dict[str, Any]:
     return {
         "connection": connection,
         "content": content,
-        "orders": choice,
-        "orders_version": _version(choice),
+        "actions": choice,
+        "actions_version": _version(choice),
         "version": _version(content + choice),
     }
 

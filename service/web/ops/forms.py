@@ -20,7 +20,7 @@ LOGIN = "/ops/login"
 # No dots and no doubled slashes, by which an address could lead somewhere else.
 _INSIDE = re.compile(r"/ops/(?!login\b)(?:[\w-]+(?:/[\w-]+)*)?(?:\?[\w=&.%+~,-]*)?", re.ASCII)
 _LONGEST = 500
-_OF_ORDERS = re.compile(
+_OF_ACTIONS = re.compile(
     r"(/ops/(?:connections|runs)/[\w-]+|/ops/(?:notices|findings))/[\w/-]+", re.A
 )
 
@@ -74,9 +74,9 @@ def asking(path: str, query: Mapping[str, str]) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
-def of_order(path: str) -> str:
-    """Return the page from which one orders what is posted to this path, as far as it is known."""
-    match = _OF_ORDERS.fullmatch(path)
+def page_of_action(path: str) -> str:
+    """Return the page that has the action posted to this path, as far as it is known."""
+    match = _OF_ACTIONS.fullmatch(path)
     return match[1] if match else HOME
 
 

@@ -17,7 +17,7 @@ from service.database.engine import after_commit
 from service.kit import passwords
 from service.kit.clock import now
 from service.store import operators, sessions
-from service.web.ops.forms import HOME, LOGIN, form_of, inside, of_order, words
+from service.web.ops.forms import HOME, LOGIN, form_of, inside, page_of_action, words
 from service.web.ops.session import (
     SESSION,
     known_browser,
@@ -45,7 +45,7 @@ def login(request: Request[State]) -> Response:
         return RedirectResponse(HOME, 303)
     query = request.query_params
     onward, ended = inside(query.get("next", HOME)), "ended" in query
-    return _page(request, of_order(onward) if ended else onward, ended=ended)
+    return _page(request, page_of_action(onward) if ended else onward, ended=ended)
 
 
 def log_in() -> Callable[[Request[State]], Awaitable[Response]]:
