@@ -6,12 +6,12 @@ from service.access import Purpose
 from service.context import Services
 from service.errors import Disconnected
 from service.infactor import mapping
-from service.quickbooks.client import Company as CompanyAPI
+from service.quickbooks.client import CompanyClient
 from service.store import connections
 
 
 @dataclass(frozen=True)
-class Company:
+class CompanyContext:
     """What a use case knows about the company that it works for."""
 
     services: Services
@@ -19,10 +19,12 @@ class Company:
     supplier_id: int
     supplier: mapping.Supplier
     realm_id: str = field(repr=False)
-    api: CompanyAPI
+    api: CompanyClient
 
     @classmethod
-    def of(cls, services: Services, connection_id: str, purpose: Purpose = "notice") -> "Company":
+    def of(
+        cls, services: Services, connection_id: str, purpose: Purpose = "notice"
+    ) -> "CompanyContext":
         """Return the company of a live connection; raises Disconnected when it is not.
 
         `purpose` is what it is read for.

@@ -17,7 +17,7 @@ from service.database.tables import Notice
 from service.errors import Disconnected, PermanentError, Poisoned, SyncError, Throttled, TooLarge
 from service.kit.clock import now
 from service.store import connections, inbox, invoices, watermarks
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
@@ -68,7 +68,7 @@ class Batch:
     An error of one record is the error of its own notices; whatever else goes wrong is raised.
     """
 
-    def __init__(self, company: Company, notices: Sequence[Notice]) -> None:
+    def __init__(self, company: CompanyContext, notices: Sequence[Notice]) -> None:
         self._company = company
         self._size = len(notices)
         self._wanted = plan(notices)
@@ -247,7 +247,7 @@ def sync_company(services: Services, connection_id: str) -> None:
 
 def _sync(services: Services, connection_id: str) -> None:
     try:
-        company = Company.of(services, connection_id)
+        company = CompanyContext.of(services, connection_id)
     except Disconnected:
         return  # its notices wait for the supplier to connect again
     environment = services.settings.quickbooks_environment

@@ -90,7 +90,7 @@ class Changes:
     full: bool
 
 
-class Company:
+class CompanyClient:
     """One company's books, read only.
 
     `permit` is called with the kind of call before each one: it counts, waits, or raises. Every

@@ -21,7 +21,7 @@ from service.quickbooks.http import TIMED_OUT
 from service.quickbooks.queries import EntityName
 from service.quickbooks.records import entity, parse_instant
 from service.wording import called
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.reading.reads import InvoiceReads, Read
 from workers.retry import may_pass_in_parts
 
@@ -102,7 +102,7 @@ class Page:
     cursor: Cursor
 
 
-def read_page(company: Company, cursor: Cursor, entity_name: EntityName = "Invoice") -> Page:
+def read_page(company: CompanyContext, cursor: Cursor, entity_name: EntityName = "Invoice") -> Page:
     """Return the page at the cursor, as large as QuickBooks can show it."""
     while True:
         fetch_number = company.draw_fetch_number()
@@ -122,14 +122,14 @@ def read_page(company: Company, cursor: Cursor, entity_name: EntityName = "Invoi
             return Page(InvoiceReads(found=fresh), _after(cursor, raws))
 
 
-def _rows(company: Company, entity_name: EntityName, cursor: Cursor) -> list[dict[str, Any]]:
+def _rows(company: CompanyContext, entity_name: EntityName, cursor: Cursor) -> list[dict[str, Any]]:
     return company.api.query(
         queries.page_by_time(entity_name, cursor.since, cursor.skip + 1, cursor.size)
     )
 
 
 def _doubt_an_outage(
-    company: Company, entity_name: EntityName, cursor: Cursor, error: SyncError
+    company: CompanyContext, entity_name: EntityName, cursor: Cursor, error: SyncError
 ) -> None:
     """Raise TransientError unless QuickBooks can show one of the next rows, or that it has none."""
     for ahead in range(1, _PROBES + 1):

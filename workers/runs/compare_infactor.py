@@ -25,7 +25,7 @@ from service.infactor.deviations import text_of
 from service.infactor.document import QUICKBOOKS_OWNED, State
 from service.infactor.wording import status
 from service.store import documents, legacy_rows, outbox, runs
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.delivery.order import key_of
 from workers.delivery.turn import NotItsTurn, infactor_turn
 
@@ -68,7 +68,7 @@ class Difference:
         }
 
 
-def step(company: Company, run: Run, order: ReconcileCursor, tally: Tally) -> bool:
+def step(company: CompanyContext, run: Run, order: ReconcileCursor, tally: Tally) -> bool:
     """Compare some more documents, and note it in the run; return whether there are more.
 
     Where Infactor is away, that is the difference. Where the run mends, what it can is delivered
@@ -99,13 +99,13 @@ def _onwards(page: Sequence[tuple[Invoice, Document | None]], *, away: bool) -> 
     return {"after": after, "done": away or len(page) < _PAGE}
 
 
-def _page(company: Company, after: str) -> Sequence[tuple[Invoice, Document | None]]:
+def _page(company: CompanyContext, after: str) -> Sequence[tuple[Invoice, Document | None]]:
     with company.services.database.read() as session:
         return documents.of_company(session, company.connection_id, after, _PAGE)
 
 
 def _ask(
-    company: Company, page: Sequence[tuple[Invoice, Document | None]]
+    company: CompanyContext, page: Sequence[tuple[Invoice, Document | None]]
 ) -> list[Difference] | str:
     """Return how Infactor's documents differ from this page, or why they cannot be compared."""
     try:

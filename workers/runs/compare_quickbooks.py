@@ -19,7 +19,7 @@ from service.quickbooks.records import entity, parse_instant
 from service.store import comparison, connections, runs, watermarks
 from service.store.comparison import Difference, Shown, Sums
 from service.wording import UNREADABLE, by_name
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, Page, read_page
 from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
@@ -36,7 +36,7 @@ MOST_NAMED = 1000
 """Differences that are named; of more there is only the number."""
 
 
-def step(company: Company, run: Run) -> bool:
+def step(company: CompanyContext, run: Run) -> bool:
     """Read and keep one page, or compare after the last one; return whether the run goes on."""
     return _Comparison(company, run).step()
 
@@ -44,7 +44,7 @@ def step(company: Company, run: Run) -> bool:
 class _Comparison:
     """One step of a run: what it was ordered to do and has come to, until the next checkpoint."""
 
-    def __init__(self, company: Company, run: Run) -> None:
+    def __init__(self, company: CompanyContext, run: Run) -> None:
         self._company = company
         self._run = run
         self._order: ReconcileCursor = {**runs.order_of(run)}

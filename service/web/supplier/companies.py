@@ -37,7 +37,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Company:
+class CompanyView:
     """One connected company, its import so far, and what is wrong with it.
 
     `unwell` is that QuickBooks fails to answer for it, `failed` how many changes could not be taken
@@ -83,12 +83,12 @@ def own_connection(request: Request[State], session: Session, supplier: Supplier
     return found
 
 
-def companies_of(session: Session, connections: Sequence[Connection]) -> list[Company]:
+def companies_of(session: Session, connections: Sequence[Connection]) -> list[CompanyView]:
     """Return the companies of these connections."""
     ids, at = [one.id for one in connections], now()
     progress, failed = progress_of(session, ids), inbox.parked_of_companies(session, ids)
     return [
-        Company(
+        CompanyView(
             connection=one,
             progress=progress.get(one.id),
             failed=failed.get(one.id, 0),

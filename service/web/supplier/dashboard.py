@@ -18,7 +18,7 @@ from service.store import connections
 from service.web.connect.popup import since
 from service.web.session import supplier_of
 from service.web.state import State
-from service.web.supplier.companies import Company, companies_of
+from service.web.supplier.companies import CompanyView, companies_of
 from service.web.supplier.invoice_view import Row, row
 from service.web.supplier.list_query import (
     CHANGED,
@@ -56,7 +56,7 @@ class Shown:
     """What is on the page but for the counts, which take longer to find than all the rest."""
 
     asked: Asked
-    companies: list[Company]
+    companies: list[CompanyView]
     page: Page
     rows: list[Row]
 
