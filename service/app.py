@@ -17,7 +17,7 @@ from service.jobs import Nudges
 from service.quickbooks.endpoints import endpoints
 from service.web import errors, ops, templating
 from service.web.connect import authorise, button, callback, popup, problems
-from service.web.count_cache import Counted
+from service.web.count_cache import CountCache
 from service.web.errors import UnexpectedErrors
 from service.web.health import health, metrics
 from service.web.health.probes import vitals
@@ -59,7 +59,7 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
                 "intake": intake,
                 "answers": answers,
                 "vitals": vitals(services),
-                "counted": Counted(),
+                "count_cache": CountCache(),
             }
         finally:
             await run_in_threadpool(intake.stop)

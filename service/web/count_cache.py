@@ -13,7 +13,7 @@ _MANY = 10_000
 _SECONDS = 30.0
 
 
-class Counted:
+class CountCache:
     """Counts each company's invoices; one with many is counted again after half a minute.
 
     To count 100,000 takes most of the time of a page, and open pages ask every few seconds.

@@ -4,7 +4,7 @@ from typing import TypedDict
 
 from service.context import Services
 from service.jobs import Nudges
-from service.web.count_cache import Counted
+from service.web.count_cache import CountCache
 from service.web.health.probes import Vitals
 from service.web.webhook.heartbeat import AnswerCounter
 from service.web.webhook.intake import Intake
@@ -18,4 +18,4 @@ class State(TypedDict):
     intake: Intake
     answers: AnswerCounter
     vitals: Vitals
-    counted: Counted
+    count_cache: CountCache

@@ -150,7 +150,7 @@ def _seen_now(request: Request[State]) -> dict[str, Any]:
         if entry is None:
             raise HTTPException(404)
         context = _facts(session, entry) | _deliveries(session, entry, services.settings)
-        counts = request.state["counted"].of_company(session, connection_id)
+        counts = request.state["count_cache"].of_company(session, connection_id)
         context["recorded"], context["offered"] = counts
     content, connection = part("ops/company.html", context), entry.connection
     readable = actions.is_readable(connection)

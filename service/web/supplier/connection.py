@@ -76,7 +76,7 @@ def _unconfirmed(
 
 
 def _standing(request: Request[State], session: Session, connection: Connection) -> dict[str, Any]:
-    count = request.state["counted"].of_company
+    count = request.state["count_cache"].of_company
     recorded, offered = count(session, connection.id, connection.supplier_id)
     [company] = companies_of(session, [connection])
     return {

@@ -100,7 +100,7 @@ def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[
     asked, companies = shown.asked, shown.companies
     with request.state["services"].database.read() as session:
         ids = [company.connection.id for company in companies]
-        numbers = request.state["counted"].of_companies(session, ids, supplier.id)
+        numbers = request.state["count_cache"].of_companies(session, ids, supplier.id)
         news = _news(request, session, ids, supplier.id)
         matches = _matches(session, shown, asked.wanted(ids, supplier.id))
     return {
@@ -127,14 +127,14 @@ def _news(
 ) -> dict[str, list[tuple[str, str, int]]]:
     """Return for each company (status, what it is called, how many invoices), where there are."""
     filters = tuple(STATUSES[status][1] for status in _NEWS)
-    counted = request.state["counted"].by_status(session, ids, supplier_id, filters)
+    counts = request.state["count_cache"].by_status(session, ids, supplier_id, filters)
     return {
         i: [
             (status, words, n)
             for (status, words), n in zip(_NEWS.items(), numbers, strict=True)
             if n
         ]
-        for i, numbers in counted.items()
+        for i, numbers in counts.items()
     }
 
 
