@@ -10,8 +10,8 @@ from service.cli.console import (
     answer,
     answer_json,
     fail,
+    format_utc,
     hint,
-    moment,
     says_what_is_wrong,
     show_table,
 )
@@ -67,8 +67,8 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
                 row["company"],
                 row["realm_id"],
                 _state(row),
-                moment(row["last_synced_at"]),
-                moment(row["reconciled_at"]),
+                format_utc(row["last_synced_at"]),
+                format_utc(row["reconciled_at"]),
                 f"{row['in_infactor']} of {row['invoices']} in Infactor",
                 row["backfill"],
                 f"{row['reads']:,}",
@@ -130,17 +130,17 @@ def _state(row: dict[str, Any]) -> str:
     else:
         words = row["state"] if not row["problem"] else f"{row['state']}: {row['problem']}"
     if row["suspended_at"]:
-        words += f"; paused by an operator {moment(row['suspended_at'])}"
+        words += f"; paused by an operator {format_utc(row['suspended_at'])}"
     ends: datetime | None = row["authorisation_ends_at"]
     if row["state"] == "connected" and ends is not None and ends - now() < _HARD_END_NEAR:
-        words += f"; the authorisation ends {moment(ends)}"
+        words += f"; the authorisation ends {format_utc(ends)}"
     return words
 
 
 def _disconnected(row: dict[str, Any]) -> str:
-    since = f" since {moment(row['disconnected_at'])}" if row["disconnected_at"] else ""
+    since = f" since {format_utc(row['disconnected_at'])}" if row["disconnected_at"] else ""
     if row["released_at"]:
-        return f"released {moment(row['released_at'])}"
+        return f"released {format_utc(row['released_at'])}"
     if row["problem"]:
         return f"ended by QuickBooks{since}: {row['problem']}"
     return f"disconnected{since}"

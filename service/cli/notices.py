@@ -11,8 +11,8 @@ from service.cli.console import (
     answer,
     answer_json,
     fail,
+    format_utc,
     hint,
-    moment,
     says_what_is_wrong,
 )
 from service.cli.context import (
@@ -61,13 +61,13 @@ def show_notices(
 def _cells(notice: Notice, company: Connection | None) -> tuple[object, ...]:
     return (
         notice.id,
-        moment(notice.received_at),
+        format_utc(notice.received_at),
         company and company.company_name,
         what(notice),
         notice.status,
         why(notice),
         notice.attempts,
-        moment(notice.due_at) if notice.status == "pending" else "",
+        format_utc(notice.due_at) if notice.status == "pending" else "",
         notice.duplicates + 1,
         notice.intuit_tid,
     )

@@ -7,7 +7,7 @@ import pytest
 
 from service.errors import Unmappable
 from service.infactor.mapping import Supplier, map_invoice
-from service.infactor.source import milliseconds, moment
+from service.infactor.source import milliseconds, parse_offset_time
 from service.kit import exact_json
 
 NEEDED = {
@@ -160,7 +160,7 @@ def test_numbers_of_fields_that_are_not_read_do_no_harm() -> None:
 def test_a_moment_keeps_the_day_of_the_offset_that_quickbooks_wrote(
     text: str, day: str, ms: int
 ) -> None:
-    when = moment(text, "MetaData.CreateTime")
+    when = parse_offset_time(text, "MetaData.CreateTime")
 
     assert (when.date().isoformat(), milliseconds(when)) == (day, ms)
 

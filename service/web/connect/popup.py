@@ -28,7 +28,7 @@ def arrived(request: Request[State]) -> Response:
     On the page of a link nobody is known before a company has come: for that it is 204, too.
     """
     supplier = supplier_if_any(request)
-    begun = _moment(request.query_params.get("since", ""))
+    begun = _time_of(request.query_params.get("since", ""))
     if begun is None or supplier is None:
         return Response(status_code=204)
     services = request.state["services"]
@@ -39,7 +39,7 @@ def arrived(request: Request[State]) -> Response:
     return Response(status_code=200 if come else 204)
 
 
-def _moment(text: str) -> datetime | None:
+def _time_of(text: str) -> datetime | None:
     known = text.isascii() and text.isdigit() and len(text) < 11
     return datetime.fromtimestamp(int(text), UTC) if known else None
 

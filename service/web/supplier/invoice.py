@@ -22,7 +22,7 @@ from service.web.state import State
 from service.web.supplier.invoice_lines import lines_of, sums_of, taxes_of
 from service.web.supplier.invoice_view import Found, currency_of, fields, payout, status_of, to_mend
 from service.web.supplier.list_query import Asked
-from service.web.templating import email, moment, part, render, row_id
+from service.web.templating import email, part, render, row_id, time_tag
 from service.wording import of_finding, written
 
 _ELSEWHERE = ("items", "taxDetails")
@@ -167,14 +167,14 @@ def _in_words(name: str, value: Any) -> Any:
     if name in _ELSEWHERE:
         return "as above"
     if name == "created":  # milliseconds, which say nothing to people
-        return _moment(value)
+        return _time_of(value)
     return email(value) if isinstance(value, str) and "@" in value else value
 
 
-def _moment(milliseconds: Any) -> Any:
+def _time_of(milliseconds: Any) -> Any:
     """Return an instant for people, or what somebody has written in its place."""
     try:
-        return moment(datetime.fromtimestamp(int(milliseconds) / 1000, UTC))
+        return time_tag(datetime.fromtimestamp(int(milliseconds) / 1000, UTC))
     except (ValueError, TypeError, OverflowError, OSError):
         return milliseconds
 
