@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.config.loading import settings_from
-from service.context import bootstrap
+from service.context import build_services
 from service.database.engine import Database
 from service.database.tables import Notice
 from service.jobs import Jobs, Nudges
@@ -248,7 +248,7 @@ def test_a_hanging_database_is_answered_before_intuits_three_seconds_are_over(
     settings = settings_from(environment("http://127.0.0.1:1", str(database.engine.url)))
     body = b"[]"
     headers = {"intuit-signature": sign(body, VERIFIER)}
-    with TestClient(create_app(bootstrap(settings, StubBroker()))) as web, hanging(database):
+    with TestClient(create_app(build_services(settings, StubBroker()))) as web, hanging(database):
         answer = web.post("/quickbook/webhook", content=body, headers=headers)
     assert answer.status_code == 503
     assert TIMEOUT_SECONDS < 3
@@ -257,7 +257,7 @@ def test_a_hanging_database_is_answered_before_intuits_three_seconds_are_over(
 def test_a_receiver_ends_with_everything_that_it_began(database: Database) -> None:
     settings = settings_from(environment("http://127.0.0.1:1", str(database.engine.url)))
     before = set(threading.enumerate())
-    with TestClient(create_app(bootstrap(settings, StubBroker()))):
+    with TestClient(create_app(build_services(settings, StubBroker()))):
         begun = {thread.name for thread in set(threading.enumerate()) - before}
         assert begun >= {"intake", "nudges", "heartbeat", "leases"}
     left = {thread.name for thread in set(threading.enumerate()) - before}

@@ -20,7 +20,7 @@ from pymongo import InsertOne, MongoClient, WriteConcern
 from sqlalchemy import delete, func, select, update
 
 from service.config.loading import settings_from
-from service.context import Services, bootstrap
+from service.context import Services, build_services
 from service.database.schema import migrate
 from service.database.tables import Connection, Document, Invoice, Receipt
 from service.infactor.bson import to_bson
@@ -128,7 +128,7 @@ def _database(on_postgresql: bool) -> Iterator[str]:
 
 def _services(database: str, mongodb: str) -> Services:
     more = {"INFACTOR_MONGODB_URL": mongodb, "INFACTOR_MONGODB_DATABASE": "ifactor"}
-    services = bootstrap(
+    services = build_services(
         settings_from(environment("http://127.0.0.1:1", database, **more)), StubBroker()
     )
     migrate(services.database)

@@ -19,7 +19,7 @@ from service.cli.doctor.check import Check, Finding, bad, ok, warn
 from service.cli.doctor.infactor_checks import infactors_database
 from service.config import parsers
 from service.config.settings import Settings
-from service.context import Services, bootstrap
+from service.context import Services, build_services
 from service.coordination import heartbeats
 from service.database import schema
 from service.database.types import database_now
@@ -210,7 +210,7 @@ def _clock(name: str, whose: str, skew: float) -> Finding:
 def _services(settings: Settings) -> Iterator[Services]:
     """Give services without queue and without Infactor's database, which have their own checks."""
     alone = settings.model_copy(update={"infactor_mongodb_url": None})
-    services = bootstrap(alone, StubBroker())
+    services = build_services(alone, StubBroker())
     try:
         yield services
     finally:
