@@ -10,10 +10,10 @@ from service.cli.console import (
     answer,
     answer_json,
     fail,
-    format_utc,
     hint,
     says_what_is_wrong,
     show_table,
+    utc_cell,
 )
 from service.cli.context import (
     ById,
@@ -67,8 +67,8 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
                 row["company"],
                 row["realm_id"],
                 _state(row),
-                format_utc(row["last_synced_at"]),
-                format_utc(row["reconciled_at"]),
+                utc_cell(row["last_synced_at"]),
+                utc_cell(row["reconciled_at"]),
                 f"{row['in_infactor']} of {row['invoices']} in Infactor",
                 row["backfill"],
                 f"{row['reads']:,}",
@@ -130,17 +130,17 @@ def _state(row: dict[str, Any]) -> str:
     else:
         words = row["state"] if not row["problem"] else f"{row['state']}: {row['problem']}"
     if row["suspended_at"]:
-        words += f"; paused by an operator {format_utc(row['suspended_at'])}"
+        words += f"; paused by an operator {utc_cell(row['suspended_at'])}"
     ends: datetime | None = row["authorisation_ends_at"]
     if row["state"] == "connected" and ends is not None and ends - now() < _HARD_END_NEAR:
-        words += f"; the authorisation ends {format_utc(ends)}"
+        words += f"; the authorisation ends {utc_cell(ends)}"
     return words
 
 
 def _disconnected(row: dict[str, Any]) -> str:
-    since = f" since {format_utc(row['disconnected_at'])}" if row["disconnected_at"] else ""
+    since = f" since {utc_cell(row['disconnected_at'])}" if row["disconnected_at"] else ""
     if row["released_at"]:
-        return f"released {format_utc(row['released_at'])}"
+        return f"released {utc_cell(row['released_at'])}"
     if row["problem"]:
         return f"ended by QuickBooks{since}: {row['problem']}"
     return f"disconnected{since}"

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.console import answer_json, fail, format_utc, hint, says_what_is_wrong
+from service.cli.console import answer_json, fail, hint, says_what_is_wrong, utc_cell
 from service.cli.context import Json, command_services, name_of, operator
 from service.cli.listing import SHOWN, Limit, show_list
 from service.infactor.wording import finding_words, status
@@ -42,7 +42,7 @@ def show_findings(
             *("Approved", "Now", "Since", *(("Over",) if history else ())),
         ),
         (
-            (*_cells(one, currency), *((format_utc(one.finding.closed_at),) if history else ()))
+            (*_cells(one, currency), *((utc_cell(one.finding.closed_at),) if history else ()))
             for one in listed
         ),
         limit,
@@ -82,7 +82,7 @@ def _cells(entry: Entry, currency: str) -> tuple[object, ...]:
         finding_words(finding.field, finding.kind),
         # That the document is gone says everything.
         *(("", "") if finding.kind == "missing" else values),
-        format_utc(finding.found_at),
+        utc_cell(finding.found_at),
     )
 
 

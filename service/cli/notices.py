@@ -11,9 +11,9 @@ from service.cli.console import (
     answer,
     answer_json,
     fail,
-    format_utc,
     hint,
     says_what_is_wrong,
+    utc_cell,
 )
 from service.cli.context import (
     Json,
@@ -61,13 +61,13 @@ def show_notices(
 def _cells(notice: Notice, company: Connection | None) -> tuple[object, ...]:
     return (
         notice.id,
-        format_utc(notice.received_at),
+        utc_cell(notice.received_at),
         company and company.company_name,
         what(notice),
         notice.status,
         why(notice),
         notice.attempts,
-        format_utc(notice.due_at) if notice.status == "pending" else "",
+        utc_cell(notice.due_at) if notice.status == "pending" else "",
         notice.duplicates + 1,
         notice.intuit_tid,
     )
