@@ -20,14 +20,14 @@ from service.web.connect import authorise, button, callback, popup, problems
 from service.web.count_cache import CountCache
 from service.web.errors import UnexpectedErrors
 from service.web.health import health, metrics
-from service.web.health.probes import vitals
+from service.web.health.probes import probes_for
 from service.web.middleware.access_log import AccessLog
 from service.web.middleware.csrf import CrossSiteGuard
 from service.web.middleware.security_headers import SecurityHeaders
 from service.web.state import State
 from service.web.supplier import connection, dashboard, download, entry, invoice
 from service.web.webhook.endpoint import Webhook
-from service.web.webhook.heartbeat import AnswerCounter, Heartbeat
+from service.web.webhook.heartbeat import AnswerCounter, HeartbeatThread
 from service.web.webhook.intake import Intake
 
 Background = Callable[[Services], AbstractContextManager[None]]
@@ -45,7 +45,7 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
         environment = services.settings.quickbooks_environment
         intake = Intake(services.database, environment, nudges)
         answers = AnswerCounter()
-        heartbeat = Heartbeat(services.database, environment, answers)
+        heartbeat = HeartbeatThread(services.database, environment, answers)
         work = background(services) if background else nullcontext()
         services.leases.start()
         nudges.start()
@@ -58,7 +58,7 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
                 "nudges": nudges,
                 "intake": intake,
                 "answers": answers,
-                "vitals": vitals(services),
+                "probes": probes_for(services),
                 "count_cache": CountCache(),
             }
         finally:

@@ -17,7 +17,7 @@ class CompanyContext:
     services: Services
     connection_id: str
     supplier_id: int
-    supplier: mapping.Supplier
+    supplier: mapping.SupplierDetails
     realm_id: str = field(repr=False)
     api: CompanyClient
 
@@ -40,7 +40,7 @@ class CompanyContext:
             services=services,
             connection_id=connection_id,
             supplier_id=owner.id,
-            supplier=mapping.Supplier(owner.email, owner.name, owner.address),
+            supplier=mapping.SupplierDetails(owner.email, owner.name, owner.address),
             realm_id=services.access.realm_id(connection),
             api=services.access.company(connection, purpose),
         )

@@ -10,7 +10,7 @@ from service.cli.listing import SHOWN, Limit, show_list
 from service.infactor.wording import finding_words, status
 from service.operations import actions
 from service.store import findings
-from service.store.findings import Entry
+from service.store.findings import FindingEntry
 from service.wording import of_finding
 
 
@@ -68,7 +68,7 @@ def acknowledge(
     hint("Acknowledged: it is told again only if it changes.")
 
 
-def _cells(entry: Entry, currency: str) -> tuple[object, ...]:
+def _cells(entry: FindingEntry, currency: str) -> tuple[object, ...]:
     """Return the line of a finding; an invoice that names no currency is in this one."""
     finding, invoice = entry.finding, entry.invoice
     seen = f" (seen: {finding.note})" if finding.acknowledged_at else ""
@@ -86,7 +86,7 @@ def _cells(entry: Entry, currency: str) -> tuple[object, ...]:
     )
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def _row(entry: FindingEntry) -> dict[str, Any]:
     finding, invoice, company = entry.finding, entry.invoice, entry.company
     return {
         "id": finding.id,

@@ -42,7 +42,7 @@ _FIELDS = {
 }
 
 
-class Facts(Protocol):
+class HoldFacts(Protocol):
     """What a hold depends on; `Mapped` has it, and so may a row of the record."""
 
     @property
@@ -59,7 +59,7 @@ class Facts(Protocol):
 
 
 def hold_of(
-    facts: Facts,
+    facts: HoldFacts,
     *,
     deleted: bool,
     voided_by_notice: bool,

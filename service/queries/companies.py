@@ -14,7 +14,7 @@ STATES = ("connected", "paused", "dead", "disconnected", "released")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CompanyEntry:
     """One company, its supplier, and the news of it.
 
     Those are the last notice of QuickBooks', the newest reconcile that ended, how many notices have
@@ -39,7 +39,7 @@ def page(
     state: str = "",
     late_since: datetime | None = None,
     limit: int,
-) -> list[Entry]:
+) -> list[CompanyEntry]:
     """Return companies in the order of their names, those behind the one with the id `after`.
 
     With `late_since`, those of which an invoice has been on its way to Infactor since then, or was
@@ -70,7 +70,7 @@ def page(
     return _with_news(session, [(connection, owner) for connection, owner in rows])
 
 
-def one(session: Session, environment: str, connection_id: str) -> Entry | None:
+def one(session: Session, environment: str, connection_id: str) -> CompanyEntry | None:
     """Return the company of this connection, if it is one of this environment."""
     rows = session.execute(
         select(Connection, Supplier)
@@ -120,7 +120,7 @@ def _in_state(state: str) -> list[ColumnElement[bool]]:
             return []
 
 
-def _with_news(session: Session, rows: Sequence[tuple[Connection, Supplier]]) -> list[Entry]:
+def _with_news(session: Session, rows: Sequence[tuple[Connection, Supplier]]) -> list[CompanyEntry]:
     """Add to each its news: a few looks into an index for each company."""
     ids = [connection.id for connection, _ in rows]
     last = (
@@ -143,7 +143,7 @@ def _with_news(session: Session, rows: Sequence[tuple[Connection, Supplier]]) ->
     }
     failed, stopped = inbox.parked_of_companies(session, ids), approvals.waiting(session, ids)
     return [
-        Entry(
+        CompanyEntry(
             connection=connection,
             supplier=owner,
             last_notice=news[connection.id][0],

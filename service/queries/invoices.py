@@ -81,7 +81,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class InvoicePage:
     """Some invoices in their order, and whether there are others before and after them.
 
     `changed` are the ids of those of them that changed since somebody in Infactor has decided.
@@ -101,7 +101,7 @@ def page(
     after: str | None = None,
     before: str | None = None,
     from_end: bool = False,
-) -> Page:
+) -> InvoicePage:
     """Return the invoices after this one, or before it, or the last ones, or else the first."""
     place = _place(session, wanted, before or after)
     backwards = from_end or (before is not None and place is not None)
@@ -109,7 +109,7 @@ def page(
     more, ids = len(ids) > limit, ids[:limit]
     found = _rows(session, ids[::-1] if backwards else ids)
     moved = place is not None
-    return Page(
+    return InvoicePage(
         found,
         findings.changed_of(session, ids),
         earlier=more if backwards else moved,

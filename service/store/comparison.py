@@ -25,7 +25,7 @@ Kind = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class SeenInvoice:
     """What QuickBooks showed of one invoice; all None of one that it could not show."""
 
     quickbooks_id: str
@@ -36,7 +36,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class QuickBooksDifference:
     """One invoice of which the record says something else than QuickBooks."""
 
     quickbooks_id: str
@@ -47,7 +47,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class InvoiceSums:
     """How many invoices, and what their totals and balances come to."""
 
     count: int
@@ -55,7 +55,7 @@ class Sums:
     balance: Decimal
 
 
-def keep(session: Session, run_id: int, shown: Collection[Shown]) -> None:
+def keep(session: Session, run_id: int, shown: Collection[SeenInvoice]) -> None:
     """Remember what QuickBooks showed; what it shows later takes its place."""
     rows = [
         {
@@ -88,7 +88,7 @@ def forget(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> No
 
 def differences(
     session: Session, run: Run, first: int, limit: int, only: Collection[str] | None = None
-) -> Sequence[Difference]:
+) -> Sequence[QuickBooksDifference]:
     """Return where the record differs from what the run saw, up to `limit`; `only` among these ids.
 
     `first` is the number of the run's first read: what was read later, beside the run, and is newer
@@ -100,7 +100,7 @@ def differences(
     return found
 
 
-def not_shown(session: Session, run: Run, first: int, limit: int) -> Sequence[Difference]:
+def not_shown(session: Session, run: Run, first: int, limit: int) -> Sequence[QuickBooksDifference]:
     """Return recorded invoices that QuickBooks did not show, and nobody read since the run began.
 
     By the number of the read and not by when they were recorded: a changed customer lets an
@@ -117,18 +117,20 @@ def not_shown(session: Session, run: Run, first: int, limit: int) -> Sequence[Di
         .limit(limit)
     )
     return [
-        Difference(i.quickbooks_id, "deleted there", i.doc_number, "not there", _version(i))
+        QuickBooksDifference(
+            i.quickbooks_id, "deleted there", i.doc_number, "not there", _version(i)
+        )
         for i in rows
     ]
 
 
-def unreadable(session: Session, run: Run, limit: int) -> Sequence[Difference]:
+def unreadable(session: Session, run: Run, limit: int) -> Sequence[QuickBooksDifference]:
     """Return the invoices that QuickBooks could not even show by themselves."""
     rows = session.execute(
         _met(run).where(RunSeen.sync_token.is_(None)).order_by(RunSeen.quickbooks_id).limit(limit)
     )
     return [
-        Difference(
+        QuickBooksDifference(
             seen.quickbooks_id,
             "unreadable",
             invoice.doc_number if invoice else "",
@@ -147,7 +149,7 @@ def _met(run: Run) -> Select[RunSeen, Invoice]:
     return select(RunSeen, Invoice).outerjoin(Invoice, recorded).where(RunSeen.run_id == run.id)
 
 
-def sums_there(session: Session, run: Run) -> Sums:
+def sums_there(session: Session, run: Run) -> InvoiceSums:
     """Return what the run saw in QuickBooks, all together."""
     return _sums(
         session,
@@ -157,7 +159,7 @@ def sums_there(session: Session, run: Run) -> Sums:
     )
 
 
-def sums_here(session: Session, run: Run) -> Sums:
+def sums_here(session: Session, run: Run) -> InvoiceSums:
     """Return what is recorded and not deleted, all together."""
     return _sums(
         session,
@@ -167,14 +169,14 @@ def sums_here(session: Session, run: Run) -> Sums:
     )
 
 
-def _sums(session: Session, query: Select[int, Decimal | None, Decimal | None]) -> Sums:
+def _sums(session: Session, query: Select[int, Decimal | None, Decimal | None]) -> InvoiceSums:
     count, total, balance = session.execute(query).one()
-    return Sums(count, total or Decimal(0), balance or Decimal(0))
+    return InvoiceSums(count, total or Decimal(0), balance or Decimal(0))
 
 
 def _shown_otherwise(
     session: Session, run: Run, first: int, limit: int, only: Collection[str] | None
-) -> Sequence[Difference]:
+) -> Sequence[QuickBooksDifference]:
     outdated = or_(
         Invoice.sync_token < RunSeen.sync_token,
         and_(
@@ -210,10 +212,10 @@ def _shown_otherwise(
     return [_difference(seen, invoice) for seen, invoice in session.execute(query)]
 
 
-def _difference(seen: RunSeen, invoice: Invoice | None) -> Difference:
+def _difference(seen: RunSeen, invoice: Invoice | None) -> QuickBooksDifference:
     there = _version(seen)
     if invoice is None:
-        return Difference(seen.quickbooks_id, "missing", "", there, "not recorded")
+        return QuickBooksDifference(seen.quickbooks_id, "missing", "", there, "not recorded")
     kind: Kind = "amounts"
     if invoice.deleted:
         kind = "deleted here"
@@ -221,7 +223,9 @@ def _difference(seen: RunSeen, invoice: Invoice | None) -> Difference:
         kind = "outdated"
     elif _order(invoice) > _order(seen):
         kind = "ahead"
-    return Difference(seen.quickbooks_id, kind, invoice.doc_number, there, _version(invoice))
+    return QuickBooksDifference(
+        seen.quickbooks_id, kind, invoice.doc_number, there, _version(invoice)
+    )
 
 
 def _order(row: RunSeen | Invoice) -> tuple[Any, Any]:

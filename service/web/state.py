@@ -5,7 +5,7 @@ from typing import TypedDict
 from service.context import Services
 from service.jobs import Nudges
 from service.web.count_cache import CountCache
-from service.web.health.probes import Vitals
+from service.web.health.probes import Probes
 from service.web.webhook.heartbeat import AnswerCounter
 from service.web.webhook.intake import Intake
 
@@ -17,5 +17,5 @@ class State(TypedDict):
     nudges: Nudges
     intake: Intake
     answers: AnswerCounter
-    vitals: Vitals
+    probes: Probes
     count_cache: CountCache

@@ -12,7 +12,7 @@ from service.database.tables import Heartbeat, WebhookAnswers
 from service.kit.clock import now
 from service.quickbooks.webhooks import sign
 from service.web.webhook.heartbeat import AnswerCounter
-from service.web.webhook.heartbeat import Heartbeat as Beats
+from service.web.webhook.heartbeat import HeartbeatThread as Beats
 from tests import databases
 from tests.servers import wait_until
 from tests.web.conftest import CONFIG, Place

@@ -24,7 +24,7 @@ from service.context import Services, build_services
 from service.database.schema import migrate
 from service.database.tables import Connection, Document, Invoice, Receipt
 from service.infactor.bson import to_bson
-from service.infactor.mapping import Supplier, invoice_id, map_invoice
+from service.infactor.mapping import SupplierDetails, invoice_id, map_invoice
 from service.kit import logs
 from service.kit.clock import now
 from service.store import connections, invoices, outbox
@@ -179,7 +179,7 @@ def _row(number: int) -> InvoiceRow:
         "Line": [{**line, "Id": str(i)} for i in range(5)],
     }
     key = invoice_id(REALM, quickbooks_id)
-    mapped = map_invoice(raw, [], Supplier("supplier@example.com", "S", ""), key)
+    mapped = map_invoice(raw, [], SupplierDetails("supplier@example.com", "S", ""), key)
     return InvoiceRow(
         id=key,
         connection_id=_CONNECTION,

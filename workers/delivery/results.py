@@ -14,9 +14,9 @@ from service.infactor.bson import from_bson
 from service.infactor.collection import (
     REVISION,
     DeliveryOrder,
+    DeliveryRefusal,
     DeliveryResult,
     DocumentState,
-    Refused,
     state_of,
 )
 from service.infactor.document import MARKER, Action, decide
@@ -44,7 +44,7 @@ class Delivery:
     invoice: Invoice
     seen: Document | None
     order: DeliveryOrder
-    result: DeliveryResult | Refused | None
+    result: DeliveryResult | DeliveryRefusal | None
 
 
 class DeliveryResults:
@@ -86,7 +86,7 @@ class DeliveryResults:
 
     def _add(self, current: DeliveryProgress, delivery: Delivery) -> None:
         result = delivery.result
-        if result is None or isinstance(result, Refused):
+        if result is None or isinstance(result, DeliveryRefusal):
             why = result.why if result else "the document kept changing while it was delivered"
             self._postpone(current, delivery.invoice, why)
             return

@@ -13,7 +13,7 @@ from typing import Any
 from service.database.tables import Document, Invoice
 from service.infactor.bson import from_bson, to_bson
 from service.infactor.collection import DocumentState, marks_of
-from service.infactor.deviations import Facts, deviations, text_of
+from service.infactor.deviations import InvoiceFacts, deviations, text_of
 from service.infactor.document import APPROVED, State
 from service.infactor.holds import Hold
 from service.store.findings import Found
@@ -140,8 +140,8 @@ def changed_after_approval(
     """
     invoice, seen = change.invoice, change.before
     state = change.after.state if change.after else ""
-    then = Facts(balance=seen.balance, currency=seen.currency or currency) if seen else None
-    facts = Facts(
+    then = InvoiceFacts(balance=seen.balance, currency=seen.currency or currency) if seen else None
+    facts = InvoiceFacts(
         balance=invoice.balance,
         currency=invoice.currency or currency,
         hold=Hold(invoice.hold) if invoice.hold else None,

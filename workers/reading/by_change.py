@@ -95,14 +95,16 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ChangePage:
     """One page of objects, without those that the page before had, and where to go on."""
 
     reads: InvoiceReads
     cursor: Cursor
 
 
-def read_page(company: CompanyContext, cursor: Cursor, entity_name: EntityName = "Invoice") -> Page:
+def read_page(
+    company: CompanyContext, cursor: Cursor, entity_name: EntityName = "Invoice"
+) -> ChangePage:
     """Return the page at the cursor, as large as QuickBooks can show it."""
     while True:
         fetch_number = company.draw_fetch_number()
@@ -119,7 +121,7 @@ def read_page(company: CompanyContext, cursor: Cursor, entity_name: EntityName =
             cursor = replace(cursor, size=cursor.size // 2, slow=slow)
         else:
             fresh = [Read(raw, fetch_number) for raw in raws if raw.get("Id") not in cursor.seen]
-            return Page(InvoiceReads(found=fresh), _after(cursor, raws))
+            return ChangePage(InvoiceReads(found=fresh), _after(cursor, raws))
 
 
 def _rows(company: CompanyContext, entity_name: EntityName, cursor: Cursor) -> list[dict[str, Any]]:
@@ -143,13 +145,13 @@ def _doubt_an_outage(
     raise TransientError(str(error), intuit_tid=error.intuit_tid, code=error.code)
 
 
-def _step_over(entity_name: EntityName, cursor: Cursor, error: SyncError) -> Page:
+def _step_over(entity_name: EntityName, cursor: Cursor, error: SyncError) -> ChangePage:
     """Go on after a row that cannot be shown, and name it by its place."""
     passed = replace(cursor, skip=cursor.skip + 1, bad=cursor.bad + 1)
     if cursor.skip < cursor.behind:  # it was named when it was met for the first time
-        return Page(InvoiceReads(), passed)
+        return ChangePage(InvoiceReads(), passed)
     place = _place(entity_name, cursor, passed.bad)
-    return Page(InvoiceReads(unnamed={place: error}), passed)
+    return ChangePage(InvoiceReads(unnamed={place: error}), passed)
 
 
 def _place(entity_name: EntityName, cursor: Cursor, number: int) -> str:

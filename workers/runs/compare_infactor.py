@@ -48,7 +48,7 @@ _BEGINNING: DocumentCursor = {"after": "", "done": False}
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class InfactorDifference:
     """One invoice of which Infactor has something else than we delivered."""
 
     invoice: Invoice
@@ -106,7 +106,7 @@ def _page(company: CompanyContext, after: str) -> Sequence[tuple[Invoice, Docume
 
 def _ask(
     company: CompanyContext, page: Sequence[tuple[Invoice, Document | None]]
-) -> list[Difference] | str:
+) -> list[InfactorDifference] | str:
     """Return how Infactor's documents differ from this page, or why they cannot be compared."""
     try:
         with infactor_turn(company.services) as infactor:
@@ -134,7 +134,7 @@ def _is_outgoing(invoice: Invoice) -> bool:
 
 def _differs(
     invoice: Invoice, seen: Document | None, there: Mapping[str, Any] | None
-) -> Difference | None:
+) -> InfactorDifference | None:
     if _is_outgoing(invoice):
         return None
     if there is None:
@@ -146,19 +146,21 @@ def _differs(
     if state.revision != delivered:
         kind = BEHIND if state.revision < delivered else AHEAD
         texts = (f"revision {state.revision}", f"revision {delivered}")
-        return Difference(invoice, seen, kind, *texts)
+        return InfactorDifference(invoice, seen, kind, *texts)
     return _edited(invoice, seen, there) if seen else None
 
 
-def _absent(invoice: Invoice, seen: Document | None) -> Difference | None:
+def _absent(invoice: Invoice, seen: Document | None) -> InfactorDifference | None:
     if seen is None:
-        never = Difference(invoice, seen, MISSING, "not there", "delivered")
+        never = InfactorDifference(invoice, seen, MISSING, "not there", "delivered")
         return None if invoice.hold else never
     kind = MISSING if seen.state == State.INVOICE_CREATED and not invoice.hold else DELETED
-    return Difference(invoice, seen, kind, "not there", status(seen.state))
+    return InfactorDifference(invoice, seen, kind, "not there", status(seen.state))
 
 
-def _edited(invoice: Invoice, seen: Document, there: Mapping[str, Any]) -> Difference | None:
+def _edited(
+    invoice: Invoice, seen: Document, there: Mapping[str, Any]
+) -> InfactorDifference | None:
     """Compare with what was written, which is not always what is mapped, as doubles hold it."""
     now = {name: from_bson(there[name]) for name in QUICKBOOKS_OWNED if name in there}
     ours = {name: seen.document[name] for name in QUICKBOOKS_OWNED if name in seen.document}
@@ -166,7 +168,7 @@ def _edited(invoice: Invoice, seen: Document, there: Mapping[str, Any]) -> Diffe
     names = [n for n in QUICKBOOKS_OWNED if now.get(n) != written.get(n)]
     if not names:
         return None
-    return Difference(invoice, seen, EDITED, _values(names, now), _values(names, written))
+    return InfactorDifference(invoice, seen, EDITED, _values(names, now), _values(names, written))
 
 
 def _values(names: Sequence[str], document: Mapping[str, Any]) -> str:
@@ -179,7 +181,7 @@ def _values(names: Sequence[str], document: Mapping[str, Any]) -> str:
 
 def _doubled(
     page: Sequence[tuple[Invoice, Document | None]], others: Sequence[Mapping[str, Any]]
-) -> Iterator[Difference]:
+) -> Iterator[InfactorDifference]:
     """Name other documents of the same supplier for the same Id that are no invoice's own."""
     ours = {(m["qbkInvoiceId"], m["supplierEmail"]): (i, d) for i, d in page if (m := i.mapped)}
     for other in others:
@@ -190,16 +192,18 @@ def _doubled(
         amount = text_of(from_bson(other.get("invoiceAmount"))) or "none"
         there = f"also {str(other['_id'])[:_LONGEST_VALUE]}: {status(state_of(other).state)}"
         here = status(seen.state) if seen else "not in Infactor"
-        yield Difference(invoice, seen, DOUBLED, f"{there}, amount {amount[:_LONGEST_VALUE]}", here)
+        yield InfactorDifference(
+            invoice, seen, DOUBLED, f"{there}, amount {amount[:_LONGEST_VALUE]}", here
+        )
 
 
-def _still_so(session: Session, found: Sequence[Difference]) -> list[Difference]:
+def _still_so(session: Session, found: Sequence[InfactorDifference]) -> list[InfactorDifference]:
     """Leave out what was delivered, or is to be delivered, since this page was read."""
     ids = [difference.invoice.id for difference in found]
     current = outbox.lock_invoices(session, ids)
     seen = outbox.documents_of(session, ids)
 
-    def still_so(one: Difference) -> bool:
+    def still_so(one: InfactorDifference) -> bool:
         if one.kind == DOUBLED:
             return True
         invoice, before, now = current.get(one.invoice.id), one.seen, seen.get(one.invoice.id)
@@ -210,7 +214,9 @@ def _still_so(session: Session, found: Sequence[Difference]) -> list[Difference]
     return [one for one in found if still_so(one)]
 
 
-def _keep(session: Session, tally: Tally, found: Sequence[Difference], *, fix: bool) -> None:
+def _keep(
+    session: Session, tally: Tally, found: Sequence[InfactorDifference], *, fix: bool
+) -> None:
     """Count the differences in, and where they are to be mended, deliver what can be."""
     mended = [one for one in found if fix and one.kind in _MENDABLE]
     # Over a document at the very revision that is recorded nothing is written, but a later one is.
@@ -222,7 +228,7 @@ def _keep(session: Session, tally: Tally, found: Sequence[Difference], *, fix: b
     tally["infactor_mended"] = _named(tally["infactor_mended"], mended)
 
 
-def _named(before: list[DifferenceRow], more: Sequence[Difference]) -> list[DifferenceRow]:
+def _named(before: list[DifferenceRow], more: Sequence[InfactorDifference]) -> list[DifferenceRow]:
     return [*before, *(one.as_json() for one in more)][:_MOST_NAMED]
 
 

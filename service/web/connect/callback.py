@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from service.config.settings import CALLBACK_PATH
 from service.store import sessions
-from service.web.connect.flow import Answer, Connected, connect
+from service.web.connect.flow import CallbackParameters, Connected, connect
 from service.web.connect.problems import ConnectProblem, Problem, explain
 from service.web.cookies import cookies_of
 from service.web.session import SESSION, session_of
@@ -47,7 +47,7 @@ def _connect(request: Request[State]) -> Connected:
         request.state["services"],
         request.state["nudges"],
         browser.digest if browser else None,
-        Answer.of(request.query_params),
+        CallbackParameters.of(request.query_params),
         cookies_of(request),
     )
 
@@ -56,6 +56,8 @@ def _began_by_button(request: Request[State]) -> bool:
     """Tell whether to lead back to Infactor's button; where nobody can tell, a link is meant."""
     try:
         with request.state["services"].database.read() as session:
-            return sessions.began_by_button(session, Answer.of(request.query_params).state)
+            return sessions.began_by_button(
+                session, CallbackParameters.of(request.query_params).state
+            )
     except SQLAlchemyError:
         return False

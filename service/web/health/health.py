@@ -21,9 +21,9 @@ async def readyz(request: Request[State]) -> Response:
 
     What only delays the work is told as degraded: notices must come in all the same.
     """
-    vitals = request.state["vitals"]
+    probes = request.state["probes"]
     oldest, queue, sink = await asyncio.gather(
-        vitals.oldest_due.answer(), vitals.queue.answer(), vitals.sink.answer()
+        probes.oldest_due.answer(), probes.queue.answer(), probes.sink.answer()
     )
     if oldest is None:
         text = "does not answer, or has another version's schema"

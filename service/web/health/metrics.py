@@ -28,7 +28,7 @@ async def metrics(request: Request[State]) -> Response:
     """
     settings = request.state["services"].settings
     _check(request, settings.metrics_token)
-    measures = await request.state["vitals"].measures.answer()
+    measures = await request.state["probes"].measures.answer()
     # One registry for each scrape: nothing is kept between two, nor shared between applications.
     registry = CollectorRegistry(auto_describe=False)
     registry.register(DatabaseCollector(measures, settings.quickbooks_reads_per_month))

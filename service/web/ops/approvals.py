@@ -10,7 +10,7 @@ from service.database.tables import Run
 from service.infactor.holds import word
 from service.operations import actions
 from service.queries import companies
-from service.queries.companies import Entry
+from service.queries.companies import CompanyEntry
 from service.store import approvals, connections, runs
 from service.web.ops.companies import LIST
 from service.web.ops.flash import page, redirect_with
@@ -79,7 +79,7 @@ def seen(run: Run) -> str:
     return run.halted_at.isoformat() if run.halted_at is not None else ""
 
 
-def _run(request: Request[State]) -> tuple[Run, Entry]:
+def _run(request: Request[State]) -> tuple[Run, CompanyEntry]:
     """Return the run that the address names, and its company; of another environment, 404."""
     services, run_id = request.state["services"], number(request.path_params["id"])
     if run_id is None:

@@ -19,7 +19,7 @@ from service.kit.clock import now
 from service.monitoring.infactor import STUCK
 from service.operations import actions
 from service.queries import companies
-from service.queries.companies import Entry
+from service.queries.companies import CompanyEntry
 from service.store import approvals, connections, findings, outbox
 from service.store import runs as runs_
 from service.web.ops.flash import page
@@ -112,7 +112,7 @@ def _joined(ids: Any) -> str:
     return ",".join(map(str, ids)) or "0"
 
 
-def company_of(request: Request[State]) -> Entry:
+def company_of(request: Request[State]) -> CompanyEntry:
     """Return the company that the address names; of another environment, 404."""
     services = request.state["services"]
     with services.database.read() as session:
@@ -176,7 +176,7 @@ def _version(content: Markup) -> str:
     return sha256(content.encode()).hexdigest()[:16]
 
 
-def _facts(session: Session, entry: Entry) -> dict[str, Any]:
+def _facts(session: Session, entry: CompanyEntry) -> dict[str, Any]:
     connection = entry.connection
     newest = [runs_.latest(session, connection.id, kind) for kind in ("backfill", "reconcile")]
     return {
@@ -199,7 +199,7 @@ def _urgency(run: Run) -> tuple[bool, bool]:
     return not approvals.is_waiting(run), run.state != "active"
 
 
-def _deliveries(session: Session, entry: Entry, settings: Settings) -> dict[str, Any]:
+def _deliveries(session: Session, entry: CompanyEntry, settings: Settings) -> dict[str, Any]:
     """Return what of the company is on its way to Infactor's own database, and why it is not in."""
     if not settings.delivers:
         return {"outgoing": None, "refused": 0, "refusal": ""}

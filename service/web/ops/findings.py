@@ -13,7 +13,7 @@ from service.database.tables import Connection, Finding, Invoice
 from service.infactor.wording import finding_words, status
 from service.operations import actions
 from service.store import connections, findings
-from service.store.findings import Entry
+from service.store.findings import FindingEntry
 from service.web.ops.flash import page, redirect_with
 from service.web.ops.forms import asking, number, words
 from service.web.ops.session import operator_of
@@ -27,7 +27,7 @@ _LONGEST_NOTE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FindingRow:
     """One line of the list, in words."""
 
     finding: Finding
@@ -113,11 +113,11 @@ def _company(session: Session, environment: str, connection_id: str) -> Connecti
     return found
 
 
-def _row(entry: Entry, currency: str) -> Row:
+def _row(entry: FindingEntry, currency: str) -> FindingRow:
     """Return the line of a finding; an invoice that names no currency is in this one."""
     finding = entry.finding
     approved, current = of_finding(finding, entry.invoice, entry.approved_currency, currency)
-    return Row(
+    return FindingRow(
         finding=finding,
         invoice=entry.invoice,
         buyer=(entry.invoice.mapped or {}).get("companyName") or "",

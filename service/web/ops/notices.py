@@ -34,7 +34,7 @@ _KINDS = {"pending": "plain", "done": "good", "parked": "bad", "ignored": "plain
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class NoticeQuery:
     """Which notices an address asks for; what it says amiss counts as not said."""
 
     text: str
@@ -42,7 +42,7 @@ class Asked:
     last: int | None
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> "Asked":
+    def of(cls, query: Mapping[str, str]) -> "NoticeQuery":
         """Return what these parameters ask for."""
         status = _known(query.get("status", ""), FILTERS)
         return cls(words(query, "q"), status, number(query.get(cls._turned(status))))
@@ -68,7 +68,7 @@ class Asked:
 
 def listing(request: Request[State]) -> Response:
     """Show a page of notices, those that are looked for."""
-    services, asked, at = request.state["services"], Asked.of(request.query_params), now()
+    services, asked, at = request.state["services"], NoticeQuery.of(request.query_params), now()
     with services.database.read() as session:
         found = asked.found(session, services.settings.quickbooks_environment, at)
         shown = found[:PAGE_SIZE]
@@ -112,7 +112,7 @@ def news(request: Request[State]) -> Response:
 
     It is not swapped by itself: somebody may be ticking something.
     """
-    services, asked = request.state["services"], Asked.of(request.query_params)
+    services, asked = request.state["services"], NoticeQuery.of(request.query_params)
     with services.database.read() as session:
         found = asked.found(session, services.settings.quickbooks_environment, now())
     if request.query_params.get("seen") == _version(found):

@@ -18,7 +18,7 @@ _TOLD_AHEAD = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ImportProgress:
     """One run: what it has read of what there is, and what became of that."""
 
     state: str  # active | done | failed
@@ -45,7 +45,7 @@ class CompanyView:
     """
 
     connection: Connection
-    progress: Progress | None
+    progress: ImportProgress | None
     unwell: bool
     failed: int
 
@@ -98,12 +98,12 @@ def companies_of(session: Session, connections: Sequence[Connection]) -> list[Co
     ]
 
 
-def progress_of(session: Session, connection_ids: Collection[str]) -> dict[str, Progress]:
+def progress_of(session: Session, connection_ids: Collection[str]) -> dict[str, ImportProgress]:
     """Return by company how far its newest run has come; not of those that never had one."""
     return {i: _progress(run) for i, run in runs.latest_of(session, connection_ids).items()}
 
 
-def news_of(session: Session, connection: Connection) -> Progress | None:
+def news_of(session: Session, connection: Connection) -> ImportProgress | None:
     """Return how far the newest run has come, unless it had ended before the latest consent."""
     run = runs.latest(session, connection.id)
     ended = None if run is None else run.finished_at
@@ -111,9 +111,9 @@ def news_of(session: Session, connection: Connection) -> Progress | None:
     return None if run is None or is_old else _progress(run)
 
 
-def _progress(run: Run) -> Progress:
+def _progress(run: Run) -> ImportProgress:
     tally = run.tally
-    return Progress(
+    return ImportProgress(
         state=run.state,
         whole=run.since is None,
         read=tally.get("read", 0),

@@ -13,13 +13,13 @@ from starlette.routing import Route
 from service.database.tables import Supplier
 from service.kit.clock import now
 from service.queries import invoices
-from service.queries.invoices import Page, StatusFilter, Wanted
+from service.queries.invoices import InvoicePage, StatusFilter, Wanted
 from service.store import connections
 from service.web.connect.popup import since
 from service.web.session import supplier_of
 from service.web.state import State
 from service.web.supplier.companies import CompanyView, companies_of
-from service.web.supplier.invoice_view import Row, row
+from service.web.supplier.invoice_view import ListedInvoice, row
 from service.web.supplier.list_query import (
     CHANGED,
     NOT_OFFERED,
@@ -27,7 +27,7 @@ from service.web.supplier.list_query import (
     SORTS,
     STATUSES,
     TO_MEND,
-    Asked,
+    ListQuery,
 )
 from service.web.templating import render
 
@@ -52,13 +52,13 @@ def live(request: Request[State]) -> Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class DashboardView:
     """What is on the page but for the counts, which take longer to find than all the rest."""
 
-    asked: Asked
+    asked: ListQuery
     companies: list[CompanyView]
-    page: Page
-    rows: list[Row]
+    page: InvoicePage
+    rows: list[ListedInvoice]
 
     @property
     def version(self) -> str:
@@ -75,12 +75,12 @@ class Shown:
         return hashlib.sha256(repr((state, self.rows, more)).encode()).hexdigest()[:16]
 
 
-def _shown(request: Request[State], supplier: Supplier) -> Shown:
+def _shown(request: Request[State], supplier: Supplier) -> DashboardView:
     settings = request.state["services"].settings
     with request.state["services"].database.read() as session:
         mine = connections.of_supplier(session, supplier.id, settings.quickbooks_environment)
         ids = [connection.id for connection in mine]
-        asked = Asked.of(request.query_params).among(ids)
+        asked = ListQuery.of(request.query_params).among(ids)
         page = invoices.page(
             session,
             asked.wanted(ids, supplier.id),
@@ -93,10 +93,10 @@ def _shown(request: Request[State], supplier: Supplier) -> Shown:
     today = now().date()
     currency = settings.infactor_currency
     rows = [row(one, currency, today, changed=one[0].id in page.changed) for one in page.found]
-    return Shown(asked, companies, page, rows)
+    return DashboardView(asked, companies, page, rows)
 
 
-def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[str, Any]:
+def _context(request: Request[State], supplier: Supplier, shown: DashboardView) -> dict[str, Any]:
     asked, companies = shown.asked, shown.companies
     with request.state["services"].database.read() as session:
         ids = [company.connection.id for company in companies]
@@ -138,7 +138,7 @@ def _news(
     }
 
 
-def _matches(session: Session, shown: Shown, wanted: Wanted) -> int | None:
+def _matches(session: Session, shown: DashboardView, wanted: Wanted) -> int | None:
     """Return how many invoices match, where something is asked for."""
     if not shown.asked.narrows:
         return None

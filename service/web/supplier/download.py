@@ -24,7 +24,7 @@ from service.store import connections
 from service.web.session import supplier_of
 from service.web.state import State
 from service.web.supplier.invoice_view import fields, row, to_mend
-from service.web.supplier.list_query import Asked
+from service.web.supplier.list_query import ListQuery
 from service.wording import plain
 
 HEAD = (
@@ -58,7 +58,7 @@ def download(request: Request[State]) -> Response:
         environment = services.settings.quickbooks_environment
         mine = connections.of_supplier(session, supplier.id, environment)
     names = {connection.id: connection.company_name for connection in mine}
-    wanted = Asked.of(request.query_params).among(names).wanted(names, supplier.id)
+    wanted = ListQuery.of(request.query_params).among(names).wanted(names, supplier.id)
     only = wanted.connection_ids[0] if len(wanted.connection_ids) == 1 else None
     whose = names[only] if only else supplier.name
     return StreamingResponse(

@@ -21,7 +21,7 @@ from service.web.session import supplier_of
 from service.web.state import State
 from service.web.supplier.invoice_lines import lines_of, sums_of, taxes_of
 from service.web.supplier.invoice_view import Found, currency_of, fields, payout, status_of, to_mend
-from service.web.supplier.list_query import Asked
+from service.web.supplier.list_query import ListQuery
 from service.web.templating import email, part, render, row_id, time_tag
 from service.wording import of_finding, written
 
@@ -73,7 +73,7 @@ def show(request: Request[State]) -> Response:
     """Show an invoice of this supplier; another one's is as unknown as one that is not there."""
     supplier = supplier_of(request)
     # In the address is what the list was like from which somebody has come.
-    back = Asked.of(request.query_params).whole_query
+    back = ListQuery.of(request.query_params).whole_query
     context = _seen_now(request, supplier) | {"supplier": supplier, "back": back}
     return render(request, "invoice.html", context)
 

@@ -28,7 +28,7 @@ class InvoiceStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ListedInvoice:
     """One line of the table, with the columns of Infactor's dashboard and the balance."""
 
     id: str
@@ -48,14 +48,14 @@ class Row:
     changed: bool
 
 
-def row(found: Found, currency: str, today: date, *, changed: bool = False) -> Row:
+def row(found: Found, currency: str, today: date, *, changed: bool = False) -> ListedInvoice:
     """Return the table's row; `currency` is the one that an invoice without any is in.
 
     `changed` marks one that is not any more what somebody in Infactor has decided about.
     """
     invoice, _ = found
     shown, where = fields(found), status_of(found)
-    return Row(
+    return ListedInvoice(
         id=invoice.id,
         connection_id=invoice.connection_id,
         number=shown["invoiceNo"],

@@ -50,7 +50,7 @@ STATUSES = _statuses()
 
 
 @dataclass(frozen=True)
-class Asked:
+class ListQuery:
     """What an address asks for; what it says amiss counts as not said."""
 
     words: str = ""
@@ -63,7 +63,7 @@ class Asked:
     size: int = _SIZE
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> "Asked":
+    def of(cls, query: Mapping[str, str]) -> "ListQuery":
         """Return what these parameters of an address ask for."""
         sort = query.get("sort", "")
         status = query.get("status", "")
@@ -78,7 +78,7 @@ class Asked:
             size=_size(query.get("size", "")),
         )
 
-    def among(self, connection_ids: Collection[str]) -> "Asked":
+    def among(self, connection_ids: Collection[str]) -> "ListQuery":
         """Return the same of one who has these companies, of which alone one can be asked for."""
         return self if self.company in connection_ids else replace(self, company="")
 

@@ -49,7 +49,7 @@ class AnswerCounter:
                 self._counts[int(minute.timestamp()) // 60, outcome] += count
 
 
-class Heartbeat:
+class HeartbeatThread:
     """Says every ten seconds, from a thread of its own, that this receiver is alive."""
 
     def __init__(
