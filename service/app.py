@@ -24,7 +24,7 @@ from service.web.health.probes import probes_for
 from service.web.middleware.access_log import AccessLog
 from service.web.middleware.csrf import CrossSiteGuard
 from service.web.middleware.security_headers import SecurityHeaders
-from service.web.state import State
+from service.web.state import AppState
 from service.web.supplier import connection, dashboard, download, entry, invoice
 from service.web.webhook.endpoint import Webhook
 from service.web.webhook.heartbeat import AnswerCounter, HeartbeatThread
@@ -40,7 +40,7 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
     """
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[State]:
+    async def lifespan(app: Starlette) -> AsyncIterator[AppState]:
         nudges = Nudges(services.jobs)
         environment = services.settings.quickbooks_environment
         intake = Intake(services.database, environment, nudges)

@@ -10,7 +10,7 @@ from service.web.webhook.heartbeat import AnswerCounter
 from service.web.webhook.intake import Intake
 
 
-class State(TypedDict):
+class AppState(TypedDict):
     """The application's state, put there by its lifespan."""
 
     services: Services

@@ -16,7 +16,7 @@ from service.web.connect.flow import CallbackParameters, Connected, connect
 from service.web.connect.problems import ConnectProblem, Problem, explain
 from service.web.cookies import cookies_of
 from service.web.session import SESSION, session_of
-from service.web.state import State
+from service.web.state import AppState
 from service.web.threads import in_dedicated_threads
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ def routes() -> list[Route]:
     return [Route(CALLBACK_PATH, in_dedicated_threads()(callback))]
 
 
-def callback(request: Request[State]) -> Response:
+def callback(request: Request[AppState]) -> Response:
     """Store the connection, and redirect to its page or to the reason why there is none."""
     try:
         connected = _connect(request)
@@ -41,7 +41,7 @@ def callback(request: Request[State]) -> Response:
     return response
 
 
-def _connect(request: Request[State]) -> Connected:
+def _connect(request: Request[AppState]) -> Connected:
     browser = session_of(request)
     return connect(
         request.state["services"],
@@ -52,7 +52,7 @@ def _connect(request: Request[State]) -> Connected:
     )
 
 
-def _began_by_button(request: Request[State]) -> bool:
+def _began_by_button(request: Request[AppState]) -> bool:
     """Tell whether to lead back to Infactor's button; where nobody can tell, a link is meant."""
     try:
         with request.state["services"].database.read() as session:

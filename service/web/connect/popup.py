@@ -12,7 +12,7 @@ from starlette.routing import Route
 from service.kit.clock import now
 from service.store import connections
 from service.web.session import supplier_if_any
-from service.web.state import State
+from service.web.state import AppState
 
 PATH = "/quickbook/arrived"
 
@@ -22,7 +22,7 @@ def since() -> int:
     return int(now().timestamp())
 
 
-def arrived(request: Request[State]) -> Response:
+def arrived(request: Request[AppState]) -> Response:
     """Answer 200 once a company of this supplier was connected after `since`, else 204.
 
     On the page of a link nobody is known before a company has come: for that it is 204, too.

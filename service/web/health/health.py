@@ -6,17 +6,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from service.web.state import State
+from service.web.state import AppState
 
 _LONGEST_WAIT_SECONDS = 600
 
 
-async def livez(request: Request[State]) -> Response:
+async def livez(request: Request[AppState]) -> Response:
     """Answer 200 as soon as the process serves."""
     return PlainTextResponse("ok\n")
 
 
-async def readyz(request: Request[State]) -> Response:
+async def readyz(request: Request[AppState]) -> Response:
     """Answer 200 while notices can be stored, else 503; in two seconds, whatever hangs.
 
     What only delays the work is told as degraded: notices must come in all the same.

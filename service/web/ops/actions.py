@@ -21,7 +21,7 @@ from service.store import approvals, runs
 from service.web.ops.companies import LIST, company_of
 from service.web.ops.flash import page, redirect_with
 from service.web.ops.session import operator_of
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import render, row_id
 
 
@@ -29,13 +29,13 @@ from service.web.templating import render, row_id
 class OperatorAction:
     """One action as it was asked for: for whose company, by whom, with which options."""
 
-    request: Request[State]
+    request: Request[AppState]
     connection: Connection
     actor: str
     form: FormData
 
 
-def act(request: Request[State], form: FormData) -> Response:
+def act(request: Request[AppState], form: FormData) -> Response:
     """Do what is asked for, and redirect to the company's page, which says what was done."""
     do = _ACTIONS.get(request.path_params["order"])
     if do is None:
@@ -45,7 +45,7 @@ def act(request: Request[State], form: FormData) -> Response:
     return redirect_with(request, f"{LIST}/{connection.id}", word)
 
 
-def confirmation(request: Request[State]) -> Response:
+def confirmation(request: Request[AppState]) -> Response:
     """Ask whether the operator is sure, and say what stays."""
     name = request.path_params["order"]
     if name not in _DANGEROUS:
@@ -157,7 +157,7 @@ _ACTIONS: Mapping[str, Callable[[OperatorAction], str]] = {
 _DANGEROUS = ("disconnect", "release")
 
 
-def make(request: Request[State], form: FormData) -> Response:
+def make(request: Request[AppState], form: FormData) -> Response:
     """Show a link that the supplier can connect with; it is kept nowhere."""
     services, entry = request.state["services"], company_of(request)
     address = f"{LIST}/{entry.connection.id}"
@@ -178,7 +178,7 @@ def make(request: Request[State], form: FormData) -> Response:
     )
 
 
-def again(request: Request[State]) -> Response:
+def again(request: Request[AppState]) -> Response:
     """Lead whoever comes back to the link's page to its company: the link is shown once."""
     return RedirectResponse(f"{LIST}/{row_id(request)}", 303)
 

@@ -24,7 +24,7 @@ from service.store import approvals, connections, findings, outbox
 from service.store import runs as runs_
 from service.web.ops.flash import page
 from service.web.ops.forms import asking, numbers, words
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import part, render, row_id
 
 LIST = "/ops/connections"
@@ -44,7 +44,7 @@ class ConnectionStatus:
     why: str = ""
 
 
-def listing(request: Request[State]) -> Response:
+def listing(request: Request[AppState]) -> Response:
     """Show a page of companies, those that are looked for."""
     services, query = request.state["services"], request.query_params
     states = (*companies.STATES, *([LATE] if services.settings.delivers else []))
@@ -88,7 +88,7 @@ def listing(request: Request[State]) -> Response:
     )
 
 
-def search(request: Request[State], form: FormData) -> Response:
+def search(request: Request[AppState], form: FormData) -> Response:
     """Redirect to what is looked for; no e-mail address or realm id gets into an address."""
     services, text = request.state["services"], words(form, "q")
     known = (*companies.STATES, LATE)
@@ -112,7 +112,7 @@ def _joined(ids: Any) -> str:
     return ",".join(map(str, ids)) or "0"
 
 
-def company_of(request: Request[State]) -> CompanyEntry:
+def company_of(request: Request[AppState]) -> CompanyEntry:
     """Return the company that the address names; of another environment, 404."""
     services = request.state["services"]
     with services.database.read() as session:
@@ -122,7 +122,7 @@ def company_of(request: Request[State]) -> CompanyEntry:
     return found
 
 
-def detail(request: Request[State]) -> Response:
+def detail(request: Request[AppState]) -> Response:
     """Show one company, and what can be done about it."""
     context = _seen_now(request)
     connection: Connection = context["connection"]
@@ -131,7 +131,7 @@ def detail(request: Request[State]) -> Response:
     return page(request, "ops/connection.html", context)
 
 
-def live(request: Request[State]) -> Response:
+def live(request: Request[AppState]) -> Response:
     """Show the changing part of a company's page, or 204 while it is what the browser has."""
     context, query = _seen_now(request), request.query_params
     if query.get("seen") == context["version"]:
@@ -142,7 +142,7 @@ def live(request: Request[State]) -> Response:
     return render(request, "ops/connection_live.html", context)
 
 
-def _seen_now(request: Request[State]) -> dict[str, Any]:
+def _seen_now(request: Request[AppState]) -> dict[str, Any]:
     """Return how the company stands and what can be done about it, each with its version."""
     services, connection_id = request.state["services"], row_id(request)
     with services.database.read() as session:

@@ -17,7 +17,7 @@ from service.store.findings import FindingEntry
 from service.web.ops.flash import page, redirect_with
 from service.web.ops.forms import asking, number, words
 from service.web.ops.session import operator_of
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import ROW_ID
 from service.wording import of_finding
 
@@ -40,7 +40,7 @@ class FindingRow:
     current: str
 
 
-def listing(request: Request[State]) -> Response:
+def listing(request: Request[AppState]) -> Response:
     """Show a page of open findings of one severity: the most severe of which there are any."""
     services, query = request.state["services"], request.query_params
     environment = services.settings.quickbooks_environment
@@ -79,7 +79,7 @@ def listing(request: Request[State]) -> Response:
     )
 
 
-def acknowledge(request: Request[State], form: FormData) -> Response:
+def acknowledge(request: Request[AppState], form: FormData) -> Response:
     """Note what was done about a finding, and redirect to the others."""
     services, finding_id = request.state["services"], number(request.path_params["id"])
     if finding_id is None:

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from service.web.cookies import Cookie
 from service.web.ops.session import SESSION, is_proof, operator_of, proof
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import render
 
 _PURPOSE = "told"
@@ -86,7 +86,7 @@ class Flash:
     good: bool
 
 
-def redirect_with(request: Request[State], address: str, word: str, count: int = 0) -> Response:
+def redirect_with(request: Request[AppState], address: str, word: str, count: int = 0) -> Response:
     """Redirect to a page that says once what was done.
 
     The browser takes the word there in a cookie of that page's: an address would say it again
@@ -99,7 +99,7 @@ def redirect_with(request: Request[State], address: str, word: str, count: int =
     return response
 
 
-def read(request: Request[State]) -> Flash | None:
+def read(request: Request[AppState]) -> Flash | None:
     """Return the message of this session's last action for this page, if there is one."""
     settings = request.state["services"].settings
     match = _FORM.fullmatch(_cookie(request.url.path).read(request, settings))
@@ -114,7 +114,7 @@ def read(request: Request[State]) -> Flash | None:
     return Flash(text.format(count=notices), good)
 
 
-def clear(request: Request[State], response: Response) -> None:
+def clear(request: Request[AppState], response: Response) -> None:
     """Let the browser forget the message that this page has shown."""
     settings, cookie = request.state["services"].settings, _cookie(request.url.path)
     if cookie.read(request, settings):
@@ -125,11 +125,11 @@ def _cookie(path: str) -> Cookie:
     return Cookie("infactor_ops_told", path, "strict", max_age=_SECONDS, of_page=True)
 
 
-def _about(request: Request[State], path: str, word: str, count: str) -> tuple[str, ...]:
+def _about(request: Request[AppState], path: str, word: str, count: str) -> tuple[str, ...]:
     return SESSION.read(request, request.state["services"].settings), path, word, count
 
 
-def page(request: Request[State], name: str, context: Mapping[str, Any]) -> Response:
+def page(request: Request[AppState], name: str, context: Mapping[str, Any]) -> Response:
     """Return the page that this template makes, with the message, which is shown this once."""
     more = {"operator": operator_of(request), "flash": read(request)}
     response = render(request, name, {**more, **context})

@@ -20,7 +20,7 @@ from service.store import connections
 from service.web.ops.flash import page, redirect_with
 from service.web.ops.forms import asking, number, numbers, words
 from service.web.ops.session import operator_of
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import render
 from service.wording import what, why
 
@@ -66,7 +66,7 @@ class NoticeQuery:
         return notices.found(session, environment, before=self.last, statuses=statuses, **narrowed)
 
 
-def listing(request: Request[State]) -> Response:
+def listing(request: Request[AppState]) -> Response:
     """Show a page of notices, those that are looked for."""
     services, asked, at = request.state["services"], NoticeQuery.of(request.query_params), now()
     with services.database.read() as session:
@@ -107,7 +107,7 @@ def listing(request: Request[State]) -> Response:
     )
 
 
-def news(request: Request[State]) -> Response:
+def news(request: Request[AppState]) -> Response:
     """Say, once, that the page is out of date; 204 while it is not.
 
     It is not swapped by itself: somebody may be ticking something.
@@ -126,14 +126,14 @@ def _version(found: Sequence[Notice]) -> str:
     return sha256(repr(seen).encode()).hexdigest()[:16]
 
 
-def search(request: Request[State], form: FormData) -> Response:
+def search(request: Request[AppState], form: FormData) -> Response:
     """Redirect to what is looked for; an e-mail address is nothing to look for here."""
     text, status = words(form, "q"), words(form, "status")
     given = {"q": text.replace("@", " "), "status": _known(status, FILTERS)}
     return RedirectResponse(asking(LIST, given), 303)
 
 
-def replay(request: Request[State], form: FormData) -> Response:
+def replay(request: Request[AppState], form: FormData) -> Response:
     """Put the chosen notices back, or all that were shown, and redirect to where they were."""
     services = request.state["services"]
     status, text = words(form, "status"), words(form, "q")

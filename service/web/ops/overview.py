@@ -23,7 +23,7 @@ from service.queries.measures import Span
 from service.web.ops import chart
 from service.web.ops.chart import Chart, Frame, Series
 from service.web.ops.flash import page
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import part, render
 from service.wording import several, span
 
@@ -102,12 +102,12 @@ RANGES = {
 }
 
 
-def overview(request: Request[State]) -> Response:
+def overview(request: Request[AppState]) -> Response:
     """Show whether anything is wrong, and how things stand."""
     return page(request, "ops/overview.html", {**_seen_now(request), "swapped": False})
 
 
-def live(request: Request[State]) -> Response:
+def live(request: Request[AppState]) -> Response:
     """Show the changing part of the overview, or 204 while it is what the browser has."""
     context, query = _seen_now(request), request.query_params
     if query.get("seen") == context["version"]:
@@ -117,7 +117,7 @@ def live(request: Request[State]) -> Response:
     return render(request, "ops/overview_live.html", {**context, "swapped": True, "news": news})
 
 
-def _seen_now(request: Request[State]) -> dict[str, Any]:
+def _seen_now(request: Request[AppState]) -> dict[str, Any]:
     """Return the changing part, and `version` with it: of ages it shows whole minutes at most."""
     services, at = request.state["services"], now()
     which = RANGES.get(request.query_params.get("range", ""), RANGES["24h"])

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from service.database.tables import Connection, Run, Supplier
 from service.kit.clock import now
 from service.store import approvals, connections, inbox, runs
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import row_id
 
 _TOLD_AHEAD = timedelta(days=30)
@@ -71,7 +71,7 @@ class CompanyView:
         return end if end is not None and end <= now() + _TOLD_AHEAD else None
 
 
-def own_connection(request: Request[State], session: Session, supplier: Supplier) -> Connection:
+def own_connection(request: Request[AppState], session: Session, supplier: Supplier) -> Connection:
     """Return the connection that the address names, if it is this supplier's; else answer 404.
 
     Another supplier's, or another environment's, is as unknown as one that is not there.

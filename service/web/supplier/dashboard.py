@@ -17,7 +17,7 @@ from service.queries.invoices import InvoicePage, StatusFilter, Wanted
 from service.store import connections
 from service.web.connect.popup import since
 from service.web.session import supplier_of
-from service.web.state import State
+from service.web.state import AppState
 from service.web.supplier.companies import CompanyView, companies_of
 from service.web.supplier.invoice_view import ListedInvoice, row
 from service.web.supplier.list_query import (
@@ -35,14 +35,14 @@ from service.web.templating import render
 _NEWS = {TO_MEND: "to mend", CHANGED: "changed since decided", NOT_OFFERED: "not offered"}
 
 
-def dashboard(request: Request[State]) -> Response:
+def dashboard(request: Request[AppState]) -> Response:
     """Show everything that the supplier has here."""
     supplier = supplier_of(request)
     shown = _shown(request, supplier)
     return render(request, "dashboard.html", _context(request, supplier, shown))
 
 
-def live(request: Request[State]) -> Response:
+def live(request: Request[AppState]) -> Response:
     """Show the changing parts of the dashboard, or 204 while they are what the browser has."""
     supplier = supplier_of(request, keep_alive=False)
     shown = _shown(request, supplier)
@@ -75,7 +75,7 @@ class DashboardView:
         return hashlib.sha256(repr((state, self.rows, more)).encode()).hexdigest()[:16]
 
 
-def _shown(request: Request[State], supplier: Supplier) -> DashboardView:
+def _shown(request: Request[AppState], supplier: Supplier) -> DashboardView:
     settings = request.state["services"].settings
     with request.state["services"].database.read() as session:
         mine = connections.of_supplier(session, supplier.id, settings.quickbooks_environment)
@@ -96,7 +96,9 @@ def _shown(request: Request[State], supplier: Supplier) -> DashboardView:
     return DashboardView(asked, companies, page, rows)
 
 
-def _context(request: Request[State], supplier: Supplier, shown: DashboardView) -> dict[str, Any]:
+def _context(
+    request: Request[AppState], supplier: Supplier, shown: DashboardView
+) -> dict[str, Any]:
     asked, companies = shown.asked, shown.companies
     with request.state["services"].database.read() as session:
         ids = [company.connection.id for company in companies]
@@ -123,7 +125,7 @@ def _context(request: Request[State], supplier: Supplier, shown: DashboardView) 
 
 
 def _news(
-    request: Request[State], session: Session, ids: Sequence[str], supplier_id: int
+    request: Request[AppState], session: Session, ids: Sequence[str], supplier_id: int
 ) -> dict[str, list[tuple[str, str, int]]]:
     """Return for each company (status, what it is called, how many invoices), where there are."""
     filters = tuple(STATUSES[status][1] for status in _NEWS)

@@ -22,7 +22,7 @@ from service.queries import invoices
 from service.queries.invoices import Found, Wanted
 from service.store import connections
 from service.web.session import supplier_of
-from service.web.state import State
+from service.web.state import AppState
 from service.web.supplier.invoice_view import fields, row, to_mend
 from service.web.supplier.list_query import ListQuery
 from service.wording import plain
@@ -50,7 +50,7 @@ _INNER = re.compile(r"([;\t\r\n])(?=[\s\u200b\ufeff\x22]*[=+\-@\uff1d\uff0b\uff0
 _NOT_FOR_NAMES = re.compile(r"[^\w-]+")
 
 
-def download(request: Request[State]) -> Response:
+def download(request: Request[AppState]) -> Response:
     """Send every invoice that matches, in the order of the page, as it is read."""
     services = request.state["services"]
     supplier = supplier_of(request)

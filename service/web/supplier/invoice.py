@@ -18,7 +18,7 @@ from service.kit.clock import now
 from service.quickbooks.endpoints import Environment, invoice_page
 from service.store import connections, findings, invoices
 from service.web.session import supplier_of
-from service.web.state import State
+from service.web.state import AppState
 from service.web.supplier.invoice_lines import lines_of, sums_of, taxes_of
 from service.web.supplier.invoice_view import Found, currency_of, fields, payout, status_of, to_mend
 from service.web.supplier.list_query import ListQuery
@@ -69,7 +69,7 @@ CAUSES = {
 }
 
 
-def show(request: Request[State]) -> Response:
+def show(request: Request[AppState]) -> Response:
     """Show an invoice of this supplier; another one's is as unknown as one that is not there."""
     supplier = supplier_of(request)
     # In the address is what the list was like from which somebody has come.
@@ -78,7 +78,7 @@ def show(request: Request[State]) -> Response:
     return render(request, "invoice.html", context)
 
 
-def live(request: Request[State]) -> Response:
+def live(request: Request[AppState]) -> Response:
     """Show the changing part of the page, or 204 while it is what the browser has."""
     context = _seen_now(request, supplier_of(request, keep_alive=False))
     if request.query_params.get("seen") == context["version"]:
@@ -86,7 +86,7 @@ def live(request: Request[State]) -> Response:
     return render(request, "invoice_live.html", context)
 
 
-def _seen_now(request: Request[State], supplier: Supplier) -> dict[str, Any]:
+def _seen_now(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
     """Return what there is to see of the invoice, and its version."""
     context = _facts(request, supplier)
     content = part("invoice_content.html", context)
@@ -94,7 +94,7 @@ def _seen_now(request: Request[State], supplier: Supplier) -> dict[str, Any]:
     return {**context, "content": content, "version": version}
 
 
-def _facts(request: Request[State], supplier: Supplier) -> dict[str, Any]:
+def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
     settings = request.state["services"].settings
     environment = settings.quickbooks_environment
     with request.state["services"].database.read() as session:

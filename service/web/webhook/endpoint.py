@@ -26,7 +26,7 @@ from service.quickbooks.webhooks import parse, verify
 from service.store.intake import NewNotice
 from service.web.middleware.access_log import note
 from service.web.references import crashed
-from service.web.state import State
+from service.web.state import AppState
 from service.web.webhook.intake import NotStored
 
 PATH = "/quickbook/webhook"
@@ -113,7 +113,7 @@ class Webhook:
         """Answer 200 when it is stored, 401 unsigned, 413 too long, 503 if it is to come again."""
         if scope["method"] != "POST":
             return _text("Method Not Allowed", 405, Allow="POST")
-        state: State = scope["state"]
+        state: AppState = scope["state"]
         try:
             with self._budget.reservation() as reservation:
                 body = _Body(receive, self._most_bytes, reservation)
@@ -133,7 +133,7 @@ def _text(text: str, status: int, **headers: str) -> Response:
     return PlainTextResponse(text, status, headers={**_HEADERS, **headers})
 
 
-async def _take(state: State, headers: Mapping[bytes, bytes], coming: "_Body") -> None:
+async def _take(state: AppState, headers: Mapping[bytes, bytes], coming: "_Body") -> None:
     """Verify and store one webhook; raises _Refused and ClientDisconnect."""
     services = state["services"]
     tokens = services.settings.verifier_tokens
