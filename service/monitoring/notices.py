@@ -29,7 +29,7 @@ _forged = select(
 
 
 def forged_webhooks(facts: Facts) -> Iterator[Condition]:
-    """Give one condition after many deliveries without a right signature."""
+    """Give one condition after many webhooks without a right signature."""
     count, first = facts.session.execute(_forged, {"since": facts.now - FORGED_WITHIN}).one()
     if count >= FORGED:
         yield Condition(
