@@ -20,7 +20,7 @@ from service.database.tables import Connection
 from service.errors import BudgetSpent, ConfigurationError, Disconnected, Refused, TransientError
 from service.kit.clock import now
 from service.kit.vault import Vault
-from service.quickbooks.client import BearerAuth, Company
+from service.quickbooks.client import BearerAuth, CompanyClient
 from service.quickbooks.oauth import OAuth, Tokens
 from service.store import connections
 from service.store.tokens import SealedTokens, disconnect, replace_tokens
@@ -78,9 +78,9 @@ class Access:
                 " run `infactor-quickbooks rekey`"
             )
 
-    def company(self, connection: Connection, purpose: Purpose = "notice") -> Company:
+    def company(self, connection: Connection, purpose: Purpose = "notice") -> CompanyClient:
         """Return the accounting API of this connection's company, for reads of this purpose."""
-        return Company(
+        return CompanyClient(
             self._http,
             self._api_url,
             self.realm_id(connection),
@@ -88,7 +88,7 @@ class Access:
             self.permit(connection.id, purpose),
         )
 
-    def newcomer(self, realm_id: str, tokens: Tokens) -> Company:
+    def newcomer(self, realm_id: str, tokens: Tokens) -> CompanyClient:
         """Return the accounting API of a company that has no connection yet."""
 
         def token(rejected: str | None) -> str:
@@ -96,7 +96,9 @@ class Access:
                 raise Disconnected("QuickBooks refused the token that it had just given")
             return tokens.access_token
 
-        return Company(self._http, self._api_url, realm_id, BearerAuth(token), lambda kind: None)
+        return CompanyClient(
+            self._http, self._api_url, realm_id, BearerAuth(token), lambda kind: None
+        )
 
     def realm_id(self, connection: Connection) -> str:
         """Return the realm id that is sealed in the connection's row."""
@@ -115,9 +117,9 @@ class Access:
         def wait(kind: str) -> None:
             with self._database.write() as session:
                 self._check_budget(session, purpose)
-                seconds = rate_limit.take(session, connection_id, _LONGEST_WAIT_FOR_PLACE)
+                seconds = rate_limit.reserve(session, connection_id, _LONGEST_WAIT_FOR_PLACE)
                 if seconds is not None:
-                    rate_limit.count(session, connection_id, _month(), kind)
+                    rate_limit.count_read(session, connection_id, _month(), kind)
             if seconds is None:
                 raise TransientError("too many calls of this company are waiting for their turn")
             time.sleep(seconds)
@@ -126,7 +128,10 @@ class Access:
 
     def _check_budget(self, session: Session, purpose: Purpose) -> None:
         share = SHARES.get(purpose)
-        if share is None or rate_limit.used(session, _month()) < share * self._reads_per_month:
+        if (
+            share is None
+            or rate_limit.reads_used(session, _month()) < share * self._reads_per_month
+        ):
             return
         raise BudgetSpent(
             f"{share:.0%} of this month's {self._reads_per_month:,} reads are used:"

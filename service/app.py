@@ -17,17 +17,17 @@ from service.jobs import Nudges
 from service.quickbooks.endpoints import endpoints
 from service.web import errors, ops, templating
 from service.web.connect import authorise, button, callback, popup, problems
-from service.web.count_cache import Counted
+from service.web.count_cache import CountCache
 from service.web.errors import UnexpectedErrors
 from service.web.health import health, metrics
-from service.web.health.probes import vitals
+from service.web.health.probes import probes_for
 from service.web.middleware.access_log import AccessLog
 from service.web.middleware.csrf import CrossSiteGuard
 from service.web.middleware.security_headers import SecurityHeaders
-from service.web.state import State
+from service.web.state import AppState
 from service.web.supplier import connection, dashboard, download, entry, invoice
 from service.web.webhook.endpoint import Webhook
-from service.web.webhook.heartbeat import Answers, Heartbeat
+from service.web.webhook.heartbeat import AnswerCounter, HeartbeatThread
 from service.web.webhook.intake import Intake
 
 Background = Callable[[Services], AbstractContextManager[None]]
@@ -40,12 +40,12 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
     """
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[State]:
+    async def lifespan(app: Starlette) -> AsyncIterator[AppState]:
         nudges = Nudges(services.jobs)
         environment = services.settings.quickbooks_environment
         intake = Intake(services.database, environment, nudges)
-        answers = Answers()
-        heartbeat = Heartbeat(services.database, environment, answers)
+        answers = AnswerCounter()
+        heartbeat = HeartbeatThread(services.database, environment, answers)
         work = background(services) if background else nullcontext()
         services.leases.start()
         nudges.start()
@@ -58,8 +58,8 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
                 "nudges": nudges,
                 "intake": intake,
                 "answers": answers,
-                "vitals": vitals(services),
-                "counted": Counted(),
+                "probes": probes_for(services),
+                "count_cache": CountCache(),
             }
         finally:
             await run_in_threadpool(intake.stop)

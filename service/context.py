@@ -57,7 +57,9 @@ class Services:
         self.database.close()
 
 
-def bootstrap(settings: Settings, broker: Broker, database: Database | None = None) -> Services:
+def build_services(
+    settings: Settings, broker: Broker, database: Database | None = None
+) -> Services:
     """Return the services of one process, with nothing opened but what is lazily pooled.
 
     `database` is the one of the settings where somebody has it already; `close` closes it, too.

@@ -5,7 +5,8 @@ import fnmatch
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -91,6 +92,22 @@ MAY_IMPORT: dict[str, set[str]] = {
         *_WORK,
         *("workers.delivery", "workers.runs", "workers.schedule", "workers.sync"),
     },
+}
+# Class names with two classes, and why both may have it. The simulator is apart on purpose, and is
+# counted by itself: it has to name QuickBooks' things without a look at ours.
+CLASSES_OF_ONE_NAME = {
+    "Customer": "the table's row, and what the mapping reads of QuickBooks' own record",
+    "Invoice": "the table's row, and what the mapping reads of QuickBooks' own record",
+}
+# File names with several files, by why they may have it.
+FILES_OF_ONE_NAME = {
+    "one noun, with a file in each layer that deals with it: from its table to its page": {
+        *("actions", "alerts", "approvals", "companies", "connections", "customers", "findings"),
+        *("inbox", "intake", "invoices", "legacy_rows", "notices", "runs"),
+    },
+    "a command, and what it carries out": {"backfill", "forget", "links", "reconcile", "sync"},
+    "the service's as a whole, and one package's": {"context", "errors", "metrics", "wording"},
+    "each package has one of its own": {"command", "endpoints", "session"},
 }
 TOP_LEVEL = {
     "service",
@@ -234,6 +251,47 @@ def test_an_import_in_a_circle_is_found_unless_it_is_for_types_alone(tmp_path: P
     assert a_cycle(imports_among(paths)) == []
     paths["one"].write_text("import two\n")
     assert sorted(set(a_cycle(imports_among(paths)))) == ["one", "three", "two"]
+
+
+def repeated(names: Iterable[tuple[str, str]]) -> set[str]:
+    """Return the names that several of these (module, name) have, the simulator's by themselves."""
+    counts = Counter((within(module, "service.simulator"), name) for module, name in names)
+    return {name for (_, name), count in counts.items() if count > 1}
+
+
+def classes_of(path: Path) -> Iterator[str]:
+    """Give the name of each class of the file, also of those within others."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+
+
+def test_a_class_name_stands_for_one_thing():
+    found = repeated(
+        (module, name)
+        for module, path in modules("service", "workers")
+        for name in classes_of(path)
+    )
+    assert found == set(CLASSES_OF_ONE_NAME)
+
+
+def test_a_file_name_is_used_again_only_with_a_reason():
+    found = repeated(
+        (module, path.stem)
+        for module, path in modules("service", "workers")
+        if path.stem != "__init__"
+    )
+    assert found == {name for names in FILES_OF_ONE_NAME.values() for name in names}
+
+
+def test_a_name_is_repeated_within_the_service_or_within_the_simulator(tmp_path: Path):
+    path = tmp_path / "classes.py"
+    path.write_text("class One:\n    class Two: ...\ndef make():\n    class Three: ...\n")
+    assert list(classes_of(path)) == ["One", "Two", "Three"]
+    both = [("service.web.state", "State"), ("service.simulator.state", "State")]
+    assert repeated(both) == set()
+    assert repeated([*both, ("workers.sync", "State")]) == {"State"}
+    assert repeated([*both, ("service.simulator.app", "State")]) == {"State"}
 
 
 def test_only_what_speaks_to_intuit_or_to_operators_calls_anybody_by_http():

@@ -6,23 +6,25 @@ from service.access import Purpose
 from service.context import Services
 from service.errors import Disconnected
 from service.infactor import mapping
-from service.quickbooks.client import Company as CompanyAPI
+from service.quickbooks.client import CompanyClient
 from service.store import connections
 
 
 @dataclass(frozen=True)
-class Company:
+class CompanyContext:
     """What a use case knows about the company that it works for."""
 
     services: Services
     connection_id: str
     supplier_id: int
-    supplier: mapping.Supplier
+    supplier: mapping.SupplierDetails
     realm_id: str = field(repr=False)
-    api: CompanyAPI
+    api: CompanyClient
 
     @classmethod
-    def of(cls, services: Services, connection_id: str, purpose: Purpose = "notice") -> "Company":
+    def of(
+        cls, services: Services, connection_id: str, purpose: Purpose = "notice"
+    ) -> "CompanyContext":
         """Return the company of a live connection; raises Disconnected when it is not.
 
         `purpose` is what it is read for.
@@ -38,7 +40,7 @@ class Company:
             services=services,
             connection_id=connection_id,
             supplier_id=owner.id,
-            supplier=mapping.Supplier(owner.email, owner.name, owner.address),
+            supplier=mapping.SupplierDetails(owner.email, owner.name, owner.address),
             realm_id=services.access.realm_id(connection),
             api=services.access.company(connection, purpose),
         )

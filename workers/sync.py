@@ -18,7 +18,7 @@ from service.domain import RevisionCause
 from service.errors import Disconnected, PermanentError, Poisoned, SyncError, Throttled, TooLarge
 from service.kit.clock import now
 from service.store import connections, inbox, invoices, watermarks
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
@@ -69,7 +69,7 @@ class Batch:
     An error of one record is the error of its own notices; whatever else goes wrong is raised.
     """
 
-    def __init__(self, company: Company, notices: Sequence[Notice]) -> None:
+    def __init__(self, company: CompanyContext, notices: Sequence[Notice]) -> None:
         self._company = company
         self._size = len(notices)
         self._wanted = plan(notices)
@@ -147,7 +147,7 @@ class Batch:
         asked = self._waiting(quickbooks_id) + self._merged.get(quickbooks_id, [])
         if cause is RevisionCause.PAYMENT:
             asked += self._wanted.changes
-        return sorted({notice.delivery_id for notice in asked if notice.delivery_id})
+        return sorted({notice.webhook_id for notice in asked if notice.webhook_id})
 
     def _waiting(self, quickbooks_id: str) -> list[Notice]:
         return self._wanted.invoices.get(quickbooks_id, [])
@@ -226,7 +226,7 @@ def park(session: Session, notices: Sequence[Notice], error: SyncError) -> None:
 
 
 def _name(notice: Notice) -> dict[str, Any]:
-    return {"notice": notice.id, "delivery": notice.delivery_id}
+    return {"notice": notice.id, "delivery": notice.webhook_id}
 
 
 # A busy company is read at most once a second, so that a burst of notices costs a few queries.
@@ -248,7 +248,7 @@ def sync_company(services: Services, connection_id: str) -> None:
 
 def _sync(services: Services, connection_id: str) -> None:
     try:
-        company = Company.of(services, connection_id)
+        company = CompanyContext.of(services, connection_id)
     except Disconnected:
         return  # its notices wait for the supplier to connect again
     environment = services.settings.quickbooks_environment

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.console import answer, fail, hint, moment, plain, says_what_is_wrong
+from service.cli.console import answer, fail, hint, plain, says_what_is_wrong, utc_cell
 from service.cli.context import command_services, find, name_of, nudge, operator
 from service.context import Services
 from service.database.tables import Connection, Run
@@ -78,7 +78,7 @@ def _waiting(run: Run | None, run_id: int) -> Run:
 
 
 def _stopped(connection: Connection, run: Run) -> str:
-    when = moment(run.halted_at)
+    when = utc_cell(run.halted_at)
     return f"{name_of(connection)}: the {run.kind} stopped {when}: {run.error}."
 
 

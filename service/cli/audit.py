@@ -3,7 +3,7 @@
 from itertools import islice
 from typing import Any
 
-from service.cli.console import answer_json, moment, says_what_is_wrong
+from service.cli.console import answer_json, says_what_is_wrong, utc_cell
 from service.cli.context import Json, command_services, name_of
 from service.cli.listing import Limit, newest, show_list
 from service.database.tables import AuditEntry, Connection
@@ -36,4 +36,4 @@ def _row(entry: AuditEntry, company: Connection | None) -> dict[str, Any]:
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:
     details = ", ".join(f"{name}: {value}" for name, value in row["details"].items())
-    return (moment(row["at"]), row["actor"], row["action"], row["company"], details)
+    return (utc_cell(row["at"]), row["actor"], row["action"], row["company"], details)

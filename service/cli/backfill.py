@@ -93,11 +93,11 @@ def _error(run: Run) -> str | None:
 
 
 def _rehearse(services: Services, chosen: Chosen, since: datetime | None) -> dict[str, Any]:
-    from workers.company import Company
+    from workers.company import CompanyContext
     from workers.runs.backfill import estimate, rehearse_backfill
 
     connection, owner = chosen
-    company = Company.of(services, connection.id)
+    company = CompanyContext.of(services, connection.id)
     cost = estimate(company, since)
     hint(
         f"{connection.company_name}: {cost.invoices} invoices;"
@@ -115,14 +115,14 @@ def _rehearse(services: Services, chosen: Chosen, since: datetime | None) -> dic
 
 
 def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool) -> dict[str, Any]:
-    from workers.company import Company
+    from workers.company import CompanyContext
     from workers.reading.by_id import read_invoices
     from workers.reading.customers import CustomerReads
     from workers.recording.outcome import add
     from workers.recording.record import recording, rehearse
 
     connection, owner = chosen
-    company = Company.of(services, connection.id)
+    company = CompanyContext.of(services, connection.id)
     reads = CustomerReads(company).complete(read_invoices(company, [invoice]))
     if reads.gone and not _was_read(services, company.invoice_id(invoice)):
         why = f"QuickBooks has no invoice with Id {invoice}."

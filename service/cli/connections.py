@@ -11,9 +11,9 @@ from service.cli.console import (
     answer_json,
     fail,
     hint,
-    moment,
     says_what_is_wrong,
     show_table,
+    utc_cell,
 )
 from service.cli.context import (
     ById,
@@ -68,8 +68,8 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
                 row["company"],
                 row["realm_id"],
                 _state(row),
-                moment(row["last_synced_at"]),
-                moment(row["reconciled_at"]),
+                utc_cell(row["last_synced_at"]),
+                utc_cell(row["reconciled_at"]),
                 f"{row['in_infactor']} of {row['invoices']} in Infactor",
                 row["backfill"],
                 f"{row['reads']:,}",
@@ -84,7 +84,7 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
 def _rows(services: Services) -> list[dict[str, Any]]:
     rows = []
     with services.database.read() as session:
-        reads = rate_limit.reads(session, f"{now():%Y-%m}")
+        reads = rate_limit.reads_by_connection(session, f"{now():%Y-%m}")
         everyone = connections.everyone(session, services.settings.quickbooks_environment)
         ids = [connection.id for connection, _ in everyone]
         numbers, backfills = invoices.of_companies(session, ids), runs.latest_of(session, ids)
@@ -131,21 +131,21 @@ def _state(row: dict[str, Any]) -> str:
     else:
         words = row["state"] if not row["problem"] else f"{row['state']}: {row['problem']}"
     if row["suspended_at"]:
-        words += f"; paused by an operator {moment(row['suspended_at'])}"
+        words += f"; paused by an operator {utc_cell(row['suspended_at'])}"
     ends: datetime | None = row["authorisation_ends_at"]
     if (
         row["state"] == ConnectionState.CONNECTED
         and ends is not None
         and ends - now() < _HARD_END_NEAR
     ):
-        words += f"; the authorisation ends {moment(ends)}"
+        words += f"; the authorisation ends {utc_cell(ends)}"
     return words
 
 
 def _disconnected(row: dict[str, Any]) -> str:
-    since = f" since {moment(row['disconnected_at'])}" if row["disconnected_at"] else ""
+    since = f" since {utc_cell(row['disconnected_at'])}" if row["disconnected_at"] else ""
     if row["released_at"]:
-        return f"released {moment(row['released_at'])}"
+        return f"released {utc_cell(row['released_at'])}"
     if row["problem"]:
         return f"ended by QuickBooks{since}: {row['problem']}"
     return f"disconnected{since}"

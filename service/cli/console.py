@@ -47,7 +47,7 @@ def answer_json(rows: Iterable[Any]) -> None:
     sys.stdout.flush()
 
 
-def moment(value: datetime | None) -> str:
+def utc_cell(value: datetime | None) -> str:
     """Return an instant as tables show it: `2026-11-22 09:36 UTC`."""
     return "" if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 

@@ -16,7 +16,7 @@ from sqlalchemy import make_url
 from service.cli.console import ENV_FILE, fail, hint
 from service.config.loading import load_settings
 from service.config.settings import Settings
-from service.context import Services, bootstrap
+from service.context import Services, build_services
 from service.database.schema import prepare
 from service.database.tables import Connection, Supplier
 from service.domain import ConnectionState
@@ -46,7 +46,7 @@ def settings_and_logs(*, quiet: bool = False) -> Settings:
 @contextmanager
 def services_of(settings: Settings, broker: Broker) -> Iterator[Services]:
     """Give the services on a database of this version's schema, and close them at the end."""
-    services = bootstrap(settings, broker)
+    services = build_services(settings, broker)
     try:
         ready(services)
         yield services

@@ -4,14 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.console import answer_json, fail, hint, moment, says_what_is_wrong
+from service.cli.console import answer_json, fail, hint, says_what_is_wrong, utc_cell
 from service.cli.context import Json, command_services, name_of, operator
 from service.cli.listing import SHOWN, Limit, show_list
 from service.domain import FindingKind
 from service.infactor.wording import finding_words, status
 from service.operations import actions
 from service.store import findings
-from service.store.findings import Entry
+from service.store.findings import FindingEntry
 from service.wording import of_finding
 
 
@@ -43,7 +43,7 @@ def show_findings(
             *("Approved", "Now", "Since", *(("Over",) if history else ())),
         ),
         (
-            (*_cells(one, currency), *((moment(one.finding.closed_at),) if history else ()))
+            (*_cells(one, currency), *((utc_cell(one.finding.closed_at),) if history else ()))
             for one in listed
         ),
         limit,
@@ -69,7 +69,7 @@ def acknowledge(
     hint("Acknowledged: it is told again only if it changes.")
 
 
-def _cells(entry: Entry, currency: str) -> tuple[object, ...]:
+def _cells(entry: FindingEntry, currency: str) -> tuple[object, ...]:
     """Return the line of a finding; an invoice that names no currency is in this one."""
     finding, invoice = entry.finding, entry.invoice
     seen = f" (seen: {finding.note})" if finding.acknowledged_at else ""
@@ -83,11 +83,11 @@ def _cells(entry: Entry, currency: str) -> tuple[object, ...]:
         finding_words(finding.field, finding.kind),
         # That the document is gone says everything.
         *(("", "") if finding.kind == FindingKind.MISSING else values),
-        moment(finding.found_at),
+        utc_cell(finding.found_at),
     )
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def _row(entry: FindingEntry) -> dict[str, Any]:
     finding, invoice, company = entry.finding, entry.invoice, entry.company
     return {
         "id": finding.id,

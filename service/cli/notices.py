@@ -12,8 +12,8 @@ from service.cli.console import (
     answer_json,
     fail,
     hint,
-    moment,
     says_what_is_wrong,
+    utc_cell,
 )
 from service.cli.context import (
     Json,
@@ -66,13 +66,13 @@ def show_notices(
 def _cells(notice: Notice, company: Connection | None) -> tuple[object, ...]:
     return (
         notice.id,
-        moment(notice.received_at),
+        utc_cell(notice.received_at),
         company and company.company_name,
         what(notice),
         notice.status,
         why(notice),
         notice.attempts,
-        moment(notice.due_at) if notice.status == NoticeStatus.PENDING else "",
+        utc_cell(notice.due_at) if notice.status == NoticeStatus.PENDING else "",
         notice.duplicates + 1,
         notice.intuit_tid,
     )
@@ -82,7 +82,7 @@ def _row(notice: Notice, company: Connection | None) -> dict[str, Any]:
     return {
         "id": notice.id,
         "received_at": notice.received_at,
-        "delivery": notice.delivery_id,
+        "delivery": notice.webhook_id,
         "connection": notice.connection_id,
         "company": company and company.company_name,
         "format": notice.format,

@@ -26,7 +26,7 @@ def serve(
     import uvicorn
 
     from service.app import create_app
-    from service.context import bootstrap
+    from service.context import build_services
     from service.jobs import receiver_broker
     from workers.process import watching, working
 
@@ -34,7 +34,7 @@ def serve(
     port = port or settings.listen_port
     _check_free(host, port)
     redis_url = settings.redis_url
-    services = bootstrap(
+    services = build_services(
         settings, receiver_broker(redis_url.get_secret_value() if redis_url else None)
     )
     ready(services)

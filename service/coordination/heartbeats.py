@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
-from service.database.tables import Connection, Deliveries, Heartbeat
+from service.database.tables import Connection, Heartbeat, WebhookAnswers
 from service.database.types import database_now
 from service.database.upsert import insert
 from service.domain import ConnectionState
@@ -74,20 +74,22 @@ def add_answers(session: Session, counts: Mapping[tuple[datetime, str], int]) ->
     """Add what one receiver has counted, by minute and outcome."""
     # In one order everywhere, so that two receivers cannot deadlock.
     for (minute, outcome), count in sorted(counts.items()):
-        statement = insert(session, Deliveries).values(minute=minute, outcome=outcome, count=count)
+        statement = insert(session, WebhookAnswers).values(
+            minute=minute, outcome=outcome, count=count
+        )
         session.execute(
             statement.on_conflict_do_update(
-                index_elements=[Deliveries.minute, Deliveries.outcome],
-                set_={"count": Deliveries.count + statement.excluded.count},
+                index_elements=[WebhookAnswers.minute, WebhookAnswers.outcome],
+                set_={"count": WebhookAnswers.count + statement.excluded.count},
             )
         )
 
 
 def answers_since(session: Session, since: datetime) -> dict[str, int]:
-    """Return how many deliveries were answered how since then."""
+    """Return how many webhooks were answered how since then."""
     rows = session.execute(
-        select(Deliveries.outcome, func.sum(Deliveries.count))
-        .where(Deliveries.minute >= since)
-        .group_by(Deliveries.outcome)
+        select(WebhookAnswers.outcome, func.sum(WebhookAnswers.count))
+        .where(WebhookAnswers.minute >= since)
+        .group_by(WebhookAnswers.outcome)
     )
     return {outcome: int(count) for outcome, count in rows}

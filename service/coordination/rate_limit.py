@@ -18,8 +18,8 @@ _INTERVAL = 1 / 6
 _BURST = 2
 
 
-def take(session: Session, connection_id: str, longest_wait: float) -> float | None:
-    """Take one call's place in the company's schedule; return how many seconds to wait for it.
+def reserve(session: Session, connection_id: str, longest_wait: float) -> float | None:
+    """Reserve one call's place in the company's schedule; return the seconds to wait for it.
 
     Generic cell rate algorithm: `free_at` moves on by one interval for each call, and a call may
     run ahead of it by the burst. Callers queue up behind each other by the place they took. None,
@@ -38,7 +38,7 @@ def take(session: Session, connection_id: str, longest_wait: float) -> float | N
     return None if wait is None else max(0.0, float(wait) - _BURST * _INTERVAL)
 
 
-def count(session: Session, connection_id: str, month: str, kind: str) -> None:
+def count_read(session: Session, connection_id: str, month: str, kind: str) -> None:
     """Add one metered read of this kind in `month` (YYYY-MM)."""
     statement = insert(session, Reads).values(
         connection_id=connection_id, month=month, kind=kind, count=1
@@ -54,12 +54,12 @@ def count(session: Session, connection_id: str, month: str, kind: str) -> None:
 _used = select(func.coalesce(func.sum(Reads.count), 0)).where(Reads.month == bindparam("month"))
 
 
-def used(session: Session, month: str) -> int:
+def reads_used(session: Session, month: str) -> int:
     """Return how many metered reads all companies have cost in `month`."""
     return int(session.execute(_used, {"month": month}).scalar_one())
 
 
-def most(session: Session, month: str, limit: int) -> Sequence[tuple[str, str, int]]:
+def most_reads(session: Session, month: str, limit: int) -> Sequence[tuple[str, str, int]]:
     """Return (connection, company, reads of `month`) of those that have cost the most."""
     total = func.sum(Reads.count).label("total")
     rows = session.execute(
@@ -73,7 +73,7 @@ def most(session: Session, month: str, limit: int) -> Sequence[tuple[str, str, i
     return [(connection_id, name, int(count)) for connection_id, name, count in rows]
 
 
-def reads(session: Session, month: str) -> dict[str, int]:
+def reads_by_connection(session: Session, month: str) -> dict[str, int]:
     """Return the reads of `month` by connection."""
     totals: dict[str, int] = {}
     for row in session.scalars(select(Reads).where(Reads.month == month)):

@@ -76,7 +76,7 @@ _HELD = DeliveryResult(action=Action.HOLD, before=None, after=None, state=None)
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class DeliveryRefusal:
     """Why the server did not take a document: trying again at once would not help."""
 
     why: str
@@ -106,10 +106,12 @@ class InvoiceCollection:
         self._invoices = database.invoices
         self._withdraw = withdraw
 
-    def deliver(self, orders: Iterable[DeliveryOrder]) -> dict[Key, DeliveryResult | Refused]:
+    def deliver(
+        self, orders: Iterable[DeliveryOrder]
+    ) -> dict[Key, DeliveryResult | DeliveryRefusal]:
         """Return what became of each order; one whose document kept changing is left out."""
         left = {order.key: order for order in orders}
-        ended: dict[Key, DeliveryResult | Refused] = {}
+        ended: dict[Key, DeliveryResult | DeliveryRefusal] = {}
         for _ in range(_MOST_ROUNDS):
             if not left:
                 break
@@ -149,9 +151,11 @@ class InvoiceCollection:
         with infactors_errors():
             return list(self._invoices.find(wanted, fields))
 
-    def _round(self, orders: Mapping[Key, DeliveryOrder]) -> dict[Key, DeliveryResult | Refused]:
+    def _round(
+        self, orders: Mapping[Key, DeliveryOrder]
+    ) -> dict[Key, DeliveryResult | DeliveryRefusal]:
         current = self.read(orders)
-        ended: dict[Key, DeliveryResult | Refused] = {}
+        ended: dict[Key, DeliveryResult | DeliveryRefusal] = {}
         writes: list[_Write] = []
         for key, order in orders.items():
             made = self._decide(order, current.get(key))
@@ -201,7 +205,7 @@ class InvoiceCollection:
             )
         return _Write(order, current, decision, _update(order, current, decision))
 
-    def _write(self, writes: Sequence[_Write]) -> dict[Key, Refused]:
+    def _write(self, writes: Sequence[_Write]) -> dict[Key, DeliveryRefusal]:
         """Send the updates, and return those that the server does not take."""
         if not writes:
             return {}
@@ -211,14 +215,18 @@ class InvoiceCollection:
             # The client does not say which; the others must not wait for it.
             return {key: why for write in writes for key, why in self._alone(write).items()}
 
-    def _alone(self, write: _Write) -> dict[Key, Refused]:
+    def _alone(self, write: _Write) -> dict[Key, DeliveryRefusal]:
         try:
             return self._send([write])
         except (InvalidDocument, DocumentTooLarge) as e:
-            return {write.order.key: Refused(f"the document cannot be stored ({type(e).__name__})")}
+            return {
+                write.order.key: DeliveryRefusal(
+                    f"the document cannot be stored ({type(e).__name__})"
+                )
+            }
 
-    def _send(self, writes: Sequence[_Write]) -> dict[Key, Refused]:
-        refused: dict[Key, Refused] = {}
+    def _send(self, writes: Sequence[_Write]) -> dict[Key, DeliveryRefusal]:
+        refused: dict[Key, DeliveryRefusal] = {}
         with infactors_errors(but=(InvalidDocument, DocumentTooLarge)):
             try:
                 self._invoices.bulk_write([write.update for write in writes], ordered=False)
@@ -231,7 +239,7 @@ class InvoiceCollection:
                     # A twin was faster: what it wrote is read again.
                     if error.get("code") != _DUPLICATE_KEY:
                         why = f"Infactor's MongoDB refused it (error {error.get('code')})"
-                        refused[writes[error["index"]].order.key] = Refused(why)
+                        refused[writes[error["index"]].order.key] = DeliveryRefusal(why)
         return refused
 
 

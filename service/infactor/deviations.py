@@ -23,7 +23,7 @@ class Deviation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class InvoiceFacts:
     """What an invoice is beside its document."""
 
     balance: Decimal | None
@@ -58,8 +58,8 @@ _LONGEST_TEXT = 300
 def deviations(
     approved: Mapping[str, Any],
     mapped: Mapping[str, Any] | None,
-    then: Facts | None,
-    now: Facts,
+    then: InvoiceFacts | None,
+    now: InvoiceFacts,
     state: str,
 ) -> list[Deviation]:
     """Return how the invoice differs from the document that was decided about, in exact numbers.
@@ -77,7 +77,7 @@ def deviations(
     return found
 
 
-def _fate(now: Facts) -> Iterator[Deviation]:
+def _fate(now: InvoiceFacts) -> Iterator[Deviation]:
     if now.deleted or now.hold in (Hold.DELETED, Hold.VOID):
         fate = "deleted" if now.deleted else str(now.hold)
         yield Deviation("invoice", "open", fate, Severity.CRITICAL)
@@ -101,7 +101,7 @@ def _severity(name: str, before: Any, after: Any) -> Severity:
     return Severity.INFO
 
 
-def _facts(then: Facts, now: Facts) -> Iterator[Deviation]:
+def _facts(then: InvoiceFacts, now: InvoiceFacts) -> Iterator[Deviation]:
     if then.currency != now.currency:
         yield Deviation("currency", then.currency, now.currency, Severity.CRITICAL)
     if then.balance is not None and now.balance is not None and then.balance != now.balance:

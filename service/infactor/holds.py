@@ -31,7 +31,7 @@ _FIELDS = {
 }
 
 
-class Facts(Protocol):
+class HoldFacts(Protocol):
     """What a hold depends on; `Mapped` has it, and so may a row of the record."""
 
     @property
@@ -48,7 +48,7 @@ class Facts(Protocol):
 
 
 def hold_of(
-    facts: Facts,
+    facts: HoldFacts,
     *,
     deleted: bool,
     voided_by_notice: bool,

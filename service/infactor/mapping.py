@@ -50,7 +50,7 @@ PREFIX = "qbk-"
 
 
 @dataclass(frozen=True, slots=True)
-class Supplier:
+class SupplierDetails:
     """The Infactor user whose invoices these are."""
 
     email: str
@@ -87,7 +87,7 @@ class _Buyer:
 def map_invoice(
     raw_invoice: Raw,
     customers: Sequence[Raw],
-    supplier: Supplier,
+    supplier: SupplierDetails,
     invoice_id: str,
     *,
     buyer_name: str | None = None,
@@ -116,7 +116,7 @@ def map_invoice(
 
 
 def _document(
-    invoice: Invoice, buyer: _Buyer, supplier: Supplier, invoice_id: str
+    invoice: Invoice, buyer: _Buyer, supplier: SupplierDetails, invoice_id: str
 ) -> dict[str, Any]:
     number = _filled(invoice.doc_number) or ""
     created = invoice.created

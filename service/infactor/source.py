@@ -70,7 +70,7 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     @property
     def created(self) -> datetime:
         """The moment of creation in QuickBooks, in the offset that QuickBooks wrote."""
-        return moment(self.meta_data.create_time, "MetaData.CreateTime")
+        return parse_offset_time(self.meta_data.create_time, "MetaData.CreateTime")
 
     @property
     def total_tax(self) -> Decimal:
@@ -123,7 +123,7 @@ def _unmappable(message: str, prefix: str) -> Unmappable:
     return Unmappable(prefix + path, why[:1].lower() + why[1:])
 
 
-def moment(text: str, field: str) -> datetime:
+def parse_offset_time(text: str, field: str) -> datetime:
     """Return an ISO 8601 date and time with its offset; raises Unmappable without one."""
     if not _MOMENT.fullmatch(text):
         raise Unmappable(field, "not an ISO 8601 date and time with an offset")

@@ -60,7 +60,7 @@ _PATTERNS = (
 _INTUIT_TID = re.compile(r"[\w-]{1,64}")
 # Names of events, fields and modules: no pattern fits them, and every line has ten of them.
 _PLAIN = re.compile(r"[a-z_.]*")
-# An id of ours, by which one follows a delivery or a connection: by chance it can have many digits.
+# An id of ours, by which one follows a webhook or a connection: by chance it can have many digits.
 _OUR_ID = re.compile(r"[0-9a-f]{32}")
 
 

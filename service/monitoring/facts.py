@@ -12,7 +12,7 @@ from service.coordination import circuit_breaker, heartbeats, rate_limit
 from service.coordination.circuit_breaker import Broken
 from service.store import findings, outbox
 from service.store.findings import Open
-from service.store.outbox import Waiting
+from service.store.outbox import Backlog
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Facts:
     @cached_property
     def reads(self) -> int:
         """How many metered reads this month has cost."""
-        return rate_limit.used(self.session, self.month)
+        return rate_limit.reads_used(self.session, self.month)
 
     @cached_property
     def findings(self) -> Sequence[Open]:
@@ -58,8 +58,8 @@ class Facts:
         )
 
     @cached_property
-    def outgoing(self) -> Waiting:
+    def outgoing(self) -> Backlog:
         """What is on its way to Infactor's own database; nothing where there is none."""
         if not self.settings.delivers:
-            return Waiting(0, None, 0)
-        return outbox.waiting(self.session, self.environment)
+            return Backlog(0, None, 0)
+        return outbox.backlog(self.session, self.environment)

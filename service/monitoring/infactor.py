@@ -32,7 +32,7 @@ def stuck_deliveries(facts: Facts) -> Iterator[Condition]:
     """Give one condition when invoices should be in Infactor by now, which itself works."""
     if not facts.outgoing.count or facts.away is not None:
         return
-    stuck = outbox.stuck(facts.session, facts.environment, facts.now - STUCK)
+    stuck = outbox.stuck_backlog(facts.session, facts.environment, facts.now - STUCK)
     if stuck.oldest is not None:
         waited = span((facts.now - stuck.oldest).total_seconds())
         yield Condition(
@@ -50,7 +50,7 @@ def refused_deliveries(facts: Facts) -> Iterator[Condition]:
     """Give one condition while Infactor does not take some invoices."""
     if not facts.outgoing.refused:
         return
-    count, first = outbox.refused(facts.session, facts.environment)
+    count, first = outbox.refused_invoices(facts.session, facts.environment)
     if first is not None:
         yield Condition(
             cause="deliveries.refused",

@@ -9,7 +9,7 @@ from datetime import timedelta
 from sqlalchemy import bindparam, func, select
 
 from service.access import SHARES
-from service.database.tables import Connection, Deliveries, Notice, Run
+from service.database.tables import Connection, Notice, Run, WebhookAnswers
 from service.domain import ConnectionState, RunCause, RunKind, RunState, Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
@@ -24,13 +24,13 @@ UNANNOUNCED_WITHIN = timedelta(days=1)
 STUCK = timedelta(minutes=10)
 READS_HIGH = 0.8
 
-_forged = select(func.coalesce(func.sum(Deliveries.count), 0), func.min(Deliveries.minute)).where(
-    Deliveries.minute >= bindparam("since"), Deliveries.outcome == "unsigned"
-)
+_forged = select(
+    func.coalesce(func.sum(WebhookAnswers.count), 0), func.min(WebhookAnswers.minute)
+).where(WebhookAnswers.minute >= bindparam("since"), WebhookAnswers.outcome == "unsigned")
 
 
 def forged_webhooks(facts: Facts) -> Iterator[Condition]:
-    """Give one condition after many deliveries without a right signature."""
+    """Give one condition after many webhooks without a right signature."""
     count, first = facts.session.execute(_forged, {"since": facts.now - FORGED_WITHIN}).one()
     if count >= FORGED:
         yield Condition(

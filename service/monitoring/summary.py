@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, case, func, literal, select
 
-from service.database.tables import Connection, Deliveries, Notice, Run
+from service.database.tables import Connection, Notice, Run, WebhookAnswers
 from service.domain import ConnectionState, NoticeStatus, RunState
 from service.monitoring.facts import Facts
 from service.queries import notices
@@ -65,7 +65,7 @@ _parked = (
     .select_from(Notice)
     .where(Notice.status == _PARKED, notices.is_ours(bindparam("environment")))
 )
-_last_delivery = select(func.max(Deliveries.minute)).where(Deliveries.outcome == "stored")
+_last_webhook = select(func.max(WebhookAnswers.minute)).where(WebhookAnswers.outcome == "stored")
 
 
 def vitals(facts: Facts) -> Vitals:
@@ -78,7 +78,7 @@ def vitals(facts: Facts) -> Vitals:
         pending=pending,
         oldest_pending=oldest,
         parked=facts.session.execute(_parked, ours).scalar_one(),
-        last_delivery=facts.session.execute(_last_delivery).scalar_one(),
+        last_delivery=facts.session.execute(_last_webhook).scalar_one(),
         complete_until=complete_until,
         reads=facts.reads,
         reads_per_month=facts.settings.quickbooks_reads_per_month,

@@ -1,4 +1,4 @@
-"""What operators order, on the command line or in a browser: each is done once, and in the audit.
+"""What operators do, on the command line or in a browser: each is done once, and in the audit.
 
 Each commits before it returns. Whoever calls asks the workers for the work afterwards.
 """

@@ -24,7 +24,7 @@ class Filter(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CompanyEntry:
     """One company, its supplier, and the news of it.
 
     Those are the last notice of QuickBooks', the newest reconcile that ended, how many notices have
@@ -49,7 +49,7 @@ def page(
     state: str = "",
     late_since: datetime | None = None,
     limit: int,
-) -> list[Entry]:
+) -> list[CompanyEntry]:
     """Return companies in the order of their names, those behind the one with the id `after`.
 
     With `late_since`, those of which an invoice has been on its way to Infactor since then, or was
@@ -63,7 +63,7 @@ def page(
             behind = select(func.lower(last.company_name)).scalar_subquery()
             chosen.append(tuple_(name, Connection.id) > tuple_(behind, last.id))
     if late_since is not None:
-        chosen.append(outbox.is_late(late_since))
+        chosen.append(outbox.has_late_deliveries(late_since))
     if supplier_ids is not None:
         chosen.append(Connection.supplier_id.in_(supplier_ids))
     if text:
@@ -80,7 +80,7 @@ def page(
     return _with_news(session, [(connection, owner) for connection, owner in rows])
 
 
-def one(session: Session, environment: str, connection_id: str) -> Entry | None:
+def one(session: Session, environment: str, connection_id: str) -> CompanyEntry | None:
     """Return the company of this connection, if it is one of this environment."""
     rows = session.execute(
         select(Connection, Supplier)
@@ -136,7 +136,7 @@ def _in_state(state: str) -> list[ColumnElement[bool]]:
             return []
 
 
-def _with_news(session: Session, rows: Sequence[tuple[Connection, Supplier]]) -> list[Entry]:
+def _with_news(session: Session, rows: Sequence[tuple[Connection, Supplier]]) -> list[CompanyEntry]:
     """Add to each its news: a few looks into an index for each company."""
     ids = [connection.id for connection, _ in rows]
     last = (
@@ -159,7 +159,7 @@ def _with_news(session: Session, rows: Sequence[tuple[Connection, Supplier]]) ->
     }
     failed, stopped = inbox.parked_of_companies(session, ids), approvals.waiting(session, ids)
     return [
-        Entry(
+        CompanyEntry(
             connection=connection,
             supplier=owner,
             last_notice=news[connection.id][0],

@@ -58,7 +58,7 @@ _DESCENDING = frozenset({Sort.NEWEST, Sort.AMOUNT})
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StatusFilter:
     """Where the invoices of a list stand: in one of Infactor's states, or outside of Infactor.
 
     One that we have withdrawn counts as not offered.
@@ -76,12 +76,12 @@ class Wanted:
     supplier_id: int
     words: str = ""
     amount: Decimal | None = None
-    standing: Standing = Standing()
+    status: StatusFilter = StatusFilter()
     sort: Sort = Sort.NEWEST
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class InvoicePage:
     """Some invoices in their order, and whether there are others before and after them.
 
     `changed` are the ids of those of them that changed since somebody in Infactor has decided.
@@ -101,7 +101,7 @@ def page(
     after: str | None = None,
     before: str | None = None,
     from_end: bool = False,
-) -> Page:
+) -> InvoicePage:
     """Return the invoices after this one, or before it, or the last ones, or else the first."""
     place = _place(session, wanted, before or after)
     backwards = from_end or (before is not None and place is not None)
@@ -109,7 +109,7 @@ def page(
     more, ids = len(ids) > limit, ids[:limit]
     found = _rows(session, ids[::-1] if backwards else ids)
     moved = place is not None
-    return Page(
+    return InvoicePage(
         found,
         findings.changed_of(session, ids),
         earlier=more if backwards else moved,
@@ -119,17 +119,17 @@ def page(
 
 def count(session: Session, wanted: Wanted) -> int:
     """Return how many invoices there are, each company's counted up to `MOST_COUNTED` + 1."""
-    return sum(number for (number,) in counts(session, wanted, [wanted.standing]).values())
+    return sum(number for (number,) in counts(session, wanted, [wanted.status]).values())
 
 
 def counts(
-    session: Session, wanted: Wanted, standings: Sequence[Standing]
+    session: Session, wanted: Wanted, filters: Sequence[StatusFilter]
 ) -> dict[str, tuple[int, ...]]:
     """Return for each company how many invoices stand so, and so, each up to `MOST_COUNTED` + 1."""
     if not wanted.connection_ids:
         return {}
     mixed = others_too(session, wanted.connection_ids, wanted.supplier_id)
-    every = [_of_each(session, replace(wanted, standing=one), mixed) for one in standings]
+    every = [_of_each(session, replace(wanted, status=one), mixed) for one in filters]
     numbers = union_all(
         *(
             select(literal(c), *(_counted(of_each[c]) for of_each in every))
@@ -201,8 +201,8 @@ def _of_each(session: Session, wanted: Wanted, mixed: Collection[str]) -> dict[s
     )
     of_each = {}
     for c in ids:
-        stands = _stands(wanted.standing, c, supplier_id)
-        of_each[c] = every.where(Invoice.connection_id == c, *stands)
+        has_status = _has_status(wanted.status, c, supplier_id)
+        of_each[c] = every.where(Invoice.connection_id == c, *has_status)
         # Every join is worth leaving out.
         if c in mixed:
             owner = _of_invoice(Document.supplier_id.expression)
@@ -237,16 +237,18 @@ def _unnumbered(session: Session, connection_ids: Iterable[str], own_id: str) ->
     ).all()
 
 
-def _stands(standing: Standing, connection_id: str, supplier_id: int) -> list[ColumnElement[bool]]:
+def _has_status(
+    status: StatusFilter, connection_id: str, supplier_id: int
+) -> list[ColumnElement[bool]]:
     withdrawn = condition(WITHDRAWN)
-    match standing.kind:
+    match status.kind:
         case "states":
             there = select(Document.invoice_id).where(
                 Document.connection_id == connection_id,
                 Document.supplier_id == supplier_id,
-                Document.state.in_(standing.states),
+                Document.state.in_(status.states),
             )
-            if State.INVOICE_REJECTED in standing.states:
+            if State.INVOICE_REJECTED in status.states:
                 there = there.where(not_(withdrawn))
             return [Invoice.id.in_(there)]
         case "to mend":

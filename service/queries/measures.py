@@ -42,7 +42,7 @@ class Measures:
     connections: Mapping[str, int]
     active_runs: Mapping[str, int]
     open_alerts: Mapping[str, int]
-    deliveries: Mapping[str, int]
+    webhook_answers: Mapping[str, int]
     heartbeats: Mapping[str, float]
     findings: Mapping[str, int]
     sink: "SinkMeasures | None"  # None where nothing is delivered into another database
@@ -79,7 +79,7 @@ def measure(
         connections=_connections(session, environment),
         active_runs=_active_runs(session),
         open_alerts=_counts(session, Alert.cause, Alert.ended_at.is_(None)),
-        deliveries=heartbeats.answers_since(session, now - RECENT),
+        webhook_answers=heartbeats.answers_since(session, now - RECENT),
         heartbeats=heartbeats.ages(session),
         findings=findings.by_severity(session, environment),
         sink=_sink(session, environment, now) if delivers else None,
@@ -88,14 +88,14 @@ def measure(
 
 def _sink(session: Session, environment: str, now: datetime) -> SinkMeasures:
     """Measure deliveries: what is outgoing has a partial index, the rest is an hour's receipts."""
-    waiting = outbox.waiting(session, environment)
+    waiting = outbox.backlog(session, environment)
     waited = (now - (waiting.oldest or now)).total_seconds()
     return SinkMeasures(
         up=circuit_breaker.broken(session, circuit_breaker.INFACTOR) is None,
         outgoing=waiting.count,
         oldest_outgoing=max(0.0, waited),
         refused=waiting.refused,
-        receipts=outbox.by_outcome(session, now - RECENT),
+        receipts=outbox.count_by_outcome(session, now - RECENT),
     )
 
 

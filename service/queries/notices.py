@@ -15,7 +15,7 @@ from service.store import findings
 _MOST = 100
 # Written out in the query, where the databases recognise the condition of a partial index.
 _PENDING = literal(NoticeStatus.PENDING.value, literal_execute=True)
-_DELIVERY = re.compile(r"[0-9a-f]{32}")
+_WEBHOOK_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def newest(
@@ -92,7 +92,7 @@ def found(
 ) -> Sequence[Notice]:
     """Return the notices below the id `before` that are about this text, the newest first.
 
-    It may be an invoice's number, an id of QuickBooks, of a delivery or of Intuit's (intuit_tid),
+    It may be an invoice's number, an id of QuickBooks, of a webhook or of Intuit's (intuit_tid),
     a part of a company's name, or its connection's id.
     """
     query = select(Notice).where(is_ours(environment)).order_by(Notice.id.desc()).limit(limit)
@@ -191,14 +191,14 @@ def stuck(
 def _about(session: Session, environment: str, text: str) -> ColumnElement[bool]:
     """Say of a notice that it is about this text, as far as texts of its shape can be meant.
 
-    Each of these has an index but the id of a delivery, which every notice would pay for on its
+    Each of these has an index but the id of a webhook, which every notice would pay for on its
     way in: that is looked for in all of them, in no order, which databases do the fastest.
     """
     if session.get(Connection, text) is not None:
         return Notice.connection_id == text
-    if _DELIVERY.fullmatch(text):
-        delivered = select(Notice.id).where(Notice.delivery_id == text)
-        return Notice.id.in_(session.scalars(delivered).all())
+    if _WEBHOOK_ID.fullmatch(text):
+        brought = select(Notice.id).where(Notice.webhook_id == text)
+        return Notice.id.in_(session.scalars(brought).all())
     numbered = session.execute(
         select(Invoice.connection_id, Invoice.quickbooks_id)
         .where(Invoice.doc_number == text)

@@ -69,7 +69,7 @@ class BearerAuth(httpx.Auth):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CompanyInfoAnswer:
     """The company's own record, and what QuickBooks' clock said."""
 
     company_info: dict[str, Any] = field(repr=False)
@@ -90,7 +90,7 @@ class Changes:
     full: bool
 
 
-class Company:
+class CompanyClient:
     """One company's books, read only.
 
     `permit` is called with the kind of call before each one: it counts, waits, or raises. Every
@@ -115,14 +115,14 @@ class Company:
         self.time: datetime | None = None
         """QuickBooks' clock, as its last answer told it."""
 
-    def company_info(self) -> Answer:
+    def company_info(self) -> CompanyInfoAnswer:
         """Return the company's record, which proves that the token opens this company."""
         answer, tid = self._get("companyinfo", f"companyinfo/{self._realm_id}")
         info, time = answer.get("CompanyInfo"), answer.get("time")
         if not isinstance(info, dict) or not isinstance(time, str):
             raise _unexpected("a CompanyInfo with its time", tid)
         try:
-            return Answer(info, parse_instant(time))
+            return CompanyInfoAnswer(info, parse_instant(time))
         except ValueError as e:
             raise _unexpected("a CompanyInfo with its time", tid) from e
 

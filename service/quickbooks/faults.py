@@ -39,7 +39,7 @@ class Fault(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FaultRule:
     """Matches an answer by HTTP status and fault code; None as code matches any, or none."""
 
     statuses: Container[int]
@@ -54,33 +54,37 @@ _WRITE = "QuickBooks refused the content of the request"
 
 # The first row that matches decides, so a code stands before the bare status.
 ROWS = (
-    Row((200, 400, 401, 403), "120", Barred, "the connecting user lost access to the company"),
-    Row((200, 400, 403), "3100", Barred, "QuickBooks does not let this app into the company"),
-    Row((200, 400, 401), "3200", TransientError, _NOT_ACCEPTED),
-    Row((200, 400, 403, 429), "3001", Throttled, "QuickBooks' request limit is reached"),
-    Row(_API, GONE, Gone, "QuickBooks has no such object"),
-    Row(_API, "4000", TooLarge, "QuickBooks could not parse the query"),
-    Row(_API, "4001", Poisoned, "QuickBooks calls the query invalid"),
-    Row(_API, "4002", Poisoned, "QuickBooks failed on a record of the query"),
-    Row((200, 400, 500), "10000", Poisoned, "QuickBooks failed on the request"),
-    Row((200, 400, 403), "6190", Barred, "the company's QuickBooks subscription has ended"),
-    Row(_API, "500", Refused, "QuickBooks does not know this operation"),
-    Row(_API, "5010", TransientError, "QuickBooks' object changed at the same time"),
-    Row(_API, "2010", Refused, _WRITE),
-    Row(_API, "2020", Refused, _WRITE),
-    Row(_API, "2030", Refused, _WRITE),
-    Row(_API, "2050", Refused, _WRITE),
-    Row(_API, "2500", Refused, _WRITE),
-    Row(_API, "6000", Refused, _WRITE),
-    Row(_API, "6140", Refused, _WRITE),
-    Row(_API, "6210", Refused, _WRITE),
-    Row(_API, "6240", Refused, _WRITE),
+    FaultRule(
+        (200, 400, 401, 403), "120", Barred, "the connecting user lost access to the company"
+    ),
+    FaultRule((200, 400, 403), "3100", Barred, "QuickBooks does not let this app into the company"),
+    FaultRule((200, 400, 401), "3200", TransientError, _NOT_ACCEPTED),
+    FaultRule((200, 400, 403, 429), "3001", Throttled, "QuickBooks' request limit is reached"),
+    FaultRule(_API, GONE, Gone, "QuickBooks has no such object"),
+    FaultRule(_API, "4000", TooLarge, "QuickBooks could not parse the query"),
+    FaultRule(_API, "4001", Poisoned, "QuickBooks calls the query invalid"),
+    FaultRule(_API, "4002", Poisoned, "QuickBooks failed on a record of the query"),
+    FaultRule((200, 400, 500), "10000", Poisoned, "QuickBooks failed on the request"),
+    FaultRule((200, 400, 403), "6190", Barred, "the company's QuickBooks subscription has ended"),
+    FaultRule(_API, "500", Refused, "QuickBooks does not know this operation"),
+    FaultRule(_API, "5010", TransientError, "QuickBooks' object changed at the same time"),
+    FaultRule(_API, "2010", Refused, _WRITE),
+    FaultRule(_API, "2020", Refused, _WRITE),
+    FaultRule(_API, "2030", Refused, _WRITE),
+    FaultRule(_API, "2050", Refused, _WRITE),
+    FaultRule(_API, "2500", Refused, _WRITE),
+    FaultRule(_API, "6000", Refused, _WRITE),
+    FaultRule(_API, "6140", Refused, _WRITE),
+    FaultRule(_API, "6210", Refused, _WRITE),
+    FaultRule(_API, "6240", Refused, _WRITE),
     # The access token was renewed before this answer was believed: see auth.py.
-    Row((401,), None, TransientError, _NOT_ACCEPTED),
-    Row((413, 414), None, TooLarge, "QuickBooks refused the request for its size"),
-    Row((429,), None, Throttled, "QuickBooks' request limit is reached"),
-    Row(range(300, 400), None, Refused, "QuickBooks redirected, and redirects are not followed"),
-    Row((408, *range(500, 600)), None, TransientError, "QuickBooks is unwell"),
+    FaultRule((401,), None, TransientError, _NOT_ACCEPTED),
+    FaultRule((413, 414), None, TooLarge, "QuickBooks refused the request for its size"),
+    FaultRule((429,), None, Throttled, "QuickBooks' request limit is reached"),
+    FaultRule(
+        range(300, 400), None, Refused, "QuickBooks redirected, and redirects are not followed"
+    ),
+    FaultRule((408, *range(500, 600)), None, TransientError, "QuickBooks is unwell"),
 )
 
 

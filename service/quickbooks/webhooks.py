@@ -1,6 +1,6 @@
-"""Whether Intuit signed a webhook delivery, and what it says, in both formats (reference 1.2, 1.3).
+"""Whether Intuit signed a webhook, and what it says, in both formats (reference 1.2, 1.3).
 
-A delivery with a right signature is never refused, so everything in it becomes an `Event`, and one
+A webhook with a right signature is never refused, so everything in it becomes an `Event`, and one
 that cannot be acted upon says why. Every event is decoded alone: rubbish in one leaves the others
 readable. A missing time or event id is no reason to ignore a change: the invoice is known.
 """
@@ -135,7 +135,7 @@ def _decoded(decoder: msgspec.json.Decoder[Any], raw: bytes | msgspec.Raw | None
 
 
 def parse(body: bytes) -> list[Event]:
-    """Return what a delivery says: at least one event for any body there is."""
+    """Return what a webhook says: at least one event for any body there is."""
     events = items_of(body)
     if events is not None:
         return [_cloud_event(event) for event in events] or [_unusable("no events", body)]

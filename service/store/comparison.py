@@ -15,7 +15,7 @@ from service.domain import DifferenceKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class SeenInvoice:
     """What QuickBooks showed of one invoice; all None of one that it could not show."""
 
     quickbooks_id: str
@@ -26,7 +26,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class QuickBooksDifference:
     """One invoice of which the record says something else than QuickBooks."""
 
     quickbooks_id: str
@@ -37,7 +37,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class InvoiceSums:
     """How many invoices, and what their totals and balances come to."""
 
     count: int
@@ -45,7 +45,7 @@ class Sums:
     balance: Decimal
 
 
-def keep(session: Session, run_id: int, shown: Collection[Shown]) -> None:
+def keep(session: Session, run_id: int, shown: Collection[SeenInvoice]) -> None:
     """Remember what QuickBooks showed; what it shows later takes its place."""
     rows = [
         {
@@ -78,7 +78,7 @@ def forget(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> No
 
 def differences(
     session: Session, run: Run, first: int, limit: int, only: Collection[str] | None = None
-) -> Sequence[Difference]:
+) -> Sequence[QuickBooksDifference]:
     """Return where the record differs from what the run saw, up to `limit`; `only` among these ids.
 
     `first` is the number of the run's first read: what was read later, beside the run, and is newer
@@ -90,7 +90,7 @@ def differences(
     return found
 
 
-def not_shown(session: Session, run: Run, first: int, limit: int) -> Sequence[Difference]:
+def not_shown(session: Session, run: Run, first: int, limit: int) -> Sequence[QuickBooksDifference]:
     """Return recorded invoices that QuickBooks did not show, and nobody read since the run began.
 
     By the number of the read and not by when they were recorded: a changed customer lets an
@@ -107,20 +107,20 @@ def not_shown(session: Session, run: Run, first: int, limit: int) -> Sequence[Di
         .limit(limit)
     )
     return [
-        Difference(
+        QuickBooksDifference(
             i.quickbooks_id, DifferenceKind.DELETED_THERE, i.doc_number, "not there", _version(i)
         )
         for i in rows
     ]
 
 
-def unreadable(session: Session, run: Run, limit: int) -> Sequence[Difference]:
+def unreadable(session: Session, run: Run, limit: int) -> Sequence[QuickBooksDifference]:
     """Return the invoices that QuickBooks could not even show by themselves."""
     rows = session.execute(
         _met(run).where(RunSeen.sync_token.is_(None)).order_by(RunSeen.quickbooks_id).limit(limit)
     )
     return [
-        Difference(
+        QuickBooksDifference(
             seen.quickbooks_id,
             DifferenceKind.UNREADABLE,
             invoice.doc_number if invoice else "",
@@ -139,7 +139,7 @@ def _met(run: Run) -> Select[RunSeen, Invoice]:
     return select(RunSeen, Invoice).outerjoin(Invoice, recorded).where(RunSeen.run_id == run.id)
 
 
-def sums_there(session: Session, run: Run) -> Sums:
+def sums_there(session: Session, run: Run) -> InvoiceSums:
     """Return what the run saw in QuickBooks, all together."""
     return _sums(
         session,
@@ -149,7 +149,7 @@ def sums_there(session: Session, run: Run) -> Sums:
     )
 
 
-def sums_here(session: Session, run: Run) -> Sums:
+def sums_here(session: Session, run: Run) -> InvoiceSums:
     """Return what is recorded and not deleted, all together."""
     return _sums(
         session,
@@ -159,14 +159,14 @@ def sums_here(session: Session, run: Run) -> Sums:
     )
 
 
-def _sums(session: Session, query: Select[int, Decimal | None, Decimal | None]) -> Sums:
+def _sums(session: Session, query: Select[int, Decimal | None, Decimal | None]) -> InvoiceSums:
     count, total, balance = session.execute(query).one()
-    return Sums(count, total or Decimal(0), balance or Decimal(0))
+    return InvoiceSums(count, total or Decimal(0), balance or Decimal(0))
 
 
 def _shown_otherwise(
     session: Session, run: Run, first: int, limit: int, only: Collection[str] | None
-) -> Sequence[Difference]:
+) -> Sequence[QuickBooksDifference]:
     outdated = or_(
         Invoice.sync_token < RunSeen.sync_token,
         and_(
@@ -202,10 +202,12 @@ def _shown_otherwise(
     return [_difference(seen, invoice) for seen, invoice in session.execute(query)]
 
 
-def _difference(seen: RunSeen, invoice: Invoice | None) -> Difference:
+def _difference(seen: RunSeen, invoice: Invoice | None) -> QuickBooksDifference:
     there = _version(seen)
     if invoice is None:
-        return Difference(seen.quickbooks_id, DifferenceKind.MISSING, "", there, "not recorded")
+        return QuickBooksDifference(
+            seen.quickbooks_id, DifferenceKind.MISSING, "", there, "not recorded"
+        )
     kind = DifferenceKind.AMOUNTS
     if invoice.deleted:
         kind = DifferenceKind.DELETED_HERE
@@ -213,7 +215,9 @@ def _difference(seen: RunSeen, invoice: Invoice | None) -> Difference:
         kind = DifferenceKind.OUTDATED
     elif _order(invoice) > _order(seen):
         kind = DifferenceKind.AHEAD
-    return Difference(seen.quickbooks_id, kind, invoice.doc_number, there, _version(invoice))
+    return QuickBooksDifference(
+        seen.quickbooks_id, kind, invoice.doc_number, there, _version(invoice)
+    )
 
 
 def _order(row: RunSeen | Invoice) -> tuple[Any, Any]:

@@ -226,7 +226,7 @@ def _open_in(environment: str, connection_id: str | None) -> list[ColumnElement[
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FindingEntry:
     """A finding with what it is about; `approved_currency` is the document's, if it has one."""
 
     finding: Finding
@@ -253,7 +253,7 @@ def page(
     connection_id: str | None = None,
     before: int | None = None,
     limit: int,
-) -> list[Entry]:
+) -> list[FindingEntry]:
     """Return open findings of this severity below the id `before`, the newest first."""
     query = (
         _entries()
@@ -263,12 +263,12 @@ def page(
     )
     if before is not None:
         query = query.where(Finding.id < before)
-    return [Entry(*row) for row in session.execute(query)]
+    return [FindingEntry(*row) for row in session.execute(query)]
 
 
 def listed(
     session: Session, environment: str, *, history: bool, limit: int | None = None
-) -> list[Entry]:
+) -> list[FindingEntry]:
     """Return findings with what they are about: open ones unless the history is asked for.
 
     Those that are open first, of them the critical ones, then the newest.
@@ -287,4 +287,4 @@ def listed(
     )
     if not history:
         query = query.where(Finding.closed_at.is_(None))
-    return [Entry(*row) for row in session.execute(query)]
+    return [FindingEntry(*row) for row in session.execute(query)]

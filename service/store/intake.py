@@ -15,7 +15,7 @@ from service.database.upsert import insert_for, instant_given, rows_given, rows_
 from service.domain import ConnectionState, NoticeStatus
 
 
-class Arrival(Struct, frozen=True, kw_only=True):
+class NewNotice(Struct, frozen=True, kw_only=True, rename={"webhook_id": "delivery_id"}):
     """One event as the receiver hands it in, with the columns of the notice that it becomes.
 
     `reason` says why it cannot be acted upon, `changed_at` is as `instant_text` gives it, and
@@ -34,23 +34,23 @@ class Arrival(Struct, frozen=True, kw_only=True):
     changed_at: str | None = None
     body_sealed: str | None = None
     reason: str | None = None
-    delivery_id: str | None = None
+    webhook_id: str | None = None
     duplicates: int = 0
 
 
-def receive(
-    statements: Statements, arrivals: Iterable[Arrival], environment: str, now: datetime
+def insert_notices(
+    statements: Statements, notices: Iterable[NewNotice], environment: str, now: datetime
 ) -> set[str]:
-    """Store each arrival once, and return the connections that have work to do for it.
+    """Store each notice once, and return the connections that have work to do for it.
 
     A repetition raises the counter of the notice that is there. One statement does it all, so that
     it can be a transaction of its own: the round trips were what a small batch took its time for.
     """
-    first: dict[str, Arrival] = {}
-    for arrival in arrivals:
-        known = first.setdefault(arrival.dedupe_key, arrival)
-        if known is not arrival:
-            first[arrival.dedupe_key] = replace(known, duplicates=known.duplicates + 1)
+    first: dict[str, NewNotice] = {}
+    for notice in notices:
+        known = first.setdefault(notice.dedupe_key, notice)
+        if known is not notice:
+            first[notice.dedupe_key] = replace(known, duplicates=known.duplicates + 1)
     if not first:
         return set()
     stored = statements.run(
@@ -67,10 +67,10 @@ def receive(
 @cache
 def _statement(dialect: str) -> ClauseElement:
     """Insert `:rows`, each for the connection that its company has by now, if it has any."""
-    given = rows_given(dialect, Notice, Arrival.__struct_fields__)
+    given = rows_given(dialect, Notice, NewNotice.__struct_encode_fields__)
     now = instant_given(dialect, "now")
     stranger, ignored = Connection.id.is_(None), given.c.reason.is_not(None)
-    row = {name: given.c[name] for name in Arrival.__struct_fields__} | {
+    row = {name: given.c[name] for name in NewNotice.__struct_encode_fields__} | {
         "connection_id": Connection.id,
         "realm_digest": case((stranger, given.c.realm_digest)),
         "realm_sealed": case((stranger, given.c.realm_sealed)),

@@ -26,7 +26,7 @@ _OUTGOING = and_(
 
 # An old record that is to be delivered once more is due since that was asked for; of a refused one
 # the next try is what is due.
-_since = case(
+_due_since = case(
     (Invoice.delivery_error.is_not(None), Invoice.recorded_at),
     else_=func.coalesce(Invoice.delivery_due_at, Invoice.recorded_at),
 )
@@ -69,7 +69,7 @@ def _is_due(at: datetime) -> ColumnElement[bool]:
 
 
 @dataclass(slots=True)
-class Progress:
+class DeliveryProgress:
     """How far an invoice is on its way to Infactor."""
 
     COLUMNS: ClassVar = (
@@ -94,7 +94,7 @@ class Progress:
         return {"key": self.id} | {name: getattr(self, name) for name in self.COLUMNS}
 
 
-def lock(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
+def lock_invoices(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
     """Return these invoices as they are now, which nobody else changes in this transaction."""
     rows = session.scalars(
         select(Invoice).where(Invoice.id.in_(ids)).order_by(Invoice.id).with_for_update()
@@ -102,7 +102,7 @@ def lock(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
     return {row.id: row for row in rows}
 
 
-def lock_progress(session: Session, ids: Collection[str]) -> dict[str, Progress]:
+def lock_progress(session: Session, ids: Collection[str]) -> dict[str, DeliveryProgress]:
     """Return how far these invoices are, which nobody else changes in this transaction."""
     columns = (
         Invoice.id,
@@ -114,34 +114,34 @@ def lock_progress(session: Session, ids: Collection[str]) -> dict[str, Progress]
     rows = session.execute(
         select(*columns).where(Invoice.id.in_(ids)).order_by(Invoice.id).with_for_update()
     )
-    return {row[0]: Progress(*row) for row in rows}
+    return {row[0]: DeliveryProgress(*row) for row in rows}
 
 
-def keep_progress(session: Session, rows: Sequence[Progress]) -> None:
+def save_progress(session: Session, rows: Sequence[DeliveryProgress]) -> None:
     """Keep how far these invoices are now."""
     statement = (
         update(Invoice)
         .where(Invoice.id == bindparam("key"))
-        .values({name: bindparam(name) for name in Progress.COLUMNS})
+        .values({name: bindparam(name) for name in DeliveryProgress.COLUMNS})
     )
     if rows:
         session.connection().execute(statement, [row.as_columns() for row in rows])
 
 
-def keep_seen(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+def save_documents(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     """Keep what these documents of Infactor are now."""
     if rows:
-        insert_all(session, Document, rows, _as_they_are_now)
+        insert_all(session, Document, rows, _replace_documents)
 
 
-def _as_they_are_now(statement: Insert) -> Insert:
+def _replace_documents(statement: Insert) -> Insert:
     columns = [column.name for column in Document.__table__.columns if not column.primary_key]
     return statement.on_conflict_do_update(
         index_elements=[Document.invoice_id], set_=excluded(statement, *columns)
     )
 
 
-def seen(session: Session, ids: Collection[str]) -> dict[str, Document]:
+def documents_of(session: Session, ids: Collection[str]) -> dict[str, Document]:
     """Return what was last seen in Infactor's own database of these invoices.
 
     What was written to our own table, while that was Infactor's, is not among it.
@@ -155,27 +155,27 @@ def seen(session: Session, ids: Collection[str]) -> dict[str, Document]:
 def deliver_again(session: Session, ids: Collection[str]) -> None:
     """Let the newest revision of these invoices be delivered once more.
 
-    That changes nothing in a document that is at this very revision; see `deliver_anew`.
+    That changes nothing in a document that is at this very revision; see `deliver_as_new_revision`.
     """
-    session.execute(update(Invoice).where(Invoice.id.in_(ids)).values(_again()))
+    session.execute(update(Invoice).where(Invoice.id.in_(ids)).values(_due_again()))
 
 
-def deliver_anew(session: Session, ids: Collection[str]) -> None:
+def deliver_as_new_revision(session: Session, ids: Collection[str]) -> None:
     """Let what is recorded of these invoices be delivered as a revision of its own.
 
     So it is written also over a document that claims to be at the recorded one already.
     """
-    anew = {"revision": Invoice.revision + 1, **_again()}
+    anew = {"revision": Invoice.revision + 1, **_due_again()}
     session.execute(update(Invoice).where(Invoice.id.in_(ids)).values(anew))
 
 
-def _again() -> dict[str, Any]:
+def _due_again() -> dict[str, Any]:
     # From now on, however old the record is: nobody has been late with it until now.
     return {"delivered_revision": 0, "delivery_due_at": now(), "delivery_attempts": 0}
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Backlog:
     """How many invoices are outgoing, since when the oldest, and how many were refused."""
 
     count: int
@@ -183,44 +183,44 @@ class Waiting:
     refused: int
 
 
-def waiting(session: Session, environment: str, connection_id: str | None = None) -> Waiting:
+def backlog(session: Session, environment: str, connection_id: str | None = None) -> Backlog:
     """Return what is on its way, as many rows as the partial index has; of one company, its own."""
     count, oldest, refused = session.execute(
-        select(func.count(), func.min(_since), func.count(Invoice.delivery_error))
+        select(func.count(), func.min(_due_since), func.count(Invoice.delivery_error))
         .join(Connection, Connection.id == Invoice.connection_id)
         .where(Connection.environment == environment, _OUTGOING, *_of(connection_id))
     ).one()
-    return Waiting(count, oldest, refused)
+    return Backlog(count, oldest, refused)
 
 
 def _of(connection_id: str | None) -> list[ColumnElement[bool]]:
     return [] if connection_id is None else [Invoice.connection_id == connection_id]
 
 
-def is_late(before: datetime) -> ColumnElement[bool]:
+def has_late_deliveries(before: datetime) -> ColumnElement[bool]:
     """Say of a company that something of it has been outgoing since then, or was refused."""
     late = select(Invoice.id).where(
         Invoice.connection_id == Connection.id,
         _OUTGOING,
-        or_(_since <= before, Invoice.delivery_error.is_not(None)),
+        or_(_due_since <= before, Invoice.delivery_error.is_not(None)),
     )
     return late.exists()
 
 
 @dataclass(frozen=True, slots=True)
-class Owed(Waiting):
+class CompanyBacklog(Backlog):
     """What of one company is outgoing, and one of the errors if any was refused."""
 
     error: str
 
 
-def of_each(session: Session, connection_ids: Collection[str]) -> dict[str, Owed]:
+def backlog_of_each(session: Session, connection_ids: Collection[str]) -> dict[str, CompanyBacklog]:
     """Return what is on its way of those of these companies of which anything is."""
     rows = session.execute(
         select(
             Invoice.connection_id,
             func.count(),
-            func.min(_since),
+            func.min(_due_since),
             func.count(Invoice.delivery_error),
             func.min(Invoice.delivery_error),
         )
@@ -228,12 +228,12 @@ def of_each(session: Session, connection_ids: Collection[str]) -> dict[str, Owed
         .group_by(Invoice.connection_id)
     )
     return {
-        connection_id: Owed(count, oldest, refused, error or "")
+        connection_id: CompanyBacklog(count, oldest, refused, error or "")
         for connection_id, count, oldest, refused, error in rows
     }
 
 
-def stuck(session: Session, environment: str, before: datetime) -> Waiting:
+def stuck_backlog(session: Session, environment: str, before: datetime) -> Backlog:
     """Return what has been outgoing since then, of companies of which nothing arrived since then.
 
     Where anything does arrive it is a long queue, not a stuck one; what was refused is neither.
@@ -241,23 +241,23 @@ def stuck(session: Session, environment: str, before: datetime) -> Waiting:
     moving = (
         select(Invoice.connection_id)
         .join(Receipt, Receipt.invoice_id == Invoice.id)
-        .where(*recent(before))
+        .where(*receipts_since(before))
     )
     count, oldest, refused = session.execute(
-        select(func.count(), func.min(_since), func.count(Invoice.delivery_error))
+        select(func.count(), func.min(_due_since), func.count(Invoice.delivery_error))
         .join(Connection, Connection.id == Invoice.connection_id)
         .where(
             Connection.environment == environment,
             _OUTGOING,
-            _since <= before,
+            _due_since <= before,
             Invoice.delivery_error.is_(None),
             Invoice.connection_id.not_in(moving),
         )
     ).one()
-    return Waiting(count, oldest, refused)
+    return Backlog(count, oldest, refused)
 
 
-def refused(
+def refused_invoices(
     session: Session, environment: str, connection_id: str | None = None
 ) -> tuple[int, Invoice | None]:
     """Return how many invoices Infactor did not take, and the one of which that is the oldest."""
@@ -274,24 +274,24 @@ def refused(
     return session.execute(select(func.count()).select_from(of_ours.subquery())).scalar_one(), first
 
 
-def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+def add_receipts(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add to the receipts."""
     if rows:
-        insert_all(session, Receipt, rows, _as_it_is)
+        insert_all(session, Receipt, rows, _insert_only)
 
 
-def _as_it_is(statement: Insert) -> Insert:
+def _insert_only(statement: Insert) -> Insert:
     return statement
 
 
-def of_invoice(session: Session, invoice_id: str) -> Sequence[Receipt]:
+def receipts_of(session: Session, invoice_id: str) -> Sequence[Receipt]:
     """Return the invoice's receipts, the newest first."""
     return session.scalars(
         select(Receipt).where(Receipt.invoice_id == invoice_id).order_by(Receipt.id.desc())
     ).all()
 
 
-def written_since(
+def fields_written_since(
     session: Session, ids: Collection[str], since: datetime
 ) -> dict[str, dict[str, tuple[Any, Any]]]:
     """Return the fields that deliveries since then wrote over, by invoice: from what to what.
@@ -334,15 +334,17 @@ def _written(session: Session, receipts: Sequence[Receipt]) -> dict[str, tuple[A
     return values
 
 
-def by_outcome(session: Session, since: datetime) -> dict[str, int]:
+def count_by_outcome(session: Session, since: datetime) -> dict[str, int]:
     """Count the receipts since then by their outcome."""
     rows = session.execute(
-        select(Receipt.outcome, func.count()).where(*recent(since)).group_by(Receipt.outcome)
+        select(Receipt.outcome, func.count())
+        .where(*receipts_since(since))
+        .group_by(Receipt.outcome)
     )
     return {outcome: count for outcome, count in rows}
 
 
-def recent(since: datetime) -> tuple[ColumnElement[bool], ...]:
+def receipts_since(since: datetime) -> tuple[ColumnElement[bool], ...]:
     """Say that a receipt is from then or later: read from the newest back, there is no other index.
 
     Receipts are numbered in the order in which they come.

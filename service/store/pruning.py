@@ -5,7 +5,16 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from service.database.tables import Alert, Base, Deliveries, Finding, Notice, Receipt, Run, RunSeen
+from service.database.tables import (
+    Alert,
+    Base,
+    Finding,
+    Notice,
+    Receipt,
+    Run,
+    RunSeen,
+    WebhookAnswers,
+)
 from service.domain import NoticeStatus, RunState
 
 
@@ -57,9 +66,9 @@ def ended_runs(session: Session, before: datetime, limit: int) -> int:
 
 def counted_deliveries(session: Session, before: datetime, limit: int) -> int:
     """Delete the counts of minutes before then."""
-    minutes = select(Deliveries.minute).where(Deliveries.minute < before).limit(limit)
+    minutes = select(WebhookAnswers.minute).where(WebhookAnswers.minute < before).limit(limit)
     found = session.scalars(minutes).all()
-    session.execute(delete(Deliveries).where(Deliveries.minute.in_(found)))
+    session.execute(delete(WebhookAnswers).where(WebhookAnswers.minute.in_(found)))
     return len(found)
 
 

@@ -7,13 +7,13 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.queries import invoices
-from service.queries.invoices import Standing, Wanted
+from service.queries.invoices import StatusFilter, Wanted
 
 _MANY = 10_000
 _SECONDS = 30.0
 
 
-class Counted:
+class CountCache:
     """Counts each company's invoices; one with many is counted again after half a minute.
 
     To count 100,000 takes most of the time of a page, and open pages ask every few seconds.
@@ -23,7 +23,7 @@ class Counted:
         self._clock = clock
         self._many = many
         self._totals: dict[Any, tuple[float, tuple[int, int]]] = {}
-        self._standings: dict[Any, tuple[float, tuple[int, ...]]] = {}
+        self._by_status: dict[Any, tuple[float, tuple[int, ...]]] = {}
 
     def of_companies(
         self, session: Session, connection_ids: Collection[str], supplier_id: int | None = None
@@ -47,26 +47,26 @@ class Counted:
         """Return the same of one company."""
         return self.of_companies(session, [connection_id], supplier_id)[connection_id]
 
-    def by_standing(
+    def by_status(
         self,
         session: Session,
         connection_ids: Collection[str],
         supplier_id: int,
-        standings: tuple[Standing, ...],
+        filters: tuple[StatusFilter, ...],
     ) -> dict[str, tuple[int, ...]]:
         """Return for each company how many of its invoices stand so, and so; see `invoices.counts`.
 
         They are those that the supplier may see.
         """
         at = self._clock()
-        known = self._known(self._standings, connection_ids, (supplier_id, standings), at)
+        known = self._known(self._by_status, connection_ids, (supplier_id, filters), at)
         unknown = tuple(i for i in connection_ids if i not in known)
         wanted = Wanted(connection_ids=unknown, supplier_id=supplier_id)
-        found = invoices.counts(session, wanted, standings)
+        found = invoices.counts(session, wanted, filters)
         totals = self.of_companies(session, unknown, supplier_id)
         for i, numbers in found.items():
             if totals[i][0] >= self._many:
-                self._standings[i, (supplier_id, standings)] = (at, numbers)
+                self._by_status[i, (supplier_id, filters)] = (at, numbers)
         return known | found
 
     @staticmethod

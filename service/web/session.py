@@ -10,7 +10,7 @@ from service.database.tables import BrowserSession, Supplier
 from service.kit.clock import now
 from service.store import connections, sessions
 from service.web.cookies import Cookie
-from service.web.state import State
+from service.web.state import AppState
 
 SESSION = Cookie("infactor_quickbooks", "/quickbook", "lax")
 """Lax, because the browser comes back from Intuit's site."""
@@ -19,7 +19,7 @@ SESSION = Cookie("infactor_quickbooks", "/quickbook", "lax")
 _KEPT_ALIVE_EVERY = timedelta(hours=1)
 
 
-def session_of(request: Request[State]) -> BrowserSession | None:
+def session_of(request: Request[AppState]) -> BrowserSession | None:
     """Return the living session that the browser's cookie stands for."""
     services = request.state["services"]
     cookie = SESSION.read(request, services.settings)
@@ -27,7 +27,7 @@ def session_of(request: Request[State]) -> BrowserSession | None:
         return sessions.SUPPLIERS.find(session, cookie, now())
 
 
-def supplier_of(request: Request[State], *, keep_alive: bool = True) -> Supplier:
+def supplier_of(request: Request[AppState], *, keep_alive: bool = True) -> Supplier:
     """Return the supplier whose session this is; else answer 401.
 
     A page that asks by itself, without anybody there, does not keep the session alive.
@@ -47,7 +47,7 @@ def supplier_of(request: Request[State], *, keep_alive: bool = True) -> Supplier
     return supplier
 
 
-def supplier_if_any(request: Request[State]) -> Supplier | None:
+def supplier_if_any(request: Request[AppState]) -> Supplier | None:
     """Return the supplier whose session this is, for a page that is shown to anybody.
 
     Such a page also tells that something is wrong, so it does without the database if need be.

@@ -4,18 +4,18 @@ from typing import TypedDict
 
 from service.context import Services
 from service.jobs import Nudges
-from service.web.count_cache import Counted
-from service.web.health.probes import Vitals
-from service.web.webhook.heartbeat import Answers
+from service.web.count_cache import CountCache
+from service.web.health.probes import Probes
+from service.web.webhook.heartbeat import AnswerCounter
 from service.web.webhook.intake import Intake
 
 
-class State(TypedDict):
+class AppState(TypedDict):
     """The application's state, put there by its lifespan."""
 
     services: Services
     nudges: Nudges
     intake: Intake
-    answers: Answers
-    vitals: Vitals
-    counted: Counted
+    answers: AnswerCounter
+    probes: Probes
+    count_cache: CountCache

@@ -50,7 +50,7 @@ def row_id(request: Request[Any]) -> str:
     return found
 
 
-def moment(when: datetime, *, year: bool = True) -> Markup:
+def time_tag(when: datetime, *, year: bool = True) -> Markup:
     """Write a moment for people: in UTC, until times.js writes it in the reader's own zone."""
     utc = when.astimezone(UTC)
     day = f"{utc.day} {utc:%b}"
@@ -82,7 +82,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"money": money, "moment": moment, "day": day, "email": email}
+    environment.filters |= {"money": money, "time_tag": time_tag, "day": day, "email": email}
     environment.globals |= {"static": static}
     return environment
 

@@ -6,21 +6,23 @@ from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.web.state import State
+from service.web.state import AppState
 
-Answering = Callable[[Request[State]], Response]
+Answering = Callable[[Request[AppState]], Response]
 
 _AT_ONCE = 8
 
 
-def apart() -> Callable[[Answering], Callable[[Request[State]], Awaitable[Response]]]:
-    """Return what lets endpoints run in threads of their own, a few at once for all of them."""
+def in_dedicated_threads() -> Callable[
+    [Answering], Callable[[Request[AppState]], Awaitable[Response]]
+]:
+    """Return a decorator: its endpoints share a dedicated pool of eight threads."""
     threads = CapacityLimiter(_AT_ONCE)
 
-    def of_its_own(answering: Answering) -> Callable[[Request[State]], Awaitable[Response]]:
-        async def endpoint(request: Request[State]) -> Response:
+    def decorator(answering: Answering) -> Callable[[Request[AppState]], Awaitable[Response]]:
+        async def endpoint(request: Request[AppState]) -> Response:
             return await to_thread.run_sync(answering, request, limiter=threads)
 
         return endpoint
 
-    return of_its_own
+    return decorator

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from service.config.loading import settings_from
-from service.context import Services, bootstrap
+from service.context import Services, build_services
 from service.database import schema
 from service.database.tables import Connection, Notice
 from service.jobs import receiver_broker
@@ -41,7 +41,7 @@ class Place:
     def services(self) -> Iterator[Services]:
         """Give the services of these settings, on a prepared database."""
         url = f"sqlite:///{self.folder}/infactor-quickbooks.db"
-        services = bootstrap(
+        services = build_services(
             settings_from({"DATABASE_URL": url, **self.settings}), receiver_broker(None)
         )
         try:

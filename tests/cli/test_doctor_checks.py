@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.cli.doctor.check import Finding, examine, ok
+from service.cli.doctor.check import CheckResult, examine, ok
 from service.cli.doctor.infactor_checks import _version
 from service.cli.doctor.service_checks import PUBLISHED_SECRET_SHA256, _is_public, is_published
 from service.config.loading import settings_from
@@ -62,15 +62,15 @@ def test_what_looks_like_an_address_on_the_internet(host: str, public: bool) -> 
 def test_a_check_that_hangs_or_breaks_does_not_stop_the_others() -> None:
     settings = settings_from(SECRETS)
 
-    def hangs(_: Settings) -> Iterator[Finding]:
+    def hangs(_: Settings) -> Iterator[CheckResult]:
         yield ok("hangs", "so far")
         threading.Event().wait(5)
 
-    def breaks(_: Settings) -> Iterator[Finding]:
+    def breaks(_: Settings) -> Iterator[CheckResult]:
         raise OSError(f"//{HUSH}@host")
         yield
 
-    def works(_: Settings) -> Iterator[Finding]:
+    def works(_: Settings) -> Iterator[CheckResult]:
         yield ok("works", "well")
 
     checks = [("hangs", hangs), ("breaks", breaks), ("works", works)]

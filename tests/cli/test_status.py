@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from service import links
-from service.database.tables import Alert, Connection, Deliveries, Heartbeat, Reads, Run
+from service.database.tables import Alert, Connection, Heartbeat, Reads, Run, WebhookAnswers
 from service.database.types import database_now
 from service.kit.clock import now
 from tests.cli.place import NOW, Place, a_notice
@@ -56,8 +56,8 @@ def test_where_nothing_is_wrong_it_says_so_and_how_things_stand(place: Place) ->
     )
     add(
         place,
-        Deliveries(minute=now() - timedelta(minutes=3), outcome="stored", count=2),
-        Deliveries(minute=now(), outcome="unsigned", count=2),
+        WebhookAnswers(minute=now() - timedelta(minutes=3), outcome="stored", count=2),
+        WebhookAnswers(minute=now(), outcome="unsigned", count=2),
         Reads(connection_id=company, month=f"{now():%Y-%m}", kind="query", count=5000),
         Run(
             connection_id=company,

@@ -14,7 +14,7 @@ from service.infactor.document import (
     decide,
     is_withdrawn,
 )
-from service.infactor.mapping import Supplier, map_invoice
+from service.infactor.mapping import SupplierDetails, map_invoice
 
 PAID = "Automatic, from QuickBooks: paid, not a decision of your buyer"
 VOIDED = "Automatic, from QuickBooks: voided, not a decision of your buyer"
@@ -31,7 +31,7 @@ def a_document(total: str = "10.00", **fields: Any) -> dict[str, Any]:
         "TotalAmt": Decimal(total),
         "BillEmail": {"Address": "buyer@example.com"},
     }
-    mapped = map_invoice(raw, [], Supplier("s@example.com", "S", "local"), "qbk-1")
+    mapped = map_invoice(raw, [], SupplierDetails("s@example.com", "S", "local"), "qbk-1")
     return {**mapped.document, **fields}
 
 

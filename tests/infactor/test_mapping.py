@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from service.infactor.mapping import Mapped, Supplier, invoice_id, map_invoice
+from service.infactor.mapping import Mapped, SupplierDetails, invoice_id, map_invoice
 from service.infactor.warnings import WarningCode, warning
 from service.kit import exact_json
 
-SUPPLIER = Supplier("supplier@example.com", "Example Supplies", "local")
+SUPPLIER = SupplierDetails("supplier@example.com", "Example Supplies", "local")
 
 
 def an_invoice(**fields: Any) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def test_nul_characters_are_left_out_everywhere() -> None:
         Line=[{"Description": "a\x00b", "ke\x00y": ["\x00"]}],
         TxnTaxDetail={"TotalTax": 0, "Note": "\x00"},
     )
-    supplier = Supplier("s\x00@example.com", "\x00Example", "lo\x00cal")
+    supplier = SupplierDetails("s\x00@example.com", "\x00Example", "lo\x00cal")
 
     result = map_invoice(raw, [], supplier, "qbk-1")
 

@@ -8,14 +8,14 @@ import pytest
 from bson import Decimal128, Int64, ObjectId
 
 from service.domain import State
-from service.infactor.legacy.rows import OldRows, Recorded, match
+from service.infactor.legacy.rows import OldRows, RecordedInvoice, match
 
 OURS = "qbk-aaaaaaaaaaaaaaaaaaaaaaaaaa"
 OTHERS = "qbk-bbbbbbbbbbbbbbbbbbbbbbbbbb"
 FIRST, SECOND, THIRD = "5c8a00000000000000000001", "5c8a00000000000000000002", "5c8a" + "f" * 20
 
 
-def an_invoice(**fields: Any) -> Recorded:
+def an_invoice(**fields: Any) -> RecordedInvoice:
     given = {
         "invoice_id": OURS,
         "quickbooks_id": "145",
@@ -24,7 +24,7 @@ def an_invoice(**fields: Any) -> Recorded:
         "buyer_name": "Rago Travel Agency",
         "total": Decimal("362.070000"),
     }
-    return Recorded(**(given | fields))
+    return RecordedInvoice(**(given | fields))
 
 
 def a_row(number: str = FIRST, **fields: Any) -> dict[str, Any]:

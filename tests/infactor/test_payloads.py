@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from service.infactor.holds import ALL_HOLDS, hold_of
-from service.infactor.mapping import Mapped, Supplier, invoice_id, map_invoice
+from service.infactor.mapping import Mapped, SupplierDetails, invoice_id, map_invoice
 from service.kit import exact_json
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 VARIANTS = sorted(p.stem for p in PAYLOADS.glob("*.json") if not p.stem.endswith(".infactor"))
 REALM = "9341455000000001"
-SUPPLIER = Supplier("supplier@example.com", "Example Supplies", "local")
+SUPPLIER = SupplierDetails("supplier@example.com", "Example Supplies", "local")
 
 
 def expected(variant: str) -> Any:

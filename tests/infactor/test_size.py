@@ -7,9 +7,9 @@ import bson
 import pytest
 
 from service.infactor.bson import MOST_BYTES, from_bson, shortened, size, to_bson
-from service.infactor.mapping import Supplier, map_invoice
+from service.infactor.mapping import SupplierDetails, map_invoice
 
-SUPPLIER = Supplier("supplier@example.com", "Example", "local")
+SUPPLIER = SupplierDetails("supplier@example.com", "Example", "local")
 
 
 def an_invoice(lines: int, description: str) -> dict[str, Any]:

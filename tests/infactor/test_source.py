@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from service.errors import Unmappable
-from service.infactor.mapping import Supplier, map_invoice
-from service.infactor.source import milliseconds, moment
+from service.infactor.mapping import SupplierDetails, map_invoice
+from service.infactor.source import milliseconds, parse_offset_time
 from service.kit import exact_json
 
 NEEDED = {
@@ -19,7 +19,7 @@ NEEDED = {
 
 def refused(raw: Any, *customers: Any) -> Unmappable:
     with pytest.raises(Unmappable) as e:
-        map_invoice(raw, customers, Supplier("s@example.com", "S", "local"), "qbk-1")
+        map_invoice(raw, customers, SupplierDetails("s@example.com", "S", "local"), "qbk-1")
     return e.value
 
 
@@ -138,7 +138,7 @@ def test_nesting_that_would_exhaust_the_stack_is_refused() -> None:
 def test_numbers_of_fields_that_are_not_read_do_no_harm() -> None:
     raw = {**NEEDED, "HomeTotalAmt": Decimal("1E+999999999")}
 
-    assert map_invoice(raw, [], Supplier("s@example.com", "S", "local"), "qbk-1").total == 10
+    assert map_invoice(raw, [], SupplierDetails("s@example.com", "S", "local"), "qbk-1").total == 10
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_numbers_of_fields_that_are_not_read_do_no_harm() -> None:
 def test_a_moment_keeps_the_day_of_the_offset_that_quickbooks_wrote(
     text: str, day: str, ms: int
 ) -> None:
-    when = moment(text, "MetaData.CreateTime")
+    when = parse_offset_time(text, "MetaData.CreateTime")
 
     assert (when.date().isoformat(), milliseconds(when)) == (day, ms)
 

@@ -15,7 +15,7 @@ from pymongo.database import Database
 from sqlalchemy import func, select, update
 
 from service.config.loading import settings_from
-from service.context import Services, bootstrap
+from service.context import Services, build_services
 from service.database.tables import Breaker, Connection, Document, Invoice, Notice, Receipt, Run
 from service.infactor.mapping import invoice_id
 from service.kit.clock import now
@@ -62,7 +62,7 @@ def storm(
 @pytest.fixture
 def services(storm: Storm) -> Iterator[Services]:
     """The same service once more, to look at its database; its messages go nowhere."""
-    made = bootstrap(settings_from(storm.deployment.environment), StubBroker())
+    made = build_services(settings_from(storm.deployment.environment), StubBroker())
     yield made
     made.close()
 

@@ -10,7 +10,15 @@ from service.config.loading import settings_from
 from service.config.settings import Settings
 from service.coordination import circuit_breaker
 from service.database.engine import Database
-from service.database.tables import Breaker, Connection, Deliveries, Heartbeat, Notice, Reads, Run
+from service.database.tables import (
+    Breaker,
+    Connection,
+    Heartbeat,
+    Notice,
+    Reads,
+    Run,
+    WebhookAnswers,
+)
 from service.database.types import database_now
 from service.monitoring.condition import Condition
 from service.monitoring.conditions import wrong_now
@@ -117,16 +125,16 @@ class Scene:
         with self.database.write() as session:
             session.execute(update(Notice).values(**values))
 
-    def deliveries(self, count: int, outcome: str, *, ago: timedelta) -> None:
+    def webhooks(self, count: int, outcome: str, *, ago: timedelta) -> None:
         """Add so many deliveries of the minute that long ago."""
         minute = (NOW - ago).replace(second=0, microsecond=0)
         with self.database.write() as session:
-            session.add(Deliveries(minute=minute, outcome=outcome, count=count))
+            session.add(WebhookAnswers(minute=minute, outcome=outcome, count=count))
 
     def no_deliveries(self) -> None:
         """Forget all deliveries."""
         with self.database.write() as session:
-            session.execute(delete(Deliveries))
+            session.execute(delete(WebhookAnswers))
 
     def reads(self, count: int, month: str = "2026-11", connection_id: str = "c1") -> None:
         """Let the company have cost so many reads in a month."""

@@ -11,7 +11,7 @@ import structlog
 from dramatiq.brokers.stub import StubBroker
 from sqlalchemy import delete, select
 
-from service.context import Services, bootstrap
+from service.context import Services, build_services
 from service.database.tables import Alert, Connection
 from service.kit.clock import now
 from service.kit.standard_webhooks import signed_headers
@@ -46,7 +46,7 @@ def services_of_no_listener(scene: Scene) -> Iterator[Services]:
 def process(scene: Scene, **more: str) -> Iterator[Services]:
     url = scene.database.engine.url.render_as_string(hide_password=False)
     url = url.replace("postgresql+psycopg", "postgresql")
-    made = bootstrap(some_settings(DATABASE_URL=url, **more), StubBroker())
+    made = build_services(some_settings(DATABASE_URL=url, **more), StubBroker())
     yield made
     made.close()
 

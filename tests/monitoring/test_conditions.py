@@ -13,7 +13,7 @@ def test_nothing_is_wrong_with_a_company_that_works(scene: Scene) -> None:
     scene.company(hard_expires_at=NOW + 300 * DAYS)
     scene.reconciled(ago=2 * HOURS)
     scene.notices(3, ago=2 * MINUTES)
-    scene.deliveries(5, "stored", ago=MINUTES)
+    scene.webhooks(5, "stored", ago=MINUTES)
     scene.last_beat("receiver", 5)
     scene.last_beat("clock", 5)
     assert scene.wrong() == []
@@ -208,12 +208,12 @@ def test_changes_that_no_notice_announced(scene: Scene) -> None:
 
 
 def test_a_burst_of_deliveries_without_a_right_signature(scene: Scene) -> None:
-    scene.deliveries(1000, "unsigned", ago=11 * MINUTES)
-    scene.deliveries(500, "stored", ago=5 * MINUTES)
-    scene.deliveries(60, "unsigned", ago=9 * MINUTES)
-    scene.deliveries(39, "unsigned", ago=MINUTES)
+    scene.webhooks(1000, "unsigned", ago=11 * MINUTES)
+    scene.webhooks(500, "stored", ago=5 * MINUTES)
+    scene.webhooks(60, "unsigned", ago=9 * MINUTES)
+    scene.webhooks(39, "unsigned", ago=MINUTES)
     assert scene.wrong() == []
-    scene.deliveries(1, "unsigned", ago=2 * MINUTES)
+    scene.webhooks(1, "unsigned", ago=2 * MINUTES)
     (forged,) = scene.wrong()
     assert (forged.cause, forged.severity) == ("webhooks.forged", "warning")
     assert forged.since == datetime(2026, 11, 20, 16, 10, tzinfo=UTC)

@@ -148,8 +148,8 @@ def test_a_refused_invoice_waits_since_it_was_recorded_whenever_it_is_tried_agai
         recorded_at=NOW - 5 * HOURS, delivery_due_at=NOW + HOURS, delivery_error="error 121"
     )
     with scene.database.read() as session:
-        assert outbox.waiting(session, "simulator").oldest == NOW - 5 * HOURS
-        assert outbox.of_each(session, ["c1"])["c1"].oldest == NOW - 5 * HOURS
+        assert outbox.backlog(session, "simulator").oldest == NOW - 5 * HOURS
+        assert outbox.backlog_of_each(session, ["c1"])["c1"].oldest == NOW - 5 * HOURS
     assert scene.causes(NOW + 2 * HOURS) == ["deliveries.refused"]
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from service.errors import Disconnected, Gone, Refused, TransientError
-from service.quickbooks.client import BearerAuth, Company, http_client
+from service.quickbooks.client import BearerAuth, CompanyClient, http_client
 from service.quickbooks.endpoints import endpoints
 from service.quickbooks.oauth import OAuth, Tokens
 from service.quickbooks.queries import by_ids, count, page_by_id, page_by_time
@@ -79,21 +79,25 @@ def tokens(sim: RunningSimulator, oauth: OAuth) -> Tokens:
 
 
 @pytest.fixture
-def company(sim: RunningSimulator, tokens: Tokens) -> Iterator[Company]:
+def company(sim: RunningSimulator, tokens: Tokens) -> Iterator[CompanyClient]:
     with http_client() as http:
         yield books(http, sim, tokens)
 
 
-def books(http: httpx.Client, sim: RunningSimulator, tokens: Tokens, realm: str = REALM) -> Company:
+def books(
+    http: httpx.Client, sim: RunningSimulator, tokens: Tokens, realm: str = REALM
+) -> CompanyClient:
     auth = BearerAuth(lambda rejected: tokens.access_token)
-    return Company(http, sim.url, realm, auth, lambda kind: None)
+    return CompanyClient(http, sim.url, realm, auth, lambda kind: None)
 
 
 def ids(rows: list[dict[str, Any]]) -> list[str]:
     return [entity(row).id for row in rows]
 
 
-def test_a_consent_becomes_tokens_that_open_the_company(tokens: Tokens, company: Company) -> None:
+def test_a_consent_becomes_tokens_that_open_the_company(
+    tokens: Tokens, company: CompanyClient
+) -> None:
     assert (tokens.expires_in, tokens.hard_expires_in) == (3600, 157680000)
     assert company.company_info().company_info["CompanyName"] == "Example"
 
@@ -114,11 +118,11 @@ def test_an_expired_token_is_refreshed_on_the_way(
         return oauth.refresh(tokens.refresh_token).access_token if rejected else tokens.access_token
 
     with http_client() as http:
-        company = Company(http, sim.url, REALM, BearerAuth(token), lambda kind: None)
+        company = CompanyClient(http, sim.url, REALM, BearerAuth(token), lambda kind: None)
         assert company.count(count("Invoice")) == 5
 
 
-def test_a_revoked_connection_is_dead(oauth: OAuth, tokens: Tokens, company: Company) -> None:
+def test_a_revoked_connection_is_dead(oauth: OAuth, tokens: Tokens, company: CompanyClient) -> None:
     oauth.revoke(tokens.refresh_token)
     with pytest.raises(Disconnected):
         oauth.refresh(tokens.refresh_token)
@@ -141,7 +145,7 @@ def test_another_company_is_refused(sim: RunningSimulator, tokens: Tokens) -> No
     assert caught.value.code == "3100"
 
 
-def test_every_statement_is_understood(company: Company) -> None:
+def test_every_statement_is_understood(company: CompanyClient) -> None:
     third = entity(company.read("Invoice", "3")).last_updated
     assert ids(company.query(by_ids("Invoice", ["2", "4", "99"]))) == ["2", "4"]
     assert ids(company.query(page_by_time("Invoice", third))) == ["3", "4", "5"]
@@ -154,7 +158,7 @@ def test_every_statement_is_understood(company: Company) -> None:
     assert company.query(page_by_time("CreditMemo", None)) == []
 
 
-def test_what_is_not_there_is_gone(company: Company) -> None:
+def test_what_is_not_there_is_gone(company: CompanyClient) -> None:
     with pytest.raises(Gone) as caught:
         company.read("Invoice", "99")
     assert caught.value.intuit_tid

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from service.errors import Gone, Refused, SyncError, Throttled, TransientError
-from service.quickbooks.client import BearerAuth, Company, Kind, http_client
+from service.quickbooks.client import BearerAuth, CompanyClient, Kind, http_client
 from service.quickbooks.queries import by_ids, count, page_by_time
 
 if TYPE_CHECKING:
@@ -70,11 +70,13 @@ def permit() -> Permit:
 
 
 @pytest.fixture
-def company(intuit: "Scripted", http: httpx.Client, wallet: Wallet, permit: Permit) -> Company:
-    return Company(http, intuit.url, REALM, BearerAuth(wallet), permit)
+def company(
+    intuit: "Scripted", http: httpx.Client, wallet: Wallet, permit: Permit
+) -> CompanyClient:
+    return CompanyClient(http, intuit.url, REALM, BearerAuth(wallet), permit)
 
 
-def failure(company: Company, error: type[SyncError] = SyncError) -> SyncError:
+def failure(company: CompanyClient, error: type[SyncError] = SyncError) -> SyncError:
     with pytest.raises(error) as caught:
         company.read("Invoice", "145")
     shown = "".join([repr(caught.value), *traceback.format_exception(caught.value)])
@@ -84,7 +86,7 @@ def failure(company: Company, error: type[SyncError] = SyncError) -> SyncError:
 
 
 def test_the_companys_own_record_comes_with_quickbooks_clock(
-    intuit: "Scripted", company: Company, permit: Permit
+    intuit: "Scripted", company: CompanyClient, permit: Permit
 ) -> None:
     intuit.will_answer(
         b'{"CompanyInfo":{"CompanyName":"Example","Id":"1"},"time":"2026-10-01T09:20:00.456-07:00"}'
@@ -101,7 +103,7 @@ def test_the_companys_own_record_comes_with_quickbooks_clock(
 
 
 def test_one_object_is_read_with_its_money_exact(
-    intuit: "Scripted", company: Company, permit: Permit
+    intuit: "Scripted", company: CompanyClient, permit: Permit
 ) -> None:
     intuit.will_answer(b'{"Invoice":' + INVOICE + b',"time":"2026-10-01T09:20:00.456-07:00"}')
     assert company.read("Invoice", "145") == {
@@ -114,7 +116,7 @@ def test_one_object_is_read_with_its_money_exact(
     assert permit.kinds == ["read"]
 
 
-def test_a_query_is_posted(intuit: "Scripted", company: Company, permit: Permit) -> None:
+def test_a_query_is_posted(intuit: "Scripted", company: CompanyClient, permit: Permit) -> None:
     intuit.will_answer(
         b'{"QueryResponse":{"Invoice":[' + INVOICE + b'],"startPosition":1,"maxResults":1}}'
     )
@@ -136,7 +138,7 @@ def test_a_query_is_posted(intuit: "Scripted", company: Company, permit: Permit)
         b'{"QueryResponse":{"Invoice":[]}}',
     ],
 )
-def test_no_match_is_an_empty_list(intuit: "Scripted", company: Company, body: bytes) -> None:
+def test_no_match_is_an_empty_list(intuit: "Scripted", company: CompanyClient, body: bytes) -> None:
     intuit.will_answer(body)
     assert company.query(page_by_time("Invoice", None)) == []
 
@@ -150,7 +152,7 @@ def test_no_match_is_an_empty_list(intuit: "Scripted", company: Company, body: b
     ],
 )
 def test_a_count_is_read(
-    intuit: "Scripted", company: Company, permit: Permit, body: bytes, total: int
+    intuit: "Scripted", company: CompanyClient, permit: Permit, body: bytes, total: int
 ) -> None:
     intuit.will_answer(body)
     assert company.count(count("Invoice")) == total
@@ -185,7 +187,7 @@ def test_a_count_is_read(
     ],
 )
 def test_an_answer_of_another_form_may_pass(
-    intuit: "Scripted", company: Company, method: str, body: bytes
+    intuit: "Scripted", company: CompanyClient, method: str, body: bytes
 ) -> None:
     calls = {
         "company_info": company.company_info,
@@ -200,7 +202,7 @@ def test_an_answer_of_another_form_may_pass(
 
 
 def test_an_expired_token_is_replaced_once_and_the_same_query_sent_again(
-    intuit: "Scripted", company: Company, wallet: Wallet, permit: Permit
+    intuit: "Scripted", company: CompanyClient, wallet: Wallet, permit: Permit
 ) -> None:
     intuit.will_answer(EXPIRED, 401)
     intuit.will_answer(b'{"QueryResponse":{}}')
@@ -214,7 +216,7 @@ def test_an_expired_token_is_replaced_once_and_the_same_query_sent_again(
 
 
 def test_a_second_401_may_pass_and_is_not_tried_a_third_time(
-    intuit: "Scripted", company: Company, wallet: Wallet
+    intuit: "Scripted", company: CompanyClient, wallet: Wallet
 ) -> None:
     intuit.will_answer(EXPIRED, 401)
     intuit.will_answer(EXPIRED.replace(b"token-1", b"token-2"), 401, intuit_tid=TID)
@@ -225,7 +227,7 @@ def test_a_second_401_may_pass_and_is_not_tried_a_third_time(
 
 
 def test_a_user_without_access_is_not_helped_by_another_token(
-    intuit: "Scripted", company: Company, wallet: Wallet
+    intuit: "Scripted", company: CompanyClient, wallet: Wallet
 ) -> None:
     intuit.will_answer(b'{"fault":{"error":[{"code":"120"}]}}', 401)
     failure(company, Refused)
@@ -241,13 +243,13 @@ def test_a_wallet_that_cannot_refresh_ends_the_request(
         return "token-1"
 
     intuit.will_answer(EXPIRED, 401)
-    company = Company(http, intuit.url, REALM, BearerAuth(locked), permit)
+    company = CompanyClient(http, intuit.url, REALM, BearerAuth(locked), permit)
     assert str(failure(company)) == "somebody else is refreshing"
     assert len(intuit.asked) == 1
 
 
 def test_nothing_is_sent_without_permission(
-    intuit: "Scripted", company: Company, permit: Permit, wallet: Wallet
+    intuit: "Scripted", company: CompanyClient, permit: Permit, wallet: Wallet
 ) -> None:
     permit.refusal = Throttled("the company's limit is reached", retry_after=3)
     assert failure(company) is permit.refusal
@@ -255,7 +257,7 @@ def test_nothing_is_sent_without_permission(
     assert wallet.asked == []
 
 
-def test_a_deleted_object_is_gone(intuit: "Scripted", company: Company) -> None:
+def test_a_deleted_object_is_gone(intuit: "Scripted", company: CompanyClient) -> None:
     intuit.will_answer(
         b'{"Fault":{"Error":[{"Message":"Object Not Found","Detail":"","code":"610"}],'
         b'"type":"ValidationFault"}}',
@@ -265,7 +267,7 @@ def test_a_deleted_object_is_gone(intuit: "Scripted", company: Company) -> None:
     assert failure(company, Gone).intuit_tid == TID
 
 
-def test_a_redirect_is_not_followed(intuit: "Scripted", company: Company) -> None:
+def test_a_redirect_is_not_followed(intuit: "Scripted", company: CompanyClient) -> None:
     intuit.will_answer(b"", 302, Location=f"{intuit.url}/elsewhere")
     failure(company, Refused)
     assert len(intuit.asked) == 1
@@ -283,7 +285,7 @@ def test_a_redirect_is_not_followed(intuit: "Scripted", company: Company) -> Non
     ],
     ids=["closed", "truncated", "chunk truncated", "chunk broken", "not gzip", "not HTTP"],
 )
-def test_a_broken_answer_may_pass(intuit: "Scripted", company: Company, raw: bytes) -> None:
+def test_a_broken_answer_may_pass(intuit: "Scripted", company: CompanyClient, raw: bytes) -> None:
     intuit.will_send(raw)
     failure(company, TransientError)
 
@@ -291,7 +293,7 @@ def test_a_broken_answer_may_pass(intuit: "Scripted", company: Company, raw: byt
 def test_a_token_that_no_header_can_hold_is_not_repeated(
     intuit: "Scripted", http: httpx.Client, permit: Permit
 ) -> None:
-    company = Company(http, intuit.url, REALM, BearerAuth(lambda _: "token-\n1"), permit)
+    company = CompanyClient(http, intuit.url, REALM, BearerAuth(lambda _: "token-\n1"), permit)
     failure(company, TransientError)
 
 
@@ -300,7 +302,7 @@ def test_nobody_there_may_pass(http: httpx.Client, wallet: Wallet, permit: Permi
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         assert "ConnectError" in str(
-            failure(Company(http, url, REALM, BearerAuth(wallet), permit), TransientError)
+            failure(CompanyClient(http, url, REALM, BearerAuth(wallet), permit), TransientError)
         )
 
 
@@ -315,7 +317,9 @@ def test_silence_may_pass_and_is_marked_as_a_time_out(wallet: Wallet, permit: Pe
 
         with http_client() as http:
             http.event_hooks["request"].append(impatient)
-            error = failure(Company(http, url, REALM, BearerAuth(wallet), permit), TransientError)
+            error = failure(
+                CompanyClient(http, url, REALM, BearerAuth(wallet), permit), TransientError
+            )
     assert (str(error), error.code) == ("QuickBooks did not answer in time", "timeout")
 
 
@@ -324,13 +328,13 @@ def test_a_cookie_of_one_company_is_not_shown_to_another(
 ) -> None:
     for realm in ("1", "2"):
         intuit.will_answer(b'{"QueryResponse":{}}', Set_Cookie="company=1; Path=/")
-        company = Company(http, intuit.url, realm, BearerAuth(wallet), permit)
+        company = CompanyClient(http, intuit.url, realm, BearerAuth(wallet), permit)
         company.query(page_by_time("Invoice", None))
     assert [asked.headers.get("cookie") for asked in intuit.asked] == [None, None]
 
 
 def test_no_realm_id_and_no_token_is_logged(
-    intuit: "Scripted", company: Company, caplog: pytest.LogCaptureFixture
+    intuit: "Scripted", company: CompanyClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     intuit.will_answer(EXPIRED, 401)
@@ -342,10 +346,10 @@ def test_no_realm_id_and_no_token_is_logged(
 
 @pytest.mark.parametrize("bad", ["", "x", "1/../2", "1?x", "٣"])
 def test_only_digits_enter_an_address(
-    http: httpx.Client, wallet: Wallet, permit: Permit, company: Company, bad: str
+    http: httpx.Client, wallet: Wallet, permit: Permit, company: CompanyClient, bad: str
 ) -> None:
     with pytest.raises(ValueError, match="a realm id is digits"):
-        Company(http, "http://x", bad, BearerAuth(wallet), permit)
+        CompanyClient(http, "http://x", bad, BearerAuth(wallet), permit)
     with pytest.raises(ValueError, match="an id is digits"):
         company.read("Invoice", bad)
     assert permit.kinds == []
@@ -358,7 +362,7 @@ def test_the_client_takes_nothing_from_its_surroundings() -> None:
         assert http.timeout == httpx.Timeout(60, connect=5)
 
 
-def test_a_thousand_invoices_come_in_one_answer(intuit: "Scripted", company: Company) -> None:
+def test_a_thousand_invoices_come_in_one_answer(intuit: "Scripted", company: CompanyClient) -> None:
     rows = [{"Id": str(n)} for n in range(1000)]
     intuit.will_answer(json.dumps({"QueryResponse": {"Invoice": rows}}).encode())
     assert len(company.query(page_by_time("Invoice", None))) == 1000

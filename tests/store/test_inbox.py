@@ -13,14 +13,14 @@ from service.database.tables import Connection, Notice
 from service.errors import TransientError
 from service.queries import notices
 from service.store import inbox
-from service.store.intake import Arrival, receive
+from service.store.intake import NewNotice, insert_notices
 from tests.servers import wait_until
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 
 
-def an_arrival(key: str, **fields: Any) -> Arrival:
-    return Arrival(
+def a_new_notice(key: str, **fields: Any) -> NewNotice:
+    return NewNotice(
         **{
             "dedupe_key": key,
             "format": "cloudevents",
@@ -35,9 +35,9 @@ def an_arrival(key: str, **fields: Any) -> Arrival:
     )
 
 
-def received(database: Database, *arrivals: Arrival, environment: str = "simulator") -> set[str]:
+def received(database: Database, *notices: NewNotice, environment: str = "simulator") -> set[str]:
     with closing(Statements(database.engine)) as statements:
-        return receive(statements, arrivals, environment, AT)
+        return insert_notices(statements, notices, environment, AT)
 
 
 def total(database: Database) -> tuple[int, int]:
@@ -50,17 +50,17 @@ def total(database: Database) -> tuple[int, int]:
 
 
 def test_the_companies_with_new_work_are_returned(database: Database, connection_id: str) -> None:
-    assert received(database, an_arrival("a"), an_arrival("b", realm_digest="other")) == {"c1"}
+    assert received(database, a_new_notice("a"), a_new_notice("b", realm_digest="other")) == {"c1"}
 
 
 def test_what_is_ignored_from_the_start_is_no_work(database: Database, connection_id: str) -> None:
-    assert received(database, an_arrival("a", reason="entity is not followed")) == set()
+    assert received(database, a_new_notice("a", reason="entity is not followed")) == set()
 
 
 def test_a_company_of_another_environment_is_unknown(
     database: Database, connection_id: str
 ) -> None:
-    assert received(database, an_arrival("a"), environment="production") == set()
+    assert received(database, a_new_notice("a"), environment="production") == set()
     with database.read() as session:
         assert session.scalars(select(Notice.connection_id)).all() == [None]
 
@@ -76,14 +76,14 @@ def test_a_notice_is_stored_with_what_its_kind_needs(
     """Whose it is stays with strangers alone; what can never be acted upon has its end at once."""
     received(
         database,
-        an_arrival("known"),
-        an_arrival("known, bad", reason=BAD),
-        an_arrival("strange", realm_digest="other"),
-        an_arrival("strange, bad", realm_digest="other", reason=BAD),
+        a_new_notice("known"),
+        a_new_notice("known, bad", reason=BAD),
+        a_new_notice("strange", realm_digest="other"),
+        a_new_notice("strange, bad", realm_digest="other", reason=BAD),
     )
     with database.write() as session:
         session.execute(update(Connection).values(state="disconnected"))
-    assert received(database, an_arrival("away"), an_arrival("away, bad", reason=BAD)) == {"c1"}
+    assert received(database, a_new_notice("away"), a_new_notice("away, bad", reason=BAD)) == {"c1"}
     with database.read() as session:
         notices = session.scalars(select(Notice)).all()
     assert {n.received_at for n in notices} == {AT}
@@ -105,9 +105,9 @@ def test_a_notice_is_stored_with_what_its_kind_needs(
 def test_repetitions_count_within_a_batch_and_between_batches(
     database: Database, connection_id: str
 ) -> None:
-    received(database, an_arrival("a"), an_arrival("a"), an_arrival("b"), an_arrival("a"))
+    received(database, a_new_notice("a"), a_new_notice("a"), a_new_notice("b"), a_new_notice("a"))
     assert total(database) == (2, 2)
-    received(database, an_arrival("a"), an_arrival("b"), an_arrival("a"), an_arrival("a"))
+    received(database, a_new_notice("a"), a_new_notice("b"), a_new_notice("a"), a_new_notice("a"))
     assert total(database) == (2, 6)
 
 
@@ -132,11 +132,11 @@ def test_a_receiver_takes_its_events_in_one_order_however_they_came(
     database: Database, connection_id: str
 ) -> None:
     """Or two receivers with the same events could each have what the other one waits for."""
-    received(database, *[an_arrival(key) for key in "amz"])
+    received(database, *[a_new_notice(key) for key in "amz"])
     with ThreadPoolExecutor(1) as pool:
         with database.write() as session:
             session.execute(update(Notice).where(Notice.dedupe_key == "m").values(reason="held"))
-            waiting = pool.submit(received, database, *[an_arrival(key) for key in "zma"])
+            waiting = pool.submit(received, database, *[a_new_notice(key) for key in "zma"])
             wait_until(lambda: somebody_waits(database), what="the receiver")
             assert (is_free(database, "a"), is_free(database, "z")) == (False, True)
         waiting.result()
@@ -148,7 +148,7 @@ def test_no_repetition_is_lost_between_receivers(database: Database, connection_
     keys = [f"k{n:02}" for n in range(50)]
 
     def receive(shift: int) -> None:
-        received(database, *[an_arrival(key) for key in keys[shift:] + keys[:shift]])
+        received(database, *[a_new_notice(key) for key in keys[shift:] + keys[:shift]])
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(receive, range(0, 40, 5)))
@@ -156,7 +156,7 @@ def test_no_repetition_is_lost_between_receivers(database: Database, connection_
 
 
 def test_a_claim_takes_500_at_most_the_oldest_first(database: Database, connection_id: str) -> None:
-    received(database, *[an_arrival(f"k{n:04}", entity_id=str(n)) for n in range(1100)])
+    received(database, *[a_new_notice(f"k{n:04}", entity_id=str(n)) for n in range(1100)])
     taken: list[list[str | None]] = []
     for _ in range(3):
         with database.write() as session:
@@ -168,7 +168,7 @@ def test_a_claim_takes_500_at_most_the_oldest_first(database: Database, connecti
 
 
 def test_a_claim_leaves_alone_what_is_not_due(database: Database, connection_id: str) -> None:
-    received(database, an_arrival("a"), an_arrival("b"))
+    received(database, a_new_notice("a"), a_new_notice("b"))
     with database.write() as session:
         batch, _ = inbox.claim(session, "c1", "me", AT)
         later = AT + timedelta(seconds=60)
@@ -189,7 +189,7 @@ def test_a_claim_leaves_alone_what_is_not_due(database: Database, connection_id:
 
 def test_what_has_an_end_is_not_changed_again(database: Database, connection_id: str) -> None:
     """A worker that was frozen past its lease comes back with an error of its own."""
-    received(database, an_arrival("a"))
+    received(database, a_new_notice("a"))
     with database.write() as session:
         (notice,) = inbox.claim(session, "c1", "me", AT)[0]
         inbox.finish(session, [notice.id], "created", AT)
@@ -203,17 +203,17 @@ def test_what_has_an_end_is_not_changed_again(database: Database, connection_id:
 def test_a_cloudevent_keeps_its_key_for_ever_and_a_legacy_one_until_it_is_claimed(
     database: Database, connection_id: str
 ) -> None:
-    received(database, an_arrival("a"), an_arrival("b", format="legacy", event_id=None))
+    received(database, a_new_notice("a"), a_new_notice("b", format="legacy", event_id=None))
     with database.write() as session:
         inbox.claim(session, "c1", "me", AT)
-    received(database, an_arrival("a"), an_arrival("b", format="legacy", event_id=None))
+    received(database, a_new_notice("a"), a_new_notice("b", format="legacy", event_id=None))
     assert total(database) == (3, 1)
 
 
 def test_due_connections_are_those_that_may_be_called(
     database: Database, connection_id: str
 ) -> None:
-    received(database, an_arrival("a"))
+    received(database, a_new_notice("a"))
 
     def due(environment: str = "simulator") -> list[str]:
         with database.read() as session:

@@ -128,7 +128,7 @@ def test_reads_runs_alerts_and_deliveries_are_counted(
             ("c1", "2026-11", "cdc"),
             ("c1", "2026-10", "cdc"),
         ):
-            rate_limit.count(session, company, month, kind)
+            rate_limit.count_read(session, company, month, kind)
         for kind, state in (("backfill", "active"), ("reconcile", "done")):
             run = {"connection_id": "c1", "cause": "daily", "tally": {}, "created_at": AT}
             session.add(Run(kind=kind, state=state, **run))
@@ -141,7 +141,7 @@ def test_reads_runs_alerts_and_deliveries_are_counted(
     assert found.reads == {"query": 2, "cdc": 1}
     assert found.active_runs == {"backfill": 1, "reconcile": 0}
     assert found.open_alerts == {"connection.dead": 2}
-    assert found.deliveries == {"stored": 7}
+    assert found.webhook_answers == {"stored": 7}
 
 
 def test_each_renewal_of_tokens_counts_once_however_often_it_is_saved(

@@ -25,7 +25,7 @@ from service.app import create_app
 from service.cli.serve import spare_the_collector
 from service.config.loading import settings_from
 from service.config.parsers import Operator
-from service.context import Services, bootstrap
+from service.context import Services, build_services
 from service.database.engine import Database
 from service.database.schema import migrate
 from service.kit import logs
@@ -183,7 +183,7 @@ def main(rounds: int) -> None:
     with postgres() as url:
         database = Database(url.replace("postgresql://", "postgresql+psycopg://"))
         values = environment("http://127.0.0.1:1", url, OPS_USERS=entry("ada"), **INFACTOR)
-        services = bootstrap(settings_from(values), StubBroker())
+        services = build_services(settings_from(values), StubBroker())
         supplier, operator = _fill(database, services.settings.ops_users[0])
         with _running(services) as client:
             for page in [*supplier_pages(supplier), *operator_pages(operator)]:

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 import service.app
 from service.cli.serve import spare_the_collector
 from service.config.loading import load_settings
-from service.context import bootstrap
+from service.context import build_services
 from service.jobs import receiver_broker
 from service.kit import logs
 from service.web.webhook.intake import Intake
@@ -37,9 +37,9 @@ def main(port: int, one_by_one: bool) -> None:
     redis_url = settings.redis_url
     broker = receiver_broker(redis_url.get_secret_value() if redis_url else None)
     if one_by_one:
-        service.app.Intake = partial(Intake, most_deliveries=1)  # type: ignore[assignment,misc]
+        service.app.Intake = partial(Intake, most_webhooks=1)  # type: ignore[assignment,misc]
     spare_the_collector()
-    ours = service.app.create_app(bootstrap(settings, broker))
+    ours = service.app.create_app(build_services(settings, broker))
     theirs = Starlette(routes=[Route(BARE, bare, methods=["POST"])])
 
     async def both(scope: Scope, receive: Receive, send: Send) -> None:

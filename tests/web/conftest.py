@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from service import links
 from service.app import create_app
 from service.config.loading import settings_from
-from service.context import Services, bootstrap
+from service.context import Services, build_services
 from service.database.tables import Base, Connection, Invoice
 from service.kit.clock import now
 from service.simulator.books.book import Book
@@ -244,7 +244,7 @@ def place(
 ) -> Iterator[Place]:
     """The application, started."""
     settings = settings_from(settings_of(simulator.url, web_database_url, **more_settings))
-    services = bootstrap(settings, StubBroker(), databases.opened(web_database_url))
+    services = build_services(settings, StubBroker(), databases.opened(web_database_url))
     with TestClient(create_app(services), base_url=PUBLIC_URL, follow_redirects=False) as client:
         made = Place(services, simulator, client)
         yield made

@@ -11,11 +11,11 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.config.loading import settings_from
-from service.context import bootstrap
+from service.context import build_services
 from service.database.tables import Notice
 from service.jobs import receiver_broker
 from service.kit.clock import now
-from service.web.health.probes import Probe, vitals
+from service.web.health.probes import Probe, probes_for
 from tests.servers import free_port
 from tests.web.conftest import Place, settings_of
 
@@ -24,9 +24,9 @@ from tests.web.conftest import Place, settings_of
 def receiver(database_url: str, redis_url: str) -> Iterator[TestClient]:
     """A receiver whose background threads are left out: they would wait for what is silent."""
     values = settings_of("http://127.0.0.1:9", database_url, REDIS_URL=redis_url)
-    services = bootstrap(settings_from(values), receiver_broker(redis_url))
+    services = build_services(settings_from(values), receiver_broker(redis_url))
     client = TestClient(create_app(services))
-    client.app_state.update({"services": services, "vitals": vitals(services)})
+    client.app_state.update({"services": services, "probes": probes_for(services)})
     yield client
     services.close()
 

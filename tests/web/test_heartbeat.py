@@ -8,11 +8,11 @@ from sqlalchemy import event, select, text
 
 from service.coordination import heartbeats
 from service.database.engine import Database
-from service.database.tables import Deliveries, Heartbeat
+from service.database.tables import Heartbeat, WebhookAnswers
 from service.kit.clock import now
 from service.quickbooks.webhooks import sign
-from service.web.webhook.heartbeat import Answers
-from service.web.webhook.heartbeat import Heartbeat as Beats
+from service.web.webhook.heartbeat import AnswerCounter
+from service.web.webhook.heartbeat import HeartbeatThread as Beats
 from tests import databases
 from tests.servers import wait_until
 from tests.web.conftest import CONFIG, Place
@@ -37,16 +37,16 @@ def last_alive(database: Database, *, seconds_ago: float) -> None:
         session.get_one(Heartbeat, "receiver").at -= seconds_ago
 
 
-def one_life(database: Database, answers: Answers | None = None) -> None:
+def one_life(database: Database, answers: AnswerCounter | None = None) -> None:
     """Let a receiver live for a moment: it beats when it begins, and when it ends."""
-    beats = Beats(database, "simulator", answers or Answers())
+    beats = Beats(database, "simulator", answers or AnswerCounter())
     beats.start()
     beats.stop()
 
 
 def counts(database: Database) -> dict[str, int]:
     with database.read() as session:
-        return {row.outcome: row.count for row in session.scalars(select(Deliveries))}
+        return {row.outcome: row.count for row in session.scalars(select(WebhookAnswers))}
 
 
 @pytest.mark.parametrize(("minutes_away", "is_asked_soon"), [(6, True), (4, False), (None, False)])
@@ -77,7 +77,7 @@ def test_a_downtime_that_could_not_be_noted_is_noted_at_the_next_beat(database: 
 
 
 def test_a_receiver_beats_for_as_long_as_it_lives(database: Database) -> None:
-    beats = Beats(database, "simulator", Answers(), seconds=0.05)
+    beats = Beats(database, "simulator", AnswerCounter(), seconds=0.05)
     beats.start()
 
     def at() -> float:
@@ -122,7 +122,7 @@ def test_a_flood_of_forged_requests_costs_no_write_for_each(place: Place) -> Non
 
 
 def test_counts_that_could_not_be_stored_are_stored_later(database: Database) -> None:
-    answers = Answers()
+    answers = AnswerCounter()
     answers.count("unsigned")
     with database.engine.begin() as connection:
         connection.execute(text("ALTER TABLE deliveries RENAME TO away"))
@@ -135,7 +135,7 @@ def test_counts_that_could_not_be_stored_are_stored_later(database: Database) ->
 
 
 def test_what_is_counted_last_is_stored_when_the_receiver_ends(database: Database) -> None:
-    answers = Answers()
+    answers = AnswerCounter()
     beats = Beats(database, "simulator", answers, seconds=3600)
     beats.start()
 
@@ -150,7 +150,7 @@ def test_what_is_counted_last_is_stored_when_the_receiver_ends(database: Databas
 
 
 def test_answers_are_counted_by_their_minute() -> None:
-    answers = Answers()
+    answers = AnswerCounter()
     answers.count("stored")
     ((minute, outcome),) = answers.take()
     assert (minute.second, minute.microsecond, minute.tzinfo, outcome) == (0, 0, UTC, "stored")

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.config.loading import settings_from
-from service.context import bootstrap
+from service.context import build_services
 from service.domain import Hold
 from service.infactor.document import CONSTANTS, IDENTITY, QUICKBOOKS_OWNED
 from service.infactor.holds import field
@@ -179,7 +179,7 @@ def in_sandbox(place: Place) -> Iterator[TestClient]:
         "QUICKBOOKS_ENVIRONMENT": "sandbox",
         "QUICKBOOKS_SIMULATOR_URL": "",
     }
-    services = bootstrap(settings_from(values), StubBroker())
+    services = build_services(settings_from(values), StubBroker())
     app = create_app(services)
     with TestClient(app, base_url=PUBLIC_URL, follow_redirects=False) as browser:
         browser.get(f"/quickbook/view?token={place.token(purpose='view')}")

@@ -9,7 +9,7 @@ import pytest
 
 from service.kit import exact_json
 from service.web.supplier.invoice_lines import Line, lines_of, taxes_of
-from service.web.templating import STATIC, moment
+from service.web.templating import STATIC, time_tag
 from service.wording import day, money
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
@@ -89,7 +89,7 @@ def test_a_day_is_written_for_people() -> None:
     ],
 )
 def test_a_moment_is_in_utc_until_a_script_knows_the_readers_zone(when: datetime) -> None:
-    assert moment(when) == (
+    assert time_tag(when) == (
         '<time datetime="2026-11-20T16:19:17+00:00" title="20 Nov 2026, 16:19:17 UTC">'
         "20 Nov 2026, 16:19 UTC</time>"
     )

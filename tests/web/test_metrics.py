@@ -144,7 +144,7 @@ def test_every_measure_is_told_under_its_own_name() -> None:
         connections={"connected": 12, "dead": 13},
         active_runs={"backfill": 14},
         open_alerts={"connection.dead": 15},
-        deliveries={"stored": 16},
+        webhook_answers={"stored": 16},
         heartbeats={"clock": 17.5},
         findings={"critical": 18},
         sink=SinkMeasures(

@@ -20,7 +20,7 @@ NEVER_RIGHT = "x" * 44  # as long as a signature is, so that the body is looked 
 
 @pytest.fixture
 def more_settings() -> dict[str, str]:
-    """Deliveries that are refused before they are large."""
+    """Webhooks that are refused before they are large."""
     return {"WEBHOOK_MAX_BYTES": str(MOST)}
 
 
@@ -97,7 +97,7 @@ def signed(body: bytes) -> tuple[str, str]:
     return ("intuit-signature", sign(body, CONFIG.verifier_token))
 
 
-def test_a_delivery_that_says_it_is_too_long_is_refused_before_it_is_read(place: Place) -> None:
+def test_a_webhook_that_says_it_is_too_long_is_refused_before_it_is_read(place: Place) -> None:
     body = b"[]".ljust(MOST + 1)
     length = ("content-length", str(MOST + 1))
     answer = exchange(place, parts(body), signed(body), length)
@@ -105,25 +105,25 @@ def test_a_delivery_that_says_it_is_too_long_is_refused_before_it_is_read(place:
     assert place.rows("notices") == 0
 
 
-def test_a_delivery_that_does_not_say_its_length_is_read_up_to_the_limit(place: Place) -> None:
+def test_a_webhook_that_does_not_say_its_length_is_read_up_to_the_limit(place: Place) -> None:
     answer = exchange(place, without_end(b"x" * 300), ("intuit-signature", NEVER_RIGHT))
     assert (answer.status, answer.text, answer.taken) == (413, "Content Too Large", 4)
 
 
-def test_a_delivery_that_lies_about_its_length_is_read_up_to_the_limit(place: Place) -> None:
+def test_a_webhook_that_lies_about_its_length_is_read_up_to_the_limit(place: Place) -> None:
     headers = (("intuit-signature", NEVER_RIGHT), ("content-length", "10"))
     answer = exchange(place, without_end(b"x" * 300), *headers)
     assert (answer.status, answer.taken) == (413, 4)
 
 
-def test_of_a_delivery_without_a_signature_nothing_is_read(place: Place) -> None:
+def test_of_a_webhook_without_a_signature_nothing_is_read(place: Place) -> None:
     for headers in ([], [("intuit-signature", "short")]):
         answer = exchange(place, parts(b"[{}]"), *headers)
         assert (answer.status, answer.taken) == (401, 0)
     assert place.rows("notices") == 0
 
 
-def test_a_delivery_in_parts_is_as_good_as_any_up_to_the_limit_itself(place: Place) -> None:
+def test_a_webhook_in_parts_is_as_good_as_any_up_to_the_limit_itself(place: Place) -> None:
     whole = b"[{}".ljust(MOST - 1) + b"]"
     answer = exchange(place, parts(whole[:400], b"", whole[400:]), signed(whole))
     assert (answer.status, answer.text, answer.taken) == (200, "", 3)
@@ -141,7 +141,7 @@ def test_no_answer_is_kept_or_taken_for_something_else(place: Place) -> None:
 def test_a_sender_that_goes_away_before_the_end_gets_no_answer_and_is_no_crash(
     place: Place,
 ) -> None:
-    """What came is a good delivery by itself, and is not taken for one."""
+    """What came is a good webhook by itself, and is not taken for one."""
     begun = {"type": "http.request", "body": b"[{}]", "more_body": True}
     with structlog.testing.capture_logs() as lines:
         answer = exchange(place, [begun, {"type": "http.disconnect"}], signed(b"[{}]"))
@@ -183,7 +183,7 @@ def test_an_error_that_nobody_foresaw_is_logged_under_the_reference_that_it_show
 @pytest.mark.parametrize(
     "path", [f"{PATH}/", f"{PATH}/x", f"{PATH}s", "/quickbook/Webhook", f"/x{PATH}", f"/{PATH}"]
 )
-def test_nothing_but_the_very_path_takes_deliveries(place: Place, path: str) -> None:
+def test_nothing_but_the_very_path_takes_webhooks(place: Place, path: str) -> None:
     body = b"[{}]"
     url = f"http://localhost:3000{path}"
     answer = place.browser().post(url, content=body, headers=dict([signed(body)]))
@@ -199,7 +199,7 @@ def test_parameters_behind_the_path_change_nothing(place: Place) -> None:
     assert place.rows("notices") == 1
 
 
-class TestRoom:
+class TestBudget:
     @pytest.fixture
     def more_settings(self) -> dict[str, str]:
         return {}
@@ -211,8 +211,8 @@ class TestRoom:
         webhook = place.client.app
         while not isinstance(webhook, endpoint.Webhook):
             webhook = webhook.app
-        with webhook._room.place() as place_of_others:
-            assert place_of_others.grow(endpoint._MOST_HELD - len(body) + 1)
+        with webhook._budget.reservation() as of_others:
+            assert of_others.reserve(endpoint._MOST_HELD - len(body) + 1)
             refused = exchange(place, parts(body), signed(body))
             assert (refused.status, refused.text) == (
                 503,
@@ -221,4 +221,4 @@ class TestRoom:
             short = b"[]"
             assert exchange(place, parts(short), signed(short)).status == 200
         assert exchange(place, parts(body), signed(body)).status == 200
-        assert webhook._room.left == endpoint._MOST_HELD
+        assert webhook._budget.left == endpoint._MOST_HELD

@@ -20,11 +20,11 @@ from pymongo import InsertOne, MongoClient, WriteConcern
 from sqlalchemy import delete, func, select, update
 
 from service.config.loading import settings_from
-from service.context import Services, bootstrap
+from service.context import Services, build_services
 from service.database.schema import migrate
 from service.database.tables import Connection, Document, Invoice, Receipt
 from service.infactor.bson import to_bson
-from service.infactor.mapping import Supplier, invoice_id, map_invoice
+from service.infactor.mapping import SupplierDetails, invoice_id, map_invoice
 from service.kit import logs
 from service.kit.clock import now
 from service.store import connections, invoices, outbox
@@ -128,7 +128,7 @@ def _database(on_postgresql: bool) -> Iterator[str]:
 
 def _services(database: str, mongodb: str) -> Services:
     more = {"INFACTOR_MONGODB_URL": mongodb, "INFACTOR_MONGODB_DATABASE": "ifactor"}
-    services = bootstrap(
+    services = build_services(
         settings_from(environment("http://127.0.0.1:1", database, **more)), StubBroker()
     )
     migrate(services.database)
@@ -179,7 +179,7 @@ def _row(number: int) -> InvoiceRow:
         "Line": [{**line, "Id": str(i)} for i in range(5)],
     }
     key = invoice_id(REALM, quickbooks_id)
-    mapped = map_invoice(raw, [], Supplier("supplier@example.com", "S", ""), key)
+    mapped = map_invoice(raw, [], SupplierDetails("supplier@example.com", "S", ""), key)
     return InvoiceRow(
         id=key,
         connection_id=_CONNECTION,

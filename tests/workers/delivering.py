@@ -98,7 +98,7 @@ class Delivering:
     def receipts(self, quickbooks_id: str = "1") -> list[tuple[int, str, str | None]]:
         """Return (revision, outcome, state) of each delivery of an invoice, the oldest first."""
         with self.world.services.database.read() as session:
-            rows = outbox.of_invoice(session, invoice_id(REALM, quickbooks_id))
+            rows = outbox.receipts_of(session, invoice_id(REALM, quickbooks_id))
         return [(row.revision, row.outcome, row.state) for row in reversed(rows)]
 
     def findings(self, *, history: bool = False) -> list[tuple[str, str, str | None, str | None]]:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dramatiq.brokers.stub import StubBroker
 
 from service.config.loading import load_settings
-from service.context import bootstrap
+from service.context import build_services
 from service.errors import SyncError
 from service.kit import logs
 from service.store import connections
@@ -18,7 +18,7 @@ from service.store import connections
 def main(connection_id: str, threads: int, reads: int) -> None:
     """Print a line for each read: `read`, or the name of an error."""
     logs.configure()
-    services = bootstrap(load_settings(None), StubBroker())
+    services = build_services(load_settings(None), StubBroker())
     with services.database.read() as session:
         connection = connections.get(session, connection_id)
     assert connection is not None

@@ -63,7 +63,7 @@ def test_one_id_leads_from_the_webhook_to_the_write(world: World) -> None:
         2: (delivery, "created"),
         3: (another, "unchanged"),
     }
-    assert [row.delivery_id for row in world.notice_rows()] == [
+    assert [row.webhook_id for row in world.notice_rows()] == [
         delivery,
         delivery,
         another,

@@ -4,7 +4,7 @@ from typing import Any
 
 from service.database.tables import Customer
 from tests.workers.world import World, a_customer, an_event, an_invoice
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
 from workers.recording.record import recording
@@ -206,7 +206,7 @@ def test_an_older_read_of_a_customer_does_not_replace_a_newer_one(world: World) 
 def test_recording_reads_nothing_of_what_it_needs(world: World) -> None:
     world.put("Customer", a_sub_customer("8"))
     world.put("Invoice", of("8"))
-    company = Company.of(world.services, world.connection_id)
+    company = CompanyContext.of(world.services, world.connection_id)
     reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
     world.forget_calls()
     with recording(company, reads, cause="notice"):

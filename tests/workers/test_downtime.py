@@ -8,8 +8,8 @@ from sqlalchemy import select, update
 from service.coordination import heartbeats
 from service.database.tables import Heartbeat, Run
 from service.kit.clock import now
-from service.web.webhook.heartbeat import Answers
-from service.web.webhook.heartbeat import Heartbeat as Beats
+from service.web.webhook.heartbeat import AnswerCounter
+from service.web.webhook.heartbeat import HeartbeatThread as Beats
 from tests.servers import wait_until
 from tests.workers.world import World, an_invoice
 from workers.runs.reconcile import begin_due
@@ -22,7 +22,7 @@ def receiver_was_away(world: World, minutes: float) -> None:
     with world.services.database.write() as session:
         heartbeats.beat(session, "receiver")
         session.execute(update(Heartbeat).values(at=Heartbeat.at - 60 * minutes))
-    beats = Beats(world.services.database, "simulator", Answers())
+    beats = Beats(world.services.database, "simulator", AnswerCounter())
     beats.start()
     beats.stop()
 

@@ -27,9 +27,9 @@ from service.operations.forget import Farewell, forget_company, forget_supplier,
 from service.store import connections, sessions
 from service.store.forgetting import Forgotten
 from tests.workers.delivering import Delivering
-from tests.workers.test_standing import is_granted
+from tests.workers.test_lifecycle import is_granted
 from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.delivery.poll import poll_documents
 from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
@@ -255,7 +255,7 @@ def test_a_company_is_forgotten_although_quickbooks_is_away(world: World) -> Non
 
 def test_a_worker_that_has_read_a_forgotten_company_brings_nothing_back(world: World) -> None:
     world.put("Invoice", an_invoice("1"))
-    company = Company.of(world.services, world.connection_id)
+    company = CompanyContext.of(world.services, world.connection_id)
     reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
     forget_company(world.services, world.connection_id, "cli:me")
     with pytest.raises(Disconnected), recording(company, reads, cause="notice"):

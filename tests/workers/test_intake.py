@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.config.loading import settings_from
-from service.context import bootstrap
+from service.context import build_services
 from service.kit.clock import now
 from service.quickbooks.webhooks import sign
 from service.simulator.server import RunningSimulator
@@ -281,7 +281,7 @@ def test_with_the_database_gone_everything_has_to_come_again(url: str) -> None:
     settings = settings_from(environment("http://127.0.0.1:1", url.format(free=free_port())))
     body = json.dumps([an_event("Invoice", "1", "created")]).encode()
     headers = {"intuit-signature": sign(body, VERIFIER)}
-    with TestClient(create_app(bootstrap(settings, StubBroker()))) as web:
+    with TestClient(create_app(build_services(settings, StubBroker()))) as web:
         assert web.post("/quickbook/webhook", content=body, headers=headers).status_code == 503
 
 

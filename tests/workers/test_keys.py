@@ -6,7 +6,7 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 
 from service.config.loading import settings_from
-from service.context import bootstrap
+from service.context import build_services
 from service.errors import ConfigurationError
 from tests.workers.world import World, environment
 
@@ -27,7 +27,7 @@ def test_another_key_than_the_databases_is_refused(
 ) -> None:
     database_url = small_world.services.settings.database_url.get_secret_value()
     values = environment(small_world.simulator.url, database_url) | {name: value}
-    services = bootstrap(settings_from(values), StubBroker())
+    services = build_services(settings_from(values), StubBroker())
     with pytest.raises(ConfigurationError, match=says):
         services.access.check_keys()
     services.close()

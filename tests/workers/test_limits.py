@@ -16,7 +16,7 @@ from service.store import inbox
 from tests.servers import wait_until
 from tests.workers.reconciling import due, finish, set_connection
 from tests.workers.world import REALM, World, an_event, an_invoice, environment
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.retry import is_hopeless, pause_for
 from workers.sync import sync_company
 
@@ -58,7 +58,7 @@ def test_the_less_urgent_waits_first(world: World, reads: int, served: set[str])
     let_in = set()
     for purpose in ("backfill", "reconcile", "notice"):
         with suppress(BudgetSpent):
-            Company.of(world.services, world.connection_id, purpose).api.read("Invoice", "1")
+            CompanyContext.of(world.services, world.connection_id, purpose).api.read("Invoice", "1")
             let_in.add(purpose)
     assert let_in == served
 
@@ -68,7 +68,7 @@ def test_the_reads_of_all_companies_count_and_last_months_do_not(world: World) -
     world.connect("9341455000000003", "third@example.com")
     used(world, 400_000, by=other)
     used(world, 900_000, by=other, month="2026-01")
-    company = Company.of(world.services, world.connection_id, "backfill")
+    company = CompanyContext.of(world.services, world.connection_id, "backfill")
     world.simulator.simulator.company("9341455000000003")
     assert company.api.company_info() is not None
     used(world, 50_000)

@@ -9,7 +9,7 @@ from service.errors import SyncError
 from service.quickbooks import client
 from tests.workers.reconciling import cannot_show
 from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,7 +29,7 @@ def fill(world: World, seconds: list[int]) -> None:
 
 def pages(world: World, since: datetime | None = None) -> tuple[list[str], list[str]]:
     """Return the ids that all pages bring, and the places of what cannot be shown."""
-    company = Company.of(world.services, world.connection_id)
+    company = CompanyContext.of(world.services, world.connection_id)
     cursor, found, unnamed = Cursor(since), [], []
     while not cursor.done:
         page = read_page(company, cursor)
@@ -105,7 +105,7 @@ def test_a_page_that_takes_too_long_is_made_smaller_and_stays_so(
 ) -> None:
     fill(small_world, list(range(20)))
     small_world.faults({"kind": "query", "delay": 1.0, "count": 2})
-    company = Company.of(small_world.services, small_world.connection_id)
+    company = CompanyContext.of(small_world.services, small_world.connection_id)
     page = read_page(company, Cursor(None))
     assert (len(page.reads.found), page.cursor.size, page.cursor.slow) == (20, 250, True)
 
@@ -161,7 +161,7 @@ def test_a_bad_invoice_that_is_met_again_stays_one_parked_notice(small_world: Wo
 
 
 def test_a_bad_customer_is_called_a_customer(small_world: World) -> None:
-    company = Company.of(small_world.services, small_world.connection_id)
+    company = CompanyContext.of(small_world.services, small_world.connection_id)
     small_world.put("Customer", a_customer("7"), a_customer("8", DisplayName="Other"))
     cannot_show(small_world, "8", entity="Customer")
     cursor, places = Cursor(START), []

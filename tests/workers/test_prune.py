@@ -11,12 +11,12 @@ from service.database.tables import (
     AuditEntry,
     Base,
     BrowserSession,
-    Deliveries,
     Finding,
     Notice,
     Receipt,
     Run,
     RunSeen,
+    WebhookAnswers,
 )
 from tests.store.delivery_rows import DeliveryRows
 from tests.workers.world import World
@@ -122,14 +122,14 @@ def test_counts_and_ended_alerts_go_and_the_audit_stays(world: World) -> None:
     add(world, alert(1, None), alert(2, DAYS_90), alert(3, DAYS_90 - INSTANT))
     add(
         world,
-        Deliveries(minute=DAYS_90, outcome="stored", count=1),
-        Deliveries(minute=DAYS_90 - timedelta(minutes=1), outcome="stored", count=1),
-        Deliveries(minute=DAYS_90 - timedelta(minutes=1), outcome="refused", count=1),
+        WebhookAnswers(minute=DAYS_90, outcome="stored", count=1),
+        WebhookAnswers(minute=DAYS_90 - timedelta(minutes=1), outcome="stored", count=1),
+        WebhookAnswers(minute=DAYS_90 - timedelta(minutes=1), outcome="refused", count=1),
     )
     long_ago = NOW - timedelta(days=5000)
     add(world, AuditEntry(at=long_ago, actor="cli:me", action="pause", details={}))
     prune_at(world.services, NOW)
-    assert (left(world, Alert), left(world, Deliveries), left(world, AuditEntry)) == (2, 1, 1)
+    assert (left(world, Alert), left(world, WebhookAnswers), left(world, AuditEntry)) == (2, 1, 1)
 
 
 def test_closed_findings_go_and_open_ones_stay(world: World) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from service.database.tables import Base
 from tests.workers.world import World, a_customer, an_invoice
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
 from workers.recording.record import rehearse
@@ -31,7 +31,7 @@ def everything(world: World) -> dict[str, list[Any]]:
 
 
 def rehearsed(world: World, since: datetime | None = None) -> dict[str, Any]:
-    company = Company.of(world.services, world.connection_id)
+    company = CompanyContext.of(world.services, world.connection_id)
     return rehearse_backfill(company, since, lambda tally: None)
 
 
@@ -89,7 +89,7 @@ def test_an_estimate_names_at_least_what_the_run_costs(small_world: World) -> No
     company.load(
         "Invoice", [an_invoice(str(n)) for n in range(1, 1101)], datetime.now().astimezone()
     )
-    cost = estimate(Company.of(small_world.services, small_world.connection_id), None)
+    cost = estimate(CompanyContext.of(small_world.services, small_world.connection_id), None)
     assert (cost.invoices, cost.reads) == (1100, 5)
     small_world.forget_calls()
     small_world.backfill()
@@ -101,7 +101,7 @@ def test_a_single_invoice_can_be_rehearsed(small_world: World, kind: str) -> Non
     if kind == "created":
         small_world.put("Invoice", an_invoice("1"))
     before = everything(small_world)
-    company = Company.of(small_world.services, small_world.connection_id)
+    company = CompanyContext.of(small_world.services, small_world.connection_id)
     reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
     recorded = rehearse(company, reads)
     words = {"created": "created", "gone": "held: deleted"}

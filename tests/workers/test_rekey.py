@@ -6,7 +6,7 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 
 from service.config.loading import settings_from
-from service.context import Services, bootstrap
+from service.context import Services, build_services
 from service.errors import ConfigurationError
 from service.operations.rekey import Rekeyed, rekey
 from tests.workers.world import World, an_event, an_invoice, environment
@@ -20,7 +20,7 @@ def restarted(world: World, **changed: str) -> Services:
     """Return the services of a process that starts with other keys on the same database."""
     database_url = world.services.settings.database_url.get_secret_value()
     values = environment(world.simulator.url, database_url) | changed
-    return bootstrap(settings_from(values), StubBroker())
+    return build_services(settings_from(values), StubBroker())
 
 
 def test_after_rekeying_only_the_new_keys_are_needed(world: World) -> None:

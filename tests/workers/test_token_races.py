@@ -25,11 +25,11 @@ import json, sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from dramatiq.brokers.stub import StubBroker
-from service.context import bootstrap
+from service.context import build_services
 from service.config.loading import settings_from
 
 environment, connection_id, threads = json.loads(sys.argv[1])
-services = bootstrap(settings_from(environment), StubBroker())
+services = build_services(settings_from(environment), StubBroker())
 barrier = Barrier(threads)
 
 def ask(_):

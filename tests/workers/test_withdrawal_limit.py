@@ -22,7 +22,7 @@ from tests.workers.withdrawing import (
     stops,
 )
 from tests.workers.world import World, a_customer, an_event, an_invoice
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.runs.backfill import rehearse_backfill
 
 
@@ -271,7 +271,7 @@ def test_where_nothing_is_withdrawn_nothing_stops(small_world: World) -> None:
 def test_a_rehearsal_tells_how_many_it_would_withdraw(small_world: World) -> None:
     offered(small_world, 10)
     paid_now(small_world, 10)
-    company = Company.of(small_world.services, small_world.connection_id)
+    company = CompanyContext.of(small_world.services, small_world.connection_id)
     assert rehearse_backfill(company, None, lambda _: None)["withdrawn"] == 10
     assert states(small_world) == {LET: 10}
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dramatiq.brokers.stub import StubBroker
 
 from service.config.loading import load_settings
-from service.context import bootstrap
+from service.context import build_services
 from service.errors import SyncError
 from service.kit import logs
 
@@ -20,7 +20,7 @@ from service.kit import logs
 def main(connection_id: str, threads: int) -> None:
     """Print a line for each thread."""
     logs.configure()
-    services = bootstrap(load_settings(None), StubBroker())
+    services = build_services(load_settings(None), StubBroker())
     gate = threading.Barrier(threads)
 
     def ask(_: int) -> str:

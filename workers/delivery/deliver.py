@@ -56,7 +56,7 @@ def _deliver_batch(services: Services, infactor: Infactor, company: Connection) 
     """Bring the company's next invoices into Infactor; return what came of each."""
     with services.database.read() as session:
         invoices = outbox.due(session, company.id, now(), _BATCH)
-        seen = outbox.seen(session, [invoice.id for invoice in invoices])
+        seen = outbox.documents_of(session, [invoice.id for invoice in invoices])
         supplier = connections.supplier(session, company.supplier_id)
     registered = infactor.users.registered_buyers({e for i in invoices for e in addresses_of(i)})
     account = infactor.users.supplier(supplier.email) if supplier else None

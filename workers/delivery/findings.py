@@ -31,7 +31,7 @@ def keep_changes(
         if (past := moved_past_hold(change)) is not None
     }
     approved = {change.invoice.id: change for change in changes if change.approved}
-    written = outbox.written_since(session, approved.keys(), now - HURRY)
+    written = outbox.fields_written_since(session, approved.keys(), now - HURRY)
     hurried = {
         invoice_id: changed_before_approval(approved[invoice_id], fields)
         for invoice_id, fields in written.items()

@@ -14,7 +14,7 @@ from service.context import Services
 from service.errors import ConfigurationError
 from service.infactor.legacy import reader
 from service.infactor.legacy import rows as old_rows
-from service.infactor.legacy.rows import OldRows, Recorded
+from service.infactor.legacy.rows import OldRows, RecordedInvoice
 from service.infactor.legacy.values import id_of, row_id
 from service.infactor.mapping import addresses
 from service.kit.clock import now
@@ -99,10 +99,10 @@ class _Look:
         row_ids = {i for row in self.rows if (i := row_id(row)) is not None}
         return legacy_rows.concerned(session, self.companies, ids, row_ids)
 
-    def _recorded(self, invoice: Concerned) -> Recorded:
+    def _recorded(self, invoice: Concerned) -> RecordedInvoice:
         mapped = invoice.mapped or {}
         texts = (mapped.get("buyerEmail"), mapped.get("companyEmail"))
-        return Recorded(
+        return RecordedInvoice(
             invoice_id=invoice.id,
             quickbooks_id=invoice.quickbooks_id,
             doc_number=invoice.doc_number,

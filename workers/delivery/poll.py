@@ -104,7 +104,7 @@ def _note(session: Session, news: Sequence[DocumentChange], at: datetime) -> set
             rest = {n: v for n, v in change.before.document.items() if n not in MARKS}
             document = {**rest, **change.after.marks, "state": change.after.state}
             documents.note(session, change.invoice.id, columns_of(document), at)
-    outbox.deliver_anew(session, anew)
+    outbox.deliver_as_new_revision(session, anew)
     outbox.deliver_again(session, [i for c in again if (i := c.invoice.id) not in anew])
     return {change.invoice.connection_id for change in again}
 
@@ -112,8 +112,8 @@ def _note(session: Session, news: Sequence[DocumentChange], at: datetime) -> set
 def _still_news(session: Session, news: Sequence[DocumentChange]) -> list[DocumentChange]:
     """Lock the invoices; leave out what was delivered or forgotten since Infactor was asked."""
     ids = [change.invoice.id for change in news]
-    current = outbox.lock(session, ids)
-    seen = outbox.seen(session, ids)
+    current = outbox.lock_invoices(session, ids)
+    seen = outbox.documents_of(session, ids)
     return [
         _change(current[invoice_id], seen[invoice_id], change.after)
         for change in news
@@ -171,7 +171,7 @@ def poll_buyers(services: Services) -> None:
         found = [i for i in page if preferred(addresses_of(i), registered)[1]]
         if found:
             with services.database.write() as session:
-                outbox.deliver_anew(session, [invoice.id for invoice in found])
+                outbox.deliver_as_new_revision(session, [invoice.id for invoice in found])
             for connection_id in {invoice.connection_id for invoice in found}:
                 services.jobs.deliver(connection_id)
             log.info("buyers.registered", invoices=len(found))

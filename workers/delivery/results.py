@@ -15,9 +15,9 @@ from service.infactor.bson import from_bson
 from service.infactor.collection import (
     REVISION,
     DeliveryOrder,
+    DeliveryRefusal,
     DeliveryResult,
     DocumentState,
-    Refused,
     state_of,
 )
 from service.infactor.document import MARKER, columns_of, decide
@@ -25,7 +25,7 @@ from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.store import outbox
 from service.store.findings import Found
-from service.store.outbox import Progress
+from service.store.outbox import DeliveryProgress
 from workers.delivery.findings import keep_changes, keep_findings
 from workers.delivery.transitions import DocumentChange, changed_after_approval
 
@@ -45,7 +45,7 @@ class Delivery:
     invoice: Invoice
     seen: Document | None
     order: DeliveryOrder
-    result: DeliveryResult | Refused | None
+    result: DeliveryResult | DeliveryRefusal | None
 
 
 class DeliveryResults:
@@ -72,9 +72,9 @@ class DeliveryResults:
             for delivery in self._deliveries:
                 if delivery.invoice.id in current:  # else it was forgotten meanwhile
                     self._add(current[delivery.invoice.id], delivery)
-            outbox.keep_progress(session, list(current.values()))
-            outbox.add(session, self._receipts)
-            outbox.keep_seen(session, self._documents)
+            outbox.save_progress(session, list(current.values()))
+            outbox.add_receipts(session, self._receipts)
+            outbox.save_documents(session, self._documents)
             self._keep_findings(session)
         for receipt in self._receipts:
             log.info(
@@ -85,9 +85,9 @@ class DeliveryResults:
                 state=receipt["state"],
             )
 
-    def _add(self, current: Progress, delivery: Delivery) -> None:
+    def _add(self, current: DeliveryProgress, delivery: Delivery) -> None:
         result = delivery.result
-        if result is None or isinstance(result, Refused):
+        if result is None or isinstance(result, DeliveryRefusal):
             why = result.why if result else "the document kept changing while it was delivered"
             self._postpone(current, delivery.invoice, why)
             return
@@ -117,7 +117,7 @@ class DeliveryResults:
             self._documents.append(self._document(delivery, result, action))
         self._note_change(delivery, result)
 
-    def _postpone(self, current: Progress, sent: Invoice, why: str) -> None:
+    def _postpone(self, current: DeliveryProgress, sent: Invoice, why: str) -> None:
         pause = backoff(current.delivery_attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
         current.delivery_error = why
         current.delivery_attempts += 1
@@ -192,7 +192,7 @@ def _content(delivery: Delivery, result: DeliveryResult) -> dict[str, Any]:
     return found
 
 
-def _catch_up(current: Progress, sent: Invoice, newer: int) -> None:
+def _catch_up(current: DeliveryProgress, sent: Invoice, newer: int) -> None:
     """Go on counting from Infactor's revision, where nobody here has recorded a later one.
 
     Our database was restored from a backup, and what Infactor has is from after it.

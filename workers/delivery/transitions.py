@@ -14,7 +14,7 @@ from service.database.tables import Document, Invoice
 from service.domain import APPROVED, Hold, Severity, State
 from service.infactor.bson import from_bson, to_bson
 from service.infactor.collection import DocumentState, marks_of
-from service.infactor.deviations import Facts, deviations, text_of
+from service.infactor.deviations import InvoiceFacts, deviations, text_of
 from service.store.findings import Found
 
 # A page that shows the old amount can stay open for so long.
@@ -147,8 +147,8 @@ def changed_after_approval(
     """
     invoice, seen = change.invoice, change.before
     state = change.after.state if change.after else ""
-    then = Facts(balance=seen.balance, currency=seen.currency or currency) if seen else None
-    facts = Facts(
+    then = InvoiceFacts(balance=seen.balance, currency=seen.currency or currency) if seen else None
+    facts = InvoiceFacts(
         balance=invoice.balance,
         currency=invoice.currency or currency,
         hold=Hold(invoice.hold) if invoice.hold else None,

@@ -21,7 +21,7 @@ from service.quickbooks.http import TIMED_OUT
 from service.quickbooks.queries import EntityName
 from service.quickbooks.records import entity, parse_instant
 from service.wording import called
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.reading.reads import InvoiceReads, Read
 from workers.retry import may_pass_in_parts
 
@@ -95,14 +95,16 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ChangePage:
     """One page of objects, without those that the page before had, and where to go on."""
 
     reads: InvoiceReads
     cursor: Cursor
 
 
-def read_page(company: Company, cursor: Cursor, entity_name: EntityName = "Invoice") -> Page:
+def read_page(
+    company: CompanyContext, cursor: Cursor, entity_name: EntityName = "Invoice"
+) -> ChangePage:
     """Return the page at the cursor, as large as QuickBooks can show it."""
     while True:
         fetch_number = company.draw_fetch_number()
@@ -119,17 +121,17 @@ def read_page(company: Company, cursor: Cursor, entity_name: EntityName = "Invoi
             cursor = replace(cursor, size=cursor.size // 2, slow=slow)
         else:
             fresh = [Read(raw, fetch_number) for raw in raws if raw.get("Id") not in cursor.seen]
-            return Page(InvoiceReads(found=fresh), _after(cursor, raws))
+            return ChangePage(InvoiceReads(found=fresh), _after(cursor, raws))
 
 
-def _rows(company: Company, entity_name: EntityName, cursor: Cursor) -> list[dict[str, Any]]:
+def _rows(company: CompanyContext, entity_name: EntityName, cursor: Cursor) -> list[dict[str, Any]]:
     return company.api.query(
         queries.page_by_time(entity_name, cursor.since, cursor.skip + 1, cursor.size)
     )
 
 
 def _doubt_an_outage(
-    company: Company, entity_name: EntityName, cursor: Cursor, error: SyncError
+    company: CompanyContext, entity_name: EntityName, cursor: Cursor, error: SyncError
 ) -> None:
     """Raise TransientError unless QuickBooks can show one of the next rows, or that it has none."""
     for ahead in range(1, _PROBES + 1):
@@ -143,13 +145,13 @@ def _doubt_an_outage(
     raise TransientError(str(error), intuit_tid=error.intuit_tid, code=error.code)
 
 
-def _step_over(entity_name: EntityName, cursor: Cursor, error: SyncError) -> Page:
+def _step_over(entity_name: EntityName, cursor: Cursor, error: SyncError) -> ChangePage:
     """Go on after a row that cannot be shown, and name it by its place."""
     passed = replace(cursor, skip=cursor.skip + 1, bad=cursor.bad + 1)
     if cursor.skip < cursor.behind:  # it was named when it was met for the first time
-        return Page(InvoiceReads(), passed)
+        return ChangePage(InvoiceReads(), passed)
     place = _place(entity_name, cursor, passed.bad)
-    return Page(InvoiceReads(unnamed={place: error}), passed)
+    return ChangePage(InvoiceReads(unnamed={place: error}), passed)
 
 
 def _place(entity_name: EntityName, cursor: Cursor, number: int) -> str:

@@ -6,7 +6,7 @@ from service.errors import Gone, Poisoned, SyncError, TooLarge, TransientError
 from service.quickbooks import queries
 from service.quickbooks.faults import GONE
 from service.quickbooks.queries import EntityName
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.reading.reads import InvoiceReads, Read
 from workers.retry import is_ambiguous, may_pass_in_parts
 
@@ -19,7 +19,7 @@ _MOST_VAIN_QUERIES = 12
 class Query:
     """A query for objects by id, in halves where QuickBooks refuses them together."""
 
-    def __init__(self, company: Company, entity: EntityName) -> None:
+    def __init__(self, company: CompanyContext, entity: EntityName) -> None:
         self.found: list[Read] = []
         self.failed: dict[str, SyncError] = {}
         self._company = company
@@ -60,7 +60,7 @@ class Query:
             raise TransientError(str(error), intuit_tid=error.intuit_tid, code=error.code)
 
 
-def read_invoices(company: Company, ids: Sequence[str]) -> InvoiceReads:
+def read_invoices(company: CompanyContext, ids: Sequence[str]) -> InvoiceReads:
     """Return the present state of these invoices.
 
     One that a query does not show is read by itself before it is believed to be deleted.
@@ -74,13 +74,13 @@ def read_invoices(company: Company, ids: Sequence[str]) -> InvoiceReads:
     return reads
 
 
-def confirm(company: Company, ids: Iterable[str], reads: InvoiceReads) -> None:
+def confirm(company: CompanyContext, ids: Iterable[str], reads: InvoiceReads) -> None:
     """Add to the reads what a read of its own says of each of these invoices: here, or gone."""
     for invoice_id in ids:
         _confirm(company, invoice_id, reads)
 
 
-def _confirm(company: Company, invoice_id: str, reads: InvoiceReads) -> None:
+def _confirm(company: CompanyContext, invoice_id: str, reads: InvoiceReads) -> None:
     fetch_number = company.draw_fetch_number()
     try:
         reads.found.append(Read(company.api.read("Invoice", invoice_id), fetch_number))

@@ -10,7 +10,7 @@ from service.quickbooks import queries
 from service.quickbooks.records import entity
 from service.store import customers
 from service.store.customers import CustomerRead
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.reading.by_id import Query
 from workers.reading.reads import CompleteReads, InvoiceReads, Read, customer_id_of, id_in, is_id
 
@@ -25,7 +25,7 @@ class CustomerReads:
     them, or without them, with a warning.
     """
 
-    def __init__(self, company: Company) -> None:
+    def __init__(self, company: CompanyContext) -> None:
         self._company = company
         self.fresh: dict[str, CustomerRead] = {}
         self.failed: dict[str, SyncError] = {}

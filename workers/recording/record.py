@@ -21,7 +21,7 @@ from service.kit.clock import now
 from service.quickbooks.records import Entity, entity
 from service.store import connections, customers, inbox, invoices, lifecycle
 from service.store.invoices import InvoiceRow
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
 from workers.recording.outcome import Outcome, Recorded
 from workers.recording.revision import Rows, revision, row_of, same
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 @contextmanager
 def recording(
-    company: Company,
+    company: CompanyContext,
     reads: CompleteReads,
     *,
     cause: RevisionCause,
@@ -57,7 +57,7 @@ def recording(
 
 
 def _announce(
-    company: Company,
+    company: CompanyContext,
     session: Session,
     recorded: Recorded,
     cause: RevisionCause,
@@ -78,7 +78,7 @@ def _announce(
         after_commit(session, company.services.jobs.deliver, company.connection_id)
 
 
-def rehearse(company: Company, reads: CompleteReads) -> Recorded:
+def rehearse(company: CompanyContext, reads: CompleteReads) -> Recorded:
     """Return what recording these reads would lead to, and leave everything as it is."""
     with company.services.database.trial() as session:
         return _Batch(company, session, RevisionCause.REHEARSAL, frozenset()).write(reads)
@@ -88,7 +88,11 @@ class _Batch:
     """The writing of one batch inside its transaction."""
 
     def __init__(
-        self, company: Company, session: Session, cause: RevisionCause, voided: frozenset[str]
+        self,
+        company: CompanyContext,
+        session: Session,
+        cause: RevisionCause,
+        voided: frozenset[str],
     ) -> None:
         self._company = company
         self._session = session

@@ -15,7 +15,7 @@ from service.infactor.warnings import InvoiceWarning
 from service.quickbooks.records import Entity
 from service.store import customers
 from service.store.invoices import InvoiceRow
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.reading.reads import customer_id_of
 
 # Fits the column; a currency has three letters.
@@ -38,7 +38,7 @@ _CONTENT = (
 class Rows:
     """Makes the rows of one batch, all recorded at the same moment."""
 
-    company: Company
+    company: CompanyContext
     at: datetime
 
     @property

@@ -12,7 +12,7 @@ from service.domain import RevisionCause, RunState
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.store import connections, invoices, runs, watermarks
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
@@ -36,7 +36,7 @@ class Estimate:
     seconds: float
 
 
-def estimate(company: Company, since: datetime | None) -> Estimate:
+def estimate(company: CompanyContext, since: datetime | None) -> Estimate:
     """Return the cost of a backfill, for one read of its own."""
     count = company.api.count(queries.count("Invoice", since))
     # Pages overlap by the invoices of one second; two counts, and a page of customers.
@@ -45,7 +45,7 @@ def estimate(company: Company, since: datetime | None) -> Estimate:
 
 
 def rehearse_backfill(
-    company: Company, since: datetime | None, on_page: Callable[[Tally], None]
+    company: CompanyContext, since: datetime | None, on_page: Callable[[Tally], None]
 ) -> Tally:
     """Return the tally that a backfill would have; `on_page` is told it after each page."""
     tally = runs.EMPTY_TALLY
@@ -61,7 +61,7 @@ def rehearse_backfill(
     return tally
 
 
-def step(company: Company, run: Run) -> bool:
+def step(company: CompanyContext, run: Run) -> bool:
     """Read and record one page, or end the run after its last one; return whether it goes on."""
     if run.expected is None:
         expected = company.api.count(queries.count("Invoice", run.since))
@@ -88,7 +88,7 @@ def step(company: Company, run: Run) -> bool:
     return True
 
 
-def _find_deletions(company: Company, run: Run, cursor: Cursor) -> None:
+def _find_deletions(company: CompanyContext, run: Run, cursor: Cursor) -> None:
     """Read by itself what a run over everything has not met: deleted in QuickBooks, or newer.
 
     So many that it cannot be a day's work are left to the comparison, which names the difference.
@@ -108,7 +108,7 @@ def _find_deletions(company: Company, run: Run, cursor: Cursor) -> None:
     log.info("backfill.unseen", run=run.id, read=len(unseen), gone=len(reads.gone))
 
 
-def _compare(company: Company, run: Run, cursor: Cursor) -> bool:
+def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
     """End the run if QuickBooks counts as many invoices as are recorded; else read on, for a while.
 
     Whatever changed while the run was under way can make the two differ for a moment.

@@ -26,7 +26,7 @@ from service.infactor.deviations import text_of
 from service.infactor.document import QUICKBOOKS_OWNED
 from service.infactor.wording import status
 from service.store import documents, legacy_rows, outbox, runs
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.delivery.order import key_of
 from workers.delivery.turn import NotItsTurn, infactor_turn
 
@@ -43,7 +43,7 @@ _BEGINNING: DocumentCursor = {"after": "", "done": False}
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class InfactorDifference:
     """One invoice of which Infactor has something else than we delivered."""
 
     invoice: Invoice
@@ -63,7 +63,7 @@ class Difference:
         }
 
 
-def step(company: Company, run: Run, order: ReconcileCursor, tally: Tally) -> bool:
+def step(company: CompanyContext, run: Run, order: ReconcileCursor, tally: Tally) -> bool:
     """Compare some more documents, and note it in the run; return whether there are more.
 
     Where Infactor is away, that is the difference. Where the run mends, what it can is delivered
@@ -94,14 +94,14 @@ def _onwards(page: Sequence[tuple[Invoice, Document | None]], *, away: bool) -> 
     return {"after": after, "done": away or len(page) < _PAGE}
 
 
-def _page(company: Company, after: str) -> Sequence[tuple[Invoice, Document | None]]:
+def _page(company: CompanyContext, after: str) -> Sequence[tuple[Invoice, Document | None]]:
     with company.services.database.read() as session:
         return documents.of_company(session, company.connection_id, after, _PAGE)
 
 
 def _ask(
-    company: Company, page: Sequence[tuple[Invoice, Document | None]]
-) -> list[Difference] | str:
+    company: CompanyContext, page: Sequence[tuple[Invoice, Document | None]]
+) -> list[InfactorDifference] | str:
     """Return how Infactor's documents differ from this page, or why they cannot be compared."""
     try:
         with infactor_turn(company.services) as infactor:
@@ -129,7 +129,7 @@ def _is_outgoing(invoice: Invoice) -> bool:
 
 def _differs(
     invoice: Invoice, seen: Document | None, there: Mapping[str, Any] | None
-) -> Difference | None:
+) -> InfactorDifference | None:
     if _is_outgoing(invoice):
         return None
     if there is None:
@@ -141,23 +141,25 @@ def _differs(
     if state.revision != delivered:
         kind = DifferenceKind.BEHIND if state.revision < delivered else DifferenceKind.AHEAD
         texts = (f"revision {state.revision}", f"revision {delivered}")
-        return Difference(invoice, seen, kind, *texts)
+        return InfactorDifference(invoice, seen, kind, *texts)
     return _edited(invoice, seen, there) if seen else None
 
 
-def _absent(invoice: Invoice, seen: Document | None) -> Difference | None:
+def _absent(invoice: Invoice, seen: Document | None) -> InfactorDifference | None:
     if seen is None:
-        never = Difference(invoice, seen, DifferenceKind.MISSING, "not there", "delivered")
+        never = InfactorDifference(invoice, seen, DifferenceKind.MISSING, "not there", "delivered")
         return None if invoice.hold else never
     kind = (
         DifferenceKind.MISSING
         if seen.state == State.INVOICE_CREATED and not invoice.hold
         else DifferenceKind.DELETED
     )
-    return Difference(invoice, seen, kind, "not there", status(seen.state))
+    return InfactorDifference(invoice, seen, kind, "not there", status(seen.state))
 
 
-def _edited(invoice: Invoice, seen: Document, there: Mapping[str, Any]) -> Difference | None:
+def _edited(
+    invoice: Invoice, seen: Document, there: Mapping[str, Any]
+) -> InfactorDifference | None:
     """Compare with what was written, which is not always what is mapped, as doubles hold it."""
     now = {name: from_bson(there[name]) for name in QUICKBOOKS_OWNED if name in there}
     ours = {name: seen.document[name] for name in QUICKBOOKS_OWNED if name in seen.document}
@@ -165,7 +167,7 @@ def _edited(invoice: Invoice, seen: Document, there: Mapping[str, Any]) -> Diffe
     names = [n for n in QUICKBOOKS_OWNED if now.get(n) != written.get(n)]
     if not names:
         return None
-    return Difference(
+    return InfactorDifference(
         invoice, seen, DifferenceKind.EDITED, _values(names, now), _values(names, written)
     )
 
@@ -180,7 +182,7 @@ def _values(names: Sequence[str], document: Mapping[str, Any]) -> str:
 
 def _doubled(
     page: Sequence[tuple[Invoice, Document | None]], others: Sequence[Mapping[str, Any]]
-) -> Iterator[Difference]:
+) -> Iterator[InfactorDifference]:
     """Name other documents of the same supplier for the same Id that are no invoice's own."""
     ours = {(m["qbkInvoiceId"], m["supplierEmail"]): (i, d) for i, d in page if (m := i.mapped)}
     for other in others:
@@ -191,7 +193,7 @@ def _doubled(
         amount = text_of(from_bson(other.get("invoiceAmount"))) or "none"
         there = f"also {str(other['_id'])[:_LONGEST_VALUE]}: {status(state_of(other).state)}"
         here = status(seen.state) if seen else "not in Infactor"
-        yield Difference(
+        yield InfactorDifference(
             invoice,
             seen,
             DifferenceKind.DOUBLED,
@@ -200,13 +202,13 @@ def _doubled(
         )
 
 
-def _still_so(session: Session, found: Sequence[Difference]) -> list[Difference]:
+def _still_so(session: Session, found: Sequence[InfactorDifference]) -> list[InfactorDifference]:
     """Leave out what was delivered, or is to be delivered, since this page was read."""
     ids = [difference.invoice.id for difference in found]
-    current = outbox.lock(session, ids)
-    seen = outbox.seen(session, ids)
+    current = outbox.lock_invoices(session, ids)
+    seen = outbox.documents_of(session, ids)
 
-    def still_so(one: Difference) -> bool:
+    def still_so(one: InfactorDifference) -> bool:
         if one.kind == DifferenceKind.DOUBLED:
             return True
         invoice, before, now = current.get(one.invoice.id), one.seen, seen.get(one.invoice.id)
@@ -217,12 +219,14 @@ def _still_so(session: Session, found: Sequence[Difference]) -> list[Difference]
     return [one for one in found if still_so(one)]
 
 
-def _keep(session: Session, tally: Tally, found: Sequence[Difference], *, fix: bool) -> None:
+def _keep(
+    session: Session, tally: Tally, found: Sequence[InfactorDifference], *, fix: bool
+) -> None:
     """Count the differences in, and where they are to be mended, deliver what can be."""
     mended = [one for one in found if fix and one.kind in _MENDABLE]
     # Over a document at the very revision that is recorded nothing is written, but a later one is.
     anew = [one.invoice.id for one in mended if one.kind == DifferenceKind.EDITED]
-    outbox.deliver_anew(session, anew)
+    outbox.deliver_as_new_revision(session, anew)
     outbox.deliver_again(
         session, [one.invoice.id for one in mended if one.kind != DifferenceKind.EDITED]
     )
@@ -231,7 +235,7 @@ def _keep(session: Session, tally: Tally, found: Sequence[Difference], *, fix: b
     tally["infactor_mended"] = _named(tally["infactor_mended"], mended)
 
 
-def _named(before: list[DifferenceRow], more: Sequence[Difference]) -> list[DifferenceRow]:
+def _named(before: list[DifferenceRow], more: Sequence[InfactorDifference]) -> list[DifferenceRow]:
     return [*before, *(one.as_json() for one in more)][:_MOST_NAMED]
 
 

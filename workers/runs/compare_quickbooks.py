@@ -18,10 +18,10 @@ from service.kit.clock import now
 from service.quickbooks import queries
 from service.quickbooks.records import entity, parse_instant
 from service.store import comparison, connections, runs, watermarks
-from service.store.comparison import Difference, Shown, Sums
+from service.store.comparison import InvoiceSums, QuickBooksDifference, SeenInvoice
 from service.wording import by_name
-from workers.company import Company
-from workers.reading.by_change import Cursor, Page, read_page
+from workers.company import CompanyContext
+from workers.reading.by_change import ChangePage, Cursor, read_page
 from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
 from workers.reading.reads import InvoiceReads, Read
@@ -37,7 +37,7 @@ MOST_NAMED = 1000
 """Differences that are named; of more there is only the number."""
 
 
-def step(company: Company, run: Run) -> bool:
+def step(company: CompanyContext, run: Run) -> bool:
     """Read and keep one page, or compare after the last one; return whether the run goes on."""
     return _Comparison(company, run).step()
 
@@ -45,7 +45,7 @@ def step(company: Company, run: Run) -> bool:
 class _Comparison:
     """One step of a run: what it was ordered to do and has come to, until the next checkpoint."""
 
-    def __init__(self, company: Company, run: Run) -> None:
+    def __init__(self, company: CompanyContext, run: Run) -> None:
         self._company = company
         self._run = run
         self._order: ReconcileCursor = {**runs.order_of(run)}
@@ -80,7 +80,7 @@ class _Comparison:
         kept = self._order.get("page")
         return Cursor.from_json(kept) if kept else Cursor(None)
 
-    def _onwards(self, page: Page) -> Cursor:
+    def _onwards(self, page: ChangePage) -> Cursor:
         """Return where to go on: at the end once more, for what changed while all was read."""
         if page.cursor.done and page.reads.found and self._tally["rounds"] < _MOST_ROUNDS:
             self._tally["rounds"] += 1
@@ -128,7 +128,7 @@ class _Comparison:
 
     def _differences(
         self, session: Session, only: Collection[str] | None = None
-    ) -> Sequence[Difference]:
+    ) -> Sequence[QuickBooksDifference]:
         first = self._order["first"]
         found = comparison.differences(session, self._run, first, MOST_NAMED, only)
         return [_doubted(one) for one in found] if self._tally["unreadable"] else found
@@ -139,7 +139,7 @@ class _Comparison:
             return False
         return compare_infactor.step(self._company, self._run, self._order, self._tally)
 
-    def _mended(self, found: Sequence[Difference]) -> None:
+    def _mended(self, found: Sequence[QuickBooksDifference]) -> None:
         self._tally["mended"] = [*self._tally["mended"], *_plain(found)][:MOST_NAMED]
 
     def _checkpoint(self, session: Session) -> None:
@@ -167,7 +167,9 @@ class _Comparison:
         return False
 
 
-def _verdict(session: Session, run: Run, tally: Tally, differences: Sequence[Difference]) -> Tally:
+def _verdict(
+    session: Session, run: Run, tally: Tally, differences: Sequence[QuickBooksDifference]
+) -> Tally:
     unreadable = comparison.unreadable(session, run, MOST_NAMED)
     remaining = _plain([*differences, *unreadable])
     # Whatever cannot be shown by its Id is one of those that were met in their places: with as many
@@ -184,11 +186,11 @@ def _verdict(session: Session, run: Run, tally: Tally, differences: Sequence[Dif
     }
 
 
-def _sums(sums: Sums) -> SumsRow:
+def _sums(sums: InvoiceSums) -> SumsRow:
     return {"count": sums.count, "total": sums.total, "balance": sums.balance}
 
 
-def _doubted(one: Difference) -> Difference:
+def _doubted(one: QuickBooksDifference) -> QuickBooksDifference:
     """Return the difference without a deletion that nobody can know of.
 
     Where something could not be shown, what was not shown may be just that.
@@ -209,13 +211,13 @@ def _in_its_place(place: str) -> DifferenceRow:
     }
 
 
-def _shown(reads: InvoiceReads) -> list[Shown]:
+def _shown(reads: InvoiceReads) -> list[SeenInvoice]:
     """Return what was shown of each invoice; of those that cannot be shown, that they are there."""
     shown = [one for read in reads.found if (one := _one(read)) is not None]
-    return shown + [Shown(quickbooks_id=quickbooks_id) for quickbooks_id in reads.failed]
+    return shown + [SeenInvoice(quickbooks_id=quickbooks_id) for quickbooks_id in reads.failed]
 
 
-def _one(read: Read) -> Shown | None:
+def _one(read: Read) -> SeenInvoice | None:
     try:
         found = entity(read.raw)
     except Unmappable:
@@ -223,10 +225,10 @@ def _one(read: Read) -> Shown | None:
     try:
         invoice = read_invoice(read.raw)
     except Unmappable:
-        return Shown(
+        return SeenInvoice(
             quickbooks_id=found.id, sync_token=found.sync_token, last_updated=found.last_updated
         )
-    return Shown(
+    return SeenInvoice(
         quickbooks_id=found.id,
         sync_token=found.sync_token,
         last_updated=found.last_updated,
@@ -235,7 +237,7 @@ def _one(read: Read) -> Shown | None:
     )
 
 
-def _plain(differences: Sequence[Difference]) -> list[DifferenceRow]:
+def _plain(differences: Sequence[QuickBooksDifference]) -> list[DifferenceRow]:
     return [
         {
             "id": one.quickbooks_id,

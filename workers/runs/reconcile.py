@@ -21,7 +21,7 @@ from service.quickbooks.queries import EntityName
 from service.quickbooks.records import parse_instant
 from service.store import connections, inbox, invoices, runs, watermarks
 from service.wording import called, several
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, changed_at, read_page
 from workers.reading.by_id import confirm
 from workers.reading.customers import CustomerReads
@@ -68,7 +68,7 @@ def _cause(connection: Connection) -> RunCause:
     return RunCause.DAILY if on_time else RunCause.DOWNTIME
 
 
-def step(company: Company, run: Run) -> bool:
+def step(company: CompanyContext, run: Run) -> bool:
     """Do the run's next step; return whether it goes on."""
     order = runs.order_of(run)
     stage = order.get("stage") or ("listing" if order["full"] else "changes")
@@ -79,7 +79,7 @@ def step(company: Company, run: Run) -> bool:
     return compare_quickbooks.step(company, run)
 
 
-def _changes(company: Company, run: Run) -> bool:
+def _changes(company: CompanyContext, run: Run) -> bool:
     """Record what changed since the watermark, and end the run; or ask for a full comparison."""
     with company.services.database.read() as session:
         watermark = watermarks.reconciled_until(session, company.connection_id)
@@ -118,7 +118,7 @@ def _changes(company: Company, run: Run) -> bool:
     return False
 
 
-def _ask(company: Company, since: datetime) -> Changes | None:
+def _ask(company: CompanyContext, since: datetime) -> Changes | None:
     """Return what changed since then, or None where that is more than QuickBooks tells at once."""
     try:
         together = company.api.cdc(_ENTITIES, since)
@@ -142,7 +142,7 @@ def _ask(company: Company, since: datetime) -> Changes | None:
     )
 
 
-def _customers(company: Company, run: Run) -> bool:
+def _customers(company: CompanyContext, run: Run) -> bool:
     """Store one page of the customers that changed since the watermark."""
     order = runs.order_of(run)
     kept = order.get("page")
@@ -165,7 +165,7 @@ def _customers(company: Company, run: Run) -> bool:
     return True
 
 
-def _read_customers_since(company: Company, run: Run, since: datetime) -> bool:
+def _read_customers_since(company: CompanyContext, run: Run, since: datetime) -> bool:
     onwards: ReconcileCursor = {
         **runs.order_of(run),
         "stage": "customers",
@@ -176,7 +176,9 @@ def _read_customers_since(company: Company, run: Run, since: datetime) -> bool:
     return True
 
 
-def _unannounced(session: Session, company: Company, recorded: Recorded, found: Changes) -> int:
+def _unannounced(
+    session: Session, company: CompanyContext, recorded: Recorded, found: Changes
+) -> int:
     """Count the changes that no notice has told us of, though it had time to."""
     told = inbox.open_invoices(session, company.connection_id, recorded.changed)
     times = {str(raw.get("Id")): changed_at(raw) for raw in found.objects["Invoice"]}

@@ -23,13 +23,13 @@ from service.errors import (
 )
 from service.kit.clock import now
 from service.store import approvals, connections, runs, watermarks
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.retry import is_hopeless, pause_for, why
 from workers.runs import backfill, reconcile
 
 log = structlog.get_logger(__name__)
 
-Step = Callable[[Company, Run], bool]
+Step = Callable[[CompanyContext, Run], bool]
 # What the reads of each kind of run are for, and its step, which returns whether the run goes on.
 _KINDS: dict[RunKind, tuple[Purpose, Step]] = {
     RunKind.BACKFILL: ("backfill", backfill.step),
@@ -59,7 +59,7 @@ def advance(services: Services, run_id: int) -> bool:
             if lost:
                 raise PermanentError("the worker died each time that it worked on this step")
             purpose, step = _KINDS[RunKind(run.kind)]
-            return step(Company.of(services, run.connection_id, purpose), run)
+            return step(CompanyContext.of(services, run.connection_id, purpose), run)
         except Disconnected as e:
             _wait_for_supplier(services, run, e)
         except ApprovalNeeded as e:

@@ -60,7 +60,7 @@ class _Journey:
         self._stack = stack
         self.browser = httpx.Client(follow_redirects=True, trust_env=False, timeout=15)
         self._realm = ""
-        self._delivery = b""
+        self._webhook = b""
 
     def connect(self) -> str:
         """Follow a connect link, consent, and land on the page that names the company."""
@@ -122,10 +122,10 @@ class _Journey:
             "intuitentityid": _NEW_ID,
             "intuitaccountid": self._realm,
         }
-        self._delivery = json.dumps([event]).encode()
+        self._webhook = json.dumps([event]).encode()
         before = self._document()
         for _ in range(2):
-            status = self._deliver(sign(self._delivery, self._stack.verifier_token))
+            status = self._post(sign(self._webhook, self._stack.verifier_token))
             _expect(status == httpx.codes.OK, f"answered {status}")
 
         def once() -> bool:
@@ -139,7 +139,7 @@ class _Journey:
     def bad_signature(self) -> str:
         """Deliver with a wrong signature."""
         before = len(self._notices())
-        status = self._deliver(sign(self._delivery, "not-the-verifier-token"))
+        status = self._post(sign(self._webhook, "not-the-verifier-token"))
         _expect(status == httpx.codes.UNAUTHORIZED, f"answered {status}")
         _expect(len(self._notices()) == before, "a notice was stored")
         return "401"
@@ -186,10 +186,10 @@ class _Journey:
     def _answers(self, *command: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self._stack.command(*command, "--json").splitlines()]
 
-    def _deliver(self, signature: str) -> int:
+    def _post(self, signature: str) -> int:
         return self.browser.post(
             f"{self._stack.public_url}/quickbook/webhook",
-            content=self._delivery,
+            content=self._webhook,
             headers={"intuit-signature": signature, "content-type": "application/json"},
         ).status_code
 

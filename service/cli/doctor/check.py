@@ -10,11 +10,11 @@ from typing import Literal
 from service.config.settings import Settings
 
 Verdict = Literal["ok", "warn", "fail"]
-Check = Callable[[Settings], Iterator["Finding"]]
+Check = Callable[[Settings], Iterator["CheckResult"]]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """The result of one check: what was seen, and what to do about it if anything is to be done.
 
     Neither ever holds a secret, or an address in which there may be one.
@@ -26,24 +26,24 @@ class Finding:
     advice: str = ""
 
 
-def ok(check: str, seen: str) -> Finding:
+def ok(check: str, seen: str) -> CheckResult:
     """Return that all is well."""
-    return Finding(check, "ok", seen)
+    return CheckResult(check, "ok", seen)
 
 
-def warn(check: str, seen: str, advice: str = "") -> Finding:
+def warn(check: str, seen: str, advice: str = "") -> CheckResult:
     """Return what somebody should know, though the service can work."""
-    return Finding(check, "warn", seen, advice)
+    return CheckResult(check, "warn", seen, advice)
 
 
-def bad(check: str, seen: str, advice: str) -> Finding:
+def bad(check: str, seen: str, advice: str) -> CheckResult:
     """Return what keeps the service from its work."""
-    return Finding(check, "fail", seen, advice)
+    return CheckResult(check, "fail", seen, advice)
 
 
 def examine(
     settings: Settings, checks: Sequence[tuple[str, Check]], seconds: float
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Give the findings of all checks, in their order; they run at once, each in its own thread.
 
     One that has not answered when the time is up is a failure of its own, and is left behind.
@@ -59,8 +59,8 @@ def examine(
             yield bad(name, late, "something accepts connections there and keeps silent: see to it")
 
 
-def _begin(name: str, check: Check, settings: Settings) -> "queue.Queue[Finding | None]":
-    findings: queue.Queue[Finding | None] = queue.Queue()
+def _begin(name: str, check: Check, settings: Settings) -> "queue.Queue[CheckResult | None]":
+    findings: queue.Queue[CheckResult | None] = queue.Queue()
 
     def run() -> None:
         try:

@@ -7,7 +7,7 @@ import typer
 
 from service.cli.console import answer, answer_json, plain, says_what_is_wrong
 from service.cli.context import Json, settings_and_logs
-from service.cli.doctor.check import Finding, bad, examine, ok
+from service.cli.doctor.check import CheckResult, bad, examine, ok
 from service.errors import ConfigurationError
 
 _SECONDS = 20.0
@@ -35,19 +35,19 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _setting(line: str) -> Finding:
+def _setting(line: str) -> CheckResult:
     name, separator, problem = line.partition(": ")
     if not separator:
         return bad("settings", line, "`infactor-quickbooks init` writes one with fresh secrets")
     return bad("settings", line, f"mend {name} in the environment or .env: {problem}")
 
 
-def _chain(first: Finding, others: Iterable[Finding]) -> Iterable[Finding]:
+def _chain(first: CheckResult, others: Iterable[CheckResult]) -> Iterable[CheckResult]:
     yield first
     yield from others
 
 
-def _tell(findings: Iterable[Finding], *, as_json: bool) -> list[Finding]:
+def _tell(findings: Iterable[CheckResult], *, as_json: bool) -> list[CheckResult]:
     """Print each finding as soon as it is there, then what to do; return all of them."""
     told = []
     for finding in findings:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from service.cli.doctor.check import Finding, bad, ok, warn
+from service.cli.doctor.check import CheckResult, bad, ok, warn
 from service.config.settings import Settings
 from service.context import infactor_database
 from service.errors import ConfigurationError, InfactorAway
@@ -13,7 +13,7 @@ _OLDEST, _NEWEST = (4, 2), (5, 0)
 _ROLE = "give the user of INFACTOR_MONGODB_URL the role that the README describes"
 
 
-def infactors_database(settings: Settings) -> Iterator[Finding]:
+def infactors_database(settings: Settings) -> Iterator[CheckResult]:
     """Look whether the database is there, is one that both sides can use, and lets us work."""
     try:
         infactor = infactor_database(settings)
@@ -35,7 +35,7 @@ def infactors_database(settings: Settings) -> Iterator[Finding]:
         infactor.close()
 
 
-def _reached(infactor: InfactorDatabase) -> Iterator[Finding]:
+def _reached(infactor: InfactorDatabase) -> Iterator[CheckResult]:
     version = infactor.version()
     yield ok("mongodb", "answers")
     yield _version(version)
@@ -43,7 +43,7 @@ def _reached(infactor: InfactorDatabase) -> Iterator[Finding]:
     yield _content(infactor)
 
 
-def _version(version: str) -> Finding:
+def _version(version: str) -> CheckResult:
     name = "mongodb version"
     try:
         numbers = tuple(int(part) for part in version.split(".")[:2])
@@ -57,7 +57,7 @@ def _version(version: str) -> Finding:
     return ok(name, version)
 
 
-def _rights(infactor: InfactorDatabase) -> Iterator[Finding]:
+def _rights(infactor: InfactorDatabase) -> Iterator[CheckResult]:
     name = "mongodb rights"
     try:
         mongo.check_reading(infactor)
@@ -74,7 +74,7 @@ def _rights(infactor: InfactorDatabase) -> Iterator[Finding]:
         yield ok(name, "reads and writes invoices, reads users and sessions")
 
 
-def _content(infactor: InfactorDatabase) -> Finding:
+def _content(infactor: InfactorDatabase) -> CheckResult:
     name = "mongodb content"
     try:
         known = mongo.looks_like_infactors(infactor)

@@ -15,11 +15,11 @@ from sqlalchemy.exc import DBAPIError
 
 from service.cli.console import database_trouble
 from service.cli.context import missing_file
-from service.cli.doctor.check import Check, Finding, bad, ok, warn
+from service.cli.doctor.check import Check, CheckResult, bad, ok, warn
 from service.cli.doctor.infactor_checks import infactors_database
 from service.config import parsers
 from service.config.settings import Settings
-from service.context import Services, bootstrap
+from service.context import Services, build_services
 from service.coordination import heartbeats
 from service.database import schema
 from service.database.types import database_now
@@ -33,7 +33,7 @@ _MOST_SKEW = 60.0
 PUBLISHED_SECRET_SHA256 = "9d00f38883212ca21b4f407f8a3e8f1458d84592b5753bb6cd1ecf67352423dd"  # noqa: S105 - a digest
 
 
-def public_url(settings: Settings) -> Iterator[Finding]:
+def public_url(settings: Settings) -> Iterator[CheckResult]:
     """Look whether Intuit and suppliers can reach the address that they are given."""
     name, host = "public url", urlsplit(settings.public_url).hostname or ""
     if parsers.is_loopback(settings.public_url):
@@ -58,7 +58,7 @@ def _is_public(host: str) -> bool:
         return "." in host and not host.endswith(private)
 
 
-def verifier_token(settings: Settings) -> Iterator[Finding]:
+def verifier_token(settings: Settings) -> Iterator[CheckResult]:
     """Look whether notifications can be verified."""
     count = len(settings.verifier_tokens)
     if count:
@@ -71,7 +71,7 @@ def verifier_token(settings: Settings) -> Iterator[Finding]:
     )
 
 
-def session_secret(settings: Settings) -> Iterator[Finding]:
+def session_secret(settings: Settings) -> Iterator[CheckResult]:
     """Look whether everybody knows by what Infactor's users are recognised."""
     name, secret = "session secret", settings.infactor_session_secret
     if secret is None:
@@ -91,7 +91,7 @@ def is_published(secret: str, digest: str = PUBLISHED_SECRET_SHA256) -> bool:
     return hmac.compare_digest(hashlib.sha256(secret.strip().encode()).hexdigest(), digest)
 
 
-def database(settings: Settings) -> Iterator[Finding]:
+def database(settings: Settings) -> Iterator[CheckResult]:
     """Look at the database, its schema, its keys, its clock, and who writes into it."""
     kind = "PostgreSQL" if settings.uses_postgresql else "the SQLite file"
     if file := missing_file(settings):
@@ -113,13 +113,13 @@ def database(settings: Settings) -> Iterator[Finding]:
             yield bad("database", seen, f"{advice}; schema, keys and processes were not looked at")
 
 
-def _other_schema(current: str | None, head: str | None) -> Finding:
+def _other_schema(current: str | None, head: str | None) -> CheckResult:
     seen = f"at {current or 'nothing'}, this version needs {head}"
     advice = "run `infactor-quickbooks migrate`; a later schema needs that later version"
     return bad("schema", seen, advice)
 
 
-def _keys(services: Services) -> Finding:
+def _keys(services: Services) -> CheckResult:
     try:
         services.access.check_keys()
     except ConfigurationError as e:
@@ -127,7 +127,7 @@ def _keys(services: Services) -> Finding:
     return ok("keys", "fit this database")
 
 
-def _rows(services: Services, settings: Settings) -> Iterator[Finding]:
+def _rows(services: Services, settings: Settings) -> Iterator[CheckResult]:
     with services.database.read() as session:
         before = time.time()
         theirs = float(session.execute(select(database_now())).scalar_one())
@@ -138,7 +138,7 @@ def _rows(services: Services, settings: Settings) -> Iterator[Finding]:
     yield _process("worker", ages.get(CLOCK), "serve" if settings.embedded else "worker")
 
 
-def _process(name: str, age: float | None, command: str) -> Finding:
+def _process(name: str, age: float | None, command: str) -> CheckResult:
     advice = f"start `infactor-quickbooks {command}`, and read its last log lines if it ended"
     if age is None:
         return warn(name, "none has ever been alive", advice)
@@ -147,7 +147,7 @@ def _process(name: str, age: float | None, command: str) -> Finding:
     return ok(name, f"alive {span(age)} ago")
 
 
-def job_queue(settings: Settings) -> Iterator[Finding]:
+def job_queue(settings: Settings) -> Iterator[CheckResult]:
     """Look whether workers can be asked for work."""
     if settings.redis_url is None:
         yield ok("queue", "embedded: `serve` does the work itself")
@@ -164,7 +164,7 @@ def job_queue(settings: Settings) -> Iterator[Finding]:
         yield bad("queue", "Redis does not answer; nothing is lost, but everything is late", advice)
 
 
-def intuit(settings: Settings) -> Iterator[Finding]:
+def intuit(settings: Settings) -> Iterator[CheckResult]:
     """Look whether Intuit can be reached, listens where we call it, and has our time."""
     who = "the simulator" if settings.quickbooks_environment == "simulator" else "Intuit"
     with _services(settings) as services:
@@ -194,7 +194,7 @@ def _how_to_reach(settings: Settings) -> str:
     )
 
 
-def _clock(name: str, whose: str, skew: float) -> Finding:
+def _clock(name: str, whose: str, skew: float) -> CheckResult:
     """Judge how far the other clock, which shows whole seconds at worst, is ahead of ours."""
     if abs(skew) <= _MOST_SKEW:
         return ok(name, f"within {_MOST_SKEW:g} s of {whose}")
@@ -210,7 +210,7 @@ def _clock(name: str, whose: str, skew: float) -> Finding:
 def _services(settings: Settings) -> Iterator[Services]:
     """Give services without queue and without Infactor's database, which have their own checks."""
     alone = settings.model_copy(update={"infactor_mongodb_url": None})
-    services = bootstrap(alone, StubBroker())
+    services = build_services(alone, StubBroker())
     try:
         yield services
     finally:

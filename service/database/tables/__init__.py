@@ -1,6 +1,13 @@
 """The tables, and what a row of each means."""
 
-from service.database.tables.coordination import Breaker, Deliveries, Heartbeat, Lease, Pace, Reads
+from service.database.tables.coordination import (
+    Breaker,
+    Heartbeat,
+    Lease,
+    Pace,
+    Reads,
+    WebhookAnswers,
+)
 from service.database.tables.inbox import Notice
 from service.database.tables.invoices import (
     Customer,
@@ -46,7 +53,6 @@ __all__ = [
     "BrowserSession",
     "Connection",
     "Customer",
-    "Deliveries",
     "DifferenceRow",
     "Document",
     "DocumentCursor",
@@ -73,4 +79,5 @@ __all__ = [
     "SumsRow",
     "Supplier",
     "Tally",
+    "WebhookAnswers",
 ]

@@ -62,8 +62,8 @@ class Heartbeat(Base):
     at: Mapped[float] = mapped_column(Float(53))
 
 
-class Deliveries(Base):
-    """How many webhook deliveries were answered so in one minute, by all receivers."""
+class WebhookAnswers(Base):
+    """How many webhooks were answered so in one minute, by all receivers."""
 
     __tablename__ = "deliveries"
 

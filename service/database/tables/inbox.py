@@ -61,8 +61,8 @@ class Notice(Base):
     deleted_id: Mapped[str | None] = mapped_column(String(128))
     changed_at: Mapped[datetime | None] = mapped_column(Instant)
     received_at: Mapped[datetime] = mapped_column(Instant)
-    # The correlation id: of the delivery that brought it, in the log of every process.
-    delivery_id: Mapped[str | None] = mapped_column(String(32))
+    # The correlation id: of the webhook that brought it, in the log of every process.
+    webhook_id: Mapped[str | None] = mapped_column("delivery_id", String(32))
     body_sealed: Mapped[str | None] = mapped_column(Text)  # of what could not be parsed
     duplicates: Mapped[int] = mapped_column(default=0)
     status: Mapped[str] = mapped_column(String(16))  # a NoticeStatus

@@ -59,7 +59,7 @@ _ENDED = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class RecordedInvoice:
     """What is known of one invoice.
 
     `adopted` is the row that it has, as 24 hexadecimal digits. `own_document` says that there is a
@@ -87,7 +87,7 @@ class OldRows:
     held: frozenset[str] = frozenset()
 
 
-def match(recorded: Iterable[Recorded], rows: Sequence[Row]) -> OldRows:
+def match(recorded: Iterable[RecordedInvoice], rows: Sequence[Row]) -> OldRows:
     """Return which row is whose, what is listed and why, and which Ids are held.
 
     `recorded` are the invoices of all companies of the supplier whose rows these are: whatever has
@@ -107,19 +107,19 @@ def can_go_on(row: Row) -> bool:
 
 
 class _Matching:
-    def __init__(self, recorded: Iterable[Recorded]) -> None:
+    def __init__(self, recorded: Iterable[RecordedInvoice]) -> None:
         self.adopted: dict[str, Row] = {}
         self.unexplained: list[tuple[Row, str]] = []
         self.held: set[str] = set()
-        self._by_id: dict[str, list[Recorded]] = defaultdict(list)
-        self._owners: dict[str, Recorded] = {}
+        self._by_id: dict[str, list[RecordedInvoice]] = defaultdict(list)
+        self._owners: dict[str, RecordedInvoice] = {}
         for one in recorded:
             self._by_id[one.quickbooks_id].append(one)
             if one.adopted:
                 self._owners[one.adopted] = one
 
     def take(self, rows: Sequence[Row]) -> None:
-        copies: dict[str, tuple[Recorded, list[Row]]] = {}
+        copies: dict[str, tuple[RecordedInvoice, list[Row]]] = {}
         for row in rows:
             owner = self._owners.get(row_id(row) or "")
             if owner is not None:
@@ -133,7 +133,7 @@ class _Matching:
         for invoice, same in copies.values():
             self._settle(invoice, same)
 
-    def _invoice_of(self, row: Row) -> Recorded | str:
+    def _invoice_of(self, row: Row) -> RecordedInvoice | str:
         """Return the invoice that the row is of, or why nobody can tell."""
         quickbooks_id = id_of(row)
         if quickbooks_id is None:
@@ -151,7 +151,7 @@ class _Matching:
         (one, *others) = (one for grade, one in grades if grade == best)
         return "fits invoices of several companies" if others else one
 
-    def _settle(self, invoice: Recorded, copies: list[Row]) -> None:
+    def _settle(self, invoice: RecordedInvoice, copies: list[Row]) -> None:
         """Adopt the best of the rows of one invoice, if any may be, and list the others."""
         if invoice.adopted or invoice.own_document:
             self._list_copies(invoice, copies)
@@ -165,7 +165,7 @@ class _Matching:
         self.adopted[invoice.invoice_id] = best
         self._list_copies(invoice, [row for row in copies if row is not best])
 
-    def _list_copies(self, invoice: Recorded, copies: Iterable[Row]) -> None:
+    def _list_copies(self, invoice: RecordedInvoice, copies: Iterable[Row]) -> None:
         adopted = self.adopted.get(invoice.invoice_id)
         original = text(adopted.get("invoiceId")) if adopted is not None else invoice.invoice_id
         for row in copies:
@@ -178,7 +178,7 @@ class _Matching:
             self.held.add(quickbooks_id)
 
 
-def _agreement(invoice: Recorded, row: Row) -> int:
+def _agreement(invoice: RecordedInvoice, row: Row) -> int:
     """Return in how many ways buyer and amount agree; 0 where they prove nothing."""
     theirs = {mail.casefold() for mail in invoice.buyer_emails} & mails(row)
     called = bool(name(invoice.buyer_name)) and name(invoice.buyer_name) in (

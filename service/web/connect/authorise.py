@@ -17,12 +17,12 @@ from service.web.connect.identity import vouched
 from service.web.connect.popup import since
 from service.web.connect.problems import ConnectProblem, Problem, explain
 from service.web.session import SESSION, session_of
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import render
-from service.web.threads import apart
+from service.web.threads import in_dedicated_threads
 
 
-def show(request: Request[State]) -> Response:
+def show(request: Request[AppState]) -> Response:
     """Show whom the link connects and what that means; nothing is stored yet."""
     services = request.state["services"]
     try:
@@ -44,7 +44,7 @@ def show(request: Request[State]) -> Response:
     return render(request, "authorise.html", context)
 
 
-def go_on(request: Request[State]) -> Response:
+def go_on(request: Request[AppState]) -> Response:
     """Redirect to QuickBooks' consent, for the supplier that the link names."""
     services = request.state["services"]
     try:
@@ -71,7 +71,7 @@ class Consent:
             SESSION.give(response, self.cookie, settings)
 
 
-def to_consent(request: Request[State], supplier_id: int, link: Link | None) -> Response:
+def to_consent(request: Request[AppState], supplier_id: int, link: Link | None) -> Response:
     """Redirect to QuickBooks' consent; its answer counts in this browser only."""
     consent = begin_consent(request, supplier_id, link)
     response = RedirectResponse(consent.url, 302)
@@ -80,7 +80,7 @@ def to_consent(request: Request[State], supplier_id: int, link: Link | None) -> 
 
 
 def begin_consent(
-    request: Request[State],
+    request: Request[AppState],
     supplier_id: int,
     link: Link | None,
     *,
@@ -108,7 +108,7 @@ def begin_consent(
     return Consent(services.oauth.authorize_url(state), cookie)
 
 
-def _link(request: Request[State]) -> Link:
+def _link(request: Request[AppState]) -> Link:
     """Return the link that the address carries; raises ConnectProblem if it opens nothing."""
     services = request.state["services"]
     secret = services.settings.infactor_shared_secret.get_secret_value()
@@ -126,7 +126,7 @@ def _link(request: Request[State]) -> Link:
 
 def routes() -> list[Route]:
     """Return the routes of connect links."""
-    threads = apart()
+    threads = in_dedicated_threads()
     return [
         Route(links.CONNECT_PATH, threads(show)),
         Route(links.CONNECT_PATH, threads(go_on), methods=["POST"]),

@@ -16,8 +16,8 @@ from service.store import connections
 from service.web.connect.authorise import Consent, begin_consent
 from service.web.connect.identity import NotLoggedIn, logged_in
 from service.web.cookies import cookies_of
-from service.web.state import State
-from service.web.threads import apart
+from service.web.state import AppState
+from service.web.threads import in_dedicated_threads
 
 log = structlog.get_logger(__name__)
 
@@ -26,10 +26,10 @@ PATH = "/quickbook/setupQuickbook"
 
 def routes() -> list[Route]:
     """Return the button's route."""
-    return [Route(PATH, apart()(set_up), methods=["POST"])]
+    return [Route(PATH, in_dedicated_threads()(set_up), methods=["POST"])]
 
 
-def set_up(request: Request[State]) -> Response:
+def set_up(request: Request[AppState]) -> Response:
     """Answer with QuickBooks' consent for the supplier who is logged in to Infactor."""
     services = request.state["services"]
     if not _is_of_our_own_origin(request, services.settings.public_url):
@@ -50,7 +50,7 @@ def set_up(request: Request[State]) -> Response:
     return response
 
 
-def _begun(request: Request[State], account: Account) -> Consent:
+def _begun(request: Request[AppState], account: Account) -> Consent:
     with request.state["services"].database.write() as session:
         supplier_id = connections.upsert_supplier(
             session, account.email, account.name, account.address, now()
@@ -63,7 +63,7 @@ def _refused(why: str) -> Response:
     return JSONResponse({"status": False})
 
 
-def _is_of_our_own_origin(request: Request[State], public_url: str) -> bool:
+def _is_of_our_own_origin(request: Request[AppState], public_url: str) -> bool:
     """Tell whether a page of our own origin sent this, which every browser says of a POST."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     said = site is not None or origin is not None

@@ -12,22 +12,22 @@ from starlette.routing import Route
 
 from service.config.settings import CALLBACK_PATH
 from service.store import sessions
-from service.web.connect.flow import Answer, Connected, connect
+from service.web.connect.flow import CallbackParameters, Connected, connect
 from service.web.connect.problems import ConnectProblem, Problem, explain
 from service.web.cookies import cookies_of
 from service.web.session import SESSION, session_of
-from service.web.state import State
-from service.web.threads import apart
+from service.web.state import AppState
+from service.web.threads import in_dedicated_threads
 
 log = structlog.get_logger(__name__)
 
 
 def routes() -> list[Route]:
     """Return the callback's route."""
-    return [Route(CALLBACK_PATH, apart()(callback))]
+    return [Route(CALLBACK_PATH, in_dedicated_threads()(callback))]
 
 
-def callback(request: Request[State]) -> Response:
+def callback(request: Request[AppState]) -> Response:
     """Store the connection, and redirect to its page or to the reason why there is none."""
     try:
         connected = _connect(request)
@@ -41,21 +41,23 @@ def callback(request: Request[State]) -> Response:
     return response
 
 
-def _connect(request: Request[State]) -> Connected:
+def _connect(request: Request[AppState]) -> Connected:
     browser = session_of(request)
     return connect(
         request.state["services"],
         request.state["nudges"],
         browser.digest if browser else None,
-        Answer.of(request.query_params),
+        CallbackParameters.of(request.query_params),
         cookies_of(request),
     )
 
 
-def _began_by_button(request: Request[State]) -> bool:
+def _began_by_button(request: Request[AppState]) -> bool:
     """Tell whether to lead back to Infactor's button; where nobody can tell, a link is meant."""
     try:
         with request.state["services"].database.read() as session:
-            return sessions.began_by_button(session, Answer.of(request.query_params).state)
+            return sessions.began_by_button(
+                session, CallbackParameters.of(request.query_params).state
+            )
     except SQLAlchemyError:
         return False

@@ -44,7 +44,7 @@ _NAMED_IN_THE_LOG = frozenset({"invalid_scope", "invalid_request", "app_already_
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallbackParameters:
     """The parameters of the OAuth callback."""
 
     state: str = field(repr=False)
@@ -53,7 +53,7 @@ class Answer:
     error: str
 
     @classmethod
-    def of(cls, query: QueryParams) -> "Answer":
+    def of(cls, query: QueryParams) -> "CallbackParameters":
         """Return what the address says; what it does not say is empty."""
         return cls(
             state=query.get("state", ""),
@@ -83,7 +83,11 @@ class Newcomer:
 
 
 def connect(
-    services: Services, nudges: Nudges, browser: str | None, answer: Answer, cookies: str
+    services: Services,
+    nudges: Nudges,
+    browser: str | None,
+    answer: CallbackParameters,
+    cookies: str,
 ) -> Connected:
     """Store the connection that QuickBooks' answer is about, and ask for its work.
 
@@ -110,7 +114,7 @@ def connect(
         raise
 
 
-def checked(answer: Answer) -> tuple[str, str]:
+def checked(answer: CallbackParameters) -> tuple[str, str]:
     """Return (code, realm id) of a consent; raises ConnectProblem for anything else."""
     if answer.error:
         problem = _ERRORS.get(answer.error, Problem.REFUSED_BY_QUICKBOOKS)

@@ -13,7 +13,7 @@ from service.domain import ConnectionState
 from service.kit.clock import now
 from service.store import connections
 from service.web.session import supplier_if_any
-from service.web.state import State
+from service.web.state import AppState
 
 PATH = "/quickbook/arrived"
 
@@ -23,13 +23,13 @@ def since() -> int:
     return int(now().timestamp())
 
 
-def arrived(request: Request[State]) -> Response:
+def arrived(request: Request[AppState]) -> Response:
     """Answer 200 once a company of this supplier was connected after `since`, else 204.
 
     On the page of a link nobody is known before a company has come: for that it is 204, too.
     """
     supplier = supplier_if_any(request)
-    begun = _moment(request.query_params.get("since", ""))
+    begun = _time_of(request.query_params.get("since", ""))
     if begun is None or supplier is None:
         return Response(status_code=204)
     services = request.state["services"]
@@ -40,7 +40,7 @@ def arrived(request: Request[State]) -> Response:
     return Response(status_code=200 if come else 204)
 
 
-def _moment(text: str) -> datetime | None:
+def _time_of(text: str) -> datetime | None:
     known = text.isascii() and text.isdigit() and len(text) < 11
     return datetime.fromtimestamp(int(text), UTC) if known else None
 

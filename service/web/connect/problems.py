@@ -19,7 +19,7 @@ from service.errors import ServiceError
 from service.store import connections
 from service.web.references import is_reference, new_reference
 from service.web.session import supplier_if_any
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import render
 
 log = structlog.get_logger(__name__)
@@ -79,17 +79,17 @@ def explain(problem: Problem, by_button: bool = False, /, **evidence: Any) -> Re
     return RedirectResponse(f"/quickbook/problem/{problem}/{reference}{way_back}", 302)
 
 
-def problem_page(request: Request[State]) -> Response:
+def problem_page(request: Request[AppState]) -> Response:
     """Say what happened and how to go on; the page needs nothing but its address."""
     return _page(request, by_button=False)
 
 
-def problem_page_of_button(request: Request[State]) -> Response:
+def problem_page_of_button(request: Request[AppState]) -> Response:
     """Say what happened to whoever pressed Infactor's own button, and how to go on."""
     return _page(request, by_button=True)
 
 
-def _page(request: Request[State], *, by_button: bool) -> Response:
+def _page(request: Request[AppState], *, by_button: bool) -> Response:
     kind, reference = request.path_params["kind"], request.path_params["reference"]
     if kind not in list(Problem) or not is_reference(reference):
         raise HTTPException(404)
@@ -104,7 +104,7 @@ def _page(request: Request[State], *, by_button: bool) -> Response:
     return render(request, "problem.html", context)
 
 
-def _has_live_company(request: Request[State], supplier: Supplier) -> bool:
+def _has_live_company(request: Request[AppState], supplier: Supplier) -> bool:
     services = request.state["services"]
     environment = services.settings.quickbooks_environment
     with services.database.read() as session:

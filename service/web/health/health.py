@@ -6,24 +6,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from service.web.state import State
+from service.web.state import AppState
 
 _LONGEST_WAIT_SECONDS = 600
 
 
-async def livez(request: Request[State]) -> Response:
+async def livez(request: Request[AppState]) -> Response:
     """Answer 200 as soon as the process serves."""
     return PlainTextResponse("ok\n")
 
 
-async def readyz(request: Request[State]) -> Response:
+async def readyz(request: Request[AppState]) -> Response:
     """Answer 200 while notices can be stored, else 503; in two seconds, whatever hangs.
 
     What only delays the work is told as degraded: notices must come in all the same.
     """
-    vitals = request.state["vitals"]
+    probes = request.state["probes"]
     oldest, queue, sink = await asyncio.gather(
-        vitals.oldest_due.answer(), vitals.queue.answer(), vitals.sink.answer()
+        probes.oldest_due.answer(), probes.queue.answer(), probes.sink.answer()
     )
     if oldest is None:
         text = "does not answer, or has another version's schema"

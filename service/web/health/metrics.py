@@ -15,20 +15,20 @@ from starlette.routing import Route
 
 from service.kit.metrics import PREFIX
 from service.queries.measures import Measures
-from service.web.state import State
+from service.web.state import AppState
 
 # Whoever sends one of these speaks for somebody else, whom the socket does not show.
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
-async def metrics(request: Request[State]) -> Response:
+async def metrics(request: Request[AppState]) -> Response:
     """Answer what this process has counted and what the database knows, in Prometheus' format.
 
     Without a database the process' own part is answered, and that the database is down.
     """
     settings = request.state["services"].settings
     _check(request, settings.metrics_token)
-    measures = await request.state["vitals"].measures.answer()
+    measures = await request.state["probes"].measures.answer()
     # One registry for each scrape: nothing is kept between two, nor shared between applications.
     registry = CollectorRegistry(auto_describe=False)
     registry.register(DatabaseCollector(measures, settings.quickbooks_reads_per_month))
@@ -36,7 +36,7 @@ async def metrics(request: Request[State]) -> Response:
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
-def _check(request: Request[State], token: SecretStr | None) -> None:
+def _check(request: Request[AppState], token: SecretStr | None) -> None:
     """Let those pass who have the token; without one, who is on this machine."""
     if token is None:
         if not _is_local(request):
@@ -51,7 +51,7 @@ def _check(request: Request[State], token: SecretStr | None) -> None:
         raise HTTPException(401, "the metrics token is needed", {"WWW-Authenticate": "Bearer"})
 
 
-def _is_local(request: Request[State]) -> bool:
+def _is_local(request: Request[AppState]) -> bool:
     """Tell whether the peer is this machine itself, and asks for it; no header can make it so.
 
     A page from elsewhere may have the browser of somebody here ask, by a name that leads here.
@@ -117,7 +117,7 @@ def _notices(measures: Measures) -> Iterable[Metric]:
         "deliveries_last_hour",
         "Webhook deliveries to all receivers within the last hour, by what was answered.",
         "outcome",
-        measures.deliveries,
+        measures.webhook_answers,
     )
 
 

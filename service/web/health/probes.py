@@ -64,7 +64,7 @@ class Probe(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Vitals:
+class Probes:
     """The questions of one application; no answer is None."""
 
     oldest_due: Probe[float | None]  # in seconds; None, too, for another version's schema
@@ -73,7 +73,7 @@ class Vitals:
     measures: Probe[Measures | None]
 
 
-def vitals(services: Services) -> Vitals:
+def probes_for(services: Services) -> Probes:
     """Return the questions to what these services stand on."""
     environment = services.settings.quickbooks_environment
 
@@ -100,7 +100,7 @@ def vitals(services: Services) -> Vitals:
                 else "away"
             )
 
-    return Vitals(
+    return Probes(
         oldest_due=Probe(oldest_due, seconds=_DATABASE_SECONDS),
         sink=Probe(sink, seconds=_DATABASE_SECONDS),
         queue=Probe(services.jobs.answers, seconds=_QUEUE_SECONDS),

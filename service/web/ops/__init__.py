@@ -26,7 +26,7 @@ def routes() -> list[BaseRoute]:
         ("GET", "/ops/connections/{id}/link", actions.again),
         ("POST", "/ops/connections/{id}/link", posted(actions.make)),
         ("GET", "/ops/connections/{id}/{order}", actions.confirmation),
-        ("POST", "/ops/connections/{id}/{order}", posted(actions.order)),
+        ("POST", "/ops/connections/{id}/{order}", posted(actions.act)),
         ("GET", "/ops/runs/{id}", approvals.question),
         ("POST", "/ops/runs/{id}/confirm", posted(approvals.approve)),
         ("POST", "/ops/runs/{id}/drop", posted(approvals.reject)),
@@ -37,7 +37,7 @@ def routes() -> list[BaseRoute]:
         ("GET", findings.LIST, findings.listing),
         ("POST", "/ops/findings/{id}/acknowledge", posted(findings.acknowledge)),
     ]
-    # For any method: whoever is not logged in learns nothing of which pages and orders there are.
+    # For any method: whoever is not logged in learns nothing of which pages and actions there are.
     nowhere = OperatorsOnly(request_response(login.nowhere))
     return [
         log_in,

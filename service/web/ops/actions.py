@@ -1,4 +1,4 @@
-"""What operators order about one company, what they are asked before, and the link to reconnect."""
+"""What operators do about one company, what they are asked before, and the link to reconnect."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,33 +20,33 @@ from service.kit.clock import now
 from service.operations import actions, disconnect
 from service.store import approvals, runs
 from service.web.ops.companies import LIST, company_of
-from service.web.ops.flash import page, then
+from service.web.ops.flash import page, redirect_with
 from service.web.ops.session import operator_of
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import render, row_id
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """One order as it was given: for whose company, by whom, with which options."""
+class OperatorAction:
+    """One action as it was asked for: for whose company, by whom, with which options."""
 
-    request: Request[State]
+    request: Request[AppState]
     connection: Connection
     actor: str
     form: FormData
 
 
-def order(request: Request[State], form: FormData) -> Response:
-    """Do what is ordered, and redirect to the company's page, which says what was done."""
-    do = _ORDERS.get(request.path_params["order"])
+def act(request: Request[AppState], form: FormData) -> Response:
+    """Do what is asked for, and redirect to the company's page, which says what was done."""
+    do = _ACTIONS.get(request.path_params["order"])
     if do is None:
         raise HTTPException(404)
     connection = company_of(request).connection
-    word = do(Order(request, connection, operator_of(request).actor, form))
-    return then(request, f"{LIST}/{connection.id}", word)
+    word = do(OperatorAction(request, connection, operator_of(request).actor, form))
+    return redirect_with(request, f"{LIST}/{connection.id}", word)
 
 
-def confirmation(request: Request[State]) -> Response:
+def confirmation(request: Request[AppState]) -> Response:
     """Ask whether the operator is sure, and say what stays."""
     name = request.path_params["order"]
     if name not in _DANGEROUS:
@@ -58,7 +58,7 @@ def confirmation(request: Request[State]) -> Response:
         {
             "operator": operator_of(request),
             "entry": entry,
-            "order": name,
+            "action": name,
             "obstacle": _obstacle(name, entry.connection),
         },
     )
@@ -76,12 +76,12 @@ def _obstacle(name: str, connection: Connection) -> str:
     return "It is released already: whoever connects it next has it." if released else ""
 
 
-def _pause(one: Order) -> str:
+def _pause(one: OperatorAction) -> str:
     database = one.request.state["services"].database
     return "paused" if actions.pause(database, one.connection.id, one.actor) else "was-paused"
 
 
-def _resume(one: Order) -> str:
+def _resume(one: OperatorAction) -> str:
     database = one.request.state["services"].database
     if not actions.resume(database, one.connection.id, one.actor):
         return "was-not-paused"
@@ -90,7 +90,7 @@ def _resume(one: Order) -> str:
     return "resumed"
 
 
-def _sync(one: Order) -> str:
+def _sync(one: OperatorAction) -> str:
     if not actions.is_readable(one.connection):
         return "not-readable"
     with one.request.state["services"].database.write() as session:
@@ -101,7 +101,7 @@ def _sync(one: Order) -> str:
     return "sync"
 
 
-def _backfill(one: Order) -> str:
+def _backfill(one: OperatorAction) -> str:
     if not actions.is_readable(one.connection):
         return "not-readable"
     with one.request.state["services"].database.write() as session:
@@ -110,7 +110,7 @@ def _backfill(one: Order) -> str:
         return "halted" if _is_waiting(session, run_id) else "backfill"
 
 
-def _reconcile(one: Order) -> str:
+def _reconcile(one: OperatorAction) -> str:
     if not actions.is_readable(one.connection):
         return "not-readable"
     with one.request.state["services"].database.write() as session:
@@ -126,7 +126,7 @@ def _is_waiting(session: Session, run_id: int) -> bool:
     return run is not None and approvals.is_waiting(run)
 
 
-def _disconnect(one: Order) -> str:
+def _disconnect(one: OperatorAction) -> str:
     if (
         one.connection.state == ConnectionState.DISCONNECTED
         and one.connection.refresh_sealed is None
@@ -143,12 +143,12 @@ def _disconnect(one: Order) -> str:
     return "disconnected" if problem is None else "disconnected-here"
 
 
-def _release(one: Order) -> str:
+def _release(one: OperatorAction) -> str:
     database = one.request.state["services"].database
     return "released" if actions.release(database, one.connection.id, one.actor) else "is-connected"
 
 
-_ORDERS: Mapping[str, Callable[[Order], str]] = {
+_ACTIONS: Mapping[str, Callable[[OperatorAction], str]] = {
     "pause": _pause,
     "resume": _resume,
     "sync": _sync,
@@ -161,14 +161,14 @@ _ORDERS: Mapping[str, Callable[[Order], str]] = {
 _DANGEROUS = ("disconnect", "release")
 
 
-def make(request: Request[State], form: FormData) -> Response:
+def make(request: Request[AppState], form: FormData) -> Response:
     """Show a link that the supplier can connect with; it is kept nowhere."""
     services, entry = request.state["services"], company_of(request)
     address = f"{LIST}/{entry.connection.id}"
     try:
         url = _url(services.settings, entry.supplier)
     except LinkError:
-        return then(request, address, "no-link")
+        return redirect_with(request, address, "no-link")
     actions.link(services.database, entry.connection.id, operator_of(request).actor)
     return page(
         request,
@@ -182,7 +182,7 @@ def make(request: Request[State], form: FormData) -> Response:
     )
 
 
-def again(request: Request[State]) -> Response:
+def again(request: Request[AppState]) -> Response:
     """Lead whoever comes back to the link's page to its company: the link is shown once."""
     return RedirectResponse(f"{LIST}/{row_id(request)}", 303)
 

@@ -10,23 +10,23 @@ from service.database.tables import Run
 from service.infactor.holds import word
 from service.operations import actions
 from service.queries import companies
-from service.queries.companies import Entry
+from service.queries.companies import CompanyEntry
 from service.store import approvals, connections, runs
 from service.web.ops.companies import LIST
-from service.web.ops.flash import page, then
+from service.web.ops.flash import page, redirect_with
 from service.web.ops.forms import number, words
 from service.web.ops.session import operator_of
-from service.web.state import State
+from service.web.state import AppState
 
 _NOT_WAITING = "not-waiting"
 _MOST_SHOWN = 200
 
 
-def question(request: Request[State]) -> Response:
+def question(request: Request[AppState]) -> Response:
     """Show why the run has stopped, and ask what is to become of it."""
     run, entry = _run(request)
     if not approvals.is_waiting(run):
-        return then(request, _company(run), _NOT_WAITING)
+        return redirect_with(request, _company(run), _NOT_WAITING)
     with request.state["services"].database.read() as session:
         found = approvals.withdrawals(session, run)
     return page(
@@ -45,23 +45,23 @@ def question(request: Request[State]) -> Response:
     )
 
 
-def approve(request: Request[State], form: FormData) -> Response:
+def approve(request: Request[AppState], form: FormData) -> Response:
     """Let the run go on, and redirect to its company's page, which says what was done."""
     run, entry = _run(request)
     if not _decide(request, form, run, reject=False):
-        return then(request, _company(run), _NOT_WAITING)
+        return redirect_with(request, _company(run), _NOT_WAITING)
     goes_on = actions.is_readable(entry.connection)
-    return then(request, _company(run), "confirmed" if goes_on else "confirmed-for-later")
+    return redirect_with(request, _company(run), "confirmed" if goes_on else "confirmed-for-later")
 
 
-def reject(request: Request[State], form: FormData) -> Response:
+def reject(request: Request[AppState], form: FormData) -> Response:
     """End the run, and redirect to its company's page, which says what was done."""
     run, _ = _run(request)
     done = _decide(request, form, run, reject=True)
-    return then(request, _company(run), "dropped" if done else _NOT_WAITING)
+    return redirect_with(request, _company(run), "dropped" if done else _NOT_WAITING)
 
 
-def _decide(request: Request[State], form: FormData, run: Run, *, reject: bool) -> bool:
+def _decide(request: Request[AppState], form: FormData, run: Run, *, reject: bool) -> bool:
     """Do what was decided, if the run waits yet as it did when the operator looked at it."""
     with request.state["services"].database.write() as session:
         connections.lock(session, run.connection_id)
@@ -79,7 +79,7 @@ def seen(run: Run) -> str:
     return run.halted_at.isoformat() if run.halted_at is not None else ""
 
 
-def _run(request: Request[State]) -> tuple[Run, Entry]:
+def _run(request: Request[AppState]) -> tuple[Run, CompanyEntry]:
     """Return the run that the address names, and its company; of another environment, 404."""
     services, run_id = request.state["services"], number(request.path_params["id"])
     if run_id is None:

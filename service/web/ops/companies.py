@@ -20,12 +20,12 @@ from service.kit.clock import now
 from service.monitoring.infactor import STUCK
 from service.operations import actions
 from service.queries import companies
-from service.queries.companies import Entry
+from service.queries.companies import CompanyEntry
 from service.store import approvals, connections, findings, outbox
 from service.store import runs as runs_
 from service.web.ops.flash import page
 from service.web.ops.forms import asking, numbers, words
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import part, render, row_id
 
 LIST = "/ops/connections"
@@ -37,7 +37,7 @@ _ENDS_SOON = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ConnectionStatus:
     """A connection's state in a word, and how good that is."""
 
     words: str
@@ -45,7 +45,7 @@ class Standing:
     why: str = ""
 
 
-def listing(request: Request[State]) -> Response:
+def listing(request: Request[AppState]) -> Response:
     """Show a page of companies, those that are looked for."""
     services, query = request.state["services"], request.query_params
     states = (*companies.Filter, *([LATE] if services.settings.delivers else []))
@@ -65,7 +65,7 @@ def listing(request: Request[State]) -> Response:
         )
         shown = found[:PAGE_SIZE]
         ids = [entry.connection.id for entry in shown] if state == LATE else []
-        owed = outbox.of_each(session, ids) if ids else {}
+        owed = outbox.backlog_of_each(session, ids) if ids else {}
     kept = {"q": text, "supplier": query.get("supplier", ""), "state": state}
     return page(
         request,
@@ -89,7 +89,7 @@ def listing(request: Request[State]) -> Response:
     )
 
 
-def search(request: Request[State], form: FormData) -> Response:
+def search(request: Request[AppState], form: FormData) -> Response:
     """Redirect to what is looked for; no e-mail address or realm id gets into an address."""
     services, text = request.state["services"], words(form, "q")
     known = (*companies.Filter, LATE)
@@ -113,7 +113,7 @@ def _joined(ids: Any) -> str:
     return ",".join(map(str, ids)) or "0"
 
 
-def company_of(request: Request[State]) -> Entry:
+def company_of(request: Request[AppState]) -> CompanyEntry:
     """Return the company that the address names; of another environment, 404."""
     services = request.state["services"]
     with services.database.read() as session:
@@ -123,40 +123,40 @@ def company_of(request: Request[State]) -> Entry:
     return found
 
 
-def detail(request: Request[State]) -> Response:
-    """Show one company, and what can be ordered about it."""
+def detail(request: Request[AppState]) -> Response:
+    """Show one company, and what can be done about it."""
     context = _seen_now(request)
     connection: Connection = context["connection"]
     name = connection.company_name or connection.id
-    context |= {"name": name, "swapped": False, "other_orders": True}
+    context |= {"name": name, "swapped": False, "other_actions": True}
     return page(request, "ops/connection.html", context)
 
 
-def live(request: Request[State]) -> Response:
+def live(request: Request[AppState]) -> Response:
     """Show the changing part of a company's page, or 204 while it is what the browser has."""
     context, query = _seen_now(request), request.query_params
     if query.get("seen") == context["version"]:
         return Response(status_code=204)
     # Only others than there are: somebody may be ticking something.
-    other_orders = query.get("orders") != context["orders_version"]
-    context |= {"swapped": True, "other_orders": other_orders}
+    other_actions = query.get("orders") != context["actions_version"]
+    context |= {"swapped": True, "other_actions": other_actions}
     return render(request, "ops/connection_live.html", context)
 
 
-def _seen_now(request: Request[State]) -> dict[str, Any]:
-    """Return how the company stands and what can be ordered about it, each with its version."""
+def _seen_now(request: Request[AppState]) -> dict[str, Any]:
+    """Return how the company stands and what can be done about it, each with its version."""
     services, connection_id = request.state["services"], row_id(request)
     with services.database.read() as session:
         entry = companies.one(session, services.settings.quickbooks_environment, connection_id)
         if entry is None:
             raise HTTPException(404)
         context = _facts(session, entry) | _deliveries(session, entry, services.settings)
-        counts = request.state["counted"].of_company(session, connection_id)
+        counts = request.state["count_cache"].of_company(session, connection_id)
         context["recorded"], context["offered"] = counts
     content, connection = part("ops/company.html", context), entry.connection
     readable = actions.is_readable(connection)
     choice = part(
-        "ops/orders.html",
+        "ops/actions.html",
         {
             "connection": connection,
             "readable": readable,
@@ -167,8 +167,8 @@ def _seen_now(request: Request[State]) -> dict[str, Any]:
     return {
         "connection": connection,
         "content": content,
-        "orders": choice,
-        "orders_version": _version(choice),
+        "actions": choice,
+        "actions_version": _version(choice),
         "version": _version(content + choice),
     }
 
@@ -177,7 +177,7 @@ def _version(content: Markup) -> str:
     return sha256(content.encode()).hexdigest()[:16]
 
 
-def _facts(session: Session, entry: Entry) -> dict[str, Any]:
+def _facts(session: Session, entry: CompanyEntry) -> dict[str, Any]:
     connection = entry.connection
     newest = [runs_.latest(session, connection.id, kind) for kind in RunKind]
     return {
@@ -200,14 +200,14 @@ def _urgency(run: Run) -> tuple[bool, bool]:
     return not approvals.is_waiting(run), run.state != RunState.ACTIVE
 
 
-def _deliveries(session: Session, entry: Entry, settings: Settings) -> dict[str, Any]:
+def _deliveries(session: Session, entry: CompanyEntry, settings: Settings) -> dict[str, Any]:
     """Return what of the company is on its way to Infactor's own database, and why it is not in."""
     if not settings.delivers:
         return {"outgoing": None, "refused": 0, "refusal": ""}
     company = (entry.connection.environment, entry.connection.id)
-    refused, first = outbox.refused(session, *company)
+    refused, first = outbox.refused_invoices(session, *company)
     return {
-        "outgoing": outbox.waiting(session, *company),
+        "outgoing": outbox.backlog(session, *company),
         "refused": refused,
         "refusal": ((first and first.delivery_error) or "")[:_LONGEST_ERROR],
     }
@@ -225,21 +225,23 @@ def counted(run: Run) -> str:
     return ", ".join([*parts, *([f"{held:,} held back"] if held else [])])
 
 
-def state_of(connection: Connection) -> Standing:
+def state_of(connection: Connection) -> ConnectionStatus:
     """Return in a word how the connection stands, and why."""
     if connection.released_at is not None:
-        return Standing("Released", "plain")
+        return ConnectionStatus("Released", "plain")
     if connection.state == ConnectionState.DISCONNECTED:
         problem = connection.problem
-        return Standing("Ended by QuickBooks", "bad", problem) if problem else _ended()
+        return ConnectionStatus("Ended by QuickBooks", "bad", problem) if problem else _ended()
     if connection.suspended_at is not None:
-        return Standing("Paused", "warn")
+        return ConnectionStatus("Paused", "warn")
     waits = connection.paused_until is not None and connection.paused_until > now()
     if waits and connection.failures > 0:
-        return Standing("Waiting for QuickBooks", "warn", connection.problem or "")
+        return ConnectionStatus("Waiting for QuickBooks", "warn", connection.problem or "")
     if ends_soon(connection):
-        return Standing("Ends soon", "warn", "QuickBooks ends the authorisation; send a new link.")
-    return Standing("Connected", "good")
+        return ConnectionStatus(
+            "Ends soon", "warn", "QuickBooks ends the authorisation; send a new link."
+        )
+    return ConnectionStatus("Connected", "good")
 
 
 def ends_soon(connection: Connection) -> bool:
@@ -252,19 +254,19 @@ def ends_soon(connection: Connection) -> bool:
     )
 
 
-def _ended() -> Standing:
-    return Standing("Disconnected", "plain")
+def _ended() -> ConnectionStatus:
+    return ConnectionStatus("Disconnected", "plain")
 
 
-def verdict(run: Run | None) -> Standing:
+def verdict(run: Run | None) -> ConnectionStatus:
     """Return what the newest reconcile that ended has found."""
     if run is None:
-        return Standing("none yet", "plain")
+        return ConnectionStatus("none yet", "plain")
     if approvals.is_rejected(run):
-        return Standing("Ended", "plain", run.error or "")
+        return ConnectionStatus("Ended", "plain", run.error or "")
     if run.state == RunState.FAILED:
-        return Standing("Failed", "bad", run.error or "")
+        return ConnectionStatus("Failed", "bad", run.error or "")
     if run.error is not None:
-        return Standing("Differs", "bad", run.error)
+        return ConnectionStatus("Differs", "bad", run.error)
     mended = len(run.tally.get("mended", [])) + len(run.tally.get("infactor_mended", []))
-    return Standing(f"Agrees, {mended:,} mended" if mended else "Agrees", "good")
+    return ConnectionStatus(f"Agrees, {mended:,} mended" if mended else "Agrees", "good")

@@ -14,11 +14,11 @@ from service.domain import Severity
 from service.infactor.wording import finding_words, status
 from service.operations import actions
 from service.store import connections, findings
-from service.store.findings import Entry
-from service.web.ops.flash import page, then
+from service.store.findings import FindingEntry
+from service.web.ops.flash import page, redirect_with
 from service.web.ops.forms import asking, number, words
 from service.web.ops.session import operator_of
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import ROW_ID
 from service.wording import of_finding
 
@@ -29,20 +29,20 @@ _TAGS = {Severity.CRITICAL: "bad", Severity.WARNING: "warn", Severity.INFO: "pla
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FindingRow:
     """One line of the list, in words."""
 
     finding: Finding
     invoice: Invoice
     buyer: str
     company: Connection
-    standing: str
+    status: str
     what: str
     approved: str
     current: str
 
 
-def listing(request: Request[State]) -> Response:
+def listing(request: Request[AppState]) -> Response:
     """Show a page of open findings of one severity: the most severe of which there are any."""
     services, query = request.state["services"], request.query_params
     environment = services.settings.quickbooks_environment
@@ -81,7 +81,7 @@ def listing(request: Request[State]) -> Response:
     )
 
 
-def acknowledge(request: Request[State], form: FormData) -> Response:
+def acknowledge(request: Request[AppState], form: FormData) -> Response:
     """Note what was done about a finding, and redirect to the others."""
     services, finding_id = request.state["services"], number(request.path_params["id"])
     if finding_id is None:
@@ -93,7 +93,7 @@ def acknowledge(request: Request[State], form: FormData) -> Response:
     )
     note = words(form, "note", _LONGEST_NOTE)
     if not note:
-        return then(request, here, "no-note")
+        return redirect_with(request, here, "no-note")
     environment = services.settings.quickbooks_environment
     try:
         seen = datetime.fromisoformat(words(form, "seen"))
@@ -102,7 +102,7 @@ def acknowledge(request: Request[State], form: FormData) -> Response:
     found = actions.acknowledge(
         services.database, finding_id, environment, note, operator_of(request).actor, seen=seen
     )
-    return then(request, here, "acknowledged" if found is not None else "no-finding")
+    return redirect_with(request, here, "acknowledged" if found is not None else "no-finding")
 
 
 def _company(session: Session, environment: str, connection_id: str) -> Connection | None:
@@ -115,16 +115,16 @@ def _company(session: Session, environment: str, connection_id: str) -> Connecti
     return found
 
 
-def _row(entry: Entry, currency: str) -> Row:
+def _row(entry: FindingEntry, currency: str) -> FindingRow:
     """Return the line of a finding; an invoice that names no currency is in this one."""
     finding = entry.finding
     approved, current = of_finding(finding, entry.invoice, entry.approved_currency, currency)
-    return Row(
+    return FindingRow(
         finding=finding,
         invoice=entry.invoice,
         buyer=(entry.invoice.mapped or {}).get("companyName") or "",
         company=entry.company,
-        standing=status(finding.state),
+        status=status(finding.state),
         what=finding_words(finding.field, finding.kind),
         approved=approved,
         current=current,

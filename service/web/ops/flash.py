@@ -1,4 +1,4 @@
-"""What a page says, once, after something was done."""
+"""Flash messages: what a page says, once, after something was done."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from service.web.cookies import Cookie
 from service.web.ops.session import SESSION, is_proof, operator_of, proof
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import render
 
 _PURPOSE = "told"
@@ -79,14 +79,14 @@ _TEXTS: Mapping[str, tuple[bool, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Flash:
     """One message, and whether it is good news."""
 
     text: str
     good: bool
 
 
-def then(request: Request[State], address: str, word: str, count: int = 0) -> Response:
+def redirect_with(request: Request[AppState], address: str, word: str, count: int = 0) -> Response:
     """Redirect to a page that says once what was done.
 
     The browser takes the word there in a cookie of that page's: an address would say it again
@@ -99,8 +99,8 @@ def then(request: Request[State], address: str, word: str, count: int = 0) -> Re
     return response
 
 
-def told(request: Request[State]) -> Told | None:
-    """Return what this session's last order has to tell on this page, if anything."""
+def read(request: Request[AppState]) -> Flash | None:
+    """Return the message of this session's last action for this page, if there is one."""
     settings = request.state["services"].settings
     match = _FORM.fullmatch(_cookie(request.url.path).read(request, settings))
     if match is None or match[1] not in _TEXTS:
@@ -111,11 +111,11 @@ def told(request: Request[State]) -> Told | None:
         return None
     good, text = _TEXTS[word]
     notices = "1 notice" if count == "1" else f"{int(count):,} notices"
-    return Told(text.format(count=notices), good)
+    return Flash(text.format(count=notices), good)
 
 
-def forget(request: Request[State], response: Response) -> None:
-    """Let the browser forget what this page has told."""
+def clear(request: Request[AppState], response: Response) -> None:
+    """Let the browser forget the message that this page has shown."""
     settings, cookie = request.state["services"].settings, _cookie(request.url.path)
     if cookie.read(request, settings):
         cookie.take(response, settings)
@@ -125,13 +125,13 @@ def _cookie(path: str) -> Cookie:
     return Cookie("infactor_ops_told", path, "strict", max_age=_SECONDS, of_page=True)
 
 
-def _about(request: Request[State], path: str, word: str, count: str) -> tuple[str, ...]:
+def _about(request: Request[AppState], path: str, word: str, count: str) -> tuple[str, ...]:
     return SESSION.read(request, request.state["services"].settings), path, word, count
 
 
-def page(request: Request[State], name: str, context: Mapping[str, Any]) -> Response:
-    """Return the page that this template makes; what it tells, it tells this one time."""
-    more = {"operator": operator_of(request), "told": told(request)}
+def page(request: Request[AppState], name: str, context: Mapping[str, Any]) -> Response:
+    """Return the page that this template makes, with the message, which is shown this once."""
+    more = {"operator": operator_of(request), "flash": read(request)}
     response = render(request, name, {**more, **context})
-    forget(request, response)
+    clear(request, response)
     return response

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.web.state import State
+from service.web.state import AppState
 
 HOME = "/ops/"
 LOGIN = "/ops/login"
@@ -20,7 +20,7 @@ LOGIN = "/ops/login"
 # No dots and no doubled slashes, by which an address could lead somewhere else.
 _INSIDE = re.compile(r"/ops/(?!login\b)(?:[\w-]+(?:/[\w-]+)*)?(?:\?[\w=&.%+~,-]*)?", re.ASCII)
 _LONGEST = 500
-_OF_ORDERS = re.compile(
+_OF_ACTIONS = re.compile(
     r"(/ops/(?:connections|runs)/[\w-]+|/ops/(?:notices|findings))/[\w/-]+", re.A
 )
 
@@ -28,20 +28,20 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _LONGEST_SEARCH = 100
 _LARGEST_ID = 2**63 - 1
 
-Posted = Callable[[Request[State], FormData], Response]
+Posted = Callable[[Request[AppState], FormData], Response]
 
 
-def posted(answer: Posted) -> Callable[[Request[State]], Awaitable[Response]]:
+def posted(answer: Posted) -> Callable[[Request[AppState]], Awaitable[Response]]:
     """Return the endpoint of what answers a form: it runs in a thread, as all endpoints do."""
 
     @wraps(answer)
-    async def endpoint(request: Request[State]) -> Response:
+    async def endpoint(request: Request[AppState]) -> Response:
         return await run_in_threadpool(answer, request, await form_of(request))
 
     return endpoint
 
 
-async def form_of(request: Request[State]) -> FormData:
+async def form_of(request: Request[AppState]) -> FormData:
     """Return what was filled in, sent as every form of ours is sent; else 415."""
     kind, _, _ = request.headers.get("content-type", "").partition(";")
     # Without a kind there is nothing in it.
@@ -74,9 +74,9 @@ def asking(path: str, query: Mapping[str, str]) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
-def of_order(path: str) -> str:
-    """Return the page from which one orders what is posted to this path, as far as it is known."""
-    match = _OF_ORDERS.fullmatch(path)
+def page_of_action(path: str) -> str:
+    """Return the page that has the action posted to this path, as far as it is known."""
+    match = _OF_ACTIONS.fullmatch(path)
     return match[1] if match else HOME
 
 

@@ -17,7 +17,7 @@ from service.database.engine import after_commit
 from service.kit import passwords
 from service.kit.clock import now
 from service.store import operators, sessions
-from service.web.ops.forms import HOME, LOGIN, form_of, inside, of_order, words
+from service.web.ops.forms import HOME, LOGIN, form_of, inside, page_of_action, words
 from service.web.ops.session import (
     SESSION,
     known_browser,
@@ -25,7 +25,7 @@ from service.web.ops.session import (
     remember_browser,
     session_of,
 )
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import render
 
 log = structlog.get_logger(__name__)
@@ -39,23 +39,23 @@ _MOST_OF_A_PEER = 20
 _MOST_OF_A_NAME = 100
 
 
-def login(request: Request[State]) -> Response:
+def login(request: Request[AppState]) -> Response:
     """Ask for name and password."""
     if session_of(request) is not None:
         return RedirectResponse(HOME, 303)
     query = request.query_params
     onward, ended = inside(query.get("next", HOME)), "ended" in query
-    return _page(request, of_order(onward) if ended else onward, ended=ended)
+    return _page(request, page_of_action(onward) if ended else onward, ended=ended)
 
 
-def log_in() -> Callable[[Request[State]], Awaitable[Response]]:
+def log_in() -> Callable[[Request[AppState]], Awaitable[Response]]:
     """Return the endpoint that begins a session if name and password are right, or asks again.
 
     Guesses wait for each other in a few threads of their own: the common ones store notices.
     """
     threads = CapacityLimiter(_AT_ONCE)
 
-    async def endpoint(request: Request[State]) -> Response:
+    async def endpoint(request: Request[AppState]) -> Response:
         form = await form_of(request)
         given = {name: str(form.get(name, "")) for name in ("password", "next")}
         name = words(form, "name", LONGEST_NAME).lower()
@@ -65,7 +65,7 @@ def log_in() -> Callable[[Request[State]], Awaitable[Response]]:
     return endpoint
 
 
-def _log_in(request: Request[State], *, name: str, password: str, next: str) -> Response:
+def _log_in(request: Request[AppState], *, name: str, password: str, next: str) -> Response:
     services, at, onward = request.state["services"], now(), inside(next)
     narrowest, limits = _limits(request, name)
     with services.database.write() as session:
@@ -96,7 +96,7 @@ def _log_in(request: Request[State], *, name: str, password: str, next: str) -> 
     return response
 
 
-def _limits(request: Request[State], name: str) -> tuple[str, Mapping[str, int]]:
+def _limits(request: Request[AppState], name: str) -> tuple[str, Mapping[str, int]]:
     """Return about what an attempt is noted, the narrowest apart, and how often each may fail."""
     operator = _named(request.state["services"], name)
     browser = known_browser(request, operator) if operator is not None else None
@@ -132,7 +132,7 @@ def _actor(services: Services, name: str) -> str:
 
 
 def _refused(
-    request: Request[State], name: str, onward: str, limits: Mapping[str, int], at: datetime
+    request: Request[AppState], name: str, onward: str, limits: Mapping[str, int], at: datetime
 ) -> Response:
     services = request.state["services"]
     actor = _actor(services, name)
@@ -145,7 +145,7 @@ def _refused(
     return _page(request, onward, status=401, name=name, refused=True)
 
 
-def _page(request: Request[State], onward: str, status: int = 200, **more: Any) -> Response:
+def _page(request: Request[AppState], onward: str, status: int = 200, **more: Any) -> Response:
     context: dict[str, Any] = {
         "operator": None,
         "next": onward,
@@ -162,7 +162,7 @@ def _page(request: Request[State], onward: str, status: int = 200, **more: Any) 
     return response
 
 
-def log_out(request: Request[State]) -> Response:
+def log_out(request: Request[AppState]) -> Response:
     """End the session; its cookie opens nothing any more."""
     services, found = request.state["services"], session_of(request)
     with services.database.write() as session:
@@ -174,7 +174,7 @@ def log_out(request: Request[State]) -> Response:
     return response
 
 
-def home(request: Request[State]) -> Response:
+def home(request: Request[AppState]) -> Response:
     """Redirect to the overview's own address."""
     return RedirectResponse(HOME, 303)
 

@@ -18,10 +18,10 @@ from service.monitoring.notices import STUCK as STUCK_AFTER
 from service.operations import actions
 from service.queries import companies, notices
 from service.store import connections
-from service.web.ops.flash import page, then
+from service.web.ops.flash import page, redirect_with
 from service.web.ops.forms import asking, number, numbers, words
 from service.web.ops.session import operator_of
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import render
 from service.wording import what, why
 
@@ -46,7 +46,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class NoticeQuery:
     """Which notices an address asks for; what it says amiss counts as not said."""
 
     text: str
@@ -54,7 +54,7 @@ class Asked:
     last: int | None
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> "Asked":
+    def of(cls, query: Mapping[str, str]) -> "NoticeQuery":
         """Return what these parameters ask for."""
         status = _known(query.get("status", ""), FILTERS)
         return cls(words(query, "q"), status, number(query.get(cls._turned(status))))
@@ -78,9 +78,9 @@ class Asked:
         return notices.found(session, environment, before=self.last, statuses=statuses, **narrowed)
 
 
-def listing(request: Request[State]) -> Response:
+def listing(request: Request[AppState]) -> Response:
     """Show a page of notices, those that are looked for."""
-    services, asked, at = request.state["services"], Asked.of(request.query_params), now()
+    services, asked, at = request.state["services"], NoticeQuery.of(request.query_params), now()
     with services.database.read() as session:
         found = asked.found(session, services.settings.quickbooks_environment, at)
         shown = found[:PAGE_SIZE]
@@ -119,12 +119,12 @@ def listing(request: Request[State]) -> Response:
     )
 
 
-def news(request: Request[State]) -> Response:
+def news(request: Request[AppState]) -> Response:
     """Say, once, that the page is out of date; 204 while it is not.
 
     It is not swapped by itself: somebody may be ticking something.
     """
-    services, asked = request.state["services"], Asked.of(request.query_params)
+    services, asked = request.state["services"], NoticeQuery.of(request.query_params)
     with services.database.read() as session:
         found = asked.found(session, services.settings.quickbooks_environment, now())
     if request.query_params.get("seen") == _version(found):
@@ -138,14 +138,14 @@ def _version(found: Sequence[Notice]) -> str:
     return sha256(repr(seen).encode()).hexdigest()[:16]
 
 
-def search(request: Request[State], form: FormData) -> Response:
+def search(request: Request[AppState], form: FormData) -> Response:
     """Redirect to what is looked for; an e-mail address is nothing to look for here."""
     text, status = words(form, "q"), words(form, "status")
     given = {"q": text.replace("@", " "), "status": _known(status, FILTERS)}
     return RedirectResponse(asking(LIST, given), 303)
 
 
-def replay(request: Request[State], form: FormData) -> Response:
+def replay(request: Request[AppState], form: FormData) -> Response:
     """Put the chosen notices back, or all that were shown, and redirect to where they were."""
     services = request.state["services"]
     status, text = words(form, "status"), words(form, "q")
@@ -172,7 +172,7 @@ def replay(request: Request[State], form: FormData) -> Response:
     for connection_id in whose:
         if known[connection_id].state == ConnectionState.CONNECTED:
             request.state["nudges"].sync(connection_id)
-    return then(request, here, "replayed" if count else "nothing-replayed", count)
+    return redirect_with(request, here, "replayed" if count else "nothing-replayed", count)
 
 
 def _known(word: str, words_: Collection[str]) -> str:

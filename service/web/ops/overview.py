@@ -24,7 +24,7 @@ from service.queries.measures import Span
 from service.web.ops import chart
 from service.web.ops.chart import Chart, Frame, Series
 from service.web.ops.flash import page
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import part, render
 from service.wording import several, span
 
@@ -103,12 +103,12 @@ RANGES = {
 }
 
 
-def overview(request: Request[State]) -> Response:
+def overview(request: Request[AppState]) -> Response:
     """Show whether anything is wrong, and how things stand."""
     return page(request, "ops/overview.html", {**_seen_now(request), "swapped": False})
 
 
-def live(request: Request[State]) -> Response:
+def live(request: Request[AppState]) -> Response:
     """Show the changing part of the overview, or 204 while it is what the browser has."""
     context, query = _seen_now(request), request.query_params
     if query.get("seen") == context["version"]:
@@ -118,14 +118,14 @@ def live(request: Request[State]) -> Response:
     return render(request, "ops/overview_live.html", {**context, "swapped": True, "news": news})
 
 
-def _seen_now(request: Request[State]) -> dict[str, Any]:
+def _seen_now(request: Request[AppState]) -> dict[str, Any]:
     """Return the changing part, and `version` with it: of ages it shows whole minutes at most."""
     services, at = request.state["services"], now()
     which = RANGES.get(request.query_params.get("range", ""), RANGES["24h"])
     with services.database.read() as session:
         wrong, figures = look(session, services.settings, at)
         context = _context(session, wrong, figures, which, at)
-    content = part("ops/standing.html", context)
+    content = part("ops/status.html", context)
     version = sha256(content.encode()).hexdigest()[:16]
     return {"range": which, "content": content, "version": version, "alarm": alarm_of(wrong)}
 
@@ -154,7 +154,7 @@ def _context(
 def _readers(session: Session, figures: Vitals, at: datetime) -> Sequence[tuple[str, str, int]]:
     """Return whose reads are the most, once that matters."""
     high = figures.reads >= notices.READS_HIGH * figures.reads_per_month
-    return rate_limit.most(session, f"{at:%Y-%m}", _MOST_READERS) if high else ()
+    return rate_limit.most_reads(session, f"{at:%Y-%m}", _MOST_READERS) if high else ()
 
 
 def page_of(condition: Condition) -> str | None:

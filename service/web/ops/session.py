@@ -20,7 +20,7 @@ from service.kit.vault import derived_key
 from service.store import sessions
 from service.web.cookies import Cookie
 from service.web.ops import forms
-from service.web.state import State
+from service.web.state import AppState
 
 SESSION = Cookie("infactor_ops", "/ops", "lax")
 """Lax, so that a link in an alert opens its page."""
@@ -34,7 +34,7 @@ _KNOWN = Cookie("infactor_ops_known", "/ops", "strict", max_age=int(_LIFETIME.to
 _KNOWN_FORM = re.compile(r"([\w-]{22})\.(\d{10})\.([0-9a-f]{64})", re.ASCII)
 
 
-def session_of(request: Request[State]) -> tuple[OperatorSession, Operator] | None:
+def session_of(request: Request[AppState]) -> tuple[OperatorSession, Operator] | None:
     """Return the living session of the browser's cookie, and whose it is.
 
     It is nobody's once the operator is gone from OPS_USERS, or has another password there.
@@ -50,7 +50,7 @@ def session_of(request: Request[State]) -> tuple[OperatorSession, Operator] | No
     return (found, operator) if operator is not None and operator.mark == found.mark else None
 
 
-def keep_alive(request: Request[State], known: OperatorSession) -> None:
+def keep_alive(request: Request[AppState], known: OperatorSession) -> None:
     """Put the end of the session off, as somebody uses it."""
     at = now()
     if sessions.OPERATORS.end_of(known, at) - known.expires_at > _KEPT_ALIVE_EVERY:
@@ -74,7 +74,7 @@ class OperatorsOnly:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request: Request[State] = Request(scope)
+        request: Request[AppState] = Request(scope)
         found = await run_in_threadpool(session_of, request)
         if found is None:
             await _to_log_in(request)(scope, receive, send)
@@ -86,7 +86,7 @@ class OperatorsOnly:
         await self.app(scope, receive, send)
 
 
-def _to_log_in(request: Request[State]) -> Response:
+def _to_log_in(request: Request[AppState]) -> Response:
     if "hx-request" in request.headers:
         return Response(status_code=401, headers={"HX-Refresh": "true"})
     where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -98,7 +98,7 @@ def _to_log_in(request: Request[State]) -> Response:
     return RedirectResponse(forms.asking(forms.LOGIN, query), 303)
 
 
-def known_browser(request: Request[State], operator: Operator) -> str | None:
+def known_browser(request: Request[AppState], operator: Operator) -> str | None:
     """Return what this browser is known by if this operator has logged in with it before."""
     settings = request.state["services"].settings
     match = _KNOWN_FORM.fullmatch(_KNOWN.read(request, settings))

@@ -12,14 +12,14 @@ from service.database.tables import Connection, Run, Supplier
 from service.domain import ConnectionState, RunState
 from service.kit.clock import now
 from service.store import approvals, connections, inbox, runs
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import row_id
 
 _TOLD_AHEAD = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ImportProgress:
     """One run: what it has read of what there is, and what became of that."""
 
     state: str  # active | done | failed
@@ -38,7 +38,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Company:
+class CompanyView:
     """One connected company, its import so far, and what is wrong with it.
 
     `unwell` is that QuickBooks fails to answer for it, `failed` how many changes could not be taken
@@ -46,7 +46,7 @@ class Company:
     """
 
     connection: Connection
-    progress: Progress | None
+    progress: ImportProgress | None
     unwell: bool
     failed: int
 
@@ -72,7 +72,7 @@ class Company:
         return end if end is not None and end <= now() + _TOLD_AHEAD else None
 
 
-def own_connection(request: Request[State], session: Session, supplier: Supplier) -> Connection:
+def own_connection(request: Request[AppState], session: Session, supplier: Supplier) -> Connection:
     """Return the connection that the address names, if it is this supplier's; else answer 404.
 
     Another supplier's, or another environment's, is as unknown as one that is not there.
@@ -84,12 +84,12 @@ def own_connection(request: Request[State], session: Session, supplier: Supplier
     return found
 
 
-def companies_of(session: Session, connections: Sequence[Connection]) -> list[Company]:
+def companies_of(session: Session, connections: Sequence[Connection]) -> list[CompanyView]:
     """Return the companies of these connections."""
     ids, at = [one.id for one in connections], now()
     progress, failed = progress_of(session, ids), inbox.parked_of_companies(session, ids)
     return [
-        Company(
+        CompanyView(
             connection=one,
             progress=progress.get(one.id),
             failed=failed.get(one.id, 0),
@@ -99,12 +99,12 @@ def companies_of(session: Session, connections: Sequence[Connection]) -> list[Co
     ]
 
 
-def progress_of(session: Session, connection_ids: Collection[str]) -> dict[str, Progress]:
+def progress_of(session: Session, connection_ids: Collection[str]) -> dict[str, ImportProgress]:
     """Return by company how far its newest run has come; not of those that never had one."""
     return {i: _progress(run) for i, run in runs.latest_of(session, connection_ids).items()}
 
 
-def news_of(session: Session, connection: Connection) -> Progress | None:
+def news_of(session: Session, connection: Connection) -> ImportProgress | None:
     """Return how far the newest run has come, unless it had ended before the latest consent."""
     run = runs.latest(session, connection.id)
     ended = None if run is None else run.finished_at
@@ -112,9 +112,9 @@ def news_of(session: Session, connection: Connection) -> Progress | None:
     return None if run is None or is_old else _progress(run)
 
 
-def _progress(run: Run) -> Progress:
+def _progress(run: Run) -> ImportProgress:
     tally = run.tally
-    return Progress(
+    return ImportProgress(
         state=run.state,
         whole=run.since is None,
         read=tally.get("read", 0),

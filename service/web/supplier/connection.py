@@ -17,29 +17,29 @@ from service.operations.disconnect import ConnectedAgain, NotRevoked, disconnect
 from service.queries import notices
 from service.web.connect.popup import since
 from service.web.session import supplier_of
-from service.web.state import State
+from service.web.state import AppState
 from service.web.supplier.companies import companies_of, news_of, own_connection
 from service.web.templating import render
-from service.web.threads import apart
+from service.web.threads import in_dedicated_threads
 
 log = structlog.get_logger(__name__)
 
 PATH = "/quickbook/connections/{id}"
-More = Callable[[Request[State], Session, Connection], dict[str, Any]]
+More = Callable[[Request[AppState], Session, Connection], dict[str, Any]]
 _LAPSES_SOON = timedelta(days=14)
 
 
-def show(request: Request[State]) -> Response:
+def show(request: Request[AppState]) -> Response:
     """Show how the company's connection stands."""
     return _page(request, "connection.html", _standing)
 
 
-def ask(request: Request[State]) -> Response:
+def ask(request: Request[AppState]) -> Response:
     """Ask whether to disconnect, and say what that means; nothing has happened yet."""
     return _page(request, "disconnect.html", _unconfirmed)
 
 
-def end(request: Request[State]) -> Response:
+def end(request: Request[AppState]) -> Response:
     """Disconnect the company at QuickBooks and here, or say why that is not possible now."""
     services, supplier = request.state["services"], supplier_of(request)
     with services.database.read() as session:
@@ -58,7 +58,7 @@ def end(request: Request[State]) -> Response:
     return back
 
 
-def _page(request: Request[State], name: str, more: More) -> Response:
+def _page(request: Request[AppState], name: str, more: More) -> Response:
     supplier = supplier_of(request)
     with request.state["services"].database.read() as session:
         connection = own_connection(request, session, supplier)
@@ -71,13 +71,15 @@ def _page(request: Request[State], name: str, more: More) -> Response:
 
 
 def _unconfirmed(
-    request: Request[State], session: Session, connection: Connection
+    request: Request[AppState], session: Session, connection: Connection
 ) -> dict[str, Any]:
     return {"failed": False}
 
 
-def _standing(request: Request[State], session: Session, connection: Connection) -> dict[str, Any]:
-    count = request.state["counted"].of_company
+def _standing(
+    request: Request[AppState], session: Session, connection: Connection
+) -> dict[str, Any]:
+    count = request.state["count_cache"].of_company
     recorded, offered = count(session, connection.id, connection.supplier_id)
     [company] = companies_of(session, [connection])
     return {
@@ -97,17 +99,17 @@ def _lapses_at(connection: Connection) -> datetime | None:
     return end if end is not None and end <= now() + _LAPSES_SOON else None
 
 
-def connected(request: Request[State]) -> Response:
+def connected(request: Request[AppState]) -> Response:
     """Name the company and show its import; the pop-up then closes by itself."""
     return render(request, "connected.html", _context(request, keep_alive=True))
 
 
-def progress(request: Request[State]) -> Response:
+def progress(request: Request[AppState]) -> Response:
     """Show how far the import has come; asked for again and again while it goes on."""
     return render(request, "progress.html", _context(request, keep_alive=False))
 
 
-def _context(request: Request[State], *, keep_alive: bool) -> dict[str, Any]:
+def _context(request: Request[AppState], *, keep_alive: bool) -> dict[str, Any]:
     supplier = supplier_of(request, keep_alive=keep_alive)
     with request.state["services"].database.read() as session:
         connection = own_connection(request, session, supplier)
@@ -120,7 +122,7 @@ def routes() -> list[Route]:
     return [
         Route(PATH, show),
         Route(f"{PATH}/disconnect", ask),
-        Route(f"{PATH}/disconnect", apart()(end), methods=["POST"]),
+        Route(f"{PATH}/disconnect", in_dedicated_threads()(end), methods=["POST"]),
     ]
 
 

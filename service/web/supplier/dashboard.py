@@ -13,13 +13,13 @@ from starlette.routing import Route
 from service.database.tables import Supplier
 from service.kit.clock import now
 from service.queries import invoices
-from service.queries.invoices import Page, Standing, Wanted
+from service.queries.invoices import InvoicePage, StatusFilter, Wanted
 from service.store import connections
 from service.web.connect.popup import since
 from service.web.session import supplier_of
-from service.web.state import State
-from service.web.supplier.companies import Company, companies_of
-from service.web.supplier.invoice_view import Row, row
+from service.web.state import AppState
+from service.web.supplier.companies import CompanyView, companies_of
+from service.web.supplier.invoice_view import ListedInvoice, row
 from service.web.supplier.list_query import (
     CHANGED,
     NOT_OFFERED,
@@ -27,7 +27,7 @@ from service.web.supplier.list_query import (
     SORTS,
     STATUSES,
     TO_MEND,
-    Asked,
+    ListQuery,
 )
 from service.web.templating import render
 
@@ -35,14 +35,14 @@ from service.web.templating import render
 _NEWS = {TO_MEND: "to mend", CHANGED: "changed since decided", NOT_OFFERED: "not offered"}
 
 
-def dashboard(request: Request[State]) -> Response:
+def dashboard(request: Request[AppState]) -> Response:
     """Show everything that the supplier has here."""
     supplier = supplier_of(request)
     shown = _shown(request, supplier)
     return render(request, "dashboard.html", _context(request, supplier, shown))
 
 
-def live(request: Request[State]) -> Response:
+def live(request: Request[AppState]) -> Response:
     """Show the changing parts of the dashboard, or 204 while they are what the browser has."""
     supplier = supplier_of(request, keep_alive=False)
     shown = _shown(request, supplier)
@@ -52,13 +52,13 @@ def live(request: Request[State]) -> Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class DashboardView:
     """What is on the page but for the counts, which take longer to find than all the rest."""
 
-    asked: Asked
-    companies: list[Company]
-    page: Page
-    rows: list[Row]
+    asked: ListQuery
+    companies: list[CompanyView]
+    page: InvoicePage
+    rows: list[ListedInvoice]
 
     @property
     def version(self) -> str:
@@ -75,12 +75,12 @@ class Shown:
         return hashlib.sha256(repr((state, self.rows, more)).encode()).hexdigest()[:16]
 
 
-def _shown(request: Request[State], supplier: Supplier) -> Shown:
+def _shown(request: Request[AppState], supplier: Supplier) -> DashboardView:
     settings = request.state["services"].settings
     with request.state["services"].database.read() as session:
         mine = connections.of_supplier(session, supplier.id, settings.quickbooks_environment)
         ids = [connection.id for connection in mine]
-        asked = Asked.of(request.query_params).among(ids)
+        asked = ListQuery.of(request.query_params).among(ids)
         page = invoices.page(
             session,
             asked.wanted(ids, supplier.id),
@@ -93,14 +93,16 @@ def _shown(request: Request[State], supplier: Supplier) -> Shown:
     today = now().date()
     currency = settings.infactor_currency
     rows = [row(one, currency, today, changed=one[0].id in page.changed) for one in page.found]
-    return Shown(asked, companies, page, rows)
+    return DashboardView(asked, companies, page, rows)
 
 
-def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[str, Any]:
+def _context(
+    request: Request[AppState], supplier: Supplier, shown: DashboardView
+) -> dict[str, Any]:
     asked, companies = shown.asked, shown.companies
     with request.state["services"].database.read() as session:
         ids = [company.connection.id for company in companies]
-        numbers = request.state["counted"].of_companies(session, ids, supplier.id)
+        numbers = request.state["count_cache"].of_companies(session, ids, supplier.id)
         news = _news(request, session, ids, supplier.id)
         matches = _matches(session, shown, asked.wanted(ids, supplier.id))
     return {
@@ -123,22 +125,22 @@ def _context(request: Request[State], supplier: Supplier, shown: Shown) -> dict[
 
 
 def _news(
-    request: Request[State], session: Session, ids: Sequence[str], supplier_id: int
+    request: Request[AppState], session: Session, ids: Sequence[str], supplier_id: int
 ) -> dict[str, list[tuple[str, str, int]]]:
     """Return for each company (status, what it is called, how many invoices), where there are."""
-    standings = tuple(STATUSES[status][1] for status in _NEWS)
-    counted = request.state["counted"].by_standing(session, ids, supplier_id, standings)
+    filters = tuple(STATUSES[status][1] for status in _NEWS)
+    counts = request.state["count_cache"].by_status(session, ids, supplier_id, filters)
     return {
         i: [
             (status, words, n)
             for (status, words), n in zip(_NEWS.items(), numbers, strict=True)
             if n
         ]
-        for i, numbers in counted.items()
+        for i, numbers in counts.items()
     }
 
 
-def _matches(session: Session, shown: Shown, wanted: Wanted) -> int | None:
+def _matches(session: Session, shown: DashboardView, wanted: Wanted) -> int | None:
     """Return how many invoices match, where something is asked for."""
     if not shown.asked.narrows:
         return None
@@ -146,7 +148,7 @@ def _matches(session: Session, shown: Shown, wanted: Wanted) -> int | None:
     return len(shown.rows) if is_whole else invoices.count(session, wanted)
 
 
-def _statuses(*, delivers: bool) -> dict[str, tuple[str, Standing]]:
+def _statuses(*, delivers: bool) -> dict[str, tuple[str, StatusFilter]]:
     return {n: s for n, s in STATUSES.items() if delivers or n != ON_ITS_WAY}
 
 

@@ -22,9 +22,9 @@ from service.queries import invoices
 from service.queries.invoices import Found, Wanted
 from service.store import connections
 from service.web.session import supplier_of
-from service.web.state import State
+from service.web.state import AppState
 from service.web.supplier.invoice_view import fields, row, to_mend
-from service.web.supplier.list_query import Asked
+from service.web.supplier.list_query import ListQuery
 from service.wording import plain
 
 HEAD = (
@@ -50,7 +50,7 @@ _INNER = re.compile(r"([;\t\r\n])(?=[\s\u200b\ufeff\x22]*[=+\-@\uff1d\uff0b\uff0
 _NOT_FOR_NAMES = re.compile(r"[^\w-]+")
 
 
-def download(request: Request[State]) -> Response:
+def download(request: Request[AppState]) -> Response:
     """Send every invoice that matches, in the order of the page, as it is read."""
     services = request.state["services"]
     supplier = supplier_of(request)
@@ -58,7 +58,7 @@ def download(request: Request[State]) -> Response:
         environment = services.settings.quickbooks_environment
         mine = connections.of_supplier(session, supplier.id, environment)
     names = {connection.id: connection.company_name for connection in mine}
-    wanted = Asked.of(request.query_params).among(names).wanted(names, supplier.id)
+    wanted = ListQuery.of(request.query_params).among(names).wanted(names, supplier.id)
     only = wanted.connection_ids[0] if len(wanted.connection_ids) == 1 else None
     whose = names[only] if only else supplier.name
     return StreamingResponse(
@@ -98,7 +98,7 @@ def _cells(found: Found, currency: str, today: date, names: dict[str, str]) -> S
         *(one.number, one.buyer, shown["buyerEmail"], one.title),
         *(_amount(one.amount), one.currency, _amount(one.balance)),
         *(shown["invoiceDate"], shown["payableDate"], one.days or ""),
-        *(one.standing.words, " ".join(mend), names[invoice.connection_id]),
+        *(one.status.words, " ".join(mend), names[invoice.connection_id]),
     )
 
 

@@ -18,14 +18,14 @@ from service.web.connect.authorise import to_consent
 from service.web.connect.identity import vouched
 from service.web.connect.problems import ConnectProblem, Problem, explain
 from service.web.session import SESSION, session_of, supplier_if_any, supplier_of
-from service.web.state import State
+from service.web.state import AppState
 from service.web.templating import render
-from service.web.threads import apart
+from service.web.threads import in_dedicated_threads
 
 HOME = "/quickbook/"
 
 
-def view(request: Request[State]) -> Response:
+def view(request: Request[AppState]) -> Response:
     """Let the browser be the supplier that the link names, and redirect to the dashboard."""
     services, at = request.state["services"], now()
     secret = services.settings.infactor_shared_secret.get_secret_value()
@@ -57,12 +57,12 @@ def view(request: Request[State]) -> Response:
     return response
 
 
-def start(request: Request[State]) -> Response:
+def start(request: Request[AppState]) -> Response:
     """Redirect to QuickBooks' consent, for the supplier whose session this is."""
     return to_consent(request, supplier_of(request).id, None)
 
 
-def logout(request: Request[State]) -> Response:
+def logout(request: Request[AppState]) -> Response:
     """End the session; its cookie opens nothing any more."""
     services = request.state["services"]
     found = session_of(request)
@@ -74,12 +74,12 @@ def logout(request: Request[State]) -> Response:
     return response
 
 
-def goodbye(request: Request[State]) -> Response:
+def goodbye(request: Request[AppState]) -> Response:
     """Confirm that the session has ended."""
     return render(request, "goodbye.html")
 
 
-def launch(request: Request[State]) -> Response:
+def launch(request: Request[AppState]) -> Response:
     """Redirect to the dashboard, or to how to get there; Intuit's parameters end here."""
     try:
         supplier_of(request)
@@ -88,19 +88,19 @@ def launch(request: Request[State]) -> Response:
     return RedirectResponse(HOME, 303)
 
 
-def welcome(request: Request[State]) -> Response:
+def welcome(request: Request[AppState]) -> Response:
     """Say what this is and how to get in."""
     return render(request, "welcome.html", {"supplier": supplier_if_any(request)})
 
 
-def disconnected(request: Request[State]) -> Response:
+def disconnected(request: Request[AppState]) -> Response:
     """Say what has stopped after a disconnection inside QuickBooks, and how to connect again."""
     if request.url.query:
         return RedirectResponse("/quickbook/disconnected", 303)
     return render(request, "disconnected.html", {"supplier": supplier_if_any(request)})
 
 
-def home(request: Request[State]) -> Response:
+def home(request: Request[AppState]) -> Response:
     """Redirect to the dashboard's own address."""
     return RedirectResponse(HOME, 303)
 
@@ -109,7 +109,7 @@ def routes() -> list[Route]:
     """Return the routes in and out."""
     return [
         Route("/quickbook", home),
-        Route(links.VIEW_PATH, apart()(view), methods=["GET", "POST"]),
+        Route(links.VIEW_PATH, in_dedicated_threads()(view), methods=["GET", "POST"]),
         Route("/quickbook/start", start, methods=["POST"]),
         Route("/quickbook/logout", logout, methods=["POST"]),
         Route("/quickbook/goodbye", goodbye),

@@ -19,11 +19,11 @@ from service.kit.clock import now
 from service.quickbooks.endpoints import Environment, invoice_page
 from service.store import connections, findings, invoices
 from service.web.session import supplier_of
-from service.web.state import State
+from service.web.state import AppState
 from service.web.supplier.invoice_lines import lines_of, sums_of, taxes_of
-from service.web.supplier.invoice_view import Found, currency_of, fields, payout, standing, to_mend
-from service.web.supplier.list_query import Asked
-from service.web.templating import email, moment, part, render, row_id
+from service.web.supplier.invoice_view import Found, currency_of, fields, payout, status_of, to_mend
+from service.web.supplier.list_query import ListQuery
+from service.web.templating import email, part, render, row_id, time_tag
 from service.wording import of_finding, written
 
 _ELSEWHERE = ("items", "taxDetails")
@@ -70,16 +70,16 @@ CAUSES = {
 }
 
 
-def show(request: Request[State]) -> Response:
+def show(request: Request[AppState]) -> Response:
     """Show an invoice of this supplier; another one's is as unknown as one that is not there."""
     supplier = supplier_of(request)
     # In the address is what the list was like from which somebody has come.
-    back = Asked.of(request.query_params).whole_query
+    back = ListQuery.of(request.query_params).whole_query
     context = _seen_now(request, supplier) | {"supplier": supplier, "back": back}
     return render(request, "invoice.html", context)
 
 
-def live(request: Request[State]) -> Response:
+def live(request: Request[AppState]) -> Response:
     """Show the changing part of the page, or 204 while it is what the browser has."""
     context = _seen_now(request, supplier_of(request, keep_alive=False))
     if request.query_params.get("seen") == context["version"]:
@@ -87,7 +87,7 @@ def live(request: Request[State]) -> Response:
     return render(request, "invoice_live.html", context)
 
 
-def _seen_now(request: Request[State], supplier: Supplier) -> dict[str, Any]:
+def _seen_now(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
     """Return what there is to see of the invoice, and its version."""
     context = _facts(request, supplier)
     content = part("invoice_content.html", context)
@@ -95,7 +95,7 @@ def _seen_now(request: Request[State], supplier: Supplier) -> dict[str, Any]:
     return {**context, "content": content, "version": version}
 
 
-def _facts(request: Request[State], supplier: Supplier) -> dict[str, Any]:
+def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
     settings = request.state["services"].settings
     environment = settings.quickbooks_environment
     with request.state["services"].database.read() as session:
@@ -106,7 +106,7 @@ def _facts(request: Request[State], supplier: Supplier) -> dict[str, Any]:
         history = invoices.history(session, invoice.id)
         changed = findings.of_invoice(session, invoice.id)
         connection = connections.get(session, invoice.connection_id)
-    shown, where = fields(found), standing(found)
+    shown, where = fields(found), status_of(found)
     lines = lines_of(shown["items"])
     return {
         "invoice": invoice,
@@ -114,7 +114,7 @@ def _facts(request: Request[State], supplier: Supplier) -> dict[str, Any]:
         "offered": document is not None,
         "connection": connection,
         "shown": shown,
-        "standing": where,
+        "status": where,
         "currency": currency_of(found, settings.infactor_currency),
         "balance_currency": invoice.currency or settings.infactor_currency,
         "payout": "-" if where.hold else payout(shown["payableDate"], now().date()),
@@ -168,14 +168,14 @@ def _in_words(name: str, value: Any) -> Any:
     if name in _ELSEWHERE:
         return "as above"
     if name == "created":  # milliseconds, which say nothing to people
-        return _moment(value)
+        return _time_of(value)
     return email(value) if isinstance(value, str) and "@" in value else value
 
 
-def _moment(milliseconds: Any) -> Any:
+def _time_of(milliseconds: Any) -> Any:
     """Return an instant for people, or what somebody has written in its place."""
     try:
-        return moment(datetime.fromtimestamp(int(milliseconds) / 1000, UTC))
+        return time_tag(datetime.fromtimestamp(int(milliseconds) / 1000, UTC))
     except (ValueError, TypeError, OverflowError, OSError):
         return milliseconds
 

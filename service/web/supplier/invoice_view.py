@@ -17,7 +17,7 @@ Found = tuple[Invoice, Document | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class InvoiceStatus:
     """Where an invoice stands: `words` for people, and the hold if that is why it is not offered.
 
     `withdrawn` marks one that Infactor had before the hold applied.
@@ -29,7 +29,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ListedInvoice:
     """One line of the table, with the columns of Infactor's dashboard and the balance."""
 
     id: str
@@ -44,19 +44,19 @@ class Row:
     days: int
     due: str
     payout: str
-    standing: Standing
+    status: InvoiceStatus
     warnings: int
     changed: bool
 
 
-def row(found: Found, currency: str, today: date, *, changed: bool = False) -> Row:
+def row(found: Found, currency: str, today: date, *, changed: bool = False) -> ListedInvoice:
     """Return the table's row; `currency` is the one that an invoice without any is in.
 
     `changed` marks one that is not any more what somebody in Infactor has decided about.
     """
     invoice, _ = found
-    shown, where = fields(found), standing(found)
-    return Row(
+    shown, where = fields(found), status_of(found)
+    return ListedInvoice(
         id=invoice.id,
         connection_id=invoice.connection_id,
         number=shown["invoiceNo"],
@@ -69,7 +69,7 @@ def row(found: Found, currency: str, today: date, *, changed: bool = False) -> R
         days=0 if where.hold else days_to_payout(shown["payableDate"], today),
         due=shown["payableDate"],
         payout="-" if where.hold else payout(shown["payableDate"], today),
-        standing=where,
+        status=where,
         warnings=len(to_mend(invoice)),
         changed=changed,
     )
@@ -123,19 +123,19 @@ def _kind(value: Any) -> type:
     return Decimal if kind is int else kind
 
 
-def standing(found: Found) -> Standing:
+def status_of(found: Found) -> InvoiceStatus:
     """Return Infactor's word for the invoice's state, or why it is not offered there."""
     invoice, document = found
     if document is None and invoice.old_rows_held:
-        return Standing("Not offered: Infactor has an older copy of it")
+        return InvoiceStatus("Not offered: Infactor has an older copy of it")
     if document is None:
-        return _held(invoice.hold) if invoice.hold else Standing("On its way to Infactor")
+        return _held(invoice.hold) if invoice.hold else InvoiceStatus("On its way to Infactor")
     if not is_withdrawn(document.document):
-        return Standing(status(document.state))
+        return InvoiceStatus(status(document.state))
     # The marker keeps the first reason for ever; the record has the one that holds now.
     return _held(invoice.hold or document.document[MARKER], withdrawn=True)
 
 
-def _held(name: str, *, withdrawn: bool = False) -> Standing:
+def _held(name: str, *, withdrawn: bool = False) -> InvoiceStatus:
     hold = Hold(name)
-    return Standing(sentence(hold), hold, withdrawn)
+    return InvoiceStatus(sentence(hold), hold, withdrawn)

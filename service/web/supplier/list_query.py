@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from service.infactor.source import MOST_MONEY
 from service.infactor.wording import states_by_word
-from service.queries.invoices import Sort, Standing, Wanted
+from service.queries.invoices import Sort, StatusFilter, Wanted
 from service.web.templating import ROW_ID
 
 SORTS = {
@@ -32,16 +32,16 @@ ON_ITS_WAY = "on-its-way"
 """Only where deliveries take invoices to Infactor can one be on its way."""
 
 
-def _statuses() -> dict[str, tuple[str, Standing]]:
+def _statuses() -> dict[str, tuple[str, StatusFilter]]:
     of_infactor = {
-        word.lower().replace(" ", "-"): (word, Standing("states", states))
+        word.lower().replace(" ", "-"): (word, StatusFilter("states", states))
         for word, states in states_by_word().items()
     }
     return {
-        TO_MEND: ("To mend", Standing("to mend")),
-        CHANGED: ("Changed since decided", Standing("changed")),
-        NOT_OFFERED: ("Not offered", Standing("not offered")),
-        ON_ITS_WAY: ("On its way to Infactor", Standing("on its way")),
+        TO_MEND: ("To mend", StatusFilter("to mend")),
+        CHANGED: ("Changed since decided", StatusFilter("changed")),
+        NOT_OFFERED: ("Not offered", StatusFilter("not offered")),
+        ON_ITS_WAY: ("On its way to Infactor", StatusFilter("on its way")),
         **of_infactor,
     }
 
@@ -50,7 +50,7 @@ STATUSES = _statuses()
 
 
 @dataclass(frozen=True)
-class Asked:
+class ListQuery:
     """What an address asks for; what it says amiss counts as not said."""
 
     words: str = ""
@@ -63,7 +63,7 @@ class Asked:
     size: int = _SIZE
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> "Asked":
+    def of(cls, query: Mapping[str, str]) -> "ListQuery":
         """Return what these parameters of an address ask for."""
         sort = query.get("sort", "")
         status = query.get("status", "")
@@ -78,7 +78,7 @@ class Asked:
             size=_size(query.get("size", "")),
         )
 
-    def among(self, connection_ids: Collection[str]) -> "Asked":
+    def among(self, connection_ids: Collection[str]) -> "ListQuery":
         """Return the same of one who has these companies, of which alone one can be asked for."""
         return self if self.company in connection_ids else replace(self, company="")
 
@@ -89,7 +89,7 @@ class Asked:
             supplier_id=supplier_id,
             words=_WRITTEN_BEFORE.sub("", self.words),
             amount=_amount(self.words),
-            standing=STATUSES[self.status][1] if self.status else Standing(),
+            status=STATUSES[self.status][1] if self.status else StatusFilter(),
             sort=self.sort,
         )
 

@@ -1,6 +1,6 @@
 """QuickBooks' notifications: verified, stored, acknowledged, and only then worked on.
 
-200 means stored. A correctly signed delivery is never refused for what is in it, because Intuit
+200 means stored. A correctly signed webhook is never refused for what is in it, because Intuit
 holds later events back behind one that fails (reference 1.6).
 """
 
@@ -23,10 +23,10 @@ from service.kit.metrics import notices_received
 from service.kit.vault import Vault
 from service.quickbooks.event import FOLLOWED, Event
 from service.quickbooks.webhooks import parse, verify
-from service.store.intake import Arrival
+from service.store.intake import NewNotice
 from service.web.middleware.access_log import note
 from service.web.references import crashed
-from service.web.state import State
+from service.web.state import AppState
 from service.web.webhook.intake import NotStored
 
 PATH = "/quickbook/webhook"
@@ -40,41 +40,41 @@ _LONGEST_SECONDS = 10  # Intuit itself waits for three
 _TOO_LARGE = ("too_large", 413, "Content Too Large")
 
 
-class Room:
-    """So many bytes for all; what has no room is to be sent again."""
+class BodyBudget:
+    """How many bytes all bodies together may hold; `left` is what is not reserved."""
 
     def __init__(self, most: int) -> None:
         self.left = most
 
     @contextmanager
-    def place(self) -> Iterator["Place"]:
-        """Give a place for one body; at the end there is room again for what it has taken."""
-        place = Place(self)
+    def reservation(self) -> Iterator["Reservation"]:
+        """Give one body's reservation, which is given back at the end."""
+        reservation = Reservation(self)
         try:
-            yield place
+            yield reservation
         finally:
-            self.left += place.taken
+            self.left += reservation.taken
 
 
-class Place:
-    """What one body takes of the room, in bytes."""
+class Reservation:
+    """What one body has reserved of the budget: `taken` is in bytes."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, budget: BodyBudget) -> None:
+        self._budget = budget
         self.taken = 0
 
-    def grow(self, size: int) -> bool:
-        """Take room for a body of so many bytes; return False where there is not so much."""
+    def reserve(self, size: int) -> bool:
+        """Reserve `size` bytes in all for the body; return False where fewer are left."""
         more = size - self.taken
-        if more > self._room.left:
+        if more > self._budget.left:
             return False
-        self._room.left -= more
+        self._budget.left -= more
         self.taken = size
         return True
 
 
 class _Refused(Exception):
-    """The delivery is not taken; `outcome` is what is counted."""
+    """The webhook is not taken; `outcome` is what is counted."""
 
     def __init__(self, outcome: str, status: int, text: str) -> None:
         super().__init__(text)
@@ -84,7 +84,7 @@ class _Refused(Exception):
 
 
 class Webhook:
-    """ASGI application that answers deliveries itself, and hands everything else on to `app`.
+    """ASGI application that answers webhooks itself, and hands everything else on to `app`.
 
     It stands before whatever only pages need, and speaks plain ASGI: routing, the guards of the
     pages and Starlette's requests took half the time of an answer (tests/web/benchmark_webhook.py).
@@ -93,7 +93,7 @@ class Webhook:
     def __init__(self, app: ASGIApp, *, most_bytes: int) -> None:
         self.app = app
         self._most_bytes = most_bytes
-        self._room = Room(_MOST_HELD)
+        self._budget = BodyBudget(_MOST_HELD)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != PATH:
@@ -113,10 +113,10 @@ class Webhook:
         """Answer 200 when it is stored, 401 unsigned, 413 too long, 503 if it is to come again."""
         if scope["method"] != "POST":
             return _text("Method Not Allowed", 405, Allow="POST")
-        state: State = scope["state"]
+        state: AppState = scope["state"]
         try:
-            with self._room.place() as place:
-                body = _Body(receive, self._most_bytes, place)
+            with self._budget.reservation() as reservation:
+                body = _Body(receive, self._most_bytes, reservation)
                 await _take(state, dict(scope["headers"]), body)
         except _Refused as e:
             state["answers"].count(e.outcome)
@@ -133,8 +133,8 @@ def _text(text: str, status: int, **headers: str) -> Response:
     return PlainTextResponse(text, status, headers={**_HEADERS, **headers})
 
 
-async def _take(state: State, headers: Mapping[bytes, bytes], coming: "_Body") -> None:
-    """Verify and store one delivery; raises _Refused and ClientDisconnect."""
+async def _take(state: AppState, headers: Mapping[bytes, bytes], coming: "_Body") -> None:
+    """Verify and store one webhook; raises _Refused and ClientDisconnect."""
     services = state["services"]
     tokens = services.settings.verifier_tokens
     if not tokens:
@@ -146,24 +146,24 @@ async def _take(state: State, headers: Mapping[bytes, bytes], coming: "_Body") -
     body = await coming.read(headers.get(b"content-length", b""))
     if not verify(body, signature, tokens):
         raise _Refused("unsigned", 401, "the intuit-signature does not fit the body")
-    delivery_id = token_hex(16)
+    webhook_id = token_hex(16)
     if len(body) > _LONG_BODY:  # would hold up the other requests
-        arrivals = await run_in_threadpool(_parsed, body, services.vault, delivery_id)
+        notices = await run_in_threadpool(_parsed, body, services.vault, webhook_id)
     else:
-        arrivals = _parsed(body, services.vault, delivery_id)
+        notices = _parsed(body, services.vault, webhook_id)
     try:
-        await state["intake"].store(arrivals, _trace_id(headers.get(b"intuit-t-id", b"")))
+        await state["intake"].store(notices, _trace_id(headers.get(b"intuit-t-id", b"")))
     except NotStored as e:
         raise _Refused("not_stored", 503, f"{e}: please send again") from None
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A body that is coming, how long it may be, and its place among all that are held."""
+    """A body that is coming, how long it may be, and what it has reserved of the budget."""
 
     receive: Receive
     most_bytes: int
-    place: Place
+    reservation: Reservation
 
     async def read(self, announced: bytes) -> bytes:
         """Return it; raises _Refused once it is too long, ClientDisconnect if it has no end.
@@ -191,7 +191,7 @@ class _Body:
             size += len(chunk)
             if size > self.most_bytes:
                 raise _Refused(*_TOO_LARGE)
-            if size > _LONG_BODY and not self.place.grow(size):
+            if size > _LONG_BODY and not self.reservation.reserve(size):
                 raise _Refused("not_stored", 503, "too much comes at once: please send again")
             chunks.append(chunk)
             more = message.get("more_body", False)
@@ -199,33 +199,33 @@ class _Body:
 
 
 def _trace_id(given: bytes) -> str | None:
-    """Return Intuit's own name of a delivery, if it can do no harm in a log."""
+    """Return Intuit's own name of a webhook, if it can do no harm in a log."""
     text = given.decode("latin-1")
     return text if _TRACE_ID.fullmatch(text) else None
 
 
-def _parsed(body: bytes, vault: Vault, delivery_id: str) -> list[Arrival]:
+def _parsed(body: bytes, vault: Vault, webhook_id: str) -> list[NewNotice]:
     events = parse(body)
     for event in events:
         entity = event.entity if event.entity in FOLLOWED else "other"
         notices_received(entity, event.problem is None).inc()
-    return _arrivals(events, body, vault, delivery_id)
+    return _new_notices(events, body, vault, webhook_id)
 
 
-def _arrivals(
-    events: Sequence[Event], body: bytes, vault: Vault, delivery_id: str
-) -> list[Arrival]:
+def _new_notices(
+    events: Sequence[Event], body: bytes, vault: Vault, webhook_id: str
+) -> list[NewNotice]:
     # What nobody can parse today is kept whole, once, for whoever can tomorrow.
     keep_body = next((event for event in events if event.format == "unknown"), None)
     return [
-        _arrival(event, body if event is keep_body else None, vault, delivery_id)
+        _new_notice(event, body if event is keep_body else None, vault, webhook_id)
         for event in events
     ]
 
 
-def _arrival(event: Event, body: bytes | None, vault: Vault, delivery_id: str) -> Arrival:
+def _new_notice(event: Event, body: bytes | None, vault: Vault, webhook_id: str) -> NewNotice:
     realm = (None, None) if event.realm_id is None else _kept_realm(vault, event.realm_id)
-    return Arrival(
+    return NewNotice(
         dedupe_key=event.digest,
         format=event.format,
         event_id=event.event_id,
@@ -238,7 +238,7 @@ def _arrival(event: Event, body: bytes | None, vault: Vault, delivery_id: str) -
         changed_at=None if event.changed_at is None else instant_text(event.changed_at),
         body_sealed=(None if body is None else vault.seal(body.decode("latin-1"), event.digest)),
         reason=event.problem,
-        delivery_id=delivery_id,
+        webhook_id=webhook_id,
     )
 
 

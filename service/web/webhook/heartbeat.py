@@ -19,8 +19,8 @@ from service.kit.metrics import webhook_requests
 log = structlog.get_logger(__name__)
 
 
-class Answers:
-    """Counts how webhook deliveries were answered until somebody takes the counts away."""
+class AnswerCounter:
+    """Counts how webhooks were answered until somebody takes the counts away."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[int, str]] = Counter()  # by minutes since 1970
@@ -49,14 +49,14 @@ class Answers:
                 self._counts[int(minute.timestamp()) // 60, outcome] += count
 
 
-class Heartbeat:
+class HeartbeatThread:
     """Says every ten seconds, from a thread of its own, that this receiver is alive."""
 
     def __init__(
         self,
         database: Database,
         environment: str,
-        answers: Answers,
+        answers: AnswerCounter,
         *,
         seconds: float = heartbeats.BEAT_SECONDS,
     ) -> None:

@@ -1,7 +1,7 @@
-"""The group commit: deliveries that arrive together are stored in one transaction.
+"""The group commit: webhooks that arrive together are stored in one transaction.
 
 A writer thread takes whatever has queued up while it committed the last time. So a commit costs
-each delivery less the more of them there are, and a delivery is answered only when it is stored.
+each webhook less the more of them there are, and a webhook is answered only when it is stored.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from service.database.engine import Database, Statements
 from service.jobs import Nudges
 from service.kit.clock import now
-from service.store.intake import Arrival, receive
+from service.store.intake import NewNotice, insert_notices
 
 log = structlog.get_logger(__name__)
 
@@ -28,22 +28,22 @@ MAX_WAITING = 2000
 # A commit of so many events stays well below the time-out.
 _MOST_EVENTS = 5000
 _MOST_IN_A_LINE = 50
-# The database is away, for this delivery as for any other.
+# The database is away, for this webhook as for any other.
 _AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 
 class NotStored(Exception):
-    """The delivery is not known to be stored, and has to come again."""
+    """The webhook is not known to be stored, and has to come again."""
 
 
-class _Delivery(Struct):
-    arrivals: Sequence[Arrival]
+class _Webhook(Struct):
+    notices: Sequence[NewNotice]
     trace_id: str | None
     stored: asyncio.Future[None]
 
 
 class Intake:
-    """Stores deliveries, many in one commit, and nudges each company once for each commit.
+    """Stores webhooks, many in one commit, and nudges each company once for each commit.
 
     They come from one event loop, which no commit holds up.
     """
@@ -55,18 +55,18 @@ class Intake:
         nudges: Nudges,
         *,
         most_waiting: int = MAX_WAITING,
-        most_deliveries: int = MAX_WAITING,
+        most_webhooks: int = MAX_WAITING,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         self._statements = Statements(database.engine)
         self._environment = environment
         self._nudges = nudges
         self._most_waiting = most_waiting
-        self._most_deliveries = most_deliveries
+        self._most_webhooks = most_webhooks
         self._timeout_seconds = timeout_seconds
-        self._waiting: deque[_Delivery] = deque()
+        self._waiting: deque[_Webhook] = deque()
         self._arrived = threading.Condition()
-        self._stored: list[_Delivery] = []  # and not logged yet
+        self._stored: list[_Webhook] = []  # and not logged yet
         self._newest: list[asyncio.Future[None]] | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
@@ -82,17 +82,17 @@ class Intake:
             self._arrived.notify()
         self._thread.join(timeout=10)
 
-    async def store(self, arrivals: Sequence[Arrival], trace_id: str | None = None) -> None:
+    async def store(self, notices: Sequence[NewNotice], trace_id: str | None = None) -> None:
         """Return once everything is committed; raises NotStored, after 2.5 s at the latest.
 
-        `trace_id` is Intuit's own name of the delivery, for the log.
+        `trace_id` is Intuit's own name of the webhook, for the log.
         """
         if self._stopping or len(self._waiting) >= self._most_waiting:
             raise NotStored("too many deliveries are waiting to be stored")
         loop = asyncio.get_running_loop()
         stored = loop.create_future()
         # Without the lock, for which the writer could let us wait.
-        self._waiting.append(_Delivery(arrivals, trace_id, stored))
+        self._waiting.append(_Webhook(notices, trace_id, stored))
         if self._newest is None:
             # Not before all requests that came with this one are waiting too.
             self._newest = []
@@ -116,8 +116,8 @@ class Intake:
         self._log_stored()
         self._statements.close()
 
-    def _next_batch(self) -> list[_Delivery]:
-        """Wait for deliveries and take what there is; an empty list ends the writer."""
+    def _next_batch(self) -> list[_Webhook]:
+        """Wait for webhooks and take what there is; an empty list ends the writer."""
         with self._arrived:
             while True:
                 batch = self._take()
@@ -126,21 +126,21 @@ class Intake:
                 self._log_stored()  # what a failure or a time-out left over
                 self._arrived.wait()
 
-    def _take(self) -> list[_Delivery]:
-        batch: list[_Delivery] = []
+    def _take(self) -> list[_Webhook]:
+        batch: list[_Webhook] = []
         events = 0
-        while self._waiting and len(batch) < self._most_deliveries and events < _MOST_EVENTS:
-            delivery = self._waiting.popleft()
-            if delivery.stored.done():  # its sender has been told to come again
+        while self._waiting and len(batch) < self._most_webhooks and events < _MOST_EVENTS:
+            webhook = self._waiting.popleft()
+            if webhook.stored.done():  # its sender has been told to come again
                 continue
-            events += len(delivery.arrivals)
-            batch.append(delivery)
+            events += len(webhook.notices)
+            batch.append(webhook)
         return batch
 
-    def _commit(self, batch: Sequence[_Delivery]) -> None:
-        arrivals = [arrival for delivery in batch for arrival in delivery.arrivals]
+    def _commit(self, batch: Sequence[_Webhook]) -> None:
+        notices = [notice for webhook in batch for notice in webhook.notices]
         try:
-            touched = receive(self._statements, arrivals, self._environment, now())
+            touched = insert_notices(self._statements, notices, self._environment, now())
         except Exception as e:
             # Whatever it is: without its writer the receiver would refuse everything from then on.
             self._fail(batch, e)
@@ -157,27 +157,27 @@ class Intake:
         stored, self._stored = self._stored, []
         if not stored:
             return
-        arrivals = [arrival for delivery in stored for arrival in delivery.arrivals]
+        notices = [notice for webhook in stored for notice in webhook.notices]
         log.info(
             "webhook.stored",
-            deliveries=list(dict.fromkeys(arrival.delivery_id for arrival in arrivals)),
-            events=len(arrivals),
-            intuit_tids=[delivery.trace_id for delivery in stored if delivery.trace_id],
+            deliveries=list(dict.fromkeys(notice.webhook_id for notice in notices)),
+            events=len(notices),
+            intuit_tids=[webhook.trace_id for webhook in stored if webhook.trace_id],
         )
 
-    def _fail(self, batch: Sequence[_Delivery], error: Exception) -> None:
+    def _fail(self, batch: Sequence[_Webhook], error: Exception) -> None:
         """Answer that nothing is stored, or store one by one where one may have spoilt the rest."""
         if len(batch) > 1 and not isinstance(error, _AWAY):
-            for delivery in batch:
-                self._commit([delivery])
+            for webhook in batch:
+                self._commit([webhook])
             return
         log.warning("webhook.not_stored", deliveries=len(batch), error=type(error).__name__)
         _answer(batch, NotStored("the database did not take the delivery"))
 
 
-def _answer(batch: Sequence[_Delivery], error: Exception | None) -> None:
+def _answer(batch: Sequence[_Webhook], error: Exception | None) -> None:
     """Let the requests go on, in their own thread."""
-    stored = [delivery.stored for delivery in batch]
+    stored = [webhook.stored for webhook in batch]
     with suppress(RuntimeError):  # the event loop has ended; nobody waits for the answers
         stored[0].get_loop().call_soon_threadsafe(_settle, stored, error)
 

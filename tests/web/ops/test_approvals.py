@@ -10,7 +10,7 @@ from service.database.tables import AuditEntry, Run
 from service.kit.clock import now
 from service.store import approvals, runs
 from tests.web.conftest import Place, said
-from tests.web.ops.operators import audit, told_in
+from tests.web.ops.operators import audit, flash_in
 
 WHY = "it would withdraw 6 of the company's 6 undecided invoices"
 NAMED = "<1>, 2, 3"
@@ -60,7 +60,7 @@ def decided(browser: TestClient, run_id: int, order: str, seen: str | None = Non
     seen = seen or seen_in(browser.get(f"/ops/runs/{run_id}").text)
     answer = browser.post(f"/ops/runs/{run_id}/{order}", data={"seen": seen})
     assert answer.status_code == 303
-    return told_in(browser.get(answer.headers["location"]).text)
+    return flash_in(browser.get(answer.headers["location"]).text)
 
 
 def test_the_page_of_the_company_leads_to_the_decision_and_that_says_what_it_means(
@@ -224,7 +224,7 @@ def test_while_it_waits_nobody_can_go_around_it_with_a_sync(
     assert "Until then “Sync now” is not offered" in said(page)
     assert place.only("SELECT count(*) FROM notices WHERE status = 'pending'") == 0
     answer = browser.post(f"{address}/sync")
-    assert told_in(browser.get(answer.headers["location"]).text).startswith("Nothing was begun")
+    assert flash_in(browser.get(answer.headers["location"]).text).startswith("Nothing was begun")
     assert place.only("SELECT count(*) FROM notices WHERE status = 'pending'") == 0
     decided(browser, run_id, "drop")
     assert "order-sync" in browser.get(address).text

@@ -12,7 +12,7 @@ from service.database.tables import Connection, Notice, Run
 from service.kit.clock import now
 from service.store import lifecycle, runs
 from tests.web.conftest import OTHER, OURS, Place, said
-from tests.web.ops.operators import add_companies, audit, live_address, told_in
+from tests.web.ops.operators import add_companies, audit, flash_in, live_address
 
 
 def change(place: Place, connection_id: str, **values: Any) -> None:
@@ -25,7 +25,7 @@ def ordered(browser: TestClient, connection_id: str, order: str, **form: str) ->
     answer = browser.post(f"/ops/connections/{connection_id}/{order}", data=form)
     assert answer.status_code == 303, answer.text
     assert answer.headers["location"] == f"/ops/connections/{connection_id}"
-    return told_in(browser.get(answer.headers["location"]).text)
+    return flash_in(browser.get(answer.headers["location"]).text)
 
 
 def found(browser: TestClient, text: str) -> tuple[str, str]:

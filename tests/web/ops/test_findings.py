@@ -12,7 +12,7 @@ from service.infactor import deviations
 from service.infactor.wording import AMOUNTS, DATES, LABELS, WORDS, label
 from service.kit.clock import now
 from tests.web.conftest import Place, said
-from tests.web.ops.operators import add_companies, add_finding, audit, told_in
+from tests.web.ops.operators import add_companies, add_finding, audit, flash_in
 from workers.delivery.transitions import MONEY
 
 
@@ -150,7 +150,9 @@ def test_a_finding_is_acknowledged_with_a_note(
     seen = seen_in(browser.get("/ops/findings").text)
     empty = browser.post(address, data={"note": "  ", "severity": "critical"})
     assert empty.headers["location"] == "/ops/findings?severity=critical"
-    assert told_in(browser.get(empty.headers["location"]).text).startswith("Nothing was noted: say")
+    assert flash_in(browser.get(empty.headers["location"]).text).startswith(
+        "Nothing was noted: say"
+    )
     assert place.only("SELECT acknowledged_at FROM findings") is None
     answer = browser.post(
         address, data={"note": "Called the <lender>.", "severity": "critical", "seen": seen}
@@ -165,7 +167,7 @@ def test_a_finding_is_acknowledged_with_a_note(
 def is_told_to_be_over(browser: TestClient, answer: httpx.Response) -> bool:
     """Tell whether the page that follows says that there is no such finding any more."""
     page = browser.get(answer.headers["location"]).text
-    return told_in(page).startswith("Nothing was noted: meanwhile the finding is over")
+    return flash_in(page).startswith("Nothing was noted: meanwhile the finding is over")
 
 
 def seen_in(page: str) -> str:
@@ -210,7 +212,7 @@ def test_what_somebody_has_noted_nobody_writes_over(
         answer = browser.post(
             f"/ops/findings/{finding_id}/acknowledge", data={"note": note, "seen": seen}
         )
-    told = told_in(browser.get(answer.headers["location"]).text)
+    told = flash_in(browser.get(answer.headers["location"]).text)
     assert (
         told == "Nothing was noted: meanwhile the finding is over, has changed or was acknowledged."
     )

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from service import links
 from service.kit.clock import now
 from tests.web.conftest import SECRET, Place, said
-from tests.web.ops.operators import add_companies, audit, told_in
+from tests.web.ops.operators import add_companies, audit, flash_in
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_name_that_no_link_can_carry_is_told(
     answer = browser.post(f"/ops/connections/{lost}/link")
     assert (answer.status_code, answer.headers["location"]) == (303, f"/ops/connections/{lost}")
     assert "No link was made: the supplier's name" in said(
-        told_in(browser.get(f"/ops/connections/{lost}").text)
+        flash_in(browser.get(f"/ops/connections/{lost}").text)
     )
     assert made(place) == []
 

@@ -14,7 +14,7 @@ from service.database.tables import AuditEntry, Notice
 from service.domain import OwnNotice
 from service.kit.clock import now
 from tests.web.conftest import Place, said
-from tests.web.ops.operators import add_companies, add_finding, audit, live_address, told_in
+from tests.web.ops.operators import add_companies, add_finding, audit, flash_in, live_address
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def replayed(browser: TestClient, *ids: int, **form: str) -> tuple[str, str]:
     )
     assert answer.status_code == 303
     where = answer.headers["location"]
-    return where, told_in(browser.get(where).text)
+    return where, flash_in(browser.get(where).text)
 
 
 def status_of(place: Place, notice_id: int) -> str:
@@ -186,7 +186,7 @@ def test_fifty_notices_are_a_page(place: Place, company: str, browser: TestClien
 def test_a_search_finds_by_every_id_and_by_company(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    mine = add(place, company, "done", delivery_id="d" * 32, intuit_tid="1-abc")
+    mine = add(place, company, "done", webhook_id="d" * 32, intuit_tid="1-abc")
     other = add(place, None, "pending", entity_id="77")
     place.do("UPDATE invoices SET doc_number = 'INV-2026/1'")
     for text in ("INV-2026/1", "1", "d" * 32, "1-abc", "our <b>", "BOOKS"):
@@ -259,7 +259,7 @@ def test_all_parked_notices_of_a_page_are_put_back_at_once(
     answer = browser.post("/ops/notices/replay", data={**form, "all": "yes"})
     assert answer.headers["location"] == "/ops/notices?status=parked"
     page = browser.get("/ops/notices?status=parked").text
-    assert told_in(page) == "49 notices put back, to be worked on again."
+    assert flash_in(page) == "49 notices put back, to be worked on again."
     assert shown(page) == [unknown, *ids[2::-1]]
     assert page.count("Put all shown back") == 1
     add(place, company, "done")
@@ -303,7 +303,7 @@ class TestOnPostgreSQL:
     def test_every_page_and_the_replay_of_a_selection_work(
         self, place: Place, company: str, browser: TestClient
     ) -> None:
-        parked = add(place, company, "parked", intuit_tid="1-abc", delivery_id="e" * 32)
+        parked = add(place, company, "parked", intuit_tid="1-abc", webhook_id="e" * 32)
         add_finding(place, company, "critical")
         pages = ("", "?range=30d", "connections", "findings", "notices?status=stuck")
         for page in (*pages, f"connections/{company}", f"findings?company={company}"):

@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.config.loading import settings_from
-from service.context import bootstrap
+from service.context import build_services
 from service.kit.clock import now
 from service.store import operators, sessions
 from tests.databases import statements
@@ -55,7 +55,7 @@ def test_behind_https_the_cookie_is_bound_to_the_host(place: Place) -> None:
             "OPS_USERS": entry("ada"),
         }
     )
-    services = bootstrap(settings, place.services.jobs.broker)
+    services = build_services(settings, place.services.jobs.broker)
     with TestClient(
         create_app(services), base_url="https://books.example.com", follow_redirects=False
     ) as browser:
@@ -107,7 +107,7 @@ def test_who_is_gone_or_has_another_password_is_logged_out(
             "OPS_USERS": entry(name, password),
         }
     )
-    services = bootstrap(changed, place.services.jobs.broker)
+    services = build_services(changed, place.services.jobs.broker)
     with TestClient(create_app(services), base_url=PUBLIC_URL, follow_redirects=False) as restarted:
         restarted.cookies.set("infactor_ops", browser.cookies["infactor_ops"])
         assert restarted.get("/ops/").status_code == 303

@@ -15,7 +15,7 @@ from service.operations.disconnect import ConnectedAgain, NotRevoked, Revocation
 from service.store import connections, lifecycle
 from tests.servers import wait_until
 from tests.workers.world import REALM, World, an_event, an_invoice
-from workers.company import Company
+from workers.company import CompanyContext
 from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
 from workers.recording.record import recording
@@ -166,7 +166,7 @@ def test_a_worker_that_has_read_records_nothing_of_a_company_that_ended_meanwhil
     world: World,
 ) -> None:
     world.put("Invoice", an_invoice("1"))
-    company = Company.of(world.services, world.connection_id)
+    company = CompanyContext.of(world.services, world.connection_id)
     reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
     recorded: list[int] = []
 
@@ -196,7 +196,7 @@ def waiting_for_a_lock(world: World) -> bool:
 
 def test_what_was_read_for_the_former_supplier_is_not_recorded_for_the_next(world: World) -> None:
     world.put("Invoice", an_invoice("1"))
-    company = Company.of(world.services, world.connection_id)
+    company = CompanyContext.of(world.services, world.connection_id)
     reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
     sold = replace(company, supplier_id=-1)
     with pytest.raises(Disconnected), recording(sold, reads, cause="notice"):

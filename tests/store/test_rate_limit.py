@@ -22,7 +22,7 @@ def granted(database: Database, times: int, connection_id: str = "c1") -> list[f
     began: float | None = None
     for number in range(times):
         with (database, other)[number % 2].write() as session:
-            wait = rate_limit.take(session, connection_id, 1e9)
+            wait = rate_limit.reserve(session, connection_id, 1e9)
             at = session.execute(NOW).scalar_one()
         assert wait is not None
         began = at if began is None else began
@@ -57,7 +57,7 @@ def test_the_first_calls_of_an_idle_company_do_not_wait(
     database: Database, connection_id: str
 ) -> None:
     with database.write() as session:
-        waits = [rate_limit.take(session, connection_id, 30.0) for _ in range(2)]
+        waits = [rate_limit.reserve(session, connection_id, 30.0) for _ in range(2)]
     assert waits == [0.0, 0.0]
 
 
@@ -72,7 +72,7 @@ def test_who_would_wait_too_long_takes_no_place(database: Database, connection_i
     granted(database, 20)
     with database.write() as session:
         before = session.get_one(Pace, connection_id).free_at
-        assert rate_limit.take(session, connection_id, 1.0) is None
+        assert rate_limit.reserve(session, connection_id, 1.0) is None
         session.expire_all()
         assert session.get_one(Pace, connection_id).free_at == before
 
@@ -92,7 +92,7 @@ def test_reads_are_counted_by_company_month_and_kind(
             ("c1", "2026-11", "read"),
             ("c1", "2026-12", "query"),
         ):
-            rate_limit.count(session, company, month, kind)
+            rate_limit.count_read(session, company, month, kind)
     with database.read() as session:
         rows = session.scalars(select(Reads)).all()
         assert {(row.connection_id, row.month, row.kind): row.count for row in rows} == {
@@ -101,6 +101,6 @@ def test_reads_are_counted_by_company_month_and_kind(
             ("c1", "2026-11", "read"): 1,
             ("c1", "2026-12", "query"): 1,
         }
-        assert rate_limit.reads(session, "2026-11") == {"c1": 3, "c2": 1}
-        assert rate_limit.reads(session, "2026-12") == {"c1": 1}
-        assert rate_limit.reads(session, "2027-01") == {}
+        assert rate_limit.reads_by_connection(session, "2026-11") == {"c1": 3, "c2": 1}
+        assert rate_limit.reads_by_connection(session, "2026-12") == {"c1": 1}
+        assert rate_limit.reads_by_connection(session, "2027-01") == {}

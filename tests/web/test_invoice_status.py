@@ -7,7 +7,7 @@ from service.database.tables import Document, Invoice
 from service.domain import Hold
 from service.infactor.document import MARKER, REMARK
 from service.infactor.holds import remark
-from service.web.supplier.invoice_view import Standing, standing
+from service.web.supplier.invoice_view import InvoiceStatus, status_of
 from tests.web.conftest import Place, said
 
 
@@ -20,27 +20,29 @@ def document(state: str, marker: Hold | None = None) -> Document:
 @pytest.mark.parametrize(
     ("hold", "found", "wanted"),
     [
-        (None, None, Standing("On its way to Infactor")),
-        ("paid", None, Standing("Not offered: paid in QuickBooks", Hold.PAID)),
-        (None, document("invoice_created"), Standing("Approval Awaited")),
-        ("paid", document("invoice_accepted"), Standing("Approved")),
-        ("paid", document("invoice_rejected"), Standing("Rejected")),
+        (None, None, InvoiceStatus("On its way to Infactor")),
+        ("paid", None, InvoiceStatus("Not offered: paid in QuickBooks", Hold.PAID)),
+        (None, document("invoice_created"), InvoiceStatus("Approval Awaited")),
+        ("paid", document("invoice_accepted"), InvoiceStatus("Approved")),
+        ("paid", document("invoice_rejected"), InvoiceStatus("Rejected")),
         (
             "deleted",
             document("invoice_rejected", Hold.PARTLY_PAID),
-            Standing("Not offered: deleted in QuickBooks", Hold.DELETED, withdrawn=True),
+            InvoiceStatus("Not offered: deleted in QuickBooks", Hold.DELETED, withdrawn=True),
         ),
         (  # no hold is in force any more, and the documents are left alone
             None,
             document("invoice_rejected", Hold.PARTLY_PAID),
-            Standing("Not offered: partly paid in QuickBooks", Hold.PARTLY_PAID, withdrawn=True),
+            InvoiceStatus(
+                "Not offered: partly paid in QuickBooks", Hold.PARTLY_PAID, withdrawn=True
+            ),
         ),
     ],
 )
 def test_the_reason_that_counts_is_the_present_one(
-    hold: str | None, found: Document | None, wanted: Standing
+    hold: str | None, found: Document | None, wanted: InvoiceStatus
 ) -> None:
-    assert standing((Invoice(hold=hold), found)) == wanted
+    assert status_of((Invoice(hold=hold), found)) == wanted
 
 
 @pytest.fixture

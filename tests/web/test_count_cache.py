@@ -3,8 +3,8 @@
 import pytest
 from starlette.testclient import TestClient
 
-from service.queries.invoices import Standing
-from service.web.count_cache import Counted
+from service.queries.invoices import StatusFilter
+from service.web.count_cache import CountCache
 from tests.web.conftest import Place
 
 
@@ -24,13 +24,13 @@ def test_many_are_counted_again_after_half_a_minute_and_few_at_once(
     place: Place, browser: TestClient, many: int, later: float, found: tuple[int, int]
 ) -> None:
     times = iter([100.0, 100.0 + later])
-    counted = Counted(lambda: next(times), many)
+    cache = CountCache(lambda: next(times), many)
     [connection] = place.connections()
     with place.services.database.read() as session:
-        assert counted.of_company(session, connection.id, connection.supplier_id) == (1, 1)
+        assert cache.of_company(session, connection.id, connection.supplier_id) == (1, 1)
     place.do("DELETE FROM documents")
     with place.services.database.read() as session:
-        assert counted.of_company(session, connection.id, connection.supplier_id) == found
+        assert cache.of_company(session, connection.id, connection.supplier_id) == found
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ def test_so_it_is_with_how_they_stand(
     place: Place, browser: TestClient, many: int, later: float, found: tuple[int, int]
 ) -> None:
     clock = [100.0]
-    counted = Counted(lambda: clock[0], many)
+    cache = CountCache(lambda: clock[0], many)
     [connection] = place.connections()
 
     def numbers() -> dict[str, tuple[int, ...]]:
-        standings = (Standing("to mend"), Standing("any"))
+        filters = (StatusFilter("to mend"), StatusFilter("any"))
         with place.services.database.read() as session:
-            return counted.by_standing(session, [connection.id], connection.supplier_id, standings)
+            return cache.by_status(session, [connection.id], connection.supplier_id, filters)
 
     assert numbers() == {connection.id: (0, 1)}
     place.do('UPDATE invoices SET warnings = \'[{"text":"Mend"}]\'')

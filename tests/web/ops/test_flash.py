@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.web.conftest import OTHER, Place, said
-from tests.web.ops.operators import operator, told_in
+from tests.web.ops.operators import flash_in, operator
 
 PAUSED = "Paused: nobody calls QuickBooks for this company until you resume it."
 COOKIE = "infactor_ops_told"
@@ -35,10 +35,10 @@ def test_what_was_done_is_told_once_and_a_reload_says_nothing(
     answer = browser.post(f"{pages[0]}/pause")
     assert (answer.status_code, answer.headers["location"]) == (303, pages[0])
     told = browser.get(pages[0])
-    assert told_in(told.text) == PAUSED
+    assert flash_in(told.text) == PAUSED
     assert re.search(f"Max-Age=0; Path={pages[0]};", cookie_of(told)[1])
     again = browser.get(pages[0])
-    assert told_in(again.text) == ""
+    assert flash_in(again.text) == ""
     assert "set-cookie" not in again.headers
 
 
@@ -48,7 +48,7 @@ def test_it_is_told_on_its_page_alone_and_waits_for_that(
     browser.post(f"{pages[0]}/pause")
     for elsewhere in (pages[1], "/ops/", "/ops/connections", f"{pages[0]}/live"):
         assert PAUSED not in browser.get(elsewhere).text
-    assert told_in(browser.get(pages[0]).text) == PAUSED
+    assert flash_in(browser.get(pages[0]).text) == PAUSED
 
 
 def test_the_browser_keeps_it_for_a_minute_and_from_every_script(
@@ -61,7 +61,7 @@ def test_the_browser_keeps_it_for_a_minute_and_from_every_script(
 def test_an_address_says_nothing(pages: list[str], browser: TestClient) -> None:
     for address in (f"{pages[0]}?told=paused", "/ops/notices?told=replayed&count=9"):
         page = browser.get(address).text
-        assert told_in(page) == ""
+        assert flash_in(page) == ""
         assert "Paused: nobody" not in said(page)
 
 
@@ -81,7 +81,7 @@ def test_nobody_else_can_put_it_there(place: Place, pages: list[str], browser: T
     ):
         page = place.browser(cookie=f"{whose}; {COOKIE}={forged}").get(where)
         assert page.status_code == 200
-        assert told_in(page.text) == "", (where, forged)
+        assert flash_in(page.text) == "", (where, forged)
     assert (
-        told_in(place.browser(cookie=f"{session}; {COOKIE}={value}").get(pages[0]).text) == PAUSED
+        flash_in(place.browser(cookie=f"{session}; {COOKIE}={value}").get(pages[0]).text) == PAUSED
     )
