@@ -11,6 +11,7 @@ import structlog
 from service.context import Services
 from service.coordination import heartbeats
 from workers.alerts import watch
+from workers.delivery import poll
 from workers.runs.reconcile import begin_due
 from workers.upkeep import keep_alive, prune, sample, sweep
 
@@ -40,8 +41,6 @@ def poll_infactor(services: Services) -> None:
     """Read back from Infactor what people decided there, and which buyers have signed up."""
     if services.infactor is None:
         return
-    from workers.delivery import poll  # noqa: PLC0415 - needs an extra
-
     poll.poll_documents(services)
     poll.poll_buyers(services)
 

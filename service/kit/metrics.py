@@ -1,4 +1,4 @@
-"""What this process counts for Prometheus; what the database knows is in `web/collector.py`."""
+"""What this process counts for Prometheus; what the database knows is in `web/health/metrics.py`."""
 
 from functools import cache
 
