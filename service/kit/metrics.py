@@ -1,4 +1,4 @@
-"""What this process counts for Prometheus; what the database knows is in `web/health/metrics.py`."""
+"""What this process counts for Prometheus; `web/health/metrics.py` asks the database for the rest."""
 
 from functools import cache
 
