@@ -1,4 +1,4 @@
-"""What this process counts for Prometheus; `web/health/metrics.py` asks the database for the rest."""
+"""What this process counts for Prometheus; `web/health/metrics.py` asks the database for more."""
 
 from functools import cache
 
