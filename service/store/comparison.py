@@ -4,13 +4,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import Executable, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import Invoice, Run, RunSeen
-from service.database.upsert import chunked, excluded, insert
+from service.database.upsert import chunked, excluded, insert_for
 from service.domain import DifferenceKind
 
 
@@ -58,14 +59,19 @@ def keep(session: Session, run_id: int, shown: Collection[SeenInvoice]) -> None:
         }
         for one in sorted(shown, key=lambda one: one.quickbooks_id)
     ]
+    session.flush()
+    statement = _as_shown_last(session.get_bind().dialect.name)
     for chunk in chunked(rows):
-        statement = insert(session, RunSeen).values(chunk)
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=[RunSeen.run_id, RunSeen.quickbooks_id],
-                set_=excluded(statement, "sync_token", "last_updated", "total", "balance"),
-            )
-        )
+        session.connection().execute(statement, chunk)
+
+
+@cache
+def _as_shown_last(dialect: str) -> Executable:
+    statement = insert_for(dialect, RunSeen)
+    return statement.on_conflict_do_update(
+        index_elements=[RunSeen.run_id, RunSeen.quickbooks_id],
+        set_=excluded(statement, "sync_token", "last_updated", "total", "balance"),
+    )
 
 
 def forget(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> None:

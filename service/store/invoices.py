@@ -5,13 +5,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Executable, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Document, Invoice, Revision
-from service.database.upsert import chunked, excluded, insert
+from service.database.upsert import chunked, excluded, insert, insert_for
 
 NAMES = ("number_key", "due_key", "sought")
 
@@ -71,19 +72,24 @@ def upsert(session: Session, rows: Sequence[InvoiceRow], *, remap: bool = False)
     With `remap` a row of the very same read is accepted too: the same invoice, mapped anew.
     """
     accepted: set[str] = set()
-    columns = (*InvoiceRow.__slots__, *NAMES)
-    changed = [name for name in columns if name not in _IDENTITY]
+    session.flush()
+    statement = _newer_rows(session.get_bind().dialect.name, remap)
     for chunk in chunked(sorted(rows, key=lambda row: row.id)):
-        statement = insert(session, Invoice).values([row.columns() for row in chunk])
-        written = session.execute(
-            statement.on_conflict_do_update(
-                index_elements=[Invoice.id],
-                set_=excluded(statement, *changed),
-                where=_is_newer(statement.excluded, remap=remap),
-            ).returning(Invoice.id)
-        )
+        written = session.connection().execute(statement, [row.columns() for row in chunk])
         accepted.update(written.scalars())
     return accepted
+
+
+@cache
+def _newer_rows(dialect: str, remap: bool) -> Executable:
+    """Return the statement, built once: with its rows in it, each batch compiled it anew."""
+    statement = insert_for(dialect, Invoice)
+    changed = [name for name in (*InvoiceRow.__slots__, *NAMES) if name not in _IDENTITY]
+    return statement.on_conflict_do_update(
+        index_elements=[Invoice.id],
+        set_=excluded(statement, *changed),
+        where=_is_newer(statement.excluded, remap=remap),
+    ).returning(Invoice.id)
 
 
 def _is_newer(new: Any, *, remap: bool) -> ColumnElement[bool]:
