@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -129,9 +130,15 @@ def modules(*packages: str, root: Path = ROOT) -> Iterator[tuple[str, Path]]:
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
+@cache
+def parsed(code: str) -> ast.Module:
+    """Return the syntax tree of a module, made once for all tests."""
+    return ast.parse(code)
+
+
 def imports_of(path: Path, *, for_types: bool = True) -> Iterator[str]:
     """Give every module that `path` imports, inside functions and, unless told, for type checks."""
-    tree = ast.parse(path.read_text())
+    tree = parsed(path.read_text())
     skipped = {
         inner
         for node in ast.walk(tree)
@@ -261,7 +268,7 @@ def repeated(names: Iterable[tuple[str, str]]) -> set[str]:
 
 def classes_of(path: Path) -> Iterator[str]:
     """Give the name of each class of the file, also of those within others."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path.read_text())):
         if isinstance(node, ast.ClassDef):
             yield node.name
 
@@ -416,7 +423,7 @@ def test_no_word_of_the_domain_is_used_as_a_bare_string():
         f"{module}:{word.lineno} {word.value}"
         for module, path in modules("service", "workers")
         if not within(module, "service.simulator")
-        for word in bare_words(ast.parse(path.read_text()))
+        for word in bare_words(parsed(path.read_text()))
         if (module, word.value) not in OTHER_WORDS
     ]
     assert found == []
@@ -455,7 +462,7 @@ def test_no_test_replaces_our_own_code():
     found += [
         f"{path.name}:{node.lineno}"
         for _, path in modules("tests")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path.read_text()))
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) in ("monkeypatch.setattr", "mocker.patch", "patch")
         and re.match(r"['\"]?(service|workers)\b", ast.unparse(node.args[0]))

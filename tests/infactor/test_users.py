@@ -231,6 +231,7 @@ def test_the_first_registered_address_is_written_in_its_accounts_spelling(
     assert preferred(emails, registered) == wanted
 
 
+@pytest.mark.slow
 def test_nobody_is_known_while_the_database_is_away() -> None:
     away = InfactorDatabase(f"mongodb://127.0.0.1:{free_port()}", "ifactor")
     with pytest.raises(InfactorAway):

@@ -246,6 +246,7 @@ def test_without_alert_url_there_is_a_history_all_the_same(
     assert alert.told_at is None
 
 
+@pytest.mark.slow
 def test_a_listener_that_never_answers_holds_nobody_up(
     scene: Scene, services: Services, listener: Listener
 ) -> None:

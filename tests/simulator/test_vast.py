@@ -51,6 +51,7 @@ def _changed(record: Record, number: int, at: datetime) -> Json:
     return {**record.data, "Id": str(number), "MetaData": meta, "PrivateNote": "changed"}
 
 
+@pytest.mark.slow
 def test_after_any_changes_it_holds_what_a_shelf_of_stored_records_holds() -> None:
     random = Random(11)
     vast, stored = _shelves(300)

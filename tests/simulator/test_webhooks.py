@@ -168,6 +168,7 @@ def test_a_failing_delivery_is_retried_on_the_ladder_and_holds_back_later_ones(
     assert len({json.loads(heard.body)[0]["id"] for heard in app.heard}) == 2
 
 
+@pytest.mark.slow
 def test_an_app_that_takes_longer_than_three_seconds_has_failed(notifying: Wire, app: App) -> None:
     app.ready.clear()
     notifying.connect().put("Invoice", {"Id": "9"})

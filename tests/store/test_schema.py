@@ -63,6 +63,7 @@ def test_two_threads_may_migrate_at_once(database_url: str) -> None:
         database.close()
 
 
+@pytest.mark.slow
 def test_two_processes_may_migrate_at_once(database_url: str) -> None:
     root = Path(__file__).parents[2]
     command = [sys.executable, "-W", "error", "-c", MIGRATE, database_url]
