@@ -12,7 +12,8 @@ import pytest
 from tests.missing import summary
 
 _TESTS = Path(__file__).parent
-# Minutes of waiting for whole deployments, storms and browsers: what begins with them ends sooner.
+# Minutes of waiting for storms, browsers and deployments, in this order: what begins with them ends
+# sooner, and the longest test of all is not the last.
 _LONG = ("tests/journey/", "tests/browser/", "tests/cli/")
 THEIR_OWN = ("TEST_DATABASE_URL", "TEST_REDIS_URL", "TEST_MONGODB_URL")
 """Settings by which a test uses a server that is there, in place of one of its own."""
@@ -46,7 +47,11 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
         left_out = [item for item in items if _is_slow(item)]
         items[:] = [item for item in items if not _is_slow(item)]
         config.hook.pytest_deselected(items=left_out)
-    items.sort(key=lambda item: (not item.nodeid.startswith(_LONG), _folder(item.nodeid)))
+    items.sort(key=lambda item: (_turn(item.nodeid), _folder(item.nodeid)))
+
+
+def _turn(nodeid: str) -> int:
+    return next((n for n, start in enumerate(_LONG) if nodeid.startswith(start)), len(_LONG))
 
 
 def is_left_out(path: Path, config: pytest.Config) -> bool:
