@@ -109,8 +109,8 @@ class Access:
     def permit(self, connection_id: str, purpose: Purpose = "notice") -> Callable[[str], None]:
         """Return a function that waits for the company's next free call and counts it by kind.
 
-        It raises BudgetSpent when the reads left this month are kept for more urgent purposes, and
-        TransientError when the wait would be longer than 30 seconds.
+        It raises BudgetSpent when the reads left this month are kept for more urgent purposes. It
+        raises TransientError when the wait would be longer than 30 seconds.
         """
 
         def wait(kind: str) -> None:

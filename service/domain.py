@@ -53,7 +53,7 @@ class RunCause(StrEnum):
 
 
 class RevisionCause(StrEnum):
-    """Why an invoice was read and recorded anew."""
+    """Why an invoice was read and recorded again."""
 
     NOTICE = "notice"
     PAYMENT = "payment"

@@ -38,7 +38,8 @@ def disconnect(services: Services, connection_id: str, actor: str, *, force: boo
     """Revoke the company's tokens at QuickBooks and delete them here.
 
     Raises NotRevoked, with everything here unchanged, if QuickBooks does not confirm it. With
-    `force` the company is disconnected here all the same, and the reason is returned.
+    `force` the company is disconnected here all the same, and the reason is returned. Raises
+    ConnectedAgain if its supplier connects it meanwhile.
     """
     try:
         revocation = _confirmed(services, connection_id, force=force)
@@ -74,7 +75,11 @@ def end(session: Session, revocation: Revocation) -> None:
 
 
 def revoke(services: Services, connection_id: str) -> Revocation:
-    """Revoke the company's tokens at QuickBooks; a dead token counts as revoked."""
+    """Revoke the company's tokens at QuickBooks; a dead token counts as revoked.
+
+    Raises ConnectedAgain if the supplier connects the company meanwhile. Any other failure is the
+    result's `problem`.
+    """
     sealed, problem, consent = None, None, None
     for _ in range(_ATTEMPTS):
         with services.database.read() as session:

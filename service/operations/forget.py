@@ -31,7 +31,10 @@ class Farewell:
 def forget_company(
     services: Services, connection_id: str, actor: str
 ) -> tuple[Forgotten, str | None]:
-    """Return what was deleted, and why QuickBooks did not confirm the revocation, or None."""
+    """Return (what was deleted, why QuickBooks did not confirm the revocation, or None).
+
+    Raises ConnectedAgain, with nothing deleted, if the supplier connects the company meanwhile.
+    """
     revocation = revoke(services, connection_id)
     with services.database.write() as session:
         forgotten = _forget(session, revocation)
