@@ -98,19 +98,23 @@ def _of_file(path: Path, text: str) -> Iterator[Mutant]:
                 yield source.without(node, ast.unparse(node.func.value))
             elif node.func.attr == "on_conflict_do_update":
                 yield from (source.without(k) for k in node.keywords if k.arg == "where")
-        elif isinstance(node, ast.AnnAssign | ast.AugAssign) and isinstance(node.value, ast.Dict):
-            if isinstance(node.target, ast.Name) and node.target.id == "only_if":
-                for key, value in zip(node.value.keys, node.value.values, strict=True):
-                    yield source.without(_entry(key, value))
+        elif isinstance(node, ast.AnnAssign | ast.AugAssign) and _names(node.target) == "only_if":
+            entries = node.value if isinstance(node.value, ast.Dict) else ast.Dict([], [])
+            for key, value in zip(entries.keys, entries.values, strict=True):
+                yield source.without(_entry(key, value))
 
 
 def _of_schema(path: Path, text: str) -> Iterator[Mutant]:
     source = Source(path, text)
     for node in ast.walk(source.tree):
-        if (isinstance(node, ast.keyword) and node.arg == "unique") or (
-            isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "UniqueConstraint"
-        ):
+        is_unique = isinstance(node, ast.keyword) and node.arg == "unique"
+        if is_unique or (isinstance(node, ast.Call) and _names(node.func) == "UniqueConstraint"):
             yield source.without(node)
+
+
+def _names(node: ast.AST) -> str:
+    """Return the last word of a name, also of one with dots."""
+    return str(getattr(node, "attr", getattr(node, "id", "")))
 
 
 def _begins_with(node: ast.expr, names: Collection[str]) -> bool:
@@ -175,6 +179,7 @@ def _failure(copy: Path, tests: list[str]) -> str | None:
     try:
         done = subprocess.run(
             [*command, "--no-header", "--tb=no", "@chosen"],
+            check=False,
             cwd=copy,
             env={**os.environ, "PYTHONPATH": str(copy)},
             capture_output=True,
