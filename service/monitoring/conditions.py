@@ -11,7 +11,7 @@ from service.domain import Severity
 from service.monitoring import companies, infactor, notices, processes
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
-from service.monitoring.summary import Vitals, vitals
+from service.monitoring.summary import Summary, summary
 from service.store import alerts
 
 # In the order in which they are shown, the most urgent first.
@@ -40,12 +40,12 @@ def wrong_now(facts: Facts) -> list[Condition]:
     return sorted(found, key=lambda condition: condition.severity != Severity.CRITICAL)
 
 
-def look(session: Session, settings: Settings, at: datetime) -> tuple[Sequence[Condition], Vitals]:
-    """Return (what is wrong now, the critical first; the vital figures)."""
+def look(session: Session, settings: Settings, at: datetime) -> tuple[Sequence[Condition], Summary]:
+    """Return (what is wrong now, the critical first; the figures of the summary)."""
     facts = Facts(session, settings, at)
     found = wrong_now(facts)
     known = {key: alert.since for key, alert in alerts.open_now(session).items()}
-    figures = vitals(facts)
+    figures = summary(facts)
     soon = {c.subject for c in found if c.cause == "token.ending_soon"}
     return [
         # A count over a period forgets when it began; its alert does not.

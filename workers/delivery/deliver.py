@@ -4,9 +4,9 @@ They follow the record and never hold it up. While that database is away they wa
 breaker lets one process find out when it is back, for all.
 """
 
-from service.context import Services
 from service.database.tables import Connection
 from service.kit.clock import now
+from service.services import Services
 from service.store import connections, outbox
 from workers.delivery.legacy_rows import ensure_adopted
 from workers.delivery.order import addresses_of, order_for
