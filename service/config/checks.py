@@ -11,7 +11,7 @@ from service.config.settings import Settings
 from service.kit.standard_webhooks import new_secret
 
 PLACEHOLDER = "example-"
-"""How every secret in example.env begins, so that it is refused outside this machine."""
+"""How every secret in example.env begins: refused in production and outside this machine."""
 
 # Never a fresh one first: what an old key has sealed or signed, a new one cannot open.
 RESTORE = "restore it from your backup; for a new installation run `infactor-quickbooks init`"

@@ -60,7 +60,7 @@ _PATTERNS = (
 _INTUIT_TID = re.compile(r"[\w-]{1,64}")
 # Names of events, fields and modules match no pattern, and every line has ten of them.
 _PLAIN = re.compile(r"[a-z_.]*")
-# Our own id of a webhook or a connection, kept so that one can follow it: it may look like a realm.
+# Our own id of a webhook or a connection, kept for following it: it can look like a realm id.
 _OUR_ID = re.compile(r"[0-9a-f]{32}")
 
 
