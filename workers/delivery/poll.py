@@ -1,7 +1,7 @@
-"""Polling Infactor: the state of each document of which something may still come, and new buyers.
+"""Polls Infactor for changed document states, and for buyers who have signed up.
 
-People decide there without telling us. Nothing is written to Infactor here: what is news is noted,
-told as findings, and delivered again, which compares what was approved with what is recorded.
+Infactor does not notify us. A poll writes nothing there: it stores what changed, keeps the
+findings, and asks for the deliveries that follow.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,12 +26,13 @@ from workers.delivery.turn import NotItsTurn, infactor_turn
 log = structlog.get_logger(__name__)
 
 _PAGE = 500
-# Nobody can undo what was approved in a hurry: it stays to be read for so long.
+# An approval shortly after a change cannot be undone, so its finding closes after this time.
 _HURRIED_STAYS = timedelta(days=7)
 
 
 def poll_documents(services: Services) -> None:
-    """Note what has become of the open documents; where Infactor is away, leave it for later."""
+    """Store what changed in the open documents; while Infactor is away, leave it for the next poll.
+    """
     with services.database.write() as session:
         findings.close_old(session, FindingKind.HURRIED, now() - _HURRIED_STAYS, now())
     after = ""
@@ -48,7 +49,8 @@ def poll_documents(services: Services) -> None:
 
 
 def read_page(services: Services, after: str) -> Sequence[tuple[Invoice, Document]]:
-    """Return the next invoices after this id with an open document, and that as last seen."""
+    """Return the next invoices after this id that have an open document, each with it as last seen.
+    """
     with services.database.read() as session:
         return documents.open_documents(
             session,
@@ -63,7 +65,7 @@ def note_changes(
     page: Sequence[tuple[Invoice, Document]],
     states: Mapping[Key, DocumentState],
 ) -> None:
-    """Write down what is news on this page, and ask for the deliveries that follow from it."""
+    """Store what changed on this page, and ask for the deliveries that follow from it."""
     with services.database.read() as session:
         known_missing = findings.open_of(
             session, FindingKind.MISSING, [invoice.id for invoice, _ in page]
@@ -86,17 +88,17 @@ def note_changes(
 
 
 def _change(invoice: Invoice, seen: Document, after: DocumentState | None) -> DocumentChange:
-    # Whoever takes our marker away changes nothing about what it said.
+    # Our marker stays known after somebody has removed it.
     marks = {**seen.document, **(after.marks if after else {})}
     return DocumentChange(invoice=invoice, before=seen, after=after, withdrawn=marks.get(MARKER))
 
 
 def _note(session: Session, news: Sequence[DocumentChange], at: datetime) -> set[str]:
-    """Note the news; return the companies that have something to deliver on account of it."""
+    """Store the changes; return the companies that now have something to deliver."""
     fresh = _still_news(session, news)
     _keep_findings(session, fresh, at)
     again = [change for change in fresh if change.moved or change.astray]
-    # What is undecided again may stand at this very revision, and still not be as we would have it.
+    # A document that is undecided again may be at the recorded revision and still differ from it.
     anew = [change.invoice.id for change in again if change.moved and change.undecided]
     for change in fresh:
         _log(change)
@@ -152,9 +154,9 @@ def _log(change: DocumentChange) -> None:
 
 
 def poll_buyers(services: Services) -> None:
-    """Deliver undecided invoices anew whose buyer has signed up in Infactor by now.
+    """Deliver undecided invoices again whose buyer has signed up to Infactor in the meantime.
 
-    Their document gets the address in the spelling of the buyer's account; the warning goes away.
+    The document gets the address as the buyer's account spells it, and loses the warning.
     """
     environment, after = services.settings.quickbooks_environment, ""
     while True:
