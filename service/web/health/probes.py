@@ -1,4 +1,4 @@
-"""What `/readyz` and `/metrics` ask the database and the queue."""
+"""The questions that `/readyz` and `/metrics` put to the database and the queue."""
 
 import asyncio
 import threading
@@ -25,9 +25,9 @@ _QUEUE_SECONDS = 0.5
 
 
 class Probe(Generic[T]):
-    """Asks from a thread of its own, once at a time, and waits only so long for the answer.
+    """Asks in a thread of its own, one question at a time, and waits `seconds` for the answer.
 
-    So a question that hangs costs one thread, however often it is asked.
+    A question that hangs costs one thread, however often it is asked.
     """
 
     def __init__(self, ask: Callable[[], T], *, seconds: float) -> None:
@@ -65,7 +65,7 @@ class Probe(Generic[T]):
 
 @dataclass(frozen=True)
 class Probes:
-    """The questions of one application; no answer is None."""
+    """The questions of one application; None means no answer."""
 
     oldest_due: Probe[float | None]  # in seconds; None, too, for another version's schema
     queue: Probe[bool]
@@ -74,7 +74,6 @@ class Probes:
 
 
 def probes_for(services: Services) -> Probes:
-    """Return the questions to what these services stand on."""
     environment = services.settings.quickbooks_environment
 
     def oldest_due() -> float | None:
