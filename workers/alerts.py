@@ -1,7 +1,7 @@
-"""Opens an alert when something goes wrong, closes it when it is over, and sends both to ALERT_URL.
+"""Opens and closes alerts, and sends both to ALERT_URL.
 
-What recurs within a minute is one alert. Alerts that ended before they could be sent are still
-sent, in order, for a day.
+What recurs within a minute is one alert. What ended before it could be sent is still sent, for a
+day.
 """
 
 import time

@@ -23,8 +23,8 @@ class CompanyContext:
     def of(
         cls, services: Services, connection_id: str, purpose: Purpose = "notice"
     ) -> "CompanyContext":
-        """Return the company of a live connection. `purpose` decides the share of the monthly
-        budget.
+        """Return the company of a live connection; `purpose` decides its share of the month's
+        reads.
 
         Raises Disconnected if it is not connected, has no supplier, or is of another environment.
         """
@@ -49,8 +49,8 @@ class CompanyContext:
         return mapping.invoice_id(self.realm_id, quickbooks_id)
 
     def draw_fetch_number(self) -> int:
-        """Return the next fetch number; draw it before each read, because the higher one is the
-        later read.
+        """Return the next fetch number, to be drawn before each read; the higher one is the later
+        read.
         """
         with self.services.database.write() as session:
             return connections.draw_fetch_number(session, self.connection_id)

@@ -82,27 +82,22 @@ def working(services: Services, threads: int) -> Iterator[None]:
 
 @contextmanager
 def watching(services: Services) -> Iterator[None]:
-    """Check for alerts during the block.
-
-    Receivers do it too: they report that no worker is left, and workers that no receiver is.
+    """Check for alert conditions during the block; in receivers too, to report that no worker is
+    left.
     """
     with ticking(services, [ALERTS]):
         yield
 
 
 class NoTracebacks(Middleware):
-    """Keeps tracebacks out of Redis, because they may quote data.
-
-    Dramatiq stores one in each message that it will retry. Ours go to the log.
-    """
+    """Removes the traceback that Dramatiq adds to a message to retry: it may quote data."""
 
     def before_enqueue(self, broker: Broker, message: Message[object], delay: int | None) -> None:
         message.options.pop("traceback", None)
 
 
 def worker_broker(redis_url: str | None) -> Broker:
-    """Return a worker's broker, which waits for Redis to come back; in memory if there is no URL.
-    """
+    """Return a worker's broker, which waits for Redis to come back; in memory without a URL."""
     if redis_url is None:
         return StubBroker()
     client = Redis.from_url(

@@ -33,10 +33,7 @@ def may_pass_in_parts(error: SyncError) -> bool:
 
 
 def is_ambiguous(error: SyncError) -> bool:
-    """Return whether the cause may be a bad record or QuickBooks itself.
-
-    Code 10000 stands for both, and so does a time-out.
-    """
+    """Return whether the cause may be a bad record or QuickBooks itself: code 10000, time-out."""
     return error.code == TIMED_OUT or (isinstance(error, Poisoned) and error.code == "10000")
 
 
@@ -44,8 +41,8 @@ def is_hopeless(error: SyncError, since: datetime, attempts: int, now: datetime)
     """Return whether to give up after `attempts` on something that has waited since `since`.
 
     What may pass is tried for three days and at least 20 times, because the days may have been
-    spent waiting for the supplier. An unknown answer is tried three times. A rate limit or spent
-    budget is never given up.
+    spent waiting for the supplier. An unknown answer is tried three times. A rate limit or a spent
+    budget is never given up; anything else is at once.
     """
     if isinstance(error, Throttled | BudgetSpent):
         return False
@@ -59,8 +56,8 @@ def is_hopeless(error: SyncError, since: datetime, attempts: int, now: datetime)
 def pause_for(error: SyncError, failures: int) -> timedelta:
     """Return how long to wait after this error and `failures` earlier ones in a row.
 
-    As long as QuickBooks asked for; otherwise doubling from 2 s to 15 minutes, with jitter. A 429
-    that lasts is retried less and less often, at most an hour apart: it may be the month's limit.
+    As long as QuickBooks asked for; an hour if access is barred; otherwise doubling from 2 s to 15
+    minutes, with jitter. A lasting 429 is retried up to an hour apart: it may be the month's limit.
     """
     if isinstance(error, Throttled):
         asked = error.retry_after or _THROTTLED_SECONDS

@@ -1,5 +1,4 @@
-"""The table of all periodic jobs, and the clocks that run them; a lease lets one process do each.
-"""
+"""The periodic jobs, and the clocks that run them; a lease lets one of all processes do each."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,9 +20,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Periodic:
-    """A job that one process of all does every `seconds`.
-
-    Jobs of the same `clock` run one after the other, so slow ones have their own.
+    """A job that one of all processes does every `seconds`; jobs of one `clock` wait for each
+    other.
     """
 
     name: str

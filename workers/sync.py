@@ -42,9 +42,9 @@ class Plan:
 
 
 def plan(notices: Iterable[Notice]) -> Plan:
-    """Return the reads for these notices; a notice only names what to read, it is never data.
+    """Return the reads that answer these notices; a notice names what to read, it is never data.
 
-    A payment or credit memo changes invoices that its notice does not name: one query for whatever
+    A payment or credit memo does not name the invoices that it changes: one query for whatever
     changed since the watermark answers all of them.
     """
     made = Plan()
@@ -100,8 +100,7 @@ class Batch:
         )
 
     def _invoices_of_merged_customers(self) -> dict[str, list[Notice]]:
-        """Return the invoices of merged customers, which have to be read again, by QuickBooks Id.
-        """
+        """Return the notices by QuickBooks Id of each invoice whose customer was merged away."""
         merged = self._wanted.merged_away
         if not merged:
             return {}
@@ -112,8 +111,8 @@ class Batch:
     def _read_changes(self) -> set[str]:
         """Record what changed since the watermark; return the Ids of these invoices.
 
-        The watermark moves with each page, in the transaction that records it. A batch that fails
-        half-way leaves its notices pending and continues from the watermark.
+        The watermark moves with each recorded page, so a batch that fails half-way continues from
+        there.
         """
         with self._company.services.database.read() as session:
             since = watermarks.changes_read_until(session, self._company.connection_id)
@@ -159,14 +158,15 @@ class Batch:
             watermarks.changes_read(session, self._company.connection_id, until)
 
     def _finish_others(self, session: Session) -> None:
-        """End the notices about customers and changes."""
         for customer_id, notices in self._wanted.customers.items():
             self._end(session, notices, "customer read", self._customers.failed.get(customer_id))
         read = "the company's changed invoices were read"
         self._end(session, self._wanted.changes, read, self._changes_error)
 
     def _note_health(self, session: Session) -> None:
-        """Mark the company as healthy if anything could be read, otherwise pause it."""
+        """Mark the company as healthy, unless everything failed and QuickBooks itself may be the
+        cause.
+        """
         connection_id = self._company.connection_id
         error = self._last_error
         if error is None or len(self._failed) < self._size or not is_ambiguous(error):

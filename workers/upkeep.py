@@ -94,11 +94,10 @@ def _all_of(services: Services, deletion: _Deletion, before: datetime, chunk: in
 
 
 def sweep(services: Services) -> None:
-    """Send a nudge for each company with due notices or deliveries, and for each run that may go
-    on.
+    """Send a nudge for each company with due notices or deliveries, and each run that may go on.
 
-    A flushed queue, a lost nudge or a dead worker costs at most one interval. Nudges for work that
-    another process is doing are harmless: the lease turns them away.
+    So a flushed queue, a lost nudge or a dead worker costs at most one interval. The lease turns
+    away nudges for work that is being done.
     """
     environment = services.settings.quickbooks_environment
     with services.database.read() as session:

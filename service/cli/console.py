@@ -88,8 +88,7 @@ def fail(text: str, status: int = 1) -> typer.Exit:
 
 
 def says_what_is_wrong(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn errors that an operator can fix into a message and an exit status, without a traceback.
-    """
+    """Turn errors that an operator can fix into a message and an exit status."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -181,10 +181,7 @@ def check_invoice(text: str | None) -> None:
 
 
 def meant(services: Services, connection_ids: Collection[str], text: str) -> str:
-    """Return a hint, with a leading blank, if the given Id is an invoice number; else "".
-
-    Pages show the numbers of invoices, and nearly all of these are digits too.
-    """
+    """Return a hint, with a leading blank, if the given Id is an invoice's number; else ""."""
     with services.database.read() as session:
         ids = invoices.numbered(session, connection_ids, text)
     return f" Number {text} is Id {' or '.join(ids)}." if ids else ""

@@ -1,5 +1,4 @@
-"""`connect-url`, `supplier-url` and `log-out`: links for a supplier, and the end of their sessions.
-"""
+"""`connect-url`, `supplier-url` and `log-out`: links for suppliers, and the end of sessions."""
 
 from typing import Annotated
 

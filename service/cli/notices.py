@@ -161,9 +161,8 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 def _companies(services: Services, realm_id: str | None) -> dict[str, Connection]:
-    """Return {connection id: connection} of this environment, or of the one with this realm id.
-
-    Exits for an unknown realm id, which is a typing error.
+    """Return {connection id: connection} of this environment, or of this realm id; exits if
+    unknown.
     """
     with services.database.read() as session:
         everyone = connections.everyone(session, services.settings.quickbooks_environment)

@@ -21,8 +21,7 @@ _POLL_SECONDS = 0.3
 def follow(
     services: Services, chosen: Sequence[Chosen], begin: Callable[[Session, Connection], int]
 ) -> dict[str, Run]:
-    """Start or join each company's run, wait until all have ended, and return them by connection
-    id.
+    """Start or join each company's run; return them by connection id when all have ended.
 
     `begin` returns the id of a company's run. Does not wait for a run that waits for an operator.
     """

@@ -56,10 +56,7 @@ def serve(
 
 
 def spare_the_collector() -> None:
-    """Exempt everything loaded so far from garbage collections, and make these rarer.
-
-    A full one stops all threads, which took half the time of the slowest acknowledgements.
-    """
+    """Exempt everything loaded so far from garbage collection: a full one stops all threads."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

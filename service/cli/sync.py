@@ -66,8 +66,7 @@ def sync(
 
 
 def _ask(services: Services, chosen: Sequence[Chosen]) -> tuple[dict[str, int], dict[str, Ended]]:
-    """Start a sync of every company; return ({company: notice id}, {company: why it is left out}).
-    """
+    """Start the syncs; return ({company: notice id}, {company: why it is left out})."""
     asked = {}
     with services.database.write() as session:
         waiting = approvals.waiting(session, [connection.id for connection, _ in chosen])

@@ -22,10 +22,9 @@ _NUMBERS = frozenset({int, Decimal})
 
 
 def to_bson(value: Any) -> Any:
-    """Return exact JSON in stored types: numbers as doubles, names that MongoDB allows.
+    """Return exact JSON in stored types: numbers as doubles, names that MongoDB 4.2 allows.
 
-    MongoDB 4.2 refuses names that begin with `$` or contain a dot; these get the full-width
-    character.
+    A leading `$` and dots in names become full-width characters.
     """
     kind = type(value)
     if kind is dict:
@@ -47,7 +46,7 @@ def to_bson(value: Any) -> Any:
 def from_bson(value: Any) -> Any:
     """Return a stored value as exact JSON; other types, such as an ObjectId, as their text.
 
-    A double becomes the shortest decimal that gives it, or a whole number if it is whole.
+    A double becomes the shortest decimal that gives it, or a whole number.
     """
     match value:
         case bool() | None | str() | int():

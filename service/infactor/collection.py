@@ -40,10 +40,7 @@ Key = Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryOrder:
-    """One revision of an invoice, to be written to its document.
-
-    `mapped` is exact JSON; None if the invoice was never read. `warnings` are for our pages only.
-    """
+    """One revision of an invoice for its document; `mapped` is None if it was never read."""
 
     key: Key
     revision: int
@@ -108,8 +105,7 @@ class InvoiceCollection:
     def deliver(
         self, orders: Iterable[DeliveryOrder]
     ) -> dict[Key, DeliveryResult | DeliveryRefusal]:
-        """Write the orders; return each one's result, without those whose document kept changing.
-        """
+        """Write the orders; return the results, without those whose document kept changing."""
         left = {order.key: order for order in orders}
         ended: dict[Key, DeliveryResult | DeliveryRefusal] = {}
         for _ in range(_MOST_ROUNDS):
@@ -138,9 +134,8 @@ class InvoiceCollection:
     def others(
         self, quickbooks_ids: Collection[str], suppliers: Collection[str]
     ) -> list[dict[str, Any]]:
-        """Return the documents for these QuickBooks Ids of these suppliers that are not ours.
-
-        Infactor has no index for this: its server scans every document.
+        """Return the documents for these Ids of these suppliers that are not ours; scans the
+        collection.
         """
         wanted = {
             "qbkInvoiceId": {"$in": list(quickbooks_ids)},

@@ -1,5 +1,4 @@
-"""Compares a decided document with the invoice as it is now in QuickBooks, and grades the
-differences.
+"""Grades the differences between a decided document and the invoice as it is now in QuickBooks.
 
 The document is what was approved. It is never overwritten; differences become findings.
 """

@@ -1,5 +1,4 @@
-"""Decides what happens to an Infactor document, from its present state, the mapped invoice and the
-hold.
+"""Decides what happens to a document, from its state, the mapped invoice and the hold.
 
     not there          no hold: create           hold: hold
     invoice_created    no hold: refresh          hold: withdraw

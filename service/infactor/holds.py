@@ -73,10 +73,9 @@ def hold_of(
 
 
 def parse_holds(text: str) -> frozenset[Hold]:
-    """Return the holds that the setting INFACTOR_HOLD puts in force.
+    """Return the holds of INFACTOR_HOLD: comma-separated names, `none`, or all if it is empty.
 
-    Comma-separated names; `none` is the empty set, an empty text means all. Raises ValueError with
-    the valid names.
+    Raises ValueError with the valid names.
     """
     names = [name for part in text.split(",") if (name := part.strip().lower())]
     if not names:
@@ -105,10 +104,7 @@ def field(hold: Hold) -> str:
 
 
 def remark(hold: Hold) -> str:
-    """Return the remark of a withdrawn invoice, which the supplier reads in Infactor.
-
-    It must never change: an invoice is restored only if its remark is exactly this text.
-    """
+    """Return the remark of a withdrawn invoice; it must never change, or none would be restored."""
     return f"Automatic, from QuickBooks: {_WORDS[hold]}, not a decision of your buyer"
 
 

@@ -1,7 +1,4 @@
-"""Finds who is logged in to Infactor: its server's cookie, and the session in its database.
-
-The cookie is `connect.sid`, written and signed by express-session.
-"""
+"""Finds who is logged in to Infactor: express-session's cookie `connect.sid`, and its session."""
 
 import base64
 import hmac
@@ -25,9 +22,9 @@ _FIELDS = ("data", "session", "expires")
 
 
 def session_id(cookie_header: str, secret: str) -> str | None:
-    """Return the id of the session that `connect.sid` names, or None unless `secret` signed it.
+    """Return the id in `connect.sid`, or None unless there is exactly one, signed with `secret`.
 
-    Also None if there are several: another site of the same domain may have planted one.
+    Another site of the same domain may have planted a second one.
     """
     pairs = (pair.strip().partition("=") for pair in cookie_header.split(";"))
     values = {value for name, _, value in pairs if name == COOKIE}
@@ -62,9 +59,7 @@ class Logins:
         self._sessions = database.sessions
 
     def user_id(self, session_id: str, now: datetime) -> str | None:
-        """Return the id of the session's user, None unless it is valid at `now`; raises
-        InfactorAway.
-        """
+        """Return the id of the session's user, if it is valid at `now`; raises InfactorAway."""
         with infactors_errors():
             # Unsorted: if there are several, Infactor's own server finds the same one.
             found = self._sessions.find_one(

@@ -158,8 +158,6 @@ def _document(
 def _that_fits(document: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     """Return the document with as many lines as MongoDB has room for, and whether some are left
     out.
-
-    The totals remain those of the whole invoice.
     """
     items = document["items"]
     if len(items) < _FEW_LINES:  # each is at most a part of what QuickBooks allows
@@ -220,10 +218,7 @@ def invoice_id(realm_id: str, quickbooks_id: str) -> str:
 
 
 def completed(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the lines, with Qty and UnitPrice on every sales line; the input is not changed.
-
-    Keys are only added; a null counts as missing.
-    """
+    """Return the lines, with Qty and UnitPrice added to sales lines that lack them."""
     return [_completed(line, f"Line[{i}]") for i, line in enumerate(lines)]
 
 

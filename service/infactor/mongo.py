@@ -109,10 +109,7 @@ def _patience(url: str) -> dict[str, Any]:
 
 @contextmanager
 def infactors_errors(but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn the client's errors into InfactorAway, whose message quotes nothing that was sent.
-
-    Those in `but` pass.
-    """
+    """Turn the client's errors, but those in `but`, into InfactorAway; it quotes nothing sent."""
     try:
         yield
     except but:
@@ -153,10 +150,7 @@ def looks_like_infactors(infactor: InfactorDatabase) -> bool:
 
 
 def missing_rights(infactor: InfactorDatabase) -> list[str] | None:
-    """Return the rights that our user lacks, as "insert on invoices"; raises InfactorAway.
-
-    None if the server has no access control.
-    """
+    """Return our user's missing rights, as "insert on invoices"; None without access control."""
     database = infactor.invoices.database
     with infactors_errors(), pymongo.timeout(_SECONDS):
         told = database.command("connectionStatus", showPrivileges=True)["authInfo"]
@@ -171,8 +165,7 @@ def missing_rights(infactor: InfactorDatabase) -> list[str] | None:
 
 
 def _allowed(privileges: list[Mapping[str, Any]], database: str, collection: str) -> set[str]:
-    """Return the actions allowed on this collection; an empty name in a privilege stands for any.
-    """
+    """Return the allowed actions on this collection; an empty name in a privilege means any."""
     return {
         action
         for privilege in privileges

@@ -145,9 +145,7 @@ def calendar_date(text: str | None) -> date | None:
 
 
 def number(value: object, field: str) -> Decimal:
-    """Return a JSON number, or the numeric text that QuickBooks may send instead; raises
-    Unmappable.
-    """
+    """Return a JSON number, or the numeric text that QuickBooks may send; raises Unmappable."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         raise Unmappable(field, "not a number")
     try:

@@ -1,7 +1,4 @@
-"""Warnings: what a supplier should fix on an invoice in QuickBooks.
-
-A warning stops nothing, and disappears with the next version of the invoice that fixes it.
-"""
+"""Warnings: what a supplier should fix on an invoice in QuickBooks. A warning stops nothing."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -31,10 +31,7 @@ CDC_FURTHEST = timedelta(days=30)
 
 
 def http_client() -> httpx.Client:
-    """Return a client that all companies and threads of a process share.
-
-    It follows no redirect, keeps no cookie, and takes no proxy or credentials from the environment.
-    """
+    """Return a client to share: no redirects, no cookies, nothing from the environment."""
     return httpx.Client(
         timeout=_PATIENT,
         verify=public_authorities(),
@@ -152,9 +149,7 @@ class CompanyClient:
         return total
 
     def cdc(self, entities: Sequence[EntityName], since: datetime) -> Changes:
-        """Return what changed or was deleted since then, which is at most 30 days ago (reference
-        3.4).
-        """
+        """Return what changed or was deleted since then, at most 30 days ago (reference 3.4)."""
         asked = {"entities": ",".join(entities), "changedSince": quickbooks_time(since)}
         answer, tid = self._call("cdc", "GET", "cdc", _PATIENT, params=asked)
         try:
@@ -163,9 +158,8 @@ class CompanyClient:
             raise _unexpected("a CDCResponse", tid) from None
 
     def _query(self, kind: Kind, statement: Statement) -> tuple[dict[str, Any], str | None]:
-        """Send a query by POST, because many ids do not fit into an address.
-
-        "Object not found" is no answer to a query, so it counts as transient.
+        """Send a query by POST: many ids do not fit into an address. "Gone" is no answer to a
+        query.
         """
         patience = _QUICK if kind == "query" and statement.most <= _FEW_ROWS else _PATIENT
         headers = {"Content-Type": "application/text"}

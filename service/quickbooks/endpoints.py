@@ -27,10 +27,7 @@ _HOSTS = {"production": "qbo.intuit.com", "sandbox": "sandbox.qbo.intuit.com"}
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The addresses of one environment; append to `api` a path that begins with a slash.
-
-    `discovery` is the document in which Intuit names the others.
-    """
+    """The addresses of one environment; append to `api` a path that begins with a slash."""
 
     authorize: str
     token: str
@@ -42,8 +39,7 @@ class Endpoints:
 def endpoints(environment: Environment, simulator_url: str | None = None) -> Endpoints:
     """Return the addresses to call: Intuit's own, or the same paths on the simulator.
 
-    Sandbox and production differ in the accounting host only. Raises ConfigurationError if the
-    simulator's URL and the environment contradict each other.
+    Raises ConfigurationError if the simulator's URL and the environment contradict each other.
     """
     if environment != "simulator":
         if simulator_url is not None:
@@ -77,8 +73,7 @@ def _on(authorize: str, token: str, revoke: str, api: str, environment: Environm
 
 
 def invoice_page(environment: Environment, quickbooks_id: str) -> str | None:
-    """Return the invoice's address in QuickBooks; it opens in the company that the reader is signed
-    in to.
+    """Return the invoice's address in the company that the reader is signed in to.
 
     None for the simulator, whose addresses contain the company's id.
     """

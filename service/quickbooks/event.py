@@ -102,8 +102,8 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 def bounded(text: str | None) -> str | None:
-    """Return the text, cut and without control characters: PostgreSQL refuses NUL, terminals obey
-    ESC.
+    """Return the text, cut, without control characters, which PostgreSQL or a terminal may not
+    take.
     """
     if text is None or (text.isprintable() and len(text) <= _LONGEST_TEXT):
         return text  # nearly always

@@ -89,8 +89,7 @@ ROWS = (
 
 
 def answer_of(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    """Return the JSON object that answers a request, or raise the error that its fault stands for.
-    """
+    """Return the JSON object that answers a request, or raise the error of its fault."""
     content = _decoded(body)
     fault = _fault_in(content, body)
     if fault is not None or not 200 <= status < 300:

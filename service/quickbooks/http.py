@@ -1,4 +1,4 @@
-"""What all calls of Intuit share on httpx: no cookies, no foreign errors, headers of the answer.
+"""Common parts of all calls of Intuit: no cookies, no foreign errors, headers of the answer.
 
 Only `client`, `oauth` and `service.monitoring.sender` (alerts) call httpx.
 """
@@ -46,10 +46,7 @@ def reaching_intuit() -> Iterator[None]:
 
 
 def intuit_tid(headers: Mapping[str, str]) -> str | None:
-    """Return Intuit's trace id of an answer, which its support asks for.
-
-    The header occurs with an underscore and with a dash.
-    """
+    """Return the trace id for Intuit's support; its header comes with underscore or dash."""
     value = _first(headers, "intuit_tid", "intuit-tid")
     return value if value and _TRACE_ID.fullmatch(value) else None
 

@@ -118,25 +118,20 @@ class OAuth:
         return url
 
     def exchange(self, code: str) -> Tokens:
-        """Return the tokens for an authorisation code, which is then spent.
-
-        Raises Refused if the code is spent, too old or invalid.
-        """
+        """Return the tokens for a code; raises Refused if it is spent, too old or invalid."""
         rejected = Refused("the authorisation code was refused")
         return self._fetch(rejected, grant_type="authorization_code", code=code)
 
     def refresh(self, refresh_token: str) -> Tokens:
-        """Return new tokens; the refresh token may be the same or a new one.
-
-        Raises Disconnected only if QuickBooks says that the refresh token is dead.
+        """Return new tokens; raises Disconnected only if QuickBooks says that the refresh token is
+        dead.
         """
         rejected = Disconnected("QuickBooks no longer accepts the refresh token")
         return self._fetch(rejected, grant_type="refresh_token", refresh_token=refresh_token)
 
     def revoke(self, token: str) -> None:
-        """End the whole connection that a refresh or access token belongs to.
-
-        Raises Refused if QuickBooks does not accept the token, which may already be dead.
+        """End the whole connection of a refresh or access token; raises Refused if it may be dead
+        already.
         """
         with reaching_intuit():
             response: httpx.Response = self._client.post(
@@ -156,9 +151,7 @@ class OAuth:
         raise refusal_of(response.status_code, response.headers, response.content, rejected)
 
     def discovery(self) -> Discovery:
-        """Compare Intuit's discovery document with our endpoints; raises SyncError if it cannot be
-        read.
-        """
+        """Compare Intuit's discovery document with our endpoints; raises SyncError."""
         with reaching_intuit():
             response: httpx.Response = self._client.request(
                 "GET",

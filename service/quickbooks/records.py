@@ -76,10 +76,7 @@ def parse_instant(text: str) -> datetime:
 
 
 def quickbooks_time(instant: datetime) -> str:
-    """Return the instant as queries need it: UTC, `Z`, rounded down to the second.
-
-    QuickBooks keeps whole seconds, and a query must not skip a change.
-    """
+    """Return the instant as queries need it: UTC, `Z`, rounded down to skip no change."""
     if instant.tzinfo is None:
         raise ValueError("a time without a zone is no instant")
     return instant.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"

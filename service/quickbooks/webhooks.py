@@ -44,10 +44,9 @@ def sign(body: bytes, verifier_token: str) -> str:
 
 
 def verify(body: bytes, signature: str | None, verifier_tokens: Sequence[str]) -> bool:
-    """Return whether the signature was made with one of the verifier tokens.
+    """Return whether one of the verifier tokens made the signature; takes constant time.
 
-    Takes the same time whatever part is wrong. An empty token never matches: anybody could sign
-    with it.
+    An empty token never matches: anybody could sign with it.
     """
     given = (signature or "").encode("utf-8", "surrogateescape")
     matches = [hmac.compare_digest(given, _sign(body, token)) for token in verifier_tokens if token]

@@ -33,9 +33,7 @@ _PROTOCOL = ("/v1/", "/v2/", "/v3/", "/oauth2/")
 def create_simulator(
     config: SimulatorConfig, book: Book | None = None, clock: Clock | None = None
 ) -> Starlette:
-    """Return an app with its own state, `app.state.simulator`; without a book, two generated
-    companies.
-    """
+    """Return an app with its `state.simulator`; without a book, two generated companies."""
     clock = clock or Clock()
     content = generated_book(clock.now()) if book is None else book
     if config.generate:
@@ -65,8 +63,7 @@ def create_simulator(
 
 
 class Guard:
-    """Answers this machine only, refuses other sites' pages, and adds `intuit_tid` to every answer.
-    """
+    """Refuses other machines and other sites' pages, and adds `intuit_tid` to every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

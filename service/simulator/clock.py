@@ -36,9 +36,8 @@ def _first_sunday(year: int, month: int) -> datetime:
 
 
 def pacific(moment: datetime) -> datetime:
-    """Return the instant with Intuit's offset.
-
-    By rule rather than by `zoneinfo`: a bare machine may have no time zone data.
+    """Return the instant with Intuit's offset; by rule, because a machine may have no time zone
+    data.
     """
     starts, ends = _summer(moment.astimezone(UTC).year)
     return moment.astimezone(_SUMMER if starts <= moment < ends else _WINTER)

@@ -117,10 +117,7 @@ class Grants:
 
     @contextmanager
     def refreshing(self, token: str, now: datetime, within: float) -> Iterator[bool]:
-        """Count a refresh during the block; give whether it races another one.
-
-        The winner of a race is the one that came first.
-        """
+        """Count a refresh during the block; give whether it races an earlier one, which wins."""
         grant = next((g for g in self._grants if token in (g.refresh_token, *g.superseded)), None)
         if grant is None:
             yield False

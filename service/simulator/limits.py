@@ -28,10 +28,7 @@ class Windows:
 
 
 class Limits:
-    """Sliding windows per company, and the month's reads of all companies.
-
-    A refused call does not count; the reference does not say.
-    """
+    """Sliding windows per company, and the month's reads of all; a refused call does not count."""
 
     def __init__(self) -> None:
         self._month = ""

@@ -35,8 +35,7 @@ def to_response(answer: Answer) -> Response:
 
 
 async def served(request: Request, call: Call, ordinary: Callable[[], Response]) -> Response:
-    """Return the ordinary answer, or what the script makes of it; `ordinary` runs under the lock.
-    """
+    """Return the ordinary answer, or what the script makes of it; `ordinary` has the lock."""
     simulator, began = simulator_of(request), perf_counter()
     response = await _scripted(simulator, call, ordinary)
     tid = request.scope.get("intuit_tid", "")

@@ -157,9 +157,7 @@ class Simulator:
         return {**self.limits.shown(now), "by_company": used}
 
     def announce(self, events: list[Event]) -> Json:
-        """Queue the events of connected companies; return {"queued", "events", "delivery"?,
-        "why"?}.
-        """
+        """Queue events of connected companies; return {"queued", "events", "delivery"?, "why"?}."""
         if not events:
             return {"queued": False, "why": "QuickBooks sends no event for this", "events": []}
         now = self.clock.now()

@@ -11,8 +11,7 @@ from service.config.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """A cookie that no script can read; without `max_age` (seconds) it ends with the browser
-    session.
+    """A cookie that no script can read; `max_age` is in seconds, None until the browser closes.
 
     Unless it is `of_page`, its name on https has the prefix __Host-. Then no other host of our
     domain can plant it, but the browser sends it to the whole host.
@@ -66,11 +65,10 @@ def cookies_of(request: HTTPConnection[Any]) -> str:
 
 
 def value(header: str, name: str) -> str:
-    """Return the cookie of this name, or ""; of several, the first, whose path is longest.
+    """Return the cookie of this name, or ""; of several, the first (RFC 6265, 5.4).
 
-    That order is RFC 6265, 5.4. Nothing is unquoted, because ours need no quotes. Starlette
-    unquotes every cookie, and before Python 3.11.10 and 3.12.6 a long one with backslashes blocks a
-    thread for many seconds (CVE-2024-7592).
+    Not Starlette's parser: before Python 3.11.10 and 3.12.6, a long cookie with backslashes makes
+    it block a thread for many seconds (CVE-2024-7592).
     """
     for pair in header.split(";"):
         found, _, content = pair.strip().partition("=")

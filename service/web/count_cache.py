@@ -14,10 +14,7 @@ _SECONDS = 30.0
 
 
 class CountCache:
-    """Counts each company's invoices; one with at least `many` is counted every 30 s at most.
-
-    Counting 100,000 takes most of the time of a page, and open pages ask every few seconds.
-    """
+    """Counts companies' invoices, at most every 30 s if there are `many`, which takes long."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, many: int = _MANY) -> None:
         self._clock = clock
@@ -28,10 +25,7 @@ class CountCache:
     def of_companies(
         self, session: Session, connection_ids: Collection[str], supplier_id: int | None = None
     ) -> dict[str, tuple[int, int]]:
-        """Return {company: (invoices recorded, invoices in Infactor)}.
-
-        With a supplier, only those that they may see.
-        """
+        """Return {company: (recorded, in Infactor)}; with a supplier, of what they may see."""
         at = self._clock()
         known = self._known(self._totals, connection_ids, supplier_id, at)
         unknown = [i for i in connection_ids if i not in known]

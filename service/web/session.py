@@ -28,10 +28,7 @@ def session_of(request: Request[AppState]) -> BrowserSession | None:
 
 
 def supplier_of(request: Request[AppState], *, keep_alive: bool = True) -> Supplier:
-    """Return the supplier who is logged in; else answer 401.
-
-    A page's own polling does not keep the session alive.
-    """
+    """Return the supplier who is logged in; else answer 401. Polling keeps no session alive."""
     found = session_of(request)
     database = request.state["services"].database
     supplier = None
@@ -48,10 +45,7 @@ def supplier_of(request: Request[AppState], *, keep_alive: bool = True) -> Suppl
 
 
 def supplier_if_any(request: Request[AppState]) -> Supplier | None:
-    """Return the supplier who is logged in, for a page that everybody may see.
-
-    Such a page also reports errors, so it works without the database.
-    """
+    """Return the supplier who is logged in, for pages that must work without the database."""
     try:
         return supplier_of(request, keep_alive=False)
     except (HTTPException, SQLAlchemyError):

@@ -90,10 +90,7 @@ _templates = Jinja2Templates(env=_environment())
 
 
 class _Kept(StaticFiles):
-    """Files that a browser may cache for a year, if their address matches their content here.
-
-    During a rollout, pages of another version may ask for its files here.
-    """
+    """Files that a browser may cache for a year, if their address matches their content here."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)

@@ -15,9 +15,7 @@ _MOST_BATCHES = 10
 
 
 def deliver_company(services: Services, connection_id: str) -> None:
-    """Deliver the company's due invoices, unless another process does. Ask for another turn if some
-    remain.
-    """
+    """Deliver the company's due invoices, unless another process does."""
     if services.infactor is None:
         return
     with services.leases.hold(f"deliver:{connection_id}") as mine:

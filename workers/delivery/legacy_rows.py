@@ -1,8 +1,7 @@
 """Adopts rows of Infactor's old QuickBooks import before a supplier's first delivery.
 
-An invoice that the old import has already put into Infactor must not be offered there twice: its
-row becomes the invoice's document. A row that `service.infactor.legacy.rows` cannot explain holds
-its QuickBooks Id.
+An invoice that Infactor has from that import must not be offered twice: its row becomes the
+document. A row that `service.infactor.legacy.rows` cannot explain holds its QuickBooks Id.
 """
 
 from collections.abc import Collection, Iterator
@@ -28,11 +27,11 @@ log = structlog.get_logger(__name__)
 def ensure_adopted(
     services: Services, connection_id: str, quickbooks_ids: Collection[str] = ()
 ) -> None:
-    """Adopt the old rows of these invoices, unless that was done already.
+    """Adopt the old rows of these invoices, unless that was done already; raises as
+    `adopt_old_rows`.
 
     Call it before a delivery, with the QuickBooks Ids: an invoice recorded since the last time may
-    match rows that matched nothing then. Costs two small queries, and a scan only if needed. Raises
-    as `adopt_old_rows`.
+    match rows that matched nothing then. Costs two small queries, and a scan only if needed.
     """
     with services.database.read() as session:
         done = legacy_rows.looked_at(session, connection_id, quickbooks_ids)
@@ -61,10 +60,10 @@ def rehearse(services: Services, supplier_id: int) -> OldRows:
 
 
 def carry_out(services: Services, supplier_id: int, actor: str | None = None) -> OldRows:
-    """Adopt the supplier's old rows, and return what became of them.
+    """Adopt the supplier's old rows, for all companies at once; return what became of them.
 
-    `actor` is the operator who ordered it, for the audit. Covers all companies of the supplier at
-    once: their Ids are the same small numbers, and a row belongs to one company only.
+    An Id is a small number that several companies may have, and a row belongs to one of them only.
+    `actor` is the operator who ordered it, for the audit.
     """
     look = _look(services, supplier_id)
     with services.database.write() as session:

@@ -21,12 +21,11 @@ def order_for(
     registered: Mapping[str, str],
     account: Account | None,
 ) -> DeliveryOrder:
-    """Return the order that delivers this invoice of the company; `seen` is its document as last
-    seen.
+    """Return the order that delivers this invoice; `seen` is its document as last seen.
 
-    The buyer's address is spelled as in their account, because Infactor compares addresses exactly:
-    in another spelling no buyer would see it. `registered` is the result of
-    `Users.registered_buyers`. A new document gets the name and address of the supplier's `account`.
+    The buyer's address is spelled as in their account, because Infactor compares it exactly.
+    `registered` is the result of `Users.registered_buyers`. A new document gets the name and
+    address of the supplier's `account`.
     """
     mapped, warnings = invoice.mapped, []
     if mapped is not None:
@@ -50,8 +49,7 @@ def order_for(
 def _may_create(invoice: Invoice, seen: Document | None) -> bool:
     """Return whether a missing document may be created.
 
-    One that somebody had decided about was deleted by hand: created again, it would be offered as
-    undecided. The same goes for an adopted document of Infactor's own.
+    A decided or adopted one was deleted by hand: created again, it would be offered as undecided.
     """
     undecided = seen is None or seen.state == State.INVOICE_CREATED
     return undecided and invoice.adopted is None

@@ -1,7 +1,6 @@
-"""Polls Infactor for changed document states, and for buyers who have signed up.
+"""Polls Infactor, which does not notify us, for document states and for newly registered buyers.
 
-Infactor does not notify us. A poll writes nothing there: it stores what changed, keeps the
-findings, and asks for the deliveries that follow.
+Writes nothing there: it stores what changed, keeps findings, and asks for deliveries.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,8 +30,7 @@ _HURRIED_STAYS = timedelta(days=7)
 
 
 def poll_documents(services: Services) -> None:
-    """Store what changed in the open documents; while Infactor is away, leave it for the next poll.
-    """
+    """Store what changed in the open documents; give up while Infactor is away."""
     with services.database.write() as session:
         findings.close_old(session, FindingKind.HURRIED, now() - _HURRIED_STAYS, now())
     after = ""
@@ -49,8 +47,7 @@ def poll_documents(services: Services) -> None:
 
 
 def read_page(services: Services, after: str) -> Sequence[tuple[Invoice, Document]]:
-    """Return the next invoices after this id that have an open document, each with it as last seen.
-    """
+    """Return the next invoices after this id with an open document, and that as last seen."""
     with services.database.read() as session:
         return documents.open_documents(
             session,
@@ -154,10 +151,7 @@ def _log(change: DocumentChange) -> None:
 
 
 def poll_buyers(services: Services) -> None:
-    """Deliver undecided invoices again whose buyer has signed up to Infactor in the meantime.
-
-    The document gets the address as the buyer's account spells it, and loses the warning.
-    """
+    """Deliver undecided invoices again whose buyer has registered by now."""
     environment, after = services.settings.quickbooks_environment, ""
     while True:
         with services.database.read() as session:

@@ -1,5 +1,4 @@
-"""Stores the results of deliveries: receipts, documents as last seen, findings, in one transaction.
-"""
+"""Stores the results of a batch: receipts, documents as last seen, findings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -129,7 +128,6 @@ class DeliveryResults:
     def _document(
         self, delivery: Delivery, result: DeliveryResult, action: Action
     ) -> dict[str, Any]:
-        """Return the row that describes Infactor's document as it is now."""
         sent = delivery.invoice
         # A decided document keeps its balance, currency and supplier of that time.
         decided = delivery.seen if action is Action.FROZEN else None
@@ -195,9 +193,8 @@ def _content(delivery: Delivery, result: DeliveryResult) -> dict[str, Any]:
 
 
 def _catch_up(current: DeliveryProgress, sent: Invoice, newer: int) -> None:
-    """Continue from Infactor's revision number, unless a later revision is recorded here.
-
-    Infactor is ahead of us after our database was restored from a backup.
+    """Continue from Infactor's revision, which is ahead after our database was restored from a
+    backup.
     """
     if current.revision == sent.revision:
         current.revision = newer + 1

@@ -1,8 +1,7 @@
 """Decides what a change of a document means: functions of values, without any I/O.
 
-Infactor's server enforces no states, so a held invoice can be moved on all the same. A buyer can
-also approve in the minutes in which QuickBooks changes an invoice. Whichever sees the new state
-first, a delivery or a poll, reports it.
+Infactor enforces no states, so a held invoice can be moved on all the same. A buyer can also
+approve in the minutes in which QuickBooks changes an invoice.
 """
 
 from collections.abc import Mapping
@@ -55,7 +54,7 @@ class DocumentChange:
     def astray(self) -> bool:
         """True if an undecided document is at another revision than the one delivered.
 
-        A backup of Infactor's or our database was restored, or a worker was very late.
+        A backup was restored, or a worker was very late.
         """
         return (
             self.after is not None
@@ -94,11 +93,9 @@ def missing(change: DocumentChange) -> list[Found]:
 
 
 def moved_past_hold(change: DocumentChange) -> list[Found] | None:
-    """Return the finding that a held invoice was moved on, [] to close it, None to leave it as it
-    is.
+    """Return the finding that a held invoice was moved on, [] to close it, None to leave it.
 
-    An invoice that got its hold after the approval was not held back. That difference is a finding
-    of its own kind: changed after approval.
+    An invoice that got its hold after the approval was not held back: see `changed_after_approval`.
     """
     hold, withdrawn = change.invoice.hold, change.withdrawn
     if change.after is None:
@@ -117,9 +114,8 @@ def moved_past_hold(change: DocumentChange) -> list[Found] | None:
 def changed_before_approval(
     change: DocumentChange, written: Mapping[str, tuple[Any, Any]]
 ) -> list[Found]:
-    """Return a finding for each amount that was overwritten within 15 minutes before the approval.
-
-    `written` is {field: (before, after)} of what deliveries wrote in that time.
+    """Return a finding for each amount in `written`, {field: (before, after)}, if it was approved
+    now.
     """
     if change.after is None or not change.approved:
         return []

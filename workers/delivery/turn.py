@@ -32,8 +32,7 @@ class Infactor:
 def infactor_turn(services: Services) -> Iterator[Infactor]:
     """Give Infactor's collections, and record for all processes whether they answered.
 
-    Raises NotItsTurn if no database is configured, if it is away and another process tries it
-    first, or if the block raises InfactorAway.
+    Raises NotItsTurn if no database is configured or it is away, before or during the block.
     """
     if services.infactor is None:
         raise NotItsTurn("INFACTOR_MONGODB_URL is not set")

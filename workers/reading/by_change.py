@@ -70,10 +70,7 @@ class Cursor:
         }
 
     def once_more(self) -> "Cursor":
-        """Return the cursor that reads what changed since the last page, from the same second on.
-
-        The bad rows `behind` it are met again.
-        """
+        """Return the cursor for what changed since the last page, from the same second on."""
         return replace(self, skip=0, bad=0, done=False)
 
     @classmethod
@@ -105,7 +102,7 @@ def read_page(
 ) -> ChangePage:
     """Return the page at the cursor, made smaller until QuickBooks can show it.
 
-    Raises TransientError if not a row but QuickBooks itself is the trouble.
+    Raises TransientError if QuickBooks itself is down.
     """
     while True:
         fetch_number = company.draw_fetch_number()

@@ -27,7 +27,7 @@ class Query:
         self._vain = 0
 
     def ask(self, ids: Sequence[str]) -> None:
-        """Add to `found` what QuickBooks shows of these ids, and to `failed` what it cannot show.
+        """Add what QuickBooks shows of these ids to `found`, the others to `failed`.
 
         Raises TransientError if QuickBooks itself is down.
         """
@@ -61,10 +61,7 @@ class Query:
 
 
 def read_invoices(company: CompanyContext, ids: Sequence[str]) -> InvoiceReads:
-    """Return the present state of these invoices.
-
-    One that a query does not show is read alone before it counts as deleted.
-    """
+    """Return the present state of these invoices, reading alone those that a query leaves out."""
     wanted = list(dict.fromkeys(ids))
     query = Query(company, "Invoice")
     query.ask(wanted)

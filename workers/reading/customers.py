@@ -21,8 +21,7 @@ _MAX_AGE = timedelta(days=30)
 class CustomerReads:
     """Reads customers for one batch, and keeps them in memory until it is recorded.
 
-    `failed` are those that QuickBooks cannot show. Their invoices are mapped with the cached
-    version, or without one and with a warning.
+    Invoices of `failed` ones are mapped with the cached version, or without one and with a warning.
     """
 
     def __init__(self, company: CompanyContext) -> None:
@@ -32,10 +31,7 @@ class CustomerReads:
         self._asked: set[str] = set()
 
     def complete(self, reads: InvoiceReads) -> CompleteReads:
-        """Return the reads with their customers and all those read before, by id.
-
-        Reads the customers that the cache lacks, and the parents of all that were read.
-        """
+        """Return the reads with all customers read so far; read those that the cache lacks."""
         self._ensure({i for read in reads.found if (i := customer_id_of(read.raw))})
         return CompleteReads(**vars(reads), customers=self.fresh)
 

@@ -35,10 +35,7 @@ class InvoiceReads:
 
 @dataclass(kw_only=True)
 class CompleteReads(InvoiceReads):
-    """Invoices with the customers that were read for them, by id.
-
-    With the cache, they can be recorded without another call.
-    """
+    """Invoices with their customers by id: together with the cache, all that recording needs."""
 
     customers: Mapping[str, CustomerRead]
 

@@ -37,12 +37,10 @@ class Outcome:
 class Recorded(list[Outcome]):
     @property
     def read(self) -> list[Outcome]:
-        """Outcomes of invoices that were read and recorded."""
         return [one for one in self if one.error is None and not one.remapped]
 
     @property
     def remapped(self) -> list[Outcome]:
-        """Outcomes of invoices that were not read, but mapped again with a changed customer."""
         return [one for one in self if one.remapped]
 
     @property
@@ -74,8 +72,8 @@ class Recorded(list[Outcome]):
 def add(tally: Tally, recorded: Recorded) -> Tally:
     """Return the run's tally with this batch counted in.
 
-    Each invoice counts once: as failed, as held for its reason, or by its action. Invoices that
-    were not read, but withdrawn after a change of their customer, also count as withdrawn.
+    Each invoice counts once: as failed, as held, or by its action. Invoices that were only mapped
+    again count if that withdrew them.
     """
     failures = _failures(recorded, known={failure["id"] for failure in tally["failures"]})
     counted = Counter(_counted_as(outcome) for outcome in recorded.read)

@@ -1,7 +1,6 @@
 """The one write path: map what was read, record it if it is newer, ask for its delivery.
 
-Notices, backfills and changed customers all end here. A batch is one transaction together with what
-its caller finishes in it. QuickBooks is not called meanwhile.
+A batch is one transaction, with what its caller finishes in it; QuickBooks is not called meanwhile.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -129,9 +128,7 @@ class _Batch:
             raise Disconnected("the connection ended while its company was being read")
 
     def _entities(self, reads: Sequence[Read]) -> dict[str, tuple[Entity, int]]:
-        """Return the objects that have an Id and a version, with their fetch numbers, by QuickBooks
-        Id.
-        """
+        """Return what has an Id and a version, with its fetch number, by QuickBooks Id."""
         found: dict[str, tuple[Entity, int]] = {}
         for read in reads:
             try:
@@ -221,8 +218,7 @@ class _Batch:
         return self._deliver(written)
 
     def _deliver(self, rows: Sequence[InvoiceRow]) -> dict[str, Action]:
-        """Decide what these rows do to Infactor's documents; without deliveries, store that here.
-        """
+        """Decide what these rows do to Infactor's documents; store that if nothing is delivered."""
         current = invoices.documents(self._session, [row.id for row in rows])
         decisions = {row.id: self._decide(row, current.get(row.id)) for row in rows}
         if self._rows.settings.delivers:  # the deliveries store what Infactor has
@@ -270,9 +266,7 @@ def _written(row: InvoiceRow, action: Action, *, remapped: bool = False) -> Outc
 def keep_failures(
     session: Session, connection_id: str, recorded: Recorded, asked: Collection[str] = ()
 ) -> None:
-    """Store what could not be recorded as notices to try again, except `asked`: notices exist for
-    it.
-    """
+    """Store what could not be recorded as notices to try again, unless a notice `asked` for it."""
     at = now()
     unasked = {i for i in recorded.failed if is_id(i)} - set(asked)
     inbox.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)

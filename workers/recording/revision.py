@@ -56,7 +56,7 @@ class Rows:
     ) -> InvoiceRow:
         """Return the row of an invoice as it was read; raises Unmappable.
 
-        `called_void` (a notice said so) is remembered as long as the total stays zero.
+        `called_void` (by a notice) is remembered as long as the total stays zero.
         """
         invoice_id = self.company.invoice_id(found.id)
         chain = customers.chain(buyers, customer_id_of(found.raw))
@@ -94,9 +94,8 @@ class Rows:
         )
 
     def deletion(self, quickbooks_id: str, fetch_number: int, before: Invoice | None) -> InvoiceRow:
-        """Return the row of a deleted invoice: its last content, marked as deleted.
-
-        If deleted invoices are not held, an earlier hold for another reason stays.
+        """Return the row of a deleted invoice: its last content, held as deleted if that is in
+        force.
         """
         hold = before.hold if before else None
         if Hold.DELETED in self.settings.infactor_hold:
@@ -157,9 +156,8 @@ def same(before: InvoiceRow | None, row: InvoiceRow) -> bool:
 
 
 def revision(row: InvoiceRow, before: InvoiceRow | None, cause: RevisionCause) -> dict[str, Any]:
-    """Return the line of the invoice's history that this row adds.
-
-    `changes` is {field: [before, after]}, or {field: None} where only the change is kept.
+    """Return the line that this row adds to the history; `changes` is {field: [before, after] or
+    None}.
     """
     return {
         "invoice_id": row.id,
@@ -185,10 +183,7 @@ def _changes(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dic
 
 
 def _is_told_alone(name: str, value: Any) -> bool:
-    """Return whether the history keeps only that the field changed, without its values.
-
-    A supplier must not learn from the history who had the company before.
-    """
+    """Return whether the history hides the values; it must not show who had the company before."""
     return isinstance(value, list | dict) or name in SUPPLIER
 
 

@@ -1,7 +1,7 @@
 """Stops a run that would withdraw many invoices, until an operator approves.
 
 An empty or wrong answer with HTTP 200 must not reject a portfolio. Notices need no limit: each is
-about one invoice that somebody in QuickBooks has touched.
+about one invoice.
 """
 
 from collections import Counter
@@ -24,10 +24,10 @@ _MOST_NAMED = 10
 
 
 def check_withdrawals(session: Session, run: Run, recorded: Recorded) -> None:
-    """Raise ApprovalNeeded if this batch brings its run above the limit.
+    """Raise ApprovalNeeded if this batch brings its run, over all steps, above the limit.
 
-    Counts the withdrawals of all steps of the run. Call it in the batch's transaction, which the
-    error rolls back. The limit is 5 % of the undecided invoices, at least 4, at most 20.
+    The limit is 5 % of the undecided invoices, at least 4, at most 20. Call it in the batch's
+    transaction, which the error rolls back.
     """
     before = run.tally["withdrawn"]
     total = before + len(recorded.withdrawn)

@@ -89,10 +89,7 @@ def step(company: CompanyContext, run: Run) -> bool:
 
 
 def _find_deletions(company: CompanyContext, run: Run, cursor: Cursor) -> None:
-    """Read each invoice that a full run has not met: deleted in QuickBooks, or new.
-
-    More than 500 are left to the comparison, which states the difference.
-    """
+    """Read each invoice that a full run has not met; leave more than 500 to the comparison."""
     if run.since is not None:
         return
     with company.services.database.read() as session:
@@ -109,10 +106,9 @@ def _find_deletions(company: CompanyContext, run: Run, cursor: Cursor) -> None:
 
 
 def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
-    """End the run if QuickBooks counts as many invoices as are recorded; otherwise read on.
+    """End the run if QuickBooks counts as many invoices as are recorded; else read on, three times.
 
-    After three rounds the run ends with the difference: changes during the run explain one only for
-    a moment.
+    Changes during the run can explain a difference for a moment.
     """
     counted = company.api.count(queries.count("Invoice", run.since))
     with company.services.database.write() as session:

@@ -1,6 +1,6 @@
-"""The part of a full comparison that compares our record with Infactor's documents.
+"""The part of a full comparison that compares the record with Infactor's documents.
 
-Leaves out invoices with a delivery due, and documents that were decided: findings cover those.
+Leaves out invoices with a delivery due, and decided documents, which findings cover.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,8 +64,7 @@ class InfactorDifference:
 def step(company: CompanyContext, run: Run, order: ReconcileCursor, tally: Tally) -> bool:
     """Compare the next documents, and store the result in the run; return whether there are more.
 
-    If Infactor is away, that is the difference. With `order["fix"]`, what can be fixed is delivered
-    again. Updates `order` and `tally` in place.
+    With `order["fix"]`, what can be fixed is delivered again. Updates `order` and `tally` in place.
     """
     place = order.get("infactor") or _BEGINNING
     pages = 0

@@ -1,7 +1,6 @@
-"""A full comparison: reads everything, page by page, and compares it with the record at the end.
+"""A full comparison: reads everything page by page, and compares it with the record at the end.
 
-What QuickBooks showed is stored in rows, so that one query compares it. If the run fixes, each page
-is also recorded like any other read.
+What QuickBooks showed is stored in rows. If the run fixes, each page is also recorded.
 """
 
 from collections.abc import Collection, Sequence
@@ -65,10 +64,8 @@ class _Comparison:
         return True
 
     def _begin(self) -> None:
-        """Store when the run began, by QuickBooks' clock and by a fetch number.
-
-        Changes from that time on are for the next run. The fetch number leaves out what others read
-        and record meanwhile.
+        """Store when the run began, by QuickBooks' clock, and the fetch number: what is later is
+        not its.
         """
         self._order["first"] = self._company.draw_fetch_number()
         expected = self._company.api.count(queries.count("Invoice"))
@@ -115,7 +112,6 @@ class _Comparison:
             self._checkpoint(session)
 
     def _count(self, session: Session) -> None:
-        """Count the invoices that were read, each once."""
         self._tally["read"] = comparison.sums_there(session, self._run).count
 
     def _confirm_deletions(self) -> None:
@@ -135,7 +131,6 @@ class _Comparison:
         return [_doubted(one) for one in found] if self._tally["unreadable"] else found
 
     def _compare_with_infactor(self) -> bool:
-        """Compare the next of Infactor's documents; return whether there are more."""
         if self._company.services.infactor is None:
             return False
         return compare_infactor.step(self._company, self._run, self._order, self._tally)
@@ -192,9 +187,8 @@ def _sums(sums: InvoiceSums) -> SumsRow:
 
 
 def _doubted(one: QuickBooksDifference) -> QuickBooksDifference:
-    """Return the difference without claiming a deletion.
-
-    When something was unreadable, a missing invoice may be just that.
+    """Return the difference without claiming a deletion: a missing invoice may be the unreadable
+    one.
     """
     if one.kind is not DifferenceKind.DELETED_THERE:
         return one

@@ -1,8 +1,7 @@
 """Reconcile: finds changes without relying on notices.
 
-Once a day a company is asked for what changed or was deleted since its watermark: one read if
-nothing did. What change data capture cannot answer (too much, or too long ago) is found by reading
-everything. On request everything is read and compared.
+Once a day a company is asked for what changed since its watermark: one read if nothing did. Where
+change data capture does not reach, everything is read. On request everything is compared.
 """
 
 from datetime import datetime, timedelta
@@ -58,10 +57,7 @@ def begin_due(services: Services) -> None:
 
 
 def _cause(connection: Connection) -> RunCause:
-    """Return DAILY if it is a day since the last one; otherwise DOWNTIME.
-
-    After a downtime, missing notices are still on their way, and are not counted as lost.
-    """
+    """Return DAILY if the run is on time, else DOWNTIME: then missing notices may still come."""
     last = connection.reconciled_at or connection.connected_at
     due_at = connection.reconcile_due_at
     on_time = due_at >= last + watermarks.RECONCILE_EVERY and due_at > now() - _LATE

@@ -1,7 +1,6 @@
-"""Does one checkpointed step of a backfill or reconcile at a time.
+"""Does one step of a backfill or reconcile at a time, because all companies share the workers.
 
-All companies share the workers, so one call does one step. A step, its checkpoint and its tally are
-one transaction: a kill repeats at most one step.
+A step, its checkpoint and its tally are one transaction: a kill repeats at most one step.
 """
 
 from collections.abc import Callable

@@ -15,10 +15,7 @@ Check = Callable[[Settings], Iterator["CheckResult"]]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The result of one check: what was seen, and what to do about it.
-
-    Never contains a secret, or an address that may contain one.
-    """
+    """What was seen, and what to do about it; neither ever contains a secret."""
 
     check: str
     verdict: Verdict
@@ -41,10 +38,7 @@ def bad(check: str, seen: str, advice: str) -> CheckResult:
 def examine(
     settings: Settings, checks: Sequence[tuple[str, Check]], seconds: float
 ) -> Iterator[CheckResult]:
-    """Yield the results of all checks, in order; each check runs in its own thread.
-
-    One that is late counts as failed, and its thread is abandoned.
-    """
+    """Yield all results in order; a check that is late has failed, and its thread is abandoned."""
     deadline = time.monotonic() + seconds
     running = [(name, _begin(name, check, settings)) for name, check in checks]
     for name, findings in running:

@@ -14,8 +14,7 @@ _ROLE = "give the user of INFACTOR_MONGODB_URL the role that the README describe
 
 
 def infactors_database(settings: Settings) -> Iterator[CheckResult]:
-    """Check that the database is reachable, has a usable version, and gives us the rights we need.
-    """
+    """Check that the database can be reached, has a usable version, and gives us our rights."""
     try:
         infactor = infactor_database(settings)
     except ConfigurationError as e:

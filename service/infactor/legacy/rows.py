@@ -78,9 +78,7 @@ class RecordedInvoice:
 
 @dataclass(frozen=True, slots=True)
 class OldRows:
-    """The result: `adopted` by our invoice id, `unexplained` with the reasons, `held` QuickBooks
-    Ids.
-    """
+    """`adopted` by our invoice id, `unexplained` with the reasons, `held` QuickBooks Ids."""
 
     adopted: dict[str, Row] = field(default_factory=dict)
     unexplained: list[tuple[Row, str]] = field(default_factory=list)
@@ -90,8 +88,7 @@ class OldRows:
 def match(recorded: Iterable[RecordedInvoice], rows: Sequence[Row]) -> OldRows:
     """Return which row belongs to which invoice, which are listed and why, and which Ids are held.
 
-    `recorded` are invoices of all the supplier's companies: those with an Id of a row, and those
-    that have adopted a row.
+    `recorded` are the supplier's invoices that have an Id of a row, or have adopted a row.
     """
     matching = _Matching(recorded)
     matching.take(rows)
@@ -99,7 +96,7 @@ def match(recorded: Iterable[RecordedInvoice], rows: Sequence[Row]) -> OldRows:
 
 
 def can_go_on(row: Row) -> bool:
-    """Return whether somebody may still approve, finance or pay the row.
+    """Return whether it may still be approved, financed or paid.
 
     Infactor shows a row in an unknown state to every financier.
     """

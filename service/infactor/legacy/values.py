@@ -1,6 +1,4 @@
-"""Reads the fields of an old row, whatever is in them. Nothing here raises; what cannot be read
-agrees with nothing.
-"""
+"""Reads the fields of an old row. Nothing here raises; what cannot be read agrees with nothing."""
 
 import re
 from collections.abc import Mapping
@@ -17,10 +15,7 @@ _LONGEST_TEXT = 80
 
 
 def row_id(row: Mapping[str, Any]) -> str | None:
-    """Return the row's ObjectId as 24 hexadecimal digits, or None if its `_id` has another type.
-
-    Text of the same form does not count: a filter with an ObjectId would not find it.
-    """
+    """Return the row's ObjectId as 24 hexadecimal digits; None for any other type, even text."""
     value = row.get("_id")
     if isinstance(value, str | int | float) or not _ROW_ID.fullmatch(str(value)):
         return None
@@ -82,8 +77,7 @@ def name(value: object) -> str:
 
 
 def same_number(doc_number: str, row: Mapping[str, Any]) -> bool:
-    """Return whether the row has this DocNumber; one stored as a number has lost its leading zeros.
-    """
+    """Return whether the row has this DocNumber; a number has lost its leading zeros."""
     value, wanted = row.get("invoiceNo"), doc_number.strip()
     if isinstance(value, str) or not (wanted.isascii() and wanted.isdigit()):
         return text(value) == wanted

@@ -1,5 +1,4 @@
-"""The accounting API under `/v3/company/<realmId>/`: queries, reads, change data capture, batches.
-"""
+"""The accounting API, `/v3/company/<realmId>/…`: queries, reads, changes, batches."""
 
 from datetime import datetime, timedelta
 from typing import Any

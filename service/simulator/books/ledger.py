@@ -115,9 +115,7 @@ class Ledger:
         return kept
 
     def pay(self, invoice_id: str, amount: Decimal | None = None) -> Record:
-        """Create a payment of `amount`, or of the whole balance; raises ValueError if it exceeds
-        that.
-        """
+        """Create a payment of `amount`, or of the whole balance; raises ValueError for more."""
         invoice = self.find("Invoice", invoice_id).data
         amount = money(invoice, "Balance") if amount is None else amount
         if not amount.is_finite() or not 0 < amount <= money(invoice, "Balance"):

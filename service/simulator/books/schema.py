@@ -123,10 +123,7 @@ _NUMBERS = {
 
 
 def with_numbers(value: Any) -> Any:
-    """Return the value with amounts as numbers, which some clients send as text.
-
-    Raises ValueError naming an amount that is no number.
-    """
+    """Return the value with amounts as numbers, also those in text; raises ValueError."""
     if isinstance(value, list):
         return [with_numbers(part) for part in value]
     if not isinstance(value, dict):

@@ -32,10 +32,7 @@ TERMS = ((15, "Net 15"), (30, "Net 30"), (60, "Net 60"))
 
 
 def generated_book(now: datetime, seed: int = 1) -> Book:
-    """Return two companies with some hundred invoices in every variant of the reference.
-
-    The same during a day, so that a restart finds the same numbers under the same ids.
-    """
+    """Return two companies with invoices in every variant; the same after a restart that day."""
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     companies = {
         realm: _Maker(Random(f"{seed}-{realm}"), today).company(info, count)  # noqa: S311

@@ -24,10 +24,7 @@ KEPT = 500
 
 @dataclass(eq=False)
 class Delivery:
-    """One POST and its result.
-
-    It takes further events until `closes`; a held one waits to be overtaken.
-    """
+    """One POST and its result; takes events until `closes`; waits to be overtaken if `held`."""
 
     id: int
     body: bytes

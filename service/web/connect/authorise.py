@@ -60,9 +60,7 @@ def go_on(request: Request[AppState]) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A started connect flow: the address of the consent, and a new session for the browser if
-    needed.
-    """
+    """A started connect flow: the consent's address, and a new session for the browser."""
 
     url: str = field(repr=False)
     cookie: str | None = field(repr=False)
@@ -88,10 +86,7 @@ def begin_consent(
     *,
     infactor_user: str | None = None,
 ) -> Consent:
-    """Start a connect flow in this browser.
-
-    `infactor_user` is the id of the account that pressed Infactor's own button.
-    """
+    """Start a connect flow; `infactor_user` is the account that pressed Infactor's own button."""
     services, at = request.state["services"], now()
     found = session_of(request)
     if found and sessions.SUPPLIERS.end_of(found, at) < at + sessions.STATE_LIFETIME:

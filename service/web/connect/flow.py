@@ -273,10 +273,7 @@ def _renew(
 
 
 def _revoke_unless_live(services: Services, realm_digest: str, tokens: Tokens) -> None:
-    """Revoke tokens that nobody will use, if Intuit can be reached.
-
-    Not while the company is connected: revoking would end all its connections.
-    """
+    """Revoke unused tokens, unless the company is connected: that would end all its connections."""
     environment = services.settings.quickbooks_environment
     with services.database.read() as session:
         connection = connections.by_realm(session, environment, realm_digest)

@@ -40,10 +40,7 @@ def vouched(services: Services, link: Link) -> Link:
 
 
 def logged_in(services: Services, cookies: str) -> Account:
-    """Return the supplier who is logged in to Infactor with these cookies.
-
-    Raises NotLoggedIn; NotASupplier for other accounts; InfactorAway.
-    """
+    """Return the supplier logged in to Infactor; raises NotLoggedIn, NotASupplier, InfactorAway."""
     secret = services.settings.infactor_session_secret
     if secret is None or services.infactor is None:
         raise NotLoggedIn("INFACTOR_SESSION_SECRET is not set")
@@ -59,8 +56,7 @@ def logged_in(services: Services, cookies: str) -> Account:
 
 
 def still_logged_in(services: Services, journey: OAuthState, cookies: str) -> None:
-    """Raise ConnectProblem unless the account that began the flow by the button is still logged in.
-    """
+    """Raise ConnectProblem unless the account that pressed the button is still logged in."""
     if journey.infactor_user is None:
         return
     try:

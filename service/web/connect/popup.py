@@ -1,4 +1,4 @@
-"""Answers a page whose pop-up is at QuickBooks: has a company been connected since?
+"""Tells a page whose pop-up is at QuickBooks when a company has been connected.
 
 The page has to ask, because Intuit's pages may cut its link to the pop-up.
 """
@@ -24,10 +24,7 @@ def since() -> int:
 
 
 def arrived(request: Request[AppState]) -> Response:
-    """Answer 200 once a company of this supplier was connected after `since`, else 204.
-
-    On a link's page the supplier is unknown until then, which is 204 too.
-    """
+    """Answer 200 once a company of this supplier was connected after `since`, else 204."""
     supplier = supplier_if_any(request)
     begun = _time_of(request.query_params.get("since", ""))
     if begun is None or supplier is None:

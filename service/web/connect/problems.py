@@ -67,10 +67,7 @@ class ConnectProblem(ServiceError):
 
 
 def explain(problem: Problem, by_button: bool = False, /, **evidence: Any) -> Response:
-    """Redirect to the problem's page, and log it under the reference that the page shows.
-
-    `by_button`: the page leads back to Infactor's own button rather than to a link.
-    """
+    """Redirect to the problem's page, and log it; `by_button`: it leads back to the button."""
     reference = new_reference()
     known = {name: value for name, value in evidence.items() if value is not None}
     log.warning("connect.failed", kind=problem.value, reference=reference, **known)

@@ -22,10 +22,7 @@ _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
 async def metrics(request: Request[AppState]) -> Response:
-    """Answer this process' counters and the database's figures.
-
-    Without a database the process' part is answered, with `database_up` 0.
-    """
+    """Answer this process' counters, and the database's figures unless it is down."""
     settings = request.state["services"].settings
     _check(request, settings.metrics_token)
     measures = await request.state["probes"].measures.answer()
@@ -37,8 +34,7 @@ async def metrics(request: Request[AppState]) -> Response:
 
 
 def _check(request: Request[AppState], token: SecretStr | None) -> None:
-    """Raise 401 or 403 unless the request has the token, or, without one set, is from this machine.
-    """
+    """Raise 401 or 403 without the token or, if none is set, from another machine."""
     if token is None:
         if not _is_local(request):
             raise HTTPException(
@@ -55,8 +51,7 @@ def _check(request: Request[AppState], token: SecretStr | None) -> None:
 def _is_local(request: Request[AppState]) -> bool:
     """Return whether the request is from this machine and addressed to it, without a proxy.
 
-    The name is checked because a foreign page can make a local browser ask by a name that leads
-    here.
+    By name, too: a foreign page can make a local browser ask by a name that leads here.
     """
     if request.client is None or any(name in request.headers for name in _FORWARDED):
         return False

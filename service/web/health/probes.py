@@ -25,9 +25,8 @@ _QUEUE_SECONDS = 0.5
 
 
 class Probe(Generic[T]):
-    """Asks in a thread of its own, one question at a time, and waits `seconds` for the answer.
-
-    A question that hangs costs one thread, however often it is asked.
+    """Asks in a thread, one question at a time, and waits `seconds`: a hanging one costs one
+    thread.
     """
 
     def __init__(self, ask: Callable[[], T], *, seconds: float) -> None:

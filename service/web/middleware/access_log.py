@@ -1,7 +1,4 @@
-"""Logs each request, and measures its time for Prometheus.
-
-Never by its address, which may contain a token, a code or a company id.
-"""
+"""Logs and measures each request, without its address: that may contain a token or a code."""
 
 import logging
 import time

@@ -25,9 +25,8 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One series as SVG paths, with the values of its legend.
-
-    `dots` marks single points of a line, and the latest one.
+    """One series as SVG paths, with the values of its legend; `dots` mark single points and the
+    last.
     """
 
     name: str

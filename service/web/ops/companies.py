@@ -201,10 +201,7 @@ def _urgency(run: Run) -> tuple[bool, bool]:
 
 
 def _deliveries(session: Session, entry: CompanyEntry, settings: Settings) -> dict[str, Any]:
-    """Return what is due for delivery to Infactor, and why it is refused.
-
-    Keys: outgoing, refused, refusal.
-    """
+    """Return what is due for Infactor: {"outgoing", "refused", "refusal"}."""
     if not settings.delivers:
         return {"outgoing": None, "refused": 0, "refusal": ""}
     company = (entry.connection.environment, entry.connection.id)

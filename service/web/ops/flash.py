@@ -85,11 +85,7 @@ class Flash:
 
 
 def redirect_with(request: Request[AppState], address: str, word: str, count: int = 0) -> Response:
-    """Redirect to a page that shows this message once.
-
-    The message travels in a cookie of that page: in the address it would appear again at each
-    reload.
-    """
+    """Redirect to a page that shows this message once, from a cookie of that page."""
     path, settings = address.partition("?")[0], request.state["services"].settings
     response = RedirectResponse(address, 303)
     proved = proof(settings, _PURPOSE, *_about(request, path, word, str(count)))

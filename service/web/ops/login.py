@@ -49,10 +49,7 @@ def login(request: Request[AppState]) -> Response:
 
 
 def log_in() -> Callable[[Request[AppState]], Awaitable[Response]]:
-    """Return the endpoint that begins a session if name and password are right.
-
-    Password checks have a few threads of their own: the common ones serve everything else.
-    """
+    """Return the endpoint of the log-in form; it checks passwords in a few threads of its own."""
     threads = CapacityLimiter(_AT_ONCE)
 
     async def endpoint(request: Request[AppState]) -> Response:
@@ -123,10 +120,7 @@ def _proved(services: Services, name: str, password: str) -> Operator | None:
 
 
 def _actor(services: Services, name: str) -> str:
-    """Return the audit's name for this operator.
-
-    An unknown name may be a password in the wrong field, and the audit is never deleted.
-    """
+    """Return the audit's name for this operator; an unknown name may be a mistyped password."""
     operator = _named(services, name)
     return operator.actor if operator else "ops:unknown"
 

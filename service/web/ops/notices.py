@@ -119,10 +119,7 @@ def listing(request: Request[AppState]) -> Response:
 
 
 def news(request: Request[AppState]) -> Response:
-    """Say once that the page is out of date; 204 while it is not.
-
-    The list is not replaced by itself: somebody may be ticking a box.
-    """
+    """Say once that the page is out of date, or 204; a swapped list would lose ticked boxes."""
     services, asked = request.state["services"], NoticeQuery.of(request.query_params)
     with services.database.read() as session:
         found = asked.found(session, services.settings.quickbooks_environment, now())

@@ -66,9 +66,7 @@ _PAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """How much is wrong, and what; `version` changes with the list of conditions, not with their
-    age.
-    """
+    """How much is wrong, and what; `version` changes with the conditions, not with their age."""
 
     count: int
     sentence: str
@@ -119,8 +117,8 @@ def live(request: Request[AppState]) -> Response:
 
 
 def _seen_now(request: Request[AppState]) -> dict[str, Any]:
-    """Return the changing part with its version; ages are in whole minutes, so that it rarely
-    changes.
+    """Return the changing part with its version; it shows ages in minutes, so that it changes
+    rarely.
     """
     services, at = request.state["services"], now()
     which = RANGES.get(request.query_params.get("range", ""), RANGES["24h"])
@@ -191,9 +189,8 @@ def _name(condition: Condition) -> str:
 
 @lru_cache(maxsize=8)
 def charts(known: tuple[Span, ...], which: Range, slot: int) -> tuple[Chart, ...]:
-    """Return the charts, up to the end of the current sample.
-
-    Cached, because open pages ask every few seconds and nothing changes between samples.
+    """Return the charts up to the current sample; cached, because open pages poll every few
+    seconds.
     """
     end = measures.begin_of(slot + 1)
     frame = Frame(end - which.back, end, which.step)

@@ -35,10 +35,7 @@ _KNOWN_FORM = re.compile(r"([\w-]{22})\.(\d{10})\.([0-9a-f]{64})", re.ASCII)
 
 
 def session_of(request: Request[AppState]) -> tuple[OperatorSession, Operator] | None:
-    """Return the valid session of the browser's cookie, and its operator.
-
-    It is invalid once the operator is gone from OPS_USERS or has another password there.
-    """
+    """Return the valid session and its operator, whose password must still be the same."""
     services = request.state["services"]
     cookie = SESSION.read(request, services.settings)
     with services.database.read() as session:
@@ -67,7 +64,7 @@ def operator_of(request: Request[Any]) -> Operator:
 class OperatorsOnly:
     """ASGI middleware of a route: redirects to the log-in without a session.
 
-    The answer depends on the method only, never on whether the page exists.
+    The answer never depends on whether the page exists.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -38,11 +38,7 @@ class ImportProgress:
 
 @dataclass(frozen=True, slots=True)
 class CompanyView:
-    """A connected company, its import so far, and what is wrong with it.
-
-    `unwell`: QuickBooks fails to answer for it. `failed`: parked notices, whose invoices may be
-    missing or out of date.
-    """
+    """A connected company and its import; `unwell`: QuickBooks fails; `failed`: parked notices."""
 
     connection: Connection
     progress: ImportProgress | None
@@ -71,10 +67,7 @@ class CompanyView:
 
 
 def own_connection(request: Request[AppState], session: Session, supplier: Supplier) -> Connection:
-    """Return the connection in the address if it is this supplier's; else answer 404.
-
-    Another supplier's or another environment's looks like one that does not exist.
-    """
+    """Return the connection in the address if it is this supplier's; else answer 404."""
     environment = request.state["services"].settings.quickbooks_environment
     found = connections.own(session, row_id(request), supplier.id, environment)
     if found is None:

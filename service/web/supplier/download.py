@@ -1,7 +1,4 @@
-"""A supplier's invoices as a CSV file: all that match the page's filter.
-
-UTF-8 with a byte order mark; without it Excel assumes the machine's old code page.
-"""
+"""A supplier's invoices as a CSV file; without a byte order mark, Excel would misread its UTF-8."""
 
 import csv
 import io

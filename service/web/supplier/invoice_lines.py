@@ -1,7 +1,4 @@
-"""Reads the lines of an invoice for people, and how they add up to its total.
-
-QuickBooks may have put anything into them.
-"""
+"""Reads the lines of an invoice, which may contain anything, and how they add up to its total."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,10 +53,7 @@ def taxes_of(details: Mapping[str, Any]) -> list[Tax]:
 
 
 def sums_of(lines: Sequence[Line], tax: Any, total: Any) -> Sums | None:
-    """Return how the lines add up to the total; None if tax or total is no number.
-
-    Leaves out subtotals and parts of bundles, which repeat other lines.
-    """
+    """Return how the lines add up, without repeated ones; None if tax or total is no number."""
     of_tax, whole = number(tax), number(total)
     if of_tax is None or whole is None:
         return None

@@ -18,10 +18,7 @@ Found = tuple[Invoice, Document | None]
 
 @dataclass(frozen=True, slots=True)
 class InvoiceStatus:
-    """An invoice's status in words, and the hold that keeps it out of Infactor, if any.
-
-    `withdrawn`: Infactor had it before the hold applied.
-    """
+    """A status in words, with its hold; `withdrawn`: Infactor had it before the hold applied."""
 
     words: str
     hold: Hold | None = None
@@ -50,9 +47,9 @@ class ListedInvoice:
 
 
 def row(found: Found, currency: str, today: date, *, changed: bool = False) -> ListedInvoice:
-    """Return the row of the list; an invoice that names no currency is in `currency`.
+    """Return the row of the list; `changed`: it differs from what was approved in Infactor.
 
-    `changed`: it differs from what was approved in Infactor.
+    An invoice that names no currency is in `currency`.
     """
     invoice, _ = found
     shown, where = fields(found), status_of(found)
@@ -81,10 +78,7 @@ def to_mend(invoice: Invoice) -> Sequence[Mapping[str, Any]]:
 
 
 def currency_of(found: Found, currency: str) -> str:
-    """Return the currency of the amounts shown: the document's, if it has one.
-
-    QuickBooks may have changed it since, which nobody has approved.
-    """
+    """Return the document's currency, which was approved, rather than QuickBooks' present one."""
     invoice, document = found
     return (document and document.currency) or invoice.currency or currency
 
@@ -102,7 +96,7 @@ def payout(due: str, today: date) -> str:
 def fields(found: Found) -> Mapping[str, Any]:
     """Return Infactor's document, or the one that it would have.
 
-    Fields that were removed there, or got another type, are shown as recorded.
+    Fields that were removed there, or got another type, are as recorded.
     """
     invoice, document = found
     mapped = invoice.mapped or {}

@@ -110,9 +110,7 @@ class Webhook:
             note(PATH, scope["method"], status, time.perf_counter() - began)
 
     async def _response(self, scope: Scope, receive: Receive) -> Response:
-        """Answer 200 if stored; 401 unsigned; 405, 408 or 413 for the request itself; 503 to send
-        again.
-        """
+        """Answer 200 if stored, 401 unsigned, 405, 408 or 413 if malformed, 503 to send again."""
         if scope["method"] != "POST":
             return _text("Method Not Allowed", 405, Allow="POST")
         state: AppState = scope["state"]
@@ -168,11 +166,9 @@ class _Body:
     reservation: Reservation
 
     async def read(self, announced: bytes) -> bytes:
-        """Return the body; raises _Refused if it is too long or slow, ClientDisconnect if it breaks
-        off.
+        """Return the body; raises _Refused if too long or slow, ClientDisconnect if it breaks off.
 
-        Anybody can send 44 characters as a signature. So strangers can make us hold bodies for a
-        while, but not more than the budget at once.
+        Strangers, too, can make us hold bodies for a while, but not more than the budget at once.
         """
         if announced.isdigit() and int(announced) > self.most_bytes:
             raise _Refused(*_TOO_LARGE)

@@ -1,7 +1,4 @@
-"""The receiver's heartbeat, which also stores the counts of webhook answers.
-
-Answers are counted in memory, so a flood of forged requests costs no writes.
-"""
+"""The receiver's heartbeat; it also stores the counts of answers, which cost no write each."""
 
 import threading
 import time
@@ -91,8 +88,7 @@ class HeartbeatThread:
             log.warning("heartbeat.failed", error=type(e).__name__)
 
     def _store(self, counts: Mapping[tuple[datetime, str], int]) -> None:
-        """Store heartbeat and counts; after a long silence, make every company due for a reconcile.
-        """
+        """Store heartbeat and counts; after a long silence make every company due to reconcile."""
         with self._database.write() as session:
             gap = heartbeats.beat(session, "receiver")
             heartbeats.add_answers(session, counts)

@@ -43,10 +43,7 @@ class _Webhook(Struct):
 
 
 class Intake:
-    """Stores webhooks, many in one commit, then nudges each company once.
-
-    They come from one event loop, which no commit blocks.
-    """
+    """Stores webhooks, many in one commit, then nudges each company once; for one event loop."""
 
     def __init__(
         self,
@@ -82,10 +79,7 @@ class Intake:
         self._thread.join(timeout=10)
 
     async def store(self, notices: Sequence[NewNotice], trace_id: str | None = None) -> None:
-        """Return once everything is committed; raises NotStored, after 2.5 s at the latest.
-
-        `trace_id` is Intuit's name of the webhook, for the log.
-        """
+        """Return once everything is committed; raises NotStored, after 2.5 s at the latest."""
         if self._stopping or len(self._waiting) >= self._most_waiting:
             raise NotStored("too many deliveries are waiting to be stored")
         loop = asyncio.get_running_loop()
