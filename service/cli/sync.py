@@ -31,7 +31,7 @@ _POLL_SECONDS = 0.3
 _PATIENCE_SECONDS = 120.0
 
 Ended = tuple[str | None, str | None]
-"""What became of a company's notice, and what went wrong."""
+"""The result of a company's notice, and its error; one of them is None."""
 
 
 @says_what_is_wrong

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 MOST_BYTES = 15_000_000
-"""Of a whole document; the rest of the 16 MB is for what Infactor itself adds."""
+"""Limit of our document; the rest of MongoDB's 16 MB is for what Infactor adds."""
 
 _HEADER = 5  # of a document: its length, and the zero at its end
 _FIELD = 2  # the type before a name, and the zero behind it

@@ -25,14 +25,14 @@ from service.infactor.mapping import PREFIX
 from service.infactor.mongo import InfactorDatabase, infactors_errors
 
 REVISION = "qbkRevision"
-"""The field that holds the revision that a document is at."""
+"""The field with the document's revision."""
 
 # A document that changes between reading and writing more often than this has to wait.
 _MOST_ROUNDS = 3
 _DUPLICATE_KEY = 11000
 _LONGEST_STATE = 32
 MARKS = (REMARK, MARKER)
-"""The fields in which we say why we withdrew a document."""
+"""The fields that say why we withdrew a document."""
 
 Key = Any
 """A document's `_id`: our own invoiceId, or an ObjectId of Infactor's."""

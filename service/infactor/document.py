@@ -17,7 +17,7 @@ from service.domain import Action, Hold, State
 from service.infactor.holds import remark
 
 SUPPLIER = ("supplierEmail", "supplierName", "supplierAddress")
-"""Written anew only when the company was handed over to another supplier."""
+"""Rewritten only when the company was handed over to another supplier."""
 
 IDENTITY = ("invoiceId", "state", "created", "source", "qbkInvoiceId", *SUPPLIER)
 """Written at creation and never again by a refresh, like the constants below."""
@@ -45,7 +45,7 @@ QUICKBOOKS_OWNED = (
 
 REMARK = "buyerInvoiceRemark"
 MARKER = "qbkWithdrawn"
-"""Holds the reason for which we withdrew the invoice; absent when we did not."""
+"""Holds the reason why we withdrew the invoice; absent if we did not."""
 
 
 @dataclass(frozen=True, slots=True)

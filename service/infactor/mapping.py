@@ -46,7 +46,7 @@ Raw = Mapping[str, Any]
 """A QuickBooks record as `service.kit.exact_json.decode` returns it."""
 
 PREFIX = "qbk-"
-"""What every id that we give begins with, and none that Infactor gives."""
+"""Begins every id of ours, and none of Infactor's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ ORIGINS = {
     "companyType": _ALWAYS_EMPTY,
     "companyPhone": _ALWAYS_EMPTY,
 }
-"""By the names of the document's fields, in its order; any other field is Infactor's own."""
+"""By field of the document, in its order; any other field is Infactor's own."""
 
 INFACTORS = "Infactor's own"
 
@@ -76,7 +76,7 @@ LABELS = {
     "currency": "Currency",
     "balance": "Still open",
 }
-"""By the names of fields in findings: those of the document, and what else is known of one."""
+"""By field of a finding: of the document, or recorded beside it."""
 
 _OTHERS = {
     "contactName": "Contact",
@@ -91,7 +91,7 @@ _OTHERS = {
 }
 
 AMOUNTS = frozenset({"invoiceAmount", "taxAmount", "balance", "purchaseAmount"})
-WORDS = frozenset({"invoice", "state"})  # names of our own, or of Infactor's, for what is so
+WORDS = frozenset({"invoice", "state"})  # their values are words of ours or of Infactor's
 DATES = frozenset({"invoiceDate", "payableDate", "purchaseDate"})
 
 _ABOUT: Mapping[str, str] = {

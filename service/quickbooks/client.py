@@ -109,7 +109,7 @@ class CompanyClient:
         self._auth = auth
         self._permit = permit
         self.time: datetime | None = None
-        """QuickBooks' clock, as its last answer told it."""
+        """QuickBooks' clock, from its last answer."""
 
     def company_info(self) -> CompanyInfoAnswer:
         """Return the company's record: the proof that the token opens this company."""

@@ -69,7 +69,7 @@ FOLLOWED: dict[str, frozenset[str]] = {
     "Payment": _TRANSACTION,
     "CreditMemo": _TRANSACTION,
 }
-"""What this service acts upon: the entities, and of each the operations."""
+"""The entities that this service acts upon, each with its operations."""
 
 Format = Literal["cloudevents", "legacy", "unknown"]
 

@@ -25,10 +25,10 @@ from service.kit import exact_json
 from service.quickbooks.http import intuit_tid, retry_after
 
 THROTTLED_FOR = 60.0
-"""Seconds to leave a company alone after a 429 that does not say how long (reference 3.6)."""
+"""Seconds to pause a company after a 429 without Retry-After (reference 3.6)."""
 
 GONE = "610"
-"""The code of the answer that an object does not exist, or no longer."""
+"""The fault code for an object that does not exist, or was deleted."""
 
 
 class Fault(NamedTuple):

@@ -14,7 +14,7 @@ _SECONDS = 30.0
 
 
 class CountCache:
-    """Counts companies' invoices, at most every 30 s if there are `many`, which takes long."""
+    """Counts companies' invoices; those with at least `many` are counted at most every 30 s."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, many: int = _MANY) -> None:
         self._clock = clock

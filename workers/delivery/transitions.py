@@ -114,9 +114,7 @@ def moved_past_hold(change: DocumentChange) -> list[Found] | None:
 def changed_before_approval(
     change: DocumentChange, written: Mapping[str, tuple[Any, Any]]
 ) -> list[Found]:
-    """Return a finding for each amount in `written`, {field: (before, after)}, if it was approved
-    now.
-    """
+    """Return a finding for each amount in `written` ({field: (before, after)}) upon an approval."""
     if change.after is None or not change.approved:
         return []
     return [

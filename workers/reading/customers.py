@@ -57,7 +57,7 @@ class CustomerReads:
         try:
             raws = self._company.api.query(queries.page_by_id("Customer"))
         except (TooLarge, Poisoned):
-            return  # they are read by their ids, where one that is bad does not spoil the others
+            return  # read by id instead, where one bad record does not spoil the others
         for raw in raws:
             self._keep(raw, fetch_number)
 

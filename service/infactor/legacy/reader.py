@@ -26,7 +26,7 @@ _FIELDS = (
 
 
 def old_rows(infactor: InfactorDatabase, supplier_email: str) -> list[dict[str, Any]]:
-    """Return the old rows under exactly this e-mail address; raises InfactorAway."""
+    """Return the old import's rows under exactly this e-mail address; raises InfactorAway."""
     of_the_old_import = {
         "supplierEmail": supplier_email,
         "source": {"$regex": "^quickbooks?$", "$options": "i"},

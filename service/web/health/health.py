@@ -19,7 +19,7 @@ async def livez(request: Request[AppState]) -> Response:
 async def readyz(request: Request[AppState]) -> Response:
     """Answer 200 while notices can be stored, else 503; within two seconds, whatever hangs.
 
-    What only delays the work is reported as `degraded`: notices must come in all the same.
+    What only delays the work is reported as `degraded`: notices must still come in.
     """
     probes = request.state["probes"]
     oldest, queue, sink = await asyncio.gather(

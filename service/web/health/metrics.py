@@ -17,7 +17,7 @@ from service.kit.metrics import PREFIX
 from service.queries.measures import Measures
 from service.web.state import AppState
 
-# A request with one of these was forwarded for somebody whom the socket does not show.
+# A request with one of these was forwarded: the socket's peer is not the client.
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 

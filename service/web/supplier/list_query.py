@@ -29,7 +29,7 @@ TO_MEND = "to-mend"
 CHANGED = "changed"
 NOT_OFFERED = "not-offered"
 ON_ITS_WAY = "on-its-way"
-"""Only where deliveries take invoices to Infactor can one be on its way."""
+"""Offered only if invoices are delivered to Infactor's database."""
 
 
 def _statuses() -> dict[str, tuple[str, StatusFilter]]:
