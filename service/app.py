@@ -12,9 +12,9 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from service.config.settings import Settings
-from service.context import Services
 from service.jobs import Nudges
 from service.quickbooks.endpoints import endpoints
+from service.services import Services
 from service.web import errors, ops, templating
 from service.web.connect import authorise, button, callback, popup, problems
 from service.web.count_cache import CountCache

@@ -10,13 +10,13 @@ from typing import Any
 
 import structlog
 
-from service.context import Services
 from service.database.tables import Alert, Connection
 from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.monitoring.conditions import wrong_now
 from service.monitoring.facts import Facts
 from service.monitoring.sender import AlertSender, NotSent
+from service.services import Services
 from service.store import alerts, connections
 
 log = structlog.get_logger(__name__)

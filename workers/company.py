@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from service.access import Purpose
-from service.context import Services
+from service.company_access import Purpose
 from service.errors import Disconnected
 from service.infactor import mapping
 from service.quickbooks.client import CompanyClient
+from service.services import Services
 from service.store import connections
 
 

@@ -15,8 +15,8 @@ from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from service.context import Services
 from service.jobs import DELIVER, RUN, SYNC
+from service.services import Services
 from workers import sync
 from workers.delivery import deliver
 from workers.runs import run

@@ -8,8 +8,8 @@ from itertools import groupby
 
 import structlog
 
-from service.context import Services
 from service.coordination import heartbeats
+from service.services import Services
 from workers.alerts import watch
 from workers.delivery import poll
 from workers.runs.reconcile import begin_due

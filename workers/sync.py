@@ -10,13 +10,13 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
-from service.context import Services
 from service.coordination.leases import wait_seconds
 from service.database.engine import after_commit
 from service.database.tables import Notice
 from service.domain import RevisionCause
 from service.errors import Disconnected, PermanentError, Poisoned, SyncError, Throttled, TooLarge
 from service.kit.clock import now
+from service.services import Services
 from service.store import connections, inbox, invoices, watermarks
 from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page

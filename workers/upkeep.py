@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
-from service.context import Services
 from service.coordination import leases
 from service.errors import Disconnected, SyncError
 from service.kit.clock import now
 from service.queries import measures
-from service.store import inbox, operators, outbox, pruning, runs, sessions, tokens
+from service.services import Services
+from service.store import inbox, login_attempts, outbox, pruning, runs, sessions, tokens
 from workers.retry import why
 
 log = structlog.get_logger(__name__)
@@ -75,7 +75,7 @@ def prune_at(services: Services, at: datetime, *, chunk: int = _CHUNK) -> None:
     """Prune as of this moment, at most `chunk` rows in a transaction."""
     with services.database.write() as session:
         sessions.prune(session, at)
-        operators.prune(session, at)
+        login_attempts.prune(session, at)
         leases.prune(session, older_than_seconds=_LEASES_KEPT_SECONDS)
     for deletion, kept in _OLD:
         deleted = _all_of(services, deletion, at - kept, chunk)

@@ -7,10 +7,10 @@ import typer
 
 from service.cli.console import answer, fail, hint, plain, says_what_is_wrong, utc_cell
 from service.cli.context import command_services, find, name_of, nudge, operator
-from service.context import Services
 from service.database.tables import Connection, Run
 from service.domain import ConnectionState, RunKind, RunState
 from service.operations import actions
+from service.services import Services
 from service.store import approvals, connections, runs
 
 _LARGEST_ID = 2**63 - 1

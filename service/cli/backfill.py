@@ -18,12 +18,12 @@ from service.cli.context import (
     readable,
 )
 from service.cli.runs import follow, progress_bars, stopped
-from service.context import Services
 from service.database.tables import Connection, Invoice, Run, Supplier
 from service.domain import RevisionCause, RunState
 from service.kit.clock import now
 from service.operations import actions
-from service.store import operators, runs
+from service.services import Services
+from service.store import audit, runs
 
 
 @says_what_is_wrong
@@ -133,7 +133,7 @@ def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool
     else:
         with recording(company, reads, cause=RevisionCause.COMMAND) as (session, recorded):
             details = {"invoice": invoice}
-            operators.record(session, operator(), "backfill", connection.id, details, now())
+            audit.record(session, operator(), "backfill", connection.id, details, now())
     tally = add(runs.EMPTY_TALLY, recorded)
     return {**_summary(connection, owner, tally, None), "dry_run": dry_run}
 

@@ -27,13 +27,13 @@ from service.cli.context import (
     nudge,
     operator,
 )
-from service.context import Services
 from service.coordination import rate_limit
 from service.database.tables import Connection, Supplier
 from service.domain import ConnectionState
 from service.kit.clock import now
 from service.operations import actions
 from service.queries import invoices
+from service.services import Services
 from service.store import connections, runs
 
 _HARD_END_NEAR = timedelta(days=30)

@@ -16,12 +16,12 @@ from sqlalchemy import make_url
 from service.cli.console import ENV_FILE, fail, hint
 from service.config.loading import load_settings
 from service.config.settings import Settings
-from service.context import Services, build_services
 from service.database.schema import prepare
 from service.database.tables import Connection, Supplier
 from service.domain import ConnectionState
 from service.errors import ConfigurationError
 from service.kit import logs
+from service.services import Services, build_services
 from service.store import connections, invoices
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, on stdout.")]

@@ -9,9 +9,9 @@ import typer
 
 from service.cli.console import answer, answer_json, fail, hint, says_what_is_wrong
 from service.cli.context import ByRealm, BySupplier, Json, command_services, find, name_of, operator
-from service.context import Services
 from service.database.tables import Connection
 from service.operations.forget import Farewell, forget_company, forget_supplier, rehearse
+from service.services import Services
 from service.store import connections
 from service.store.forgetting import Forgotten
 from service.wording import written

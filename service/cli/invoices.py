@@ -8,11 +8,11 @@ import typer
 
 from service.cli.console import answer_json, fail, says_what_is_wrong, show_table
 from service.cli.context import Json, command_services
-from service.context import Services
 from service.database.tables import Document, Invoice
 from service.domain import Hold
 from service.infactor.holds import sentence
 from service.infactor.wording import status
+from service.services import Services
 from service.store import connections, invoices
 
 _PAGE = 500

@@ -7,9 +7,9 @@ import typer
 
 from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table
 from service.cli.context import Json, command_services, operator
-from service.context import Services
 from service.infactor.legacy.rows import OldRows, Row
 from service.infactor.legacy.values import id_of, row_id, shown
+from service.services import Services
 from service.store import connections
 
 _SHOWN = ("invoiceId", "qbkInvoiceId", "invoiceNo", "invoiceAmount", "state")

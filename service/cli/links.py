@@ -7,12 +7,12 @@ import typer
 from service.cli.console import answer, fail, hint, says_what_is_wrong
 from service.cli.context import command_services, missing_file, operator, settings_and_logs
 from service.config.settings import Settings
-from service.context import infactor_database
 from service.errors import InfactorAway, LinkError, NotASupplier, Refusal, ServiceError
 from service.infactor import mapping
 from service.infactor.users import Account, Users, verified_supplier
 from service.links import CONNECT_LIFE, VIEW_LIFE, Purpose
 from service.operations import actions
+from service.services import infactor_database
 from service.store import connections
 
 _REFUSED = {

@@ -8,8 +8,8 @@ import typer
 from sqlalchemy.orm import Session
 
 from service.cli.console import hint, show_table
-from service.context import Services
 from service.database.tables import AuditEntry, Connection, Notice
+from service.services import Services
 from service.store import connections
 
 SHOWN = 100

@@ -25,11 +25,11 @@ from service.cli.context import (
     operator,
 )
 from service.cli.listing import Limit, newest, show_list
-from service.context import Services
 from service.database.tables import Connection, Notice
 from service.domain import ConnectionState, NoticeStatus
 from service.operations import actions
 from service.queries import notices
+from service.services import Services
 from service.store import connections
 from service.wording import what, why
 

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from service.cli.console import fail, hint, hints
 from service.cli.context import Chosen, name_of, nudge
-from service.context import Services
 from service.database.tables import Connection, Run
 from service.domain import ConnectionState, RunState
+from service.services import Services
 from service.store import connections, runs
 
 _POLL_SECONDS = 0.3

@@ -26,8 +26,8 @@ def serve(
     import uvicorn
 
     from service.app import create_app
-    from service.context import build_services
     from service.jobs import receiver_broker
+    from service.services import build_services
     from workers.process import watching, working
 
     settings = settings_and_logs()

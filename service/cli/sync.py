@@ -19,12 +19,12 @@ from service.cli.context import (
     operator,
     readable,
 )
-from service.context import Services
 from service.database.engine import after_commit
 from service.database.tables import Connection, Notice, Run
 from service.domain import ConnectionState, NoticeStatus
 from service.kit.clock import now
 from service.operations import actions
+from service.services import Services
 from service.store import approvals
 
 _POLL_SECONDS = 0.3

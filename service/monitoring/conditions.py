@@ -11,7 +11,7 @@ from service.domain import Severity
 from service.monitoring import companies, infactor, notices, processes
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
-from service.monitoring.summary import Vitals, vitals
+from service.monitoring.summary import Summary, summary
 from service.store import alerts
 
 # In the order in which they are shown, the most urgent first.
@@ -43,12 +43,12 @@ def wrong_now(facts: Facts) -> list[Condition]:
     return sorted(found, key=lambda condition: condition.severity != Severity.CRITICAL)
 
 
-def look(session: Session, settings: Settings, at: datetime) -> tuple[Sequence[Condition], Vitals]:
+def look(session: Session, settings: Settings, at: datetime) -> tuple[Sequence[Condition], Summary]:
     """Return (what is wrong at this moment, the critical first; how things stand)."""
     facts = Facts(session, settings, at)
     found = wrong_now(facts)
     known = {key: alert.since for key, alert in alerts.open_now(session).items()}
-    figures = vitals(facts)
+    figures = summary(facts)
     soon = {c.subject for c in found if c.cause == "token.ending_soon"}
     return [
         # What is counted over a while forgets when it began; its alert does not.

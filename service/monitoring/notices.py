@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import bindparam, func, select
 
-from service.access import SHARES
+from service.company_access import SHARES
 from service.database.tables import Connection, Notice, Run, WebhookAnswers
 from service.domain import ConnectionState, RunCause, RunKind, RunState, Severity
 from service.monitoring.condition import Condition

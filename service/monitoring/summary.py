@@ -24,7 +24,7 @@ _ENOUGH = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Vitals:
+class Summary:
     """The figures of one moment; `beats` are seconds since a process of that kind was alive.
 
     Until `complete_until` every change of every company that is connected and not paused was
@@ -42,11 +42,11 @@ class Vitals:
     reads_forecast: int | None
     beats: Mapping[str, float]
     runs: Mapping[str, int]
-    infactor: "InfactorVitals | None"  # None where nothing is delivered into another database
+    infactor: "InfactorSummary | None"  # None where nothing is delivered into another database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InfactorVitals:
+class InfactorSummary:
     """How many invoices are on their way to Infactor's own database, and how many worth a look.
 
     `critical` are those findings that nobody has acknowledged, as in the alarm.
@@ -68,12 +68,12 @@ _parked = (
 _last_webhook = select(func.max(WebhookAnswers.minute)).where(WebhookAnswers.outcome == "stored")
 
 
-def vitals(facts: Facts) -> Vitals:
+def summary(facts: Facts) -> Summary:
     """Return how things stand at this moment."""
     ours = {"environment": facts.environment}
     pending, oldest = facts.session.execute(_pending, ours).one()
     companies, complete_until = _companies(facts)
-    return Vitals(
+    return Summary(
         companies=companies,
         pending=pending,
         oldest_pending=oldest,
@@ -109,8 +109,8 @@ def _companies(facts: Facts) -> tuple[dict[str, int], datetime | None]:
     return {name: count for name, count, _ in rows}, until.get(ConnectionState.CONNECTED)
 
 
-def _infactor(facts: Facts) -> InfactorVitals:
-    return InfactorVitals(
+def _infactor(facts: Facts) -> InfactorSummary:
+    return InfactorSummary(
         outgoing=facts.outgoing.count,
         findings=sum(company.count for company in facts.findings),
         critical=sum(company.critical for company in facts.findings),

@@ -16,11 +16,11 @@ from service.kit.clock import now
 from service.queries import notices
 from service.store import (
     approvals,
+    audit,
+    connection_lifecycle,
     connections,
     findings,
     inbox,
-    lifecycle,
-    operators,
     runs,
     sessions,
 )
@@ -30,17 +30,17 @@ _LONGEST_NOTE = 500
 
 def pause(database: Database, connection_id: str, actor: str) -> bool:
     """Let nobody call QuickBooks for the company; return False when that is so already."""
-    return _once(database, connection_id, actor, "pause", lifecycle.suspend)
+    return _once(database, connection_id, actor, "pause", connection_lifecycle.suspend)
 
 
 def resume(database: Database, connection_id: str, actor: str) -> bool:
     """End a pause, and ask for what was missed; return False when there is none."""
-    return _once(database, connection_id, actor, "resume", lifecycle.resume)
+    return _once(database, connection_id, actor, "resume", connection_lifecycle.resume)
 
 
 def release(database: Database, connection_id: str, actor: str) -> bool:
     """Let whoever connects the company next have it; return False while it is connected."""
-    return _once(database, connection_id, actor, "release", lifecycle.release)
+    return _once(database, connection_id, actor, "release", connection_lifecycle.release)
 
 
 def _once(
@@ -55,14 +55,14 @@ def _once(
         connections.lock(session, connection_id)
         changed = change(session, connection_id, now())
         if changed:
-            operators.record(session, actor, action, connection_id, {}, now())
+            audit.record(session, actor, action, connection_id, {}, now())
     return changed
 
 
 def link(database: Database, connection_id: str, actor: str) -> None:
     """Note that a link was made with which the company's supplier can connect it again."""
     with database.write() as session:
-        operators.record(session, actor, "link", connection_id, {}, now())
+        audit.record(session, actor, "link", connection_id, {}, now())
 
 
 def log_out(database: Database, supplier_id: int, actor: str) -> int:
@@ -71,14 +71,14 @@ def log_out(database: Database, supplier_id: int, actor: str) -> int:
         ended = sessions.end_all(session, supplier_id, now())
         if ended:
             details = {"supplier": supplier_id, "sessions": ended}
-            operators.record(session, actor, "log out", None, details, now())
+            audit.record(session, actor, "log out", None, details, now())
     return ended
 
 
 def sync(session: Session, connection_id: str, actor: str) -> int:
     """Ask for what changed in the company since the last look; return the notice's id."""
     notice_id = inbox.ask_for_changes(session, connection_id, OwnNotice.SYNC, now())
-    operators.record(session, actor, "sync", connection_id, {}, now())
+    audit.record(session, actor, "sync", connection_id, {}, now())
     return notice_id
 
 
@@ -87,7 +87,7 @@ def backfill(session: Session, connection_id: str, since: datetime | None, actor
     run_id = runs.create_or_join(session, connection_id, RunCause.COMMAND, since, now())
     runs.hurry(session, run_id)
     details = {"run": run_id, "since": since}
-    operators.record(session, actor, "backfill", connection_id, details, now())
+    audit.record(session, actor, "backfill", connection_id, details, now())
     return run_id
 
 
@@ -97,7 +97,7 @@ def reconcile(session: Session, connection_id: str, fix: bool, actor: str) -> in
     run_id = runs.begin_reconcile(session, connection_id, RunCause.COMMAND, order, now())
     runs.hurry(session, run_id)
     details = {"run": run_id, "fix": fix}
-    operators.record(session, actor, "reconcile", connection_id, details, now())
+    audit.record(session, actor, "reconcile", connection_id, details, now())
     return run_id
 
 
@@ -112,7 +112,7 @@ def decide(session: Session, run: Run, actor: str, *, reject: bool) -> None:
         approvals.approve(session, run)
     details = {"run": run.id, "kind": run.kind}
     action = "drop" if reject else "confirm"
-    operators.record(session, actor, action, run.connection_id, details, now())
+    audit.record(session, actor, action, run.connection_id, details, now())
 
 
 def replay(
@@ -131,7 +131,7 @@ def replay(
         if count:
             entry = {"notices": count, "companies": len(whose), **options}
             only = next(iter(whose)) if len(whose) == 1 else None
-            operators.record(session, actor, "replay", only, entry, now())
+            audit.record(session, actor, "replay", only, entry, now())
     return count, whose
 
 
@@ -150,7 +150,7 @@ def acknowledge(
         found = findings.acknowledge(session, finding_id, environment, kept, now(), seen=seen)
         if found is not None:
             details = {"finding": finding_id, "kind": found.kind, "field": found.field}
-            operators.record(session, actor, "acknowledge", found.connection_id, details, now())
+            audit.record(session, actor, "acknowledge", found.connection_id, details, now())
     return found
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.orm import Session
 
-from service.context import Services
 from service.database.engine import after_commit
 from service.database.tables import Connection
 from service.errors import ConfigurationError, Disconnected, Refused, ServiceError, SyncError
 from service.kit.clock import now
-from service.store import connections, lifecycle, operators
+from service.services import Services
+from service.store import audit, connection_lifecycle, connections
 
 log = structlog.get_logger(__name__)
 
@@ -45,13 +45,13 @@ def disconnect(services: Services, connection_id: str, actor: str, *, force: boo
         with services.database.write() as session:
             end(session, revocation)
             details = {"revoked": revocation.problem is None}
-            operators.record(session, actor, "disconnect", connection_id, details, now())
+            audit.record(session, actor, "disconnect", connection_id, details, now())
             after_commit(session, log.info, "connection.ended", connection=connection_id, **details)
     except (NotRevoked, ConnectedAgain) as e:
         # QuickBooks may have ended the connection all the same: then this says who wanted it.
         with services.database.write() as session:
             why = {"why": str(e)}
-            operators.record(session, actor, "disconnect failed", connection_id, why, now())
+            audit.record(session, actor, "disconnect failed", connection_id, why, now())
             after_commit(
                 session, log.warning, "connection.not_ended", connection=connection_id, **why
             )
@@ -72,7 +72,8 @@ def end(session: Session, revocation: Revocation) -> None:
     Raises ConnectedAgain if it has other tokens by now: those are a new consent's.
     """
     connections.lock(session, revocation.connection_id)
-    if not lifecycle.end(session, revocation.connection_id, revocation.refresh_sealed, now()):
+    connection_id, used = revocation.connection_id, revocation.refresh_sealed
+    if not connection_lifecycle.end(session, connection_id, used, now()):
         raise ConnectedAgain("its supplier has connected it again meanwhile; nothing was changed")
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.orm import Session
 
-from service.context import Services
 from service.database.engine import after_commit
 from service.database.tables import Connection
 from service.kit.clock import now
 from service.operations.disconnect import Revocation, end, revoke
-from service.store import connections, forgetting, operators
+from service.services import Services
+from service.store import audit, connections, forgetting
 from service.store.forgetting import Forgotten
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ def forget_company(
     with services.database.write() as session:
         forgotten = _forget(session, revocation)
         details = {**forgotten.as_json(), "revoked": revocation.problem is None}
-        operators.record(session, actor, "forget", connection_id, details, now())
+        audit.record(session, actor, "forget", connection_id, details, now())
     return forgotten, revocation.problem
 
 
@@ -45,7 +45,7 @@ def forget_supplier(services: Services, supplier_id: int, actor: str) -> Farewel
     with services.database.write() as session:
         farewell = _part(session, supplier_id)
         details = {"supplier": supplier_id, "anonymised": farewell.stays is None}
-        operators.record(session, actor, "forget", None, details, now())
+        audit.record(session, actor, "forget", None, details, now())
     return farewell
 
 

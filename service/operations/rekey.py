@@ -10,7 +10,7 @@ from service.database.engine import Database
 from service.database.tables import Connection, Notice
 from service.kit.clock import now
 from service.kit.vault import Vault
-from service.store import operators
+from service.store import audit
 
 _CHUNK = 500
 
@@ -38,7 +38,7 @@ def rekey(database: Database, vault: Vault, actor: str) -> Rekeyed:
                 _notice(notice, vault)
             notices += len(chunk)
         done = Rekeyed(len(connections), notices)
-        operators.record(session, actor, "rekey", None, asdict(done), now())
+        audit.record(session, actor, "rekey", None, asdict(done), now())
     return done
 
 

@@ -45,11 +45,11 @@ class Measures:
     webhook_answers: Mapping[str, int]
     heartbeats: Mapping[str, float]
     findings: Mapping[str, int]
-    sink: "SinkMeasures | None"  # None where nothing is delivered into another database
+    infactor: "InfactorMeasures | None"  # None where nothing is delivered into another database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SinkMeasures:
+class InfactorMeasures:
     """How deliveries into Infactor's own database stand."""
 
     up: bool
@@ -82,15 +82,15 @@ def measure(
         webhook_answers=heartbeats.answers_since(session, now - RECENT),
         heartbeats=heartbeats.ages(session),
         findings=findings.by_severity(session, environment),
-        sink=_sink(session, environment, now) if delivers else None,
+        infactor=_infactor(session, environment, now) if delivers else None,
     )
 
 
-def _sink(session: Session, environment: str, now: datetime) -> SinkMeasures:
+def _infactor(session: Session, environment: str, now: datetime) -> InfactorMeasures:
     """Measure deliveries: what is outgoing has a partial index, the rest is an hour's receipts."""
     waiting = outbox.backlog(session, environment)
     waited = (now - (waiting.oldest or now)).total_seconds()
-    return SinkMeasures(
+    return InfactorMeasures(
         up=circuit_breaker.broken(session, circuit_breaker.INFACTOR) is None,
         outgoing=waiting.count,
         oldest_outgoing=max(0.0, waited),

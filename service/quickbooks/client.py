@@ -10,10 +10,10 @@ import httpx
 
 from service.errors import Gone, TransientError
 from service.kit.tls import public_authorities
+from service.quickbooks.entity import parse_instant, quickbooks_time
 from service.quickbooks.faults import answer_of, wants_new_token
 from service.quickbooks.http import intuit_tid, no_cookies, reaching_intuit
 from service.quickbooks.queries import EntityName, Statement
-from service.quickbooks.records import parse_instant, quickbooks_time
 
 Kind = Literal["companyinfo", "read", "query", "count", "cdc"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from service.quickbooks.records import quickbooks_time
+from service.quickbooks.entity import quickbooks_time
 
 EntityName = Literal["Invoice", "Customer", "Payment", "CreditMemo"]
 

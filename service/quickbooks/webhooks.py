@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
+from service.quickbooks.entity import parse_instant
 from service.quickbooks.event import (
     FOLLOWED,
     Event,
@@ -24,7 +25,6 @@ from service.quickbooks.event import (
     entity_name,
     operation_name,
 )
-from service.quickbooks.records import parse_instant
 
 # Longer ones are no ids: QuickBooks would refuse a whole query because of one.
 LONGEST_ID = 18

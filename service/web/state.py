@@ -2,8 +2,8 @@
 
 from typing import TypedDict
 
-from service.context import Services
 from service.jobs import Nudges
+from service.services import Services
 from service.web.count_cache import CountCache
 from service.web.health.probes import Probes
 from service.web.webhook.heartbeat import AnswerCounter

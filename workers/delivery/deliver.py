@@ -1,8 +1,8 @@
 """Delivers recorded invoices into Infactor's database, in order; never delays the recording."""
 
-from service.context import Services
 from service.database.tables import Connection
 from service.kit.clock import now
+from service.services import Services
 from service.store import connections, outbox
 from workers.delivery.legacy_rows import ensure_adopted
 from workers.delivery.order import addresses_of, order_for

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import structlog
 from sqlalchemy.orm import Session
 
-from service.context import Services
 from service.errors import ConfigurationError
 from service.infactor.legacy import reader
 from service.infactor.legacy import rows as old_rows
@@ -18,7 +17,8 @@ from service.infactor.legacy.rows import OldRows, RecordedInvoice
 from service.infactor.legacy.values import id_of, row_id
 from service.infactor.mapping import addresses
 from service.kit.clock import now
-from service.store import connections, legacy_rows, operators
+from service.services import Services
+from service.store import audit, connections, legacy_rows
 from service.store.legacy_rows import Concerned
 
 log = structlog.get_logger(__name__)
@@ -77,7 +77,7 @@ def carry_out(services: Services, supplier_id: int, actor: str | None = None) ->
         legacy_rows.hold(session, look.companies, found.held, now())
         if actor is not None:
             details = {"supplier": supplier_id, **_counts(found)}
-            operators.record(session, actor, "adopt", None, details, now())
+            audit.record(session, actor, "adopt", None, details, now())
     log.info("old_rows.looked_at", companies=look.companies, **_counts(found))
     return found
 

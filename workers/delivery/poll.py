@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
-from service.context import Services
 from service.database.tables import Document, Invoice
 from service.domain import FindingKind
 from service.infactor.collection import MARKS, DocumentState, Key
 from service.infactor.document import MARKER, columns_of
 from service.infactor.users import preferred
 from service.kit.clock import now
+from service.services import Services
 from service.store import documents, findings, outbox
 from workers.delivery.findings import keep_changes
 from workers.delivery.order import addresses_of, key_of

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from service.context import Services
 from service.coordination import circuit_breaker
 from service.coordination.circuit_breaker import INFACTOR
 from service.errors import InfactorAway, ServiceError
 from service.infactor.collection import InvoiceCollection
 from service.infactor.users import Users
+from service.services import Services
 
 log = structlog.get_logger(__name__)
 

@@ -16,9 +16,9 @@ from service.database.tables import PageCursor
 from service.errors import SyncError, TransientError, Unmappable
 from service.kit.text import one_line
 from service.quickbooks import queries
+from service.quickbooks.entity import entity, parse_instant
 from service.quickbooks.http import TIMED_OUT
 from service.quickbooks.queries import EntityName
-from service.quickbooks.records import entity, parse_instant
 from service.wording import called
 from workers.company import CompanyContext
 from workers.reading.reads import InvoiceReads, Read

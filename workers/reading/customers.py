@@ -7,7 +7,7 @@ from typing import Any
 from service.errors import Poisoned, SyncError, TooLarge, Unmappable
 from service.kit.clock import now
 from service.quickbooks import queries
-from service.quickbooks.records import entity
+from service.quickbooks.entity import entity
 from service.store import customers
 from service.store.customers import CustomerRead
 from workers.company import CompanyContext

@@ -17,8 +17,8 @@ from service.errors import Disconnected, SyncError, Unmappable
 from service.infactor import document as life
 from service.infactor.document import Decision, columns_of
 from service.kit.clock import now
-from service.quickbooks.records import Entity, entity
-from service.store import connections, customers, inbox, invoices, lifecycle
+from service.quickbooks.entity import Entity, entity
+from service.store import connection_lifecycle, connections, customers, inbox, invoices
 from service.store.invoices import InvoiceRow
 from workers.company import CompanyContext
 from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
@@ -122,9 +122,9 @@ class _Batch:
 
     def _lock_company(self) -> None:
         """Raise Disconnected if the company was disconnected or handed over since it was read."""
-        company = self._company
-        connections.lock(self._session, company.connection_id)
-        if not lifecycle.is_held_by(self._session, company.connection_id, company.supplier_id):
+        connection_id, supplier_id = self._company.connection_id, self._company.supplier_id
+        connections.lock(self._session, connection_id)
+        if not connection_lifecycle.is_held_by(self._session, connection_id, supplier_id):
             raise Disconnected("the connection ended while its company was being read")
 
     def _entities(self, reads: Sequence[Read]) -> dict[str, tuple[Entity, int]]:

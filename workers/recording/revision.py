@@ -12,7 +12,7 @@ from service.infactor.document import SUPPLIER
 from service.infactor.holds import hold_of
 from service.infactor.mapping import Mapped, map_invoice
 from service.infactor.warnings import InvoiceWarning
-from service.quickbooks.records import Entity
+from service.quickbooks.entity import Entity
 from service.store import customers
 from service.store.invoices import InvoiceRow
 from workers.company import CompanyContext

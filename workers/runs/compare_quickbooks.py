@@ -15,7 +15,7 @@ from service.errors import Unmappable
 from service.infactor.source import read_invoice
 from service.kit.clock import now
 from service.quickbooks import queries
-from service.quickbooks.records import entity, parse_instant
+from service.quickbooks.entity import entity, parse_instant
 from service.store import comparison, connections, runs, watermarks
 from service.store.comparison import InvoiceSums, QuickBooksDifference, SeenInvoice
 from service.wording import by_name

@@ -9,15 +9,15 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
-from service.context import Services
 from service.database.engine import after_commit
 from service.database.tables import Connection, Failure, ReconcileCursor, Run, Tally
 from service.domain import RevisionCause, RunCause, RunState
 from service.errors import SyncError
 from service.kit.clock import now
 from service.quickbooks.client import CDC_FURTHEST, Changes
+from service.quickbooks.entity import parse_instant
 from service.quickbooks.queries import EntityName
-from service.quickbooks.records import parse_instant
+from service.services import Services
 from service.store import connections, inbox, invoices, runs, watermarks
 from service.wording import called, several
 from workers.company import CompanyContext

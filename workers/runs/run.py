@@ -8,8 +8,7 @@ from datetime import timedelta
 
 import structlog
 
-from service.access import Purpose
-from service.context import Services
+from service.company_access import Purpose
 from service.database.tables import Run
 from service.domain import RunKind, RunState
 from service.errors import (
@@ -21,6 +20,7 @@ from service.errors import (
     Throttled,
 )
 from service.kit.clock import now
+from service.services import Services
 from service.store import approvals, connections, runs, watermarks
 from workers.company import CompanyContext
 from workers.retry import is_hopeless, pause_for, why

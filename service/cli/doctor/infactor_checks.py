@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from service.cli.doctor.check import CheckResult, bad, ok, warn
 from service.config.settings import Settings
-from service.context import infactor_database
 from service.errors import ConfigurationError, InfactorAway
 from service.infactor import mongo
 from service.infactor.mongo import InfactorDatabase
+from service.services import infactor_database
 
 _OLDEST, _NEWEST = (4, 2), (5, 0)
 _ROLE = "give the user of INFACTOR_MONGODB_URL the role that the README describes"

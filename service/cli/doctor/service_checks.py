@@ -19,13 +19,13 @@ from service.cli.doctor.check import Check, CheckResult, bad, ok, warn
 from service.cli.doctor.infactor_checks import infactors_database
 from service.config import parsers
 from service.config.settings import Settings
-from service.context import Services, build_services
 from service.coordination import heartbeats
 from service.database import schema
 from service.database.types import database_now
 from service.errors import ConfigurationError, SyncError
 from service.jobs import Jobs, receiver_broker
 from service.monitoring.processes import CLOCK, RECEIVER, SILENT_SECONDS
+from service.services import Services, build_services
 from service.wording import span
 
 _MOST_SKEW = 60.0

@@ -15,7 +15,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from starlette.datastructures import QueryParams
 
-from service.context import Services
 from service.database.engine import after_commit
 from service.database.tables import Connection, OAuthState
 from service.domain import ConnectionState, OwnNotice, RunCause
@@ -25,7 +24,8 @@ from service.kit.clock import now
 from service.kit.text import one_line
 from service.links import LONGEST_LIFE
 from service.quickbooks.oauth import Tokens
-from service.store import connections, inbox, lifecycle, runs, sessions, watermarks
+from service.services import Services
+from service.store import connection_lifecycle, connections, inbox, runs, sessions, watermarks
 from service.store.tokens import store_tokens
 from service.web.connect.identity import still_logged_in
 from service.web.connect.problems import ConnectProblem, Problem
@@ -261,7 +261,7 @@ def _renew(
     """Renew the connection; return the id of the backfill of what was missed, if any."""
     at, was_connected = now(), before.state == ConnectionState.CONNECTED
     if before.supplier_id != journey.supplier_id:
-        lifecycle.hand_over(session, before.id, journey.supplier_id, at)
+        connection_lifecycle.hand_over(session, before.id, journey.supplier_id, at)
         after_commit(session, log.info, "connection.handed_over", connection=before.id)
     connections.renew(session, before.id, newcomer.name or before.company_name, at)
     if was_connected:

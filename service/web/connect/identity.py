@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from service.context import Services
 from service.database.tables import OAuthState
 from service.errors import InfactorAway, NotASupplier, Refusal, ServiceError
 from service.infactor.logins import Logins, session_id
 from service.infactor.users import Account, Users, verified_supplier
 from service.kit.clock import now
 from service.links import Link
+from service.services import Services
 from service.web.connect.problems import ConnectProblem, Problem
 
 _PROBLEMS = {

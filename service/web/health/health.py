@@ -22,13 +22,13 @@ async def readyz(request: Request[AppState]) -> Response:
     What only delays the work is reported as `degraded`: notices must still come in.
     """
     probes = request.state["probes"]
-    oldest, queue, sink = await asyncio.gather(
-        probes.oldest_due.answer(), probes.queue.answer(), probes.sink.answer()
+    oldest, queue, infactor = await asyncio.gather(
+        probes.oldest_due.answer(), probes.queue.answer(), probes.infactor.answer()
     )
     if oldest is None:
         text = "does not answer, or has another version's schema"
         return JSONResponse({"status": "unavailable", "database": text}, 503)
-    degraded = not queue or oldest > _LONGEST_WAIT_SECONDS or sink in (None, "away")
+    degraded = not queue or oldest > _LONGEST_WAIT_SECONDS or infactor in (None, "away")
     embedded = request.state["services"].settings.embedded
     return JSONResponse(
         {
@@ -36,7 +36,7 @@ async def readyz(request: Request[AppState]) -> Response:
             "database": "ok",
             "queue": "embedded" if embedded else "ok" if queue else "unreachable",
             "oldest_pending_seconds": round(oldest),
-            "sink": sink or "unknown",
+            "infactor": infactor or "unknown",
         }
     )
 

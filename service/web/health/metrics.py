@@ -143,27 +143,27 @@ def _infactor(measures: Measures) -> Iterable[Metric]:
         "severity",
         measures.findings,
     )
-    sink = measures.sink
+    infactor = measures.infactor
     for name, text, value in (
         (
             "infactor_up",
             "Whether Infactor's own database took the last call.",
-            None if sink is None else sink.up,
+            None if infactor is None else infactor.up,
         ),
         (
             "outgoing_invoices",
             "Invoices on their way to Infactor.",
-            None if sink is None else sink.outgoing,
+            None if infactor is None else infactor.outgoing,
         ),
         (
             "outgoing_oldest_seconds",
             "For how long the oldest of them has been on its way.",
-            None if sink is None else sink.oldest_outgoing,
+            None if infactor is None else infactor.oldest_outgoing,
         ),
         (
             "outgoing_refused",
             "Those of them that Infactor's database does not take.",
-            None if sink is None else sink.refused,
+            None if infactor is None else infactor.refused,
         ),
     ):
         metric = GaugeMetricFamily(f"{PREFIX}{name}", text)
@@ -174,7 +174,7 @@ def _infactor(measures: Measures) -> Iterable[Metric]:
         "receipts_last_hour",
         "Deliveries into Infactor within the last hour, by what became of them.",
         "outcome",
-        sink.receipts if sink else {},
+        infactor.receipts if infactor else {},
     )
 
 

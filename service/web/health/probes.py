@@ -9,12 +9,12 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from service.context import Services
 from service.coordination import circuit_breaker
 from service.database import schema
 from service.kit.clock import now
 from service.queries import measures
 from service.queries.measures import Measures
+from service.services import Services
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +68,7 @@ class Probes:
 
     oldest_due: Probe[float | None]  # in seconds; None, too, for another version's schema
     queue: Probe[bool]
-    sink: Probe[str]  # "own record" where Infactor's table is ours, else "ok" or "away"
+    infactor: Probe[str]  # "own record" where Infactor's table is ours, else "ok" or "away"
     measures: Probe[Measures | None]
 
 
@@ -88,7 +88,7 @@ def probes_for(services: Services) -> Probes:
             delivers = services.settings.delivers
             return measures.measure(session, environment, now(), delivers=delivers)
 
-    def sink() -> str:
+    def infactor() -> str:
         if not services.settings.delivers:
             return "own record"
         with services.database.read() as session:
@@ -100,7 +100,7 @@ def probes_for(services: Services) -> Probes:
 
     return Probes(
         oldest_due=Probe(oldest_due, seconds=_DATABASE_SECONDS),
-        sink=Probe(sink, seconds=_DATABASE_SECONDS),
+        infactor=Probe(infactor, seconds=_DATABASE_SECONDS),
         queue=Probe(services.jobs.answers, seconds=_QUEUE_SECONDS),
         measures=Probe(measured, seconds=_DATABASE_SECONDS),
     )

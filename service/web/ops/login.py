@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from service.config.parsers import LONGEST_NAME, Operator
-from service.context import Services
 from service.database.engine import after_commit
 from service.kit import passwords
 from service.kit.clock import now
-from service.store import operators, sessions
+from service.services import Services
+from service.store import audit, login_attempts, sessions
 from service.web.ops.forms import HOME, LOGIN, form_of, inside, page_of_action, words
 from service.web.ops.session import (
     SESSION,
@@ -66,12 +66,12 @@ def _log_in(request: Request[AppState], *, name: str, password: str, next: str) 
     services, at, onward = request.state["services"], now(), inside(next)
     narrowest, limits = _limits(request, name)
     with services.database.write() as session:
-        notes = operators.attempt(session, limits, at)
+        notes = login_attempts.attempt(session, limits, at)
     with services.database.write() as session:
-        found = (operators.free_at(session, about, most, at) for about, most in limits.items())
+        found = (login_attempts.free_at(session, about, most, at) for about, most in limits.items())
         free_at = max(filter(None, found), default=None)
         if free_at is not None:
-            operators.take_back(session, notes)
+            login_attempts.take_back(session, notes)
     if free_at is not None:
         log.warning("operator.too_many_attempts", operator=_actor(services, name))
         return _page(request, onward, status=429, name=name, free_at=free_at)
@@ -80,12 +80,12 @@ def _log_in(request: Request[AppState], *, name: str, password: str, next: str) 
         return _refused(request, name, onward, limits, at)
     before = session_of(request)
     with services.database.write() as session:
-        operators.take_back(session, notes)
-        operators.forgive(session, narrowest)
+        login_attempts.take_back(session, notes)
+        login_attempts.forgive(session, narrowest)
         if before is not None:
             sessions.OPERATORS.end(session, before[0].digest)
         cookie = sessions.OPERATORS.begin(session, at, name=operator.name, mark=operator.mark)
-        operators.record(session, operator.actor, "login", None, {}, at)
+        audit.record(session, operator.actor, "login", None, {}, at)
         after_commit(session, log.info, "operator.logged_in", operator=operator.name)
     response = RedirectResponse(onward, 303)
     SESSION.give(response, cookie, services.settings)
@@ -131,10 +131,10 @@ def _refused(
     services = request.state["services"]
     actor = _actor(services, name)
     with services.database.write() as session:
-        operators.record(session, actor, "login refused", None, {}, at)
+        audit.record(session, actor, "login refused", None, {}, at)
         # The next attempt is refused without a check, which leaves no entry of its own.
-        if any(operators.free_at(session, about, n - 1, at) for about, n in limits.items()):
-            operators.record(session, actor, "login locked", None, {}, at)
+        if any(login_attempts.free_at(session, about, n - 1, at) for about, n in limits.items()):
+            audit.record(session, actor, "login locked", None, {}, at)
         after_commit(session, log.warning, "operator.refused", operator=actor)
     return _page(request, onward, status=401, name=name, refused=True)
 
@@ -162,7 +162,7 @@ def log_out(request: Request[AppState]) -> Response:
     with services.database.write() as session:
         if found is not None:
             sessions.OPERATORS.end(session, found[0].digest)
-        operators.record(session, operator_of(request).actor, "logout", None, {}, now())
+        audit.record(session, operator_of(request).actor, "logout", None, {}, now())
     response = RedirectResponse(LOGIN, 303)
     SESSION.take(response, services.settings)
     return response

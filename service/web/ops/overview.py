@@ -18,7 +18,7 @@ from service.monitoring import notices
 from service.monitoring.condition import Condition
 from service.monitoring.conditions import look
 from service.monitoring.processes import CLOCK, SILENT_SECONDS
-from service.monitoring.summary import Vitals
+from service.monitoring.summary import Summary
 from service.queries import measures
 from service.queries.measures import Span
 from service.web.ops import chart
@@ -131,7 +131,7 @@ def _seen_now(request: Request[AppState]) -> dict[str, Any]:
 
 
 def _context(
-    session: Session, wrong: Sequence[Condition], figures: Vitals, which: Range, at: datetime
+    session: Session, wrong: Sequence[Condition], figures: Summary, which: Range, at: datetime
 ) -> dict[str, Any]:
     slot = measures.slot_of(at)
     known = tuple(measures.spans(session, measures.begin_of(slot + 1) - which.back, which.slots))
@@ -151,7 +151,7 @@ def _context(
     }
 
 
-def _readers(session: Session, figures: Vitals, at: datetime) -> Sequence[tuple[str, str, int]]:
+def _readers(session: Session, figures: Summary, at: datetime) -> Sequence[tuple[str, str, int]]:
     """Return the companies with the most reads, once the month's reads run short."""
     high = figures.reads >= notices.READS_HIGH * figures.reads_per_month
     return rate_limit.most_reads(session, f"{at:%Y-%m}", _MOST_READERS) if high else ()

@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from service.context import Services
 from service.kit.clock import now
 from service.queries import invoices
 from service.queries.invoices import Found, Wanted
+from service.services import Services
 from service.store import connections
 from service.web.session import supplier_of
 from service.web.state import AppState

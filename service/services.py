@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import httpx
 from dramatiq import Broker
 
-from service.access import Access
+from service.company_access import CompanyAccess
 from service.config.settings import Settings
 from service.coordination.leases import HeldLeases
 from service.database.engine import Database
@@ -37,7 +37,7 @@ class Services:
     database: Database
     vault: Vault
     oauth: OAuth
-    access: Access
+    access: CompanyAccess
     leases: HeldLeases
     jobs: Jobs
     http: httpx.Client
@@ -79,7 +79,7 @@ def build_services(
         database=database,
         vault=vault,
         oauth=oauth,
-        access=Access(
+        access=CompanyAccess(
             database, vault, oauth, http, places.api, settings.quickbooks_reads_per_month
         ),
         leases=HeldLeases(database),

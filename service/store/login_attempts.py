@@ -1,49 +1,13 @@
-"""Operators: what they did, and how often somebody has failed to log in as one."""
+"""Failed log-ins of operators, counted for 15 minutes by name and by address."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from service.database.tables import AuditEntry, LoginAttempt
-
-_LONGEST_ACTOR = 128
-
-
-def record(
-    session: Session,
-    actor: str,
-    action: str,
-    connection_id: str | None,
-    details: dict[str, Any],
-    now: datetime,
-) -> None:
-    """Keep who did what; to be called in the transaction that does it.
-
-    `details` hold counts and options: no name, e-mail address or realm id, because nothing here is
-    ever forgotten.
-    """
-    session.add(
-        AuditEntry(
-            at=now,
-            actor=actor[:_LONGEST_ACTOR],
-            action=action,
-            connection_id=connection_id,
-            details=details,
-        )
-    )
-
-
-def newest(session: Session, before: int | None, limit: int) -> Sequence[AuditEntry]:
-    """Return the entries below the id `before`, the newest first."""
-    query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
-    if before is not None:
-        query = query.where(AuditEntry.id < before)
-    return session.scalars(query).all()
-
+from service.database.tables import LoginAttempt
 
 WITHIN = timedelta(minutes=15)
 

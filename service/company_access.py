@@ -46,7 +46,7 @@ SHARES: Mapping[Purpose, float] = {"backfill": 0.90, "reconcile": 0.97}
 _ASK_AGAIN_SECONDS = 3600.0
 
 
-class Access:
+class CompanyAccess:
     """Opens companies' accounting APIs, each under its own token and rate limit."""
 
     def __init__(
