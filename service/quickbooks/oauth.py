@@ -151,7 +151,7 @@ class OAuth:
         raise refusal_of(response.status_code, response.headers, response.content, rejected)
 
     def discovery(self) -> Discovery:
-        """Compare Intuit's discovery document with our endpoints; raises SyncError."""
+        """Return how Intuit's discovery document compares with our endpoints; raises SyncError."""
         with reaching_intuit():
             response: httpx.Response = self._client.request(
                 "GET",

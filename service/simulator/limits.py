@@ -19,7 +19,7 @@ class Windows:
     batches: deque[datetime] = field(default_factory=deque)
 
     def shown(self, now: datetime) -> Json:
-        """Return what is used of each window."""
+        """Return what is used of each window: {"second", "minute", "batches"}."""
         return {
             "second": _within(self.calls, SECOND, now),
             "minute": _within(self.calls, MINUTE, now),
@@ -63,7 +63,7 @@ class Limits:
         self._reads = reads
 
     def shown(self, now: datetime) -> Json:
-        """Return the month and its reads."""
+        """Return {"month", "reads"}."""
         self._turn_page(now)
         return {"month": self._month, "reads": self._reads}
 

@@ -45,7 +45,7 @@ def supplier_of(request: Request[AppState], *, keep_alive: bool = True) -> Suppl
 
 
 def supplier_if_any(request: Request[AppState]) -> Supplier | None:
-    """Return the supplier who is logged in, for pages that must work without the database."""
+    """Return the supplier who is logged in; None without one, or while the database is away."""
     try:
         return supplier_of(request, keep_alive=False)
     except (HTTPException, SQLAlchemyError):

@@ -1,8 +1,8 @@
 """Matches the rows of Infactor's old QuickBooks import with recorded invoices.
 
-The old import knew no realm, gave each row a random `invoiceId`, wrote another copy at each run,
-and sometimes wrote another company's invoices under this supplier's e-mail address. QuickBooks' Ids
-are small numbers that every company has, so an Id alone proves nothing.
+The old import knew no realm, gave each row a random `invoiceId`, and wrote another copy at each
+run. Sometimes it wrote another company's invoices under this supplier's e-mail address. QuickBooks'
+Ids are small numbers that every company has, so an Id alone proves nothing.
 
 A row belongs to an invoice if Id and DocNumber agree, and also the buyer (an e-mail address or the
 name) or the amount. An amount of 0 proves nothing: every void has it. If neither has a DocNumber,

@@ -1,6 +1,6 @@
 """The closed list of problems of the connect flow, and the page of each.
 
-The page's address contains only the kind and a reference number, so no code, token or company id
+The page's address contains only the kind and a reference number. So no code, token or company id
 stays in the address bar or the history.
 """
 

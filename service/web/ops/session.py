@@ -56,7 +56,7 @@ def keep_alive(request: Request[AppState], known: OperatorSession) -> None:
 
 
 def operator_of(request: Request[Any]) -> Operator:
-    """Return the operator of a route that has OperatorsOnly."""
+    """Return the operator who is logged in; only for routes with OperatorsOnly."""
     operator: Operator = request.scope["operator"]
     return operator
 
