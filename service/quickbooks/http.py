@@ -1,6 +1,6 @@
 """Common parts of all calls of Intuit: no cookies, no foreign errors, headers of the answer.
 
-Only `client`, `oauth` and `service.monitoring.sender` (alerts) call httpx.
+In the running service, only `client`, `oauth` and `service.monitoring.sender` (alerts) call httpx.
 """
 
 import logging
