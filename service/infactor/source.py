@@ -102,8 +102,9 @@ def read_customer(raw: Mapping[str, Any]) -> Customer:
 def _read(raw: Mapping[str, Any], kind: type[_Record], prefix: str) -> _Record:
     if not isinstance(raw, Mapping):
         raise Unmappable(prefix.rstrip(".") or "Invoice", "not an object")
-    wanted = [name for name in kind.__struct_encode_fields__ if name in raw]
-    clean = {name: sanitized(raw[name], prefix + name) for name in wanted}
+    clean = {name: raw[name] for name in kind.__struct_encode_fields__ if name in raw}
+    if not _is_clean(clean):
+        clean = {name: _cleaned(value, prefix + name, 0) for name, value in clean.items()}
     try:
         return msgspec.convert(clean, kind)
     except msgspec.ValidationError as e:
@@ -182,42 +183,22 @@ def check_money(value: Decimal | int, field: str) -> None:
         raise Unmappable(field, "number out of range")
 
 
-def sanitized(value: Any, field: str) -> Any:
-    """Return `value` without NUL characters: itself where it has none, else a deep copy.
-
-    `field` is its path, for errors. Raises Unmappable for a number of impossible size or too deep
-    nesting.
-    """
-    return value if _is_clean(value) else _cleaned(value, field, 0)
-
-
 def _is_clean(value: Any) -> bool:
     """Return True only if there is nothing to change or to refuse.
 
-    Nearly every invoice is read through whole here, level by level, so it knows only what is common.
+    Nearly every record goes through here whole, level by level, so only the common is known here.
     """
     level = [value]
     for _ in range(_MAX_DEPTH):
         inner: list[Any] = []
         for one in level:
             kind = type(one)
-            if kind is str:
-                if "\0" in one:
-                    return False
-            elif kind is dict:
-                if "\0" in "".join(one):
-                    return False
+            if kind is dict:
+                inner += one
                 inner += one.values()
-            elif kind is Decimal:
-                text = str(one)
-                if len(text) > _MAX_INTEGER_DIGITS or not text[-1].isdigit() or "E" in text:
-                    return False
             elif kind is list:
                 inner += one
-            elif kind is int:
-                if not -_PLAIN < one < _PLAIN:
-                    return False
-            elif kind is not bool and one is not None:
+            elif "\0" in one if kind is str else not _is_plain(one):
                 return False
         if not inner:
             return True
@@ -225,7 +206,20 @@ def _is_clean(value: Any) -> bool:
     return False
 
 
+def _is_plain(value: object) -> bool:
+    if type(value) is Decimal:
+        text = str(value)
+        return len(text) <= _MAX_INTEGER_DIGITS and text[-1].isdigit() and "E" not in text
+    if type(value) is int:
+        return -_PLAIN < value < _PLAIN
+    return value is None or type(value) is bool
+
+
 def _cleaned(value: Any, field: str, depth: int) -> Any:
+    """Return a deep copy of `value` without NUL characters; `field` is its path, for errors.
+
+    Raises Unmappable for a number of impossible size or too deep nesting.
+    """
     if depth > _MAX_DEPTH:
         raise Unmappable(field, "nested too deeply")
     match value:
