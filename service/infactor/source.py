@@ -16,7 +16,7 @@ from service.errors import Unmappable
 
 _MAX_DEPTH = 50
 _MAX_INTEGER_DIGITS = 15
-_PLAIN = 10**_MAX_INTEGER_DIGITS
+_PLAIN: int = 10**_MAX_INTEGER_DIGITS
 _MAX_DECIMALS = 40  # QuickBooks has sent residues of its own arithmetic such as 5.68E-14
 
 MOST_MONEY = 9_000_000_000_000

@@ -5,14 +5,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Executable, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Document, Invoice, Revision
-from service.database.upsert import chunked, excluded, insert, insert_for
+from service.database.upsert import Insert, Rule, chunked, excluded, insert_all
 
 NAMES = ("number_key", "due_key", "sought")
 
@@ -71,22 +70,25 @@ def upsert(session: Session, rows: Sequence[InvoiceRow], *, remap: bool = False)
     """
     accepted: set[str] = set()
     session.flush()
-    statement = _newer_rows(session.get_bind().dialect.name, remap)
+    rule: Rule = _if_newer_or_remapped if remap else _if_newer
     for chunk in chunked(sorted(rows, key=lambda row: row.id)):
-        written = session.connection().execute(statement, [row.columns() for row in chunk])
+        written = insert_all(session, Invoice, [row.columns() for row in chunk], rule)
         accepted.update(written.scalars())
     return accepted
 
 
-@cache
-def _newer_rows(dialect: str, remap: bool) -> Executable:
-    """Return the statement, built once: with its rows in it, each batch compiled it again."""
-    statement = insert_for(dialect, Invoice)
+def _if_newer(statement: Insert) -> Executable:
+    return _replace_if(statement, _is_newer(statement.excluded, remap=False))
+
+
+def _if_newer_or_remapped(statement: Insert) -> Executable:
+    return _replace_if(statement, _is_newer(statement.excluded, remap=True))
+
+
+def _replace_if(statement: Insert, is_newer: ColumnElement[bool]) -> Executable:
     changed = [name for name in (*InvoiceRow.__slots__, *NAMES) if name not in _IDENTITY]
     return statement.on_conflict_do_update(
-        index_elements=[Invoice.id],
-        set_=excluded(statement, *changed),
-        where=_is_newer(statement.excluded, remap=remap),
+        index_elements=[Invoice.id], set_=excluded(statement, *changed), where=is_newer
     ).returning(Invoice.id)
 
 
@@ -119,7 +121,7 @@ def _is_newer(new: Any, *, remap: bool) -> ColumnElement[bool]:
 def add_revisions(session: Session, revisions: Iterable[dict[str, Any]]) -> None:
     rows = list(revisions)
     if rows:
-        session.execute(insert(session, Revision), rows)
+        insert_all(session, Revision, rows)
 
 
 def keys(mapped: Mapping[str, Any] | None) -> dict[str, str]:
@@ -167,25 +169,16 @@ def offered(session: Session, ids: Collection[str]) -> set[str]:
 
 def write_documents(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Create or replace documents, unless a newer revision is there."""
-    if not rows:
-        return
-    statement = insert(session, Document)
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=[Document.invoice_id],
-            set_=excluded(
-                statement,
-                "supplier_id",
-                "state",
-                "document",
-                "withdrawn",
-                "marked",
-                "revision",
-                "written_at",
-            ),
-            where=statement.excluded.revision >= Document.revision,
-        ),
-        list(rows),
+    if rows:
+        insert_all(session, Document, rows, _replace_document)
+
+
+def _replace_document(statement: Insert) -> Insert:
+    columns = ("supplier_id", "state", "document", "withdrawn", "marked", "revision", "written_at")
+    return statement.on_conflict_do_update(
+        index_elements=[Document.invoice_id],
+        set_=excluded(statement, *columns),
+        where=statement.excluded.revision >= Document.revision,
     )
 
 
