@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from service.errors import Unmappable
+from service.infactor.money import rounded
 
 _MAX_DEPTH = 50
 _MAX_INTEGER_DIGITS = 15
@@ -25,7 +26,13 @@ MOST_MONEY = 9_000_000_000_000
 _Filled = Annotated[str, msgspec.Meta(min_length=1)]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+# A time or an offset behind a date says nothing about the day: it is the one that is written.
+_DATE = re.compile(
+    r"\s*(\d{4}-\d{2}-\d{2})"
+    r"(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
+    r"\s*(?:Z|[+-]\d{2}(?::?\d{2})?)?\s*",
+    re.ASCII,
+)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:?\d{2})")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _PATH = re.compile(r"`\$\.?([^`]*)`$")
@@ -72,6 +79,11 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
         """The moment of creation in QuickBooks, in the offset that QuickBooks wrote."""
         return parse_offset_time(self.meta_data.create_time, "MetaData.CreateTime")
 
+    def rounded(self, amount: Decimal, currency: str) -> Decimal:
+        """Return the amount to the decimals of the invoice's currency, else of this one."""
+        code = self.currency_ref.value if self.currency_ref else None
+        return rounded(amount, code or currency)
+
     @property
     def total_tax(self) -> Decimal:
         """The tax of the whole invoice; none recorded is none due."""
@@ -89,13 +101,19 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 _Record = TypeVar("_Record", Invoice, Customer)
 
 
-def read_invoice(raw: Mapping[str, Any]) -> Invoice:
-    """Return the mapping's view of a raw invoice; raises Unmappable when it is not one."""
+def read_invoice(raw: Mapping[str, Any], currency: str) -> Invoice:
+    """Return the mapping's view of a raw invoice; raises Unmappable when it is not one.
+
+    Total and balance are to the decimals of the invoice's currency; one that names none has those
+    of `currency`.
+    """
     invoice = _read(raw, Invoice, "")
     check_money(invoice.total_amt, "TotalAmt")
-    if invoice.balance is not None:
-        check_money(invoice.balance, "Balance")
-    return invoice
+    total, balance = invoice.rounded(invoice.total_amt, currency), invoice.balance
+    if balance is not None:
+        check_money(balance, "Balance")
+        balance = invoice.rounded(balance, currency)
+    return msgspec.structs.replace(invoice, total_amt=total, balance=balance)
 
 
 def read_customer(raw: Mapping[str, Any]) -> Customer:
@@ -139,12 +157,13 @@ def milliseconds(when: datetime) -> int:
 
 
 def calendar_date(text: str | None) -> date | None:
-    """Return the day that `text` writes as YYYY-MM-DD, or None if it does not."""
+    """Return the day that `text` writes as YYYY-MM-DD, whatever time of it; None if it does not."""
     # fromisoformat alone would also take 20261029 and 2026-W44-4, which Infactor's pages do not.
-    if text is None or not _DATE.fullmatch(text):
+    written = None if text is None else _DATE.fullmatch(text)
+    if written is None:
         return None
     try:
-        return date.fromisoformat(text)
+        return date.fromisoformat(written[1])
     except ValueError:
         return None
 

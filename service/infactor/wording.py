@@ -74,6 +74,7 @@ LABELS = {
     "companyName": "Buyer",
     "buyerEmail": "Buyer's e-mail address",
     "currency": "Currency",
+    "customer": "Customer",
     "balance": "Still open",
 }
 """By the names of fields in findings: those of the document, and what else is known of one."""

@@ -179,6 +179,7 @@ class Document(Base):
     # What the invoice was when the document was last written, though no document says it.
     balance: Mapped[Decimal | None] = mapped_column(Money)
     currency: Mapped[str | None] = mapped_column(String(8))
+    customer_id: Mapped[str | None] = mapped_column(String(64))
     seen_at: Mapped[datetime | None] = mapped_column(Instant)
 
 

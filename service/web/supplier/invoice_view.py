@@ -11,6 +11,7 @@ from service.domain import Hold
 from service.infactor.document import MARKER, is_withdrawn
 from service.infactor.holds import sentence
 from service.infactor.source import calendar_date
+from service.infactor.warnings import WarningCode
 from service.infactor.wording import days_to_payout, status
 
 Found = tuple[Invoice, Document | None]
@@ -76,7 +77,9 @@ def row(found: Found, currency: str, today: date, *, changed: bool = False) -> L
 
 
 def to_mend(invoice: Invoice) -> Sequence[Mapping[str, Any]]:
-    """Return what its supplier has to mend: of one that is not offered anyway, nothing."""
+    """Return what its supplier has to mend: of one that is not offered anyway, only why not."""
+    if invoice.hold == Hold.CURRENCY:
+        return [one for one in invoice.warnings if one["code"] == WarningCode.UNNAMED_CURRENCY]
     return [] if invoice.hold else [*invoice.warnings, *invoice.delivery_warnings]
 
 

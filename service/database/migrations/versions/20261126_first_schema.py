@@ -64,6 +64,7 @@ def _suppliers() -> None:
         sa.Column("realm_digest", sa.String(64), nullable=False),
         sa.Column("realm_sealed", sa.Text, nullable=False),
         sa.Column("company_name", sa.Text, nullable=False),
+        sa.Column("country", sa.Text, nullable=False, server_default=""),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("problem", sa.Text),
         sa.Column("access_sealed", sa.Text),
@@ -267,6 +268,7 @@ def _invoices() -> None:
         sa.Column("written_at", _INSTANT, nullable=False),
         sa.Column("balance", _MONEY),
         sa.Column("currency", sa.String(8)),
+        sa.Column("customer_id", sa.String(64)),
         sa.Column("seen_at", _INSTANT),
     )
     op.create_index(
