@@ -105,6 +105,7 @@ class FindingKind(StrEnum):
     MOVED_ON = "moved_on"  # though it was held back
     HURRIED = "hurried"  # its amounts were written over just before the approval
     MISSING = "missing"
+    DOUBLED = "doubled"  # an older copy of it can still be financed
 
 
 class State(StrEnum):

@@ -100,6 +100,7 @@ _ABOUT: Mapping[str, str] = {
     FindingKind.MOVED_ON: "moved on though held back",
     FindingKind.HURRIED: "written over just before the approval",
     FindingKind.MISSING: "gone from Infactor",
+    FindingKind.DOUBLED: "in Infactor more than once",
 }
 
 

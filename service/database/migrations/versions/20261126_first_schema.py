@@ -209,6 +209,7 @@ def _invoices() -> None:
         sa.Column("delivery_error", sa.Text),
         sa.Column("delivery_warnings", _JSON, nullable=False, server_default="[]"),
         sa.Column("adopted", sa.String(24)),
+        sa.Column("adopted_as", sa.String(64)),
         sa.Column("old_rows_held", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.UniqueConstraint("connection_id", "quickbooks_id"),
     )
@@ -243,6 +244,9 @@ def _invoices() -> None:
         **_where("hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"),
     )
     op.create_index("ux_invoices_adopted", "invoices", ["adopted"], unique=True)
+    op.create_index(
+        "ix_invoices_old_rows_held", "invoices", ["connection_id"], **_where("old_rows_held")
+    )
     op.create_table(
         "old_ids",
         sa.Column(
