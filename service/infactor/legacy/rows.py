@@ -1,28 +1,27 @@
-"""Rows that Infactor's own old QuickBooks import wrote, matched with the invoices that we recorded.
+"""Matches the rows of Infactor's old QuickBooks import with recorded invoices.
 
-That import knew no realm, gave each row a random `invoiceId`, wrote a further copy at each run, and
-at times wrote another company's invoices under this supplier's e-mail address. QuickBooks' Ids are
-small numbers that every company has, so an Id alone says nothing.
+The old import knew no realm, gave each row a random `invoiceId`, and wrote another copy at each
+run. Sometimes it wrote another company's invoices under this supplier's e-mail address. QuickBooks'
+Ids are small numbers that every company has, so an Id alone proves nothing.
 
-A row is adopted as an invoice's when Id, DocNumber, buyer (an e-mail address or the name) and amount
-agree. An amount of 0 proves nothing: every void has it. Where somebody has decided about the row, or
-where another row or document of the invoice is known, buyer or amount are enough, because the old
-import never brought a row up to date; but both must agree where neither side has a DocNumber. Of
-several invoices that a row fits, in a supplier's several companies, the one that agrees in most is
-meant; if there is no such one, none.
+A row is adopted by an invoice if Id, DocNumber, buyer (an e-mail address or the name) and amount
+agree. An amount of 0 proves nothing: every void has it. Buyer or amount is enough if somebody has
+decided about the row, and for a copy of an invoice that has a row or document already: the old
+import never updated a row. If neither has a DocNumber, buyer and amount must agree in any case. If
+a row fits invoices of several of the supplier's companies, the one with the most agreements gets
+it; with a tie, none.
 
-Of several copies of an invoice the one furthest in Infactor's workflow is adopted; of those, one
-that can still go on before one that was rejected there; of those, the oldest. A row in no state of
-Infactor's, or in `draft`, is never adopted.
+Of several copies of an invoice, the one furthest in Infactor's workflow is adopted; then one that
+can still go on before a rejected one; then the oldest. A row in `draft` or an unknown state is
+never adopted.
 
-Everything else is listed, at each look again, and never touched:
+All other rows are listed each time, and never changed:
 
 - A row that nobody can explain holds its Id: what we create under that Id could be an invoice that
   is offered there already.
-- A copy holds nothing, because its invoice is known and stands in Infactor already, in the adopted
-  row or in a document of our own: to keep that one true does not offer it once more. But while the
-  copy is in a state from which it can be approved or paid, a lender may pay twice for one invoice.
-  Nobody but Infactor's people can end that, so it is told for as long as the copy is there.
+- A copy holds nothing: its invoice is in Infactor already, as the adopted row or our own document.
+  But while a copy can be approved or paid, a lender may pay twice for one invoice. Only Infactor's
+  staff can end that, so it is reported for as long as the copy exists.
 """
 
 from collections import defaultdict
@@ -65,12 +64,11 @@ _ENDED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedInvoice:
-    """What is known of one invoice.
+    """What is recorded of one invoice.
 
-    `adopted` is the row that it has, as 24 hexadecimal digits, `document_id` the invoiceId of that,
-    where it is not our own. `own_document` says that there is a document of our own in Infactor.
-    `deliverable` says that one may be made at this very moment: a row that turns up then cannot be
-    adopted at once, only held.
+    `adopted` is its row, as 24 hexadecimal digits, and `document_id` the invoiceId of that; "" for
+    our own. `own_document`: we have a document in Infactor. `deliverable`: one may be created right
+    now, so a row found now can only be held, not adopted.
     """
 
     invoice_id: str
@@ -88,10 +86,10 @@ class RecordedInvoice:
 
 @dataclass(frozen=True, slots=True)
 class OldRows:
-    """What becomes of the rows; `adopted` is by our invoice id, `held` are QuickBooks Ids.
+    """`adopted` by our invoice id, `unexplained` with the reasons, `held` QuickBooks Ids.
 
-    `copies` are those of the listed rows that are offered beside their invoice's own document, by
-    its id: a lender may pay for both.
+    `copies`, by our invoice id, are the unexplained rows of an invoice that has another document,
+    and that can still be financed: a lender may pay for both.
     """
 
     adopted: dict[str, Row] = field(default_factory=dict)
@@ -101,10 +99,9 @@ class OldRows:
 
 
 def match(recorded: Iterable[RecordedInvoice], rows: Sequence[Row]) -> OldRows:
-    """Return which row is whose, what is listed and why, and which Ids are held.
+    """Return which row belongs to which invoice, which are listed and why, and which Ids are held.
 
-    `recorded` are the invoices of all companies of the supplier whose rows these are: whatever has
-    a row's Id, and whatever has adopted a row.
+    `recorded` are the supplier's invoices that have an Id of a row, or have adopted a row.
     """
     matching = _Matching(recorded)
     matching.take(rows)
@@ -119,9 +116,9 @@ def is_copy(invoice: RecordedInvoice, row: Row) -> bool:
 
 
 def can_go_on(row: Row) -> bool:
-    """Return whether somebody may still approve, finance or pay the row.
+    """Return whether it may still be approved, financed or paid.
 
-    One in a state that Infactor does not know is shown to every financier.
+    Infactor shows a row in an unknown state to every financier.
     """
     return row.get("state") not in _ENDED
 
@@ -155,7 +152,7 @@ class _Matching:
             self._settle(invoice, same)
 
     def _invoice_of(self, row: Row) -> RecordedInvoice | str:
-        """Return the invoice that the row is of, or why nobody can tell."""
+        """Return the invoice that the row belongs to, or why that is unknown."""
         quickbooks_id = id_of(row)
         if quickbooks_id is None:
             return "its qbkInvoiceId is no Id of QuickBooks"
@@ -173,7 +170,7 @@ class _Matching:
         return "fits invoices of several companies" if others else one
 
     def _settle(self, invoice: RecordedInvoice, copies: list[Row]) -> None:
-        """Adopt the best of the rows of one invoice, if any may be, and list the others."""
+        """Adopt the best row of one invoice, if any may be, and list the others."""
         if invoice.adopted or invoice.own_document:
             self._list_copies(invoice, copies)
             return
@@ -204,7 +201,7 @@ class _Matching:
 
 
 def _agreement(invoice: RecordedInvoice, row: Row) -> int:
-    """Return in how many ways buyer and amount agree; 0 where they prove nothing."""
+    """Return in how many ways buyer and amount agree; 0 if that proves nothing."""
     ways = _ways(invoice, row)
     if not invoice.doc_number.strip() and not _is_proof(ways):
         return 0
@@ -235,7 +232,7 @@ def _may_be_adopted(invoice: RecordedInvoice, row: Row) -> bool:
 
 
 def _is_sure(invoice: RecordedInvoice, row: Row) -> bool:
-    """Return whether the row, which is a copy, is enough by itself to be the invoice's document."""
+    """Return whether the row agrees in enough to become the invoice's document."""
     return row.get("state") != State.INVOICE_CREATED or _is_proof(_ways(invoice, row))
 
 
