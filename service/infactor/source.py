@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from service.errors import Unmappable
+from service.infactor.money import rounded
 
 _MAX_DEPTH = 50
 _MAX_INTEGER_DIGITS = 15
@@ -25,7 +26,13 @@ MOST_MONEY = 9_000_000_000_000
 _Filled = Annotated[str, msgspec.Meta(min_length=1)]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+# A time or an offset behind a date says nothing about the day: it is the one that is written.
+_DATE = re.compile(
+    r"\s*(\d{4}-\d{2}-\d{2})"
+    r"(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
+    r"\s*(?:Z|[+-]\d{2}(?::?\d{2})?)?\s*",
+    re.ASCII,
+)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:?\d{2})")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _PATH = re.compile(r"`\$\.?([^`]*)`$")
@@ -70,6 +77,11 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
         """The time of creation, in the offset that QuickBooks wrote."""
         return parse_offset_time(self.meta_data.create_time, "MetaData.CreateTime")
 
+    def rounded(self, amount: Decimal, currency: str) -> Decimal:
+        """Return the amount to the decimals of the invoice's currency, else of this one."""
+        code = self.currency_ref.value if self.currency_ref else None
+        return rounded(amount, code or currency)
+
     @property
     def total_tax(self) -> Decimal:
         """The tax of the whole invoice; 0 if none is given."""
@@ -85,13 +97,18 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 _Record = TypeVar("_Record", Invoice, Customer)
 
 
-def read_invoice(raw: Mapping[str, Any]) -> Invoice:
-    """Return the invoice's fields; raises Unmappable."""
+def read_invoice(raw: Mapping[str, Any], currency: str) -> Invoice:
+    """Return the invoice's fields; raises Unmappable.
+
+    Total and balance are rounded as its currency is, or `currency` if it names none.
+    """
     invoice = _read(raw, Invoice, "")
     check_money(invoice.total_amt, "TotalAmt")
-    if invoice.balance is not None:
-        check_money(invoice.balance, "Balance")
-    return invoice
+    total, balance = invoice.rounded(invoice.total_amt, currency), invoice.balance
+    if balance is not None:
+        check_money(balance, "Balance")
+        balance = invoice.rounded(balance, currency)
+    return msgspec.structs.replace(invoice, total_amt=total, balance=balance)
 
 
 def read_customer(raw: Mapping[str, Any]) -> Customer:
@@ -136,12 +153,13 @@ def milliseconds(when: datetime) -> int:
 
 
 def calendar_date(text: str | None) -> date | None:
-    """Return the day of a YYYY-MM-DD text, or None for any other."""
+    """Return the day of a text that begins YYYY-MM-DD, also with a time or offset; or None."""
     # fromisoformat also accepts 20261029 and 2026-W44-4, which Infactor's pages do not.
-    if text is None or not _DATE.fullmatch(text):
+    written = None if text is None else _DATE.fullmatch(text)
+    if written is None:
         return None
     try:
-        return date.fromisoformat(text)
+        return date.fromisoformat(written[1])
     except ValueError:
         return None
 

@@ -5,6 +5,7 @@ in `problem` why it cannot be acted upon. Each event is decoded alone, so one br
 the others readable. A missing time or event id is no problem: the invoice is known.
 """
 
+import codecs
 import hmac
 from binascii import b2a_base64
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,12 @@ LONGEST_REALM_ID = 20
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _text_decoder = msgspec.json.Decoder(str)
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 # Intuit's pages and SDKs spell it in three ways.
 _DELETED_ID = ("deletedid", "deletedId", "deletedID")
@@ -98,16 +105,25 @@ class Fields:
         text: str | None = _decoded(_text_decoder, self._fields.get(name))
         return text
 
+    def optional_id(self, name: str) -> str | None:
+        """Return the field if it is text or a whole number, as it is written."""
+        text, raw = self.optional(name), self.raw(name)
+        if text is None and raw is not None and (digits := bytes(raw).strip()).isdigit():
+            return digits.decode("ascii")
+        return text
+
     def text(self, name: str) -> str | None:
         """Return a required text; a missing one is a `problem`."""
-        text: str | None = _decoded(_text_decoder, self.raw(name))
+        return self._required(name, self.optional(name))
+
+    def _required(self, name: str, text: str | None) -> str | None:
         if text is None:
             self.blame(f"{name} is {'not text' if name in self else 'missing'}")
         return text
 
     def id(self, name: str, longest: int = LONGEST_ID) -> str | None:
         """Return a required id as it is written; anything but a number is a `problem`."""
-        text = self.text(name)
+        text = self._required(name, self.optional_id(name))
         if text is not None and len(text) > longest:
             self.blame(f"{name} is too long")
         elif text is not None and not (text.isascii() and text.isdigit()):
@@ -134,6 +150,7 @@ def _decoded(decoder: msgspec.json.Decoder[Any], raw: bytes | msgspec.Raw | None
 
 def parse(body: bytes) -> list[Event]:
     """Return the events of a webhook: at least one for any body."""
+    body = _without_mark(body)
     events = items_of(body)
     if events is not None:
         return [_cloud_event(event) for event in events] or [_unusable("no events", body)]
@@ -141,6 +158,17 @@ def parse(body: bytes) -> list[Event]:
     if envelope is None or "eventNotifications" not in envelope:
         return [_unusable(_why_unreadable(body), body)]
     return list(_notifications(envelope, body))
+
+
+def _without_mark(body: bytes) -> bytes:
+    """Return the body without a byte order mark, in UTF-8 if the mark names another encoding."""
+    for mark, encoding in _MARKS:
+        if body.startswith(mark):
+            try:
+                return body.decode(encoding).encode()
+            except UnicodeError:
+                return body.removeprefix(mark)
+    return body
 
 
 def _why_unreadable(body: bytes) -> str:
@@ -155,7 +183,7 @@ def _cloud_event(raw: msgspec.Raw) -> Event:
     fields = Fields.of(raw)
     if fields is None:
         return _unusable("event is not an object", raw)
-    event_id, written = fields.optional("id"), fields.text("type")
+    event_id, written = fields.optional_id("id"), fields.text("type")
     kind = _kind_of_type(written or "")
     fields.blame(kind.malformed)
     realm_id = fields.id("intuitaccountid", LONGEST_REALM_ID)
@@ -259,7 +287,7 @@ def _deleted_id(fields: Fields, holder: Fields, operation: str | None) -> str | 
     """Return the id of the record that a merge removed; without it a merge cannot be acted upon."""
     name = next((name for name in _DELETED_ID if name in holder), _DELETED_ID[0])
     if operation != "merged":
-        return holder.optional(name)
+        return holder.optional_id(name)
     deleted_id = holder.id(name)
     if holder.problem:
         fields.blame(holder.problem)

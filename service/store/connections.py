@@ -147,13 +147,16 @@ def add(session: Session, connection: Connection) -> None:
     session.flush()
 
 
-def renew(session: Session, connection_id: str, company_name: str, now: datetime) -> None:
+def renew(
+    session: Session, connection_id: str, company_name: str, country: str, now: datetime
+) -> None:
     """Mark the connection as good again; its tokens are stored apart."""
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id)
         .values(
             company_name=company_name,
+            country=country,
             state=ConnectionState.CONNECTED,
             problem=None,
             paused_until=None,

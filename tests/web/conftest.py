@@ -206,7 +206,7 @@ def book() -> dict[str, Any]:
     """Three companies: two with an invoice each, and one that has not even a name."""
     return {
         OURS: {
-            "CompanyInfo": {"CompanyName": "Our <b>Books</b>"},
+            "CompanyInfo": {"CompanyName": "Our <b>Books</b>", "Country": "US"},
             "Customer": [CUSTOMER],
             "Invoice": [an_invoice()],
         },

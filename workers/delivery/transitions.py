@@ -143,10 +143,17 @@ def changed_after_approval(
     """
     invoice, seen = change.invoice, change.before
     state = change.after.state if change.after else ""
-    then = InvoiceFacts(balance=seen.balance, currency=seen.currency or currency) if seen else None
+    then = (
+        InvoiceFacts(
+            balance=seen.balance, currency=seen.currency or currency, customer_id=seen.customer_id
+        )
+        if seen
+        else None
+    )
     facts = InvoiceFacts(
         balance=invoice.balance,
         currency=invoice.currency or currency,
+        customer_id=invoice.customer_id,
         hold=Hold(invoice.hold) if invoice.hold else None,
         deleted=invoice.deleted,
     )

@@ -66,6 +66,8 @@ class Rows:
             self.company.supplier,
             invoice_id,
             buyer_name=_new_name(chain, fetch_number),
+            currency=self.settings.infactor_currency,
+            country=self.company.country,
         )
         void_noticed = mapped.total == 0 and (called_void or bool(before and before.void_noticed))
         return InvoiceRow(

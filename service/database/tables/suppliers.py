@@ -37,6 +37,8 @@ class Connection(Base):
     realm_digest: Mapped[str] = mapped_column(String(64))
     realm_sealed: Mapped[str] = mapped_column(Text)
     company_name: Mapped[str] = mapped_column(Text)
+    # As QuickBooks writes it, to conclude the home currency from; "" where it is not known.
+    country: Mapped[str] = mapped_column(Text, default="", server_default="")
     state: Mapped[str] = mapped_column(String(16))  # a ConnectionState
     problem: Mapped[str | None] = mapped_column(Text)  # why it is disconnected or paused
     access_sealed: Mapped[str | None] = mapped_column(Text)

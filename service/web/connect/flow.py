@@ -77,6 +77,7 @@ class Newcomer:
     realm_digest: str
     tokens: Tokens
     name: str
+    country: str
     time: datetime  # by QuickBooks' own clock
 
 
@@ -170,7 +171,9 @@ def _answering(services: Services, realm_id: str, realm_digest: str, tokens: Tok
         # Not revoked: tokens to which this company does not answer may belong to another one, whose
         # connection would end.
         raise _problem_of(e) from e
-    return Newcomer(realm_id, realm_digest, tokens, _name(found.company_info), found.time)
+    info = found.company_info
+    country = one_line(info.get("Country"), 100)
+    return Newcomer(realm_id, realm_digest, tokens, _name(info), country, found.time)
 
 
 def _problem_of(error: SyncError) -> ConnectProblem:
@@ -244,6 +247,7 @@ def _begin(
             realm_digest=newcomer.realm_digest,
             realm_sealed=services.access.seal_realm_id(connection_id, newcomer.realm_id),
             company_name=newcomer.name,
+            country=newcomer.country,
             state=ConnectionState.CONNECTED,
             connected_at=at,
             renewed_at=at,
@@ -263,7 +267,8 @@ def _renew(
     if before.supplier_id != journey.supplier_id:
         connection_lifecycle.hand_over(session, before.id, journey.supplier_id, at)
         after_commit(session, log.info, "connection.handed_over", connection=before.id)
-    connections.renew(session, before.id, newcomer.name or before.company_name, at)
+    name, country = newcomer.name or before.company_name, newcomer.country or before.country
+    connections.renew(session, before.id, name, country, at)
     if was_connected:
         # The access may have failed meanwhile without anybody noticing.
         inbox.ask_for_changes(session, before.id, OwnNotice.RENEWED, at)
