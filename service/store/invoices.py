@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, and_, func, or_, select
+from sqlalchemy import ColumnElement, Executable, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Document, Invoice, Revision
@@ -32,6 +32,7 @@ class InvoiceRow:
     sync_token: int
     last_updated: datetime
     fetch_number: int
+    digest: str
     deleted: bool
     void_noticed: bool
     source: dict[str, Any]
@@ -54,13 +55,40 @@ class InvoiceRow:
         return {name: getattr(self, name) for name in self.__slots__} | keys(self.mapped)
 
 
-def lock(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
-    """Return the recorded invoices among `ids`, locked for this transaction."""
+def load(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
+    """Return the recorded invoices among `ids`, by id."""
     found: dict[str, Invoice] = {}
     for chunk in chunked(sorted(ids)):
-        query = select(Invoice).where(Invoice.id.in_(chunk)).order_by(Invoice.id)
-        found |= {row.id: row for row in session.scalars(query.with_for_update())}
+        rows = session.scalars(select(Invoice).where(Invoice.id.in_(chunk)))
+        found |= {row.id: row for row in rows}
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedVersion:
+    """What says whether a recorded invoice would become another one."""
+
+    digest: str
+    hold: str | None
+    void_noticed: bool
+
+
+def lock_versions(session: Session, ids: Collection[str]) -> dict[str, RecordedVersion]:
+    """Return what is recorded among `ids`, which nobody else changes in this transaction."""
+    columns = (Invoice.id, Invoice.digest, Invoice.hold, Invoice.void_noticed)
+    found: dict[str, RecordedVersion] = {}
+    for chunk in chunked(sorted(ids)):
+        query = select(*columns).where(Invoice.id.in_(chunk)).order_by(Invoice.id)
+        rows = session.execute(query.with_for_update())
+        found |= {id_: RecordedVersion(digest, hold, void) for id_, digest, hold, void in rows}
+    return found
+
+
+def keep_digests(session: Session, digests: Mapping[str, str]) -> None:
+    """Note for these invoices, by id, that what has this digest would change nothing."""
+    rows = [{"id": id_, "digest": digest} for id_, digest in sorted(digests.items())]
+    for chunk in chunked(rows):
+        session.execute(update(Invoice), chunk)
 
 
 def upsert(session: Session, rows: Sequence[InvoiceRow], *, remap: bool = False) -> set[str]:

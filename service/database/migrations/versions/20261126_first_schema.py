@@ -184,6 +184,7 @@ def _invoices() -> None:
         sa.Column("sync_token", sa.BigInteger, nullable=False),
         sa.Column("last_updated", _INSTANT, nullable=False),
         sa.Column("fetch_number", sa.BigInteger, nullable=False),
+        sa.Column("digest", sa.String(32), nullable=False, server_default=""),
         sa.Column("deleted", sa.Boolean, nullable=False),
         sa.Column("void_noticed", sa.Boolean, nullable=False),
         sa.Column("source", _JSON, nullable=False),
