@@ -276,6 +276,7 @@ def _quotient(amount: Decimal, divisor: Decimal, of_zero: int, field: str) -> De
     return result.normalize()
 
 
+@lru_cache(maxsize=4096)
 def addresses(text: str | None) -> tuple[str, ...]:
     """Return the valid addresses of a QuickBooks e-mail field, each once, in its order."""
     words = (word.strip(_WRAPPING) for word in _SEPARATORS.split(text or ""))

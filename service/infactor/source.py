@@ -178,6 +178,8 @@ def number(value: object, field: str) -> Decimal:
 
 def check_size(value: Decimal | int, field: str) -> None:
     """Raise Unmappable unless `value` is finite and of a size that an invoice may have."""
+    if _is_plain(value):
+        return
     # Compare exponents before any arithmetic: int(Decimal("1E+999999999")) never returns.
     if isinstance(value, int):
         in_range = abs(value) < 10**_MAX_INTEGER_DIGITS

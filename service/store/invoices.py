@@ -32,7 +32,7 @@ class InvoiceRow:
     sync_token: int
     last_updated: datetime
     fetch_number: int
-    digest: str
+    digest: str = ""
     deleted: bool
     void_noticed: bool
     source: dict[str, Any]
@@ -212,17 +212,15 @@ def _replace_document(statement: Insert) -> Insert:
 
 def of_customers(
     session: Session, connection_id: str, customer_ids: Collection[str]
-) -> Sequence[Invoice]:
-    """Return the existing recorded invoices of these customers."""
-    return session.scalars(
-        select(Invoice)
-        .where(
-            Invoice.connection_id == connection_id,
-            Invoice.customer_id.in_(customer_ids),
-            ~Invoice.deleted,
-        )
-        .order_by(Invoice.id)
-    ).all()
+) -> Sequence[tuple[str, str, str | None]]:
+    """Return (invoice id, QuickBooks Id, customer's Id) of these customers' existing invoices."""
+    columns = (Invoice.id, Invoice.quickbooks_id, Invoice.customer_id)
+    theirs = select(*columns).where(
+        Invoice.connection_id == connection_id,
+        Invoice.customer_id.in_(customer_ids),
+        ~Invoice.deleted,
+    )
+    return session.execute(theirs.order_by(Invoice.id)).all()
 
 
 def not_deleted(

@@ -215,11 +215,8 @@ class _Batch:
         """Map the invoices of changed customers again, from the recorded originals."""
         connection_id = self._company.connection_id
         concerned = customers.with_children(self._session, connection_id, changed)
-        stored = {
-            invoice.id: invoice
-            for invoice in invoices.of_customers(self._session, connection_id, concerned)
-            if invoice.id not in skip
-        }
+        theirs = invoices.of_customers(self._session, connection_id, concerned)
+        stored = invoices.load(self._session, {id_ for id_, *_ in theirs} - skip)
         buyers = self._buyers([invoice.source for invoice in stored.values()])
         rows = []
         for invoice in stored.values():
