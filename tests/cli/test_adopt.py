@@ -70,6 +70,7 @@ def a_row(number: str, **fields: Any) -> dict[str, Any]:
         "invoiceNo": "1038",
         "invoiceAmount": 100.0,
         "buyerEmail": False,
+        "companyName": "Buyer",
         "state": "invoice_created",
         **fields,
     }
@@ -92,7 +93,7 @@ ROWS = [
         "invoiceNo": "1038",
         "invoiceAmount": "100.0",
         "state": "ifactor_request",
-        "adopted_by": OURS,
+        "adopted_by": "random-1",
         "why": None,
         "holds": None,
     },
@@ -127,7 +128,8 @@ def test_a_dry_run_shows_what_it_would_do_and_changes_nothing(
     before = list(infactors.invoices.find())
     ended = place.run("adopt", "--supplier", MAIL, "--dry-run")
     assert ended.returncode == 1
-    assert f"would be adopted by {OURS}" in ended.stdout
+    assert "would be adopted by invoice 1038 (Id 145)" in ended.stdout
+    assert OURS not in ended.stdout
     assert "listed: copy of random-1; can still be financed" in ended.stdout
     assert "listed: no invoice with this Id is recorded" in ended.stdout
     assert "\x1b" not in ended.stdout
@@ -150,6 +152,35 @@ def test_it_adopts_and_the_audit_knows(place: Place, infactors: Database[dict[st
     assert (details["adopted"], details["listed"], details["held"]) == (1, 2, 1)
     assert list(infactors.invoices.find()) == before
     assert "adopt" in place.run("audit").stdout
+
+
+def test_what_was_adopted_is_told_again_also_once_it_was_delivered(
+    place: Place, infactors: Database[dict[str, Any]]
+) -> None:
+    place.run("adopt", "--supplier", MAIL)
+    infactors.invoices.update_one({"_id": ObjectId(FITS)}, {"$set": {"qbkRevision": 1}})
+    ended = place.run("adopt", "--supplier", MAIL.upper(), "--dry-run")
+    assert "random-1 145 1038 100.0 ifactor_request adopted by invoice 1038 (Id 145)" in " ".join(
+        ended.stdout.replace("│", " ").split()
+    )
+    assert "listed: copy of random-1; can still be financed" in ended.stdout
+    assert ended.stderr.splitlines()[0] == (
+        "0 rows would be adopted, besides 1 before, 2 would be listed."
+    )
+
+
+def test_the_supplier_of_a_connection(place: Place) -> None:
+    with place.services() as services, services.database.read() as session:
+        connection = session.scalars(select(Connection.id)).one()
+    assert place.run("adopt", "--connection", connection, "--dry-run").stderr.startswith("1 rows")
+    for options in ((), ("--connection", connection, "--supplier", MAIL)):
+        ended = place.run("adopt", *options)
+        assert (ended.returncode, ended.stderr) == (
+            2,
+            "Name either --supplier EMAIL or --connection ID.\n",
+        )
+    ended = place.run("adopt", "--connection", "nobody")
+    assert ended.stderr == "No company fits. `infactor-quickbooks connections` lists them.\n"
 
 
 def test_where_every_row_is_explained_the_exit_status_is_zero(
