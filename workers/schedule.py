@@ -11,7 +11,7 @@ import structlog
 from service.coordination import heartbeats
 from service.services import Services
 from workers.alerts import watch
-from workers.delivery import poll
+from workers.delivery import legacy_rows, poll
 from workers.runs.reconcile import begin_due
 from workers.upkeep import keep_alive, prune, sample, sweep
 
@@ -42,6 +42,7 @@ def poll_infactor(services: Services) -> None:
         return
     poll.poll_documents(services)
     poll.poll_buyers(services)
+    legacy_rows.look_again(services)
 
 
 # On a clock of its own, because ALERT_URL may answer slowly.

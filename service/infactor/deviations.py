@@ -75,7 +75,7 @@ def deviations(
     difference is information. What reads the same is no difference, and the same customer of
     QuickBooks is the same buyer, by whatever name.
     """
-    found = [*_fate(now), *_fields(approved, mapped or approved, then, now)]
+    found = [*_fate(then, now), *_fields(approved, mapped or approved, then, now)]
     if then is not None:
         found += _facts(then, now)
     if state in _OVER:
@@ -83,10 +83,13 @@ def deviations(
     return found
 
 
-def _fate(now: InvoiceFacts) -> Iterator[Deviation]:
+def _fate(then: InvoiceFacts | None, now: InvoiceFacts) -> Iterator[Deviation]:
     if now.deleted or now.hold in (Hold.DELETED, Hold.VOID):
         fate = "deleted" if now.deleted else str(now.hold)
         yield Deviation("invoice", "open", fate, Severity.CRITICAL)
+    elif then is None and now.hold:
+        # It was approved before it was first seen, and nobody knows whether it was held then.
+        yield Deviation("invoice", None, str(now.hold), Severity.CRITICAL)
 
 
 def _fields(

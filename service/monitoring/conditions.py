@@ -30,6 +30,7 @@ _CHECKS = (
     notices.high_reads,
     notices.parked_notices,
     infactor.refused_deliveries,
+    infactor.held_old_rows,
     notices.forged_webhooks,
 )
 

@@ -12,6 +12,9 @@ from service.database.upsert import excluded, insert
 from service.domain import ConnectionState
 from service.errors import Disconnected
 
+# SQLite's own lower() knows no letters beyond ASCII.
+_EMAILS = select(Supplier.id, Supplier.email)
+
 
 def upsert_supplier(session: Session, email: str, name: str, address: str, now: datetime) -> int:
     """Return the supplier's id, after storing the name and address unless they are empty."""
@@ -44,6 +47,16 @@ def supplier(session: Session, supplier_id: int) -> Supplier | None:
 def supplier_by_email(session: Session, email: str) -> Supplier | None:
     """Return the supplier with exactly this e-mail address."""
     return session.scalars(select(Supplier).where(Supplier.email == email.strip())).first()
+
+
+def suppliers_named(session: Session, email: str) -> Sequence[Supplier]:
+    """Return the supplier with exactly this e-mail address, else all that differ in case alone."""
+    exact = supplier_by_email(session, email)
+    if exact is not None:
+        return [exact]
+    wanted = email.strip().casefold()
+    ids = [id_ for id_, known in session.execute(_EMAILS) if known.casefold() == wanted]
+    return session.scalars(select(Supplier).where(Supplier.id.in_(ids)).order_by(Supplier.id)).all()
 
 
 def get(session: Session, connection_id: str) -> Connection | None:

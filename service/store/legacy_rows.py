@@ -6,13 +6,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.database.tables import Connection, Invoice, OldId
+from service.database.tables import Connection, Finding, Invoice, OldId
 from service.database.tables.invoices import OLD_ROWS_HELD
 from service.database.types import condition
 from service.database.upsert import chunked, insert
+from service.domain import FindingKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,35 @@ def adopted_by(session: Session, connection_ids: Collection[str]) -> dict[str, s
         )
     )
     return {row_id: document_id or row_id for row_id, document_id in rows if row_id is not None}
+
+
+def due_suppliers(
+    session: Session, environment: str, before: datetime, open_before: datetime, limit: int
+) -> Sequence[int]:
+    """Return the suppliers whose rows were last looked at before then, the longest ago first.
+
+    The later time counts where a row holds an invoice or doubles one.
+    """
+    waits = select(Invoice.id).where(
+        Invoice.connection_id == Connection.id, condition(OLD_ROWS_HELD)
+    )
+    doubled = select(Finding.id).where(
+        Finding.connection_id == Connection.id,
+        Finding.kind == FindingKind.DOUBLED,
+        Finding.closed_at.is_(None),
+    )
+    is_open = and_(Connection.adopted_at < open_before, or_(waits.exists(), doubled.exists()))
+    return session.scalars(
+        select(Connection.supplier_id)
+        .where(
+            Connection.environment == environment,
+            Connection.released_at.is_(None),
+            or_(Connection.adopted_at < before, is_open),
+        )
+        .group_by(Connection.supplier_id)
+        .order_by(func.min(Connection.adopted_at))
+        .limit(limit)
+    ).all()
 
 
 def held_invoices(session: Session, environment: str) -> Sequence[tuple[str, str, int]]:

@@ -308,6 +308,17 @@ def _written(session: Session, receipts: Sequence[Receipt]) -> dict[str, tuple[A
     return values
 
 
+def hold_at(session: Session, invoice_id: str, revision: int) -> str | None:
+    """Return the hold that the invoice had at this revision."""
+    # A revision for a repeated delivery alone is not in the history: the one before it is.
+    return session.scalars(
+        select(Revision.hold)
+        .where(Revision.invoice_id == invoice_id, Revision.number <= revision)
+        .order_by(Revision.number.desc())
+        .limit(1)
+    ).first()
+
+
 def count_by_outcome(session: Session, since: datetime) -> dict[str, int]:
     rows = session.execute(
         select(Receipt.outcome, func.count())

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from service.database.tables import Document, Invoice
+from service.domain import State
 from service.infactor.mapping import invoice_id
 from service.simulator.server import RunningSimulator
 from tests.servers import free_port
@@ -15,6 +16,7 @@ from tests.workers.reconciling import named, reconcile
 from tests.workers.world import REALM, World, an_invoice
 
 OTHER = "9341455000000002"
+ENDED = ("invoice_rejected", "ifactor_rejected", "ifactor_proposal_rejected", "completed")
 
 
 def compare(world: World, *, fix: bool = False) -> dict[str, Any]:
@@ -152,10 +154,36 @@ def test_a_double_counts_however_its_source_is_spelt(
 
 
 @pytest.mark.parametrize(
-    "fields", [{"supplierEmail": "other@example.com"}, {"qbkInvoiceId": "7"}], ids=str
+    ("state", "doubles"),
+    [
+        *((state, state not in ENDED) for state in State),
+        ("no_such_state", True),
+    ],
+)
+def test_a_copy_that_can_no_longer_be_financed_is_no_difference(
+    small_delivering: Delivering, state: str, doubles: bool
+) -> None:
+    delivered(small_delivering)
+    copy(small_delivering, state=state)
+    ended = compare(small_delivering.world)
+    assert (len(ended["infactor"]) == 1, ended["error"] is None) == (doubles, not doubles)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"supplierEmail": "other@example.com"},
+        {"qbkInvoiceId": "7"},
+        {"invoiceNo": "999"},
+        {
+            **{"invoiceAmount": 1.0, "buyerEmail": "else@example.com", "companyEmail": False},
+            **{"companyName": "Somebody Else", "contactName": "Somebody Else"},
+        },
+    ],
+    ids=["supplier", "Id", "number", "buyer and amount"],
 )
 def test_a_row_of_another_supplier_or_invoice_is_no_double(
-    small_delivering: Delivering, fields: dict[str, str]
+    small_delivering: Delivering, fields: dict[str, Any]
 ) -> None:
     delivered(small_delivering)
     copy(small_delivering, **fields)

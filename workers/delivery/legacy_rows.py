@@ -6,6 +6,7 @@ document. A row that `service.infactor.legacy.rows` cannot explain holds its Qui
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -27,10 +28,14 @@ from service.store import audit, connections, findings, legacy_rows, outbox
 from service.store.findings import Found
 from service.store.legacy_rows import Concerned
 from workers.delivery.findings import keep_findings
+from workers.delivery.turn import NotItsTurn, infactor_turn
 
 log = structlog.get_logger(__name__)
 
 _GONE = "adopted before, and gone from Infactor"
+_EVERY = timedelta(days=1)
+_EVERY_OPEN = timedelta(hours=1)
+_MOST_AT_ONCE = 50
 _LONGEST_ID = 64
 _LONGEST_TEXT = 300
 
@@ -92,6 +97,25 @@ def carry_out(services: Services, supplier_id: int, actor: str | None = None) ->
             audit.record(session, actor, "adopt", None, details, now())
     log.info("old_rows.looked_at", companies=look.companies, **_counts(found))
     return found
+
+
+def look_again(services: Services) -> None:
+    """Match the rows of suppliers again, in case somebody fixed them or ran the old import again.
+
+    Once a day, and every hour while a row holds an invoice or doubles one. Where Infactor is away,
+    leave it for later.
+    """
+    environment, at = services.settings.quickbooks_environment, now()
+    with services.database.read() as session:
+        due = legacy_rows.due_suppliers(
+            session, environment, at - _EVERY, at - _EVERY_OPEN, _MOST_AT_ONCE
+        )
+    for supplier_id in due:
+        try:
+            with infactor_turn(services):
+                carry_out(services, supplier_id)
+        except NotItsTurn:
+            return
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,13 +89,15 @@ class OldRows:
     """`adopted` by our invoice id, `unexplained` with the reasons, `held` QuickBooks Ids.
 
     `copies`, by our invoice id, are the unexplained rows of an invoice that has another document,
-    and that can still be financed: a lender may pay for both.
+    and that can still be financed: a lender may pay for both. `kept` are the invoices of `adopted`
+    that had their row before.
     """
 
     adopted: dict[str, Row] = field(default_factory=dict)
     copies: dict[str, list[Row]] = field(default_factory=dict)
     unexplained: list[tuple[Row, str]] = field(default_factory=list)
     held: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
 
 
 def match(recorded: Iterable[RecordedInvoice], rows: Sequence[Row]) -> OldRows:
@@ -106,7 +108,11 @@ def match(recorded: Iterable[RecordedInvoice], rows: Sequence[Row]) -> OldRows:
     matching = _Matching(recorded)
     matching.take(rows)
     return OldRows(
-        matching.adopted, matching.copies, matching.unexplained, frozenset(matching.held)
+        matching.adopted,
+        matching.copies,
+        matching.unexplained,
+        frozenset(matching.held),
+        frozenset(matching.kept),
     )
 
 
@@ -129,6 +135,7 @@ class _Matching:
         self.copies: dict[str, list[Row]] = {}
         self.unexplained: list[tuple[Row, str]] = []
         self.held: set[str] = set()
+        self.kept: set[str] = set()
         self._by_id: dict[str, list[RecordedInvoice]] = defaultdict(list)
         self._owners: dict[str, RecordedInvoice] = {}
         for one in recorded:
@@ -142,6 +149,7 @@ class _Matching:
             owner = self._owners.get(row_id(row) or "")
             if owner is not None:
                 self.adopted[owner.invoice_id] = row
+                self.kept.add(owner.invoice_id)
                 continue
             found = self._invoice_of(row)
             if isinstance(found, str):

@@ -44,6 +44,7 @@ _TITLES = {
     "infactor.away": "Infactor's database does not answer",
     "deliveries.stuck": "Invoices do not get into Infactor",
     "deliveries.refused": "Infactor does not take some invoices",
+    "old_rows.held": "Invoices wait for rows of the old import",
     "finding.critical": "Changed after an approval",
     "receivers.silent": "Receivers are silent",
     "workers.silent": "Workers are silent",

@@ -102,7 +102,7 @@ def fields(found: Found) -> Mapping[str, Any]:
     Fields that were removed there, or got another type, are as recorded.
     """
     invoice, document = found
-    mapped = invoice.mapped or {}
+    mapped = {**(invoice.mapped or {}), "invoiceId": invoice.document_id}
     if document is None:
         return mapped
     theirs = {

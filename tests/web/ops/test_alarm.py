@@ -69,6 +69,7 @@ def test_everything_that_can_be_wrong_has_a_title_in_words() -> None:
         ("webhooks.forged", "", "/ops/notices"),
         ("deliveries.stuck", "", "/ops/connections?state=late"),
         ("deliveries.refused", "", "/ops/connections?state=late"),
+        ("old_rows.held", "c1", "/ops/connections/c1"),
         ("reads.high", "", "/ops/#reads"),
         ("workers.silent", "", None),
     ],
