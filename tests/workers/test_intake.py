@@ -186,7 +186,7 @@ BAD_EVENTS: list[tuple[dict[str, Any], str]] = [
     ({"type": "qbo.invoice.admired.v1"}, "operation is not followed"),
     ({"type": "nonsense"}, "type is not qbo.<entity>.<operation>.<version>"),
     ({"type": None}, "type is not text"),
-    ({"intuitentityid": 7}, "intuitentityid is not text"),
+    ({"intuitentityid": [7]}, "intuitentityid is not text"),
     ({"intuitentityid": "1\0"}, "intuitentityid is not digits"),
     ({"intuitentityid": "1' OR '1'='1"}, "intuitentityid is not digits"),
     ({"intuitentityid": "1" * 5000}, "intuitentityid is too long"),
