@@ -161,15 +161,15 @@ def add(session: Session, connection: Connection) -> None:
 
 
 def renew(
-    session: Session, connection_id: str, company_name: str, country: str, now: datetime
+    session: Session, connection_id: str, company_name: str, now: datetime, *, country: str = ""
 ) -> None:
-    """Mark the connection as good again; its tokens are stored apart."""
+    """Mark the connection as good again; its tokens are stored apart. "" keeps the country."""
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id)
         .values(
             company_name=company_name,
-            country=country,
+            country=country or Connection.country,
             state=ConnectionState.CONNECTED,
             problem=None,
             paused_until=None,

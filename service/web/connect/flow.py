@@ -267,8 +267,8 @@ def _renew(
     if before.supplier_id != journey.supplier_id:
         connection_lifecycle.hand_over(session, before.id, journey.supplier_id, at)
         after_commit(session, log.info, "connection.handed_over", connection=before.id)
-    name, country = newcomer.name or before.company_name, newcomer.country or before.country
-    connections.renew(session, before.id, name, country, at)
+    name = newcomer.name or before.company_name
+    connections.renew(session, before.id, name, at, country=newcomer.country)
     if was_connected:
         # The access may have failed meanwhile without anybody noticing.
         inbox.ask_for_changes(session, before.id, OwnNotice.RENEWED, at)
