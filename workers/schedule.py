@@ -1,6 +1,7 @@
 """The table of everything periodic, and the clocks; a lease lets one of all processes do each."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import structlog
 
 from service.context import Services
 from service.coordination import heartbeats
-from workers.alerts import watch
+from workers.alerts import tell_of_no_writes, watch
 from workers.delivery import poll
 from workers.runs.reconcile import begin_due
 from workers.upkeep import keep_alive, prune, sample, sweep
@@ -23,12 +24,14 @@ class Periodic:
     """Work that one of all processes does every so many seconds.
 
     What shares a clock is done one after the other: there the slow would keep the rest waiting.
+    `failed` is given the error at each turn after it has failed in this process for a minute.
     """
 
     name: str
     seconds: float
     work: Callable[[Services], None]
     clock: str = "main"
+    failed: Callable[[Services, Exception], None] | None = None
 
 
 def beat(services: Services) -> None:
@@ -46,7 +49,7 @@ def poll_infactor(services: Services) -> None:
 
 
 # Waits for whoever listens at ALERT_URL.
-ALERTS = Periodic("alerts", 30.0, watch, clock="alerts")
+ALERTS = Periodic("alerts", 30.0, watch, clock="alerts", failed=tell_of_no_writes)
 
 PERIODIC = (
     Periodic("sweep", 2.0, sweep),
@@ -62,6 +65,7 @@ PERIODIC = (
 )
 # No job waits longer than this to be asked whether it is due: a process need not live for an hour.
 _LONGEST_WAIT_SECONDS = 5.0
+_PATIENCE_SECONDS = 60.0
 
 
 @contextmanager
@@ -87,9 +91,13 @@ def _by_clock(periodic: Sequence[Periodic]) -> list[list[Periodic]]:
 class Clock:
     """Does periodic work from a thread of its own."""
 
-    def __init__(self, services: Services, periodic: Sequence[Periodic]) -> None:
+    def __init__(
+        self, services: Services, periodic: Sequence[Periodic], patience: float = _PATIENCE_SECONDS
+    ) -> None:
+        self._patience = patience
         self._services = services
         self._periodic = periodic
+        self._failing_since: dict[str, float] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
 
@@ -121,3 +129,8 @@ class Clock:
         except Exception as e:
             # The database or the queue is away: the next tick tries again.
             log.warning("clock.failed", job=job.name, error=type(e).__name__)
+            since = self._failing_since.setdefault(job.name, time.monotonic())
+            if job.failed and time.monotonic() - since >= self._patience:
+                job.failed(self._services, e)
+        else:
+            self._failing_since.pop(job.name, None)

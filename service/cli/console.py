@@ -16,10 +16,8 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 
 from service.errors import ConfigurationError, ServiceError
 from service.kit import exact_json
+from service.kit.text import cause_of
 
-# A password with an @ in it ends up in what drivers take for the host.
-_ADDRESS = re.compile(r"[^\s'\"]*@[^\s'\"]*")
-_LONGEST = 200
 # Insufficient privilege, no such table, no such schema: an operator mends these, not we.
 _OPERATORS_STATES = frozenset({"42501", "42P01", "3F000"})
 
@@ -120,7 +118,7 @@ def is_ours(error: DBAPIError) -> bool:
 
 def database_trouble(error: DBAPIError) -> str:
     """Return what to tell an operator about this error."""
-    cause = _short(str(error.orig))
+    cause = cause_of(error.orig)
     if error.statement is not None:
         return f"DATABASE_URL: the database failed: {cause}; nothing is half done, try again"
     if type(error.orig).__module__.startswith("sqlite3"):
@@ -128,8 +126,3 @@ def database_trouble(error: DBAPIError) -> str:
     else:
         advice = "check that the database runs, and that its address, user and password are right"
     return f"DATABASE_URL: cannot be opened: {cause}; {advice}"
-
-
-def _short(text: str) -> str:
-    first = next(iter(text.strip().splitlines()), "").removeprefix("connection failed: ")
-    return _ADDRESS.sub("…", first)[:_LONGEST].rstrip(" .:;") or "for a reason it does not say"
