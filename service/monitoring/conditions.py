@@ -39,6 +39,7 @@ _CHECKS = (
     notices.parked_notices,
     infactor.refused_deliveries,
     notices.forged_webhooks,
+    notices.crowded_receivers,
 )
 
 

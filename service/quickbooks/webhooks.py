@@ -10,6 +10,7 @@ from binascii import b2a_base64
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple, Self
 
 import msgspec
@@ -29,6 +30,8 @@ from service.quickbooks.records import parse_instant
 # Longer ones are no ids: QuickBooks would refuse a whole query for one of them.
 LONGEST_ID = 18
 LONGEST_REALM_ID = 20
+MOST_EVENTS = 10_000
+_MOST_COMMAS = 20 * MOST_EVENTS
 
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -134,15 +137,34 @@ def _decoded(decoder: msgspec.json.Decoder[Any], raw: bytes | msgspec.Raw | None
         return None
 
 
+class TooManyEvents(Exception):
+    """No webhook of Intuit's: theirs have up to 100 events."""
+
+
 def parse(body: bytes) -> list[Event]:
-    """Return what a webhook says: at least one event for any body there is."""
+    """Return what a webhook says: at least one event for any body there is.
+
+    Raises TooManyEvents for more than can be stored in time. Where items are that many, commas are,
+    and they can be counted without an object for each.
+    """
+    if body.count(b",") > _MOST_COMMAS:
+        raise TooManyEvents
+    found = list(islice(_events(body), MOST_EVENTS + 1))
+    if len(found) > MOST_EVENTS:
+        raise TooManyEvents
+    return found
+
+
+def _events(body: bytes) -> Iterator[Event]:
     events = items_of(body)
     if events is not None:
-        return [_cloud_event(event) for event in events] or [_unusable("no events", body)]
+        yield from map(_cloud_event, events) if events else [_unusable("no events", body)]
+        return
     envelope = Fields.of(body)
     if envelope is None or "eventNotifications" not in envelope:
-        return [_unusable(_why_unreadable(body), body)]
-    return list(_notifications(envelope, body))
+        yield _unusable(_why_unreadable(body), body)
+    else:
+        yield from _notifications(envelope, body)
 
 
 def _why_unreadable(body: bytes) -> str:

@@ -47,6 +47,7 @@ _TITLES = {
     "finding.critical": "Changed after an approval",
     "database.refuses": "The database takes no writes",
     "queue.refuses": "Redis takes no work",
+    "receivers.crowded": "Receivers turn connections away",
     "receivers.silent": "Receivers are silent",
     "workers.silent": "Workers are silent",
 }
