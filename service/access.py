@@ -19,6 +19,7 @@ from service.database.engine import Database
 from service.database.tables import Connection
 from service.errors import BudgetSpent, ConfigurationError, Disconnected, Refused, TransientError
 from service.kit.clock import now
+from service.kit.realm import RealmId
 from service.kit.vault import Vault
 from service.quickbooks.client import BearerAuth, CompanyClient
 from service.quickbooks.oauth import OAuth, Tokens
@@ -88,7 +89,7 @@ class Access:
             self.permit(connection.id, purpose),
         )
 
-    def newcomer(self, realm_id: str, tokens: Tokens) -> CompanyClient:
+    def newcomer(self, realm_id: RealmId, tokens: Tokens) -> CompanyClient:
         """Return the accounting API of a company that has no connection yet."""
 
         def token(rejected: str | None) -> str:
@@ -100,11 +101,11 @@ class Access:
             self._http, self._api_url, realm_id, BearerAuth(token), lambda kind: None
         )
 
-    def realm_id(self, connection: Connection) -> str:
+    def realm_id(self, connection: Connection) -> RealmId:
         """Return the realm id that is sealed in the connection's row."""
-        return self._vault.open(connection.realm_sealed, f"{connection.id}:realm")
+        return RealmId(self._vault.open(connection.realm_sealed, f"{connection.id}:realm"))
 
-    def seal_realm_id(self, connection_id: str, realm_id: str) -> str:
+    def seal_realm_id(self, connection_id: str, realm_id: RealmId) -> str:
         """Return the realm id as the connection's row keeps it."""
         return self._vault.seal(realm_id, f"{connection_id}:realm")
 

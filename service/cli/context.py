@@ -22,6 +22,7 @@ from service.database.tables import Connection, Supplier
 from service.domain import ConnectionState
 from service.errors import ConfigurationError
 from service.kit import logs
+from service.kit.realm import realm_id_of
 from service.store import connections, invoices
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, on stdout.")]
@@ -121,7 +122,7 @@ def find(
         everyone = connections.everyone(session, services.settings.quickbooks_environment)
         if supplier is not None and connections.supplier_by_email(session, supplier) is None:
             raise fail("No supplier with this e-mail address has opened a link yet.", 2)
-    digest = None if realm_id is None else services.vault.digest(realm_id.strip())
+    digest = realm_digest(services, realm_id)
     return [
         (connection, owner)
         for connection, owner in everyone
@@ -129,6 +130,16 @@ def find(
         and digest in (None, connection.realm_digest)
         and connection_id in (None, connection.id)
     ]
+
+
+def realm_digest(services: Services, option: str | None) -> str | None:
+    """Return the digest of the company that `--company` names; refuses what no company has."""
+    if option is None:
+        return None
+    realm_id = realm_id_of(option)
+    if realm_id is None:
+        raise fail("--company takes a company's realm id, which is at most 20 digits.", 2)
+    return services.vault.digest(realm_id)
 
 
 def readable(

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
+from service.kit.realm import realm_id_of
 from service.quickbooks.event import (
     FOLLOWED,
     Event,
@@ -121,6 +122,12 @@ class Fields:
             self.blame(f"{name} begins with a zero")
         return text
 
+    def realm_id(self, name: str) -> str | None:
+        """Return a company's id in its one form; as it was written where it is blamed for that."""
+        text = self.text(name)
+        found = None if text is None else realm_id_of(text)
+        return self.id(name, LONGEST_REALM_ID) if found is None else found
+
 
 def items_of(raw: bytes | msgspec.Raw | None) -> list[msgspec.Raw] | None:
     """Return the undecoded items of a JSON list, or None for what is not a list."""
@@ -182,7 +189,7 @@ def _cloud_event(raw: msgspec.Raw) -> Event:
     event_id, written = fields.optional("id"), fields.text("type")
     kind = _kind_of_type(written or "")
     fields.blame(kind.malformed)
-    realm_id = fields.id("intuitaccountid", LONGEST_REALM_ID)
+    realm_id = fields.realm_id("intuitaccountid")
     fields.blame(kind.unfollowed)
     entity_id = fields.id("intuitentityid")
     return Event(
@@ -256,7 +263,7 @@ def _legacy_event(raw: msgspec.Raw, realm: msgspec.Raw | None) -> Event:
         return _unusable("event is not an object", raw, "legacy")
     fields = entity_fields.given(realmId=realm)
     name, verb, changed_at = fields.text("name"), fields.text("operation"), "lastUpdated"
-    realm_id = fields.id("realmId", LONGEST_REALM_ID)
+    realm_id = fields.realm_id("realmId")
     kind = _Kind.of(name or "", verb or "")
     fields.blame(kind.unfollowed)
     entity_id = fields.id("id")

@@ -210,6 +210,10 @@ def test_amounts_are_shown_with_their_currency(deployment: Deployment) -> None:
         (["--all", "--since", "soon"], "--since takes a date such as 2026-01-31"),
         (["--all", "--invoice", "x"], "--invoice takes the Id of an invoice in QuickBooks"),
         (["--company", "12"], "No company fits."),
+        (
+            ["--company", "acme"],
+            "--company takes a company's realm id",
+        ),
         (["--supplier", "nobody@example.com"], "No supplier with this e-mail address"),
     ],
 )

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.database.types import instant_text
 from service.kit.metrics import notices_received
+from service.kit.realm import RealmId
 from service.kit.vault import Vault
 from service.quickbooks.event import FOLLOWED, Event
 from service.quickbooks.webhooks import MOST_EVENTS, TooManyEvents, parse, verify
@@ -248,5 +249,5 @@ def _new_notice(event: Event, body: bytes | None, vault: Vault, webhook_id: str)
 @lru_cache(maxsize=4096)
 def _kept_realm(vault: Vault, realm_id: str) -> tuple[str, str]:
     """Return digest and sealed form; a company's many events have no need of a new sealing each."""
-    digest = vault.digest(realm_id)
+    digest = vault.digest(RealmId(realm_id))
     return digest, vault.seal(realm_id, digest)
