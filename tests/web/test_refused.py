@@ -3,7 +3,7 @@
 import re
 from datetime import timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
 import pytest
@@ -150,6 +150,17 @@ def test_an_answer_with_something_missing_or_odd(place: Place, change: dict[str,
     back = urlsplit(consented(place, browser))
     query = {name: values[0] for name, values in parse_qs(back.query).items()} | change
     assert kind(browser.get("/quickbook/connect", params=query)) == "incomplete"
+    assert place.nothing_is_stored()
+
+
+def test_a_code_of_another_journey_connects_nothing(place: Place) -> None:
+    """Whoever has found somebody's code cannot use it with a state of their own."""
+    victim, thief = place.browser(), place.browser()
+    found, own = (
+        dict(parse_qsl(urlsplit(consented(place, browser)).query)) for browser in (victim, thief)
+    )
+    answer = thief.get("/quickbook/connect", params=own | {"code": found["code"]})
+    assert kind(answer) == "not-accepted"
     assert place.nothing_is_stored()
 
 

@@ -102,7 +102,7 @@ def connect(
     with services.database.read() as session:
         _obtainable(session, journey, realm_digest)
     try:
-        tokens = services.oauth.exchange(code)
+        tokens = services.oauth.exchange(code, answer.state)
     except SyncError as e:
         raise _problem_of(e) from e
     newcomer = _answering(services, realm_id, realm_digest, tokens)
