@@ -15,9 +15,9 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.config.loading import settings_from
-from service.context import Services, build_services
 from service.database.tables import Alert
 from service.jobs import receiver_broker
+from service.services import Services, build_services
 from service.web.health.probes import probes_for
 from tests import databases
 from tests.cli.place import Place

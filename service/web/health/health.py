@@ -1,4 +1,4 @@
-"""Whether the process serves, and whether it can work."""
+"""`/livez` and `/readyz`."""
 
 import asyncio
 
@@ -18,20 +18,20 @@ async def livez(request: Request[AppState]) -> Response:
 
 
 async def readyz(request: Request[AppState]) -> Response:
-    """Answer 200 while notices can be stored, else 503; in two seconds, whatever hangs.
+    """Answer 200 while notices can be stored, else 503; within two seconds, whatever hangs.
 
-    Database and queue are written to: a ping answers where they are full or read-only. What only
-    delays the work is told as degraded: notices must come in all the same.
+    Database and queue are written to: one that is full or read-only answers a ping. What only
+    delays the work is reported as `degraded`: notices must still come in.
     """
     probes = request.state["probes"]
-    stored, queued, sink = await asyncio.gather(
-        probes.database.answer(), probes.queue.answer(), probes.sink.answer()
+    stored, queued, infactor = await asyncio.gather(
+        probes.database.answer(), probes.queue.answer(), probes.infactor.answer()
     )
     if stored is None or stored.refusal is not None:
         text = "does not answer, or has no schema" if stored is None else stored.refusal
         return JSONResponse({"status": "unavailable", "database": text}, 503)
     refusal = _SILENT if queued is None else queued.queue
-    degraded = refusal or stored.oldest_due > _LONGEST_WAIT_SECONDS or sink in (None, "away")
+    degraded = refusal or stored.oldest_due > _LONGEST_WAIT_SECONDS or infactor in (None, "away")
     embedded = request.state["services"].settings.embedded
     return JSONResponse(
         {
@@ -39,7 +39,7 @@ async def readyz(request: Request[AppState]) -> Response:
             "database": "ok",
             "queue": "embedded" if embedded else f"takes no work: {refusal}" if refusal else "ok",
             "oldest_pending_seconds": round(stored.oldest_due),
-            "sink": sink or "unknown",
+            "infactor": infactor or "unknown",
         }
     )
 

@@ -1,4 +1,4 @@
-"""Logging in and out. Who asks learns as much of a wrong name as of a wrong password: nothing."""
+"""Log-in and log-out. A wrong name and a wrong password get the same answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,11 +15,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from service.config.parsers import LONGEST_NAME, Operator
-from service.context import Services
 from service.database.engine import after_commit
 from service.kit import passwords
 from service.kit.clock import now
-from service.store import operators, sessions
+from service.services import Services
+from service.store import audit, login_attempts, sessions
 from service.web.ops.forms import HOME, LOGIN, form_of, inside, page_of_action, words
 from service.web.ops.session import (
     SESSION,
@@ -45,7 +45,7 @@ _LONGEST_PAUSE_SECONDS = 2.0
 
 
 def login(request: Request[AppState]) -> Response:
-    """Ask for name and password."""
+    """Show the log-in form."""
     if session_of(request) is not None:
         return RedirectResponse(HOME, 303)
     query = request.query_params
@@ -118,7 +118,7 @@ def _network(peer: str) -> str:
 def _pause(request: Request[AppState], name: str) -> float:
     """Return for how long a browser that is not known waits, after many guesses at this name."""
     with request.state["services"].database.read() as session:
-        guesses = operators.count(session, f"name:{name}", now())
+        guesses = login_attempts.count(session, f"name:{name}", now())
     return min(_LONGEST_PAUSE_SECONDS, _PAUSE_SECONDS * max(0, guesses - _FREE_OF_A_NAME))
 
 
@@ -126,12 +126,12 @@ def _log_in(request: Request[AppState], attempt: _Attempt, *, password: str, nex
     services, at, onward = request.state["services"], now(), inside(next)
     name, limits = attempt.name, attempt.limits
     with services.database.write() as session:
-        notes = operators.attempt(session, attempt.noted, at)
+        notes = login_attempts.attempt(session, attempt.noted, at)
     with services.database.write() as session:
-        found = (operators.free_at(session, about, most, at) for about, most in limits.items())
+        found = (login_attempts.free_at(session, about, most, at) for about, most in limits.items())
         free_at = max(filter(None, found), default=None)
         if free_at is not None:
-            operators.take_back(session, notes)
+            login_attempts.take_back(session, notes)
     if free_at is not None:
         log.warning("operator.too_many_attempts", operator=_actor(services, name))
         return _page(request, onward, status=429, name=name, free_at=free_at)
@@ -140,12 +140,12 @@ def _log_in(request: Request[AppState], attempt: _Attempt, *, password: str, nex
         return _refused(request, name, onward, limits, at)
     before = session_of(request)
     with services.database.write() as session:
-        operators.take_back(session, notes)
-        operators.forgive(session, attempt.own)
+        login_attempts.take_back(session, notes)
+        login_attempts.forgive(session, attempt.own)
         if before is not None:
             sessions.OPERATORS.end(session, before[0].digest)
         cookie = sessions.OPERATORS.begin(session, at, name=operator.name, mark=operator.mark)
-        operators.record(session, operator.actor, "login", None, {}, at)
+        audit.record(session, operator.actor, "login", None, {}, at)
         after_commit(session, log.info, "operator.logged_in", operator=operator.name)
     response = RedirectResponse(onward, 303)
     SESSION.give(response, cookie, services.settings)
@@ -158,7 +158,7 @@ def _named(services: Services, name: str) -> Operator | None:
 
 
 def _proved(services: Services, name: str, password: str) -> Operator | None:
-    """Return the operator of this name and password; for a name of nobody it takes as long."""
+    """Return the operator of this name and password; takes as long for an unknown name."""
     operator = _named(services, name)
     some = operator or services.settings.ops_users[0]
     fits = passwords.fits(password, some.password_hash)
@@ -166,10 +166,7 @@ def _proved(services: Services, name: str, password: str) -> Operator | None:
 
 
 def _actor(services: Services, name: str) -> str:
-    """Return by which name the audit knows who tries to be this operator.
-
-    What nobody is called may be a password in the wrong field, and the audit is for ever.
-    """
+    """Return the audit's name for this operator; an unknown name may be a mistyped password."""
     operator = _named(services, name)
     return operator.actor if operator else "ops:unknown"
 
@@ -180,10 +177,10 @@ def _refused(
     services = request.state["services"]
     actor = _actor(services, name)
     with services.database.write() as session:
-        operators.record(session, actor, "login refused", None, {}, at)
-        # Whoever comes next is refused unheard, which leaves no trace of its own here.
-        if any(operators.free_at(session, about, n - 1, at) for about, n in limits.items()):
-            operators.record(session, actor, "login locked", None, {}, at)
+        audit.record(session, actor, "login refused", None, {}, at)
+        # The next attempt is refused without a check, which leaves no entry of its own.
+        if any(login_attempts.free_at(session, about, n - 1, at) for about, n in limits.items()):
+            audit.record(session, actor, "login locked", None, {}, at)
         after_commit(session, log.warning, "operator.refused", operator=actor)
     return _page(request, onward, status=401, name=name, refused=True)
 
@@ -206,22 +203,21 @@ def _page(request: Request[AppState], onward: str, status: int = 200, **more: An
 
 
 def log_out(request: Request[AppState]) -> Response:
-    """End the session; its cookie opens nothing any more."""
+    """End the session."""
     services, found = request.state["services"], session_of(request)
     with services.database.write() as session:
         if found is not None:
             sessions.OPERATORS.end(session, found[0].digest)
-        operators.record(session, operator_of(request).actor, "logout", None, {}, now())
+        audit.record(session, operator_of(request).actor, "logout", None, {}, now())
     response = RedirectResponse(LOGIN, 303)
     SESSION.take(response, services.settings)
     return response
 
 
 def home(request: Request[AppState]) -> Response:
-    """Redirect to the overview's own address."""
+    """Redirect to the overview."""
     return RedirectResponse(HOME, 303)
 
 
 def nowhere(request: Request) -> Response:
-    """Answer 404."""
     raise HTTPException(404)

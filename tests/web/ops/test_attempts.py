@@ -16,11 +16,11 @@ from starlette.types import Receive, Scope, Send
 from service.config.parsers import Operator
 from service.kit import passwords
 from service.kit.clock import now
-from service.store import operators
+from service.store import login_attempts
 from service.web.ops.login import _network, _pause
 from service.web.ops.session import remember_browser
 from tests.web.conftest import PUBLIC_URL, Place, said
-from tests.web.ops.operators import BOB, audit, browser_at, logged_in, try_to_log_in
+from tests.web.ops.operators import BOB, audited, browser_at, logged_in, try_to_log_in
 
 
 def test_five_failures_lock_a_name_where_they_were_made_even_for_the_right_password(
@@ -49,7 +49,7 @@ def test_a_lock_is_in_the_audit_and_the_log_says_whom_it_keeps_out(
         for _ in range(7):
             try_to_log_in(place.browser(), name, "wrong")
     known, unknown = ("ops:ada", "login refused", None), ("ops:unknown", "login refused", None)
-    assert audit(place) == [
+    assert audited(place) == [
         *(*[known] * 5, ("ops:ada", "login locked", None)),
         *(*[unknown] * 5, ("ops:unknown", "login locked", None)),
     ]
@@ -106,7 +106,7 @@ def test_a_browser_in_which_one_has_logged_in_before_is_held_up_by_nobody_else(
     with place.services.database.write() as session:
         everywhere = ["name:ada", "name:ada peer:testclient", "peer:testclient"]
         for _ in range(200):
-            operators.attempt(session, everywhere, now())
+            login_attempts.attempt(session, everywhere, now())
     assert try_to_log_in(place.browser()).status_code == 429
     assert try_to_log_in(known).status_code == 303
 
@@ -120,7 +120,7 @@ def test_guesses_at_very_many_addresses_keep_nobody_out_of_a_new_browser(
             peer = f"10.0.{n // 100}.{n % 100}"
             for _ in range(5):
                 about = [f"name:ada peer:{peer}", f"peer:{peer}", "name:ada"]
-                operators.attempt(session, about, now())
+                login_attempts.attempt(session, about, now())
     assert try_to_log_in(browser_at(place, "10.9.9.9"), "ada").status_code == 303
 
 
@@ -132,8 +132,8 @@ def test_the_more_is_guessed_the_longer_a_new_browser_waits(
 ) -> None:
     request: Request[Any] = Request({"type": "http", "state": place.client.app_state})
     with place.services.database.write() as session:
-        operators.attempt(session, ["name:ada"] * guesses, now())
-        operators.attempt(session, ["name:ada"] * 500, now() - timedelta(minutes=16))
+        login_attempts.attempt(session, ["name:ada"] * guesses, now())
+        login_attempts.attempt(session, ["name:ada"] * 500, now() - timedelta(minutes=16))
     assert _pause(request, "ada") == pytest.approx(seconds)
 
 
