@@ -19,6 +19,7 @@ from service.database.engine import Database
 from service.database.tables import Connection
 from service.errors import BudgetSpent, ConfigurationError, Disconnected, Refused, TransientError
 from service.kit.clock import now
+from service.kit.realm import RealmId
 from service.kit.vault import Vault
 from service.quickbooks.client import BearerAuth, CompanyClient
 from service.quickbooks.oauth import OAuth, Tokens
@@ -88,7 +89,7 @@ class CompanyAccess:
             self.permit(connection.id, purpose),
         )
 
-    def newcomer(self, realm_id: str, tokens: Tokens) -> CompanyClient:
+    def newcomer(self, realm_id: RealmId, tokens: Tokens) -> CompanyClient:
         """Return a client of a company without a connection; no limit and no meter apply to it."""
 
         def token(rejected: str | None) -> str:
@@ -100,10 +101,10 @@ class CompanyAccess:
             self._http, self._api_url, realm_id, BearerAuth(token), lambda kind: None
         )
 
-    def realm_id(self, connection: Connection) -> str:
-        return self._vault.open(connection.realm_sealed, f"{connection.id}:realm")
+    def realm_id(self, connection: Connection) -> RealmId:
+        return RealmId(self._vault.open(connection.realm_sealed, f"{connection.id}:realm"))
 
-    def seal_realm_id(self, connection_id: str, realm_id: str) -> str:
+    def seal_realm_id(self, connection_id: str, realm_id: RealmId) -> str:
         return self._vault.seal(realm_id, f"{connection_id}:realm")
 
     def permit(self, connection_id: str, purpose: Purpose = "notice") -> Callable[[str], None]:

@@ -17,6 +17,7 @@ def arrive(deployment: Deployment, reader: Reader) -> Page:
     page = reader.page()
     page.set_viewport_size({"width": 1280, "height": 700})
     page.goto(deployment.command("supplier-url", "supplier@example.com").strip())
+    page.get_by_role("button", name="Continue as").click()
     expect(page.locator("tbody tr")).to_have_count(30)
     return page
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import delete
 
@@ -209,6 +210,10 @@ def test_amounts_are_shown_with_their_currency(deployment: Deployment) -> None:
         (["--all", "--since", "soon"], "--since takes a date such as 2026-01-31"),
         (["--all", "--invoice", "x"], "--invoice takes the Id of an invoice in QuickBooks"),
         (["--company", "12"], "No company fits."),
+        (
+            ["--company", "acme"],
+            "--company takes a company's realm id",
+        ),
         (["--supplier", "nobody@example.com"], "No supplier with this e-mail address"),
     ],
 )
@@ -257,3 +262,8 @@ def test_every_notice_is_listed_with_its_outcome(deployment: Deployment) -> None
     assert (newest["status"], newest["reason"]) == ("ignored", "not JSON")
     assert "not JSON" in deployment.command("notices")
     assert json.dumps(newest)
+
+
+def test_a_receiver_reads_no_more_of_a_head_than_it_has_use_for(deployment: Deployment) -> None:
+    headers = {"cookie": "x" * 70_000}
+    assert httpx.get(deployment.receivers[0] + "/livez", headers=headers).status_code == 431

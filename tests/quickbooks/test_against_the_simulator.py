@@ -75,7 +75,7 @@ def consent(sim: RunningSimulator, oauth: OAuth) -> str:
 
 @pytest.fixture
 def tokens(sim: RunningSimulator, oauth: OAuth) -> Tokens:
-    return oauth.exchange(consent(sim, oauth))
+    return oauth.exchange(consent(sim, oauth), "state-1")
 
 
 @pytest.fixture
@@ -104,9 +104,9 @@ def test_a_consent_becomes_tokens_that_open_the_company(
 
 def test_a_code_is_good_for_one_exchange(sim: RunningSimulator, oauth: OAuth) -> None:
     code = consent(sim, oauth)
-    oauth.exchange(code)
+    oauth.exchange(code, "state-1")
     with pytest.raises(Refused, match="the authorisation code was refused"):
-        oauth.exchange(code)
+        oauth.exchange(code, "state-1")
 
 
 def test_an_expired_token_is_refreshed_on_the_way(

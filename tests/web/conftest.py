@@ -131,9 +131,15 @@ class Place:
     def log_in(self, email: str = "supplier@example.com") -> TestClient:
         """Return a browser in which this supplier has opened a view link."""
         browser = self.browser()
-        answer = browser.get(f"/quickbook/view?token={self.token(email, 'view')}")
+        answer = self.opened(browser, self.token(email, "view"))
         assert answer.headers["location"] == "/quickbook/"
         return browser
+
+    def opened(self, browser: TestClient, token: str) -> httpx.Response:
+        """Open a view link and press the button."""
+        address = f"/quickbook/view?token={token}"
+        assert browser.get(address).status_code == 200
+        return browser.post(address)
 
     def imported(self, connection_id: str) -> None:
         """Do the background work of the connection's import."""

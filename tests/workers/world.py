@@ -285,7 +285,7 @@ class World:
         self._order("POST", "consent", {"approve": True, "realmId": realm})
         answer = self.http.get(self.services.oauth.authorize_url("state-1"))
         code = parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
-        return self.services.oauth.exchange(code)
+        return self.services.oauth.exchange(code, "state-1")
 
     def webhook(self, *events: Any, body: bytes | None = None) -> httpx.Response:
         """Deliver these events, signed as Intuit signs them."""
