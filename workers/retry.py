@@ -14,6 +14,7 @@ from service.errors import (
     Unrecognised,
 )
 from service.kit.backoff import backoff
+from service.quickbooks.faults import GONE
 from service.quickbooks.http import TIMED_OUT
 
 _FIRST_PAUSE = timedelta(seconds=2)
@@ -27,9 +28,13 @@ _MANY_ATTEMPTS = 20
 _MOST_UNRECOGNISED = 3
 
 
+# Of a query, which asks for no object in particular: one of its records may be what is "gone".
+_MAY_BE_ONE_RECORD = (TIMED_OUT, GONE)
+
+
 def may_pass_in_parts(error: SyncError) -> bool:
     """Return whether a part of what was asked for may be answered where the whole was not."""
-    return isinstance(error, TooLarge | Poisoned) or error.code == TIMED_OUT
+    return isinstance(error, TooLarge | Poisoned) or error.code in _MAY_BE_ONE_RECORD
 
 
 def is_ambiguous(error: SyncError) -> bool:
@@ -37,7 +42,9 @@ def is_ambiguous(error: SyncError) -> bool:
 
     Code 10000 stands for both, and a query that takes too long may be held up by either.
     """
-    return error.code == TIMED_OUT or (isinstance(error, Poisoned) and error.code == "10000")
+    if isinstance(error, Poisoned):
+        return error.code == "10000"
+    return isinstance(error, TransientError) and error.code in _MAY_BE_ONE_RECORD
 
 
 def is_hopeless(error: SyncError, since: datetime, attempts: int, now: datetime) -> bool:

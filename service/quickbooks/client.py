@@ -164,19 +164,11 @@ class CompanyClient:
             raise _unexpected("a CDCResponse", tid) from None
 
     def _query(self, kind: Kind, statement: Statement) -> tuple[dict[str, Any], str | None]:
-        """POST, because a query of many ids outgrows an address.
-
-        A query asks for no single object: that one is gone is no answer to it.
-        """
+        """POST, because a query of many ids outgrows an address."""
         patience = _QUICK if kind == "query" and statement.most <= _FEW_ROWS else _PATIENT
         headers = {"Content-Type": "application/text"}
         content = statement.text.encode()
-        try:
-            answer, tid = self._call(
-                kind, "POST", "query", patience, headers=headers, content=content
-            )
-        except Gone as e:
-            raise TransientError(str(e), intuit_tid=e.intuit_tid, code=e.code) from e
+        answer, tid = self._call(kind, "POST", "query", patience, headers=headers, content=content)
         response = answer.get("QueryResponse")
         if not isinstance(response, dict):
             raise _unexpected("a QueryResponse", tid)
@@ -207,7 +199,13 @@ class CompanyClient:
                 auth=self._auth,
                 timeout=timeout,
             )
-        answer = answer_of(response.status_code, response.headers, response.content)
+        try:
+            answer = answer_of(response.status_code, response.headers, response.content)
+        except Gone as e:
+            if kind == "read":
+                raise
+            # Nothing else asks for a single object: that one is gone is no answer to it.
+            raise TransientError(str(e), intuit_tid=e.intuit_tid, code=e.code) from e
         self._look_at_clock(answer)
         return answer, intuit_tid(response.headers)
 

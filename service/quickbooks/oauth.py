@@ -22,6 +22,7 @@ from service.errors import (
 from service.kit import exact_json
 from service.kit.tls import public_authorities
 from service.quickbooks.endpoints import Endpoints
+from service.quickbooks.faults import known_fault
 from service.quickbooks.http import date_of, intuit_tid, no_cookies, reaching_intuit, retry_after
 
 _NAMES = {
@@ -191,7 +192,7 @@ def tokens_of(headers: Mapping[str, str], body: bytes) -> Tokens:
     answer, tid = _object(body) or {}, intuit_tid(headers)
     access, refresh = answer.get("access_token"), answer.get("refresh_token")
     if "error" in answer or not _is_token(access) or not _is_token(refresh):
-        raise TransientError(
+        raise _named(200, headers, body) or TransientError(
             "QuickBooks answered something that is not a pair of tokens", intuit_tid=tid
         )
     return Tokens(
@@ -209,22 +210,34 @@ def refusal_of(
 ) -> SyncError:
     """Return what an unsuccessful answer means; `rejected` if it rejects what was presented.
 
-    Only a plain "invalid_grant" does: everything that may pass must not end a connection.
+    Only a plain "invalid_grant" does: everything that may pass must not end a connection. That
+    the app or the company is refused is told by its code, whatever the status.
     """
+    if named := _named(status, headers, body):
+        return named
     tid, answer = intuit_tid(headers), _object(body)
     if 300 <= status < 400:
         return Refused("QuickBooks redirected, and redirects are not followed", intuit_tid=tid)
     if answer is None or status in (408, 429) or not 400 <= status < 500:
         words = f"QuickBooks' token service is unwell (HTTP {status})"
         return TransientError(words, intuit_tid=tid, retry_after=retry_after(headers))
-    error = answer.get("error")
-    if error == "invalid_grant":
+    if (error := answer.get("error")) == "invalid_grant":
         rejected.intuit_tid, rejected.code = tid, error
         return rejected
-    if isinstance(error, str) and error in _REFUSALS:
-        return Refused(_REFUSALS[error], intuit_tid=tid, code=error)
     words = f"QuickBooks' token service answered what this service does not know (HTTP {status})"
     return Unrecognised(words, intuit_tid=tid)
+
+
+def _named(status: int, headers: Mapping[str, str], body: bytes) -> SyncError | None:
+    """Return what the answer's code means for the app or the company; None where it has none."""
+    error, tid = (_object(body) or {}).get("error"), intuit_tid(headers)
+    if isinstance(error, str) and error in _REFUSALS:
+        return Refused(_REFUSALS[error], intuit_tid=tid, code=error)
+    fault = known_fault(status, headers, body)
+    if fault is None or isinstance(fault, TransientError | Refused):
+        return fault
+    # No record is asked for here, so that none can be gone or bad.
+    return TransientError(str(fault), intuit_tid=tid, code=fault.code)
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

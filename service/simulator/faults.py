@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from service.simulator import exact_json
@@ -58,10 +59,34 @@ class Fault(Exception):
         """What a fault says in headers."""
         return {}
 
-    def answer(self, now: datetime) -> Answer:
-        """Return the upper-case envelope of the accounting service itself."""
-        body = {"Fault": self.body, "time": to_millis(now)}
+    def answer(self, now: datetime, envelope: str = "json") -> Answer:
+        """Return the upper-case envelope of the accounting service itself, or another one."""
+        body: Any = {"Fault": self.body, "time": to_millis(now)}
+        if envelope == "gateway":
+            body = self.in_lower_case(now)
+        elif envelope == "list":
+            body = [body]
+        elif envelope == "batch":
+            body = {"BatchItemResponse": [{**body, "bId": "1"}]}
         return Answer(self.status, exact_json.encode(body), JSON, self.headers)
+
+    def in_lower_case(self, now: datetime) -> Json:
+        """Return the gateway's envelope, whose time is in milliseconds since 1970."""
+        error = {"message": self.message, "detail": self.detail or None, "code": self.code}
+        return {
+            "warnings": None,
+            "intuitObject": None,
+            "fault": {"error": [{**error, "element": None}], "type": self.type},
+            "report": None,
+            "queryResponse": None,
+            "batchItemResponse": [],
+            "attachableResponse": [],
+            "syncErrorResponse": None,
+            "requestId": None,
+            "time": int(now.timestamp() * 1000),
+            "status": None,
+            "cdcresponse": [],
+        }
 
 
 @dataclass
@@ -77,24 +102,9 @@ class GatewayFault(Fault):
         wait = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
         return {**challenge, **wait}
 
-    def answer(self, now: datetime) -> Answer:
-        """Return the lower-case envelope, whose time is in milliseconds since 1970."""
-        error = {"message": self.message, "detail": self.detail or None, "code": self.code}
-        body: dict[str, object] = {
-            "warnings": None,
-            "intuitObject": None,
-            "fault": {"error": [{**error, "element": None}], "type": self.type},
-            "report": None,
-            "queryResponse": None,
-            "batchItemResponse": [],
-            "attachableResponse": [],
-            "syncErrorResponse": None,
-            "requestId": None,
-            "time": int(now.timestamp() * 1000),
-            "status": None,
-            "cdcresponse": [],
-        }
-        return Answer(self.status, exact_json.encode(body), JSON, self.headers)
+    def answer(self, now: datetime, envelope: str = "json") -> Answer:
+        """Return the lower-case envelope, unless another one is asked for."""
+        return super().answer(now, "gateway" if envelope == "json" else envelope)
 
 
 def not_found() -> Fault:
@@ -122,7 +132,7 @@ def invalid_query(detail: str) -> Fault:
 class BareRefusal(Fault):
     """A refusal by a server in front that knows no envelope, only a status."""
 
-    def answer(self, now: datetime) -> Answer:
+    def answer(self, now: datetime, envelope: str = "json") -> Answer:
         """Return a page for people."""
         page = f"<html><body><h1>{self.status} {self.message}</h1></body></html>"
         return Answer(self.status, page.encode(), "text/html")

@@ -32,7 +32,7 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     preset: str | None = None
     fault: str | None = None
-    format: Literal["json", "xml"] = "json"
+    format: Literal["json", "xml", "gateway", "list", "batch"] = "json"
     company: str | None = None
     kind: Kind | None = None
     entity: str | None = None
@@ -77,7 +77,7 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         if self.preset:
             return PRESETS[self.preset](call, now)
         fault = CATALOGUE[self.fault or ""](call.token)
-        return fault.xml(now) if self.format == "xml" else fault.answer(now)
+        return fault.xml(now) if self.format == "xml" else fault.answer(now, self.format)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 import logging
 import socket
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from service.errors import Gone, Refused, SyncError, Throttled, TransientError
+from service.errors import (
+    Barred,
+    Gone,
+    Poisoned,
+    Refused,
+    SyncError,
+    Throttled,
+    TooLarge,
+    TransientError,
+)
 from service.quickbooks.client import BearerAuth, CompanyClient, Kind, http_client
 from service.quickbooks.queries import by_ids, count, page_by_time
 
@@ -160,6 +169,17 @@ def test_a_count_is_read(
     assert intuit.asked[0].body == b"SELECT COUNT(*) FROM Invoice"
 
 
+def calls(company: CompanyClient) -> dict[str, Callable[[], object]]:
+    """Return every call that there is."""
+    return {
+        "company_info": company.company_info,
+        "read": lambda: company.read("Invoice", "145"),
+        "query": lambda: company.query(page_by_time("Invoice", None)),
+        "count": lambda: company.count(count("Invoice")),
+        "cdc": lambda: company.cdc(["Invoice", "Customer"], datetime(2026, 10, 1, tzinfo=UTC)),
+    }
+
+
 @pytest.mark.parametrize(
     ("method", "body"),
     [
@@ -189,16 +209,51 @@ def test_a_count_is_read(
 def test_an_answer_of_another_form_may_pass(
     intuit: "Scripted", company: CompanyClient, method: str, body: bytes
 ) -> None:
-    calls = {
-        "company_info": company.company_info,
-        "read": lambda: company.read("Invoice", "145"),
-        "query": lambda: company.query(page_by_time("Invoice", None)),
-        "count": lambda: company.count(count("Invoice")),
-    }
     intuit.will_answer(body, intuit_tid=TID)
     with pytest.raises(TransientError, match="something that is not") as caught:
-        calls[method]()
+        calls(company)[method]()
     assert caught.value.intuit_tid == TID
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 404, 500])
+@pytest.mark.parametrize("method", ["company_info", "read", "query", "count", "cdc"])
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("120", Barred),
+        ("3100", Barred),
+        ("6190", Barred),
+        ("3001", Throttled),
+        ("4000", TooLarge),
+        ("4001", Poisoned),
+        ("4002", Poisoned),
+        ("610", TransientError),
+    ],
+)
+def test_a_code_means_the_same_whatever_was_asked_and_under_any_status(
+    intuit: "Scripted",
+    company: CompanyClient,
+    status: int,
+    method: str,
+    code: str,
+    error: type[SyncError],
+) -> None:
+    """That an object is gone is an answer to a read alone."""
+    intuit.will_answer(f'{{"Fault":{{"Error":[{{"code":"{code}"}}]}}}}'.encode(), status)
+    with pytest.raises(SyncError) as caught:
+        calls(company)[method]()
+    assert type(caught.value) is (Gone if (method, code) == ("read", "610") else error)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 500])
+def test_a_token_that_is_refused_by_its_code_is_replaced_once(
+    intuit: "Scripted", company: CompanyClient, wallet: Wallet, status: int
+) -> None:
+    intuit.will_answer(EXPIRED, status)
+    intuit.will_answer(b'{"QueryResponse":{}}')
+    assert company.query(by_ids("Invoice", ["145"])) == []
+    assert wallet.asked == [None, "token-1"]
 
 
 def test_an_expired_token_is_replaced_once_and_the_same_query_sent_again(

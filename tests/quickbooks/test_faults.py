@@ -112,7 +112,6 @@ def raised(status: int, body: bytes, headers: dict[str, str] | None = None) -> S
         (408, b"", TransientError, None),
         (500, b"", TransientError, None),
         (502, b"<html>Bad Gateway</html>", TransientError, None),
-        (503, fault("10000"), TransientError, "10000"),
         (504, b"", TransientError, None),
         (599, b"null", TransientError, None),
         (302, b"", Refused, None),
@@ -127,21 +126,98 @@ def test_a_fault_means_what_the_table_says(
     assert found.code == code
 
 
+MEANT = {
+    "120": Barred,
+    "3100": Barred,
+    "6190": Barred,
+    "3200": TransientError,
+    "5010": TransientError,
+    "3001": Throttled,
+    "610": Gone,
+    "4000": TooLarge,
+    "4001": Poisoned,
+    "4002": Poisoned,
+    "10000": Poisoned,
+    "500": Refused,
+    "2010": Refused,
+    "6000": Refused,
+    "6240": Refused,
+}
+XML = (
+    '<?xml version="1.0"?><IntuitResponse xmlns="http://schema.intuit.com/finance/v3">'
+    '<Fault type="SERVICE"><Error code="{}"><Message>m</Message></Error></Fault></IntuitResponse>'
+)
+UPPER = '{{"Fault":{{"Error":[{{"Message":"m","Detail":"d","code":"{}"}}],"type":"x"}}}}'
+ENVELOPES = {
+    "upper": UPPER,
+    "number": '{{"Fault":{{"Error":[{{"code":{}}}]}}}}',
+    "zeros": '{{"Fault":{{"Error":[{{"code":"00{}"}}]}}}}',
+    "one error": '{{"Fault":{{"Error":{{"code":"{}"}}}}}}',
+    "second error": '{{"Fault":{{"Error":[{{"Message":"m"}},{{"code":"{}"}}]}}}}',
+    "known error": '{{"Fault":{{"Error":[{{"code":"99999"}},{{"code":"{}"}}]}}}}',
+    "faults": '{{"Fault":[{{"Error":[{{"code":"{}"}}]}}]}}',
+    "lower": '{{"warnings":null,"fault":{{"error":[{{"message":"m","code":"{}"}}],"type":"x"}}}}',
+    "in words": '{{"fault":{{"error":[{{"message":"message=x; errorCode={}; statusCode=4"}}]}}}}',
+    "array": "[" + UPPER + "]",
+    "batch": '{{"BatchItemResponse":[{{"bId":"1"}},{{"bId":"2",' + UPPER[2:-2] + "}}]}}",
+    "in a part": '{{"QueryResponse":' + UPPER + "}}",
+    "in changes": '{{"CDCResponse":[{{"QueryResponse":[{{}},' + UPPER + "]}}]}}",
+    "beside rows": '{{"QueryResponse":{{"Invoice":[]}},' + UPPER[2:-2] + "}}",
+    "xml": XML,
+    "xml, quoted otherwise": XML.replace('"{}"', "'{}'"),
+    "xml, prefixed": '<q:Fault xmlns:q="x"><q:Error a="b" code="{}"/></q:Fault>',
+    "xml, lower": '<fault><error code="{}"/></fault>',
+    "cut": UPPER.replace('"type"', '"ty')[:-4],
+    "BOM": "\ufeff" + UPPER,
+}
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 418, 429, 500, 503])
+@pytest.mark.parametrize("code", MEANT)
+def test_a_known_code_decides_under_any_status_in_any_envelope(status: int, code: str) -> None:
+    if code == str(status):
+        return  # no more than the status
+    for name, envelope in ENVELOPES.items():
+        found = raised(status, envelope.format(code).encode())
+        assert (type(found), found.code) == (MEANT[code], code), name
+
+
+@pytest.mark.parametrize("envelope", ENVELOPES)
+def test_a_code_that_only_repeats_the_status_leaves_it_to_the_status(envelope: str) -> None:
+    assert type(raised(500, ENVELOPES[envelope].format("500").encode())) is TransientError
+
+
 @pytest.mark.parametrize(
-    ("body", "error"),
+    ("status", "error"),
     [
-        (NOT_FOUND, Gone),
-        (fault("4002"), Poisoned),
-        (fault("10000"), Poisoned),
-        (THROTTLED_JSON, Throttled),
-        (THROTTLED_XML, Throttled),
-        (TOKEN_ECHO, TransientError),
-        (WRONG_REALM, Barred),
-        (b'{"QueryResponse":{"Invoice":[]},"Fault":{"Error":[{"code":"4001"}]}}', Poisoned),
+        (401, TransientError),
+        (413, TooLarge),
+        (429, Throttled),
+        (302, Refused),
+        (503, TransientError),
     ],
 )
-def test_a_fault_counts_inside_http_200(body: bytes, error: type[SyncError]) -> None:
-    assert type(raised(200, body)) is error
+@pytest.mark.parametrize("envelope", [n for n in ENVELOPES if n != "known error"])
+def test_where_no_code_is_known_the_status_decides(
+    status: int, error: type[SyncError], envelope: str
+) -> None:
+    assert type(raised(status, ENVELOPES[envelope].format("99999").encode())) is error
+
+
+def test_a_code_is_found_beside_bytes_that_are_no_text() -> None:
+    body = UPPER.format("4002").replace('"m"', '"Jos\xe9"').encode("latin-1")
+    assert type(raised(400, body)) is Poisoned
+
+
+def test_a_note_that_quotes_a_fault_is_none() -> None:
+    note = json.dumps({"Invoice": {"PrivateNote": '{"Fault":{"Error":[{"code":"3100"}]}}'}})
+    assert "Invoice" in answer_of(200, {}, note.encode())
+    assert type(raised(200, note.encode()[:-1])) is TransientError
+
+
+def test_a_fault_however_deep_does_no_harm() -> None:
+    body = b'{"QueryResponse":' * 900 + UPPER.format("3100").encode() + b"}" * 900
+    assert "QueryResponse" in answer_of(200, {}, body)
 
 
 @pytest.mark.parametrize(
@@ -152,9 +228,8 @@ def test_a_fault_counts_inside_http_200(body: bytes, error: type[SyncError]) -> 
         (200, fault("99999")),
         (200, b'{"Fault":{}}'),
         (403, b""),
-        (403, fault("610")),
         (404, b"not found"),
-        (404, fault("610")),
+        (404, fault("99999")),
         (418, b"{}"),
         (199, b"{}"),
     ],
@@ -311,9 +386,17 @@ def test_a_trace_id_that_is_none_is_not_kept(value: str) -> None:
         (401, b"", True),
         (401, b'{"fault":{"error":[{"code":"120"}]}}', False),
         (403, WRONG_REALM, False),
-        (200, TOKEN_ECHO, False),
+        (200, TOKEN_ECHO, True),
+        (403, TOKEN_ECHO, True),
+        (500, fault("3200"), True),
+        (401, fault("99999"), True),
+        (401, THROTTLED_JSON, False),
+        (401, fault("6190"), False),
+        (401, fault("3100"), False),
         (500, b"", False),
     ],
 )
-def test_another_token_is_wanted_after_a_401_only(status: int, body: bytes, wanted: bool) -> None:
+def test_another_token_is_wanted_where_the_token_was_refused(
+    status: int, body: bytes, wanted: bool
+) -> None:
     assert wants_new_token(status, body) is wanted

@@ -225,6 +225,47 @@ def test_one_poisoned_invoice_is_found_and_parked_alone(world: World) -> None:
     assert sorted(world.documents()) == list("1234678")
 
 
+@pytest.mark.parametrize("format", ["json", "xml", "gateway", "list", "batch"])
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_a_code_decides_whatever_the_status_and_the_envelope(
+    small_world: World, status: int, format: str
+) -> None:
+    """4002 is halved at once, and a throttled company left alone; neither is an outage."""
+    odd = {"status": status, "format": format, "kind": "query", "entity": "Invoice", "count": 1}
+    heard(small_world, "1", "2")
+    small_world.faults({**odd, "fault": "4002"})
+    small_world.sync()
+    assert small_world.notices() == [("done", "created")] * 2
+    small_world.webhook(an_event("Invoice", "1", "updated"))
+    small_world.faults({**odd, "fault": "3001"})
+    small_world.sync()
+    assert abs(seconds_of_pause(small_world) - 60) <= 1
+    assert small_world.notice_rows()[-1].error_class == "Throttled"
+
+
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_an_invoice_is_gone_by_its_code_under_any_status(small_world: World, status: int) -> None:
+    heard(small_world, "1")
+    small_world.sync()
+    small_world.delete("Invoice", "1")
+    small_world.faults({"fault": "610", "status": status, "kind": "read", "count": 1})
+    small_world.hear("Invoice", "1", "deleted")
+    assert small_world.holds() == {"1": "deleted"}
+
+
+@pytest.mark.parametrize("code", ["120", "3100", "6190"])
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_a_company_is_barred_by_the_code_under_any_status(
+    small_world: World, status: int, code: str
+) -> None:
+    heard(small_world, "1")
+    small_world.faults({"fault": code, "status": status})
+    small_world.sync()
+    (row,) = small_world.notice_rows()
+    assert (row.status, row.error_class) == ("pending", "Barred")
+    assert abs(seconds_of_pause(small_world) - 3600) <= 1
+
+
 def test_a_query_that_is_too_large_is_halved(small_world: World) -> None:
     for rule in ({"preset": "4000"}, {"status": 413}, {"status": 414}):
         small_world.faults({**rule, "kind": "query", "entity": "Invoice", "count": 1})

@@ -84,6 +84,18 @@ def test_when_nothing_can_be_shown_it_is_quickbooks_that_is_unwell(small_world: 
     assert type(raised.value).__name__ == "TransientError"
 
 
+@pytest.mark.parametrize("rule", [{"fault": "4002"}, {"fault": "4000"}, {"fault": "610"}])
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_a_page_is_made_smaller_by_the_code_under_any_status(
+    small_world: World, rule: dict[str, Any], status: int
+) -> None:
+    fill(small_world, list(range(20)))
+    small_world.faults({**rule, "status": status, "kind": "query", "count": 2})
+    company = CompanyContext.of(small_world.services, small_world.connection_id)
+    page = read_page(company, Cursor(None))
+    assert (len(page.reads.found), page.cursor.size) == (20, 500)
+
+
 def test_a_query_that_is_called_invalid_is_not_tried_in_parts(small_world: World) -> None:
     fill(small_world, [1, 2])
     small_world.forget_calls()
