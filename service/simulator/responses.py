@@ -1,7 +1,7 @@
 """Small bridges between the simulator's answers and Starlette's, and connections that break off."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -17,8 +17,6 @@ from service.simulator.state import Served, Simulator
 
 _MARK = "simulator.drop"
 _CUT = "simulator.cut"
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def simulator_of(request: Request) -> Simulator:

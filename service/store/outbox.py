@@ -284,13 +284,6 @@ def _insert_only(statement: Insert) -> Insert:
     return statement
 
 
-def receipts_of(session: Session, invoice_id: str) -> Sequence[Receipt]:
-    """Return the invoice's receipts, the newest first."""
-    return session.scalars(
-        select(Receipt).where(Receipt.invoice_id == invoice_id).order_by(Receipt.id.desc())
-    ).all()
-
-
 def fields_written_since(
     session: Session, ids: Collection[str], since: datetime
 ) -> dict[str, dict[str, tuple[Any, Any]]]:
