@@ -7,6 +7,7 @@ used; and no connection is declared dead before its row was read once more (refe
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal
 
 import httpx
@@ -86,6 +87,7 @@ class CompanyAccess:
             self.realm_id(connection),
             BearerAuth(lambda rejected: self.access_token(connection.id, rejected)),
             self.permit(connection.id, purpose),
+            partial(self._note_unasked, connection.id),
         )
 
     def newcomer(self, realm_id: str, tokens: Tokens) -> CompanyClient:
@@ -99,6 +101,14 @@ class CompanyAccess:
         return CompanyClient(
             self._http, self._api_url, realm_id, BearerAuth(token), lambda kind: None
         )
+
+    def _note_unasked(self, connection_id: str, kind: str, count: int, tid: str | None) -> None:
+        """Keep for an operator that an answer held what was not asked for, and was dropped."""
+        log.warning(
+            "answer.unasked", connection=connection_id, kind=kind, dropped=count, intuit_tid=tid
+        )
+        with self._database.write() as session:
+            connections.count_unasked(session, connection_id, count, now())
 
     def realm_id(self, connection: Connection) -> str:
         """Return the realm id that is sealed in the connection's row."""

@@ -13,6 +13,7 @@ from service.kit.tls import public_authorities
 from service.quickbooks.entity import parse_instant, quickbooks_time
 from service.quickbooks.faults import answer_of, wants_new_token
 from service.quickbooks.http import intuit_tid, no_cookies, reaching_intuit
+from service.quickbooks.page import Page, is_before, others_in, page_of
 from service.quickbooks.queries import EntityName, Statement
 
 Kind = Literal["companyinfo", "read", "query", "count", "cdc"]
@@ -93,8 +94,10 @@ class Changes:
 class CompanyClient:
     """One company's books, read only.
 
-    `permit` is called with the kind of call before each one: it counts, waits, or raises. Every
-    method raises a SyncError when there is no answer of the expected form.
+    `permit` is called with the kind of call before each one: it counts, waits, or raises. What an
+    answer holds that was not asked for is dropped: `on_unasked` is told the kind of call, how many
+    objects, and Intuit's trace id. Every method raises a SyncError when there is no answer of the
+    expected form.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class CompanyClient:
         realm_id: str,
         auth: httpx.Auth,
         permit: Callable[[Kind], None],
+        on_unasked: Callable[[Kind, int, str | None], None] = lambda kind, count, tid: None,
     ) -> None:
         if not _is_digits(realm_id):
             raise ValueError("a realm id is digits")
@@ -112,6 +116,7 @@ class CompanyClient:
         self._base = f"{api_url}/v3/company/{realm_id}"
         self._auth = auth
         self._permit = permit
+        self._on_unasked = on_unasked
         self.time: datetime | None = None
         """QuickBooks' clock, as its last answer told it."""
 
@@ -132,18 +137,24 @@ class CompanyClient:
             raise ValueError("an id is digits")
         answer, tid = self._get("read", f"{entity.lower()}/{id_}")
         found = answer.get(entity)
-        if not isinstance(found, dict) or found.get("Id") != id_:
-            raise _unexpected(f"the {entity} that was asked for", tid)
-        return found
+        if isinstance(found, dict) and found.get("Id") == id_:
+            return found
+        if isinstance(found, dict) and "Id" in found:
+            self._tell_unasked("read", 1, tid)
+        raise _unexpected(f"the {entity} that was asked for", tid)
 
     def query(self, statement: Statement) -> list[dict[str, Any]]:
         """Return the rows of a query, possibly none."""
+        return self.page(statement).found
+
+    def page(self, statement: Statement) -> Page:
+        """Return the rows of a query, with how many positions they take."""
         response, tid = self._query("query", statement)
-        rows = response.get(statement.entity)
-        if rows is None and not response.keys() - {"startPosition", "maxResults", "totalCount"}:
-            return []  # the key is missing when nothing matches (reference 3.2)
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise _unexpected(f"rows of {statement.entity}", tid)
+        try:
+            rows = page_of(statement, response)
+        except ValueError as e:
+            raise _unexpected(str(e), tid) from None
+        self._tell_unasked("query", rows.unasked, tid)
         return rows
 
     def count(self, statement: Statement) -> int:
@@ -159,9 +170,11 @@ class CompanyClient:
         asked = {"entities": ",".join(entities), "changedSince": quickbooks_time(since)}
         answer, tid = self._call("cdc", "GET", "cdc", _PATIENT, params=asked)
         try:
-            return _changes(entities, answer)
+            changes, unasked = _changes(entities, since, answer)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise _unexpected("a CDCResponse", tid) from None
+        self._tell_unasked("cdc", unasked, tid)
+        return changes
 
     def _query(self, kind: Kind, statement: Statement) -> tuple[dict[str, Any], str | None]:
         """POST, because a query of many ids outgrows an address."""
@@ -209,24 +222,40 @@ class CompanyClient:
         self._look_at_clock(answer)
         return answer, intuit_tid(response.headers)
 
+    def _tell_unasked(self, kind: Kind, count: int, tid: str | None) -> None:
+        if count:
+            self._on_unasked(kind, count, tid)
+
     def _look_at_clock(self, answer: dict[str, Any]) -> None:
         with suppress(KeyError, TypeError, ValueError):
             self.time = parse_instant(answer["time"])
 
 
-def _changes(entities: Sequence[EntityName], answer: dict[str, Any]) -> Changes:
-    """Return the groups of the answer; one for an entity without changes may be missing."""
+def _changes(
+    entities: Sequence[EntityName], since: datetime, answer: dict[str, Any]
+) -> tuple[Changes, int]:
+    """Return (the groups of the answer, how many objects of it nobody asked for).
+
+    A group for an entity without changes may be missing.
+    """
     objects: dict[EntityName, list[dict[str, Any]]] = {entity: [] for entity in entities}
     deleted: dict[EntityName, dict[str, datetime]] = {entity: {} for entity in entities}
     groups = [group for part in answer["CDCResponse"] for group in part["QueryResponse"]]
+    unasked = sum(others_in(group, entities) for group in groups)
+    size = 0
     for entity in entities:
         for found in (found for group in groups for found in group.get(entity, [])):
-            if found.get("status") == "Deleted":
-                deleted[entity][_id_of(found)] = parse_instant(found["MetaData"]["LastUpdatedTime"])
+            size += 1
+            if found.get("status") != "Deleted":
+                fits = not is_before(found, since)
+                objects[entity] += [found] if fits else []
             else:
-                objects[entity].append(found)
-    size = sum(map(len, objects.values())) + sum(map(len, deleted.values()))
-    return Changes(objects, deleted, parse_instant(answer["time"]), full=size >= CDC_MOST_OBJECTS)
+                id_, at = _id_of(found), parse_instant(found["MetaData"]["LastUpdatedTime"])
+                fits = at >= since.replace(microsecond=0)
+                deleted[entity] |= {id_: at} if fits else {}
+            unasked += not fits
+    time = parse_instant(answer["time"])
+    return Changes(objects, deleted, time, full=size >= CDC_MOST_OBJECTS), unasked
 
 
 def _id_of(stub: dict[str, Any]) -> str:

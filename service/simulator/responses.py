@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.simulator import exact_json
 from service.simulator.clock import to_zulu
 from service.simulator.faults import JSON, Answer
+from service.simulator.records import Json
 from service.simulator.script import Call
 from service.simulator.state import Served, Simulator
 
@@ -62,9 +63,25 @@ async def _scripted(simulator: Simulator, call: Call, ordinary: Callable[[], Res
     else:
         with simulator.lock:
             response = ordinary()
+    if rule and rule.adds:
+        response = with_more(response, rule.adds)
     if rule and rule.lose:
         return dropped()
     return cut_short(response) if rule and rule.cut else response
+
+
+def with_more(response: Response, more: dict[str, list[Json]]) -> Response:
+    """Return the answer with more objects, behind those of their entity or in place of the one."""
+    content = exact_json.decode(bytes(response.body))
+    for entity, objects in more.items():
+        if "CDCResponse" in content:
+            content["CDCResponse"][0]["QueryResponse"].append({entity: objects})
+        elif "QueryResponse" in content:
+            rows = content["QueryResponse"]
+            rows[entity] = [*rows.get(entity, []), *objects]
+        else:
+            content[entity] = objects[0]
+    return json_response(content, response.status_code)
 
 
 def dropped() -> Response:

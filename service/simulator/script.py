@@ -26,8 +26,9 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One order: which calls it is for, how many of them, and what happens to them.
 
     Without a kind it is for accounting calls. `fault` is a code of the reference, `drop` closes the
-    connection at once, `lose` after the work was done, `cut` in the middle of the answer; a rule
-    with none of these and no status leaves the answer the ordinary one.
+    connection at once, `lose` after the work was done, `cut` in the middle of the answer. `adds`
+    are objects by entity that the ordinary answer holds though nobody asked for them. A rule with
+    none of these and no status leaves the answer the ordinary one.
     """
 
     preset: str | None = None
@@ -44,6 +45,7 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     drop: bool = False
     lose: bool = False
     cut: bool = False
+    adds: dict[str, list[dict[str, Any]]] = {}
 
     def matches(self, call: "Call") -> bool:
         """Tell whether this rule is meant for that call."""

@@ -23,7 +23,7 @@ from service.errors import (
     TransientError,
 )
 from service.quickbooks.client import BearerAuth, CompanyClient, Kind, http_client
-from service.quickbooks.queries import by_ids, count, page_by_time
+from service.quickbooks.queries import Statement, by_ids, count, page_by_id, page_by_time
 
 if TYPE_CHECKING:
     from tests.quickbooks.conftest import Scripted
@@ -47,6 +47,16 @@ class Wallet:
     def __call__(self, rejected: str | None) -> str:
         self.asked.append(rejected)
         return f"token-{len([old for old in self.asked if old]) + 1}"
+
+
+class Unasked:
+    """Remembers what was dropped."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Kind, int, str | None]] = []
+
+    def __call__(self, kind: Kind, count: int, tid: str | None) -> None:
+        self.told.append((kind, count, tid))
 
 
 class Permit:
@@ -79,10 +89,15 @@ def permit() -> Permit:
 
 
 @pytest.fixture
+def unasked() -> Unasked:
+    return Unasked()
+
+
+@pytest.fixture
 def company(
-    intuit: "Scripted", http: httpx.Client, wallet: Wallet, permit: Permit
+    intuit: "Scripted", http: httpx.Client, wallet: Wallet, permit: Permit, unasked: Unasked
 ) -> CompanyClient:
-    return CompanyClient(http, intuit.url, REALM, BearerAuth(wallet), permit)
+    return CompanyClient(http, intuit.url, REALM, BearerAuth(wallet), permit, unasked)
 
 
 def failure(company: CompanyClient, error: type[SyncError] = SyncError) -> SyncError:
@@ -421,3 +436,125 @@ def test_a_thousand_invoices_come_in_one_answer(intuit: "Scripted", company: Com
     rows = [{"Id": str(n)} for n in range(1000)]
     intuit.will_answer(json.dumps({"QueryResponse": {"Invoice": rows}}).encode())
     assert len(company.query(page_by_time("Invoice", None))) == 1000
+
+
+SINCE = datetime(2026, 10, 1, 16, 20, 0, 700000, UTC)
+
+
+def row(id_: object, seconds: int = 0) -> dict[str, object]:
+    at = f"2026-10-01T09:{20 + seconds // 60:02}:{seconds % 60:02}-07:00"
+    return {"Id": id_, "SyncToken": "0", "MetaData": {"LastUpdatedTime": at}}
+
+
+@pytest.mark.parametrize(
+    ("statement", "answer", "kept", "dropped"),
+    [
+        (by_ids("Invoice", ["1"]), {"Invoice": [row("1"), row("901")]}, ["1"], 1),
+        (by_ids("Invoice", ["1"]), {"Invoice": [row("901"), row(None), row(1)]}, [], 3),
+        (by_ids("Customer", ["7"]), {"Customer": [row("8"), row("7")]}, ["7"], 1),
+        (by_ids("Invoice", ["1"]), {"Invoice": [row("1")], "Customer": [row("7")]}, ["1"], 1),
+        (page_by_time("Invoice", SINCE), {"Invoice": [row("1", -1), row("2")]}, ["2"], 1),
+        (page_by_time("Customer", SINCE), {"Customer": [row("1", -90), row("2", 5)]}, ["2"], 1),
+        (page_by_time("Invoice", None), {"Invoice": [row("1", -1), row("2")]}, ["1", "2"], 0),
+        (
+            page_by_time("Invoice", SINCE, most=2),
+            {"Invoice": [row("1"), row("2"), row("3"), row("4")]},
+            ["1", "2"],
+            2,
+        ),
+        (page_by_id("Customer"), {"Customer": [row("1")], "Vendor": [{}, {}]}, ["1"], 2),
+    ],
+)
+def test_what_a_query_did_not_ask_for_is_dropped_and_told(
+    intuit: "Scripted",
+    company: CompanyClient,
+    unasked: Unasked,
+    statement: Statement,
+    answer: dict[str, object],
+    kept: list[str],
+    dropped: int,
+) -> None:
+    body = {"QueryResponse": {**answer, "startPosition": 1, "maxResults": 1}}
+    intuit.will_answer(json.dumps(body).encode(), intuit_tid=TID)
+    assert [found["Id"] for found in company.query(statement)] == kept
+    assert unasked.told == ([("query", dropped, TID)] if dropped else [])
+
+
+@pytest.mark.parametrize(
+    ("statement", "rows", "start"),
+    [
+        (page_by_time("Invoice", None, 501), [row("1")], 1),
+        (page_by_time("Invoice", None), [row("1")], 501),
+        (by_ids("Invoice", ["1"]), [row("1")], 2),
+        (page_by_time("Invoice", None, most=2), [row("2", 5), row("1", 4)], 1),
+        (page_by_time("Invoice", SINCE, most=2), [row("1", -5), row("2", -4)], 1),
+    ],
+    ids=["first page", "later page", "ids", "newest first", "older"],
+)
+def test_another_page_than_the_one_asked_for_is_not_believed(
+    intuit: "Scripted",
+    company: CompanyClient,
+    statement: Statement,
+    rows: list[dict[str, object]],
+    start: int,
+) -> None:
+    """What stands between would never be read."""
+    body = {"QueryResponse": {"Invoice": rows, "startPosition": start}}
+    intuit.will_answer(json.dumps(body).encode(), intuit_tid=TID)
+    with pytest.raises(TransientError, match="asked for") as caught:
+        company.query(statement)
+    assert caught.value.intuit_tid == TID
+
+
+def test_a_full_page_stays_full_without_what_was_dropped(
+    intuit: "Scripted", company: CompanyClient
+) -> None:
+    body = {"QueryResponse": {"Invoice": [row("1", -1), row("2"), row("3")]}}
+    intuit.will_answer(json.dumps(body).encode())
+    page = company.page(page_by_time("Invoice", SINCE, most=3))
+    assert (len(page.found), page.given, page.unasked) == (2, 3, 1)
+
+
+def test_a_million_rows_are_cut_to_the_page(intuit: "Scripted", company: CompanyClient) -> None:
+    body = b'{"QueryResponse":{"Invoice":[' + b"{}," * 999_999 + b"{}]}}"
+    intuit.will_answer(body)
+    assert len(company.query(page_by_time("Invoice", None))) == 1000
+
+
+def test_another_object_than_the_one_read_is_told(
+    intuit: "Scripted", company: CompanyClient, unasked: Unasked
+) -> None:
+    intuit.will_answer(b'{"Invoice":{"Id":"901"}}', intuit_tid=TID)
+    failure(company, TransientError)
+    assert unasked.told == [("read", 1, TID)]
+
+
+def stub(id_: str, seconds: int = 0) -> dict[str, object]:
+    return {**row(id_, seconds), "status": "Deleted"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "kept", "deleted", "dropped"),
+    [
+        ([{"Invoice": [row("1"), row("2", -1)]}], ["1"], [], 1),
+        ([{"Invoice": [row("1"), stub("2"), stub("3", -1)]}], ["1"], ["2"], 1),
+        ([{"Invoice": [row("1")]}, {"Payment": [row("5"), row("6")]}], ["1"], [], 2),
+        ([{"Invoice": [row("1")], "Bill": [stub("5")]}, {}], ["1"], [], 1),
+        ([{"Invoice": [row("1")], "startPosition": 1, "totalCount": 1}, {}], ["1"], [], 0),
+    ],
+)
+def test_changes_that_were_not_asked_for_are_dropped_and_told(
+    intuit: "Scripted",
+    company: CompanyClient,
+    unasked: Unasked,
+    groups: list[dict[str, object]],
+    kept: list[str],
+    deleted: list[str],
+    dropped: int,
+) -> None:
+    body = {"CDCResponse": [{"QueryResponse": groups}], "time": "2026-10-01T09:30:00-07:00"}
+    intuit.will_answer(json.dumps(body).encode(), intuit_tid=TID)
+    changes = company.cdc(["Invoice", "Customer"], SINCE)
+    assert [found["Id"] for found in changes.objects["Invoice"]] == kept
+    assert list(changes.deleted["Invoice"]) == deleted
+    assert unasked.told == ([("cdc", dropped, TID)] if dropped else [])

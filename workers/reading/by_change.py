@@ -8,17 +8,17 @@ A page that QuickBooks cannot show is made smaller until the one bad row is alon
 over: the rest flows.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from service.database.tables import PageCursor
-from service.errors import SyncError, TransientError, Unmappable
+from service.errors import SyncError, TransientError
 from service.kit.text import one_line
 from service.quickbooks import queries
-from service.quickbooks.entity import entity, parse_instant
+from service.quickbooks.entity import parse_instant
 from service.quickbooks.http import TIMED_OUT
+from service.quickbooks.page import Page, changed_at
 from service.quickbooks.queries import EntityName
 from service.wording import called
 from workers.company import CompanyContext
@@ -109,7 +109,7 @@ def read_page(
     while True:
         fetch_number = company.draw_fetch_number()
         try:
-            raws = _rows(company, entity_name, cursor)
+            rows = _rows(company, entity_name, cursor)
         except SyncError as e:
             # 4001 is about the query itself: no part of it would fare better.
             if not may_pass_in_parts(e) or e.code == "4001":
@@ -120,12 +120,13 @@ def read_page(
                 return _step_over(entity_name, cursor, e)
             cursor = replace(cursor, size=cursor.size // 2, slow=slow)
         else:
-            fresh = [Read(raw, fetch_number) for raw in raws if raw.get("Id") not in cursor.seen]
-            return ChangePage(InvoiceReads(found=fresh), _after(cursor, raws))
+            fresh = [raw for raw in rows.found if raw.get("Id") not in cursor.seen]
+            reads = InvoiceReads(found=[Read(raw, fetch_number) for raw in fresh])
+            return ChangePage(reads, _after(cursor, rows))
 
 
-def _rows(company: CompanyContext, entity_name: EntityName, cursor: Cursor) -> list[dict[str, Any]]:
-    return company.api.query(
+def _rows(company: CompanyContext, entity_name: EntityName, cursor: Cursor) -> Page:
+    return company.api.page(
         queries.page_by_time(entity_name, cursor.since, cursor.skip + 1, cursor.size)
     )
 
@@ -164,8 +165,9 @@ def _place(entity_name: EntityName, cursor: Cursor, number: int) -> str:
     return f"the {nth} of all in the order of changes"
 
 
-def _after(cursor: Cursor, raws: Sequence[dict[str, Any]]) -> Cursor:
-    done = len(raws) < cursor.size
+def _after(cursor: Cursor, rows: Page) -> Cursor:
+    # What was dropped filled a place, and may stand elsewhere the next time.
+    raws, done = rows.found, rows.given < cursor.size
     times = [t for raw in raws if (t := changed_at(raw))]
     last = max(times, default=cursor.since)
     at_last = tuple(str(raw.get("Id")) for raw in raws if changed_at(raw) == last)
@@ -184,12 +186,3 @@ def _after(cursor: Cursor, raws: Sequence[dict[str, Any]]) -> Cursor:
 def _called(raw: dict[str, Any]) -> str:
     number = one_line(raw.get("DocNumber"), _LONGEST_NUMBER)
     return called(one_line(raw.get("Id"), _LONGEST_NUMBER), number)
-
-
-def changed_at(raw: dict[str, Any]) -> datetime | None:
-    """Return the second in which an object was last changed, or None if it does not say."""
-    try:
-        # Queries compare whole seconds, so the cursor does too.
-        return entity(raw).last_updated.replace(microsecond=0)
-    except Unmappable:
-        return None
