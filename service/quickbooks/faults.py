@@ -1,10 +1,9 @@
 """What an answer of the accounting API means: one table, closed by default (reference 3.8).
 
-Intuit answers in several shapes: the API's `Fault`, the gateway's lower-case `fault`, XML although
-JSON was asked for, and no body of its own at all; faults come inside HTTP 200, inside parts of an
-answer and inside lists too. A code that the table knows decides, under whatever status it came: the
-status decides where there is none. What neither knows is `Unrecognised`: neither known to pass nor
-known to stay.
+Intuit's errors come as `Fault`, as the gateway's lower-case `fault`, as XML although JSON was asked
+for, or without a body; also with HTTP 200, in a list, and in a part of an answer. A known code
+decides, whatever the status; without one, the status decides. What neither table knows is
+`Unrecognised`.
 """
 
 import codecs
@@ -27,14 +26,14 @@ from service.kit import exact_json
 from service.quickbooks.http import intuit_tid, retry_after
 
 THROTTLED_FOR = 60.0
-"""Seconds to leave a company alone after a 429 that does not say how long (reference 3.6)."""
+"""Seconds to pause a company after a 429 without Retry-After (reference 3.6)."""
 
 GONE = "610"
-"""The code of the answer that an object does not exist, or no longer."""
+"""The fault code for an object that does not exist, or was deleted."""
 
 
 class Fault(NamedTuple):
-    """The first error of a fault, as far as it is told without repeating what may be secret."""
+    """The first error of a fault, without what may be secret."""
 
     code: str | None = None
     message: str | None = None
@@ -55,7 +54,7 @@ _EXPIRED = "3200"
 BY_CODE: Mapping[str, Meaning] = {
     "120": Meaning(Barred, "the connecting user lost access to the company"),
     "3100": Meaning(Barred, "QuickBooks does not let this app into the company"),
-    # The access token was renewed before this answer was believed: see `BearerAuth`.
+    # The request was repeated with a new token before: see `client.BearerAuth`.
     _EXPIRED: Meaning(TransientError, _NOT_ACCEPTED),
     "3001": Meaning(Throttled, _LIMIT),
     GONE: Meaning(Gone, "QuickBooks has no such object"),
@@ -90,7 +89,7 @@ BY_STATUS: tuple[tuple[Container[int], Meaning], ...] = (
 
 
 def answer_of(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    """Return the JSON object that answers a request, or raise what its fault means."""
+    """Return the JSON object that answers a request, or raise the error of its fault."""
     content = _decoded(body)
     fault = _fault_in(content, body)
     if fault is not None or not 200 <= status < 300:
@@ -104,13 +103,13 @@ def answer_of(status: int, headers: Mapping[str, str], body: bytes) -> dict[str,
 
 
 def known_fault(status: int, headers: Mapping[str, str], body: bytes) -> SyncError | None:
-    """Return what the code of an answer's fault means; None where no code is known."""
+    """Return the error that the answer's fault code stands for, or None without a known code."""
     fault = _fault_in(_decoded(body), body) or Fault()
     return _error(status, headers, fault) if fault.code in BY_CODE else None
 
 
 def wants_new_token(status: int, body: bytes) -> bool:
-    """Tell whether another access token may help: after code 3200, or a 401 without a known one."""
+    """Return whether another access token may help: code 3200, or a 401 without a known code."""
     fault = _fault_in(_decoded(body), body) or Fault()
     return fault.code == _EXPIRED or (status == 401 and fault.code not in BY_CODE)
 
@@ -138,7 +137,7 @@ def _meaning(status: int, code: str | None) -> Meaning | None:
 
 def _particulars(status: int, fault: Fault) -> str:
     code = f", code {fault.code}" if fault.code else ""
-    # An answer about a token may hold it.
+    # Answers about a token may quote it.
     about_token = status == 401 or fault.code == _EXPIRED
     quoted = f": {fault.message}" if fault.message and not about_token else ""
     return f"HTTP {status}{code}{quoted}"
@@ -152,12 +151,12 @@ def _decoded(body: bytes) -> Any:
 
 
 def _fault_in(content: Any, body: bytes) -> Fault | None:
-    """Return the first fault with a code that is known, else the first one."""
+    """Return the first fault with a known code, else the first one."""
     found = list(_faults(content) if content is not None else _faults_in_text(body))
     return next((fault for fault in found if fault.code in BY_CODE), found[0] if found else None)
 
 
-# Where else than on top a fault stands: in one part of an answer, or of a batch.
+# Faults also stand in one part of an answer or of a batch.
 _PARTS = ("QueryResponse", "CDCResponse", "BatchItemResponse", "queryResponse", "cdcresponse",
           "batchItemResponse", "IntuitResponse")  # fmt: skip
 
@@ -175,7 +174,7 @@ def _faults(content: Any, deepest: int = _DEEPEST) -> Iterator[Fault]:
 
 
 def _errors(fault: dict[str, Any], *, told: bool) -> Iterator[Fault]:
-    """Give each error of a fault; the gateway's messages are not told: they repeat the code."""
+    """Yield each error of a fault, without the gateway's messages: they only repeat the code."""
     for error in [*_objects(fault.get("Error")), *_objects(fault.get("error"))] or [{}]:
         message = error.get("Message", error.get("message"))
         code = _code(error.get("code", error.get("Code"))) or _code_in_words(message)
@@ -195,8 +194,8 @@ def _code_in_words(message: Any) -> str | None:
     return _code(said.group(1)) if said else None
 
 
-# What is no JSON that can be decoded: XML, and JSON that was cut or spoilt. No parser, no entities,
-# no depth: the codes alone are looked for. Quotes inside a JSON string have a backslash.
+# In XML and broken JSON, search for the code only: no parser, no entities, no depth. A quote inside
+# a JSON string has a backslash, so a quoted fault does not match.
 _TEXT_FAULT = re.compile(r"<(?:\w{1,16}:)?Fault\b|\"Fault\"\s*:\s*[{\[]", re.IGNORECASE)
 _TEXT_CODE = re.compile(
     r"<(?:\w{1,16}:)?Error\b[^<>]{0,200}?\scode\s*=\s*[\"']([^\"'<>]{1,32})[\"']"
@@ -215,7 +214,7 @@ def _faults_in_text(body: bytes) -> Iterator[Fault]:
 
 
 def _code(value: Any) -> str | None:
-    """Return a fault code as the reference writes it: the gateway also says 003001 for 3001."""
+    """Return a fault code as the reference writes it: the gateway says 003001 for 3001."""
     text = str(value).strip() if isinstance(value, str | int) else ""
     if not re.fullmatch(r"\w{1,16}", text, re.ASCII):
         return None
@@ -227,7 +226,7 @@ _LONGEST_MESSAGE = 200
 
 
 def _harmless(message: Any) -> str | None:
-    """Return QuickBooks' message, bounded, without what looks like an address, id or token."""
+    """Return QuickBooks' message, cut, without what looks like an address, id or token."""
     if not isinstance(message, str):
         return None
     shown = _REVEALING.sub("…", " ".join(message[:2000].split()))

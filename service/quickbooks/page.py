@@ -1,7 +1,7 @@
-"""The rows of an answer, held against the question: what was not asked for is dropped.
+"""The rows of an answer, checked against the query: what was not asked for is dropped.
 
-An answer to another question must not be believed: a row of it may be a stranger's, and a page that
-is not the one that was asked for hides those between.
+A row that was not asked for may be another company's. A page other than the one asked for would
+hide the rows between.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,8 @@ _COUNTS = {"startPosition", "maxResults", "totalCount"}
 class Page:
     """The rows that were asked for.
 
-    `unasked` more were dropped; `given` is how many of the query's positions they take together.
+    - `given`: positions of the query that the answer takes, dropped rows included.
+    - `unasked`: rows that were dropped.
     """
 
     found: list[dict[str, Any]] = field(repr=False)
@@ -29,7 +30,7 @@ class Page:
 
 
 def page_of(statement: Statement, response: Mapping[str, Any]) -> Page:
-    """Return the rows of a QueryResponse; raises ValueError where it answers something else."""
+    """Return the rows of a QueryResponse; raises ValueError, naming what it is not."""
     given = response.get(statement.entity)
     if given is None and not response.keys() - _COUNTS:
         return Page([], 0, 0)  # the key is missing when nothing matches (reference 3.2)
@@ -48,7 +49,7 @@ def page_of(statement: Statement, response: Mapping[str, Any]) -> Page:
 
 
 def _in_order(rows: list[dict[str, Any]]) -> bool:
-    """Compare the ends alone: a row that changes while it is read is not where it would be."""
+    """Compare the first row with the last: one that changes during the query may be displaced."""
     first, last = changed_at(rows[0]), changed_at(rows[-1])
     return first is None or last is None or first <= last
 
@@ -66,13 +67,13 @@ def others_in(group: Mapping[str, Any], entities: Iterable[str]) -> int:
 
 
 def is_before(row: Mapping[str, Any], since: datetime | None) -> bool:
-    """Return whether the object says that it was last changed before then, by whole seconds."""
+    """Return whether the object's last change was before `since`, in whole seconds."""
     at = changed_at(row)
     return since is not None and at is not None and at < since.replace(microsecond=0)
 
 
 def changed_at(row: Mapping[str, Any]) -> datetime | None:
-    """Return the second in which an object was last changed, or None if it does not say."""
+    """Return the second of an object's last change, or None if it names none."""
     try:
         # Queries compare whole seconds.
         return entity(dict(row)).last_updated.replace(microsecond=0)
