@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import httpx
 
-from service.errors import Gone, TransientError
+from service.errors import Gone, Poisoned, TransientError
 from service.kit.tls import public_authorities
 from service.quickbooks.entity import parse_instant, quickbooks_time
-from service.quickbooks.faults import answer_of, wants_new_token
+from service.quickbooks.faults import SPOILT, answer_of, wants_new_token
 from service.quickbooks.http import intuit_tid, no_cookies, reaching_intuit
 from service.quickbooks.page import Page, is_before, others_in, page_of
 from service.quickbooks.queries import EntityName, Statement
@@ -90,9 +90,9 @@ class Changes:
 class CompanyClient:
     """One company's books, read only.
 
-    `permit` is called with the kind before each call: it counts, waits, or raises. Objects that nobody
-    asked for are dropped; `on_unasked` is called with the kind, their number and Intuit's trace id.
-    Every method raises a SyncError for an error or an answer of another form.
+    `permit` is called with the kind before each call: it counts, waits, or raises. Every method
+    raises a SyncError for an error or an answer of another form. Objects that nobody asked for are
+    dropped; `on_unasked` is called with the kind, their number and Intuit's trace id.
     """
 
     def __init__(
@@ -207,11 +207,12 @@ class CompanyClient:
             )
         try:
             answer = answer_of(response.status_code, response.headers, response.content)
-        except Gone as e:
-            if kind == "read":
-                raise
-            # Nothing else asks for a single object: that one is gone is no answer to it.
-            raise TransientError(str(e), intuit_tid=e.intuit_tid, code=e.code) from e
+        except (Gone, Poisoned) as e:
+            # Only a read asks for an object that may be gone, and some calls bring no records.
+            gone, spoilt = isinstance(e, Gone), e.code == SPOILT
+            if (gone and kind != "read") or (spoilt and kind in ("count", "companyinfo")):
+                raise TransientError(str(e), intuit_tid=e.intuit_tid, code=e.code) from e
+            raise
         self._look_at_clock(answer)
         return answer, intuit_tid(response.headers)
 

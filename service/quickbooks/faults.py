@@ -31,6 +31,11 @@ THROTTLED_FOR = 60.0
 GONE = "610"
 """The fault code for an object that does not exist, or was deleted."""
 
+SPOILT = "spoilt"
+"""The `code` of the error for a whole answer in JSON that cannot be decoded."""
+CUT_SHORT = "cut short"
+"""The `code` of the error for an answer in JSON whose end is missing: a smaller one may come."""
+
 
 class Fault(NamedTuple):
     """The first error of a fault, without what may be secret."""
@@ -95,11 +100,20 @@ def answer_of(status: int, headers: Mapping[str, str], body: bytes) -> dict[str,
     if fault is not None or not 200 <= status < 300:
         raise _error(status, headers, fault or Fault())
     if not isinstance(content, dict):
-        raise TransientError(
-            "QuickBooks answered something that is not a JSON object",
-            intuit_tid=intuit_tid(headers),
-        )
+        raise _undecoded(headers, body)
     return content
+
+
+def _undecoded(headers: Mapping[str, str], body: bytes) -> SyncError:
+    """Return the error of a success that is no JSON object: one of its records may spoil it."""
+    tid, text = intuit_tid(headers), body.removeprefix(codecs.BOM_UTF8).strip()
+    if not text.startswith(b"{"):
+        words = "QuickBooks answered something that is not a JSON object"
+        return TransientError(words, intuit_tid=tid)
+    if not text.endswith(b"}"):
+        return TransientError("QuickBooks' answer ends too early", intuit_tid=tid, code=CUT_SHORT)
+    words = "QuickBooks sent JSON that cannot be decoded: a record of it holds an invalid value"
+    return Poisoned(words, intuit_tid=tid, code=SPOILT)
 
 
 def known_fault(status: int, headers: Mapping[str, str], body: bytes) -> SyncError | None:

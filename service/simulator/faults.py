@@ -106,6 +106,29 @@ class GatewayFault(Fault):
         return super().answer(now, "gateway" if envelope == "json" else envelope)
 
 
+# What a record's text stands for on the wire, so that the answer is no JSON any more.
+SPOILS = {
+    b"(half a surrogate pair)": rb"\ud83d",
+    b"(the other half)": rb"\ude00",
+    b"(a Latin-1 byte)": b"\xe9",
+    b"(half of UTF-8)": b"\xc3",
+    b"(a control character)": b"\x0b",
+    b"(a bad escape)": rb"\x41",
+    b'"(not a number)"': b"NaN",
+    b'"(infinite)"': b"-Infinity",
+    b'"(a number too long)"': b"9" * 5000,
+    b'"(brackets)"': b"[" * 5000 + b"]" * 5000,
+}
+
+
+def spoilt(body: bytes) -> bytes:
+    """Return the body with what QuickBooks has been seen to send inside its JSON, and worse."""
+    if b"(" in body:
+        for text, raw in SPOILS.items():
+            body = body.replace(text, raw)
+    return body
+
+
 def not_found() -> Fault:
     """An id that does not exist, or was deleted."""
     return Fault(

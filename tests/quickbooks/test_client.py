@@ -261,6 +261,25 @@ def test_a_code_means_the_same_whatever_was_asked_and_under_any_status(
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [
+        ("company_info", TransientError),
+        ("count", TransientError),
+        ("read", Poisoned),
+        ("query", Poisoned),
+        ("cdc", Poisoned),
+    ],
+)
+def test_json_that_cannot_be_decoded_is_a_record_s_fault_where_there_are_records(
+    intuit: "Scripted", company: CompanyClient, method: str, error: type[SyncError]
+) -> None:
+    intuit.will_answer(b'{"Invoice":{"Id":"145","PrivateNote":"\xe9"}}')
+    with pytest.raises(SyncError) as caught:
+        calls(company)[method]()
+    assert type(caught.value) is error
+
+
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 500])
 def test_a_token_that_is_refused_by_its_code_is_replaced_once(
     intuit: "Scripted", company: CompanyClient, wallet: Wallet, status: int

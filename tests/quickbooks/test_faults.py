@@ -17,7 +17,7 @@ from service.errors import (
     TransientError,
     Unrecognised,
 )
-from service.quickbooks.faults import answer_of, wants_new_token
+from service.quickbooks.faults import CUT_SHORT, SPOILT, answer_of, wants_new_token
 from service.quickbooks.http import intuit_tid, retry_after
 
 TOKEN = "AB01601390262kxzxOlnHYdhtEVRXISU7piPqQrCmmbDN35Yjd"
@@ -212,7 +212,7 @@ def test_a_code_is_found_beside_bytes_that_are_no_text() -> None:
 def test_a_note_that_quotes_a_fault_is_none() -> None:
     note = json.dumps({"Invoice": {"PrivateNote": '{"Fault":{"Error":[{"code":"3100"}]}}'}})
     assert "Invoice" in answer_of(200, {}, note.encode())
-    assert type(raised(200, note.encode()[:-1])) is TransientError
+    assert type(raised(200, note.encode()[:-2])) is TransientError
 
 
 def test_a_fault_however_deep_does_no_harm() -> None:
@@ -252,11 +252,41 @@ def test_what_the_table_does_not_know_is_neither_transient_nor_permanent(
         b'{"QueryResponse":{"Invoice":[{"Id":"1"',
         b"\xff\xfe",
         b"[" * 100_000,
-        b'{"Invoice":{"TotalAmt":1e99999999999999999999}}',
+        b"surely {no JSON}",
     ],
 )
 def test_a_success_that_is_no_json_object_may_pass(body: bytes) -> None:
     assert type(raised(200, body)) is TransientError
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        rb'"\ud83d"',
+        rb'"\ude00"',
+        b'"\xed\xa0\xbd"',
+        b'"Jos\xe9"',
+        b'"\xc3"',
+        b'"a\x00b"',
+        b'"a\nb"',
+        rb'"\x41"',
+        b"NaN",
+        b"-Infinity",
+        b"01",
+        b"1,",
+        b"9" * 5000,
+        b"1e99999999999999999999",
+        b"[" * 100_000 + b"]" * 100_000,
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("around", [b"", b"\xef\xbb\xbf", b" \r\n"], ids=["", "BOM", "space"])
+def test_a_record_may_spoil_an_answer_in_json(value: bytes, around: bytes) -> None:
+    body = around + b'{"QueryResponse":{"Invoice":[{"Id":"1","Note":' + value + b"}]}}\r\n"
+    found = raised(200, body, {"intuit_tid": "1-2"})
+    assert (type(found), found.code, found.intuit_tid) == (Poisoned, SPOILT, "1-2")
+    cut = raised(200, body.rstrip()[:-1].rstrip(b"}"))
+    assert (type(cut), cut.code) == (TransientError, CUT_SHORT)
 
 
 def test_a_success_is_decoded_exactly() -> None:

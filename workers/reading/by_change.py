@@ -7,12 +7,13 @@ skip rows that change during paging (reference 3.3, 4.2).
 A page that QuickBooks cannot show is halved until the one bad row is alone, which is stepped over.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from service.database.tables import PageCursor
-from service.errors import SyncError, TransientError
+from service.errors import Poisoned, SyncError, TransientError
 from service.kit.text import one_line
 from service.quickbooks import queries
 from service.quickbooks.entity import parse_instant
@@ -22,7 +23,7 @@ from service.quickbooks.queries import EntityName
 from service.wording import called
 from workers.company import CompanyContext
 from workers.reading.reads import InvoiceReads, Read
-from workers.retry import may_pass_in_parts
+from workers.retry import is_ambiguous, may_pass_in_parts
 
 # Rows after a bad one that are tried, to tell a bad row from an outage of QuickBooks.
 _PROBES = 3
@@ -132,14 +133,23 @@ def _rows(company: CompanyContext, entity_name: EntityName, cursor: Cursor) -> P
 def _doubt_an_outage(
     company: CompanyContext, entity_name: EntityName, cursor: Cursor, error: SyncError
 ) -> None:
-    """Raise TransientError unless QuickBooks answers for one of the next rows."""
-    for ahead in range(1, _PROBES + 1):
+    """Raise TransientError unless QuickBooks answers for one of the next rows.
+
+    Many neighbours may share what is bad about them: an answer without rows counts too, unless the
+    error is also what an outage looks like.
+    """
+    probes = [replace(cursor, skip=cursor.skip + ahead) for ahead in range(1, _PROBES + 1)]
+    for probe in probes:
         try:
-            _rows(company, entity_name, replace(cursor, skip=cursor.skip + ahead))
+            _rows(company, entity_name, probe)
         except SyncError as e:
             if not may_pass_in_parts(e):
                 raise
         else:
+            return
+    if isinstance(error, Poisoned) and not is_ambiguous(error):
+        with suppress(Poisoned):
+            company.api.count(queries.count(entity_name))
             return
     raise TransientError(str(error), intuit_tid=error.intuit_tid, code=error.code)
 
