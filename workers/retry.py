@@ -71,7 +71,7 @@ def pause_for(error: SyncError, failures: int) -> timedelta:
         lasting = asked * 2.0 ** max(0, min(failures, 20) - _A_FEW_THROTTLES)
         return timedelta(seconds=max(asked, min(lasting, _LONGEST_THROTTLE_SECONDS)))
     if isinstance(error, TransientError) and error.retry_after is not None:
-        return timedelta(seconds=error.retry_after)
+        return max(timedelta(seconds=error.retry_after), _FIRST_PAUSE)
     if isinstance(error, Barred):
         return timedelta(seconds=_BARRED_SECONDS)
     return backoff(failures, _FIRST_PAUSE, _LONGEST_PAUSE)

@@ -15,7 +15,8 @@ import httpx
 
 from service.errors import TransientError
 
-_LONGEST_WAIT = 86_400.0
+# One odd answer must not silence a company for longer.
+_LONGEST_WAIT = 900.0
 _TRACE_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 
 TIMED_OUT = "timeout"
@@ -52,7 +53,7 @@ def intuit_tid(headers: Mapping[str, str]) -> str | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that an answer asks to wait, at most a day; None if it does not ask.
+    """Return the seconds that an answer asks to wait, at most 15 minutes; None if it does not ask.
 
     Intuit documents no such header, so both forms of HTTP are read: seconds and a date. A date is
     compared with the answer's own date, because our clock may differ from Intuit's.

@@ -363,7 +363,15 @@ def test_an_xml_bomb_is_not_expanded() -> None:
         ({"Retry-After": "7"}, 7.0),
         ({"retry-after": " 7 "}, 7.0),
         ({"Retry-After": "0"}, 0.0),
-        ({"Retry-After": "9" * 50}, 86_400.0),
+        ({"Retry-After": "9" * 50}, 900.0),
+        ({"Retry-After": "901"}, 900.0),
+        (
+            {
+                "Retry-After": "Fri, 02 Oct 2026 16:20:00 GMT",
+                "Date": "Thu, 01 Oct 2026 16:20:00 GMT",
+            },
+            900.0,
+        ),
         ({"Retry-After": "-5"}, 60.0),
         ({"Retry-After": "soon"}, 60.0),
         ({"Retry-After": "٣"}, 60.0),

@@ -104,6 +104,7 @@ def test_a_company_that_does_not_let_us_in_keeps_its_notices_waiting(world: Worl
         ({"preset": "429-xml"}, 60),
         ({"preset": "429-json", "headers": {"Retry-After": "17"}}, 17),
         ({"preset": "429-xml", "headers": {"Retry-After": "300"}}, 300),
+        ({"preset": "429-json", "headers": {"Retry-After": "86400"}}, 900),
     ],
 )
 def test_a_429_pauses_the_company(small_world: World, rule: dict[str, Any], seconds: int) -> None:
@@ -117,6 +118,23 @@ def test_a_429_pauses_the_company(small_world: World, rule: dict[str, Any], seco
     small_world.sync_at_once()
     assert small_world.calls() == 0
     assert small_world.sweep() == []
+    small_world.sync()
+    assert small_world.notices() == [("done", "created")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"), [("86400", 900), ("900", 900), ("7", 7), ("0", 2), ("Mon, 1", None)]
+)
+@pytest.mark.parametrize("kind", ["query", "token"])
+def test_an_outage_that_says_how_long_is_believed_for_fifteen_minutes_at_most(
+    small_world: World, asked: str, seconds: int | None, kind: str
+) -> None:
+    heard(small_world, "1")
+    if kind == "token":
+        small_world.pass_time_in_quickbooks(hours=2)
+    small_world.faults({"status": 503, "headers": {"Retry-After": asked}, "kind": kind, "count": 1})
+    small_world.sync()
+    assert abs(seconds_of_pause(small_world) - (seconds or 1)) <= 1
     small_world.sync()
     assert small_world.notices() == [("done", "created")]
 
