@@ -15,7 +15,7 @@ from service.errors import (
 )
 from service.kit.backoff import backoff
 from service.quickbooks.faults import CUT_SHORT, GONE
-from service.quickbooks.http import TIMED_OUT
+from service.quickbooks.http import TIMED_OUT, TOO_LONG
 
 _FIRST_PAUSE = timedelta(seconds=2)
 _LONGEST_PAUSE = timedelta(minutes=15)
@@ -29,7 +29,7 @@ _MOST_UNRECOGNISED = 3
 
 
 # A query asks for no single object: its 610 (Object Not Found) is about one of its records.
-_MAY_BE_ONE_RECORD = (TIMED_OUT, CUT_SHORT, GONE)
+_MAY_BE_ONE_RECORD = (TIMED_OUT, TOO_LONG, CUT_SHORT, GONE)
 
 
 def may_pass_in_parts(error: SyncError) -> bool:

@@ -4,12 +4,13 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any, Literal
 
 import httpx
 
 from service.errors import Gone, Poisoned, TransientError
-from service.kit.tls import public_authorities
+from service.kit.bounded_http import BoundedTransport
 from service.quickbooks.entity import parse_instant, quickbooks_time
 from service.quickbooks.faults import SPOILT, answer_of, wants_new_token
 from service.quickbooks.http import intuit_tid, no_cookies, reaching_intuit
@@ -18,12 +19,15 @@ from service.quickbooks.queries import EntityName, Statement
 
 Kind = Literal["companyinfo", "read", "query", "count", "cdc"]
 
-# A person waits for a single object. A page of 1,000 invoices can take tens of seconds, and Intuit
-# gives up at 120 (reference 3.6): half of that, then the query is made smaller. Queries in search
-# of a slow record ask for less and less, and wait less.
+# The longest that a whole call takes: see `BoundedTransport`. A person waits for a single object. A
+# page of 1,000 invoices can take tens of seconds; one that takes longer is made smaller. Queries in
+# search of a slow record ask for less and less, and wait less.
 _QUICK = httpx.Timeout(15, connect=5)
-_PATIENT = httpx.Timeout(60, connect=5)
+_PATIENT = httpx.Timeout(30, connect=5)
 _FEW_ROWS = 100
+# The most bytes of one answer, unpacked: 16 KiB for each of 1,000 invoices. A longer page is made
+# smaller.
+_LONGEST_ANSWER = 16 * 2**20
 
 CDC_MOST_OBJECTS = 1000
 """The most objects that one answer of change data capture holds, of all entities together."""
@@ -34,12 +38,14 @@ CDC_FURTHEST = timedelta(days=30)
 def http_client() -> httpx.Client:
     """Return a client to share: no redirects, no cookies, nothing from the environment."""
     return httpx.Client(
+        transport=BoundedTransport(
+            _LONGEST_ANSWER,
+            httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=20),
+        ),
         timeout=_PATIENT,
-        verify=public_authorities(),
         follow_redirects=False,
         trust_env=False,
         cookies=no_cookies(),
-        limits=httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=20),
     )
 
 
@@ -114,6 +120,8 @@ class CompanyClient:
         self._on_unasked = on_unasked
         self.time: datetime | None = None
         """QuickBooks' clock, from its last answer."""
+        self.slowest = 0.0
+        """The most seconds that a call of this client has taken."""
 
     def company_info(self) -> CompanyInfoAnswer:
         """Return the company's record: the proof that the token opens this company."""
@@ -195,16 +203,20 @@ class CompanyClient:
         content: bytes | None = None,
     ) -> tuple[dict[str, Any], str | None]:
         self._permit(kind)
-        with reaching_intuit():
-            response = self._http.request(
-                method,
-                f"{self._base}/{path}",
-                headers={"Accept": "application/json", **(headers or {})},
-                params=params,
-                content=content,
-                auth=self._auth,
-                timeout=timeout,
-            )
+        began = monotonic()
+        try:
+            with reaching_intuit():
+                response = self._http.request(
+                    method,
+                    f"{self._base}/{path}",
+                    headers={"Accept": "application/json", **(headers or {})},
+                    params=params,
+                    content=content,
+                    auth=self._auth,
+                    timeout=timeout,
+                )
+        finally:
+            self.slowest = max(self.slowest, monotonic() - began)
         try:
             answer = answer_of(response.status_code, response.headers, response.content)
         except (Gone, Poisoned) as e:

@@ -14,6 +14,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 
 from service.errors import TransientError
+from service.kit.bounded_http import AnswerTooLong
 
 # One odd answer must not silence a company for longer.
 _LONGEST_WAIT = 900.0
@@ -21,6 +22,8 @@ _TRACE_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 
 TIMED_OUT = "timeout"
 """The `code` of the error for an answer that took too long: a smaller query may pass."""
+TOO_LONG = "too long"
+"""The `code` of the error for an answer of too many bytes: a smaller query may pass."""
 
 # httpx logs every address, and Intuit's addresses contain the realm id.
 for _name in ("httpx", "httpcore"):
@@ -40,6 +43,9 @@ def reaching_intuit() -> Iterator[None]:
     """
     try:
         yield
+    except AnswerTooLong as e:
+        words = f"QuickBooks' answer is longer than {e.most // 2**20} MiB; the rest was not read"
+        raise TransientError(words, code=TOO_LONG) from None
     except httpx.ReadTimeout:
         raise TransientError("QuickBooks did not answer in time", code=TIMED_OUT) from None
     except httpx.RequestError as e:

@@ -20,7 +20,7 @@ from service.errors import (
     Unrecognised,
 )
 from service.kit import exact_json
-from service.kit.tls import public_authorities
+from service.kit.bounded_http import BoundedTransport
 from service.quickbooks.endpoints import Endpoints
 from service.quickbooks.faults import known_fault
 from service.quickbooks.http import date_of, intuit_tid, no_cookies, reaching_intuit, retry_after
@@ -31,6 +31,7 @@ _NAMES = {
     "revocation_endpoint": "revoke",
 }
 
+_LONGEST_ANSWER = 2**20
 _ACCESS_SECONDS = 3600
 _REFRESH_SECONDS = 8_640_000
 
@@ -103,8 +104,8 @@ class OAuth:
             client_secret=client_secret,
             token_endpoint_auth_method="client_secret_basic",  # noqa: S106 - a method's name
             redirect_uri=redirect_uri,
+            transport=BoundedTransport(_LONGEST_ANSWER),
             timeout=10,
-            verify=public_authorities(),
             follow_redirects=False,
             trust_env=False,
             cookies=no_cookies(),

@@ -1,12 +1,12 @@
 """Sends the simulator's answers by Starlette, and breaks off connections."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from time import perf_counter
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.simulator import exact_json
@@ -64,6 +64,8 @@ async def _scripted(simulator: Simulator, call: Call, ordinary: Callable[[], Res
         response = with_more(response, rule.adds)
     if rule and rule.lose:
         return dropped()
+    if rule and (rule.drip or rule.endless):
+        return flowing(simulator, response, rule.drip, endless=rule.endless)
     return cut_short(response) if rule and rule.cut else response
 
 
@@ -79,6 +81,23 @@ def with_more(response: Response, more: dict[str, list[Json]]) -> Response:
         else:
             content[entity] = objects[0]
     return json_response(content, response.status_code)
+
+
+def flowing(simulator: Simulator, response: Response, seconds: float, *, endless: bool) -> Response:
+    """Return the answer byte by byte, each after some seconds, or with blanks without end."""
+    whole, blanks = bytes(response.body), b" " * 65_536
+
+    async def parts() -> AsyncIterator[bytes]:
+        step = 1 if seconds else len(whole)
+        for start in range(0, len(whole), step):
+            await simulator.script.hold(seconds)
+            yield whole[start : start + step]
+        while endless:
+            await asyncio.sleep(0)
+            yield blanks
+
+    kept = {k: v for k, v in response.headers.items() if k != "content-length"}
+    return StreamingResponse(parts(), response.status_code, kept)
 
 
 def dropped() -> Response:

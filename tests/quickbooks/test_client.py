@@ -448,7 +448,7 @@ def test_the_client_takes_nothing_from_its_surroundings() -> None:
     with http_client() as http:
         assert http.follow_redirects is False
         assert http.trust_env is False
-        assert http.timeout == httpx.Timeout(60, connect=5)
+        assert http.timeout == httpx.Timeout(30, connect=5)
 
 
 def test_a_thousand_invoices_come_in_one_answer(intuit: "Scripted", company: CompanyClient) -> None:

@@ -127,6 +127,50 @@ def test_a_page_that_takes_too_long_is_made_smaller_and_stays_so(
     assert (len(page.reads.found), page.cursor.size, page.cursor.slow) == (20, 250, True)
 
 
+@pytest.mark.parametrize("rule", [{"drip": 0.05}, {"endless": True}])
+def test_an_answer_without_end_waits_for_its_turn_and_stops_nobody(
+    small_world: World, impatient: None, rule: dict[str, Any]
+) -> None:
+    small_world.put("Invoice", an_invoice("1"))
+    small_world.webhook(an_event("Invoice", "1", "created"))
+    small_world.faults({**rule, "kind": "query"})
+    small_world.sync()
+    (row,) = small_world.notice_rows()
+    assert (row.status, row.error_class) == ("pending", "TransientError")
+    assert row.error_message in (
+        "QuickBooks did not answer in time",
+        "QuickBooks' answer is longer than 16 MiB; the rest was not read",
+    )
+    small_world.no_faults()
+    small_world.sync()
+    assert small_world.notices() == [("done", "created")]
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that reads 8 KiB of an answer."""
+    monkeypatch.setattr(client, "_LONGEST_ANSWER", 8192)
+
+
+def test_a_page_of_too_many_bytes_is_made_smaller_and_stays_so(
+    short: None, small_world: World
+) -> None:
+    fill(small_world, list(range(40)))
+    company = CompanyContext.of(small_world.services, small_world.connection_id)
+    page = read_page(company, Cursor(None, size=40))
+    assert (len(page.reads.found), page.cursor.size, page.cursor.slow) == (20, 20, True)
+
+
+def test_invoices_of_too_many_bytes_come_by_their_ids_in_parts(
+    short: None, small_world: World
+) -> None:
+    ids = [str(n) for n in range(1, 41)]
+    small_world.put("Invoice", *map(an_invoice, ids))
+    small_world.webhook(*(an_event("Invoice", i, "created") for i in ids))
+    small_world.sync()
+    assert {row.status for row in small_world.notice_rows()} == {"done"}
+
+
 def test_an_invoice_by_id_that_takes_too_long_is_found_alone(
     small_world: World, impatient: None
 ) -> None:

@@ -17,7 +17,7 @@ from service.errors import Poisoned, SyncError, TransientError
 from service.kit.text import one_line
 from service.quickbooks import queries
 from service.quickbooks.entity import parse_instant
-from service.quickbooks.http import TIMED_OUT
+from service.quickbooks.http import TIMED_OUT, TOO_LONG
 from service.quickbooks.page import Page, changed_at
 from service.quickbooks.queries import EntityName
 from service.wording import called
@@ -39,7 +39,7 @@ class Cursor:
 
     - `seen`: ids of the rows at `since` that were read; later pages bring them again.
     - `last`: number or id of the last row read, for people.
-    - `size`: rows to ask for; `slow`: more took QuickBooks too long.
+    - `size`: rows to ask for; `slow`: more took QuickBooks too long, or too many bytes.
     - `bad`: unreadable rows that were stepped over since the last row read.
     - `behind`: unreadable rows before the first row at `since`, which may be met again.
     - `done`: the last page was not full.
@@ -113,7 +113,7 @@ def read_page(
             # 4001 (invalid query) is about the query itself: a smaller page would fail too.
             if not may_pass_in_parts(e) or e.code == "4001":
                 raise
-            slow = cursor.slow or e.code == TIMED_OUT
+            slow = cursor.slow or e.code in (TIMED_OUT, TOO_LONG)
             if cursor.size == 1:
                 _doubt_an_outage(company, entity_name, cursor, e)
                 return _step_over(entity_name, cursor, e)
