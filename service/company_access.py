@@ -7,6 +7,7 @@ connection is declared dead only after its row was read once more (reference 2.4
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal
 
 import httpx
@@ -87,6 +88,7 @@ class CompanyAccess:
             self.realm_id(connection),
             BearerAuth(lambda rejected: self.access_token(connection.id, rejected)),
             self.permit(connection.id, purpose),
+            partial(self._note_unasked, connection.id),
         )
 
     def newcomer(self, realm_id: RealmId, tokens: Tokens) -> CompanyClient:
@@ -100,6 +102,14 @@ class CompanyAccess:
         return CompanyClient(
             self._http, self._api_url, realm_id, BearerAuth(token), lambda kind: None
         )
+
+    def _note_unasked(self, connection_id: str, kind: str, count: int, tid: str | None) -> None:
+        """Keep for an operator that an answer held what was not asked for, and was dropped."""
+        log.warning(
+            "answer.unasked", connection=connection_id, kind=kind, dropped=count, intuit_tid=tid
+        )
+        with self._database.write() as session:
+            connections.count_unasked(session, connection_id, count, now())
 
     def realm_id(self, connection: Connection) -> RealmId:
         return RealmId(self._vault.open(connection.realm_sealed, f"{connection.id}:realm"))

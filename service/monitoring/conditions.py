@@ -33,6 +33,7 @@ _CHECKS = (
     companies.stopped_withdrawals,
     companies.red_reconciles,
     notices.broken_webhooks,
+    companies.unasked_answers,
     companies.lasting_throttle,
     companies.ending_tokens,
     notices.high_reads,

@@ -35,6 +35,7 @@ _TITLES = {
     "token.ending_soon": "Authorisation ends within 7 days",
     "reconcile.red": "Reconcile failed or left a difference",
     "withdrawals.stopped": "Many withdrawals wait for a decision",
+    "answers.unasked": "QuickBooks sent what nobody asked for",
     "throttled.lasting": "QuickBooks answers too many requests",
     "webhooks.forged": "Many deliveries without a right signature",
     "webhooks.broken": "Changes come without a notification",

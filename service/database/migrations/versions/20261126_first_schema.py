@@ -87,6 +87,8 @@ def _suppliers() -> None:
         sa.Column("paused_until", _INSTANT),
         sa.Column("throttled_since", _INSTANT),
         sa.Column("failures", sa.Integer, nullable=False),
+        sa.Column("unasked", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("unasked_at", _INSTANT),
         sa.Column("nudge_due_at", _INSTANT),
         sa.Column("adopted_at", _INSTANT),
         sa.UniqueConstraint("environment", "realm_digest"),
