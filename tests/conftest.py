@@ -18,6 +18,7 @@ from pymongo.database import Database
 
 from tests import databases, running, servers
 from tests.missing import missing
+from tests.simulators import Simulators
 
 _numbers = itertools.count(1)
 
@@ -84,6 +85,13 @@ def redis_url() -> Iterator[str]:
 def mongodb_url() -> Iterator[str]:
     """A MongoDB server: our own, or the one that TEST_MONGODB_URL names."""
     yield from _server("TEST_MONGODB_URL", servers.mongodb_server)
+
+
+@pytest.fixture(scope="session")
+def simulators() -> Iterator[Simulators]:
+    """The server of every test's own simulator."""
+    with Simulators.served() as served:
+        yield served
 
 
 @pytest.fixture

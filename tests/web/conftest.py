@@ -23,8 +23,9 @@ from service.database.tables import Base, Connection, Invoice
 from service.kit.clock import now
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
-from service.simulator.server import RunningSimulator, running
+from service.simulator.server import RunningSimulator
 from tests import databases
+from tests.simulators import Simulators
 
 SECRET = "i" * 40
 PUBLIC_URL = "http://localhost:3000"
@@ -220,10 +221,10 @@ def book() -> dict[str, Any]:
 
 
 @pytest.fixture
-def simulator(book: dict[str, Any]) -> Iterator[RunningSimulator]:
+def simulator(simulators: Simulators, book: dict[str, Any]) -> Iterator[RunningSimulator]:
     """Intuit's stand-in, with the book's companies."""
-    with running(CONFIG, Book.of(book)) as server:
-        yield server
+    with simulators.running(CONFIG, Book.of(book)) as made:
+        yield made
 
 
 @pytest.fixture
