@@ -7,6 +7,7 @@ from dramatiq import Broker
 
 from service.access import Access
 from service.config.settings import Settings
+from service.coordination import rate_limit
 from service.coordination.leases import HeldLeases
 from service.database.engine import Database
 from service.infactor.mongo import InfactorDatabase
@@ -58,11 +59,15 @@ class Services:
 
 
 def build_services(
-    settings: Settings, broker: Broker, database: Database | None = None
+    settings: Settings,
+    broker: Broker,
+    database: Database | None = None,
+    call_interval: float = rate_limit.INTERVAL,
 ) -> Services:
     """Return the services of one process, with nothing opened but what is lazily pooled.
 
     `database` is the one of the settings where somebody has it already; `close` closes it, too.
+    A company is called every `call_interval` seconds in the long run.
     """
     database = database or Database(settings.database_url.get_secret_value())
     vault = Vault(settings.key_ring, settings.secret_key.get_secret_value())
@@ -80,7 +85,13 @@ def build_services(
         vault=vault,
         oauth=oauth,
         access=Access(
-            database, vault, oauth, http, places.api, settings.quickbooks_reads_per_month
+            database,
+            vault,
+            oauth,
+            http,
+            places.api,
+            settings.quickbooks_reads_per_month,
+            call_interval,
         ),
         leases=HeldLeases(database),
         jobs=Jobs(broker),

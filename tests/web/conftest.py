@@ -224,6 +224,7 @@ def book() -> dict[str, Any]:
 def simulator(simulators: Simulators, book: dict[str, Any]) -> Iterator[RunningSimulator]:
     """Intuit's stand-in, with the book's companies."""
     with simulators.running(CONFIG, Book.of(book)) as made:
+        made.simulator.switch({"requests_per_second": None})
         yield made
 
 
@@ -245,7 +246,9 @@ def place(
 ) -> Iterator[Place]:
     """The application, started."""
     settings = settings_from(settings_of(simulator.url, web_database_url, **more_settings))
-    services = build_services(settings, StubBroker(), databases.opened(web_database_url))
+    services = build_services(
+        settings, StubBroker(), databases.opened(web_database_url), call_interval=0.0
+    )
     with TestClient(create_app(services), base_url=PUBLIC_URL, follow_redirects=False) as client:
         made = Place(services, simulator, client)
         yield made

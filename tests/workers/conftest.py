@@ -20,6 +20,7 @@ def simulator(simulators: Simulators) -> Iterator[RunningSimulator]:
     """A simulator with one company that has a customer and no invoices."""
     book = Book.of({worlds.REALM: {"Customer": [worlds.a_customer()]}})
     with simulators.running(worlds.CONFIG, book) as made:
+        made.simulator.switch({"requests_per_second": None})
         yield made
 
 

@@ -420,7 +420,7 @@ class World:
     def another_process(self) -> Services:
         """Return the services of another process on the same database."""
         settings = settings_from(environment(self.simulator.url, self.database_url))
-        self.others.append(build_services(settings, StubBroker()))
+        self.others.append(build_services(settings, StubBroker(), call_interval=0.0))
         return self.others[-1]
 
     # What there is to see.
@@ -490,6 +490,8 @@ def asked_for(broker: Broker, *, delayed: bool = False) -> list[tuple[str, Any]]
 def build(simulator: RunningSimulator, database_url: str, **more: str) -> World:
     """Return a world around a running simulator and a migrated database."""
     settings = settings_from(environment(simulator.url, database_url, **more))
-    services = build_services(settings, StubBroker(), databases.opened(database_url))
+    services = build_services(
+        settings, StubBroker(), databases.opened(database_url), call_interval=0.0
+    )
     web = TestClient(create_app(services))
     return World(services, simulator, web, httpx.Client(timeout=10, verify=False), database_url)
