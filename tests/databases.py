@@ -19,6 +19,9 @@ from service.database.engine import Database
 from service.database.schema import migrate
 from service.database.tables import Base
 
+MARKS = {"both_databases": ("sqlite", "postgresql"), "postgresql": ("postgresql",)}
+"""By its mark, on what a test runs; each test without one runs on SQLite."""
+
 # TRUNCATE makes a new file for each table and index: twelve times as slow where there are few rows.
 _EMPTY = "; ".join(
     [

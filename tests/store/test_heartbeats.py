@@ -11,6 +11,8 @@ from service.database.engine import Database
 from service.database.tables import Connection, Heartbeat
 from tests.servers import wait_until
 
+pytestmark = pytest.mark.both_databases("the statements are its own")
+
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 
 

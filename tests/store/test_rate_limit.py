@@ -10,6 +10,8 @@ from service.database.engine import Database
 from service.database.tables import Connection, Pace, Reads
 from service.database.types import database_now
 
+pytestmark = pytest.mark.both_databases("the statements are its own")
+
 NOW = select(database_now())
 
 

@@ -229,12 +229,6 @@ def simulator(simulators: Simulators, book: dict[str, Any]) -> Iterator[RunningS
 
 
 @pytest.fixture
-def web_database_url(sqlite_url: str) -> str:
-    """The migrated database; a test file that needs both kinds replaces this."""
-    return sqlite_url
-
-
-@pytest.fixture
 def more_settings() -> dict[str, str]:
     """Settings that differ from the defaults; a test file may replace this."""
     return {}
@@ -242,12 +236,12 @@ def more_settings() -> dict[str, str]:
 
 @pytest.fixture
 def place(
-    simulator: RunningSimulator, web_database_url: str, more_settings: dict[str, str]
+    simulator: RunningSimulator, migrated_url: str, more_settings: dict[str, str]
 ) -> Iterator[Place]:
     """The application, started."""
-    settings = settings_from(settings_of(simulator.url, web_database_url, **more_settings))
+    settings = settings_from(settings_of(simulator.url, migrated_url, **more_settings))
     services = build_services(
-        settings, StubBroker(), databases.opened(web_database_url), call_interval=0.0
+        settings, StubBroker(), databases.opened(migrated_url), call_interval=0.0
     )
     with TestClient(create_app(services), base_url=PUBLIC_URL, follow_redirects=False) as client:
         made = Place(services, simulator, client)

@@ -157,6 +157,7 @@ def test_a_held_id_is_free_once_its_row_is_explained(world: World, infactors: In
     assert mine(world) == {"1": (row, False), "2": (None, False)}
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_an_invoice_that_is_recorded_later_is_looked_at_before_it_is_delivered(
     world: World, infactors: Infactors
 ) -> None:
@@ -198,6 +199,7 @@ def test_a_row_that_comes_later_holds_its_invoice_before_it_is_adopted(
     ]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_companies_of_one_supplier_share_their_ids_and_no_row(
     world: World, infactors: Infactors
 ) -> None:
@@ -215,6 +217,7 @@ def test_companies_of_one_supplier_share_their_ids_and_no_row(
     assert outcome(world) == {(first, "1"): (mine_, False), (second, "1"): (theirs, False)}
 
 
+@pytest.mark.both_databases("a failed transaction ends differently")
 def test_the_database_itself_refuses_to_give_a_row_to_two_invoices(world: World) -> None:
     record(world, "1", "2")
     with world.services.database.read() as session:
@@ -223,6 +226,7 @@ def test_the_database_itself_refuses_to_give_a_row_to_two_invoices(world: World)
         legacy_rows.adopt(session, {one: "a" * 24, other: "a" * 24})
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_two_lookers_at_once_adopt_each_row_once(world: World, infactors: Infactors) -> None:
     """What the second one has read of Infactor was true before the first one adopted."""
     record(world, "1")
@@ -258,6 +262,7 @@ def test_a_rehearsal_says_the_same_and_changes_nothing(world: World, infactors: 
     }
 
 
+@pytest.mark.both_databases("a failed transaction ends differently")
 def test_a_step_that_fails_undoes_all(world: World, infactors: Infactors) -> None:
     record(world, "1")
     (row,) = import_rows(infactors, a_row("1"))
@@ -279,6 +284,7 @@ def test_recording_an_invoice_anew_keeps_its_row_and_its_hold(
     assert mine(world) == {"1": (row, False), "2": (None, True)}
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_thousand_rows_are_kept_in_a_few_statements(world: World, infactors: Infactors) -> None:
     numbers = [str(number) for number in range(1, 1201)]
     record(world, "5")
@@ -379,6 +385,7 @@ def test_a_row_that_is_being_financed_is_adopted_as_it_stands(
     assert ("invoiceAmount", "critical", "100", "60") in found
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_while_a_row_is_unexplained_its_invoice_waits(delivering: Delivering) -> None:
     stranger = an_old_row(invoiceNo="999", buyerEmail="x@example.com", invoiceAmount=1.0)
     delivering.infactors.invoices.insert_one(stranger)

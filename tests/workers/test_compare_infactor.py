@@ -40,6 +40,7 @@ def copy(delivering: Delivering, **fields: Any) -> None:
     delivering.infactors.invoices.insert_one(row)
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_what_was_delivered_and_left_alone_is_green(delivering: Delivering) -> None:
     delivered(delivering, 3)
     delivering.arrive(an_invoice("2", Balance=0.0))  # withdrawn
@@ -61,6 +62,7 @@ def six_ways_to_differ(delivering: Delivering) -> None:
     delivering.decide("5", qbkRevision=9)
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_every_difference_is_named(delivering: Delivering) -> None:
     six_ways_to_differ(delivering)
     before = list(delivering.infactors.invoices.find())
@@ -83,6 +85,7 @@ def test_every_difference_is_named(delivering: Delivering) -> None:
     assert list(delivering.infactors.invoices.find()) == before  # it only looks
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_fixing_delivers_again_what_nobody_has_decided_about(delivering: Delivering) -> None:
     six_ways_to_differ(delivering)
     ended = compare(delivering.world, fix=True)

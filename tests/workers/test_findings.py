@@ -143,6 +143,7 @@ def test_a_renamed_customer_is_another_buyer(small_delivering: Delivering) -> No
     ]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_one_finding_for_a_change_however_often_it_is_delivered(delivering: Delivering) -> None:
     approved(delivering)
     delivering.arrive(an_invoice(DueDate="2026-12-24"))
@@ -161,6 +162,7 @@ def test_one_finding_for_a_change_however_often_it_is_delivered(delivering: Deli
     assert len(delivering.receipts()) == 5
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_what_is_reverted_in_quickbooks_closes_and_stays_in_the_history(
     delivering: Delivering,
 ) -> None:

@@ -88,6 +88,7 @@ def test_a_document_is_astray_at_another_revision_than_the_one_delivered(
     assert change.astray == astray
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_withdrawn_invoice_that_moves_on_is_critical_until_it_is_back(
     delivering: Delivering,
 ) -> None:
@@ -160,6 +161,7 @@ def test_an_invoice_paid_after_its_approval_was_never_held_back(
 
 
 class TestChangedBeforeApproval:
+    @pytest.mark.both_databases("the statements are its own")
     def test_an_amount_written_over_just_before_the_approval(self, delivering: Delivering) -> None:
         delivering.arrive(an_invoice())
         delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))

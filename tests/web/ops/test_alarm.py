@@ -232,10 +232,9 @@ class TestWithInfactorsDatabase:
         assert "Token and authorisation end" in browser.get("/ops/connections").text
 
 
+@pytest.mark.postgresql("the statements are its own")
 class TestOnPostgreSQL(TestWithInfactorsDatabase):
-    @pytest.fixture
-    def web_database_url(self, migrated_postgres_url: str) -> str:
-        return migrated_postgres_url
+    pass
 
 
 def test_without_infactors_database_no_company_is_late(
