@@ -16,7 +16,7 @@ from tests.people import (
     add_user,
     log_in,
 )
-from tests.servers import free_port
+from tests.servers import away
 from tests.web.button import BUTTON, browser_of, press, whole_journey
 from tests.web.conftest import PUBLIC_URL, Place, said
 
@@ -223,7 +223,7 @@ class TestAway:
     @pytest.fixture
     def more_settings(self) -> dict[str, str]:
         return {
-            "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}",
+            "INFACTOR_MONGODB_URL": away(),
             "INFACTOR_MONGODB_DATABASE": "ifactor",
             "INFACTOR_SESSION_SECRET": SESSION_SECRET,
         }

@@ -19,7 +19,7 @@ from tests.people import (
     add_user,
     log_in,
 )
-from tests.servers import free_port
+from tests.servers import away
 from tests.web.button import begun, browser_of, whole_journey
 from tests.web.conftest import OTHER, OURS, Place, said
 from tests.web.test_refused import PROBLEM
@@ -234,7 +234,7 @@ class TestAway:
     @pytest.fixture
     def more_settings(self) -> dict[str, str]:
         return {
-            "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}",
+            "INFACTOR_MONGODB_URL": away(),
             "INFACTOR_MONGODB_DATABASE": "ifactor",
             "INFACTOR_SESSION_SECRET": SESSION_SECRET,
         }

@@ -18,7 +18,7 @@ from service.errors import ConfigurationError, InfactorAway
 from service.kit.clock import now
 from service.simulator.server import RunningSimulator
 from service.store import connection_lifecycle, connections, forgetting, legacy_rows
-from tests.servers import free_port
+from tests.servers import away
 from tests.workers import world as worlds
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering
@@ -324,11 +324,11 @@ def test_a_forgotten_company_has_no_old_ids(world: World, infactors: Infactors) 
 def test_an_infactor_that_is_away_changes_nothing(
     small_world: World, simulator: RunningSimulator, tmp_path: Path
 ) -> None:
-    away = {
-        "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=100",
+    nowhere = {
+        "INFACTOR_MONGODB_URL": away(),
         "INFACTOR_MONGODB_DATABASE": "ifactor",
     }
-    made = worlds.build(simulator, small_world.database_url, **away)
+    made = worlds.build(simulator, small_world.database_url, **nowhere)
     small_world.others.append(made.services)
     with pytest.raises(InfactorAway):
         adopt_old_rows(made.services, small_world.connection_id)

@@ -8,7 +8,7 @@ from sqlalchemy import update
 from service.database.tables import Document, Invoice
 from service.infactor.mapping import invoice_id
 from service.simulator.server import RunningSimulator
-from tests.servers import free_port
+from tests.servers import away
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering
 from tests.workers.reconciling import named, reconcile
@@ -198,7 +198,7 @@ def test_while_infactor_is_away_quickbooks_is_compared_all_the_same(
     simulator: RunningSimulator, sqlite_url: str
 ) -> None:
     settings = {
-        "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=200",
+        "INFACTOR_MONGODB_URL": away(),
         "INFACTOR_MONGODB_DATABASE": "none",
     }
     with connected(simulator, sqlite_url, **settings) as world:

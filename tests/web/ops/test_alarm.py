@@ -13,7 +13,7 @@ from service.kit.clock import now
 from service.monitoring import conditions
 from service.monitoring.condition import Condition
 from service.web.ops.overview import _TITLES, alarm_of, page_of
-from tests.servers import free_port
+from tests.servers import away
 from tests.store.delivery_rows import DeliveryRows
 from tests.web.conftest import Place, said
 from tests.web.ops.operators import add_companies, add_samples, entry, live_address
@@ -155,7 +155,7 @@ class TestWithInfactorsDatabase:
     def more_settings(self) -> dict[str, str]:
         return {
             "OPS_USERS": entry("ada"),
-            "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}",
+            "INFACTOR_MONGODB_URL": away(),
             "INFACTOR_MONGODB_DATABASE": "unused",
         }
 
