@@ -9,6 +9,7 @@ from service.coordination import rate_limit
 from service.database.engine import Database
 from service.database.tables import Connection, Pace, Reads
 from service.database.types import database_now
+from tests.builders import like
 
 pytestmark = pytest.mark.both_databases("the statements are its own")
 
@@ -85,8 +86,7 @@ def test_reads_are_counted_by_company_month_and_kind(
 ) -> None:
     with database.write() as session:
         first = session.get_one(Connection, "c1")
-        same = {c.name: getattr(first, c.name) for c in Connection.__table__.columns}
-        session.add(Connection(**{**same, "id": "c2", "realm_digest": "other"}))
+        session.add(like(first, "c2"))
         session.flush()
         for company, month, kind in (
             ("c1", "2026-11", "query"),

@@ -25,6 +25,7 @@ from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
 from service.simulator.server import RunningSimulator
 from tests import databases
+from tests.builders import a_customer, an_invoice
 from tests.simulators import Simulators
 
 SECRET = "i" * 40
@@ -41,27 +42,8 @@ CONFIG = SimulatorConfig(
     redirect_uri=f"{PUBLIC_URL}/quickbook/connect",
 )
 
-CUSTOMER = {
-    "Id": "7",
-    "DisplayName": "Buyer Seven",
-    "Active": True,
-    "PrimaryEmailAddr": {"Address": "buyer@example.com"},
-}
 
-
-def an_invoice(quickbooks_id: str = "1", **fields: Any) -> dict[str, Any]:
-    """Return an ordinary unpaid invoice of 100.00 for customer 7."""
-    return {
-        "Id": quickbooks_id,
-        "DocNumber": f"10{quickbooks_id}",
-        "TxnDate": "2026-11-01",
-        "DueDate": "2099-12-01",
-        "TotalAmt": 100.0,
-        "Balance": 100.0,
-        "CustomerRef": {"value": "7", "name": "Buyer Seven"},
-        "Line": [],
-        **fields,
-    }
+CUSTOMER = a_customer()
 
 
 @dataclass

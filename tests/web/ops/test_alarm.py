@@ -13,6 +13,7 @@ from service.kit.clock import now
 from service.monitoring import conditions
 from service.monitoring.condition import Condition
 from service.web.ops.overview import _TITLES, alarm_of, page_of
+from tests.builders import like
 from tests.servers import away
 from tests.store.delivery_rows import DeliveryRows
 from tests.web.conftest import Place, said
@@ -129,21 +130,8 @@ def test_of_very_many_things_that_are_wrong_the_first_are_shown(
     with place.services.database.write() as session:
         known = session.get_one(Connection, company)
         for number in range(35):
-            session.add(
-                Connection(
-                    **{
-                        column.key: getattr(known, column.key)
-                        for column in Connection.__table__.columns
-                    }
-                    | {
-                        "id": f"c{number}",
-                        "realm_digest": f"d{number}",
-                        "state": "disconnected",
-                        "problem": "invalid_grant",
-                        "disconnected_at": now(),
-                    }
-                )
-            )
+            ended = {"state": "disconnected", "problem": "invalid_grant", "disconnected_at": now()}
+            session.add(like(known, f"c{number}", **ended))
     page = said(browser.get("/ops/").text)
     assert "35 things are wrong" in page
     assert page.count("QuickBooks no longer accepts") == 30
