@@ -70,7 +70,7 @@ def services(storm: Storm) -> Iterator[Services]:
 @pytest.mark.timeout(6 * 3600)
 def test_chaos(request: pytest.FixtureRequest, storm: Storm, services: Services) -> None:
     minutes = request.config.getoption("--chaos-minutes")
-    events, seconds = (2000, 50.0) if minutes is None else (int(minutes * 1500), minutes * 60.0)
+    events, seconds = (1200, 30.0) if minutes is None else (int(minutes * 1500), minutes * 60.0)
     print(f"\nchaos: seed {storm.seed}, {events} changes in {seconds:.0f} s")
     connections = connect(storm, services)
     storm.rage(events, seconds)
