@@ -59,8 +59,10 @@ class CompanyAccess:
         http: httpx.Client,
         api_url: str,
         reads_per_month: int,
+        call_interval: float = rate_limit.INTERVAL,
     ) -> None:
         self._reads_per_month = reads_per_month
+        self._call_interval = call_interval
         self._database = database
         self._vault = vault
         self._oauth = oauth
@@ -127,7 +129,9 @@ class CompanyAccess:
         def wait(kind: str) -> None:
             with self._database.write() as session:
                 self._check_budget(session, purpose)
-                seconds = rate_limit.reserve(session, connection_id, _LONGEST_WAIT_FOR_PLACE)
+                seconds = rate_limit.reserve(
+                    session, connection_id, _LONGEST_WAIT_FOR_PLACE, self._call_interval
+                )
                 if seconds is not None:
                     rate_limit.count_read(session, connection_id, _month(), kind)
             if seconds is None:

@@ -8,6 +8,8 @@ from service.monitoring.condition import Condition
 from tests.databases import statements
 from tests.monitoring.scene import DAYS, HOURS, MINUTES, NOW, SECONDS, Scene, some_settings
 
+pytestmark = pytest.mark.both_databases("the statements are its own")
+
 
 def test_nothing_is_wrong_with_a_company_that_works(scene: Scene) -> None:
     scene.company(hard_expires_at=NOW + 300 * DAYS)

@@ -198,6 +198,7 @@ def test_a_backfill_goes_on_past_a_bad_invoice_and_parks_it(world: World) -> Non
     assert row.reason == f"QuickBooks cannot show {place}"
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_payment_brings_what_changed_though_one_invoice_is_bad(world: World) -> None:
     world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 8)))
     cannot_show(world, "3")
