@@ -138,7 +138,7 @@ class Fields:
 
     def realm_id(self, name: str) -> str | None:
         """Return a company's id in its one form; as it was written where it is blamed for that."""
-        text = self.text(name)
+        text = self.optional_id(name)
         found = None if text is None else realm_id_of(text)
         return self.id(name, LONGEST_REALM_ID) if found is None else found
 

@@ -18,7 +18,7 @@ from service.errors import ConfigurationError, InfactorAway
 from service.kit.clock import now
 from service.simulator.server import RunningSimulator
 from service.store import connection_lifecycle, connections, forgetting, legacy_rows
-from tests.servers import away
+from tests.servers import away, free_port
 from tests.workers import world as worlds
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering
