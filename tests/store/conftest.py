@@ -42,5 +42,5 @@ def connection_id(database: Database) -> str:
     """The id of a connection in the database."""
     with database.write() as session:
         supplier = connections.upsert_supplier(session, "s@example.com", "S", "", AT)
-        session.add(a_connection("c1", supplier, AT, company_name="Company"))
+        session.add(a_connection("c1", supplier, AT, realm_digest="digest", company_name="Company"))
     return "c1"
