@@ -9,7 +9,10 @@
           + TransientError(retry_after)   try again later: network, time-out, 5xx, lock busy
               x Throttled                 429: pause this company only
               x BudgetSpent               this month's reads are kept for what is more urgent
-          x Unrecognised              an answer that no table knows: try three times, then park
+              x KeysRefused               the app's own keys: an operator mends them for all at once
+              x StoreFailed               our own database: no fault of QuickBooks', nor of a record
+          x Unrecognised              an answer that no table knows: try again for days, then park
+          x Unforeseen                our own fault: likewise
           + ApprovalNeeded(withdrawals, reasons)  a run would withdraw so much: an operator decides
           + PermanentError                trying again cannot help: park, and show why
               x Disconnected              the authorisation is dead: the supplier must reconnect
@@ -100,8 +103,20 @@ class BudgetSpent(TransientError):
     """The reads that are left this month are kept for what is more urgent."""
 
 
+class KeysRefused(TransientError):
+    """QuickBooks refuses to renew tokens because of the app's own keys; no connection has ended."""
+
+
+class StoreFailed(TransientError):
+    """Our own database did not take what was to be written."""
+
+
 class Unrecognised(SyncError):
     """QuickBooks answered something that nobody has met: neither known to pass nor to stay."""
+
+
+class Unforeseen(SyncError):
+    """The work itself went wrong in a way that nobody foresaw: the log has the traceback."""
 
 
 class ApprovalNeeded(SyncError):

@@ -1,16 +1,25 @@
 """What a failure means: how long to wait, when to give up, and what the log says about it."""
 
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
+
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from service.errors import (
     Barred,
     BudgetSpent,
-    PermanentError,
+    KeysRefused,
     Poisoned,
+    Refused,
+    ServiceError,
+    StoreFailed,
     SyncError,
     Throttled,
     TooLarge,
     TransientError,
+    Unforeseen,
+    Unmappable,
     Unrecognised,
 )
 from service.kit.backoff import backoff
@@ -18,13 +27,53 @@ from service.quickbooks.http import TIMED_OUT
 
 _FIRST_PAUSE = timedelta(seconds=2)
 _LONGEST_PAUSE = timedelta(minutes=15)
+_FIRST_LONG_PAUSE = timedelta(minutes=1)
+_LONGEST_LONG_PAUSE = timedelta(hours=1)
+# What a record says stays so until somebody changes it, and then a notice comes.
+_LONGEST_FOR_A_RECORD = timedelta(days=1)
 _THROTTLED_SECONDS = 60.0
 _A_FEW_THROTTLES = 10
 _LONGEST_THROTTLE_SECONDS = 3600.0
 _BARRED_SECONDS = 3600.0
 _GIVE_UP_AFTER = timedelta(days=3)
 _MANY_ATTEMPTS = 20
-_MOST_UNRECOGNISED = 3
+_RETURN_SECONDS = 10.0
+_BAD_RECORD = "4002"
+
+
+def failure_of(error: BaseException) -> SyncError:
+    """Return as one of ours what a piece of work failed with that nobody expected."""
+    if isinstance(error, SyncError):
+        return error
+    name = type(error).__name__
+    if isinstance(error, SQLAlchemyError):
+        return StoreFailed(f"this service's own database failed ({name})")
+    if isinstance(error, ServiceError):
+        return Unforeseen(str(error))
+    return Unforeseen(f"this service failed ({name}): its log says where")
+
+
+def is_about_the_work(error: BaseException) -> bool:
+    """Return whether other work may succeed where this failed: not if the database is away."""
+    if isinstance(error, SQLAlchemyError):
+        return isinstance(error, DataError | IntegrityError | ProgrammingError)
+    return True
+
+
+def insist(give_back: Callable[[], None]) -> None:
+    """Give work back that has failed, though the database may not answer at once.
+
+    Only the process that failed can do that: to any other it looks as if this one had died.
+    """
+    deadline, pause = time.monotonic() + _RETURN_SECONDS, 0.1
+    while True:
+        try:
+            return give_back()
+        except SQLAlchemyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(pause)
+            pause *= 2
 
 
 def may_pass_in_parts(error: SyncError) -> bool:
@@ -32,28 +81,36 @@ def may_pass_in_parts(error: SyncError) -> bool:
     return isinstance(error, TooLarge | Poisoned) or error.code == TIMED_OUT
 
 
+def may_be_a_records(error: SyncError) -> bool:
+    """Return whether one of the objects that were asked for by their ids may be to blame."""
+    refused = isinstance(error, Refused | Unrecognised) and not isinstance(error, Barred)
+    return refused or may_pass_in_parts(error)
+
+
 def is_ambiguous(error: SyncError) -> bool:
     """Return whether the error may be a bad record's or QuickBooks' own.
 
-    Code 10000 stands for both, and a query that takes too long may be held up by either.
+    Only code 4002 is a record's for certain.
     """
-    return error.code == TIMED_OUT or (isinstance(error, Poisoned) and error.code == "10000")
+    return may_be_a_records(error) and not _is_a_bad_record(error)
+
+
+def _is_a_bad_record(error: SyncError) -> bool:
+    return isinstance(error, Poisoned) and error.code == _BAD_RECORD
 
 
 def is_hopeless(error: SyncError, since: datetime, attempts: int, now: datetime) -> bool:
     """Return whether to stop after so many attempts at something that waits since then.
 
-    What may pass is tried for three days, and often: the days may have been spent waiting for the
-    supplier. An answer that nobody knows is tried three times. A limit ends some day, if only with
-    the month: what waits for that is never given up.
+    What a record itself is to blame for, at once. All else is tried for three days, and often: the
+    days may have been spent waiting for the supplier. A limit ends some day, if only with the
+    month, and so do wrong keys: what waits for that is never given up.
     """
-    if isinstance(error, Throttled | BudgetSpent):
+    if isinstance(error, Throttled | BudgetSpent | KeysRefused):
         return False
-    if isinstance(error, Unrecognised):
-        return attempts >= _MOST_UNRECOGNISED
-    if isinstance(error, TransientError | Barred) or is_ambiguous(error):
-        return since < now - _GIVE_UP_AFTER and attempts >= _MANY_ATTEMPTS
-    return True
+    if isinstance(error, Unmappable) or _is_a_bad_record(error):
+        return True
+    return since < now - _GIVE_UP_AFTER and attempts >= _MANY_ATTEMPTS
 
 
 def pause_for(error: SyncError, failures: int) -> timedelta:
@@ -73,9 +130,17 @@ def pause_for(error: SyncError, failures: int) -> timedelta:
     return backoff(failures, _FIRST_PAUSE, _LONGEST_PAUSE)
 
 
-def concerns_the_company(error: SyncError) -> bool:
-    """Return whether to leave the whole company alone, not only what failed."""
-    return isinstance(error, Barred) or not isinstance(error, PermanentError)
+def pause_of_run(error: SyncError, failures: int) -> timedelta:
+    """Return how long a run pauses likewise: what may not pass soon, up to an hour."""
+    if isinstance(error, TransientError | Barred):
+        return pause_for(error, failures)
+    return backoff(failures, _FIRST_LONG_PAUSE, _LONGEST_LONG_PAUSE)
+
+
+def pause_of_parked(error: SyncError, attempts: int) -> timedelta:
+    """Return after how long what was given up after so many attempts is tried once more."""
+    longest = _LONGEST_FOR_A_RECORD if isinstance(error, Unmappable) else _LONGEST_LONG_PAUSE
+    return backoff(max(0, attempts - 1), _FIRST_LONG_PAUSE, longest)
 
 
 def why(error: SyncError) -> dict[str, str | None]:

@@ -8,14 +8,23 @@ from functools import partial
 from typing import Any
 
 import structlog
+from dramatiq.middleware import TimeLimitExceeded
 from sqlalchemy.orm import Session
 
 from service.context import Services
 from service.coordination.leases import wait_seconds
 from service.database.engine import after_commit
 from service.database.tables import Notice
-from service.domain import RevisionCause
-from service.errors import Disconnected, PermanentError, Poisoned, SyncError, Throttled, TooLarge
+from service.domain import NoticeStatus, RevisionCause
+from service.errors import (
+    Barred,
+    Disconnected,
+    Poisoned,
+    SyncError,
+    Throttled,
+    TooLarge,
+    Unforeseen,
+)
 from service.kit.clock import now
 from service.store import connections, inbox, invoices, watermarks
 from workers.company import CompanyContext
@@ -25,7 +34,16 @@ from workers.reading.customers import CustomerReads
 from workers.reading.reads import InvoiceReads
 from workers.recording.outcome import Recorded
 from workers.recording.record import keep_failures, recording
-from workers.retry import concerns_the_company, is_ambiguous, is_hopeless, pause_for, why
+from workers.retry import (
+    failure_of,
+    insist,
+    is_about_the_work,
+    is_ambiguous,
+    is_hopeless,
+    pause_for,
+    pause_of_parked,
+    why,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +103,7 @@ class Batch:
         self._customers.read(self._wanted.customers.keys())
         answered = self._read_changes() if self._wanted.changes else set()
         ids = {**self._wanted.invoices, **self._merged}.keys() - answered
-        reads = read_invoices(self._company, sorted(ids))
+        reads = read_invoices(self._company, sorted(ids), patient=True)
         with self._recording(reads, RevisionCause.NOTICE) as (session, recorded):
             self._finish_invoices(session, recorded)
             self._finish_others(session)
@@ -207,21 +225,34 @@ class Batch:
 
 
 def give_back(
-    session: Session, notices: Sequence[Notice], error: SyncError, due_at: datetime
+    session: Session,
+    notices: Sequence[Notice],
+    error: SyncError,
+    due_at: datetime,
+    *,
+    suspect: bool = False,
 ) -> None:
-    """Let these notices be tried again from `due_at` on; park those for which that is hopeless."""
-    hopeless = [n for n in notices if is_hopeless(error, n.received_at, n.attempts, now())]
+    """Let these notices be tried again from `due_at` on; park those for which that is hopeless.
+
+    Those that were parked before stay so.
+    """
+    hopeless = [
+        n
+        for n in notices
+        if n.status == NoticeStatus.PARKED or is_hopeless(error, n.received_at, n.attempts, now())
+    ]
     again = [notice for notice in notices if notice not in hopeless]
     park(session, hopeless, error)
-    inbox.retry(session, [notice.id for notice in again], error, due_at)
+    inbox.retry(session, [notice.id for notice in again], error, due_at, suspect=suspect)
     for notice in again:
         after_commit(session, log.warning, "notice.failed", **_name(notice), **why(error))
 
 
 def park(session: Session, notices: Sequence[Notice], error: SyncError) -> None:
-    """Give up on these notices until an operator asks for them again."""
-    inbox.park(session, [notice.id for notice in notices], error, now())
+    """Say that these notices have failed; each comes back by itself, less and less often."""
     for notice in notices:
+        due_at = now() + pause_of_parked(error, notice.attempts)
+        inbox.park(session, [notice.id], error, now(), due_at)
         after_commit(session, log.warning, "notice.parked", **_name(notice), **why(error))
 
 
@@ -231,7 +262,7 @@ def _name(notice: Notice) -> dict[str, Any]:
 
 # A busy company is read at most once a second, so that a burst of notices costs a few queries.
 SPACING_SECONDS = 1.0
-_LOST = PermanentError("the worker died each time that it worked on this notice")
+_LOST = Unforeseen("the worker died each time that it worked on this notice")
 
 
 def sync_company(services: Services, connection_id: str) -> None:
@@ -267,6 +298,9 @@ def _sync(services: Services, connection_id: str) -> None:
             inbox.retry(session, [notice.id for notice in batch], e, now())
     except SyncError as e:
         _fail(services, connection_id, batch, e, connection.failures)
+    except (Exception, TimeLimitExceeded) as e:
+        insist(partial(_fail_unexpectedly, services, batch, e))
+        raise
 
 
 def _fail(
@@ -281,10 +315,24 @@ def _fail(
     with services.database.write() as session:
         if isinstance(error, Throttled):
             connections.throttle(session, connection_id, until, str(error), now())
-        elif concerns_the_company(error):
+        elif isinstance(error, Barred):
+            connections.bar(session, connection_id, until, str(error), now())
+        else:
             connections.pause(session, connection_id, until, str(error))
         give_back(session, batch, error, until)
     log.warning("company.failed", connection=connection_id, notices=len(batch), **why(error))
+
+
+def _fail_unexpectedly(services: Services, batch: Sequence[Notice], error: BaseException) -> None:
+    """Give the notices back after what is no answer of QuickBooks': it keeps nobody from reading.
+
+    Where one of them may be to blame, they are soon taken one by one.
+    """
+    failure = failure_of(error)
+    due_at = now() + pause_for(failure, min(notice.attempts for notice in batch) - 1)
+    suspect = is_about_the_work(error)
+    with services.database.write() as session:
+        give_back(session, batch, failure, due_at, suspect=suspect)
 
 
 def _nudge_again(services: Services, connection_id: str, lease: str) -> None:

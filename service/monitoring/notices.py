@@ -131,7 +131,7 @@ _parked = (
 
 
 def parked_notices(facts: Facts) -> Iterator[Condition]:
-    """Give one condition when notices have failed for good, and nothing since has done their work.
+    """Give one condition when notices have failed, and nothing since has done their work.
 
     Of a company that is not connected nothing can be done.
     """
@@ -144,8 +144,9 @@ def parked_notices(facts: Facts) -> Iterator[Condition]:
             severity=Severity.WARNING,
             since=first,
             text=f"{several(count, 'notice', 'notices')} of"
-            f" {several(companies, 'company', 'companies')} failed for good: what they tell of may"
-            " be missing or out of date here. Each says why; once that is mended, put it back.",
+            f" {several(companies, 'company', 'companies')} have failed: what they tell of may be"
+            " missing or out of date here. Each says why. They are tried again by themselves, at"
+            " most an hour apart; where the record itself is wrong, once a day.",
             command="infactor-quickbooks notices --parked",
         )
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, case, func, literal, select
+from sqlalchemy.orm import aliased
 
 from service.database.tables import Connection, Notice, Run, WebhookAnswers
-from service.domain import ConnectionState, NoticeStatus, RunState
+from service.domain import ConnectionState, NoticeStatus, RunCause, RunKind, RunState
 from service.monitoring.facts import Facts
 from service.queries import notices
 
@@ -28,7 +29,8 @@ class Vitals:
     """The figures of one moment; `beats` are seconds since a process of that kind was alive.
 
     Until `complete_until` every change of every company that is connected and not paused was
-    compared with QuickBooks; None where there is no such company.
+    compared with QuickBooks; None where there is no such company, or one of which the past is not
+    read yet: those are `importing`.
     """
 
     companies: Mapping[str, int]
@@ -37,6 +39,7 @@ class Vitals:
     parked: int
     last_delivery: datetime | None  # to the minute
     complete_until: datetime | None
+    importing: int
     reads: int
     reads_per_month: int
     reads_forecast: int | None
@@ -73,13 +76,15 @@ def vitals(facts: Facts) -> Vitals:
     ours = {"environment": facts.environment}
     pending, oldest = facts.session.execute(_pending, ours).one()
     companies, complete_until = _companies(facts)
+    importing = facts.session.execute(_importing, ours).scalar_one()
     return Vitals(
         companies=companies,
         pending=pending,
         oldest_pending=oldest,
         parked=facts.session.execute(_parked, ours).scalar_one(),
         last_delivery=facts.session.execute(_last_webhook).scalar_one(),
-        complete_until=complete_until,
+        complete_until=None if importing else complete_until,
+        importing=importing,
         reads=facts.reads,
         reads_per_month=facts.settings.quickbooks_reads_per_month,
         reads_forecast=_forecast(facts.reads, facts.now),
@@ -99,6 +104,30 @@ _companies_by_state = (
     select(_state, func.count(), func.min(Connection.reconciled_until))
     .where(Connection.environment == bindparam("environment"))
     .group_by(_state)
+)
+
+
+_later = aliased(Run)
+_read_since = select(_later.id).where(
+    _later.connection_id == Run.connection_id,
+    _later.kind == RunKind.BACKFILL,
+    _later.state == RunState.DONE,
+    _later.since.is_(None),
+    _later.id > Run.id,
+)
+_importing = (
+    select(func.count(Run.connection_id.distinct()))
+    .join(Connection, Connection.id == Run.connection_id)
+    .where(
+        Connection.environment == bindparam("environment"),
+        Connection.state == ConnectionState.CONNECTED,
+        Connection.suspended_at.is_(None),
+        Run.kind == RunKind.BACKFILL,
+        Run.cause == RunCause.CONNECT,
+        Run.state != RunState.DONE,
+        Run.created_at >= Connection.connected_at,
+        ~_read_since.exists(),
+    )
 )
 
 

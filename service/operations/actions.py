@@ -85,6 +85,7 @@ def sync(session: Session, connection_id: str, actor: str) -> int:
 def backfill(session: Session, connection_id: str, since: datetime | None, actor: str) -> int:
     """Begin or join the company's backfill, which waits for nothing now; return its id."""
     run_id = runs.create_or_join(session, connection_id, RunCause.COMMAND, since, now())
+    connections.call_again(session, connection_id, barred=True)
     runs.hurry(session, run_id)
     details = {"run": run_id, "since": since}
     operators.record(session, actor, "backfill", connection_id, details, now())
@@ -95,6 +96,7 @@ def reconcile(session: Session, connection_id: str, fix: bool, actor: str) -> in
     """Begin or join the company's reconcile over everything, likewise; return its id."""
     order: ReconcileCursor = {"full": True, "fix": fix}
     run_id = runs.begin_reconcile(session, connection_id, RunCause.COMMAND, order, now())
+    connections.call_again(session, connection_id, barred=True)
     runs.hurry(session, run_id)
     details = {"run": run_id, "fix": fix}
     operators.record(session, actor, "reconcile", connection_id, details, now())

@@ -209,7 +209,8 @@ def refusal_of(
 ) -> SyncError:
     """Return what an unsuccessful answer means; `rejected` if it rejects what was presented.
 
-    Only a plain "invalid_grant" does: everything that may pass must not end a connection.
+    Only a plain "invalid_grant" does: everything that may pass must not end a connection, and
+    "Incorrect Token type or clientID" is said of good tokens when the app's keys are another's.
     """
     tid, answer = intuit_tid(headers), _object(body)
     if 300 <= status < 400:
@@ -218,6 +219,8 @@ def refusal_of(
         words = f"QuickBooks' token service is unwell (HTTP {status})"
         return TransientError(words, intuit_tid=tid, retry_after=retry_after(headers))
     error = answer.get("error")
+    if error == "invalid_grant" and _blames_the_app(answer.get("error_description")):
+        return Refused(_REFUSALS["invalid_client"], intuit_tid=tid, code="invalid_client")
     if error == "invalid_grant":
         rejected.intuit_tid, rejected.code = tid, error
         return rejected
@@ -225,6 +228,10 @@ def refusal_of(
         return Refused(_REFUSALS[error], intuit_tid=tid, code=error)
     words = f"QuickBooks' token service answered what this service does not know (HTTP {status})"
     return Unrecognised(words, intuit_tid=tid)
+
+
+def _blames_the_app(description: Any) -> bool:
+    return isinstance(description, str) and re.search(r"client", description, re.I) is not None
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

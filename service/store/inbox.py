@@ -2,12 +2,13 @@
 
 A notice is `pending` until the transaction that records its result makes it `done`. One that can
 never be acted upon is `ignored` from the start, with the reason; one that keeps failing is
-`parked`, with the error.
+`parked`, with the error, and comes back from time to time as long as its `due_at` says so.
 """
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
@@ -18,7 +19,9 @@ from service.domain import NoticeStatus, OwnNotice, RunKind, RunState
 from service.store.connections import may_be_called
 
 # Written out in the query, where the databases recognise the condition of a partial index.
+_PENDING = literal(NoticeStatus.PENDING.value, literal_execute=True)
 _PARKED = literal(NoticeStatus.PARKED.value, literal_execute=True)
+_WORKABLE = (NoticeStatus.PENDING, NoticeStatus.PARKED)
 _later = aliased(Notice)
 
 CLAIM_LIMIT = 500
@@ -30,8 +33,8 @@ _FATAL_LOSSES = 5
 
 def has_due(session: Session, connection_id: str, now: datetime) -> bool:
     """Return whether this connection has a notice to work on."""
-    due = _due(now).where(Notice.connection_id == connection_id).limit(1)
-    return session.execute(due).first() is not None
+    due = (has.where(Notice.connection_id == connection_id).limit(1) for has in _due(now))
+    return any(session.execute(one).first() is not None for one in due)
 
 
 def claim(
@@ -39,15 +42,22 @@ def claim(
 ) -> tuple[Sequence[Notice], Sequence[Notice]]:
     """Mark the next batch of due notices as being worked on; return (batch, given up).
 
-    Only the holder of the connection's sync lease may claim. Attempts rise here, before the work,
-    so that a notice that kills its worker cannot come back for ever: alone it is tried until it
-    was lost five times, and then given up, for the caller to park.
+    Only the holder of the connection's sync lease may claim. What another process claimed and
+    never gave back is lost: that process died. A notice that kills its worker is tried alone until
+    it was lost five times, and then given up, for the caller to park.
     """
+    for status in (_PENDING, _PARKED):  # each has an index of its own
+        session.execute(
+            update(Notice)
+            .where(Notice.connection_id == connection_id, Notice.status == status)
+            .where(Notice.claimed_by != owner)
+            .values(losses=Notice.losses + 1, claimed_by=None)
+        )
     due = (
         select(Notice)
-        .where(Notice.status == NoticeStatus.PENDING, Notice.connection_id == connection_id)
-        .where(or_(Notice.due_at.is_(None), Notice.due_at <= now))
+        .where(Notice.connection_id == connection_id, _is_due(now))
         .order_by(Notice.id)
+        .execution_options(populate_existing=True)
     )
     fatal = session.scalars(due.where(Notice.losses >= _FATAL_LOSSES).limit(CLAIM_LIMIT)).all()
     batch = session.scalars(due.where(Notice.losses < _SUSPECT_LOSSES).limit(CLAIM_LIMIT)).all()
@@ -56,7 +66,6 @@ def claim(
         batch = session.scalars(suspects).all()
     for notice in batch:
         notice.attempts += 1
-        notice.losses += 1
         notice.claimed_by = owner
         notice.last_attempt_at = now
         if notice.event_id is None:
@@ -66,27 +75,70 @@ def claim(
 
 def finish(session: Session, ids: Collection[int], outcome: str, now: datetime) -> None:
     """Mark these notices as done, inside the transaction that records their result."""
-    _close(session, ids, NoticeStatus.DONE, outcome, now)
+    _close(session, ids, NoticeStatus.DONE, outcome, handled_at=now, losses=0)
 
 
-def park(session: Session, ids: Collection[int], error: Exception, now: datetime) -> None:
-    """Stop trying these notices, and keep why."""
-    _close(session, ids, NoticeStatus.PARKED, "given up", now, **evidence(error))
+def park(
+    session: Session,
+    ids: Collection[int],
+    error: Exception,
+    now: datetime,
+    due_at: datetime | None = None,
+) -> None:
+    """Say of these notices that they have failed, and why; try them again from `due_at` on.
+
+    One that was lost too often is tried once more then, and is lost too often after one more loss.
+    """
+    # Since when it has failed stays known, however often it is tried.
+    failed = {"handled_at": func.coalesce(Notice.handled_at, now), "due_at": due_at}
+    losses = case((Notice.losses >= _FATAL_LOSSES, _FATAL_LOSSES - 1), else_=0)
+    _close(
+        session, ids, NoticeStatus.PARKED, "given up", **failed, losses=losses, **evidence(error)
+    )
 
 
-def retry(session: Session, ids: Collection[int], error: Exception, due_at: datetime) -> None:
-    """Give these notices back to be tried again from `due_at` on, and keep why."""
+def retry(
+    session: Session,
+    ids: Collection[int],
+    error: Exception,
+    due_at: datetime,
+    *,
+    suspect: bool = False,
+) -> None:
+    """Give these notices back to be tried again from `due_at` on, and keep why.
+
+    Those that are parked stay so. `suspect` ones are taken one by one from the second time on.
+    """
+    losses = case((Notice.losses < _SUSPECT_LOSSES, Notice.losses + 1), else_=_SUSPECT_LOSSES)
     session.execute(
         update(Notice)
-        .where(Notice.id.in_(ids), Notice.status == NoticeStatus.PENDING)
+        .where(Notice.id.in_(ids), Notice.status.in_(_WORKABLE))
         .values(
             due_at=due_at,
-            losses=0,
+            losses=losses if suspect else 0,
             claimed_by=None,
-            reason="waiting for the next attempt",
+            reason=case(
+                (Notice.status == NoticeStatus.PENDING, "waiting for the next attempt"),
+                else_=Notice.reason,
+            ),
             **evidence(error),
         )
     )
+
+
+def hurry(session: Session, connection_id: str, now: datetime) -> int:
+    """Let the company's notices that wait to be tried again be tried now; return how many."""
+    hurried = session.execute(
+        update(Notice)
+        .where(
+            Notice.connection_id == connection_id,
+            Notice.status.in_(_WORKABLE),
+            Notice.due_at > now,
+        )
+        .values(due_at=now)
+        .returning(Notice.id)
+    )
+    return len(hurried.all())
 
 
 def _close(
@@ -94,13 +146,12 @@ def _close(
     ids: Collection[int],
     status: NoticeStatus,
     reason: str,
-    now: datetime,
-    **evidence: str | None,
+    **values: Any,
 ) -> None:
     session.execute(
         update(Notice)
-        .where(Notice.id.in_(ids), Notice.status == NoticeStatus.PENDING)
-        .values(status=status, reason=reason, handled_at=now, losses=0, claimed_by=None, **evidence)
+        .where(Notice.id.in_(ids), Notice.status.in_(_WORKABLE))
+        .values(status=status, reason=reason, claimed_by=None, **values)
     )
 
 
@@ -149,16 +200,27 @@ def due_connections(session: Session, environment: str, now: datetime) -> Sequen
     return session.scalars(
         select(Connection.id).where(
             may_be_called(environment, now),
-            _due(now).where(Notice.connection_id == Connection.id).exists(),
+            or_(*(has.where(Notice.connection_id == Connection.id).exists() for has in _due(now))),
         )
     ).all()
 
 
-def _due(now: datetime) -> Select[int]:
-    return select(Notice.id).where(
-        Notice.status == NoticeStatus.PENDING,
-        or_(Notice.due_at.is_(None), Notice.due_at <= now),
-    )
+def _due(now: datetime) -> tuple[Select[int], Select[int]]:
+    """Return the queries for what is pending and for what is parked, each with its own index."""
+    return select(Notice.id).where(_is_pending(now)), select(Notice.id).where(_comes_back(now))
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return or_(_is_pending(now), _comes_back(now))
+
+
+def _is_pending(now: datetime) -> ColumnElement[bool]:
+    waits = or_(Notice.due_at.is_(None), Notice.due_at <= now)
+    return and_(Notice.status == _PENDING, waits)
+
+
+def _comes_back(now: datetime) -> ColumnElement[bool]:
+    return and_(Notice.status == _PARKED, Notice.due_at <= now)
 
 
 def ask_for_changes(session: Session, connection_id: str, why: OwnNotice, now: datetime) -> int:

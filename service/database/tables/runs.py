@@ -132,10 +132,14 @@ class Run(Base):
     # How many changes a daily reconcile has found of which no notice had told.
     unannounced: Mapped[int] = mapped_column(default=0, server_default="0")
     attempts: Mapped[int] = mapped_column(default=0)
-    # Pages that were never finished nor given back: their worker died. See `runs.claim`.
+    # Steps that were never finished nor given back: their worker died. See `runs.claim`.
     losses: Mapped[int] = mapped_column(default=0)
+    claimed_by: Mapped[str | None] = mapped_column(String(64))
     due_at: Mapped[datetime | None] = mapped_column(Instant)
     error: Mapped[str | None] = mapped_column(Text)
+    error_class: Mapped[str | None] = mapped_column(String(64))
+    # Since when no step has succeeded, and it was no limit that it waited for.
+    failing_since: Mapped[datetime | None] = mapped_column(Instant)
     # Waits for an operator, because it would withdraw so much; then, that one has confirmed it.
     halted_at: Mapped[datetime | None] = mapped_column(Instant)
     # Why, without naming an invoice: people write names into their numbers. `error` names them.

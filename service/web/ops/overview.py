@@ -31,6 +31,9 @@ from service.wording import several, span
 _MOST_NAMED = 5
 _TITLES = {
     "connection.dead": "Connection ended by QuickBooks",
+    "connection.barred": "QuickBooks does not let us in",
+    "keys.refused": "QuickBooks refuses the app's keys",
+    "run.failing": "An import or reconcile fails",
     "token.ending": "Authorisation ends within 30 days",
     "token.ending_soon": "Authorisation ends within 7 days",
     "reconcile.red": "Reconcile failed or left a difference",

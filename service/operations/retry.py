@@ -1,0 +1,32 @@
+"""Trying a company again at once that waits because something has failed."""
+
+from service.context import Services
+from service.domain import ConnectionState, OwnNotice
+from service.errors import SyncError
+from service.kit.clock import now
+from service.store import approvals, connections, inbox, operators, runs
+
+
+def retry(services: Services, connection_id: str, actor: str) -> None:
+    """End whatever the company waits for since something failed; the workers then try it at once.
+
+    Where QuickBooks has ended the connection, its last token is tried now: raises Disconnected if
+    it is dead, another SyncError if nobody can tell. One that was ended on purpose has no token.
+    """
+    with services.database.read() as session:
+        connection = connections.get(session, connection_id)
+    if connection is not None and connection.state == ConnectionState.DISCONNECTED:
+        try:
+            services.access.revive(connection_id)
+        except SyncError as e:
+            with services.database.write() as session:
+                operators.record(session, actor, "retry", connection_id, {"why": str(e)}, now())
+            raise
+    with services.database.write() as session:
+        connections.call_again(session, connection_id)
+        waiting = inbox.hurry(session, connection_id, now())
+        waiting += len(runs.hurry_all(session, connection_id))
+        # With nothing left to do, a read shows whether the company lets us in again.
+        if not waiting and not approvals.waiting(session, [connection_id]):
+            inbox.ask_for_changes(session, connection_id, OwnNotice.SYNC, now())
+        operators.record(session, actor, "retry", connection_id, {}, now())
