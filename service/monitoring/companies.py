@@ -190,8 +190,9 @@ def failing_runs(facts: Facts) -> Iterator[Condition]:
             severity=Severity.WARNING if error_class in runs.MAY_PASS else Severity.CRITICAL,
             since=since,
             text=f"The {'first import' if first_import else kind} fails:"
-            f" {shortened(error or 'no reason')}. It is tried again by itself, at most an hour apart, and goes on from where it is;"
-            " until then invoices may be missing or out of date here.",
+            f" {shortened(error or 'no reason')}. It is tried again by itself, at most an hour"
+            " apart, and goes on from where it is; until then invoices may be missing or out of"
+            " date here.",
             command=_try_again(connection_id),
         )
 

@@ -268,6 +268,9 @@ def _renew(
         lifecycle.hand_over(session, before.id, journey.supplier_id, at)
         after_commit(session, log.info, "connection.handed_over", connection=before.id)
     connections.renew(session, before.id, newcomer.name or before.company_name, at)
+    # What failed for want of this consent, or of anything else, is tried with it at once.
+    runs.hurry_all(session, before.id)
+    inbox.hurry(session, before.id, at)
     if was_connected:
         # Nobody may have noticed that it was cut off meanwhile.
         inbox.ask_for_changes(session, before.id, OwnNotice.RENEWED, at)

@@ -17,7 +17,8 @@ from service.database.tables import Connection, Supplier
 from service.domain import ConnectionState
 from service.errors import Disconnected, LinkError, SyncError
 from service.kit.clock import now
-from service.operations import actions, disconnect, retry
+from service.operations import actions, disconnect
+from service.operations.try_again import try_again
 from service.store import approvals, runs
 from service.web.ops.companies import LIST, company_of
 from service.web.ops.flash import page, redirect_with
@@ -94,7 +95,7 @@ def _retry(one: OperatorAction) -> str:
     if one.connection.suspended_at is not None:
         return "not-readable"
     try:
-        retry.retry(one.request.state["services"], one.connection.id, one.actor)
+        try_again(one.request.state["services"], one.connection.id, one.actor)
     except Disconnected:
         return "still-dead"
     except SyncError:

@@ -7,7 +7,7 @@ from service.kit.clock import now
 from service.store import approvals, connections, inbox, operators, runs
 
 
-def retry(services: Services, connection_id: str, actor: str) -> None:
+def try_again(services: Services, connection_id: str, actor: str) -> None:
     """End whatever the company waits for since something failed; the workers then try it at once.
 
     Where QuickBooks has ended the connection, its last token is tried now: raises Disconnected if
