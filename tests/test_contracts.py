@@ -25,7 +25,8 @@ ROOT = Path(__file__).parent.parent
 # and none in a circle.
 _STORE = {"service.kit", "service.database", "service.coordination", "service.store"}
 _CORE = {"service.kit", "service.quickbooks", "service.infactor"}
-_SERVICES = {*_STORE, *_CORE, "service.access", "service.config", "service.context", "service.jobs"}
+_SERVICES = {*_STORE, *_CORE, "service.company_access", "service.config", "service.services"}
+_SERVICES |= {"service.jobs"}
 _PAGES = {*_SERVICES, "service.links", "service.wording", "service.queries", "service.web"}
 _PAGES |= {"service.web.state"}
 _WORK = {*_SERVICES, "service.wording", "workers.company", "workers.retry"}
@@ -44,14 +45,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "service.queries": _STORE,
     "service.links": {"service.kit", "service.infactor"},
     "service.wording": {"service.kit", "service.database", "service.infactor", "service.store"},
-    "service.access": {*_STORE, "service.quickbooks"},
+    "service.company_access": {*_STORE, "service.quickbooks"},
     "service.jobs": set(),
     "service.monitoring": {
         *_STORE,
-        *("service.access", "service.config", "service.queries", "service.wording"),
+        *("service.company_access", "service.config", "service.queries", "service.wording"),
     },
     # `Services` carries the alerts' sender, because workers and receivers both send.
-    "service.context": {*_SERVICES, "service.monitoring"},
+    "service.services": {*_SERVICES, "service.monitoring"},
     "service.operations": {*_SERVICES, "service.queries"},
     "service.app": {
         *_SERVICES,
@@ -106,8 +107,10 @@ FILES_OF_ONE_NAME = {
         *("actions", "alerts", "approvals", "companies", "connections", "customers", "findings"),
         *("inbox", "intake", "invoices", "legacy_rows", "notices", "runs"),
     },
-    "a command, and what it carries out": {"backfill", "forget", "links", "reconcile", "sync"},
-    "the service's as a whole, and one package's": {"context", "errors", "metrics", "wording"},
+    "a command, and what it carries out": {
+        *("audit", "backfill", "forget", "links", "reconcile", "sync")
+    },
+    "the service's as a whole, and one package's": {"errors", "metrics", "wording"},
     "each package has one of its own": {"command", "endpoints", "session"},
 }
 TOP_LEVEL = {
@@ -302,10 +305,10 @@ def test_a_name_is_repeated_within_the_service_or_within_the_simulator(tmp_path:
 
 
 def test_only_what_speaks_to_intuit_or_to_operators_calls_anybody_by_http():
-    """`access` and `context` hand clients on; the demo and the simulator are not the service."""
+    """Clients are handed on elsewhere; the demo and the simulator are not the service."""
     allowed = {
-        "service.access",
-        "service.context",
+        "service.company_access",
+        "service.services",
         "service.quickbooks.client",
         "service.quickbooks.oauth",
         "service.quickbooks.http",

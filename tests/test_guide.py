@@ -44,14 +44,14 @@ def test_everything_that_the_guide_names_exists(page: Path):
 
 
 def test_a_name_that_is_gone_is_found():
-    text = """`service/app.py` and `service/app.py:routes` and `service/context.py:Services.close`
+    text = """`service/app.py` and `service/app.py:routes` and `service/services.py:Services.close`
     and `tests/` exist; `service/nowhere.py`, `service/store/nothing/`, `service/app.py:nobody` and
-    `service/context.py:Services.routes` do not, and nor does `workers/sync.py:Services`."""
+    `service/services.py:Services.routes` do not, and nor does `workers/sync.py:Services`."""
     assert missing(text) == [
         "service/nowhere.py",
         "service/store/nothing/",
         "service/app.py:nobody",
-        "service/context.py:Services.routes",
+        "service/services.py:Services.routes",
         "workers/sync.py:Services",
     ]
 

@@ -1,4 +1,4 @@
-"""What a failure means: how long to wait, when to give up, and what the log says about it."""
+"""What an error means for the next attempt: how long to wait, and when to give up."""
 
 import time
 from collections.abc import Callable
@@ -77,7 +77,7 @@ def insist(give_back: Callable[[], None]) -> None:
 
 
 def may_pass_in_parts(error: SyncError) -> bool:
-    """Return whether a part of what was asked for may be answered where the whole was not."""
+    """Return whether a smaller request may be answered where this one was not."""
     return isinstance(error, TooLarge | Poisoned) or error.code == TIMED_OUT
 
 
@@ -100,7 +100,7 @@ def _is_a_bad_record(error: SyncError) -> bool:
 
 
 def is_hopeless(error: SyncError, since: datetime, attempts: int, now: datetime) -> bool:
-    """Return whether to stop after so many attempts at something that waits since then.
+    """Return whether to give up after `attempts` on something that has waited since `since`.
 
     What a record itself is to blame for, at once. All else is tried for three days, and often: the
     days may have been spent waiting for the supplier. A limit ends some day, if only with the
@@ -114,10 +114,10 @@ def is_hopeless(error: SyncError, since: datetime, attempts: int, now: datetime)
 
 
 def pause_for(error: SyncError, failures: int) -> timedelta:
-    """Return how long to pause after so many failures in a row before this one.
+    """Return how long to wait after this error and `failures` earlier ones in a row.
 
-    As long as QuickBooks asked for; else twice as long each time, up to 15 minutes, with jitter.
-    A 429 that lasts is asked about less and less often: it may be the month's.
+    As long as QuickBooks asked for; an hour if access is barred; otherwise doubling from 2 s to 15
+    minutes, with jitter. A lasting 429 is retried up to an hour apart: it may be the month's limit.
     """
     if isinstance(error, Throttled):
         asked = error.retry_after or _THROTTLED_SECONDS
@@ -144,7 +144,7 @@ def pause_of_parked(error: SyncError, attempts: int) -> timedelta:
 
 
 def why(error: SyncError) -> dict[str, str | None]:
-    """Return what a log line says about the error."""
+    """Return the error's fields of a log line: error, message, code, intuit_tid."""
     return {
         "error": type(error).__name__,
         "message": str(error),

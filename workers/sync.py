@@ -1,4 +1,4 @@
-"""Syncing one company: everything that its pending notices ask for, in as few reads as possible."""
+"""Syncs one company: does what its due notices ask for, in as few reads as possible."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -11,7 +11,6 @@ import structlog
 from dramatiq.middleware import TimeLimitExceeded
 from sqlalchemy.orm import Session
 
-from service.context import Services
 from service.coordination.leases import wait_seconds
 from service.database.engine import after_commit
 from service.database.tables import Notice
@@ -26,6 +25,7 @@ from service.errors import (
     Unforeseen,
 )
 from service.kit.clock import now
+from service.services import Services
 from service.store import connections, inbox, invoices, watermarks
 from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page
@@ -60,10 +60,10 @@ class Plan:
 
 
 def plan(notices: Iterable[Notice]) -> Plan:
-    """Return the reads for these notices; a notice only names what to read, it is never data.
+    """Return the reads that answer these notices; a notice names what to read, it is never data.
 
-    A payment or credit memo moves invoices that its notice does not name: one query for whatever
-    changed since the watermark answers them all.
+    A payment or credit memo does not name the invoices that it changes: one query for whatever
+    changed since the watermark answers all of them.
     """
     made = Plan()
     for notice in notices:
@@ -82,9 +82,9 @@ def plan(notices: Iterable[Notice]) -> Plan:
 
 
 class Batch:
-    """Reads what the notices ask for, and writes each one's end with the result that it led to.
+    """Reads what a batch of notices asks for, and ends each notice with its result.
 
-    An error of one record is the error of its own notices; whatever else goes wrong is raised.
+    The error of one record ends only its own notices; any other error is raised.
     """
 
     def __init__(self, company: CompanyContext, notices: Sequence[Notice]) -> None:
@@ -99,7 +99,7 @@ class Batch:
         self._last_error: SyncError | None = None
 
     def work(self) -> None:
-        """Leave no notice of the batch without an end or an error."""
+        """Give every notice of the batch an end, or an error and its next attempt."""
         self._customers.read(self._wanted.customers.keys())
         answered = self._read_changes() if self._wanted.changes else set()
         ids = {**self._wanted.invoices, **self._merged}.keys() - answered
@@ -118,7 +118,7 @@ class Batch:
         )
 
     def _invoices_of_merged_customers(self) -> dict[str, list[Notice]]:
-        """Return the invoices of customers that were merged into others, which are read again."""
+        """Return the notices by QuickBooks Id of each invoice whose customer was merged away."""
         merged = self._wanted.merged_away
         if not merged:
             return {}
@@ -127,10 +127,10 @@ class Batch:
         return {i.quickbooks_id: merged[i.customer_id] for i in found if i.customer_id}
 
     def _read_changes(self) -> set[str]:
-        """Record what changed since the watermark, and return the ids of these invoices.
+        """Record what changed since the watermark; return the Ids of these invoices.
 
-        The watermark moves with each page, in the transaction that records it. A batch that fails
-        half-way leaves its notices pending, and goes on from the watermark.
+        The watermark moves with each recorded page, so a batch that fails half-way continues from
+        there.
         """
         with self._company.services.database.read() as session:
             since = watermarks.changes_read_until(session, self._company.connection_id)
@@ -161,7 +161,7 @@ class Batch:
         )
 
     def _webhook_ids(self, quickbooks_id: str, *, cause: RevisionCause) -> list[str]:
-        """Return by which webhooks an invoice was asked for."""
+        """Return the ids of the webhooks that asked for an invoice."""
         asked = self._waiting(quickbooks_id) + self._merged.get(quickbooks_id, [])
         if cause is RevisionCause.PAYMENT:
             asked += self._wanted.changes
@@ -176,14 +176,15 @@ class Batch:
             watermarks.changes_read(session, self._company.connection_id, until)
 
     def _finish_others(self, session: Session) -> None:
-        """End the notices of customers and of changes, which were read before."""
         for customer_id, notices in self._wanted.customers.items():
             self._end(session, notices, "customer read", self._customers.failed.get(customer_id))
         read = "the company's changed invoices were read"
         self._end(session, self._wanted.changes, read, self._changes_error)
 
     def _note_health(self, session: Session) -> None:
-        """Call the company healthy if anything could be read, else say what is wrong with it."""
+        """Mark the company as healthy, unless everything failed and QuickBooks itself may be the
+        cause.
+        """
         connection_id = self._company.connection_id
         error = self._last_error
         if error is None or len(self._failed) < self._size or not is_ambiguous(error):
@@ -260,13 +261,13 @@ def _name(notice: Notice) -> dict[str, Any]:
     return {"notice": notice.id, "delivery": notice.webhook_id}
 
 
-# A busy company is read at most once a second, so that a burst of notices costs a few queries.
+# A busy company is read at most once a second: a burst of notices costs a few queries.
 SPACING_SECONDS = 1.0
 _LOST = Unforeseen("the worker died each time that it worked on this notice")
 
 
 def sync_company(services: Services, connection_id: str) -> None:
-    """Work on the company's due notices, unless somebody else does or did within a second."""
+    """Work on the company's due notices, unless another process does or did within a second."""
     with services.database.read() as session:
         if not inbox.has_due(session, connection_id, now()):
             return
@@ -336,7 +337,7 @@ def _fail_unexpectedly(services: Services, batch: Sequence[Notice], error: BaseE
 
 
 def _nudge_again(services: Services, connection_id: str, lease: str) -> None:
-    """Ask for one more sync as soon as it is allowed, if there is still something to do."""
+    """Schedule one more sync at the earliest time allowed, if notices are still due."""
     environment = services.settings.quickbooks_environment
     with services.database.write() as session:
         if not connections.callable_now(session, connection_id, environment, now()):

@@ -1,4 +1,4 @@
-"""`confirm`: decide about a run that has stopped because it would withdraw so many invoices."""
+"""`confirm`: decide about a run that stopped at the withdrawal limit."""
 
 from functools import partial
 from typing import Annotated
@@ -7,10 +7,10 @@ import typer
 
 from service.cli.console import answer, fail, hint, plain, says_what_is_wrong, utc_cell
 from service.cli.context import command_services, find, name_of, nudge, operator
-from service.context import Services
 from service.database.tables import Connection, Run
 from service.domain import ConnectionState, RunKind, RunState
 from service.operations import actions
+from service.services import Services
 from service.store import approvals, connections, runs
 
 _LARGEST_ID = 2**63 - 1
@@ -51,7 +51,7 @@ def confirm(
 
 
 def _company_of(services: Services, run_id: int) -> Connection:
-    """Return whose run it is; runs of another environment are unknown here."""
+    """Return the run's company; runs of another environment count as unknown."""
     with services.database.read() as session:
         run = runs.get(session, run_id)
     found = find(services, connection_id=run.connection_id) if run else []
@@ -65,7 +65,7 @@ def _unknown(run_id: int) -> typer.Exit:
 
 
 def _waiting(run: Run | None, run_id: int) -> Run:
-    """Return the run if it waits for an operator; else say what is the matter with it."""
+    """Return the run if it waits for an operator; else exit with the reason."""
     if run is None:
         raise _unknown(run_id)
     if run.state != RunState.ACTIVE:

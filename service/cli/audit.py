@@ -7,14 +7,14 @@ from service.cli.console import answer_json, says_what_is_wrong, utc_cell
 from service.cli.context import Json, command_services, name_of
 from service.cli.listing import Limit, newest, show_list
 from service.database.tables import AuditEntry, Connection
-from service.store import operators
+from service.store import audit
 
 
 @says_what_is_wrong
 def show_audit(limit: Limit = None, as_json: Json = False) -> None:
     """Show what operators did, the newest first: who, when and to which company."""
     with command_services() as services:
-        rows = (_row(entry, company) for entry, company in newest(services, operators.newest))
+        rows = (_row(entry, company) for entry, company in newest(services, audit.newest))
         if as_json:
             answer_json(islice(rows, limit))
         else:

@@ -1,4 +1,4 @@
-"""`backfill`: bring in the past of one company, one supplier or everybody."""
+"""`backfill`: import the past of one company, one supplier or all."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,12 +18,12 @@ from service.cli.context import (
     readable,
 )
 from service.cli.runs import follow, progress_bars, stopped
-from service.context import Services
 from service.database.tables import Connection, Invoice, Run, Supplier
 from service.domain import RevisionCause, RunState
 from service.kit.clock import now
 from service.operations import actions
-from service.store import operators, runs
+from service.services import Services
+from service.store import audit, runs
 
 
 @says_what_is_wrong
@@ -84,7 +84,7 @@ def _run(
 
 
 def _error(run: Run) -> str | None:
-    """Return what is wrong with a run that nobody waits for any longer."""
+    """Return what is wrong with a run that is no longer waited for."""
     if (why := stopped(run)) is not None:
         return why
     return run.error or (
@@ -133,7 +133,7 @@ def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool
     else:
         with recording(company, reads, cause=RevisionCause.COMMAND) as (session, recorded):
             details = {"invoice": invoice}
-            operators.record(session, operator(), "backfill", connection.id, details, now())
+            audit.record(session, operator(), "backfill", connection.id, details, now())
     tally = add(runs.EMPTY_TALLY, recorded)
     return {**_summary(connection, owner, tally, None), "dry_run": dry_run}
 

@@ -1,4 +1,4 @@
-"""`connections`: every company's connection, and what operators do about one."""
+"""`connections`: lists the companies; pauses, resumes, disconnects or releases one."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,7 +27,6 @@ from service.cli.context import (
     nudge,
     operator,
 )
-from service.context import Services
 from service.coordination import rate_limit
 from service.database.tables import Connection, Supplier
 from service.domain import ConnectionState
@@ -35,6 +34,7 @@ from service.errors import Disconnected, SyncError
 from service.kit.clock import now
 from service.operations import actions
 from service.queries import invoices
+from service.services import Services
 from service.store import connections, runs
 
 _HARD_END_NEAR = timedelta(days=30)
@@ -128,7 +128,6 @@ def _row(services: Services, connection: Connection, supplier: Supplier) -> dict
 
 
 def _state(row: dict[str, Any]) -> str:
-    """Return in words how the connection stands."""
     if row["state"] == ConnectionState.DISCONNECTED:
         words = _disconnected(row)
     else:

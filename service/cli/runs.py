@@ -1,4 +1,4 @@
-"""The runs that a command begins and follows."""
+"""Starts runs for a command, and follows them to their end."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from service.cli.console import fail, hint, hints
 from service.cli.context import Chosen, name_of, nudge
-from service.context import Services
 from service.database.tables import Connection, Run
 from service.domain import ConnectionState, RunState
+from service.services import Services
 from service.store import connections, runs
 
 _POLL_SECONDS = 0.3
@@ -21,7 +21,7 @@ _POLL_SECONDS = 0.3
 def follow(
     services: Services, chosen: Sequence[Chosen], begin: Callable[[Session, Connection], int]
 ) -> dict[str, Run]:
-    """Begin or join each company's run, and stay until all have ended; return them by connection.
+    """Start or join each company's run; return them by connection id when all have ended.
 
     `begin` returns the id of a company's run. One that waits for an operator, or fails with what
     will hardly pass soon, is not waited for.
@@ -60,7 +60,7 @@ def _look(services: Services, run_id: int) -> tuple[Run, bool]:
 
 
 def stopped(run: Run) -> str | None:
-    """Return why the run waits for an operator and what to type, or None where it does not."""
+    """Return why the run waits for an operator and what to type; None if it does not."""
     if run.state != RunState.ACTIVE or run.halted_at is None:
         return None
     return (
@@ -70,14 +70,14 @@ def stopped(run: Run) -> str | None:
 
 
 def _advance(services: Services, run_id: int) -> bool:
-    """Do the next step ourselves where no worker processes exist and nobody else does it."""
+    """Do the next step here if there are no worker processes; return whether it did."""
     from workers.runs.run import advance
 
     return services.settings.embedded and advance(services, run_id)
 
 
 def progress_bars() -> Progress:
-    """Return what shows how far each company is; nothing where nobody looks."""
+    """Return progress bars for a terminal; nothing elsewhere."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -85,7 +85,6 @@ def progress_bars() -> Progress:
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}", markup=False),
         console=hints,
-        # A log file wants no bar.
         disable=not hints.is_terminal,
     )
 

@@ -14,13 +14,13 @@ from service.kit.clock import now
 from service.monitoring.condition import Condition
 from service.monitoring.conditions import look
 from service.monitoring.processes import CLOCK, RECEIVER
-from service.monitoring.summary import InfactorVitals, Vitals
+from service.monitoring.summary import InfactorSummary, Summary
 from service.store import documents
 from service.wording import format_utc, several, span
 
 _WIDTH = 79
 _STATES = {"dead": "ended by QuickBooks"}
-# Under the names that `doctor` and the conditions have for them.
+# The names that `doctor` and the conditions use.
 _PROCESSES = {"receiver": RECEIVER, "worker": CLOCK}
 
 
@@ -34,19 +34,19 @@ def status(as_json: Json = False) -> None:
         at = now()
         with services.database.read() as session:
             wrong, figures = look(session, services.settings, at)
-            # Not among the figures that pages ask for every few seconds: it counts them all.
+            # Not part of the figures that pages ask for every few seconds: it counts all documents.
             environment = services.settings.quickbooks_environment
             delivered = documents.count(session, environment) if services.settings.delivers else 0
     if as_json:
         answer_json([_as_json(wrong, figures, delivered)])
     else:
-        for line in (*_conditions(wrong), *_vitals(figures, delivered, at)):
+        for line in (*_conditions(wrong), *_summary(figures, delivered, at)):
             answer(line)
     if wrong:
         raise typer.Exit(1)
 
 
-def _as_json(wrong: Sequence[Condition], figures: Vitals, delivered: int) -> dict[str, Any]:
+def _as_json(wrong: Sequence[Condition], figures: Summary, delivered: int) -> dict[str, Any]:
     told = {"wrong": [asdict(condition) for condition in wrong], **asdict(figures)}
     if figures.infactor is not None:
         told["infactor"]["delivered"] = delivered
@@ -70,7 +70,7 @@ def _conditions(wrong: Sequence[Condition]) -> Iterator[str]:
         yield ""
 
 
-def _vitals(figures: Vitals, delivered: int, at: datetime) -> Iterator[str]:
+def _summary(figures: Summary, delivered: int, at: datetime) -> Iterator[str]:
     companies = {_STATES.get(name, name): count for name, count in figures.companies.items()}
     yield f"companies   {_counts(companies)}"
     oldest, last = figures.oldest_pending, figures.last_delivery
@@ -91,7 +91,7 @@ def _vitals(figures: Vitals, delivered: int, at: datetime) -> Iterator[str]:
     yield f"runs        {_counts(figures.runs)}"
 
 
-def _infactor(figures: InfactorVitals, delivered: int) -> str:
+def _infactor(figures: InfactorSummary, delivered: int) -> str:
     critical = f" ({figures.critical:,} critical, not seen to)" if figures.critical else ""
     return (
         f"{delivered:,} delivered; {figures.outgoing:,} outgoing;"
@@ -103,7 +103,7 @@ def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items())) or "none"
 
 
-def _reads(figures: Vitals) -> str:
+def _reads(figures: Summary) -> str:
     share = figures.reads / figures.reads_per_month
     text = f"{figures.reads:,} of {figures.reads_per_month:,} this month ({share:.0%})"
     if figures.reads_forecast is None:

@@ -1,6 +1,6 @@
-"""How things stand: the few figures that an operator looks at first.
+"""The few figures that an operator looks at first.
 
-Each question is a statement that is made once: to make one takes longer than to ask it.
+Each statement is built once: building one takes longer than running it.
 """
 
 from calendar import monthrange
@@ -25,7 +25,7 @@ _ENOUGH = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Vitals:
+class Summary:
     """The figures of one moment; `beats` are seconds since a process of that kind was alive.
 
     Until `complete_until` every change of every company that is connected and not paused was
@@ -45,15 +45,12 @@ class Vitals:
     reads_forecast: int | None
     beats: Mapping[str, float]
     runs: Mapping[str, int]
-    infactor: "InfactorVitals | None"  # None where nothing is delivered into another database
+    infactor: "InfactorSummary | None"  # None where nothing is delivered into another database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InfactorVitals:
-    """How many invoices are on their way to Infactor's own database, and how many worth a look.
-
-    `critical` are those findings that nobody has acknowledged, as in the alarm.
-    """
+class InfactorSummary:
+    """Invoices on their way to Infactor, and open findings; `critical` ones are unacknowledged."""
 
     outgoing: int
     findings: int
@@ -71,13 +68,12 @@ _parked = (
 _last_webhook = select(func.max(WebhookAnswers.minute)).where(WebhookAnswers.outcome == "stored")
 
 
-def vitals(facts: Facts) -> Vitals:
-    """Return how things stand at this moment."""
+def summary(facts: Facts) -> Summary:
     ours = {"environment": facts.environment}
     pending, oldest = facts.session.execute(_pending, ours).one()
     companies, complete_until = _companies(facts)
     importing = facts.session.execute(_importing, ours).scalar_one()
-    return Vitals(
+    return Summary(
         companies=companies,
         pending=pending,
         oldest_pending=oldest,
@@ -132,14 +128,14 @@ _importing = (
 
 
 def _companies(facts: Facts) -> tuple[dict[str, int], datetime | None]:
-    """Return how many companies are in each state, and until when those connected are compared."""
+    """Return how many companies are in each state, and until when the connected are compared."""
     rows = facts.session.execute(_companies_by_state, {"environment": facts.environment}).all()
     until = {name: at for name, _, at in rows}
     return {name: count for name, count, _ in rows}, until.get(ConnectionState.CONNECTED)
 
 
-def _infactor(facts: Facts) -> InfactorVitals:
-    return InfactorVitals(
+def _infactor(facts: Facts) -> InfactorSummary:
+    return InfactorSummary(
         outgoing=facts.outgoing.count,
         findings=sum(company.count for company in facts.findings),
         critical=sum(company.critical for company in facts.findings),
@@ -160,7 +156,7 @@ def _active_runs(facts: Facts) -> dict[str, int]:
 
 
 def _forecast(used: int, now: datetime) -> int | None:
-    """Return how many reads the month will have cost at its end, if it goes on like this."""
+    """Return how many reads the month will have had at this rate; None on its first day."""
     begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     elapsed = now - begin
     if elapsed < _ENOUGH:

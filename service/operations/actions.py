@@ -1,6 +1,6 @@
-"""What operators do, on the command line or in a browser: each is done once, and in the audit.
+"""What operators do, on the command line or in a browser. Each action leaves a line in the audit.
 
-Each commits before it returns. Whoever calls asks the workers for the work afterwards.
+Those that take a database commit before they return. The caller sends the nudges afterwards.
 """
 
 from collections.abc import Callable, Collection
@@ -16,11 +16,11 @@ from service.kit.clock import now
 from service.queries import notices
 from service.store import (
     approvals,
+    audit,
+    connection_lifecycle,
     connections,
     findings,
     inbox,
-    lifecycle,
-    operators,
     runs,
     sessions,
 )
@@ -29,18 +29,18 @@ _LONGEST_NOTE = 500
 
 
 def pause(database: Database, connection_id: str, actor: str) -> bool:
-    """Let nobody call QuickBooks for the company; return False when that is so already."""
-    return _once(database, connection_id, actor, "pause", lifecycle.suspend)
+    """Pause the company: nobody calls QuickBooks for it. Return False if it is paused already."""
+    return _once(database, connection_id, actor, "pause", connection_lifecycle.suspend)
 
 
 def resume(database: Database, connection_id: str, actor: str) -> bool:
-    """End a pause, and ask for what was missed; return False when there is none."""
-    return _once(database, connection_id, actor, "resume", lifecycle.resume)
+    """End the pause, and ask for what was missed; return False if there was none."""
+    return _once(database, connection_id, actor, "resume", connection_lifecycle.resume)
 
 
 def release(database: Database, connection_id: str, actor: str) -> bool:
-    """Let whoever connects the company next have it; return False while it is connected."""
-    return _once(database, connection_id, actor, "release", lifecycle.release)
+    """Let any supplier connect the company next; return False while it is connected."""
+    return _once(database, connection_id, actor, "release", connection_lifecycle.release)
 
 
 def _once(
@@ -50,71 +50,68 @@ def _once(
     action: str,
     change: Callable[[Session, str, datetime], bool],
 ) -> bool:
-    """Change how the company stands, with an audit row if that changed anything."""
+    """Change the company, with a line in the audit if that changed anything."""
     with database.write() as session:
         connections.lock(session, connection_id)
         changed = change(session, connection_id, now())
         if changed:
-            operators.record(session, actor, action, connection_id, {}, now())
+            audit.record(session, actor, action, connection_id, {}, now())
     return changed
 
 
 def link(database: Database, connection_id: str, actor: str) -> None:
-    """Note that a link was made with which the company's supplier can connect it again."""
+    """Record in the audit that a link was made for the company's supplier to connect it again."""
     with database.write() as session:
-        operators.record(session, actor, "link", connection_id, {}, now())
+        audit.record(session, actor, "link", connection_id, {}, now())
 
 
 def log_out(database: Database, supplier_id: int, actor: str) -> int:
-    """End the supplier's sessions in every browser; return how many there were."""
+    """End the supplier's sessions in every browser; return how many were living."""
     with database.write() as session:
         ended = sessions.end_all(session, supplier_id, now())
         if ended:
             details = {"supplier": supplier_id, "sessions": ended}
-            operators.record(session, actor, "log out", None, details, now())
+            audit.record(session, actor, "log out", None, details, now())
     return ended
 
 
 def sync(session: Session, connection_id: str, actor: str) -> int:
-    """Ask for what changed in the company since the last look; return the notice's id."""
+    """Ask for what changed in the company since the watermark; return the notice's id."""
     notice_id = inbox.ask_for_changes(session, connection_id, OwnNotice.SYNC, now())
-    operators.record(session, actor, "sync", connection_id, {}, now())
+    audit.record(session, actor, "sync", connection_id, {}, now())
     return notice_id
 
 
 def backfill(session: Session, connection_id: str, since: datetime | None, actor: str) -> int:
-    """Begin or join the company's backfill, which waits for nothing now; return its id."""
+    """Begin or join the company's backfill, which is due at once; return its id."""
     run_id = runs.create_or_join(session, connection_id, RunCause.COMMAND, since, now())
     connections.call_again(session, connection_id, barred=True)
     runs.hurry(session, run_id)
     details = {"run": run_id, "since": since}
-    operators.record(session, actor, "backfill", connection_id, details, now())
+    audit.record(session, actor, "backfill", connection_id, details, now())
     return run_id
 
 
 def reconcile(session: Session, connection_id: str, fix: bool, actor: str) -> int:
-    """Begin or join the company's reconcile over everything, likewise; return its id."""
+    """Begin or join the company's full reconcile, which is due at once; return its id."""
     order: ReconcileCursor = {"full": True, "fix": fix}
     run_id = runs.begin_reconcile(session, connection_id, RunCause.COMMAND, order, now())
     connections.call_again(session, connection_id, barred=True)
     runs.hurry(session, run_id)
     details = {"run": run_id, "fix": fix}
-    operators.record(session, actor, "reconcile", connection_id, details, now())
+    audit.record(session, actor, "reconcile", connection_id, details, now())
     return run_id
 
 
 def decide(session: Session, run: Run, actor: str, *, reject: bool) -> None:
-    """Let a run that has stopped go on and not be stopped again, or end it where it is.
-
-    To be called with the run locked, and while it waits.
-    """
+    """Let a stopped run go on and not stop again, or end it; the caller has locked the run."""
     if reject:
         approvals.reject(session, run, now())
     else:
         approvals.approve(session, run)
     details = {"run": run.id, "kind": run.kind}
     action = "drop" if reject else "confirm"
-    operators.record(session, actor, action, run.connection_id, details, now())
+    audit.record(session, actor, action, run.connection_id, details, now())
 
 
 def replay(
@@ -124,7 +121,7 @@ def replay(
     options: dict[str, Any],
     **chosen: Any,
 ) -> tuple[int, set[str]]:
-    """Put the chosen notices of these companies back; return (how many, whose).
+    """Make the chosen notices of these companies pending again; return (how many, whose).
 
     `chosen` is what `notices.replay` takes, `options` what the audit says of it.
     """
@@ -133,7 +130,7 @@ def replay(
         if count:
             entry = {"notices": count, "companies": len(whose), **options}
             only = next(iter(whose)) if len(whose) == 1 else None
-            operators.record(session, actor, "replay", only, entry, now())
+            audit.record(session, actor, "replay", only, entry, now())
     return count, whose
 
 
@@ -146,16 +143,16 @@ def acknowledge(
     *,
     seen: datetime | None = None,
 ) -> Finding | None:
-    """Note that somebody has seen to an open finding; None where there is none as it was `seen`."""
+    """Mark an open finding as handled; return None if there is none, or not as it was `seen`."""
     with database.write() as session:
         kept = note.strip()[:_LONGEST_NOTE]
         found = findings.acknowledge(session, finding_id, environment, kept, now(), seen=seen)
         if found is not None:
             details = {"finding": finding_id, "kind": found.kind, "field": found.field}
-            operators.record(session, actor, "acknowledge", found.connection_id, details, now())
+            audit.record(session, actor, "acknowledge", found.connection_id, details, now())
     return found
 
 
 def is_readable(connection: Connection) -> bool:
-    """Return whether the company may be read: it is connected, and no operator has paused it."""
+    """Return whether the company is connected and not paused."""
     return connection.state == ConnectionState.CONNECTED and connection.suspended_at is None

@@ -1,4 +1,4 @@
-"""Re-sealing under the present keys, after ENCRYPTION_KEYS or SECRET_KEY was changed."""
+"""Re-sealing stored values with the present keys, after ENCRYPTION_KEYS or SECRET_KEY changed."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,24 +10,19 @@ from service.database.engine import Database
 from service.database.tables import Connection, Notice
 from service.kit.clock import now
 from service.kit.vault import Vault
-from service.store import operators
+from service.store import audit
 
 _CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Rekeyed:
-    """How many rows were sealed anew."""
-
     connections: int
     notices: int
 
 
 def rekey(database: Database, vault: Vault, actor: str) -> Rekeyed:
-    """Seal every stored secret with the first encryption key, and digest realm ids anew.
-
-    Everything happens in one transaction: a key that is missing from the ring leaves all as it was.
-    """
+    """Seal all secrets with the first key and digest realm ids again, all or nothing."""
     with database.write() as session:
         connections = session.scalars(select(Connection).order_by(Connection.id)).all()
         for connection in connections:
@@ -38,7 +33,7 @@ def rekey(database: Database, vault: Vault, actor: str) -> Rekeyed:
                 _notice(notice, vault)
             notices += len(chunk)
         done = Rekeyed(len(connections), notices)
-        operators.record(session, actor, "rekey", None, asdict(done), now())
+        audit.record(session, actor, "rekey", None, asdict(done), now())
     return done
 
 

@@ -1,10 +1,10 @@
 """Trying a company again at once that waits because something has failed."""
 
-from service.context import Services
 from service.domain import ConnectionState, OwnNotice
 from service.errors import SyncError
 from service.kit.clock import now
-from service.store import approvals, connections, inbox, operators, runs
+from service.services import Services
+from service.store import approvals, audit, connections, inbox, runs
 
 
 def try_again(services: Services, connection_id: str, actor: str) -> None:
@@ -20,7 +20,7 @@ def try_again(services: Services, connection_id: str, actor: str) -> None:
             services.access.revive(connection_id)
         except SyncError as e:
             with services.database.write() as session:
-                operators.record(session, actor, "retry", connection_id, {"why": str(e)}, now())
+                audit.record(session, actor, "retry", connection_id, {"why": str(e)}, now())
             raise
     with services.database.write() as session:
         connections.call_again(session, connection_id)
@@ -29,4 +29,4 @@ def try_again(services: Services, connection_id: str, actor: str) -> None:
         # With nothing left to do, a read shows whether the company lets us in again.
         if not waiting and not approvals.waiting(session, [connection_id]):
             inbox.ask_for_changes(session, connection_id, OwnNotice.SYNC, now())
-        operators.record(session, actor, "retry", connection_id, {}, now())
+        audit.record(session, actor, "retry", connection_id, {}, now())

@@ -1,4 +1,4 @@
-"""Up to when a company's changes have been read, and when it is reconciled next."""
+"""Until when a company's changes have been read and reconciled, and when it is reconciled next."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,7 +14,6 @@ RECONCILE_EVERY = timedelta(days=1)
 
 
 def changes_read_until(session: Session, connection_id: str) -> datetime:
-    """Return the watermark up to which everything that changed has been read."""
     return session.execute(
         select(Connection.changes_read_until).where(Connection.id == connection_id)
     ).scalar_one()
@@ -34,8 +33,7 @@ def to_reconcile(
 ) -> Sequence[Connection]:
     """Return the connections whose reconcile is due and has not begun, the longest due first.
 
-    While a backfill is under way it waits: the two would read the same. Not while the backfill
-    itself waits, which may be for the next month.
+    It waits for an active backfill, which would read the same, unless that waits itself.
     """
     busy = select(Run.id).where(
         Run.connection_id == Connection.id,
@@ -51,17 +49,13 @@ def to_reconcile(
 
 
 def reconciled_until(session: Session, connection_id: str) -> datetime:
-    """Return the watermark up to which everything was reconciled."""
     return session.execute(
         select(Connection.reconciled_until).where(Connection.id == connection_id)
     ).scalar_one()
 
 
 def reconciled(session: Session, connection_id: str, until: datetime, now: datetime) -> None:
-    """Note that everything up to `until`, by QuickBooks' clock, was reconciled.
-
-    The watermark never moves back; the next reconcile is due in a day.
-    """
+    """Note that all up to `until`, by QuickBooks' clock, was reconciled; next due in a day."""
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id, Connection.reconciled_until < until)
@@ -75,7 +69,6 @@ def reconciled(session: Session, connection_id: str, until: datetime, now: datet
 
 
 def reconcile_at(session: Session, connection_id: str, due_at: datetime) -> None:
-    """Let the company's next reconcile begin then."""
     session.execute(
         update(Connection).where(Connection.id == connection_id).values(reconcile_due_at=due_at)
     )

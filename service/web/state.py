@@ -1,9 +1,9 @@
-"""What every request can reach, and the one place where it is typed."""
+"""What every request can reach, with types."""
 
 from typing import TypedDict
 
-from service.context import Services
 from service.jobs import Nudges
+from service.services import Services
 from service.web.count_cache import CountCache
 from service.web.health.probes import Probes
 from service.web.webhook.heartbeat import AnswerCounter
@@ -11,7 +11,7 @@ from service.web.webhook.intake import Intake
 
 
 class AppState(TypedDict):
-    """The application's state, put there by its lifespan."""
+    """The application's state, set by its lifespan."""
 
     services: Services
     nudges: Nudges

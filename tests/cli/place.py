@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from service.config.loading import settings_from
-from service.context import Services, build_services
 from service.database import schema
 from service.database.tables import Connection, Notice
 from service.jobs import receiver_broker
+from service.services import Services, build_services
 from service.store import connections
 from tests import commands, databases
 from tests.journey.deployment import SECRETS

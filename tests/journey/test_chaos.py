@@ -15,10 +15,10 @@ from pymongo.database import Database
 from sqlalchemy import func, select, update
 
 from service.config.loading import settings_from
-from service.context import Services, build_services
 from service.database.tables import Breaker, Connection, Document, Invoice, Notice, Receipt, Run
 from service.infactor.mapping import invoice_id
 from service.kit.clock import now
+from service.services import Services, build_services
 from tests.journey.books import BUYERS, a_book, realm
 from tests.journey.deployment import deployed
 from tests.journey.storm import Storm

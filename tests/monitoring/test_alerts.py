@@ -11,10 +11,10 @@ import structlog
 from dramatiq.brokers.stub import StubBroker
 from sqlalchemy import delete, select
 
-from service.context import Services, build_services
 from service.database.tables import Alert, Connection
 from service.kit.clock import now
 from service.kit.standard_webhooks import signed_headers
+from service.services import Services, build_services
 from tests.monitoring.listener import SECRET, Listener, listening
 from tests.monitoring.scene import Scene, some_settings
 from tests.servers import free_port

@@ -12,9 +12,9 @@ import pytest
 from service.errors import Disconnected, Gone, Refused, TransientError
 from service.quickbooks.client import BearerAuth, CompanyClient, http_client
 from service.quickbooks.endpoints import endpoints
+from service.quickbooks.entity import entity
 from service.quickbooks.oauth import OAuth, Tokens
 from service.quickbooks.queries import by_ids, count, page_by_id, page_by_time
-from service.quickbooks.records import entity
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
 from service.simulator.server import RunningSimulator, running

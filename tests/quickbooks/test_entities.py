@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.errors import Unmappable
-from service.quickbooks.records import Entity, entity, quickbooks_time
+from service.quickbooks.entity import Entity, entity, quickbooks_time
 
 INVOICE: dict[str, Any] = {
     "Id": "145",

@@ -16,9 +16,9 @@ from starlette.types import Receive, Scope, Send
 import service.app
 from service.cli.serve import spare_the_collector
 from service.config.loading import load_settings
-from service.context import build_services
 from service.jobs import receiver_broker
 from service.kit import logs
+from service.services import build_services
 from service.web.webhook.intake import Intake
 
 BARE = "/bare"

@@ -18,9 +18,9 @@ from starlette.testclient import TestClient
 from service import links
 from service.app import create_app
 from service.config.loading import settings_from
-from service.context import Services, build_services
 from service.database.tables import Base, Connection, Invoice
 from service.kit.clock import now
+from service.services import Services, build_services
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
 from service.simulator.server import RunningSimulator, running

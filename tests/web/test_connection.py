@@ -27,7 +27,7 @@ def address(place: Place) -> str:
     return f"/quickbook/connections/{place.connections()[0].id}"
 
 
-def audit(place: Place) -> list[tuple[str, str, dict[str, object]]]:
+def audited(place: Place) -> list[tuple[str, str, dict[str, object]]]:
     """Return who did what."""
     with place.services.database.read() as session:
         return [(e.actor, e.action, e.details) for e in session.scalars(select(AuditEntry))]
@@ -113,14 +113,14 @@ def test_a_supplier_disconnects_at_quickbooks_and_here(place: Place, browser: Te
     assert (connection.state, connection.refresh_sealed) == ("disconnected", None)
     assert not place.is_granted()
     supplier = place.only("SELECT id FROM suppliers")
-    assert audit(place) == [(f"supplier:{supplier}", "disconnect", {"revoked": True})]
+    assert audited(place) == [(f"supplier:{supplier}", "disconnect", {"revoked": True})]
     for path in (address(place), "/quickbook/"):
         shown = said(browser.get(path).text)
         assert re.search(r"Disconnected since \d.* UTC\s?: nothing more is read\.", shown)
         assert "lets us read" not in shown
         assert "this one stays connected" not in shown
     assert browser.post(f"{address(place)}/disconnect").status_code == 303
-    assert len(audit(place)) == 1
+    assert len(audited(place)) == 1
 
 
 def test_nothing_is_changed_while_quickbooks_does_not_confirm(
@@ -133,7 +133,7 @@ def test_nothing_is_changed_while_quickbooks_does_not_confirm(
     assert place.connections()[0].state == "connected"
     supplier = place.only("SELECT id FROM suppliers")
     why = {"why": "QuickBooks' token service is unwell (HTTP 503)"}
-    assert audit(place) == [(f"supplier:{supplier}", "disconnect failed", why)]
+    assert audited(place) == [(f"supplier:{supplier}", "disconnect failed", why)]
 
 
 def test_what_was_ended_without_an_answer_is_known_to_have_been_wanted(
@@ -142,7 +142,7 @@ def test_what_was_ended_without_an_answer_is_known_to_have_been_wanted(
     place.sim("POST", "/faults", {"kind": "revoke", "lose": True, "count": None})
     assert browser.post(f"{address(place)}/disconnect").status_code == 503
     assert not place.is_granted()
-    assert [action for _, action, _ in audit(place)] == ["disconnect failed"]
+    assert [action for _, action, _ in audited(place)] == ["disconnect failed"]
 
 
 @pytest.mark.parametrize("path", ["", "/disconnect"])

@@ -11,10 +11,10 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.config.loading import settings_from
-from service.context import build_services
 from service.database.tables import Notice
 from service.jobs import receiver_broker
 from service.kit.clock import now
+from service.services import build_services
 from service.web.health.probes import Probe, probes_for
 from tests.servers import free_port
 from tests.web.conftest import Place, settings_of
@@ -46,7 +46,7 @@ def test_a_receiver_by_itself_is_ready(place: Place) -> None:
             "database": "ok",
             "queue": "embedded",
             "oldest_pending_seconds": 0,
-            "sink": "own record",
+            "infactor": "own record",
         },
     )
     assert place.browser().get("/livez").text == "ok\n"

@@ -14,11 +14,11 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.config.loading import settings_from
-from service.context import build_services
 from service.database.engine import Database
 from service.database.tables import Notice
 from service.jobs import Jobs, Nudges
 from service.quickbooks.webhooks import sign
+from service.services import build_services
 from service.store.intake import NewNotice
 from service.web.webhook.intake import TIMEOUT_SECONDS, Intake, NotStored
 from tests import databases

@@ -13,13 +13,13 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.config.loading import settings_from
-from service.context import build_services
 from service.domain import Hold
 from service.infactor.document import CONSTANTS, IDENTITY, QUICKBOOKS_OWNED
 from service.infactor.holds import field
 from service.infactor.wording import ORIGINS
 from service.kit import exact_json
 from service.quickbooks.endpoints import invoice_page
+from service.services import build_services
 from service.web.supplier.invoice import HOLD_ADVICE
 from service.web.supplier.invoice_lines import Sums, lines_of, sums_of
 from tests.web.conftest import CUSTOMER, OURS, PUBLIC_URL, Place, an_invoice, said, settings_of

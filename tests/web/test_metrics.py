@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from service.coordination import circuit_breaker
 from service.kit.clock import now
 from service.kit.metrics import PREFIX
-from service.queries.measures import Measures, SinkMeasures
+from service.queries.measures import InfactorMeasures, Measures
 from service.quickbooks.webhooks import sign
 from service.web.health.metrics import DatabaseCollector
 from tests.store.delivery_rows import DeliveryRows
@@ -147,7 +147,7 @@ def test_every_measure_is_told_under_its_own_name() -> None:
         webhook_answers={"stored": 16},
         heartbeats={"clock": 17.5},
         findings={"critical": 18},
-        sink=SinkMeasures(
+        infactor=InfactorMeasures(
             up=True, outgoing=19, oldest_outgoing=20.5, refused=21, receipts={"created": 22}
         ),
     )
@@ -220,13 +220,13 @@ class TestWithInfactorsOwnDatabase:
         assert receipts == {"refreshed": 1, "frozen": 2}
         severities = {name[1]: n for name, n in found.items() if name[0] == "findings_open"}
         assert severities == {"critical": 1, "warning": 0, "info": 1}
-        assert local.get("/readyz").json()["sink"] == "ok"
+        assert local.get("/readyz").json()["infactor"] == "ok"
         with place.services.database.write() as session:
             circuit_breaker.failed(session, "infactor", "away")
         assert samples(local.get("/metrics").text)["infactor_up",] == 0
         ready = local.get("/readyz")
         assert ready.status_code == 200
-        assert (ready.json()["status"], ready.json()["sink"]) == ("degraded", "away")
+        assert (ready.json()["status"], ready.json()["infactor"]) == ("degraded", "away")
 
 
 def test_latencies_are_by_route_and_never_by_address(place: Place) -> None:

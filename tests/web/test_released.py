@@ -11,7 +11,7 @@ from service.database.tables import Document, Run
 from service.kit.clock import now
 from service.operations.disconnect import disconnect
 from service.operations.forget import forget_supplier
-from service.store import lifecycle, runs
+from service.store import connection_lifecycle, runs
 from tests.servers import wait_until
 from tests.web.conftest import OTHER, OURS, Place, an_invoice, said
 from tests.web.test_races import at_once, place_of, slow_company_info
@@ -54,7 +54,7 @@ def release(place: Place, *, disconnected: bool = True) -> bool:
     if disconnected:
         disconnect(place.services, connection.id, "cli:me", force=False)
     with place.services.database.write() as session:
-        return lifecycle.release(session, connection.id, now())
+        return connection_lifecycle.release(session, connection.id, now())
 
 
 def owners(place: Place) -> dict[str, str]:

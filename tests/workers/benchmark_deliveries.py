@@ -20,13 +20,13 @@ from pymongo import InsertOne, MongoClient, WriteConcern
 from sqlalchemy import delete, func, select, update
 
 from service.config.loading import settings_from
-from service.context import Services, build_services
 from service.database.schema import migrate
 from service.database.tables import Connection, Document, Invoice, Receipt
 from service.infactor.bson import to_bson
 from service.infactor.mapping import SupplierDetails, invoice_id, map_invoice
 from service.kit import logs
 from service.kit.clock import now
+from service.services import Services, build_services
 from service.store import connections, invoices, outbox
 from service.store.invoices import InvoiceRow
 from tests.servers import mongodb_server, postgres

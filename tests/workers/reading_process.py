@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dramatiq.brokers.stub import StubBroker
 
 from service.config.loading import load_settings
-from service.context import build_services
 from service.errors import SyncError
 from service.kit import logs
+from service.services import build_services
 from service.store import connections
 
 

@@ -17,7 +17,7 @@ from service.database.tables import AuditEntry, Connection, Invoice, OldId
 from service.errors import ConfigurationError, InfactorAway
 from service.kit.clock import now
 from service.simulator.server import RunningSimulator
-from service.store import connections, forgetting, legacy_rows, lifecycle
+from service.store import connection_lifecycle, connections, forgetting, legacy_rows
 from tests.servers import free_port
 from tests.workers import world as worlds
 from tests.workers.conftest import connected
@@ -299,7 +299,7 @@ def test_a_company_that_is_handed_over_is_looked_at_anew(
     adopt_old_rows(world.services, world.connection_id)
     with world.services.database.write() as session:
         other = connections.ensure_supplier(session, "other@example.com", "", "", now())
-        lifecycle.hand_over(session, world.connection_id, other, now())
+        connection_lifecycle.hand_over(session, world.connection_id, other, now())
     assert adopted_at(world) is None
 
 

@@ -14,7 +14,7 @@ from service.jobs import Jobs
 from service.kit.clock import now
 from service.monitoring.condition import Condition
 from service.monitoring.conditions import look
-from service.monitoring.summary import Vitals
+from service.monitoring.summary import Summary
 from service.store import runs
 from tests.workers.reconciling import set_connection
 from tests.workers.world import CHECKPOINTS, DOCUMENTS, World, an_invoice
@@ -48,7 +48,7 @@ def begin(world: World, kind: str) -> int:
         return runs.begin_reconcile(session, world.connection_id, "daily", order, now())
 
 
-def seen(world: World) -> tuple[dict[str, Condition], Vitals]:
+def seen(world: World) -> tuple[dict[str, Condition], Summary]:
     """Return what `status` says: each condition by its cause, and the figures."""
     with world.services.database.read() as session:
         wrong, figures = look(session, world.services.settings, now())

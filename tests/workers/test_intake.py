@@ -9,9 +9,9 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.config.loading import settings_from
-from service.context import build_services
 from service.kit.clock import now
 from service.quickbooks.webhooks import sign
+from service.services import build_services
 from service.simulator.server import RunningSimulator
 from service.store import connections, inbox
 from tests.servers import free_port, wait_until

@@ -6,8 +6,8 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 
 from service.config.loading import settings_from
-from service.context import build_services
 from service.errors import ConfigurationError
+from service.services import build_services
 from tests.workers.world import World, environment
 
 

@@ -12,7 +12,7 @@ from service.database.tables import AuditEntry, Connection
 from service.errors import Disconnected
 from service.kit.clock import now
 from service.operations.disconnect import ConnectedAgain, NotRevoked, Revocation, disconnect, end
-from service.store import connections, lifecycle
+from service.store import connection_lifecycle, connections
 from tests.servers import wait_until
 from tests.workers.world import REALM, World, an_event, an_invoice
 from workers.company import CompanyContext
@@ -36,12 +36,12 @@ def audit(world: World) -> list[tuple[str, str, str | None, dict[str, object]]]:
 
 def pause(world: World) -> bool:
     with world.services.database.write() as session:
-        return lifecycle.suspend(session, world.connection_id, now())
+        return connection_lifecycle.suspend(session, world.connection_id, now())
 
 
 def resume(world: World) -> bool:
     with world.services.database.write() as session:
-        return lifecycle.resume(session, world.connection_id, now())
+        return connection_lifecycle.resume(session, world.connection_id, now())
 
 
 def test_a_paused_company_is_not_called_and_catches_up_when_resumed(world: World) -> None:

@@ -6,9 +6,9 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 
 from service.config.loading import settings_from
-from service.context import Services, build_services
 from service.errors import ConfigurationError
 from service.operations.rekey import Rekeyed, rekey
+from service.services import Services, build_services
 from tests.workers.world import World, an_event, an_invoice, environment
 
 OLD = base64.urlsafe_b64encode(b"k" * 32).decode()

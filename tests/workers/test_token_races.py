@@ -25,7 +25,7 @@ import json, sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from dramatiq.brokers.stub import StubBroker
-from service.context import build_services
+from service.services import build_services
 from service.config.loading import settings_from
 
 environment, connection_id, threads = json.loads(sys.argv[1])

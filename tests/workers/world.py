@@ -19,7 +19,6 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.config.loading import settings_from
-from service.context import Services, build_services
 from service.database.tables import Connection, Customer, Lease, Notice, Pace, Reads, Revision, Run
 from service.database.types import database_now
 from service.infactor.document import is_withdrawn
@@ -27,6 +26,7 @@ from service.jobs import Jobs
 from service.kit.clock import now
 from service.quickbooks.oauth import Tokens
 from service.quickbooks.webhooks import sign
+from service.services import Services, build_services
 from service.simulator.config import SimulatorConfig
 from service.simulator.faults import Fault, poisoned
 from service.simulator.records import Record, Shelf

@@ -1,4 +1,4 @@
-"""Reading objects by id: in few queries, and without one bad record spoiling the others."""
+"""Reads objects by id, in few queries; one bad record does not spoil the others."""
 
 from collections.abc import Iterable, Sequence
 
@@ -18,7 +18,7 @@ _MOST_VAIN = 12
 
 
 class Query:
-    """A query for objects by id, in halves where QuickBooks refuses them together."""
+    """Queries objects by id, and halves a query that QuickBooks refuses."""
 
     def __init__(
         self, company: CompanyContext, entity: EntityName, *, patient: bool = False
@@ -31,9 +31,9 @@ class Query:
         self._vain = 0
 
     def ask(self, ids: Sequence[str]) -> None:
-        """Add what QuickBooks shows of these ids to `found`, and what it cannot to `failed`.
+        """Add what QuickBooks shows of these ids to `found`, the others to `failed`.
 
-        Raises TransientError when it is QuickBooks that is unwell.
+        Raises TransientError if QuickBooks itself is down.
         """
         for start in range(0, len(ids), MAX_IDS):
             self._ask(ids[start : start + MAX_IDS])

@@ -1,7 +1,6 @@
-"""Runs: backfills and reconciles of one company, one checkpointed step at a time.
+"""Does one step of a backfill or reconcile at a time, because all companies share the workers.
 
-One call does one step: a long run shares its worker with everybody. A step, its checkpoint and its
-count are one transaction, so that a kill repeats at most the step that it interrupted.
+A step, its checkpoint and its tally are one transaction: a kill repeats at most one step.
 """
 
 from collections.abc import Callable
@@ -10,8 +9,7 @@ from functools import partial
 import structlog
 from dramatiq.middleware import TimeLimitExceeded
 
-from service.access import Purpose
-from service.context import Services
+from service.company_access import Purpose
 from service.database.tables import Run
 from service.domain import RunKind
 from service.errors import (
@@ -24,6 +22,7 @@ from service.errors import (
     Unforeseen,
 )
 from service.kit.clock import now
+from service.services import Services
 from service.store import approvals, connections, runs
 from workers.company import CompanyContext
 from workers.retry import failure_of, insist, pause_of_run, why
@@ -32,7 +31,7 @@ from workers.runs import backfill, reconcile
 log = structlog.get_logger(__name__)
 
 Step = Callable[[CompanyContext, Run], bool]
-# What the reads of each kind of run are for, and its step, which returns whether the run goes on.
+# For each kind: what its reads are for, and its step, which returns whether the run goes on.
 _KINDS: dict[RunKind, tuple[Purpose, Step]] = {
     RunKind.BACKFILL: ("backfill", backfill.step),
     RunKind.RECONCILE: ("reconcile", reconcile.step),
@@ -107,7 +106,7 @@ def _wait_for_supplier(services: Services, run: Run, error: Disconnected) -> Non
 
 
 def _await_approval(services: Services, run: Run, error: ApprovalNeeded) -> bool:
-    """Let the run wait for an operator; return False if somebody asked for more meanwhile."""
+    """Make the run wait for an operator; return False if it was extended meanwhile."""
     with services.database.write() as session:
         stopped = approvals.await_approval(
             session, run, error.why, error.named, error.reasons, now()

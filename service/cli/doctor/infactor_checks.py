@@ -1,20 +1,20 @@
-"""The checks of `doctor` on Infactor's own database. Nothing is written there."""
+"""The checks of `doctor` on Infactor's database. Nothing is written there."""
 
 from collections.abc import Iterator
 
 from service.cli.doctor.check import CheckResult, bad, ok, warn
 from service.config.settings import Settings
-from service.context import infactor_database
 from service.errors import ConfigurationError, InfactorAway
 from service.infactor import mongo
 from service.infactor.mongo import InfactorDatabase
+from service.services import infactor_database
 
 _OLDEST, _NEWEST = (4, 2), (5, 0)
 _ROLE = "give the user of INFACTOR_MONGODB_URL the role that the README describes"
 
 
 def infactors_database(settings: Settings) -> Iterator[CheckResult]:
-    """Look whether the database is there, is one that both sides can use, and lets us work."""
+    """Check that the database can be reached, has a usable version, and gives us our rights."""
     try:
         infactor = infactor_database(settings)
     except ConfigurationError as e:

@@ -1,4 +1,4 @@
-"""Whether the process serves, and whether it can work."""
+"""`/livez` and `/readyz`."""
 
 import asyncio
 
@@ -17,18 +17,18 @@ async def livez(request: Request[AppState]) -> Response:
 
 
 async def readyz(request: Request[AppState]) -> Response:
-    """Answer 200 while notices can be stored, else 503; in two seconds, whatever hangs.
+    """Answer 200 while notices can be stored, else 503; within two seconds, whatever hangs.
 
-    What only delays the work is told as degraded: notices must come in all the same.
+    What only delays the work is reported as `degraded`: notices must still come in.
     """
     probes = request.state["probes"]
-    oldest, queue, sink = await asyncio.gather(
-        probes.oldest_due.answer(), probes.queue.answer(), probes.sink.answer()
+    oldest, queue, infactor = await asyncio.gather(
+        probes.oldest_due.answer(), probes.queue.answer(), probes.infactor.answer()
     )
     if oldest is None:
         text = "does not answer, or has another version's schema"
         return JSONResponse({"status": "unavailable", "database": text}, 503)
-    degraded = not queue or oldest > _LONGEST_WAIT_SECONDS or sink in (None, "away")
+    degraded = not queue or oldest > _LONGEST_WAIT_SECONDS or infactor in (None, "away")
     embedded = request.state["services"].settings.embedded
     return JSONResponse(
         {
@@ -36,7 +36,7 @@ async def readyz(request: Request[AppState]) -> Response:
             "database": "ok",
             "queue": "embedded" if embedded else "ok" if queue else "unreachable",
             "oldest_pending_seconds": round(oldest),
-            "sink": sink or "unknown",
+            "infactor": infactor or "unknown",
         }
     )
 

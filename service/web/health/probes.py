@@ -1,4 +1,4 @@
-"""What `/readyz` and `/metrics` ask the database and the queue."""
+"""The questions that `/readyz` and `/metrics` put to the database and the queue."""
 
 import asyncio
 import threading
@@ -9,12 +9,12 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from service.context import Services
 from service.coordination import circuit_breaker
 from service.database import schema
 from service.kit.clock import now
 from service.queries import measures
 from service.queries.measures import Measures
+from service.services import Services
 
 log = structlog.get_logger(__name__)
 
@@ -25,9 +25,8 @@ _QUEUE_SECONDS = 0.5
 
 
 class Probe(Generic[T]):
-    """Asks from a thread of its own, once at a time, and waits only so long for the answer.
-
-    So a question that hangs costs one thread, however often it is asked.
+    """Asks in a thread, one question at a time, and waits `seconds`: a hanging one costs one
+    thread.
     """
 
     def __init__(self, ask: Callable[[], T], *, seconds: float) -> None:
@@ -65,16 +64,15 @@ class Probe(Generic[T]):
 
 @dataclass(frozen=True)
 class Probes:
-    """The questions of one application; no answer is None."""
+    """The questions of one application; None means no answer."""
 
     oldest_due: Probe[float | None]  # in seconds; None, too, for another version's schema
     queue: Probe[bool]
-    sink: Probe[str]  # "own record" where Infactor's table is ours, else "ok" or "away"
+    infactor: Probe[str]  # "own record" where Infactor's table is ours, else "ok" or "away"
     measures: Probe[Measures | None]
 
 
 def probes_for(services: Services) -> Probes:
-    """Return the questions to what these services stand on."""
     environment = services.settings.quickbooks_environment
 
     def oldest_due() -> float | None:
@@ -90,7 +88,7 @@ def probes_for(services: Services) -> Probes:
             delivers = services.settings.delivers
             return measures.measure(session, environment, now(), delivers=delivers)
 
-    def sink() -> str:
+    def infactor() -> str:
         if not services.settings.delivers:
             return "own record"
         with services.database.read() as session:
@@ -102,7 +100,7 @@ def probes_for(services: Services) -> Probes:
 
     return Probes(
         oldest_due=Probe(oldest_due, seconds=_DATABASE_SECONDS),
-        sink=Probe(sink, seconds=_DATABASE_SECONDS),
+        infactor=Probe(infactor, seconds=_DATABASE_SECONDS),
         queue=Probe(services.jobs.answers, seconds=_QUEUE_SECONDS),
         measures=Probe(measured, seconds=_DATABASE_SECONDS),
     )

@@ -12,7 +12,7 @@ from service.database.tables import Connection, Finding, Sample
 from service.kit.clock import now
 from service.kit.passwords import hashed
 from service.queries import measures
-from service.store import connections, operators, sessions
+from service.store import audit, connections, sessions
 from tests.web.conftest import PUBLIC_URL, Place
 
 PASSWORD = "correct horse battery"
@@ -55,7 +55,7 @@ def operator(place: Place, name: str = "ada") -> TestClient:
     (known,) = (one for one in place.services.settings.ops_users if one.name == name)
     with place.services.database.write() as session:
         cookie = sessions.OPERATORS.begin(session, now(), name=name, mark=known.mark)
-        operators.record(session, known.actor, "login", None, {}, now())
+        audit.record(session, known.actor, "login", None, {}, now())
     browser = place.browser()
     browser.cookies.set("infactor_ops", cookie)
     return browser
@@ -75,7 +75,7 @@ def flash_in(page: str) -> str:
     return found[1] if found else ""
 
 
-def audit(place: Place) -> list[tuple[str, str, str | None]]:
+def audited(place: Place) -> list[tuple[str, str, str | None]]:
     """Return (actor, action, connection) of the audit, the oldest first."""
     with place.services.database.engine.connect() as connection:
         query = "SELECT actor, action, connection_id FROM audit ORDER BY id"

@@ -10,7 +10,7 @@ from service.database.tables import AuditEntry, Run
 from service.kit.clock import now
 from service.store import approvals, runs
 from tests.web.conftest import Place, said
-from tests.web.ops.operators import audit, flash_in
+from tests.web.ops.operators import audited, flash_in
 
 WHY = "it would withdraw 6 of the company's 6 undecided invoices"
 NAMED = "<1>, 2, 3"
@@ -78,7 +78,7 @@ def test_the_page_of_the_company_leads_to_the_decision_and_that_says_what_it_mea
     assert "<form" not in unsure
     assert f'href="/ops/connections/{company}">Leave it as it is</a>' in unsure
     assert approvals.is_waiting(run_of(place, run_id))
-    assert audit(place)[1:] == []
+    assert audited(place)[1:] == []
 
 
 def test_a_run_that_waits_stands_before_those_that_are_under_way_and_those_that_ended(
@@ -111,7 +111,7 @@ def test_a_run_that_is_confirmed_goes_on_and_is_never_stopped_again(
     assert decided(browser, run_id, "confirm").startswith("Confirmed: the run goes on within")
     run = run_of(place, run_id)
     assert (run.state, run.confirmed, run.halted_at) == ("active", True, None)
-    assert audit(place)[1:] == [("ops:ada", "confirm", company)]
+    assert audited(place)[1:] == [("ops:ada", "confirm", company)]
     with place.services.database.read() as session:
         newest = session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
     assert newest is not None
@@ -123,7 +123,7 @@ def test_a_rejected_run_ends(place: Place, company: str, run_id: int, browser: T
     assert decided(browser, run_id, "drop") == "Ended: the run withdraws nothing more."
     run = run_of(place, run_id)
     assert (run.state, run.confirmed) == ("failed", False)
-    assert audit(place)[1:] == [("ops:ada", "drop", company)]
+    assert audited(place)[1:] == [("ops:ada", "drop", company)]
 
 
 def test_what_is_confirmed_for_a_paused_company_waits_for_it(
@@ -146,7 +146,7 @@ def test_a_decision_is_about_what_was_seen(
     for nothing in ("", "x"):
         browser.post(f"/ops/runs/{run_id}/{order}", data={"seen": nothing})
         assert approvals.is_waiting(run_of(place, run_id))
-    assert audit(place)[1:] == []
+    assert audited(place)[1:] == []
 
 
 @pytest.mark.parametrize("order", ["confirm", "drop"])
@@ -158,7 +158,7 @@ def test_nothing_is_decided_twice(
     assert decided(browser, run_id, order, seen).startswith("Nothing was decided")
     answer = browser.get(f"/ops/runs/{run_id}")
     assert (answer.status_code, answer.headers["location"]) == (303, f"/ops/connections/{company}")
-    assert audit(place)[1:] == [("ops:ada", "drop", company)]
+    assert audited(place)[1:] == [("ops:ada", "drop", company)]
 
 
 def test_a_run_of_another_environment_is_as_unknown_as_one_that_is_not_there(
@@ -170,7 +170,7 @@ def test_a_run_of_another_environment_is_as_unknown_as_one_that_is_not_there(
         for order in ("confirm", "drop"):
             assert browser.post(f"/ops/runs/{unknown}/{order}").status_code == 404
     assert approvals.is_waiting(run_of(place, run_id))
-    assert audit(place)[1:] == []
+    assert audited(place)[1:] == []
 
 
 def test_what_it_would_withdraw_is_named_with_reasons_and_amounts(

@@ -13,10 +13,10 @@ from starlette.types import Receive, Scope, Send
 from service.config.parsers import Operator
 from service.kit import passwords
 from service.kit.clock import now
-from service.store import operators
+from service.store import login_attempts
 from service.web.ops.session import remember_browser
 from tests.web.conftest import PUBLIC_URL, Place, said
-from tests.web.ops.operators import BOB, audit, browser_at, logged_in, try_to_log_in
+from tests.web.ops.operators import BOB, audited, browser_at, logged_in, try_to_log_in
 
 
 def test_five_failures_lock_a_name_where_they_were_made_even_for_the_right_password(
@@ -45,7 +45,7 @@ def test_a_lock_is_in_the_audit_and_the_log_says_whom_it_keeps_out(
         for _ in range(7):
             try_to_log_in(place.browser(), name, "wrong")
     known, unknown = ("ops:ada", "login refused", None), ("ops:unknown", "login refused", None)
-    assert audit(place) == [
+    assert audited(place) == [
         *(*[known] * 5, ("ops:ada", "login locked", None)),
         *(*[unknown] * 5, ("ops:unknown", "login locked", None)),
     ]
@@ -102,7 +102,7 @@ def test_a_browser_in_which_one_has_logged_in_before_is_held_up_by_nobody_else(
     with place.services.database.write() as session:
         everywhere = ["name:ada", "name:ada peer:testclient", "peer:testclient"]
         for _ in range(200):
-            operators.attempt(session, everywhere, now())
+            login_attempts.attempt(session, everywhere, now())
     assert try_to_log_in(place.browser()).status_code == 429
     assert try_to_log_in(known).status_code == 303
 
@@ -110,7 +110,7 @@ def test_a_browser_in_which_one_has_logged_in_before_is_held_up_by_nobody_else(
 def test_very_many_addresses_get_no_more_than_a_hundred_guesses(place: Place) -> None:
     with place.services.database.write() as session:
         for _ in range(99):
-            operators.attempt(session, ["name:ada"], now())
+            login_attempts.attempt(session, ["name:ada"], now())
     assert try_to_log_in(browser_at(place, "10.0.0.1"), "ada", "wrong").status_code == 401
     assert try_to_log_in(browser_at(place, "10.0.0.2"), "ada", "wrong").status_code == 429
     assert try_to_log_in(browser_at(place, "10.0.0.2"), "bob", BOB).status_code == 303

@@ -10,9 +10,9 @@ from starlette.testclient import TestClient
 
 from service.database.tables import Connection, Notice, Run
 from service.kit.clock import now
-from service.store import lifecycle, runs
+from service.store import connection_lifecycle, runs
 from tests.web.conftest import OTHER, OURS, Place, said
-from tests.web.ops.operators import add_companies, audit, flash_in, live_address
+from tests.web.ops.operators import add_companies, audited, flash_in, live_address
 
 
 def change(place: Place, connection_id: str, **values: Any) -> None:
@@ -207,7 +207,7 @@ def test_a_company_of_another_environment_is_not_there(place: Place, browser: Te
     assert "No company is connected yet" in said(browser.get("/ops/connections").text)
     assert browser.get("/ops/connections/c0").status_code == 404
     assert browser.post("/ops/connections/c0/pause").status_code == 404
-    assert audit(place) == [("ops:ada", "login", None)]
+    assert audited(place) == [("ops:ada", "login", None)]
 
 
 def test_a_search_finds_by_company_supplier_address_and_realm_id(
@@ -282,14 +282,14 @@ def test_pausing_and_resuming_are_done_once_and_in_the_operators_name(
     assert ordered(browser, company, "resume").startswith("Resumed")
     assert place.connections()[0].suspended_at is None
     assert ordered(browser, company, "resume") == "It was not paused."
-    assert audit(place)[1:] == [("ops:ada", "pause", company), ("ops:ada", "resume", company)]
+    assert audited(place)[1:] == [("ops:ada", "pause", company), ("ops:ada", "resume", company)]
 
 
 def test_a_sync_asks_for_what_changed(place: Place, company: str, browser: TestClient) -> None:
     assert ordered(browser, company, "sync").startswith("Asked for")
     asked = place.only("SELECT operation FROM notices WHERE status = 'pending' AND format = 'own'")
     assert asked == "sync"
-    assert audit(place)[1:] == [("ops:ada", "sync", company)]
+    assert audited(place)[1:] == [("ops:ada", "sync", company)]
 
 
 def test_a_backfill_is_begun_once_and_its_progress_shown_by_itself(
@@ -311,7 +311,7 @@ def test_a_backfill_is_begun_once_and_its_progress_shown_by_itself(
     assert changed.status_code == 200
     assert '<progress max="4" value="3"' in changed.text
     assert "3 of 4 read" in said(changed.text)
-    assert audit(place)[1:] == [("ops:ada", "backfill", company)] * 2
+    assert audited(place)[1:] == [("ops:ada", "backfill", company)] * 2
 
 
 @pytest.mark.parametrize(("form", "fix"), [({}, False), ({"fix": "yes"}, True)])
@@ -323,7 +323,7 @@ def test_a_reconcile_mends_only_when_asked_to(
         run = runs.latest(session, company, "reconcile")
     assert run is not None
     assert run.cursor == {"full": True, "fix": fix}
-    assert audit(place)[1:] == [("ops:ada", "reconcile", company)]
+    assert audited(place)[1:] == [("ops:ada", "reconcile", company)]
 
 
 def test_disconnecting_asks_first_and_says_what_stays(
@@ -344,7 +344,10 @@ def test_disconnecting_asks_first_and_says_what_stays(
     assert "Invoices that nobody has decided about go with the company." in page
     assert "What becomes of its invoices" in page
     assert ordered(browser, company, "release").startswith("Released")
-    assert audit(place)[1:] == [("ops:ada", "disconnect", company), ("ops:ada", "release", company)]
+    assert audited(place)[1:] == [
+        ("ops:ada", "disconnect", company),
+        ("ops:ada", "release", company),
+    ]
 
 
 def test_what_cannot_be_ordered_now_is_not_asked_about_but_explained(
@@ -383,7 +386,13 @@ def test_an_open_page_offers_what_can_be_ordered_now(
     answer = browser.get(live_address(there)).text
     assert 'id="live"' in answer
     assert 'id="orders"' not in answer  # the same: what somebody ticks there stays ticked
-    change(place, company, state="disconnected", problem="invalid_grant", **lifecycle.NO_TOKENS)
+    change(
+        place,
+        company,
+        state="disconnected",
+        problem="invalid_grant",
+        **connection_lifecycle.NO_TOKENS,
+    )
     answer = browser.get(live_address(answer)).text
     assert '<div id="orders" hx-swap-oob="innerHTML">' in answer
     assert "Release …" in said(answer)
@@ -398,7 +407,7 @@ def test_what_quickbooks_does_not_confirm_is_left_unless_forced(
     place.sim("POST", "/faults", {"kind": "revoke", "status": 503, "count": None})
     assert ordered(browser, company, "disconnect").startswith("Left as it is")
     assert place.connections()[0].state == "connected"
-    assert audit(place)[1:] == [("ops:ada", "disconnect failed", company)]
+    assert audited(place)[1:] == [("ops:ada", "disconnect failed", company)]
     told = ordered(browser, company, "disconnect", force="yes")
     assert told.startswith("Disconnected here, but QuickBooks has not confirmed it")
     assert place.connections()[0].state == "disconnected"
@@ -412,7 +421,7 @@ def test_an_unknown_company_or_order_is_not_there(
     assert browser.get(f"/ops/connections/{company}/pause").status_code == 404
     assert browser.post(f"/ops/connections/{company}/destroy").status_code == 404
     assert browser.get("/ops/connections/" + "a" * 33).status_code == 404
-    assert audit(place)[1:] == []
+    assert audited(place)[1:] == []
 
 
 @pytest.mark.parametrize("text", ["Ärzte", "Élan", "gmbh", "sa"])

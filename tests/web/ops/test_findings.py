@@ -12,7 +12,7 @@ from service.infactor import deviations
 from service.infactor.wording import AMOUNTS, DATES, LABELS, WORDS, label
 from service.kit.clock import now
 from tests.web.conftest import Place, said
-from tests.web.ops.operators import add_companies, add_finding, audit, flash_in
+from tests.web.ops.operators import add_companies, add_finding, audited, flash_in
 from workers.delivery.transitions import MONEY
 
 
@@ -161,7 +161,7 @@ def test_a_finding_is_acknowledged_with_a_note(
     page = said(browser.get(answer.headers["location"]).text)
     assert "Acknowledged: it is told again only if it changes." in page
     assert "Called the <lender>." in page
-    assert audit(place)[1:] == [("ops:ada", "acknowledge", company)]
+    assert audited(place)[1:] == [("ops:ada", "acknowledge", company)]
 
 
 def is_told_to_be_over(browser: TestClient, answer: httpx.Response) -> bool:
@@ -199,7 +199,7 @@ def test_what_is_no_open_finding_is_not_acknowledged(
         answer = browser.post(f"/ops/findings/{number}/acknowledge", data=form)
         assert is_told_to_be_over(browser, answer)
     assert browser.post("/ops/findings/x/acknowledge", data={"note": "x"}).status_code == 404
-    assert audit(place)[1:] == []
+    assert audited(place)[1:] == []
 
 
 def test_what_somebody_has_noted_nobody_writes_over(

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from service.app import routes
 from tests.web.conftest import Place, said
-from tests.web.ops.operators import PASSWORD, audit, operator
+from tests.web.ops.operators import PASSWORD, audited, operator
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "ANYTHING")
 
@@ -80,7 +80,7 @@ def test_another_site_can_neither_log_in_nor_order_anything(place: Place) -> Non
     data = {"name": "ada", "password": PASSWORD}
     for headers in ({"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}):
         assert place.browser().post("/ops/login", data=data, headers=headers).status_code == 403
-    assert audit(place) == [("ops:ada", "login", None)]
+    assert audited(place) == [("ops:ada", "login", None)]
 
 
 def test_pages_of_operators_have_the_headers_of_all_pages(place: Place) -> None:

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from service import links
 from service.kit.clock import now
 from tests.web.conftest import SECRET, Place, said
-from tests.web.ops.operators import add_companies, audit, flash_in
+from tests.web.ops.operators import add_companies, audited, flash_in
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def link_in(page: str) -> str:
 
 def made(place: Place) -> list[str | None]:
     """Return the companies for which a link was made."""
-    return [connection for _, action, connection in audit(place) if action == "link"]
+    return [connection for _, action, connection in audited(place) if action == "link"]
 
 
 def test_the_supplier_of_a_lost_company_gets_a_link_that_connects_it_again(
@@ -47,7 +47,7 @@ def test_the_supplier_of_a_lost_company_gets_a_link_that_connects_it_again(
     link = links.read(token, "connect", SECRET, now())
     assert (link.email, link.name) == ("supplier@example.com", "Example Supplies")
     assert link.another_company is False
-    assert ("ops:ada", "link", lost) in audit(place)
+    assert ("ops:ada", "link", lost) in audited(place)
     assert made(place) == [lost]
     assert token not in place.only("SELECT group_concat(details) FROM audit")
     place.connect(place.browser(), token)

@@ -12,7 +12,7 @@ from service.kit import passwords
 from service.web.ops.forms import inside
 from tests.servers import wait_until
 from tests.web.conftest import Place, said
-from tests.web.ops.operators import BOB, PASSWORD, audit, try_to_log_in
+from tests.web.ops.operators import BOB, PASSWORD, audited, try_to_log_in
 
 
 def test_who_logs_in_comes_to_where_they_wanted_to_go(place: Place) -> None:
@@ -26,7 +26,7 @@ def test_who_logs_in_comes_to_where_they_wanted_to_go(place: Place) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/ops/notices?status=parked")
     assert browser.get("/ops/").status_code == 200
     assert browser.get("/ops/login").headers["location"] == "/ops/"
-    assert audit(place) == [("ops:ada", "login", None)]
+    assert audited(place) == [("ops:ada", "login", None)]
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_a_name_of_nobody_is_proved_too_and_is_not_kept(place: Place) -> None:
             with pytest.raises(TimeoutError):
                 answer.result(0.2)  # it waits for its turn to be hashed
         assert answer.result(30).status_code == 401
-    assert audit(place)[0] == ("ops:ada", "login refused", None)
-    assert audit(place)[-1] == ("ops:unknown", "login refused", None)
+    assert audited(place)[0] == ("ops:ada", "login refused", None)
+    assert audited(place)[-1] == ("ops:unknown", "login refused", None)
     assert place.only("SELECT count(*) FROM login_attempts WHERE about LIKE '%eve%'") == 0
 
 

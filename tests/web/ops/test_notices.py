@@ -14,7 +14,7 @@ from service.database.tables import AuditEntry, Notice
 from service.domain import OwnNotice
 from service.kit.clock import now
 from tests.web.conftest import Place, said
-from tests.web.ops.operators import add_companies, add_finding, audit, flash_in, live_address
+from tests.web.ops.operators import add_companies, add_finding, audited, flash_in, live_address
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_a_selection_is_put_back_and_nothing_else(
         "parked",
         "ignored",
     ]
-    assert audit(place)[1:] == [("ops:ada", "replay", company)]
+    assert audited(place)[1:] == [("ops:ada", "replay", company)]
     with place.services.database.read() as session:
         entry_ = session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
     assert entry_ is not None
@@ -276,7 +276,7 @@ def test_without_a_choice_nothing_is_put_back(
     parked = add(place, company, "parked")
     assert replayed(browser)[1].startswith("Nothing was put back")
     assert status_of(place, parked) == "parked"
-    assert audit(place)[1:] == []
+    assert audited(place)[1:] == []
 
 
 def test_a_notice_of_another_environment_is_not_put_back(
@@ -313,7 +313,7 @@ class TestOnPostgreSQL:
         for text in ("1", "1-abc", "e" * 32, "books"):
             assert found(browser, text) == [parked], text
         assert replayed(browser, parked)[1].startswith("1 notice put back")
-        assert audit(place)[1:] == [("ops:ada", "replay", company)]
+        assert audited(place)[1:] == [("ops:ada", "replay", company)]
 
 
 def test_a_notice_calls_its_invoice_as_people_do(

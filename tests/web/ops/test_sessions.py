@@ -7,12 +7,12 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.config.loading import settings_from
-from service.context import build_services
 from service.kit.clock import now
-from service.store import operators, sessions
+from service.services import build_services
+from service.store import login_attempts, sessions
 from tests.databases import statements
 from tests.web.conftest import PUBLIC_URL, Place, settings_of
-from tests.web.ops.operators import BOB, audit, entry, logged_in, try_to_log_in
+from tests.web.ops.operators import BOB, audited, entry, logged_in, try_to_log_in
 
 
 def test_logging_out_ends_the_session_everywhere(place: Place) -> None:
@@ -23,7 +23,7 @@ def test_logging_out_ends_the_session_everywhere(place: Place) -> None:
     assert "infactor_ops" not in browser.cookies
     again = place.browser(cookie=f"infactor_ops={cookie}")
     assert again.get("/ops/").status_code == 303
-    assert audit(place) == [("ops:ada", "login", None), ("ops:ada", "logout", None)]
+    assert audited(place) == [("ops:ada", "login", None), ("ops:ada", "logout", None)]
 
 
 def test_another_log_in_replaces_the_session_of_the_same_browser(place: Place) -> None:
@@ -118,11 +118,11 @@ def test_what_has_expired_is_forgotten(place: Place) -> None:
     try_to_log_in(place.browser(), "ada", "wrong")
     with place.services.database.write() as session:
         sessions.prune(session, now())
-        operators.prune(session, now())
+        login_attempts.prune(session, now())
     assert (place.rows("operator_sessions"), place.rows("login_attempts")) == (1, 3)
     with place.services.database.write() as session:
         sessions.prune(session, now() + timedelta(hours=13))
-        operators.prune(session, now() + timedelta(hours=13))
+        login_attempts.prune(session, now() + timedelta(hours=13))
     assert (place.rows("operator_sessions"), place.rows("login_attempts")) == (0, 0)
 
 
