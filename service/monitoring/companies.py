@@ -156,7 +156,7 @@ _failing = (
         _is_ours,
         Connection.state == ConnectionState.CONNECTED,
         Connection.suspended_at.is_(None),
-        # Of these companies another condition says why nothing succeeds.
+        # Another condition says why nothing succeeds for these companies.
         Connection.barred_since.is_(None),
         Connection.keys_refused_since.is_(None),
         Run.state == RunState.ACTIVE,
@@ -173,7 +173,7 @@ _failing = (
 
 
 def failing_runs(facts: Facts) -> Iterator[Condition]:
-    """Give each company of which a run fails: at once, or after a while where that may pass."""
+    """Yield a condition for each company with a failing run: one that may pass, only if it lasts."""
     rows = facts.session.execute(
         _failing, {"environment": facts.environment, "before": facts.now - FAILING}
     )
@@ -212,7 +212,7 @@ _barred = select(
 
 
 def barred_companies(facts: Facts) -> Iterator[Condition]:
-    """Give each company that QuickBooks does not let us into, though its tokens are good."""
+    """Yield a condition for each company that QuickBooks bars us from, though its tokens are good."""
     rows = facts.session.execute(_barred, {"environment": facts.environment})
     for connection_id, company, problem, since in rows:
         yield Condition(
@@ -233,7 +233,7 @@ _keys_refused = select(
 
 
 def refused_keys(facts: Facts) -> Iterator[Condition]:
-    """Give one condition while QuickBooks renews no tokens because of the app's own keys."""
+    """Yield a condition while QuickBooks renews no tokens because of the app's own keys."""
     count, companies, since = facts.session.execute(
         _keys_refused, {"environment": facts.environment}
     ).one()

@@ -128,10 +128,7 @@ _parked = (
 
 
 def parked_notices(facts: Facts) -> Iterator[Condition]:
-    """Give one condition when notices have failed, and nothing since has done their work.
-
-    Of a company that is not connected nothing can be done.
-    """
+    """Yield a condition while connected companies have open parked notices."""
     count, companies, first = facts.session.execute(
         _parked, {"environment": facts.environment}
     ).one()

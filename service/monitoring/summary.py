@@ -28,9 +28,9 @@ _ENOUGH = timedelta(days=1)
 class Summary:
     """The figures of one moment; `beats` are seconds since a process of that kind was alive.
 
-    Until `complete_until` every change of every company that is connected and not paused was
-    compared with QuickBooks; None where there is no such company, or one of which the past is not
-    read yet: those are `importing`.
+    Every change until `complete_until`, of every connected company that is not paused, was compared
+    with QuickBooks; None without such a company, or while the first import of one is not finished:
+    `importing` counts those.
     """
 
     companies: Mapping[str, int]

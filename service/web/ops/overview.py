@@ -42,7 +42,7 @@ _TITLES = {
     "webhooks.forged": "Many deliveries without a right signature",
     "webhooks.broken": "Changes come without a notification",
     "notices.stuck": "Notices are stuck",
-    "notices.parked": "Notices failed for good",
+    "notices.parked": "Notices have failed",
     "reads.high": "Most reads of the month are used",
     "infactor.away": "Infactor's database does not answer",
     "deliveries.stuck": "Invoices do not get into Infactor",
