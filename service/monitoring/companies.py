@@ -173,7 +173,7 @@ _failing = (
 
 
 def failing_runs(facts: Facts) -> Iterator[Condition]:
-    """Yield a condition for each company with a failing run: one that may pass, only if it lasts."""
+    """Yield a condition for each company with a failing run, and not at once if it may pass."""
     rows = facts.session.execute(
         _failing, {"environment": facts.environment, "before": facts.now - FAILING}
     )
@@ -212,7 +212,7 @@ _barred = select(
 
 
 def barred_companies(facts: Facts) -> Iterator[Condition]:
-    """Yield a condition for each company that QuickBooks bars us from, though its tokens are good."""
+    """Yield a condition for each company that QuickBooks bars us from; its tokens are good."""
     rows = facts.session.execute(_barred, {"environment": facts.environment})
     for connection_id, company, problem, since in rows:
         yield Condition(
