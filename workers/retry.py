@@ -4,7 +4,13 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import (
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+    TimeoutError,
+)
 
 from service.errors import (
     Barred,
@@ -39,6 +45,7 @@ _GIVE_UP_AFTER = timedelta(days=3)
 _MANY_ATTEMPTS = 20
 _RETURN_SECONDS = 10.0
 _BAD_RECORD = "4002"
+_DATABASE_AWAY = (OperationalError, InternalError, InterfaceError, TimeoutError)
 
 
 def failure_of(error: BaseException) -> SyncError:
@@ -55,9 +62,7 @@ def failure_of(error: BaseException) -> SyncError:
 
 def is_about_the_work(error: BaseException) -> bool:
     """Return whether other work may succeed where this failed: not if the database is away."""
-    if isinstance(error, SQLAlchemyError):
-        return isinstance(error, DataError | IntegrityError | ProgrammingError)
-    return True
+    return not isinstance(error, _DATABASE_AWAY)
 
 
 def insist(give_back: Callable[[], None]) -> None:
@@ -69,7 +74,7 @@ def insist(give_back: Callable[[], None]) -> None:
     while True:
         try:
             return give_back()
-        except SQLAlchemyError:
+        except _DATABASE_AWAY:
             if time.monotonic() > deadline:
                 raise
             time.sleep(pause)

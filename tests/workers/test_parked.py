@@ -5,12 +5,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from service.database.tables import Notice
 from service.kit.clock import now
 from service.simulator.faults import CATALOGUE, poisoned
 from service.store import inbox
 from tests.workers.world import DOCUMENTS, World, an_event, an_invoice
+from workers.retry import insist
 
 # What is no answer about one record, though it is no 5xx either.
 ODD_ANSWERS: list[dict[str, Any]] = [
@@ -217,3 +219,15 @@ def test_what_its_own_process_could_not_even_give_back_is_no_loss(world: World) 
         with world.services.database.write() as session:
             assert len(inbox.claim(session, world.connection_id, "the same", now())[0]) == 1
     assert [row.losses for row in world.notice_rows()] == [0]
+
+
+def test_work_is_given_back_though_the_database_is_away_for_a_moment() -> None:
+    attempts = []
+
+    def give_back() -> None:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise OperationalError("UPDATE runs", {}, Exception("terminating connection"))
+
+    insist(give_back)
+    assert len(attempts) == 3

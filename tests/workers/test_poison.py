@@ -84,6 +84,18 @@ def test_when_nothing_can_be_shown_it_is_quickbooks_that_is_unwell(small_world: 
     assert type(raised.value).__name__ == "TransientError"
 
 
+@pytest.mark.parametrize("fault", ["4002", "10000"])
+@pytest.mark.parametrize("times", [9, 10, 11, 12])
+def test_a_row_is_not_stepped_over_because_of_an_outage_that_ends(
+    small_world: World, fault: str, times: int
+) -> None:
+    """Nine halvings lead down to one row; the next rows are asked for before that is believed."""
+    fill(small_world, [1, 2, 3])
+    small_world.faults({"fault": fault, "kind": "query", "count": times})
+    found, unnamed = pages(small_world)
+    assert (found, unnamed) == (["1", "2", "3"], [])
+
+
 def test_a_query_that_is_called_invalid_is_not_tried_in_parts(small_world: World) -> None:
     fill(small_world, [1, 2])
     small_world.forget_calls()

@@ -104,6 +104,7 @@ def read_page(
 
     Raises TransientError if QuickBooks itself is down.
     """
+    asked_again = False
     while True:
         fetch_number = company.draw_fetch_number()
         try:
@@ -113,10 +114,14 @@ def read_page(
             if not may_pass_in_parts(e) or e.code == "4001":
                 raise
             slow = cursor.slow or e.code == TIMED_OUT
+            if asked_again:
+                return _step_over(entity_name, cursor, e)
             if cursor.size == 1:
                 _doubt_an_outage(company, entity_name, cursor, e)
-                return _step_over(entity_name, cursor, e)
-            cursor = replace(cursor, size=cursor.size // 2, slow=slow)
+                # What is wrong may have passed between the two.
+                asked_again = True
+            else:
+                cursor = replace(cursor, size=cursor.size // 2, slow=slow)
         else:
             fresh = [Read(raw, fetch_number) for raw in raws if raw.get("Id") not in cursor.seen]
             return ChangePage(InvoiceReads(found=fresh), _after(cursor, raws))
