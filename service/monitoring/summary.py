@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, case, func, literal, select
+from sqlalchemy import and_, bindparam, case, func, literal, or_, select
 from sqlalchemy.orm import aliased
 
 from service.database.tables import Connection, Notice, Run, WebhookAnswers
@@ -106,9 +106,13 @@ _companies_by_state = (
 _later = aliased(Run)
 _read_since = select(_later.id).where(
     _later.connection_id == Run.connection_id,
-    _later.kind == RunKind.BACKFILL,
     _later.state == RunState.DONE,
-    _later.since.is_(None),
+    _later.error.is_(None),
+    # A reconcile expects a number of invoices only if it reads them all.
+    or_(
+        and_(_later.kind == RunKind.BACKFILL, _later.since.is_(None)),
+        and_(_later.kind == RunKind.RECONCILE, _later.expected.is_not(None)),
+    ),
     _later.id > Run.id,
 )
 _importing = (
@@ -120,7 +124,7 @@ _importing = (
         Connection.suspended_at.is_(None),
         Run.kind == RunKind.BACKFILL,
         Run.cause == RunCause.CONNECT,
-        Run.state != RunState.DONE,
+        or_(Run.state != RunState.DONE, Run.error.is_not(None)),
         Run.created_at >= Connection.connected_at,
         ~_read_since.exists(),
     )

@@ -119,6 +119,25 @@ def test_a_barred_company_is_told_as_such_and_its_run_goes_on_by_itself(
     assert "connection.barred" not in seen(small_world)[0]
 
 
+def test_an_import_that_was_shown_too_little_is_compared_until_it_agrees(
+    small_world: World,
+) -> None:
+    """Pages come empty though the count is not, for longer than the import looks again."""
+    run_id = begin(small_world, "import")
+    as_usual = {"kind": "query", "count": 1}
+    small_world.faults(*[as_usual, {**as_usual, "preset": "empty"}] * 4)
+    assert go_on(small_world, run_id).state == "done"
+    assert small_world.documents() == {}
+    figures = seen(small_world)[1]
+    assert (figures.complete_until, figures.importing) == (None, 1)
+    ((_, reconcile_id),) = small_world.sweep()
+    assert reconcile_id != run_id
+    run = go_on(small_world, reconcile_id)
+    assert (run.kind, run.state, run.error) == ("reconcile", "done", None)
+    assert sorted(small_world.documents()) == list("12345")
+    assert seen(small_world)[1].complete_until is not None
+
+
 def test_its_pauses_grow_from_a_minute_to_an_hour(small_world: World) -> None:
     run_id = begin(small_world, "import")
     small_world.faults({"status": 404})
