@@ -99,6 +99,21 @@ def test_a_company_that_waits_is_tried_again_at_once(deployment: Deployment) -> 
     assert actions(deployment)[-1] == ("retry", "Command Company")
 
 
+@pytest.mark.parametrize("code", ["6000", "3100"])
+def test_a_run_that_fails_is_not_waited_for_and_goes_on_when_it_is_asked_for_again(
+    deployment: Deployment, code: str
+) -> None:
+    deployment.sim("POST", "/faults", [{"fault": code}])
+    failed = run(deployment, "reconcile", "--all", "--fix")
+    assert failed.returncode == 1
+    assert f"could not be compared: QuickBooks {'refused' if code == '6000' else 'does'}" in (
+        failed.stderr
+    )
+    deployment.sim("DELETE", "/faults")
+    again = run(deployment, "reconcile", "--all", "--fix")
+    assert (again.returncode, "the record is what QuickBooks says" in again.stderr) == (0, True)
+
+
 NO_SUCH = "Command Company: 0 read, 0 unchanged, 0 failed.\n  QuickBooks has no invoice with Id "
 
 
