@@ -142,9 +142,10 @@ def pause_of_run(error: SyncError, failures: int) -> timedelta:
     return backoff(failures, _FIRST_LONG_PAUSE, _LONGEST_LONG_PAUSE)
 
 
-def pause_of_parked(error: SyncError, attempts: int) -> timedelta:
+def pause_of_parked(error: SyncError, attempts: int, *, rarely: bool = False) -> timedelta:
     """Return after how long what was given up after so many attempts is tried once more."""
-    longest = _LONGEST_FOR_A_RECORD if isinstance(error, Unmappable) else _LONGEST_LONG_PAUSE
+    rarely |= isinstance(error, Unmappable)
+    longest = _LONGEST_FOR_A_RECORD if rarely else _LONGEST_LONG_PAUSE
     return backoff(max(0, attempts - 1), _FIRST_LONG_PAUSE, longest)
 
 

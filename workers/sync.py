@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from service.coordination.leases import wait_seconds
 from service.database.engine import after_commit
 from service.database.tables import Notice
-from service.domain import NoticeStatus, RevisionCause
+from service.domain import NoticeStatus, OwnNotice, RevisionCause
 from service.errors import (
     Barred,
     Disconnected,
@@ -56,6 +56,7 @@ class Plan:
     voided: set[str] = field(default_factory=set)
     customers: dict[str, list[Notice]] = field(default_factory=dict)
     merged_away: dict[str, list[Notice]] = field(default_factory=dict)
+    places: list[Notice] = field(default_factory=list)  # of what has no Id
     changes: list[Notice] = field(default_factory=list)
 
 
@@ -76,6 +77,8 @@ def plan(notices: Iterable[Notice]) -> Plan:
             made.customers.setdefault(entity_id, []).append(notice)
             if notice.operation == "merged" and notice.deleted_id:
                 made.merged_away.setdefault(notice.deleted_id, []).append(notice)
+        elif notice.operation == OwnNotice.UNREADABLE:
+            made.places.append(notice)
         else:
             made.changes.append(notice)
     return made
@@ -100,6 +103,8 @@ class Batch:
 
     def work(self) -> None:
         """Give every notice of the batch an end, or an error and its next attempt."""
+        for notice in self._wanted.places:
+            self._read_place(notice)
         self._customers.read(self._wanted.customers.keys())
         answered = self._read_changes() if self._wanted.changes else set()
         ids = {**self._wanted.invoices, **self._merged}.keys() - answered
@@ -148,6 +153,24 @@ class Batch:
             answered |= recorded.answered
             cursor = page.cursor
         return answered
+
+    def _read_place(self, notice: Notice) -> None:
+        """Read on from where something could not be shown, until past the second it is in."""
+        cursor = Cursor(notice.changed_at)
+        connection_id = self._company.connection_id
+        while not cursor.done and cursor.since == notice.changed_at:
+            page = read_page(self._company, cursor)
+            with self._recording(page.reads, RevisionCause.NOTICE) as (session, recorded):
+                inbox.ask_for_invoices(
+                    session, connection_id, recorded.failed, OwnNotice.UNRECORDED, now()
+                )
+                self._finish_invoices(session, recorded)
+                cursor = page.cursor
+                if recorded.unnamed:
+                    self._fail(session, [notice], next(iter(recorded.unnamed.values())))
+                    return
+        with self._company.services.database.write() as session:
+            self._end(session, [notice], "what is there was read")
 
     def _recording(
         self, reads: InvoiceReads, cause: RevisionCause
@@ -252,7 +275,9 @@ def give_back(
 def park(session: Session, notices: Sequence[Notice], error: SyncError) -> None:
     """Say that these notices have failed; each comes back by itself, less and less often."""
     for notice in notices:
-        due_at = now() + pause_of_parked(error, notice.attempts)
+        # To find that one row cannot be shown takes a dozen reads.
+        rarely = notice.operation == OwnNotice.UNREADABLE
+        due_at = now() + pause_of_parked(error, notice.attempts, rarely=rarely)
         inbox.park(session, [notice.id], error, now(), due_at)
         after_commit(session, log.warning, "notice.parked", **_name(notice), **why(error))
 

@@ -68,7 +68,7 @@ def claim(
         notice.attempts += 1
         notice.claimed_by = owner
         notice.last_attempt_at = now
-        if notice.event_id is None:
+        if notice.event_id is None and notice.operation != OwnNotice.UNREADABLE:
             notice.dedupe_key = None
     return batch, fatal
 
@@ -92,9 +92,9 @@ def park(
     # Since when it has failed stays known, however often it is tried.
     failed = {"handled_at": func.coalesce(Notice.handled_at, now), "due_at": due_at}
     losses = case((Notice.losses >= _FATAL_LOSSES, _FATAL_LOSSES - 1), else_=0)
-    _close(
-        session, ids, NoticeStatus.PARKED, "given up", **failed, losses=losses, **evidence(error)
-    )
+    # Of what has no Id, the reason says where it is.
+    reason = case((Notice.operation == OwnNotice.UNREADABLE, Notice.reason), else_="given up")
+    _close(session, ids, NoticeStatus.PARKED, reason, **failed, losses=losses, **evidence(error))
 
 
 def retry(
@@ -118,7 +118,11 @@ def retry(
             losses=losses if suspect else 0,
             claimed_by=None,
             reason=case(
-                (Notice.status == NoticeStatus.PENDING, "waiting for the next attempt"),
+                (
+                    (Notice.status == NoticeStatus.PENDING)
+                    & Notice.operation.is_distinct_from(OwnNotice.UNREADABLE),
+                    "waiting for the next attempt",
+                ),
                 else_=Notice.reason,
             ),
             **evidence(error),
@@ -145,7 +149,7 @@ def _close(
     session: Session,
     ids: Collection[int],
     status: NoticeStatus,
-    reason: str,
+    reason: str | ColumnElement[str],
     **values: Any,
 ) -> None:
     session.execute(
@@ -264,11 +268,18 @@ def ask_for_invoices(
 
 
 def park_unnamed(
-    session: Session, connection_id: str, place: str, error: Exception, now: datetime
+    session: Session,
+    connection_id: str,
+    place: str,
+    error: Exception,
+    now: datetime,
+    since: datetime | None = None,
+    due_at: datetime | None = None,
 ) -> None:
     """Park a notice for a place in QuickBooks' answers that it cannot show; no invoice id is known.
 
-    A place has one parked notice, however often it is met, with the newest error.
+    A place has one parked notice, however often it is met, with the newest error. From `due_at` on
+    it is looked at again, in what changed from `since` on.
     """
     parked = insert(session, Notice).values(
         dedupe_key=_key_of_place(connection_id, place),
@@ -280,9 +291,18 @@ def park_unnamed(
         status=NoticeStatus.PARKED,
         reason=f"QuickBooks cannot show {place}",
         handled_at=now,
+        changed_at=since,
+        due_at=due_at,
         **evidence(error),
     )
-    met_again = {"duplicates": Notice.duplicates + 1, "handled_at": now, **evidence(error)}
+    met_again = {
+        "duplicates": Notice.duplicates + 1,
+        "status": NoticeStatus.PARKED,
+        "reason": f"QuickBooks cannot show {place}",
+        "handled_at": now,
+        "due_at": case((Notice.status == NoticeStatus.PARKED, Notice.due_at), else_=due_at),
+        **evidence(error),
+    }
     session.execute(
         parked.on_conflict_do_update(index_elements=[Notice.dedupe_key], set_=met_again)
     )

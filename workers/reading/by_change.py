@@ -21,7 +21,7 @@ from service.quickbooks.http import TIMED_OUT
 from service.quickbooks.queries import EntityName
 from service.wording import called
 from workers.company import CompanyContext
-from workers.reading.reads import InvoiceReads, Read
+from workers.reading.reads import InvoiceReads, Place, Read
 from workers.retry import may_pass_in_parts
 
 # Rows after a bad one that are tried, to tell a bad row from an outage of QuickBooks.
@@ -153,7 +153,7 @@ def _step_over(entity_name: EntityName, cursor: Cursor, error: SyncError) -> Cha
     passed = replace(cursor, skip=cursor.skip + 1, bad=cursor.bad + 1)
     if cursor.skip < cursor.behind:  # it was named when it was met for the first time
         return ChangePage(InvoiceReads(), passed)
-    place = _place(entity_name, cursor, passed.bad)
+    place = Place(_place(entity_name, cursor, passed.bad), cursor.since)
     return ChangePage(InvoiceReads(unnamed={place: error}), passed)
 
 
