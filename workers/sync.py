@@ -31,7 +31,7 @@ from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
-from workers.reading.reads import InvoiceReads
+from workers.reading.reads import InvoiceReads, is_id
 from workers.recording.outcome import Recorded
 from workers.recording.record import keep_failures, recording
 from workers.retry import (
@@ -161,9 +161,8 @@ class Batch:
         while not cursor.done and cursor.since == notice.changed_at:
             page = read_page(self._company, cursor)
             with self._recording(page.reads, RevisionCause.NOTICE) as (session, recorded):
-                inbox.ask_for_invoices(
-                    session, connection_id, recorded.failed, OwnNotice.UNRECORDED, now()
-                )
+                failed = set(filter(is_id, recorded.failed))
+                inbox.ask_for_invoices(session, connection_id, failed, OwnNotice.UNRECORDED, now())
                 self._finish_invoices(session, recorded)
                 cursor = page.cursor
                 if recorded.unnamed:
