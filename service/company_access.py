@@ -226,12 +226,12 @@ class CompanyAccess:
         try:
             return self._oauth.refresh(self._vault.open(used, f"{connection_id}:refresh"))
         except Refused as e:
-            # It is the app that is refused, not this company: an operator mends it for all.
+            # QuickBooks refuses the app, not this company: an operator fixes it for all.
             error = TransientError if e.code is None else KeysRefused
             raise error(str(e), intuit_tid=e.intuit_tid, code=e.code) from e
 
     def revive(self, connection_id: str) -> None:
-        """Leave a dead connection alive, and what it missed asked for, if its last token is good.
+        """Make a dead connection live again if its last token is good, and ask for what it missed.
 
         Intuit has called good tokens invalid before. Raises Disconnected where the token is dead,
         or where whoever ended the connection on purpose has left none.
@@ -285,7 +285,7 @@ class CompanyAccess:
         used: str,
         also: Callable[[Session, str, datetime], None] = lambda session, connection_id, at: None,
     ) -> bool:
-        """Store the tokens, and do `also`; return False if others have replaced the used ones.
+        """Store the tokens and call `also`; return False if the used ones were replaced meanwhile.
 
         The old refresh token may be dead, so a failed save is tried again for as long as a database
         takes to start.

@@ -9,11 +9,11 @@
           + TransientError(retry_after)   try again later: network, time-out, 5xx, lock busy
               x Throttled                 429: pause this company only
               x BudgetSpent               this month's reads are kept for what is more urgent
-              x KeysRefused               the app's own keys: an operator mends them for all at once
-              x StoreFailed               our own database: no fault of QuickBooks', nor of a record
-          x Unrecognised              an answer that no table knows: try again for days, then park
-          x Unforeseen                our own fault: likewise
-          + ApprovalNeeded(withdrawals, reasons)  a run would withdraw so much: an operator decides
+              x KeysRefused               the app's own keys: an operator fixes them for all at once
+              x StoreFailed               our own database refused a statement or was away
+          x Unrecognised              an unknown answer: try for three days, then park
+          x Unforeseen                our own code failed: likewise
+          + ApprovalNeeded(withdrawals, reasons)  too many withdrawals: an operator decides
           + PermanentError                trying again cannot help: park, and show why
               x Disconnected              the authorisation is dead: the supplier must reconnect
               x Gone                      QuickBooks answered 610: deleted, or never there
@@ -108,7 +108,7 @@ class KeysRefused(TransientError):
 
 
 class StoreFailed(TransientError):
-    """Our own database did not take what was to be written."""
+    """Our own database refused a statement or was away."""
 
 
 class Unrecognised(SyncError):
@@ -116,7 +116,7 @@ class Unrecognised(SyncError):
 
 
 class Unforeseen(SyncError):
-    """The work itself went wrong in a way that nobody foresaw: the log has the traceback."""
+    """Our own code failed unexpectedly; the log has the traceback."""
 
 
 class ApprovalNeeded(SyncError):

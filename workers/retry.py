@@ -35,7 +35,7 @@ _FIRST_PAUSE = timedelta(seconds=2)
 _LONGEST_PAUSE = timedelta(minutes=15)
 _FIRST_LONG_PAUSE = timedelta(minutes=1)
 _LONGEST_LONG_PAUSE = timedelta(hours=1)
-# What a record says stays so until somebody changes it, and then a notice comes.
+# A record stays wrong until somebody changes it, which sends a notice.
 _LONGEST_FOR_A_RECORD = timedelta(days=1)
 _THROTTLED_SECONDS = 60.0
 _A_FEW_THROTTLES = 10
@@ -49,7 +49,7 @@ _DATABASE_AWAY = (OperationalError, InternalError, InterfaceError, TimeoutError)
 
 
 def failure_of(error: BaseException) -> SyncError:
-    """Return as one of ours what a piece of work failed with that nobody expected."""
+    """Return the SyncError that stands for an unexpected exception."""
     if isinstance(error, SyncError):
         return error
     name = type(error).__name__
@@ -61,14 +61,14 @@ def failure_of(error: BaseException) -> SyncError:
 
 
 def is_about_the_work(error: BaseException) -> bool:
-    """Return whether other work may succeed where this failed: not if the database is away."""
+    """Return whether this piece of work may be to blame: not if the database is away."""
     return not isinstance(error, _DATABASE_AWAY)
 
 
 def insist(give_back: Callable[[], None]) -> None:
-    """Give work back that has failed, though the database may not answer at once.
+    """Give failed work back, retrying for ten seconds while the database is away.
 
-    Only the process that failed can do that: to any other it looks as if this one had died.
+    Only this process can: any other takes work that was not given back for that of a dead one.
     """
     deadline, pause = time.monotonic() + _RETURN_SECONDS, 0.1
     while True:
@@ -87,16 +87,13 @@ def may_pass_in_parts(error: SyncError) -> bool:
 
 
 def may_be_a_records(error: SyncError) -> bool:
-    """Return whether one of the objects that were asked for by their ids may be to blame."""
+    """Return whether one of the objects asked for by id may be to blame."""
     refused = isinstance(error, Refused | Unrecognised) and not isinstance(error, Barred)
     return refused or may_pass_in_parts(error)
 
 
 def is_ambiguous(error: SyncError) -> bool:
-    """Return whether the error may be a bad record's or QuickBooks' own.
-
-    Only code 4002 is a record's for certain.
-    """
+    """Return whether a bad record or QuickBooks itself may be the cause; 4002 means a record."""
     return may_be_a_records(error) and not _is_a_bad_record(error)
 
 
@@ -107,9 +104,9 @@ def _is_a_bad_record(error: SyncError) -> bool:
 def is_hopeless(error: SyncError, since: datetime, attempts: int, now: datetime) -> bool:
     """Return whether to give up after `attempts` on something that has waited since `since`.
 
-    What a record itself is to blame for, at once. All else is tried for three days, and often: the
-    days may have been spent waiting for the supplier. A limit ends some day, if only with the
-    month, and so do wrong keys: what waits for that is never given up.
+    At once if the record itself is to blame. Anything else is tried for three days and at least 20
+    times, because the days may have been spent waiting for the supplier. A rate limit, a spent
+    budget or wrong keys are never given up.
     """
     if isinstance(error, Throttled | BudgetSpent | KeysRefused):
         return False
@@ -136,14 +133,14 @@ def pause_for(error: SyncError, failures: int) -> timedelta:
 
 
 def pause_of_run(error: SyncError, failures: int) -> timedelta:
-    """Return how long a run pauses likewise: what may not pass soon, up to an hour."""
+    """Return how long a run waits: from a minute to an hour after what is unlikely to pass soon."""
     if isinstance(error, TransientError | Barred):
         return pause_for(error, failures)
     return backoff(failures, _FIRST_LONG_PAUSE, _LONGEST_LONG_PAUSE)
 
 
 def pause_of_parked(error: SyncError, attempts: int, *, rarely: bool = False) -> timedelta:
-    """Return after how long what was given up after so many attempts is tried once more."""
+    """Return how long until a parked notice is due again: up to an hour, or `rarely` a day."""
     rarely |= isinstance(error, Unmappable)
     longest = _LONGEST_FOR_A_RECORD if rarely else _LONGEST_LONG_PAUSE
     return backoff(max(0, attempts - 1), _FIRST_LONG_PAUSE, longest)

@@ -155,7 +155,7 @@ class Batch:
         return answered
 
     def _read_place(self, notice: Notice) -> None:
-        """Read on from where something could not be shown, until past the second it is in."""
+        """Read the changes around an unreadable row again, and end its notice if all were shown."""
         cursor = Cursor(notice.changed_at)
         connection_id = self._company.connection_id
         while not cursor.done and cursor.since == notice.changed_at:
@@ -255,10 +255,7 @@ def give_back(
     *,
     suspect: bool = False,
 ) -> None:
-    """Let these notices be tried again from `due_at` on; park those for which that is hopeless.
-
-    Those that were parked before stay so.
-    """
+    """Make these notices due again at `due_at`; park the hopeless ones, and those parked before."""
     hopeless = [
         n
         for n in notices
@@ -272,9 +269,9 @@ def give_back(
 
 
 def park(session: Session, notices: Sequence[Notice], error: SyncError) -> None:
-    """Say that these notices have failed; each comes back by itself, less and less often."""
+    """Park these notices; each is due again by itself, with growing pauses."""
     for notice in notices:
-        # To find that one row cannot be shown takes a dozen reads.
+        # Finding one unreadable row takes a dozen reads.
         rarely = notice.operation == OwnNotice.UNREADABLE
         due_at = now() + pause_of_parked(error, notice.attempts, rarely=rarely)
         inbox.park(session, [notice.id], error, now(), due_at)
@@ -349,9 +346,9 @@ def _fail(
 
 
 def _fail_unexpectedly(services: Services, batch: Sequence[Notice], error: BaseException) -> None:
-    """Give the notices back after what is no answer of QuickBooks': it keeps nobody from reading.
+    """Give the notices back after an error of ours, which pauses no company.
 
-    Where one of them may be to blame, they are soon taken one by one.
+    If one of them may be to blame, they are soon taken one by one.
     """
     failure = failure_of(error)
     due_at = now() + pause_for(failure, min(notice.attempts for notice in batch) - 1)

@@ -48,7 +48,7 @@ def keep_alive(services: Services) -> None:
 
 
 def revive(services: Services) -> None:
-    """Try the last token of each connection once more that QuickBooks ended within a week.
+    """Retry the last token of each connection that QuickBooks ended within a week.
 
     Intuit has called good tokens invalid; what it took back by mistake catches up by itself.
     """

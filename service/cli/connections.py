@@ -163,7 +163,7 @@ def _say_what_to_do(row: dict[str, Any]) -> None:
             f"{row['company']} does not let us in. Once that is mended in QuickBooks:"
             f" infactor-quickbooks connections retry --connection {row['connection']}"
         )
-    # One that was forgotten, or released, waits for nobody.
+    # Nobody has to reconnect a forgotten or released company.
     if row["state"] == ConnectionState.DISCONNECTED and not row["released_at"] and row["company"]:
         hint(
             f"{row['company']} is disconnected. Send a new link:"
@@ -196,7 +196,7 @@ def resume(company: ByRealm = None, connection: ById = None, supplier: BySupplie
 
 @says_what_is_wrong
 def retry(company: ByRealm = None, connection: ById = None, supplier: BySupplier = None) -> None:
-    """Try at once what waits because something failed; else it is tried at most an hour apart.
+    """Retry at once what waits after a failure; by itself it is retried at most an hour apart.
 
     Where QuickBooks has ended the connection, its last token is tried again: it may be good after
     all. Exit status: 1 when it is not, or when nobody can tell.

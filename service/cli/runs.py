@@ -49,7 +49,7 @@ def follow(
 
 
 def _look(services: Services, run_id: int) -> tuple[Run, bool]:
-    """Return the run as it is now, and whether it is about to go on."""
+    """Return the run as it is now, and whether it can go on soon without an operator."""
     with services.database.read() as session:
         run = runs.get(session, run_id)
         connection = connections.get(session, run.connection_id) if run else None

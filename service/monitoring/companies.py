@@ -23,7 +23,7 @@ THROTTLED = timedelta(minutes=15)
 _SEVERAL = 2
 _NEARLY_ALL = 0.95
 FAILING = timedelta(minutes=10)
-# So often in a row within a few minutes is more than a moment.
+# So many failures in a row are no short outage.
 _MANY_ATTEMPTS = 5
 
 

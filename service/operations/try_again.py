@@ -1,4 +1,4 @@
-"""Trying a company again at once that waits because something has failed."""
+"""Retrying at once a company that waits after a failure."""
 
 from service.domain import ConnectionState, OwnNotice
 from service.errors import SyncError
@@ -8,7 +8,7 @@ from service.store import approvals, audit, connections, inbox, runs
 
 
 def try_again(services: Services, connection_id: str, actor: str) -> None:
-    """End whatever the company waits for since something failed; the workers then try it at once.
+    """End every wait that failures caused for this company, so that workers retry at once.
 
     Where QuickBooks has ended the connection, its last token is tried now: raises Disconnected if
     it is dead, another SyncError if nobody can tell. One that was ended on purpose has no token.

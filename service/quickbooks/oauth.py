@@ -203,8 +203,8 @@ def refusal_of(
 ) -> SyncError:
     """Return the error that an unsuccessful answer stands for; `rejected` for "invalid_grant" only.
 
-    Only a plain "invalid_grant" does: everything that may pass must not end a connection, and
-    "Incorrect Token type or clientID" is said of good tokens when the app's keys are another's.
+    Anything that may pass must not end a connection. Nor must "Incorrect Token type or clientID",
+    which Intuit says of good tokens when the app's keys are wrong.
     """
     tid, answer = intuit_tid(headers), _object(body)
     if 300 <= status < 400:

@@ -225,7 +225,7 @@ def throttle(
 
 
 def bar(session: Session, connection_id: str, until: datetime, why: str, now: datetime) -> None:
-    """Leave the company alone until then, and remember since when nobody of ours is let in."""
+    """Pause the company until then, and remember since when QuickBooks has barred us from it."""
     pause(session, connection_id, until, why)
     session.execute(
         update(Connection)
@@ -248,7 +248,7 @@ def refuse_keys(session: Session, connection_id: str, now: datetime) -> None:
 
 
 def call_again(session: Session, connection_id: str, *, barred: bool = False) -> None:
-    """End whatever pause errors have brought, so that the company is called at once.
+    """End the pause that errors caused, so that the company can be called at once.
 
     With `barred` only if that is why it waits, and not because QuickBooks has asked for it.
     """

@@ -1,8 +1,8 @@
 """The inbox: every notice that QuickBooks sent, stored before it was acknowledged.
 
-A notice is `pending` until the transaction that records its result makes it `done`. One that can
-never be acted upon is `ignored` from the start, with the reason; one that keeps failing is
-`parked`, with the error, and comes back from time to time as long as its `due_at` says so.
+A notice is `pending` until the transaction that records its result makes it `done`. One that
+nothing can be done about is `ignored` from the start; one that keeps failing is `parked`, and is
+tried again at its `due_at`, if it has one.
 """
 
 from collections.abc import Collection, Sequence
@@ -32,7 +32,6 @@ _FATAL_LOSSES = 5
 
 
 def has_due(session: Session, connection_id: str, now: datetime) -> bool:
-    """Return whether this connection has a notice to work on."""
     due = (has.where(Notice.connection_id == connection_id).limit(1) for has in _due(now))
     return any(session.execute(one).first() is not None for one in due)
 
@@ -85,14 +84,14 @@ def park(
     now: datetime,
     due_at: datetime | None = None,
 ) -> None:
-    """Say of these notices that they have failed, and why; try them again from `due_at` on.
+    """Mark these notices as failed, with the error; they are due again at `due_at`, if given.
 
     One that was lost too often is tried once more then, and is lost too often after one more loss.
     """
-    # Since when it has failed stays known, however often it is tried.
+    # Keeps since when it has failed.
     failed = {"handled_at": func.coalesce(Notice.handled_at, now), "due_at": due_at}
     losses = case((Notice.losses >= _FATAL_LOSSES, _FATAL_LOSSES - 1), else_=0)
-    # Of what has no Id, the reason says where it is.
+    # An unreadable place is known by its reason alone.
     reason = case((Notice.operation == OwnNotice.UNREADABLE, Notice.reason), else_="given up")
     _close(session, ids, NoticeStatus.PARKED, reason, **failed, losses=losses, **evidence(error))
 
@@ -105,7 +104,7 @@ def retry(
     *,
     suspect: bool = False,
 ) -> None:
-    """Give these notices back to be tried again from `due_at` on, and keep why.
+    """Make these notices due again at `due_at`, and keep the error.
 
     Those that are parked stay so. `suspect` ones are taken one by one from the second time on.
     """
@@ -131,7 +130,7 @@ def retry(
 
 
 def hurry(session: Session, connection_id: str, now: datetime) -> int:
-    """Let the company's notices that wait to be tried again be tried now; return how many."""
+    """Make the company's waiting notices due now; return how many."""
     hurried = session.execute(
         update(Notice)
         .where(

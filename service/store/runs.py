@@ -23,8 +23,8 @@ from service.store.connections import may_be_called
 
 _FATAL_LOSSES = 5
 MAY_PASS = (TransientError.__name__, StoreFailed.__name__, KeysRefused.__name__)
-"""The errors of a run that are worth telling of only when they last."""
-# What a step leaves behind that was finished.
+"""Errors of a run that raise a condition only if they last."""
+# The state of a run whose step has succeeded.
 _GIVEN_BACK: dict[str, Any] = {
     "attempts": 0,
     "losses": 0,
@@ -282,7 +282,7 @@ def postpone(
     error_class: str | None = None,
     failing: datetime | None = None,
 ) -> None:
-    """Try the same step again from `due_at` on; `failing` is now, unless it waits for its turn.
+    """Make the same step due again at `due_at`; `failing` is now, unless it only waits its turn.
 
     One that was lost too often is tried once more, and is then lost too often again.
     """
@@ -302,18 +302,18 @@ def postpone(
 
 
 def fails(run: Run) -> bool:
-    """Return whether the run has met what will hardly pass soon; it is tried again all the same."""
+    """Return whether the run met an error that is unlikely to pass soon; it is retried anyway."""
     failing = run.state == RunState.ACTIVE and run.failing_since is not None
     return failing and run.error is not None and run.error_class not in MAY_PASS
 
 
 def hurry(session: Session, run_id: int) -> None:
-    """Let a run that waits to be tried again be tried now."""
+    """Let a run that waits for its next attempt be tried now."""
     _hurry(session, Run.id == run_id)
 
 
 def hurry_all(session: Session, connection_id: str) -> Sequence[int]:
-    """Let each run of the company that waits to be tried again be tried now; return which."""
+    """Let every run of the company that waits be tried now; return their ids."""
     return _hurry(session, Run.connection_id == connection_id)
 
 

@@ -13,7 +13,7 @@ from service.domain import ConnectionState, OwnNotice
 from service.store import inbox, runs
 
 _REVIVED_EVERY = timedelta(days=1)
-# Until the seventh time, however late each one was.
+# Long enough for the seventh time.
 _REVIVED_FOR = timedelta(days=8)
 
 
@@ -133,7 +133,7 @@ def revival_failed(session: Session, connection_id: str, now: datetime) -> None:
 
 
 def revived(session: Session, connection_id: str, now: datetime) -> None:
-    """Have everything read that was missed while the connection was called dead.
+    """Ask for everything that was missed while the connection was dead.
 
     The reconcile finds what was deleted meanwhile, too.
     """

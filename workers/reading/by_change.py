@@ -118,7 +118,7 @@ def read_page(
                 return _step_over(entity_name, cursor, e)
             if cursor.size == 1:
                 _doubt_an_outage(company, entity_name, cursor, e)
-                # What is wrong may have passed between the two.
+                # The outage may have ended in between.
                 asked_again = True
             else:
                 cursor = replace(cursor, size=cursor.size // 2, slow=slow)

@@ -87,7 +87,7 @@ def read_invoices(
 def confirm(
     company: CompanyContext, ids: Iterable[str], reads: InvoiceReads, *, patient: bool = False
 ) -> None:
-    """Add to the reads what a read of its own says of each of these invoices: here, or gone.
+    """Read each of these invoices alone; add the answer to the reads: found, gone, or failed.
 
     Raises TransientError when it is QuickBooks that is unwell.
     """

@@ -46,10 +46,10 @@ def work_on_run(services: Services, run_id: int) -> None:
 
 
 def advance(services: Services, run_id: int) -> bool:
-    """Do the run's next step unless somebody else does; return whether to go on at once.
+    """Do the run's next step unless another process does; return whether to go on at once.
 
-    A run ends as done, or because an operator says so. One that fails is tried again from its
-    checkpoint, less and less often, for as long as its company is connected.
+    A run ends when it is done or an operator ends it. A failing one is retried from its checkpoint,
+    with growing pauses, for as long as its company is connected.
     """
     with services.leases.hold(f"run:{run_id}") as mine:
         if not mine:

@@ -130,15 +130,15 @@ class Run(Base):
     # How many changes a daily reconcile found that no notice had announced.
     unannounced: Mapped[int] = mapped_column(default=0, server_default="0")
     attempts: Mapped[int] = mapped_column(default=0)
-    # Steps that were never finished nor given back: their worker died. See `runs.claim`.
+    # Steps whose worker died. See `runs.claim`.
     losses: Mapped[int] = mapped_column(default=0)
     claimed_by: Mapped[str | None] = mapped_column(String(64))
     due_at: Mapped[datetime | None] = mapped_column(Instant)
     error: Mapped[str | None] = mapped_column(Text)
     error_class: Mapped[str | None] = mapped_column(String(64))
-    # Since when no step has succeeded, and it was no limit that it waited for.
+    # Since when no step has succeeded; None while it only waits for a limit.
     failing_since: Mapped[datetime | None] = mapped_column(Instant)
-    # Waits for an operator, because it would withdraw so much; then, that one has confirmed it.
+    # Since when it waits for an operator, because it would withdraw too much.
     halted_at: Mapped[datetime | None] = mapped_column(Instant)
     # Names no invoice, because people write names into their numbers; `error` does.
     halt_reason: Mapped[str | None] = mapped_column(Text)

@@ -64,7 +64,7 @@ class Connection(Base):
     paused_until: Mapped[datetime | None] = mapped_column(Instant)
     # Since when QuickBooks has answered nothing but 429.
     throttled_since: Mapped[datetime | None] = mapped_column(Instant)
-    # Since when QuickBooks has let nobody of ours in, though the tokens are good.
+    # Since when QuickBooks has barred us, though the tokens are good.
     barred_since: Mapped[datetime | None] = mapped_column(Instant)
     # Since when QuickBooks has refused to renew its tokens because of the app's own keys.
     keys_refused_since: Mapped[datetime | None] = mapped_column(Instant)

@@ -264,7 +264,7 @@ def _renew(
         connection_lifecycle.hand_over(session, before.id, journey.supplier_id, at)
         after_commit(session, log.info, "connection.handed_over", connection=before.id)
     connections.renew(session, before.id, newcomer.name or before.company_name, at)
-    # What failed for want of this consent, or of anything else, is tried with it at once.
+    # The new consent may fix what has failed.
     runs.hurry_all(session, before.id)
     inbox.hurry(session, before.id, at)
     if was_connected:

@@ -176,7 +176,7 @@ def _seen_now(request: Request[AppState]) -> dict[str, Any]:
 
 
 def _may_be_tried(connection: Connection, newest: Collection[Run]) -> bool:
-    """Return whether something waits since it failed, which an operator can have tried at once."""
+    """Return whether something waits after a failure, so that an operator can retry it."""
     if connection.suspended_at is not None:
         return False
     waits = connection.paused_until is not None and connection.paused_until > now()
