@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from service.coordination.leases import wait_seconds
 from service.database.engine import after_commit
 from service.database.tables import Notice
-from service.domain import NoticeStatus, OwnNotice, RevisionCause
+from service.domain import OwnNotice, RevisionCause
 from service.errors import (
     Barred,
     Disconnected,
@@ -255,12 +255,8 @@ def give_back(
     *,
     suspect: bool = False,
 ) -> None:
-    """Make these notices due again at `due_at`; park the hopeless ones, and those parked before."""
-    hopeless = [
-        n
-        for n in notices
-        if n.status == NoticeStatus.PARKED or is_hopeless(error, n.received_at, n.attempts, now())
-    ]
+    """Make these notices due again at `due_at`, and park the hopeless ones."""
+    hopeless = [n for n in notices if is_hopeless(error, n.received_at, n.attempts, now())]
     again = [notice for notice in notices if notice not in hopeless]
     park(session, hopeless, error)
     inbox.retry(session, [notice.id for notice in again], error, due_at, suspect=suspect)

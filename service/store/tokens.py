@@ -9,8 +9,8 @@ from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection
-from service.domain import ConnectionState, OwnNotice
-from service.store import inbox, runs
+from service.domain import ConnectionState
+from service.store import runs
 
 _REVIVED_EVERY = timedelta(days=1)
 # Long enough for the seventh time.
@@ -150,7 +150,6 @@ def revived(session: Session, connection_id: str, now: datetime) -> None:
         )
     )
     runs.hurry_all(session, connection_id)
-    inbox.ask_for_changes(session, connection_id, OwnNotice.RENEWED, now)
 
 
 def to_keep_alive(
