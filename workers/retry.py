@@ -29,7 +29,8 @@ from service.errors import (
     Unrecognised,
 )
 from service.kit.backoff import backoff
-from service.quickbooks.http import TIMED_OUT
+from service.quickbooks.faults import CUT_SHORT, GONE, SPOILT
+from service.quickbooks.http import TIMED_OUT, TOO_LONG
 
 _FIRST_PAUSE = timedelta(seconds=2)
 _LONGEST_PAUSE = timedelta(minutes=15)
@@ -44,7 +45,8 @@ _BARRED_SECONDS = 3600.0
 _GIVE_UP_AFTER = timedelta(days=3)
 _MANY_ATTEMPTS = 20
 _RETURN_SECONDS = 10.0
-_BAD_RECORD = "4002"
+# Only these are a record's for certain, where it was asked for alone.
+_A_BAD_RECORDS = ("4002", SPOILT)
 _DATABASE_AWAY = (OperationalError, InternalError, InterfaceError, TimeoutError)
 
 
@@ -81,9 +83,13 @@ def insist(give_back: Callable[[], None]) -> None:
             pause *= 2
 
 
+# A query asks for no single object: its 610 (Object Not Found) is about one of its records.
+_MAY_BE_ONE_RECORD = (TIMED_OUT, TOO_LONG, CUT_SHORT, GONE)
+
+
 def may_pass_in_parts(error: SyncError) -> bool:
     """Return whether a smaller request may be answered where this one was not."""
-    return isinstance(error, TooLarge | Poisoned) or error.code == TIMED_OUT
+    return isinstance(error, TooLarge | Poisoned) or error.code in _MAY_BE_ONE_RECORD
 
 
 def may_be_a_records(error: SyncError) -> bool:
@@ -98,7 +104,7 @@ def is_ambiguous(error: SyncError) -> bool:
 
 
 def _is_a_bad_record(error: SyncError) -> bool:
-    return isinstance(error, Poisoned) and error.code == _BAD_RECORD
+    return isinstance(error, Poisoned) and error.code in _A_BAD_RECORDS
 
 
 def is_hopeless(error: SyncError, since: datetime, attempts: int, now: datetime) -> bool:
@@ -126,7 +132,7 @@ def pause_for(error: SyncError, failures: int) -> timedelta:
         lasting = asked * 2.0 ** max(0, min(failures, 20) - _A_FEW_THROTTLES)
         return timedelta(seconds=max(asked, min(lasting, _LONGEST_THROTTLE_SECONDS)))
     if isinstance(error, TransientError) and error.retry_after is not None:
-        return timedelta(seconds=error.retry_after)
+        return max(timedelta(seconds=error.retry_after), _FIRST_PAUSE)
     if isinstance(error, Barred):
         return timedelta(seconds=_BARRED_SECONDS)
     return backoff(failures, _FIRST_PAUSE, _LONGEST_PAUSE)

@@ -223,6 +223,7 @@ def test_an_error_of_our_database_is_no_loss_of_a_worker(small_world: World, kin
     assert sorted(small_world.documents()) == list("12345")
 
 
+@pytest.mark.both_databases("their errors differ")
 def test_an_error_that_the_database_lets_nobody_note_is_no_loss_either(world: World) -> None:
     """The step fails, and so does giving it back: the same process claims it again."""
     world.simulator.simulator.switch({"requests_per_second": None})
@@ -235,6 +236,7 @@ def test_an_error_that_the_database_lets_nobody_note_is_no_loss_either(world: Wo
     assert go_on(world, run_id).state == "done"
 
 
+@pytest.mark.both_databases("their errors differ")
 def test_two_processes_whose_database_fails_in_turn_lose_nothing(world: World) -> None:
     world.simulator.simulator.switch({"requests_per_second": None})
     other = world.another_process()

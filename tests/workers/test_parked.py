@@ -128,6 +128,7 @@ def come_back(world: World) -> None:
     world.sync_at_once()
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_what_a_record_is_to_blame_for_comes_back_after_a_minute_then_hourly(
     world: World,
 ) -> None:
@@ -196,6 +197,7 @@ def test_one_whose_worker_died_each_time_comes_back_alone_and_dies_once(small_wo
     assert small_world.notices() == [("done", "created")]
 
 
+@pytest.mark.both_databases("their errors differ")
 def test_an_error_of_our_database_is_no_loss_and_parks_nothing(world: World) -> None:
     world.simulator.simulator.switch({"requests_per_second": None})
     heard(world, "1", "2")
@@ -213,6 +215,7 @@ def test_an_error_of_our_database_is_no_loss_and_parks_nothing(world: World) -> 
     assert world.notices() == [("done", "created")] * 2
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_what_its_own_process_could_not_even_give_back_is_no_loss(world: World) -> None:
     heard(world, "1")
     for _ in range(7):

@@ -93,6 +93,7 @@ def test_a_redirect_of_the_token_service_is_not_the_keys_fault(small_world: Worl
     assert small_world.connection().keys_refused_since is None
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_good_token_that_was_called_invalid_comes_back_and_catches_up(world: World) -> None:
     world.arrive(an_invoice("1"))
     world.arrive(an_invoice("2"))

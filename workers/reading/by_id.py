@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from service.errors import Gone, Poisoned, SyncError, TooLarge, TransientError
 from service.quickbooks import queries
-from service.quickbooks.faults import GONE
+from service.quickbooks.faults import GONE, SPOILT
 from service.quickbooks.http import TIMED_OUT
 from service.quickbooks.queries import EntityName
 from workers.company import CompanyContext
@@ -49,6 +49,9 @@ class Query:
                 raise
             self._vain += 1
             _doubt_an_outage(e, self._vain)
+            if e.code == SPOILT and self._vain == _MOST_VAIN:
+                # Many records may share what spoils them. An answer without records tells.
+                self._company.api.count(queries.count(self._entity))
             if len(ids) == 1:
                 self.failed[ids[0]] = e
                 return
