@@ -354,6 +354,16 @@ class TestLooksAgain:
         self.hours_later(small_delivering, 1)
         assert mine(world) == {"1": (row, False)}
 
+    def test_a_strangers_row_that_turns_up_keeps_nothing_from_being_withdrawn(
+        self, small_delivering: Delivering, infactors: Infactors
+    ) -> None:
+        small_delivering.arrive(an_invoice("1"))
+        import_rows(infactors, a_row("1", invoiceNo="x"))
+        self.hours_later(small_delivering, 24)
+        assert mine(small_delivering.world) == {"1": (None, False)}
+        small_delivering.arrive(an_invoice("1", Balance=0.0))
+        assert small_delivering.state("1")[0] == "invoice_rejected"
+
     def test_a_day_later_where_nothing_waits(
         self, small_delivering: Delivering, infactors: Infactors
     ) -> None:
