@@ -22,6 +22,7 @@ from service.database.tables import Connection, Supplier
 from service.domain import ConnectionState
 from service.errors import ConfigurationError
 from service.kit import logs
+from service.kit.realm import realm_id_of
 from service.services import Services, build_services
 from service.store import connections, invoices
 
@@ -138,7 +139,7 @@ def find(
     with services.database.read() as session:
         everyone = connections.everyone(session, services.settings.quickbooks_environment)
         chosen = None if supplier is None else named_supplier(session, supplier).id
-    digest = None if realm_id is None else services.vault.digest(realm_id.strip())
+    digest = realm_digest(services, realm_id)
     return [
         (connection, owner)
         for connection, owner in everyone
@@ -146,6 +147,16 @@ def find(
         and digest in (None, connection.realm_digest)
         and connection_id in (None, connection.id)
     ]
+
+
+def realm_digest(services: Services, option: str | None) -> str | None:
+    """Return the digest of the company that `--company` names; refuses what no company has."""
+    if option is None:
+        return None
+    realm_id = realm_id_of(option)
+    if realm_id is None:
+        raise fail("--company takes a company's realm id, which is at most 20 digits.", 2)
+    return services.vault.digest(realm_id)
 
 
 def readable(

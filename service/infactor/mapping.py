@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 from typing import Any
 
 from service.domain import State
@@ -219,6 +220,7 @@ def _address(email: Email | None) -> str | None:
     return email.address if email else None
 
 
+@lru_cache(maxsize=4096)
 def invoice_id(realm_id: str, quickbooks_id: str) -> str:
     """Return Infactor's id of a QuickBooks invoice; it never changes.
 
@@ -274,6 +276,7 @@ def _quotient(amount: Decimal, divisor: Decimal, of_zero: int, field: str) -> De
     return result.normalize()
 
 
+@lru_cache(maxsize=4096)
 def addresses(text: str | None) -> tuple[str, ...]:
     """Return the valid addresses of a QuickBooks e-mail field, each once, in its order."""
     words = (word.strip(_WRAPPING) for word in _SEPARATORS.split(text or ""))

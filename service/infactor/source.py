@@ -17,6 +17,7 @@ from service.infactor.money import rounded
 
 _MAX_DEPTH = 50
 _MAX_INTEGER_DIGITS = 15
+_PLAIN: int = 10**_MAX_INTEGER_DIGITS
 _MAX_DECIMALS = 40  # QuickBooks has sent residues of its own arithmetic such as 5.68E-14
 
 MOST_MONEY = 9_000_000_000_000
@@ -118,8 +119,9 @@ def read_customer(raw: Mapping[str, Any]) -> Customer:
 def _read(raw: Mapping[str, Any], kind: type[_Record], prefix: str) -> _Record:
     if not isinstance(raw, Mapping):
         raise Unmappable(prefix.rstrip(".") or "Invoice", "not an object")
-    wanted = [name for name in kind.__struct_encode_fields__ if name in raw]
-    clean = {name: sanitized(raw[name], prefix + name) for name in wanted}
+    clean = {name: raw[name] for name in kind.__struct_encode_fields__ if name in raw}
+    if not _is_clean(clean):
+        clean = {name: _cleaned(value, prefix + name, 0) for name, value in clean.items()}
     try:
         return msgspec.convert(clean, kind)
     except msgspec.ValidationError as e:
@@ -176,6 +178,8 @@ def number(value: object, field: str) -> Decimal:
 
 def check_size(value: Decimal | int, field: str) -> None:
     """Raise Unmappable unless `value` is finite and of a size that an invoice may have."""
+    if _is_plain(value):
+        return
     # Compare exponents before any arithmetic: int(Decimal("1E+999999999")) never returns.
     if isinstance(value, int):
         in_range = abs(value) < 10**_MAX_INTEGER_DIGITS
@@ -199,12 +203,44 @@ def check_money(value: Decimal | int, field: str) -> None:
         raise Unmappable(field, "number out of range")
 
 
-def sanitized(value: Any, field: str, _depth: int = 0) -> Any:
+def _is_clean(value: Any) -> bool:
+    """Return True only if there is nothing to change or to refuse.
+
+    Nearly every record goes through here whole, level by level, so only the common is known here.
+    """
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        inner: list[Any] = []
+        for one in level:
+            kind = type(one)
+            if kind is dict:
+                inner += one
+                inner += one.values()
+            elif kind is list:
+                inner += one
+            elif "\0" in one if kind is str else not _is_plain(one):
+                return False
+        if not inner:
+            return True
+        level = inner
+    return False
+
+
+def _is_plain(value: object) -> bool:
+    if type(value) is Decimal:
+        text = str(value)
+        return len(text) <= _MAX_INTEGER_DIGITS and text[-1].isdigit() and "E" not in text
+    if type(value) is int:
+        return -_PLAIN < value < _PLAIN
+    return value is None or type(value) is bool
+
+
+def _cleaned(value: Any, field: str, depth: int) -> Any:
     """Return a deep copy of `value` without NUL characters; `field` is its path, for errors.
 
     Raises Unmappable for a number of impossible size or too deep nesting.
     """
-    if _depth > _MAX_DEPTH:
+    if depth > _MAX_DEPTH:
         raise Unmappable(field, "nested too deeply")
     match value:
         case None | bool():
@@ -216,9 +252,9 @@ def sanitized(value: Any, field: str, _depth: int = 0) -> Any:
             return value
         case dict():
             named = ((without_nul(key), inner) for key, inner in value.items())
-            return {key: sanitized(inner, f"{field}.{key}", _depth + 1) for key, inner in named}
+            return {key: _cleaned(inner, f"{field}.{key}", depth + 1) for key, inner in named}
         case list():
-            return [sanitized(inner, f"{field}[{i}]", _depth + 1) for i, inner in enumerate(value)]
+            return [_cleaned(inner, f"{field}[{i}]", depth + 1) for i, inner in enumerate(value)]
     raise Unmappable(field, f"a {type(value).__name__} is not exact JSON")
 
 

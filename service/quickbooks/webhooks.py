@@ -11,10 +11,12 @@ from binascii import b2a_base64
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple, Self
 
 import msgspec
 
+from service.kit.realm import realm_id_of
 from service.quickbooks.entity import parse_instant
 from service.quickbooks.event import (
     FOLLOWED,
@@ -30,6 +32,8 @@ from service.quickbooks.event import (
 # Longer ones are no ids: QuickBooks would refuse a whole query because of one.
 LONGEST_ID = 18
 LONGEST_REALM_ID = 20
+MOST_EVENTS = 10_000
+_MOST_COMMAS = 20 * MOST_EVENTS
 
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -132,6 +136,12 @@ class Fields:
             self.blame(f"{name} begins with a zero")
         return text
 
+    def realm_id(self, name: str) -> str | None:
+        """Return a company's id in its one form; as it was written where it is blamed for that."""
+        text = self.optional_id(name)
+        found = None if text is None else realm_id_of(text)
+        return self.id(name, LONGEST_REALM_ID) if found is None else found
+
 
 def items_of(raw: bytes | msgspec.Raw | None) -> list[msgspec.Raw] | None:
     """Return the undecoded items of a JSON list, or None if it is not a list."""
@@ -148,16 +158,34 @@ def _decoded(decoder: msgspec.json.Decoder[Any], raw: bytes | msgspec.Raw | None
         return None
 
 
+class TooManyEvents(Exception):
+    """No webhook of Intuit's: theirs have up to 100 events."""
+
+
 def parse(body: bytes) -> list[Event]:
-    """Return the events of a webhook: at least one for any body."""
-    body = _without_mark(body)
+    """Return the events of a webhook: at least one for any body.
+
+    Raises TooManyEvents for more than can be stored in time. Where items are that many, commas are,
+    and they can be counted without an object for each.
+    """
+    if body.count(b",") > _MOST_COMMAS:
+        raise TooManyEvents
+    found = list(islice(_events(_without_mark(body)), MOST_EVENTS + 1))
+    if len(found) > MOST_EVENTS:
+        raise TooManyEvents
+    return found
+
+
+def _events(body: bytes) -> Iterator[Event]:
     events = items_of(body)
     if events is not None:
-        return [_cloud_event(event) for event in events] or [_unusable("no events", body)]
+        yield from map(_cloud_event, events) if events else [_unusable("no events", body)]
+        return
     envelope = Fields.of(body)
     if envelope is None or "eventNotifications" not in envelope:
-        return [_unusable(_why_unreadable(body), body)]
-    return list(_notifications(envelope, body))
+        yield _unusable(_why_unreadable(body), body)
+    else:
+        yield from _notifications(envelope, body)
 
 
 def _without_mark(body: bytes) -> bytes:
@@ -186,7 +214,7 @@ def _cloud_event(raw: msgspec.Raw) -> Event:
     event_id, written = fields.optional_id("id"), fields.text("type")
     kind = _kind_of_type(written or "")
     fields.blame(kind.malformed)
-    realm_id = fields.id("intuitaccountid", LONGEST_REALM_ID)
+    realm_id = fields.realm_id("intuitaccountid")
     fields.blame(kind.unfollowed)
     entity_id = fields.id("intuitentityid")
     return Event(
@@ -260,7 +288,7 @@ def _legacy_event(raw: msgspec.Raw, realm: msgspec.Raw | None) -> Event:
         return _unusable("event is not an object", raw, "legacy")
     fields = entity_fields.given(realmId=realm)
     name, verb, changed_at = fields.text("name"), fields.text("operation"), "lastUpdated"
-    realm_id = fields.id("realmId", LONGEST_REALM_ID)
+    realm_id = fields.realm_id("realmId")
     kind = _Kind.of(name or "", verb or "")
     fields.blame(kind.unfollowed)
     entity_id = fields.id("id")

@@ -14,6 +14,8 @@ from service.errors import Disconnected
 
 # SQLite's own lower() knows no letters beyond ASCII.
 _EMAILS = select(Supplier.id, Supplier.email)
+UNASKED_WHILE = timedelta(days=1)
+"""How long an object that nobody asked for is spoken of."""
 
 
 def upsert_supplier(session: Session, email: str, name: str, address: str, now: datetime) -> int:
@@ -231,6 +233,16 @@ def throttle(
         update(Connection)
         .where(Connection.id == connection_id, Connection.throttled_since.is_(None))
         .values(throttled_since=now)
+    )
+
+
+def count_unasked(session: Session, connection_id: str, count: int, now: datetime) -> None:
+    """Add objects that QuickBooks sent and nobody asked for; what is older than a while is over."""
+    lately = case((Connection.unasked_at > now - UNASKED_WHILE, Connection.unasked), else_=0)
+    session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id)
+        .values(unasked=lately + count, unasked_at=now)
     )
 
 

@@ -265,11 +265,7 @@ def refused_invoices(
 
 def add_receipts(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
-        insert_all(session, Receipt, rows, _insert_only)
-
-
-def _insert_only(statement: Insert) -> Insert:
-    return statement
+        insert_all(session, Receipt, rows)
 
 
 def fields_written_since(

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from service.database.tables import AuditEntry, Connection, Invoice
 from tests.cli.place import NOW, Place
-from tests.servers import free_port
+from tests.servers import away
 
 REALM = "9341455000000077"
 MAIL = "supplier@example.com"
@@ -255,8 +255,7 @@ def test_without_infactors_database_it_says_so(place: Place) -> None:
 
 
 def test_an_infactor_that_is_away_is_one_line_without_its_password(place: Place) -> None:
-    url = f"mongodb://someone:hush-hush@127.0.0.1:{free_port()}/"
-    away = place.with_settings({"INFACTOR_MONGODB_URL": url})
-    ended = away.run("adopt", "--supplier", MAIL)
+    place = place.with_settings({"INFACTOR_MONGODB_URL": away("someone:hush-hush@")})
+    ended = place.run("adopt", "--supplier", MAIL)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == "no MongoDB that takes writes answers at INFACTOR_MONGODB_URL\n"

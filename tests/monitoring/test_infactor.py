@@ -2,10 +2,14 @@
 
 from datetime import timedelta
 
+import pytest
+
 from service.monitoring.condition import Condition
 from service.queries import companies
 from service.store import outbox
 from tests.monitoring.scene import HOURS, MINUTES, NOW, Scene
+
+pytestmark = pytest.mark.both_databases("the statements are its own")
 
 
 class TestAway:

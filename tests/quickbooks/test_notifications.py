@@ -230,6 +230,17 @@ def test_a_cloudevent_says_what_is_wrong_with_it(changes: dict[str, Any], proble
 
 
 @pytest.mark.parametrize(
+    "written", ["00310687", " 310687", "310687\n", "\u3000310687", "0" * 40 + "310687"]
+)
+def test_a_company_has_one_spelling(written: str) -> None:
+    plain = only([cloud(intuitaccountid="310687")])
+    event = only([cloud(intuitaccountid=written)])
+    assert (event.realm_id, event.problem) == ("310687", None)
+    assert only(legacy(realm=written)).realm_id == "310687"
+    assert plain.realm_id == "310687"
+
+
+@pytest.mark.parametrize(
     ("changes", "problem"),
     [
         ({"name": ...}, "name is missing"),

@@ -193,7 +193,7 @@ def in_sandbox(place: Place) -> Iterator[TestClient]:
     services = build_services(settings_from(values), StubBroker())
     app = create_app(services)
     with TestClient(app, base_url=PUBLIC_URL, follow_redirects=False) as browser:
-        browser.get(f"/quickbook/view?token={place.token(purpose='view')}")
+        browser.post(f"/quickbook/view?token={place.token(purpose='view')}")
         yield browser
 
 

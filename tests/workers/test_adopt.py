@@ -18,7 +18,7 @@ from service.errors import ConfigurationError, InfactorAway
 from service.kit.clock import now
 from service.simulator.server import RunningSimulator
 from service.store import connection_lifecycle, connections, forgetting, legacy_rows
-from tests.servers import free_port
+from tests.servers import away, free_port
 from tests.workers import world as worlds
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering
@@ -165,6 +165,7 @@ def test_a_held_id_is_free_once_its_row_is_explained(world: World, infactors: In
     assert mine(world) == {"1": (row, False), "2": (None, False)}
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_an_invoice_that_is_recorded_later_is_looked_at_before_it_is_delivered(
     world: World, infactors: Infactors
 ) -> None:
@@ -206,6 +207,7 @@ def test_a_row_that_comes_later_holds_its_invoice_before_it_is_adopted(
     ]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_companies_of_one_supplier_share_their_ids_and_no_row(
     world: World, infactors: Infactors
 ) -> None:
@@ -223,6 +225,7 @@ def test_companies_of_one_supplier_share_their_ids_and_no_row(
     assert outcome(world) == {(first, "1"): (mine_, False), (second, "1"): (theirs, False)}
 
 
+@pytest.mark.both_databases("a failed transaction ends differently")
 def test_the_database_itself_refuses_to_give_a_row_to_two_invoices(world: World) -> None:
     record(world, "1", "2")
     with world.services.database.read() as session:
@@ -231,6 +234,7 @@ def test_the_database_itself_refuses_to_give_a_row_to_two_invoices(world: World)
         legacy_rows.adopt(session, {one: ("a" * 24, None), other: ("a" * 24, None)})
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_two_lookers_at_once_adopt_each_row_once(world: World, infactors: Infactors) -> None:
     """What the second one has read of Infactor was true before the first one adopted."""
     record(world, "1")
@@ -266,6 +270,7 @@ def test_a_rehearsal_says_the_same_and_changes_nothing(world: World, infactors: 
     }
 
 
+@pytest.mark.both_databases("a failed transaction ends differently")
 def test_a_step_that_fails_undoes_all(world: World, infactors: Infactors) -> None:
     record(world, "1")
     (row,) = import_rows(infactors, a_row("1"))
@@ -287,6 +292,7 @@ def test_recording_an_invoice_anew_keeps_its_row_and_its_hold(
     assert mine(world) == {"1": (row, False), "2": (None, True)}
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_thousand_rows_are_kept_in_a_few_statements(world: World, infactors: Infactors) -> None:
     numbers = [str(number) for number in range(1, 1201)]
     record(world, "5")
@@ -442,11 +448,11 @@ def test_a_forgotten_company_has_no_old_ids(world: World, infactors: Infactors) 
 def test_an_infactor_that_is_away_changes_nothing(
     small_world: World, simulator: RunningSimulator, tmp_path: Path
 ) -> None:
-    away = {
-        "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=100",
+    nowhere = {
+        "INFACTOR_MONGODB_URL": away(),
         "INFACTOR_MONGODB_DATABASE": "ifactor",
     }
-    made = worlds.build(simulator, small_world.database_url, **away)
+    made = worlds.build(simulator, small_world.database_url, **nowhere)
     small_world.others.append(made.services)
     with pytest.raises(InfactorAway):
         adopt_old_rows(made.services, small_world.connection_id)
@@ -503,6 +509,7 @@ def test_a_row_that_is_being_financed_is_adopted_as_it_stands(
     assert ("invoiceAmount", "critical", "100", "60") in found
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_while_a_row_is_unexplained_its_invoice_waits(delivering: Delivering) -> None:
     stranger = an_old_row(invoiceNo="999", buyerEmail="x@example.com", invoiceAmount=1.0)
     delivering.infactors.invoices.insert_one(stranger)

@@ -9,7 +9,7 @@ from service.database.tables import Document, Invoice
 from service.domain import State
 from service.infactor.mapping import invoice_id
 from service.simulator.server import RunningSimulator
-from tests.servers import free_port
+from tests.servers import away
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering
 from tests.workers.reconciling import named, reconcile
@@ -42,6 +42,7 @@ def copy(delivering: Delivering, **fields: Any) -> None:
     delivering.infactors.invoices.insert_one(row)
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_what_was_delivered_and_left_alone_is_green(delivering: Delivering) -> None:
     delivered(delivering, 3)
     delivering.arrive(an_invoice("2", Balance=0.0))  # withdrawn
@@ -63,6 +64,7 @@ def six_ways_to_differ(delivering: Delivering) -> None:
     delivering.decide("5", qbkRevision=9)
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_every_difference_is_named(delivering: Delivering) -> None:
     six_ways_to_differ(delivering)
     before = list(delivering.infactors.invoices.find())
@@ -85,6 +87,7 @@ def test_every_difference_is_named(delivering: Delivering) -> None:
     assert list(delivering.infactors.invoices.find()) == before  # it only looks
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_fixing_delivers_again_what_nobody_has_decided_about(delivering: Delivering) -> None:
     six_ways_to_differ(delivering)
     ended = compare(delivering.world, fix=True)
@@ -223,7 +226,7 @@ def test_while_infactor_is_away_quickbooks_is_compared_all_the_same(
     simulator: RunningSimulator, sqlite_url: str
 ) -> None:
     settings = {
-        "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=200",
+        "INFACTOR_MONGODB_URL": away(),
         "INFACTOR_MONGODB_DATABASE": "none",
     }
     with connected(simulator, sqlite_url, **settings) as world:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import ColumnElement, func, select
 
 from service.database.tables import (
@@ -91,6 +92,7 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
     }
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_worker_does_each_periodic_job_on_time(delivering: Delivering) -> None:
     done = work_for_each(delivering)
     assert done.keys() == SECONDS.keys()

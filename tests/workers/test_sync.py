@@ -13,6 +13,7 @@ from tests.workers.world import World, an_event, an_invoice
 VOID_REMARK = "Automatic, from QuickBooks: voided, not a decision of your buyer"
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_created_invoice_arrives_in_infactor(world: World) -> None:
     world.put("Invoice", an_invoice("1", TotalAmt=362.07, Balance=362.07))
     assert world.webhook(an_event("Invoice", "1", "created")).status_code == 200
@@ -165,6 +166,7 @@ def test_a_deleted_notice_for_an_invoice_that_exists_is_not_believed(world: Worl
     assert world.notices()[-1] == ("done", "unchanged")
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_an_invoice_that_was_deleted_before_it_was_ever_read_is_only_noted(world: World) -> None:
     world.hear("Invoice", "404", "created")
     assert world.documents() == {}

@@ -93,6 +93,8 @@ class Invoice(Base):
     sync_token: Mapped[int] = mapped_column(BigInteger)
     last_updated: Mapped[datetime] = mapped_column(Instant)
     fetch_number: Mapped[int] = mapped_column(BigInteger)
+    # Of what the rest was made from: only what has another one is mapped again. Empty: map it.
+    digest: Mapped[str] = mapped_column(String(32), default="", server_default="")
     deleted: Mapped[bool] = mapped_column(default=False)
     void_noticed: Mapped[bool] = mapped_column(default=False)
     source: Mapped[dict[str, Any]] = mapped_column(ExactJSON)

@@ -67,6 +67,9 @@ class Connection(Base):
     # Since when QuickBooks has answered nothing but 429.
     throttled_since: Mapped[datetime | None] = mapped_column(Instant)
     failures: Mapped[int] = mapped_column(default=0)
+    # How many objects QuickBooks sent that were not asked for, lately, and when the last one.
+    unasked: Mapped[int] = mapped_column(default=0)
+    unasked_at: Mapped[datetime | None] = mapped_column(Instant)
     nudge_due_at: Mapped[datetime | None] = mapped_column(Instant)
     # When rows of Infactor's old import were last checked; until then nothing is delivered.
     adopted_at: Mapped[datetime | None] = mapped_column(Instant)
