@@ -1,4 +1,4 @@
-"""`reconcile`: prove that the record says what QuickBooks says, or name where it does not."""
+"""`reconcile`: compares the record with QuickBooks and Infactor, and shows what differs."""
 
 from typing import Annotated, Any
 
@@ -81,7 +81,7 @@ def _advice(run: Run, fix: bool) -> str | None:
     if run.error is None or run.state != RunState.DONE:
         return None
     about_unreadable = wording.advice(run.tally)
-    # What it could not mend now it will not mend the next time.
+    # What --fix could not fix now, it will not fix the next time.
     if fix and about_unreadable:
         return about_unreadable
     parts = ("`reconcile --fix` mends what can be mended", about_unreadable)
@@ -119,7 +119,7 @@ def _explain(summary: dict[str, Any]) -> None:
 
 
 def _explain_infactor(summary: dict[str, Any]) -> None:
-    """Show the second leg, where there is one: Infactor's own documents."""
+    """Show the comparison with Infactor's documents, if there was one."""
     name = summary["company"]
     for title, found in (
         ("delivered to Infactor again", summary["infactor_mended"]),

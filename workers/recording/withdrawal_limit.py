@@ -1,7 +1,7 @@
-"""How much a run may withdraw: one that would withdraw more waits for an operator's approval.
+"""Stops a run that would withdraw many invoices, until an operator approves.
 
-An empty or wrong answer inside a 200 must not reject a portfolio. Notices do without: each is
-about one invoice, which somebody in QuickBooks has touched.
+An empty or wrong answer with HTTP 200 must not reject a portfolio. Notices need no limit: each is
+about one invoice.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from service.store import approvals
 from service.store.approvals import Held
 from workers.recording.outcome import Recorded
 
-# So few are a day's payments, even where they are most of a small company.
+# A day's payments, even if that is most of a small company's invoices.
 _ALWAYS_ALLOWED = 4
 _MOST_ALLOWED = 20
 _ONE_IN = 20  # 5 %
@@ -24,16 +24,16 @@ _MOST_NAMED = 10
 
 
 def check_withdrawals(session: Session, run: Run, recorded: Recorded) -> None:
-    """Raise ApprovalNeeded if the batch that was just written withdraws too much for its run.
+    """Raise ApprovalNeeded if this batch brings its run, over all steps, above the limit.
 
-    Counts what the run has withdrawn in all its steps. To be called in the batch's own transaction,
-    which then leaves everything as it was.
+    The limit is 5 % of the undecided invoices, at least 4, at most 20. Call it in the batch's
+    transaction, which the error rolls back.
     """
     before = run.tally["withdrawn"]
     total = before + len(recorded.withdrawn)
     if run.confirmed or not recorded.withdrawn or total <= _ALWAYS_ALLOWED:
         return
-    # As many as there were before the run withdrew any.
+    # The undecided invoices before the run withdrew any.
     offered = approvals.undecided(session, run.connection_id) + total
     allowed = _allowed(offered)
     if total > allowed:
@@ -55,13 +55,11 @@ def _allowed(offered: int) -> int:
 
 
 def _reasons(withdrawn: Sequence[Held]) -> str:
-    """Return how many there are of each reason, of most first."""
     counted = Counter(one.hold for one in withdrawn).most_common()
     return ", ".join(f"{count} {word(hold)}" for hold, count in counted)
 
 
 def _named(withdrawn: Sequence[Held]) -> str:
-    """Name the first of them, each with its reason where that is not the same for all."""
     differ = len({one.hold for one in withdrawn}) > 1
     names = [f"{one.name} ({word(one.hold)})" if differ else one.name for one in withdrawn]
     more = ", …" if len(names) > _MOST_NAMED else ""
