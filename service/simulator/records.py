@@ -1,7 +1,7 @@
 """QuickBooks records, stored as given, and found by id or by time of change."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from itertools import groupby
@@ -39,6 +39,13 @@ class Record:
     def key(self) -> tuple[datetime, int]:
         """The place in the order of change; ids break ties, since times have whole seconds."""
         return self.updated, self.number
+
+    def without(self, names: Iterable[str]) -> msgspec.Raw | Json:
+        """Return the record as JSON, without these properties."""
+        raw = bytes(self.raw)
+        if not any(b'"%b"' % name.encode() in raw for name in names):
+            return self.raw
+        return {k: v for k, v in self.data.items() if k not in names}
 
     @cached_property
     def raw(self) -> msgspec.Raw:

@@ -21,6 +21,7 @@ class Switches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     old_refresh_grace: Seconds = 0
     racing_refresh: Literal["refused", "revokes", "served"] = "refused"
     racing_seconds: Seconds = 0
+    second_exchange: Literal["refused", "revokes"] = "refused"
     disconnect_names_company: bool = False
 
     # Limits
@@ -40,6 +41,10 @@ class Switches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     custom_numbers: bool = False
     unique_numbers: bool = False
     books_closed_until: date | None = None
+    fields: Literal["as the book", "2020", "2026"] = "as the book"
+    rows: Literal["as recorded", "reversed"] = "as recorded"
+    changes_days: Limit | None = None
+    stamped_later: Seconds = 0.55
 
     # What a change makes known
     payment_updates_invoice: bool = True
@@ -93,6 +98,7 @@ WORDS = {
     "racing_refresh": "a second refresh with the same token meanwhile: refused; refused and the "
     "winner's tokens revoked; served",
     "racing_seconds": "seconds after a refresh in which another one still races it",
+    "second_exchange": "of one code: refused, or refused and its tokens revoked",
     "disconnect_names_company": "the disconnect address gets realmId",
     "requests_per_minute": "per company",
     "requests_per_second": "per company",
@@ -108,6 +114,11 @@ WORDS = {
     "custom_numbers": "without a DocNumber an invoice gets none (else the next number)",
     "unique_numbers": "a DocNumber that is taken is refused with 6140",
     "books_closed_until": "transactions up to this day are refused with 6210",
+    "fields": "of what is written: 2026 has CustomExtensions, ShipFromAddr and others; as the book: "
+    "the newest record of the company decides",
+    "rows": "the order without ORDERBY, and of equal seconds; reversed: the other way round",
+    "changes_days": "cdc further back is refused with 2030",
+    "stamped_later": "seconds that LastUpdatedTime lies after the answer's time",
     "payment_updates_invoice": "a payment sends the event of its invoice too",
     "payment_moves_sync_token": "a payment raises the SyncToken of its invoice",
     "email_updates_invoice": "sending sends updated beside emailed",

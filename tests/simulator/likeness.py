@@ -84,7 +84,7 @@ def _general(value: Any) -> Any:
     """Return a text without what names one company, user or release."""
     if not isinstance(value, str):
         return value
-    value = re.sub(r"\(\d+ known properties: .*\[truncated\]\)", "(known properties)", value)
+    value = re.sub(r"\(\d+ known properties: .*\[truncated\]\]\)", "(known properties)", value)
     value = re.sub(r"-COMPANY_ID-|\b\d{16}\b", "<realm>", value)
     value = re.sub(r"https?://[^/]+/(qbo\d+/)?", "https://<host>/", value)
     value = re.sub(r"Token expired: \S+", "Token expired: <token>", value)

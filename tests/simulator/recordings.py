@@ -133,7 +133,7 @@ def book_before(recording: Recording, everything: list[Recording]) -> Json:
         for entity, record in other.records():
             if datetime.fromisoformat(record["MetaData"]["CreateTime"]) <= recording.at:
                 held.setdefault(entity, {})[record["Id"]] = record
-    _add_answer(recording, held)
+    _add_answer(recording, everything, held)
     _add_customer(recording, held)
     # In no order that an answer could be right by chance with.
     return {
@@ -146,10 +146,15 @@ def _moment(recording: Recording) -> datetime:
     return recording.at
 
 
-def _add_answer(recording: Recording, held: dict[str, dict[str, Json]]) -> None:
+def _add_answer(
+    recording: Recording, everything: list[Recording], held: dict[str, dict[str, Json]]
+) -> None:
     """What the answer shows was there, apart from what the request itself has made."""
     rows = list(recording.records())
-    if recording.resource == "query":
+    if recording.resource == "batch":
+        queried = [item for item in recording.answer["BatchItemResponse"] if "QueryResponse" in item]
+        rows = list(_records(queried))
+    if recording.resource == "query" and not recording.is_own_work:
         [entity] = re.findall(r"(?i) from (\w+)", recording.statement)
         if " where " not in recording.statement.lower() and not _is_page(recording):
             held[entity] = {}
@@ -160,16 +165,28 @@ def _add_answer(recording: Recording, held: dict[str, dict[str, Json]]) -> None:
         if not recording.is_own_work or recording.resource == "batch":
             mine[record["Id"]] = record
         elif "Id" in asked:
-            if mine.get(record["Id"], {}).get("SyncToken") != asked["SyncToken"]:
-                mine[record["Id"]] = {**record, "SyncToken": asked["SyncToken"]}
+            mine[record["Id"]] = _read_before(recording, everything, entity, asked) or {
+                **record,
+                "SyncToken": asked["SyncToken"],
+            }
         else:
             mine.pop(record["Id"], None)
+
+
+def _read_before(
+    recording: Recording, everything: list[Recording], entity: str, asked: Json
+) -> Json | None:
+    """Return the version that the request wants to change, as the same recording shows it."""
+    same = (other for other in everything if other.raw["file"] == recording.raw["file"])
+    shown = (part for other in same if other.number < recording.number for part in other.records())
+    wanted = (entity, asked["Id"], asked["SyncToken"])
+    return next((r for e, r in shown if (e, r["Id"], r["SyncToken"]) == wanted), None)
 
 
 def _is_page(recording: Recording) -> bool:
     """The company held more than this answer shows."""
     limit = re.search(r"(?i) maxresults (\d+)", recording.statement)
-    found = recording.answer["QueryResponse"]
+    found = recording.answer.get("QueryResponse", {})
     return "(*)" in recording.statement or found.get("maxResults") == int(limit[1] if limit else 0)
 
 

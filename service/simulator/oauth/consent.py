@@ -19,6 +19,16 @@ SCOPES = {
     "email",
     "phone",
     "address",
+    "intuit_name",
+    "com.intuit.quickbooks.payroll",
+    "com.intuit.quickbooks.payroll.timetracking",
+    "com.intuit.quickbooks.payroll.benefits",
+    "payroll.compensation.read",
+    "project-management.project",
+    "app-foundations.custom-dimensions.read",
+    "app-foundations.custom-field-definitions",
+    "time-tracking.time-entry",
+    "indirect-tax.tax-calculation.quickbooks",
 }
 
 

@@ -1,0 +1,77 @@
+"""What the records of a company tell about it, for the new ones that QuickBooks completes."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from service.simulator.books.totals import SALES as SALES_LINE
+from service.simulator.records import Json
+from service.simulator.switches import Switches
+
+# Since then every call gets the fields of minor version 75, whatever it asks for.
+ALL_FIELDS_SINCE = datetime(2025, 8, 1, tzinfo=UTC)
+ADDRESSES = ("BillAddr", "ShipAddr", "ShipFromAddr")
+SERVICES: Json = {"value": "1", "name": "Services"}
+
+
+class Profile:
+    """Items, custom fields and address ids that occur, and when the company was last changed."""
+
+    def __init__(self) -> None:
+        self._newest: datetime | None = None
+        self._items: dict[str, Json] = {}
+        self._custom_fields: list[Json] = []
+        self._last_address = 0
+
+    def learn(self, data: Json, changed: datetime) -> None:
+        """Note what one record of the book tells."""
+        self._newest = max(self._newest or changed, changed)
+        for name in ADDRESSES:
+            self._see_address(data.get(name))
+        if data.get("CustomField"):
+            self._custom_fields = [_definition(part) for part in data["CustomField"]]
+        for line in data.get("Line", []):
+            detail = line.get(SALES_LINE)
+            if isinstance(detail, dict) and detail.get("ItemRef"):
+                self._items[str(detail["ItemRef"].get("value"))] = detail
+
+    def has_all_fields(self, switches: Switches) -> bool:
+        """Whether answers have the fields of 2026: as switched, else by the newest record."""
+        if switches.fields != "as the book":
+            return switches.fields == "2026"
+        return self._newest is None or self._newest >= ALL_FIELDS_SINCE
+
+    def item_name(self, id_: str) -> str:
+        """Return the name of an item; one that no record names is called Services."""
+        ref = self._items.get(id_, {}).get("ItemRef", SERVICES)
+        return str(ref.get("name", SERVICES["name"]))
+
+    def item_account(self, id_: str) -> Json:
+        """Return the income account of an item."""
+        account: Json = self._items.get(id_, {}).get("ItemAccountRef", SERVICES)
+        return account
+
+    def custom_fields(self) -> list[Json]:
+        """Return the definitions of the company's custom fields, without values."""
+        return [dict(field) for field in self._custom_fields]
+
+    def with_id(self, address: Json, old: Any = None) -> Json:
+        """Return an address with its Id: the old one's if it says the same, else a new one."""
+        if address.get("Id"):
+            self._see_address(address)
+            return address
+        if isinstance(old, dict) and "Id" in old and _text_of(old) == _text_of(address):
+            return {"Id": old["Id"], **address}
+        self._last_address += 1
+        return {"Id": str(self._last_address), **address}
+
+    def _see_address(self, address: Any) -> None:
+        if isinstance(address, dict) and str(address.get("Id", "")).isdecimal():
+            self._last_address = max(self._last_address, int(address["Id"]))
+
+
+def _definition(custom_field: Json) -> Json:
+    return {k: v for k, v in custom_field.items() if not k.endswith("Value")}
+
+
+def _text_of(address: Json) -> Json:
+    return {k: v for k, v in address.items() if k not in ("Id", "Lat", "Long")}
