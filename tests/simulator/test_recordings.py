@@ -85,13 +85,14 @@ def _answered(recording: Recording) -> tuple[int, Any, Any]:
     book = Book.of({REALM: book_before(recording, RECORDED)})
     app = create_simulator(config, book, RecordedClock(recording.at))
     grants = app.state.simulator.grants
-    code = grants.new_code(REALM, config.redirect_uri, ACCOUNTING, recording.at)
+    now = app.state.simulator.clock.now()
+    code = grants.new_code(REALM, config.redirect_uri, ACCOUNTING, now)
     with TestClient(app, base_url="http://localhost") as client:
         if recording.is_oauth:
             body = sent if refused else {**sent, "code": code}
             answer = client.post(recording.raw["path"], data=body)
         else:
-            token, _ = grants.exchange(code, config.redirect_uri, recording.at)
+            token, _ = grants.exchange(code, config.redirect_uri, now)
             answer = client.request(
                 recording.raw["method"],
                 f"/v3/company/{REALM}/{recording.resource}",

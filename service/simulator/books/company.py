@@ -21,7 +21,7 @@ class Company:
         self.poison: dict[tuple[str, int], Fault] = {}
         self.replies: dict[str, Json] = {}
         self.used = Windows()
-        self.profile = Profile()
+        self.profile = Profile(now)
         self.shelves = {entity: Shelf() for entity in ENTITIES}
         self.shelves["CompanyInfo"] = Shelf()
         self.shelves["CompanyInfo"].put(Record(with_defaults(_company_info(realm, info), now)))
@@ -67,9 +67,8 @@ class Company:
     def load(self, entity: str, records: list[Json], now: datetime) -> None:
         """Store a book's records, with defaults."""
         for data in records:
-            record = Record(with_defaults(data, now))
-            self.shelves[entity].put(record)
-            self.profile.learn(record.data, record.updated)
+            self.shelves[entity].put(Record(with_defaults(data, now)))
+            self.profile.learn(data)
 
 
 def with_defaults(data: Json, now: datetime) -> Json:

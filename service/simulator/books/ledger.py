@@ -9,7 +9,7 @@ from typing import Any
 from service.simulator.books.book import record_problem
 from service.simulator.books.company import Company, with_defaults
 from service.simulator.books.totals import money, unapplied
-from service.simulator.clock import parse_instant, to_seconds
+from service.simulator.clock import to_seconds
 from service.simulator.events import Event
 from service.simulator.faults import not_found
 from service.simulator.records import ENTITIES, NAMES, TRANSACTIONS, Json, Record
@@ -34,8 +34,8 @@ class Ledger:
         problem = record_problem(data)
         if problem:
             raise ValueError(f"{entity}: {problem}")
-        if "LastUpdatedTime" in data.get("MetaData", {}) and entity != "CompanyInfo":
-            self.company.profile.learn(data, parse_instant(data["MetaData"]["LastUpdatedTime"]))
+        if entity != "CompanyInfo":
+            self.company.profile.learn(data)
         if entity == "CompanyInfo":
             return self.company.set_info(data, self.now)
         old = self.company.shelves[entity].get(data["Id"])

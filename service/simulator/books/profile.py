@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service.simulator.books.totals import SALES as SALES_LINE
+from service.simulator.clock import parse_instant
 from service.simulator.records import Json
 from service.simulator.switches import Switches
 
@@ -16,15 +17,19 @@ SERVICES: Json = {"value": "1", "name": "Services"}
 class Profile:
     """Items, custom fields and address ids that occur, and when the company was last changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: datetime) -> None:
+        self._begun = now
         self._newest: datetime | None = None
         self._items: dict[str, Json] = {}
         self._custom_fields: list[Json] = []
         self._last_address = 0
 
-    def learn(self, data: Json, changed: datetime) -> None:
+    def learn(self, data: Json) -> None:
         """Note what one record of the book tells."""
-        self._newest = max(self._newest or changed, changed)
+        changed = data.get("MetaData", {}).get("LastUpdatedTime")
+        if changed:
+            instant = parse_instant(changed)
+            self._newest = max(self._newest or instant, instant)
         for name in ADDRESSES:
             self._see_address(data.get(name))
         if data.get("CustomField"):
@@ -35,10 +40,13 @@ class Profile:
                 self._items[str(detail["ItemRef"].get("value"))] = detail
 
     def has_all_fields(self, switches: Switches) -> bool:
-        """Whether answers have the fields of 2026: as switched, else by the newest record."""
+        """Whether answers have the fields of 2026: as switched, else by the newest record.
+
+        A company without dated records goes by the clock.
+        """
         if switches.fields != "as the book":
             return switches.fields == "2026"
-        return self._newest is None or self._newest >= ALL_FIELDS_SINCE
+        return (self._newest or self._begun) >= ALL_FIELDS_SINCE
 
     def item_name(self, id_: str) -> str:
         """Return the name of an item; one that no record names is called Services."""
