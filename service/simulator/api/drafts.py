@@ -153,9 +153,9 @@ def _has_all(company: Company, switches: Switches) -> bool:
 
 def _address(company: Company, data: Json, old: Json, buyer: Json) -> None:
     """Fill in the customer's addresses where none are given, and number the new ones."""
-    billed = buyer.get("BillAddr") or old.get("BillAddr")
-    usual = {"BillAddr": billed, "ShipAddr": buyer.get("ShipAddr") or old.get("ShipAddr") or billed}
-    for place, address in usual.items():
+    own = {place: buyer[place] for place in ("BillAddr", "ShipAddr") if place in buyer} or old
+    billed = own.get("BillAddr")
+    for place, address in (("BillAddr", billed), ("ShipAddr", own.get("ShipAddr", billed))):
         if address:
             data.setdefault(place, address)
         if isinstance(data.get(place), dict):
@@ -182,7 +182,7 @@ def _with_all_fields(company: Company, entity: str, data: Json, old: Json) -> Js
         author = {"value": company.user}
         data["MetaData"] = {**data.get("MetaData", {}), "LastModifiedByRef": author}
         if data["AllowOnlineCreditCardPayment"] is True and "BillEmail" in data:
-            data.setdefault("InvoiceLink", f"{_PAY_PAGE}{company.realm}-{data['DocNumber']}")
+            data.setdefault("InvoiceLink", f"{_PAY_PAGE}{company.realm}-{data.get('DocNumber')}")
     return data
 
 

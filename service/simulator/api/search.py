@@ -9,7 +9,7 @@ from typing import Any
 
 from service.simulator.api.query import Condition, Query
 from service.simulator.books.company import Company
-from service.simulator.books.schema import COUNTED, ENTITY_NAMES, property_name, shown
+from service.simulator.books.schema import COUNTED, ENTITY_NAMES, field_name, property_name, shown
 from service.simulator.clock import parse_instant
 from service.simulator.faults import invalid_id, invalid_query, too_many_ids
 from service.simulator.records import NAMES, TRANSACTIONS, Json, Moment, Record, Shelf, is_id
@@ -27,7 +27,7 @@ def run(company: Company, query: Query, switches: Switches) -> Json:
     entity = ENTITY_NAMES.get(query.entity.lower())
     if entity is None:
         raise invalid_query(f"invalid context declaration: {query.entity}")
-    fields = [property_name(entity, name) for name in query.fields]
+    fields = [field_name(entity, name) for name in query.fields]
     found = matching(company.shelves[entity], entity, query, switches.rows == "reversed")
     if query.count:
         return {"totalCount": len(found)}

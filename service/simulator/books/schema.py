@@ -63,6 +63,12 @@ def property_name(entity: str, name: str) -> str:
     return found
 
 
+def field_name(entity: str, name: str) -> str:
+    """Return the spelling of a property in a projection, which may be any that the entity has."""
+    known = {other.lower(): other for other in SCHEMA.get(entity, ())}
+    return known.get(name.lower()) or property_name(entity, name)
+
+
 def shown(record: Record, entity: str, answer: str, all_fields: bool) -> Any:
     """Return the record as a query, a read or a write answers it."""
     return record.without(_HIDDEN.get((entity, answer), ())) if all_fields else record.raw
