@@ -14,6 +14,7 @@ JSON = "application/json;charset=utf-8"
 REFUSED = "application/json"
 XML = "application/xml"
 CHALLENGE = 'Bearer realm="Intuit", error="invalid_token"'
+KEY_CHALLENGE = 'Basic realm="Intuit"'
 
 
 @dataclass(frozen=True)

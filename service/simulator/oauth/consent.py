@@ -44,7 +44,9 @@ async def authorise(request: Request) -> Response:
             companies = sorted(simulator.companies.values(), key=lambda c: c.name)
             app = urlsplit(params["redirect_uri"]).netloc
             page = {"companies": companies, "params": params, "app": app}
-            return render(request, "consent.html", page)
+            shown = render(request, "consent.html", page)
+            shown.headers["X-Frame-Options"] = "DENY"
+            return shown
         realm = consent.realm or next(iter(simulator.companies), "")
         return _decided(simulator, params, realm if consent.approve else None)
 

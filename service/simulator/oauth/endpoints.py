@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.simulator import exact_json
-from service.simulator.faults import unauthenticated
+from service.simulator.faults import KEY_CHALLENGE, unauthenticated
 from service.simulator.grants import ACCESS_LIFE, CLAIMS, IDLE_END, SUBJECT, Grant, InvalidGrant
 from service.simulator.records import Json
 from service.simulator.responses import json_response, served, simulator_of, to_response
@@ -122,7 +122,7 @@ def _tokens(access: str, grant: Grant) -> Json:
 
 def _error(error: str, description: str | None = None, status: int = 400) -> Response:
     body = {"error_description": description} if description else {}
-    challenge = {"WWW-Authenticate": 'Basic realm="Intuit"'} if status == 401 else {}
+    challenge = {"WWW-Authenticate": KEY_CHALLENGE} if status == 401 else {}
     return json_response({**body, "error": error}, status, {**NO_STORE, **challenge})
 
 
