@@ -58,7 +58,7 @@ class Switches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     void: Literal["void", "voided"] = "void"
     event_id: Literal["with entity", "uuid"] = "with entity"
     time_digits: Literal[0, 2, 3, 9] = 3
-    data: Extra = "as seen"
+    data: Literal["as seen", "always", "never", "full"] = "as seen"
     datacontenttype: Extra = "as seen"
     legacy_time: Literal["milliseconds", "zeros", "offset"] = "milliseconds"
     content_type: Literal["application/json; charset=utf-8", "application/cloudevents+json"] = (
@@ -77,6 +77,8 @@ class Switches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     delay_seconds: tuple[Seconds, Seconds] = (0, 0)
     order: Literal["kept", "free"] = "kept"
     collect_seconds: Seconds = 0
+    events_per_delivery: Limit = 100
+    bytes_per_delivery: Limit = 1_000_000
     mix_companies: bool = False
     drop_share: Share = 0
     duplicate_share: Share = 0
@@ -128,7 +130,7 @@ WORDS = {
     "void": "the word of a void in CloudEvents",
     "event_id": "the id of a CloudEvent: uuid-Entity-id, or the uuid alone",
     "time_digits": "fractional digits of a CloudEvent's time",
-    "data": "as seen: absent in a plain update",
+    "data": "as seen: absent in a plain update; full: so much that an event has about 2 kB",
     "datacontenttype": "as seen: absent in a plain update",
     "legacy_time": "lastUpdated: .657Z, .000Z, or whole seconds with -0700",
     "content_type": "of a delivery",
@@ -141,6 +143,8 @@ WORDS = {
     "delay_seconds": "least and most delay of a delivery",
     "order": "free: deliveries overtake each other as their delays have it",
     "collect_seconds": "how long events gather for one delivery",
+    "events_per_delivery": "at most; the others come in further ones",
+    "bytes_per_delivery": "at most, unless one event alone has more",
     "mix_companies": "gathered events of several companies share a delivery",
     "drop_share": "how many deliveries are lost",
     "duplicate_share": "how many are sent twice",
