@@ -134,7 +134,9 @@ def _cloud_event(event: Event, switches: Switches) -> Json:
 
 def _alternatives(event: Event) -> list[Json]:
     """Return about 1.7 kB of data, as much as events in Intuit's own samples have."""
-    return [{"id": f"djQuMTo{n:02}-{event.uuid}", "namespace": "Intuit.sbseg.v4"} for n in range(19)]
+    return [
+        {"id": f"djQuMTo{n:02}-{event.uuid}", "namespace": "Intuit.sbseg.v4"} for n in range(19)
+    ]
 
 
 def _shown(extra: Extra, plain: bool) -> bool:

@@ -116,8 +116,8 @@ WORDS = {
     "custom_numbers": "without a DocNumber an invoice gets none (else the next number)",
     "unique_numbers": "a DocNumber that is taken is refused with 6140",
     "books_closed_until": "transactions up to this day are refused with 6210",
-    "fields": "of what is written: 2026 has CustomExtensions, ShipFromAddr and others; as the book: "
-    "the newest record of the company decides",
+    "fields": "of what is written: 2026 has ShipFromAddr, CustomExtensions and others; as the "
+    "book: the newest record of the company decides",
     "rows": "the order without ORDERBY, and of equal seconds; reversed: the other way round",
     "changes_days": "cdc further back is refused with 2030",
     "stamped_later": "seconds that LastUpdatedTime lies after the answer's time",

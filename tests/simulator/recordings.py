@@ -152,7 +152,9 @@ def _add_answer(
     """What the answer shows was there, apart from what the request itself has made."""
     rows = list(recording.records())
     if recording.resource == "batch":
-        queried = [item for item in recording.answer["BatchItemResponse"] if "QueryResponse" in item]
+        queried = [
+            item for item in recording.answer["BatchItemResponse"] if "QueryResponse" in item
+        ]
         rows = list(_records(queried))
     if recording.resource == "query" and not recording.is_own_work:
         [entity] = re.findall(r"(?i) from (\w+)", recording.statement)

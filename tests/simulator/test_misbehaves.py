@@ -168,11 +168,30 @@ def test_any_fault_can_be_ordered_in_json_in_xml_or_inside_a_200(wire: Wire) -> 
     assert (answer.status_code, answer.json()["Fault"]) == (400, fault)
     answer = wire.get("invoice/145")
     assert answer.headers["content-type"] == "application/xml"
-    assert f'<Error code="6190" element=""><Message>Invalid Company Status</Message><Detail>{detail}' in (
-        answer.text
+    assert (
+        f'<Error code="6190" element=""><Message>Invalid Company Status</Message><Detail>{detail}'
+        in (answer.text)
     )
     answer = wire.get("invoice/145")
     assert (answer.status_code, answer.json()["Fault"]) == (200, fault)
+
+
+def test_a_dead_token_can_be_refused_in_xml_as_gateways_do(wire: Wire) -> None:
+    said = (
+        '<Fault type="AUTHENTICATION"><Error code="3200"><Message>message=AuthenticationFailed; '
+        "errorCode=003200; statusCode=401</Message><Detail>Token expired: "
+    )
+    wire.connect()
+    _order(wire, "faults", [{"fault": "3200", "format": "xml", "count": 1}])
+    ordered = wire.get("invoice/145")
+    asked = f"/v3/company/{REALM}/invoice/145"
+    without_json = wire.http.get(
+        asked, headers={"Accept": "application/xml", "Authorization": "Bearer dead"}
+    )
+    for answer in (ordered, without_json):
+        assert (answer.status_code, answer.headers["content-type"]) == (401, "application/xml")
+        assert answer.headers["www-authenticate"] == 'Bearer realm="Intuit", error="invalid_token"'
+        assert said in answer.text
 
 
 def test_an_unknown_fault_is_refused(wire: Wire) -> None:

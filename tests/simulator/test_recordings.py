@@ -1,11 +1,9 @@
 """The simulator answers as the real QuickBooks did when its traffic was recorded."""
 
 import os
-from collections.abc import Iterator
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlencode
+from urllib.parse import parse_qs, parse_qsl
 
 import pytest
 from starlette.testclient import TestClient
@@ -24,9 +22,6 @@ from tests.simulator.recordings import (
     recordings_file,
 )
 from tests.simulator.wire import ACCOUNTING, REDIRECT, a_config
-
-# By number: why the simulator answers otherwise. The guide has the same list with more words.
-EXCEPTIONS: dict[int, str] = {}
 
 
 class RecordedClock(Clock):
@@ -48,33 +43,20 @@ def _recorded() -> list[Recording]:
 RECORDED = _recorded()
 
 
-@pytest.fixture(scope="module")
-def likeness() -> Iterator[dict[int, bool]]:
-    """Which recordings were answered alike; the count is printed at the end."""
-    alike: dict[int, bool] = {}
-    yield alike
-    print(f"\n{sum(alike.values())} of {len(alike)} recorded interactions answered alike")
-
-
-def test_the_recordings_are_there() -> None:
-    if RECORDED:
-        return
-    reason = f"no recorded traffic in {recordings_file().parent}; set {VARIABLE} to its folder"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.mark.parametrize("recording", RECORDED, ids=str)
-def test_an_interaction_is_answered_alike(
-    recording: Recording, likeness: dict[int, bool]
-) -> None:
-    found = differences(recording, *_answered(recording))
-    likeness[recording.number] = not found
-    if recording.number in EXCEPTIONS:
-        assert found, "is answered alike by now, and no exception any more"
-        pytest.xfail(EXCEPTIONS[recording.number])
-    assert found == []
+def test_recorded_interactions_are_answered_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    if not RECORDED:
+        reason = f"no recorded traffic in {recordings_file().parent}; set {VARIABLE} to its folder"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    unlike = {
+        str(recording): found
+        for recording in RECORDED
+        if (found := differences(recording, *_answered(recording)))
+    }
+    with capsys.disabled():
+        print(f"\n{len(RECORDED) - len(unlike)} of {len(RECORDED)} interactions answered alike")
+    assert unlike == {}
 
 
 def _answered(recording: Recording) -> tuple[int, Any, Any]:

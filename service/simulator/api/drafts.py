@@ -208,7 +208,7 @@ def _own_address(company: Company) -> Json:
 
 def _explained(company: Company, line: Json) -> Json:
     """Return a payment's line with what QuickBooks says about the invoice that it pays."""
-    link = next(iter(line.get("LinkedTxn", [])), {})
+    link: Json = next(iter(line.get("LinkedTxn", [])), {})
     invoice = company.shelves["Invoice"].get(str(link.get("TxnId", "")))
     if link.get("TxnType") != "Invoice" or invoice is None or "LineEx" in line:
         return line

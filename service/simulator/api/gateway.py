@@ -64,9 +64,7 @@ def _path(request: Request) -> str:
     return request.url.path.partition(f"/{request.path_params['realm']}/")[2]
 
 
-def _ordinary(
-    simulator: Simulator, call: Call, work: Work, reads: int, now: datetime
-) -> Answer:
+def _ordinary(simulator: Simulator, call: Call, work: Work, reads: int, now: datetime) -> Answer:
     began = perf_counter()
     company = _authorised(simulator, call)
     if not simulator.limits.admit(

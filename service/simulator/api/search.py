@@ -66,9 +66,7 @@ def _check_ids(query: Query, switches: Switches) -> None:
             raise too_many_ids(most, switches.ids_refused_as)
 
 
-def matching(
-    shelf: Shelf, entity: str, query: Query, reverse: bool = False
-) -> Sequence[Record]:
+def matching(shelf: Shelf, entity: str, query: Query, reverse: bool = False) -> Sequence[Record]:
     """Return every record that matches, in the query's order.
 
     With `reverse`, equal seconds and what no ORDERBY decides come the other way round.

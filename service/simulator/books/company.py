@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from service.simulator.books.profile import Profile
 from service.simulator.clock import to_seconds
 from service.simulator.faults import Fault, poisoned
-from service.simulator.books.profile import Profile
 from service.simulator.limits import Windows
 from service.simulator.records import ENTITIES, Json, Record, Shelf
 

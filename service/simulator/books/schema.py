@@ -93,7 +93,11 @@ _SALE = (
 
 # Sales have these by now as well.
 _NEWER = (
-    "TemplateRef", "FinanceCharge", "CostEstimate", "IncludeInAnnualTPAR", "HomeRetainage",
+    "TemplateRef",
+    "FinanceCharge",
+    "CostEstimate",
+    "IncludeInAnnualTPAR",
+    "HomeRetainage",
     "RetainageBalance",
 )
 

@@ -162,7 +162,8 @@ class VastShelf(Shelf):
             return self._view(since, until, places, changed)
         ascending = changed[::-1]
         places = [self._place_in_time(record, highest_first=False) for record in ascending]
-        return self._view(since, until, places, ascending)[::-1]
+        falling: Sequence[Record] = self._view(since, until, places, ascending)[::-1]
+        return falling
 
     def _place_in_time(self, record: Record, *, highest_first: bool) -> int:
         """Return before which index of the series a record stands; no two of it share a second."""
