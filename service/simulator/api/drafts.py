@@ -84,6 +84,7 @@ def sale(
 
     Without TxnDate it is of today, which is also what a full update that omits it leads to.
     """
+    given = data
     data = {**_SALES[entity], "CurrencyRef": USD, **data}
     data["TxnDate"] = str(data.get("TxnDate") or pacific(now).date().isoformat())[:10]
     if entity == "Invoice":
@@ -98,12 +99,13 @@ def sale(
     paid = money(old, "TotalAmt") - money(old, "Balance")
     settle(data)
     _owe(entity, data, paid)
+    data = company.profile.like_the_others(entity, data, given)
     return _with_all_fields(company, entity, data, old) if _has_all(company, switches) else data
 
 
 def payment(company: Company, data: Json, now: datetime) -> Json:
     """Return the payment with its unapplied amount; the caller has taken its effect back."""
-    data = {**_PAYMENT, **data}
+    data = company.profile.like_the_others("Payment", {**_PAYMENT, **data}, data)
     _named(company, data)
     data["TxnDate"] = str(data.get("TxnDate") or pacific(now).date().isoformat())[:10]
     data["Line"] = [_explained(company, line) for line in data.get("Line", [])]
@@ -168,7 +170,8 @@ def _with_item(company: Company, line: Json) -> Json:
     if not isinstance(ref, dict) or "value" not in ref:
         return line
     named = {"value": ref["value"], "name": company.profile.item_name(str(ref["value"]))}
-    return {**line, SALES: {**line[SALES], "ItemRef": {**named, **ref}}}
+    detail = {k: v for k, v in line[SALES].items() if k != "RatePercent"}  # never answered
+    return {**line, SALES: {**detail, "ItemRef": {**named, **ref}}}
 
 
 def _with_all_fields(company: Company, entity: str, data: Json, old: Json) -> Json:
@@ -181,7 +184,7 @@ def _with_all_fields(company: Company, entity: str, data: Json, old: Json) -> Js
     if entity == "Invoice":
         author = {"value": company.user}
         data["MetaData"] = {**data.get("MetaData", {}), "LastModifiedByRef": author}
-        if data["AllowOnlineCreditCardPayment"] is True and "BillEmail" in data:
+        if data.get("AllowOnlineCreditCardPayment") is True and "BillEmail" in data:
             data.setdefault("InvoiceLink", f"{_PAY_PAGE}{company.realm}-{data.get('DocNumber')}")
     return data
 

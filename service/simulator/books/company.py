@@ -68,7 +68,7 @@ class Company:
         """Store a book's records, with defaults."""
         for data in records:
             self.shelves[entity].put(Record(with_defaults(data, now)))
-            self.profile.learn(data)
+            self.profile.learn(entity, data)
 
 
 def with_defaults(data: Json, now: datetime) -> Json:

@@ -35,7 +35,7 @@ class Ledger:
         if problem:
             raise ValueError(f"{entity}: {problem}")
         if entity != "CompanyInfo":
-            self.company.profile.learn(data)
+            self.company.profile.learn(entity, data)
         if entity == "CompanyInfo":
             return self.company.set_info(data, self.now)
         old = self.company.shelves[entity].get(data["Id"])

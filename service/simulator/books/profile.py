@@ -11,6 +11,12 @@ from service.simulator.switches import Switches
 # Since then every call gets the fields of minor version 75, whatever it asks for.
 ALL_FIELDS_SINCE = datetime(2025, 8, 1, tzinfo=UTC)
 ADDRESSES = ("BillAddr", "ShipAddr", "ShipFromAddr")
+# QuickBooks adds these only where a company's settings want them.
+OPTIONAL = {
+    "BillAddr", "ShipAddr", "LinkedTxn", "CustomField", "CurrencyRef", "TxnTaxDetail",
+    "AllowIPNPayment", "AllowOnlinePayment", "AllowOnlineCreditCardPayment",
+    "AllowOnlineACHPayment", "ProcessPayment", "DepositToAccountRef",
+}  # fmt: skip
 SERVICES: Json = {"value": "1", "name": "Services"}
 
 
@@ -22,10 +28,13 @@ class Profile:
         self._newest: datetime | None = None
         self._items: dict[str, Json] = {}
         self._custom_fields: list[Json] = []
+        self._names: dict[str, set[str]] = {}
         self._last_address = 0
 
-    def learn(self, data: Json) -> None:
+    def learn(self, entity: str, data: Json) -> None:
         """Note what one record of the book tells."""
+        if "domain" in data:  # all that QuickBooks had to say about it
+            self._names.setdefault(entity, set()).update(data)
         changed = data.get("MetaData", {}).get("LastUpdatedTime")
         if changed:
             instant = parse_instant(changed)
@@ -47,6 +56,14 @@ class Profile:
         if switches.fields != "as the book":
             return switches.fields == "2026"
         return (self._newest or self._begun) >= ALL_FIELDS_SINCE
+
+    def like_the_others(self, entity: str, data: Json, given: Json) -> Json:
+        """Return the record without what was only added, and none of its kind has here."""
+        others = self._names.get(entity)
+        if others is None:
+            return data
+        unwanted = OPTIONAL - others - set(given)
+        return {name: value for name, value in data.items() if name not in unwanted}
 
     def item_name(self, id_: str) -> str:
         """Return the name of an item; one that no record names is called Services."""

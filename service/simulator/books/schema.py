@@ -161,7 +161,8 @@ _OWN_OF_SALES = {
 }  # fmt: skip
 READ_ONLY: dict[str, set[str]] = {
     "Invoice": _OWN | _OWN_OF_SALES,
-    "CreditMemo": _OWN | _OWN_OF_SALES,
+    # The last two are taken and never shown, as a recorded one of 2013 has it.
+    "CreditMemo": _OWN | _OWN_OF_SALES | {"DepositToAccountRef", "PaymentMethodRef"},
     "Payment": _OWN | {"UnappliedAmt", "HomeTotalAmt", "LinkedTxn"},
     "Customer": _OWN | {"Balance", "BalanceWithJobs", "FullyQualifiedName", "Level"},
     "Estimate": _OWN | _OWN_OF_SALES,
@@ -213,4 +214,4 @@ def _number(name: str, value: Any) -> Any:
 def writable(entity: str, given: Json) -> Json:
     """Return the writable properties of a client's object; None for those that it empties."""
     kept = {k: v for k, v in given.items() if k not in READ_ONLY[entity]}
-    return {k: None if v is None or v == "" else v for k, v in kept.items()}
+    return {k: None if v in (None, "", {}) else v for k, v in kept.items()}
