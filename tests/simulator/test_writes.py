@@ -92,6 +92,24 @@ def test_the_least_invoice_becomes_what_quickbooks_makes_of_it(wire: Wire) -> No
     assert _invoice(wire, "301")["TotalAmt"] == 100
 
 
+@pytest.mark.parametrize(("later", "stamp"), [(0.55, "04:00:01-08:00"), (0, "04:00:00-08:00")])
+def test_a_record_is_stamped_a_moment_after_the_answers_time(
+    still: Wire, later: float, stamp: str
+) -> None:
+    still.http.post("/_sim/settings", json={"stamped_later": later})
+    still.simulator.clock.advance(0.5)
+    answer = still.write("customer", {"DisplayName": "Kestrel Logistics"}).json()
+    assert answer["time"] == "2026-11-10T04:00:00.500-08:00"
+    assert answer["Customer"]["MetaData"]["LastUpdatedTime"] == f"2026-11-10T{stamp}"
+
+
+def test_what_no_record_of_a_company_has_is_not_added(wire: Wire) -> None:
+    wire.put("CreditMemo", {"Id": "300", "TotalAmt": 7, "domain": "QBO", "CustomField": []})
+    made = _written(wire, "CreditMemo", NEW)
+    assert made["CustomField"] == []
+    assert not {"CurrencyRef", "TxnTaxDetail"} & set(made)
+
+
 def test_a_company_whose_records_are_old_gets_the_fields_of_their_time(wire: Wire) -> None:
     recent = {"FreeFormAddress", "ShipFromAddr"}
     assert recent <= set(_written(wire, "Invoice", NEW))
