@@ -93,9 +93,13 @@ def _grant(simulator: Simulator, form: Mapping[str, str], with_hard_end: bool) -
         return _error("invalid_request")
     try:
         if kind == "authorization_code":
-            revokes = simulator.switches.second_exchange == "revokes"
-            redirect = form["redirect_uri"]
-            access, grant = simulator.grants.exchange(form["code"], redirect, now, revokes)
+            access, grant = simulator.grants.exchange(
+                form["code"],
+                form["redirect_uri"],
+                now,
+                form.get("code_verifier", ""),
+                second_revokes=simulator.switches.second_exchange == "revokes",
+            )
         else:
             grace = simulator.switches.old_refresh_grace
             access, grant = simulator.grants.refresh(form["refresh_token"], now, grace)
