@@ -42,7 +42,8 @@ class Profile:
         for name in ADDRESSES:
             self._see_address(data.get(name))
         if data.get("CustomField"):
-            self._custom_fields = [_definition(part) for part in data["CustomField"]]
+            fields = [part for part in data["CustomField"] if "DefinitionId" in part]
+            self._custom_fields = [_definition(part) for part in fields]
         for line in data.get("Line", []):
             detail = line.get(SALES_LINE)
             if isinstance(detail, dict) and detail.get("ItemRef"):
@@ -75,9 +76,13 @@ class Profile:
         account: Json = self._items.get(id_, {}).get("ItemAccountRef", SERVICES)
         return account
 
-    def custom_fields(self) -> list[Json]:
-        """Return the definitions of the company's custom fields, without values."""
-        return [dict(field) for field in self._custom_fields]
+    def with_definitions(self, given: list[Json]) -> list[Json]:
+        """Return the company's custom fields, with the values that are given."""
+        values = {str(field.get("DefinitionId")): field for field in given}
+        known = [
+            {**field, **values.pop(str(field["DefinitionId"]), {})} for field in self._custom_fields
+        ]
+        return [*known, *values.values()]
 
     def with_id(self, address: Json, old: Any = None) -> Json:
         """Return an address with its Id: the old one's if it says the same, else a new one."""
