@@ -4,8 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from service.database.tables import Notice
 from service.errors import SyncError
+from service.kit.clock import now
 from service.quickbooks import client
 from service.quickbooks.queries import PAGE
 from service.simulator.faults import SPOILS
@@ -87,6 +90,18 @@ def test_when_nothing_can_be_shown_it_is_quickbooks_that_is_unwell(small_world: 
     with pytest.raises(SyncError) as raised:
         pages(small_world)
     assert type(raised.value).__name__ == "TransientError"
+
+
+@pytest.mark.parametrize("fault", ["4002", "10000"])
+@pytest.mark.parametrize("times", [9, 10, 11, 12])
+def test_a_row_is_not_stepped_over_because_of_an_outage_that_ends(
+    small_world: World, fault: str, times: int
+) -> None:
+    """Nine halvings lead down to one row; the next rows are asked for before that is believed."""
+    fill(small_world, [1, 2, 3])
+    small_world.faults({"fault": fault, "kind": "query", "count": times})
+    found, unnamed = pages(small_world)
+    assert (found, unnamed) == (["1", "2", "3"], [])
 
 
 @pytest.mark.parametrize("rule", [{"fault": "4002"}, {"fault": "4000"}, {"fault": "610"}])
@@ -196,6 +211,58 @@ def test_a_backfill_goes_on_past_a_bad_invoice_and_parks_it(world: World) -> Non
     (row,) = world.notice_rows()
     assert (row.status, row.entity, row.error_class) == ("parked", "Connection", "Poisoned")
     assert row.reason == f"QuickBooks cannot show {place}"
+
+
+@pytest.mark.parametrize("bad", ["1", "2", "5", "30"])
+def test_a_place_that_could_not_be_shown_is_looked_at_again_by_itself(
+    small_world: World, bad: str
+) -> None:
+    small_world.simulator.simulator.switch({"requests_per_second": None})
+    fill(small_world, [0, *([1] * 6), *range(2, 25)])
+    cannot_show(small_world, bad)
+    small_world.backfill()
+    assert len(small_world.documents()) == 29
+
+    def come_back() -> Notice:
+        small_world.let_time_pass()
+        small_world.let_parked_come_back()
+        assert small_world.sweep() == [("sync_company", small_world.connection_id)]
+        small_world.sync_at_once()
+        (row,) = small_world.notice_rows()
+        return row
+
+    (first,) = small_world.notice_rows()
+    assert first.due_at is not None
+    assert first.due_at - now() <= timedelta(minutes=1)
+    row = come_back()
+    assert (row.status, row.reason, row.attempts) == ("parked", first.reason, 1)
+    assert (row.reason or "").startswith("QuickBooks cannot show the first invoice ")
+    with small_world.services.database.write() as session:
+        session.execute(update(Notice).values(attempts=40))
+    row = come_back()
+    assert row.due_at is not None
+    assert timedelta(hours=11) < row.due_at - now() <= timedelta(days=1)
+    small_world.simulator.simulator.behave()
+    small_world.simulator.simulator.switch({"requests_per_second": None})
+    assert come_back().status == "done"
+    assert len(small_world.documents()) == 30
+
+
+def test_a_place_that_is_met_again_after_it_was_read_is_told_of_again(small_world: World) -> None:
+    fill(small_world, list(range(5)))
+    cannot_show(small_world, "3")
+    small_world.backfill()
+    small_world.simulator.simulator.behave()
+    small_world.simulator.simulator.switch({"requests_per_second": None})
+    small_world.let_time_pass()
+    small_world.let_parked_come_back()
+    small_world.sync()
+    assert [row.status for row in small_world.notice_rows()] == ["done"]
+    cannot_show(small_world, "3")
+    small_world.backfill()
+    (row,) = small_world.notice_rows()
+    assert (row.status, row.duplicates) == ("parked", 1)
+    assert row.due_at is not None
 
 
 @pytest.mark.both_databases("the statements are its own")
