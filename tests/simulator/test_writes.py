@@ -180,6 +180,20 @@ def test_a_payment_says_what_it_pays_and_where_the_money_goes(wire: Wire) -> Non
     ]
 
 
+def test_a_payment_of_what_the_simulator_does_not_have_can_still_be_noted_on(wire: Wire) -> None:
+    links = [{"TxnId": "96", "TxnType": "JournalEntry"}]
+    line = {"Amount": 60, "LinkedTxn": links}
+    wire.put(
+        "Payment", {"Id": "200", "CustomerRef": {"value": "2"}, "TotalAmt": 60, "Line": [line]}
+    )
+    version = {"Id": "200", "SyncToken": "1", "sparse": True, "PrivateNote": "by hand"}
+    changed = _written(wire, "Payment", version)
+    assert (changed["PrivateNote"], changed["Line"]) == ("by hand", [line])
+    version = {"Id": "200", "SyncToken": "2", "sparse": True}
+    more = {**version, "Line": [{**line, "Amount": 61}]}
+    assert _fault(wire, "payment", more)["code"] == "2500"
+
+
 def test_an_invoice_that_may_be_paid_by_card_has_its_link_when_read_but_not_in_queries(
     wire: Wire,
 ) -> None:

@@ -82,7 +82,7 @@ class Writer:
         checks.check_date(data, self._switches)
         if entity == "Payment":
             with self._ledger.without_payment(id_):
-                checks.check_payment(self._company, data)
+                checks.check_payment(self._company, data, before)
                 return drafts.payment(self._company, data, now)
         lines = data.get("Line", [])
         data["Line"] = [_priced(line) for line in lines]
