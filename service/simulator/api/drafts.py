@@ -220,7 +220,8 @@ def _with_account(company: Company, line: Json) -> Json:
 
 def _own_address(company: Company) -> Json:
     """Return where the company is, in the two lines of a free form address."""
-    own = company.info.data.get("CompanyAddr", {})
+    own = company.info.data.get("CompanyAddr")
+    own = own if isinstance(own, dict) else {}
     place = f"{own.get('City', 'San Pablo')}, {own.get('CountrySubDivisionCode', 'CA')}"
     post_code = own.get("PostalCode", "87999")
     return {"Line1": own.get("Line1", "123 Sierra Way"), "Line2": f"{place}  {post_code}"}
