@@ -2,6 +2,7 @@
 
 import os
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl
 
@@ -41,6 +42,7 @@ def _recorded() -> list[Recording]:
 
 
 RECORDED = _recorded()
+GUIDE = Path(__file__).parents[2] / "service" / "guide" / "simulator.md"
 
 
 def test_recorded_interactions_are_answered_alike(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,6 +59,10 @@ def test_recorded_interactions_are_answered_alike(capsys: pytest.CaptureFixture[
     with capsys.disabled():
         print(f"\n{len(RECORDED) - len(unlike)} of {len(RECORDED)} interactions answered alike")
     assert unlike == {}
+    own = sum(recording.is_own_work for recording in RECORDED)
+    said = GUIDE.read_text()
+    assert f"| all | {len(RECORDED)} of {len(RECORDED)} |" in said
+    assert f"batch | {own} of {own} |" in said
 
 
 def _answered(recording: Recording) -> tuple[int, Any, Any]:
