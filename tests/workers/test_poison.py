@@ -248,11 +248,11 @@ def test_a_place_that_could_not_be_shown_is_looked_at_again_by_itself(
 
 
 def test_a_place_that_is_met_again_after_it_was_read_is_told_of_again(small_world: World) -> None:
-    small_world.simulator.simulator.switch({"requests_per_second": None})
     fill(small_world, list(range(5)))
     cannot_show(small_world, "3")
     small_world.backfill()
     small_world.simulator.simulator.behave()
+    small_world.simulator.simulator.switch({"requests_per_second": None})
     small_world.let_time_pass()
     small_world.let_parked_come_back()
     small_world.sync()
