@@ -204,7 +204,7 @@ def test_one_bad_invoice_does_not_hide_the_other_changes(world: World, fault: st
     cannot_show(world, "4", fault=fault)
     ended = reconcile(world)
     assert sorted(world.documents()) == ["1", "2", "3", "5", "6", "7"]
-    place = "the first invoice after 103 (Id 3) in the order of changes"
+    place = "the first invoice after 105 (Id 5) in the order of changes"
     assert ended["error"] == f"QuickBooks cannot show 1 invoice: {place}"
     parked = [row for row in world.notice_rows() if row.status == "parked"]
     assert [(row.operation, row.error_class) for row in parked] == [("unreadable", "Poisoned")]

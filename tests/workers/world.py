@@ -132,10 +132,10 @@ class InterruptedShelf(Shelf):
         self.__dict__.update(shelf.__dict__)
         self._happens = happens
 
-    def by_change(self, *bounds: Any) -> Sequence[Record]:
+    def by_change(self, *bounds: Any, descending: bool = False) -> Sequence[Record]:
         """Return the records in the order of change, after what happens."""
         self._happens()
-        return super().by_change(*bounds)
+        return super().by_change(*bounds, descending=descending)
 
 
 @dataclass
