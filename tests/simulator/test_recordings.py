@@ -15,6 +15,7 @@ from service.simulator.clock import Clock
 from service.simulator.config import SimulatorConfig
 from tests.simulator.likeness import differences
 from tests.simulator.recordings import (
+    FOLDER,
     REALM,
     VARIABLE,
     Recording,
@@ -48,7 +49,8 @@ GUIDE = Path(__file__).parents[2] / "service" / "guide" / "simulator.md"
 def test_recorded_interactions_are_answered_alike(capsys: pytest.CaptureFixture[str]) -> None:
     if not RECORDED:
         reason = f"no recorded traffic in {recordings_file().parent}; set {VARIABLE} to its folder"
-        if os.environ.get("CI"):
+        # A machine that has what is shared has to have these; another one cannot.
+        if os.environ.get("CI") and (VARIABLE in os.environ or FOLDER.parents[1].is_dir()):
             pytest.fail(reason)
         pytest.skip(reason)
     unlike = {
