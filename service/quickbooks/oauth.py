@@ -22,8 +22,9 @@ from service.errors import (
     Unrecognised,
 )
 from service.kit import exact_json
-from service.kit.tls import public_authorities
+from service.kit.bounded_http import BoundedTransport
 from service.quickbooks.endpoints import Endpoints
+from service.quickbooks.faults import known_fault
 from service.quickbooks.http import date_of, intuit_tid, no_cookies, reaching_intuit, retry_after
 
 _NAMES = {
@@ -32,10 +33,11 @@ _NAMES = {
     "revocation_endpoint": "revoke",
 }
 
+_LONGEST_ANSWER = 2**20
 _ACCESS_SECONDS = 3600
 _REFRESH_SECONDS = 8_640_000
 
-_REFUSALS = {
+REFUSALS = {
     "invalid_client": "QuickBooks does not accept the app's keys: "
     "check QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET",
     "unauthorized_client": "QuickBooks does not let this app ask for tokens in this way",
@@ -43,6 +45,7 @@ _REFUSALS = {
     "invalid_request": "QuickBooks calls the token request invalid",
     "invalid_scope": "QuickBooks does not give this app access to accounting data",
 }
+"""What each error that refuses the app itself, and no single grant, means."""
 
 with warnings.catch_warnings():
     # Authlib prefers httpx2, and says so on stderr at every start; this project uses httpx.
@@ -105,8 +108,8 @@ class OAuth:
             token_endpoint_auth_method="client_secret_basic",  # noqa: S106 - a method's name
             redirect_uri=redirect_uri,
             code_challenge_method="S256",
+            transport=BoundedTransport(_LONGEST_ANSWER),
             timeout=10,
-            verify=public_authorities(),
             follow_redirects=False,
             trust_env=False,
             cookies=no_cookies(),
@@ -206,7 +209,7 @@ def tokens_of(headers: Mapping[str, str], body: bytes) -> Tokens:
     answer, tid = _object(body) or {}, intuit_tid(headers)
     access, refresh = answer.get("access_token"), answer.get("refresh_token")
     if "error" in answer or not _is_token(access) or not _is_token(refresh):
-        raise TransientError(
+        raise _named(200, headers, body) or TransientError(
             "QuickBooks answered something that is not a pair of tokens", intuit_tid=tid
         )
     return Tokens(
@@ -224,22 +227,43 @@ def refusal_of(
 ) -> SyncError:
     """Return the error that an unsuccessful answer stands for; `rejected` for "invalid_grant" only.
 
-    Anything that may pass must not end a connection.
+    Anything that may pass must not end a connection. Nor must "Incorrect Token type or clientID",
+    which Intuit says of good tokens when the app's keys are wrong. A refusal of the app or the
+    company is known by its code, whatever the status.
     """
+    if named := _named(status, headers, body):
+        return named
     tid, answer = intuit_tid(headers), _object(body)
     if 300 <= status < 400:
         return Refused("QuickBooks redirected, and redirects are not followed", intuit_tid=tid)
     if answer is None or status in (408, 429) or not 400 <= status < 500:
         words = f"QuickBooks' token service is unwell (HTTP {status})"
         return TransientError(words, intuit_tid=tid, retry_after=retry_after(headers))
-    error = answer.get("error")
-    if error == "invalid_grant":
+    if (error := answer.get("error")) == "invalid_grant":
         rejected.intuit_tid, rejected.code = tid, error
         return rejected
-    if isinstance(error, str) and error in _REFUSALS:
-        return Refused(_REFUSALS[error], intuit_tid=tid, code=error)
     words = f"QuickBooks' token service answered what this service does not know (HTTP {status})"
     return Unrecognised(words, intuit_tid=tid)
+
+
+def _blames_the_app(answer: Mapping[str, Any]) -> bool:
+    """Return whether a rejected grant is said to be another app's."""
+    description = answer.get("error_description")
+    rejected = answer.get("error") == "invalid_grant" and isinstance(description, str)
+    return rejected and re.search(r"client", str(description), re.I) is not None
+
+
+def _named(status: int, headers: Mapping[str, str], body: bytes) -> SyncError | None:
+    """Return the error that a known code stands for, or None without one."""
+    answer, tid = _object(body) or {}, intuit_tid(headers)
+    error = "invalid_client" if _blames_the_app(answer) else answer.get("error")
+    if isinstance(error, str) and error in REFUSALS:
+        return Refused(REFUSALS[error], intuit_tid=tid, code=error)
+    fault = known_fault(status, headers, body)
+    if fault is None or isinstance(fault, TransientError | Refused):
+        return fault
+    # This endpoint has no records that could be deleted or bad.
+    return TransientError(str(fault), intuit_tid=tid, code=fault.code)
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

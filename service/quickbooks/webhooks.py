@@ -5,6 +5,7 @@ in `problem` why it cannot be acted upon. Each event is decoded alone, so one br
 the others readable. A missing time or event id is no problem: the invoice is known.
 """
 
+import codecs
 import hmac
 from binascii import b2a_base64
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +38,12 @@ _MOST_COMMAS = 20 * MOST_EVENTS
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _text_decoder = msgspec.json.Decoder(str)
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 # Intuit's pages and SDKs spell it in three ways.
 _DELETED_ID = ("deletedid", "deletedId", "deletedID")
@@ -102,16 +109,25 @@ class Fields:
         text: str | None = _decoded(_text_decoder, self._fields.get(name))
         return text
 
+    def optional_id(self, name: str) -> str | None:
+        """Return the field if it is text or a whole number, as it is written."""
+        text, raw = self.optional(name), self.raw(name)
+        if text is None and raw is not None and (digits := bytes(raw).strip()).isdigit():
+            return digits.decode("ascii")
+        return text
+
     def text(self, name: str) -> str | None:
         """Return a required text; a missing one is a `problem`."""
-        text: str | None = _decoded(_text_decoder, self.raw(name))
+        return self._required(name, self.optional(name))
+
+    def _required(self, name: str, text: str | None) -> str | None:
         if text is None:
             self.blame(f"{name} is {'not text' if name in self else 'missing'}")
         return text
 
     def id(self, name: str, longest: int = LONGEST_ID) -> str | None:
         """Return a required id as it is written; anything but a number is a `problem`."""
-        text = self.text(name)
+        text = self._required(name, self.optional_id(name))
         if text is not None and len(text) > longest:
             self.blame(f"{name} is too long")
         elif text is not None and not (text.isascii() and text.isdigit()):
@@ -122,7 +138,7 @@ class Fields:
 
     def realm_id(self, name: str) -> str | None:
         """Return a company's id in its one form; as it was written where it is blamed for that."""
-        text = self.text(name)
+        text = self.optional_id(name)
         found = None if text is None else realm_id_of(text)
         return self.id(name, LONGEST_REALM_ID) if found is None else found
 
@@ -147,14 +163,14 @@ class TooManyEvents(Exception):
 
 
 def parse(body: bytes) -> list[Event]:
-    """Return what a webhook says: at least one event for any body there is.
+    """Return the events of a webhook: at least one for any body.
 
     Raises TooManyEvents for more than can be stored in time. Where items are that many, commas are,
     and they can be counted without an object for each.
     """
     if body.count(b",") > _MOST_COMMAS:
         raise TooManyEvents
-    found = list(islice(_events(body), MOST_EVENTS + 1))
+    found = list(islice(_events(_without_mark(body)), MOST_EVENTS + 1))
     if len(found) > MOST_EVENTS:
         raise TooManyEvents
     return found
@@ -172,6 +188,17 @@ def _events(body: bytes) -> Iterator[Event]:
         yield from _notifications(envelope, body)
 
 
+def _without_mark(body: bytes) -> bytes:
+    """Return the body without a byte order mark, in UTF-8 if the mark names another encoding."""
+    for mark, encoding in _MARKS:
+        if body.startswith(mark):
+            try:
+                return body.decode(encoding).encode()
+            except UnicodeError:
+                return body.removeprefix(mark)
+    return body
+
+
 def _why_unreadable(body: bytes) -> str:
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
@@ -184,7 +211,7 @@ def _cloud_event(raw: msgspec.Raw) -> Event:
     fields = Fields.of(raw)
     if fields is None:
         return _unusable("event is not an object", raw)
-    event_id, written = fields.optional("id"), fields.text("type")
+    event_id, written = fields.optional_id("id"), fields.text("type")
     kind = _kind_of_type(written or "")
     fields.blame(kind.malformed)
     realm_id = fields.realm_id("intuitaccountid")
@@ -288,7 +315,7 @@ def _deleted_id(fields: Fields, holder: Fields, operation: str | None) -> str | 
     """Return the id of the record that a merge removed; without it a merge cannot be acted upon."""
     name = next((name for name in _DELETED_ID if name in holder), _DELETED_ID[0])
     if operation != "merged":
-        return holder.optional(name)
+        return holder.optional_id(name)
     deleted_id = holder.id(name)
     if holder.problem:
         fields.blame(holder.problem)

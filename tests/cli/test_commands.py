@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import delete
 
 from service.database.tables import Connection
-from tests import commands
+from tests import builders, commands
 from tests.cli.place import Place
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import free_port, wait_until
@@ -20,22 +20,16 @@ REALM = "9341455000000055"
 
 
 def an_invoice(quickbooks_id: str, **fields: Any) -> dict[str, Any]:
-    return {
-        "Id": quickbooks_id,
-        "SyncToken": "0",
-        "MetaData": {
-            "CreateTime": "2026-09-29T23:30:00-07:00",
-            "LastUpdatedTime": f"2026-10-01T09:19:{int(quickbooks_id) % 60:02}-07:00",
-        },
+    changed = f"2026-10-01T09:19:{int(quickbooks_id) % 60:02}-07:00"
+    given = {
+        "MetaData": {"CreateTime": "2026-09-29T23:30:00-07:00", "LastUpdatedTime": changed},
         "DocNumber": f"C-{quickbooks_id}",
-        "DueDate": "2026-12-31",
         "TotalAmt": 10.5,
         "Balance": 10.5,
         "BillEmail": {"Address": "buyer@example.com"},
         "CustomerRef": {"value": "7", "name": "Buyer"},
-        "Line": [],
-        **fields,
     }
+    return builders.an_invoice(quickbooks_id, **{**given, **fields})
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +64,7 @@ def test_invoices_prints_one_infactor_document_a_line(deployment: Deployment) ->
         "invoiceNo": "C-1",
         "invoiceAmount": 10.5,
         "invoiceDate": "2026-09-29",
-        "payableDate": "2026-12-31",
+        "payableDate": "2099-12-01",
         "taxAmount": 0,
         "items": [],
         "taxDetails": {},

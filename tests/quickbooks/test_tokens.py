@@ -17,7 +17,15 @@ import httpx
 import pytest
 from authlib.integrations.httpx_client import OAuth2Client
 
-from service.errors import Disconnected, Refused, SyncError, TransientError, Unrecognised
+from service.errors import (
+    Barred,
+    Disconnected,
+    Refused,
+    SyncError,
+    Throttled,
+    TransientError,
+    Unrecognised,
+)
 from service.quickbooks.endpoints import Endpoints, endpoints
 from service.quickbooks.oauth import OAuth, Tokens
 
@@ -181,6 +189,21 @@ def test_a_rejected_grant_ends_the_connection_or_the_attempt(
 
 @pytest.mark.parametrize("ask", ASKS, ids=["exchange", "refresh"])
 @pytest.mark.parametrize(
+    "description",
+    ["Incorrect Token type or clientID", "incorrect TOKEN type or clientid", "Invalid client_id"],
+)
+def test_a_grant_that_is_rejected_because_of_the_app_ends_nothing(
+    intuit: "Scripted", oauth: OAuth, ask: Ask, description: str
+) -> None:
+    body = {"error": "invalid_grant", "error_description": description}
+    intuit.will_answer(json.dumps(body).encode(), 400, intuit_tid=TID)
+    with pytest.raises(Refused, match="QUICKBOOKS_CLIENT_ID") as refused:
+        ask(oauth)
+    assert without_secrets(refused.value).code == "invalid_client"
+
+
+@pytest.mark.parametrize("ask", ASKS, ids=["exchange", "refresh"])
+@pytest.mark.parametrize(
     ("status", "body"),
     [
         (500, b""),
@@ -211,7 +234,7 @@ def test_what_may_pass_never_ends_a_connection(
 
 
 @pytest.mark.parametrize("ask", ASKS, ids=["exchange", "refresh"])
-@pytest.mark.parametrize("status", [400, 401])
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 500, 503])
 def test_wrong_keys_are_named_by_their_settings(
     intuit: "Scripted", oauth: OAuth, ask: Ask, status: int
 ) -> None:
@@ -229,6 +252,28 @@ def test_other_documented_errors_are_refusals(intuit: "Scripted", oauth: OAuth, 
     with pytest.raises(Refused) as caught:
         oauth.refresh(OLD)
     assert caught.value.code == error
+
+
+@pytest.mark.parametrize("ask", ASKS, ids=["exchange", "refresh"])
+@pytest.mark.parametrize("status", [200, 400, 401, 404, 500])
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b'{"fault":{"error":[{"code":"003001"}]}}', Throttled),
+        (b'<Fault type="SERVICE"><Error code="3001"/></Fault>', Throttled),
+        (b'{"Fault":{"Error":[{"code":"3100"}]}}', Barred),
+        (b'[{"Fault":{"Error":[{"code":"6190"}]}}]', Barred),
+        (b'{"Fault":{"Error":[{"code":"610"}]}}', TransientError),
+        (b'{"Fault":{"Error":[{"code":"4002"}]}}', TransientError),
+    ],
+)
+def test_a_fault_s_code_decides_here_too(
+    intuit: "Scripted", oauth: OAuth, ask: Ask, status: int, body: bytes, error: type[SyncError]
+) -> None:
+    intuit.will_answer(body, status, intuit_tid=TID)
+    with pytest.raises(SyncError) as caught:
+        ask(oauth)
+    assert (type(caught.value), caught.value.intuit_tid) == (error, TID)
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"error":"surprise"}', b'{"error":["invalid_grant"]}'])

@@ -76,6 +76,7 @@ class Newcomer:
     realm_digest: str
     tokens: Tokens
     name: str
+    country: str
     time: datetime  # by QuickBooks' own clock
 
 
@@ -172,7 +173,9 @@ def _answering(
         # Not revoked: tokens to which this company does not answer may belong to another one, whose
         # connection would end.
         raise _problem_of(e) from e
-    return Newcomer(realm_id, realm_digest, tokens, _name(found.company_info), found.time)
+    info = found.company_info
+    country = one_line(info.get("Country"), 100)
+    return Newcomer(realm_id, realm_digest, tokens, _name(info), country, found.time)
 
 
 def _problem_of(error: SyncError) -> ConnectProblem:
@@ -246,6 +249,7 @@ def _begin(
             realm_digest=newcomer.realm_digest,
             realm_sealed=services.access.seal_realm_id(connection_id, newcomer.realm_id),
             company_name=newcomer.name,
+            country=newcomer.country,
             state=ConnectionState.CONNECTED,
             connected_at=at,
             renewed_at=at,
@@ -265,7 +269,11 @@ def _renew(
     if before.supplier_id != journey.supplier_id:
         connection_lifecycle.hand_over(session, before.id, journey.supplier_id, at)
         after_commit(session, log.info, "connection.handed_over", connection=before.id)
-    connections.renew(session, before.id, newcomer.name or before.company_name, at)
+    name = newcomer.name or before.company_name
+    connections.renew(session, before.id, name, at, country=newcomer.country)
+    # The new consent may fix what has failed.
+    runs.hurry_all(session, before.id)
+    inbox.hurry(session, before.id, at)
     if was_connected:
         # The access may have failed meanwhile without anybody noticing.
         inbox.ask_for_changes(session, before.id, OwnNotice.RENEWED, at)
