@@ -30,6 +30,7 @@ LONG = {
 }
 
 
+@pytest.mark.both_databases("each ends a statement in its own way")
 def test_a_read_that_takes_too_long_is_ended_and_the_next_is_not(migrated_url: str) -> None:
     database = databases.opened(migrated_url)
     endless = text(ENDLESS[database.engine.dialect.name])
@@ -43,12 +44,8 @@ def test_a_read_that_takes_too_long_is_ended_and_the_next_is_not(migrated_url: s
     database.close()
 
 
+@pytest.mark.postgresql("a table can be locked, so that a search takes as long as a test likes")
 class TestOnPostgreSQL:
-    @pytest.fixture
-    def web_database_url(self, migrated_postgres_url: str) -> str:
-        """Where a table can be locked, so that a search takes as long as a test likes."""
-        return migrated_postgres_url
-
     @contextmanager
     def slow(self, place: Place) -> Iterator[psycopg.Connection[Any]]:
         """Let every look at an invoice wait."""
