@@ -5,6 +5,7 @@
       + LinkError                   a connect or view link that cannot be used
       + NotASupplier(refusal)       Infactor does not know this person as a supplier: refuse them
       + InfactorAway                Infactor's own database is away: everything for it waits
+      + OutOfTime                   a query of ours took too long: ask for less
       + SyncError(intuit_tid, code)
           + TransientError(retry_after)   try again later: network, time-out, 5xx, lock busy
               x Throttled                 429: pause this company only
@@ -40,6 +41,10 @@ class ConfigurationError(ServiceError):
 
 class LinkError(ServiceError):
     """A connect or view link is malformed, expired, spent or meant for something else."""
+
+
+class OutOfTime(ServiceError):
+    """A query for a page took longer than a page may wait."""
 
 
 class Refusal(StrEnum):

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
+from redis import AuthenticationError, Redis
+from redis import ConnectionError as RedisConnectionError
 
+from tests import servers
 from tests.missing import missing
 
 ROOT = Path(__file__).parent.parent
@@ -45,16 +48,57 @@ def test_docker_compose_accepts_the_file_with_the_example_as_env(folder: Path):
     assert ended.returncode == 0, ended.stderr
     for service in ("receiver", "worker", "migrate"):
         environment = yaml.safe_load(ended.stdout)["services"][service]["environment"]
-        assert environment["REDIS_URL"] == "redis://redis/0"
+        assert environment["REDIS_URL"] == "redis://:example-redis-password@redis/0"
         assert environment["DATABASE_URL"].endswith(":example-postgres-password@postgres/infactor")
         assert environment["INFACTOR_HOLD"].count(",") == 5
 
 
-def test_there_is_no_default_password(folder: Path):
-    (folder / ".env").write_text("")
+@pytest.mark.parametrize("name", ["POSTGRES_PASSWORD", "REDIS_PASSWORD"])
+def test_there_is_no_default_password(folder: Path, name: str):
+    lines = (folder / ".env").read_text().splitlines()
+    (folder / ".env").write_text("\n".join(line for line in lines if not line.startswith(name)))
     ended = config(folder)
     assert ended.returncode != 0
-    assert "POSTGRES_PASSWORD" in ended.stderr
+    assert name in ended.stderr
+
+
+def test_no_container_may_more_than_it_needs(services: dict[str, Any]):
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
+    assert {name for name, service in services.items() if "cap_add" in service} == {"postgres"}
+
+
+def test_redis_takes_its_password_from_where_nobody_lists_it(services: dict[str, Any]):
+    port, password = servers.free_port(), "a-password-of-redis"
+    *shell, script = services["redis"]["command"]
+    script = script.replace("$$", "$").replace("--save", f"--port {port} --save")
+    environment = {"PATH": os.environ["PATH"], "REDISCLI_AUTH": password}
+    with subprocess.Popen([*shell, script], env=environment, stdout=subprocess.DEVNULL) as redis:
+        try:
+            url = f"redis://:{password}@127.0.0.1:{port}/0"
+            with Redis.from_url(url) as client:
+                servers.wait_until(lambda: answers(client))
+                assert client.config_get("maxmemory") == {"maxmemory": "209715200"}
+                assert client.config_get("save") == {"save": ""}
+            with (
+                Redis.from_url(f"redis://127.0.0.1:{port}/0") as stranger,
+                pytest.raises(AuthenticationError),
+            ):
+                stranger.ping()
+            assert password not in Path(f"/proc/{redis.pid}/cmdline").read_text()
+            assert "redis-server" in Path(f"/proc/{redis.pid}/cmdline").read_text()
+        finally:
+            redis.terminate()
+
+
+def answers(client: Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except RedisConnectionError:
+        return False
 
 
 def test_only_the_receiver_is_published_and_only_to_this_machine(services: dict[str, Any]):

@@ -13,7 +13,7 @@ from service.config.loading import settings_from
 from service.config.settings import Settings
 
 EXAMPLE = Path(__file__).parent.parent / "example.env"
-FRESH = ("SECRET_KEY", "INFACTOR_SHARED_SECRET", "ENCRYPTION_KEYS", "POSTGRES_PASSWORD")
+FRESH = ("SECRET_KEY", "INFACTOR_SHARED_SECRET", "ENCRYPTION_KEYS", *COMPOSE_ONLY)
 
 
 def test_the_example_is_what_the_settings_say():

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from service.config.loading import load_settings, settings_from
 from service.domain import Hold
@@ -151,6 +152,18 @@ def test_whoever_lacks_a_secret_is_sent_to_the_backup_first(name: str, value: st
         ("DATABASE_URL", "sqlite:///:memory:", "DATABASE_URL: must name a file: sqlite:///FILE"),
         ("DATABASE_URL", "postgresql://zq@h", "DATABASE_URL: must name a database: postgresql:"),
         ("DATABASE_URL", "postgresql://u:zq#zq@h/d", "DATABASE_URL: cannot be read as an address"),
+        *(
+            ("DATABASE_URL", f"postgresql://{hosts}", "DATABASE_URL: must name one host; several")
+            for hosts in ("zq,zq/d", "u:zq@h1,h2/d", "u:zq@h1:5432,h2:5432/d", "[::1],[::2]/zq")
+        ),
+        *(
+            ("DATABASE_URL", f"postgresql://{odd}", "DATABASE_URL: cannot be read as an address")
+            for odd in (
+                *("u:zq@zq@h/d", "u:zq/zq@h/d", "u:zq?zq@h/d", "u:zq[zq@h/d", "u:zq]zq@h/d"),
+                *("u:zq@[::1/d", "u:zq@h:zq/d", "u:zq@h:99999/d", "u:zq%00@h/d", "u:zq%0a@h/d"),
+                *("u:zq\udcff@h/d", "u:zq@/d?host=h:1&host=h:zq"),
+            )
+        ),
         ("REDIS_URL", "http://zq", "REDIS_URL: must begin with redis://, rediss:// or unix://"),
         ("REDIS_URL", "redis://zq", "REDIS_URL: remove it, or set DATABASE_URL to postgresql://"),
         ("INFACTOR_CURRENCY", "zqzq", "INFACTOR_CURRENCY: must be three letters, such as USD"),
@@ -282,6 +295,24 @@ def test_the_secrets_of_the_example_are_refused_where_others_can_reach(environme
     lines = problems_of(values)
     assert [line.split(":")[0] for line in lines] == [*NEEDED, "DATABASE_URL"]
     assert all("still has its value from example.env" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("given", "password"),
+    [
+        ("postgresql://u:a:b@h/d", "a:b"),
+        ("postgresql://u:%40%2F%23%3F%5B%25@h:5432/d", "@/#?[%"),
+        ("postgresql://u:a b!$&'()*+;=~@h/d", "a b!$&'()*+;=~"),
+        ("postgresql://u:p\u00e9@h/d", "p\u00e9"),
+        ("postgresql://u:p%zz@h/d", "p%zz"),
+        ("postgresql://u:p@[::1]:5432/d", "p"),
+        ("postgresql://u:p@/d?host=h1:5432&host=h2:5433", "p"),
+        ("postgresql://u:p@Database.Example/d?sslmode=require", "p"),
+    ],
+)
+def test_an_address_of_a_database_is_read_as_it_is_written(given: str, password: str):
+    url = settings_from({**NEEDED, "DATABASE_URL": given}).database_url.get_secret_value()
+    assert make_url(url).password == password
 
 
 def test_no_secret_shows_in_a_print_of_the_settings():

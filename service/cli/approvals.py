@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.console import answer, fail, hint, plain, says_what_is_wrong, utc_cell
+from service.cli.console import answer, fail, hint, says_what_is_wrong, utc_cell
 from service.cli.context import command_services, find, name_of, nudge, operator
 from service.database.tables import Connection, Run
 from service.domain import ConnectionState, RunKind, RunState
@@ -40,7 +40,7 @@ def confirm(
             stopped = _stopped(connection, found)
             if not dry_run:
                 actions.decide(session, found, operator(), reject=reject)
-        answer(plain(stopped))
+        answer(stopped)
         if dry_run:
             return
         if reject:

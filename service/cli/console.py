@@ -1,5 +1,6 @@
 """Output of commands: answers to stdout, everything else to stderr."""
 
+import codecs
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -11,12 +12,14 @@ from typing import Any, ParamSpec, TypeVar
 import typer
 from alembic.util import CommandError
 from rich.console import Console
+from rich.progress import ProgressColumn, Task
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from service.errors import ConfigurationError, ServiceError
 from service.kit import exact_json
-from service.kit.text import cause_of
+from service.kit.text import cause_of, shown
 
 # Insufficient privilege, no such table, no such schema: for an operator to fix.
 _OPERATORS_STATES = frozenset({"42501", "42P01", "3F000"})
@@ -29,19 +32,53 @@ hints = Console(stderr=True, highlight=False, soft_wrap=True)
 _tables = Console(highlight=False, width=None if sys.stdout.isatty() else 220)
 
 ENV_FILE = Path(".env")
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+# In JSON these stand in strings alone, where an escape means the same.
+_NOT_ASCII = re.compile(r"[^\x00-\x7e]")
+_ESCAPED_IN_JSON = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def plain(text: object) -> Text:
+    """Return a text for a terminal that styles nothing, links nothing and moves nothing.
+
+    Names of companies and buyers come from QuickBooks. Everything that this package prints passes
+    here, or through `answer` and `answer_json`.
+    """
+    return Text(shown(str(text), keep="\n"))
+
+
+def one_line(text: object) -> Text:
+    """Return a text as `plain` does, in one line."""
+    return Text(shown(str(text)))
 
 
 def answer(text: str) -> None:
     """Print one line of the answer at once, without wrapping or colours."""
-    sys.stdout.write(text + "\n")
+    _write(shown(text) + "\n")
     sys.stdout.flush()
 
 
 def answer_json(rows: Iterable[Any]) -> None:
     for row in rows:
-        sys.stdout.write(exact_json.encode(row).decode() + "\n")
+        text = exact_json.encode(row).decode()
+        escaped = _ESCAPED_IN_JSON if codecs.lookup(_encoding()).name == "utf-8" else _NOT_ASCII
+        _write(escaped.sub(_json_escape, text) + "\n")
     sys.stdout.flush()
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def _encoding() -> str:
+    return sys.stdout.encoding or "utf-8"
+
+
+def _write(text: str) -> None:
+    """Write to stdout; what its encoding does not know is escaped."""
+    encoding = _encoding()
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def utc_cell(value: datetime | None) -> str:
@@ -51,38 +88,41 @@ def utc_cell(value: datetime | None) -> str:
 
 def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Print a table; an empty one is a hint on stderr."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=one_line(title), title_justify="left")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(one_line(column), overflow="fold")
     for row in rows:
-        # Text from QuickBooks is not rich's markup.
-        table.add_row(*(_cell(cell) for cell in row))
+        table.add_row(*(one_line("" if cell is None else cell) for cell in row))
     if table.row_count == 0:
         hint(f"{title}: none.")
         return
-    _tables.print(table)
-
-
-def _cell(cell: object) -> str:
-    from rich.markup import escape
-
-    return escape("" if cell is None else plain(str(cell)))
+    with _tables.capture() as printed:
+        _tables.print(table)
+    _write(printed.get())
+    sys.stdout.flush()
 
 
 def hint(text: str) -> None:
     """Print a line for people to stderr."""
-    hints.print(plain(text), markup=False)
-
-
-def plain(text: str) -> str:
-    """Return the text without terminal control characters: names come from QuickBooks."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    hints.print(plain(text))
 
 
 def fail(text: str, status: int = 1) -> typer.Exit:
     """Print what is wrong and how to fix it; return the exit to raise."""
-    hints.print(text, markup=False, style="red")
+    hints.print(plain(text), style="red")
     return typer.Exit(status)
+
+
+class ShownColumn(ProgressColumn):
+    """A column of a progress bar that shows one of a task's texts."""
+
+    def __init__(self, text_of: Callable[[Task], str]) -> None:
+        self._text_of = text_of
+        super().__init__()
+
+    def render(self, task: Task) -> Text:
+        """Return the text of this bar."""
+        return one_line(self._text_of(task))
 
 
 def says_what_is_wrong(command: Callable[P, R]) -> Callable[P, R]:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from sqlalchemy.orm import Session
 
-from service.cli.console import fail, hint, hints
+from service.cli.console import ShownColumn, fail, hint, hints
 from service.cli.context import Chosen, name_of, nudge
 from service.database.tables import Connection, Run
 from service.domain import ConnectionState, RunState
@@ -79,11 +79,11 @@ def _advance(services: Services, run_id: int) -> bool:
 def progress_bars() -> Progress:
     """Return progress bars for a terminal; nothing elsewhere."""
     return Progress(
-        TextColumn("{task.description}", markup=False),
+        ShownColumn(lambda task: task.description),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
+        ShownColumn(lambda task: str(task.fields["note"])),
         console=hints,
         disable=not hints.is_terminal,
     )

@@ -44,6 +44,7 @@ def init(
             "INFACTOR_SHARED_SECRET": secrets.token_urlsafe(48),
             "ENCRYPTION_KEYS": new_key(),
             "POSTGRES_PASSWORD": secrets.token_hex(24),
+            "REDIS_PASSWORD": secrets.token_hex(24),
         }
     )
     try:

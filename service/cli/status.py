@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from service.cli.console import answer, answer_json, plain, says_what_is_wrong
+from service.cli.console import answer, answer_json, says_what_is_wrong
 from service.cli.context import Json, command_services
 from service.kit.clock import now
 from service.monitoring.condition import Condition
@@ -67,7 +67,7 @@ def _conditions(wrong: Sequence[Condition]) -> Iterator[str]:
         about = f"{condition.cause} ({condition.severity})"
         yield f"{about:<{_WIDTH - len(since)}}{since}"
         text = f"{condition.company}: {condition.text}" if condition.company else condition.text
-        yield from textwrap.wrap(plain(text), _WIDTH, initial_indent="  ", subsequent_indent="  ")
+        yield from textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
         yield f"  $ {condition.command}"
         yield ""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from service.config import parsers
 from service.config.settings import Settings
@@ -138,6 +138,10 @@ def _is_local(settings: Settings) -> bool:
     return parsers.is_loopback(settings.public_url)
 
 
+def _password(url: SecretStr | None) -> str:
+    return (urlsplit(url.get_secret_value()).password or "") if url else ""
+
+
 def _placeholders(settings: Settings) -> Iterator[str]:
     values = {
         "QUICKBOOKS_CLIENT_ID": [settings.quickbooks_client_id],
@@ -145,7 +149,8 @@ def _placeholders(settings: Settings) -> Iterator[str]:
         "SECRET_KEY": [settings.secret_key.get_secret_value()],
         "INFACTOR_SHARED_SECRET": [settings.infactor_shared_secret.get_secret_value()],
         "ENCRYPTION_KEYS": [key.decode("latin-1") for key in settings.key_ring],
-        "DATABASE_URL": [urlsplit(settings.database_url.get_secret_value()).password or ""],
+        "DATABASE_URL": [_password(settings.database_url)],
+        "REDIS_URL": [_password(settings.redis_url)],
     }
     for name, texts in values.items():
         if any(text.startswith(PLACEHOLDER) for text in texts):

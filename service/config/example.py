@@ -12,11 +12,16 @@ from service.config.settings import Settings
 COMPOSE_ONLY = {
     "POSTGRES_PASSWORD": "Password of the PostgreSQL in docker-compose.yml, where the service gets"
     " its DATABASE_URL and REDIS_URL from. Letters, digits and hyphens only. It is taken over"
-    " when the database is created; changing it here later locks the service out."
+    " when the database is created; changing it here later locks the service out.",
+    "REDIS_PASSWORD": "Password of the Redis in docker-compose.yml. Letters, digits and hyphens"
+    " only. It may be changed at any time, with a restart of all.",
 }
 """Variables that docker-compose.yml reads and the service does not."""
 
-_EXAMPLE_POSTGRES_PASSWORD = "example-postgres-password"  # noqa: S105
+_EXAMPLES = {
+    "POSTGRES_PASSWORD": "example-postgres-password",
+    "REDIS_PASSWORD": "example-redis-password",
+}
 
 _HEAD = """\
 # Settings of infactor-quickbooks. `infactor-quickbooks init` writes a copy of this file as .env,
@@ -62,7 +67,7 @@ def render(values: Mapping[str, str]) -> str:
             variable for variable in every if not variable.needed
         ],
         "Only for docker-compose.yml": [
-            Variable(name=name, text=text, value=_EXAMPLE_POSTGRES_PASSWORD, needed=False)
+            Variable(name=name, text=text, value=_EXAMPLES[name], needed=False)
             for name, text in COMPOSE_ONLY.items()
         ],
     }

@@ -7,13 +7,18 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from hashlib import sha256
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from service.kit.passwords import is_hash
 
 LONGEST_NAME = 32
 _NAME = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,{LONGEST_NAME - 1}}}", re.ASCII)
 _HOW = "make it with `infactor-quickbooks ops-user NAME`"
+
+_UNREADABLE = "cannot be read as an address; write special characters in a password as %XX"
 
 KEY_BYTES = 32
 
@@ -58,10 +63,30 @@ def database(text: str) -> str:
         return text
     if scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
         raise ValueError("must begin with postgresql:// or sqlite:///")
+    return _postgresql(f"postgresql+psycopg://{rest}")
+
+
+def _postgresql(text: str) -> str:
+    """Return the address if the driver reads it as it is written; raises ValueError otherwise."""
+    if "," in (text.partition("://")[2].partition("?")[0].rpartition("@")[2]):
+        raise ValueError(
+            "must name one host; several are written as"
+            " postgresql://USER:PASSWORD@/NAME?host=HOST1:5432&host=HOST2:5432"
+        )
     parts = _split(text)
     if not parts.path.strip("/"):
         raise ValueError("must name a database: postgresql://USER:PASSWORD@HOST/NAME")
-    return f"postgresql+psycopg://{rest}"
+    try:
+        url = make_url(text)
+        url.get_dialect()().create_connect_args(url)
+        # With an @ or a / in a password each reads another host.
+        as_written = (parts.hostname or "") == (url.host or "").lower()
+        text.encode()
+    except (ArgumentError, ValueError):
+        as_written = False
+    if not as_written or not unquote(text).isprintable():
+        raise ValueError(_UNREADABLE)
+    return text
 
 
 def mongodb_hosts(text: str) -> list[str]:
@@ -96,9 +121,7 @@ def _split(text: str) -> SplitResult:
         _ = parts.port
     except ValueError:
         # urllib's own message quotes the address, and with it a password.
-        raise ValueError(
-            "cannot be read as an address; write special characters in a password as %XX"
-        ) from None
+        raise ValueError(_UNREADABLE) from None
     return parts
 
 

@@ -17,14 +17,18 @@ from sqlalchemy import (
     event,
     make_url,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from service.errors import OutOfTime
+
 _TRUSTED_SECONDS = 1.0
 
 _SQLITE_BUSY_SECONDS = 20
+_SQLITE_STEPS = 10_000  # of its virtual machine: within a millisecond
+_QUERY_CANCELED = "57014"
 # A network that drops everything would hold a transaction for a quarter of an hour, and the writer
 # of webhooks with it.
 _NOTICES_A_DEAD_NETWORK = {
@@ -74,10 +78,39 @@ class Database:
             session.rollback()
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
-        """Give a session that sees one moment of the database and holds no lock."""
+    def read(self, *, seconds: float | None = None) -> Iterator[Session]:
+        """Give a session that sees one moment of the database and holds no lock.
+
+        With `seconds`, OutOfTime is raised once a statement has taken so long; on SQLite, once all
+        of them together have.
+        """
         with self._reading() as session:
-            yield session
+            if seconds is None:
+                yield session
+            else:
+                with self._limited(session, seconds):
+                    yield session
+
+    @contextmanager
+    def _limited(self, session: Session, seconds: float) -> Iterator[None]:
+        driver: Any = None
+        if self.is_sqlite:
+            ends_at = time.monotonic() + seconds
+            driver = session.connection().connection.driver_connection
+            driver.set_progress_handler(lambda: time.monotonic() > ends_at, _SQLITE_STEPS)
+        else:
+            limit = f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}"
+            session.connection().exec_driver_sql(limit)
+        try:
+            yield
+        except OperationalError as e:
+            cancelled = getattr(e.orig, "sqlstate", None) == _QUERY_CANCELED
+            if cancelled or str(e.orig) == "interrupted":
+                raise OutOfTime from None
+            raise
+        finally:
+            if driver is not None:
+                driver.set_progress_handler(None, 0)
 
     def close(self) -> None:
         self.engine.dispose()

@@ -13,6 +13,8 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from service.kit.text import shown
+
 REDACTED = "[redacted]"
 
 _SECRET_KEYS = frozenset(
@@ -140,6 +142,7 @@ def redact(text: str) -> str:
     """Return `text` with what looks like a token, code, e-mail address or realm id replaced."""
     if _PLAIN.fullmatch(text):
         return text
+    text = shown(text, keep="\n\t")  # some of it comes from QuickBooks, and goes to a terminal
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text

@@ -4,6 +4,8 @@ import re
 import unicodedata
 
 _UNSHOWN = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_COMMANDS = _UNSHOWN - {"Cn", "Co"}  # a newer emoji only looks odd on an older terminal
 _TURNS_TEXT = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 # A password with an @ in it ends up in what drivers take for the host.
@@ -21,6 +23,22 @@ def one_line(value: object, longest: int) -> str:
         return ""
     shown = "".join(c if _is_shown(c) else " " for c in value)
     return " ".join(shown.split())[:longest].rstrip()
+
+
+def shown(text: str, keep: str = "") -> str:
+    """Return a text that gives no orders to a terminal and reads in one direction, in its length.
+
+    Of what a person would not see as it is only `keep` stays, such as line ends.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        c if c in keep or not _commands(c) else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
+
+
+def _commands(character: str) -> bool:
+    return unicodedata.category(character) in _COMMANDS or character in _TURNS_TEXT
 
 
 def cause_of(error: BaseException | None) -> str:

@@ -13,15 +13,19 @@ Answering = Callable[[Request[AppState]], Response]
 _AT_ONCE = 8
 
 
-def in_dedicated_threads() -> Callable[
-    [Answering], Callable[[Request[AppState]], Awaitable[Response]]
-]:
-    """Return a decorator whose endpoints share a pool of eight threads."""
-    threads = CapacityLimiter(_AT_ONCE)
+def in_dedicated_threads(
+    at_once: int = _AT_ONCE, *, only: Callable[[Request[AppState]], bool] = lambda _: True
+) -> Callable[[Answering], Callable[[Request[AppState]], Awaitable[Response]]]:
+    """Return a decorator whose endpoints share a pool of `at_once` threads.
+
+    With `only`, the other requests are answered by the common threads.
+    """
+    threads = CapacityLimiter(at_once)
 
     def decorator(answering: Answering) -> Callable[[Request[AppState]], Awaitable[Response]]:
         async def endpoint(request: Request[AppState]) -> Response:
-            return await to_thread.run_sync(answering, request, limiter=threads)
+            limiter = threads if only(request) else None
+            return await to_thread.run_sync(answering, request, limiter=limiter)
 
         return endpoint
 

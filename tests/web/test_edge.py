@@ -1,7 +1,9 @@
 """What every answer carries, what is refused at the door, and what is logged."""
 
+import asyncio
 import re
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import structlog
@@ -184,3 +186,39 @@ def test_outside_the_simulator_forms_may_lead_to_intuit_alone() -> None:
         "https://appcenter.intuit.com",
         "https://*.intuit.com",
     )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/ops/x/../../quickbook/",
+        "/ops/..%2f..%2fquickbook/",
+        "/ops/%2e%2e/quickbook/",
+        "/ops//quickbook/",
+        "//ops/",
+        "/quickbook/./",
+        "/quickbook/..",
+        "/quickbook/static/..%5c..%5cops",
+    ],
+)
+def test_a_path_that_a_proxy_reads_otherwise_is_refused(place: Place, path: str) -> None:
+    found: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        found.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": unquote(path),
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [],
+        "state": place.client.app_state,
+    }
+    asyncio.run(place.client.app(scope, receive, send))
+    assert found[0]["status"] == 400
+    assert place.browser().get("/quickbook/welcome?q=a/../b//c").status_code == 200

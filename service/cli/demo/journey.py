@@ -46,7 +46,8 @@ def journey(stack: Stack) -> bool:
                 detail = step()
             except (_NotSo, httpx.HTTPError, KeyError, ValueError) as e:
                 answer(f"FAILED  {number}. {title}: {e or type(e).__name__}")
-                answer(stack.log("serve"))
+                for line in stack.log("serve").splitlines():
+                    answer(line)
                 return False
             answer(f"ok      {number}. {title} ({time.monotonic() - begun:.1f} s): {detail}")
     answer(f"All {len(steps)} steps held in {time.monotonic() - started:.1f} s.")

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import typer
 
-from service.cli.console import answer, answer_json, plain, says_what_is_wrong
+from service.cli.console import answer, answer_json, says_what_is_wrong
 from service.cli.context import Json, settings_and_logs
 from service.cli.doctor.check import CheckResult, bad, examine, ok
 from service.errors import ConfigurationError
@@ -55,11 +55,11 @@ def _tell(findings: Iterable[CheckResult], *, as_json: bool) -> list[CheckResult
         if as_json:
             answer_json([asdict(finding)])
         else:
-            answer(plain(f"{finding.verdict:<5} {finding.check:<16} {finding.seen}"))
+            answer(f"{finding.verdict:<5} {finding.check:<16} {finding.seen}")
     todo = [finding for finding in told if finding.advice]
     if todo and not as_json:
         answer("")
         answer("What to do:")
         for finding in todo:
-            answer(plain(f"- {finding.check}: {finding.advice}"))
+            answer(f"- {finding.check}: {finding.advice}")
     return told

@@ -17,7 +17,7 @@ from starlette.datastructures import QueryParams
 from service.database.engine import after_commit
 from service.database.tables import Connection, OAuthState
 from service.domain import ConnectionState, OwnNotice, RunCause
-from service.errors import SyncError, TransientError
+from service.errors import Poisoned, SyncError, TransientError
 from service.jobs import Nudges
 from service.kit.clock import now
 from service.kit.realm import RealmId, realm_id_of
@@ -179,7 +179,9 @@ def _answering(
 
 
 def _problem_of(error: SyncError) -> ConnectProblem:
-    kind = Problem.UNWELL if isinstance(error, TransientError) else Problem.NOT_ACCEPTED
+    # A new company is asked for no record that could be the bad one.
+    unwell = isinstance(error, TransientError | Poisoned)
+    kind = Problem.UNWELL if unwell else Problem.NOT_ACCEPTED
     return ConnectProblem(kind, str(error), intuit_tid=error.intuit_tid)
 
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.database.tables import Supplier
+from service.errors import OutOfTime
 from service.kit.clock import now
 from service.queries import invoices
 from service.queries.invoices import InvoicePage, StatusFilter, Wanted
@@ -30,7 +31,10 @@ from service.web.supplier.list_query import (
     ListQuery,
 )
 from service.web.templating import render
+from service.web.threads import in_dedicated_threads
 
+PAGE_SECONDS = 2.0
+_SEARCHES_AT_ONCE = 4
 # The links of a company's card: status, and its words.
 _NEWS = {TO_MEND: "to mend", CHANGED: "changed since decided", NOT_OFFERED: "not offered"}
 
@@ -58,6 +62,7 @@ class DashboardView:
     companies: list[CompanyView]
     page: InvoicePage
     rows: list[ListedInvoice]
+    out_of_time: bool
 
     @property
     def version(self) -> str:
@@ -71,7 +76,8 @@ class DashboardView:
             for one in (c.connection,)
         ]
         more = (self.page.earlier, self.page.later)
-        return hashlib.sha256(repr((state, self.rows, more)).encode()).hexdigest()[:16]
+        shown = (state, self.rows, more, self.out_of_time)
+        return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
 
 def _shown(request: Request[AppState], supplier: Supplier) -> DashboardView:
@@ -80,30 +86,33 @@ def _shown(request: Request[AppState], supplier: Supplier) -> DashboardView:
         mine = connections.of_supplier(session, supplier.id, settings.quickbooks_environment)
         ids = [connection.id for connection in mine]
         asked = ListQuery.of(request.query_params).among(ids)
-        page = invoices.page(
-            session,
-            asked.wanted(ids, supplier.id),
-            asked.size,
-            after=asked.after,
-            before=asked.before,
-            from_end=asked.last,
-        )
         companies = companies_of(session, mine)
+    page, out_of_time = InvoicePage([], frozenset(), earlier=False, later=False), False
+    try:
+        with request.state["services"].database.read(seconds=PAGE_SECONDS) as session:
+            page = invoices.page(
+                session,
+                asked.wanted(ids, supplier.id),
+                asked.size,
+                after=asked.after,
+                before=asked.before,
+                from_end=asked.last,
+            )
+    except OutOfTime:
+        out_of_time = True
     today = now().date()
     currency = settings.infactor_currency
     rows = [row(one, currency, today, changed=one[0].id in page.changed) for one in page.found]
-    return DashboardView(asked, companies, page, rows)
+    return DashboardView(asked, companies, page, rows, out_of_time)
 
 
 def _context(
     request: Request[AppState], supplier: Supplier, shown: DashboardView
 ) -> dict[str, Any]:
     asked, companies = shown.asked, shown.companies
-    with request.state["services"].database.read() as session:
-        ids = [company.connection.id for company in companies]
-        numbers = request.state["count_cache"].of_companies(session, ids, supplier.id)
-        news = _news(request, session, ids, supplier.id)
-        matches = _matches(session, shown, asked.wanted(ids, supplier.id))
+    ids = [company.connection.id for company in companies]
+    numbers, news = _numbers(request, ids, supplier.id)
+    matches = _matches(request, shown, asked.wanted(ids, supplier.id))
     return {
         "supplier": supplier,
         "companies": companies,
@@ -116,11 +125,24 @@ def _context(
         "rows": shown.rows,
         "page": shown.page,
         "matches": matches,
+        "out_of_time": shown.out_of_time,
         "most_counted": invoices.MOST_COUNTED,
         "version": shown.version,
         "swapped": False,
         "since": since(),
     }
+
+
+def _numbers(
+    request: Request[AppState], ids: Sequence[str], supplier_id: int
+) -> tuple[dict[str, tuple[int, int]], dict[str, list[tuple[str, str, int]]]]:
+    """Return what the companies' cards count; nothing if that takes too long."""
+    try:
+        with request.state["services"].database.read(seconds=PAGE_SECONDS) as session:
+            numbers = request.state["count_cache"].of_companies(session, ids, supplier_id)
+            return numbers, _news(request, session, ids, supplier_id)
+    except OutOfTime:
+        return {}, {}
 
 
 def _news(
@@ -139,19 +161,31 @@ def _news(
     }
 
 
-def _matches(session: Session, shown: DashboardView, wanted: Wanted) -> int | None:
-    """Return how many invoices match; None if nothing narrows the list."""
-    if not shown.asked.narrows:
+def _matches(request: Request[AppState], shown: DashboardView, wanted: Wanted) -> int | None:
+    """Return how many invoices match; None if nothing narrows the list, or counting takes long."""
+    if not shown.asked.narrows or shown.out_of_time:
         return None
-    is_whole = not (shown.page.earlier or shown.page.later)
-    return len(shown.rows) if is_whole else invoices.count(session, wanted)
+    if not (shown.page.earlier or shown.page.later):
+        return len(shown.rows)
+    try:
+        with request.state["services"].database.read(seconds=PAGE_SECONDS) as session:
+            return invoices.count(session, wanted)
+    except OutOfTime:
+        return None
 
 
 def _statuses(*, delivers: bool) -> dict[str, tuple[str, StatusFilter]]:
     return {n: s for n, s in STATUSES.items() if delivers or n != ON_ITS_WAY}
 
 
-routes = [
-    Route("/quickbook/", dashboard),
-    Route("/quickbook/live", live),
-]
+def routes() -> list[Route]:
+    """Return the dashboard's routes; searches leave the common threads free."""
+    searching = in_dedicated_threads(_SEARCHES_AT_ONCE, only=_is_search)
+    return [
+        Route("/quickbook/", searching(dashboard)),
+        Route("/quickbook/live", searching(live)),
+    ]
+
+
+def _is_search(request: Request[AppState]) -> bool:
+    return bool(request.query_params.get("q") or request.query_params.get("status"))

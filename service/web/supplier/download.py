@@ -3,16 +3,19 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import quote
 
+from anyio import CapacityLimiter, to_thread
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from service.errors import OutOfTime
 from service.kit.clock import now
 from service.queries import invoices
 from service.queries.invoices import Found, Wanted
@@ -39,6 +42,12 @@ HEAD = (
     "To mend",
     "Company",
 )
+_SECONDS = 10.0
+_DOWNLOADS_AT_ONCE = 2
+_OUT_OF_TIME = (
+    "This file is not complete: the search took too long. Choose one company or search for less,"
+    " and download it again."
+)
 _AT_FIRST, _AT_ONCE = 50, 1000  # so that the download begins soon
 # What a spreadsheet takes for a formula, including wide forms and leading blanks. If it splits
 # lines at semicolons, also what would begin a cell of its own, with or without quotes.
@@ -47,7 +56,7 @@ _INNER = re.compile(r"([;\t\r\n])(?=[\s\u200b\ufeff\x22]*[=+\-@\uff1d\uff0b\uff0
 _NOT_FOR_NAMES = re.compile(r"[^\w-]+")
 
 
-def download(request: Request[AppState]) -> Response:
+def download(request: Request[AppState], threads: CapacityLimiter) -> Response:
     """Stream every matching invoice, in the order of the page."""
     services = request.state["services"]
     supplier = supplier_of(request)
@@ -59,7 +68,7 @@ def download(request: Request[AppState]) -> Response:
     only = wanted.connection_ids[0] if len(wanted.connection_ids) == 1 else None
     whose = names[only] if only else supplier.name
     return StreamingResponse(
-        _text(services, wanted, names),
+        _in_threads(_text(services, wanted, names), threads),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": _disposition(whose, now().date())},
     )
@@ -74,13 +83,25 @@ def cell(value: Any) -> str:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def _text(services: Services, wanted: Wanted, names: dict[str, str]) -> Iterator[str]:
+async def _in_threads(texts: Iterator[str], threads: CapacityLimiter) -> AsyncIterator[str]:
+    """Give the texts, made in these threads."""
+    while (text := await to_thread.run_sync(next, texts, None, limiter=threads)) is not None:
+        yield text
+
+
+def _text(
+    services: Services, wanted: Wanted, names: dict[str, str], seconds: float = _SECONDS
+) -> Iterator[str]:
     yield "\ufeff" + _lines([HEAD])
     currency, today, after = services.settings.infactor_currency, now().date(), None
     while True:
-        with services.database.read() as session:
-            at_once = _AT_ONCE if after else _AT_FIRST
-            page = invoices.page(session, wanted, at_once, after=after)
+        at_once = _AT_ONCE if after else _AT_FIRST
+        try:
+            with services.database.read(seconds=seconds) as session:
+                page = invoices.page(session, wanted, at_once, after=after)
+        except OutOfTime:
+            yield _lines([[_OUT_OF_TIME]])
+            return
         yield _lines([_cells(found, currency, today, names) for found in page.found])
         if not page.later:
             return
@@ -124,4 +145,11 @@ def _disposition(whose: str, today: date) -> str:
     )
 
 
-routes = [Route("/quickbook/invoices.csv", download)]
+def routes() -> list[Route]:
+    """Return the route of the file; a long one leaves the common threads free."""
+    threads = CapacityLimiter(_DOWNLOADS_AT_ONCE)
+
+    async def endpoint(request: Request[AppState]) -> Response:
+        return await run_in_threadpool(download, request, threads)
+
+    return [Route("/quickbook/invoices.csv", endpoint)]

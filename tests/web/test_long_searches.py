@@ -1,0 +1,120 @@
+"""A search among very many invoices: it ends in time, says so, and holds nobody else up."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from sqlalchemy import text
+from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
+
+from service.errors import OutOfTime
+from service.queries.invoices import Wanted
+from service.web.supplier.download import _text
+from tests import databases
+from tests.web.conftest import PUBLIC_URL, Place, said
+
+ENDLESS = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+    " SELECT max(i) FROM n",
+    "postgresql": "SELECT pg_sleep(30)",
+}
+LONG = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300000)"
+    " SELECT max(i) FROM n",
+    "postgresql": "SELECT pg_sleep(0.1)",
+}
+
+
+@pytest.mark.both_databases("each ends a statement in its own way")
+def test_a_read_that_takes_too_long_is_ended_and_the_next_is_not(migrated_url: str) -> None:
+    database = databases.opened(migrated_url)
+    endless = text(ENDLESS[database.engine.dialect.name])
+    for _ in range(2):
+        with pytest.raises(OutOfTime), database.read(seconds=0.05) as session:
+            session.execute(endless)
+        with database.read(seconds=5) as session:
+            assert session.execute(text("SELECT 1")).scalar_one() == 1
+        with database.read() as session:  # without a limit again, on the same connection
+            assert session.execute(text(LONG[database.engine.dialect.name])).all()
+    database.close()
+
+
+@pytest.mark.postgresql("a table can be locked, so that a search takes as long as a test likes")
+class TestOnPostgreSQL:
+    @contextmanager
+    def slow(self, place: Place) -> Iterator[psycopg.Connection[Any]]:
+        """Let every look at an invoice wait."""
+        with psycopg.connect(self.url(place)) as other:
+            other.execute("LOCK TABLE invoices IN ACCESS EXCLUSIVE MODE")
+            yield other
+            other.rollback()
+
+    def test_the_page_says_that_it_ran_out_of_time(self, place: Place, company: str) -> None:
+        browser = place.log_in()
+        with self.slow(place):
+            page = browser.get("/quickbook/?q=buyer")
+        assert page.status_code == 200
+        assert "This search takes too long" in said(page.text)
+        assert "Nothing matches" not in said(page.text)
+        assert 'hx-trigger="every 60s"' in page.text
+        assert "0 invoices" not in said(page.text)
+        again = browser.get("/quickbook/?q=buyer")
+        assert "This search takes too long" not in said(again.text)
+        assert "1 invoice matches" in said(again.text)
+
+    def test_the_file_says_that_it_is_not_complete(self, place: Place, company: str) -> None:
+        wanted = Wanted(connection_ids=(company,), supplier_id=1, words="buyer")
+        with self.slow(place):
+            lines = "".join(_text(place.services, wanted, {company: "Ours"}, 0.1)).splitlines()
+        assert len(lines) == 2
+        assert lines[1].startswith('"This file is not complete: the search took too long.')
+
+    def test_a_crowd_of_searches_leaves_threads_and_connections_to_everybody_else(
+        self, place: Place, company: str, client: TestClient
+    ) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await place.client.app({**scope, "state": dict(place.client.app_state)}, receive, send)
+
+        def get(path: str, cookie: str = "") -> Any:
+            transport = httpx.ASGITransport(app, client=("127.0.0.1", 50000))
+            browser = httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL)
+            return browser.get(path, headers={"cookie": cookie})
+
+        async def crowd(locked: psycopg.Connection[Any], cookie: str) -> int:
+            paths = ["/quickbook/?q=buyer", "/quickbook/live?q=buyer", "/quickbook/invoices.csv"]
+            searches = [asyncio.ensure_future(get(path, cookie)) for path in paths * 20]
+            while not self.waiting(place):
+                await asyncio.sleep(0.01)
+            try:
+                page = await get("/quickbook/welcome", cookie)
+                assert not any(search.done() for search in searches)
+            finally:
+                locked.rollback()
+            answers = await asyncio.gather(*searches)
+            assert {answer.status_code for answer in answers} == {200}
+            return int(page.status_code)
+
+        cookie = f"infactor_quickbooks={client.cookies['infactor_quickbooks']}"
+        with self.slow(place) as locked:
+            assert asyncio.run(crowd(locked, cookie)) == 200
+
+    def url(self, place: Place) -> str:
+        url = place.services.settings.database_url.get_secret_value()
+        return url.replace("postgresql+psycopg", "postgresql")
+
+    def waiting(self, place: Place) -> bool:
+        """Tell whether as many wait for the table as may at once: four searches and two files."""
+        with psycopg.connect(self.url(place)) as other:
+            query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            found = other.execute(query).fetchone()
+        return found is not None and found[0] >= 6
+
+    @pytest.fixture
+    def client(self, place: Place, company: str) -> TestClient:
+        """A supplier's browser."""
+        return place.log_in()
