@@ -61,7 +61,7 @@ class BoundedTransport(httpx.HTTPTransport):
         # The sizes of chunks come on top of the body.
         call.left = 2 * self._most
         packing = response.headers.pop("Content-Encoding", "identity").lower()
-        body = _Body(cast("httpx.SyncByteStream", response.stream), call, packing)
+        body = _BoundedBody(cast("httpx.SyncByteStream", response.stream), call, packing)
         return httpx.Response(
             response.status_code,
             headers=response.headers,
@@ -104,7 +104,7 @@ class _Call:
 _under_way: ContextVar[_Call | None] = ContextVar("_under_way", default=None)
 
 
-class _Body(httpx.SyncByteStream):
+class _BoundedBody(httpx.SyncByteStream):
     """The bytes of an answer, unpacked as they come."""
 
     def __init__(self, stream: httpx.SyncByteStream, call: _Call, packing: str) -> None:
