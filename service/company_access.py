@@ -18,7 +18,14 @@ from sqlalchemy.orm import Session
 from service.coordination import leases, rate_limit
 from service.database.engine import Database
 from service.database.tables import Connection
-from service.errors import BudgetSpent, ConfigurationError, Disconnected, Refused, TransientError
+from service.errors import (
+    Barred,
+    BudgetSpent,
+    ConfigurationError,
+    Disconnected,
+    Refused,
+    TransientError,
+)
 from service.kit.clock import now
 from service.kit.vault import Vault
 from service.quickbooks.client import BearerAuth, CompanyClient
@@ -209,6 +216,8 @@ class CompanyAccess:
             tokens = self._oauth.refresh(self._vault.open(used, f"{connection_id}:refresh"))
         except Disconnected as e:
             return self._after_refusal(connection_id, used, e)
+        except Barred:
+            raise
         except Refused as e:
             # QuickBooks refuses the app, not this company: an operator fixes it for all.
             raise TransientError(str(e), intuit_tid=e.intuit_tid, code=e.code) from e

@@ -271,13 +271,16 @@ def test_an_invoice_is_gone_by_its_code_under_any_status(small_world: World, sta
     assert small_world.holds() == {"1": "deleted"}
 
 
+@pytest.mark.parametrize("kind", ["query", "token"])
 @pytest.mark.parametrize("code", ["120", "3100", "6190"])
 @pytest.mark.parametrize("status", [200, 404, 500])
 def test_a_company_is_barred_by_the_code_under_any_status(
-    small_world: World, status: int, code: str
+    small_world: World, status: int, code: str, kind: str
 ) -> None:
     heard(small_world, "1")
-    small_world.faults({"fault": code, "status": status})
+    if kind == "token":
+        small_world.pass_time_in_quickbooks(hours=2)
+    small_world.faults({"fault": code, "status": status, "kind": kind})
     small_world.sync()
     (row,) = small_world.notice_rows()
     assert (row.status, row.error_class) == ("pending", "Barred")
