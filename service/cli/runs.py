@@ -36,8 +36,8 @@ def follow(
 ) -> dict[str, Followed]:
     """Start or join each company's run; return them by connection id when all have ended.
 
-    `begin` returns the id of a company's run. Does not wait for a run that waits for an operator,
-    or for more than a minute.
+    `begin` returns the id of a company's run. One that waits for an operator or for more than a
+    minute, or fails with what will hardly pass soon, is not waited for.
     """
     with services.database.write() as session:
         run_ids = {connection.id: begin(session, connection) for connection, _ in chosen}
@@ -77,7 +77,8 @@ def _look(services: Services, run_id: int) -> tuple[Followed, bool]:
         else None
     )
     soon = until is None or until <= now() + _PATIENCE
-    return Followed(run, waits), readable and run.halted_at is None and soon
+    goes_on = readable and run.halted_at is None and soon and not runs.fails(run)
+    return Followed(run, waits), goes_on
 
 
 def _wait(run: Run, connection: Connection) -> tuple[datetime | None, str | None]:

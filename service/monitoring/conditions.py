@@ -1,6 +1,6 @@
 """Everything that is wrong now, from all checks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,17 +11,28 @@ from service.domain import Severity
 from service.monitoring import companies, infactor, notices, processes
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
+from service.monitoring.stores import Refusals
 from service.monitoring.summary import Summary, summary
 from service.store import alerts
 
+
+def refused_writes(facts: Facts) -> Iterator[Condition]:
+    """Give a condition for each store that takes no writes."""
+    return facts.refusals.conditions()
+
+
 # In the order in which they are shown, the most urgent first.
 _CHECKS = (
+    refused_writes,
     processes.silent_processes,
     infactor.critical_findings,
     infactor.infactor_away,
     infactor.stuck_deliveries,
     notices.stuck_notices,
+    companies.refused_keys,
     companies.dead_connections,
+    companies.barred_companies,
+    companies.failing_runs,
     companies.stopped_withdrawals,
     companies.red_reconciles,
     notices.broken_webhooks,
@@ -31,7 +42,9 @@ _CHECKS = (
     notices.high_reads,
     notices.parked_notices,
     infactor.refused_deliveries,
+    infactor.held_old_rows,
     notices.forged_webhooks,
+    notices.crowded_receivers,
 )
 
 
@@ -41,9 +54,11 @@ def wrong_now(facts: Facts) -> list[Condition]:
     return sorted(found, key=lambda condition: condition.severity != Severity.CRITICAL)
 
 
-def look(session: Session, settings: Settings, at: datetime) -> tuple[Sequence[Condition], Summary]:
+def look(
+    session: Session, settings: Settings, at: datetime, refusals: Refusals
+) -> tuple[Sequence[Condition], Summary]:
     """Return (what is wrong now, the critical first; the figures of the summary)."""
-    facts = Facts(session, settings, at)
+    facts = Facts(session, settings, at, refusals)
     found = wrong_now(facts)
     known = {key: alert.since for key, alert in alerts.open_now(session).items()}
     figures = summary(facts)

@@ -1,5 +1,7 @@
 """Intuit's OAuth 2.0 (reference 2.2 to 2.5), on Authlib."""
 
+import base64
+import hmac
 import json
 import re
 import warnings
@@ -35,7 +37,7 @@ _LONGEST_ANSWER = 2**20
 _ACCESS_SECONDS = 3600
 _REFRESH_SECONDS = 8_640_000
 
-_REFUSALS = {
+REFUSALS = {
     "invalid_client": "QuickBooks does not accept the app's keys: "
     "check QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET",
     "unauthorized_client": "QuickBooks does not let this app ask for tokens in this way",
@@ -43,6 +45,7 @@ _REFUSALS = {
     "invalid_request": "QuickBooks calls the token request invalid",
     "invalid_scope": "QuickBooks does not give this app access to accounting data",
 }
+"""What each error that refuses the app itself, and no single grant, means."""
 
 with warnings.catch_warnings():
     # Authlib prefers httpx2, and says so on stderr at every start; this project uses httpx.
@@ -104,6 +107,7 @@ class OAuth:
             client_secret=client_secret,
             token_endpoint_auth_method="client_secret_basic",  # noqa: S106 - a method's name
             redirect_uri=redirect_uri,
+            code_challenge_method="S256",
             transport=BoundedTransport(_LONGEST_ANSWER),
             timeout=10,
             follow_redirects=False,
@@ -115,14 +119,21 @@ class OAuth:
         """Return the address of the consent page, which will return `state`."""
         url: str
         url, _ = self._client.create_authorization_url(
-            self._endpoints.authorize, state=state, scope=SCOPE
+            self._endpoints.authorize, state=state, scope=SCOPE, code_verifier=self._verifier(state)
         )
         return url
 
-    def exchange(self, code: str) -> Tokens:
-        """Return the tokens for a code; raises Refused if it is spent, too old or invalid."""
+    def exchange(self, code: str, state: str) -> Tokens:
+        """Return the tokens for a fresh authorisation code, which is then spent.
+
+        `state` is that of the journey: the code of another one is refused. Raises Refused if the
+        code is spent, too old or not one.
+        """
         rejected = Refused("the authorisation code was refused")
-        return self._fetch(rejected, grant_type="authorization_code", code=code)
+        verifier = self._verifier(state)
+        return self._fetch(
+            rejected, grant_type="authorization_code", code=code, code_verifier=verifier
+        )
 
     def refresh(self, refresh_token: str) -> Tokens:
         """Return new tokens; raises Disconnected only if QuickBooks says that the refresh token is
@@ -168,6 +179,17 @@ class OAuth:
     def close(self) -> None:
         self._client.close()
 
+    def _verifier(self, state: str) -> str:
+        """Return the secret of this journey (PKCE, RFC 7636), which nobody has to keep.
+
+        Intuit names no such method in its discovery document, and has to ignore what it does not
+        know (RFC 6749, 3.1).
+        """
+        secret = hmac.digest(
+            self._client.client_secret.encode(), b"pkce:" + state.encode(), "sha256"
+        )
+        return base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
+
     def _fetch(self, rejected: PermanentError, **grant: Any) -> Tokens:
         with reaching_intuit():
             response: httpx.Response = self._client.fetch_token(
@@ -205,8 +227,9 @@ def refusal_of(
 ) -> SyncError:
     """Return the error that an unsuccessful answer stands for; `rejected` for "invalid_grant" only.
 
-    Anything that may pass must not end a connection. A refusal of the app or the company is known
-    by its code, whatever the status.
+    Anything that may pass must not end a connection. Nor must "Incorrect Token type or clientID",
+    which Intuit says of good tokens when the app's keys are wrong. A refusal of the app or the
+    company is known by its code, whatever the status.
     """
     if named := _named(status, headers, body):
         return named
@@ -223,11 +246,19 @@ def refusal_of(
     return Unrecognised(words, intuit_tid=tid)
 
 
+def _blames_the_app(answer: Mapping[str, Any]) -> bool:
+    """Return whether a rejected grant is said to be another app's."""
+    description = answer.get("error_description")
+    rejected = answer.get("error") == "invalid_grant" and isinstance(description, str)
+    return rejected and re.search(r"client", str(description), re.I) is not None
+
+
 def _named(status: int, headers: Mapping[str, str], body: bytes) -> SyncError | None:
     """Return the error that a known code stands for, or None without one."""
-    error, tid = (_object(body) or {}).get("error"), intuit_tid(headers)
-    if isinstance(error, str) and error in _REFUSALS:
-        return Refused(_REFUSALS[error], intuit_tid=tid, code=error)
+    answer, tid = _object(body) or {}, intuit_tid(headers)
+    error = "invalid_client" if _blames_the_app(answer) else answer.get("error")
+    if isinstance(error, str) and error in REFUSALS:
+        return Refused(REFUSALS[error], intuit_tid=tid, code=error)
     fault = known_fault(status, headers, body)
     if fault is None or isinstance(fault, TransientError | Refused):
         return fault

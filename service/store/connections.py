@@ -12,6 +12,8 @@ from service.database.upsert import excluded, insert
 from service.domain import ConnectionState
 from service.errors import Disconnected
 
+# SQLite's own lower() knows no letters beyond ASCII.
+_EMAILS = select(Supplier.id, Supplier.email)
 UNASKED_WHILE = timedelta(days=1)
 """How long an object that nobody asked for is spoken of."""
 
@@ -47,6 +49,16 @@ def supplier(session: Session, supplier_id: int) -> Supplier | None:
 def supplier_by_email(session: Session, email: str) -> Supplier | None:
     """Return the supplier with exactly this e-mail address."""
     return session.scalars(select(Supplier).where(Supplier.email == email.strip())).first()
+
+
+def suppliers_named(session: Session, email: str) -> Sequence[Supplier]:
+    """Return the supplier with exactly this e-mail address, else all that differ in case alone."""
+    exact = supplier_by_email(session, email)
+    if exact is not None:
+        return [exact]
+    wanted = email.strip().casefold()
+    ids = [id_ for id_, known in session.execute(_EMAILS) if known.casefold() == wanted]
+    return session.scalars(select(Supplier).where(Supplier.id.in_(ids)).order_by(Supplier.id)).all()
 
 
 def get(session: Session, connection_id: str) -> Connection | None:
@@ -150,17 +162,21 @@ def add(session: Session, connection: Connection) -> None:
     session.flush()
 
 
-def renew(session: Session, connection_id: str, company_name: str, now: datetime) -> None:
-    """Mark the connection as good again; its tokens are stored apart."""
+def renew(
+    session: Session, connection_id: str, company_name: str, now: datetime, *, country: str = ""
+) -> None:
+    """Mark the connection as good again; its tokens are stored apart. "" keeps the country."""
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id)
         .values(
             company_name=company_name,
+            country=country or Connection.country,
             state=ConnectionState.CONNECTED,
             problem=None,
             paused_until=None,
             throttled_since=None,
+            barred_since=None,
             failures=0,
             renewed_at=now,
             disconnected_at=None,
@@ -189,7 +205,12 @@ def synced(session: Session, connection_id: str, now: datetime) -> None:
             or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
         )
         .values(
-            last_synced_at=now, failures=0, paused_until=None, throttled_since=None, problem=None
+            last_synced_at=now,
+            failures=0,
+            paused_until=None,
+            throttled_since=None,
+            barred_since=None,
+            problem=None,
         )
     )
 
@@ -219,6 +240,42 @@ def throttle(
         .where(Connection.id == connection_id, Connection.throttled_since.is_(None))
         .values(throttled_since=now)
     )
+
+
+def bar(session: Session, connection_id: str, until: datetime, why: str, now: datetime) -> None:
+    """Pause the company until then, and remember since when QuickBooks has barred us from it."""
+    pause(session, connection_id, until, why)
+    session.execute(
+        update(Connection)
+        .where(
+            Connection.id == connection_id,
+            Connection.state == ConnectionState.CONNECTED,
+            Connection.barred_since.is_(None),
+        )
+        .values(barred_since=now)
+    )
+
+
+def refuse_keys(session: Session, connection_id: str, now: datetime) -> None:
+    """Remember since when QuickBooks renews no tokens because of the app's own keys."""
+    session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id, Connection.keys_refused_since.is_(None))
+        .values(keys_refused_since=now)
+    )
+
+
+def call_again(session: Session, connection_id: str, *, barred: bool = False) -> None:
+    """End the pause that errors caused, so that the company can be called at once.
+
+    With `barred` only if that is why it waits, and not because QuickBooks has asked for it.
+    """
+    called = update(Connection).where(
+        Connection.id == connection_id, Connection.state == ConnectionState.CONNECTED
+    )
+    if barred:
+        called = called.where(Connection.barred_since.is_not(None))
+    session.execute(called.values(paused_until=None, failures=0))
 
 
 def count_unasked(session: Session, connection_id: str, count: int, now: datetime) -> None:

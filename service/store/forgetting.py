@@ -85,6 +85,7 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     )
     reduced = {
         "company_name": "",
+        "country": "",
         "last_synced_at": None,
         "suspended_at": None,
         "adopted_at": None,
@@ -113,9 +114,11 @@ def _reduce(session: Session, connection_id: str) -> None:
     ).all()
     nothing: dict[str, Any] = {
         "mapped": None,
+        "digest": "",
         "warnings": [],
         "customer_id": None,
         "customer_versions": "",
+        "old_rows_held": False,
         **keys(None),
     }
     reduced = [{"id": i, "source": {"Id": number}, **nothing} for i, number in rows]

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tests.quickbooks.conftest import Scripted
 
 REDIRECT = "http://localhost:3000/quickbook/connect"
+STATE = "state-1"
+VERIFIER = "5eBYj1znjqKigzy5eMvXi_BIlsIiLULiF-kKQZmkLDw"
 CODE = "AB11759335557kCODEkCODEkCODE"
 OLD = "AB11768061440OLDREFRESHTOKEN"
 ACCESS = "eyJlbmMiOiJBMTI4Q0JDLUhTMjU2IiwiYWxnIjoiZGlyIn0..ACCESSTOKEN"
@@ -43,7 +45,7 @@ ANSWER: dict[str, Any] = {
     "refresh_token": "AB11768061441NEWREFRESHTOKEN",
     "x_refresh_token_expires_in": 8726400,
 }
-SECRETS = [CODE, OLD, ACCESS, "AB11768061441NEWREFRESHTOKEN", "s3cret"]
+SECRETS = [CODE, VERIFIER, OLD, ACCESS, "AB11768061441NEWREFRESHTOKEN", "s3cret"]
 TID = "1-5f7349e0-0fd2bee86a8a83c67a77fbb2"
 
 
@@ -54,7 +56,7 @@ def oauth(intuit: "Scripted") -> Iterator[OAuth]:
 
 
 Ask = Callable[[OAuth], Tokens]
-ASKS: list[Ask] = [lambda oauth: oauth.exchange(CODE), lambda oauth: oauth.refresh(OLD)]
+ASKS: list[Ask] = [lambda oauth: oauth.exchange(CODE, STATE), lambda oauth: oauth.refresh(OLD)]
 
 
 def without_secrets(error: SyncError) -> SyncError:
@@ -73,13 +75,15 @@ def test_a_supplier_is_sent_to_intuit_with_the_accounting_scope_alone() -> None:
         "redirect_uri": REDIRECT,
         "scope": "com.intuit.quickbooks.accounting",
         "state": "state&+=é",
+        "code_challenge": "wo1DrRXTzqGUKugurkbL3ZwXy25MUpGNahh0_aqiTmI",
+        "code_challenge_method": "S256",
     }
 
 
 def test_a_code_is_exchanged(intuit: "Scripted", oauth: OAuth) -> None:
     hard = {**ANSWER, "x_refresh_token_hard_expires_in": 157680000}
     intuit.will_answer(json.dumps(hard).encode(), intuit_tid=TID)
-    assert oauth.exchange(CODE) == Tokens(
+    assert oauth.exchange(CODE, STATE) == Tokens(
         access_token=ACCESS,
         refresh_token="AB11768061441NEWREFRESHTOKEN",
         expires_in=3600,
@@ -93,6 +97,7 @@ def test_a_code_is_exchanged(intuit: "Scripted", oauth: OAuth) -> None:
         "grant_type": ["authorization_code"],
         "code": [CODE],
         "redirect_uri": [REDIRECT],
+        "code_verifier": [VERIFIER],
     }
     assert asked.headers["authorization"] == "Basic " + base64.b64encode(b"app:s3cret").decode()
     assert asked.headers["accept"] == "application/json"
@@ -177,9 +182,24 @@ def test_a_rejected_grant_ends_the_connection_or_the_attempt(
     with pytest.raises(Disconnected) as dead:
         oauth.refresh(OLD)
     with pytest.raises(Refused, match="the authorisation code was refused") as refused:
-        oauth.exchange(CODE)
+        oauth.exchange(CODE, STATE)
     for error in (without_secrets(dead.value), without_secrets(refused.value)):
         assert (error.code, error.intuit_tid) == ("invalid_grant", TID)
+
+
+@pytest.mark.parametrize("ask", ASKS, ids=["exchange", "refresh"])
+@pytest.mark.parametrize(
+    "description",
+    ["Incorrect Token type or clientID", "incorrect TOKEN type or clientid", "Invalid client_id"],
+)
+def test_a_grant_that_is_rejected_because_of_the_app_ends_nothing(
+    intuit: "Scripted", oauth: OAuth, ask: Ask, description: str
+) -> None:
+    body = {"error": "invalid_grant", "error_description": description}
+    intuit.will_answer(json.dumps(body).encode(), 400, intuit_tid=TID)
+    with pytest.raises(Refused, match="QUICKBOOKS_CLIENT_ID") as refused:
+        ask(oauth)
+    assert without_secrets(refused.value).code == "invalid_client"
 
 
 @pytest.mark.parametrize("ask", ASKS, ids=["exchange", "refresh"])
@@ -350,7 +370,7 @@ def test_nothing_secret_is_logged(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     intuit.will_answer(json.dumps(ANSWER).encode())
-    oauth.exchange(CODE)
+    oauth.exchange(CODE, STATE)
     assert not [secret for secret in SECRETS if secret in caplog.text]
 
 

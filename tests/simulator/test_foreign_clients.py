@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from service.simulator.books.book import Book
-from service.simulator.server import running
 from tests.simulator.conftest import BOOK
 from tests.simulator.wire import KEYS, REALM, REDIRECT, App, Wire, a_config, returned, wait_until
+from tests.simulators import Simulators
 
 intuitlib_client = pytest.importorskip("intuitlib.client", reason="intuit-oauth is not installed")
 quickbooks = pytest.importorskip("quickbooks", reason="python-quickbooks is not installed")
@@ -137,7 +137,7 @@ def test_objects_are_read_and_a_missing_one_is_named_so(books: Any) -> None:
 
 
 def test_objects_are_found_by_condition_by_id_and_counted(books: Any) -> None:
-    assert [i.Id for i in Invoice.all(qb=books)] == ["9", "30", "145"]
+    assert [i.Id for i in Invoice.all(qb=books)] == ["30", "145", "9"]
     assert [i.Id for i in Invoice.all(order_by="Id DESC", max_results=2, qb=books)] == [
         "145",
         "30",
@@ -147,7 +147,7 @@ def test_objects_are_found_by_condition_by_id_and_counted(books: Any) -> None:
         "30",
         "145",
     ]
-    assert [i.Id for i in Invoice.choose(["9", "145", "77"], qb=books)] == ["9", "145"]
+    assert [i.Id for i in Invoice.choose(["9", "145", "77"], qb=books)] == ["145", "9"]
     assert [c.Id for c in Customer.filter(DisplayName="O'Brien's Bakery", qb=books)] == ["1"]
     assert [c.Id for c in Customer.filter(Active=False, qb=books)] == ["3"]
     assert Invoice.count(qb=books) == 3
@@ -266,8 +266,10 @@ def test_a_dead_token_and_a_throttle_are_what_the_client_expects(wire: Wire, boo
     assert refused.value.error_code == 401
 
 
-def test_the_clients_own_check_accepts_our_signatures(app: App, books: Any) -> None:
-    with running(a_config(webhook_url=app.url), Book.of(BOOK)) as simulator:
+def test_the_clients_own_check_accepts_our_signatures(
+    simulators: Simulators, app: App, books: Any
+) -> None:
+    with simulators.running(a_config(webhook_url=app.url), Book.of(BOOK)) as simulator:
         wire = Wire(simulator)
         with wire.http:
             wire.connect().put("Invoice", {"Id": "9"})

@@ -80,6 +80,7 @@ def test_notices_of_a_disconnected_company_wait_without_a_call(world: World) -> 
     assert world.notices() == [("done", "created"), ("done", "created")]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_company_that_does_not_let_us_in_keeps_its_notices_waiting(world: World) -> None:
     heard(world, "1", "2")
     world.faults({"preset": "403-3100", "headers": {"intuit_tid": "1-trace-me"}})
@@ -149,6 +150,7 @@ def test_a_pause_holds_for_the_backfill_too(small_world: World) -> None:
     assert small_world.calls() == 0
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_success_that_was_under_way_does_not_end_a_pause(world: World) -> None:
     """A page of a backfill may be recorded after the sync beside it was told to wait."""
     world.pause(seconds=60)
@@ -352,17 +354,7 @@ def test_what_waited_for_its_supplier_for_long_is_still_tried_again(small_world:
     assert small_world.notices() == [("pending", WAITS)]
 
 
-def test_an_answer_that_nobody_knows_is_tried_three_times(small_world: World) -> None:
-    heard(small_world, "1")
-    small_world.faults({"status": 418, "body": "a teapot"})
-    small_world.sync()
-    small_world.sync()
-    assert small_world.notices() == [("pending", WAITS)]
-    small_world.sync()
-    (row,) = small_world.notice_rows()
-    assert (row.status, row.error_class, row.attempts) == ("parked", "Unrecognised", 3)
-
-
+@pytest.mark.both_databases("the statements are its own")
 def test_an_invoice_that_cannot_be_mapped_is_parked_and_the_others_are_done(
     world: World,
 ) -> None:
@@ -378,6 +370,7 @@ def test_an_invoice_that_cannot_be_mapped_is_parked_and_the_others_are_done(
     )
 
 
+@pytest.mark.both_databases("columns hold different values")
 @pytest.mark.parametrize(
     "field",
     [{"TotalAmt": 1e30}, {"Balance": 1e18}, {"MetaData": {"CreateTime": "2026-11-01"}}],
@@ -427,7 +420,7 @@ def test_wrong_keys_of_the_app_keep_the_notices_and_the_connection(small_world: 
     small_world.faults({"preset": "401", "count": 1}, {"preset": "invalid_client"})
     small_world.sync()
     (row,) = small_world.notice_rows()
-    assert (row.status, row.error_class) == ("pending", "TransientError")
+    assert (row.status, row.error_class) == ("pending", "KeysRefused")
     assert "QUICKBOOKS_CLIENT_SECRET" in (row.error_message or "")
     assert small_world.connection().state == "connected"
 

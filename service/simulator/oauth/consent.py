@@ -19,6 +19,16 @@ SCOPES = {
     "email",
     "phone",
     "address",
+    "intuit_name",
+    "com.intuit.quickbooks.payroll",
+    "com.intuit.quickbooks.payroll.timetracking",
+    "com.intuit.quickbooks.payroll.benefits",
+    "payroll.compensation.read",
+    "project-management.project",
+    "app-foundations.custom-dimensions.read",
+    "app-foundations.custom-field-definitions",
+    "time-tracking.time-entry",
+    "indirect-tax.tax-calculation.quickbooks",
 }
 
 
@@ -34,7 +44,9 @@ async def authorise(request: Request) -> Response:
             companies = sorted(simulator.companies.values(), key=lambda c: c.name)
             app = urlsplit(params["redirect_uri"]).netloc
             page = {"companies": companies, "params": params, "app": app}
-            return render(request, "consent.html", page)
+            shown = render(request, "consent.html", page)
+            shown.headers["X-Frame-Options"] = "DENY"
+            return shown
         realm = consent.realm or next(iter(simulator.companies), "")
         return _decided(simulator, params, realm if consent.approve else None)
 
@@ -63,6 +75,9 @@ def _refused(simulator: Simulator, params: Mapping[str, str]) -> Response | None
         return render(None, "refused.html", {"what": "state"}, 400)
     if params.get("response_type") != "code":
         return _back(params, {"error": "invalid_request"})
+    method = params.get("code_challenge_method")
+    if params.get("code_challenge") and method != "S256":
+        return _back(params, {"error": "invalid_request"})
     scopes = params.get("scope", "").split()
     if not scopes or not SCOPES.issuperset(scopes):
         return _back(params, {"error": "invalid_scope"})
@@ -75,7 +90,8 @@ def _decided(simulator: Simulator, params: Mapping[str, str], realm: str | None)
     if realm not in simulator.companies:
         return render(None, "refused.html", {"what": "company"}, 400)
     scope, redirect = params.get("scope", ""), params["redirect_uri"]
-    code = simulator.grants.new_code(realm, redirect, scope, simulator.clock.now())
+    now, challenge = simulator.clock.now(), params.get("code_challenge") or None
+    code = simulator.grants.new_code(realm, redirect, scope, now, challenge)
     answer = {"code": code, "state": params["state"]}
     # Intuit names the company only for the scopes that open one.
     with_company = "com.intuit.quickbooks" in scope

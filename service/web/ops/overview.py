@@ -31,6 +31,9 @@ from service.wording import several, span
 _MOST_NAMED = 5
 _TITLES = {
     "connection.dead": "Connection ended by QuickBooks",
+    "connection.barred": "QuickBooks does not let us in",
+    "keys.refused": "QuickBooks refuses the app's keys",
+    "run.failing": "An import or reconcile fails",
     "token.ending": "Authorisation ends within 30 days",
     "token.ending_soon": "Authorisation ends within 7 days",
     "reconcile.red": "Reconcile failed or left a difference",
@@ -40,12 +43,16 @@ _TITLES = {
     "webhooks.forged": "Many deliveries without a right signature",
     "webhooks.broken": "Changes come without a notification",
     "notices.stuck": "Notices are stuck",
-    "notices.parked": "Notices failed for good",
+    "notices.parked": "Notices have failed",
     "reads.high": "Most reads of the month are used",
     "infactor.away": "Infactor's database does not answer",
     "deliveries.stuck": "Invoices do not get into Infactor",
     "deliveries.refused": "Infactor does not take some invoices",
+    "old_rows.held": "Invoices wait for rows of the old import",
     "finding.critical": "Changed after an approval",
+    "database.refuses": "The database takes no writes",
+    "queue.refuses": "Redis takes no work",
+    "receivers.crowded": "Receivers turn connections away",
     "receivers.silent": "Receivers are silent",
     "workers.silent": "Workers are silent",
 }
@@ -123,8 +130,9 @@ def _seen_now(request: Request[AppState]) -> dict[str, Any]:
     """
     services, at = request.state["services"], now()
     which = RANGES.get(request.query_params.get("range", ""), RANGES["24h"])
+    refused = request.state["probes"].refusals()
     with services.database.read() as session:
-        wrong, figures = look(session, services.settings, at)
+        wrong, figures = look(session, services.settings, at, refused)
         context = _context(session, wrong, figures, which, at)
     content = part("ops/status.html", context)
     version = sha256(content.encode()).hexdigest()[:16]
