@@ -243,6 +243,7 @@ def test_a_place_that_could_not_be_shown_is_looked_at_again_by_itself(
     assert row.due_at is not None
     assert timedelta(hours=11) < row.due_at - now() <= timedelta(days=1)
     small_world.simulator.simulator.behave()
+    small_world.simulator.simulator.switch({"requests_per_second": None})
     assert come_back().status == "done"
     assert len(small_world.documents()) == 30
 
@@ -252,6 +253,7 @@ def test_a_place_that_is_met_again_after_it_was_read_is_told_of_again(small_worl
     cannot_show(small_world, "3")
     small_world.backfill()
     small_world.simulator.simulator.behave()
+    small_world.simulator.simulator.switch({"requests_per_second": None})
     small_world.let_time_pass()
     small_world.let_parked_come_back()
     small_world.sync()
