@@ -80,7 +80,10 @@ def _run(
         return actions.backfill(session, connection.id, since, operator())
 
     ended = follow(services, chosen, begin)
-    return [_summary(c, owner, ended[c.id].tally, _error(ended[c.id])) for c, owner in chosen]
+    return [
+        _summary(c, owner, ended[c.id].run.tally, ended[c.id].waits or _error(ended[c.id].run))
+        for c, owner in chosen
+    ]
 
 
 def _error(run: Run) -> str | None:

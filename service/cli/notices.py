@@ -124,6 +124,7 @@ def replay(
     until: Annotated[str | None, typer.Option(help="And before: the same forms.")] = None,
 ) -> None:
     """Put parked and done notices back, to be worked on again; harmless however often it is done.
+    A company that is left alone for a while is called at once.
 
     Several options together choose what fits all of them. Exit status: 1 when nothing does.
     """

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from service import wording
 from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table
 from service.cli.context import ById, ByRealm, Json, command_services, name_of, operator, readable
-from service.cli.runs import follow, stopped
+from service.cli.runs import Followed, follow, stopped
 from service.database.tables import Connection, Run, Supplier
 from service.domain import RunState
 from service.operations import actions
@@ -54,7 +54,10 @@ def reconcile(
         raise typer.Exit(1)
 
 
-def _summary(connection: Connection, owner: Supplier, run: Run, *, fix: bool) -> dict[str, Any]:
+def _summary(
+    connection: Connection, owner: Supplier, ended: Followed, *, fix: bool
+) -> dict[str, Any]:
+    run = ended.run
     return {
         "company": name_of(connection),
         "connection": connection.id,
@@ -66,7 +69,7 @@ def _summary(connection: Connection, owner: Supplier, run: Run, *, fix: bool) ->
         "infactor": run.tally["infactor"],
         "infactor_mended": run.tally["infactor_mended"],
         "infactor_compared": run.tally["infactor_compared"],
-        "error": _error(run),
+        "error": ended.waits or _error(run),
         "advice": _advice(run, fix),
     }
 

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -12,19 +14,30 @@ from service.cli.console import ShownColumn, fail, hint, hints
 from service.cli.context import Chosen, name_of, nudge
 from service.database.tables import Connection, Run
 from service.domain import ConnectionState, RunState
+from service.kit.clock import now
 from service.services import Services
 from service.store import connections, runs
+from service.wording import format_utc
 
 _POLL_SECONDS = 0.3
+_PATIENCE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A run as it was last seen, and until when and why it waits, if it does."""
+
+    run: Run
+    waits: str | None
 
 
 def follow(
     services: Services, chosen: Sequence[Chosen], begin: Callable[[Session, Connection], int]
-) -> dict[str, Run]:
+) -> dict[str, Followed]:
     """Start or join each company's run; return them by connection id when all have ended.
 
-    `begin` returns the id of a company's run. One that waits for an operator, or fails with what
-    will hardly pass soon, is not waited for.
+    `begin` returns the id of a company's run. One that waits for an operator or for more than a
+    minute, or fails with what will hardly pass soon, is not waited for.
     """
     with services.database.write() as session:
         run_ids = {connection.id: begin(session, connection) for connection, _ in chosen}
@@ -32,31 +45,49 @@ def follow(
         nudge(services, partial(services.jobs.run, run_id))
     with progress_bars() as progress:
         bars = {c.id: progress.add_task(name_of(c), total=None, note="") for c, _ in chosen}
-        ended: dict[str, Run] = {}
+        ended: dict[str, Followed] = {}
         while len(ended) < len(run_ids):
             worked = False
             for connection_id, run_id in run_ids.items():
                 if connection_id in ended:
                     continue
                 worked |= _advance(services, run_id)
-                run, may_go_on = _look(services, run_id)
-                _show(progress, bars[connection_id], run)
-                if run.state != RunState.ACTIVE or not may_go_on:
-                    ended[connection_id] = run
+                seen, may_go_on = _look(services, run_id)
+                _show(progress, bars[connection_id], seen)
+                if seen.run.state != RunState.ACTIVE or not may_go_on:
+                    ended[connection_id] = seen
             if not worked and len(ended) < len(run_ids):
                 time.sleep(_POLL_SECONDS)
     return ended
 
 
-def _look(services: Services, run_id: int) -> tuple[Run, bool]:
-    """Return the run as it is now, and whether it can go on soon without an operator."""
+def _look(services: Services, run_id: int) -> tuple[Followed, bool]:
+    """Return the run as it is now, and whether it will go on soon, without an operator."""
     with services.database.read() as session:
         run = runs.get(session, run_id)
         connection = connections.get(session, run.connection_id) if run else None
     if run is None or connection is None:
         raise fail("The run has disappeared from the database.")
     readable = connection.state == ConnectionState.CONNECTED and connection.suspended_at is None
-    return run, readable and run.halted_at is None and not runs.fails(run)
+    until, why = _wait(run, connection)
+    waits = (
+        f"waits until {format_utc(until)}: {why}. It goes on by itself; to try at once:"
+        f" infactor-quickbooks connections retry --connection {connection.id}"
+        if until
+        else None
+    )
+    soon = until is None or until <= now() + _PATIENCE
+    goes_on = readable and run.halted_at is None and soon and not runs.fails(run)
+    return Followed(run, waits), goes_on
+
+
+def _wait(run: Run, connection: Connection) -> tuple[datetime | None, str | None]:
+    """Return until when the run waits, and why; None if it is not waiting."""
+    waits = [(connection.paused_until, connection.problem), (run.due_at, run.error)]
+    later = [(until, why) for until, why in waits if until is not None and until > now()]
+    if run.state != RunState.ACTIVE or run.halted_at is not None or not later:
+        return None, None
+    return max(later, key=lambda wait: wait[0])
 
 
 def stopped(run: Run) -> str | None:
@@ -89,9 +120,8 @@ def progress_bars() -> Progress:
     )
 
 
-def _show(progress: Progress, bar: Any, run: Run) -> None:
-    waits = run.error and run.state == RunState.ACTIVE and run.halted_at is None
-    waiting = f"waiting: {run.error}" if waits else ""
+def _show(progress: Progress, bar: Any, seen: Followed) -> None:
+    run, waiting = seen.run, seen.waits or ""
     if waiting and progress.disable and progress.tasks[bar].fields["note"] != waiting:
-        hint(waiting)
+        hint(f"{progress.tasks[bar].description}: {waiting}")
     progress.update(bar, total=run.expected, completed=run.tally["read"], note=waiting)

@@ -26,6 +26,7 @@ from service.kit.clock import now
 from service.operations import actions
 from service.services import Services
 from service.store import approvals
+from service.wording import format_utc
 
 _POLL_SECONDS = 0.3
 _PATIENCE_SECONDS = 120.0
@@ -112,7 +113,11 @@ def _failure(notice: Notice, connection: Connection) -> str | None:
     if connection.suspended_at is not None:
         return "it was paused meanwhile"
     if connection.paused_until is not None and connection.paused_until > now():
-        return f"QuickBooks is left alone for a while: {connection.problem}"
+        return (
+            f"QuickBooks is left alone until {format_utc(connection.paused_until)}:"
+            f" {connection.problem}; to try at once: infactor-quickbooks connections retry"
+            f" --connection {connection.id}"
+        )
     return notice.error_message
 
 

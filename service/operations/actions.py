@@ -123,10 +123,14 @@ def replay(
 ) -> tuple[int, set[str]]:
     """Make the chosen notices of these companies pending again; return (how many, whose).
 
+    A pause that errors caused ends, so that they are tried at once.
+
     `chosen` is what `notices.replay` takes, `options` what the audit says of it.
     """
     with database.write() as session:
         count, whose = notices.replay(session, connection_ids, now(), **chosen)
+        for connection_id in whose:
+            connections.call_again(session, connection_id)
         if count:
             entry = {"notices": count, "companies": len(whose), **options}
             only = next(iter(whose)) if len(whose) == 1 else None

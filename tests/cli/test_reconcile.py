@@ -1,13 +1,16 @@
 """`reconcile`, as an operator types it, against a running service on SQLite."""
 
 import json
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 
+from service.kit.clock import now
 from tests import builders
 from tests.cli.place import Place
 from tests.journey.deployment import Deployment, deployed
@@ -71,6 +74,34 @@ def test_a_difference_is_named_and_mended(deployment: Deployment) -> None:
         *(False, False),
         *(True, False),
     ]
+
+
+@pytest.mark.parametrize("of", ["the company", "the run"])
+def test_a_company_that_quickbooks_wants_left_alone_is_not_waited_for(
+    deployment: Deployment, of: str
+) -> None:
+    """For a quarter of an hour at most, whatever QuickBooks asks for."""
+    asked = {"status": 503, "headers": {"Retry-After": "86400"}, "kind": "query", "count": 1}
+    deployment.sim("POST", "/faults", asked)
+    if of == "the company":
+        (left,) = deployment.rows("sync", "--all", status=1)
+        assert "; to try at once: infactor-quickbooks connections retry" in left["error"]
+    for command in (("reconcile", "--all", "--fix"), ("backfill", "--all")):
+        (row,) = deployment.rows(*command, status=1)
+        waits = re.fullmatch(
+            r"waits until (.*) UTC: QuickBooks is unwell \(HTTP 503\).*\. It goes on by itself; to"
+            r" try at once: infactor-quickbooks connections retry --connection \w{32}",
+            row["error"],
+        )
+        assert waits is not None, row["error"]
+        until = datetime.strptime(waits[1], "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
+        assert until - now() <= timedelta(minutes=15)
+        if of == "the run":
+            break
+    assert "Reconciled Company: waits until" in deployment.logs()
+    deployment.command("connections", "retry", "--company", REALM)
+    (green,) = deployment.rows("reconcile", "--all", "--fix")
+    assert green["error"] is None
 
 
 def test_what_quickbooks_cannot_show_is_no_dead_end(deployment: Deployment) -> None:

@@ -556,7 +556,7 @@ def stub(id_: str, seconds: int = 0) -> dict[str, object]:
     ("groups", "kept", "deleted", "dropped"),
     [
         ([{"Invoice": [row("1"), row("2", -1)]}], ["1"], [], 1),
-        ([{"Invoice": [row("1"), stub("2"), stub("3", -1)]}], ["1"], ["2"], 1),
+        ([{"Invoice": [row("1"), stub("2"), stub("3", -1)]}], ["1"], ["2", "3"], 0),
         ([{"Invoice": [row("1")]}, {"Payment": [row("5"), row("6")]}], ["1"], [], 2),
         ([{"Invoice": [row("1")], "Bill": [stub("5")]}, {}], ["1"], [], 1),
         ([{"Invoice": [row("1")], "startPosition": 1, "totalCount": 1}, {}], ["1"], [], 0),

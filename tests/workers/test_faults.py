@@ -8,6 +8,7 @@ from sqlalchemy import update
 
 from service.database.tables import Notice
 from service.kit.clock import now
+from service.operations import actions
 from service.simulator.faults import system_error
 from tests.workers.world import World, a_customer, an_event, an_invoice
 
@@ -138,6 +139,16 @@ def test_an_outage_that_says_how_long_is_believed_for_fifteen_minutes_at_most(
     assert abs(seconds_of_pause(small_world) - (seconds or 1)) <= 1
     small_world.sync()
     assert small_world.notices() == [("done", "created")]
+
+
+def test_notices_that_are_put_back_do_not_wait_for_a_pause(small_world: World) -> None:
+    heard(small_world, "1")
+    small_world.sync()
+    small_world.pause(seconds=900)
+    database, mine = small_world.services.database, small_world.connection_id
+    assert actions.replay(database, [mine], "operator", {}) == (1, {mine})
+    assert seconds_of_pause(small_world) == 0
+    assert small_world.sweep() == [("sync_company", mine)]
 
 
 def test_a_pause_holds_for_the_backfill_too(small_world: World) -> None:
@@ -273,13 +284,16 @@ def test_an_invoice_is_gone_by_its_code_under_any_status(small_world: World, sta
     assert small_world.holds() == {"1": "deleted"}
 
 
+@pytest.mark.parametrize("kind", ["query", "token"])
 @pytest.mark.parametrize("code", ["120", "3100", "6190"])
 @pytest.mark.parametrize("status", [200, 404, 500])
 def test_a_company_is_barred_by_the_code_under_any_status(
-    small_world: World, status: int, code: str
+    small_world: World, status: int, code: str, kind: str
 ) -> None:
     heard(small_world, "1")
-    small_world.faults({"fault": code, "status": status})
+    if kind == "token":
+        small_world.pass_time_in_quickbooks(hours=2)
+    small_world.faults({"fault": code, "status": status, "kind": kind})
     small_world.sync()
     (row,) = small_world.notice_rows()
     assert (row.status, row.error_class) == ("pending", "Barred")
