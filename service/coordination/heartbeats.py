@@ -19,7 +19,9 @@ BEAT_SECONDS = 10.0
 LONGEST_GAP_SECONDS = 300.0
 _SPREAD = timedelta(minutes=10)
 
-_ages = select(Heartbeat.name, database_now() - Heartbeat.at)
+_TRIAL = "trial"  # nobody's: when the database last took a write for the sake of it
+
+_ages = select(Heartbeat.name, database_now() - Heartbeat.at).where(Heartbeat.name != _TRIAL)
 
 
 def beat(session: Session, name: str) -> float | None:
@@ -36,6 +38,11 @@ def beat(session: Session, name: str) -> float | None:
         statement.on_conflict_do_update(index_elements=[Heartbeat.name], set_={"at": now})
     )
     return None if gap is None else max(0.0, float(gap))
+
+
+def try_to_write(session: Session) -> None:
+    """Write what nobody needs: it fails where the database answers, but takes no writes."""
+    beat(session, _TRIAL)
 
 
 def ages(session: Session) -> dict[str, float]:

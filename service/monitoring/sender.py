@@ -24,6 +24,7 @@ class AlertSender:
 
     def __init__(self, url: str, secret: str) -> None:
         self._url = url
+        self._last_id = ""
         self._secret = secret
         self._http = httpx.Client(
             timeout=_TIMEOUT_SECONDS,
@@ -58,6 +59,12 @@ class AlertSender:
             raise NotSent(f"no answer ({type(e).__name__})") from None
         if not 200 <= status < 300:
             raise NotSent(f"answered {status}")
+
+    def send_once(self, message_id: str, kind: str, at: datetime, data: dict[str, Any]) -> None:
+        """Send one message as `send` does, unless this process has just sent it."""
+        if message_id != self._last_id:
+            self.send(message_id, kind, at, data)
+            self._last_id = message_id
 
     def close(self) -> None:
         self._http.close()

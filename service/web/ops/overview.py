@@ -45,6 +45,8 @@ _TITLES = {
     "deliveries.stuck": "Invoices do not get into Infactor",
     "deliveries.refused": "Infactor does not take some invoices",
     "finding.critical": "Changed after an approval",
+    "database.refuses": "The database takes no writes",
+    "queue.refuses": "Redis takes no work",
     "receivers.silent": "Receivers are silent",
     "workers.silent": "Workers are silent",
 }
@@ -122,8 +124,9 @@ def _seen_now(request: Request[AppState]) -> dict[str, Any]:
     """
     services, at = request.state["services"], now()
     which = RANGES.get(request.query_params.get("range", ""), RANGES["24h"])
+    refused = request.state["probes"].refusals()
     with services.database.read() as session:
-        wrong, figures = look(session, services.settings, at)
+        wrong, figures = look(session, services.settings, at, refused)
         context = _context(session, wrong, figures, which, at)
     content = part("ops/status.html", context)
     version = sha256(content.encode()).hexdigest()[:16]
