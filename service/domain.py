@@ -63,6 +63,11 @@ class RevisionCause(StrEnum):
     REHEARSAL = "rehearsal"  # what a dry run would do; nothing of it is kept
 
 
+class ProcessKind(StrEnum):
+    RECEIVER = "receiver"
+    WORKER = "worker"
+
+
 class Severity(StrEnum):
     """How soon somebody should look, the most urgent first."""
 

@@ -18,7 +18,7 @@ from service.errors import Disconnected, PermanentError, Poisoned, SyncError, Th
 from service.kit.clock import now
 from service.services import Services
 from service.store import connections, inbox, invoices, watermarks
-from workers.company import CompanyContext
+from workers.company import CompanyContext, note_outage
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
@@ -173,6 +173,7 @@ class Batch:
             connections.synced(session, connection_id, now())
         else:
             connections.pause(session, connection_id, now() + pause_for(error, 0), str(error))
+            note_outage(session, connection_id, error)
 
     def _finish_invoices(self, session: Session, recorded: Recorded) -> None:
         for quickbooks_id, error in recorded.failed.items():
@@ -284,6 +285,7 @@ def _fail(
             connections.throttle(session, connection_id, until, str(error), now())
         elif concerns_the_company(error):
             connections.pause(session, connection_id, until, str(error))
+        note_outage(session, connection_id, error)
         give_back(session, batch, error, until)
     log.warning("company.failed", connection=connection_id, notices=len(batch), **why(error))
 

@@ -84,7 +84,7 @@ ROWS = (
     FaultRule(
         range(300, 400), None, Refused, "QuickBooks redirected, and redirects are not followed"
     ),
-    FaultRule((408, *range(500, 600)), None, TransientError, "QuickBooks is unwell"),
+    FaultRule((408, *range(500, 600)), None, TransientError, "QuickBooks is down"),
 )
 
 
@@ -122,7 +122,8 @@ def _error(status: int, headers: Mapping[str, str], fault: Fault) -> SyncError:
         return row.error(message, intuit_tid=tid, code=fault.code)
     if issubclass(row.error, Throttled) and wait is None:
         wait = THROTTLED_FOR
-    return row.error(message, intuit_tid=tid, code=fault.code, retry_after=wait)
+    outage = row.error is TransientError and (status == 408 or status >= 500)
+    return row.error(message, intuit_tid=tid, code=fault.code, retry_after=wait, is_outage=outage)
 
 
 def _particulars(status: int, fault: Fault) -> str:

@@ -40,9 +40,11 @@ def reaching_intuit() -> Iterator[None]:
     try:
         yield
     except httpx.ReadTimeout:
-        raise TransientError("QuickBooks did not answer in time", code=TIMED_OUT) from None
+        late = "QuickBooks did not answer in time"
+        raise TransientError(late, code=TIMED_OUT, is_outage=True) from None
     except httpx.RequestError as e:
-        raise TransientError(f"QuickBooks could not be reached ({type(e).__name__})") from None
+        away = f"QuickBooks could not be reached ({type(e).__name__})"
+        raise TransientError(away, is_outage=True) from None
 
 
 def intuit_tid(headers: Mapping[str, str]) -> str | None:

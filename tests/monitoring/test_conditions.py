@@ -217,7 +217,7 @@ def test_a_burst_of_deliveries_without_a_right_signature(scene: Scene) -> None:
     (forged,) = scene.wrong()
     assert (forged.cause, forged.severity) == ("webhooks.forged", "warning")
     assert forged.since == datetime(2026, 11, 20, 16, 10, tzinfo=UTC)
-    assert forged.text.startswith("100 deliveries within 10 min were refused")
+    assert forged.text.startswith("100 webhooks within 10 min were refused")
     assert forged.command == "infactor-quickbooks notices --limit 20"
     assert scene.wrong(NOW + 10 * MINUTES) == []
 
@@ -235,9 +235,8 @@ class TestStuckNotices:
             cause="notices.stuck",
             severity="critical",
             since=NOW - 25 * MINUTES,
-            text="3 notices of 2 companies should be done by now; the oldest has waited for 25"
-            " min. Those with an error: QuickBooks answered so; look at the company. Those without"
-            " an attempt: see whether the workers run, and start them again.",
+            text="3 webhook events of 2 companies are overdue; the oldest has waited for 25 min."
+            " None was tried, though workers are alive. Restart the workers, or start more.",
             command="infactor-quickbooks notices --pending",
         )
         scene.end_notices(status="done", handled_at=NOW)
@@ -352,8 +351,8 @@ class TestSilence:
         (silent,) = scene.wrong()
         assert (silent.cause, silent.severity) == ("workers.silent", "critical")
         assert silent.text == (
-            "No worker works. None has been alive for 5 min: notices are stored, but invoices"
-            " stay as they are."
+            "No worker has been alive for 5 min. Webhooks are stored, but invoices are not brought"
+            " up to date."
         )
         assert silent.command == "infactor-quickbooks serve"  # without Redis it does their work
         assert silent.since is not None
@@ -373,7 +372,7 @@ class TestSilence:
         assert scene.wrong() == []
         scene.notices(1, ago=MINUTES)
         (silent,) = scene.wrong()
-        assert silent.text.startswith("No worker works. None has ever been alive")
+        assert silent.text.startswith("No worker has ever been alive.")
         scene.end_notices(status="done", handled_at=NOW)
         assert scene.wrong() == []
 
@@ -411,7 +410,7 @@ def test_no_text_names_a_company_or_a_person(scene: Scene) -> None:
     scene.reconciled(ago=HOURS, error="1 invoice differs", unannounced=100)
     scene.notices(1, ago=HOURS)
     texts = [condition.text + condition.command for condition in scene.wrong()]
-    assert len(texts) == 8
+    assert len(texts) == 7
     assert [text for text in texts if "Company c" in text or "@" in text] == []
 
 

@@ -25,13 +25,13 @@ def test_each_is_told_until_it_is_put_back(scene: Scene) -> None:
         cause="notices.parked",
         severity="warning",
         since=NOW - 2 * HOURS,
-        text="1 notice of 1 company failed for good: what they tell of may be missing or out of"
-        " date here. Each says why; once that is mended, put it back.",
+        text="1 webhook event of 1 company failed, so the invoices they refer to may be missing or"
+        " out of date. Fix the cause shown on each, then retry.",
         command="infactor-quickbooks notices --parked",
     )
     parked(scene, company="c2")
     (condition,) = scene.wrong()
-    assert condition.text.startswith("2 notices of 2 companies failed for good:")
+    assert condition.text.startswith("2 webhook events of 2 companies failed,")
     scene.end_notices(status="pending", handled_at=None, received_at=NOW)
     scene.last_beat("clock", 5)
     assert scene.wrong() == []

@@ -22,7 +22,7 @@ from service.errors import (
 from service.kit.clock import now
 from service.services import Services
 from service.store import approvals, connections, runs, watermarks
-from workers.company import CompanyContext
+from workers.company import CompanyContext, note_outage
 from workers.retry import is_hopeless, pause_for, why
 from workers.runs import backfill, reconcile
 
@@ -79,6 +79,7 @@ def _pause(services: Services, run: Run, error: SyncError) -> None:
     with services.database.write() as session:
         if isinstance(error, Throttled):
             connections.throttle(session, run.connection_id, now() + wait, str(error), now())
+        note_outage(session, run.connection_id, error)
         runs.postpone(session, run.id, now() + wait, _text(error))
     log.warning(
         "run.postponed", run=run.id, kind=run.kind, seconds=int(wait.total_seconds()), **why(error)

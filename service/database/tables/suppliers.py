@@ -64,6 +64,9 @@ class Connection(Base):
     paused_until: Mapped[datetime | None] = mapped_column(Instant)
     # Since when QuickBooks has answered nothing but 429.
     throttled_since: Mapped[datetime | None] = mapped_column(Instant)
+    # Since when QuickBooks could not be reached for it or answered 5xx, and how.
+    outage_since: Mapped[datetime | None] = mapped_column(Instant)
+    outage: Mapped[str | None] = mapped_column(Text)
     failures: Mapped[int] = mapped_column(default=0)
     nudge_due_at: Mapped[datetime | None] = mapped_column(Instant)
     # When rows of Infactor's old import were last checked; until then nothing is delivered.
