@@ -57,6 +57,7 @@ class RevisionCause(StrEnum):
 
     NOTICE = "notice"
     PAYMENT = "payment"
+    CHECK = "check"
     BACKFILL = "backfill"
     RECONCILE = "reconcile"
     COMMAND = "command"

@@ -124,12 +124,17 @@ class Batch:
             except (Poisoned, TooLarge) as e:
                 self._changes_error = e
                 break
-            with self._recording(page.reads, RevisionCause.PAYMENT) as (session, recorded):
+            with self._recording(page.reads, self._cause_of_changes()) as (session, recorded):
                 self._finish_invoices(session, recorded)
                 self._finish_changes(session, recorded, until=page.cursor.since)
             answered |= recorded.answered
             cursor = page.cursor
         return answered
+
+    def _cause_of_changes(self) -> RevisionCause:
+        """Return why changes are read; a payment is not claimed where we asked for them, too."""
+        asked = any(notice.format == "own" for notice in self._wanted.changes)
+        return RevisionCause.CHECK if asked else RevisionCause.PAYMENT
 
     def _recording(
         self, reads: InvoiceReads, cause: RevisionCause
@@ -145,7 +150,7 @@ class Batch:
     def _webhook_ids(self, quickbooks_id: str, *, cause: RevisionCause) -> list[str]:
         """Return the ids of the webhooks that asked for an invoice."""
         asked = self._waiting(quickbooks_id) + self._merged.get(quickbooks_id, [])
-        if cause is RevisionCause.PAYMENT:
+        if cause is not RevisionCause.NOTICE:
             asked += self._wanted.changes
         return sorted({notice.webhook_id for notice in asked if notice.webhook_id})
 
