@@ -2,11 +2,14 @@
 
 import json
 import logging
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
+from importlib import import_module
 from secrets import token_hex
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -126,17 +129,14 @@ class AppriseSender(Channel):
     def __init__(self, address: str) -> None:
         scheme = address.partition("://")[0]
         super().__init__(f"{scheme}:// in ALERT_URLS", address)
-        try:
-            # Optional, and slow to import.
-            import apprise  # noqa: PLC0415
-        except ImportError:
-            raise ConfigurationError(
-                "ALERT_URLS: needs Apprise; run `pip install 'infactor-quickbooks[apprise]'`"
-            ) from None
+        apprise = _apprise()
         # Its log lines may quote addresses.
         logging.getLogger("apprise").setLevel(logging.CRITICAL)
         self._types = apprise.NotifyType
-        plugin = apprise.Apprise.instantiate(address)
+        with warnings.catch_warnings():
+            # Some plugins use what Python is going to drop.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            plugin = apprise.Apprise.instantiate(address)
         if plugin is None:
             raise ConfigurationError(
                 f"ALERT_URLS: the {scheme}:// address is not one that Apprise understands; see"
@@ -163,6 +163,18 @@ class AppriseSender(Channel):
             return self._types.SUCCESS
         critical = data.get("severity") == Severity.CRITICAL
         return self._types.FAILURE if critical else self._types.WARNING
+
+
+def _apprise() -> ModuleType:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            # Optional, and it takes half a second.
+            return import_module("apprise")
+    except ImportError:
+        raise ConfigurationError(
+            "ALERT_URLS: needs Apprise; run `pip install 'infactor-quickbooks[apprise]'`"
+        ) from None
 
 
 def title_for_people(kind: str, data: Mapping[str, Any]) -> str:
