@@ -313,6 +313,7 @@ def test_only_what_speaks_to_intuit_or_to_operators_calls_anybody_by_http():
         "service.quickbooks.client",
         "service.quickbooks.oauth",
         "service.quickbooks.http",
+        "service.kit.bounded_http",
         "service.kit.tls",
         "service.monitoring.sender",
     }

@@ -69,9 +69,9 @@ def compare(services: Services) -> None:
 
 
 def tell_of_no_writes(services: Services, error: Exception) -> None:
-    """Send what no alert can be kept of: that the database takes no writes.
+    """Send `database.refuses` to ALERT_URL without storing an alert, which the database refuses.
 
-    Each process sends it, once an hour for as long as that lasts, under an id that they share.
+    Each process sends it once an hour while that lasts; the message id is the same for all.
     """
     if not isinstance(error, DBAPIError):
         return

@@ -38,12 +38,15 @@ _CHECKS = (
     notices.broken_webhooks,
     companies.outages,
     processes.mixed_versions,
+    companies.unasked_answers,
     companies.lasting_throttle,
     companies.ending_tokens,
     notices.high_reads,
     notices.parked_notices,
     infactor.refused_deliveries,
+    infactor.held_old_rows,
     notices.forged_webhooks,
+    notices.crowded_receivers,
 )
 # What follows from a cause is not reported beside it.
 _EFFECTS = {

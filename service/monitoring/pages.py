@@ -8,6 +8,7 @@ TITLES: Mapping[str, str] = {
     "token.ending_soon": "Authorisation ends within 7 days",
     "reconcile.red": "Reconcile failed or left a difference",
     "withdrawals.stopped": "Many withdrawals wait for a decision",
+    "answers.unasked": "QuickBooks sent what nobody asked for",
     "throttled.lasting": "QuickBooks answers too many requests",
     "webhooks.forged": "Many webhooks with a wrong signature",
     "webhooks.misdirected": "Webhooks come to a wrong address",
@@ -19,6 +20,7 @@ TITLES: Mapping[str, str] = {
     "infactor.away": "Infactor's database does not answer",
     "deliveries.stuck": "Invoices do not get into Infactor",
     "deliveries.refused": "Infactor does not take some invoices",
+    "old_rows.held": "Invoices wait for rows of the old import",
     "finding.critical": "Changed after an approval",
     "database.refuses": "The database takes no writes",
     "queue.away": "Redis does not answer",
@@ -26,6 +28,7 @@ TITLES: Mapping[str, str] = {
     "quickbooks.away": "QuickBooks is down",
     "alerts.refused": "Alerts cannot be sent",
     "versions.differ": "Processes run different versions",
+    "receivers.crowded": "Receivers turn connections away",
     "receivers.silent": "Receivers are silent",
     "workers.silent": "Workers are silent",
 }

@@ -83,6 +83,7 @@ def test_the_watermark_moves_to_the_last_change_that_was_recorded(world: World) 
     assert world.connection().changes_read_until == at
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_the_watermark_stays_where_nothing_could_be_recorded(world: World) -> None:
     world.arrive(an_invoice("1"))
     before = world.connection().changes_read_until
@@ -95,6 +96,7 @@ def test_the_watermark_stays_where_nothing_could_be_recorded(world: World) -> No
     assert world.notices()[-1][0] == "pending"
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_the_watermark_never_moves_back(world: World) -> None:
     before = world.connection().changes_read_until
     with world.services.database.write() as session:

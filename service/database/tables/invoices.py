@@ -16,6 +16,9 @@ TO_MEND = "hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"
 HELD = "hold IS NOT NULL OR old_rows_held"
 """Which invoices are held; Infactor may have one of them all the same."""
 
+OLD_ROWS_HELD = "old_rows_held"
+"""Which invoices wait for somebody to explain rows of Infactor's old import."""
+
 WITHDRAWN = "withdrawn"
 """Which documents we have withdrawn."""
 
@@ -76,6 +79,12 @@ class Invoice(Base):
             postgresql_where=text("delivered_revision < revision"),
         ),
         Index("ux_invoices_adopted", "adopted", unique=True),
+        Index(
+            "ix_invoices_old_rows_held",
+            "connection_id",
+            sqlite_where=text(OLD_ROWS_HELD),
+            postgresql_where=text(OLD_ROWS_HELD),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)  # Infactor's invoiceId
@@ -84,6 +93,8 @@ class Invoice(Base):
     sync_token: Mapped[int] = mapped_column(BigInteger)
     last_updated: Mapped[datetime] = mapped_column(Instant)
     fetch_number: Mapped[int] = mapped_column(BigInteger)
+    # Of what the rest was made from: only what has another one is mapped again. Empty: map it.
+    digest: Mapped[str] = mapped_column(String(32), default="", server_default="")
     deleted: Mapped[bool] = mapped_column(default=False)
     void_noticed: Mapped[bool] = mapped_column(default=False)
     source: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
@@ -115,8 +126,15 @@ class Invoice(Base):
     delivery_warnings: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
     # The ObjectId of the row of Infactor's old import that is this invoice's document.
     adopted: Mapped[str | None] = mapped_column(String(24))
+    # Its invoiceId, by which Infactor and its people know it.
+    adopted_as: Mapped[str | None] = mapped_column(String(64))
     # Infactor has rows of its old import with this Id that nobody can explain.
     old_rows_held: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+    @property
+    def document_id(self) -> str:
+        """The invoiceId of its document in Infactor, which only an adopted row has of its own."""
+        return self.id if self.adopted is None else self.adopted_as or self.adopted
 
 
 class OldId(Base):
@@ -179,6 +197,7 @@ class Document(Base):
     # The invoice's when the document was last written: the document itself does not say.
     balance: Mapped[Decimal | None] = mapped_column(Money)
     currency: Mapped[str | None] = mapped_column(String(8))
+    customer_id: Mapped[str | None] = mapped_column(String(64))
     seen_at: Mapped[datetime | None] = mapped_column(Instant)
 
 

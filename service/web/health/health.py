@@ -20,7 +20,7 @@ async def livez(request: Request[AppState]) -> Response:
 async def readyz(request: Request[AppState]) -> Response:
     """Answer 200 while notices can be stored, else 503; within two seconds, whatever hangs.
 
-    Database and queue are written to: a ping answers where they are full or read-only. What only
+    Database and queue are written to: one that is full or read-only answers a ping. What only
     delays the work is reported as `degraded`, with the causes that `status` explains: notices must
     still come in.
     """
