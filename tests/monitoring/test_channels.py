@@ -11,8 +11,10 @@ from sqlalchemy import select
 
 from service.database.tables import Alert
 from service.errors import ConfigurationError
+from service.kit.clock import now
 from service.monitoring.sender import channels
 from service.services import Services, build_services
+from service.store.alerts import refused as refused_alerts
 from tests import databases
 from tests.cli.place import Place
 from tests.monitoring.listener import SECRET, Listener, listening
@@ -105,9 +107,11 @@ def test_who_has_accepted_a_message_is_not_sent_it_again(
     assert (len(signed.received), len(chat.received)) == (1, 1)
     watch(services)  # the other channel is told that one refuses
     assert signed.types() == ["connection.dead", "alerts.refused"]
-    refused = signed.messages()[1]["data"]["text"]
-    assert "json:// in ALERT_URLS did not accept the message" in refused
-    assert "key" not in refused  # nothing of the address
+    text = signed.messages()[1]["data"]["text"]
+    assert "json:// in ALERT_URLS did not accept the message" in text
+    assert "key" not in text  # nothing of the address
+    with scene.database.read() as session:
+        assert refused_alerts(session, now())[0] == 1  # not counting the one about that
     chat.status = 204
     let_time_pass(scene)
     watch(services)
