@@ -256,7 +256,7 @@ API: dict[str, Callable[[CompanyClient], object]] = {
     "cdc": lambda api: api.cdc(["Invoice"], SINCE),
 }
 OAUTH: dict[str, Callable[[OAuth], object]] = {
-    "exchange": lambda oauth: oauth.exchange("code"),
+    "exchange": lambda oauth: oauth.exchange("code", "state"),
     "refresh": lambda oauth: oauth.refresh("token"),
     "revoke": lambda oauth: oauth.revoke("token"),
     "discovery": lambda oauth: oauth.discovery(),
