@@ -1,6 +1,7 @@
 """Each outage is named by whoever is asked, within a minute, and nothing else is named."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,11 @@ from tests.monitoring.listener import SECRET, Listener, listening
 from tests.servers import free_port, redis_server, wait_until
 from tests.web.ops.operators import PASSWORD, entry
 
+# A worker that was not restarted, and stays alive for ten minutes.
+OLD_WORKER = """
+    INSERT INTO processes (id, kind, version, accepts_webhooks, at)
+    VALUES ('old', 'worker', '0.0.9', 1, (julianday('now') - 2440587.5) * 86400.0 + 600)
+"""
 # Within a minute, even where eight other tests share two processors.
 SECONDS = 60
 
@@ -162,7 +168,11 @@ def test_webhooks_that_nobody_can_take_and_alerts_that_are_refused_are_named(
         signed = {"intuit-signature": "x" * 44}
         base = watch.deployment.receivers[0]
         assert httpx.post(f"{base}/quickbook/webhooks", headers=signed).status_code == 404
-        watch.all_name("verifier.missing", "webhooks.misdirected")
+        with sqlite3.connect(tmp_path / "journey.db") as database:
+            database.execute(OLD_WORKER)
+        database.close()
+        watch.all_name("verifier.missing", "versions.differ", "webhooks.misdirected")
+        assert "1 worker of 0.0.9" in watch.condition("versions.differ")["text"]
         text = watch.condition("webhooks.misdirected")["text"]
         assert f"set the webhooks' Endpoint URL to {base}/quickbook/webhook." in text
         assert '"/quickbook/webhooks"' in watch.deployment.logs()
