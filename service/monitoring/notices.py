@@ -184,8 +184,10 @@ _stuck = (
     .join(Connection, Connection.id == _waiting.c.connection_id)
     .where(
         *notices.was_workable(bindparam("environment"), bindparam("before")),
-        # Of these companies `outages` says why.
+        # Of these companies another condition says why nothing succeeds.
         Connection.outage_since.is_(None),
+        Connection.barred_since.is_(None),
+        Connection.keys_refused_since.is_(None),
     )
 )
 
@@ -238,7 +240,8 @@ def parked_notices(facts: Facts) -> Iterator[Condition]:
             since=first,
             text=f"{several(count, 'webhook event', 'webhook events')} of"
             f" {several(companies, 'company', 'companies')} failed, so the invoices they refer to"
-            " may be missing or out of date. Fix the cause shown on each, then retry.",
+            " may be missing or out of date. Each says why. They are retried automatically, at most"
+            " an hour apart, or once a day where the record itself is wrong.",
             command="infactor-quickbooks notices --parked",
         )
 

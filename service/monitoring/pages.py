@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 TITLES: Mapping[str, str] = {
     "connection.dead": "Connection ended by QuickBooks",
+    "connection.barred": "QuickBooks does not let us in",
+    "keys.refused": "QuickBooks refuses the app's keys",
+    "run.failing": "An import or reconcile fails",
     "token.ending": "Authorisation ends within 30 days",
     "token.ending_soon": "Authorisation ends within 7 days",
     "reconcile.red": "Reconcile failed or left a difference",

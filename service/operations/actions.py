@@ -85,6 +85,7 @@ def sync(session: Session, connection_id: str, actor: str) -> int:
 def backfill(session: Session, connection_id: str, since: datetime | None, actor: str) -> int:
     """Begin or join the company's backfill, which is due at once; return its id."""
     run_id = runs.create_or_join(session, connection_id, RunCause.COMMAND, since, now())
+    connections.call_again(session, connection_id, barred=True)
     runs.hurry(session, run_id)
     details = {"run": run_id, "since": since}
     audit.record(session, actor, "backfill", connection_id, details, now())
@@ -95,6 +96,7 @@ def reconcile(session: Session, connection_id: str, fix: bool, actor: str) -> in
     """Begin or join the company's full reconcile, which is due at once; return its id."""
     order: ReconcileCursor = {"full": True, "fix": fix}
     run_id = runs.begin_reconcile(session, connection_id, RunCause.COMMAND, order, now())
+    connections.call_again(session, connection_id, barred=True)
     runs.hurry(session, run_id)
     details = {"run": run_id, "fix": fix}
     audit.record(session, actor, "reconcile", connection_id, details, now())

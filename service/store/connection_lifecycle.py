@@ -53,6 +53,8 @@ def end(session: Session, connection_id: str, refresh_sealed: str | None, now: d
         "throttled_since": None,
         "outage_since": None,
         "outage": None,
+        "barred_since": None,
+        "keys_refused_since": None,
         "failures": 0,
     }
     return _change(session, connection_id, Connection.refresh_sealed == refresh_sealed, ended)

@@ -1,4 +1,4 @@
-"""Notices that failed for good: told until something has done their work."""
+"""Notices that have failed: told until something has done their work."""
 
 import pytest
 
@@ -28,7 +28,8 @@ def test_each_is_told_until_it_is_put_back(scene: Scene) -> None:
         severity="warning",
         since=NOW - 2 * HOURS,
         text="1 webhook event of 1 company failed, so the invoices they refer to may be missing or"
-        " out of date. Fix the cause shown on each, then retry.",
+        " out of date. Each says why. They are retried automatically, at most an hour apart, or"
+        " once a day where the record itself is wrong.",
         command="infactor-quickbooks notices --parked",
     )
     parked(scene, company="c2")

@@ -88,7 +88,7 @@ class _Comparison:
     def _keep(self, reads: InvoiceReads) -> None:
         """Store what was shown; if the run fixes, record it too."""
         shown = _shown(reads, self._company.services.settings.infactor_currency)
-        places = [*self._tally["unreadable"], *reads.unnamed]
+        places = [*self._tally["unreadable"], *map(str, reads.unnamed)]
         self._tally["unreadable"] = list(dict.fromkeys(places))
         with self._company.services.database.write() as session:
             comparison.keep(session, self._run.id, shown)
