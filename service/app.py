@@ -44,7 +44,7 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
         environment = services.settings.quickbooks_environment
         intake = Intake(services.database, environment, nudges)
         answers = AnswerCounter()
-        heartbeat = HeartbeatThread(services.database, environment, answers)
+        heartbeat = HeartbeatThread(services.database, environment, answers, services.presence)
         work = background(services) if background else nullcontext()
         services.leases.start()
         nudges.start()

@@ -57,10 +57,16 @@ class RevisionCause(StrEnum):
 
     NOTICE = "notice"
     PAYMENT = "payment"
+    CHECK = "check"
     BACKFILL = "backfill"
     RECONCILE = "reconcile"
     COMMAND = "command"
     REHEARSAL = "rehearsal"  # what a dry run would do; nothing of it is kept
+
+
+class ProcessKind(StrEnum):
+    RECEIVER = "receiver"
+    WORKER = "worker"
 
 
 class Severity(StrEnum):

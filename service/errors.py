@@ -86,7 +86,10 @@ class SyncError(ServiceError):
 
 
 class TransientError(SyncError):
-    """The same request may succeed later; `retry_after` is in seconds, if QuickBooks named it."""
+    """The same request may succeed later; `retry_after` is in seconds, if QuickBooks named it.
+
+    `is_outage` where QuickBooks cannot be reached or fails itself: nobody here can do anything.
+    """
 
     def __init__(
         self,
@@ -95,9 +98,11 @@ class TransientError(SyncError):
         intuit_tid: str | None = None,
         code: str | None = None,
         retry_after: float | None = None,
+        is_outage: bool = False,
     ) -> None:
         super().__init__(message, intuit_tid=intuit_tid, code=code)
         self.retry_after = retry_after
+        self.is_outage = is_outage
 
 
 class Throttled(TransientError):

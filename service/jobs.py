@@ -7,13 +7,14 @@ costs a few seconds, until the sweep sends it again.
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+import redis
 import structlog
 from dramatiq import Broker, Message
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
-from redis import Redis, RedisError
+from redis import AuthenticationError, ConnectionPool, Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -25,6 +26,13 @@ log = structlog.get_logger(__name__)
 # the last one anyway.
 _ROUND_SECONDS = 0.25
 _TRIAL_SECONDS = 60
+# The sweep sends again what could not be sent.
+_IMPATIENT: dict[str, Any] = {
+    "socket_timeout": 0.5,
+    "socket_connect_timeout": 0.5,
+    "retry": Retry(NoBackoff(), 0),
+}
+_AWAY = (redis.ConnectionError, redis.TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +61,38 @@ def message(job: Job, row_id: str | int) -> Message[None]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class QueueTrouble:
+    """Why the queue takes no work; `is_away` where it does not answer at all."""
+
+    why: str
+    is_away: bool
+
+
+def _trouble_of(error: Exception) -> QueueTrouble:
+    away = isinstance(error, _AWAY) and not isinstance(error, AuthenticationError)
+    return QueueTrouble(cause_of(error), away)
+
+
+def _prober(broker: Broker) -> Redis | None:
+    """Return a client that gives up sooner than a worker's own; None for a queue in memory."""
+    if not isinstance(broker, RedisBroker):
+        return None
+    pool = broker.client.connection_pool
+    impatient = {**pool.connection_kwargs, **_IMPATIENT}
+    return Redis(
+        connection_pool=ConnectionPool(connection_class=pool.connection_class, **impatient)
+    )
+
+
 class Jobs:
     """Asks for background work, from any thread; only `deliver` tolerates an unreachable queue."""
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
+        self._prober = _prober(broker)
+        self._known: QueueTrouble | None = None
+        self._lock = threading.Lock()
         for job in ALL:
             broker.declare_queue(job.queue)
 
@@ -66,23 +101,49 @@ class Jobs:
 
     def deliver(self, connection_id: str) -> None:
         """Ask for a delivery; the caller has committed, so an unreachable queue is only logged."""
-        _try(lambda: self._send(DELIVER, connection_id, None), DELIVER)
+        self.attempt(lambda: self._send(DELIVER, connection_id, None), DELIVER)
 
     def run(self, run_id: int, *, delay_ms: int | None = None) -> None:
         self._send(RUN, run_id, delay_ms)
 
-    def refusal(self) -> str | None:
-        """Return why the queue takes no work, or None where it does.
+    def trouble(self) -> QueueTrouble | None:
+        """Return why the queue takes no work, or None; it is known within a second.
 
         It is written to: a Redis that is full, read-only or short of replicas answers a ping.
         """
-        if not isinstance(self.broker, RedisBroker):
+        if self._prober is None:
             return None
         try:
-            self.broker.client.set(f"{self.broker.namespace}:trial", "", ex=_TRIAL_SECONDS)
+            self._prober.set("dramatiq:trial", "", ex=_TRIAL_SECONDS)
         except RedisError as e:
-            return cause_of(e)
+            return _trouble_of(e)
         return None
+
+    def close(self) -> None:
+        self.broker.close()
+        if self._prober is not None:
+            self._prober.close()
+
+    def attempt(self, send: Callable[[], object], job: Job) -> None:
+        """Send, although the queue may be away: the row is stored, and the sweep finds it."""
+        try:
+            send()
+        except RedisError as e:
+            self.log_change(_trouble_of(e))
+        except Exception as e:
+            log.warning("nudge.lost", job=job.name, error=type(e).__name__)
+        else:
+            self.log_change(None)
+
+    def log_change(self, trouble: QueueTrouble | None) -> None:
+        """Log once when the queue stops taking work, and once when it takes it again."""
+        with self._lock:
+            before, self._known = self._known, trouble
+        if trouble is not None and (before is None or before.is_away != trouble.is_away):
+            event = "queue.away" if trouble.is_away else "queue.refuses"
+            log.warning(event, why=trouble.why)
+        elif trouble is None and before is not None:
+            log.info("queue.back")
 
     def _send(self, job: Job, row_id: str | int, delay_ms: int | None) -> None:
         self.broker.enqueue(message(job, row_id), delay=delay_ms)
@@ -92,12 +153,7 @@ def receiver_broker(redis_url: str | None) -> Broker:
     """Return a broker that gives up on Redis after half a second, as the sweep sends again."""
     if redis_url is None:
         return StubBroker()
-    client = Redis.from_url(
-        redis_url,
-        socket_timeout=0.5,
-        socket_connect_timeout=0.5,
-        retry=Retry(NoBackoff(), 0),
-    )
+    client = Redis.from_url(redis_url, **_IMPATIENT)
     return RedisBroker(client=client)  # type: ignore[no-untyped-call]
 
 
@@ -151,12 +207,4 @@ class Nudges:
             return asked
 
     def _send(self, job: Job, row_id: str | int) -> None:
-        _try(lambda: self._jobs.broker.enqueue(message(job, row_id)), job)
-
-
-def _try(send: Callable[[], object], job: Job) -> None:
-    try:
-        send()
-    except Exception as e:
-        # Whatever is wrong with the queue, the row is stored and the sweep finds it.
-        log.warning("nudge.lost", job=job.name, error=type(e).__name__)
+        self._jobs.attempt(lambda: self._jobs.broker.enqueue(message(job, row_id)), job)

@@ -1,19 +1,22 @@
 """Builds the collaborators of a process, once, from its settings."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
 from dramatiq import Broker
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.company_access import CompanyAccess
 from service.config.settings import Settings
 from service.coordination import rate_limit
 from service.coordination.leases import HeldLeases
+from service.coordination.presence import Presence
 from service.database.engine import Database
 from service.infactor.mongo import InfactorDatabase
 from service.jobs import Jobs
 from service.kit.vault import Vault
-from service.monitoring.sender import AlertSender
+from service.monitoring.sender import Channel, channels
 from service.quickbooks.client import http_client
 from service.quickbooks.endpoints import endpoints
 from service.quickbooks.oauth import OAuth
@@ -42,17 +45,22 @@ class Services:
     leases: HeldLeases
     jobs: Jobs
     http: httpx.Client
-    alert_sender: AlertSender | None
+    alert_channels: tuple[Channel, ...]
+    presence: Presence
     infactor: InfactorDatabase | None
 
     def close(self) -> None:
-        """Close every connection; leases that are still held lapse."""
+        """Close every connection, as a process ends; leases that are still held lapse."""
         self.leases.stop()
-        self.jobs.broker.close()
+        if self.presence.is_known:
+            # Without a database it is forgotten after a minute.
+            with suppress(SQLAlchemyError), self.database.write() as session:
+                self.presence.leave(session)
+        self.jobs.close()
         self.http.close()
         self.oauth.close()
-        if self.alert_sender is not None:
-            self.alert_sender.close()
+        for channel in self.alert_channels:
+            channel.close()
         if self.infactor is not None:
             self.infactor.close()
         self.database.close()
@@ -95,6 +103,7 @@ def build_services(
         leases=HeldLeases(database),
         jobs=Jobs(broker),
         http=http,
-        alert_sender=AlertSender.of(settings),
+        alert_channels=channels(settings),
+        presence=Presence(accepts_webhooks=bool(settings.verifier_tokens)),
         infactor=infactor_database(settings),
     )

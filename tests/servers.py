@@ -124,8 +124,11 @@ def postgres(*, durable: bool = False) -> Iterator[str]:
 
 
 @contextmanager
-def redis_server() -> Iterator[str]:
-    """Give the URL of a fresh Redis server that keeps nothing, and is gone afterwards."""
+def redis_server(at: int | None = None) -> Iterator[str]:
+    """Give the URL of a fresh Redis server that keeps nothing, and is gone afterwards.
+
+    `at` is its port.
+    """
     server = shutil.which("redis-server")
     if server is None:
         raise Missing("redis-server", "apt-get install -y redis-server")
@@ -151,7 +154,7 @@ def redis_server() -> Iterator[str]:
                 raise _NotOurs
             return True
 
-        with _running(command, ready, folder, None, signal.SIGTERM) as port:
+        with _running(command, ready, folder, None, signal.SIGTERM, at) as port:
             yield f"redis://127.0.0.1:{port}/0"
 
 

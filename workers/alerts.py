@@ -1,4 +1,4 @@
-"""Opens and closes alerts, and sends both to ALERT_URL.
+"""Opens and closes alerts, and sends both to ALERT_URL and ALERT_URLS.
 
 What recurs within a minute is one alert. What ended before it could be sent is still sent, for a
 day.
@@ -17,7 +17,8 @@ from service.kit.clock import now
 from service.kit.text import cause_of
 from service.monitoring.conditions import wrong_now
 from service.monitoring.facts import Facts
-from service.monitoring.sender import AlertSender, NotSent
+from service.monitoring.pages import TITLES, link_of
+from service.monitoring.sender import Channel, NotSent
 from service.monitoring.stores import Refusals, refusals
 from service.services import Services
 from service.store import alerts, connections
@@ -31,10 +32,10 @@ _LONGEST_PAUSE = timedelta(hours=1)
 
 
 def watch(services: Services) -> None:
-    """Open and close alerts, then send what is due to ALERT_URL."""
+    """Open and close alerts, then send what is due to every channel."""
     compare(services)
-    if services.alert_sender is not None:
-        send_alerts(services, services.alert_sender)
+    if services.alert_channels:
+        send_alerts(services)
 
 
 def compare(services: Services) -> None:
@@ -72,11 +73,12 @@ def tell_of_no_writes(services: Services, error: Exception) -> None:
 
     Each process sends it once an hour while that lasts; the message id is the same for all.
     """
-    if services.alert_sender is None or not isinstance(error, DBAPIError):
+    if not isinstance(error, DBAPIError):
         return
     at = now()
     for condition in Refusals(database=cause_of(error.orig)).conditions():
-        data = {
+        message_id = f"{condition.cause}-{at:%Y-%m-%dT%H}"
+        told = {
             "alert": None,
             "cause": condition.cause,
             "severity": condition.severity,
@@ -87,14 +89,15 @@ def tell_of_no_writes(services: Services, error: Exception) -> None:
             "text": condition.text,
             "command": condition.command,
         }
-        message_id = f"{condition.cause}-{at:%Y-%m-%dT%H}"
-        try:
-            services.alert_sender.send_once(message_id, condition.cause, at, data)
-        except NotSent as e:
-            log.warning("alert.not_told", cause=condition.cause, why=str(e))
+        data = told | _help(services, condition.cause, "")
+        for channel in services.alert_channels:
+            try:
+                channel.send_once(message_id, condition.cause, at, data)
+            except NotSent as e:
+                log.warning("alert.not_told", cause=condition.cause, why=f"{channel.name} {e}")
 
 
-def send_alerts(services: Services, sender: AlertSender) -> None:
+def send_alerts(services: Services) -> None:
     """Send the alerts that are due, for 20 s at most. What is not accepted is sent again later."""
     deadline = time.monotonic() + _LONGEST_SENDING_SECONDS
     with services.database.read() as session:
@@ -102,34 +105,59 @@ def send_alerts(services: Services, sender: AlertSender) -> None:
             (alert, _company(connections.get(session, alert.subject)))
             for alert in alerts.untold(session, now(), _MOST_AT_ONCE)
         ]
+    open_channels = list(services.alert_channels)
     for alert, company in news:
-        # All alerts go to the same place: if it refuses one message, it would refuse the next.
-        if time.monotonic() > deadline or not _send_one(services, sender, alert, company):
+        # A channel that refuses one message would refuse the next.
+        if time.monotonic() > deadline or not open_channels:
             return
+        _send_one(services, open_channels, alert, company)
 
 
 def _company(connection: Connection | None) -> str | None:
     return None if connection is None else connection.company_name
 
 
-def _send_one(services: Services, sender: AlertSender, alert: Alert, company: str | None) -> bool:
+def _send_one(
+    services: Services, open_channels: list[Channel], alert: Alert, company: str | None
+) -> None:
+    """Send to each channel that has not accepted it; take those that refuse out of the list."""
     over = alert.told_at is not None
     phase = "over" if over else "begun"
     at = (alert.ended_at if over else None) or alert.raised_at
     message_id = f"alert-{alert.id}-{int(alert.raised_at.timestamp())}-{phase}"
     kind = f"{alert.cause}.ended" if over else alert.cause
-    try:
-        sender.send(message_id, kind, at, _data(alert, company))
-    except NotSent as e:
+    data = _data(alert, company) | _help(services, alert.cause, alert.subject)
+    accepted, refusals = set(alert.accepted_by.split()), []
+    for channel in services.alert_channels:
+        if channel.key in accepted:
+            continue
+        if channel not in open_channels:
+            refusals.append(f"{channel.name} did not take an earlier alert")
+            continue
+        try:
+            channel.send(message_id, kind, at, data)
+        except NotSent as e:
+            refusals.append(f"{channel.name} {e}")
+            open_channels.remove(channel)
+        else:
+            accepted.add(channel.key)
+    if refusals:
+        why = "; ".join(refusals)
         pause = backoff(alert.attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
         with services.database.write() as session:
-            alerts.postpone(session, alert.id, now() + pause, str(e))
-        log.warning("alert.not_told", alert=alert.id, cause=alert.cause, why=str(e))
-        return False
+            alerts.postpone(session, alert.id, now() + pause, why, accepted)
+        log.warning("alert.not_told", alert=alert.id, cause=alert.cause, why=why)
+        return
     with services.database.write() as session:
         alerts.told(session, alert.id, over=over, now=now())
     log.info("alert.told", alert=alert.id, cause=alert.cause, phase=phase)
-    return True
+
+
+def _help(services: Services, cause: str, subject: str) -> dict[str, Any]:
+    return {
+        "title": TITLES.get(cause, cause),
+        "link": link_of(cause, subject, services.settings.operators_url),
+    }
 
 
 def _data(alert: Alert, company: str | None) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from sqlalchemy.orm import Session
+
 from service.company_access import Purpose
-from service.errors import Disconnected
+from service.errors import Disconnected, SyncError, Throttled, TransientError
 from service.infactor import mapping
+from service.kit.clock import now
 from service.quickbooks.client import CompanyClient
 from service.services import Services
 from service.store import connections
@@ -56,3 +59,14 @@ class CompanyContext:
         """
         with self.services.database.write() as session:
             return connections.draw_fetch_number(session, self.connection_id)
+
+
+def note_outage(session: Session, connection_id: str, error: SyncError) -> None:
+    """Note from this error whether QuickBooks can be reached for the company.
+
+    An error of our own before any call, such as a spent budget, says nothing about that.
+    """
+    if isinstance(error, TransientError) and error.is_outage:
+        connections.outage_began(session, connection_id, str(error), now())
+    elif isinstance(error, Throttled) or not isinstance(error, TransientError):
+        connections.outage_ended(session, connection_id)

@@ -1,5 +1,6 @@
 """The worker process: its actors, its broker, its start and stop."""
 
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -11,11 +12,12 @@ import structlog
 from dramatiq import Actor, Broker, Message, Middleware
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
-from redis import Redis
+from dramatiq.common import dq_name
+from redis import Redis, RedisError
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from service.jobs import DELIVER, RUN, SYNC
+from service.jobs import ALL, DELIVER, RUN, SYNC
 from service.services import Services
 from workers import sync
 from workers.delivery import deliver
@@ -96,6 +98,28 @@ class NoTracebacks(Middleware):
         message.options.pop("traceback", None)
 
 
+class _Quiet(logging.Filter):
+    """Drops what Dramatiq says every three seconds of each queue while Redis is away.
+
+    `service.jobs` says it once, and once when Redis is back.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        about_redis = record.msg.startswith(_OF_REDIS) or isinstance(error, RedisError)
+        return not about_redis
+
+
+_OF_REDIS = ("Consumer encountered a connection error", "Restarting consumer in")
+
+
+def _quieten() -> None:
+    quiet = _Quiet()
+    for job in ALL:
+        for queue in (job.queue, dq_name(job.queue)):
+            logging.getLogger(f"dramatiq.worker.ConsumerThread({queue})").addFilter(quiet)
+
+
 def worker_broker(redis_url: str | None) -> Broker:
     """Return a worker's broker, which waits for Redis to come back; in memory without a URL."""
     if redis_url is None:
@@ -108,6 +132,7 @@ def worker_broker(redis_url: str | None) -> Broker:
         client=client, heartbeat_timeout=20_000, maintenance_chance=50_000
     )
     broker.add_middleware(NoTracebacks())
+    _quieten()
     return broker
 
 

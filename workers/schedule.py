@@ -10,6 +10,7 @@ from itertools import groupby
 import structlog
 
 from service.coordination import heartbeats
+from service.domain import ProcessKind
 from service.services import Services
 from workers.alerts import tell_of_no_writes, watch
 from workers.delivery import legacy_rows, poll
@@ -24,7 +25,8 @@ class Periodic:
     """A job that one of all processes does every `seconds`; jobs of one `clock` wait for each
     other.
 
-    `failed` is called with the error at each turn, once the job has failed here for a minute.
+    With `everywhere`, each process does it. `failed` is given the error of each turn after it has
+    failed in this process for a minute.
     """
 
     name: str
@@ -32,12 +34,20 @@ class Periodic:
     work: Callable[[Services], None]
     clock: str = "main"
     failed: Callable[[Services, Exception], None] | None = None
+    everywhere: bool = False
 
 
 def beat(services: Services) -> None:
     """Record that a process does the periodic work."""
     with services.database.write() as session:
         heartbeats.beat(session, "clock")
+
+
+def appear(services: Services) -> None:
+    """Record that this worker is alive, and log once when its queue goes away or comes back."""
+    services.jobs.log_change(services.jobs.trouble())
+    with services.database.write() as session:
+        services.presence.report(session, ProcessKind.WORKER)
 
 
 def poll_infactor(services: Services) -> None:
@@ -50,11 +60,13 @@ def poll_infactor(services: Services) -> None:
 
 
 # On a clock of its own, because ALERT_URL may answer slowly.
-ALERTS = Periodic("alerts", 30.0, watch, clock="alerts", failed=tell_of_no_writes)
+ALERTS = Periodic("alerts", 15.0, watch, clock="alerts", failed=tell_of_no_writes)
 
 PERIODIC = (
     Periodic("sweep", 2.0, sweep),
     Periodic("heartbeat", heartbeats.BEAT_SECONDS, beat),
+    # On a clock of its own, because a sweep may wait for Redis.
+    Periodic("presence", heartbeats.BEAT_SECONDS, appear, clock="presence", everywhere=True),
     Periodic("reconcile", 60.0, begin_due),
     Periodic("sample", 60.0, sample),
     # May take many minutes, if Intuit is slow or much is to be deleted.
@@ -97,7 +109,8 @@ class Clock:
         self._patience = patience
         self._services = services
         self._periodic = periodic
-        self._failing_since: dict[str, float] = {}
+        self._failing: dict[str, tuple[float, str]] = {}  # since when, and with which error
+        self._due_at: dict[str, float] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
 
@@ -119,17 +132,37 @@ class Clock:
                 self._tick(job)
 
     def _tick(self, job: Periodic) -> None:
-        # A little less than the interval, so that a punctual tick is not refused.
-        spacing = job.seconds * 0.9
         try:
-            with self._services.leases.hold(f"clock:{job.name}", spacing=spacing) as mine:
-                if mine:
-                    job.work(self._services)
+            if job.everywhere:
+                self._do_here(job)
+            else:
+                self._do_somewhere(job)
         except Exception as e:
             # The database or the queue is away: the next tick tries again.
-            log.warning("clock.failed", job=job.name, error=type(e).__name__)
-            since = self._failing_since.setdefault(job.name, time.monotonic())
-            if job.failed and time.monotonic() - since >= self._patience:
+            self._note_failure(job, e)
+            if job.failed and time.monotonic() - self._failing[job.name][0] >= self._patience:
                 job.failed(self._services, e)
         else:
-            self._failing_since.pop(job.name, None)
+            if self._failing.pop(job.name, None):
+                log.info("clock.works", job=job.name)
+
+    def _do_somewhere(self, job: Periodic) -> None:
+        # A little less than the interval, so that a punctual tick is not refused.
+        spacing = job.seconds * 0.9
+        with self._services.leases.hold(f"clock:{job.name}", spacing=spacing) as mine:
+            if mine:
+                job.work(self._services)
+
+    def _do_here(self, job: Periodic) -> None:
+        due_at = self._due_at.get(job.name, 0.0)
+        if time.monotonic() >= due_at:
+            self._due_at[job.name] = time.monotonic() + job.seconds * 0.9
+            job.work(self._services)
+
+    def _note_failure(self, job: Periodic, error: Exception) -> None:
+        """Log a failure, but not again and again while the same goes on."""
+        name = type(error).__name__
+        since, before = self._failing.get(job.name, (time.monotonic(), ""))
+        self._failing[job.name] = (since, name)
+        if name != before:
+            log.warning("clock.failed", job=job.name, error=name)

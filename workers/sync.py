@@ -27,7 +27,7 @@ from service.errors import (
 from service.kit.clock import now
 from service.services import Services
 from service.store import connections, inbox, invoices, watermarks
-from workers.company import CompanyContext
+from workers.company import CompanyContext, note_outage
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
@@ -147,12 +147,17 @@ class Batch:
             except (Poisoned, TooLarge) as e:
                 self._changes_error = e
                 break
-            with self._recording(page.reads, RevisionCause.PAYMENT) as (session, recorded):
+            with self._recording(page.reads, self._cause_of_changes()) as (session, recorded):
                 self._finish_invoices(session, recorded)
                 self._finish_changes(session, recorded, until=page.cursor.since)
             answered |= recorded.answered
             cursor = page.cursor
         return answered
+
+    def _cause_of_changes(self) -> RevisionCause:
+        """Return why changes are read; a payment is not claimed where we asked for them, too."""
+        asked = any(notice.format == "own" for notice in self._wanted.changes)
+        return RevisionCause.CHECK if asked else RevisionCause.PAYMENT
 
     def _read_place(self, notice: Notice) -> None:
         """Read the changes around an unreadable row again, and end its notice if all were shown."""
@@ -160,7 +165,7 @@ class Batch:
         connection_id = self._company.connection_id
         while not cursor.done and cursor.since == notice.changed_at:
             page = read_page(self._company, cursor)
-            with self._recording(page.reads, RevisionCause.NOTICE) as (session, recorded):
+            with self._recording(page.reads, RevisionCause.CHECK) as (session, recorded):
                 failed = set(filter(is_id, recorded.failed))
                 inbox.ask_for_invoices(session, connection_id, failed, OwnNotice.UNRECORDED, now())
                 self._finish_invoices(session, recorded)
@@ -185,7 +190,7 @@ class Batch:
     def _webhook_ids(self, quickbooks_id: str, *, cause: RevisionCause) -> list[str]:
         """Return the ids of the webhooks that asked for an invoice."""
         asked = self._waiting(quickbooks_id) + self._merged.get(quickbooks_id, [])
-        if cause is RevisionCause.PAYMENT:
+        if cause is not RevisionCause.NOTICE:
             asked += self._wanted.changes
         return sorted({notice.webhook_id for notice in asked if notice.webhook_id})
 
@@ -213,6 +218,7 @@ class Batch:
             connections.synced(session, connection_id, now())
         else:
             connections.pause(session, connection_id, now() + pause_for(error, 0), str(error))
+            note_outage(session, connection_id, error)
 
     def _finish_invoices(self, session: Session, recorded: Recorded) -> None:
         for quickbooks_id, error in recorded.failed.items():
@@ -337,6 +343,7 @@ def _fail(
             connections.bar(session, connection_id, until, str(error), now())
         else:
             connections.pause(session, connection_id, until, str(error))
+        note_outage(session, connection_id, error)
         give_back(session, batch, error, until)
     log.warning("company.failed", connection=connection_id, notices=len(batch), **why(error))
 

@@ -129,6 +129,9 @@ def sweep(services: Services) -> None:
             if services.settings.delivers
             else ()
         )
+    if (companies or delivering or due_runs) and services.jobs.trouble() is not None:
+        # A worker's own client would wait for a minute for each, and so would the periodic jobs.
+        return
     for connection_id in companies:
         services.jobs.sync(connection_id)
     for connection_id in delivering:

@@ -31,6 +31,10 @@ from service.wording import format_utc
 _POLL_SECONDS = 0.3
 _PATIENCE_SECONDS = 120.0
 
+_NOT_TAKEN = (
+    "no worker has picked this up; `infactor-quickbooks status` says whether a worker and Redis run"
+)
+
 Ended = tuple[str | None, str | None]
 """The result of a company's notice, and its error; one of them is None."""
 
@@ -98,7 +102,7 @@ def _outcome(services: Services, notice_id: int) -> Ended:
         if error := _failure(notice, connection):
             return None, error
         if time.monotonic() > deadline:
-            return None, "nobody has taken it yet: is `infactor-quickbooks worker` running?"
+            return None, _NOT_TAKEN
         if services.settings.embedded:
             _work(services, connection.id)
         time.sleep(_POLL_SECONDS)
@@ -114,7 +118,7 @@ def _failure(notice: Notice, connection: Connection) -> str | None:
         return "it was paused meanwhile"
     if connection.paused_until is not None and connection.paused_until > now():
         return (
-            f"QuickBooks is left alone until {format_utc(connection.paused_until)}:"
+            f"backing off until {format_utc(connection.paused_until)}:"
             f" {connection.problem}; to try at once: infactor-quickbooks connections retry"
             f" --connection {connection.id}"
         )

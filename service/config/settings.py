@@ -150,12 +150,21 @@ class Settings(BaseSettings):
     are told, at 90 % backfills wait for the next month, at 97 % only notifications are read for."""
 
     alert_url: SecretStr | None = None
-    """Where to tell somebody: each cause is POSTed there once as JSON, and once when it is over,
-    signed as Standard Webhooks describes. Without it `infactor-quickbooks status` still knows."""
+    """Where to send alerts: each is POSTed there once as JSON, and once when it is over, signed as
+    Standard Webhooks describes. Without it `infactor-quickbooks status` still knows."""
 
     alert_secret: SecretStr | None = None
     """Signs what goes to ALERT_URL: `whsec_` and at least 24 bytes in base64, shared with whoever
     receives it there. Needed with ALERT_URL."""
+
+    alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Further places for the same alerts, as Apprise addresses separated by spaces: Slack, Teams,
+    PagerDuty, e-mail and a hundred more (https://appriseit.com/services/). Needs the extra
+    `apprise`: `pip install 'infactor-quickbooks[apprise]'`."""
+
+    ops_url: str | None = None
+    """Where operators reach `/ops`, for the links in alerts, such as the address of your SSH tunnel
+    or VPN. Without it the links begin with PUBLIC_URL."""
 
     metrics_token: SecretStr | None = None
     """Any text of 16 characters or more, which Prometheus sends as bearer token to `/metrics`.
@@ -212,6 +221,15 @@ class Settings(BaseSettings):
         return self.infactor_mongodb_url is not None
 
     @property
+    def sends_alerts(self) -> bool:
+        return self.alert_url is not None or bool(self.alert_urls)
+
+    @property
+    def operators_url(self) -> str:
+        """The origin at which operators reach `/ops`."""
+        return self.ops_url or self.public_url
+
+    @property
     def key_ring(self) -> list[bytes]:
         """The encryption keys; the first seals."""
         return [key.get_secret_value() for key in self.encryption_keys]
@@ -248,6 +266,18 @@ class Settings(BaseSettings):
     @classmethod
     def _upper(cls, value: str) -> str:
         return value.upper()
+
+    @field_validator("alert_urls", mode="before")
+    @classmethod
+    def _apart(cls, value: object) -> object:
+        return tuple(value.split()) if isinstance(value, str) else value
+
+    @field_validator("alert_urls")
+    @classmethod
+    def _are_addresses(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any("://" not in address.get_secret_value() for address in value):
+            raise ValueError("each must be an Apprise address, such as slack://…")
+        return value
 
     @field_validator("quickbooks_webhook_verifier_tokens", mode="before")
     @classmethod
@@ -302,7 +332,7 @@ class Settings(BaseSettings):
             parsers.mongodb_hosts(value.get_secret_value())
         return value
 
-    @field_validator("public_url", "quickbooks_simulator_url")
+    @field_validator("public_url", "ops_url", "quickbooks_simulator_url")
     @classmethod
     def _is_origin(cls, value: str | None) -> str | None:
         return None if value is None else parsers.origin(value)

@@ -10,7 +10,7 @@ WEBHOOK_REQUESTS = Counter(
     f"{PREFIX}webhook_requests",
     "Webhook deliveries that this process answered, by what was answered.",
     # stored | unsigned | too_large | not_configured | not_stored, and of what no webhook was
-    # known to be: head_too_large | crowded_out | page_crowded_out
+    # known to be: head_too_large | crowded_out | page_crowded_out | misdirected
     ["outcome"],
 )
 NOTICES_RECEIVED = Counter(

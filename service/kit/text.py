@@ -4,7 +4,6 @@ import re
 import unicodedata
 
 _UNSHOWN = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _COMMANDS = _UNSHOWN - {"Cn", "Co"}  # a newer emoji only looks odd on an older terminal
 _TURNS_TEXT = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 

@@ -19,6 +19,8 @@ from service.wording import several, shortened, span, utc_day
 ENDING = timedelta(days=30)
 ENDING_SOON = timedelta(days=7)
 THROTTLED = timedelta(minutes=15)
+# A shorter one is over before anybody could look.
+OUTAGE = timedelta(seconds=15)
 # So many companies at once, or so many reads, mean the month's cap.
 _SEVERAL = 2
 _NEARLY_ALL = 0.95
@@ -159,6 +161,7 @@ _failing = (
         # Another condition says why nothing succeeds for these companies.
         Connection.barred_since.is_(None),
         Connection.keys_refused_since.is_(None),
+        Connection.outage_since.is_(None),
         Run.state == RunState.ACTIVE,
         Run.halted_at.is_(None),
         Run.error.is_not(None),
@@ -277,6 +280,33 @@ def stopped_withdrawals(facts: Facts) -> Iterator[Condition]:
             # An operator should read what it prints before deciding.
             command=f"infactor-quickbooks confirm --run {run_id} --dry-run",
         )
+
+
+_outage = select(
+    func.count(Connection.outage_since),
+    func.count(),
+    func.min(Connection.outage_since),
+    func.max(Connection.outage),
+).where(_is_ours, Connection.state == ConnectionState.CONNECTED, Connection.suspended_at.is_(None))
+
+
+def outages(facts: Facts) -> Iterator[Condition]:
+    """Yield a condition when QuickBooks has been away for OUTAGE; nobody here can do anything."""
+    away, companies, since, why = facts.session.execute(
+        _outage, {"environment": facts.environment}
+    ).one()
+    if since is None or since > facts.now - OUTAGE:
+        return
+    yield Condition(
+        cause="quickbooks.away",
+        severity=Severity.WARNING,
+        since=since,
+        text=f"{shortened(why or 'QuickBooks does not answer')}, for {away:,} of"
+        f" {several(companies, 'company', 'companies')}. Nothing to do: we retry automatically,"
+        " and catch up when QuickBooks is back. Intuit reports outages at"
+        " https://status.developer.intuit.com.",
+        command="infactor-quickbooks connections",
+    )
 
 
 _unasked = select(

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from service.config.settings import Settings
 from service.domain import Severity
-from service.monitoring import companies, infactor, notices, processes
+from service.monitoring import companies, infactor, notices, processes, sending
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
 from service.monitoring.stores import Refusals
@@ -25,10 +25,13 @@ def refused_writes(facts: Facts) -> Iterator[Condition]:
 _CHECKS = (
     refused_writes,
     processes.silent_processes,
+    notices.unconfigured_webhooks,
+    notices.misdirected_webhooks,
     infactor.critical_findings,
     infactor.infactor_away,
     infactor.stuck_deliveries,
     notices.stuck_notices,
+    sending.refused_alerts,
     companies.refused_keys,
     companies.dead_connections,
     companies.barred_companies,
@@ -36,6 +39,8 @@ _CHECKS = (
     companies.stopped_withdrawals,
     companies.red_reconciles,
     notices.broken_webhooks,
+    companies.outages,
+    processes.mixed_versions,
     companies.unasked_answers,
     companies.lasting_throttle,
     companies.ending_tokens,
@@ -46,11 +51,20 @@ _CHECKS = (
     notices.forged_webhooks,
     notices.crowded_receivers,
 )
+# What follows from a cause is not reported beside it.
+_EFFECTS = {
+    "database.refuses": ("notices.stuck", "deliveries.stuck"),
+    "queue.away": ("notices.stuck", "deliveries.stuck"),
+    "queue.refuses": ("notices.stuck", "deliveries.stuck"),
+    "workers.silent": ("notices.stuck", "deliveries.stuck"),
+}
 
 
 def wrong_now(facts: Facts) -> list[Condition]:
     """Return everything that is wrong now, the critical first, at a handful of short queries."""
     found = [condition for check in _CHECKS for condition in check(facts)]
+    explained = {effect for one in found for effect in _EFFECTS.get(one.cause, ())}
+    found = [condition for condition in found if condition.cause not in explained]
     return sorted(found, key=lambda condition: condition.severity != Severity.CRITICAL)
 
 

@@ -8,8 +8,9 @@ from functools import cached_property
 from sqlalchemy.orm import Session
 
 from service.config.settings import Settings
-from service.coordination import circuit_breaker, heartbeats, rate_limit
+from service.coordination import circuit_breaker, heartbeats, presence, rate_limit
 from service.coordination.circuit_breaker import Broken
+from service.coordination.presence import Living
 from service.monitoring.stores import Refusals
 from service.store import findings, outbox
 from service.store.findings import Open
@@ -40,6 +41,11 @@ class Facts:
     def beats(self) -> Mapping[str, float]:
         """Seconds since a process of each kind was alive."""
         return heartbeats.ages(self.session)
+
+    @cached_property
+    def processes(self) -> Sequence[Living]:
+        """The processes that are alive."""
+        return presence.living(self.session)
 
     @cached_property
     def reads(self) -> int:

@@ -10,18 +10,20 @@ from sqlalchemy import bindparam, func, select
 
 from service.company_access import SHARES
 from service.database.tables import Connection, Notice, Run, WebhookAnswers
-from service.domain import ConnectionState, RunCause, RunKind, RunState, Severity
+from service.domain import ConnectionState, ProcessKind, RunCause, RunKind, RunState, Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
 from service.queries import notices
 from service.store import inbox
-from service.wording import several, span
+from service.wording import several, shortened, span
 
 FORGED = 100
 FORGED_WITHIN = timedelta(minutes=10)
 UNANNOUNCED = 10
 UNANNOUNCED_WITHIN = timedelta(days=1)
 STUCK = timedelta(minutes=10)
+MISDIRECTED_WITHIN = timedelta(days=1)
+MISDIRECTED_LAST = timedelta(minutes=10)
 READS_HIGH = 0.8
 
 _forged = select(
@@ -37,10 +39,10 @@ def forged_webhooks(facts: Facts) -> Iterator[Condition]:
             cause="webhooks.forged",
             severity=Severity.WARNING,
             since=first,
-            text=f"{int(count):,} deliveries within {span(FORGED_WITHIN.total_seconds())} were"
-            " refused, because they had no right signature. If notices still come, a stranger sends"
-            " these: block it at the proxy. If none come, the verifier token has changed: copy it"
-            " from Intuit's portal.",
+            text=f"{int(count):,} webhooks within {span(FORGED_WITHIN.total_seconds())} were"
+            " refused, because their signature is wrong. If other webhooks still arrive, a stranger"
+            " sends these: block it at the proxy. If none arrive, the verifier token has changed:"
+            " copy it from Intuit's developer portal.",
             command="infactor-quickbooks notices --limit 20",
         )
 
@@ -102,42 +104,117 @@ def broken_webhooks(facts: Facts) -> Iterator[Condition]:
         )
 
 
+_recent = (
+    select(
+        WebhookAnswers.outcome,
+        func.sum(WebhookAnswers.count),
+        func.min(WebhookAnswers.minute),
+        func.max(WebhookAnswers.minute),
+    )
+    .where(
+        WebhookAnswers.minute >= bindparam("since"),
+        WebhookAnswers.outcome.in_(("misdirected", "stored")),
+    )
+    .group_by(WebhookAnswers.outcome)
+)
+
+
+def misdirected_webhooks(facts: Facts) -> Iterator[Condition]:
+    """Yield a condition when webhooks come to an address that does not exist.
+
+    It is over ten minutes after the last of them, once a webhook has been stored since.
+    """
+    rows = facts.session.execute(_recent, {"since": facts.now - MISDIRECTED_WITHIN})
+    seen = {outcome: (int(count), first, last) for outcome, count, first, last in rows}
+    if "misdirected" not in seen:
+        return
+    count, first, last = seen["misdirected"]
+    stored = seen.get("stored")
+    if stored is not None and stored[2] >= last and last < facts.now - MISDIRECTED_LAST:
+        return
+    yield Condition(
+        cause="webhooks.misdirected",
+        severity=Severity.CRITICAL,
+        since=first,
+        text=f"{several(count, 'webhook', 'webhooks')} came to a wrong address and"
+        f" {'was' if count == 1 else 'were'} answered 404. In Intuit's developer portal, set the"
+        f" webhooks' Endpoint URL to {facts.settings.public_url}/quickbook/webhook. The log lines"
+        " `webhook.misdirected` name the wrong address.",
+        command="infactor-quickbooks doctor --webhook",
+    )
+
+
+def unconfigured_webhooks(facts: Facts) -> Iterator[Condition]:
+    """Yield a condition when a receiver has no verifier token, or these settings have none."""
+    receivers = [one for one in facts.processes if one.kind == ProcessKind.RECEIVER]
+    without = [one for one in receivers if not one.accepts_webhooks]
+    if not without and (receivers or facts.settings.verifier_tokens):
+        return
+    every = "Every webhook is" if len(without) == len(receivers) else "Some webhooks are"
+    yield Condition(
+        cause="verifier.missing",
+        severity=Severity.CRITICAL,
+        text=f"{every} answered 503, because no verifier token is set. Copy it from the webhooks"
+        " page of Intuit's developer portal into QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS, and restart"
+        " `serve`. QuickBooks sends the webhooks again later.",
+        command="infactor-quickbooks doctor",
+    )
+
+
 # Companies are joined afterwards, so that databases begin with the few pending notices.
 _waiting = (
     select(
         Notice.connection_id,
         func.count().label("count"),
         func.min(Notice.received_at).label("oldest"),
+        func.max(Notice.error_message).label("error"),
     )
     .where(*notices.has_waited(bindparam("before")))
     .group_by(Notice.connection_id)
     .subquery()
 )
 _stuck = (
-    select(func.sum(_waiting.c.count), func.count(), func.min(_waiting.c.oldest))
+    select(
+        func.sum(_waiting.c.count),
+        func.count(),
+        func.min(_waiting.c.oldest),
+        func.count(_waiting.c.error),
+        func.max(_waiting.c.error),
+    )
     .join(Connection, Connection.id == _waiting.c.connection_id)
-    .where(*notices.was_workable(bindparam("environment"), bindparam("before")))
+    .where(
+        *notices.was_workable(bindparam("environment"), bindparam("before")),
+        # Of these companies another condition says why nothing succeeds.
+        Connection.outage_since.is_(None),
+        Connection.barred_since.is_(None),
+        Connection.keys_refused_since.is_(None),
+    )
 )
 
 
 def stuck_notices(facts: Facts) -> Iterator[Condition]:
-    """Yield a condition when notices are stuck for STUCK: those that `notices.stuck` lists."""
-    count, companies, oldest = facts.session.execute(
+    """Yield a condition when notices are overdue for STUCK, unless QuickBooks itself is away."""
+    count, companies, oldest, failed, error = facts.session.execute(
         _stuck, {"before": facts.now - STUCK, "environment": facts.environment}
     ).one()
-    if count:
-        waited = span((facts.now - oldest).total_seconds())
-        yield Condition(
-            cause="notices.stuck",
-            severity=Severity.CRITICAL,
-            since=oldest,
-            text=f"{several(count, 'notice', 'notices')} of"
-            f" {several(companies, 'company', 'companies')} should be done by now; the oldest has"
-            f" waited for {waited}. Those with an error: QuickBooks answered so; look at the"
-            " company. Those without an attempt: see whether the workers run, and start them"
-            " again.",
-            command="infactor-quickbooks notices --pending",
+    if not count:
+        return
+    if failed:
+        why = (
+            f"Cause, for {failed:,} of {several(companies, 'company', 'companies')}:"
+            f" {shortened(error)}. They are retried automatically."
         )
+    else:
+        why = "None was tried, though workers are alive. Restart the workers, or start more."
+    yield Condition(
+        cause="notices.stuck",
+        severity=Severity.CRITICAL,
+        since=oldest,
+        text=f"{several(count, 'webhook event', 'webhook events')} of"
+        f" {several(companies, 'company', 'companies')} {'is' if count == 1 else 'are'} overdue;"
+        f" the oldest has waited for {span((facts.now - oldest).total_seconds())}. {why}",
+        command="infactor-quickbooks notices --pending",
+    )
 
 
 _parked = (
@@ -161,10 +238,10 @@ def parked_notices(facts: Facts) -> Iterator[Condition]:
             cause="notices.parked",
             severity=Severity.WARNING,
             since=first,
-            text=f"{several(count, 'notice', 'notices')} of"
-            f" {several(companies, 'company', 'companies')} have failed: what they tell of may be"
-            " missing or out of date here. Each says why. They are tried again by themselves, at"
-            " most an hour apart; where the record itself is wrong, once a day.",
+            text=f"{several(count, 'webhook event', 'webhook events')} of"
+            f" {several(companies, 'company', 'companies')} failed, so the invoices they refer to"
+            " may be missing or out of date. Each says why. They are retried automatically, at most"
+            " an hour apart, or once a day where the record itself is wrong.",
             command="infactor-quickbooks notices --parked",
         )
 

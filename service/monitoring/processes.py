@@ -1,14 +1,16 @@
-"""Whether any receiver and any worker is alive."""
+"""Whether any receiver and any worker is alive, and whether all run the same version."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from service.config.settings import Settings
-from service.domain import Severity
+from service.domain import ProcessKind, Severity
+from service.kit.version import running_version
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
 from service.store import inbox, runs
-from service.wording import span
+from service.wording import several, span
 
 RECEIVER = "receiver"
 CLOCK = "clock"
@@ -26,15 +28,15 @@ def silent_processes(facts: Facts) -> Iterator[Condition]:
             cause="receivers.silent",
             severity=Severity.CRITICAL,
             since=facts.now - timedelta(seconds=silence),
-            text=f"No receiver has been alive for {span(silence)}: QuickBooks' notifications reach"
-            " nobody.",
+            text=f"No receiver has been alive for {span(silence)}, so webhooks reach nobody."
+            " QuickBooks sends them again later.",
             command="infactor-quickbooks serve",
         )
     silence = facts.beats.get(CLOCK)
     if silence is None and _has_work(facts):
-        yield _silent_workers(facts.settings, "None has ever been alive")
+        yield _silent_workers(facts.settings, "No worker has ever been alive")
     elif silence is not None and silence >= SILENT_SECONDS:
-        how_long = f"None has been alive for {span(silence)}"
+        how_long = f"No worker has been alive for {span(silence)}"
         yield _silent_workers(facts.settings, how_long, facts.now - timedelta(seconds=silence))
 
 
@@ -43,11 +45,36 @@ def _silent_workers(settings: Settings, how_long: str, since: datetime | None = 
         cause="workers.silent",
         severity=Severity.CRITICAL,
         since=since,
-        text=f"No worker works. {how_long}: notices are stored, but invoices stay as they are.",
-        command=f"infactor-quickbooks {'serve' if settings.embedded else 'worker'}",
+        text=f"{how_long}. Webhooks are stored, but invoices are not brought up to date.",
+        command=_command(settings, workers_only=True),
     )
 
 
 def _has_work(facts: Facts) -> bool:
     ours = (facts.session, facts.environment, facts.now)
     return bool(inbox.due_connections(*ours) or runs.due(*ours))
+
+
+def mixed_versions(facts: Facts) -> Iterator[Condition]:
+    """Yield a condition when a living process runs another version than this one, or another."""
+    mine = running_version()
+    others = [one for one in facts.processes if one.version != mine]
+    if not others:
+        return
+    running = Counter((one.kind, one.version) for one in facts.processes)
+    what = ", ".join(
+        f"{several(count, kind, f'{kind}s')} of {version}"
+        for (kind, version), count in sorted(running.items())
+    )
+    workers_only = {one.kind for one in others} == {ProcessKind.WORKER}
+    yield Condition(
+        cause="versions.differ",
+        severity=Severity.WARNING,
+        text=f"Not all processes run the same version: {what}; this check is of {mine}."
+        " Restart the outdated ones.",
+        command=_command(facts.settings, workers_only=workers_only),
+    )
+
+
+def _command(settings: Settings, *, workers_only: bool) -> str:
+    return f"infactor-quickbooks {'worker' if workers_only and not settings.embedded else 'serve'}"

@@ -10,15 +10,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
 
-from sqlalchemy import ColumnElement, Float, case, cast, delete, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.coordination import circuit_breaker, heartbeats
 from service.database.tables import Alert, Connection, Notice, Reads, Run, Sample
 from service.database.upsert import insert
 from service.domain import ConnectionState, NoticeStatus, RunKind, RunState
+from service.queries import notices
 from service.store import findings, outbox
-from service.store.connections import may_be_called
 
 RECENT = timedelta(hours=1)
 QUANTILES = (0.5, 0.95, 0.99)
@@ -99,26 +109,35 @@ def _infactor(session: Session, environment: str, now: datetime) -> InfactorMeas
     )
 
 
-def oldest_due(session: Session, environment: str, now: datetime) -> float:
-    """Return for how many seconds the first notice in line has been due, over all companies.
-
-    Those of unknown, paused and disconnected companies do not count. It costs one look-up in the
-    index of pending notices for each connection.
-    """
-    first = (
-        select(func.coalesce(Notice.due_at, Notice.received_at))
-        .where(
-            Notice.connection_id == Connection.id,
-            _is(Notice.status, NoticeStatus.PENDING),
-            or_(Notice.due_at.is_(None), Notice.due_at <= now),
-        )
-        .order_by(Notice.id)
-        .limit(1)
-        .scalar_subquery()
+_waits_since = (
+    select(
+        Notice.connection_id,
+        func.min(
+            case(
+                (Notice.attempts > 0, Notice.received_at),
+                else_=func.coalesce(Notice.due_at, Notice.received_at),
+            )
+        ).label("since"),
     )
-    due = session.scalars(select(first).where(may_be_called(environment, now))).all()
-    since = min((moment for moment in due if moment is not None), default=now)
-    return max(0.0, (now - since).total_seconds())
+    .where(*notices.has_waited(bindparam("now")))
+    .group_by(Notice.connection_id)
+    .subquery()
+)
+_oldest_due = (
+    select(func.min(_waits_since.c.since))
+    .join(Connection, Connection.id == _waits_since.c.connection_id)
+    .where(*notices.was_workable(bindparam("environment"), bindparam("now")))
+)
+
+
+def oldest_due(session: Session, environment: str, now: datetime) -> float:
+    """Return for how many seconds the oldest notice has waited, over all companies.
+
+    One that waits for the end of an outage counts from when it came. Those of unknown, paused and
+    disconnected companies do not count. It reads the index of pending notices.
+    """
+    since = session.execute(_oldest_due, {"environment": environment, "now": now}).scalar_one()
+    return max(0.0, (now - (since or now)).total_seconds())
 
 
 def _open(session: Session, status: str) -> int:

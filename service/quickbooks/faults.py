@@ -89,7 +89,7 @@ BY_STATUS: tuple[tuple[Container[int], Meaning], ...] = (
         range(300, 400),
         Meaning(Refused, "QuickBooks redirected, and redirects are not followed"),
     ),
-    ((408, *range(500, 600)), Meaning(TransientError, "QuickBooks is unwell")),
+    ((408, *range(500, 600)), Meaning(TransientError, "QuickBooks is down")),
 )
 
 
@@ -139,7 +139,10 @@ def _error(status: int, headers: Mapping[str, str], fault: Fault) -> SyncError:
         return meaning.error(message, intuit_tid=tid, code=fault.code)
     if issubclass(meaning.error, Throttled) and wait is None:
         wait = THROTTLED_FOR
-    return meaning.error(message, intuit_tid=tid, code=fault.code, retry_after=wait)
+    outage = meaning.error is TransientError and (status == 408 or status >= 500)
+    return meaning.error(
+        message, intuit_tid=tid, code=fault.code, retry_after=wait, is_outage=outage
+    )
 
 
 def _meaning(status: int, code: str | None) -> Meaning | None:

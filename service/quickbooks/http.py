@@ -47,9 +47,11 @@ def reaching_intuit() -> Iterator[None]:
         words = f"QuickBooks' answer is longer than {e.most // 2**20} MiB; the rest was not read"
         raise TransientError(words, code=TOO_LONG) from None
     except httpx.ReadTimeout:
-        raise TransientError("QuickBooks did not answer in time", code=TIMED_OUT) from None
+        late = "QuickBooks did not answer in time"
+        raise TransientError(late, code=TIMED_OUT, is_outage=True) from None
     except httpx.RequestError as e:
-        raise TransientError(f"QuickBooks could not be reached ({type(e).__name__})") from None
+        away = f"QuickBooks could not be reached ({type(e).__name__})"
+        raise TransientError(away, is_outage=True) from None
 
 
 def intuit_tid(headers: Mapping[str, str]) -> str | None:

@@ -237,8 +237,13 @@ def refusal_of(
     if 300 <= status < 400:
         return Refused("QuickBooks redirected, and redirects are not followed", intuit_tid=tid)
     if answer is None or status in (408, 429) or not 400 <= status < 500:
-        words = f"QuickBooks' token service is unwell (HTTP {status})"
-        return TransientError(words, intuit_tid=tid, retry_after=retry_after(headers))
+        words = f"QuickBooks' token service is down (HTTP {status})"
+        return TransientError(
+            words,
+            intuit_tid=tid,
+            retry_after=retry_after(headers),
+            is_outage=status == 408 or status >= 500,
+        )
     if (error := answer.get("error")) == "invalid_grant":
         rejected.intuit_tid, rejected.code = tid, error
         return rejected

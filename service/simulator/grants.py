@@ -2,8 +2,6 @@
 
 import base64
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -147,19 +145,21 @@ class Grants:
         grant.used = grant.refreshed = now
         return self._new_access(grant, now), grant
 
-    @contextmanager
-    def refreshing(self, token: str, now: datetime, within: float) -> Iterator[bool]:
-        """Count a refresh during the block; give whether it races an earlier one, which wins."""
+    def begin_refresh(self, token: str, now: datetime, within: float) -> tuple[Grant | None, bool]:
+        """Count a refresh that begins; return its grant, and whether an earlier one wins over it.
+
+        `end_refresh` is to follow.
+        """
         grant = next((g for g in self._grants if token in (g.refresh_token, *g.superseded)), None)
         if grant is None:
-            yield False
-            return
+            return None, False
         recent = grant.refreshed and now < grant.refreshed + timedelta(seconds=within)
         racing = grant.refreshing > 0 or bool(recent)
         grant.refreshing += 1
-        try:
-            yield racing
-        finally:
+        return grant, racing
+
+    def end_refresh(self, grant: Grant | None) -> None:
+        if grant is not None:
             grant.refreshing -= 1
             if grant.doomed and not grant.refreshing:
                 self._end(grant)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Alert
@@ -11,6 +11,9 @@ from service.database.upsert import insert
 
 QUIET = timedelta(seconds=60)
 """What comes back within this time never ended: its alert goes on, and no end is sent."""
+
+REFUSED = "alerts.refused"
+"""The cause of the alert about alerts that could not be sent."""
 
 # An alert that could not be sent is no longer news when it has been over for this long.
 _OLD_NEWS = timedelta(days=1)
@@ -47,6 +50,7 @@ def begin(
         command=command,
         since=since,
         raised_at=now,
+        accepted_by="",
         attempts=0,
     )
     session.execute(new.on_conflict_do_nothing())
@@ -74,6 +78,16 @@ def end(session: Session, ids: Collection[int], now: datetime) -> None:
 
 def untold(session: Session, now: datetime, limit: int) -> Sequence[Alert]:
     """Return the alerts whose beginning or end is to be sent now, the oldest first."""
+    return session.scalars(
+        select(Alert)
+        .where(_is_news(now), or_(Alert.due_at.is_(None), Alert.due_at <= now))
+        .order_by(Alert.id)
+        .limit(limit)
+    ).all()
+
+
+def _is_news(now: datetime) -> ColumnElement[bool]:
+    """A condition: the alert's beginning or end is still to be sent."""
     begun = and_(
         Alert.told_at.is_(None),
         or_(Alert.ended_at.is_(None), Alert.ended_at > now - _OLD_NEWS),
@@ -84,28 +98,48 @@ def untold(session: Session, now: datetime, limit: int) -> Sequence[Alert]:
         Alert.ended_at <= now - QUIET,
         Alert.ended_at > now - _OLD_NEWS,
     )
-    return session.scalars(
-        select(Alert)
-        .where(or_(begun, over), or_(Alert.due_at.is_(None), Alert.due_at <= now))
-        .order_by(Alert.id)
-        .limit(limit)
-    ).all()
+    return or_(begun, over)
+
+
+def refused(session: Session, now: datetime) -> tuple[int, datetime | None, str | None]:
+    """Return (how many alerts could not be sent so far, since when, the newest error).
+
+    The alert about that itself does not count.
+    """
+    waiting = (Alert.attempts > 0, Alert.cause != REFUSED, _is_news(now))
+    count, since = session.execute(
+        select(func.count(), func.min(Alert.raised_at)).where(*waiting)
+    ).one()
+    newest = select(Alert.error).where(*waiting).order_by(Alert.due_at.desc()).limit(1)
+    return count, since, session.scalars(newest).first() if count else None
+
+
+def hurry(session: Session) -> None:
+    """Let what could not be sent be sent now."""
+    session.execute(update(Alert).where(Alert.due_at.is_not(None)).values(due_at=None))
 
 
 def told(session: Session, alert_id: int, *, over: bool, now: datetime) -> None:
-    """Note that the message about this alert's beginning, or end, was accepted."""
+    """Note that the message about this alert's beginning, or end, was accepted by every channel."""
     news = {"end_told_at": now} if over else {"told_at": now}
     session.execute(
         update(Alert)
         .where(Alert.id == alert_id)
-        .values(attempts=0, due_at=None, error=None, **news)
+        .values(attempts=0, due_at=None, error=None, accepted_by="", **news)
     )
 
 
-def postpone(session: Session, alert_id: int, due_at: datetime, error: str) -> None:
-    """Let the same message be sent again from `due_at` on."""
+def postpone(
+    session: Session, alert_id: int, due_at: datetime, error: str, accepted_by: Collection[str]
+) -> None:
+    """Let the message be sent again from `due_at` on, but not to those who have accepted it."""
     session.execute(
         update(Alert)
         .where(Alert.id == alert_id)
-        .values(attempts=Alert.attempts + 1, due_at=due_at, error=error[:_LONGEST_ERROR])
+        .values(
+            attempts=Alert.attempts + 1,
+            due_at=due_at,
+            error=error[:_LONGEST_ERROR],
+            accepted_by=" ".join(sorted(accepted_by)),
+        )
     )

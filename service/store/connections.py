@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Supplier
@@ -176,6 +176,8 @@ def renew(
             problem=None,
             paused_until=None,
             throttled_since=None,
+            outage_since=None,
+            outage=None,
             barred_since=None,
             failures=0,
             renewed_at=now,
@@ -209,9 +211,28 @@ def synced(session: Session, connection_id: str, now: datetime) -> None:
             failures=0,
             paused_until=None,
             throttled_since=None,
+            outage_since=None,
+            outage=None,
             barred_since=None,
             problem=None,
         )
+    )
+
+
+def outage_began(session: Session, connection_id: str, why: str, now: datetime) -> None:
+    """Keep since when QuickBooks cannot be reached for the company, and how it fails now."""
+    session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id, Connection.state == ConnectionState.CONNECTED)
+        .values(outage_since=func.coalesce(Connection.outage_since, now), outage=why)
+    )
+
+
+def outage_ended(session: Session, connection_id: str) -> None:
+    session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id, Connection.outage_since.is_not(None))
+        .values(outage_since=None, outage=None)
     )
 
 

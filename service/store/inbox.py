@@ -129,6 +129,34 @@ def retry(
     )
 
 
+_PROMISES = ("refreshed", "withdrawn", "restored")
+
+
+def kept(promise: str) -> str:
+    """Return the outcome of a notice about an invoice that Infactor keeps as it was decided."""
+    return f"not {promise}: already decided in Infactor"
+
+
+def take_back(session: Session, connection_id: str, quickbooks_id: str, since: datetime) -> None:
+    """Correct the outcomes since then of notices about an invoice that nothing was written for.
+
+    They were noted when it was recorded, before its delivery met a decision in Infactor.
+    """
+    promised = [(Notice.reason.startswith(promise), kept(promise)) for promise in _PROMISES]
+    session.execute(
+        update(Notice)
+        .where(
+            Notice.connection_id == connection_id,
+            Notice.entity == "Invoice",
+            Notice.entity_id == quickbooks_id,
+            Notice.status == NoticeStatus.DONE,
+            Notice.handled_at >= since,
+            or_(*(condition for condition, _ in promised)),
+        )
+        .values(reason=case(*promised, else_=Notice.reason))
+    )
+
+
 def hurry(session: Session, connection_id: str, now: datetime) -> int:
     """Make the company's waiting notices due now; return how many."""
     hurried = session.execute(

@@ -36,11 +36,44 @@ def simulator_url() -> Iterator[str]:
         yield simulator.url
 
 
+@contextmanager
+def address(status: int = 401, text: str = "an intuit-signature is needed\n") -> Iterator[str]:
+    """Answer every POST like this; give the address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(status)
+            self.send_header("content-length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def public_url() -> Iterator[str]:
+    """An address at which this service seems to answer."""
+    with address() as url:
+        yield url
+
+
 @pytest.fixture
-def place(tmp_path: Path, simulator_url: str) -> Place:
+def place(tmp_path: Path, simulator_url: str, public_url: str) -> Place:
     """A prepared database with one company, two processes that are alive, and a simulator."""
     made = Place(tmp_path).with_settings(
-        {"QUICKBOOKS_ENVIRONMENT": "simulator", "QUICKBOOKS_SIMULATOR_URL": simulator_url}
+        {
+            "QUICKBOOKS_ENVIRONMENT": "simulator",
+            "QUICKBOOKS_SIMULATOR_URL": simulator_url,
+            "PUBLIC_URL": public_url,
+        }
     )
     made.add_company("9341455000000077", "Bright Bakery")
     beats(made, 4)
@@ -70,12 +103,13 @@ def test_where_all_is_well_it_says_so_in_one_line_for_each(place: Place) -> None
     ended = place.run("doctor")
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = [line.split(maxsplit=1) for line in ended.stdout.splitlines()]
-    assert [verdict for verdict, _ in lines] == ["ok"] * 14
+    assert [verdict for verdict, _ in lines] == ["ok"] * 16
     assert "What to do" not in ended.stdout
     found = look(place, 0)
     assert list(found) == [
         "settings",
         "public url",
+        "public address",
         "verifier token",
         "session secret",
         "database",
@@ -88,6 +122,7 @@ def test_where_all_is_well_it_says_so_in_one_line_for_each(place: Place) -> None
         "mongodb",
         "intuit",
         "clock",
+        "alerts",
     ]
     assert found["intuit"][1].startswith("the simulator's discovery document")
     assert found["receiver"][1].startswith("alive ")
@@ -100,7 +135,7 @@ def test_settings_that_cannot_be_loaded_are_named_and_end_it(place: Place) -> No
     head, _, advice = ended.stdout.partition("\nWhat to do:\n")
     assert "fail  settings         SECRET_KEY: needs 32 characters or more" in head
     assert "fail  settings         INFACTOR_CURRENCY: must be three letters" in head
-    assert "- settings: mend INFACTOR_CURRENCY in the environment or .env" in advice
+    assert "- settings: correct INFACTOR_CURRENCY in the environment or .env" in advice
     assert "short" not in ended.stdout
 
 
@@ -114,6 +149,7 @@ def test_everything_is_looked_at_when_everything_is_down(place: Place) -> None:
             "INFACTOR_MONGODB_DATABASE": "ifactor",
             "QUICKBOOKS_SIMULATOR_URL": f"http://{nobody}",
             "QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS": "",
+            "PUBLIC_URL": f"http://{nobody}",
         }
     )
     found = look(down, 1)
@@ -121,12 +157,14 @@ def test_everything_is_looked_at_when_everything_is_down(place: Place) -> None:
     assert verdicts == {
         "settings": "ok",
         "public url": "ok",
+        "public address": "warn",
         "verifier token": "fail",
         "session secret": "ok",
         "database": "fail",
         "queue": "fail",
         "mongodb": "fail",
         "intuit": "fail",
+        "alerts": "ok",
     }
     assert found["mongodb"][1] == "no MongoDB that takes writes answers at INFACTOR_MONGODB_URL"
     assert HUSH not in down.run("doctor").stdout

@@ -8,12 +8,20 @@ import pytest
 
 from service.cli.doctor.check import CheckResult, examine, ok
 from service.cli.doctor.infactor_checks import _version
+from service.cli.doctor.reach_checks import alerts_out, public_address
 from service.cli.doctor.service_checks import PUBLISHED_SECRET_SHA256, _is_public, is_published
 from service.config.loading import settings_from
 from service.config.settings import Settings
+from tests.cli.test_doctor import address
 from tests.journey.deployment import SECRETS
+from tests.monitoring.listener import SECRET, listening
 
 HUSH = "hush-hush"
+SETTINGS = {
+    **SECRETS,
+    "QUICKBOOKS_ENVIRONMENT": "simulator",
+    "QUICKBOOKS_SIMULATOR_URL": "http://127.0.0.1:9",
+}
 
 
 def test_the_published_session_secret_is_known_by_its_digest() -> None:
@@ -81,3 +89,49 @@ def test_a_check_that_hangs_or_breaks_does_not_stop_the_others() -> None:
         ("breaks", "fail", "the check broke (OSError)"),
         ("works", "ok", "well"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "verdict", "advice"),
+    [
+        (401, "an intuit-signature is needed", "ok", ""),
+        (401, "who are you?", "fail", "exempt /quickbook/"),
+        (404, "nothing", "fail", "pass /quickbook/ on"),
+        (200, "a page", "fail", "pass /quickbook/ on"),
+        (302, "", "fail", "Intuit follows no redirect"),
+        (502, "", "fail", "does not reach it"),
+        (
+            503,
+            "QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS is not set",
+            "fail",
+            "set QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS",
+        ),
+    ],
+)
+def test_the_public_address_answers_as_this_service_does(
+    status: int, text: str, verdict: str, advice: str
+) -> None:
+    with address(status, text) as url:
+        (found,) = public_address(settings_from({**SETTINGS, "PUBLIC_URL": url}))
+    assert found.verdict == verdict
+    assert f"{url}/quickbook/webhook answers {status}" in found.seen
+    assert advice in found.advice
+
+
+def test_alert_url_is_tried_with_a_message() -> None:
+    with listening() as listener:
+        settings = settings_from(
+            {
+                **SETTINGS,
+                "ALERT_URL": listener.url,
+                "ALERT_SECRET": SECRET,
+                "OPS_URL": "https://o.io",
+            }
+        )
+        (found,) = alerts_out(settings)
+        assert (found.verdict, found.seen) == ("ok", "ALERT_URL accepted a test message")
+        (message,) = listener.messages()
+        assert (message["type"], message["data"]["link"]) == ("alert.test", "https://o.io/ops/")
+        listener.status = 403
+        (found,) = alerts_out(settings)
+    assert (found.verdict, found.seen) == ("fail", "ALERT_URL answered 403")

@@ -175,7 +175,13 @@ def test_a_database_without_writes_is_told_though_no_alert_can_be_kept(
     place = place.with_settings({"ALERT_URL": listener.url, "ALERT_SECRET": SECRET})
     (alerts,) = (job for job in PERIODIC if job.name == "alerts")
     assert alerts.failed is tell_of_no_writes
-    often = Periodic("alerts", 0.02, alerts.work, failed=alerts.failed)
+    failures: list[Exception] = []
+
+    def failed(services: Services, error: Exception) -> None:
+        failures.append(error)
+        tell_of_no_writes(services, error)
+
+    often = Periodic("alerts", 0.02, alerts.work, failed=failed)
     with (
         structlog.testing.capture_logs() as events,
         read_only(place.settings["DATABASE_URL"]),
@@ -184,10 +190,11 @@ def test_a_database_without_writes_is_told_though_no_alert_can_be_kept(
         clock = Clock(services, [often], patience=0.1)
         clock.start()
         wait_until(lambda: listener.received)
-        failed = len(events)
-        wait_until(lambda: len(events) > failed + 5)
+        before = len(failures)
+        wait_until(lambda: len(failures) > before + 5)
         clock.stop()
         clock.join()
+    assert [event["event"] for event in events].count("clock.failed") == 1
     # Once from each process, however often it fails.
     assert len(set(listener.ids())) == len(listener.received) <= 2
     assert listener.types()[0] == "database.refuses"

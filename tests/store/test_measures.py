@@ -83,7 +83,6 @@ def test_where_nothing_was_done_there_is_no_lag(database: Database) -> None:
     [
         {"state": "disconnected"},
         {"suspended_at": AT},
-        {"paused_until": AT + timedelta(seconds=1)},
         {"environment": "production"},
     ],
 )
@@ -100,6 +99,15 @@ def test_only_what_can_be_worked_on_now_is_late(
     with database.write() as session:
         session.execute(update(Connection).values(**hindrance))
     assert oldest(database) == 0
+
+
+def test_what_waits_for_an_outage_is_late_too(database: Database, connection_id: str) -> None:
+    """A retried notice at the front, due later, hides no older one behind it."""
+    add(database, "pending", received_at=ago(seconds=50), attempts=3, due_at=ago(minutes=-10))
+    add(database, "pending", received_at=ago(seconds=900), attempts=1, due_at=ago(minutes=-10))
+    with database.write() as session:
+        session.execute(update(Connection).values(paused_until=AT + timedelta(minutes=10)))
+    assert oldest(database) == 900
 
 
 def test_companies_are_counted_by_state(database: Database, connection_id: str) -> None:

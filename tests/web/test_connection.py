@@ -132,7 +132,7 @@ def test_nothing_is_changed_while_quickbooks_does_not_confirm(
     assert "Here Our <b>Books</b> is still connected" in said(answer.text)
     assert place.connections()[0].state == "connected"
     supplier = place.only("SELECT id FROM suppliers")
-    why = {"why": "QuickBooks' token service is unwell (HTTP 503)"}
+    why = {"why": "QuickBooks' token service is down (HTTP 503)"}
     assert audited(place) == [(f"supplier:{supplier}", "disconnect failed", why)]
 
 

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.config.loading import settings_from
+from service.coordination import heartbeats
 from service.database.tables import Notice
 from service.jobs import receiver_broker
 from service.kit.clock import now
@@ -43,6 +44,7 @@ def test_a_receiver_by_itself_is_ready(place: Place) -> None:
         200,
         {
             "status": "ok",
+            "wrong": [],
             "database": "ok",
             "queue": "embedded",
             "oldest_pending_seconds": 0,
@@ -62,6 +64,7 @@ def test_notices_that_wait_for_ten_minutes_are_told(
         at = now() - timedelta(seconds=seconds)
         company = place.connections()[0].id
         session.add(Notice(connection_id=company, format="own", received_at=at, status="pending"))
+        heartbeats.beat(session, "clock")
     answer = place.browser().get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (200, status)
     assert answer.json()["oldest_pending_seconds"] == pytest.approx(seconds, abs=5)
@@ -84,7 +87,8 @@ def test_without_a_queue_notices_still_come_in(postgres: str) -> None:
     with receiver(postgres, f"redis://127.0.0.1:{free_port()}/0") as client:
         answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
-    assert answer.json()["queue"].startswith("takes no work: Error 111 connecting to 127.0.0.1:")
+    assert answer.json()["wrong"] == ["queue.away"]
+    assert answer.json()["queue"].startswith("away: Error 111 connecting to 127.0.0.1:")
 
 
 @pytest.mark.timeout(30)
@@ -92,7 +96,7 @@ def test_a_queue_that_never_answers_is_not_waited_for(postgres: str, silent_port
     with receiver(postgres, f"redis://127.0.0.1:{silent_port}/0") as client:
         answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
-    assert answer.json()["queue"].startswith("takes no work: ")
+    assert answer.json()["queue"].startswith("away: ")
 
 
 @pytest.mark.timeout(30)

@@ -152,6 +152,11 @@ def test_once_somebody_has_decided_quickbooks_changes_nothing_in_infactor(
     happen(small_delivering, event)
     assert small_delivering.document() == before
     assert small_delivering.receipts()[-1][1:] == ("frozen", state)
+    # The notice says so, too, though Infactor's state was not known when it was recorded.
+    expected = {"update": "not refreshed: already decided in Infactor"}
+    withdrawn = "not withdrawn: already decided in Infactor"
+    if "payment" not in event:  # whose notices name no invoice
+        assert small_delivering.world.notices()[-1] == ("done", expected.get(event, withdrawn))
 
 
 @pytest.mark.parametrize(

@@ -256,7 +256,7 @@ def test_a_company_is_forgotten_although_quickbooks_is_away(world: World) -> Non
     world.arrive(an_invoice("1"))
     world.faults({"kind": "revoke", "status": 503, "count": 1})
     forgotten, problem = forget_company(world.services, world.connection_id, "cli:me")
-    assert problem == "QuickBooks' token service is unwell (HTTP 503)"
+    assert problem == "QuickBooks' token service is down (HTTP 503)"
     assert forgotten.invoices == 1
     assert world.connection().refresh_sealed is None
 

@@ -87,7 +87,7 @@ def test_without_a_confirmation_by_quickbooks_a_company_stays_as_it_is(world: Wo
     after = world.connection()
     assert (after.state, after.refresh_sealed) == ("connected", before.refresh_sealed)
     assert is_granted(world)
-    problem = "QuickBooks' token service is unwell (HTTP 503)"
+    problem = "QuickBooks' token service is down (HTTP 503)"
     failed = ("cli:me", "disconnect failed", world.connection_id, {"why": problem})
     assert audit(world) == [failed]
 

@@ -1,12 +1,16 @@
 """What becomes of notices whose worker was killed, and of work whose message was lost."""
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
+from service.jobs import Jobs
 from service.kit.clock import now
 from service.store import inbox
 from tests.workers.world import DOCUMENTS, ENDS_OF_NOTICES, World, an_event, an_invoice
+from workers.process import worker_broker
+from workers.upkeep import sweep
 
 
 def heard(world: World, *quickbooks_ids: str) -> None:
@@ -123,3 +127,14 @@ def test_the_sweep_asks_for_nothing_where_nothing_is_to_be_done(small_world: Wor
     small_world.sync()
     small_world.webhook(an_event("Estimate", "1", "created"))
     assert small_world.sweep() == []
+
+
+@pytest.mark.timeout(30)
+def test_a_sweep_does_not_wait_for_a_queue_that_never_answers(
+    small_world: World, silent_port: int
+) -> None:
+    """The heartbeat shares its clock: after two minutes, workers would be called silent."""
+    heard(small_world, "1")
+    jobs = Jobs(worker_broker(f"redis://127.0.0.1:{silent_port}/0"))
+    sweep(replace(small_world.services, jobs=jobs))  # a worker's client alone waits for a minute
+    jobs.close()

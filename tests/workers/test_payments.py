@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from service.domain import OwnNotice
 from service.kit.clock import now
 from service.store import inbox, watermarks
 from tests.workers.world import World, an_event, an_invoice
@@ -138,3 +139,17 @@ def test_a_renewed_connection_reads_what_changed_while_nobody_noticed(world: Wor
     world.sync()
     assert world.documents()["1"]["state"] == "invoice_created"
     assert world.notices() == [("done", "the company's changed invoices were read")]
+
+
+@pytest.mark.parametrize("reported", [False, True])
+def test_what_we_asked_for_is_not_called_a_payment(small_world: World, reported: bool) -> None:
+    """Where QuickBooks has reported one as well, nobody can tell which of them it was."""
+    small_world.arrive(an_invoice("1"))
+    small_world.put("Invoice", an_invoice("1", TotalAmt=80.0, Balance=80.0))
+    with small_world.services.database.write() as session:
+        inbox.ask_for_changes(session, small_world.connection_id, OwnNotice.SYNC, now())
+    if reported:
+        small_world.hear("Payment", "900", "created")
+    else:
+        small_world.sync()
+    assert small_world.revisions()[-1] == (2, "check")

@@ -13,6 +13,7 @@ from service.database.tables import (
     Heartbeat,
     Lease,
     Notice,
+    Process,
     Run,
     Sample,
 )
@@ -34,7 +35,8 @@ from workers.schedule import PERIODIC
 SECONDS = {
     "sweep": 2,
     "heartbeat": 10,
-    "alerts": 30,
+    "presence": 10,
+    "alerts": 15,
     "reconcile": 60,
     "sample": 60,
     "poll": 300,
@@ -85,6 +87,7 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
     return {
         "sweep": lambda: count(world, Notice, is_done) == 1,
         "heartbeat": lambda: count(world, Heartbeat, Heartbeat.name == "clock") == 1,
+        "presence": lambda: count(world, Process, Process.kind == "worker") == 1,
         "alerts": lambda: count(world, Alert, Alert.cause == "connection.dead") > 0,
         "reconcile": lambda: count(world, Run, Run.kind == "reconcile") == 1,
         "sample": lambda: count(world, Sample) == 1,

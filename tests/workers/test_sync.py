@@ -52,7 +52,7 @@ def test_what_somebody_has_decided_about_is_never_written_again(small_world: Wor
     before = small_world.documents()["1"]
     small_world.arrive(an_invoice("1", TotalAmt=999.0, Balance=999.0))
     assert small_world.documents()["1"] == before
-    text = "recorded alone: it was decided about in Infactor"
+    text = "not refreshed: already decided in Infactor"
     assert small_world.notices()[-1] == ("done", text)
     assert small_world.revisions() == [(1, "notice"), (2, "notice")]
 

@@ -23,7 +23,7 @@ from service.infactor.collection import (
 from service.infactor.document import MARKER, columns_of, decide
 from service.kit.backoff import backoff
 from service.kit.clock import now
-from service.store import outbox
+from service.store import inbox, outbox
 from service.store.findings import Found
 from service.store.outbox import DeliveryProgress
 from workers.delivery.findings import keep_changes, keep_findings
@@ -61,6 +61,7 @@ class DeliveryResults:
         self._at = now()
         self._receipts: list[dict[str, Any]] = []
         self._documents: list[dict[str, Any]] = []
+        self._frozen: list[Invoice] = []
         self._changed: dict[str, list[Found]] = {}
         self._changes: list[DocumentChange] = []
 
@@ -74,6 +75,8 @@ class DeliveryResults:
                     self._add(current[delivery.invoice.id], delivery)
             outbox.save_progress(session, list(current.values()))
             outbox.add_receipts(session, self._receipts)
+            for sent in self._frozen:
+                inbox.take_back(session, sent.connection_id, sent.quickbooks_id, sent.recorded_at)
             outbox.save_documents(session, self._documents)
             self._keep_findings(session)
         for receipt in self._receipts:
@@ -104,6 +107,8 @@ class DeliveryResults:
         late = current.delivered_revision > sent.revision and result.action is Action.CREATE
         current.delivered_revision = 0 if late else max(current.delivered_revision, sent.revision)
         action = _action(delivery, result)
+        if action is Action.FROZEN:
+            self._frozen.append(sent)
         self._receipts.append(
             {
                 "invoice_id": sent.id,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from service.database.tables import Failure, Tally
 from service.domain import Action, Hold
 from service.errors import SyncError
+from service.store import inbox
 from workers.reading.reads import Place
 
 _MOST_FAILURES_KEPT = 200
@@ -31,7 +32,7 @@ class Outcome:
 
     def __str__(self) -> str:
         if self.action is Action.FROZEN:
-            return "recorded alone: it was decided about in Infactor"
+            return inbox.kept("withdrawn" if self.hold else "refreshed")
         return f"{self.action.past}: {self.hold}" if self.hold else self.action.past
 
 

@@ -24,7 +24,7 @@ from service.errors import (
 from service.kit.clock import now
 from service.services import Services
 from service.store import approvals, connections, runs
-from workers.company import CompanyContext
+from workers.company import CompanyContext, note_outage
 from workers.retry import failure_of, insist, pause_of_run, why
 from workers.runs import backfill, reconcile
 
@@ -87,6 +87,7 @@ def _pause(services: Services, run: Run, error: SyncError) -> None:
             connections.throttle(session, run.connection_id, now() + wait, str(error), now())
         elif isinstance(error, Barred):
             connections.bar(session, run.connection_id, now() + wait, str(error), now())
+        note_outage(session, run.connection_id, error)
         runs.postpone(
             session,
             run.id,

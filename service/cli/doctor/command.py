@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
-from service.cli.console import answer, answer_json, says_what_is_wrong
-from service.cli.context import Json, settings_and_logs
+from service.cli.console import answer, answer_json, hint, says_what_is_wrong
+from service.cli.context import Json, command_services, settings_and_logs
 from service.cli.doctor.check import CheckResult, bad, examine, ok
 from service.errors import ConfigurationError
 
@@ -14,13 +15,22 @@ _SECONDS = 20.0
 
 
 @says_what_is_wrong
-def doctor(as_json: Json = False) -> None:
-    """Check settings, database, queue, Infactor's MongoDB, Intuit, clocks and keys.
+def doctor(
+    as_json: Json = False,
+    webhook: Annotated[
+        bool, typer.Option("--webhook", help="Then wait for a webhook, such as a test event.")
+    ] = False,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="How long to wait for it, in seconds.")
+    ] = 300.0,
+) -> None:
+    """Check settings, addresses, database, queue, Infactor's MongoDB, Intuit, clocks and keys.
 
-    Changes nothing anywhere, and takes 20 seconds at most, whatever does not answer.
+    Changes nothing. Sends ALERT_URL a test message, and takes 20 seconds at most, whatever does not
+    answer. With --webhook, it then waits for Intuit's test event, which proves the way in.
 
     Exit status: 0 when nothing fails, warnings or not; 1 when anything does; 2 when the settings
-    cannot be loaded, so that nothing else can be looked at.
+    cannot be loaded, so that nothing else can be checked.
     """
     from service.cli.doctor.service_checks import CHECKS
 
@@ -31,15 +41,25 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(2) from None
     loaded = ok("settings", f"loaded, for QuickBooks' {settings.quickbooks_environment}")
     found = _tell(_chain(loaded, examine(settings, CHECKS, _SECONDS)), as_json=as_json)
+    if webhook:
+        found += _tell([_wait(seconds)], as_json=as_json)
     if any(finding.verdict == "fail" for finding in found):
         raise typer.Exit(1)
+
+
+def _wait(seconds: float) -> CheckResult:
+    from service.cli.doctor.webhook import WAITING, wait_for_webhook
+
+    hint(WAITING)
+    with command_services() as services:
+        return wait_for_webhook(services, seconds)
 
 
 def _setting(line: str) -> CheckResult:
     name, separator, problem = line.partition(": ")
     if not separator:
         return bad("settings", line, "`infactor-quickbooks init` writes one with fresh secrets")
-    return bad("settings", line, f"mend {name} in the environment or .env: {problem}")
+    return bad("settings", line, f"correct {name} in the environment or .env: {problem}")
 
 
 def _chain(first: CheckResult, others: Iterable[CheckResult]) -> Iterable[CheckResult]:

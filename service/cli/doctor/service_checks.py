@@ -17,6 +17,7 @@ from service.cli.console import database_trouble
 from service.cli.context import missing_file
 from service.cli.doctor.check import Check, CheckResult, bad, ok, warn
 from service.cli.doctor.infactor_checks import infactors_database
+from service.cli.doctor.reach_checks import alerts_out, public_address
 from service.config import parsers
 from service.config.settings import Settings
 from service.coordination import heartbeats
@@ -155,17 +156,18 @@ def job_queue(settings: Settings) -> Iterator[CheckResult]:
         return
     jobs = Jobs(receiver_broker(settings.redis_url.get_secret_value()))
     try:
-        refusal = jobs.refusal()
+        trouble = jobs.trouble()
     finally:
-        jobs.broker.close()
-    if refusal is None:
+        jobs.close()
+    if trouble is None:
         yield ok("queue", "Redis takes work")
     else:
         advice = (
             "check that Redis runs, has memory and may write, and that REDIS_URL's address and"
             " password are right"
         )
-        seen = f"Redis takes no work: {refusal}; nothing is lost, but everything is late"
+        what = "does not answer" if trouble.is_away else "takes no work"
+        seen = f"Redis {what}: {trouble.why}; nothing is lost, but everything is late"
         yield bad("queue", seen, advice)
 
 
@@ -224,10 +226,12 @@ def _services(settings: Settings) -> Iterator[Services]:
 
 CHECKS: list[tuple[str, Check]] = [
     ("public url", public_url),
+    ("public address", public_address),
     ("verifier token", verifier_token),
     ("session secret", session_secret),
     ("database", database),
     ("queue", job_queue),
     ("mongodb", infactors_database),
     ("intuit", intuit),
+    ("alerts", alerts_out),
 ]

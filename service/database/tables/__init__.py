@@ -5,6 +5,7 @@ from service.database.tables.coordination import (
     Heartbeat,
     Lease,
     Pace,
+    Process,
     Reads,
     WebhookAnswers,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "OperatorSession",
     "Pace",
     "PageCursor",
+    "Process",
     "Reads",
     "Receipt",
     "ReconcileCursor",

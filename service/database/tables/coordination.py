@@ -62,6 +62,18 @@ class Heartbeat(Base):
     at: Mapped[float] = mapped_column(Float(53))
 
 
+class Process(Base):
+    """When one process was last alive, by the database's clock, and what it is."""
+
+    __tablename__ = "processes"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)  # a ProcessKind
+    version: Mapped[str] = mapped_column(String(64))
+    accepts_webhooks: Mapped[bool]
+    at: Mapped[float] = mapped_column(Float(53))
+
+
 class WebhookAnswers(Base):
     """How many webhooks all receivers answered in one minute, by outcome."""
 

@@ -66,6 +66,9 @@ class Connection(Base):
     paused_until: Mapped[datetime | None] = mapped_column(Instant)
     # Since when QuickBooks has answered nothing but 429.
     throttled_since: Mapped[datetime | None] = mapped_column(Instant)
+    # Since when QuickBooks could not be reached for it or answered 5xx, and how.
+    outage_since: Mapped[datetime | None] = mapped_column(Instant)
+    outage: Mapped[str | None] = mapped_column(Text)
     # Since when QuickBooks has barred us, though the tokens are good.
     barred_since: Mapped[datetime | None] = mapped_column(Instant)
     # Since when QuickBooks has refused to renew its tokens because of the app's own keys.

@@ -38,11 +38,16 @@ async def bearer(request: Request) -> Response:
             return _error("invalid_grant", "Token invalid")
         return _grant(simulator, form, with_hard_end)
 
-    now = simulator.clock.now()
-    with simulator.grants.refreshing(token, now, switches.racing_seconds) as racing:
-        realm, what = simulator.grants.realm_of(token), form.get("grant_type", "")
-        call = Call("token", realm, what=what)
+    with simulator.lock:
+        realm = simulator.grants.realm_of(token)
+        now = simulator.clock.now()
+        grant, racing = simulator.grants.begin_refresh(token, now, switches.racing_seconds)
+    try:
+        call = Call("token", realm, what=form.get("grant_type", ""))
         return await served(request, call, ordinary)
+    finally:
+        with simulator.lock:
+            simulator.grants.end_refresh(grant)
 
 
 async def revoke(request: Request) -> Response:

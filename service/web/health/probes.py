@@ -11,7 +11,10 @@ import structlog
 
 from service.coordination import circuit_breaker
 from service.database import schema
+from service.jobs import QueueTrouble
 from service.kit.clock import now
+from service.monitoring.conditions import wrong_now
+from service.monitoring.facts import Facts
 from service.monitoring.stores import Refusals, database_refusal
 from service.queries import measures
 from service.queries.measures import Measures
@@ -22,7 +25,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _DATABASE_SECONDS = 2.0
-_QUEUE_SECONDS = 0.5
+_QUEUE_SECONDS = 1.5
 
 
 class Probe(Generic[T]):
@@ -79,6 +82,7 @@ class StoreAnswer:
 
 
 _SILENT = "no answer"
+_NO_QUEUE = Refusals(queue=QueueTrouble(_SILENT, is_away=True))
 
 
 @dataclass(frozen=True)
@@ -87,16 +91,14 @@ class Probes:
 
     database: Probe[StoreAnswer]
     queue: Probe[Refusals]
+    wrong: Probe[list[str]]  # the cause of each condition
     infactor: Probe[str]  # "own record" where Infactor's table is ours, else "ok" or "away"
     measures: Probe[Measures | None]
 
     def refusals(self) -> Refusals:
         """Return why the stores take no writes, without waiting long for one that hangs."""
-        stored, queue = self.database.waited(), self.queue.waited()
-        return Refusals(
-            database=_SILENT if stored is None else stored.refusal,
-            queue=_SILENT if queue is None else queue.queue,
-        )
+        stored, queue = self.database.waited(), self.queue.waited() or _NO_QUEUE
+        return Refusals(_SILENT if stored is None else stored.refusal, queue.queue)
 
 
 def probes_for(services: Services) -> Probes:
@@ -127,9 +129,17 @@ def probes_for(services: Services) -> Probes:
                 else "away"
             )
 
+    queue = Probe(lambda: Refusals(queue=services.jobs.trouble()), seconds=_QUEUE_SECONDS)
+
+    def wrong() -> list[str]:
+        with services.database.read() as session:
+            facts = Facts(session, services.settings, now(), queue.waited() or _NO_QUEUE)
+            return sorted({condition.cause for condition in wrong_now(facts)})
+
     return Probes(
         database=Probe(database, seconds=_DATABASE_SECONDS),
         infactor=Probe(infactor, seconds=_DATABASE_SECONDS),
-        queue=Probe(lambda: Refusals(queue=services.jobs.refusal()), seconds=_QUEUE_SECONDS),
+        queue=queue,
+        wrong=Probe(wrong, seconds=_DATABASE_SECONDS),
         measures=Probe(measured, seconds=_DATABASE_SECONDS),
     )

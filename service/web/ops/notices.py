@@ -56,15 +56,16 @@ class NoticeQuery:
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "NoticeQuery":
         status = _known(query.get("status", ""), FILTERS)
-        return cls(words(query, "q"), status, number(query.get(cls._turned(status))))
+        return cls(words(query, "q"), status, number(query.get(cls.turned(status))))
 
     @staticmethod
-    def _turned(status: str) -> str:
+    def turned(status: str) -> str:
+        """Return the parameter that says where a page begins."""
         return "after" if status == STUCK else "before"  # what is stuck begins with the oldest
 
     def address(self, path: str = LIST, *, last: int | None = None, **more: str) -> str:
         """Return the address of this list, or of its page after `last`."""
-        turned = {self._turned(self.status): "" if last is None else str(last)}
+        turned = {self.turned(self.status): "" if last is None else str(last)}
         return asking(path, {"q": self.text, "status": self.status, **turned, **more})
 
     def found(self, session: Session, environment: str, at: datetime) -> Sequence[Notice]:
@@ -108,7 +109,8 @@ def listing(request: Request[AppState]) -> Response:
             "status": asked.status,
             "oldest_first": asked.status == STUCK,
             "text": asked.text,
-            "before": request.query_params.get("before", ""),
+            "turned": asked.turned(asked.status),
+            "last": "" if asked.last is None else asked.last,
             "all_statuses": replace(asked, status="").address(),
             "here": asked.address(last=asked.last),
             "news": asked.address(NEWS, last=asked.last, seen=_version(found)),
@@ -144,15 +146,7 @@ def search(request: Request[AppState], form: FormData) -> Response:
 def replay(request: Request[AppState], form: FormData) -> Response:
     """Make the chosen notices pending again, or all that are shown, and redirect to the list."""
     services = request.state["services"]
-    status, text = words(form, "status"), words(form, "q")
-    here = asking(
-        LIST,
-        {
-            "q": text,
-            "status": _known(status, tuple(NoticeStatus)),
-            "before": str(number(str(form.get("before", ""))) or ""),
-        },
-    )
+    asked = NoticeQuery.of({name: str(value) for name, value in form.items()})
     which = "shown" if form.get("all") == "yes" else "notice"
     chosen = numbers(form.getlist(which))[:PAGE_SIZE]
     with services.database.read() as session:
@@ -168,7 +162,9 @@ def replay(request: Request[AppState], form: FormData) -> Response:
     for connection_id in whose:
         if known[connection_id].state == ConnectionState.CONNECTED:
             request.state["nudges"].sync(connection_id)
-    return redirect_with(request, here, "replayed" if count else "nothing-replayed", count)
+    return redirect_with(
+        request, asked.address(last=asked.last), "replayed" if count else "nothing-replayed", count
+    )
 
 
 def _known(word: str, words_: Collection[str]) -> str:

@@ -17,6 +17,7 @@ from service.kit.clock import now
 from service.monitoring import notices
 from service.monitoring.condition import Condition
 from service.monitoring.conditions import look
+from service.monitoring.pages import page_of, title_of
 from service.monitoring.processes import CLOCK, SILENT_SECONDS
 from service.monitoring.summary import Summary
 from service.queries import measures
@@ -29,47 +30,8 @@ from service.web.templating import part, render
 from service.wording import several, span
 
 _MOST_NAMED = 5
-_TITLES = {
-    "connection.dead": "Connection ended by QuickBooks",
-    "connection.barred": "QuickBooks does not let us in",
-    "keys.refused": "QuickBooks refuses the app's keys",
-    "run.failing": "An import or reconcile fails",
-    "token.ending": "Authorisation ends within 30 days",
-    "token.ending_soon": "Authorisation ends within 7 days",
-    "reconcile.red": "Reconcile failed or left a difference",
-    "withdrawals.stopped": "Many withdrawals wait for a decision",
-    "answers.unasked": "QuickBooks sent what nobody asked for",
-    "throttled.lasting": "QuickBooks answers too many requests",
-    "webhooks.forged": "Many deliveries without a right signature",
-    "webhooks.broken": "Changes come without a notification",
-    "notices.stuck": "Notices are stuck",
-    "notices.parked": "Notices have failed",
-    "reads.high": "Most reads of the month are used",
-    "infactor.away": "Infactor's database does not answer",
-    "deliveries.stuck": "Invoices do not get into Infactor",
-    "deliveries.refused": "Infactor does not take some invoices",
-    "old_rows.held": "Invoices wait for rows of the old import",
-    "finding.critical": "Changed after an approval",
-    "database.refuses": "The database takes no writes",
-    "queue.refuses": "Redis takes no work",
-    "receivers.crowded": "Receivers turn connections away",
-    "receivers.silent": "Receivers are silent",
-    "workers.silent": "Workers are silent",
-}
 _MOST = 30
 _MOST_READERS = 5
-_PAGES = {
-    "withdrawals.stopped": "/ops/connections/{subject}#stopped",
-    "finding.critical": "/ops/findings?severity=critical&company={subject}",
-    "notices.stuck": "/ops/notices?status=stuck",
-    "notices.parked": "/ops/notices?status=parked",
-    "webhooks.broken": "/ops/notices",
-    "webhooks.forged": "/ops/notices",
-    "deliveries.stuck": "/ops/connections?state=late",
-    "deliveries.refused": "/ops/connections?state=late",
-    "reads.high": "/ops/#reads",
-    "throttled.lasting": "/ops/connections",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +107,9 @@ def _context(
     slot = measures.slot_of(at)
     known = tuple(measures.spans(session, measures.begin_of(slot + 1) - which.back, which.slots))
     return {
-        "wrong": [(one, title_of(one), page_of(one)) for one in wrong[:_MOST]],
+        "wrong": [
+            (one, title_of(one.cause), page_of(one.cause, one.subject)) for one in wrong[:_MOST]
+        ],
         "any_critical": any(one.severity == Severity.CRITICAL for one in wrong),
         "more": max(0, len(wrong) - _MOST),
         "figures": figures,
@@ -166,21 +130,10 @@ def _readers(session: Session, figures: Summary, at: datetime) -> Sequence[tuple
     return rate_limit.most_reads(session, f"{at:%Y-%m}", _MOST_READERS) if high else ()
 
 
-def page_of(condition: Condition) -> str | None:
-    """Return the page where an operator can act on this condition, if any."""
-    known = "/ops/connections/{subject}" if condition.subject else None
-    page = _PAGES.get(condition.cause, known)
-    return page and page.format(subject=condition.subject)
-
-
 def alarm_of(wrong: Sequence[Condition]) -> Alarm:
     which = sorted(f"{condition.cause} {condition.subject}" for condition in wrong)
     version = sha256("\n".join(which).encode()).hexdigest()[:16]
     return Alarm(len(wrong), _sentence(wrong), version)
-
-
-def title_of(condition: Condition) -> str:
-    return _TITLES[condition.cause]
 
 
 def _sentence(wrong: Sequence[Condition]) -> str:
@@ -192,7 +145,7 @@ def _sentence(wrong: Sequence[Condition]) -> str:
 
 
 def _name(condition: Condition) -> str:
-    title = title_of(condition)
+    title = title_of(condition.cause)
     return f"{title} ({condition.company})" if condition.company else title
 
 

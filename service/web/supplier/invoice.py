@@ -67,6 +67,7 @@ CAUSES = {
     RevisionCause.NOTICE: "QuickBooks reported a change",
     RevisionCause.BACKFILL: "Imported",
     RevisionCause.PAYMENT: "QuickBooks reported a payment or credit",
+    RevisionCause.CHECK: "Found when we checked QuickBooks for changes",
 }
 
 

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from secrets import token_hex
 
+import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.database.types import instant_text
 from service.kit.metrics import notices_received
 from service.kit.realm import RealmId
+from service.kit.text import one_line
 from service.kit.vault import Vault
 from service.quickbooks.event import FOLLOWED, Event
 from service.quickbooks.webhooks import MOST_EVENTS, TooManyEvents, parse, verify
@@ -30,7 +32,10 @@ from service.web.references import crashed
 from service.web.state import AppState
 from service.web.webhook.intake import NotStored
 
+log = structlog.get_logger(__name__)
+
 PATH = "/quickbook/webhook"
+NO_SIGNATURE = "an intuit-signature is needed"
 _LONG_BODY = 64 * 1024
 _SIGNATURE_LENGTH = 44  # SHA-256 in base64
 _TRACE_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
@@ -38,6 +43,8 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _STORED = Response(headers=_HEADERS)
 _MOST_HELD = 128 * 1024 * 1024  # of long bodies
 _LONGEST_SECONDS = 10  # Intuit itself waits for three
+_OF_BROWSERS = {b"origin", b"sec-fetch-site"}
+_LONGEST_PATH = 80
 _TOO_LARGE = ("too_large", 413, "Content Too Large")
 
 
@@ -98,7 +105,8 @@ class Webhook:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != PATH:
-            await self.app(scope, receive, send)
+            elsewhere = _watched(scope, send) if _looks_misdirected(scope) else send
+            await self.app(scope, receive, elsewhere)
             return
         began, status = time.perf_counter(), 0
         try:
@@ -130,6 +138,32 @@ class Webhook:
         return _STORED
 
 
+def _looks_misdirected(scope: Scope) -> bool:
+    """Return whether a request may be a webhook that was sent to a wrong address.
+
+    Intuit's have a signature; whoever tries an address by hand may have none. A browser says where
+    a form comes from.
+    """
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return False
+    names = {name for name, _ in scope["headers"]}
+    below = scope["path"].lower().startswith("/quickbook")
+    return b"intuit-signature" in names or (below and not names & _OF_BROWSERS)
+
+
+def _watched(scope: Scope, send: Send) -> Send:
+    """Count the request as misdirected if it finds nothing."""
+
+    async def watched(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] in (404, 405):
+            state: AppState = scope["state"]
+            state["answers"].count("misdirected")
+            log.warning("webhook.misdirected", path=one_line(scope["path"], _LONGEST_PATH))
+        await send(message)
+
+    return watched
+
+
 def _text(text: str, status: int, **headers: str) -> Response:
     return PlainTextResponse(text, status, headers={**_HEADERS, **headers})
 
@@ -143,7 +177,7 @@ async def _take(state: AppState, headers: Mapping[bytes, bytes], coming: "_Body"
     signature = headers.get(b"intuit-signature", b"").decode("latin-1")
     if len(signature) != _SIGNATURE_LENGTH:
         # Without a signature the body is not even read.
-        raise _Refused("unsigned", 401, "an intuit-signature is needed")
+        raise _Refused("unsigned", 401, NO_SIGNATURE)
     body = await coming.read(headers.get(b"content-length", b""))
     check = (body, signature, tokens, services.vault)
     if len(body) > _LONG_BODY:  # would hold up the other requests

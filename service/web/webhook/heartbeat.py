@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 import structlog
 
 from service.coordination import heartbeats
+from service.coordination.presence import Presence
 from service.database.engine import Database
+from service.domain import ProcessKind
 from service.kit.clock import now
 from service.kit.metrics import webhook_requests
 
@@ -54,12 +56,14 @@ class HeartbeatThread:
         database: Database,
         environment: str,
         answers: AnswerCounter,
+        presence: Presence | None = None,
         *,
         seconds: float = heartbeats.BEAT_SECONDS,
     ) -> None:
         self._database = database
         self._environment = environment
         self._answers = answers
+        self._presence = presence or Presence(accepts_webhooks=True)
         self._seconds = seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -91,6 +95,7 @@ class HeartbeatThread:
         """Store heartbeat and counts; after a long silence make every company due to reconcile."""
         with self._database.write() as session:
             gap = heartbeats.beat(session, "receiver")
+            self._presence.report(session, ProcessKind.RECEIVER)
             heartbeats.add_answers(session, counts)
             if gap is None or gap <= heartbeats.LONGEST_GAP_SECONDS:
                 return

@@ -12,7 +12,8 @@ from service.database.tables import Connection
 from service.kit.clock import now
 from service.monitoring import conditions
 from service.monitoring.condition import Condition
-from service.web.ops.overview import _TITLES, alarm_of, page_of
+from service.monitoring.pages import TITLES, page_of
+from service.web.ops.overview import alarm_of
 from tests.builders import like
 from tests.servers import away
 from tests.store.delivery_rows import DeliveryRows
@@ -56,7 +57,7 @@ def test_only_what_is_critical_is_framed_as_such(
 def test_everything_that_can_be_wrong_has_a_title_in_words() -> None:
     sources = Path(conditions.__file__).parent.glob("*.py")
     causes = {one for path in sources for one in re.findall(r'cause="([^"]+)"', path.read_text())}
-    assert causes == _TITLES.keys()
+    assert causes == TITLES.keys()
 
 
 @pytest.mark.parametrize(
@@ -72,14 +73,16 @@ def test_everything_that_can_be_wrong_has_a_title_in_words() -> None:
         ("deliveries.refused", "", "/ops/connections?state=late"),
         ("old_rows.held", "c1", "/ops/connections/c1"),
         ("reads.high", "", "/ops/#reads"),
+        ("quickbooks.away", "", "/ops/connections"),
+        ("webhooks.misdirected", "", "/ops/notices"),
+        ("queue.away", "", None),
         ("workers.silent", "", None),
     ],
 )
 def test_each_condition_leads_to_where_it_can_be_mended(
     cause: str, subject: str, page: str | None
 ) -> None:
-    condition = Condition(cause=cause, subject=subject, severity="critical", text="", command="")
-    assert page_of(condition) == page
+    assert page_of(cause, subject) == page
 
 
 def lose(place: Place, connection_id: str) -> None:

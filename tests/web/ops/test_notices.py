@@ -10,6 +10,7 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from service import wording
+from service.coordination import heartbeats
 from service.database.tables import AuditEntry, Notice
 from service.domain import OwnNotice
 from service.kit.clock import now
@@ -53,18 +54,16 @@ def shown(page: str) -> list[int]:
 def test_of_what_was_decided_before_the_findings_are_told(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    add(place, company, "done", reason="withdrawn: void")
+    add(place, company, "done", reason="not withdrawn: already decided in Infactor")
     add(place, company, "parked", reason="given up")
     add(place, company, "done", entity_id="2", reason="refreshed")
-    words = "decided before in Infactor, which keeps that:"
+    words = "See its findings"
     assert words not in browser.get("/ops/notices").text
     add_finding(place, company, "critical")
     page = browser.get("/ops/notices").text
     assert page.count(words) == 1
-    link = (
-        f'withdrawn: void; {words} <a href="/ops/findings?company={company}">see its findings</a>'
-    )
-    assert link in page
+    link = f'<a href="/ops/findings?company={company}">{words}</a>'
+    assert f"not withdrawn: already decided in Infactor. {link}" in page
 
 
 def found(browser: TestClient, text: str, **form: str) -> list[int]:
@@ -82,6 +81,18 @@ def replayed(browser: TestClient, *ids: int, **form: str) -> tuple[str, str]:
     assert answer.status_code == 303
     where = answer.headers["location"]
     return where, flash_in(browser.get(where).text)
+
+
+@pytest.mark.parametrize(
+    "where", ["status=stuck&after=7", "q=101&status=parked&before=9", "status=done"]
+)
+def test_the_way_back_leads_to_the_list_that_one_came_from(
+    place: Place, company: str, browser: TestClient, where: str
+) -> None:
+    notice_id = add(place, company, "parked", reason="given up")
+    form = dict(part.split("=") for part in where.split("&"))
+    back = replayed(browser, notice_id, **form)[0]
+    assert set(where.split("&")) <= set(back.partition("?")[2].split("&"))
 
 
 def status_of(place: Place, notice_id: int) -> str:
@@ -135,8 +146,10 @@ def test_what_is_stuck_is_what_the_alarm_counts_and_begins_with_the_oldest(
     add(place, company, "pending")  # has just come
     add(place, "c0", "pending", received_at=long_ago)  # nobody may work on it
     add(place, company, "done", received_at=long_ago)
+    with place.services.database.write() as session:
+        heartbeats.beat(session, "clock")
     page = browser.get("/ops/").text
-    assert "52 notices of 1 company should be done by now" in said(page)
+    assert "52 webhook events of 1 company are overdue" in said(page)
     address = page.split('" href="/ops/notices?')[1].split('"')[0]
     first = browser.get(f"/ops/notices?{address}").text
     assert "the oldest first" in said(first)

@@ -33,7 +33,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in (
         *("samples", "login_attempts", "operator_sessions", "audit", "alerts"),
-        *("reads", "paces", "leases", "heartbeats", "deliveries", "breakers"),
+        *("reads", "processes", "paces", "leases", "heartbeats", "deliveries", "breakers"),
         *("runs_seen", "runs"),
         *("findings", "receipts", "documents", "revisions", "old_ids", "invoices", "customers"),
         *("notices", "spent_links", "oauth_states", "sessions", "connections", "suppliers"),
@@ -86,6 +86,8 @@ def _suppliers() -> None:
         sa.Column("fetch_number", sa.BigInteger, nullable=False),
         sa.Column("paused_until", _INSTANT),
         sa.Column("throttled_since", _INSTANT),
+        sa.Column("outage_since", _INSTANT),
+        sa.Column("outage", sa.Text),
         sa.Column("barred_since", _INSTANT),
         sa.Column("keys_refused_since", _INSTANT),
         sa.Column("revival_tried_at", _INSTANT),
@@ -425,6 +427,14 @@ def _coordination() -> None:
         sa.Column("free_at", sa.Float(53), nullable=False),
     )
     op.create_table(
+        "processes",
+        sa.Column("id", sa.String(32), primary_key=True),
+        sa.Column("kind", sa.String(16), primary_key=True),
+        sa.Column("version", sa.String(64), nullable=False),
+        sa.Column("accepts_webhooks", sa.Boolean, nullable=False),
+        sa.Column("at", sa.Float(53), nullable=False),
+    )
+    op.create_table(
         "reads",
         sa.Column(
             "connection_id", sa.String(32), sa.ForeignKey("connections.id"), primary_key=True
@@ -450,6 +460,7 @@ def _operations() -> None:
         sa.Column("ended_at", _INSTANT),
         sa.Column("told_at", _INSTANT),
         sa.Column("end_told_at", _INSTANT),
+        sa.Column("accepted_by", sa.Text, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("due_at", _INSTANT),
         sa.Column("error", sa.Text),

@@ -1,0 +1,67 @@
+"""What operators read first about each condition, and the page where they can act on it."""
+
+from collections.abc import Mapping
+
+TITLES: Mapping[str, str] = {
+    "connection.dead": "Connection ended by QuickBooks",
+    "connection.barred": "QuickBooks does not let us in",
+    "keys.refused": "QuickBooks refuses the app's keys",
+    "run.failing": "An import or reconcile fails",
+    "token.ending": "Authorisation ends within 30 days",
+    "token.ending_soon": "Authorisation ends within 7 days",
+    "reconcile.red": "Reconcile failed or left a difference",
+    "withdrawals.stopped": "Many withdrawals wait for a decision",
+    "answers.unasked": "QuickBooks sent what nobody asked for",
+    "throttled.lasting": "QuickBooks answers too many requests",
+    "webhooks.forged": "Many webhooks with a wrong signature",
+    "webhooks.misdirected": "Webhooks come to a wrong address",
+    "verifier.missing": "No verifier token",
+    "webhooks.broken": "Changes arrive without a webhook",
+    "notices.stuck": "Webhook events are overdue",
+    "notices.parked": "Webhook events failed",
+    "reads.high": "Most reads of the month are used",
+    "infactor.away": "Infactor's database does not answer",
+    "deliveries.stuck": "Invoices do not get into Infactor",
+    "deliveries.refused": "Infactor does not take some invoices",
+    "old_rows.held": "Invoices wait for rows of the old import",
+    "finding.critical": "Changed after an approval",
+    "database.refuses": "The database takes no writes",
+    "queue.away": "Redis does not answer",
+    "queue.refuses": "Redis takes no work",
+    "quickbooks.away": "QuickBooks is down",
+    "alerts.refused": "Alerts cannot be sent",
+    "versions.differ": "Processes run different versions",
+    "receivers.crowded": "Receivers turn connections away",
+    "receivers.silent": "Receivers are silent",
+    "workers.silent": "Workers are silent",
+}
+_PAGES: Mapping[str, str] = {
+    "withdrawals.stopped": "/ops/connections/{subject}#stopped",
+    "finding.critical": "/ops/findings?severity=critical&company={subject}",
+    "notices.stuck": "/ops/notices?status=stuck",
+    "notices.parked": "/ops/notices?status=parked",
+    "webhooks.broken": "/ops/notices",
+    "webhooks.misdirected": "/ops/notices",
+    "webhooks.forged": "/ops/notices",
+    "deliveries.stuck": "/ops/connections?state=late",
+    "deliveries.refused": "/ops/connections?state=late",
+    "reads.high": "/ops/#reads",
+    "quickbooks.away": "/ops/connections",
+    "throttled.lasting": "/ops/connections",
+}
+
+
+def title_of(cause: str) -> str:
+    return TITLES[cause]
+
+
+def page_of(cause: str, subject: str) -> str | None:
+    """Return the path of the page where an operator can act on this condition, if any."""
+    known = "/ops/connections/{subject}" if subject else None
+    page = _PAGES.get(cause, known)
+    return page and page.format(subject=subject)
+
+
+def link_of(cause: str, subject: str, base: str) -> str:
+    """Return the address of that page below `base`, or of the overview."""
+    return base + (page_of(cause, subject) or "/ops/")
