@@ -38,6 +38,7 @@ class RunKind(StrEnum):
 
     BACKFILL = "backfill"
     RECONCILE = "reconcile"
+    WITHDRAWAL = "withdrawal"
 
 
 class RunState(StrEnum):
@@ -56,6 +57,7 @@ class RunCause(StrEnum):
     COMMAND = "command"
     DAILY = "daily"
     DOWNTIME = "downtime"
+    NOTICE = "notice"
 
 
 class RevisionCause(StrEnum):

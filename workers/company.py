@@ -1,13 +1,14 @@
 """One company while it is being worked on: its connection, its supplier, its accounting API."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from service.company_access import Purpose
 from service.errors import Disconnected
 from service.infactor import mapping
 from service.quickbooks.client import CompanyClient
 from service.services import Services
-from service.store import connections
+from service.store import connections, plausible
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class CompanyContext:
     def invoice_id(self, quickbooks_id: str) -> str:
         """Return Infactor's id of one of the company's invoices."""
         return mapping.invoice_id(self.realm_id, quickbooks_id)
+
+    def latest_believed(self) -> datetime:
+        """Return the latest time of QuickBooks' that is believed at this moment."""
+        with self.services.database.read() as session:
+            return plausible.latest(session)
 
     def draw_fetch_number(self) -> int:
         """Return the number of the read that is about to be sent."""

@@ -80,8 +80,8 @@ def _ask(services: Services, chosen: Sequence[Chosen]) -> tuple[dict[str, int], 
 
 def _stopped(run: Run) -> str:
     return (
-        f"left out, as {run.kind} {run.id} has stopped: this would withdraw without asking what"
-        f" that waits for; see `infactor-quickbooks confirm --run {run.id} --dry-run`"
+        f"left out, as {run.kind} {run.id} has stopped and waits for a decision;"
+        f" see `infactor-quickbooks confirm --run {run.id} --dry-run`"
     )
 
 

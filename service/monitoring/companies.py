@@ -10,10 +10,11 @@ from sqlalchemy import and_, bindparam, func, or_, select
 
 from service import wording
 from service.database.tables import Connection, Run
-from service.domain import ConnectionState, RunState, Severity
+from service.database.types import Instant
+from service.domain import ConnectionState, RunKind, RunState, Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
-from service.store import runs
+from service.store import plausible, runs, watermarks
 from service.wording import several, shortened, span, utc_day
 
 ENDING = timedelta(days=30)
@@ -22,6 +23,9 @@ THROTTLED = timedelta(minutes=15)
 # So many companies at once are no coincidence, and so many reads leave no room.
 _SEVERAL = 2
 _NEARLY_ALL = 0.95
+# So many companies' times are not wrong at once.
+_MANY = 4
+_AHEAD = span(plausible.AHEAD.total_seconds())
 
 
 _is_ours = Connection.environment == bindparam("environment")
@@ -151,6 +155,13 @@ _awaiting_approval = (
 )
 
 
+_UNTIL_DECIDED = {
+    RunKind.BACKFILL: "Until somebody decides, the company is not reconciled.",
+    RunKind.RECONCILE: "Until somebody decides, the company is not reconciled.",
+    RunKind.WITHDRAWAL: "Until somebody decides, no notice withdraws an invoice of the company.",
+}
+
+
 def stopped_withdrawals(facts: Facts) -> Iterator[Condition]:
     """Give each company of which a run waits for an operator, because it would withdraw so much."""
     rows = facts.session.execute(_awaiting_approval, {"environment": facts.environment})
@@ -165,10 +176,63 @@ def stopped_withdrawals(facts: Facts) -> Iterator[Condition]:
             company=company,
             severity=Severity.CRITICAL,
             since=since,
-            text=f"A {kind} has stopped: {why}."
-            " Until somebody decides, the company is not reconciled.",
+            text=f"A {kind} has stopped: {why}. {_UNTIL_DECIDED[RunKind(kind)]}",
             # What it prints is to be read before anybody decides.
             command=f"infactor-quickbooks confirm --run {run_id} --dry-run",
+        )
+
+
+_latest = bindparam("latest", type_=Instant)
+_ahead = (
+    select(
+        Connection.id,
+        Connection.company_name,
+        Connection.time_ahead_at,
+        func.coalesce(Connection.time_ahead, _latest),
+        Connection.reconciled_until,
+        Connection.changes_read_until,
+    )
+    .where(
+        _concerns_us,
+        or_(
+            Connection.time_ahead > _latest,
+            watermarks.is_ahead(_latest),
+        ),
+    )
+    .order_by(Connection.id)
+)
+
+
+def times_ahead(facts: Facts) -> Iterator[Condition]:
+    """Give each company of which QuickBooks has said a time that the database's clock is far from.
+
+    One condition for all where there are many: then it is the clock that is wrong.
+    """
+    latest = plausible.latest(facts.session)
+    values = {"environment": facts.environment, "latest": latest}
+    rows = facts.session.execute(_ahead, values).all()
+    if len(rows) >= _MANY:
+        yield Condition(
+            cause="time.ahead",
+            severity=Severity.CRITICAL,
+            since=min((row[2] for row in rows if row[2]), default=None),
+            text=f"QuickBooks' time is more than {_AHEAD} ahead of the database's clock in answers"
+            f" about {len(rows):,} companies: the clock of the database is behind. Such times are"
+            " not believed, so changes are read again and again.",
+            command="infactor-quickbooks doctor",
+        )
+        return
+    for connection_id, company, since, *times in rows:
+        yield Condition(
+            cause="time.ahead",
+            subject=connection_id,
+            company=company,
+            severity=Severity.CRITICAL,
+            since=since,
+            text=f"QuickBooks has said {max(times):%Y-%m-%d %H:%M} UTC of this company, more than"
+            f" {_AHEAD} ahead of the database's clock. It is not believed; what changed may be"
+            " missing until everything is compared.",
+            command=f"infactor-quickbooks reconcile --connection {connection_id} --fix",
         )
 
 

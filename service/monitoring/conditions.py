@@ -24,6 +24,7 @@ _CHECKS = (
     companies.dead_connections,
     companies.stopped_withdrawals,
     companies.red_reconciles,
+    companies.times_ahead,
     notices.broken_webhooks,
     companies.lasting_throttle,
     companies.ending_tokens,

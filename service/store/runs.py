@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from service.database.tables import (
     Connection,
     Invoice,
+    InvoicesCursor,
     PageCursor,
     ReconcileCursor,
     Run,
@@ -94,8 +95,8 @@ def begin_reconcile(
 ) -> int:
     """Return the company's active reconcile, begun now with this order if there is none.
 
-    `order` is {"full": whether to compare everything, "fix": whether to fix what differs}. A run
-    under way that was asked for less starts over with both orders.
+    `order` says whether everything is compared, whether what differs is fixed, and whether even
+    where the record looks newer. A run under way that was asked for less starts over with both.
     """
     run_id = _active(
         session,
@@ -111,8 +112,9 @@ def begin_reconcile(
     wider: ReconcileCursor = {
         "full": order["full"] or under_way["full"],
         "fix": order["fix"] or under_way["fix"],
+        "overrule": order.get("overrule", False) or under_way.get("overrule", False),
     }
-    if (wider["full"], wider["fix"]) != (under_way["full"], under_way["fix"]):
+    if any(asked and not under_way.get(name) for name, asked in wider.items()):
         session.execute(delete(RunSeen).where(RunSeen.run_id == run_id))
         session.execute(
             update(Run)
@@ -128,6 +130,18 @@ def begin_reconcile(
             )
         )
     return run_id
+
+
+def begin_withdrawal(session: Session, connection_id: str, now: datetime) -> int:
+    """Return the company's active withdrawal, begun now without an invoice if there is none."""
+    return _active(
+        session,
+        connection_id=connection_id,
+        kind=RunKind.WITHDRAWAL,
+        cause=RunCause.NOTICE,
+        tally=EMPTY_TALLY,
+        created_at=now,
+    )
 
 
 def _active(session: Session, **new: Any) -> int:
@@ -212,8 +226,17 @@ def order_of(run: Run) -> ReconcileCursor:
     return cast(ReconcileCursor, run.cursor)
 
 
+def invoices_of(run: Run) -> list[str]:
+    """Return the QuickBooks ids of the invoices that a withdrawal has still to read."""
+    cursor = cast(InvoicesCursor | None, run.cursor)
+    return cursor["invoices"] if cursor else []
+
+
 def checkpoint(
-    session: Session, run: Run, cursor: PageCursor | ReconcileCursor, tally: Tally
+    session: Session,
+    run: Run,
+    cursor: PageCursor | ReconcileCursor | InvoicesCursor,
+    tally: Tally,
 ) -> bool:
     """Keep how far the run has come; return False when it was widened meanwhile."""
     kept = session.execute(

@@ -121,7 +121,8 @@ def read_page(
             cursor = replace(cursor, size=cursor.size // 2, slow=slow)
         else:
             fresh = [Read(raw, fetch_number) for raw in raws if raw.get("Id") not in cursor.seen]
-            return ChangePage(InvoiceReads(found=fresh), _after(cursor, raws))
+            onwards = _after(cursor, raws, company.latest_believed())
+            return ChangePage(InvoiceReads(found=fresh), onwards)
 
 
 def _rows(company: CompanyContext, entity_name: EntityName, cursor: Cursor) -> list[dict[str, Any]]:
@@ -164,9 +165,10 @@ def _place(entity_name: EntityName, cursor: Cursor, number: int) -> str:
     return f"the {nth} of all in the order of changes"
 
 
-def _after(cursor: Cursor, raws: Sequence[dict[str, Any]]) -> Cursor:
+def _after(cursor: Cursor, raws: Sequence[dict[str, Any]], latest: datetime) -> Cursor:
+    """Return where to go on: after the last change whose time is not ahead of `latest`."""
     done = len(raws) < cursor.size
-    times = [t for raw in raws if (t := changed_at(raw))]
+    times = [t for raw in raws if (t := changed_at(raw)) and t <= latest]
     last = max(times, default=cursor.since)
     at_last = tuple(str(raw.get("Id")) for raw in raws if changed_at(raw) == last)
     size = cursor.size if cursor.slow else min(cursor.size * 2, queries.PAGE)

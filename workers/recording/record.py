@@ -4,8 +4,9 @@ Webhooks, backfills and changed customers all end here. Everything of a batch is
 transaction, together with what its caller finishes in it; QuickBooks is not called meanwhile.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -14,12 +15,20 @@ from sqlalchemy.orm import Session
 from service.database.engine import after_commit
 from service.database.tables import Customer, Document, Invoice, Run
 from service.domain import Action, Hold, OwnNotice, RevisionCause
-from service.errors import Disconnected, SyncError, Unmappable
+from service.errors import ApprovalNeeded, Disconnected, SyncError, Unmappable
 from service.infactor import document as life
 from service.infactor.document import Decision, columns_of
 from service.kit.clock import now
 from service.quickbooks.entity import Entity, entity
-from service.store import connection_lifecycle, connections, customers, inbox, invoices
+from service.store import (
+    approvals,
+    connection_lifecycle,
+    connections,
+    customers,
+    inbox,
+    invoices,
+    plausible,
+)
 from service.store.invoices import InvoiceRow
 from workers.company import CompanyContext
 from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
@@ -37,21 +46,32 @@ def recording(
     *,
     cause: RevisionCause,
     run: Run | None = None,
+    overrule: bool = False,
     voided: frozenset[str] = frozenset(),
     webhooks: Callable[[str], Sequence[str]] = lambda _: (),
 ) -> Iterator[tuple[Session, Recorded]]:
     """Record what was read; give the transaction and what became of each invoice.
 
     What the caller writes inside the block is committed together with it at the end, or rolled
-    back with it on an exception. `run` is the run that reads, which may not withdraw too much;
-    `voided` are invoices that a notice called void; `webhooks` tells by which webhooks' ids an
-    invoice was asked for, for the log. Raises Disconnected if the company is not connected any
-    more, or ApprovalNeeded if the run has to stop; then nothing is recorded.
+    back with it on an exception. `run` is the run that reads; with `overrule` a later read replaces
+    what looks newer; `voided` are invoices that a notice called void; `webhooks` tells by which
+    webhooks' ids an invoice was asked for, for the log.
+
+    Where too much of the company would be withdrawn, a run stops: ApprovalNeeded is raised, and
+    nothing is recorded. Without a run the rest is recorded, and what would be withdrawn is left
+    to a run of its own, which waits for an operator; unless it is one who asks.
+    Raises Disconnected if the company is not connected any more; then nothing is recorded.
     """
     with company.services.database.write() as session:
-        recorded = _Batch(company, session, cause, voided).write(reads)
+        batch = _Batch(company, session, cause, voided, overrule=overrule)
         if run is not None:
-            check_withdrawals(session, run, recorded)
+            recorded = batch.write(reads)
+            check_withdrawals(session, company.connection_id, recorded, run)
+        elif cause is RevisionCause.COMMAND:
+            recorded = batch.write(reads)
+        else:
+            recorded = batch.write_within_limit(reads)
+        invoices.note_withdrawn(session, recorded.withdrawn)
         _announce(company, session, recorded, cause, webhooks)
         yield session, recorded
 
@@ -93,33 +113,100 @@ class _Batch:
         session: Session,
         cause: RevisionCause,
         voided: frozenset[str],
+        *,
+        overrule: bool = False,
     ) -> None:
         self._company = company
         self._session = session
         self._cause = cause
         self._voided = voided
-        self._rows = Rows(company, now())
+        self._overrule = overrule
+        self._rows = Rows(company, now(), plausible.latest(session))
         self._recorded = Recorded()
+        self._withheld: Mapping[str, str] = {}
+
+    def write_within_limit(self, reads: CompleteReads) -> Recorded:
+        """Write the batch, but leave what would be withdrawn beyond the limit to an operator."""
+        company, session = self._company, self._session
+        try:
+            with session.begin_nested():
+                recorded = self.write(reads)
+                check_withdrawals(session, company.connection_id, recorded, None)
+                return recorded
+        except ApprovalNeeded as e:
+            stopped = e
+        session.expire_all()  # what was undone may have been read
+        self._recorded = Recorded()
+        self._withheld = stopped.reasons
+        recorded = self.write(reads)
+        approvals.withhold(
+            session,
+            company.connection_id,
+            recorded.withheld,
+            stopped.why,
+            stopped.named,
+            stopped.reasons,
+            now(),
+        )
+        after_commit(
+            session,
+            log.warning,
+            "withdrawals.withheld",
+            connection=company.connection_id,
+            withdrawals=stopped.withdrawals,
+            offered=stopped.offered,
+        )
+        return recorded
 
     def write(self, reads: CompleteReads) -> Recorded:
+        """Write all of the batch that is newer than what is recorded, and is not withheld."""
         # One batch at a time for each company: customers stay as they are while invoices are
         # mapped with them.
         self._lock_company()
         changed_customers = customers.store(
-            self._session, self._company.connection_id, reads.customers.values(), now()
+            self._session,
+            self._company.connection_id,
+            reads.customers.values(),
+            now(),
+            overrule=self._overrule,
         )
         for quickbooks_id, error in reads.failed.items():
             self._fail(quickbooks_id, error)
         for place, error in reads.unnamed.items():
             self._recorded.append(Outcome(place=place, error=error))
         found = self._entities(reads.found)
+        self._note_times_ahead(
+            [parsed.last_updated for parsed, _ in found.values()]
+            + [customer.last_updated for customer in reads.customers.values()]
+        )
         ids = {self._company.invoice_id(i) for i in [*found, *reads.gone]}
         known = invoices.lock(self._session, ids)
         rows = [*self._mapped(found, known), *self._deletions(reads.gone, known)]
-        self._keep(rows, known)
+        self._keep(self._unless_withheld(rows), known)
         if changed_customers:
             self._remap(changed_customers, skip=ids)
         return self._recorded
+
+    def _note_times_ahead(self, times: Sequence[datetime]) -> None:
+        if times and max(times) > self._rows.latest:
+            plausible.note_ahead(self._session, self._company.connection_id, max(times))
+
+    def _unless_withheld(
+        self, rows: Sequence[InvoiceRow], *, remapped: bool = False
+    ) -> list[InvoiceRow]:
+        """Return the rows that may be written; the others keep what is recorded of them."""
+        self._recorded += [
+            Outcome(
+                quickbooks_id=row.quickbooks_id,
+                invoice_id=row.id,
+                hold=Hold(self._withheld[row.id]),
+                remapped=remapped,
+                withheld=True,
+            )
+            for row in rows
+            if row.id in self._withheld
+        ]
+        return [row for row in rows if row.id not in self._withheld]
 
     def _fail(self, quickbooks_id: str, error: SyncError) -> None:
         self._recorded.append(Outcome(quickbooks_id=quickbooks_id, error=error))
@@ -186,6 +273,7 @@ class _Batch:
                 rows.append(self._rows.read(found, invoice.fetch_number, buyers, invoice))
             except Unmappable as e:  # it stays as it is
                 self._fail(invoice.quickbooks_id, e)
+        rows = self._unless_withheld(rows, remapped=True)
         actions = self._write_newer(rows, stored, remap=True)
         self._recorded += [
             _written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
@@ -214,7 +302,9 @@ class _Batch:
         """Write the rows that say something new; return what each of them did in Infactor."""
         before = {invoice_id: row_of(invoice) for invoice_id, invoice in known.items()}
         changed = [row for row in rows if not same(before.get(row.id), row)]
-        accepted = invoices.upsert(self._session, changed, remap=remap)
+        accepted = invoices.upsert(
+            self._session, changed, remap=remap, overrule=self._overrule and not remap
+        )
         written = [row for row in changed if row.id in accepted]
         invoices.add_revisions(
             self._session, [revision(row, before.get(row.id), self._cause) for row in written]

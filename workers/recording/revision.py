@@ -40,6 +40,7 @@ class Rows:
 
     company: CompanyContext
     at: datetime
+    latest: datetime  # what QuickBooks has changed later than that, by its word, is not believed
 
     @property
     def settings(self) -> Settings:
@@ -74,7 +75,7 @@ class Rows:
             connection_id=self.company.connection_id,
             quickbooks_id=found.id,
             sync_token=found.sync_token,
-            last_updated=found.last_updated,
+            last_updated=found.last_updated if found.last_updated <= self.latest else None,
             fetch_number=fetch_number,
             deleted=False,
             void_noticed=void_noticed,

@@ -6,6 +6,7 @@ whatever happened meanwhile. Where the run mends, each page is recorded like any
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import structlog
 from sqlalchemy.orm import Session
@@ -17,7 +18,7 @@ from service.infactor.source import read_invoice
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.quickbooks.entity import entity, parse_instant
-from service.store import comparison, connections, runs, watermarks
+from service.store import comparison, connections, plausible, runs, watermarks
 from service.store.comparison import InvoiceSums, QuickBooksDifference, SeenInvoice
 from service.wording import by_name
 from workers.company import CompanyContext
@@ -89,7 +90,9 @@ class _Comparison:
 
     def _keep(self, reads: InvoiceReads) -> None:
         """Keep what was shown, and where the run mends, record it too."""
-        shown = _shown(reads)
+        with self._company.services.database.read() as session:
+            latest = plausible.latest(session)
+        shown = [_believed(one, latest) for one in _shown(reads)]
         places = [*self._tally["unreadable"], *reads.unnamed]
         self._tally["unreadable"] = list(dict.fromkeys(places))
         with self._company.services.database.write() as session:
@@ -106,7 +109,13 @@ class _Comparison:
 
     def _record(self, reads: InvoiceReads) -> None:
         complete = CustomerReads(self._company).complete(reads)
-        batch = recording(self._company, complete, cause=RevisionCause.RECONCILE, run=self._run)
+        batch = recording(
+            self._company,
+            complete,
+            cause=RevisionCause.RECONCILE,
+            run=self._run,
+            overrule=self._order.get("overrule", False),
+        )
         with batch as (session, recorded):
             self._tally = add(self._tally, recorded)
             self._count(session)
@@ -152,6 +161,7 @@ class _Comparison:
             tally = _verdict(session, self._run, self._tally, self._differences(session))
             if not runs.finish(session, self._run, RunState.DONE, tally, by_name(tally), now()):
                 return True
+            plausible.forget_ahead(session, connection_id, self._run.created_at)
             if "since" in self._order and "until" in self._order:
                 until = parse_instant(self._order["until"])
                 watermarks.reconciled(session, connection_id, until, now())
@@ -235,6 +245,12 @@ def _one(read: Read) -> SeenInvoice | None:
         total=invoice.total_amt,
         balance=invoice.total_amt if invoice.balance is None else invoice.balance,
     )
+
+
+def _believed(shown: SeenInvoice, latest: datetime) -> SeenInvoice:
+    if shown.last_updated is None or shown.last_updated <= latest:
+        return shown
+    return replace(shown, last_updated=None)
 
 
 def _plain(differences: Sequence[QuickBooksDifference]) -> list[DifferenceRow]:

@@ -25,7 +25,7 @@ from service.services import Services
 from service.store import approvals, connections, runs, watermarks
 from workers.company import CompanyContext
 from workers.retry import is_hopeless, pause_for, why
-from workers.runs import backfill, reconcile
+from workers.runs import backfill, reconcile, withdrawal
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +34,7 @@ Step = Callable[[CompanyContext, Run], bool]
 _KINDS: dict[RunKind, tuple[Purpose, Step]] = {
     RunKind.BACKFILL: ("backfill", backfill.step),
     RunKind.RECONCILE: ("reconcile", reconcile.step),
+    RunKind.WITHDRAWAL: ("notice", withdrawal.step),
 }
 # A reconcile that failed is begun again before its day is over.
 _FAILED_RECONCILE_AGAIN = timedelta(hours=6)

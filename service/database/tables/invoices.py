@@ -4,7 +4,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, false, text
+from sqlalchemy import (
+    BigInteger,
+    Float,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.database.tables.metadata import Base
@@ -75,6 +85,13 @@ class Invoice(Base):
             sqlite_where=text("delivered_revision < revision"),
             postgresql_where=text("delivered_revision < revision"),
         ),
+        Index(
+            "ix_invoices_withdrawn",
+            "connection_id",
+            "withdrawn_at",
+            sqlite_where=text("withdrawn_at IS NOT NULL"),
+            postgresql_where=text("withdrawn_at IS NOT NULL"),
+        ),
         Index("ux_invoices_adopted", "adopted", unique=True),
     )
 
@@ -82,7 +99,8 @@ class Invoice(Base):
     connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
     quickbooks_id: Mapped[str] = mapped_column(String(64))
     sync_token: Mapped[int] = mapped_column(BigInteger)
-    last_updated: Mapped[datetime] = mapped_column(Instant)
+    # None where QuickBooks has said a time that is not believed; see `store.plausible`.
+    last_updated: Mapped[datetime | None] = mapped_column(Instant)
     fetch_number: Mapped[int] = mapped_column(BigInteger)
     deleted: Mapped[bool] = mapped_column(default=False)
     void_noticed: Mapped[bool] = mapped_column(default=False)
@@ -113,6 +131,8 @@ class Invoice(Base):
     delivery_error: Mapped[str | None] = mapped_column(Text)
     # What only Infactor's own database can tell, such as that no buyer has this address.
     delivery_warnings: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
+    # When it was last withdrawn, in seconds of the database's clock; restored or not since.
+    withdrawn_at: Mapped[float | None] = mapped_column(Float(53))
     # The row of Infactor's old import that is this invoice's document: its ObjectId.
     adopted: Mapped[str | None] = mapped_column(String(24))
     # Infactor has rows of its old import with this Id that nobody can explain.
@@ -141,7 +161,7 @@ class Revision(Base):
     recorded_at: Mapped[datetime] = mapped_column(Instant)
     cause: Mapped[str] = mapped_column(String(32))
     sync_token: Mapped[int] = mapped_column(BigInteger)
-    last_updated: Mapped[datetime] = mapped_column(Instant)
+    last_updated: Mapped[datetime | None] = mapped_column(Instant)
     customer_versions: Mapped[str] = mapped_column(Text)
     hold: Mapped[str | None] = mapped_column(String(16))
     changes: Mapped[dict[str, Any]] = mapped_column(ExactJSON)  # {field: [before, after]}

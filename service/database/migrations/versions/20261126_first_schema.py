@@ -79,6 +79,8 @@ def _suppliers() -> None:
         sa.Column("last_synced_at", _INSTANT),
         sa.Column("changes_read_until", _INSTANT, nullable=False),
         sa.Column("reconciled_until", _INSTANT, nullable=False, server_default=_LONG_AGO),
+        sa.Column("time_ahead", _INSTANT),
+        sa.Column("time_ahead_at", _INSTANT),
         sa.Column("reconciled_at", _INSTANT),
         sa.Column("reconcile_due_at", _INSTANT, nullable=False, server_default=_LONG_AGO),
         sa.Column("refreshes", sa.Integer, nullable=False, server_default="0"),
@@ -181,7 +183,7 @@ def _invoices() -> None:
         sa.Column("connection_id", sa.String(32), sa.ForeignKey("connections.id"), nullable=False),
         sa.Column("quickbooks_id", sa.String(64), nullable=False),
         sa.Column("sync_token", sa.BigInteger, nullable=False),
-        sa.Column("last_updated", _INSTANT, nullable=False),
+        sa.Column("last_updated", _INSTANT),
         sa.Column("fetch_number", sa.BigInteger, nullable=False),
         sa.Column("deleted", sa.Boolean, nullable=False),
         sa.Column("void_noticed", sa.Boolean, nullable=False),
@@ -207,6 +209,7 @@ def _invoices() -> None:
         sa.Column("delivery_attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
         sa.Column("delivery_error", sa.Text),
         sa.Column("delivery_warnings", _JSON, nullable=False, server_default="[]"),
+        sa.Column("withdrawn_at", sa.Float(53)),
         sa.Column("adopted", sa.String(24)),
         sa.Column("old_rows_held", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.UniqueConstraint("connection_id", "quickbooks_id"),
@@ -240,6 +243,12 @@ def _invoices() -> None:
         "invoices",
         ["connection_id", "created_ms", "id"],
         **_where("hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"),
+    )
+    op.create_index(
+        "ix_invoices_withdrawn",
+        "invoices",
+        ["connection_id", "withdrawn_at"],
+        **_where("withdrawn_at IS NOT NULL"),
     )
     op.create_index("ux_invoices_adopted", "invoices", ["adopted"], unique=True)
     op.create_table(
@@ -321,7 +330,7 @@ def _invoices() -> None:
         sa.Column("recorded_at", _INSTANT, nullable=False),
         sa.Column("cause", sa.String(32), nullable=False),
         sa.Column("sync_token", sa.BigInteger, nullable=False),
-        sa.Column("last_updated", _INSTANT, nullable=False),
+        sa.Column("last_updated", _INSTANT),
         sa.Column("customer_versions", sa.Text, nullable=False),
         sa.Column("hold", sa.String(16)),
         sa.Column("changes", _JSON, nullable=False),
