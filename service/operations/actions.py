@@ -107,7 +107,9 @@ def reconcile(
 
     With `overrule` it fixes even where the record looks newer than what QuickBooks says now.
     """
-    order: ReconcileCursor = {"full": True, "fix": fix, "overrule": overrule}
+    order: ReconcileCursor = {"full": True, "fix": fix}
+    if overrule:
+        order["overrule"] = True
     run_id = runs.begin_reconcile(session, connection_id, RunCause.COMMAND, order, now())
     runs.hurry(session, run_id)
     details = {"run": run_id, "fix": fix, "overrule": overrule}

@@ -6,11 +6,11 @@ that lies further ahead is not believed; it is noted, for an operator to be told
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import case, literal, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection
-from service.database.types import database_now
+from service.database.types import Instant, database_now
 
 AHEAD = timedelta(minutes=10)
 """How far the clocks of QuickBooks and of the database may differ."""
@@ -33,11 +33,13 @@ def believed(session: Session, time: datetime) -> datetime:
 
 def note_ahead(session: Session, connection_id: str, time: datetime) -> None:
     """Note the latest time that QuickBooks has said of the company and that is not believed."""
-    later = or_(Connection.time_ahead.is_(None), Connection.time_ahead < time)
+    latest_said = case(
+        (Connection.time_ahead > time, Connection.time_ahead), else_=literal(time, Instant)
+    )
     session.execute(
         update(Connection)
-        .where(Connection.id == connection_id, later)
-        .values(time_ahead=time, time_ahead_at=database_time(session))
+        .where(Connection.id == connection_id)
+        .values(time_ahead=latest_said, time_ahead_at=database_time(session))
     )
 
 

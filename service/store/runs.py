@@ -112,8 +112,9 @@ def begin_reconcile(
     wider: ReconcileCursor = {
         "full": order["full"] or under_way["full"],
         "fix": order["fix"] or under_way["fix"],
-        "overrule": order.get("overrule", False) or under_way.get("overrule", False),
     }
+    if order.get("overrule") or under_way.get("overrule"):
+        wider["overrule"] = True
     if any(asked and not under_way.get(name) for name, asked in wider.items()):
         session.execute(delete(RunSeen).where(RunSeen.run_id == run_id))
         session.execute(
