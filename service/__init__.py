@@ -1,1 +1,1 @@
-"""Carries suppliers' QuickBooks invoices into Infactor and keeps them true."""
+"""Carries suppliers' QuickBooks invoices into Infactor and keeps them up to date."""

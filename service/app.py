@@ -34,10 +34,7 @@ Background = Callable[[Services], AbstractContextManager[None]]
 
 
 def create_app(services: Services, background: Background | None = None) -> ASGIApp:
-    """Return the receiver's application.
-
-    `background` works beside it in this process, for as long as it lives.
-    """
+    """Return the receiver's application; `background` runs beside it in this process."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[AppState]:
@@ -74,14 +71,14 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
         lifespan=lifespan,
         exception_handlers={HTTPException: errors.refused},
     )
-    # Its redirects would repeat whatever parameters an address has.
+    # Its redirects would repeat the parameters of an address, which may be secret.
     app.router.redirect_slashes = False
-    # Before Starlette and not in it: what a delivery goes through is time that it takes.
+    # Before Starlette and not in it: every layer that a webhook passes costs it time.
     return Webhook(AccessLog(app), most_bytes=services.settings.webhook_max_bytes)
 
 
 def routes(settings: Settings) -> list[BaseRoute]:
-    """Return the routes of a receiver with these settings; without operators, none of theirs."""
+    """Return the routes of a receiver with these settings; the operators' only if there are any."""
     return [
         *authorise.routes(),
         *popup.routes,
@@ -115,7 +112,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
 
 
 def consent_origins(settings: Settings) -> tuple[str, ...]:
-    """Return the sites to which the button of the connect page may lead."""
+    """Return the origins to which the button of the connect page may lead."""
     places = endpoints(settings.quickbooks_environment, settings.quickbooks_simulator_url)
     parts = urlsplit(places.authorize)
     origin = f"{parts.scheme}://{parts.netloc}"

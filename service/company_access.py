@@ -1,7 +1,7 @@
-"""Access to companies: who may call QuickBooks for which company, how fast, with which token.
+"""Who may call QuickBooks for which company, how fast, and with which token.
 
-One process refreshes a connection's tokens at a time; what Intuit answers is stored before it is
-used; and no connection is declared dead before its row was read once more (reference 2.4).
+One process refreshes a connection's tokens at a time. New tokens are stored before they are used. A
+connection is declared dead only after its row was read once more (reference 2.4).
 """
 
 import time
@@ -38,16 +38,16 @@ _LONGEST_WAIT_FOR_PLACE = 30.0
 
 
 Purpose = Literal["notice", "backfill", "reconcile"]
-"""What a read is for: when the month's reads run short, the least urgent waits first."""
+"""What a read is for. When the month's reads run short, the least urgent purpose waits first."""
 
 SHARES: Mapping[Purpose, float] = {"backfill": 0.90, "reconcile": 0.97}
-"""The share of the month's reads at which reads for this purpose begin to wait."""
+"""The share of the month's reads after which reads for this purpose wait."""
 
 _ASK_AGAIN_SECONDS = 3600.0
 
 
 class CompanyAccess:
-    """Opens companies' accounting APIs, each under its own token and rate limit."""
+    """Opens companies' accounting APIs, each with its own token and rate limit."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class CompanyAccess:
         self._api_url = api_url
 
     def check_keys(self) -> None:
-        """Raise ConfigurationError when the keys are not those that the database was made with."""
+        """Raise ConfigurationError unless both keys fit a stored connection, if there is one."""
         with self._database.read() as session:
             connection = connections.any_one(session)
         if connection is None:
@@ -79,7 +79,7 @@ class CompanyAccess:
             )
 
     def company(self, connection: Connection, purpose: Purpose = "notice") -> CompanyClient:
-        """Return the accounting API of this connection's company, for reads of this purpose."""
+        """Return a client of this connection's company; its reads count for `purpose`."""
         return CompanyClient(
             self._http,
             self._api_url,
@@ -89,7 +89,7 @@ class CompanyAccess:
         )
 
     def newcomer(self, realm_id: str, tokens: Tokens) -> CompanyClient:
-        """Return the accounting API of a company that has no connection yet."""
+        """Return a client of a company without a connection; no limit and no meter apply to it."""
 
         def token(rejected: str | None) -> str:
             if rejected is not None:
@@ -101,17 +101,16 @@ class CompanyAccess:
         )
 
     def realm_id(self, connection: Connection) -> str:
-        """Return the realm id that is sealed in the connection's row."""
         return self._vault.open(connection.realm_sealed, f"{connection.id}:realm")
 
     def seal_realm_id(self, connection_id: str, realm_id: str) -> str:
-        """Return the realm id as the connection's row keeps it."""
         return self._vault.seal(realm_id, f"{connection_id}:realm")
 
     def permit(self, connection_id: str, purpose: Purpose = "notice") -> Callable[[str], None]:
-        """Return a function that waits for the company's next free place and counts the read.
+        """Return a function that waits for the company's next free call and counts it by kind.
 
-        It raises BudgetSpent when what is left of the month's reads is for what is more urgent.
+        It raises BudgetSpent when the reads left this month are kept for more urgent purposes. It
+        raises TransientError when the wait would be longer than 30 seconds.
         """
 
         def wait(kind: str) -> None:
@@ -140,7 +139,7 @@ class CompanyAccess:
         )
 
     def sealed(self, connection_id: str, tokens: Tokens, at: datetime) -> SealedTokens:
-        """Return the tokens as the connection's row keeps them."""
+        """Return the tokens sealed for the connection's row; their lifetimes count from `at`."""
         hard = tokens.hard_expires_in
         idle = tokens.refresh_expires_in
         return SealedTokens(
@@ -154,8 +153,8 @@ class CompanyAccess:
     def access_token(self, connection_id: str, rejected: str | None = None) -> str:
         """Return an access token that is valid now and is not the `rejected` one.
 
-        Raises Disconnected when only a new consent helps, TransientError when Intuit or the
-        process that is refreshing does not answer.
+        Raises Disconnected when only a new consent helps, TransientError when Intuit or the process
+        that is refreshing does not answer.
         """
         deadline = time.monotonic() + _REFRESH_WAIT_SECONDS
         lease = f"refresh:{connection_id}"
@@ -191,7 +190,7 @@ class CompanyAccess:
     def _refresh(self, connection_id: str, rejected: str | None) -> str:
         connection = self._current(connection_id)
         token = self._usable(connection, rejected)
-        if token is not None:  # somebody else was faster
+        if token is not None:  # another process was faster
             return token
         if connection.refresh_sealed is None:
             raise Disconnected("the connection has no refresh token")
@@ -201,7 +200,7 @@ class CompanyAccess:
         except Disconnected as e:
             return self._after_refusal(connection_id, used, e)
         except Refused as e:
-            # It is the app that is refused, not this company: an operator mends it for all.
+            # QuickBooks refuses the app, not this company: an operator fixes it for all.
             raise TransientError(str(e), intuit_tid=e.intuit_tid, code=e.code) from e
         if not self._save(connection_id, self.sealed(connection_id, tokens, now()), used):
             return self._newer(connection_id)
@@ -209,7 +208,7 @@ class CompanyAccess:
         return tokens.access_token
 
     def _after_refusal(self, connection_id: str, used: str, refusal: Disconnected) -> str:
-        """Return the token of whoever refreshed meanwhile, or mark the connection as dead."""
+        """Return a token that another process stored meanwhile, or mark the connection as dead."""
         with self._database.write() as session:
             dead = disconnect(session, connection_id, used, str(refusal), now())
         if dead:
@@ -218,7 +217,6 @@ class CompanyAccess:
         return self._newer(connection_id)
 
     def _newer(self, connection_id: str) -> str:
-        """Return the token that somebody else has stored meanwhile."""
         token = self._usable(self._current(connection_id), None)
         if token is None:
             raise TransientError("the tokens were replaced while they were being refreshed")
@@ -227,7 +225,7 @@ class CompanyAccess:
     def _save(self, connection_id: str, tokens: SealedTokens, used: str) -> bool:
         """Store the tokens; return False if others have replaced the ones that were used.
 
-        The old refresh token may be dead, so a failure is tried again for as long as a database
+        The old refresh token may be dead, so a failed save is tried again for as long as a database
         takes to start.
         """
         deadline = time.monotonic() + _SAVE_SECONDS

@@ -1,15 +1,13 @@
-"""The words for what can be so: of a connection, a notice, a run, an invoice, a finding.
+"""Every state, status and kind of a connection, notice, run, invoice, document and finding.
 
-They stand in the database, in Infactor's documents and in what programs read, so a value never
-changes. Everybody may import this; it imports nothing of ours.
+The values stand in the database, in Infactor's documents and in what programs read, so they never
+change. Everything may import this file; it imports nothing of ours.
 """
 
 from enum import StrEnum
 
 
 class ConnectionState(StrEnum):
-    """Whether a company's authorisation is in use."""
-
     CONNECTED = "connected"
     DISCONNECTED = "disconnected"
 
@@ -24,7 +22,7 @@ class NoticeStatus(StrEnum):
 
 
 class OwnNotice(StrEnum):
-    """Why we sent ourselves a notice: its operation."""
+    """Why the service put a notice into its own inbox; stored as the notice's operation."""
 
     SYNC = "sync"
     RESUMED = "resumed"
@@ -34,8 +32,6 @@ class OwnNotice(StrEnum):
 
 
 class RunKind(StrEnum):
-    """What a run does with a company's invoices."""
-
     BACKFILL = "backfill"
     RECONCILE = "reconcile"
     WITHDRAWAL = "withdrawal"
@@ -50,8 +46,6 @@ class RunState(StrEnum):
 
 
 class RunCause(StrEnum):
-    """Why a run was begun."""
-
     CONNECT = "connect"
     RECONNECT = "reconnect"
     COMMAND = "command"
@@ -61,7 +55,7 @@ class RunCause(StrEnum):
 
 
 class RevisionCause(StrEnum):
-    """Why an invoice was read, and written anew."""
+    """Why an invoice was read and recorded again."""
 
     NOTICE = "notice"
     PAYMENT = "payment"
@@ -72,7 +66,7 @@ class RevisionCause(StrEnum):
 
 
 class Severity(StrEnum):
-    """How soon somebody should look, the soonest first."""
+    """How soon somebody should look, the most urgent first."""
 
     CRITICAL = "critical"
     WARNING = "warning"
@@ -80,20 +74,20 @@ class Severity(StrEnum):
 
 
 class DifferenceKind(StrEnum):
-    """How an invoice that a reconcile has compared differs from its record."""
+    """How an invoice differs from its record, as a reconcile found it."""
 
     # In QuickBooks.
     DELETED_HERE = "deleted here"
     OUTDATED = "outdated"
     AMOUNTS = "amounts"
     DELETED_THERE = "deleted there"
-    NOT_SHOWN = "not shown"  # and something could not be shown: it is deleted there, or just that
+    NOT_SHOWN = "not shown"  # while some could not be shown: deleted there, or one of those
     UNREADABLE = "unreadable"
     # In either.
-    MISSING = "missing"  # in Infactor: and nobody has decided, so that it can be made again
+    MISSING = "missing"  # in Infactor: nobody has decided, so it can be created again
     AHEAD = "ahead"
     # In Infactor.
-    DELETED = "deleted"  # and somebody had decided: it is never made again
+    DELETED = "deleted"  # somebody had decided, so it is never created again
     DOUBLED = "doubled"
     EDITED = "edited by hand"
     BEHIND = "behind"
@@ -101,16 +95,16 @@ class DifferenceKind(StrEnum):
 
 
 class FindingKind(StrEnum):
-    """What a finding says of an invoice's document."""
+    """What a finding says about an invoice's document."""
 
-    CHANGED = "changed"  # in QuickBooks, since somebody has decided
-    MOVED_ON = "moved_on"  # though it was held back
-    HURRIED = "hurried"  # its amounts were written over just before the approval
+    CHANGED = "changed"  # in QuickBooks, after somebody in Infactor decided
+    MOVED_ON = "moved_on"  # decided in Infactor although it was held
+    HURRIED = "hurried"  # its amounts were overwritten just before the approval
     MISSING = "missing"
 
 
 class State(StrEnum):
-    """Every state that Infactor knows; an invented one would appear at every financier's."""
+    """Every state that Infactor knows; an invented one would appear on every financier's page."""
 
     DRAFT = "draft"
     INVOICE_CREATED = "invoice_created"
@@ -127,17 +121,14 @@ class State(StrEnum):
 
 
 APPROVED = frozenset(State) - {State.DRAFT, State.INVOICE_CREATED, State.INVOICE_REJECTED}
-"""A buyer has said yes, whatever came of it since."""
+"""A buyer has approved, whatever happened since."""
 
 ENDED = frozenset({State.COMPLETED, State.IFACTOR_REJECTED, State.IFACTOR_PROPOSAL_REJECTED})
-"""Infactor's pages lead nowhere from here; from `invoice_rejected` only we do, where it is ours."""
+"""Infactor's pages lead nowhere from here. From `invoice_rejected` only we do, where it is ours."""
 
 
 class Hold(StrEnum):
-    """The closed list of reasons for which an invoice is not offered in Infactor.
-
-    In order of precedence: of several, the first one counts.
-    """
+    """Why an invoice is recorded but not sent to Infactor; of several, the first one counts."""
 
     DELETED = "deleted"
     VOID = "void"
@@ -148,7 +139,7 @@ class Hold(StrEnum):
 
 
 class Action(StrEnum):
-    """What a delivery does to the document."""
+    """What a delivery does to Infactor's document."""
 
     CREATE = "create"
     REFRESH = "refresh"
@@ -160,7 +151,7 @@ class Action(StrEnum):
 
     @property
     def past(self) -> str:
-        """The word for what was done: "created"."""
+        """The past tense, as receipts keep it: "created"."""
         return _PAST[self]
 
 

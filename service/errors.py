@@ -1,26 +1,26 @@
 """What can go wrong, arranged by what the caller should do about it.
 
     ServiceError
-      + ConfigurationError          stop the start; the message says what to mend
+      + ConfigurationError          stop the start; the message says what to fix
       + LinkError                   a connect or view link that cannot be used
       + NotASupplier(refusal)       Infactor does not know this person as a supplier: refuse them
-      + InfactorAway                Infactor's own database serves nobody: everything for it waits
+      + InfactorAway                Infactor's own database is away: everything for it waits
       + SyncError(intuit_tid, code)
           + TransientError(retry_after)   try again later: network, time-out, 5xx, lock busy
               x Throttled                 429: pause this company only
               x BudgetSpent               this month's reads are kept for what is more urgent
-          x Unrecognised              an answer that no table knows: try three times, then park
-          + ApprovalNeeded(withdrawals, reasons)  a run would withdraw so much: an operator decides
+          x Unrecognised              an unknown answer: try three times, then park
+          + ApprovalNeeded(withdrawals, reasons)  too many withdrawals: an operator decides
           + PermanentError                trying again cannot help: park, and show why
               x Disconnected              the authorisation is dead: the supplier must reconnect
               x Gone                      QuickBooks answered 610: deleted, or never there
               x Refused                   QuickBooks will not serve this request
-                  x Barred                nor any other of this company, until somebody lets us in
+                  x Barred                nor any other of this company, until access is restored
               x TooLarge                  413, 414, 4000: ask for fewer ids at once
               x Poisoned                  4002, 10000: one bad record fails the whole query
               x Unmappable(field, why)    the record cannot be expressed in Infactor's terms
 
-Third-party exceptions are turned into these at the client's edge, and nowhere else.
+Third-party exceptions are turned into these where a client calls, and nowhere else.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ from enum import StrEnum
 
 
 class ServiceError(Exception):
-    """Base of everything that this project raises on purpose."""
+    """Base of every error that this project raises on purpose."""
 
 
 class ConfigurationError(ServiceError):
@@ -56,17 +56,17 @@ class NotASupplier(ServiceError):
 
 
 class InfactorAway(ServiceError):
-    """Infactor's own database does not answer, or refuses us: what is for it waits.
+    """Infactor's own database does not answer or refuses us: what is for it waits.
 
-    The message says what is wrong and, where that is known, how to mend it; never an address.
+    The message says what is wrong and, if known, how to fix it; it never contains an address.
     """
 
 
 class SyncError(ServiceError):
-    """Talking to QuickBooks, or expressing what it said, did not work.
+    """A call to QuickBooks failed, or its answer could not be used.
 
     `intuit_tid` is Intuit's trace id of the answer and `code` its fault code, where there is one.
-    The message never holds a token or a payload: it is stored and shown to operators.
+    The message holds no token and no payload: it is stored and shown to operators.
     """
 
     def __init__(
@@ -97,20 +97,19 @@ class Throttled(TransientError):
 
 
 class BudgetSpent(TransientError):
-    """The reads that are left this month are kept for what is more urgent."""
+    """The reads that are left this month are kept for more urgent purposes."""
 
 
 class Unrecognised(SyncError):
-    """QuickBooks answered something that nobody has met: neither known to pass nor to stay."""
+    """QuickBooks gave an answer that is not in the table of faults; it may pass or stay."""
 
 
 class ApprovalNeeded(SyncError):
-    """A run would withdraw more invoices than it may unless an operator confirms it.
+    """A run would withdraw more invoices than it may without an operator's approval.
 
-    `why` says so in words that name none of them, because people write names into the numbers of
-    their invoices; `named` are the first of them by their numbers. `withdrawals` is how many, with
-    those of its earlier steps, of how many that are `offered`; `reasons` are the holds of this
-    step's, by invoice.
+    `why` names no invoice, because people write names into invoice numbers; `named` lists the first
+    of them. `withdrawals` counts this and earlier steps, out of `offered`. `reasons` are this
+    step's holds by invoice id.
     """
 
     def __init__(
@@ -125,7 +124,7 @@ class ApprovalNeeded(SyncError):
 
 
 class PermanentError(SyncError):
-    """The same request will fail again until somebody changes something."""
+    """The same request fails again until somebody changes something."""
 
 
 class Disconnected(PermanentError):
@@ -141,10 +140,10 @@ class Refused(PermanentError):
 
 
 class Barred(Refused):
-    """QuickBooks refuses every request for the company until somebody there lets us in again.
+    """QuickBooks refuses every request for the company until somebody there restores our access.
 
-    A subscription that ended, a user who lost access, an app that is not allowed: what was asked
-    for waits, because the day that it is mended it is as good as new.
+    The subscription ended, a user lost access, or the app is not allowed. The work waits, because
+    it is still valid once that is fixed.
     """
 
 
@@ -153,11 +152,11 @@ class TooLarge(PermanentError):
 
 
 class Poisoned(PermanentError):
-    """One record makes every query fail that contains it: split the query until it is alone."""
+    """One record fails every query that contains it: split the query until the record is alone."""
 
 
 class Unmappable(PermanentError):
-    """A QuickBooks record cannot be expressed as an Infactor invoice."""
+    """A QuickBooks record cannot be expressed as an Infactor invoice: which field, and why."""
 
     def __init__(self, field: str, why: str) -> None:
         super().__init__(f"{field}: {why}")

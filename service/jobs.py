@@ -1,7 +1,7 @@
-"""The names of the background jobs, their queues, and the only code that builds a message.
+"""The background jobs, their queues, and the only code that builds a queue message.
 
-A message is a nudge: it carries the id of a row and nothing else. The row says what is to be done,
-so that a lost message costs a few seconds until the sweep sends it again.
+A message is a nudge: the id of a row and nothing else. The row says what to do, so a lost message
+costs a few seconds, until the sweep sends it again.
 """
 
 import threading
@@ -19,17 +19,14 @@ from redis.retry import Retry
 
 log = structlog.get_logger(__name__)
 
-# So long a company that was just asked for may wait to be asked for again; its next sync starts a
-# second after the last one at the soonest.
+# A repeated nudge for a company may wait this long: its next sync starts at least a second after
+# the last one anyway.
 _ROUND_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One kind of background work: its actor's name, its queue, its single parameter.
-
-    A lower `priority` is worked on first: a notice must not wait behind somebody's backfill.
-    """
+    """One kind of background work; a lower `priority` is first, so that notices pass imports."""
 
     name: str
     queue: str
@@ -44,7 +41,6 @@ ALL: Final = (SYNC, DELIVER, RUN)
 
 
 def message(job: Job, row_id: str | int) -> Message[None]:
-    """Return the message that asks for this work."""
     return Message(
         queue_name=job.queue,
         actor_name=job.name,
@@ -55,7 +51,7 @@ def message(job: Job, row_id: str | int) -> Message[None]:
 
 
 class Jobs:
-    """Asks for background work; safe to call from any thread."""
+    """Asks for background work, from any thread; only `deliver` tolerates an unreachable queue."""
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
@@ -63,18 +59,13 @@ class Jobs:
             broker.declare_queue(job.queue)
 
     def sync(self, connection_id: str, *, delay_ms: int | None = None) -> None:
-        """Ask for a sync of this company."""
         self._send(SYNC, connection_id, delay_ms)
 
     def deliver(self, connection_id: str) -> None:
-        """Ask for the delivery of what this company has outgoing for Infactor.
-
-        Whoever asks has committed already, and must not fail for want of a queue.
-        """
+        """Ask for a delivery; the caller has committed, so an unreachable queue is only logged."""
         _try(lambda: self._send(DELIVER, connection_id, None), DELIVER)
 
     def run(self, run_id: int, *, delay_ms: int | None = None) -> None:
-        """Ask for the next step of this run."""
         self._send(RUN, run_id, delay_ms)
 
     def answers(self) -> bool:
@@ -91,10 +82,7 @@ class Jobs:
 
 
 def receiver_broker(redis_url: str | None) -> Broker:
-    """Return the broker of a process that must answer quickly.
-
-    It gives up on Redis after half a second, without trying again: the sweep makes up for it.
-    """
+    """Return a broker that gives up on Redis after half a second, as the sweep sends again."""
     if redis_url is None:
         return StubBroker()
     client = Redis.from_url(
@@ -107,10 +95,10 @@ def receiver_broker(redis_url: str | None) -> Broker:
 
 
 class Nudges:
-    """Sends requests for work from a thread of its own, so that no answer waits for Redis.
+    """Sends nudges from a thread of its own, so that no webhook waits for Redis.
 
-    The first one goes at once. What is asked for again before the next round is sent once, so a
-    burst does not spend its time on Redis, and a stuck Redis costs no memory.
+    The first one goes at once. One asked for several times before the next round is sent once, so a
+    burst costs little, and a stuck Redis costs no memory.
     """
 
     def __init__(self, jobs: Jobs) -> None:
@@ -121,22 +109,19 @@ class Nudges:
         self._thread = threading.Thread(target=self._run, name="nudges", daemon=True)
 
     def start(self) -> None:
-        """Begin to send."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Send what is waiting, for two seconds at most, and end."""
+        """Send what is waiting, for two seconds at most, and end the thread."""
         with self._asked:
             self._stopping.set()
             self._asked.notify()
         self._thread.join(timeout=2)
 
     def sync(self, connection_id: str) -> None:
-        """Ask for a sync of this company, soon."""
         self._put(SYNC, connection_id)
 
     def run(self, run_id: int) -> None:
-        """Ask for work on this run, soon."""
         self._put(RUN, run_id)
 
     def _put(self, job: Job, row_id: str | int) -> None:
@@ -166,5 +151,5 @@ def _try(send: Callable[[], object], job: Job) -> None:
     try:
         send()
     except Exception as e:
-        # Whatever the queue's trouble is, the row is there and the sweep will find it.
+        # Whatever is wrong with the queue, the row is stored and the sweep finds it.
         log.warning("nudge.lost", job=job.name, error=type(e).__name__)

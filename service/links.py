@@ -1,8 +1,8 @@
-"""Connect and view links: what Infactor vouches for about a supplier, for a limited time.
+"""Connect and view links: signed statements about a supplier, valid for a limited time.
 
 A link carries a JWT that this service's command line or Infactor's own server signs with
-INFACTOR_SHARED_SECRET. Whoever holds it acts for the supplier, so the algorithm is pinned and
-every claim is checked before it is shown or stored.
+INFACTOR_SHARED_SECRET. Its holder acts for the supplier, so the algorithm is pinned and every claim
+is checked before it is shown or stored.
 """
 
 import secrets
@@ -27,13 +27,13 @@ CONNECT_PATH = "/quickbook/authorise"
 VIEW_PATH = "/quickbook/view"
 
 CONNECT_LIFE = timedelta(days=7)
-"""A connect link goes out by e-mail, and is used when whoever keeps the books finds the time."""
+"""A connect link goes out by e-mail and waits until the bookkeeper has time."""
 
 VIEW_LIFE = timedelta(hours=24)
-"""A view link shows invoices to whoever holds it, as often as they like: long enough for a day."""
+"""A view link shows invoices to its holder as often as they like, for a day."""
 
 LONGEST_LIFE = timedelta(days=30)
-"""Whoever issues a link, a used one must be remembered until it has expired."""
+"""The most that any issuer may ask for: a used link is remembered until it expires."""
 
 _ALGORITHM = "HS256"
 _MAX_TOKEN = 4096
@@ -41,12 +41,12 @@ _CLOCK_SKEW = 300  # seconds by which the clock of Infactor's server may be ahea
 
 
 class LinkExpired(LinkError):
-    """The link was good, and is too old."""
+    """The link was valid and is too old."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a link says about its supplier; `id` is the link's own, which is spent once."""
+    """The claims of a link; `id` identifies it, so that it can be used up."""
 
     purpose: Purpose
     email: str
@@ -101,7 +101,7 @@ def issue(
 
 
 def read(token: str, purpose: Purpose, secret: str, now: datetime) -> Link:
-    """Return what the link says; raises LinkExpired, or LinkError for one that never was good."""
+    """Return the link's claims; raises LinkExpired, or LinkError if it never was valid."""
     if not token or len(token) > _MAX_TOKEN:
         raise LinkError("this is not a link of ours")
     try:
@@ -113,12 +113,10 @@ def read(token: str, purpose: Purpose, secret: str, now: datetime) -> Link:
 
 
 def connect_url(public_url: str, token: str) -> str:
-    """Return the address at which a supplier connects a company."""
     return f"{public_url}{CONNECT_PATH}?{urlencode({'token': token})}"
 
 
 def view_url(public_url: str, token: str) -> str:
-    """Return the address at which a supplier sees what has arrived."""
     return f"{public_url}{VIEW_PATH}?{urlencode({'token': token})}"
 
 

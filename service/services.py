@@ -1,4 +1,4 @@
-"""Builds what every process stands on, once, from its settings."""
+"""Builds the collaborators of a process, once, from its settings."""
 
 from dataclasses import dataclass
 
@@ -19,9 +19,9 @@ from service.quickbooks.oauth import OAuth
 
 
 def infactor_database(settings: Settings) -> InfactorDatabase | None:
-    """Return the client of Infactor's own database, or None where none is configured.
+    """Return an unconnected client of Infactor's own database, or None if none is configured.
 
-    Nothing is connected yet. Raises ConfigurationError for an address that is none.
+    Raises ConfigurationError for a malformed address.
     """
     if settings.infactor_mongodb_url is None or settings.infactor_mongodb_database is None:
         return None
@@ -45,7 +45,7 @@ class Services:
     infactor: InfactorDatabase | None
 
     def close(self) -> None:
-        """Give back every connection; leases that are still held lapse."""
+        """Close every connection; leases that are still held lapse."""
         self.leases.stop()
         self.jobs.broker.close()
         self.http.close()
@@ -60,10 +60,7 @@ class Services:
 def build_services(
     settings: Settings, broker: Broker, database: Database | None = None
 ) -> Services:
-    """Return the services of one process, with nothing opened but what is lazily pooled.
-
-    `database` is the one of the settings where somebody has it already; `close` closes it, too.
-    """
+    """Return the services of one process, nothing opened yet; `close` closes `database` too."""
     database = database or Database(settings.database_url.get_secret_value())
     vault = Vault(settings.key_ring, settings.secret_key.get_secret_value())
     places = endpoints(settings.quickbooks_environment, settings.quickbooks_simulator_url)

@@ -1,4 +1,4 @@
-"""Words for people, the same on pages, in commands and in messages."""
+"""Words for people, the same on pages, in commands and in alerts."""
 
 import textwrap
 from collections.abc import Iterator
@@ -32,27 +32,24 @@ _MOST_NAMED = 10
 
 
 def money(amount: Decimal | int | None, currency: str | None = None) -> str:
-    """Write an amount with two decimals, or up to seven, the most that QuickBooks' prices have."""
+    """Return an amount as `1,234.50 USD`; up to seven decimals, as QuickBooks' prices have."""
     if amount is None:
         return "-"
     try:
         text = f"{plain(amount):,f}".replace("-", "\N{MINUS SIGN}")
     except InvalidOperation:
-        text = str(amount)  # no invoice's: somebody has put it there
+        text = str(amount)  # not from an invoice: edited in Infactor
     return f"{text} {currency}" if currency else text
 
 
 def plain(amount: Decimal | int) -> Decimal:
-    """Return an amount with two decimals, or up to seven where it has them.
-
-    Raises InvalidOperation for one of more digits than any invoice's.
-    """
+    """Return an amount with two to seven decimals; raises InvalidOperation for too many digits."""
     whole, _, decimals = f"{round(Decimal(amount), 7):f}".partition(".")
     return Decimal(f"{whole}.{decimals.rstrip('0').ljust(2, '0')}")
 
 
 def day(text: str) -> str:
-    """Write a YYYY-MM-DD date for people; anything else stays as it is."""
+    """Return a YYYY-MM-DD date as `30 Nov 2026`; other text stays as it is, and "" is `-`."""
     try:
         found = date.fromisoformat(text)
     except ValueError:
@@ -61,12 +58,12 @@ def day(text: str) -> str:
 
 
 def utc_day(at: datetime) -> str:
-    """Return the day of an instant, in UTC."""
+    """Return the day in UTC, as `2026-11-30`."""
     return f"{at.astimezone(UTC):%Y-%m-%d}"
 
 
 def format_utc(at: datetime) -> str:
-    """Return an instant to the minute, in UTC."""
+    """Return an instant as `2026-11-30 00:05 UTC`."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
@@ -79,7 +76,7 @@ def span(seconds: float) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a text on one line, cut after a word where it is very long."""
+    """Return a text on one line, cut after a word at 300 characters."""
     return textwrap.shorten(text, _LONGEST_SHORTENED, placeholder=" …")
 
 
@@ -89,7 +86,7 @@ def several(count: int, one: str, many: str) -> str:
 
 
 def written(field: str, value: Any, currency: str | None = None) -> str:
-    """Return a value for people; what somebody else has put in its place stays as it is."""
+    """Return a field's value for people; a value that is not of the field's type stays as it is."""
     if value in ("", None):
         return "-"
     text = str(value)
@@ -108,9 +105,9 @@ def written(field: str, value: Any, currency: str | None = None) -> str:
 def of_finding(
     finding: Finding, invoice: Invoice, approved_currency: str | None, currency: str
 ) -> tuple[str, str]:
-    """Return what was approved and what is now; whatever names no currency is in `currency`."""
+    """Return (approved, current) in words; amounts that name no currency are in `currency`."""
     before = approved_currency or currency
-    # Whatever was found in Infactor's document alone is in the document's currency.
+    # What was found in Infactor's document alone is in the document's currency.
     now = (invoice.currency or currency) if finding.kind == FindingKind.CHANGED else before
     return (
         written(finding.field, finding.approved, before),
@@ -119,10 +116,7 @@ def of_finding(
 
 
 def what(notice: Notice, called: str | None = None) -> str:
-    """Return what the notice is about: in QuickBooks' own words, or what we ask ourselves.
-
-    An invoice is named as people have `called` it, where that is known.
-    """
+    """Return what the notice is about; `called` is the invoice's number, where it is known."""
     about = called or notice.entity_id
     if notice.format == "own" and notice.operation in list(OwnNotice):
         return _OWN[OwnNotice(notice.operation)].format(about)
@@ -131,7 +125,7 @@ def what(notice: Notice, called: str | None = None) -> str:
 
 
 def why(notice: Notice) -> str | None:
-    """Return how the notice has ended, or why it has not; None where nothing is known of that."""
+    """Return how the notice ended, or why it has not; None where nothing is known."""
     if notice.status == NoticeStatus.DONE or not notice.error_message:
         return notice.reason
     if (
@@ -147,27 +141,27 @@ def why(notice: Notice) -> str | None:
 
 
 def called(quickbooks_id: str, number: str) -> str:
-    """Return what people call an invoice, and its Id."""
+    """Return an invoice's number with its QuickBooks Id."""
     return f"{number} (Id {quickbooks_id})" if number else f"Id {quickbooks_id}"
 
 
 def by_name(tally: Tally) -> str | None:
-    """Say what was left, with the first names of each kind; None where nothing was."""
+    """Return the differences that a run left, with the first names of each kind; None if none."""
     return "; ".join(_texts(tally, names=True)) or None
 
 
 def gist(tally: Tally) -> str | None:
-    """Say what was left without naming an invoice, so that it may be sent."""
+    """Return the same without naming an invoice, so that it may be sent; None if none."""
     return "; ".join(_texts(tally, names=False)) or None
 
 
 def advice(tally: Tally) -> str | None:
-    """Say what people can do about what no reconcile can mend; None where there is nothing."""
+    """Return what people can do about invoices that QuickBooks cannot show; None if nothing."""
     return ADVICE if _unreadable(tally) else None
 
 
 def is_beyond_mending(tally: Tally) -> bool:
-    """Return whether all that was left is what QuickBooks cannot show."""
+    """Return whether all that a run left are invoices that QuickBooks cannot show."""
     return bool(_unreadable(tally)) and not _differing(tally) and not tally.get("infactor")
 
 
@@ -202,7 +196,7 @@ def _named(names: list[str]) -> str:
 
 
 def _name(one: DifferenceRow) -> str:
-    """Return what an invoice is called; its place, where that is all that is known of it."""
+    """Return an invoice's name, or its place where nothing else is known of it."""
     return called(one["id"], one["number"]) if one["id"].isdigit() else one["id"]
 
 

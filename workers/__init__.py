@@ -1,1 +1,1 @@
-"""What runs in the background: Dramatiq's actors, and the use cases that they call."""
+"""The background work: Dramatiq's actors, and the use cases that they call."""

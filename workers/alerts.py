@@ -1,7 +1,7 @@
-"""Alerts: what is wrong is noted when it begins and when it is over, and told to ALERT_URL.
+"""Opens and closes alerts, and sends both to ALERT_URL.
 
-What comes back within a minute was never over. What began and ended before anybody could be told is
-told afterwards, in order, unless it has been over for a day.
+What recurs within a minute is one alert. What ended before it could be sent is still sent, for a
+day.
 """
 
 import time
@@ -28,14 +28,14 @@ _LONGEST_PAUSE = timedelta(hours=1)
 
 
 def watch(services: Services) -> None:
-    """Note what has begun to be wrong and what is over, and send what was not sent yet."""
+    """Open and close alerts, then send what is due to ALERT_URL."""
     compare(services)
     if services.alert_sender is not None:
         send_alerts(services, services.alert_sender)
 
 
 def compare(services: Services) -> None:
-    """Leave an open alert for each thing that is wrong now, and for nothing else."""
+    """Leave one open alert for each condition that holds now, and no other."""
     at = now()
     with services.database.read() as session:
         facts = Facts(session, services.settings, at)
@@ -64,7 +64,7 @@ def compare(services: Services) -> None:
 
 
 def send_alerts(services: Services, sender: AlertSender) -> None:
-    """Send what there is to send, for 20 s at most; what is not taken is sent again later."""
+    """Send the alerts that are due, for 20 s at most. What is not accepted is sent again later."""
     deadline = time.monotonic() + _LONGEST_SENDING_SECONDS
     with services.database.read() as session:
         news = [
@@ -72,7 +72,7 @@ def send_alerts(services: Services, sender: AlertSender) -> None:
             for alert in alerts.untold(session, now(), _MOST_AT_ONCE)
         ]
     for alert, company in news:
-        # All news goes to the same place: where one message is not taken, the next would not be.
+        # All alerts go to the same place: if it refuses one message, it would refuse the next.
         if time.monotonic() > deadline or not _send_one(services, sender, alert, company):
             return
 

@@ -1,4 +1,4 @@
-"""One company while it is being worked on: its connection, its supplier, its accounting API."""
+"""One company at work: its connection, its supplier, its accounting API."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,8 +13,6 @@ from service.store import connections, plausible
 
 @dataclass(frozen=True)
 class CompanyContext:
-    """What a use case knows about the company that it works for."""
-
     services: Services
     connection_id: str
     supplier_id: int
@@ -26,9 +24,10 @@ class CompanyContext:
     def of(
         cls, services: Services, connection_id: str, purpose: Purpose = "notice"
     ) -> "CompanyContext":
-        """Return the company of a live connection; raises Disconnected when it is not.
+        """Return the company of a live connection; `purpose` decides its share of the month's
+        reads.
 
-        `purpose` is what it is read for.
+        Raises Disconnected if it is not connected, has no supplier, or is of another environment.
         """
         with services.database.read() as session:
             connection = connections.connected(session, connection_id)
@@ -47,7 +46,7 @@ class CompanyContext:
         )
 
     def invoice_id(self, quickbooks_id: str) -> str:
-        """Return Infactor's id of one of the company's invoices."""
+        """Return Infactor's `invoiceId` of one of the company's invoices."""
         return mapping.invoice_id(self.realm_id, quickbooks_id)
 
     def latest_believed(self) -> datetime:
@@ -56,6 +55,8 @@ class CompanyContext:
             return plausible.latest(session)
 
     def draw_fetch_number(self) -> int:
-        """Return the number of the read that is about to be sent."""
+        """Return the next fetch number, to be drawn before each read; the higher one is the later
+        read.
+        """
         with self.services.database.write() as session:
             return connections.draw_fetch_number(session, self.connection_id)

@@ -1,4 +1,4 @@
-"""The worker process."""
+"""The worker process: its actors, its broker, its start and stop."""
 
 import signal
 import threading
@@ -27,15 +27,13 @@ log = structlog.get_logger(__name__)
 _MAX_RETRIES = 3
 _MIN_BACKOFF_MS = 1_000
 _MAX_BACKOFF_MS = 30_000
-# Longer than any sync: 500 confirmations at 6 a second, and a page that takes its minute.
+# Longer than any sync: 500 single reads at 6 a second, and a page that takes its minute.
 _TIME_LIMIT_MS = 10 * 60 * 1000
-# A nudge that nobody took for an hour has been sent again by the sweep many times over.
+# The sweep has repeated a nudge many times before it is this old.
 _MAX_AGE_MS = 60 * 60 * 1000
 
 
 def declare(broker: Broker, services: Services) -> None:
-    """Declare every actor on this broker."""
-
     def sync_company(connection_id: str) -> None:
         sync.sync_company(services, connection_id)
 
@@ -68,10 +66,10 @@ DRAIN_MS = 25_000
 
 @contextmanager
 def working(services: Services, threads: int) -> Iterator[None]:
-    """Work on this process' broker for as long as the block runs, then drain for 25 s at most."""
+    """Run this process' actors and periodic jobs during the block, then drain for 25 s at most."""
     broker = services.jobs.broker
     declare(broker, services)
-    # Without this signal Dramatiq's time limits never begin to count.
+    # Without this signal Dramatiq's time limits never start.
     broker.emit_after("process_boot")
     worker = dramatiq.Worker(broker, worker_threads=threads)
     worker.start()
@@ -84,33 +82,28 @@ def working(services: Services, threads: int) -> Iterator[None]:
 
 @contextmanager
 def watching(services: Services) -> Iterator[None]:
-    """Watch for what is wrong, and tell of it, for as long as the block runs.
-
-    Receivers do it too: so they tell when no worker is left, and workers when no receiver is.
+    """Check for alert conditions during the block; in receivers too, to report that no worker is
+    left.
     """
     with ticking(services, [ALERTS]):
         yield
 
 
 class NoTracebacks(Middleware):
-    """Keeps what an exception says out of the queue: a message carries an id and nothing else.
-
-    Dramatiq writes the traceback into a message that it will retry; ours goes to the log.
-    """
+    """Removes the traceback that Dramatiq adds to a message to retry: it may quote data."""
 
     def before_enqueue(self, broker: Broker, message: Message[object], delay: int | None) -> None:
-        """Drop the traceback before the message is stored."""
         message.options.pop("traceback", None)
 
 
 def worker_broker(redis_url: str | None) -> Broker:
-    """Return the broker of a process that can wait for Redis to come back."""
+    """Return a worker's broker, which waits for Redis to come back; in memory without a URL."""
     if redis_url is None:
         return StubBroker()
     client = Redis.from_url(
         redis_url, socket_timeout=10, retry=Retry(ExponentialBackoff(cap=2, base=0.1), 5)
     )
-    # A killed worker's messages are taken over within seconds; until then the sweep's are.
+    # A killed worker's messages are taken over within seconds; the sweep sends them meanwhile.
     broker: Broker = RedisBroker(  # type: ignore[no-untyped-call]
         client=client, heartbeat_timeout=20_000, maintenance_chance=50_000
     )
@@ -119,7 +112,7 @@ def worker_broker(redis_url: str | None) -> Broker:
 
 
 def run_worker(services: Services, threads: int) -> None:
-    """Work until SIGTERM or SIGINT, then finish what is being done and return."""
+    """Work until SIGTERM or SIGINT, then finish what has begun and return."""
     stopping = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:

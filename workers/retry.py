@@ -1,4 +1,4 @@
-"""What a failure means: how long to wait, when to give up, and what the log says about it."""
+"""What an error means for the next attempt: how long to wait, and when to give up."""
 
 from datetime import datetime, timedelta
 
@@ -28,24 +28,21 @@ _MOST_UNRECOGNISED = 3
 
 
 def may_pass_in_parts(error: SyncError) -> bool:
-    """Return whether a part of what was asked for may be answered where the whole was not."""
+    """Return whether a smaller request may be answered where this one was not."""
     return isinstance(error, TooLarge | Poisoned) or error.code == TIMED_OUT
 
 
 def is_ambiguous(error: SyncError) -> bool:
-    """Return whether the error may be a bad record's or QuickBooks' own.
-
-    Code 10000 stands for both, and a query that takes too long may be held up by either.
-    """
+    """Return whether the cause may be a bad record or QuickBooks itself: code 10000, time-out."""
     return error.code == TIMED_OUT or (isinstance(error, Poisoned) and error.code == "10000")
 
 
 def is_hopeless(error: SyncError, since: datetime, attempts: int, now: datetime) -> bool:
-    """Return whether to stop after so many attempts at something that waits since then.
+    """Return whether to give up after `attempts` on something that has waited since `since`.
 
-    What may pass is tried for three days, and often: the days may have been spent waiting for the
-    supplier. An answer that nobody knows is tried three times. A limit ends some day, if only with
-    the month: what waits for that is never given up.
+    What may pass is tried for three days and at least 20 times, because the days may have been
+    spent waiting for the supplier. An unknown answer is tried three times. A rate limit or a spent
+    budget is never given up; anything else is at once.
     """
     if isinstance(error, Throttled | BudgetSpent):
         return False
@@ -57,10 +54,10 @@ def is_hopeless(error: SyncError, since: datetime, attempts: int, now: datetime)
 
 
 def pause_for(error: SyncError, failures: int) -> timedelta:
-    """Return how long to pause after so many failures in a row before this one.
+    """Return how long to wait after this error and `failures` earlier ones in a row.
 
-    As long as QuickBooks asked for; else twice as long each time, up to 15 minutes, with jitter.
-    A 429 that lasts is asked about less and less often: it may be the month's.
+    As long as QuickBooks asked for; an hour if access is barred; otherwise doubling from 2 s to 15
+    minutes, with jitter. A lasting 429 is retried up to an hour apart: it may be the month's limit.
     """
     if isinstance(error, Throttled):
         asked = error.retry_after or _THROTTLED_SECONDS
@@ -74,12 +71,12 @@ def pause_for(error: SyncError, failures: int) -> timedelta:
 
 
 def concerns_the_company(error: SyncError) -> bool:
-    """Return whether to leave the whole company alone, not only what failed."""
+    """Return whether to pause the whole company, not only what failed."""
     return isinstance(error, Barred) or not isinstance(error, PermanentError)
 
 
 def why(error: SyncError) -> dict[str, str | None]:
-    """Return what a log line says about the error."""
+    """Return the error's fields of a log line: error, message, code, intuit_tid."""
     return {
         "error": type(error).__name__,
         "message": str(error),

@@ -1,4 +1,4 @@
-"""The table of everything periodic, and the clocks; a lease lets one of all processes do each."""
+"""The periodic jobs, and the clocks that run them; a lease lets one of all processes do each."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +20,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Periodic:
-    """Work that one of all processes does every so many seconds.
-
-    What shares a clock is done one after the other: there the slow would keep the rest waiting.
+    """A job that one of all processes does every `seconds`; jobs of one `clock` wait for each
+    other.
     """
 
     name: str
@@ -32,20 +31,20 @@ class Periodic:
 
 
 def beat(services: Services) -> None:
-    """Note that somebody does the periodic work."""
+    """Record that a process does the periodic work."""
     with services.database.write() as session:
         heartbeats.beat(session, "clock")
 
 
 def poll_infactor(services: Services) -> None:
-    """Read back from Infactor what people decided there, and which buyers have signed up."""
+    """Poll what people decided in Infactor, and which buyers have signed up."""
     if services.infactor is None:
         return
     poll.poll_documents(services)
     poll.poll_buyers(services)
 
 
-# Waits for whoever listens at ALERT_URL.
+# On a clock of its own, because ALERT_URL may answer slowly.
 ALERTS = Periodic("alerts", 30.0, watch, clock="alerts")
 
 PERIODIC = (
@@ -53,20 +52,20 @@ PERIODIC = (
     Periodic("heartbeat", heartbeats.BEAT_SECONDS, beat),
     Periodic("reconcile", 60.0, begin_due),
     Periodic("sample", 60.0, sample),
-    # May take many minutes, when Intuit is slow or much is old.
+    # May take many minutes, if Intuit is slow or much is to be deleted.
     Periodic("keep-alive", 3600.0, keep_alive, clock="upkeep"),
     Periodic("prune", 3600.0, prune, clock="upkeep"),
     # Infactor's database may be slow.
     Periodic("poll", 300.0, poll_infactor, clock="infactor"),
     ALERTS,
 )
-# No job waits longer than this to be asked whether it is due: a process need not live for an hour.
+# Checked at least so often whether a job is due: a process may not live for an hour.
 _LONGEST_WAIT_SECONDS = 5.0
 
 
 @contextmanager
 def ticking(services: Services, periodic: Sequence[Periodic] = PERIODIC) -> Iterator[None]:
-    """Do the periodic work beside the block; afterwards finish what is being done."""
+    """Run the periodic jobs during the block, then finish what has begun."""
     clocks = [Clock(services, jobs) for jobs in _by_clock(periodic)]
     for clock in clocks:
         clock.start()
@@ -85,8 +84,6 @@ def _by_clock(periodic: Sequence[Periodic]) -> list[list[Periodic]]:
 
 
 class Clock:
-    """Does periodic work from a thread of its own."""
-
     def __init__(self, services: Services, periodic: Sequence[Periodic]) -> None:
         self._services = services
         self._periodic = periodic
@@ -94,15 +91,14 @@ class Clock:
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
 
     def start(self) -> None:
-        """Begin to tick."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Begin no more work."""
+        """Start no more jobs."""
         self._stopping.set()
 
     def join(self) -> None:
-        """Wait for what is being done, for 10 s at most."""
+        """Wait for the current job, for 10 s at most."""
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
@@ -112,7 +108,7 @@ class Clock:
                 self._tick(job)
 
     def _tick(self, job: Periodic) -> None:
-        # A little less than the interval, so that a tick on time is not turned away.
+        # A little less than the interval, so that a punctual tick is not refused.
         spacing = job.seconds * 0.9
         try:
             with self._services.leases.hold(f"clock:{job.name}", spacing=spacing) as mine:

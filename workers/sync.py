@@ -1,4 +1,4 @@
-"""Syncing one company: everything that its pending notices ask for, in as few reads as possible."""
+"""Syncs one company: does what its due notices ask for, in as few reads as possible."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -42,10 +42,10 @@ class Plan:
 
 
 def plan(notices: Iterable[Notice]) -> Plan:
-    """Return the reads for these notices; a notice only names what to read, it is never data.
+    """Return the reads that answer these notices; a notice names what to read, it is never data.
 
-    A payment or credit memo moves invoices that its notice does not name: one query for whatever
-    changed since the watermark answers them all.
+    A payment or credit memo does not name the invoices that it changes: one query for whatever
+    changed since the watermark answers all of them.
     """
     made = Plan()
     for notice in notices:
@@ -64,9 +64,9 @@ def plan(notices: Iterable[Notice]) -> Plan:
 
 
 class Batch:
-    """Reads what the notices ask for, and writes each one's end with the result that it led to.
+    """Reads what a batch of notices asks for, and ends each notice with its result.
 
-    An error of one record is the error of its own notices; whatever else goes wrong is raised.
+    The error of one record ends only its own notices; any other error is raised.
     """
 
     def __init__(self, company: CompanyContext, notices: Sequence[Notice]) -> None:
@@ -81,7 +81,7 @@ class Batch:
         self._last_error: SyncError | None = None
 
     def work(self) -> None:
-        """Leave no notice of the batch without an end or an error."""
+        """Give every notice of the batch an end, or an error and its next attempt."""
         self._customers.read(self._wanted.customers.keys())
         answered = self._read_changes() if self._wanted.changes else set()
         ids = {**self._wanted.invoices, **self._merged}.keys() - answered
@@ -100,7 +100,7 @@ class Batch:
         )
 
     def _invoices_of_merged_customers(self) -> dict[str, list[Notice]]:
-        """Return the invoices of customers that were merged into others, which are read again."""
+        """Return the notices by QuickBooks Id of each invoice whose customer was merged away."""
         merged = self._wanted.merged_away
         if not merged:
             return {}
@@ -109,10 +109,10 @@ class Batch:
         return {i.quickbooks_id: merged[i.customer_id] for i in found if i.customer_id}
 
     def _read_changes(self) -> set[str]:
-        """Record what changed since the watermark, and return the ids of these invoices.
+        """Record what changed since the watermark; return the Ids of these invoices.
 
-        The watermark moves with each page, in the transaction that records it. A batch that fails
-        half-way leaves its notices pending, and goes on from the watermark.
+        The watermark moves with each recorded page, so a batch that fails half-way continues from
+        there.
         """
         with self._company.services.database.read() as session:
             since = watermarks.changes_read_until(session, self._company.connection_id)
@@ -143,7 +143,7 @@ class Batch:
         )
 
     def _webhook_ids(self, quickbooks_id: str, *, cause: RevisionCause) -> list[str]:
-        """Return by which webhooks an invoice was asked for."""
+        """Return the ids of the webhooks that asked for an invoice."""
         asked = self._waiting(quickbooks_id) + self._merged.get(quickbooks_id, [])
         if cause is RevisionCause.PAYMENT:
             asked += self._wanted.changes
@@ -158,14 +158,15 @@ class Batch:
             watermarks.changes_read(session, self._company.connection_id, until)
 
     def _finish_others(self, session: Session) -> None:
-        """End the notices of customers and of changes, which were read before."""
         for customer_id, notices in self._wanted.customers.items():
             self._end(session, notices, "customer read", self._customers.failed.get(customer_id))
         read = "the company's changed invoices were read"
         self._end(session, self._wanted.changes, read, self._changes_error)
 
     def _note_health(self, session: Session) -> None:
-        """Call the company healthy if anything could be read, else say what is wrong with it."""
+        """Mark the company as healthy, unless everything failed and QuickBooks itself may be the
+        cause.
+        """
         connection_id = self._company.connection_id
         error = self._last_error
         if error is None or len(self._failed) < self._size or not is_ambiguous(error):
@@ -209,7 +210,7 @@ class Batch:
 def give_back(
     session: Session, notices: Sequence[Notice], error: SyncError, due_at: datetime
 ) -> None:
-    """Let these notices be tried again from `due_at` on; park those for which that is hopeless."""
+    """Make these notices due again at `due_at`, and park the hopeless ones."""
     hopeless = [n for n in notices if is_hopeless(error, n.received_at, n.attempts, now())]
     again = [notice for notice in notices if notice not in hopeless]
     park(session, hopeless, error)
@@ -219,7 +220,7 @@ def give_back(
 
 
 def park(session: Session, notices: Sequence[Notice], error: SyncError) -> None:
-    """Give up on these notices until an operator asks for them again."""
+    """Give up on these notices until an operator retries them."""
     inbox.park(session, [notice.id for notice in notices], error, now())
     for notice in notices:
         after_commit(session, log.warning, "notice.parked", **_name(notice), **why(error))
@@ -229,13 +230,13 @@ def _name(notice: Notice) -> dict[str, Any]:
     return {"notice": notice.id, "delivery": notice.webhook_id}
 
 
-# A busy company is read at most once a second, so that a burst of notices costs a few queries.
+# A busy company is read at most once a second: a burst of notices costs a few queries.
 SPACING_SECONDS = 1.0
 _LOST = PermanentError("the worker died each time that it worked on this notice")
 
 
 def sync_company(services: Services, connection_id: str) -> None:
-    """Work on the company's due notices, unless somebody else does or did within a second."""
+    """Work on the company's due notices, unless another process does or did within a second."""
     with services.database.read() as session:
         if not inbox.has_due(session, connection_id, now()):
             return
@@ -288,7 +289,7 @@ def _fail(
 
 
 def _nudge_again(services: Services, connection_id: str, lease: str) -> None:
-    """Ask for one more sync as soon as it is allowed, if there is still something to do."""
+    """Schedule one more sync at the earliest time allowed, if notices are still due."""
     environment = services.settings.quickbooks_environment
     with services.database.write() as session:
         if not connections.callable_now(session, connection_id, environment, now()):

@@ -1,7 +1,4 @@
-"""The sweep: asks again for every piece of work whose row is due, whatever became of its message.
-
-A flushed queue, a lost nudge, a worker that died: each costs at most one interval of the sweep.
-"""
+"""The periodic jobs of this service itself: sweep, keep-alive of tokens, samples, pruning."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -21,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 def sample(services: Services) -> None:
-    """Leave a sample of the five minutes that ended last."""
+    """Store a sample of the last full five minutes, unless it is stored already."""
     at = now()
     slot = measures.slot_of(at) - 1
     with services.database.read() as session:
@@ -44,9 +41,9 @@ def keep_alive(services: Services) -> None:
         try:
             services.access.access_token(connection_id)
         except Disconnected:
-            continue  # it is marked as dead, and said so
+            continue  # already marked and logged
         except SyncError as e:
-            # There are three months of hours left to try it again.
+            # Tried again every hour, for the three months that the token lives.
             log.warning("token.not_kept_alive", connection=connection_id, **why(e))
 
 
@@ -70,12 +67,12 @@ _OLD: tuple[tuple[_Deletion, timedelta], ...] = (
 
 
 def prune(services: Services) -> None:
-    """Delete what is past its time: the audit alone is kept for ever."""
+    """Delete rows past their retention; invoices, their history and the audit are kept."""
     prune_at(services, now())
 
 
 def prune_at(services: Services, at: datetime, *, chunk: int = _CHUNK) -> None:
-    """Do it as of this moment, with at most `chunk` rows in one transaction."""
+    """Prune as of this moment, at most `chunk` rows in a transaction."""
     with services.database.write() as session:
         sessions.prune(session, at)
         login_attempts.prune(session, at)
@@ -99,7 +96,8 @@ def _all_of(services: Services, deletion: _Deletion, before: datetime, chunk: in
 def sweep(services: Services) -> None:
     """Send a nudge for each company with due notices or deliveries, and each run that may go on.
 
-    Nudges for work that somebody is doing already are harmless: the lease turns them away.
+    So a flushed queue, a lost nudge or a dead worker costs at most one interval. The lease turns
+    away nudges for work that is being done.
     """
     environment = services.settings.quickbooks_environment
     with services.database.read() as session:

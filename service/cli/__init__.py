@@ -1,1 +1,1 @@
-"""`infactor-quickbooks …`: the commands, and the one place that may import everything."""
+"""The commands of `infactor-quickbooks`; may import every other package."""

@@ -1,4 +1,4 @@
-"""`confirm`: decide about a run that has stopped because it would withdraw so many invoices."""
+"""`confirm`: decide about a run that stopped at the withdrawal limit."""
 
 from functools import partial
 from typing import Annotated
@@ -53,7 +53,7 @@ def confirm(
 
 
 def _company_of(services: Services, run_id: int) -> Connection:
-    """Return whose run it is; runs of another environment are unknown here."""
+    """Return the run's company; runs of another environment count as unknown."""
     with services.database.read() as session:
         run = runs.get(session, run_id)
     found = find(services, connection_id=run.connection_id) if run else []
@@ -67,7 +67,7 @@ def _unknown(run_id: int) -> typer.Exit:
 
 
 def _waiting(run: Run | None, run_id: int) -> Run:
-    """Return the run if it waits for an operator; else say what is the matter with it."""
+    """Return the run if it waits for an operator; else exit with the reason."""
     if run is None:
         raise _unknown(run_id)
     if run.state != RunState.ACTIVE:

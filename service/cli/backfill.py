@@ -1,4 +1,4 @@
-"""`backfill`: bring in the past of one company, one supplier or everybody."""
+"""`backfill`: import the past of one company, one supplier or all."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -84,7 +84,7 @@ def _run(
 
 
 def _error(run: Run) -> str | None:
-    """Return what is wrong with a run that nobody waits for any longer."""
+    """Return what is wrong with a run that is no longer waited for."""
     if (why := stopped(run)) is not None:
         return why
     return run.error or (

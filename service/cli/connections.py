@@ -1,4 +1,4 @@
-"""`connections`: every company's connection, and what operators do about one."""
+"""`connections`: lists the companies; pauses, resumes, disconnects or releases one."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -125,7 +125,6 @@ def _row(services: Services, connection: Connection, supplier: Supplier) -> dict
 
 
 def _state(row: dict[str, Any]) -> str:
-    """Return in words how the connection stands."""
     if row["state"] == ConnectionState.DISCONNECTED:
         words = _disconnected(row)
     else:
@@ -152,7 +151,7 @@ def _disconnected(row: dict[str, Any]) -> str:
 
 
 def _say_what_to_do(row: dict[str, Any]) -> None:
-    # One that was forgotten, or released, waits for nobody.
+    # Nobody has to reconnect a forgotten or released company.
     if row["state"] == ConnectionState.DISCONNECTED and not row["released_at"] and row["company"]:
         hint(
             f"{row['company']} is disconnected. Send a new link:"

@@ -1,4 +1,4 @@
-"""How a command speaks: answers to stdout as they are, everything else to stderr."""
+"""Output of commands: answers to stdout, everything else to stderr."""
 
 import re
 import sys
@@ -17,17 +17,17 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 from service.errors import ConfigurationError, ServiceError
 from service.kit import exact_json
 
-# A password with an @ in it ends up in what drivers take for the host.
+# Drivers take a password with an @ in it for a part of the host.
 _ADDRESS = re.compile(r"[^\s'\"]*@[^\s'\"]*")
 _LONGEST = 200
-# Insufficient privilege, no such table, no such schema: an operator mends these, not we.
+# Insufficient privilege, no such table, no such schema: for an operator to fix.
 _OPERATORS_STATES = frozenset({"42501", "42P01", "3F000"})
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 hints = Console(stderr=True, highlight=False, soft_wrap=True)
-# A pipe has no width, and a program that reads it wants no wrapping.
+# A pipe has no width, and programs that read it want no line breaks.
 _tables = Console(highlight=False, width=None if sys.stdout.isatty() else 220)
 
 ENV_FILE = Path(".env")
@@ -35,30 +35,29 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 def answer(text: str) -> None:
-    """Print one line of the answer, unwrapped and without colours, at once."""
+    """Print one line of the answer at once, without wrapping or colours."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def answer_json(rows: Iterable[Any]) -> None:
-    """Print one JSON object a line."""
     for row in rows:
         sys.stdout.write(exact_json.encode(row).decode() + "\n")
     sys.stdout.flush()
 
 
 def utc_cell(value: datetime | None) -> str:
-    """Return an instant as tables show it: `2026-11-22 09:36 UTC`."""
+    """Return a time as tables show it: `2026-11-22 09:36 UTC`."""
     return "" if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print a table for people; empty ones say so on stderr."""
+    """Print a table; an empty one is a hint on stderr."""
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        # Text from QuickBooks is data, not rich's markup.
+        # Text from QuickBooks is not rich's markup.
         table.add_row(*(_cell(cell) for cell in row))
     if table.row_count == 0:
         hint(f"{title}: none.")
@@ -73,23 +72,23 @@ def _cell(cell: object) -> str:
 
 
 def hint(text: str) -> None:
-    """Print something for people to stderr."""
+    """Print a line for people to stderr."""
     hints.print(plain(text), markup=False)
 
 
 def plain(text: str) -> str:
-    """Return the text without what gives orders to a terminal: names come from QuickBooks."""
+    """Return the text without terminal control characters: names come from QuickBooks."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def fail(text: str, status: int = 1) -> typer.Exit:
-    """Return the exit to raise after saying what is wrong and how to mend it."""
+    """Print what is wrong and how to fix it; return the exit to raise."""
     hints.print(text, markup=False, style="red")
     return typer.Exit(status)
 
 
 def says_what_is_wrong(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn errors that a person can mend into a message and exit status, without a traceback."""
+    """Turn errors that an operator can fix into a message and an exit status."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -112,14 +111,14 @@ def says_what_is_wrong(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def is_ours(error: DBAPIError) -> bool:
-    """Tell whether the error is a mistake of this program rather than trouble with a database."""
+    """Return whether the error is a bug of this program, not trouble with the database."""
     if isinstance(error, ProgrammingError) and error.statement is not None:
         return getattr(error.orig, "sqlstate", None) not in _OPERATORS_STATES
     return isinstance(error, DataError | IntegrityError)
 
 
 def database_trouble(error: DBAPIError) -> str:
-    """Return what to tell an operator about this error."""
+    """Return a message for the operator: what failed; what to do."""
     cause = _short(str(error.orig))
     if error.statement is not None:
         return f"DATABASE_URL: the database failed: {cause}; nothing is half done, try again"

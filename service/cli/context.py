@@ -1,4 +1,4 @@
-"""What commands stand on: settings, logs and services, the companies chosen, options in common."""
+"""What commands share: settings, services, the choice of companies, options."""
 
 import getpass
 import os
@@ -36,7 +36,7 @@ ById = Annotated[
 
 
 def settings_and_logs(*, quiet: bool = False) -> Settings:
-    """Return the settings, with logging set up as they say; `quiet` keeps to warnings."""
+    """Return the settings, and set up the logs; `quiet` logs warnings only."""
     settings = load_settings(ENV_FILE)
     level = "WARNING" if quiet and settings.log_level in ("DEBUG", "INFO") else settings.log_level
     logs.configure(level, settings.log_format)
@@ -45,7 +45,7 @@ def settings_and_logs(*, quiet: bool = False) -> Settings:
 
 @contextmanager
 def services_of(settings: Settings, broker: Broker) -> Iterator[Services]:
-    """Give the services on a database of this version's schema, and close them at the end."""
+    """Give services on a database with this version's schema, and close them at the end."""
     services = build_services(settings, broker)
     try:
         ready(services)
@@ -55,14 +55,14 @@ def services_of(settings: Settings, broker: Broker) -> Iterator[Services]:
 
 
 def ready(services: Services) -> None:
-    """Leave a database of this version's schema, which was made with these keys."""
+    """Prepare the schema; raise ConfigurationError if it or the keys do not fit this database."""
     prepare(services.database)
     services.access.check_keys()
 
 
 @contextmanager
 def command_services() -> Iterator[Services]:
-    """Give the services to a command that looks, or does a piece of work and ends."""
+    """Give the services to a command that ends by itself; never creates the database."""
     from service.jobs import receiver_broker
 
     settings = settings_and_logs(quiet=True)
@@ -77,7 +77,7 @@ def command_services() -> Iterator[Services]:
 
 
 def missing_file(settings: Settings) -> str | None:
-    """Return the path of the SQLite file if there is none: whoever only looks must not make it."""
+    """Return the path of the SQLite file if there is none; commands must not create it."""
     path = make_url(settings.database_url.get_secret_value()).database or ""
     if settings.uses_postgresql or path.startswith("file:"):
         return None
@@ -86,12 +86,12 @@ def missing_file(settings: Settings) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return path
     except OSError:
-        pass  # opening it will say what is wrong
+        pass  # opening it reports what is wrong
     return None
 
 
 def nudge(services: Services, send: Callable[[], None]) -> None:
-    """Send a request to the workers; where Redis is away, their sweep finds the work instead."""
+    """Send a nudge; if Redis is away, say so: the sweep finds the work."""
     if services.settings.embedded:
         return
     try:
@@ -101,7 +101,7 @@ def nudge(services: Services, send: Callable[[], None]) -> None:
 
 
 def operator() -> str:
-    """Return who is typing, as the audit knows them: the user of the operating system."""
+    """Return the audit's name of the operating system's user."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError, ImportError):  # a user without a name, as in some containers
@@ -116,7 +116,7 @@ def find(
     realm_id: str | None = None,
     connection_id: str | None = None,
 ) -> list[Chosen]:
-    """Return the companies of this environment that fit everything that is given."""
+    """Return this environment's companies that match all that is given."""
     with services.database.read() as session:
         everyone = connections.everyone(session, services.settings.quickbooks_environment)
         if supplier is not None and connections.supplier_by_email(session, supplier) is None:
@@ -137,7 +137,7 @@ def readable(
     realm_id: str | None = None,
     connection_id: str | None = None,
 ) -> tuple[list[Chosen], int]:
-    """Return the companies that may be read, and how many of those asked for are left out."""
+    """Return the companies that may be read, and how many of the chosen ones are left out."""
     wanted = find(services, supplier=supplier, realm_id=realm_id, connection_id=connection_id)
     alive = []
     for connection, owner in wanted:
@@ -158,12 +158,12 @@ def readable(
 
 
 def name_of(connection: Connection) -> str:
-    """Return what the company is called; one that was forgotten has no name any more."""
+    """Return the company's name, or its id if it was forgotten."""
     return connection.company_name or connection.id
 
 
 def instant(option: str, text: str | None) -> datetime | None:
-    """Return the instant that an option names; a date alone begins at midnight UTC."""
+    """Return an option's time; a date alone means midnight UTC."""
     if text is None:
         return None
     try:
@@ -175,16 +175,13 @@ def instant(option: str, text: str | None) -> datetime | None:
 
 
 def check_invoice(text: str | None) -> None:
-    """Refuse what cannot be the Id of an invoice in QuickBooks."""
+    """Exit unless the text can be an Id in QuickBooks."""
     if text is not None and not (text.isascii() and text.isdigit()):
         raise fail("--invoice takes the Id of an invoice in QuickBooks, which is digits.", 2)
 
 
 def meant(services: Services, connection_ids: Collection[str], text: str) -> str:
-    """Return a sentence, with a blank before it, on whose number was given as an Id, if anyone's.
-
-    Pages show the numbers of invoices, and nearly all of these are digits too.
-    """
+    """Return a hint, with a leading blank, if the given Id is an invoice's number; else ""."""
     with services.database.read() as session:
         ids = invoices.numbered(session, connection_ids, text)
     return f" Number {text} is Id {' or '.join(ids)}." if ids else ""

@@ -1,4 +1,4 @@
-"""`findings`: what changed after approval, and what else somebody should look at in Infactor."""
+"""`findings` and `acknowledge`: what changed in QuickBooks after an approval in Infactor."""
 
 from typing import Annotated, Any
 
@@ -70,7 +70,7 @@ def acknowledge(
 
 
 def _cells(entry: FindingEntry, currency: str) -> tuple[object, ...]:
-    """Return the line of a finding; an invoice that names no currency is in this one."""
+    """Return a finding's line; an invoice that names no currency is in `currency`."""
     finding, invoice = entry.finding, entry.invoice
     seen = f" (seen: {finding.note})" if finding.acknowledged_at else ""
     values = of_finding(finding, invoice, entry.approved_currency, currency)
@@ -81,7 +81,7 @@ def _cells(entry: FindingEntry, currency: str) -> tuple[object, ...]:
         invoice.doc_number or invoice.quickbooks_id,
         status(finding.state),
         finding_words(finding.field, finding.kind),
-        # That the document is gone says everything.
+        # If the document is gone, there are no values.
         *(("", "") if finding.kind == FindingKind.MISSING else values),
         utc_cell(finding.found_at),
     )

@@ -1,4 +1,4 @@
-"""`forget`: delete what is known of a company, or of a supplier and all their companies."""
+"""`forget`: deletes what is known of a company, or of a supplier and all their companies."""
 
 import sys
 from collections import Counter
@@ -56,7 +56,7 @@ def forget(
 def _chosen(
     services: Services, email: str | None, realm_id: str | None
 ) -> tuple[list[Connection], int]:
-    """Return the companies to forget, and whose they are."""
+    """Return the companies to forget, and their supplier's id."""
     found = find(services, supplier=email, realm_id=realm_id)
     if found:
         return [connection for connection, _ in found], found[0][1].id
@@ -122,7 +122,7 @@ def _explain(row: dict[str, Any], would_be: str) -> None:
 
 
 def _by_status(receipts: Mapping[str, int]) -> str:
-    """Return how many there are in each state, in Infactor's words, which some states share."""
+    """Return the count of each of Infactor's words; some states share one."""
     counts: Counter[str] = Counter()
     for state, count in receipts.items():
         counts[written("state", state)] += count

@@ -1,4 +1,4 @@
-"""`invoices`: what there is, for people and for programs."""
+"""`invoices`: lists the recorded invoices."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -41,7 +41,7 @@ def show_invoices(
 
 
 def _chosen(services: Services, email: str | None) -> tuple[list[str], int | None]:
-    """Return the connections whose invoices are asked for, and the only supplier, if one is."""
+    """Return the companies whose invoices to show, and the supplier if only one's."""
     environment = services.settings.quickbooks_environment
     with services.database.read() as session:
         if email is None:
@@ -74,7 +74,7 @@ def _document(invoice: Invoice, document: Document | None) -> dict[str, Any]:
 
 
 def _invoice_line(invoice: Invoice, document: Document | None, currency: str) -> tuple[object, ...]:
-    """Return a line of the table; an invoice that names no currency is in Infactor's."""
+    """Return a line of the table; an invoice that names no currency is in `currency`."""
     shown = _document(invoice, document)
     return (
         shown["invoiceNo"],

@@ -1,4 +1,4 @@
-"""`adopt`: which rows of Infactor's own old QuickBooks import are whose."""
+"""`adopt`: matches the rows of Infactor's old QuickBooks import with invoices."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -52,7 +52,7 @@ def adopt(
 
 
 def _supplier_of(services: Services, email: str) -> int:
-    """Return the supplier's id; one who has no company has nothing to compare rows with."""
+    """Return the supplier's id; exit if they have no company to compare rows with."""
     environment = services.settings.quickbooks_environment
     with services.database.read() as session:
         owner = connections.supplier_by_email(session, email)
@@ -67,7 +67,7 @@ def _rows(found: OldRows) -> Iterator[dict[str, Any]]:
     for invoice_id, row in found.adopted.items():
         yield {**_row(row), "adopted_by": invoice_id, "why": None, "holds": None}
     for row, why in found.unexplained:
-        # A copy holds nothing by itself, but another row of its Id may.
+        # A copy holds nothing, but another row of its Id may.
         holds = id_of(row) if id_of(row) in found.held else None
         yield {**_row(row), "adopted_by": None, "why": why, "holds": holds}
 

@@ -1,4 +1,4 @@
-"""`connect-url`, `supplier-url` and `log-out`: links to hand to a supplier, and ending sessions."""
+"""`connect-url`, `supplier-url` and `log-out`: links for suppliers, and the end of sessions."""
 
 from typing import Annotated
 
@@ -77,7 +77,7 @@ def supplier_url(email: Email) -> None:
 
 
 def _supplier_of(connection_id: str) -> str:
-    """Return the e-mail address of the supplier who has, or had, this connection."""
+    """Return the e-mail address of the connection's supplier."""
     from service.cli.context import command_services
     from service.store import connections
 
@@ -118,7 +118,7 @@ def _token(
 
 
 def _account(settings: Settings, email: str) -> Account | None:
-    """Return the supplier's account in Infactor, or None where its database is not configured."""
+    """Return the supplier's account, None if no database of Infactor's is configured."""
     infactor = infactor_database(settings)
     if infactor is None:
         return None
@@ -135,7 +135,7 @@ def _account(settings: Settings, email: str) -> Account | None:
 
 
 def _check(email: str, name: str, address: str) -> None:
-    """Refuse in plain words what no link can say."""
+    """Exit if the texts do not fit into a link."""
     if not email:
         raise fail("EMAIL: is empty; give the supplier's e-mail address in Infactor.", 2)
     if not email.isascii() or mapping.addresses(email) != (email,):
@@ -146,7 +146,7 @@ def _check(email: str, name: str, address: str) -> None:
 
 
 class _CannotTell(ServiceError):
-    """The database cannot be asked who is known."""
+    """The database cannot be asked for the supplier."""
 
 
 def _hint_at_name(settings: Settings, email: str) -> None:
@@ -169,7 +169,7 @@ def _hint_at_newcomer(settings: Settings, email: str) -> None:
 
 
 def _known_name(settings: Settings, email: str) -> str | None:
-    """Return the supplier's recorded name, None for one who is unknown; raises _CannotTell."""
+    """Return the supplier's recorded name, None if unknown; raises _CannotTell."""
     from alembic.util import CommandError
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -186,7 +186,7 @@ def _known_name(settings: Settings, email: str) -> str | None:
         with database.read() as session:
             found = connections.supplier_by_email(session, email)
     except (SQLAlchemyError, CommandError, ConfigurationError) as e:
-        # A link needs no database: who is in it only decides about a hint.
+        # A link needs no database: this only decides about a hint.
         raise _CannotTell from e
     else:
         return None if found is None else found.name

@@ -1,4 +1,4 @@
-"""What `audit`, `notices` and `findings` share: a long list, of which people see the first part."""
+"""Prints a long list for `audit`, `notices` and `findings`, page by page."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -29,9 +29,9 @@ def show_list(
     limit: int | None,
     order: str = "",
 ) -> None:
-    """Print the first `limit` rows as a table, 100 without one, and hint at it if there are more.
+    """Print the first `limit` rows (100 if None) as a table, and a hint if there are more.
 
-    `order` is what the hint calls them: "the newest ".
+    `order` describes them in the hint: "the newest ".
     """
     shown = limit or SHOWN
     found = list(islice(rows, shown + 1))
@@ -43,9 +43,9 @@ def show_list(
 def newest(
     services: Services, read: Callable[[Session, int | None, int], Sequence[E]]
 ) -> Iterator[tuple[E, Connection | None]]:
-    """Give every row, the newest first, with the company that it is about.
+    """Yield every row with its company, the newest first.
 
-    `read(session, before, limit)` gives the next page: rows whose ids are below `before`.
+    `read(session, before, limit)` returns the next page: rows with ids below `before`.
     """
     companies: dict[str, Connection | None] = {}
     before: int | None = None

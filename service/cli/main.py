@@ -90,6 +90,6 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; whatever files it makes are for this user alone."""
+    """Run the command line; files that it creates are for this user only."""
     os.umask(0o077)
     app()

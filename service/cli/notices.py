@@ -1,4 +1,4 @@
-"""`notices` and `replay`: every notification of QuickBooks, and putting some of them back."""
+"""`notices` and `replay`: lists QuickBooks' notices, and makes some of them pending again."""
 
 from collections.abc import Collection
 from functools import partial
@@ -157,14 +157,12 @@ def replay(
 
 
 def _given(**options: Any) -> dict[str, Any]:
-    """Return the options that were given."""
     return {name: value for name, value in options.items() if value is not None}
 
 
 def _companies(services: Services, realm_id: str | None) -> dict[str, Connection]:
-    """Return the companies of this environment, or the one with this realm id, by connection.
-
-    A realm id that nobody has is a slip of the pen, not a company without notices.
+    """Return {connection id: connection} of this environment, or of this realm id; exits if
+    unknown.
     """
     with services.database.read() as session:
         everyone = connections.everyone(session, services.settings.quickbooks_environment)

@@ -1,4 +1,4 @@
-"""`reconcile`: prove that the record says what QuickBooks says, or name where it does not."""
+"""`reconcile`: compares the record with QuickBooks and Infactor, and shows what differs."""
 
 from typing import Annotated, Any
 
@@ -135,7 +135,7 @@ def _explain(summary: dict[str, Any]) -> None:
 
 
 def _explain_infactor(summary: dict[str, Any]) -> None:
-    """Show the second leg, where there is one: Infactor's own documents."""
+    """Show the comparison with Infactor's documents, if there was one."""
     name = summary["company"]
     for title, found in (
         ("delivered to Infactor again", summary["infactor_mended"]),

@@ -1,4 +1,4 @@
-"""The runs that a command begins and follows."""
+"""Starts runs for a command, and follows them to their end."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -21,9 +21,9 @@ _POLL_SECONDS = 0.3
 def follow(
     services: Services, chosen: Sequence[Chosen], begin: Callable[[Session, Connection], int]
 ) -> dict[str, Run]:
-    """Begin or join each company's run, and stay until all have ended; return them by connection.
+    """Start or join each company's run; return them by connection id when all have ended.
 
-    `begin` returns the id of a company's run. One that waits for an operator is not waited for.
+    `begin` returns the id of a company's run. Does not wait for a run that waits for an operator.
     """
     with services.database.write() as session:
         run_ids = {connection.id: begin(session, connection) for connection, _ in chosen}
@@ -48,7 +48,7 @@ def follow(
 
 
 def _look(services: Services, run_id: int) -> tuple[Run, bool]:
-    """Return the run as it is now, and whether it may go on without an operator's doing."""
+    """Return the run as it is now, and whether it can go on without an operator."""
     with services.database.read() as session:
         run = runs.get(session, run_id)
         connection = connections.get(session, run.connection_id) if run else None
@@ -59,7 +59,7 @@ def _look(services: Services, run_id: int) -> tuple[Run, bool]:
 
 
 def stopped(run: Run) -> str | None:
-    """Return why the run waits for an operator and what to type, or None where it does not."""
+    """Return why the run waits for an operator and what to type; None if it does not."""
     if run.state != RunState.ACTIVE or run.halted_at is None:
         return None
     return (
@@ -69,14 +69,14 @@ def stopped(run: Run) -> str | None:
 
 
 def _advance(services: Services, run_id: int) -> bool:
-    """Do the next step ourselves where no worker processes exist and nobody else does it."""
+    """Do the next step here if there are no worker processes; return whether it did."""
     from workers.runs.run import advance
 
     return services.settings.embedded and advance(services, run_id)
 
 
 def progress_bars() -> Progress:
-    """Return what shows how far each company is; nothing where nobody looks."""
+    """Return progress bars for a terminal; nothing elsewhere."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -84,7 +84,6 @@ def progress_bars() -> Progress:
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}", markup=False),
         console=hints,
-        # A log file wants no bar.
         disable=not hints.is_terminal,
     )
 

@@ -1,4 +1,4 @@
-"""`serve`, `worker` and `migrate`: the long-running processes and what they need first."""
+"""`serve`, `worker` and `migrate`: the long-running processes, and the schema that they need."""
 
 import gc
 import socket
@@ -49,24 +49,21 @@ def serve(
         access_log=False,
         ws="none",
         server_header=False,
-        # Nothing here asks who is behind a proxy; `/metrics` asks who is at the socket.
+        # Nothing here needs the client behind a proxy; `/metrics` checks the socket's peer.
         proxy_headers=False,
         timeout_graceful_shutdown=25,
     )
 
 
 def spare_the_collector() -> None:
-    """Leave what is loaded by now out of every garbage collection, and have fewer of them.
-
-    A full one stops all threads, for a time that half the slowest acknowledgements spent in it.
-    """
+    """Exempt everything loaded so far from garbage collection: a full one stops all threads."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
 
 def _check_free(host: str, port: int) -> None:
-    """Refuse an address that is taken, before anything is opened or begun."""
+    """Exit if the address is in use, before anything is opened."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

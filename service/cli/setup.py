@@ -1,4 +1,4 @@
-"""`init`, `ops-user` and `rekey`: secrets of its own, operators, and another key."""
+"""`init`, `ops-user` and `rekey`: fresh secrets, operators, and the change of a key."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""`simulator`: a stand-in for QuickBooks on this machine."""
+"""`simulator`: starts the QuickBooks simulator on this machine."""
 
 import os
 from pathlib import Path

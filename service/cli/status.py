@@ -20,7 +20,7 @@ from service.wording import format_utc, several, span
 
 _WIDTH = 79
 _STATES = {"dead": "ended by QuickBooks"}
-# Under the names that `doctor` and the conditions have for them.
+# The names that `doctor` and the conditions use.
 _PROCESSES = {"receiver": RECEIVER, "worker": CLOCK}
 
 
@@ -34,7 +34,7 @@ def status(as_json: Json = False) -> None:
         at = now()
         with services.database.read() as session:
             wrong, figures = look(session, services.settings, at)
-            # Not among the figures that pages ask for every few seconds: it counts them all.
+            # Not part of the figures that pages ask for every few seconds: it counts all documents.
             environment = services.settings.quickbooks_environment
             delivered = documents.count(session, environment) if services.settings.delivers else 0
     if as_json:

@@ -1,4 +1,4 @@
-"""`sync`: look now for what changed in companies."""
+"""`sync`: reads what changed in QuickBooks, now."""
 
 import time
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ _POLL_SECONDS = 0.3
 _PATIENCE_SECONDS = 120.0
 
 Ended = tuple[str | None, str | None]
-"""What became of a company's notice, and what went wrong."""
+"""The result of a company's notice, and its error; one of them is None."""
 
 
 @says_what_is_wrong
@@ -66,7 +66,7 @@ def sync(
 
 
 def _ask(services: Services, chosen: Sequence[Chosen]) -> tuple[dict[str, int], dict[str, Ended]]:
-    """Ask for every company at once; return (each one's notice, what stopped runs keep back)."""
+    """Start the syncs; return ({company: notice id}, {company: why it is left out})."""
     asked = {}
     with services.database.write() as session:
         waiting = approvals.waiting(session, [connection.id for connection, _ in chosen])
@@ -86,7 +86,7 @@ def _stopped(run: Run) -> str:
 
 
 def _outcome(services: Services, notice_id: int) -> Ended:
-    """Wait for the notice; return (what became of it, what went wrong)."""
+    """Wait for the notice; return (its result, its error)."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         with services.database.read() as session:
@@ -104,7 +104,7 @@ def _outcome(services: Services, notice_id: int) -> Ended:
 
 
 def _failure(notice: Notice, connection: Connection) -> str | None:
-    """Return why nobody should wait for the notice any longer, if that is so."""
+    """Return why to stop waiting for the notice, if so."""
     if notice.status == NoticeStatus.PARKED:
         return notice.error_message or notice.reason
     if connection.state != ConnectionState.CONNECTED:
@@ -117,7 +117,7 @@ def _failure(notice: Notice, connection: Connection) -> str | None:
 
 
 def _work(services: Services, connection_id: str) -> None:
-    """Do the work ourselves where no worker processes exist and nobody else does it."""
+    """Sync here, for when there are no worker processes."""
     from workers.sync import sync_company
 
     sync_company(services, connection_id)

@@ -1,1 +1,1 @@
-"""Settings: what they are, where they come from, what is wrong with them."""
+"""The settings: what they are, where they come from, and what is wrong with them."""

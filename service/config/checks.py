@@ -1,4 +1,4 @@
-"""What is wrong with the settings, one line each: the variable, how to mend it, never its value."""
+"""What is wrong with the settings: a line each with the variable and the fix, never its value."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +11,9 @@ from service.config.settings import Settings
 from service.kit.standard_webhooks import new_secret
 
 PLACEHOLDER = "example-"
-"""How every secret in example.env begins, so that it can be refused where it would do harm."""
+"""How every secret in example.env begins: refused in production and outside this machine."""
 
-# Never a fresh one first: what an old key has sealed or signed, no other opens.
+# Never a fresh one first: what an old key has sealed or signed, a new one cannot open.
 RESTORE = "restore it from your backup; for a new installation run `infactor-quickbooks init`"
 INTUIT_KEYS = "copy it from your app's keys page in Intuit's developer portal"
 
@@ -26,7 +26,7 @@ _MISSING = {
 
 
 def problems(error: ValidationError) -> Iterator[str]:
-    """Give a line for each problem that pydantic found."""
+    """Yield a line for each problem that pydantic found."""
     for problem in error.errors(include_input=False, include_url=False):
         context = problem.get("ctx", {})
         if not problem["loc"]:  # raised for several settings together: names them itself
@@ -53,7 +53,7 @@ def problems(error: ValidationError) -> Iterator[str]:
 
 
 def no_file(env_file: Path) -> Iterator[str]:
-    """Give a line if there is no such file to read, which explains best what is missing."""
+    """Yield a line if there is no env file, which best explains what is missing."""
     folder = "the working folder" if env_file.parent == Path() else env_file.parent
     if env_file.is_dir():
         yield f"{env_file.name} in {folder} is a folder itself, not a file with settings"
@@ -62,7 +62,7 @@ def no_file(env_file: Path) -> Iterator[str]:
 
 
 def contradictions(settings: Settings) -> Iterator[str]:
-    """Give a line for each setting that does not fit the others."""
+    """Yield a line for each setting that does not fit the others."""
     yield from _wrong_environment(settings)
     yield from _wrong_address(settings)
     yield from _wrong_infactor(settings)

@@ -14,7 +14,7 @@ COMPOSE_ONLY = {
     " its DATABASE_URL and REDIS_URL from. Letters, digits and hyphens only. It is taken over"
     " when the database is created; changing it here later locks the service out."
 }
-"""Variables that docker-compose.yml reads and the service itself does not."""
+"""Variables that docker-compose.yml reads and the service does not."""
 
 _EXAMPLE_POSTGRES_PASSWORD = "example-postgres-password"  # noqa: S105
 
@@ -27,8 +27,6 @@ _HEAD = """\
 
 @dataclass(frozen=True, kw_only=True)
 class Variable:
-    """One setting as people write it."""
-
     name: str
     text: str
     value: str
@@ -36,7 +34,7 @@ class Variable:
 
 
 def variables() -> Iterator[Variable]:
-    """Give every setting of the service, in the order of the settings."""
+    """Yield every setting of the service, in the order of the settings."""
     for attribute, field in Settings.model_fields.items():
         name, old_name = _names(attribute, field)
         if name.isupper():
@@ -50,7 +48,7 @@ def variables() -> Iterator[Variable]:
 
 
 def names() -> frozenset[str]:
-    """Return every name under which a setting is read from the environment."""
+    """Return every name under which a setting is read from the environment, old names included."""
     pairs = (_names(attribute, field) for attribute, field in Settings.model_fields.items())
     return frozenset(name for pair in pairs for name in pair if name)
 

@@ -1,4 +1,4 @@
-"""Where settings come from: the environment and `.env`, or a table handed in."""
+"""Where settings come from: the environment and `.env`, or a mapping of values."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +13,9 @@ from service.errors import ConfigurationError
 
 
 def load_settings(env_file: Path | None = Path(".env")) -> Settings:
-    """Return the settings from the environment and, below it, `env_file` if that exists.
+    """Return the settings from the environment and, after it, `env_file` if that exists.
 
-    Raises ConfigurationError with one line for each setting to mend.
+    Raises ConfigurationError with one line for each setting to fix.
     """
     try:
         return _checked(Settings, _env_file=env_file)
@@ -27,7 +27,7 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
 
 
 def settings_from(values: Mapping[str, str]) -> Settings:
-    """Return the settings that `values` alone give, as if they were the whole environment."""
+    """Return the settings that `values` alone give; raises as `load_settings` does."""
     return _checked(_Given, **{name: value for name, value in values.items() if value})
 
 

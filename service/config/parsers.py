@@ -1,7 +1,4 @@
-"""What addresses, encryption keys and operators in the settings may look like.
-
-No message here repeats what was given.
-"""
+"""What addresses, keys and operators in the settings may look like. No message repeats a value."""
 
 import base64
 import binascii
@@ -37,7 +34,7 @@ def origin(text: str) -> str:
 
 
 def web(text: str) -> str:
-    """Return an address to which a program can POST; raises ValueError for anything else."""
+    """Return an http(s) address to call; raises ValueError for anything else."""
     parts = _split(text)
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.fragment:
         raise ValueError("must begin with https:// or http:// and name a host")
@@ -80,12 +77,11 @@ def mongodb_hosts(text: str) -> list[str]:
 
 
 def is_loopback(url: str) -> bool:
-    """True when `url` never leaves this machine."""
+    """Return whether `url` never leaves this machine."""
     return is_loopback_host(_split(url).hostname or "")
 
 
 def is_loopback_host(host: str) -> bool:
-    """True when this name or address is this machine's own."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -115,12 +111,10 @@ def parse_keys(text: str) -> tuple[bytes, ...]:
 
 
 def key_text(key: bytes) -> str:
-    """Return a key as it is written in the settings."""
     return base64.urlsafe_b64encode(key).decode()
 
 
 def new_key() -> str:
-    """Return a fresh key as text."""
     return key_text(secrets.token_bytes(KEY_BYTES))
 
 
@@ -136,24 +130,21 @@ def _parse(part: str, number: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator, and the hash of their password."""
-
     name: str
     password_hash: str = field(repr=False)
 
     @property
     def actor(self) -> str:
-        """What the audit calls them, so that nobody takes them for a user of a command line."""
+        """The name in the audit, distinct from that of a user of the command line."""
         return f"ops:{self.name}"
 
     @property
     def mark(self) -> str:
-        """What a session keeps of the password, to end with it when it is changed."""
+        """A digest that a session keeps, so that it ends when the password changes."""
         return sha256(self.password_hash.encode()).hexdigest()
 
 
 def is_name(text: str) -> bool:
-    """Return whether an operator can be called so."""
     return _NAME.fullmatch(text) is not None
 
 

@@ -1,7 +1,7 @@
 """Every setting of the service, read once at the start from the environment or `.env`.
 
-The text under each field is what example.env and the README say about it. Nothing here ever
-prints a value: a problem is named by its variable and by how to mend it.
+The text under each field is what example.env and the README say about it. Nothing here prints a
+value: a problem names its variable and the fix.
 """
 
 import re
@@ -189,27 +189,26 @@ class Settings(BaseSettings):
 
     @property
     def listen_port(self) -> int:
-        """The port that PUBLIC_URL names, or 3000 where a proxy takes its place."""
+        """The port in PUBLIC_URL, or 3000 where it names none because a proxy listens there."""
         return urlsplit(self.public_url).port or 3000
 
     @property
     def secure_cookies(self) -> bool:
-        """True when browsers reach the service by https."""
+        """Whether browsers reach the service by https."""
         return self.public_url.startswith("https:")
 
     @property
     def uses_postgresql(self) -> bool:
-        """True when the database is PostgreSQL, False for a SQLite file."""
         return self.database_url.get_secret_value().startswith("postgresql")
 
     @property
     def embedded(self) -> bool:
-        """True when the receiver does the workers' work too."""
+        """Whether the receiver does the workers' work too."""
         return self.redis_url is None
 
     @property
     def delivers(self) -> bool:
-        """True when invoices are delivered into Infactor's own database."""
+        """Whether invoices are delivered into Infactor's own database."""
         return self.infactor_mongodb_url is not None
 
     @property

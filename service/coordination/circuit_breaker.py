@@ -1,4 +1,4 @@
-"""Breakers: while something that all depend on is away, one process at a time tries it again.
+"""Circuit breakers: while something that all need is away, one process at a time tries it.
 
 Times are seconds of the database's own clock.
 """
@@ -17,7 +17,7 @@ from service.kit.backoff import backoff
 INFACTOR = "infactor"
 _FIRST_PAUSE = timedelta(seconds=1)
 _LONGEST_PAUSE = timedelta(minutes=1)
-# So long whoever tries it has it to itself.
+# Who tries it is alone for this long.
 _TRIAL_SECONDS = 30.0
 
 
@@ -30,7 +30,7 @@ class Broken:
 
 
 def may_try(session: Session, name: str) -> bool:
-    """Return whether to try it now: it works, or it is this one's turn to find out."""
+    """Return whether to try it now: it works, or it is this caller's turn, for 30 seconds."""
     failures = session.scalars(select(Breaker.failures).where(Breaker.name == name)).first()
     if not failures:
         return True
@@ -45,7 +45,7 @@ def may_try(session: Session, name: str) -> bool:
 
 
 def failed(session: Session, name: str, why: str) -> None:
-    """Note that it was away; the next trial comes after twice as long each time, with jitter."""
+    """Note that it was away; pauses between trials double, up to a minute, and are random."""
     now = database_now()
     failures = session.scalars(select(Breaker.failures).where(Breaker.name == name)).first() or 0
     pause = backoff(failures, _FIRST_PAUSE, _LONGEST_PAUSE).total_seconds()
@@ -66,7 +66,7 @@ def failed(session: Session, name: str, why: str) -> None:
 
 
 def works(session: Session, name: str) -> None:
-    """Note that it works."""
+    """Note that it works again."""
     session.execute(
         update(Breaker)
         .where(Breaker.name == name, Breaker.failures > 0)
@@ -75,7 +75,7 @@ def works(session: Session, name: str) -> None:
 
 
 def broken(session: Session, name: str) -> Broken | None:
-    """Return since when it has been away, or None while it works."""
+    """Return for how long it has been away, or None while it works."""
     row = session.execute(
         select(database_now() - Breaker.since, Breaker.error).where(
             Breaker.name == name, Breaker.failures > 0

@@ -1,6 +1,6 @@
-"""Heartbeats: whether any process of a kind is alive, what follows when none was; answers counted.
+"""Heartbeats: when a process of each kind was last alive, and how many webhooks were answered.
 
-Times are seconds of the database's own clock, so that no two machines' clocks are compared.
+Ages are seconds of the database's own clock, so that no two machines' clocks are compared.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from service.database.upsert import insert
 from service.domain import ConnectionState
 
 BEAT_SECONDS = 10.0
-# Nobody heard notices for longer than this: each company is asked what it missed.
+# After a longer gap without a receiver, each company is asked for what was missed.
 LONGEST_GAP_SECONDS = 300.0
 _SPREAD = timedelta(minutes=10)
 
@@ -23,9 +23,9 @@ _ages = select(Heartbeat.name, database_now() - Heartbeat.at)
 
 
 def beat(session: Session, name: str) -> float | None:
-    """Note that a process of this kind is alive, and return the seconds since any last was.
+    """Note that a process of this kind is alive; return the seconds since any last was, or None.
 
-    Of several that come back at once only the first is told of the gap. None for the first ever.
+    None is the first ever. Of several that come back at once, only the first learns of the gap.
     """
     now = database_now()
     gap = session.execute(
@@ -44,10 +44,7 @@ def ages(session: Session) -> dict[str, float]:
 
 
 def reconcile_soon(session: Session, environment: str, now: datetime) -> int:
-    """Let each connected company be reconciled within ten minutes; return how many that moved.
-
-    They are spread over the ten minutes, and one that is due earlier stays so.
-    """
+    """Spread later reconciles of connected companies over ten minutes; return how many moved."""
     ids = session.scalars(
         select(Connection.id)
         .where(
@@ -71,7 +68,7 @@ def reconcile_soon(session: Session, environment: str, now: datetime) -> int:
 
 
 def add_answers(session: Session, counts: Mapping[tuple[datetime, str], int]) -> None:
-    """Add what one receiver has counted, by minute and outcome."""
+    """Add what one receiver has counted, by (minute, outcome)."""
     # In one order everywhere, so that two receivers cannot deadlock.
     for (minute, outcome), count in sorted(counts.items()):
         statement = insert(session, WebhookAnswers).values(
@@ -86,7 +83,7 @@ def add_answers(session: Session, counts: Mapping[tuple[datetime, str], int]) ->
 
 
 def answers_since(session: Session, since: datetime) -> dict[str, int]:
-    """Return how many webhooks were answered how since then."""
+    """Return how many webhooks were answered since then, by outcome."""
     rows = session.execute(
         select(WebhookAnswers.outcome, func.sum(WebhookAnswers.count))
         .where(WebhookAnswers.minute >= since)

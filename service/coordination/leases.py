@@ -1,4 +1,4 @@
-"""Leases: the right of one process to do one thing, lost by itself when the process dies.
+"""Leases: the right of one process to do one thing, which lapses when the process dies.
 
 Times are seconds of the database's own clock, so that no two machines' clocks are compared.
 """
@@ -25,7 +25,6 @@ _BEAT_SECONDS = TTL_SECONDS / 4
 
 
 def new_owner() -> str:
-    """Return a name that no other holder of a lease has."""
     return uuid4().hex
 
 
@@ -37,9 +36,9 @@ def acquire(
     spacing: float = 0.0,
     seconds: float = TTL_SECONDS,
 ) -> bool:
-    """Take the lease `name` for `seconds` unless somebody holds it; return whether it was taken.
+    """Take the lease `name` for `seconds` unless another holds it; return whether it was taken.
 
-    With `spacing`, it is also refused until so many seconds after it was last taken.
+    With `spacing`, it is also refused until that many seconds after it was last taken.
     """
     now = database_now()
     statement = insert(session, Lease).values(
@@ -57,7 +56,7 @@ def acquire(
 
 
 def extend(session: Session, names: Collection[str], owner: str) -> None:
-    """Move the end of these leases forward, as far as `owner` still holds them."""
+    """Extend those of these leases that `owner` still holds to TTL_SECONDS from now."""
     now = database_now()
     session.execute(
         update(Lease)
@@ -69,7 +68,7 @@ def extend(session: Session, names: Collection[str], owner: str) -> None:
 def release(session: Session, name: str, owner: str) -> None:
     """Give the lease back, keeping when it was taken for the next one's spacing.
 
-    It has no owner any more, so that a heartbeat that is just on its way does not extend it.
+    It loses its owner, so that a heartbeat that is already on its way does not extend it.
     """
     session.execute(
         update(Lease).where(Lease.name == name, Lease.owner == owner).values(until=0.0, owner="")
@@ -77,7 +76,7 @@ def release(session: Session, name: str, owner: str) -> None:
 
 
 def wait_seconds(session: Session, name: str, spacing: float) -> float | None:
-    """Return how long until `name` may be taken by its spacing; None while somebody holds it."""
+    """Return the seconds until `name` may be taken by its spacing; None while somebody holds it."""
     now = database_now()
     row = session.execute(
         select(Lease.until > now, Lease.taken_at + spacing - now).where(Lease.name == name)
@@ -89,7 +88,7 @@ def wait_seconds(session: Session, name: str, spacing: float) -> float | None:
 
 
 def prune(session: Session, older_than_seconds: float) -> None:
-    """Forget leases that nobody has taken for so long."""
+    """Delete leases that nobody has taken for this long."""
     now = database_now()
     session.execute(
         delete(Lease).where(Lease.taken_at <= now - older_than_seconds, Lease.until <= now)
@@ -97,11 +96,10 @@ def prune(session: Session, older_than_seconds: float) -> None:
 
 
 class HeldLeases:
-    """Takes leases for as long as a block runs, however long that is.
+    """Takes leases for as long as a block runs.
 
-    A heartbeat extends them; when the process dies they lapse by themselves and another process
-    goes on. A holder that was frozen past its lease does no harm: what it writes is guarded by
-    versions and checkpoints.
+    A heartbeat extends them; when the process dies they lapse. A holder that was frozen past its
+    lease does no harm: what it writes is guarded by versions and checkpoints.
     """
 
     def __init__(self, database: Database, *, beat_seconds: float = _BEAT_SECONDS) -> None:
@@ -155,5 +153,5 @@ class HeldLeases:
                 with self._database.write() as session:
                     extend(session, names, self.owner)
             except Exception as e:
-                # The next beat tries again; three may fail before a lease lapses.
+                # Three beats may fail before a lease lapses.
                 log.warning("lease.not_extended", error=type(e).__name__)

@@ -1,8 +1,8 @@
 """The per-company rate limit and the meter of reads, in rows that all processes share.
 
-Intuit allows a company 10 requests a second and 500 a minute (reference 3.6). One virtual
-schedule keeps both: 6 a second with a burst of 2 is at most 8 in any second and 362 in any minute.
-The other two are for calls that are held up on their way, and arrive together with later ones.
+Intuit allows a company 10 requests a second and 500 a minute (reference 3.6). One virtual schedule
+keeps both: 6 a second with a burst of 2 is at most 8 in any second and 362 in any minute. The other
+two are for calls that are delayed on their way and arrive together with later ones.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ _BURST = 2
 
 
 def reserve(session: Session, connection_id: str, longest_wait: float) -> float | None:
-    """Reserve one call's place in the company's schedule; return the seconds to wait for it.
+    """Reserve one call in the company's schedule; return the seconds to wait for it.
 
-    Generic cell rate algorithm: `free_at` moves on by one interval for each call, and a call may
-    run ahead of it by the burst. Callers queue up behind each other by the place they took. None,
-    and no place taken, when the queue is already longer than `longest_wait` seconds.
+    None, and nothing is reserved, when the queue is longer than `longest_wait` seconds. Generic
+    cell rate algorithm: each call moves `free_at` on by one interval, and a call may be early by
+    the burst.
     """
     now = database_now()
     statement = insert(session, Pace).values(connection_id=connection_id, free_at=now + _INTERVAL)
@@ -39,7 +39,7 @@ def reserve(session: Session, connection_id: str, longest_wait: float) -> float 
 
 
 def count_read(session: Session, connection_id: str, month: str, kind: str) -> None:
-    """Add one metered read of this kind in `month` (YYYY-MM)."""
+    """Count one metered read of this kind in `month` (YYYY-MM)."""
     statement = insert(session, Reads).values(
         connection_id=connection_id, month=month, kind=kind, count=1
     )
@@ -55,12 +55,12 @@ _used = select(func.coalesce(func.sum(Reads.count), 0)).where(Reads.month == bin
 
 
 def reads_used(session: Session, month: str) -> int:
-    """Return how many metered reads all companies have cost in `month`."""
+    """Return how many metered reads all companies have made in `month`."""
     return int(session.execute(_used, {"month": month}).scalar_one())
 
 
 def most_reads(session: Session, month: str, limit: int) -> Sequence[tuple[str, str, int]]:
-    """Return (connection, company, reads of `month`) of those that have cost the most."""
+    """Return (connection id, company name, reads in `month`) of those with the most."""
     total = func.sum(Reads.count).label("total")
     rows = session.execute(
         select(Connection.id, Connection.company_name, total)
@@ -74,7 +74,7 @@ def most_reads(session: Session, month: str, limit: int) -> Sequence[tuple[str, 
 
 
 def reads_by_connection(session: Session, month: str) -> dict[str, int]:
-    """Return the reads of `month` by connection."""
+    """Return the reads in `month` by connection id."""
     totals: dict[str, int] = {}
     for row in session.scalars(select(Reads).where(Reads.month == month)):
         totals[row.connection_id] = totals.get(row.connection_id, 0) + row.count

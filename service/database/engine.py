@@ -1,4 +1,4 @@
-"""The one engine of a process, the kinds of transaction on it, and single fast statements."""
+"""The one engine of a process, its kinds of transaction, and single fast statements."""
 
 import sqlite3
 import time
@@ -25,8 +25,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 _TRUSTED_SECONDS = 1.0
 
 _SQLITE_BUSY_SECONDS = 20
-# A network that swallows everything would else hold a transaction for a quarter of an hour, and the
-# writer of webhooks with it.
+# A network that drops everything would hold a transaction for a quarter of an hour, and the writer
+# of webhooks with it.
 _NOTICES_A_DEAD_NETWORK = {
     "connect_timeout": 5,
     "tcp_user_timeout": 10_000,
@@ -39,12 +39,12 @@ _AFTER_COMMIT = "after_commit"
 
 
 class Database:
-    """Opens transactions: `write()` commits on a clean exit, `read()` never writes."""
+    """Opens transactions: `write()` commits on a clean exit, `read()` never does."""
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.engine = _engine(url, pool_size)
         reading = self.engine
-        if not self.is_sqlite:  # which sees one moment in any case
+        if not self.is_sqlite:  # SQLite sees one moment anyway
             reading = self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._reading = sessionmaker(reading, expire_on_commit=False)
         self._writing = sessionmaker(
@@ -53,12 +53,11 @@ class Database:
 
     @property
     def is_sqlite(self) -> bool:
-        """True on a SQLite file, which this process shares with the command line alone."""
         return self.engine.dialect.name == "sqlite"
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Give a session whose work is committed at the end, or rolled back on an exception.
+        """Give a session that commits at the end or rolls back.
 
         After the commit, with the connection given back, it calls what `after_commit` was given.
         """
@@ -69,19 +68,18 @@ class Database:
 
     @contextmanager
     def trial(self) -> Iterator[Session]:
-        """Give a session whose writes only it can see: they are rolled back at the end."""
+        """Give a session that is always rolled back, so that only it sees its writes."""
         with self._writing() as session:
             yield session
             session.rollback()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Give a session that sees one moment of the database and holds no lock on it."""
+        """Give a session that sees one moment of the database and holds no lock."""
         with self._reading() as session:
             yield session
 
     def close(self) -> None:
-        """Close every pooled connection."""
         self.engine.dispose()
 
 
@@ -90,8 +88,8 @@ def after_commit(
 ) -> None:
     """Call `call` once the transaction of `Database.write()` is committed, in the order of asking.
 
-    It is never called after a rollback or in a trial. What it raises reaches the caller of
-    `write()`, whose work is committed all the same, and the calls after it are left out.
+    It is not called after a rollback or in a trial. What it raises reaches the caller of `write()`,
+    whose work stays committed, and the later calls are left out.
     """
     session.info.setdefault(_AFTER_COMMIT, []).append(partial(call, *args, **kwargs))
 
@@ -115,15 +113,15 @@ def _engine(url: str, pool_size: int) -> Engine:
         pool_pre_ping=True,
         # Errors would quote them, and errors are logged.
         hide_parameters=True,
-        # In UTC no instant that we can write is one that the driver cannot read. Compiling our
-        # short queries takes longer than they do: it doubled the time of a page.
+        # In UTC the driver can read every instant that we can write. JIT compiles our short queries
+        # for longer than they run: it doubled the time of a page.
         connect_args={**_NOTICES_A_DEAD_NETWORK, "options": "-c timezone=UTC -c jit=off"},
     )
 
 
 def _prepare_sqlite(dbapi_connection: Any, _: ConnectionPoolEntry) -> None:
-    # The driver must not begin transactions by itself: it does so only at the first write, which
-    # leaves a read-then-write unprotected. `_begin_sqlite` says BEGIN instead.
+    # The driver would begin transactions only at the first write, which leaves a read-then-write
+    # unprotected. `_begin_sqlite` says BEGIN instead.
     dbapi_connection.isolation_level = None
     cursor = dbapi_connection.cursor()
     _use_wal(cursor)
@@ -134,7 +132,7 @@ def _prepare_sqlite(dbapi_connection: Any, _: ConnectionPoolEntry) -> None:
 
 
 def _use_wal(cursor: sqlite3.Cursor) -> None:
-    """Set the file's journal mode; for this lock, unlike any other, SQLite itself does not wait."""
+    """Set the file's journal mode; SQLite itself does not wait for this lock, unlike for others."""
     deadline = time.monotonic() + _SQLITE_BUSY_SECONDS
     while True:
         try:
@@ -153,12 +151,12 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 class Statements:
-    """Runs single statements, each with a transaction to itself, for one thread; to be closed.
+    """Runs single statements of one thread, each in a transaction of its own; to be closed.
 
-    Either database commits such a statement before it answers: no round trip to begin, and none to
-    commit. It goes to the driver as SQLAlchemy compiled it once, because SQLAlchemy's way there and
-    back took as long as the driver's. The connection is kept, and given back every
-    `trusted_seconds` for the pool to test: a test before each statement took a fifth of its time.
+    Either database commits such a statement before it answers, without a round trip to begin or to
+    commit. It goes to the driver as SQLAlchemy compiled it once: SQLAlchemy's own way took as long
+    as the driver's. The pool tests the connection every `trusted_seconds`: a test before each
+    statement took a fifth of its time.
     """
 
     def __init__(self, engine: Engine, *, trusted_seconds: float = _TRUSTED_SECONDS) -> None:
@@ -170,13 +168,13 @@ class Statements:
 
     @property
     def dialect(self) -> str:
-        """The name of the database's dialect: "postgresql" or "sqlite"."""
+        """Either "postgresql" or "sqlite"."""
         return self._engine.dialect.name
 
     def run(self, statement: ClauseElement, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        """Run a statement that returns rows, and return them as the driver gives them.
+        """Run a statement and return its rows as the driver gives them.
 
-        `values` are text and whole numbers: nothing converts them. Raises DBAPIError, after which a
+        `values` are text and whole numbers, because nothing converts them. After a DBAPIError a
         fresh connection is used.
         """
         compiled = self._compiled.get(statement)
@@ -195,7 +193,7 @@ class Statements:
         return rows
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back to the pool."""
         kept, self._kept = self._kept, None
         if kept is not None:
             kept.close()
@@ -216,7 +214,7 @@ class Statements:
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """A statement in the words of its database, and the parameters that it comes with."""
+    """A statement in its database's SQL, and the parameters that it brings."""
 
     text: str
     own: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Bringing a database to the schema of this version, and telling whether it is there."""
+"""Migrating a database to this version's schema, and telling whether it has it."""
 
 from functools import cache
 from pathlib import Path
@@ -13,15 +13,15 @@ from sqlalchemy.orm import Session
 from service.database.engine import Database
 from service.errors import ConfigurationError
 
-# Any number will do, as long as every process of this service takes the same one.
+# Any number will do, if every process takes the same one.
 _ADVISORY_LOCK = 7_308_620_214
 
 
 def migrate(database: Database) -> None:
-    """Bring the schema up to date; processes that do so at once wait for each other.
+    """Bring the schema up to date, in one transaction.
 
-    Everything happens in one transaction: SQLite's BEGIN IMMEDIATE and PostgreSQL's advisory lock
-    let the second comer find the work done.
+    A second process waits, by SQLite's BEGIN IMMEDIATE or PostgreSQL's advisory lock, and finds the
+    work done.
     """
     with database.engine.execution_options(writes=True).begin() as connection:
         if not database.is_sqlite:
@@ -34,8 +34,8 @@ def migrate(database: Database) -> None:
 def prepare(database: Database) -> None:
     """Leave a database that this version can work on.
 
-    A SQLite file migrates by itself; for PostgreSQL a ConfigurationError names the command, so
-    that a rolling deployment migrates once and on purpose.
+    A SQLite file is migrated. For PostgreSQL a ConfigurationError names the command, so that a
+    rolling deployment migrates once and on purpose.
     """
     if database.is_sqlite:
         migrate(database)
@@ -49,13 +49,13 @@ def prepare(database: Database) -> None:
 
 
 def versions(database: Database) -> tuple[str | None, str | None]:
-    """Return the schema that the database is at, and the one that this version needs."""
+    """Return (the schema that the database has, the one that this version needs)."""
     with database.engine.connect() as connection:
         return _current(connection), _head()
 
 
 def is_current(session: Session) -> bool:
-    """Return whether the schema is the one of this version; raises where there is none at all."""
+    """Return whether the schema is this version's; raises where there is none at all."""
     return session.scalars(text("SELECT version_num FROM alembic_version")).all() == [_head()]
 
 

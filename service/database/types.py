@@ -28,12 +28,12 @@ _MICRO = Decimal("0.000001")
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
-# Compared by its bytes, in either database and whatever the server's language is.
+# Compared by its bytes, in either database and whatever the server's locale.
 Key = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware instant in UTC, to the microsecond."""
+    """An aware instant in UTC, to the microsecond; a naive one raises ValueError."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -53,17 +53,14 @@ class Instant(TypeDecorator[datetime]):
 
 
 def instant_text(instant: datetime) -> str:
-    """Return the instant as either database reads it: as SQLite keeps it, and in UTC.
-
-    PostgreSQL takes it rightly because every connection of ours is in UTC.
-    """
+    """Return the instant in UTC as either database reads it, on connections that are in UTC."""
     return instant.astimezone(UTC).isoformat(" ", "microseconds").removesuffix("+00:00")
 
 
 class Money(TypeDecorator[Decimal]):
     """An amount to six decimals: NUMERIC on PostgreSQL, whole millionths on SQLite.
 
-    SQLite would turn a decimal into a binary float; integers stay exact and sort rightly.
+    SQLite would turn a decimal into a binary float; integers stay exact and sort correctly.
     """
 
     impl = Numeric(24, 6)
@@ -85,7 +82,7 @@ class Money(TypeDecorator[Decimal]):
 
 
 class ExactJSON(TypeDecorator[Any]):
-    """A JSON value kept as text, so that its numbers keep the digits that QuickBooks wrote."""
+    """A JSON value kept as text, so that numbers keep the digits that QuickBooks wrote."""
 
     impl = Text
     cache_ok = True
@@ -98,12 +95,12 @@ class ExactJSON(TypeDecorator[Any]):
 
 
 def condition(sql: str) -> ColumnElement[bool]:
-    """Return the condition of a partial index in its own words, or SQLite would not use it."""
+    """Return a partial index's condition as it is written there, or SQLite would not use it."""
     return literal_column(f"({sql})", Boolean)
 
 
 class database_now(FunctionElement[float]):
-    """The database's own clock in seconds since 1970: the one clock that all processes share."""
+    """The database's own clock in seconds since 1970, the one that all processes share."""
 
     type = Float()
     inherit_cache = True

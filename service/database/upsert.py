@@ -1,4 +1,4 @@
-"""INSERT with ON CONFLICT, in the dialect of the session's database, and many rows at once."""
+"""INSERT with ON CONFLICT in the dialect of the session's database, and many rows at once."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -32,35 +32,32 @@ Rule = Callable[[Insert], Insert]
 
 
 def insert(session: Session, table: type[Base]) -> Insert:
-    """Return an INSERT that offers `on_conflict_do_update` and `on_conflict_do_nothing`.
-
-    The two dialects share that part of their interface.
-    """
+    """Return an INSERT with `on_conflict_do_update` and `on_conflict_do_nothing`."""
     return insert_for(session.get_bind().dialect.name, table)
 
 
 def insert_for(dialect: str, table: type[Base]) -> Insert:
-    """Return the INSERT of one of the two dialects."""
+    """Return the same for a dialect, "sqlite" or "postgresql"."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def excluded(statement: Insert, *names: str) -> dict[str, Any]:
-    """Return the SET clause that takes these columns from the row that could not be inserted."""
+    """Return the SET clause that takes these columns from the row that conflicts."""
     return {name: statement.excluded[name] for name in names}
 
 
 def chunked(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Give the items in runs of at most 500, as many as fit into one statement on SQLite too."""
+    """Yield the items in chunks of at most 500, which fit into one statement on SQLite too."""
     return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
 
 
 def insert_all(
     session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]], rule: Rule
 ) -> None:
-    """Insert rows of the same columns; `rule` says what becomes of one that is there already.
+    """Insert rows of the same columns; `rule` adds what happens to a row that exists already.
 
-    The statement is built once. PostgreSQL gets all rows as one JSON text, in one statement: that
-    takes a fifth of the time that a statement for each of them takes, on either side.
+    PostgreSQL gets all rows as one JSON text in one statement, which takes a fifth of the time of
+    one statement for each row.
     """
     if session.get_bind().dialect.name == "sqlite":
         session.connection().execute(_one_by_one(table, rule), rows)
@@ -86,15 +83,15 @@ def rows_text(rows: Sequence[Mapping[str, Any] | Struct]) -> str:
 
 
 def instant_given(dialect: str, name: str) -> ColumnElement[datetime]:
-    """Return the instant of the text `:name`, which is as `instant_text` gives it."""
+    """Return the instant in the text `:name`, as `instant_text` writes it."""
     text = bindparam(name, type_=Text)
     return type_coerce(text, Instant) if dialect == "sqlite" else cast(text, Instant)
 
 
 def rows_given(dialect: str, table: type[Base], names: Sequence[str]) -> FromClause:
-    """Return the rows of the JSON text `:rows`, as a table with these columns of this one.
+    """Return the rows of the JSON text `:rows` as a table with these columns of `table`.
 
-    On SQLite the columns must be text or whole numbers, as JSON has no other types that it keeps.
+    On SQLite the columns must be text or whole numbers, the only types of JSON that it keeps.
     """
     text = bindparam("rows", type_=Text)
     columns = [table.__table__.c[name] for name in names]

@@ -1,7 +1,7 @@
-"""The types in which Infactor's old driver can read a document, the way back, and how long it gets.
+"""Converts exact JSON to the types that Infactor's old driver can read, and back.
 
-That driver cuts a document off at a Decimal128 and reads a whole number beyond 2^53 as text, so
-every number is stored as a double, as Infactor itself does it.
+That driver cuts off a document at a Decimal128 and reads whole numbers beyond 2^53 as text. So
+every number is stored as a double, as Infactor itself does.
 """
 
 import math
@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 MOST_BYTES = 15_000_000
-"""Of a whole document; the rest of the 16 MB is for what Infactor itself adds."""
+"""Limit of our document; the rest of MongoDB's 16 MB is for what Infactor adds."""
 
 _HEADER = 5  # of a document: its length, and the zero at its end
 _FIELD = 2  # the type before a name, and the zero behind it
@@ -22,9 +22,9 @@ _NUMBERS = frozenset({int, Decimal})
 
 
 def to_bson(value: Any) -> Any:
-    """Return exact JSON in the types of a stored document: numbers as doubles, names as allowed.
+    """Return exact JSON in stored types: numbers as doubles, names that MongoDB 4.2 allows.
 
-    A server of 4.2 refuses names that begin with `$` or hold a dot; they get the full-width twins.
+    A leading `$` and dots in names become full-width characters.
     """
     kind = type(value)
     if kind is dict:
@@ -44,10 +44,9 @@ def to_bson(value: Any) -> Any:
 
 
 def from_bson(value: Any) -> Any:
-    """Return a stored value as exact JSON; what is none, such as an ObjectId, as its text.
+    """Return a stored value as exact JSON; other types, such as an ObjectId, as their text.
 
-    A double says no more than the shortest decimal that gives it; one that is whole is a whole
-    number.
+    A double becomes the shortest decimal that gives it, or a whole number.
     """
     match value:
         case bool() | None | str() | int():
@@ -76,7 +75,7 @@ def _allowed(name: str) -> str:
 
 
 def size(value: Any) -> int:
-    """Return the bytes of exact JSON as BSON with every number a double (bsonspec.org)."""
+    """Return the size in bytes of exact JSON as BSON, with every number a double (bsonspec.org)."""
     match value:
         case None:
             return 0
@@ -95,7 +94,7 @@ def size(value: Any) -> int:
 
 
 def shortened(items: Sequence[Any], room: int) -> list[Any]:
-    """Return as many of the first items as fit into so many bytes, as an array."""
+    """Return as many of the first items as fit, as an array, into `room` bytes."""
     left = room - _HEADER
     for at, item in enumerate(items):
         left -= _FIELD + len(str(at)) + size(item)

@@ -1,9 +1,9 @@
-"""Deliveries into Infactor's own invoices: conditional, fenced by revision, many at once.
+"""Writes deliveries into Infactor's invoices: conditional, fenced by revision, many at once.
 
-What happens to a document is decided from the document as it was read, and written only if it is
-still that: its state, our marker and a revision below ours are in the filter of the one update.
-So a buyer who decides in between has the last word, and an older revision never replaces a newer
-one, whichever worker is late. A write whose answer was lost is recognised by its revision.
+A document is decided from what was read, and written only if it is still that: its state, our
+marker and a lower revision are in the filter of the update. So a buyer who decides in between has
+the last word, and an older revision never replaces a newer one. A write whose answer was lost is
+recognised by its revision.
 """
 
 import re
@@ -25,14 +25,14 @@ from service.infactor.mapping import PREFIX
 from service.infactor.mongo import InfactorDatabase, infactors_errors
 
 REVISION = "qbkRevision"
-"""The field that holds the revision that a document is at."""
+"""The field with the document's revision."""
 
-# Somebody changed the document between reading and writing it; more often than this, wait.
+# A document that changes between reading and writing more often than this has to wait.
 _MOST_ROUNDS = 3
 _DUPLICATE_KEY = 11000
 _LONGEST_STATE = 32
 MARKS = (REMARK, MARKER)
-"""The fields in which we say why we withdrew a document."""
+"""The fields that say why we withdrew a document."""
 
 Key = Any
 """A document's `_id`: our own invoiceId, or an ObjectId of Infactor's."""
@@ -40,11 +40,7 @@ Key = Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryOrder:
-    """One revision of one invoice, to be brought into its document.
-
-    `mapped` is in exact JSON, and None where there is nothing to say of the invoice. `warnings` are
-    for our own pages: what only Infactor's accounts tell.
-    """
+    """One revision of an invoice for its document; `mapped` is None if it was never read."""
 
     key: Key
     revision: int
@@ -57,10 +53,10 @@ class DeliveryOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryResult:
-    """What became of an order; `before` and `after` are the document, None where there is none.
+    """The result of an order; `before` and `after` are the document, None if there is none.
 
-    `repeated` says that the document had this very revision already: the answer to an earlier
-    delivery was lost. `newer` is the document's own revision, where that is a later one.
+    `repeated`: the document was at this revision already, because an earlier answer was lost.
+    `newer` is the document's revision if it is higher than ours.
     """
 
     action: Action
@@ -77,14 +73,14 @@ _HELD = DeliveryResult(action=Action.HOLD, before=None, after=None, state=None)
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRefusal:
-    """Why the server did not take a document: trying again at once would not help."""
+    """Why the server does not take a document; trying again at once would not help."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentState:
-    """What people decided about a document, and what we left on it."""
+    """A document's state, revision, and our marks on it."""
 
     state: str
     revision: int
@@ -100,7 +96,7 @@ class _Write:
 
 
 class InvoiceCollection:
-    """Brings invoices into Infactor's documents; raises InfactorAway when that is not possible."""
+    """Infactor's invoices; every method raises InfactorAway if the database does not answer."""
 
     def __init__(self, database: InfactorDatabase, *, withdraw: bool) -> None:
         self._invoices = database.invoices
@@ -109,7 +105,7 @@ class InvoiceCollection:
     def deliver(
         self, orders: Iterable[DeliveryOrder]
     ) -> dict[Key, DeliveryResult | DeliveryRefusal]:
-        """Return what became of each order; one whose document kept changing is left out."""
+        """Write the orders; return the results, without those whose document kept changing."""
         left = {order.key: order for order in orders}
         ended: dict[Key, DeliveryResult | DeliveryRefusal] = {}
         for _ in range(_MOST_ROUNDS):
@@ -123,7 +119,7 @@ class InvoiceCollection:
     def read(
         self, keys: Collection[Key], fields: Collection[str] | None = None
     ) -> dict[Key, dict[str, Any]]:
-        """Return the documents that there are of these, whole or with these fields alone."""
+        """Return the existing documents of these keys, whole or with these fields only."""
         if not keys:
             return {}
         with infactors_errors():
@@ -131,16 +127,15 @@ class InvoiceCollection:
             return {document["_id"]: document for document in found}
 
     def states(self, keys: Collection[Key]) -> dict[Key, DocumentState]:
-        """Return the states of those documents that there are of these."""
+        """Return the states of the existing documents of these keys."""
         found = self.read(keys, ("state", REVISION, *MARKS))
         return {key: state_of(document) for key, document in found.items()}
 
     def others(
         self, quickbooks_ids: Collection[str], suppliers: Collection[str]
     ) -> list[dict[str, Any]]:
-        """Return what there is of these suppliers' invoices that was not delivered by us.
-
-        Infactor has no index for this: its server looks at every document.
+        """Return the documents for these Ids of these suppliers that are not ours; scans the
+        collection.
         """
         wanted = {
             "qbkInvoiceId": {"$in": list(quickbooks_ids)},
@@ -206,13 +201,13 @@ class InvoiceCollection:
         return _Write(order, current, decision, _update(order, current, decision))
 
     def _write(self, writes: Sequence[_Write]) -> dict[Key, DeliveryRefusal]:
-        """Send the updates, and return those that the server does not take."""
+        """Send the updates; return those that the server refuses."""
         if not writes:
             return {}
         try:
             return self._send(writes)
         except (InvalidDocument, DocumentTooLarge):
-            # The client does not say which; the others must not wait for it.
+            # The client does not say which one; the others must not suffer.
             return {key: why for write in writes for key, why in self._alone(write).items()}
 
     def _alone(self, write: _Write) -> dict[Key, DeliveryRefusal]:
@@ -236,7 +231,7 @@ class InvoiceCollection:
                         "Infactor's MongoDB did not confirm a write in time"
                     ) from None
                 for error in e.details.get("writeErrors", []):
-                    # A twin was faster: what it wrote is read again.
+                    # Another worker was faster: what it wrote is read again.
                     if error.get("code") != _DUPLICATE_KEY:
                         why = f"Infactor's MongoDB refused it (error {error.get('code')})"
                         refused[writes[error["index"]].order.key] = DeliveryRefusal(why)
@@ -244,7 +239,7 @@ class InvoiceCollection:
 
 
 def own_key(text: str) -> Key:
-    """Return the `_id` that Infactor itself gave to a document, from its text."""
+    """Return the `_id` that Infactor gave to a document, from its text."""
     return ObjectId(text)
 
 
@@ -287,13 +282,12 @@ def _among(keys: Collection[Key]) -> dict[str, Any]:
 
 
 def _revision_of(document: Mapping[str, Any] | None) -> int:
-    """Return the revision that a document is at; 0 where it has none, or somebody's rubbish."""
+    """Return a document's revision; 0 if it has none or something else in its place."""
     revision = (document or {}).get(REVISION)
     return int(revision) if isinstance(revision, int | float) and revision > 0 else 0
 
 
 def state_of(document: Mapping[str, Any]) -> DocumentState:
-    """Return the state of this document."""
     return DocumentState(
         state=_text_of_state(document) or "",
         revision=_revision_of(document),
@@ -302,12 +296,12 @@ def state_of(document: Mapping[str, Any]) -> DocumentState:
 
 
 def marks_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return our marker and the remark, as far as the document has them."""
+    """Return our marker and remark, if the document has them."""
     return {name: document[name] for name in MARKS if name in document}
 
 
 def _text_of_state(document: Mapping[str, Any] | None) -> str | None:
-    """Return the state as a text that our own tables take, whatever somebody wrote there."""
+    """Return the state as text that fits our tables, whatever was written there."""
     if document is None:
         return None
     return str(document.get("state")).replace("\x00", "")[:_LONGEST_STATE]

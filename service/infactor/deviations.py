@@ -1,6 +1,6 @@
-"""What QuickBooks changed after somebody in Infactor had decided, and how grave that is.
+"""Grades the differences between a decided document and the invoice as it is now in QuickBooks.
 
-Infactor's document is what was approved. It is never written over; what differs is told instead.
+The document is what was approved. It is never overwritten; differences become findings.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from service.infactor.document import QUICKBOOKS_OWNED
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """One field of an invoice that is not any more what was approved, as texts."""
+    """One field that differs from what was approved; values as text."""
 
     field: str
     approved: str | None
@@ -24,7 +24,7 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceFacts:
-    """What an invoice is beside its document."""
+    """What is recorded of an invoice beside its document."""
 
     balance: Decimal | None
     currency: str | None
@@ -32,7 +32,7 @@ class InvoiceFacts:
     deleted: bool = False
 
 
-# What follows from another field is not told twice.
+# Fields that follow from another one are not reported twice.
 _FOLLOWING = frozenset(
     {
         *("contactName", "companyEmail"),
@@ -42,7 +42,7 @@ _FOLLOWING = frozenset(
 _COMPARED = tuple(name for name in QUICKBOOKS_OWNED if name not in _FOLLOWING)
 _BUYER = frozenset({"companyName", "buyerEmail"})
 _TOO_LONG = frozenset({"items", "taxDetails"})
-# No money moves any more on account of these.
+# States in which no money moves any more.
 _OVER = frozenset(
     {
         State.INVOICE_REJECTED,
@@ -62,12 +62,12 @@ def deviations(
     now: InvoiceFacts,
     state: str,
 ) -> list[Deviation]:
-    """Return how the invoice differs from the document that was decided about, in exact numbers.
+    """Return the differences between the decided document and the invoice, in exact numbers.
 
-    `then` is what it was when the document was last written, as far as that is known, `now` what
-    it is; `mapped` is None for an invoice of which nothing can be said. While money may still move,
-    a void, a deletion, a lower amount or balance, another buyer or currency is critical; afterwards
-    all is information.
+    `then` are the facts when the document was last written, if known; `now` the present ones.
+    `mapped` is None for an invoice that was never read. While money may still move, these are
+    critical: void, deletion, lower amount or balance, other buyer or currency. Afterwards every
+    difference is information.
     """
     found = [*_fate(now), *_fields(approved, mapped or approved)]
     if then is not None:
@@ -111,13 +111,13 @@ def _facts(then: InvoiceFacts, now: InvoiceFacts) -> Iterator[Deviation]:
 
 
 def _more(before: Any, after: Any) -> bool:
-    """Return whether an amount rose; what is no number is not known to have."""
+    """Return whether an amount rose; False for anything but numbers."""
     numbers = (int, Decimal)
     return isinstance(before, numbers) and isinstance(after, numbers) and after > before
 
 
 def text_of(value: Any) -> str | None:
-    """Return a value as the text of a finding; an amount without zeros that say nothing."""
+    """Return a value as the text of a finding; amounts without trailing zeros."""
     if value is None:
         return None
     text = f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)

@@ -1,15 +1,12 @@
-"""The life of an Infactor document in our hands.
-
-Infactor's fields are Infactor's. What is written, and when, follows from the document as it is
-now, from what QuickBooks says, and from whether a hold applies; nothing else ever writes one.
+"""Decides what happens to a document, from its state, the mapped invoice and the hold.
 
     not there          no hold: create           hold: hold
     invoice_created    no hold: refresh          hold: withdraw
     rejected by us     no hold: restore          hold: unchanged
     anything else      frozen
 
-"Rejected by us" means `invoice_rejected` with our marker and the very remark that we wrote: a
-buyer who rejects, or an operator who edits the remark, has the last word.
+"Rejected by us" means `invoice_rejected` with our marker and exactly our remark. So a buyer who
+rejects, or an operator who edits the remark, has the last word. Nothing else writes a document.
 """
 
 from collections.abc import Mapping
@@ -20,7 +17,7 @@ from service.domain import Action, Hold, State
 from service.infactor.holds import remark
 
 SUPPLIER = ("supplierEmail", "supplierName", "supplierAddress")
-"""Written anew only when the company was handed over to another supplier."""
+"""Rewritten only when the company was handed over to another supplier."""
 
 IDENTITY = ("invoiceId", "state", "created", "source", "qbkInvoiceId", *SUPPLIER)
 """Written at creation and never again by a refresh, like the constants below."""
@@ -48,15 +45,14 @@ QUICKBOOKS_OWNED = (
 
 REMARK = "buyerInvoiceRemark"
 MARKER = "qbkWithdrawn"
-"""Holds the reason for which we withdrew the invoice; absent when we did not."""
+"""Holds the reason why we withdrew the invoice; absent if we did not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do; `document` is the whole new document, or None when nothing is to be written.
+    """What to do; `document` is the whole new document, None if nothing is to be written.
 
-    `changed` names the fields, of those that we renew, in which QuickBooks and the document differ,
-    also where they may not be written: that is what a finding about a frozen invoice reports.
+    `changed` names the fields that differ, even if they may not be written: findings report those.
     """
 
     action: Action
@@ -72,12 +68,12 @@ def decide(
     withdraw: bool = True,
     handed_over: bool = False,
 ) -> Decision:
-    """Return what becomes of the document `current`, which is None when Infactor has none.
+    """Return what happens to the document `current`, which is None if Infactor has none.
 
-    Both documents must hold their numbers in the same form. With `withdraw=False` the workflow
-    fields of an existing document are left alone: it is neither withdrawn nor restored, and an
-    undecided one keeps being refreshed, whatever the hold. `handed_over` says that the document
-    was made for the company's former supplier: whatever is written is in the new one's name.
+    Both documents must hold numbers in the same form. With `withdraw=False` an existing document is
+    neither withdrawn nor restored; while undecided it is refreshed, whatever the hold.
+    `handed_over`: the document belongs to the company's former supplier, and any write puts it into
+    the new one's name.
     """
     if current is None:
         return Decision(Action.HOLD) if hold else Decision(Action.CREATE, dict(mapped))
@@ -97,7 +93,7 @@ def decide(
 
 
 def is_withdrawn(document: Mapping[str, Any]) -> bool:
-    """Return whether we withdrew the document and nobody has touched that decision since."""
+    """Return whether we withdrew the document and nobody has changed that since."""
     marker = document.get(MARKER)
     return (
         document.get("state") == State.INVOICE_REJECTED
@@ -107,7 +103,7 @@ def is_withdrawn(document: Mapping[str, Any]) -> bool:
 
 
 def columns_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns of our own table that repeat what this document of Infactor's says."""
+    """Return the columns of our table for this document: state, document, withdrawn, marked."""
     return {
         "state": document["state"],
         "document": document,

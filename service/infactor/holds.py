@@ -1,7 +1,7 @@
-"""The reasons for which an invoice is not offered in Infactor.
+"""The reasons why an invoice is recorded but not sent to Infactor.
 
-Financiers advance money on what stands there, so an invoice that is settled, void, gone, or not
-in the currency that Infactor prints must not stand there as one to be financed.
+Financiers advance money on it there, so a paid, void or deleted invoice, or one in another currency
+than Infactor shows, must not be offered.
 """
 
 from decimal import Decimal
@@ -32,7 +32,7 @@ _FIELDS = {
 
 
 class HoldFacts(Protocol):
-    """What a hold depends on; `Mapped` has it, and so may a row of the record."""
+    """What a hold depends on."""
 
     @property
     def total(self) -> Decimal: ...
@@ -55,14 +55,14 @@ def hold_of(
     currency: str,
     in_force: frozenset[Hold],
 ) -> Hold | None:
-    """Return the first reason in force that applies to the invoice, or None.
+    """Return the first hold in force that applies, or None.
 
-    `currency` is Infactor's; an invoice that names none is taken to be in it. A reason that is
-    not in force does not hide a later one: a void is also `not_positive`.
+    `currency` is Infactor's; an invoice that names none is taken to be in it. A hold that is not in
+    force does not hide a later one: a void is also `not_positive`.
     """
     applies = {
         Hold.DELETED: deleted,
-        # A void whose re-read total is not 0 was undone, or never was one.
+        # A void whose total is not 0 was undone, or never was one.
         Hold.VOID: facts.total == 0 and (facts.voided or voided_by_notice),
         Hold.NOT_POSITIVE: facts.total <= 0,
         Hold.PAID: facts.balance <= 0 < facts.total,
@@ -73,9 +73,8 @@ def hold_of(
 
 
 def parse_holds(text: str) -> frozenset[Hold]:
-    """Return the reasons that the setting INFACTOR_HOLD puts in force.
+    """Return the holds of INFACTOR_HOLD: comma-separated names, `none`, or all if it is empty.
 
-    Comma-separated names; `none` is the empty set, and nothing at all means every reason.
     Raises ValueError with the valid names.
     """
     names = [name for part in text.split(",") if (name := part.strip().lower())]
@@ -90,25 +89,22 @@ def parse_holds(text: str) -> frozenset[Hold]:
 
 
 def word(hold: str) -> str:
-    """Return the reason as people say it, also after a number: 3 paid, 2 deleted."""
+    """Return the hold in words that also fit after a number: 3 paid, 2 deleted."""
     return _WORDS[Hold(hold)]
 
 
 def sentence(hold: Hold) -> str:
-    """Return what the supplier reads in place of a status."""
+    """Return what the supplier reads instead of a status."""
     return f"Not offered: {_WORDS[hold]} in QuickBooks"
 
 
 def field(hold: Hold) -> str:
-    """Return QuickBooks' name of the field that is the reason; "" where there is none any more."""
+    """Return QuickBooks' name of the field that is the reason; "" for a deletion."""
     return _FIELDS[hold]
 
 
 def remark(hold: Hold) -> str:
-    """Return the remark of a withdrawn invoice, which the supplier reads in Infactor.
-
-    The same for ever: an invoice is restored only while its remark is exactly this text.
-    """
+    """Return the remark of a withdrawn invoice; it must never change, or none would be restored."""
     return f"Automatic, from QuickBooks: {_WORDS[hold]}, not a decision of your buyer"
 
 

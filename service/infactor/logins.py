@@ -1,8 +1,4 @@
-"""Who is logged in to Infactor: the cookie that its own server gives, and the session behind it.
-
-The cookie is `connect.sid`, written and signed by express-session; the sessions are in Infactor's
-database.
-"""
+"""Finds who is logged in to Infactor: express-session's cookie `connect.sid`, and its session."""
 
 import base64
 import hmac
@@ -21,14 +17,14 @@ COOKIE = "connect.sid"
 _SIGNED = "s:"
 _LONGEST = 1024
 _USER_ID = re.compile(r"[0-9a-f]{24}")
-# npm's express-sessions keeps `sid` and `data`, connect-mongo `_id` and `session`.
+# npm's express-sessions stores `sid` and `data`, connect-mongo `_id` and `session`.
 _FIELDS = ("data", "session", "expires")
 
 
 def session_id(cookie_header: str, secret: str) -> str | None:
-    """Return the id of the session that `connect.sid` names, or None unless `secret` signed it.
+    """Return the id in `connect.sid`, or None unless there is exactly one, signed with `secret`.
 
-    None, too, when there are several: another site of the same domain may have planted one.
+    Another site of the same domain may have planted a second one.
     """
     pairs = (pair.strip().partition("=") for pair in cookie_header.split(";"))
     values = {value for name, _, value in pairs if name == COOKIE}
@@ -53,21 +49,19 @@ class _Passport(msgspec.Struct):
 
 
 class _Session(msgspec.Struct):
-    """What passport keeps of a log-in; a session without one is a visitor's."""
+    """What passport stores of a log-in; a visitor's session has none."""
 
     passport: _Passport
 
 
 class Logins:
-    """The sessions of Infactor; raises InfactorAway when nobody answers."""
-
     def __init__(self, database: InfactorDatabase) -> None:
         self._sessions = database.sessions
 
     def user_id(self, session_id: str, now: datetime) -> str | None:
-        """Return the id of the user whose session this is; None unless it is alive at `now`."""
+        """Return the id of the session's user, if it is valid at `now`; raises InfactorAway."""
         with infactors_errors():
-            # Unsorted, so that of several it is the one that Infactor's own server finds.
+            # Unsorted: if there are several, Infactor's own server finds the same one.
             found = self._sessions.find_one(
                 {"$or": [{"sid": session_id}, {"_id": session_id}]}, _FIELDS
             )

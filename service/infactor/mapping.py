@@ -1,4 +1,4 @@
-"""From a QuickBooks invoice to the document that Infactor reads."""
+"""Maps a QuickBooks invoice to Infactor's document."""
 
 import base64
 import hashlib
@@ -46,12 +46,12 @@ Raw = Mapping[str, Any]
 """A QuickBooks record as `service.kit.exact_json.decode` returns it."""
 
 PREFIX = "qbk-"
-"""What every id that we give begins with, and none that Infactor gives."""
+"""Begins every id of ours, and none of Infactor's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class SupplierDetails:
-    """The Infactor user whose invoices these are."""
+    """The Infactor user who issues the invoices."""
 
     email: str
     name: str
@@ -60,7 +60,7 @@ class SupplierDetails:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """An Infactor document, what to mend, and the facts that the record keeps beside it."""
+    """An Infactor document, the warnings, and what the record keeps beside it."""
 
     document: dict[str, Any]
     warnings: tuple[InvoiceWarning, ...]
@@ -92,10 +92,10 @@ def map_invoice(
     *,
     buyer_name: str | None = None,
 ) -> Mapped:
-    """Return what Infactor is to hold of the invoice; raises Unmappable when it cannot.
+    """Return Infactor's document of the invoice; raises Unmappable if a field does not allow it.
 
-    `customers` is the invoice's customer, then its parents up to the top one, as far as they
-    are known; `buyer_name` stands in for the name on the invoice after a rename.
+    `customers` is the invoice's customer, then its parents up to the top, as far as known;
+    `buyer_name` replaces the name on the invoice after a rename.
     """
     invoice = read_invoice(raw_invoice)
     buyer = _buyer(invoice, [read_customer(raw) for raw in customers], buyer_name)
@@ -156,9 +156,8 @@ def _document(
 
 
 def _that_fits(document: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """Return the document with as many of its lines as MongoDB has room for, and if some are left.
-
-    The totals are those of the whole invoice all the same.
+    """Return the document with as many lines as MongoDB has room for, and whether some are left
+    out.
     """
     items = document["items"]
     if len(items) < _FEW_LINES:  # each is at most a part of what QuickBooks allows
@@ -196,7 +195,7 @@ def _codes(invoice: Invoice, buyer: _Buyer, *, is_short: bool) -> list[WarningCo
 
 
 def _filled(text: str | None) -> str | None:
-    """Return `text` unless it is blank, which counts as absent."""
+    """Return `text`, or None if it is blank."""
     return text if text and not text.isspace() else None
 
 
@@ -209,20 +208,17 @@ def _address(email: Email | None) -> str | None:
 
 
 def invoice_id(realm_id: str, quickbooks_id: str) -> str:
-    """Return Infactor's id of a QuickBooks invoice, the same for ever.
+    """Return Infactor's id of a QuickBooks invoice; it never changes.
 
-    `qbk-` and the first 26 characters of the lower-case base-32 SHA-256 of
-    "<realm id>:<Id>" in UTF-8; a realm id is all digits, so the colon cannot be mistaken.
+    `qbk-` and the first 26 characters of the lower-case base-32 SHA-256 of "<realm id>:<Id>" in
+    UTF-8. A realm id is digits only, so the colon is unambiguous.
     """
     digest = hashlib.sha256(f"{realm_id}:{quickbooks_id}".encode()).digest()
     return PREFIX + base64.b32encode(digest).decode("ascii")[:26].lower()
 
 
 def completed(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the lines in which every sales line has Qty and UnitPrice; the input stays as it is.
-
-    Keys are only added, never changed; a null counts as left out.
-    """
+    """Return the lines, with Qty and UnitPrice added to sales lines that lack them."""
     return [_completed(line, f"Line[{i}]") for i, line in enumerate(lines)]
 
 
@@ -238,7 +234,7 @@ def _completed(line: dict[str, Any], field: str) -> dict[str, Any]:
 
 
 def _additions(raw_amount: object, detail: dict[str, Any], field: str) -> dict[str, Any]:
-    """Return what is missing of Qty and UnitPrice, from the other one and the line's amount."""
+    """Return the missing one of Qty and UnitPrice, from the other one and the amount."""
     amount = _number(raw_amount, f"{field}.Amount") or Decimal(0)
     qty = _number(detail.get("Qty"), f"{field}.{_SALES}.Qty")
     price = _number(detail.get("UnitPrice"), f"{field}.{_SALES}.UnitPrice")
@@ -256,7 +252,7 @@ def _number(value: object, field: str) -> Decimal | None:
 
 
 def _quotient(amount: Decimal, divisor: Decimal, of_zero: int, field: str) -> Decimal:
-    """Return amount / divisor to seven decimals without trailing zeros, or `of_zero` for x / 0."""
+    """Return amount / divisor, to seven decimals without trailing zeros; `of_zero` for x / 0."""
     if not divisor:
         return Decimal(of_zero)
     result = _WIDE.quantize(_WIDE.divide(amount, divisor), _UNIT)
@@ -273,7 +269,7 @@ def addresses(text: str | None) -> tuple[str, ...]:
 
 
 def distinct(found: Iterable[str]) -> tuple[str, ...]:
-    """Return the addresses without repetitions, in which case does not count."""
+    """Return the addresses without repetitions, ignoring case."""
     spelling: dict[str, str] = {}
     for address in found:
         spelling.setdefault(address.casefold(), address)
@@ -281,6 +277,6 @@ def distinct(found: Iterable[str]) -> tuple[str, ...]:
 
 
 def _is_address(word: str) -> bool:
-    # Not printable: a zero-width space that came along with copy and paste, for example.
+    # Not printable: for example a zero-width space from copy and paste.
     well_formed = _ADDRESS.fullmatch(word) is not None and word.isprintable()
     return well_formed and len(word) <= _MAX_LENGTH

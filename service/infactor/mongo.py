@@ -1,6 +1,6 @@
-"""Infactor's own MongoDB: one client of it, what its errors mean for us, and what its user may do.
+"""Client of Infactor's MongoDB: its connections, its errors, the rights of its user.
 
-Infactor's old drivers work with servers up to 5.0, so nothing here asks for more than 4.2 has.
+Infactor's old drivers work with servers up to 5.0, so nothing here needs more than 4.2.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ from service.errors import InfactorAway
 
 Record = Mapping[str, Any]
 
-# Where the address names one of these itself, that counts.
+# The address may set any of these itself.
 _PATIENCE_MS = {
     "serverSelectionTimeoutMS": 5_000,
     "connectTimeoutMS": 5_000,
@@ -49,12 +49,10 @@ _TYPES = ["Supplier", "Buyer", "Financer"]
 
 
 class InfactorDatabase:
-    """Infactor's collections; connects when first asked, and again by itself.
+    """Infactor's collections; connects at the first call, and reconnects by itself.
 
-    Raises ConfigurationError for an address that is none.
-
-    A write counts when a majority of the members has it on disk: what a primary that is lost had
-    taken alone would be gone.
+    A write counts once a majority of the members has it on disk: what only a lost primary had would
+    be gone. Raises ConfigurationError if the address cannot be parsed.
     """
 
     def __init__(self, url: str, name: str) -> None:
@@ -72,32 +70,31 @@ class InfactorDatabase:
 
     @property
     def invoices(self) -> Collection[dict[str, Any]]:
-        """Infactor's invoices, written durably."""
+        """Infactor's invoices, with durable writes."""
         durable = WriteConcern(w="majority", j=True, wtimeout=_WRITTEN_MS)
         return self._database["invoices"].with_options(write_concern=durable)
 
     @property
     def users(self) -> Collection[dict[str, Any]]:
-        """The accounts of suppliers, buyers and financiers; only ever read."""
+        """Accounts of suppliers, buyers and financiers; only read."""
         return _tolerant(self._database["users"])
 
     @property
     def sessions(self) -> Collection[dict[str, Any]]:
-        """The browsers that are logged in to Infactor; only ever read."""
+        """Sessions of Infactor's own log-in; only read."""
         return _tolerant(self._database["sessions"])
 
     def version(self) -> str:
-        """Return the server's version; raises InfactorAway when it does not answer."""
+        """Return the server's version; raises InfactorAway."""
         with infactors_errors():
             return str(self._client.server_info()["version"])
 
     def close(self) -> None:
-        """Give back the connections."""
         self._client.close()
 
 
 def _tolerant(records: Collection[dict[str, Any]]) -> Collection[dict[str, Any]]:
-    """Return the collection with every record readable, whatever text or date is in it."""
+    """Return the collection so that invalid text or dates do not raise."""
     options = records.codec_options.with_options(
         unicode_decode_error_handler="replace",
         datetime_conversion=DatetimeConversion.DATETIME_AUTO,
@@ -112,10 +109,7 @@ def _patience(url: str) -> dict[str, Any]:
 
 @contextmanager
 def infactors_errors(but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn the client's errors into InfactorAway, whose message repeats nothing that was sent.
-
-    Those of `but` are the caller's own.
-    """
+    """Turn the client's errors, but those in `but`, into InfactorAway; it quotes nothing sent."""
     try:
         yield
     except but:
@@ -142,24 +136,21 @@ def _name(error: PyMongoError) -> str:
 
 
 def check_reading(infactor: InfactorDatabase) -> None:
-    """Return only if the collections that are read can be read; else raises InfactorAway."""
+    """Raise InfactorAway unless all three collections can be read."""
     with infactors_errors(), pymongo.timeout(_SECONDS):
         for collection in (infactor.invoices, infactor.users, infactor.sessions):
             collection.find_one({}, {"_id": 1})
 
 
 def looks_like_infactors(infactor: InfactorDatabase) -> bool:
-    """Return whether somebody has an account in Infactor there; raises InfactorAway."""
+    """Return whether there is any account of Infactor's; raises InfactorAway."""
     with infactors_errors(), pymongo.timeout(_SECONDS):
         account = {"type": {"$in": _TYPES}, "email": {"$type": "string"}}
         return infactor.users.find_one(account, {"_id": 1}) is not None
 
 
 def missing_rights(infactor: InfactorDatabase) -> list[str] | None:
-    """Return what the user lacks, as "insert on invoices"; raises InfactorAway.
-
-    None when the server cannot tell, because nobody is logged in: without access control.
-    """
+    """Return our user's missing rights, as "insert on invoices"; None without access control."""
     database = infactor.invoices.database
     with infactors_errors(), pymongo.timeout(_SECONDS):
         told = database.command("connectionStatus", showPrivileges=True)["authInfo"]
@@ -174,7 +165,7 @@ def missing_rights(infactor: InfactorDatabase) -> list[str] | None:
 
 
 def _allowed(privileges: list[Mapping[str, Any]], database: str, collection: str) -> set[str]:
-    """Return the actions on this collection; an empty name in a privilege stands for any."""
+    """Return the allowed actions on this collection; an empty name in a privilege means any."""
     return {
         action
         for privilege in privileges

@@ -1,8 +1,7 @@
-"""The part of a QuickBooks invoice and customer that the mapping reads.
+"""Reads the parts of a QuickBooks invoice and customer that the mapping needs.
 
-QuickBooks leaves empty fields out; a null is read as absent too. Unknown fields are ignored:
-new ones appear without notice. Errors name the path of the field and never its value, which may
-be somebody's name or address.
+QuickBooks omits empty fields; a null also counts as absent. Unknown fields are ignored, because new
+ones appear. Errors name the path of a field, never its value, which may be personal.
 """
 
 import re
@@ -32,7 +31,7 @@ _PATH = re.compile(r"`\$\.?([^`]*)`$")
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """A pointer to another QuickBooks record; its keys are lower case, unlike all others."""
+    """A pointer to another record; its keys are lower case, unlike all others."""
 
     value: str | None = None
     name: str | None = None
@@ -45,14 +44,12 @@ class Email(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 
 
 class MetaData(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """When QuickBooks created the record, in the offset that it chose."""
+    """When QuickBooks created the record, with its offset."""
 
     create_time: str
 
 
 class Invoice(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """What the mapping reads of a QuickBooks invoice."""
-
     id: _Filled
     meta_data: MetaData
     total_amt: Decimal
@@ -69,19 +66,17 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 
     @property
     def created(self) -> datetime:
-        """The moment of creation in QuickBooks, in the offset that QuickBooks wrote."""
+        """The time of creation, in the offset that QuickBooks wrote."""
         return parse_offset_time(self.meta_data.create_time, "MetaData.CreateTime")
 
     @property
     def total_tax(self) -> Decimal:
-        """The tax of the whole invoice; none recorded is none due."""
+        """The tax of the whole invoice; 0 if none is given."""
         total = (self.txn_tax_detail or {}).get("TotalTax")
         return Decimal(0) if total is None else number(total, "TxnTaxDetail.TotalTax")
 
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """What the mapping reads of a QuickBooks customer."""
-
     display_name: str | None = None
     primary_email_addr: Email | None = None
 
@@ -90,7 +85,7 @@ _Record = TypeVar("_Record", Invoice, Customer)
 
 
 def read_invoice(raw: Mapping[str, Any]) -> Invoice:
-    """Return the mapping's view of a raw invoice; raises Unmappable when it is not one."""
+    """Return the invoice's fields; raises Unmappable."""
     invoice = _read(raw, Invoice, "")
     check_money(invoice.total_amt, "TotalAmt")
     if invoice.balance is not None:
@@ -99,7 +94,7 @@ def read_invoice(raw: Mapping[str, Any]) -> Invoice:
 
 
 def read_customer(raw: Mapping[str, Any]) -> Customer:
-    """Return the mapping's view of a raw customer; raises Unmappable when it is not one."""
+    """Return the customer's fields; raises Unmappable."""
     return _read(raw, Customer, "Customer.")
 
 
@@ -115,7 +110,7 @@ def _read(raw: Mapping[str, Any], kind: type[_Record], prefix: str) -> _Record:
 
 
 def _unmappable(message: str, prefix: str) -> Unmappable:
-    """Return the error that says in our words what msgspec says in its own."""
+    """Return msgspec's error in our words."""
     path = found[1] if (found := _PATH.search(message)) else ""
     if missing := _MISSING.match(message):
         return Unmappable(f"{prefix}{path}{'.' if path else ''}{missing[1]}", "missing")
@@ -124,7 +119,7 @@ def _unmappable(message: str, prefix: str) -> Unmappable:
 
 
 def parse_offset_time(text: str, field: str) -> datetime:
-    """Return an ISO 8601 date and time with its offset; raises Unmappable without one."""
+    """Return an ISO 8601 date and time with its offset; raises Unmappable."""
     if not _MOMENT.fullmatch(text):
         raise Unmappable(field, "not an ISO 8601 date and time with an offset")
     try:
@@ -134,13 +129,13 @@ def parse_offset_time(text: str, field: str) -> datetime:
 
 
 def milliseconds(when: datetime) -> int:
-    """Return whole milliseconds since the epoch."""
+    """Return whole milliseconds since 1970."""
     return (when - _EPOCH) // timedelta(milliseconds=1)
 
 
 def calendar_date(text: str | None) -> date | None:
-    """Return the day that `text` writes as YYYY-MM-DD, or None if it does not."""
-    # fromisoformat alone would also take 20261029 and 2026-W44-4, which Infactor's pages do not.
+    """Return the day of a YYYY-MM-DD text, or None for any other."""
+    # fromisoformat also accepts 20261029 and 2026-W44-4, which Infactor's pages do not.
     if text is None or not _DATE.fullmatch(text):
         return None
     try:
@@ -150,10 +145,7 @@ def calendar_date(text: str | None) -> date | None:
 
 
 def number(value: object, field: str) -> Decimal:
-    """Return a JSON number, or the numeric text that QuickBooks may put in its place.
-
-    Raises Unmappable for anything else.
-    """
+    """Return a JSON number, or the numeric text that QuickBooks may send; raises Unmappable."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         raise Unmappable(field, "not a number")
     try:
@@ -165,8 +157,8 @@ def number(value: object, field: str) -> Decimal:
 
 
 def check_size(value: Decimal | int, field: str) -> None:
-    """Return only when `value` is a number that an invoice may hold; else raise Unmappable."""
-    # Exponents are compared before any arithmetic: int(Decimal("1E+999999999")) never returns.
+    """Raise Unmappable unless `value` is finite and of a size that an invoice may have."""
+    # Compare exponents before any arithmetic: int(Decimal("1E+999999999")) never returns.
     if isinstance(value, int):
         in_range = abs(value) < 10**_MAX_INTEGER_DIGITS
     elif not value.is_finite():
@@ -183,7 +175,7 @@ def check_size(value: Decimal | int, field: str) -> None:
 
 
 def check_money(value: Decimal | int, field: str) -> None:
-    """Return only when `value` is an amount that the record can hold; else raise Unmappable."""
+    """Raise Unmappable unless `value` is an amount that the record can hold."""
     check_size(value, field)
     if not -MOST_MONEY < value < MOST_MONEY:
         raise Unmappable(field, "number out of range")
@@ -192,7 +184,7 @@ def check_money(value: Decimal | int, field: str) -> None:
 def sanitized(value: Any, field: str, _depth: int = 0) -> Any:
     """Return a deep copy of `value` without NUL characters; `field` is its path, for errors.
 
-    Raises Unmappable where a number is out of all proportion or the nesting is too deep.
+    Raises Unmappable for a number of impossible size or too deep nesting.
     """
     if _depth > _MAX_DEPTH:
         raise Unmappable(field, "nested too deeply")
@@ -213,5 +205,5 @@ def sanitized(value: Any, field: str, _depth: int = 0) -> Any:
 
 
 def without_nul(text: str) -> str:
-    """Return `text` without the one character that PostgreSQL cannot store."""
+    """Return `text` without NUL, which PostgreSQL cannot store."""
     return text.replace("\0", "")

@@ -1,6 +1,6 @@
-"""The people of Infactor: its user records, in which anything may stand, and who may do what.
+"""Reads Infactor's accounts: who has which role, and how a buyer's address is spelled there.
 
-Only the named fields are ever asked for: beside them the records hold passwords.
+Only the named fields are read: the records also hold passwords.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -26,7 +26,7 @@ _CASE_DOES_NOT_COUNT = {"locale": "en", "strength": 2}
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One user of Infactor; `email` is spelled as there, where case counts."""
+    """One user of Infactor; `email` as spelled there, where case counts."""
 
     id: str
     email: str
@@ -37,7 +37,7 @@ class Account:
 
 
 class Users:
-    """The accounts of Infactor; every look-up raises InfactorAway when nobody answers."""
+    """Infactor's accounts; every method raises InfactorAway."""
 
     def __init__(self, database: InfactorDatabase) -> None:
         self._users = database.users
@@ -47,21 +47,20 @@ class Users:
         return self._first({"email": email}) if email.isprintable() else None
 
     def by_id(self, user_id: str) -> Account | None:
-        """Return the account with this id."""
         return self._first({"_id": ObjectId(user_id)}) if ObjectId.is_valid(user_id) else None
 
     def registered_buyers(self, emails: Collection[str]) -> dict[str, str]:
-        """Return by case-folded address how the account of the verified buyer spells it.
+        """Return {case-folded address: spelling in the verified buyer's account}.
 
-        One query, however many addresses. Of accounts that differ in case alone, one that is
-        spelled as in `emails` counts, else the oldest.
+        One query for all. Of accounts that differ only in case, one spelled as in `emails` counts,
+        else the oldest.
         """
         asked = {email for email in emails if email.isprintable()}
         wanted = {email.casefold() for email in asked}
         spelling: dict[str, str] = {}
         for account in self._buyers(asked):
             key = account.email.casefold()
-            # The database takes for equal what looks equal, and overlooks invisible characters.
+            # The collation ignores invisible characters, and so finds more than is equal.
             if key not in wanted or account.type != BUYER or not account.verified:
                 continue
             if key not in spelling or (account.email in asked and spelling[key] not in asked):
@@ -79,14 +78,14 @@ class Users:
             return [account for account in map(account_of, found) if account]
 
     def _first(self, query: Mapping[str, Any]) -> Account | None:
-        """Return the oldest such account, the one that Infactor's own log-in finds."""
+        """Return the oldest match, which Infactor's own log-in finds too."""
         with infactors_errors():
             found = self._users.find_one(query, _FIELDS, sort=[("_id", 1)])
         return account_of(found) if found else None
 
 
 def account_of(document: Mapping[str, Any]) -> Account | None:
-    """Return whom a user record describes, or None when it has no e-mail address of any use."""
+    """Return the account of a user record, or None if it has no usable e-mail address."""
     email, kind = document.get("email"), document.get("type")
     if not isinstance(email, str) or not _is_usable(email):
         return None
@@ -112,11 +111,11 @@ def verified_supplier(account: Account | None) -> Account:
 
 
 def preferred(emails: Sequence[str], registered: Mapping[str, str]) -> tuple[str, bool]:
-    """Return (the address to write for a buyer, whether a registered buyer has it).
+    """Return (the buyer's address to write, whether a registered buyer has it).
 
-    That is the first of `emails` that is registered, in the account's spelling; if none is, the
-    first as QuickBooks has it; "" without any. `registered` is what `Users.registered_buyers`
-    found.
+    It is the first of `emails` that is registered, in the account's spelling; otherwise the first
+    as QuickBooks has it; "" if there is none. `registered` is the result of
+    `Users.registered_buyers`.
     """
     for email in emails:
         if spelling := registered.get(email.casefold()):
@@ -131,6 +130,6 @@ def _is_usable(email: str) -> bool:
 
 
 def _full_name(document: Mapping[str, Any]) -> str:
-    """Return the name as Infactor's own pages put it together."""
+    """Return the name as Infactor's own pages compose it."""
     parts = (one_line(document.get(part), _LONGEST_NAME) for part in ("firstName", "lastName"))
     return one_line(" ".join(parts), _LONGEST_NAME) or "Anonymous"

@@ -1,16 +1,10 @@
-"""What a supplier should mend on an invoice in QuickBooks.
-
-A warning never stops an invoice. It goes away by itself with the next version of the invoice
-that no longer deserves it.
-"""
+"""Warnings: what a supplier should fix on an invoice in QuickBooks. A warning stops nothing."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class WarningCode(StrEnum):
-    """The closed list of warnings."""
-
     NO_INVOICE_NUMBER = "no_invoice_number"
     NO_DUE_DATE = "no_due_date"
     NO_BUYER_NAME = "no_buyer_name"
@@ -22,7 +16,7 @@ class WarningCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InvoiceWarning:
-    """One thing to mend: `field` is QuickBooks' name of it, `text` tells the supplier how."""
+    """One thing to fix: `field` is QuickBooks' name of it, `text` tells the supplier how."""
 
     code: WarningCode
     field: str
@@ -75,6 +69,5 @@ _WARNINGS = {
 
 
 def warning(code: WarningCode) -> InvoiceWarning:
-    """Return the warning with the field to mend and the words for the supplier."""
     field, text = _WARNINGS[code]
     return InvoiceWarning(code=code, field=field, text=text)

@@ -1,4 +1,4 @@
-"""What people call the fields of an invoice: in Infactor's dashboard, and on our own pages."""
+"""Infactor's words for the fields and states of an invoice."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -41,7 +41,7 @@ ORIGINS = {
     "companyType": _ALWAYS_EMPTY,
     "companyPhone": _ALWAYS_EMPTY,
 }
-"""By the names of the document's fields, in its order; any other field is Infactor's own."""
+"""By field of the document, in its order; any other field is Infactor's own."""
 
 INFACTORS = "Infactor's own"
 
@@ -76,7 +76,7 @@ LABELS = {
     "currency": "Currency",
     "balance": "Still open",
 }
-"""By the names of fields in findings: those of the document, and what else is known of one."""
+"""By field of a finding: of the document, or recorded beside it."""
 
 _OTHERS = {
     "contactName": "Contact",
@@ -91,7 +91,7 @@ _OTHERS = {
 }
 
 AMOUNTS = frozenset({"invoiceAmount", "taxAmount", "balance", "purchaseAmount"})
-WORDS = frozenset({"invoice", "state"})  # names of our own, or of Infactor's, for what is so
+WORDS = frozenset({"invoice", "state"})  # their values are words of ours or of Infactor's
 DATES = frozenset({"invoiceDate", "payableDate", "purchaseDate"})
 
 _ABOUT: Mapping[str, str] = {
@@ -103,23 +103,23 @@ _ABOUT: Mapping[str, str] = {
 
 
 def label(field: str) -> str:
-    """Return what people call a field of the document, or its name if it has no other."""
+    """Return the label of a document's field, or its name if it has none."""
     return LABELS.get(field) or _OTHERS.get(field, field)
 
 
 def finding_words(field: str, kind: str) -> str:
-    """Return what was found: the field, and what became of it where it did not merely change."""
+    """Return a finding in words: the field, and what happened unless it merely changed."""
     name, about = label(field), _ABOUT.get(kind, kind)
     return f"{name}: {about}" if about else name
 
 
 def status(state: str) -> str:
-    """Return Infactor's word for a state, or "-" for one that it does not know."""
+    """Return Infactor's word for a state, or "-" for an unknown one."""
     return _WORDING[State(state)] if state in list(State) else "-"
 
 
 def states_by_word() -> dict[str, tuple[str, ...]]:
-    """Return Infactor's words in the order of an invoice's life, with the states that each says."""
+    """Return {Infactor's word: states that it stands for}, in the order of an invoice's life."""
     found: dict[str, tuple[str, ...]] = {}
     for state, word in _WORDING.items():
         found[word] = (*found.get(word, ()), state.value)
@@ -127,12 +127,11 @@ def states_by_word() -> dict[str, tuple[str, ...]]:
 
 
 def days_to_payout(payable_date: str, today: date) -> int:
-    """Return the days left until the document's `payableDate`, in years of 360 days.
+    """Return the days left until `payable_date`, in years of 360 days, as Infactor counts them.
 
-    `today` is the day in UTC, in which Infactor's page reads `payableDate`. Past and missing
-    dates give 0, and so does text that is no date.
+    `today` is the day in UTC, as on Infactor's page. 0 for past, missing and invalid dates.
     """
     due = calendar_date(payable_date)
     days = (due - today).days if due else 0
-    # Rounded to the nearest in whole numbers; 72/73 of a day never ends in a half.
+    # Rounded to the nearest day; 72/73 of a day never ends in a half.
     return max(0, (2 * days * 72 + 73) // 146)

@@ -1,1 +1,1 @@
-"""Small things that know nothing of invoices: clock, texts, sealing, logs."""
+"""Small tools that know nothing of invoices: clock, texts, sealing, logs."""

@@ -1,4 +1,4 @@
-"""How long to wait before trying again what failed."""
+"""How long to wait before a failed attempt is repeated."""
 
 from datetime import timedelta
 
@@ -10,11 +10,11 @@ _MILLISECOND = timedelta(milliseconds=1)
 def backoff(attempts: int, first: timedelta, longest: timedelta) -> timedelta:
     """Return the pause after a failure that followed `attempts` others.
 
-    It is `first`, doubled for each of the others, `longest` at most; and then anything from half
-    of that, by chance, so that what failed together is not tried again together.
+    The base is `first`, doubled for each earlier failure, at most `longest`. The pause is random,
+    between half the base and the base, so that what failed together does not retry together.
     """
     _, milliseconds = compute_backoff(
-        # Dramatiq's chance is from one to two times its factor.
+        # Dramatiq's random factor is between one and two.
         attempts,
         factor=first // (2 * _MILLISECOND),
         max_backoff=longest // _MILLISECOND,

@@ -1,8 +1,7 @@
-"""The clock of this service: aware UTC instants, never naive local time."""
+"""The service's clock: aware instants in UTC, never naive local time."""
 
 from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """Return the present instant in UTC."""
     return datetime.now(UTC)

@@ -1,7 +1,7 @@
-"""JSON in which a number stays the decimal that was written.
+"""JSON in which a number keeps its digits.
 
-QuickBooks sends money as JSON numbers. A binary float on the way would change cents, so numbers
-with a fraction decode to `Decimal` and encode back to the digits that came in.
+QuickBooks sends money as JSON numbers. A binary float would change cents, so numbers with a
+fraction decode to `Decimal` and encode back to the digits that came in.
 """
 
 from decimal import Decimal
@@ -14,10 +14,7 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 def decode(data: bytes | str) -> Any:
-    """Return the JSON value, with `Decimal` for every number that has a fraction or exponent.
-
-    Raises ValueError when `data` is not JSON.
-    """
+    """Return the value, fractions as `Decimal`; raises ValueError for what is not JSON."""
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, ArithmeticError, RecursionError, UnicodeDecodeError) as e:
@@ -25,5 +22,5 @@ def decode(data: bytes | str) -> Any:
 
 
 def encode(value: Any) -> bytes:
-    """Return compact JSON with keys in the order given and decimals as plain numbers."""
+    """Return compact JSON, with keys in the order given and decimals as numbers."""
     return _encoder.encode(value)

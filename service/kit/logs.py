@@ -1,4 +1,4 @@
-"""Logging of every process: one format, on standard error, ours and every library's.
+"""Logging of every process: one format, on standard error, for our events and every library's.
 
 What looks like a token, a code, an e-mail address or a realm id is redacted.
 """
@@ -58,17 +58,14 @@ _PATTERNS = (
     (re.compile(r"\d{15,}"), REDACTED),  # realm ids
 )
 _INTUIT_TID = re.compile(r"[\w-]{1,64}")
-# Names of events, fields and modules: no pattern fits them, and every line has ten of them.
+# Names of events, fields and modules match no pattern, and every line has ten of them.
 _PLAIN = re.compile(r"[a-z_.]*")
-# An id of ours, by which one follows a webhook or a connection: by chance it can have many digits.
+# Our own id of a webhook or a connection, kept for following it: it can look like a realm id.
 _OUR_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def configure(level: str = "INFO", log_format: str = "auto") -> None:
-    """Send our own events and those of every library to standard error, in one format.
-
-    `log_format` is "console", "json" or "auto", which writes for people on a terminal only.
-    """
+    """Send all logs to standard error; `log_format` "auto" is "console" on a terminal or "json"."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -131,7 +128,7 @@ def _renderer(log_format: str) -> Processor:
 
 
 def redact_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Redact every value of a log event; the trace id, for Intuit's support, stays whole."""
+    """Redact every value of a log event, but keep Intuit's trace id for Intuit's support."""
     tid = event.get("intuit_tid")
     cleaned: EventDict = _redacted(event)
     if isinstance(tid, str) and _INTUIT_TID.fullmatch(tid):
@@ -140,7 +137,7 @@ def redact_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def redact(text: str) -> str:
-    """Return `text` without what looks like a token, code, e-mail address or realm id."""
+    """Return `text` with what looks like a token, code, e-mail address or realm id replaced."""
     if _PLAIN.fullmatch(text):
         return text
     for pattern, replacement in _PATTERNS:

@@ -1,4 +1,4 @@
-"""What this process counts for Prometheus; `web/health/metrics.py` asks the database for more."""
+"""What this process counts for Prometheus; `web/health/metrics.py` adds figures of the database."""
 
 from functools import cache
 
@@ -26,17 +26,16 @@ REQUEST_SECONDS = Histogram(
 
 @cache
 def webhook_requests(outcome: str) -> Counter:
-    """Return the counter of this answer; looking it up anew each time costs as much as counting."""
+    """Return the counter of this answer; cached, as the look-up costs as much as counting."""
     return WEBHOOK_REQUESTS.labels(outcome)
 
 
 @cache
 def notices_received(entity: str, followed: bool) -> Counter:
-    """Return the counter of these events."""
     return NOTICES_RECEIVED.labels(entity, str(followed).lower())
 
 
 @cache
 def request_seconds(route: str, method: str, status: str) -> Histogram:
-    """Return the histogram of these requests; all three come from short lists of our own."""
+    """Return the histogram of these requests; all three labels come from short lists of our own."""
     return REQUEST_SECONDS.labels(route, method, status)

@@ -1,6 +1,6 @@
-"""Operators' passwords, as scrypt hashes in one word without `$`, which docker-compose would eat.
+"""Operators' passwords as scrypt hashes: `scrypt.<n>.<r>.<p>.<salt>.<hash>`.
 
-`scrypt.<n>.<r>.<p>.<salt>.<hash>`, the last two in URL-safe base64 without padding.
+Salt and hash are URL-safe base64 without padding. There is no `$`, which docker-compose would eat.
 """
 
 import base64
@@ -21,18 +21,17 @@ _MOST_MEMORY = 128 * 1024 * 1024
 LEAST = 12
 MOST = 256
 
-# Each takes 32 MB and a core for a tenth of a second: a crowd of guesses waits in line.
+# Each takes 32 MB and a core for a tenth of a second, so many guesses at once queue here.
 _one_at_a_time = threading.Lock()
 
 
 def hashed(password: str) -> str:
-    """Return a fresh hash of this password as it is written in the settings."""
     salt = secrets.token_bytes(16)
     return f"scrypt.{_N}.{_R}.{_P}.{_text(salt)}.{_text(_scrypt(password, salt, _N, _R, _P))}"
 
 
 def is_hash(text: str) -> bool:
-    """Return whether this is a hash as `hashed` makes them, at a cost that can be borne."""
+    """Return whether this is a hash of `hashed`'s form, at a cost that is safe and affordable."""
     match = _FORM.fullmatch(text)
     if match is None:
         return False
@@ -47,7 +46,7 @@ def is_hash(text: str) -> bool:
 
 
 def fits(password: str, text: str) -> bool:
-    """Return whether this is the password of this hash; it takes as long whether or not."""
+    """Return whether `text` is this password's hash; raises ValueError if it is no hash."""
     match = _FORM.fullmatch(text)
     if match is None:
         raise ValueError("not a hash of ours")

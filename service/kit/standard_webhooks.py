@@ -12,7 +12,7 @@ _SHORTEST, _LONGEST = 24, 64
 
 
 def signing_key(text: str) -> bytes:
-    """Return the key that `whsec_…` holds; raises ValueError, which repeats nothing of it."""
+    """Return the key in a `whsec_…` secret; raises ValueError, whose text repeats nothing of it."""
     try:
         key = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
     except (binascii.Error, ValueError):
@@ -23,12 +23,11 @@ def signing_key(text: str) -> bytes:
 
 
 def new_secret() -> str:
-    """Return a fresh secret as it is written in the settings."""
     return _PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def signed_headers(secret: str, message_id: str, at: datetime, body: bytes) -> dict[str, str]:
-    """Return the three headers by which a receiver tells that the body is ours, and fresh."""
+    """Return the headers webhook-id, webhook-timestamp and webhook-signature for this body."""
     timestamp = str(int(at.timestamp()))
     signed = f"{message_id}.{timestamp}.".encode() + body
     digest = hmac.new(signing_key(secret), signed, hashlib.sha256).digest()

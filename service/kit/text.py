@@ -1,4 +1,4 @@
-"""Which text a person sees as it is: nothing hidden in it, nothing turned around."""
+"""Which text a person sees as it is: without hidden characters or reversed direction."""
 
 import unicodedata
 
@@ -7,15 +7,11 @@ _TURNS_TEXT = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\
 
 
 def is_showable(text: str) -> bool:
-    """Tell whether a person sees the text as it is."""
     return all(map(_is_shown, text))
 
 
 def one_line(value: object, longest: int) -> str:
-    """Return a text as one line of at most so many characters that a person sees as it is.
-
-    What is no text at all is "".
-    """
+    """Return a text as one visible line of at most `longest` characters; "" for what is no text."""
     if not isinstance(value, str):
         return ""
     shown = "".join(c if _is_shown(c) else " " for c in value)

@@ -1,7 +1,7 @@
-"""Sealing of tokens and realm ids, and the keyed digest by which a realm id is found again.
+"""Sealing of tokens and realm ids, and the keyed digest that finds a realm id again.
 
-The key ring lives in the settings, outside the database: the database alone opens nothing
-(Intuit's security requirements, point 3).
+The keys are in the settings, outside the database: the database alone opens nothing (Intuit's
+security requirements, point 3).
 """
 
 import base64
@@ -32,16 +32,13 @@ class Vault:
         return f"Vault({len(self._ring)} keys)"
 
     def seal(self, plain: str, owner: str) -> str:
-        """Return `plain` sealed so that it opens only as the value of `owner`: a row's column."""
+        """Return `plain` sealed so that it opens only as the value of `owner`, a row's column."""
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._ring[self._sealing_id].encrypt(nonce, plain.encode(), owner.encode())
         return f"{self._sealing_id}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
     def open(self, sealed: str, owner: str) -> str:
-        """Return what was sealed for `owner`.
-
-        Raises ConfigurationError when no key of the ring fits or the row was tampered with.
-        """
+        """Return what was sealed for `owner`; raises ConfigurationError if no key opens it."""
         key_id, _, body = sealed.partition(".")
         key = self._ring.get(key_id)
         if key is None:
@@ -56,7 +53,7 @@ class Vault:
             raise ConfigurationError("a sealed value does not belong to its row") from e
 
     def digest(self, realm_id: str) -> str:
-        """Return the keyed digest under which rows of this company are found."""
+        """Return the keyed digest by which rows of this company are found."""
         return hmac.new(self._digest_key, realm_id.encode(), sha256).hexdigest()
 
 

@@ -1,1 +1,1 @@
-"""What is wrong now, and how things stand."""
+"""What is wrong now, and the figures that an operator looks at first."""

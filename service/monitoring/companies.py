@@ -1,6 +1,6 @@
-"""What is wrong with single companies: their connections, their limits, their reconciles.
+"""What is wrong with single companies: their connections, limits and reconciles.
 
-Each question is a statement that is made once: to make one takes longer than to ask it.
+Each statement is built once: building one takes longer than running it.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from service.wording import several, shortened, span, utc_day
 ENDING = timedelta(days=30)
 ENDING_SOON = timedelta(days=7)
 THROTTLED = timedelta(minutes=15)
-# So many companies at once are no coincidence, and so many reads leave no room.
+# So many companies at once, or so many reads, mean the month's cap.
 _SEVERAL = 2
 _NEARLY_ALL = 0.95
 # So many companies' times are not wrong at once.
@@ -29,7 +29,7 @@ _AHEAD = span(plausible.AHEAD.total_seconds())
 
 
 _is_ours = Connection.environment == bindparam("environment")
-# Where an operator has disconnected it, nothing can be done.
+# About a company that an operator disconnected, nothing can be done.
 _concerns_us = and_(
     _is_ours, or_(Connection.state == ConnectionState.CONNECTED, Connection.problem.is_not(None))
 )
@@ -40,7 +40,7 @@ _dead = select(Connection.id, Connection.company_name, Connection.disconnected_a
 
 
 def dead_connections(facts: Facts) -> Iterator[Condition]:
-    """Give each connection that QuickBooks has ended; one that an operator ended is not wrong."""
+    """Yield each connection that QuickBooks ended; one that an operator ended is not wrong."""
     rows = facts.session.execute(_dead, {"environment": facts.environment})
     for connection_id, company, since in rows:
         yield Condition(
@@ -63,7 +63,7 @@ _ending = select(Connection.id, Connection.company_name, Connection.hard_expires
 
 
 def ending_tokens(facts: Facts) -> Iterator[Condition]:
-    """Give each connection that QuickBooks will end soon, whatever is done with it until then."""
+    """Yield each connection whose authorisation QuickBooks ends within ENDING, whatever is done."""
     rows = facts.session.execute(
         _ending, {"environment": facts.environment, "before": facts.now + ENDING}
     )
@@ -81,7 +81,7 @@ def ending_tokens(facts: Facts) -> Iterator[Condition]:
                 " supplier has to connect again."
             )
         command = _connect_again(connection_id)
-        # The earlier news stays true, and the later is told on its own.
+        # The earlier condition stays true, and the later one gets an alert of its own.
         yield Condition(
             cause="token.ending",
             subject=connection_id,
@@ -126,11 +126,11 @@ _red = (
 
 
 def red_reconciles(facts: Facts) -> Iterator[Condition]:
-    """Give each company whose newest reconcile failed, or left a difference."""
+    """Yield each company whose newest reconcile failed or left a difference."""
     red = facts.session.execute(_red, {"environment": facts.environment})
     for connection_id, company, state, error, tally, finished_at in red:
         what = "failed" if state == RunState.FAILED else "left a difference"
-        # This may be sent, and a number may be a name; the errors of other ends have none.
+        # This text may be sent, so it names no invoice; errors of failed runs name none.
         left = wording.gist(tally) if state == RunState.DONE else None
         advice = wording.advice(tally) if left else None
         mend = f"infactor-quickbooks reconcile --connection {connection_id} --fix"
@@ -163,7 +163,7 @@ _UNTIL_DECIDED = {
 
 
 def stopped_withdrawals(facts: Facts) -> Iterator[Condition]:
-    """Give each company of which a run waits for an operator, because it would withdraw so much."""
+    """Yield each company with a run that waits for approval, as it would withdraw too many."""
     rows = facts.session.execute(_awaiting_approval, {"environment": facts.environment})
     told: set[str] = set()
     for run_id, kind, why, since, connection_id, company in rows:
@@ -245,9 +245,10 @@ _throttled = select(func.count(), func.min(Connection.throttled_since)).where(
 
 
 def lasting_throttle(facts: Facts) -> Iterator[Condition]:
-    """Give one condition when QuickBooks has refused companies for too long with 429 alone.
+    """Yield a condition when QuickBooks answers companies nothing but 429 for THROTTLED.
 
-    The month's cap looks like an ordinary 429: how many companies meet it, and the meter, tell.
+    The month's cap looks like an ordinary 429: the number of companies and the meter tell them
+    apart.
     """
     count, since = facts.session.execute(
         _throttled, {"environment": facts.environment, "before": facts.now - THROTTLED}

@@ -8,10 +8,10 @@ from service.domain import Severity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """One thing that is wrong now, since when, and what to run about it.
+    """One thing that is wrong now, since when, and the command to run about it.
 
-    `subject` is a connection's id, or empty where all companies are concerned. The text names no
-    company and no person, so that it may be kept and sent.
+    `subject` is a connection's id, or "" for all companies. `text` names no company and no person,
+    so that it may be stored and sent.
     """
 
     cause: str

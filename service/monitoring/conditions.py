@@ -1,4 +1,4 @@
-"""What is wrong now."""
+"""Everything that is wrong now, from all checks."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,25 +36,22 @@ _CHECKS = (
 
 
 def wrong_now(facts: Facts) -> list[Condition]:
-    """Return everything that is wrong at this moment, the critical first.
-
-    A handful of short queries, however many companies and notices there are.
-    """
+    """Return everything that is wrong now, the critical first, at a handful of short queries."""
     found = [condition for check in _CHECKS for condition in check(facts)]
     return sorted(found, key=lambda condition: condition.severity != Severity.CRITICAL)
 
 
 def look(session: Session, settings: Settings, at: datetime) -> tuple[Sequence[Condition], Summary]:
-    """Return (what is wrong at this moment, the critical first; how things stand)."""
+    """Return (what is wrong now, the critical first; the figures of the summary)."""
     facts = Facts(session, settings, at)
     found = wrong_now(facts)
     known = {key: alert.since for key, alert in alerts.open_now(session).items()}
     figures = summary(facts)
     soon = {c.subject for c in found if c.cause == "token.ending_soon"}
     return [
-        # What is counted over a while forgets when it began; its alert does not.
+        # A count over a period forgets when it began; its alert does not.
         replace(c, since=min(c.since or at, known.get((c.cause, c.subject), at)))
         for c in found
-        # The later news says it all.
+        # The more urgent condition says the same.
         if not (c.cause == "token.ending" and c.subject in soon)
     ], figures

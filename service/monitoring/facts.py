@@ -17,7 +17,7 @@ from service.store.outbox import Backlog
 
 @dataclass(frozen=True)
 class Facts:
-    """The database at one moment, and what was configured; what several ask for is kept."""
+    """The database at one moment, with the settings; what several checks ask for is kept."""
 
     session: Session
     settings: Settings
@@ -25,12 +25,11 @@ class Facts:
 
     @property
     def environment(self) -> str:
-        """QuickBooks' environment, whose companies are ours."""
         return self.settings.quickbooks_environment
 
     @property
     def month(self) -> str:
-        """The month, as reads are counted by: YYYY-MM."""
+        """The month of the meter of reads: YYYY-MM."""
         return f"{self.now:%Y-%m}"
 
     @cached_property
@@ -40,7 +39,7 @@ class Facts:
 
     @cached_property
     def reads(self) -> int:
-        """How many metered reads this month has cost."""
+        """How many metered reads were made this month."""
         return rate_limit.reads_used(self.session, self.month)
 
     @cached_property
@@ -50,7 +49,7 @@ class Facts:
 
     @cached_property
     def away(self) -> Broken | None:
-        """For how long Infactor's own database has been away; None, too, where there is none."""
+        """For how long Infactor's own database has been away; None also where there is none."""
         return (
             circuit_breaker.broken(self.session, circuit_breaker.INFACTOR)
             if self.settings.delivers
@@ -59,7 +58,7 @@ class Facts:
 
     @cached_property
     def outgoing(self) -> Backlog:
-        """What is on its way to Infactor's own database; nothing where there is none."""
+        """The backlog for Infactor's own database; empty where there is none."""
         if not self.settings.delivers:
             return Backlog(0, None, 0)
         return outbox.backlog(self.session, self.environment)

@@ -1,4 +1,4 @@
-"""What is wrong between the record and Infactor: its database, deliveries, and what they found."""
+"""What is wrong with Infactor's database, with deliveries into it, and with what they found."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,7 +15,7 @@ _DOCTOR = "infactor-quickbooks doctor"
 
 
 def infactor_away(facts: Facts) -> Iterator[Condition]:
-    """Give one condition while Infactor's own database has been away for too long."""
+    """Yield a condition when Infactor's own database has been away for AWAY_SECONDS."""
     broken = facts.away
     if broken is not None and broken.seconds >= AWAY_SECONDS:
         yield Condition(
@@ -29,7 +29,7 @@ def infactor_away(facts: Facts) -> Iterator[Condition]:
 
 
 def stuck_deliveries(facts: Facts) -> Iterator[Condition]:
-    """Give one condition when invoices should be in Infactor by now, which itself works."""
+    """Yield a condition when deliveries are overdue although Infactor's database works."""
     if not facts.outgoing.count or facts.away is not None:
         return
     stuck = outbox.stuck_backlog(facts.session, facts.environment, facts.now - STUCK)
@@ -47,7 +47,7 @@ def stuck_deliveries(facts: Facts) -> Iterator[Condition]:
 
 
 def refused_deliveries(facts: Facts) -> Iterator[Condition]:
-    """Give one condition while Infactor does not take some invoices."""
+    """Yield a condition while Infactor's database refuses some invoices."""
     if not facts.outgoing.refused:
         return
     count, first = outbox.refused_invoices(facts.session, facts.environment)
@@ -64,7 +64,7 @@ def refused_deliveries(facts: Facts) -> Iterator[Condition]:
 
 
 def critical_findings(facts: Facts) -> Iterator[Condition]:
-    """Give each company of which something critical is known that nobody has mended."""
+    """Yield a condition for each company with an unacknowledged critical finding."""
     alarming = [(one.since, one) for one in facts.findings if one.since is not None]
     for since, one in sorted(alarming, key=lambda found: found[0]):
         yield Condition(

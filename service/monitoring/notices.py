@@ -1,6 +1,6 @@
-"""What is wrong with the way of notices: from QuickBooks, through the inbox, to the record.
+"""What is wrong on the way of notices: from QuickBooks, through the inbox, to the record.
 
-Each question is a statement that is made once: to make one takes longer than to ask it.
+Each statement is built once: building one takes longer than running it.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ _forged = select(
 
 
 def forged_webhooks(facts: Facts) -> Iterator[Condition]:
-    """Give one condition after many webhooks without a right signature."""
+    """Yield a condition after FORGED webhooks without a valid signature in FORGED_WITHIN."""
     count, first = facts.session.execute(_forged, {"since": facts.now - FORGED_WITHIN}).one()
     if count >= FORGED:
         yield Condition(
@@ -62,7 +62,7 @@ _unannounced = select(
 
 
 def broken_webhooks(facts: Facts) -> Iterator[Condition]:
-    """Give one condition when daily reconciles found many changes that no notice had announced."""
+    """Yield a condition when daily reconciles found UNANNOUNCED changes without a notice."""
     total, companies, first = facts.session.execute(
         _unannounced, {"since": facts.now - UNANNOUNCED_WITHIN, "environment": facts.environment}
     ).one()
@@ -78,7 +78,7 @@ def broken_webhooks(facts: Facts) -> Iterator[Condition]:
         )
 
 
-# Of companies afterwards, so that databases begin with the few notices that are pending.
+# Companies are joined afterwards, so that databases begin with the few pending notices.
 _waiting = (
     select(
         Notice.connection_id,
@@ -97,10 +97,7 @@ _stuck = (
 
 
 def stuck_notices(facts: Facts) -> Iterator[Condition]:
-    """Give one condition when notices that could be worked on have waited for too long.
-
-    They are those that `notices.stuck` names.
-    """
+    """Yield a condition when notices are stuck for STUCK: those that `notices.stuck` lists."""
     count, companies, oldest = facts.session.execute(
         _stuck, {"before": facts.now - STUCK, "environment": facts.environment}
     ).one()
@@ -131,10 +128,7 @@ _parked = (
 
 
 def parked_notices(facts: Facts) -> Iterator[Condition]:
-    """Give one condition when notices have failed for good, and nothing since has done their work.
-
-    Of a company that is not connected nothing can be done.
-    """
+    """Yield a condition while connected companies have open parked notices."""
     count, companies, first = facts.session.execute(
         _parked, {"environment": facts.environment}
     ).one()
@@ -164,7 +158,7 @@ _backfills = (
 
 
 def high_reads(facts: Facts) -> Iterator[Condition]:
-    """Give one condition when most of the month's reads are used; critical once imports wait."""
+    """Yield a condition from READS_HIGH of the month's reads on; critical once backfills wait."""
     used, budget = facts.reads, facts.settings.quickbooks_reads_per_month
     if used < READS_HIGH * budget:
         return

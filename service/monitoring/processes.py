@@ -1,4 +1,4 @@
-"""Whether there are processes that receive, and processes that work."""
+"""Whether any receiver and any worker is alive."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -16,9 +16,9 @@ SILENT_SECONDS = 120.0
 
 
 def silent_processes(facts: Facts) -> Iterator[Condition]:
-    """Give a condition for each kind of process of which none is alive, as far as it is missed.
+    """Yield a condition for each kind of process of which none is alive.
 
-    A new installation misses receivers once there has been one, and workers once there is work.
+    A new installation misses a receiver once there has been one, and a worker once there is work.
     """
     silence = facts.beats.get(RECEIVER)
     if silence is not None and silence >= SILENT_SECONDS:

@@ -16,7 +16,7 @@ _TIMEOUT_SECONDS = 5.0
 
 
 class NotSent(ServiceError):
-    """The message was not taken; it may be sent again under the same id."""
+    """The message was not accepted; it may be sent again under the same id."""
 
 
 class AlertSender:
@@ -40,15 +40,12 @@ class AlertSender:
         return cls(settings.alert_url.get_secret_value(), settings.alert_secret.get_secret_value())
 
     def send(self, message_id: str, kind: str, at: datetime, data: dict[str, Any]) -> None:
-        """Send one message; raises NotSent unless it was taken (2xx).
-
-        Messages of the same id are the same news, so that a listener can tell repetitions.
-        """
+        """Send one message; raises NotSent unless the answer is 2xx. A retry keeps the id."""
         message = {"type": kind, "timestamp": at.isoformat(), "data": data}
         body = json.dumps(message).encode()
         headers = signed_headers(self._secret, message_id, now(), body)
         try:
-            # Nobody reads what is answered, so that its length does not matter.
+            # The answer's body is not read, so its length does not matter.
             with self._http.stream(
                 "POST",
                 self._url,
@@ -63,5 +60,4 @@ class AlertSender:
             raise NotSent(f"answered {status}")
 
     def close(self) -> None:
-        """Give back the connections."""
         self._http.close()

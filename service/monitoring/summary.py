@@ -1,6 +1,6 @@
-"""How things stand: the few figures that an operator looks at first.
+"""The few figures that an operator looks at first.
 
-Each question is a statement that is made once: to make one takes longer than to ask it.
+Each statement is built once: building one takes longer than running it.
 """
 
 from calendar import monthrange
@@ -27,8 +27,8 @@ _ENOUGH = timedelta(days=1)
 class Summary:
     """The figures of one moment; `beats` are seconds since a process of that kind was alive.
 
-    Until `complete_until` every change of every company that is connected and not paused was
-    compared with QuickBooks; None where there is no such company.
+    Every change until `complete_until`, of every connected company that is not paused, was compared
+    with QuickBooks; None without such a company.
     """
 
     companies: Mapping[str, int]
@@ -47,10 +47,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InfactorSummary:
-    """How many invoices are on their way to Infactor's own database, and how many worth a look.
-
-    `critical` are those findings that nobody has acknowledged, as in the alarm.
-    """
+    """Invoices on their way to Infactor, and open findings; `critical` ones are unacknowledged."""
 
     outgoing: int
     findings: int
@@ -69,7 +66,6 @@ _last_webhook = select(func.max(WebhookAnswers.minute)).where(WebhookAnswers.out
 
 
 def summary(facts: Facts) -> Summary:
-    """Return how things stand at this moment."""
     ours = {"environment": facts.environment}
     pending, oldest = facts.session.execute(_pending, ours).one()
     companies, complete_until = _companies(facts)
@@ -103,7 +99,7 @@ _companies_by_state = (
 
 
 def _companies(facts: Facts) -> tuple[dict[str, int], datetime | None]:
-    """Return how many companies are in each state, and until when those connected are compared."""
+    """Return how many companies are in each state, and until when the connected are compared."""
     rows = facts.session.execute(_companies_by_state, {"environment": facts.environment}).all()
     until = {name: at for name, _, at in rows}
     return {name: count for name, count, _ in rows}, until.get(ConnectionState.CONNECTED)
@@ -131,7 +127,7 @@ def _active_runs(facts: Facts) -> dict[str, int]:
 
 
 def _forecast(used: int, now: datetime) -> int | None:
-    """Return how many reads the month will have cost at its end, if it goes on like this."""
+    """Return how many reads the month will have had at this rate; None on its first day."""
     begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     elapsed = now - begin
     if elapsed < _ENOUGH:

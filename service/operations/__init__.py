@@ -1,1 +1,1 @@
-"""What operators do: each once, each in the audit."""
+"""What operators do. Each action leaves a line in the audit."""

@@ -1,6 +1,6 @@
-"""What operators do, on the command line or in a browser: each is done once, and in the audit.
+"""What operators do, on the command line or in a browser. Each action leaves a line in the audit.
 
-Each commits before it returns. Whoever calls asks the workers for the work afterwards.
+Those that take a database commit before they return. The caller sends the nudges afterwards.
 """
 
 from collections.abc import Callable, Collection
@@ -30,17 +30,17 @@ _LONGEST_NOTE = 500
 
 
 def pause(database: Database, connection_id: str, actor: str) -> bool:
-    """Let nobody call QuickBooks for the company; return False when that is so already."""
+    """Pause the company: nobody calls QuickBooks for it. Return False if it is paused already."""
     return _once(database, connection_id, actor, "pause", connection_lifecycle.suspend)
 
 
 def resume(database: Database, connection_id: str, actor: str) -> bool:
-    """End a pause, and ask for what was missed; return False when there is none."""
+    """End the pause, and ask for what was missed; return False if there was none."""
     return _once(database, connection_id, actor, "resume", connection_lifecycle.resume)
 
 
 def release(database: Database, connection_id: str, actor: str) -> bool:
-    """Let whoever connects the company next have it; return False while it is connected."""
+    """Let any supplier connect the company next; return False while it is connected."""
     return _once(database, connection_id, actor, "release", connection_lifecycle.release)
 
 
@@ -59,7 +59,7 @@ def _once(
     action: str,
     change: Callable[[Session, str, datetime], bool],
 ) -> bool:
-    """Change how the company stands, with an audit row if that changed anything."""
+    """Change the company, with a line in the audit if that changed anything."""
     with database.write() as session:
         connections.lock(session, connection_id)
         changed = change(session, connection_id, now())
@@ -69,13 +69,13 @@ def _once(
 
 
 def link(database: Database, connection_id: str, actor: str) -> None:
-    """Note that a link was made with which the company's supplier can connect it again."""
+    """Record in the audit that a link was made for the company's supplier to connect it again."""
     with database.write() as session:
         audit.record(session, actor, "link", connection_id, {}, now())
 
 
 def log_out(database: Database, supplier_id: int, actor: str) -> int:
-    """End the supplier's sessions in every browser; return how many there were."""
+    """End the supplier's sessions in every browser; return how many were living."""
     with database.write() as session:
         ended = sessions.end_all(session, supplier_id, now())
         if ended:
@@ -85,14 +85,14 @@ def log_out(database: Database, supplier_id: int, actor: str) -> int:
 
 
 def sync(session: Session, connection_id: str, actor: str) -> int:
-    """Ask for what changed in the company since the last look; return the notice's id."""
+    """Ask for what changed in the company since the watermark; return the notice's id."""
     notice_id = inbox.ask_for_changes(session, connection_id, OwnNotice.SYNC, now())
     audit.record(session, actor, "sync", connection_id, {}, now())
     return notice_id
 
 
 def backfill(session: Session, connection_id: str, since: datetime | None, actor: str) -> int:
-    """Begin or join the company's backfill, which waits for nothing now; return its id."""
+    """Begin or join the company's backfill, which is due at once; return its id."""
     run_id = runs.create_or_join(session, connection_id, RunCause.COMMAND, since, now())
     runs.hurry(session, run_id)
     details = {"run": run_id, "since": since}
@@ -118,10 +118,7 @@ def reconcile(
 
 
 def decide(session: Session, run: Run, actor: str, *, reject: bool) -> None:
-    """Let a run that has stopped go on and not be stopped again, or end it where it is.
-
-    To be called with the run locked, and while it waits.
-    """
+    """Let a stopped run go on and not stop again, or end it; the caller has locked the run."""
     if reject:
         approvals.reject(session, run, now())
     else:
@@ -138,7 +135,7 @@ def replay(
     options: dict[str, Any],
     **chosen: Any,
 ) -> tuple[int, set[str]]:
-    """Put the chosen notices of these companies back; return (how many, whose).
+    """Make the chosen notices of these companies pending again; return (how many, whose).
 
     `chosen` is what `notices.replay` takes, `options` what the audit says of it.
     """
@@ -160,7 +157,7 @@ def acknowledge(
     *,
     seen: datetime | None = None,
 ) -> Finding | None:
-    """Note that somebody has seen to an open finding; None where there is none as it was `seen`."""
+    """Mark an open finding as handled; return None if there is none, or not as it was `seen`."""
     with database.write() as session:
         kept = note.strip()[:_LONGEST_NOTE]
         found = findings.acknowledge(session, finding_id, environment, kept, now(), seen=seen)
@@ -171,5 +168,5 @@ def acknowledge(
 
 
 def is_readable(connection: Connection) -> bool:
-    """Return whether the company may be read: it is connected, and no operator has paused it."""
+    """Return whether the company is connected and not paused."""
     return connection.state == ConnectionState.CONNECTED and connection.suspended_at is None

@@ -22,12 +22,12 @@ class NotRevoked(ServiceError):
 
 
 class ConnectedAgain(ServiceError):
-    """The supplier has connected the company again while it was being disconnected."""
+    """The supplier connected the company again while it was being disconnected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """The tokens that were given back; `problem` says why QuickBooks has not confirmed it."""
+    """The revoked refresh token; `problem` says why QuickBooks has not confirmed it."""
 
     connection_id: str
     refresh_sealed: str | None
@@ -35,10 +35,11 @@ class Revocation:
 
 
 def disconnect(services: Services, connection_id: str, actor: str, *, force: bool) -> str | None:
-    """Leave the company without tokens, at QuickBooks and here.
+    """Revoke the company's tokens at QuickBooks and delete them here.
 
-    Raises NotRevoked, with everything here left as it was, when QuickBooks does not confirm it;
-    with `force` the company is disconnected here all the same, and the reason returned.
+    Raises NotRevoked, with everything here unchanged, if QuickBooks does not confirm it. With
+    `force` the company is disconnected here all the same, and the reason is returned. Raises
+    ConnectedAgain if its supplier connects it meanwhile.
     """
     try:
         revocation = _confirmed(services, connection_id, force=force)
@@ -48,7 +49,7 @@ def disconnect(services: Services, connection_id: str, actor: str, *, force: boo
             audit.record(session, actor, "disconnect", connection_id, details, now())
             after_commit(session, log.info, "connection.ended", connection=connection_id, **details)
     except (NotRevoked, ConnectedAgain) as e:
-        # QuickBooks may have ended the connection all the same: then this says who wanted it.
+        # QuickBooks may have ended the connection all the same: this line says who wanted that.
         with services.database.write() as session:
             why = {"why": str(e)}
             audit.record(session, actor, "disconnect failed", connection_id, why, now())
@@ -67,10 +68,7 @@ def _confirmed(services: Services, connection_id: str, *, force: bool) -> Revoca
 
 
 def end(session: Session, revocation: Revocation) -> None:
-    """Disconnect the company whose tokens were given back, and hold its lock.
-
-    Raises ConnectedAgain if it has other tokens by now: those are a new consent's.
-    """
+    """Disconnect the company and hold its lock; raises ConnectedAgain if it has new tokens."""
     connections.lock(session, revocation.connection_id)
     connection_id, used = revocation.connection_id, revocation.refresh_sealed
     if not connection_lifecycle.end(session, connection_id, used, now()):
@@ -78,13 +76,17 @@ def end(session: Session, revocation: Revocation) -> None:
 
 
 def revoke(services: Services, connection_id: str) -> Revocation:
-    """Give the company's tokens back to QuickBooks; those that are dead need no giving back."""
+    """Revoke the company's tokens at QuickBooks; a dead token counts as revoked.
+
+    Raises ConnectedAgain if the supplier connects the company meanwhile. Any other failure is the
+    result's `problem`.
+    """
     sealed, problem, consent = None, None, None
     for _ in range(_ATTEMPTS):
         with services.database.read() as session:
             connection = session.get_one(Connection, connection_id)
         given = (connection.supplier_id, connection.renewed_at)
-        # A refresh replaces the token, and only a new consent these.
+        # A refresh replaces the token; only a new consent changes these two.
         if consent is not None and given != consent:
             raise ConnectedAgain(
                 "its supplier has connected it again meanwhile; nothing was changed"
@@ -97,7 +99,7 @@ def revoke(services: Services, connection_id: str) -> Revocation:
             return Revocation(connection_id, sealed)
         except Refused as e:
             problem = str(e)
-            # It says no more than "not accepted": the token may just have been replaced.
+            # That says only "not accepted": the token may just have been replaced.
             if e.code is None and _is_dead(services, connection):
                 return Revocation(connection_id, sealed)
         except (SyncError, ConfigurationError) as e:
@@ -107,7 +109,7 @@ def revoke(services: Services, connection_id: str) -> Revocation:
 
 
 def _is_dead(services: Services, connection: Connection) -> bool:
-    """Return whether QuickBooks refuses to refresh the token as well, or has done so before."""
+    """Return whether QuickBooks refuses to refresh the token, now or before."""
     used = connection.access_sealed
     rejected = services.vault.open(used, f"{connection.id}:access") if used else None
     try:

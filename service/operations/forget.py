@@ -1,7 +1,7 @@
-"""Forgetting companies and their supplier, one company in one transaction, so that it can go on.
+"""Forgetting companies and their supplier, each in a transaction, so that it can be continued.
 
-A worker that is reading the company at this moment records nothing of it afterwards: recording
-takes the company's lock, and finds it disconnected.
+A worker that reads the company at this moment records nothing: recording takes the company's lock
+and finds it disconnected.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Farewell:
-    """What became of a supplier; `stays` says why their name does, if it does."""
+    """The result for a supplier; `stays` says why their name stays, None if it was erased."""
 
     stays: str | None = None
 
@@ -31,7 +31,10 @@ class Farewell:
 def forget_company(
     services: Services, connection_id: str, actor: str
 ) -> tuple[Forgotten, str | None]:
-    """Return what was deleted of the company, and why QuickBooks did not confirm the revocation."""
+    """Return (what was deleted, why QuickBooks did not confirm the revocation, or None).
+
+    Raises ConnectedAgain, with nothing deleted, if the supplier connects the company meanwhile.
+    """
     revocation = revoke(services, connection_id)
     with services.database.write() as session:
         forgotten = _forget(session, revocation)
@@ -41,7 +44,7 @@ def forget_company(
 
 
 def forget_supplier(services: Services, supplier_id: int, actor: str) -> Farewell:
-    """Return what became of the supplier after their companies were forgotten."""
+    """Erase the supplier whose companies were forgotten; `stays` says why that was not possible."""
     with services.database.write() as session:
         farewell = _part(session, supplier_id)
         details = {"supplier": supplier_id, "anonymised": farewell.stays is None}
@@ -52,7 +55,7 @@ def forget_supplier(services: Services, supplier_id: int, actor: str) -> Farewel
 def rehearse(
     services: Services, connection_ids: Sequence[str], supplier_id: int
 ) -> tuple[list[Forgotten], Farewell]:
-    """Return what forgetting these companies would delete, and leave everything as it is."""
+    """Return what forgetting these companies would delete, and change nothing."""
     with services.database.trial() as session:
         connections.lock_supplier(session, supplier_id)
         forgotten = []

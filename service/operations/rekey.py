@@ -1,4 +1,4 @@
-"""Re-sealing under the present keys, after ENCRYPTION_KEYS or SECRET_KEY was changed."""
+"""Re-sealing stored values with the present keys, after ENCRYPTION_KEYS or SECRET_KEY changed."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,17 +17,12 @@ _CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class Rekeyed:
-    """How many rows were sealed anew."""
-
     connections: int
     notices: int
 
 
 def rekey(database: Database, vault: Vault, actor: str) -> Rekeyed:
-    """Seal every stored secret with the first encryption key, and digest realm ids anew.
-
-    Everything happens in one transaction: a key that is missing from the ring leaves all as it was.
-    """
+    """Seal all secrets with the first key and digest realm ids again, all or nothing."""
     with database.write() as session:
         connections = session.scalars(select(Connection).order_by(Connection.id)).all()
         for connection in connections:

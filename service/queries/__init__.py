@@ -1,1 +1,1 @@
-"""Read models: what pages and commands look at. Nothing here writes."""
+"""What pages, commands and metrics look at; only `notices.replay` and samples write."""

@@ -1,4 +1,4 @@
-"""Companies as operators look for them: a page at a time, by name, supplier and state."""
+"""Companies as operators search them: a page at a time, by name, supplier and state."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from service.store import approvals, inbox, outbox, runs
 
 
 class Filter(StrEnum):
-    """What companies may be narrowed to; all of it follows from their connections."""
+    """A state of companies to list."""
 
     CONNECTED = "connected"
     PAUSED = "paused"
@@ -25,10 +25,10 @@ class Filter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CompanyEntry:
-    """One company, its supplier, and the news of it.
+    """One company with its supplier and what an operator checks first.
 
-    Those are the last notice of QuickBooks', the newest reconcile that ended, how many notices have
-    failed for good without that their work was done since, and a run that has stopped.
+    `last_notice` is the last of QuickBooks', `reconcile` the newest that ended, `parked` counts
+    open parked notices, and `stopped` is a run that waits for approval.
     """
 
     connection: Connection
@@ -50,10 +50,9 @@ def page(
     late_since: datetime | None = None,
     limit: int,
 ) -> list[CompanyEntry]:
-    """Return companies in the order of their names, those behind the one with the id `after`.
+    """Return companies by name, after the one with the id `after`.
 
-    With `late_since`, those of which an invoice has been on its way to Infactor since then, or was
-    refused there at any time.
+    `late_since` keeps those with an invoice on its way to Infactor since then, or refused there.
     """
     name = func.lower(Connection.company_name)
     chosen = [Connection.environment == environment, *_in_state(state)]
@@ -67,7 +66,7 @@ def page(
     if supplier_ids is not None:
         chosen.append(Connection.supplier_id.in_(supplier_ids))
     if text:
-        # Both in lower case as the database knows it: SQLite's is ASCII's.
+        # The database compares both in lower case; SQLite's lower case is ASCII only.
         named = (Connection.company_name, Supplier.name)
         chosen.append(or_(*(column.icontains(text, autoescape=True) for column in named)))
     rows = session.execute(
@@ -81,7 +80,6 @@ def page(
 
 
 def one(session: Session, environment: str, connection_id: str) -> CompanyEntry | None:
-    """Return the company of this connection, if it is one of this environment."""
     rows = session.execute(
         select(Connection, Supplier)
         .join(Supplier, Supplier.id == Connection.supplier_id)
@@ -92,13 +90,13 @@ def one(session: Session, environment: str, connection_id: str) -> CompanyEntry 
 
 
 def suppliers(session: Session, address: str, limit: int) -> Sequence[int]:
-    """Return the suppliers whose e-mail address has this in it."""
+    """Return the ids of suppliers whose e-mail address contains this text."""
     has_it = Supplier.email.icontains(address, autoescape=True)
     return session.scalars(select(Supplier.id).where(has_it).limit(limit)).all()
 
 
 def named(session: Session, environment: str, text: str, limit: int) -> Sequence[str]:
-    """Return the connections of companies whose name has this in it."""
+    """Return the ids of connections whose company name contains this text."""
     has_it = Connection.company_name.icontains(text, autoescape=True)
     return session.scalars(
         select(Connection.id).where(Connection.environment == environment, has_it).limit(limit)
@@ -106,7 +104,7 @@ def named(session: Session, environment: str, text: str, limit: int) -> Sequence
 
 
 def names(session: Session, connection_ids: Collection[str]) -> dict[str, str]:
-    """Return what these companies are called; one that was forgotten is called by its id."""
+    """Return the companies' names by connection id; a forgotten one is called by its id."""
     rows = session.execute(
         select(Connection.id, Connection.company_name).where(Connection.id.in_(connection_ids))
     )
@@ -137,7 +135,7 @@ def _in_state(state: str) -> list[ColumnElement[bool]]:
 
 
 def _with_news(session: Session, rows: Sequence[tuple[Connection, Supplier]]) -> list[CompanyEntry]:
-    """Add to each its news: a few looks into an index for each company."""
+    """Add to each company what an operator checks first, at a few index look-ups a company."""
     ids = [connection.id for connection, _ in rows]
     last = (
         select(Notice.received_at)

@@ -1,6 +1,6 @@
 """A supplier's invoices as a list: searched, filtered, sorted, counted, and read a page at a time.
 
-A page is found by the invoice that it begins after, so that the last one costs what the first does.
+A page is found by the invoice that it follows, so the last page costs what the first does.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -37,8 +37,6 @@ MOST_COUNTED = 1000
 
 
 class Sort(StrEnum):
-    """What a list may be sorted by."""
-
     NEWEST = "newest"
     NUMBER = "number"
     BUYER = "buyer"
@@ -59,9 +57,9 @@ _DESCENDING = frozenset({Sort.NEWEST, Sort.AMOUNT})
 
 @dataclass(frozen=True, slots=True)
 class StatusFilter:
-    """Where the invoices of a list stand: in one of Infactor's states, or outside of Infactor.
+    """Which invoices of a list: those in some of Infactor's states, or those outside of Infactor.
 
-    One that we have withdrawn counts as not offered.
+    Those that we have withdrawn count as not offered.
     """
 
     kind: Literal["any", "states", "to mend", "changed", "not offered", "on its way"] = "any"
@@ -70,7 +68,7 @@ class StatusFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which invoices, and in which order; `amount` is what `words` say as a number, if they do."""
+    """Which invoices, in which order; `amount` is `words` as a number, if they are one."""
 
     connection_ids: tuple[str, ...]
     supplier_id: int
@@ -82,10 +80,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class InvoicePage:
-    """Some invoices in their order, and whether there are others before and after them.
-
-    `changed` are the ids of those of them that changed since somebody in Infactor has decided.
-    """
+    """Some invoices in order, whether others surround them, and which changed after a decision."""
 
     found: Sequence[Found]
     changed: frozenset[str]
@@ -102,7 +97,7 @@ def page(
     before: str | None = None,
     from_end: bool = False,
 ) -> InvoicePage:
-    """Return the invoices after this one, or before it, or the last ones, or else the first."""
+    """Return the invoices after this one, before it, the last ones, or else the first."""
     place = _place(session, wanted, before or after)
     backwards = from_end or (before is not None and place is not None)
     ids = _ids(session, wanted, limit + 1, place, backwards=backwards)
@@ -118,14 +113,14 @@ def page(
 
 
 def count(session: Session, wanted: Wanted) -> int:
-    """Return how many invoices there are, each company's counted up to `MOST_COUNTED` + 1."""
+    """Return how many invoices match, counting each company's up to `MOST_COUNTED` + 1."""
     return sum(number for (number,) in counts(session, wanted, [wanted.status]).values())
 
 
 def counts(
     session: Session, wanted: Wanted, filters: Sequence[StatusFilter]
 ) -> dict[str, tuple[int, ...]]:
-    """Return for each company how many invoices stand so, and so, each up to `MOST_COUNTED` + 1."""
+    """Return {company: number for each of `filters`}, each counted up to `MOST_COUNTED` + 1."""
     if not wanted.connection_ids:
         return {}
     mixed = others_too(session, wanted.connection_ids, wanted.supplier_id)
@@ -145,7 +140,7 @@ def _counted(query: Select[Any]) -> ScalarSelect[int]:
 
 
 def _place(session: Session, wanted: Wanted, invoice_id: str | None) -> tuple[Any, str] | None:
-    """Return where in the order this invoice stands, if this supplier may see it."""
+    """Return where this invoice is in the order, if this supplier may see it."""
     if invoice_id is None:
         return None
     row = session.execute(
@@ -191,10 +186,7 @@ def _order(*columns: ColumnElement[Any], down: bool) -> list[ColumnElement[Any]]
 
 
 def _of_each(session: Session, wanted: Wanted, mixed: Collection[str]) -> dict[str, Select[Any]]:
-    """Return a query for each company's invoices that are wanted: their ids and sort keys.
-
-    Some of those of the companies in `mixed` are in another supplier's name.
-    """
+    """Return each company's query for ids and sort keys; `mixed` have another supplier's, too."""
     ids, supplier_id = wanted.connection_ids, wanted.supplier_id
     every = select(Invoice.id, _COLUMNS[wanted.sort].label("key")).where(
         Invoice.mapped.is_not(None), *_says(session, wanted)
@@ -203,7 +195,7 @@ def _of_each(session: Session, wanted: Wanted, mixed: Collection[str]) -> dict[s
     for c in ids:
         has_status = _has_status(wanted.status, c, supplier_id)
         of_each[c] = every.where(Invoice.connection_id == c, *has_status)
-        # Every join is worth leaving out.
+        # Only where needed, because each look-up costs time.
         if c in mixed:
             owner = _of_invoice(Document.supplier_id.expression)
             of_each[c] = of_each[c].where(func.coalesce(owner, supplier_id) == supplier_id)
@@ -222,10 +214,7 @@ def _says(session: Session, wanted: Wanted) -> list[ColumnElement[bool]]:
 
 
 def _unnumbered(session: Session, connection_ids: Iterable[str], own_id: str) -> Sequence[str]:
-    """Return the invoices with this Id of QuickBooks' but no number, as their titles tell them.
-
-    Looked up first: as a part of the search it would take as long again.
-    """
+    """Return unnumbered invoices with this QuickBooks Id; a join instead would double the time."""
     if not (own_id.isascii() and own_id.isdigit()):
         return []
     return session.scalars(
@@ -269,7 +258,7 @@ def _has_status(
 
 
 def _of_invoice(value: ColumnElement[Any]) -> ScalarSelect[Any]:
-    """Return what this is for the invoice's document, or NULL where there is none."""
+    """Return a subquery for this value of the invoice's document; NULL without one."""
     query = select(value).where(Document.invoice_id == Invoice.id)
     return query.correlate(Invoice).scalar_subquery()
 
@@ -288,10 +277,9 @@ def _rows(session: Session, ids: Sequence[str]) -> list[Found]:
 def of_companies(
     session: Session, connection_ids: Collection[str], *, shown_to: int | None = None
 ) -> dict[str, tuple[int, int]]:
-    """Return for each company how many invoices are recorded, and how many are offered in Infactor.
+    """Return {company: (invoices recorded, invoices offered in Infactor)}.
 
-    With `shown_to`, of those that this supplier may see. Those that we have withdrawn are offered
-    no more, though Infactor has them.
+    With `shown_to`, only those that this supplier may see. Withdrawn ones do not count as offered.
     """
     if not connection_ids:
         return {}
@@ -310,7 +298,7 @@ def of_companies(
             .group_by(Invoice.connection_id)
         )
         found |= {i: (recorded, offered) for i, recorded, offered in session.execute(query)}
-    # Without a join: each out of an index, in a tenth of the time.
+    # Without a join each count comes out of an index, in a tenth of the time.
     recorded = select(func.count()).where(
         Invoice.connection_id == Connection.id, Invoice.mapped.is_not(None)
     )
@@ -326,10 +314,7 @@ def of_companies(
 def others_too(
     session: Session, connection_ids: Collection[str], supplier_id: int
 ) -> frozenset[str]:
-    """Return the companies of which Infactor has invoices in the name of another supplier.
-
-    Only those that were handed over; of any other every invoice may be shown.
-    """
+    """Return the handed-over companies: Infactor has invoices of theirs for another supplier."""
     # A search in the index for each company: as an EXISTS it may become a join of all documents.
     another = (
         select(Document.invoice_id)

@@ -1,8 +1,8 @@
-"""What the database says about the service as a whole, right whatever process did the work.
+"""Figures about the service as a whole, right whichever process did the work.
 
-A scrape reads these every few seconds, so each says what it costs. With a thousand companies and a
-million notices it is about 20 ms together on PostgreSQL: nothing reads all notices. Partial indexes
-need their condition literally in the query. A sample of every five minutes is kept, for charts.
+A scrape reads these every few seconds, so each says what it costs. With 1,000 companies and a
+million notices, all take about 20 ms on PostgreSQL, because nothing reads all notices. Partial
+indexes need their condition literally in the query. A sample is kept every five minutes for charts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ _STATUSES = (NoticeStatus.DONE, NoticeStatus.PARKED, NoticeStatus.IGNORED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measures:
-    """One moment of the service; times are in seconds."""
+    """The figures of one moment; times are in seconds."""
 
     open_notices: Mapping[str, int]
     oldest_due: float
@@ -50,7 +50,7 @@ class Measures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InfactorMeasures:
-    """How deliveries into Infactor's own database stand."""
+    """The figures of deliveries into Infactor's own database."""
 
     up: bool
     outgoing: int
@@ -62,7 +62,7 @@ class InfactorMeasures:
 def measure(
     session: Session, environment: str, now: datetime, *, delivers: bool = False
 ) -> Measures:
-    """Return the measures of this moment; those of what ended are about the last hour."""
+    """Return the figures of this moment; those of what ended cover the last hour."""
     recent = lags_between(session, now - RECENT, now)
     return Measures(
         open_notices={
@@ -87,7 +87,7 @@ def measure(
 
 
 def _infactor(session: Session, environment: str, now: datetime) -> InfactorMeasures:
-    """Measure deliveries: what is outgoing has a partial index, the rest is an hour's receipts."""
+    """Measure deliveries, from the partial index of outgoing invoices and an hour's receipts."""
     waiting = outbox.backlog(session, environment)
     waited = (now - (waiting.oldest or now)).total_seconds()
     return InfactorMeasures(
@@ -100,10 +100,10 @@ def _infactor(session: Session, environment: str, now: datetime) -> InfactorMeas
 
 
 def oldest_due(session: Session, environment: str, now: datetime) -> float:
-    """Return for how many seconds the first notice in line has been due, of all companies.
+    """Return for how many seconds the first notice in line has been due, over all companies.
 
-    What cannot be worked on now does not count: that of companies which are unknown, paused or
-    disconnected. One look into the index of pending notices for each connection.
+    Those of unknown, paused and disconnected companies do not count. It costs one look-up in the
+    index of pending notices for each connection.
     """
     first = (
         select(func.coalesce(Notice.due_at, Notice.received_at))
@@ -122,16 +122,16 @@ def oldest_due(session: Session, environment: str, now: datetime) -> float:
 
 
 def _open(session: Session, status: str) -> int:
-    """Count notices that wait or were given up: as many rows of their partial index."""
+    """Count the notices of this status: as many rows of its partial index."""
     return session.execute(
         select(func.count()).select_from(Notice).where(_is(Notice.status, status))
     ).scalar_one()
 
 
 def _ended(session: Session, since: datetime) -> dict[tuple[str, str], int]:
-    """Count notices that ended since then: a range of the index by their end.
+    """Count notices that ended since then, by (status, outcome): a range of an index.
 
-    A done one's outcome is its reason without details, a parked one's the kind of its error.
+    The outcome is a done one's reason without details, and a parked one's error class.
     """
     outcome = case(
         (Notice.status == NoticeStatus.DONE, Notice.reason),
@@ -150,7 +150,7 @@ def _ended(session: Session, since: datetime) -> dict[tuple[str, str], int]:
 
 
 def lags_between(session: Session, since: datetime, until: datetime) -> list[float]:
-    """Return the seconds from change to record, ascending: the newest few thousand at most."""
+    """Return the seconds from change to record, ascending, of at most the newest 5,000 notices."""
     rows = session.execute(
         select(Notice.changed_at, Notice.handled_at)
         .where(
@@ -170,7 +170,7 @@ def lags_between(session: Session, since: datetime, until: datetime) -> list[flo
 
 
 def quantiles(ascending: Sequence[float]) -> dict[float, float]:
-    """Return the value below which each share of these lies; nothing of nothing."""
+    """Return the value below which each of `QUANTILES` lies; {} for no values."""
     if not ascending:
         return {}
     return {q: ascending[ceil(q * len(ascending)) - 1] for q in QUANTILES}
@@ -185,7 +185,7 @@ def _reads(session: Session, month: str) -> dict[str, int]:
 
 
 def _connections(session: Session, environment: str) -> dict[str, int]:
-    """Count companies: all of them are read."""
+    """Count companies by state; reads all connections."""
     state = case(
         (
             (Connection.state == ConnectionState.DISCONNECTED) & Connection.problem.is_not(None),
@@ -211,7 +211,7 @@ def _active_runs(session: Session) -> dict[str, int]:
 def _counts(
     session: Session, by: InstrumentedAttribute[str], condition: ColumnElement[bool]
 ) -> dict[str, int]:
-    """Count rows by a column: those alone that a partial index has."""
+    """Count rows by a column; reads only those of a partial index."""
     rows = session.execute(select(by, func.count()).where(condition).group_by(by))
     return {name: count for name, count in rows}
 
@@ -222,7 +222,7 @@ def _is(column: InstrumentedAttribute[str], value: str) -> ColumnElement[bool]:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """How the service did in several slots: the worst of each, and the sums of what was counted."""
+    """The figures of several samples together, as `spans` merges them."""
 
     at: datetime
     lag_p50: float | None
@@ -235,22 +235,20 @@ class Span:
 
 
 def slot_of(at: datetime) -> int:
-    """Return the number of the five minutes in which this moment is."""
+    """Return the number of the five minutes that contain this moment."""
     return int(at.timestamp()) // SECONDS
 
 
 def begin_of(slot: int) -> datetime:
-    """Return when these five minutes began."""
     return datetime.fromtimestamp(slot * SECONDS, UTC)
 
 
 def is_taken(session: Session, slot: int) -> bool:
-    """Return whether there is a sample of these five minutes."""
     return session.execute(select(Sample.slot).where(Sample.slot == slot)).first() is not None
 
 
 def take(session: Session, environment: str, slot: int, now: datetime) -> None:
-    """Keep how the service did in these five minutes, which are over; once, whoever does it."""
+    """Keep the sample of these five minutes, which are over; the first caller's stays."""
     since, until = begin_of(slot), begin_of(slot + 1)
     pending = select(func.count()).where(
         Notice.status == literal(NoticeStatus.PENDING.value, literal_execute=True)
@@ -277,9 +275,9 @@ def _ended_within(session: Session, since: datetime, until: datetime) -> dict[st
 
 
 def spans(session: Session, since: datetime, slots: int) -> Sequence[Span]:
-    """Return what is known since then, with its slot; what is not known is left out.
+    """Return the samples since then, `slots` of them merged into one; gaps are left out.
 
-    So many slots are one: the median of several is the mean of theirs, of all else the worst.
+    Counts are summed, the median is the mean of the medians, and of the rest the worst counts.
     """
     number = (Sample.slot // slots).label("number")
     rows = session.execute(
@@ -309,7 +307,7 @@ def newest(session: Session) -> datetime | None:
 
 
 def old_samples(session: Session, before: datetime, limit: int) -> int:
-    """Delete samples from before then."""
+    """Delete samples from before then; return how many."""
     slots = select(Sample.slot).where(Sample.slot < slot_of(before)).limit(limit)
     found = session.scalars(slots).all()
     session.execute(delete(Sample).where(Sample.slot.in_(found)))

@@ -1,4 +1,4 @@
-"""Notices as operators look at them, and put them back."""
+"""Notices as operators list, search and retry them."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -41,10 +41,9 @@ def replay(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> tuple[int, set[str]]:
-    """Put notices of these companies back as if they had just come; return (how many, whose).
+    """Make parked and done notices of these companies pending again; return (how many, whose).
 
-    A notice only names what to read, so however often it is worked on, the result is the same.
-    Those that can never be acted upon stay as they are.
+    A notice only names what to read, so repeating it changes nothing. Ignored ones stay ignored.
     """
     chosen = [
         Notice.connection_id.in_(connection_ids),
@@ -63,12 +62,12 @@ def replay(
         .where(*chosen)
         .values(
             status=NoticeStatus.PENDING,
-            # As when work begins: a place that is met again then is told of again.
+            # As when work begins: a place that is met again then gets a new notice.
             dedupe_key=case((Notice.event_id.is_not(None), Notice.dedupe_key)),
             reason="put back by an operator",
             attempts=0,
             losses=0,
-            # When it came says no more for how long it has been waiting.
+            # From now on it counts as waiting, not from when it came.
             due_at=now,
             handled_at=None,
             error_class=None,
@@ -90,10 +89,10 @@ def found(
     text: str = "",
     limit: int,
 ) -> Sequence[Notice]:
-    """Return the notices below the id `before` that are about this text, the newest first.
+    """Return the notices below the id `before` that match this text, the newest first.
 
-    It may be an invoice's number, an id of QuickBooks, of a webhook or of Intuit's (intuit_tid),
-    a part of a company's name, or its connection's id.
+    It may be an invoice's number, an id of QuickBooks, a webhook or Intuit (intuit_tid), a
+    connection's id, or part of a company's name.
     """
     query = select(Notice).where(is_ours(environment)).order_by(Notice.id.desc()).limit(limit)
     if before is not None:
@@ -106,13 +105,13 @@ def found(
 
 
 def is_ours(environment: str | BindParameter[str]) -> ColumnElement[bool]:
-    """Say of a notice that it is of no other environment; of which it is may not be known."""
+    """A condition: the notice is not of another environment; that of a stranger's is unknown."""
     elsewhere = select(Connection.id).where(Connection.environment != environment)
     return or_(Notice.connection_id.is_(None), Notice.connection_id.not_in(elsewhere))
 
 
 def numbers(session: Session, some: Sequence[Notice]) -> dict[int, str]:
-    """Return by the notices' ids what people call the invoices that they are about, if anything."""
+    """Return the numbers of the invoices that these notices are about, by notice id."""
     about = {n.id: (n.connection_id, n.entity_id) for n in some if n.entity == "Invoice"}
     found = session.execute(
         select(Invoice.connection_id, Invoice.quickbooks_id, Invoice.doc_number).where(
@@ -126,7 +125,7 @@ def numbers(session: Session, some: Sequence[Notice]) -> dict[int, str]:
 
 
 def decided(session: Session, some: Sequence[Notice]) -> frozenset[int]:
-    """Return the ids of those notices whose invoices changed after a decision, as findings tell."""
+    """Return the ids of those notices whose invoices have an open change after a decision."""
     about = {n.id: (n.connection_id, n.entity_id) for n in some if n.entity == "Invoice"}
     found = session.execute(
         select(Invoice.connection_id, Invoice.quickbooks_id).where(
@@ -140,10 +139,10 @@ def decided(session: Session, some: Sequence[Notice]) -> frozenset[int]:
 
 
 def has_waited(before: datetime | BindParameter[datetime]) -> list[ColumnElement[bool]]:
-    """Say of a notice that it could have been worked on before then, and still waits.
+    """Conditions: the notice could have been worked on before then, and still waits.
 
-    Waiting counts from when it came, or when an operator put it back. One that is tried again and
-    again still waits.
+    Waiting counts from when it came, or when it was replayed. One that is being retried still
+    waits.
     """
     return [
         Notice.status == _PENDING,
@@ -155,7 +154,7 @@ def has_waited(before: datetime | BindParameter[datetime]) -> list[ColumnElement
 def was_workable(
     environment: str | BindParameter[str], before: datetime | BindParameter[datetime]
 ) -> list[ColumnElement[bool]]:
-    """Say of a company that its notices could have been worked on ever since then."""
+    """Conditions: the company's notices could have been worked on ever since then."""
     return [
         Connection.environment == environment,
         Connection.state == ConnectionState.CONNECTED,
@@ -173,7 +172,7 @@ def stuck(
     text: str = "",
     limit: int,
 ) -> Sequence[Notice]:
-    """Return notices behind the id `after` that should have been done since then, oldest first."""
+    """Return notices after the id `after` that should have been done by `before`, oldest first."""
     query = (
         select(Notice)
         .join(Connection, Connection.id == Notice.connection_id)
@@ -189,10 +188,10 @@ def stuck(
 
 
 def _about(session: Session, environment: str, text: str) -> ColumnElement[bool]:
-    """Say of a notice that it is about this text, as far as texts of its shape can be meant.
+    """A condition: the notice matches this text, as far as texts of its shape can be meant.
 
-    Each of these has an index but the id of a webhook, which every notice would pay for on its
-    way in: that is looked for in all of them, in no order, which databases do the fastest.
+    All but a webhook's id have an index, which every notice would pay for on its way in. That is
+    sought in all of them, in no order, which is fastest.
     """
     if session.get(Connection, text) is not None:
         return Notice.connection_id == text
@@ -220,7 +219,7 @@ def _about(session: Session, environment: str, text: str) -> ColumnElement[bool]
 
 
 def last_from_quickbooks(session: Session, connection_id: str, since: datetime) -> datetime | None:
-    """Return when QuickBooks last said something about the company, if it has since then."""
+    """Return when QuickBooks last sent something about the company, if it has since then."""
     return session.scalars(
         select(Notice.received_at)
         .where(

@@ -1,4 +1,4 @@
-"""The accounting API of one company (reference 3.1 to 3.3)."""
+"""Client of the accounting API of one company (reference 3.1 to 3.3)."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
@@ -17,9 +17,9 @@ from service.quickbooks.queries import EntityName, Statement
 
 Kind = Literal["companyinfo", "read", "query", "count", "cdc"]
 
-# Somebody waits for a single object; a page of 1,000 invoices takes tens of seconds at times, and
-# Intuit itself gives up at 120 (reference 3.6): half of that, before the query is made smaller. A
-# query in search of the record that holds it up asks for less and less, and waits less for it.
+# A person waits for a single object. A page of 1,000 invoices can take tens of seconds, and Intuit
+# gives up at 120 (reference 3.6): half of that, then the query is made smaller. Queries in search
+# of a slow record ask for less and less, and wait less.
 _QUICK = httpx.Timeout(15, connect=5)
 _PATIENT = httpx.Timeout(60, connect=5)
 _FEW_ROWS = 100
@@ -31,10 +31,7 @@ CDC_FURTHEST = timedelta(days=30)
 
 
 def http_client() -> httpx.Client:
-    """Return a client that all companies and threads of a process may share.
-
-    It follows no redirect, keeps no cookie and takes no proxy or credentials from the environment.
-    """
+    """Return a client to share: no redirects, no cookies, nothing from the environment."""
     return httpx.Client(
         timeout=_PATIENT,
         verify=public_authorities(),
@@ -46,11 +43,11 @@ def http_client() -> httpx.Client:
 
 
 class BearerAuth(httpx.Auth):
-    """Signs requests with the token that `token` gives, and a second time with another one.
+    """Signs requests, and repeats one once with another token after a 401.
 
-    `token(None)` gives the current access token; `token(rejected)` gives another one than the
-    rejected, refreshing if need be. Both may raise, which ends the request. A second 401 is left
-    to the caller.
+    `token(None)` gives the current access token; `token(rejected)` gives a different one,
+    refreshing if need be. Both may raise, which ends the request. A second 401 is left to the
+    caller.
     """
 
     requires_response_body = True
@@ -59,7 +56,6 @@ class BearerAuth(httpx.Auth):
         self._token = token
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send the request; after a 401 once more with another token."""
         token = self._token(None)
         request.headers["Authorization"] = f"Bearer {token}"
         response = yield request
@@ -70,7 +66,7 @@ class BearerAuth(httpx.Auth):
 
 @dataclass(frozen=True, slots=True)
 class CompanyInfoAnswer:
-    """The company's own record, and what QuickBooks' clock said."""
+    """A CompanyInfo record, and QuickBooks' clock when it answered."""
 
     company_info: dict[str, Any] = field(repr=False)
     time: datetime
@@ -80,8 +76,8 @@ class CompanyInfoAnswer:
 class Changes:
     """What changed since a moment; `time` is QuickBooks' clock when it answered.
 
-    `deleted` says when each object was deleted, by its id. `full` says that there may be more: the
-    answer has as many objects as an answer can have.
+    `deleted` is the time of deletion by id. `full`: the answer holds as many objects as it can, so
+    there may be more.
     """
 
     objects: dict[EntityName, list[dict[str, Any]]] = field(repr=False)
@@ -93,8 +89,8 @@ class Changes:
 class CompanyClient:
     """One company's books, read only.
 
-    `permit` is called with the kind of call before each one: it counts, waits, or raises. Every
-    method raises a SyncError when there is no answer of the expected form.
+    `permit` is called with the kind before each call: it counts, waits, or raises. Every method
+    raises a SyncError for an error or an answer of another form.
     """
 
     def __init__(
@@ -113,10 +109,10 @@ class CompanyClient:
         self._auth = auth
         self._permit = permit
         self.time: datetime | None = None
-        """QuickBooks' clock, as its last answer told it."""
+        """QuickBooks' clock, from its last answer."""
 
     def company_info(self) -> CompanyInfoAnswer:
-        """Return the company's record, which proves that the token opens this company."""
+        """Return the company's record: the proof that the token opens this company."""
         answer, tid = self._get("companyinfo", f"companyinfo/{self._realm_id}")
         info, time = answer.get("CompanyInfo"), answer.get("time")
         if not isinstance(info, dict) or not isinstance(time, str):
@@ -137,7 +133,6 @@ class CompanyClient:
         return found
 
     def query(self, statement: Statement) -> list[dict[str, Any]]:
-        """Return the rows of a query, possibly none."""
         response, tid = self._query("query", statement)
         rows = response.get(statement.entity)
         if rows is None and not response.keys() - {"startPosition", "maxResults", "totalCount"}:
@@ -147,7 +142,6 @@ class CompanyClient:
         return rows
 
     def count(self, statement: Statement) -> int:
-        """Return what a `SELECT COUNT(*)` counted."""
         response, tid = self._query("count", statement)
         total = response.get("totalCount", 0)
         if type(total) is not int or total < 0:
@@ -164,9 +158,8 @@ class CompanyClient:
             raise _unexpected("a CDCResponse", tid) from None
 
     def _query(self, kind: Kind, statement: Statement) -> tuple[dict[str, Any], str | None]:
-        """POST, because a query of many ids outgrows an address.
-
-        A query asks for no single object: that one is gone is no answer to it.
+        """Send a query by POST: many ids do not fit into an address. "Gone" is no answer to a
+        query.
         """
         patience = _QUICK if kind == "query" and statement.most <= _FEW_ROWS else _PATIENT
         headers = {"Content-Type": "application/text"}
@@ -217,7 +210,7 @@ class CompanyClient:
 
 
 def _changes(entities: Sequence[EntityName], answer: dict[str, Any]) -> Changes:
-    """Return the groups of the answer; one for an entity without changes may be missing."""
+    """Return the changes; the answer may leave out an entity without any."""
     objects: dict[EntityName, list[dict[str, Any]]] = {entity: [] for entity in entities}
     deleted: dict[EntityName, dict[str, datetime]] = {entity: {} for entity in entities}
     groups = [group for part in answer["CDCResponse"] for group in part["QueryResponse"]]

@@ -1,4 +1,4 @@
-"""Where Intuit listens, and where people see an invoice (reference 2.1 and 3.1)."""
+"""Intuit's addresses, and the page of an invoice in QuickBooks (reference 2.1 and 3.1)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -27,10 +27,7 @@ _HOSTS = {"production": "qbo.intuit.com", "sandbox": "sandbox.qbo.intuit.com"}
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The addresses of one environment; to `api` a path is added that begins with a slash.
-
-    `discovery` is the document in which Intuit itself names the others.
-    """
+    """The addresses of one environment; append to `api` a path that begins with a slash."""
 
     authorize: str
     token: str
@@ -42,7 +39,7 @@ class Endpoints:
 def endpoints(environment: Environment, simulator_url: str | None = None) -> Endpoints:
     """Return the addresses to call: Intuit's own, or the same paths on the simulator.
 
-    Sandbox and production differ in the accounting host alone: elsewhere the key pair decides.
+    Raises ConfigurationError if the simulator's URL and the environment contradict each other.
     """
     if environment != "simulator":
         if simulator_url is not None:
@@ -70,15 +67,15 @@ def _on(authorize: str, token: str, revoke: str, api: str, environment: Environm
         token=f"{token}/oauth2/v1/tokens/bearer",
         revoke=f"{revoke}/v2/oauth2/tokens/revoke",
         api=api,
-        # Intuit serves both documents beside the revocation; they differ in nothing used here.
+        # Intuit serves both beside the revocation; they differ in nothing that is used here.
         discovery=f"{revoke}/.well-known/{_DISCOVERY[environment]}",
     )
 
 
 def invoice_page(environment: Environment, quickbooks_id: str) -> str | None:
-    """Return the address of the invoice, in whichever company its reader is signed in to.
+    """Return the invoice's address in the company that the reader is signed in to.
 
-    None in the simulator, whose addresses carry the company's id.
+    None for the simulator, whose addresses contain the company's id.
     """
     host = _HOSTS.get(environment)
     return host and f"https://{host}/app/invoice?{urlencode({'txnId': quickbooks_id})}"

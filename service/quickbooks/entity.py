@@ -1,4 +1,4 @@
-"""What every QuickBooks object has in common, whatever it describes (reference 4.1)."""
+"""What every QuickBooks object has: id, version, time of its last change (reference 4.1)."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _LONGEST_NUMBER = 18
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """An object's identity and version; `raw` is all of it, as QuickBooks sent it."""
+    """An object's identity and version; `raw` is all of it as QuickBooks sent it."""
 
     id: str
     sync_token: int
@@ -25,7 +25,7 @@ class Entity:
 
 
 def entity(raw: dict[str, Any]) -> Entity:
-    """Return the object with its version; raises Unmappable, which never repeats a value."""
+    """Return the object with its version; raises Unmappable, which never quotes a value."""
     meta = raw.get("MetaData")
     updated = meta.get("LastUpdatedTime") if isinstance(meta, dict) else None
     return Entity(
@@ -59,10 +59,10 @@ def _instant(name: str, value: object) -> datetime:
 
 
 def parse_instant(text: str) -> datetime:
-    """Return the instant, in UTC, cut to microseconds.
+    """Return the instant in UTC, cut to microseconds.
 
     QuickBooks writes 0 to 9 fractional digits, and `Z`, `-07:00` or `-0700` (reference 1.2, 1.3).
-    Raises ValueError, which does not repeat the text.
+    Raises ValueError, which does not quote the text.
     """
     match = _MOMENT.fullmatch(text)
     if match is None:
@@ -76,10 +76,7 @@ def parse_instant(text: str) -> datetime:
 
 
 def quickbooks_time(instant: datetime) -> str:
-    """Return the instant as a query wants it: UTC, `Z`, rounded down to the second.
-
-    Rounded down because QuickBooks keeps seconds only, and a query must not skip a change.
-    """
+    """Return the instant as queries need it: UTC, `Z`, rounded down to skip no change."""
     if instant.tzinfo is None:
         raise ValueError("a time without a zone is no instant")
     return instant.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"

@@ -1,4 +1,4 @@
-"""One change that QuickBooks announced, or whatever else arrived with a right signature."""
+"""One change that QuickBooks announced, or anything else that came with a valid signature."""
 
 import hashlib
 import re
@@ -69,7 +69,7 @@ FOLLOWED: dict[str, frozenset[str]] = {
     "Payment": _TRANSACTION,
     "CreditMemo": _TRANSACTION,
 }
-"""What this service acts upon: the entities, and of each the operations."""
+"""The entities that this service acts upon, each with its operations."""
 
 Format = Literal["cloudevents", "legacy", "unknown"]
 
@@ -78,11 +78,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """Names what changed; never the data itself, which is always read again.
+    """Names what changed; the data itself is always read again.
 
-    `problem` says why the event cannot be acted upon; without one, `realm_id` and `entity_id` are
-    digits and `entity` and `operation` are followed. Text is at most 128 characters long and free
-    of control characters. `digest` is the same for the same event, however often it is sent.
+    `problem` says why the event cannot be acted upon. Without one, `realm_id` and `entity_id` are
+    digits, and `entity` and `operation` are in FOLLOWED. Texts have at most 128 characters and no
+    control characters. `digest` is the same for repeated deliveries of an event.
     """
 
     format: Format
@@ -97,32 +97,34 @@ class Event(Struct, frozen=True, kw_only=True):
     problem: str | None = None
 
     def __repr__(self) -> str:
-        """Return what happened to what, without the company, which no log is to name."""
+        """Leave out the company: no log may name it."""
         return f"<{self.format} event: {self.entity} {self.entity_id} {self.operation}>"
 
 
 def bounded(text: str | None) -> str | None:
-    """Return the text as it may be stored and shown; PostgreSQL refuses NUL, terminals obey ESC."""
+    """Return the text, cut, without control characters, which PostgreSQL or a terminal may not
+    take.
+    """
     if text is None or (text.isprintable() and len(text) <= _LONGEST_TEXT):
-        return text  # all there ever is, and worth the short way
+        return text  # nearly always
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text[:_LONGEST_TEXT])
 
 
 def digest_of(*parts: str) -> str:
-    """Return the SHA-256 of the parts, which are kept apart by their JSON quotes."""
+    """Return the SHA-256 of the parts as a JSON array, so that no two lists of parts are equal."""
     return hashlib.sha256(exact_json.encode(parts)).hexdigest()
 
 
 def digest_of_bytes(raw: bytes) -> str:
-    """Return the digest of something that has no readable identity but its bytes."""
+    """Return the digest of something that has no readable identity."""
     return digest_of("bytes", hashlib.sha256(raw).hexdigest())
 
 
 def entity_name(written: str) -> str:
-    """Return the Pascal-case name of an entity; one that is not known stays as written."""
+    """Return the Pascal-case name of an entity; an unknown one stays as written."""
     return _PASCAL.get(written.lower(), written)
 
 
 def operation_name(written: str) -> str:
-    """Return the past-tense name of an operation; one that is not known stays as written."""
+    """Return the past-tense name of an operation; an unknown one stays as written."""
     return _OPERATIONS.get(written.lower(), written)

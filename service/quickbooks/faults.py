@@ -1,8 +1,8 @@
 """What an answer of the accounting API means: one table, closed by default (reference 3.8).
 
-Intuit answers in several shapes: the API's `Fault`, the gateway's lower-case `fault`, XML although
-JSON was asked for, and no body of its own at all; faults come inside HTTP 200 too. Whatever the
-table does not know is `Unrecognised`: neither known to pass nor known to stay.
+Intuit's errors come as `Fault`, as the gateway's lower-case `fault`, as XML although JSON was asked
+for, or without a body; faults also come with HTTP 200. Whatever the table does not know is
+`Unrecognised`.
 """
 
 import re
@@ -25,14 +25,14 @@ from service.kit import exact_json
 from service.quickbooks.http import intuit_tid, retry_after
 
 THROTTLED_FOR = 60.0
-"""Seconds to leave a company alone after a 429 that does not say how long (reference 3.6)."""
+"""Seconds to pause a company after a 429 without Retry-After (reference 3.6)."""
 
 GONE = "610"
-"""The code of the answer that an object does not exist, or no longer."""
+"""The fault code for an object that does not exist, or was deleted."""
 
 
 class Fault(NamedTuple):
-    """The first error of a fault, as far as it is told without repeating what may be secret."""
+    """The first error of a fault, without what may be secret."""
 
     code: str | None = None
     message: str | None = None
@@ -40,7 +40,7 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FaultRule:
-    """Matches an answer by HTTP status and fault code; None as code matches any, or none."""
+    """Matches an answer by HTTP status and fault code; None as code matches any or no code."""
 
     statuses: Container[int]
     code: str | None
@@ -77,7 +77,7 @@ ROWS = (
     FaultRule(_API, "6140", Refused, _WRITE),
     FaultRule(_API, "6210", Refused, _WRITE),
     FaultRule(_API, "6240", Refused, _WRITE),
-    # The access token was renewed before this answer was believed: see auth.py.
+    # The request was repeated with a new token before: see `client.BearerAuth`.
     FaultRule((401,), None, TransientError, _NOT_ACCEPTED),
     FaultRule((413, 414), None, TooLarge, "QuickBooks refused the request for its size"),
     FaultRule((429,), None, Throttled, "QuickBooks' request limit is reached"),
@@ -89,7 +89,7 @@ ROWS = (
 
 
 def answer_of(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    """Return the JSON object that answers a request, or raise what its fault means."""
+    """Return the JSON object that answers a request, or raise the error of its fault."""
     content = _decoded(body)
     fault = _fault_in(content, body)
     if fault is not None or not 200 <= status < 300:
@@ -103,7 +103,7 @@ def answer_of(status: int, headers: Mapping[str, str], body: bytes) -> dict[str,
 
 
 def wants_new_token(status: int, body: bytes) -> bool:
-    """Tell whether another access token may help: always after a 401, but for code 120."""
+    """Return whether another access token may help: after a 401, except for code 120."""
     if status != 401:
         return False
     fault = _fault_in(_decoded(body), body)
@@ -127,7 +127,7 @@ def _error(status: int, headers: Mapping[str, str], fault: Fault) -> SyncError:
 
 def _particulars(status: int, fault: Fault) -> str:
     code = f", code {fault.code}" if fault.code else ""
-    # An answer about a token may hold it.
+    # Answers about a token may quote it.
     about_token = status == 401 or fault.code == "3200"
     quoted = f": {fault.message}" if fault.message and not about_token else ""
     return f"HTTP {status}{code}{quoted}"
@@ -165,7 +165,7 @@ _XML_BYTES = 8192
 
 
 def _fault_in_xml(body: bytes) -> Fault | None:
-    """Look for the code alone: no XML parser, no entities, no depth."""
+    """Search for the code only: no XML parser, no entities, no depth."""
     text = body[:_XML_BYTES].decode("utf-8", "replace")
     if not _XML_FAULT.search(text):
         return None
@@ -174,7 +174,7 @@ def _fault_in_xml(body: bytes) -> Fault | None:
 
 
 def _code(value: Any) -> str | None:
-    """Return a fault code as the reference writes it: the gateway also says 003001 for 3001."""
+    """Return a fault code as the reference writes it: the gateway says 003001 for 3001."""
     text = str(value).strip() if isinstance(value, str | int) else ""
     if not re.fullmatch(r"\w{1,16}", text, re.ASCII):
         return None
@@ -186,7 +186,7 @@ _LONGEST_MESSAGE = 200
 
 
 def _harmless(message: Any) -> str | None:
-    """Return QuickBooks' message, bounded, without what looks like an address, id or token."""
+    """Return QuickBooks' message, cut, without what looks like an address, id or token."""
     if not isinstance(message, str):
         return None
     shown = _REVEALING.sub("…", " ".join(message[:2000].split()))

@@ -1,7 +1,6 @@
-"""How this service stands on httpx, whoever is called: no cookies, no redirects, no strange errors.
+"""Common parts of all calls of Intuit: no cookies, no foreign errors, headers of the answer.
 
-In `service`, httpx is called here, in `client` and `oauth`, and in `service.monitoring.sender`,
-which speaks to operators and not to Intuit.
+In the running service, only `client`, `oauth` and `service.monitoring.sender` (alerts) call httpx.
 """
 
 import logging
@@ -22,21 +21,21 @@ _TRACE_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 TIMED_OUT = "timeout"
 """The `code` of the error for an answer that took too long: a smaller query may pass."""
 
-# httpx writes every address into its log, and Intuit's addresses hold the realm id.
+# httpx logs every address, and Intuit's addresses contain the realm id.
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 def no_cookies() -> CookieJar:
-    """Return a jar that stays empty, so that one company's answer says nothing to the next."""
+    """Return a jar that stays empty, so that nothing passes from one company to the next."""
     return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 @contextmanager
 def reaching_intuit() -> Iterator[None]:
-    """Turn every failure to get a whole answer into TransientError.
+    """Turn every failure to get a complete answer into TransientError.
 
-    Without the cause: httpx repeats headers, addresses and broken bytes in its messages.
+    Without the cause: httpx repeats headers, addresses and bytes in its messages.
     """
     try:
         yield
@@ -47,19 +46,16 @@ def reaching_intuit() -> Iterator[None]:
 
 
 def intuit_tid(headers: Mapping[str, str]) -> str | None:
-    """Return Intuit's trace id of an answer, which its support asks for.
-
-    The header is seen with an underscore and with a dash.
-    """
+    """Return the trace id for Intuit's support; its header comes with underscore or dash."""
     value = _first(headers, "intuit_tid", "intuit-tid")
     return value if value and _TRACE_ID.fullmatch(value) else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that an answer asks to wait: at most a day, and None if it does not ask.
+    """Return the seconds that an answer asks to wait, at most a day; None if it does not ask.
 
     Intuit documents no such header, so both forms of HTTP are read: seconds and a date. A date is
-    compared with the answer's own, where it has one, because our clock may differ from Intuit's.
+    compared with the answer's own date, because our clock may differ from Intuit's.
     """
     value = (_first(headers, "retry-after") or "").strip()
     if value.isascii() and value.isdigit():
@@ -71,7 +67,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def date_of(headers: Mapping[str, str]) -> datetime | None:
-    """Return when the answer was given, by the clock of whoever gave it."""
+    """Return the time of the answer by its server's clock."""
     return _date(_first(headers, "date") or "")
 
 

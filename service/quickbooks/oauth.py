@@ -1,4 +1,4 @@
-"""OAuth 2.0 as Intuit speaks it (reference 2.2 to 2.5), on Authlib."""
+"""Intuit's OAuth 2.0 (reference 2.2 to 2.5), on Authlib."""
 
 import json
 import re
@@ -43,7 +43,7 @@ _REFUSALS = {
 }
 
 with warnings.catch_warnings():
-    # Authlib would rather have httpx2 and says so on stderr at every start; this project has httpx.
+    # Authlib prefers httpx2, and says so on stderr at every start; this project uses httpx.
     warnings.simplefilter("ignore", AuthlibDeprecationWarning)
     from authlib.integrations.httpx_client import OAuth2Client
 
@@ -51,7 +51,7 @@ SCOPE = "com.intuit.quickbooks.accounting"
 
 _HEADERS = {
     "Accept": "application/json",
-    # Opts in to the end of the whole token chain (reference 2.3).
+    # Asks for the end of the whole token chain (reference 2.3).
     "x-include-refresh-token-hard-expires-in": "true",
 }
 
@@ -60,7 +60,7 @@ _HEADERS = {
 class Tokens:
     """A new pair of tokens; lifetimes are in seconds from the answer on.
 
-    `hard_expires_in` is the end of the whole chain, which no refresh puts off.
+    `hard_expires_in` is the end of the whole chain, which no refresh extends.
     """
 
     access_token: str = field(repr=False)
@@ -73,17 +73,17 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """The endpoints that we use and Intuit names otherwise, and the time of the answer."""
+    """The endpoints whose address Intuit has changed, and the time of the answer."""
 
     moved: tuple[str, ...]
     time: datetime | None
 
 
 class _Client(OAuth2Client):  # type: ignore[misc]
-    """Authlib's client, without the token that it would keep.
+    """Authlib's client, without the token that it would store.
 
-    Authlib stores each answer on the client and returns what is stored, so that of two threads
-    one could be given the other's tokens: another company's. Here an answer goes to its caller.
+    Authlib stores each answer on the client and returns what is stored. Of two threads, one could
+    get the other's tokens: another company's. Here each answer goes to its caller.
     """
 
     def parse_response_token(self, response: httpx.Response) -> httpx.Response:
@@ -91,7 +91,7 @@ class _Client(OAuth2Client):  # type: ignore[misc]
 
 
 class OAuth:
-    """This app at Intuit's authorisation service; usable by several threads at once."""
+    """This app at Intuit's authorisation service; threads may share it."""
 
     def __init__(
         self, endpoints: Endpoints, client_id: str, client_secret: str, redirect_uri: str
@@ -110,7 +110,7 @@ class OAuth:
         )
 
     def authorize_url(self, state: str) -> str:
-        """Return where a supplier consents to having the company's books read."""
+        """Return the address of the consent page, which will return `state`."""
         url: str
         url, _ = self._client.create_authorization_url(
             self._endpoints.authorize, state=state, scope=SCOPE
@@ -118,25 +118,20 @@ class OAuth:
         return url
 
     def exchange(self, code: str) -> Tokens:
-        """Return the tokens for a fresh authorisation code, which is then spent.
-
-        Raises Refused if the code is spent, too old or not one.
-        """
+        """Return the tokens for a code; raises Refused if it is spent, too old or invalid."""
         rejected = Refused("the authorisation code was refused")
         return self._fetch(rejected, grant_type="authorization_code", code=code)
 
     def refresh(self, refresh_token: str) -> Tokens:
-        """Return new tokens; the refresh token among them may be the same or a new one.
-
-        Raises Disconnected if QuickBooks says that the refresh token is dead, and only then.
+        """Return new tokens; raises Disconnected only if QuickBooks says that the refresh token is
+        dead.
         """
         rejected = Disconnected("QuickBooks no longer accepts the refresh token")
         return self._fetch(rejected, grant_type="refresh_token", refresh_token=refresh_token)
 
     def revoke(self, token: str) -> None:
-        """End the whole connection that a refresh or access token belongs to.
-
-        Raises Refused if QuickBooks does not accept the token, which may already be dead.
+        """End the whole connection of a refresh or access token; raises Refused if it may be dead
+        already.
         """
         with reaching_intuit():
             response: httpx.Response = self._client.post(
@@ -156,7 +151,7 @@ class OAuth:
         raise refusal_of(response.status_code, response.headers, response.content, rejected)
 
     def discovery(self) -> Discovery:
-        """Return what Intuit's discovery document says; raises SyncError when it does not come."""
+        """Return how Intuit's discovery document compares with our endpoints; raises SyncError."""
         with reaching_intuit():
             response: httpx.Response = self._client.request(
                 "GET",
@@ -169,7 +164,6 @@ class OAuth:
         )
 
     def close(self) -> None:
-        """Close the connections to Intuit."""
         self._client.close()
 
     def _fetch(self, rejected: PermanentError, **grant: Any) -> Tokens:
@@ -183,10 +177,10 @@ class OAuth:
 
 
 def tokens_of(headers: Mapping[str, str], body: bytes) -> Tokens:
-    """Return the tokens of a successful answer; raises TransientError if they are not there.
+    """Return the tokens of a successful answer; raises TransientError if there are none.
 
-    A lifetime that is missing or odd is replaced by the documented one: to throw the answer away
-    for it would lose a refresh token that has just been rotated.
+    A missing or odd lifetime is replaced by the documented one: discarding the answer would lose a
+    refresh token that has just been rotated.
     """
     answer, tid = _object(body) or {}, intuit_tid(headers)
     access, refresh = answer.get("access_token"), answer.get("refresh_token")
@@ -207,9 +201,9 @@ def tokens_of(headers: Mapping[str, str], body: bytes) -> Tokens:
 def refusal_of(
     status: int, headers: Mapping[str, str], body: bytes, rejected: PermanentError
 ) -> SyncError:
-    """Return what an unsuccessful answer means; `rejected` if it rejects what was presented.
+    """Return the error that an unsuccessful answer stands for; `rejected` for "invalid_grant" only.
 
-    Only a plain "invalid_grant" does: everything that may pass must not end a connection.
+    Anything that may pass must not end a connection.
     """
     tid, answer = intuit_tid(headers), _object(body)
     if 300 <= status < 400:
@@ -236,7 +230,7 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 
 def _is_token(value: Any) -> TypeGuard[str]:
-    """Tell whether the value is text that can stand in a header."""
+    """Return whether the value is text that fits into a header."""
     return isinstance(value, str) and re.fullmatch(r"[!-~]+", value) is not None
 
 
@@ -247,7 +241,7 @@ def _seconds(value: Any) -> int | None:
 def discovery_of(
     status: int, headers: Mapping[str, str], body: bytes, ours: Endpoints
 ) -> Discovery:
-    """Return how Intuit's endpoints compare with ours; raises Unrecognised for another answer."""
+    """Return how Intuit's endpoints compare with ours; raises Unrecognised for any other answer."""
     try:
         told = json.loads(body) if status == 200 else None
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Queries in QuickBooks' own language (reference 3.3)."""
+"""Queries in QuickBooks' query language (reference 3.3)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _ALSO_INACTIVE = {"Customer": "Active IN (true, false)"}
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One query; the answer's rows are under the entity's name, `most` of them at most."""
+    """One query; the rows of the answer are under the entity's name, at most `most` of them."""
 
     entity: EntityName
     text: str
@@ -26,7 +26,7 @@ class Statement:
 
 
 def by_ids(entity: EntityName, ids: Sequence[str]) -> Statement:
-    """Ask for the named objects; deleted ones are silently missing from the answer."""
+    """Ask for these objects; the answer silently leaves out deleted ones."""
     if not 1 <= len(ids) <= PAGE:
         raise ValueError(f"a query takes 1 to {PAGE} ids")
     if not all(id_.isascii() and id_.isdigit() for id_ in ids):
@@ -39,7 +39,7 @@ def by_ids(entity: EntityName, ids: Sequence[str]) -> Statement:
 def page_by_time(
     entity: EntityName, since: datetime | None, start: int = 1, most: int = PAGE
 ) -> Statement:
-    """Ask for the objects changed at or after an instant, the longest unchanged first."""
+    """Ask for the objects changed at or after `since`, the oldest change first."""
     order = f"ORDERBY MetaData.LastUpdatedTime {_window(start, most)}"
     return Statement(entity, _select("*", entity, _changed(since), order), most)
 
@@ -51,12 +51,12 @@ def page_by_id(entity: EntityName, start: int = 1) -> Statement:
 
 
 def count(entity: EntityName, since: datetime | None = None) -> Statement:
-    """Ask how many objects `page_by_time` would give in all."""
+    """Ask how many objects all pages of `page_by_time` have together."""
     return Statement(entity, _select("COUNT(*)", entity, _changed(since), ""), most=1)
 
 
 def quote(value: str) -> str:
-    """Return the value as a literal, whatever quotes or backslashes it holds."""
+    """Return the value as a literal, whatever quotes or backslashes it contains."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 

@@ -1,8 +1,8 @@
-"""Whether Intuit signed a webhook, and what it says, in both formats (reference 1.2, 1.3).
+"""Verifies and parses Intuit's webhooks, in both formats (reference 1.2, 1.3).
 
-A webhook with a right signature is never refused, so everything in it becomes an `Event`, and one
-that cannot be acted upon says why. Every event is decoded alone: rubbish in one leaves the others
-readable. A missing time or event id is no reason to ignore a change: the invoice is known.
+A webhook with a valid signature is never refused: everything in it becomes an `Event`, which says
+in `problem` why it cannot be acted upon. Each event is decoded alone, so one broken event leaves
+the others readable. A missing time or event id is no problem: the invoice is known.
 """
 
 import hmac
@@ -26,7 +26,7 @@ from service.quickbooks.event import (
     operation_name,
 )
 
-# Longer ones are no ids: QuickBooks would refuse a whole query for one of them.
+# Longer ones are no ids: QuickBooks would refuse a whole query because of one.
 LONGEST_ID = 18
 LONGEST_REALM_ID = 20
 
@@ -39,15 +39,14 @@ _DELETED_ID = ("deletedid", "deletedId", "deletedID")
 
 
 def sign(body: bytes, verifier_token: str) -> str:
-    """Return the value of `intuit-signature` for the exact bytes of a body."""
+    """Return the value of `intuit-signature` for these exact bytes."""
     return _sign(body, verifier_token).decode("ascii")
 
 
 def verify(body: bytes, signature: str | None, verifier_tokens: Sequence[str]) -> bool:
-    """Tell whether one of the verifier tokens made this signature.
+    """Return whether one of the verifier tokens made the signature; takes constant time.
 
-    The time taken does not depend on how much of the signature is right, nor on which token is.
-    An empty token verifies nothing: anybody could sign with it.
+    An empty token never matches: anybody could sign with it.
     """
     given = (signature or "").encode("utf-8", "surrogateescape")
     matches = [hmac.compare_digest(given, _sign(body, token)) for token in verifier_tokens if token]
@@ -59,7 +58,7 @@ def _sign(body: bytes, verifier_token: str) -> bytes:
 
 
 class Fields:
-    """The fields of an object, and in `problem` the first thing found wrong with them."""
+    """The fields of a JSON object; `problem` is the first thing found wrong with them."""
 
     def __init__(self, fields: Mapping[str, msgspec.Raw]) -> None:
         self.problem: str | None = None
@@ -67,7 +66,7 @@ class Fields:
 
     @classmethod
     def of(cls, raw: bytes | msgspec.Raw | None) -> Self | None:
-        """Return the fields, or None for what is not an object."""
+        """Return the fields, or None if it is not an object."""
         fields = _decoded(_fields_decoder, raw)
         return None if fields is None else cls(fields)
 
@@ -75,24 +74,23 @@ class Fields:
         return name in self._fields
 
     def blame(self, problem: str | None) -> None:
-        """Keep the problem, if it is one and unless there is one already."""
+        """Store the problem, unless it is None or there is one already."""
         self.problem = self.problem or problem
 
     def given(self, **fields: msgspec.Raw | None) -> "Fields":
-        """Return the same fields with some set, or taken away, from outside."""
+        """Return a copy with these fields set, or removed where None."""
         merged = {**self._fields, **fields}
         return Fields({name: raw for name, raw in merged.items() if raw is not None})
 
     def raw(self, name: str) -> msgspec.Raw | None:
-        """Return the undecoded field, if there is one."""
         return self._fields.get(name)
 
     def nested(self, name: str) -> "Fields":
-        """Return the fields of an inner object; none at all where it is missing or no object."""
+        """Return the fields of an inner object; empty if it is missing or no object."""
         return Fields.of(self.raw(name)) or Fields({})
 
     def items(self, name: str) -> list[msgspec.Raw] | None:
-        """Return the undecoded items of a list, or None where it is missing or no list."""
+        """Return the undecoded items of a list, or None if it is missing or no list."""
         return items_of(self.raw(name))
 
     def optional(self, name: str) -> str | None:
@@ -101,14 +99,14 @@ class Fields:
         return text
 
     def text(self, name: str) -> str | None:
-        """Return a field that has to be there."""
+        """Return a required text; a missing one is a `problem`."""
         text: str | None = _decoded(_text_decoder, self.raw(name))
         if text is None:
             self.blame(f"{name} is {'not text' if name in self else 'missing'}")
         return text
 
     def id(self, name: str, longest: int = LONGEST_ID) -> str | None:
-        """Return a field that has to be the id of something, as it is written."""
+        """Return a required id as it is written; anything but a number is a `problem`."""
         text = self.text(name)
         if text is not None and len(text) > longest:
             self.blame(f"{name} is too long")
@@ -120,7 +118,7 @@ class Fields:
 
 
 def items_of(raw: bytes | msgspec.Raw | None) -> list[msgspec.Raw] | None:
-    """Return the undecoded items of a JSON list, or None for what is not a list."""
+    """Return the undecoded items of a JSON list, or None if it is not a list."""
     items: list[msgspec.Raw] | None = _decoded(_items_decoder, raw)
     return items
 
@@ -135,7 +133,7 @@ def _decoded(decoder: msgspec.json.Decoder[Any], raw: bytes | msgspec.Raw | None
 
 
 def parse(body: bytes) -> list[Event]:
-    """Return what a webhook says: at least one event for any body there is."""
+    """Return the events of a webhook: at least one for any body."""
     events = items_of(body)
     if events is not None:
         return [_cloud_event(event) for event in events] or [_unusable("no events", body)]
@@ -165,7 +163,7 @@ def _cloud_event(raw: msgspec.Raw) -> Event:
     entity_id = fields.id("intuitentityid")
     return Event(
         format="cloudevents",
-        # Nothing says that two events never share an id: what is sent again says all of it again.
+        # Intuit does not promise unique event ids; a repeated delivery repeats all of these fields.
         digest=_digest(raw, realm_id, event_id, f"/{written}/{entity_id}"),
         event_id=bounded(event_id),
         realm_id=bounded(realm_id),
@@ -179,7 +177,7 @@ def _cloud_event(raw: msgspec.Raw) -> Event:
 
 
 class _Kind(NamedTuple):
-    """Which entity changed and how, as it is stored, and why that cannot be acted upon."""
+    """Entity and operation as they are stored, and why that cannot be acted upon."""
 
     entity: str | None
     operation: str | None
@@ -199,7 +197,7 @@ class _Kind(NamedTuple):
 
 @lru_cache(maxsize=64)  # more than Intuit has of those that we follow
 def _kind_of_type(written: str) -> _Kind:
-    """Take `qbo.invoice.updated.v1` apart; what is not of that form is shown as the entity."""
+    """Split `qbo.invoice.updated.v1`; a type of another form is shown as the entity."""
     match written.split("."):
         case ["qbo", entity, operation, version] if version:
             return _Kind.of(entity, operation)
@@ -258,7 +256,7 @@ def _deleted_id_of_data(fields: Fields, operation: str | None) -> str | None:
 
 
 def _deleted_id(fields: Fields, holder: Fields, operation: str | None) -> str | None:
-    """Return which record a merge made disappear; without it a merge cannot be followed."""
+    """Return the id of the record that a merge removed; without it a merge cannot be acted upon."""
     name = next((name for name in _DELETED_ID if name in holder), _DELETED_ID[0])
     if operation != "merged":
         return holder.optional(name)

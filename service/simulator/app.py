@@ -1,4 +1,4 @@
-"""The simulator as an ASGI application, and who may ask it."""
+"""The simulator as an ASGI application, and the guard of its requests."""
 
 import re
 from collections.abc import AsyncIterator
@@ -26,14 +26,14 @@ from service.simulator.state import Simulator, trace_id
 
 _OWN_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 _SAFE = ("GET", "HEAD", "OPTIONS")
-# Clients of Intuit's own protocol are programs with a secret or a token, not browsers.
+# Clients of Intuit's protocol are programs, not browsers.
 _PROTOCOL = ("/v1/", "/v2/", "/v3/", "/oauth2/")
 
 
 def create_simulator(
     config: SimulatorConfig, book: Book | None = None, clock: Clock | None = None
 ) -> Starlette:
-    """Return an app with its own state, `app.state.simulator`; no book: two generated companies."""
+    """Return an app with its `state.simulator`; without a book, two generated companies."""
     clock = clock or Clock()
     content = generated_book(clock.now()) if book is None else book
     if config.generate:
@@ -63,7 +63,7 @@ def create_simulator(
 
 
 class Guard:
-    """Only this machine may ask, no foreign page may change anything, every answer is traced."""
+    """Refuses other machines and other sites' pages, and adds `intuit_tid` to every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 
 class Clock:
-    """Real time plus an offset; whoever waits on it is told when the offset moves."""
+    """Real time plus an offset."""
 
     def __init__(self) -> None:
         self._offset = timedelta(0)
@@ -15,19 +15,18 @@ class Clock:
         self._listeners: list[Callable[[], None]] = []
 
     def now(self) -> datetime:
-        """Return the simulator's present, in UTC."""
         with self._lock:
             return datetime.now(UTC) + self._offset
 
     def advance(self, seconds: float) -> None:
-        """Time has moved on by `seconds`, and everybody who waits for it knows."""
+        """Move time forward, and call the listeners."""
         with self._lock:
             self._offset += timedelta(seconds=seconds)
         for listener in self._listeners:
             listener()
 
     def when_moved(self, listener: Callable[[], None]) -> None:
-        """`listener` is called after every jump."""
+        """Call `listener` after every move."""
         self._listeners.append(listener)
 
 
@@ -37,9 +36,8 @@ def _first_sunday(year: int, month: int) -> datetime:
 
 
 def pacific(moment: datetime) -> datetime:
-    """Return the same instant with the offset of Intuit's clocks.
-
-    By rule rather than by `zoneinfo`, because a bare machine may have no time zone data.
+    """Return the instant with Intuit's offset; by rule, because a machine may have no time zone
+    data.
     """
     starts, ends = _summer(moment.astimezone(UTC).year)
     return moment.astimezone(_SUMMER if starts <= moment < ends else _WINTER)
@@ -50,7 +48,7 @@ _SUMMER, _WINTER = timezone(timedelta(hours=-7)), timezone(timedelta(hours=-8))
 
 @lru_cache(maxsize=64)
 def _summer(year: int) -> tuple[datetime, datetime]:
-    """Return when the clocks of that year are put forward and back."""
+    """Return the beginning and end of summer time."""
     starts = _first_sunday(year, 3) + timedelta(days=7, hours=10)
     return starts, _first_sunday(year, 11) + timedelta(hours=9)
 
@@ -71,9 +69,6 @@ def to_zulu(moment: datetime) -> str:
 
 
 def parse_instant(text: str) -> datetime:
-    """Return the instant that an ISO 8601 text names; without an offset it is UTC.
-
-    Raises ValueError when it is neither a date nor a date with a time.
-    """
+    """Return the instant of an ISO 8601 text, without an offset in UTC; raises ValueError."""
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

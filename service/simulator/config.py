@@ -1,4 +1,4 @@
-"""What a simulator is started with."""
+"""The start configuration of a simulator."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ __all__ = ["SimulatorConfig", "Switches", "is_loopback"]
 
 
 def is_loopback(host: str | None) -> bool:
-    """Tell whether a host name or address can only mean this machine."""
+    """Return whether a host name or address can only mean this machine."""
     if not host:
         return False
     if host == "localhost":
@@ -23,10 +23,10 @@ def is_loopback(host: str | None) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatorConfig:
-    """One app as Intuit's developer portal would know it: its keys and its addresses.
+    """One app, as in Intuit's developer portal: its keys and addresses.
 
-    `disconnect_url` is called when a user disconnects inside QuickBooks; `generate` adds a company
-    with that many invoices, which are made when they are asked for.
+    `disconnect_url` is called when a user disconnects inside QuickBooks. `generate` adds a company
+    with that many invoices, which are made when they are read.
     """
 
     client_id: str

@@ -1,4 +1,4 @@
-"""What a webhook says, and how it is signed."""
+"""The bodies, headers and signatures of webhooks."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ _LEGACY = {
 }
 OPERATIONS = tuple(_LEGACY)
 
-# What the portal's "Send test events" posts: no real company, no object that exists.
+# What the portal's "Send test events" posts: no real company, no existing object.
 TEST_BODY = (
     b'[{"specversion":"1.0","id":"88cd52aa-33b6-4351-9aa4-47572edbd068",'
     b'"source":"intuit.dsnC02Pk1XQ+u4hqdV4mBMmTVtCZfnUuTVkYnLoPvoE=",'
@@ -34,7 +34,7 @@ TEST_BODY = (
 
 @dataclass(frozen=True)
 class Event:
-    """One change of one object; `loser` is the customer that a merge made disappear."""
+    """One change of one object; `loser` is the customer that a merge removed."""
 
     realm: str
     entity: str
@@ -46,18 +46,16 @@ class Event:
 
 
 def described(event: Event) -> str:
-    """Return an event in words for lists: company, entity, id and what happened."""
     return f"{event.realm} {event.entity} {event.id} {event.operation}"
 
 
 def sign(token: str, body: bytes) -> str:
-    """Return the `intuit-signature` of a body."""
     digest = hmac.new(token.encode(), body, hashlib.sha256).digest()
     return base64.b64encode(digest).decode()
 
 
 def payload(events: list[Event], switches: Switches) -> bytes:
-    """Return the body of one delivery in the format that is switched on."""
+    """Return the body of one delivery in the switched format."""
     if switches.format == "legacy":
         return exact_json.encode({"eventNotifications": _legacy(events, switches)})
     return exact_json.encode([_cloud_event(event, switches) for event in events])
@@ -84,7 +82,7 @@ def headers(
 
 
 def zulu(at: datetime, digits: int) -> str:
-    """Return a time with that many fractional digits; below microseconds they are made up."""
+    """Return a time with that many fractional digits; those below microseconds are made up."""
     at = at.astimezone(UTC)
     fraction = f"{at.microsecond:06}517"[:digits]
     return f"{at:%Y-%m-%dT%H:%M:%S}{'.' if digits else ''}{fraction}Z"
@@ -100,7 +98,7 @@ def _cloud_event(event: Event, switches: Switches) -> Json:
         "source": f"intuit.{base64.b64encode(source).decode()}",
         "type": f"qbo.{event.entity.lower()}.{operation}.v1",
     }
-    # Intuit's own sample of a plain update has neither of the two.
+    # Intuit's own sample of a plain update has neither.
     plain = operation == "updated"
     if _shown(switches.datacontenttype, plain):
         body["datacontenttype"] = "application/json"

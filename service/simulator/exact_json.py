@@ -1,4 +1,4 @@
-"""JSON whose numbers keep their digits: 275.00 stays 275.00 on its way through a book."""
+"""JSON whose numbers keep their digits: 275.00 stays 275.00."""
 
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 def decode(data: bytes | str) -> Any:
-    """Return the JSON value; raises ValueError when `data` is not JSON."""
+    """Return the JSON value; raises ValueError if it is not JSON."""
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
@@ -28,5 +28,5 @@ def convert(value: Any, type_: type[T]) -> T:
 
 
 def encode(value: Any) -> bytes:
-    """Return compact JSON in the order given; `msgspec.Raw` parts go in as they are."""
+    """Return compact JSON in the given order, with `msgspec.Raw` parts as they are."""
     return _encoder.encode(value)

@@ -1,4 +1,4 @@
-"""The envelopes in which Intuit says no, and every refusal of a read, a write or a token."""
+"""Intuit's refusals of reads, writes and tokens, in their envelopes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ CHALLENGE = 'Bearer realm="Intuit", error="invalid_token"'
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer, ready for the wire."""
+    """One answer, ready to send."""
 
     status: int
     body: bytes
@@ -37,12 +37,12 @@ class Fault(Exception):
 
     @property
     def body(self) -> Json:
-        """The fault itself, as it also stands in a batch."""
+        """The fault itself, as it is also in a batch."""
         error = {"Message": self.message, "Detail": self.detail, "code": self.code}
         return {"Error": [{**error, "element": self.element}], "type": self.type}
 
     def xml(self, now: datetime) -> Answer:
-        """Return the fault in XML, which has been seen although JSON was asked for."""
+        """Return the fault as XML, which Intuit sometimes sends although JSON was asked for."""
         error = f"<Error code={quoteattr(self.code)}>"
         message = f"<Message>{escape(self.message)}</Message>"
         detail = f"<Detail>{escape(self.detail)}</Detail>"
@@ -55,24 +55,23 @@ class Fault(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a fault says in headers."""
         return {}
 
     def answer(self, now: datetime) -> Answer:
-        """Return the upper-case envelope of the accounting service itself."""
+        """Return the upper-case envelope of the accounting service."""
         body = {"Fault": self.body, "time": to_millis(now)}
         return Answer(self.status, exact_json.encode(body), JSON, self.headers)
 
 
 @dataclass
 class GatewayFault(Fault):
-    """A refusal by the gateway in front of it, which writes everything in lower case."""
+    """A refusal by the gateway, which writes everything in lower case."""
 
     retry_after: int | None = None
 
     @property
     def headers(self) -> dict[str, str]:
-        """The challenge of a 401; Retry-After only where it is switched on."""
+        """The challenge of a 401; Retry-After only if switched on."""
         challenge = {"WWW-Authenticate": CHALLENGE} if self.status == 401 else {}
         wait = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
         return {**challenge, **wait}
@@ -98,7 +97,7 @@ class GatewayFault(Fault):
 
 
 def not_found() -> Fault:
-    """An id that does not exist, or not any more."""
+    """An id that does not exist, or was deleted."""
     return Fault(
         "610",
         "Object Not Found",
@@ -108,28 +107,25 @@ def not_found() -> Fault:
 
 
 def unparsable(token: str, column: int) -> Fault:
-    """A query that is not one."""
     detail = f'QueryParserError: Encountered "{token}" at line 1, column {column}.'
     return Fault("4000", "Error parsing query", detail)
 
 
 def invalid_query(detail: str) -> Fault:
-    """A query that reads well and asks for what cannot be."""
+    """A query with valid syntax that asks for something impossible."""
     return Fault("4001", "Invalid query", f"QueryValidationError: {detail}")
 
 
 @dataclass
 class BareRefusal(Fault):
-    """A refusal by a server in front that knows no envelope, only a status."""
+    """A refusal with a status only, by a server in front of the API."""
 
     def answer(self, now: datetime) -> Answer:
-        """Return a page for people."""
         page = f"<html><body><h1>{self.status} {self.message}</h1></body></html>"
         return Answer(self.status, page.encode(), "text/html")
 
 
 def too_many_ids(most: int, refused_as: str) -> Fault:
-    """A list of ids that is longer than somebody on the way takes."""
     if refused_as == "4000":
         detail = f"QueryParserError: more than {most} values in one IN"
         return Fault("4000", "Error parsing query", detail)
@@ -138,7 +134,7 @@ def too_many_ids(most: int, refused_as: str) -> Fault:
 
 
 def poisoned() -> Fault:
-    """A query that one bad record makes impossible."""
+    """A query that one bad record makes fail."""
     return Fault(
         "4002", "Error processing query", "To email address entered is invalid: please correct it."
     )
@@ -150,26 +146,24 @@ def unsupported(what: str) -> Fault:
 
 
 def system_error(status: int = 500) -> Fault:
-    """Something broke on Intuit's side."""
     message = "An application error has occurred while processing your request"
     detail = "System Failure Error: An unexpected error occurred while accessing the system."
     return Fault("10000", message, detail, status, "SystemFault")
 
 
 def unauthenticated(token: str) -> GatewayFault:
-    """A token that is expired, revoked or unknown; like Intuit, it is repeated in the answer."""
+    """An expired, revoked or unknown token; Intuit too repeats it in the answer."""
     message = "message=AuthenticationFailed; errorCode=003200; statusCode=401"
     return GatewayFault("3200", message, f"Token expired: {token}", 401, "AUTHENTICATION")
 
 
 def unauthorized() -> GatewayFault:
-    """A live token that does not open this company."""
+    """A valid token for another company."""
     message = "message=ApplicationAuthorizationFailed; errorCode=003100; statusCode=403"
     return GatewayFault("3100", message, "", 403, "SERVICE")
 
 
 def throttled(retry_after: int | None = None) -> GatewayFault:
-    """Too many requests."""
     message = "message=ThrottleExceeded; errorCode=003001; statusCode=429"
     detail = "The request limit was reached.  Try again later"
     fault = GatewayFault("3001", message, detail, 429, "SERVICE")
@@ -178,7 +172,7 @@ def throttled(retry_after: int | None = None) -> GatewayFault:
 
 
 def lost_access() -> Fault:
-    """The user who connected the company may not see it any more."""
+    """The connecting user has lost access to the company."""
     detail = ": -11014-You do not have access to use QuickBooks Online Plus."
     return Fault("120", "AuthorizationFailure", detail, 401, "AuthorizationFault")
 
@@ -188,7 +182,6 @@ TOO_LONG = "String length is either shorter or longer than supported by specific
 
 
 def unknown_property(name: str, entity: str, known: tuple[str, ...]) -> Fault:
-    """A property that the entity does not have."""
     listed = ", ".join(f'"{other}"' for other in known)
     detail = (
         f'Property Name:Unrecognized field "{name}" (class com.intuit.schema.finance.v3.{entity}), '
@@ -199,25 +192,22 @@ def unknown_property(name: str, entity: str, known: tuple[str, ...]) -> Fault:
 
 
 def unreadable(what: str) -> Fault:
-    """A property whose value is of another kind than it should be."""
+    """A property whose value has the wrong type."""
     detail = f"Property Name:{what} specified is unsupported or invalid"
     return Fault("2010", "Request has invalid or unsupported property", detail)
 
 
 def missing(name: str) -> Fault:
-    """Something that has to be there is not."""
     detail = f"Required parameter {name} is missing in the request"
     return Fault("2020", MISSING, detail, element=name)
 
 
 def invalid_id(value: object) -> Fault:
-    """An id that is no number."""
     detail = f"Id should be a valid number. Supplied value:{value}"
     return Fault("2030", "Invalid ID", detail, element="Id")
 
 
 def too_long(name: str, most: int, length: int) -> Fault:
-    """A text beyond its length."""
     detail = (
         "String length specified does not match the supported length. "
         f"Min:0 Max:{most} supported. Supplied length:{length}"
@@ -226,13 +216,11 @@ def too_long(name: str, most: int, length: int) -> Fault:
 
 
 def invalid_reference(value: object) -> Fault:
-    """A customer that does not exist."""
     detail = f"Invalid Reference Id : Names element id {value} not found"
     return Fault("2500", "Invalid Reference Id", detail)
 
 
 def stale() -> Fault:
-    """A SyncToken that is not the current one."""
     detail = (
         "Stale Object Error : You and another user were working on this at the same time. "
         "Another user finished before you did, so your work was not saved."
@@ -241,13 +229,12 @@ def stale() -> Fault:
 
 
 def business(why: str) -> Fault:
-    """A rule of bookkeeping that the write would break."""
+    """A bookkeeping rule that the write would break."""
     message = "A business validation error has occurred while processing your request"
     return Fault("6000", message, f"Business Validation Error: {why}")
 
 
 def duplicate_number(number: str) -> Fault:
-    """A document number that is taken, where numbers are unique."""
     detail = (
         "Duplicate Document Number Error : You must specify a different number. "
         f"This number has already been used. DocNumber={number} is assigned to another transaction."
@@ -256,7 +243,6 @@ def duplicate_number(number: str) -> Fault:
 
 
 def subscription_ended() -> Fault:
-    """A company that pays no more."""
     detail = (
         "Subscription period has ended or canceled or there was a billing problem : You can't add "
         "data to QuickBooks Online Plus because your trial or subscription period ended."
@@ -265,7 +251,6 @@ def subscription_ended() -> Fault:
 
 
 def books_closed() -> Fault:
-    """A day before the books were closed."""
     detail = (
         "The account period has closed and the account books cannot be updated through the QBO "
         "Services API. Please use the QBO website to make these changes."
@@ -274,12 +259,11 @@ def books_closed() -> Fault:
 
 
 def duplicate_name() -> Fault:
-    """A display name that is taken."""
     detail = "The name supplied already exists. : null"
     return Fault("6240", "Duplicate Name Exists Error", detail)
 
 
-# The argument is the access token of the call, which a 401 repeats.
+# The argument is the call's access token, which a 401 repeats.
 CATALOGUE: dict[str, Callable[[str], Fault]] = {
     "120": lambda _: lost_access(),
     "500": lambda _: unsupported("GET spaceship"),

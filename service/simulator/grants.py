@@ -1,4 +1,4 @@
-"""Authorisations: codes, access tokens, refresh tokens and id tokens, and how they die."""
+"""Authorisations: codes, access tokens, refresh tokens and id tokens, and their ends."""
 
 import secrets
 from collections.abc import Iterator
@@ -39,12 +39,12 @@ ACCOUNTING = "com.intuit.quickbooks.accounting"
 
 
 class InvalidGrant(Exception):
-    """A code or refresh token that opens nothing; the text is Intuit's error_description."""
+    """An invalid code or refresh token; the text is Intuit's error_description."""
 
 
 @dataclass
 class Code:
-    """What Intuit hands to the browser: usable once, soon, and with the same redirect."""
+    """An authorisation code: valid once, for ten minutes, with the same redirect."""
 
     realm: str
     redirect_uri: str
@@ -54,7 +54,7 @@ class Code:
 
 @dataclass
 class Grant:
-    """One consent, and the chain of tokens that came from it."""
+    """One consent, and the chain of its tokens."""
 
     realm: str
     scope: str
@@ -72,20 +72,18 @@ class Grant:
         return self.begun + HARD_END
 
     def alive(self, now: datetime) -> bool:
-        """Tell whether the refresh token still counts."""
+        """Return whether the refresh token is still valid."""
         return now < self.hard_end and now < self.used + IDLE_END
 
 
 @dataclass
 class Access:
-    """One access token's end and the consent behind it."""
-
     grant: Grant
     expires: datetime
 
 
 class Grants:
-    """All live authorisations of the app; the caller holds the simulator's lock."""
+    """All authorisations of the app; the caller holds the simulator's lock."""
 
     def __init__(self) -> None:
         self._codes: dict[str, Code] = {}
@@ -93,13 +91,12 @@ class Grants:
         self._grants: list[Grant] = []
 
     def new_code(self, realm: str, redirect_uri: str, scope: str, now: datetime) -> str:
-        """Return a code for one company; it is good for ten minutes."""
         code = "AB1" + secrets.token_urlsafe(32)
         self._codes[code] = Code(realm, redirect_uri, scope, now + CODE_LIFE)
         return code
 
     def exchange(self, code: str, redirect_uri: str, now: datetime) -> tuple[str, Grant]:
-        """Return an access token and the new grant; the code is spent, whatever happens."""
+        """Return an access token and the new grant; the code is spent in any case."""
         found = self._codes.pop(code, None)
         if found is None or found.redirect_uri != redirect_uri or now >= found.expires:
             raise InvalidGrant("Invalid authorization code")
@@ -108,7 +105,7 @@ class Grants:
         return self._new_access(grant, now), grant
 
     def refresh(self, token: str, now: datetime, grace: float = 0) -> tuple[str, Grant]:
-        """Return a new access token and the grant, whose refresh token moves on after a day."""
+        """Return a new access token and the grant, whose refresh token rotates after a day."""
         grant = self._by_refresh(token, now)
         if grant is None or not grant.alive(now):
             raise InvalidGrant("Token invalid")
@@ -120,10 +117,7 @@ class Grants:
 
     @contextmanager
     def refreshing(self, token: str, now: datetime, within: float) -> Iterator[bool]:
-        """A refresh is under way meanwhile; gives whether it races another one.
-
-        The winner of a race is the one that came first.
-        """
+        """Count a refresh during the block; give whether it races an earlier one, which wins."""
         grant = next((g for g in self._grants if token in (g.refresh_token, *g.superseded)), None)
         if grant is None:
             yield False
@@ -139,12 +133,12 @@ class Grants:
                 self._end(grant)
 
     def doom(self, token: str) -> None:
-        """The winner of the race for this token will hold tokens that open nothing."""
+        """Make the winner of the race for this token end up with tokens that open nothing."""
         for grant in self._grants:
             grant.doomed = grant.doomed or token in (grant.refresh_token, *grant.superseded)
 
     def opened_by(self, token: str, now: datetime) -> Grant | None:
-        """Return the grant behind an access token that is live."""
+        """Return the grant of a valid access token."""
         access = self._access.get(token)
         return access.grant if access and now < access.expires else None
 
@@ -157,19 +151,18 @@ class Grants:
         return next((g.realm for g, chain in chains if token in chain), None)
 
     def revoke(self, token: str) -> bool:
-        """The company of this token is disconnected; False when nobody knows the token."""
+        """Disconnect the token's company; return False for an unknown token."""
         realm = self.realm_of(token)
         return realm is not None and self.disconnect(realm)
 
     def disconnect(self, realm: str) -> bool:
-        """No token of this company works any more; tells whether one did."""
+        """End all tokens of this company; return whether there were any."""
         before = len(self._grants)
         self._grants = [g for g in self._grants if g.realm != realm]
         self._access = {t: a for t, a in self._access.items() if a.grant.realm != realm}
         return len(self._grants) < before
 
     def connected(self, realm: str, now: datetime) -> bool:
-        """Tell whether the company has a live connection to the app."""
         return any(g.realm == realm and g.alive(now) for g in self._grants)
 
     def _end(self, grant: Grant) -> None:
@@ -196,7 +189,7 @@ def _refresh_token() -> str:
 
 
 class OpenId:
-    """Signs id tokens with a key that is made when the first one is wanted."""
+    """Signs id tokens with a key that is made at the first use."""
 
     @cached_property
     def _key(self) -> RSAKey:
@@ -217,5 +210,4 @@ class OpenId:
         return jwt.encode({"kid": KEY_ID, "alg": "RS256"}, claims, self._key)
 
     def keys(self) -> Json:
-        """Return the public keys."""
         return {"keys": [self._key.as_dict(private=False)]}

@@ -1,4 +1,4 @@
-"""How many calls a company may make, on the simulator's clock."""
+"""Limits on a company's calls, by the simulator's clock."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ SECOND, MINUTE = timedelta(seconds=1), timedelta(seconds=60)
 
 @dataclass
 class Windows:
-    """When one company's calls and batches of the last minute were made."""
+    """The times of one company's calls and batches of the last minute."""
 
     calls: deque[datetime] = field(default_factory=deque)
     batches: deque[datetime] = field(default_factory=deque)
 
     def shown(self, now: datetime) -> Json:
-        """Return how much of each window is used."""
+        """Return what is used of each window: {"second", "minute", "batches"}."""
         return {
             "second": _within(self.calls, SECOND, now),
             "minute": _within(self.calls, MINUTE, now),
@@ -28,10 +28,7 @@ class Windows:
 
 
 class Limits:
-    """Sliding windows per company, and the reads of the month over all companies.
-
-    A refused call counts for nothing, which the reference does not say either way.
-    """
+    """Sliding windows per company, and the month's reads of all; a refused call does not count."""
 
     def __init__(self) -> None:
         self._month = ""
@@ -40,7 +37,7 @@ class Limits:
     def admit(
         self, used: Windows, now: datetime, switches: Switches, *, reads: int, batch: bool
     ) -> bool:
-        """Tell whether a call may pass; one that may is counted."""
+        """Count a call and return True, or return False if it exceeds a limit."""
         self._turn_page(now)
         windows = [
             (used.calls, SECOND, switches.requests_per_second),
@@ -61,12 +58,12 @@ class Limits:
         return True
 
     def set_reads(self, reads: int, now: datetime) -> None:
-        """So many reads count as made in this month."""
+        """Set the month's count of reads."""
         self._turn_page(now)
         self._reads = reads
 
     def shown(self, now: datetime) -> Json:
-        """Return the month, and how many reads were made in it."""
+        """Return {"month", "reads"}."""
         self._turn_page(now)
         return {"month": self._month, "reads": self._reads}
 
@@ -87,5 +84,5 @@ def _is_full(calls: deque[datetime], span: timedelta, most: int | None, now: dat
         calls.pop()
     if most is None or len(calls) < most:
         return False
-    # The oldest of the last `most` calls decides, so nothing has to be counted.
+    # The oldest of the last `most` calls decides, without counting.
     return calls[-most] > now - span

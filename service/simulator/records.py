@@ -1,4 +1,4 @@
-"""QuickBooks records, kept as given and found by id or by time of change."""
+"""QuickBooks records, stored as given, and found by id or by time of change."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
@@ -37,7 +37,7 @@ class Record:
 
     @cached_property
     def raw(self) -> msgspec.Raw:
-        """The record as JSON, written once however often it is read."""
+        """The record as JSON, encoded once."""
         return msgspec.Raw(exact_json.encode(self.data))
 
 
@@ -54,11 +54,10 @@ class Shelf:
         return len(self._records)
 
     def get(self, id_: str) -> Record | None:
-        """Return the live object with that id."""
         return self._records.get(int(id_)) if is_id(id_) else None
 
     def put(self, record: Record) -> None:
-        """The record is on the shelf, in place of its earlier version or its stub."""
+        """Store the record in place of its earlier version or its stub."""
         old = self._records.get(record.number)
         if old:
             self._forget_change(old)
@@ -74,7 +73,7 @@ class Shelf:
             insort(self._by_change, record.key)
 
     def remove(self, record: Record, at: datetime) -> None:
-        """The object is gone; only a stub with the time of its deletion stays."""
+        """Remove the object; a stub with the time of deletion remains."""
         self._forget_change(record)
         del self._numbers[bisect_left(self._numbers, record.number)]
         del self._records[record.number]
@@ -130,5 +129,5 @@ class _Lazy(Sequence[Record]):
 
 
 def is_id(value: object) -> bool:
-    """Tell whether a value is an id as QuickBooks writes them: a short text of digits."""
+    """Return whether a value is an id as QuickBooks writes them: text of at most 20 digits."""
     return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20

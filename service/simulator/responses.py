@@ -1,7 +1,7 @@
-"""Small bridges between the simulator's answers and Starlette's, and connections that break off."""
+"""Sends the simulator's answers by Starlette, and breaks off connections."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -18,22 +18,17 @@ from service.simulator.state import Served, Simulator
 _MARK = "simulator.drop"
 _CUT = "simulator.cut"
 
-Handler = Callable[[Request], Awaitable[Response]]
-
 
 def simulator_of(request: Request) -> Simulator:
-    """Return the state that this request is about."""
     simulator: Simulator = request.app.state.simulator
     return simulator
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Return a JSON answer with exact numbers."""
     return Response(exact_json.encode(value), status, headers, media_type=JSON)
 
 
 def to_response(answer: Answer) -> Response:
-    """Return an answer of Intuit's as Starlette sends it."""
     return Response(answer.body, answer.status, answer.headers, media_type=answer.content_type)
 
 
@@ -85,7 +80,7 @@ def cut_short(response: Response) -> Response:
 
 
 class Dropper:
-    """Must be the outermost layer: only there is `send` the server's own."""
+    """Closes connections; must be the outermost layer, where `send` is the server's own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -102,7 +97,7 @@ class Dropper:
                 if closed:
                     await _close(send)
             if not closed:
-                # The rest that a cut answer has promised never comes.
+                # The rest of a cut answer never comes.
                 await send({**message, "more_body": True} if _is_body(message, cut) else message)
                 if _is_body(message, cut):
                     await asyncio.sleep(0)
@@ -116,7 +111,7 @@ def _is_body(message: Message, cut: bool) -> bool:
 
 
 async def _close(send: Any) -> None:
-    """The connection is cut; ASGI has no message for that, so uvicorn's transport does it."""
+    """Close the connection through uvicorn's transport; ASGI has no message for that."""
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if transport is None:
         raise ConnectionResetError("dropped by a scripted fault")

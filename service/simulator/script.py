@@ -1,4 +1,4 @@
-"""Scripted faults: what the next answers shall be."""
+"""Scripted faults: what the next answers will be."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -23,11 +23,11 @@ HTML = "text/html"
 
 
 class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One order: which calls it is for, how many of them, and what happens to them.
+    """One order: for which calls, how many of them, and what happens to them.
 
-    Without a kind it is for accounting calls. `fault` is a code of the reference, `drop` closes the
-    connection at once, `lose` after the work was done, `cut` in the middle of the answer; a rule
-    with none of these and no status leaves the answer the ordinary one.
+    Without a kind it is for accounting calls. `fault` is a code of the reference. `drop` closes the
+    connection at once, `lose` after the work, `cut` in the middle of the answer. With none of these
+    and no status, the answer is the ordinary one.
     """
 
     preset: str | None = None
@@ -46,7 +46,6 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     cut: bool = False
 
     def matches(self, call: "Call") -> bool:
-        """Tell whether this rule is meant for that call."""
         kind = self.kind or _kind_of(self.preset)
         if kind == "accounting":
             kind_fits = call.kind not in _OAUTH
@@ -59,7 +58,7 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return kind_fits and company_fits and entity_fits
 
     def answer(self, call: "Call", now: datetime) -> Answer | None:
-        """Return the scripted answer, or None when the ordinary one shall follow."""
+        """Return the scripted answer, or None for the ordinary one."""
         if self.preset or self.fault:
             made = self._made(call, now)
             headers = {**made.headers, **self.headers}
@@ -99,7 +98,7 @@ class Script:
         self._cleared = asyncio.Event()
 
     def add(self, wanted: Any) -> None:
-        """The rules are in force after the earlier ones; raises ValueError naming the bad one."""
+        """Append the rules; raises ValueError naming a bad one."""
         rules = exact_json.convert(wanted if isinstance(wanted, list) else [wanted], list[Rule])
         for rule in rules:
             if rule.preset is not None and rule.preset not in PRESETS:
@@ -119,13 +118,13 @@ class Script:
         return None
 
     def clear(self) -> None:
-        """Nothing is scripted, and every answer that is held back goes on its way."""
+        """Remove all rules, and release every delayed answer."""
         self.rules = []
         self._cleared.set()
         self._cleared = asyncio.Event()
 
     async def hold(self, seconds: float) -> None:
-        """Wait for so long, or until nothing is scripted any more."""
+        """Wait that long, or until the rules are cleared."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._cleared.wait(), seconds)
 
@@ -184,5 +183,4 @@ def _kind_of(preset: str | None) -> str:
 
 
 def presets() -> Iterable[str]:
-    """Return the names that `POST /_sim/faults` knows."""
     return PRESETS

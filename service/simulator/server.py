@@ -1,4 +1,4 @@
-"""The simulator on a port: for a person, and in a thread for tests."""
+"""Runs the simulator on a port: for a person, or in a thread for tests."""
 
 import socket
 import threading
@@ -22,8 +22,6 @@ START_TIME_OUT = 10.0
 
 @dataclass(frozen=True)
 class RunningSimulator:
-    """A simulator that answers at `url`, and the state behind it."""
-
     url: str
     simulator: Simulator
 
@@ -31,7 +29,7 @@ class RunningSimulator:
 def run(
     config: SimulatorConfig, *, book: Book | None = None, host: str = "127.0.0.1", port: int = 8700
 ) -> None:
-    """Serve until SIGINT or SIGTERM; only on an address of this machine."""
+    """Serve until SIGINT or SIGTERM; raises ValueError unless `host` is loopback."""
     if not is_loopback(host):
         raise ValueError("the simulator listens on loopback only")
     _server(create_simulator(config, book), host, port).run()
@@ -45,7 +43,7 @@ def running(
     *,
     clock: Clock | None = None,
 ) -> Iterator[RunningSimulator]:
-    """A simulator serves on 127.0.0.1 (a free port for 0) until the block ends."""
+    """Serve on 127.0.0.1 (on a free port for 0) during the block."""
     app = create_simulator(config, book, clock)
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -66,8 +64,7 @@ def running(
 
 
 def _server(app: Starlette, host: str, port: int) -> uvicorn.Server:
-    # The access log would print codes and tokens, and the logging of the process that a test
-    # runs in is not ours to configure.
+    # The access log would print codes and tokens; the logging of a test's process is not ours.
     return uvicorn.Server(
         uvicorn.Config(
             Dropper(app),

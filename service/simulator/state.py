@@ -41,7 +41,7 @@ class Served:
 
 
 class Calls:
-    """The meter that a client's economy is read from; token calls are only in the list."""
+    """Counts accounting calls, and lists the last calls of any kind."""
 
     def __init__(self) -> None:
         self._by_company: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -49,26 +49,23 @@ class Calls:
         self._last: deque[Served] = deque(maxlen=KEPT)
 
     def count(self, realm: str, kind: str, status: int) -> None:
-        """One more call was answered (a dropped one has status 444)."""
+        """Count an answered call; a dropped one has status 444."""
         self._by_company[realm][kind] += 1
         self._by_status[status] += 1
 
     def note(self, call: Served) -> None:
-        """The call stands in the list."""
         self._last.append(call)
 
     def last(self, most: int = KEPT) -> list[Json]:
-        """Return the last calls, newest first."""
         return [asdict(call) for call in islice(reversed(self._last), most)]
 
     def clear(self) -> None:
-        """The meter stands at nothing, and the list is empty."""
         self._by_company.clear()
         self._by_status.clear()
         self._last.clear()
 
     def summary(self) -> Json:
-        """Return the counts as `GET /_sim/calls` shows them."""
+        """Return {"total", "by_kind", "by_company", "by_status"}."""
         by_kind: Counter[str] = Counter()
         for kinds in self._by_company.values():
             by_kind.update(kinds)
@@ -95,7 +92,7 @@ class Consent:
 
 
 class Simulator:
-    """Everything that one app's Intuit remembers; `lock` guards every change of it."""
+    """Everything that Intuit would store for one app; `lock` guards every change of it."""
 
     def __init__(self, config: SimulatorConfig, book: Book, clock: Clock | None = None) -> None:
         self.config = config
@@ -124,7 +121,7 @@ class Simulator:
             company.load(entity, content.get(entity, []), now)
 
     def company(self, realm: str) -> Company:
-        """Return a company, made now if nobody knew it; raises ValueError for a bad realm id."""
+        """Return a company, created if unknown; raises ValueError for a bad realm id."""
         if not is_id(realm):
             raise ValueError(f"{realm!r} is not a realm id (digits only)")
         if realm not in self.companies:
@@ -132,13 +129,13 @@ class Simulator:
         return self.companies[realm]
 
     def switch(self, wanted: Any) -> None:
-        """The settings are changed; raises ValueError that says what is wrong."""
+        """Change these settings; raises ValueError that says what is wrong."""
         self.switches = self.sender.switches = self.switches.changed(wanted)
         if "seed" in wanted:
             self.sender.reseed(self.switches.seed)
 
     def behave(self) -> None:
-        """Nothing misbehaves: no faults, tricks or poison, unused limits, switches as usual."""
+        """End all misbehaviour: faults, tricks, poison, used limits, switches."""
         self.script.clear()
         self.forget_limits()
         self.sender.mischief.tricks.clear()
@@ -149,19 +146,18 @@ class Simulator:
         self.sender.reseed(self.switches.seed)
 
     def forget_limits(self) -> None:
-        """Every limit is unused."""
         self.limits = Limits()
         for company in self.companies.values():
             company.used = Windows()
 
     def limits_shown(self) -> Json:
-        """Return how much of each limit is used."""
+        """Return {"month", "reads", "by_company"}: what is used of each limit."""
         now = self.clock.now()
         used = {r: c.used.shown(now) for r, c in self.companies.items() if c.used.calls}
         return {**self.limits.shown(now), "by_company": used}
 
     def announce(self, events: list[Event]) -> Json:
-        """The events are on their way if their companies are connected; returns what was done."""
+        """Queue events of connected companies; return {"queued", "events", "delivery"?, "why"?}."""
         if not events:
             return {"queued": False, "why": "QuickBooks sends no event for this", "events": []}
         now = self.clock.now()
@@ -178,19 +174,18 @@ class Simulator:
         return shown if queued else {**shown, "why": delivery.state}
 
     def disconnect_address(self, realm: str) -> str | None:
-        """Return where the user's browser is sent after disconnecting, if the app wants that."""
+        """Return where the user's browser is sent after disconnecting, if anywhere."""
         address = self.config.disconnect_url
         if address is None or not self.switches.disconnect_names_company:
             return address
         return f"{address}{'&' if urlsplit(address).query else '?'}realmId={realm}"
 
     def change(self, realm: str, work: Callable[[Ledger], T]) -> tuple[T, Json]:
-        """Return what the work returned and what was announced; the caller holds the lock."""
+        """Return the work's result, and what was announced; the caller holds the lock."""
         ledger = Ledger(self.company(realm), self.switches, self.clock.now())
         result = work(ledger)
         return result, self.announce(ledger.events)
 
 
 def trace_id() -> str:
-    """Return a new `intuit_tid`."""
     return f"1-{secrets.token_hex(4)}-{secrets.token_hex(12)}"

@@ -1,4 +1,4 @@
-"""What can be switched while a simulator runs; every default is the reference's."""
+"""The switches of a running simulator; every default is the reference's."""
 
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -15,7 +15,7 @@ Extra = Literal["as seen", "always", "never"]
 
 
 class Switches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What the reference leaves open, or names as something that happens."""
+    """What the reference leaves open, or names as possible."""
 
     # OAuth
     old_refresh_grace: Seconds = 0

@@ -1,1 +1,1 @@
-"""What the service remembers: tables, and functions that take a session and never commit."""
+"""Rows read and written for the work itself; the functions take a session and never commit."""

@@ -1,4 +1,4 @@
-"""Alerts: what was found to be wrong, from its beginning to its end, and who was told of it."""
+"""Alerts: what was found to be wrong, from beginning to end, and what was sent of it."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -10,18 +10,17 @@ from service.database.tables import Alert
 from service.database.upsert import insert
 
 QUIET = timedelta(seconds=60)
-"""What comes back within this time has never been over: its alert goes on, and no end is told."""
+"""What comes back within this time never ended: its alert goes on, and no end is sent."""
 
-# What nobody could be told of is left to the history when it has been over for so long.
+# An alert that could not be sent is no longer news when it has been over for this long.
 _OLD_NEWS = timedelta(days=1)
 _LONGEST_ERROR = 200
 
 Key = tuple[str, str]
-"""Cause and subject: what an alert is about."""
+"""(cause, subject) of an alert."""
 
 
 def open_now(session: Session) -> dict[Key, Alert]:
-    """Return the alerts that are not over."""
     rows = session.scalars(select(Alert).where(Alert.ended_at.is_(None)))
     return {(alert.cause, alert.subject): alert for alert in rows}
 
@@ -36,7 +35,7 @@ def begin(
     since: datetime,
     now: datetime,
 ) -> None:
-    """Leave one open alert of this cause and subject: one that is or just was there, or a new."""
+    """Leave one open alert of this key, which may be one that is open or has just ended."""
     cause, subject = key
     if _resume(session, key, now):
         return
@@ -54,7 +53,7 @@ def begin(
 
 
 def _resume(session: Session, key: Key, now: datetime) -> bool:
-    """Open the alert again that ended a moment ago, if nobody was told of its end."""
+    """Open the alert again that has just ended, if nobody was sent its end."""
     cause, subject = key
     mine = and_(Alert.cause == cause, Alert.subject == subject)
     latest = select(func.max(Alert.id)).where(mine).scalar_subquery()
@@ -68,14 +67,13 @@ def _resume(session: Session, key: Key, now: datetime) -> bool:
 
 
 def end(session: Session, ids: Collection[int], now: datetime) -> None:
-    """Note that what these alerts are about is over."""
     session.execute(
         update(Alert).where(Alert.id.in_(ids), Alert.ended_at.is_(None)).values(ended_at=now)
     )
 
 
 def untold(session: Session, now: datetime, limit: int) -> Sequence[Alert]:
-    """Return the alerts of which there is news to tell now, in the order in which they began."""
+    """Return the alerts whose beginning or end is to be sent now, the oldest first."""
     begun = and_(
         Alert.told_at.is_(None),
         or_(Alert.ended_at.is_(None), Alert.ended_at > now - _OLD_NEWS),
@@ -95,7 +93,7 @@ def untold(session: Session, now: datetime, limit: int) -> Sequence[Alert]:
 
 
 def told(session: Session, alert_id: int, *, over: bool, now: datetime) -> None:
-    """Note that the news of this alert's beginning, or of its end, has been taken."""
+    """Note that the message about this alert's beginning, or end, was accepted."""
     news = {"end_told_at": now} if over else {"told_at": now}
     session.execute(
         update(Alert)
@@ -105,7 +103,7 @@ def told(session: Session, alert_id: int, *, over: bool, now: datetime) -> None:
 
 
 def postpone(session: Session, alert_id: int, due_at: datetime, error: str) -> None:
-    """Tell the same news again from `due_at` on."""
+    """Let the same message be sent again from `due_at` on."""
     session.execute(
         update(Alert)
         .where(Alert.id == alert_id)

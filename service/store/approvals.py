@@ -16,16 +16,13 @@ from service.store import documents, runs, watermarks
 
 
 def undecided(session: Session, connection_id: str) -> int:
-    """Return how many of the company's invoices Infactor offers and nobody has decided about.
-
-    One that is recorded as held is not among them, though its withdrawal may be on its way yet.
-    """
+    """Return how many of the company's invoices in Infactor are neither decided nor held."""
     return documents.count_undecided(session, connection_id, Invoice.hold.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An invoice that a run would withdraw: what people call it, and for which hold."""
+    """An invoice that a run would withdraw: its name and its hold."""
 
     invoice_id: str
     name: str
@@ -53,10 +50,9 @@ def await_approval(
     reasons: Mapping[str, str],
     now: datetime,
 ) -> bool:
-    """Stop the run where it is until an operator decides; return False if it was widened.
+    """Stop the run where it is until an operator decides; return False if it was widened or ended.
 
-    `why` names no invoice, `named` does; `reasons` are the holds by which it would withdraw, by
-    invoice.
+    `why` names no invoice, `named` does; `reasons` is {invoice id: hold} of what it would withdraw.
     """
     stopped = session.execute(
         update(Run)
@@ -135,7 +131,7 @@ def waiting(session: Session, connection_ids: Collection[str]) -> dict[str, Run]
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """An invoice of which a run waits to withdraw it; `done` where that has happened meanwhile."""
+    """An invoice that a stopped run would withdraw; `done` if it has been held meanwhile."""
 
     invoice: Invoice
     hold: str
@@ -143,7 +139,7 @@ class Withdrawal:
 
 
 def withdrawals(session: Session, run: Run) -> list[Withdrawal]:
-    """Return what the step at which the run has stopped would withdraw, by number."""
+    """Return what the stopped step would withdraw, by number."""
     reasons = run.would_withdraw or {}
     found = session.scalars(
         select(Invoice)
@@ -155,12 +151,11 @@ def withdrawals(session: Session, run: Run) -> list[Withdrawal]:
 
 
 def is_waiting(run: Run) -> bool:
-    """Return whether the run waits for an operator's approval."""
     return run.state == RunState.ACTIVE and run.halted_at is not None
 
 
 def lock(session: Session, run_id: int) -> Run | None:
-    """Return the run with this id, which nobody else changes before the transaction ends."""
+    """Return the run, locked for this transaction."""
     return session.scalars(
         select(Run)
         .where(Run.id == run_id)
@@ -170,7 +165,7 @@ def lock(session: Session, run_id: int) -> Run | None:
 
 
 def approve(session: Session, run: Run) -> None:
-    """Let the run go on, at once, and never be stopped again."""
+    """Let the run go on at once; it is not stopped again unless it is widened."""
     session.execute(
         update(Run)
         .where(Run.id == run.id)
@@ -187,7 +182,7 @@ def approve(session: Session, run: Run) -> None:
 
 
 def is_rejected(run: Run) -> bool:
-    """Return whether the run has ended while it waited, which is no failure of its own."""
+    """Return whether an operator ended the run while it waited, which is no failure of its own."""
     return run.state == RunState.FAILED and run.halted_at is not None
 
 

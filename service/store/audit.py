@@ -20,10 +20,10 @@ def record(
     details: dict[str, Any],
     now: datetime,
 ) -> None:
-    """Keep who did what; to be called in the transaction that does it.
+    """Keep who did what; call it in the transaction that does it.
 
-    `details` hold counts and options: no name, e-mail address or realm id, because nothing here is
-    ever forgotten.
+    `details` hold counts and options: no name, e-mail address or realm id, because the audit is
+    never deleted.
     """
     session.add(
         AuditEntry(

@@ -16,7 +16,7 @@ from service.domain import DifferenceKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenInvoice:
-    """What QuickBooks showed of one invoice; all None of one that it could not show."""
+    """What QuickBooks showed of one invoice; all None if it could not show it."""
 
     quickbooks_id: str
     sync_token: int | None = None
@@ -27,7 +27,7 @@ class SeenInvoice:
 
 @dataclass(frozen=True, slots=True)
 class QuickBooksDifference:
-    """One invoice of which the record says something else than QuickBooks."""
+    """One invoice whose record differs from QuickBooks."""
 
     quickbooks_id: str
     kind: DifferenceKind
@@ -38,15 +38,13 @@ class QuickBooksDifference:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceSums:
-    """How many invoices, and what their totals and balances come to."""
-
     count: int
     total: Decimal
     balance: Decimal
 
 
 def keep(session: Session, run_id: int, shown: Collection[SeenInvoice]) -> None:
-    """Remember what QuickBooks showed; what it shows later takes its place."""
+    """Keep what QuickBooks showed; a later answer replaces an earlier one."""
     rows = [
         {
             "run_id": run_id,
@@ -74,7 +72,7 @@ def _as_shown_last(dialect: str) -> Executable:
 
 
 def forget(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> None:
-    """Take back that QuickBooks showed these invoices: they are gone there."""
+    """Remove these invoices from what the run saw, because they are gone in QuickBooks."""
     for quickbooks_id in quickbooks_ids:
         seen = session.get(RunSeen, (run_id, quickbooks_id))
         if seen is not None:
@@ -84,10 +82,10 @@ def forget(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> No
 def differences(
     session: Session, run: Run, first: int, limit: int, only: Collection[str] | None = None
 ) -> Sequence[QuickBooksDifference]:
-    """Return where the record differs from what the run saw, up to `limit`; `only` among these ids.
+    """Return where the record differs from what the run saw: up to `limit`, `only` of these ids.
 
-    `first` is the number of the run's first read: what was read later, beside the run, and is newer
-    than what it saw is no difference.
+    `first` is the fetch number of the run's first read. What was read after it, beside the run, and
+    is newer than what the run saw is no difference.
     """
     found = [*_shown_otherwise(session, run, first, limit, only)]
     if only is None and len(found) < limit:
@@ -96,10 +94,10 @@ def differences(
 
 
 def not_shown(session: Session, run: Run, first: int, limit: int) -> Sequence[QuickBooksDifference]:
-    """Return recorded invoices that QuickBooks did not show, and nobody read since the run began.
+    """Return recorded invoices that QuickBooks did not show and nobody read since the run began.
 
-    By the number of the read and not by when they were recorded: a changed customer lets an
-    invoice be recorded anew without a look at whether it still exists.
+    The fetch number decides and not the time of recording, because a changed customer lets an
+    invoice be recorded without reading it.
     """
     met = select(RunSeen.quickbooks_id).where(
         RunSeen.run_id == run.id, RunSeen.quickbooks_id == Invoice.quickbooks_id
@@ -120,7 +118,7 @@ def not_shown(session: Session, run: Run, first: int, limit: int) -> Sequence[Qu
 
 
 def unreadable(session: Session, run: Run, limit: int) -> Sequence[QuickBooksDifference]:
-    """Return the invoices that QuickBooks could not even show by themselves."""
+    """Return the invoices that QuickBooks could not show even alone."""
     rows = session.execute(
         _met(run).where(RunSeen.sync_token.is_(None)).order_by(RunSeen.quickbooks_id).limit(limit)
     )
@@ -145,7 +143,7 @@ def _met(run: Run) -> Select[RunSeen, Invoice]:
 
 
 def sums_there(session: Session, run: Run) -> InvoiceSums:
-    """Return what the run saw in QuickBooks, all together."""
+    """Return the sums of what the run saw in QuickBooks."""
     return _sums(
         session,
         select(func.count(), func.sum(RunSeen.total), func.sum(RunSeen.balance)).where(
@@ -155,7 +153,7 @@ def sums_there(session: Session, run: Run) -> InvoiceSums:
 
 
 def sums_here(session: Session, run: Run) -> InvoiceSums:
-    """Return what is recorded and not deleted, all together."""
+    """Return the sums of what is recorded and not deleted."""
     return _sums(
         session,
         select(func.count(), func.sum(Invoice.total), func.sum(Invoice.balance)).where(

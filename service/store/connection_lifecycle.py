@@ -1,4 +1,4 @@
-"""What operators decide about a company: paused, resumed, disconnected, released, handed over."""
+"""What operators decide about a company: pause, resume, disconnect, release, hand over."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -21,12 +21,12 @@ NO_TOKENS = {
 
 
 def suspend(session: Session, connection_id: str, now: datetime) -> bool:
-    """Let nobody call QuickBooks for the company; return False when that is so already."""
+    """Pause the company: nobody calls QuickBooks for it. Return False if it is paused already."""
     return _change(session, connection_id, Connection.suspended_at.is_(None), {"suspended_at": now})
 
 
 def resume(session: Session, connection_id: str, now: datetime) -> bool:
-    """Let QuickBooks be called again, and what was missed be read; False if it was not paused."""
+    """End the pause, and ask for what was missed; return False if there was none."""
     resumed = _change(
         session,
         connection_id,
@@ -39,10 +39,10 @@ def resume(session: Session, connection_id: str, now: datetime) -> bool:
 
 
 def end(session: Session, connection_id: str, refresh_sealed: str | None, now: datetime) -> bool:
-    """Disconnect the company on purpose; return False if its refresh token is another one by now.
+    """Disconnect the company; return False if its refresh token was replaced meanwhile.
 
-    Without tokens nothing brings it back: whoever is refreshing them at this moment compares the
-    one that was used with the one that is stored.
+    Without tokens nothing brings it back: a refresh at this moment compares the token that it used
+    with the stored one.
     """
     ended = {
         **NO_TOKENS,
@@ -57,10 +57,7 @@ def end(session: Session, connection_id: str, refresh_sealed: str | None, now: d
 
 
 def release(session: Session, connection_id: str, now: datetime) -> bool:
-    """Let whoever connects the company next have it; return False while it is connected.
-
-    Nothing that was wrong with it matters any more, and nobody's pause holds for the next one.
-    """
+    """Let any supplier connect the company next, not paused; return False while it is connected."""
     released = {**NO_TOKENS, "released_at": now, "suspended_at": None, "problem": None}
     return _change(
         session, connection_id, Connection.state == ConnectionState.DISCONNECTED, released
@@ -68,9 +65,9 @@ def release(session: Session, connection_id: str, now: datetime) -> bool:
 
 
 def hand_over(session: Session, connection_id: str, supplier_id: int, now: datetime) -> None:
-    """Make a released company another supplier's, of whom no record says anything yet.
+    """Give a released company to another supplier, without any record yet.
 
-    What is recorded was mapped for the former one: nobody sees it before it was mapped anew.
+    What is recorded was mapped for the former one: nobody sees it until it is mapped again.
     """
     runs.abandon(session, connection_id, "the company was handed over to another supplier", now)
     session.execute(
@@ -84,7 +81,7 @@ def hand_over(session: Session, connection_id: str, supplier_id: int, now: datet
 
 
 def is_held_by(session: Session, connection_id: str, supplier_id: int) -> bool:
-    """Return whether the company is connected, and this supplier's."""
+    """Return whether the company is connected and belongs to this supplier."""
     query = select(Connection.id).where(
         Connection.id == connection_id,
         Connection.state == ConnectionState.CONNECTED,

@@ -14,16 +14,13 @@ from service.errors import Disconnected
 
 
 def upsert_supplier(session: Session, email: str, name: str, address: str, now: datetime) -> int:
-    """Return the id of the supplier with this e-mail address, with name and address as given.
-
-    An empty name or address leaves the one that is known.
-    """
+    """Return the supplier's id, after storing the name and address unless they are empty."""
     given = [field for field, value in (("name", name), ("address", address)) if value]
     return _supplier(session, email, name, address, given, now)
 
 
 def ensure_supplier(session: Session, email: str, name: str, address: str, now: datetime) -> int:
-    """Return the id of the supplier with this e-mail address; one that is known stays as it is."""
+    """Return the id of the supplier with this e-mail address; an existing one stays as it is."""
     return _supplier(session, email, name, address, [], now)
 
 
@@ -41,7 +38,6 @@ def _supplier(
 
 
 def supplier(session: Session, supplier_id: int) -> Supplier | None:
-    """Return the supplier with this id."""
     return session.get(Supplier, supplier_id)
 
 
@@ -51,7 +47,6 @@ def supplier_by_email(session: Session, email: str) -> Supplier | None:
 
 
 def get(session: Session, connection_id: str) -> Connection | None:
-    """Return the connection with this id."""
     return session.get(Connection, connection_id)
 
 
@@ -64,15 +59,14 @@ def connected(session: Session, connection_id: str) -> Connection:
 
 
 def any_one(session: Session) -> Connection | None:
-    """Return some connection, if there is any."""
     return session.scalars(select(Connection).limit(1)).first()
 
 
 def lock(session: Session, connection_id: str) -> None:
-    """Let nobody else hold this company's lock until the transaction ends.
+    """Lock the company for this transaction.
 
-    SQLite has one writer at a time anyway. On PostgreSQL the lock leaves the row's key alone:
-    a notice that refers to it is stored meanwhile, so that no acknowledgement waits for a batch.
+    SQLite has one writer anyway. On PostgreSQL the lock leaves the row's key alone: a notice that
+    refers to it is stored meanwhile, so that no acknowledgement waits for a batch.
     """
     session.execute(
         select(Connection.id).where(Connection.id == connection_id).with_for_update(key_share=True)
@@ -80,10 +74,7 @@ def lock(session: Session, connection_id: str) -> None:
 
 
 def may_be_called(environment: str, now: datetime) -> ColumnElement[bool]:
-    """Say of a connection that QuickBooks may be called for it: alive, not paused, not suspended.
-
-    A connection of another environment is never called: its tokens are not for this one.
-    """
+    """A condition: QuickBooks may be called for it: alive, not paused, in this environment."""
     return and_(
         Connection.environment == environment,
         Connection.state == ConnectionState.CONNECTED,
@@ -95,7 +86,7 @@ def may_be_called(environment: str, now: datetime) -> ColumnElement[bool]:
 def callable_now(
     session: Session, connection_id: str, environment: str, now: datetime
 ) -> Connection | None:
-    """Return the connection if QuickBooks may be called for it at this moment."""
+    """Return the connection if QuickBooks may be called for it now."""
     return session.scalars(
         select(Connection).where(Connection.id == connection_id, may_be_called(environment, now))
     ).first()
@@ -104,10 +95,7 @@ def callable_now(
 def by_realm(
     session: Session, environment: str, realm_digest: str, *, lock: bool = False
 ) -> Connection | None:
-    """Return the connection of this company in this environment, whoever holds it.
-
-    With `lock` nobody else changes it before the transaction ends.
-    """
+    """Return this company's connection in this environment, whoever holds it; `lock` locks it."""
     query = select(Connection).where(
         Connection.environment == environment, Connection.realm_digest == realm_digest
     )
@@ -115,10 +103,7 @@ def by_realm(
 
 
 def of_supplier(session: Session, supplier_id: int, environment: str) -> Sequence[Connection]:
-    """Return the supplier's connections in this environment, the oldest first.
-
-    One that was released is nobody's until somebody connects it again.
-    """
+    """Return the supplier's unreleased connections in this environment, the oldest first."""
     return session.scalars(
         select(Connection)
         .where(
@@ -150,23 +135,20 @@ def everyone(session: Session, environment: str) -> Sequence[tuple[Connection, S
 
 
 def lock_supplier(session: Session, supplier_id: int) -> None:
-    """Let nobody else connect a company for this supplier before the transaction ends."""
+    """Keep others from connecting a company for this supplier until the transaction ends."""
     session.execute(
         select(Supplier.id).where(Supplier.id == supplier_id).with_for_update(key_share=True)
     )
 
 
 def add(session: Session, connection: Connection) -> None:
-    """Store a company's first connection.
-
-    Raises IntegrityError when another transaction has stored one of the same company meanwhile.
-    """
+    """Store a company's first connection; raises IntegrityError if another was stored meanwhile."""
     session.add(connection)
     session.flush()
 
 
 def renew(session: Session, connection_id: str, company_name: str, now: datetime) -> None:
-    """Mark the connection as good again, whatever was wrong; its tokens follow."""
+    """Mark the connection as good again; its tokens are stored apart."""
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id)
@@ -185,7 +167,7 @@ def renew(session: Session, connection_id: str, company_name: str, now: datetime
 
 
 def draw_fetch_number(session: Session, connection_id: str) -> int:
-    """Return the next fetch number of the company; draw it before the read is sent."""
+    """Return the company's next fetch number; draw it before the read is sent."""
     return session.execute(
         update(Connection)
         .where(Connection.id == connection_id)
@@ -195,10 +177,7 @@ def draw_fetch_number(session: Session, connection_id: str) -> int:
 
 
 def synced(session: Session, connection_id: str, now: datetime) -> None:
-    """Note that the company was read without an error.
-
-    A pause that somebody else was told to make meanwhile goes on.
-    """
+    """Note that the company was read without an error, unless another worker has paused it."""
     session.execute(
         update(Connection)
         .where(
@@ -215,8 +194,7 @@ def synced(session: Session, connection_id: str, now: datetime) -> None:
 def pause(session: Session, connection_id: str, until: datetime, why: str) -> None:
     """Leave the company alone until then, and count one more failure in a row.
 
-    A longer pause that somebody else was told to make meanwhile goes on. One that was disconnected
-    meanwhile stays as it is: what is said of it is not an error's.
+    A longer pause goes on. A disconnected company stays as it is: its problem is not an error's.
     """
     longest = case(
         (Connection.paused_until > until, Connection.paused_until), else_=literal(until, Instant)
@@ -231,7 +209,7 @@ def pause(session: Session, connection_id: str, until: datetime, why: str) -> No
 def throttle(
     session: Session, connection_id: str, until: datetime, why: str, now: datetime
 ) -> None:
-    """Leave the company alone until then, and remember since when it has answered only 429."""
+    """Pause the company, and keep since when it has answered only 429."""
     pause(session, connection_id, until, why)
     session.execute(
         update(Connection)

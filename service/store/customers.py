@@ -17,8 +17,6 @@ MAX_DEPTH = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerRead:
-    """One customer as QuickBooks answered it."""
-
     quickbooks_id: str
     parent_id: str | None
     sync_token: int
@@ -109,10 +107,7 @@ def _renamed_at(known: Customer | None, read: CustomerRead) -> int | None:
 
 
 def display_name(source: dict[str, Any]) -> str | None:
-    """Return the name under which QuickBooks refers to this customer from an invoice.
-
-    What QuickBooks adds to the name of a customer that was made inactive is no new name.
-    """
+    """Return the name by which an invoice refers to this customer, whether active or not."""
     name = source.get("FullyQualifiedName") or source.get("DisplayName")
     return name.removesuffix(" (deleted)") if isinstance(name, str) else None
 
@@ -120,7 +115,7 @@ def display_name(source: dict[str, Any]) -> str | None:
 def load(
     session: Session, connection_id: str, ids: Collection[str], *, lock: bool = False
 ) -> dict[str, Customer]:
-    """Return the cached customers among `ids`; with `lock`, nobody changes them meanwhile."""
+    """Return the cached customers among `ids`, by id; `lock` locks them for this transaction."""
     found: dict[str, Customer] = {}
     for chunk in chunked(sorted(set(ids))):
         query = (

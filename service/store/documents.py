@@ -1,4 +1,4 @@
-"""What was last seen of Infactor's own documents, and the walks that compare it with them."""
+"""What was last seen of Infactor's own documents, a page at a time for polls and reconciles."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session, defer
 from service.database.tables import Connection, Document, Invoice
 from service.domain import ENDED, State
 
-# The long ones, which no walk needs.
+# The long columns, which nobody here needs.
 _WITHOUT_CONTENT = (defer(Invoice.source), defer(Invoice.mapped))
 
 
 def count_undecided(session: Session, connection_id: str, which: ColumnElement[bool]) -> int:
-    """Return of how many such invoices of the company the document waits for its buyer."""
+    """Return how many such invoices of the company wait for their buyer's decision."""
     return session.execute(
         select(func.count())
         .select_from(Document)
@@ -29,10 +29,10 @@ def count_undecided(session: Session, connection_id: str, which: ColumnElement[b
 def open_documents(
     session: Session, environment: str, *, after: str, limit: int
 ) -> Sequence[tuple[Invoice, Document]]:
-    """Return the next documents of which something may still come, in the order of their ids.
+    """Return the next documents that may still change, in the order of their ids.
 
-    Those that have ended are over, and rejected ones where it was not we who rejected them: those
-    have our marker, or a hold. Of a forgotten company nothing is kept true.
+    Documents that have ended are left out, and rejected ones unless we rejected them: those have
+    our marker, or a hold. So are a forgotten company's.
     """
     by_us = or_(Invoice.hold.is_not(None), Document.marked)
     rows = session.execute(
@@ -93,14 +93,14 @@ def without_buyer(session: Session, environment: str, after: str, limit: int) ->
 
 
 def note(session: Session, invoice_id: str, columns: Mapping[str, Any], now: datetime) -> None:
-    """Note what a document is now; `columns` are all that repeat what it says."""
+    """Keep what a document is now; `columns` are all that repeat its content."""
     session.execute(
         update(Document).where(Document.invoice_id == invoice_id).values(**columns, seen_at=now)
     )
 
 
 def count(session: Session, environment: str) -> int:
-    """Return how many documents there are in Infactor, as far as was seen."""
+    """Return how many documents were seen in Infactor."""
     return session.execute(
         select(func.count())
         .select_from(Document)

@@ -1,4 +1,4 @@
-"""Findings: what an operator should look at, each from when it was found to when it is over."""
+"""Findings: differences for an operator to look at, each until it is over."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from service.domain import FindingKind, Severity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """One thing that is so now of an invoice: a kind, and the field that it is about."""
+    """One finding about a field of an invoice, as it is now."""
 
     field: str
     severity: Severity
@@ -30,10 +30,10 @@ def keep(
     found: Mapping[str, Collection[Found]],
     now: datetime,
 ) -> list[Finding]:
-    """Leave of each of these invoices exactly the findings of this kind that are so now open.
+    """Make `found` the open findings of this kind of these invoices; return the new ones.
 
-    One that is open already is the same finding, with what is current; one that is so no more
-    closes and stays in the history. Return those that are new.
+    An open one about the same field stays; if it has changed, it is no longer acknowledged. One
+    that is no longer found closes and stays in the history.
     """
     open_now = _open(session, kind, found.keys())
     begun = []
@@ -117,10 +117,10 @@ def acknowledge(
     *,
     seen: datetime | None = None,
 ) -> Finding | None:
-    """Note that an operator has seen to this open finding; None where there is no such one.
+    """Mark this open finding as handled by an operator; return None if there is none such.
 
-    With `seen`, None too where it has changed since then, or somebody else has seen to it. It stays
-    open for as long as it is so, but nobody is told of it any more, unless it changes.
+    With `seen`, also None if it has changed since then or is acknowledged. It stays open, but
+    alerts nobody unless it changes.
     """
     finding = session.scalars(
         select(Finding)
@@ -150,7 +150,7 @@ def of_invoice(session: Session, invoice_id: str) -> Sequence[Finding]:
 
 
 def changed(*more: ColumnElement[bool]) -> Select[str]:
-    """Return a query for the invoices that changed since they were decided, so that it matters."""
+    """Return a query for the ids of invoices with an open, serious change after a decision."""
     return select(Finding.invoice_id).where(
         Finding.kind == FindingKind.CHANGED,
         Finding.closed_at.is_(None),
@@ -160,12 +160,12 @@ def changed(*more: ColumnElement[bool]) -> Select[str]:
 
 
 def changed_of(session: Session, invoice_ids: Collection[str]) -> frozenset[str]:
-    """Return those of these invoices that changed so."""
+    """Return those of these invoices that `changed` names."""
     return frozenset(session.scalars(changed(Finding.invoice_id.in_(invoice_ids))))
 
 
 def close_old(session: Session, kind: FindingKind, before: datetime, now: datetime) -> None:
-    """Close the findings of a kind that were found before then."""
+    """Close the findings of this kind that were found before then."""
     session.execute(
         update(Finding)
         .where(Finding.kind == kind, Finding.closed_at.is_(None), Finding.found_at < before)
@@ -177,7 +177,7 @@ def close_old(session: Session, kind: FindingKind, before: datetime, now: dateti
 class Open:
     """How many findings of one company are open.
 
-    `critical` are those of them that nobody has acknowledged, the oldest found at `since`.
+    `critical` counts the unacknowledged critical ones, of which the oldest was found at `since`.
     """
 
     connection_id: str
@@ -203,14 +203,14 @@ _by_company = (
 
 
 def by_company(session: Session, environment: str) -> list[Open]:
-    """Return the companies that have open findings."""
+    """Return the open findings of each company that has any."""
     return [Open(*row) for row in session.execute(_by_company, {"environment": environment})]
 
 
 def by_severity(
     session: Session, environment: str, connection_id: str | None = None
 ) -> dict[str, int]:
-    """Count the open findings, of one company if it is given."""
+    """Count the open findings by severity, of one company if it is given."""
     rows = session.execute(
         select(Finding.severity, func.count())
         .join(Connection, Connection.id == Finding.connection_id)
@@ -227,7 +227,7 @@ def _open_in(environment: str, connection_id: str | None) -> list[ColumnElement[
 
 @dataclass(frozen=True, slots=True)
 class FindingEntry:
-    """A finding with what it is about; `approved_currency` is the document's, if it has one."""
+    """A finding with what it is about; `approved_currency` is its document's, if it has one."""
 
     finding: Finding
     invoice: Invoice
@@ -269,10 +269,7 @@ def page(
 def listed(
     session: Session, environment: str, *, history: bool, limit: int | None = None
 ) -> list[FindingEntry]:
-    """Return findings with what they are about: open ones unless the history is asked for.
-
-    Those that are open first, of them the critical ones, then the newest.
-    """
+    """Return open findings, or all with `history`: open first, then by severity, then newest."""
     urgency = case(
         (Finding.closed_at.is_not(None), len(Severity)),
         *((Finding.severity == severity, n) for n, severity in enumerate(Severity)),

@@ -1,7 +1,7 @@
 """Deleting what is known of a company and of its supplier, but for receipts.
 
-An invoice that is past `invoice_created` may be relied upon by a lender: its document stays as it
-is, and of its record as much as keeps it from ever being offered again.
+A lender may rely on an invoice that is past `invoice_created`: its document stays as it is, and
+enough of its record to keep it from being sent to Infactor again.
 """
 
 from collections.abc import Mapping
@@ -36,9 +36,9 @@ from service.store.invoices import keys
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """How much of a company was deleted; `receipts` stay, by Infactor's state.
+    """How much of a company was deleted; `receipts` are kept documents by Infactor's state.
 
-    `left_undecided` documents stay in Infactor's own database, where nobody keeps them true.
+    `left_undecided` documents stay in Infactor's own database, and nobody updates them.
     """
 
     customers: int
@@ -50,15 +50,13 @@ class Forgotten:
     left_undecided: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """Return the counts by name."""
         return asdict(self)
 
 
 def forget_company(session: Session, connection_id: str) -> Forgotten:
     """Delete what is known of a disconnected company; its lock must be held.
 
-    The connection stays as the receipt of the authorisation: if the same company ever connects
-    again, it meets the receipts of its invoices.
+    The connection stays: if the company ever connects again, it meets the receipts of its invoices.
     """
     receipts = _receipts(session, connection_id)
     theirs = Invoice.connection_id == connection_id
@@ -96,7 +94,7 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
 
 
 def _receipts(session: Session, connection_id: str) -> dict[str, int]:
-    """Return how many documents stay, by state, and let nobody decide about others meanwhile."""
+    """Return how many documents stay, by state; lock all, so that nothing is decided meanwhile."""
     states = session.scalars(
         select(Document.state)
         .join(Invoice, Invoice.id == Document.invoice_id)
@@ -136,7 +134,7 @@ def _notices(session: Session, connection_id: str) -> Delete:
 
 
 def still_has_companies(session: Session, supplier_id: int) -> bool:
-    """Return whether a company of the supplier, in whatever environment, was not forgotten."""
+    """Return whether a company of the supplier, in any environment, was not forgotten."""
     runs = select(Run.id).where(Run.connection_id == Connection.id)
     forgotten = and_(
         Connection.state == ConnectionState.DISCONNECTED,
@@ -149,10 +147,10 @@ def still_has_companies(session: Session, supplier_id: int) -> bool:
 
 
 def forget_supplier(session: Session, supplier_id: int, now: datetime) -> bool:
-    """End the sessions of a supplier without companies; return whether nothing else stayed.
+    """End the sessions of a supplier without companies; return whether they were erased.
 
-    Then nobody can tell any more who it was, and whoever connects one of the companies may have
-    it. While there are receipts in the supplier's name, that stays.
+    Then their name and address are gone, and anyone may connect the companies. They are kept while
+    there are receipts in the supplier's name.
     """
     sessions.forget(session, supplier_id, now)
     if _has_receipts(session, supplier_id):
@@ -175,5 +173,5 @@ def _has_receipts(session: Session, supplier_id: int) -> bool:
 
 
 def _do(session: Session, statement: Delete | Update) -> int:
-    """Return how many rows the statement met; no object of this session is looked at afterwards."""
+    """Return how many rows the statement changed; objects of the session do not follow."""
     return session.connection().execute(statement).rowcount

@@ -1,8 +1,7 @@
-"""The inbox: every notice that QuickBooks sent, kept from before it was acknowledged.
+"""The inbox: every notice that QuickBooks sent, stored before it was acknowledged.
 
-A notice is `pending` until the transaction that records its result makes it `done`. One that can
-never be acted upon is `ignored` from the start, with the reason; one that keeps failing is
-`parked`, with the error.
+A notice is `pending` until the transaction that records its result makes it `done`. One that
+nothing can be done about is `ignored` from the start; one that keeps failing is `parked`.
 """
 
 from collections.abc import Collection, Sequence
@@ -22,14 +21,13 @@ _PARKED = literal(NoticeStatus.PARKED.value, literal_execute=True)
 _later = aliased(Notice)
 
 CLAIM_LIMIT = 500
-# A batch that was lost this often is taken one by one, so that the notice that kills its worker
-# is found without parking the others with it.
+# A batch lost this often is taken one by one, to find the notice that kills its worker without
+# parking the others.
 _SUSPECT_LOSSES = 2
 _FATAL_LOSSES = 5
 
 
 def has_due(session: Session, connection_id: str, now: datetime) -> bool:
-    """Return whether this connection has a notice to work on."""
     due = _due(now).where(Notice.connection_id == connection_id).limit(1)
     return session.execute(due).first() is not None
 
@@ -39,9 +37,9 @@ def claim(
 ) -> tuple[Sequence[Notice], Sequence[Notice]]:
     """Mark the next batch of due notices as being worked on; return (batch, given up).
 
-    Only the holder of the connection's sync lease may claim. Attempts rise here, before the work,
-    so that a notice that kills its worker cannot come back for ever: alone it is tried until it
-    was lost five times, and then given up, for the caller to park.
+    Only the holder of the connection's sync lease may claim. Attempts rise before the work, so that
+    a notice that kills its worker does not come back for ever. After two losses it is tried alone,
+    and after five it is given up, for the caller to park.
     """
     due = (
         select(Notice)
@@ -70,12 +68,12 @@ def finish(session: Session, ids: Collection[int], outcome: str, now: datetime) 
 
 
 def park(session: Session, ids: Collection[int], error: Exception, now: datetime) -> None:
-    """Stop trying these notices, and keep why."""
+    """Stop trying these notices, and keep the error."""
     _close(session, ids, NoticeStatus.PARKED, "given up", now, **evidence(error))
 
 
 def retry(session: Session, ids: Collection[int], error: Exception, due_at: datetime) -> None:
-    """Give these notices back to be tried again from `due_at` on, and keep why."""
+    """Let these notices be tried again from `due_at` on, and keep the error."""
     session.execute(
         update(Notice)
         .where(Notice.id.in_(ids), Notice.status == NoticeStatus.PENDING)
@@ -105,7 +103,7 @@ def _close(
 
 
 def evidence(error: Exception) -> dict[str, str | None]:
-    """Return what a notice keeps of an error."""
+    """Return what a notice keeps of an error: its class, message and `intuit_tid`, by column."""
     return {
         "error_class": type(error).__name__,
         "error_message": str(error)[:2000],
@@ -114,7 +112,7 @@ def evidence(error: Exception) -> dict[str, str | None]:
 
 
 def link(session: Session, connection_id: str, realm_digest: str) -> int:
-    """Hand the notices that came before this company connected to its connection."""
+    """Give the connection the notices that came before its company connected; return how many."""
     linked = session.execute(
         update(Notice)
         .where(Notice.connection_id.is_(None), Notice.realm_digest == realm_digest)
@@ -130,10 +128,9 @@ def link(session: Session, connection_id: str, realm_digest: str) -> int:
 
 
 def strays(session: Session, environment: str) -> Sequence[tuple[str, str]]:
-    """Return (connection, realm digest) of notices that no connection has, though there is one.
+    """Return (connection id, realm digest) of notices without a connection although there is one.
 
-    They were stored in the very moment in which their company connected: each of the two
-    transactions was too early to see the other.
+    They were stored while their company connected: neither transaction saw the other.
     """
     rows = session.execute(
         select(Connection.id, Connection.realm_digest)
@@ -145,7 +142,7 @@ def strays(session: Session, environment: str) -> Sequence[tuple[str, str]]:
 
 
 def due_connections(session: Session, environment: str, now: datetime) -> Sequence[str]:
-    """Return the connections that have due notices and may be called now."""
+    """Return the ids of connections that have due notices and may be called now."""
     return session.scalars(
         select(Connection.id).where(
             may_be_called(environment, now),
@@ -162,7 +159,7 @@ def _due(now: datetime) -> Select[int]:
 
 
 def ask_for_changes(session: Session, connection_id: str, why: OwnNotice, now: datetime) -> int:
-    """Ask for whatever changed since the watermark, as a notice of our own; return its id."""
+    """Add an own notice that asks for whatever changed since the watermark; return its id."""
     notice = Notice(
         connection_id=connection_id,
         format="own",
@@ -183,9 +180,9 @@ def ask_for_invoices(
     why: OwnNotice,
     now: datetime,
 ) -> None:
-    """Ask for these invoices as notices of our own, unless a notice of each is open already.
+    """Add an own notice for each of these invoices that has no pending or parked one.
 
-    So whatever fails on one invoice is tried again, and in the end parked, by one policy.
+    So one policy tries every failed invoice again and parks it in the end.
     """
     open_already = open_invoices(session, connection_id, quickbooks_ids)
     for quickbooks_id in sorted(set(quickbooks_ids) - open_already):
@@ -205,9 +202,9 @@ def ask_for_invoices(
 def park_unnamed(
     session: Session, connection_id: str, place: str, error: Exception, now: datetime
 ) -> None:
-    """Keep for an operator that QuickBooks cannot show what is at this place; nobody knows its id.
+    """Park a notice for a place in QuickBooks' answers that it cannot show; no invoice id is known.
 
-    There is one parked notice of a place, however often it is met, with the newest evidence.
+    A place has one parked notice, however often it is met, with the newest error.
     """
     parked = insert(session, Notice).values(
         dedupe_key=_key_of_place(connection_id, place),
@@ -234,7 +231,7 @@ def _key_of_place(connection_id: str, place: str) -> str:
 def open_invoices(
     session: Session, connection_id: str, quickbooks_ids: Collection[str]
 ) -> set[str]:
-    """Return those of these invoices about which a notice is pending or parked."""
+    """Return those of these invoices that have a pending or parked notice."""
     found: set[str] = set()
     ids = sorted(set(quickbooks_ids))
     for status in (NoticeStatus.PENDING, NoticeStatus.PARKED):  # each has an index of its own
@@ -252,10 +249,10 @@ def open_invoices(
 
 
 def is_open() -> ColumnElement[bool]:
-    """Say of a notice that it is parked, and that nothing since has done its work.
+    """A condition: the notice is parked, and nothing since has done its work.
 
-    That would be a later notice about the same thing that is done, or a reconcile, begun later,
-    after which all agreed.
+    That would be a later notice about the same object that is done, or a later reconcile that ended
+    without a difference.
     """
     done_since = select(_later.id).where(
         _later.entity_id == Notice.entity_id,
@@ -282,6 +279,6 @@ _parked_of_companies = (
 
 
 def parked_of_companies(session: Session, connection_ids: Collection[str]) -> dict[str, int]:
-    """Return how many there are of each of these companies that has any."""
+    """Return how many open parked notices there are, by connection id, without zeros."""
     rows = session.execute(_parked_of_companies.where(Notice.connection_id.in_(connection_ids)))
     return {connection_id: count for connection_id, count in rows if connection_id}

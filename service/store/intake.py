@@ -1,4 +1,4 @@
-"""What the receiver hands in, and the one statement that stores it."""
+"""What the receiver stores: new notices, and the one statement that inserts them."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -16,10 +16,10 @@ from service.domain import ConnectionState, NoticeStatus
 
 
 class NewNotice(Struct, frozen=True, kw_only=True, rename={"webhook_id": "delivery_id"}):
-    """One event as the receiver hands it in, with the columns of the notice that it becomes.
+    """One event from the receiver, with the columns of the notice that it becomes.
 
-    `reason` says why it cannot be acted upon, `changed_at` is as `instant_text` gives it, and
-    `duplicates` counts the repetitions that came in the same batch.
+    `reason` says why nothing can be done about it, `changed_at` is as `instant_text` writes it, and
+    `duplicates` counts repetitions in the same batch.
     """
 
     dedupe_key: str
@@ -41,10 +41,10 @@ class NewNotice(Struct, frozen=True, kw_only=True, rename={"webhook_id": "delive
 def insert_notices(
     statements: Statements, notices: Iterable[NewNotice], environment: str, now: datetime
 ) -> set[str]:
-    """Store each notice once, and return the connections that have work to do for it.
+    """Store each notice once; return the ids of connections that have one of them pending.
 
-    A repetition raises the counter of the notice that is there. One statement does it all, so that
-    it can be a transaction of its own: the round trips were what a small batch took its time for.
+    A repetition raises the counter of the stored notice. It is one statement, because a small batch
+    spent its time on round trips.
     """
     first: dict[str, NewNotice] = {}
     for notice in notices:
@@ -66,7 +66,7 @@ def insert_notices(
 
 @cache
 def _statement(dialect: str) -> ClauseElement:
-    """Insert `:rows`, each for the connection that its company has by now, if it has any."""
+    """Insert `:rows`, each for the connection of its company, if it has one."""
     given = rows_given(dialect, Notice, NewNotice.__struct_encode_fields__)
     now = instant_given(dialect, "now")
     stranger, ignored = Connection.id.is_(None), given.c.reason.is_not(None)

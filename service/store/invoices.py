@@ -1,4 +1,4 @@
-"""Invoices as last read, their revisions, and Infactor's documents while we keep them ourselves."""
+"""Invoices as last read, their revisions, and Infactor's documents while they are kept here."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -28,8 +28,6 @@ _IDENTITY = frozenset({"id", "connection_id", "quickbooks_id"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceRow:
-    """One version of an invoice's record, ready to be written."""
-
     id: str
     connection_id: str
     quickbooks_id: str
@@ -54,12 +52,12 @@ class InvoiceRow:
     buyer_emails: list[Any]
 
     def columns(self) -> dict[str, Any]:
-        """Return the values by column name, with what the row is sorted and searched by."""
+        """Return the values by column name, with the columns `NAMES`."""
         return {name: getattr(self, name) for name in self.__slots__} | keys(self.mapped)
 
 
 def lock(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
-    """Return the recorded invoices among `ids`, which nobody else changes in this transaction."""
+    """Return the recorded invoices among `ids`, locked for this transaction."""
     found: dict[str, Invoice] = {}
     for chunk in chunked(sorted(ids)):
         query = select(Invoice).where(Invoice.id.in_(chunk)).order_by(Invoice.id)
@@ -103,7 +101,7 @@ def _newer_rows(dialect: str, remap: bool, overrule: bool) -> Executable:
 
 
 def _is_newer(new: Any, *, remap: bool) -> ColumnElement[bool]:
-    """Say when a row may replace the recorded one, without comparing clocks of two machines.
+    """A condition: the row may replace the recorded one. No clocks of two machines are compared.
 
     A higher version wins; equal versions are ordered by fetch number, because a payment may move
     the balance alone. A deletion has no version: it is ordered by fetch number only. So are equal
@@ -137,14 +135,13 @@ def _differ(
 
 
 def add_revisions(session: Session, revisions: Iterable[dict[str, Any]]) -> None:
-    """Add to the histories of invoices."""
     rows = list(revisions)
     if rows:
         session.execute(insert(session, Revision), rows)
 
 
 def keys(mapped: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the columns `NAMES` of an invoice whose Infactor document would be this one."""
+    """Return the columns `NAMES`, for sorting and searching, of an invoice mapped like this."""
     found = mapped or {}
     number, buyer, due = (
         str(found.get(name) or "") for name in ("invoiceNo", "companyName", "payableDate")
@@ -157,7 +154,7 @@ def keys(mapped: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def folded(text: str) -> str:
-    """Return a text so that upper and lower case count the same."""
+    """Return the text in one case, with single spaces."""
     return " ".join(text.casefold().split())
 
 
@@ -168,7 +165,7 @@ def _natural(number: str) -> str:
 
 
 def documents(session: Session, ids: Collection[str]) -> dict[str, Document]:
-    """Return Infactor's documents among `ids`, locked for this transaction."""
+    """Return Infactor's documents among `ids`, by id, locked for this transaction."""
     found: dict[str, Document] = {}
     for chunk in chunked(sorted(ids)):
         query = select(Document).where(Document.invoice_id.in_(chunk)).order_by(Document.invoice_id)
@@ -177,7 +174,7 @@ def documents(session: Session, ids: Collection[str]) -> dict[str, Document]:
 
 
 def offered(session: Session, ids: Collection[str]) -> set[str]:
-    """Return those of `ids` that Infactor has a document of."""
+    """Return those of `ids` that have a document in Infactor."""
     found: set[str] = set()
     for chunk in chunked(sorted(ids)):
         found.update(
@@ -213,7 +210,7 @@ def write_documents(session: Session, rows: Sequence[dict[str, Any]]) -> None:
 def of_customers(
     session: Session, connection_id: str, customer_ids: Collection[str]
 ) -> Sequence[Invoice]:
-    """Return the recorded, not deleted invoices of these customers."""
+    """Return the existing recorded invoices of these customers."""
     return session.scalars(
         select(Invoice)
         .where(
@@ -228,7 +225,7 @@ def of_customers(
 def not_deleted(
     session: Session, connection_id: str, quickbooks_ids: Collection[str]
 ) -> Sequence[str]:
-    """Return those of these invoices that are recorded, and not as deleted."""
+    """Return those of these QuickBooks Ids that are recorded as existing."""
     found: list[str] = []
     for chunk in chunked(sorted(quickbooks_ids)):
         found += session.scalars(
@@ -242,7 +239,7 @@ def not_deleted(
 
 
 def numbered(session: Session, connection_ids: Collection[str], number: str) -> Sequence[str]:
-    """Return QuickBooks' Ids of the invoices of these companies that have this number."""
+    """Return the QuickBooks Ids of the invoices of these companies with this number."""
     return session.scalars(
         select(Invoice.quickbooks_id)
         .where(Invoice.doc_number == number, Invoice.connection_id.in_(connection_ids))
@@ -294,10 +291,10 @@ def page(
     limit: int | None = None,
     offset: int = 0,
 ) -> Sequence[tuple[Invoice, Document | None]]:
-    """Return invoices with what Infactor has of them, the newest first.
+    """Return invoices with their Infactor documents, the newest first.
 
-    With `held` false, those that Infactor does not have are left out. With `shown_to`, those too
-    that Infactor has in the name of another supplier than this one.
+    Without `held`, invoices without a document are left out. With `shown_to`, those that are in
+    Infactor in another supplier's name.
     """
     query = (
         select(Invoice, Document)
@@ -316,10 +313,7 @@ def page(
 def one(
     session: Session, invoice_id: str, supplier_id: int, environment: str
 ) -> tuple[Invoice, Document | None] | None:
-    """Return this invoice if it is of a company of this supplier, and not the former one's.
-
-    The company has to be of this environment, as everywhere.
-    """
+    """Return this invoice if its company is this supplier's and this supplier may see it."""
     row = session.execute(
         select(Invoice, Document)
         .join(Connection, Connection.id == Invoice.connection_id)
@@ -337,7 +331,7 @@ def one(
 
 
 def may_be_shown(supplier_id: int) -> ColumnElement[bool]:
-    """Say that an invoice does not stand in Infactor in the name of somebody else.
+    """A condition: the invoice is not in Infactor in the name of another supplier.
 
     What was decided while the company was another supplier's is between that one and the lender.
     """
@@ -345,7 +339,6 @@ def may_be_shown(supplier_id: int) -> ColumnElement[bool]:
 
 
 def history(session: Session, invoice_id: str) -> Sequence[Revision]:
-    """Return the invoice's revisions, the newest first."""
     return session.scalars(
         select(Revision).where(Revision.invoice_id == invoice_id).order_by(Revision.number.desc())
     ).all()

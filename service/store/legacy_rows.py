@@ -1,4 +1,4 @@
-"""Which rows of Infactor's own old import are whose, as far as our record goes."""
+"""Which rows of Infactor's old import belong to which recorded invoice."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,7 @@ from service.database.upsert import chunked, insert
 
 @dataclass(frozen=True, slots=True)
 class Concerned:
-    """An invoice that rows may be of.
-
-    `deliverable` says that it may be delivered at this moment: its Id was looked at, and is not
-    held.
-    """
+    """An invoice that old rows may belong to; `deliverable` if its Id was checked and not held."""
 
     id: str
     connection_id: str
@@ -32,7 +28,7 @@ class Concerned:
 
 
 def looked_at(session: Session, connection_id: str, quickbooks_ids: Collection[str]) -> bool:
-    """Return whether old rows were looked for since these invoices of the company were recorded."""
+    """Return whether old rows were checked since these invoices of the company were recorded."""
     connection = session.get(Connection, connection_id)
     if connection is None or connection.adopted_at is None:
         return False
@@ -53,7 +49,7 @@ def concerned(
     quickbooks_ids: Collection[str],
     row_ids: Collection[str],
 ) -> Iterator[Concerned]:
-    """Give the invoices of these companies with these Ids, and any that has one of these rows."""
+    """Yield the invoices of these companies with these Ids, and any that has one of these rows."""
     given: set[str] = set()
     for ids in chunked(sorted(quickbooks_ids)):
         mine = and_(Invoice.connection_id.in_(connection_ids), Invoice.quickbooks_id.in_(ids))
@@ -63,7 +59,7 @@ def concerned(
 
 
 def adopt(session: Session, adopted: Mapping[str, str]) -> None:
-    """Let each of these invoices have its row; one that has a row keeps it.
+    """Give each of these invoices ({invoice id: row id}) its row; one that has a row keeps it.
 
     Raises IntegrityError if another invoice has the row.
     """
@@ -78,9 +74,9 @@ def adopt(session: Session, adopted: Mapping[str, str]) -> None:
 def hold(
     session: Session, connection_ids: Sequence[str], quickbooks_ids: Collection[str], now: datetime
 ) -> None:
-    """Hold exactly these Ids of these companies, and note that they were looked at.
+    """Hold exactly these Ids of these companies, and note that they were checked.
 
-    Those that are not recorded yet are kept, so that they are looked at again once they are.
+    Those that are not recorded yet are kept, to be checked again once they are.
     """
     of_these = Invoice.connection_id.in_(connection_ids)
     session.execute(
@@ -134,6 +130,6 @@ def _new(rows: Any, given: set[str]) -> Iterator[Concerned]:
 
 
 def taken(session: Session, row_ids: Collection[str]) -> set[str]:
-    """Return those of these rows that are some invoice's document, of whatever company."""
+    """Return those of these rows that are the document of any company's invoice."""
     found = session.scalars(select(Invoice.adopted).where(Invoice.adopted.in_(row_ids)))
     return {row_id for row_id in found if row_id is not None}

@@ -13,9 +13,9 @@ WITHIN = timedelta(minutes=15)
 
 
 def attempt(session: Session, about: Collection[str], now: datetime) -> list[int]:
-    """Note a log-in before it is looked at; return the ids of its notes, to take it back by.
+    """Note a log-in before its password is checked; return the ids of the notes.
 
-    Noted first and counted afterwards, a crowd of guesses at once gets no more of them than a row.
+    Noted first and counted afterwards, so that parallel guesses get no more tries than serial ones.
     """
     notes = [LoginAttempt(about=_digest(one), at=now) for one in about]
     session.add_all(notes)
@@ -24,7 +24,7 @@ def attempt(session: Session, about: Collection[str], now: datetime) -> list[int
 
 
 def free_at(session: Session, about: str, most: int, now: datetime) -> datetime | None:
-    """Return when one may try again about whom more than `most` attempts are noted, else None."""
+    """Return when the next attempt is allowed, if more than `most` are noted; None means now."""
     times = session.scalars(
         select(LoginAttempt.at)
         .where(LoginAttempt.about == _digest(about), LoginAttempt.at > now - WITHIN)
@@ -35,20 +35,19 @@ def free_at(session: Session, about: str, most: int, now: datetime) -> datetime 
 
 
 def take_back(session: Session, ids: Collection[int]) -> None:
-    """Forget these notes: what they are about was no failure."""
+    """Delete these notes, because the log-in did not fail."""
     session.execute(delete(LoginAttempt).where(LoginAttempt.id.in_(ids)))
 
 
 def forgive(session: Session, about: str) -> None:
-    """Forget every failure that is noted about this one."""
+    """Delete every note about this name or address."""
     session.execute(delete(LoginAttempt).where(LoginAttempt.about == _digest(about)))
 
 
 def prune(session: Session, now: datetime) -> None:
-    """Forget the attempts that no longer count."""
+    """Delete the attempts that no longer count."""
     session.execute(delete(LoginAttempt).where(LoginAttempt.at <= now - WITHIN))
 
 
 def _digest(text: str) -> str:
-    """Return the digest under which a name or an address is stored."""
     return sha256(text.encode()).hexdigest()

@@ -1,8 +1,7 @@
 """The outbox: recorded invoices whose newest revision Infactor does not have yet, and receipts.
 
-Nothing is put into a queue: an invoice is outgoing for as long as its delivered revision is below
-its recorded one. So whatever is lost, or was recorded before Infactor's own database was
-configured, is delivered all the same. Each delivery leaves a receipt.
+There is no queue: an invoice is outgoing while its delivered revision is below its recorded one. So
+whatever is lost, or was recorded before Infactor's database was configured, is delivered anyway.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,12 +19,12 @@ from service.kit.clock import now
 
 _OUTGOING = and_(
     Invoice.delivered_revision < Invoice.revision,
-    # These wait for somebody to explain what Infactor has of them from its old import.
+    # Those wait until somebody explains what Infactor's old import has of them.
     ~Invoice.old_rows_held,
 )
 
-# An old record that is to be delivered once more is due since that was asked for; of a refused one
-# the next try is what is due.
+# An old record that is delivered once more is due since that was asked for. The due time of a
+# refused one is its next try.
 _due_since = case(
     (Invoice.delivery_error.is_not(None), Invoice.recorded_at),
     else_=func.coalesce(Invoice.delivery_due_at, Invoice.recorded_at),
@@ -33,10 +32,7 @@ _due_since = case(
 
 
 def due(session: Session, connection_id: str, at: datetime, limit: int) -> Sequence[Invoice]:
-    """Return the company's next invoices to deliver, in the order in which they were recorded.
-
-    Without their originals, which are of no use to Infactor.
-    """
+    """Return the company's next invoices to deliver, in recording order, without `source`."""
     return session.scalars(
         select(Invoice)
         .options(defer(Invoice.source, raiseload=True))
@@ -47,7 +43,7 @@ def due(session: Session, connection_id: str, at: datetime, limit: int) -> Seque
 
 
 def due_ids(session: Session, connection_id: str, at: datetime, limit: int) -> Sequence[str]:
-    """Return the QuickBooks ids of the company's next invoices to deliver."""
+    """Return the QuickBooks Ids of the company's next invoices to deliver."""
     return session.scalars(
         select(Invoice.quickbooks_id)
         .where(Invoice.connection_id == connection_id, _is_due(at))
@@ -57,7 +53,7 @@ def due_ids(session: Session, connection_id: str, at: datetime, limit: int) -> S
 
 
 def due_connections(session: Session, environment: str, at: datetime) -> Sequence[str]:
-    """Return the companies that have something to deliver now."""
+    """Return the ids of connections that have something to deliver now."""
     waiting = select(Invoice.id).where(Invoice.connection_id == Connection.id, _is_due(at))
     return session.scalars(
         select(Connection.id).where(Connection.environment == environment, waiting.exists())
@@ -70,7 +66,7 @@ def _is_due(at: datetime) -> ColumnElement[bool]:
 
 @dataclass(slots=True)
 class DeliveryProgress:
-    """How far an invoice is on its way to Infactor."""
+    """How far the delivery of one invoice is."""
 
     COLUMNS: ClassVar = (
         "revision",
@@ -95,7 +91,7 @@ class DeliveryProgress:
 
 
 def lock_invoices(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
-    """Return these invoices as they are now, which nobody else changes in this transaction."""
+    """Return these invoices by id, locked for this transaction."""
     rows = session.scalars(
         select(Invoice).where(Invoice.id.in_(ids)).order_by(Invoice.id).with_for_update()
     )
@@ -103,7 +99,7 @@ def lock_invoices(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
 
 
 def lock_progress(session: Session, ids: Collection[str]) -> dict[str, DeliveryProgress]:
-    """Return how far these invoices are, which nobody else changes in this transaction."""
+    """Return the progress of these invoices by id, locked for this transaction."""
     columns = (
         Invoice.id,
         Invoice.revision,
@@ -118,7 +114,6 @@ def lock_progress(session: Session, ids: Collection[str]) -> dict[str, DeliveryP
 
 
 def save_progress(session: Session, rows: Sequence[DeliveryProgress]) -> None:
-    """Keep how far these invoices are now."""
     statement = (
         update(Invoice)
         .where(Invoice.id == bindparam("key"))
@@ -129,7 +124,7 @@ def save_progress(session: Session, rows: Sequence[DeliveryProgress]) -> None:
 
 
 def save_documents(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Keep what these documents of Infactor are now."""
+    """Insert or replace what was seen of these documents."""
     if rows:
         insert_all(session, Document, rows, _replace_documents)
 
@@ -142,10 +137,7 @@ def _replace_documents(statement: Insert) -> Insert:
 
 
 def documents_of(session: Session, ids: Collection[str]) -> dict[str, Document]:
-    """Return what was last seen in Infactor's own database of these invoices.
-
-    What was written to our own table, while that was Infactor's, is not among it.
-    """
+    """Return what was last seen of these invoices in Infactor's own database, by id."""
     rows = session.scalars(
         select(Document).where(Document.invoice_id.in_(ids), Document.seen_at.is_not(None))
     )
@@ -155,22 +147,19 @@ def documents_of(session: Session, ids: Collection[str]) -> dict[str, Document]:
 def deliver_again(session: Session, ids: Collection[str]) -> None:
     """Let the newest revision of these invoices be delivered once more.
 
-    That changes nothing in a document that is at this very revision; see `deliver_as_new_revision`.
+    A document that is at this revision already stays as it is; see `deliver_as_new_revision`.
     """
     session.execute(update(Invoice).where(Invoice.id.in_(ids)).values(_due_again()))
 
 
 def deliver_as_new_revision(session: Session, ids: Collection[str]) -> None:
-    """Let what is recorded of these invoices be delivered as a revision of its own.
-
-    So it is written also over a document that claims to be at the recorded one already.
-    """
+    """Let these invoices be delivered as a new revision, also over documents at the present one."""
     anew = {"revision": Invoice.revision + 1, **_due_again()}
     session.execute(update(Invoice).where(Invoice.id.in_(ids)).values(anew))
 
 
 def _due_again() -> dict[str, Any]:
-    # From now on, however old the record is: nobody has been late with it until now.
+    # Due from now on: however old the record is, its delivery is not late.
     return {"delivered_revision": 0, "delivery_due_at": now(), "delivery_attempts": 0}
 
 
@@ -184,7 +173,7 @@ class Backlog:
 
 
 def backlog(session: Session, environment: str, connection_id: str | None = None) -> Backlog:
-    """Return what is on its way, as many rows as the partial index has; of one company, its own."""
+    """Return the backlog of the environment or of one company; it reads only the partial index."""
     count, oldest, refused = session.execute(
         select(func.count(), func.min(_due_since), func.count(Invoice.delivery_error))
         .join(Connection, Connection.id == Invoice.connection_id)
@@ -198,7 +187,7 @@ def _of(connection_id: str | None) -> list[ColumnElement[bool]]:
 
 
 def has_late_deliveries(before: datetime) -> ColumnElement[bool]:
-    """Say of a company that something of it has been outgoing since then, or was refused."""
+    """A condition: an invoice of the company is outgoing since `before`, or was refused."""
     late = select(Invoice.id).where(
         Invoice.connection_id == Connection.id,
         _OUTGOING,
@@ -209,13 +198,13 @@ def has_late_deliveries(before: datetime) -> ColumnElement[bool]:
 
 @dataclass(frozen=True, slots=True)
 class CompanyBacklog(Backlog):
-    """What of one company is outgoing, and one of the errors if any was refused."""
+    """The backlog of one company, and one of the errors if any invoice was refused."""
 
     error: str
 
 
 def backlog_of_each(session: Session, connection_ids: Collection[str]) -> dict[str, CompanyBacklog]:
-    """Return what is on its way of those of these companies of which anything is."""
+    """Return the backlog of those of these companies that have one, by connection id."""
     rows = session.execute(
         select(
             Invoice.connection_id,
@@ -234,9 +223,9 @@ def backlog_of_each(session: Session, connection_ids: Collection[str]) -> dict[s
 
 
 def stuck_backlog(session: Session, environment: str, before: datetime) -> Backlog:
-    """Return what has been outgoing since then, of companies of which nothing arrived since then.
+    """Return what is outgoing since `before`, of companies of which nothing was delivered since.
 
-    Where anything does arrive it is a long queue, not a stuck one; what was refused is neither.
+    Where something is delivered it is a long queue, not a stuck one. Refused invoices do not count.
     """
     moving = (
         select(Invoice.connection_id)
@@ -260,7 +249,7 @@ def stuck_backlog(session: Session, environment: str, before: datetime) -> Backl
 def refused_invoices(
     session: Session, environment: str, connection_id: str | None = None
 ) -> tuple[int, Invoice | None]:
-    """Return how many invoices Infactor did not take, and the one of which that is the oldest."""
+    """Return how many invoices Infactor refused, and the one recorded first."""
     of_ours = (
         select(Invoice)
         .join(Connection, Connection.id == Invoice.connection_id)
@@ -275,7 +264,6 @@ def refused_invoices(
 
 
 def add_receipts(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add to the receipts."""
     if rows:
         insert_all(session, Receipt, rows, _insert_only)
 
@@ -284,20 +272,10 @@ def _insert_only(statement: Insert) -> Insert:
     return statement
 
 
-def receipts_of(session: Session, invoice_id: str) -> Sequence[Receipt]:
-    """Return the invoice's receipts, the newest first."""
-    return session.scalars(
-        select(Receipt).where(Receipt.invoice_id == invoice_id).order_by(Receipt.id.desc())
-    ).all()
-
-
 def fields_written_since(
     session: Session, ids: Collection[str], since: datetime
 ) -> dict[str, dict[str, tuple[Any, Any]]]:
-    """Return the fields that deliveries since then wrote over, by invoice: from what to what.
-
-    None, None where the history does not say it.
-    """
+    """Return {invoice id: {field: (before, after)}} of deliveries since; None where unknown."""
     recent: dict[str, list[Receipt]] = {}
     for receipt in session.scalars(
         select(Receipt)
@@ -313,7 +291,7 @@ def fields_written_since(
 
 
 def _written(session: Session, receipts: Sequence[Receipt]) -> dict[str, tuple[Any, Any]]:
-    """Return what these receipts of one invoice, the oldest first, say that was written."""
+    """Return {field: (before, after)} of these receipts of one invoice, the oldest first."""
     first, last = receipts[0], receipts[-1]
     before = select(func.max(Receipt.revision)).where(
         Receipt.invoice_id == first.invoice_id, Receipt.id < first.id
@@ -335,7 +313,6 @@ def _written(session: Session, receipts: Sequence[Receipt]) -> dict[str, tuple[A
 
 
 def count_by_outcome(session: Session, since: datetime) -> dict[str, int]:
-    """Count the receipts since then by their outcome."""
     rows = session.execute(
         select(Receipt.outcome, func.count())
         .where(*receipts_since(since))
@@ -345,9 +322,10 @@ def count_by_outcome(session: Session, since: datetime) -> dict[str, int]:
 
 
 def receipts_since(since: datetime) -> tuple[ColumnElement[bool], ...]:
-    """Say that a receipt is from then or later: read from the newest back, there is no other index.
+    """A condition: the receipt is from then or later.
 
-    Receipts are numbered in the order in which they come.
+    Receipts are numbered as they come, so the last older one is found from the newest back; `at`
+    has no index.
     """
     older = aliased(Receipt)
     last = select(older.id).where(older.at < since).order_by(older.id.desc()).limit(1)

@@ -1,4 +1,4 @@
-"""Deleting what nobody needs any more, a limited number of rows at a time."""
+"""Deleting what nobody needs any more, at most `limit` rows a call; each returns how many."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ from service.domain import NoticeStatus, RunState
 
 
 def handled_notices(session: Session, before: datetime, limit: int) -> int:
-    """Delete notices that were done before then; parked ones stay until somebody mends them."""
+    """Delete notices that were done before then; parked ones stay until somebody handles them."""
     return _delete(
         session,
         Notice,
@@ -30,7 +30,7 @@ def handled_notices(session: Session, before: datetime, limit: int) -> int:
 
 
 def ignored_notices(session: Session, before: datetime, limit: int) -> int:
-    """Delete notices of known companies that came before then and could not be acted upon."""
+    """Delete ignored notices of known companies that came before then."""
     old = and_(
         Notice.status == NoticeStatus.IGNORED,
         Notice.connection_id.is_not(None),
@@ -40,7 +40,7 @@ def ignored_notices(session: Session, before: datetime, limit: int) -> int:
 
 
 def strange_notices(session: Session, before: datetime, limit: int) -> int:
-    """Delete what came before then and is of no known company, or could not be read.
+    """Delete notices from before then that are of no known company or could not be read.
 
     A company that connects later is read as a whole anyway.
     """
@@ -65,7 +65,7 @@ def ended_runs(session: Session, before: datetime, limit: int) -> int:
 
 
 def counted_deliveries(session: Session, before: datetime, limit: int) -> int:
-    """Delete the counts of minutes before then."""
+    """Delete the webhook counts of minutes before then."""
     minutes = select(WebhookAnswers.minute).where(WebhookAnswers.minute < before).limit(limit)
     found = session.scalars(minutes).all()
     session.execute(delete(WebhookAnswers).where(WebhookAnswers.minute.in_(found)))
@@ -73,12 +73,10 @@ def counted_deliveries(session: Session, before: datetime, limit: int) -> int:
 
 
 def ended_alerts(session: Session, before: datetime, limit: int) -> int:
-    """Delete alerts that were over before then."""
     return _delete(session, Alert, Alert.id, Alert.ended_at < before, limit)
 
 
 def closed_findings(session: Session, before: datetime, limit: int) -> int:
-    """Delete findings that were over before then."""
     return _delete(session, Finding, Finding.id, Finding.closed_at < before, limit)
 
 

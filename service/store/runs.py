@@ -1,4 +1,4 @@
-"""Runs: backfills and reconciles of one company, with checkpoint, count and what they have met."""
+"""Runs: backfills and reconciles of one company, with checkpoint, counts and what they have met."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -23,7 +23,7 @@ from service.store.connections import may_be_called
 
 _FATAL_LOSSES = 5
 
-# A run that is asked for more is another one: nobody has confirmed that.
+# No operator has confirmed what a widened run would do.
 _STARTED_OVER: dict[str, Any] = {
     "halted_at": None,
     "halt_reason": None,
@@ -60,10 +60,9 @@ EMPTY_RECONCILE: Tally = {
 def create_or_join(
     session: Session, connection_id: str, cause: RunCause, since: datetime | None, now: datetime
 ) -> int:
-    """Return the company's active backfill, begun now if there is none.
+    """Return the id of the company's active backfill, begun now if there is none.
 
-    A run under way that reaches back less far than asked for is widened: it starts over from the
-    earlier time, so that whoever joins gets everything that they asked for.
+    One that reaches back less far than asked for starts over from the earlier time.
     """
     run_id = _active(
         session,
@@ -93,7 +92,7 @@ def create_or_join(
 def begin_reconcile(
     session: Session, connection_id: str, cause: RunCause, order: ReconcileCursor, now: datetime
 ) -> int:
-    """Return the company's active reconcile, begun now with this order if there is none.
+    """Return the id of the company's active reconcile, begun now with this order if there is none.
 
     `order` says whether everything is compared, whether what differs is fixed, and whether even
     where the record looks newer. A run under way that was asked for less starts over with both.
@@ -146,9 +145,9 @@ def begin_withdrawal(session: Session, connection_id: str, now: datetime) -> int
 
 
 def _active(session: Session, **new: Any) -> int:
-    """Return the active run of this company and kind, which is `new` if there was none."""
+    """Return the id of the company's active run of this kind, which is `new` if none was there."""
     statement = insert(session, Run).values(state=RunState.ACTIVE, **new)
-    # The update changes nothing, but keeps a run that is joined from ending at this moment.
+    # The update changes nothing, but locks the run, so that it cannot end at this moment.
     joined = statement.on_conflict_do_update(
         index_elements=[Run.connection_id, Run.kind],
         index_where=text("state = 'active'"),
@@ -158,7 +157,7 @@ def _active(session: Session, **new: Any) -> int:
 
 
 def newest_reconcile() -> ScalarSelect[int]:
-    """Return the id of the newest reconcile that has ended, in a query that selects connections."""
+    """Return a subquery for the id of a connection's newest reconcile that has ended."""
     return (
         select(Run.id)
         .where(
@@ -173,7 +172,7 @@ def newest_reconcile() -> ScalarSelect[int]:
 
 
 def get(session: Session, run_id: int) -> Run | None:
-    """Return the run with this id, as it is now."""
+    """Return the run, read again from the database."""
     return session.get(Run, run_id, populate_existing=True)
 
 
@@ -182,8 +181,8 @@ def claim(
 ) -> tuple[Run | None, bool]:
     """Return (the run whose next page may be read now, whether it was lost too often for that).
 
-    Only the holder of the run's lease may claim. Losses rise here, before the work, so that a page
-    that kills its worker cannot come back for ever.
+    Only the holder of the run's lease may claim. Losses rise before the work, so that a page that
+    kills its worker does not come back for ever.
     """
     run = session.scalars(
         select(Run)
@@ -200,7 +199,7 @@ def claim(
 def begin_comparison(
     session: Session, run: Run, order: ReconcileCursor, expected: int, now: datetime
 ) -> None:
-    """Note that from now on everything is read, for a comparison, and how much that is."""
+    """Note that everything is read from now on, to compare it, and how many invoices that is."""
     session.execute(
         update(Run)
         .where(Run.id == run.id, Run.generation == run.generation)
@@ -209,7 +208,6 @@ def begin_comparison(
 
 
 def start(session: Session, run: Run, expected: int, now: datetime) -> None:
-    """Note how many invoices the run has to read."""
     session.execute(
         update(Run)
         .where(Run.id == run.id, Run.generation == run.generation)
@@ -218,12 +216,11 @@ def start(session: Session, run: Run, expected: int, now: datetime) -> None:
 
 
 def page_of(run: Run) -> PageCursor | None:
-    """Return where a backfill goes on; None where it has not read a page yet."""
+    """Return where a backfill goes on; None before its first page."""
     return cast(PageCursor | None, run.cursor)
 
 
 def order_of(run: Run) -> ReconcileCursor:
-    """Return what a reconcile was asked for, and how far it has come."""
     return cast(ReconcileCursor, run.cursor)
 
 
@@ -239,7 +236,7 @@ def checkpoint(
     cursor: PageCursor | ReconcileCursor | InvoicesCursor,
     tally: Tally,
 ) -> bool:
-    """Keep how far the run has come; return False when it was widened meanwhile."""
+    """Keep how far the run has come; return False if it was widened or ended meanwhile."""
     kept = session.execute(
         update(Run)
         .where(Run.id == run.id, Run.generation == run.generation, Run.state == RunState.ACTIVE)
@@ -259,7 +256,7 @@ def finish(
     *,
     unannounced: int = 0,
 ) -> bool:
-    """End the run as `done` or `failed`; return False when it was widened meanwhile."""
+    """End the run as `done` or `failed`; return False if it was widened or ended meanwhile."""
     ended = session.execute(
         update(Run)
         .where(Run.id == run.id, Run.generation == run.generation, Run.state == RunState.ACTIVE)
@@ -273,7 +270,7 @@ def finish(
 
 
 def abandon(session: Session, connection_id: str, why: str, now: datetime) -> None:
-    """End every run of the company that is under way."""
+    """End every active run of the company as failed."""
     ended = session.execute(
         update(Run)
         .where(Run.connection_id == connection_id, Run.state == RunState.ACTIVE)
@@ -284,7 +281,7 @@ def abandon(session: Session, connection_id: str, why: str, now: datetime) -> No
 
 
 def postpone(session: Session, run_id: int, due_at: datetime, error: str) -> None:
-    """Try the same page again from `due_at` on."""
+    """Let the same page be tried again from `due_at` on."""
     session.execute(
         update(Run)
         .where(Run.id == run_id, Run.state == RunState.ACTIVE)
@@ -293,7 +290,7 @@ def postpone(session: Session, run_id: int, due_at: datetime, error: str) -> Non
 
 
 def hurry(session: Session, run_id: int) -> None:
-    """Let a run that waits to be tried again be tried now."""
+    """Let a run that waits for its next attempt be tried now."""
     session.execute(
         update(Run)
         .where(Run.id == run_id, Run.state == RunState.ACTIVE, Run.due_at.is_not(None))
@@ -302,7 +299,7 @@ def hurry(session: Session, run_id: int) -> None:
 
 
 def due(session: Session, environment: str, now: datetime) -> Sequence[int]:
-    """Return the active runs whose company may be called now, but none that waits for a person."""
+    """Return the ids of runs that may be worked on now; none that waits for a person."""
     return session.scalars(
         select(Run.id)
         .join(Connection, Connection.id == Run.connection_id)
@@ -320,14 +317,13 @@ def _is_due(environment: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 def latest(session: Session, connection_id: str, kind: RunKind = RunKind.BACKFILL) -> Run | None:
-    """Return the company's newest run of this kind."""
     return latest_of(session, [connection_id], kind).get(connection_id)
 
 
 def latest_of(
     session: Session, connection_ids: Collection[str], kind: RunKind = RunKind.BACKFILL
 ) -> dict[str, Run]:
-    """Return each company's newest run of this kind, by company; not of those without any."""
+    """Return each company's newest run of this kind, by connection id."""
     newest = (
         select(func.max(Run.id))
         .where(Run.connection_id.in_(connection_ids), Run.kind == kind)
@@ -340,14 +336,13 @@ def latest_of(
 
 
 def mark_seen(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> None:
-    """Note that the run has met these invoices."""
     rows = [{"run_id": run_id, "quickbooks_id": i} for i in sorted(quickbooks_ids)]
     if rows:
         session.execute(insert(session, RunSeen).on_conflict_do_nothing(), rows)
 
 
 def unseen(session: Session, run: Run, limit: int) -> Sequence[str]:
-    """Return recorded invoices of the company, not known as deleted, that the run has not met."""
+    """Return the QuickBooks Ids of existing recorded invoices that the run has not met."""
     met = select(RunSeen.quickbooks_id).where(
         RunSeen.run_id == run.id, RunSeen.quickbooks_id == Invoice.quickbooks_id
     )

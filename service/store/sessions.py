@@ -1,4 +1,4 @@
-"""Sessions of browsers, suppliers' journeys through QuickBooks' consent, and spent links.
+"""Sessions of browsers, consent states, and spent links.
 
 Cookies and states are random and stored as digests: the database alone opens no session.
 """
@@ -28,10 +28,7 @@ def digest(secret: str) -> str:
 
 
 class BrowserSessions(Generic[S]):
-    """The sessions of one table: each is known by the digest of its cookie.
-
-    One that nobody uses ends after `idle`; none lives longer than `longest`.
-    """
+    """The sessions in one table: an unused one ends after `idle`, any after `longest`."""
 
     def __init__(self, table: type[S], *, idle: timedelta, longest: timedelta) -> None:
         self._table: type[S] = table
@@ -48,10 +45,7 @@ class BrowserSessions(Generic[S]):
         return cookie
 
     def find(self, session: Session, cookie: str, now: datetime) -> S | None:
-        """Return the living session that this cookie stands for.
-
-        A cookie that cannot be ours costs no question to the database.
-        """
+        """Return this cookie's living session; a malformed cookie costs no query."""
         if not _COOKIE.fullmatch(cookie):
             return None
         found = session.get(self._table, digest(cookie))
@@ -62,7 +56,6 @@ class BrowserSessions(Generic[S]):
         return min(now + self._idle, known.created_at + self._longest)
 
     def keep_alive(self, session: Session, known: S, now: datetime) -> None:
-        """Put the session's end off."""
         session.execute(
             update(self._table)
             .where(self._table.digest == known.digest)
@@ -70,11 +63,9 @@ class BrowserSessions(Generic[S]):
         )
 
     def end(self, session: Session, session_digest: str) -> None:
-        """Forget the session: its cookie opens nothing any more."""
         session.execute(delete(self._table).where(self._table.digest == session_digest))
 
     def prune(self, session: Session, now: datetime) -> None:
-        """Forget the sessions that have ended."""
         session.execute(delete(self._table).where(self._table.expires_at <= now))
 
 
@@ -87,7 +78,7 @@ OPERATORS: Final = BrowserSessions(
 
 
 def end_all(session: Session, supplier_id: int, now: datetime) -> int:
-    """Forget every session of the supplier; return how many of them were living."""
+    """Delete every session of the supplier; return how many were living."""
     ended = session.scalars(
         delete(BrowserSession)
         .where(BrowserSession.supplier_id == supplier_id)
@@ -97,10 +88,10 @@ def end_all(session: Session, supplier_id: int, now: datetime) -> int:
 
 
 def replace(session: Session, old: str | None, supplier_id: int, now: datetime) -> str:
-    """Return the cookie value of a new session in place of `old`, known to be this supplier's.
+    """Return the cookie value of a new session of this supplier, in place of the session `old`.
 
-    Who planted the old cookie in a browser cannot use the new one. The supplier's other journeys
-    from the same browser go on under the new session.
+    Somebody who planted the old cookie cannot use the new one. The supplier's other consents in the
+    same browser go on under the new session.
     """
     cookie = SUPPLIERS.begin(session, now, supplier_id=supplier_id)
     if old is not None:
@@ -124,10 +115,7 @@ def begin_consent(
     now: datetime,
     infactor_user: str | None = None,
 ) -> str:
-    """Return the `state` of a new journey through QuickBooks' consent.
-
-    `infactor_user` is whoever pressed Infactor's own button.
-    """
+    """Return the `state` of a new consent; `infactor_user` is who pressed Infactor's own button."""
     state = secrets.token_urlsafe(32)
     session.add(
         OAuthState(
@@ -145,7 +133,7 @@ def begin_consent(
 
 
 def use_consent(session: Session, state: str, now: datetime) -> tuple[OAuthState | None, bool]:
-    """Return (the journey with this state, whether this call is the one that used it)."""
+    """Return (the consent with this state, whether this call is the one that used it)."""
     used = session.execute(
         update(OAuthState)
         .where(OAuthState.digest == digest(state), OAuthState.used_at.is_(None))
@@ -157,25 +145,24 @@ def use_consent(session: Session, state: str, now: datetime) -> tuple[OAuthState
 
 
 def began_by_button(session: Session, state: str) -> bool:
-    """Return whether the journey with this state was begun by Infactor's own button."""
+    """Return whether the consent with this state was begun by Infactor's own button."""
     journey = session.get(OAuthState, digest(state))
     return journey is not None and journey.infactor_user is not None
 
 
 def is_under_way(session: Session, state_digest: str) -> bool:
-    """Return whether this journey still counts: it ends with the supplier who is forgotten."""
+    """Return whether this consent still counts; it does not once its supplier is forgotten."""
     query = select(OAuthState.digest).where(OAuthState.digest == state_digest)
     return session.execute(query).first() is not None
 
 
 def forget(session: Session, supplier_id: int, now: datetime) -> None:
-    """End the supplier's sessions in every browser, and the journeys that are under way."""
+    """Delete the supplier's sessions in every browser, and the consents under way."""
     end_all(session, supplier_id, now)
     session.execute(delete(OAuthState).where(OAuthState.supplier_id == supplier_id))
 
 
 def spend_link(session: Session, link_id: str, expires_at: datetime) -> None:
-    """Make the connect link with this id unusable."""
     statement = insert(session, SpentLink).values(id=digest(link_id), expires_at=expires_at)
     session.execute(statement.on_conflict_do_nothing())
 
@@ -187,7 +174,7 @@ def is_spent(session: Session, link_id: str) -> bool:
 
 
 def prune(session: Session, now: datetime) -> None:
-    """Forget what has expired."""
+    """Delete expired sessions and links, and states that expired a day ago."""
     SUPPLIERS.prune(session, now)
     OPERATORS.prune(session, now)
     session.execute(delete(OAuthState).where(OAuthState.expires_at <= now - timedelta(days=1)))

@@ -1,4 +1,4 @@
-"""The tokens of connections: kept, replaced, and their end."""
+"""The tokens of connections: stored, replaced, and declared dead."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,6 @@ class SealedTokens:
 
 
 def store_tokens(session: Session, connection_id: str, tokens: SealedTokens) -> None:
-    """Replace both tokens of the connection."""
     session.execute(
         update(Connection).where(Connection.id == connection_id).values(_columns(tokens))
     )
@@ -35,10 +34,10 @@ def replace_tokens(
 ) -> bool:
     """Replace the tokens if the refresh token is still the one that they were got with.
 
-    A supplier who connected again meanwhile has newer ones, which must not be overwritten. What
-    an earlier call has stored already counts as stored. The end of the whole chain stays known
-    where an answer does not repeat it. A connection that was called dead meanwhile, because the
-    token that these replace is, lives: where somebody has ended it, there is none to replace.
+    A supplier who connected again meanwhile has newer ones, which must not be overwritten. What an
+    earlier call has stored counts as stored. The hard expiry stays known if an answer does not
+    repeat it. A connection that was declared dead because of the old token is alive again; one that
+    was ended on purpose has no token to replace.
     """
     columns = _columns(tokens)
     if tokens.hard_expires_at is None:
@@ -78,7 +77,7 @@ def _columns(tokens: SealedTokens) -> dict[str, Any]:
 def disconnect(
     session: Session, connection_id: str, refresh_sealed: str, why: str, now: datetime
 ) -> bool:
-    """Mark the connection as dead, unless its refresh token was replaced meanwhile."""
+    """Mark the connection as dead; return False if its refresh token was replaced meanwhile."""
     done = session.execute(
         update(Connection)
         .where(Connection.id == connection_id, Connection.refresh_sealed == refresh_sealed)
@@ -91,10 +90,7 @@ def disconnect(
 def to_keep_alive(
     session: Session, environment: str, idle_since: datetime, limit: int
 ) -> Sequence[str]:
-    """Return live connections whose tokens nobody has used since then, the longest idle first.
-
-    Suspended ones too: their tokens end like all others.
-    """
+    """Return connections, paused ones too, whose access token expired before then, oldest first."""
     return session.scalars(
         select(Connection.id)
         .where(

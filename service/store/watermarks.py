@@ -1,4 +1,4 @@
-"""Up to when a company's changes have been read, and when it is reconciled next."""
+"""Until when a company's changes have been read and reconciled, and when it is reconciled next."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -96,12 +96,12 @@ def to_reconcile(
 ) -> Sequence[Connection]:
     """Return the connections whose reconcile is due and has not begun, the longest due first.
 
-    While a backfill is under way it waits: the two would read the same. Not while the backfill
-    itself waits, which may be for the next month.
+    It waits for an active backfill, which would read the same, unless that waits itself.
     """
     busy = select(Run.id).where(
         Run.connection_id == Connection.id,
         Run.state == RunState.ACTIVE,
+        Run.kind != RunKind.WITHDRAWAL,  # which reads nothing else
         or_(Run.kind == RunKind.RECONCILE, Run.due_at.is_(None), Run.due_at <= now),
     )
     return session.scalars(
@@ -152,7 +152,6 @@ def reconciled(session: Session, connection_id: str, until: datetime, now: datet
 
 
 def reconcile_at(session: Session, connection_id: str, due_at: datetime) -> None:
-    """Let the company's next reconcile begin then."""
     session.execute(
         update(Connection).where(Connection.id == connection_id).values(reconcile_due_at=due_at)
     )

@@ -1,1 +1,1 @@
-"""The web edge: Intuit's webhook, the connect flow, the suppliers' pages, health."""
+"""The web edge: Intuit's webhook, the connect flow, the pages, health and metrics."""

@@ -1,4 +1,4 @@
-"""Cookies of ours: what they are called, how a browser gets and loses them, how they are read."""
+"""Our cookies: their names, and how they are set, deleted and read."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,10 +11,10 @@ from service.config.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """One cookie, that no script can read; without `max_age`, in seconds, until the browser ends.
+    """A cookie that no script can read; `max_age` is in seconds, None until the browser closes.
 
-    Unless it is `of_page`, its name on https has the prefix __Host-: then none can have planted it
-    who has another host of our domain, but the browser sends it to the whole host.
+    Unless it is `of_page`, its name on https has the prefix __Host-. Then no other host of our
+    domain can plant it, but the browser sends it to the whole host.
     """
 
     base: str
@@ -24,15 +24,14 @@ class Cookie:
     of_page: bool = False
 
     def name(self, settings: Settings) -> str:
-        """Return the cookie's name."""
         return f"__Host-{self.base}" if self._is_of_host(settings) else self.base
 
     def read(self, request: HTTPConnection[Any], settings: Settings) -> str:
-        """Return the cookie that the browser sends, or nothing."""
+        """Return the cookie that the browser sent, or ""."""
         return value(cookies_of(request), self.name(settings))
 
     def give(self, response: Response, content: str, settings: Settings) -> None:
-        """Let the browser carry this."""
+        """Set the cookie."""
         response.set_cookie(
             self.name(settings),
             content,
@@ -44,7 +43,7 @@ class Cookie:
         )
 
     def take(self, response: Response, settings: Settings) -> None:
-        """Let the browser forget it."""
+        """Delete the cookie."""
         response.delete_cookie(
             self.name(settings),
             path=self._path(settings),
@@ -61,16 +60,15 @@ class Cookie:
 
 
 def cookies_of(request: HTTPConnection[Any]) -> str:
-    """Return every cookie that the browser sends, as it stands in the header."""
+    """Return the cookie headers as one text."""
     return "; ".join(request.headers.getlist("cookie"))
 
 
 def value(header: str, name: str) -> str:
-    """Return the cookie of this name, or nothing; of several, that of the longest path.
+    """Return the cookie of this name, or ""; of several, the first (RFC 6265, 5.4).
 
-    That one comes first (RFC 6265, 5.4). Nothing is unquoted, which ours do not need: Starlette
-    does that to every cookie, and before Python 3.11.10 and 3.12.6 a long one with backslashes
-    holds a thread for many seconds (CVE-2024-7592).
+    Not Starlette's parser: before Python 3.11.10 and 3.12.6, a long cookie with backslashes makes
+    it block a thread for many seconds (CVE-2024-7592).
     """
     for pair in header.split(";"):
         found, _, content = pair.strip().partition("=")

@@ -1,4 +1,4 @@
-"""How many invoices a company has, without counting very many of them for every page."""
+"""Counts a company's invoices, without counting very many of them for every page."""
 
 import time
 from collections.abc import Callable, Collection
@@ -14,10 +14,7 @@ _SECONDS = 30.0
 
 
 class CountCache:
-    """Counts each company's invoices; one with many is counted again after half a minute.
-
-    To count 100,000 takes most of the time of a page, and open pages ask every few seconds.
-    """
+    """Counts companies' invoices; those with at least `many` are counted at most every 30 s."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, many: int = _MANY) -> None:
         self._clock = clock
@@ -28,10 +25,7 @@ class CountCache:
     def of_companies(
         self, session: Session, connection_ids: Collection[str], supplier_id: int | None = None
     ) -> dict[str, tuple[int, int]]:
-        """Return for each company how many invoices there are, here and offered in Infactor.
-
-        With a supplier, of those that they may see.
-        """
+        """Return {company: (recorded, in Infactor)}; with a supplier, of what they may see."""
         at = self._clock()
         known = self._known(self._totals, connection_ids, supplier_id, at)
         unknown = [i for i in connection_ids if i not in known]
@@ -44,7 +38,7 @@ class CountCache:
     def of_company(
         self, session: Session, connection_id: str, supplier_id: int | None = None
     ) -> tuple[int, int]:
-        """Return the same of one company."""
+        """Return the same for one company."""
         return self.of_companies(session, [connection_id], supplier_id)[connection_id]
 
     def by_status(
@@ -54,10 +48,7 @@ class CountCache:
         supplier_id: int,
         filters: tuple[StatusFilter, ...],
     ) -> dict[str, tuple[int, ...]]:
-        """Return for each company how many of its invoices stand so, and so; see `invoices.counts`.
-
-        They are those that the supplier may see.
-        """
+        """Return {company: count for each filter} of the invoices that the supplier may see."""
         at = self._clock()
         known = self._known(self._by_status, connection_ids, (supplier_id, filters), at)
         unknown = tuple(i for i in connection_ids if i not in known)
@@ -73,7 +64,7 @@ class CountCache:
     def _known(
         kept: dict[Any, tuple[float, Any]], connection_ids: Collection[str], about: Any, at: float
     ) -> dict[str, Any]:
-        """Return what was counted in the last half minute; what is older is forgotten."""
+        """Return what was counted in the last 30 s; drop what is older."""
         for key, (when, _) in list(kept.items()):  # other threads add to it meanwhile
             if at - when >= _SECONDS:
                 kept.pop(key, None)

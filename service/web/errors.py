@@ -1,4 +1,4 @@
-"""What is answered when there is no page, no right to it, or no answer at all."""
+"""Answers errors: HTTP errors as pages or text, and unexpected exceptions."""
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -17,7 +17,7 @@ _SECRET_PARAMETERS = frozenset({"code", "state", "realmId", "token"})
 
 
 async def refused(request: Request, error: Exception) -> Response:
-    """Answer a 4xx: as a page where people are, else as text."""
+    """Answer a 4xx, as a page for people, otherwise as text."""
     if not isinstance(error, HTTPException):
         raise error
     if _carries_secrets(request):
@@ -30,7 +30,7 @@ async def refused(request: Request, error: Exception) -> Response:
     response = render(request, "error.html", context, error.status_code)
     response.headers.update(error.headers or {})
     if error.status_code == 401 and "hx-request" in request.headers:
-        response.headers["HX-Refresh"] = "true"  # the open page finds out that its session ended
+        response.headers["HX-Refresh"] = "true"  # reload the open page: its session has ended
     return response
 
 
@@ -40,7 +40,7 @@ def _of_operator(request: Request, error: HTTPException) -> dict[str, object]:
 
 
 class UnexpectedErrors:
-    """ASGI middleware: an error that nobody foresaw is logged under the reference that it shows."""
+    """ASGI middleware that logs an unexpected exception under the reference that its page shows."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -73,7 +73,7 @@ def _apology(request: Request, reference: str) -> Response:
 
 
 def _carries_secrets(request: Request) -> bool:
-    """Tell whether the address must not stay in the address bar, wherever it leads."""
+    """Return whether the address must not stay in the address bar."""
     return _for_people(request) and not _SECRET_PARAMETERS.isdisjoint(request.query_params)
 
 

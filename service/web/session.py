@@ -1,4 +1,4 @@
-"""The browser in front of us: its cookie, its session, and the supplier it has proved to be."""
+"""The supplier's session: its cookie, and the supplier who is logged in."""
 
 from datetime import timedelta
 
@@ -15,12 +15,12 @@ from service.web.state import AppState
 SESSION = Cookie("infactor_quickbooks", "/quickbook", "lax")
 """Lax, because the browser comes back from Intuit's site."""
 
-# The end of a session is put off by whoever uses it, but not with a write for each page.
+# Use extends a session, but not with a write for each page.
 _KEPT_ALIVE_EVERY = timedelta(hours=1)
 
 
 def session_of(request: Request[AppState]) -> BrowserSession | None:
-    """Return the living session that the browser's cookie stands for."""
+    """Return the valid session of the browser's cookie, if any."""
     services = request.state["services"]
     cookie = SESSION.read(request, services.settings)
     with services.database.read() as session:
@@ -28,10 +28,7 @@ def session_of(request: Request[AppState]) -> BrowserSession | None:
 
 
 def supplier_of(request: Request[AppState], *, keep_alive: bool = True) -> Supplier:
-    """Return the supplier whose session this is; else answer 401.
-
-    A page that asks by itself, without anybody there, does not keep the session alive.
-    """
+    """Return the supplier who is logged in; else answer 401. Polling keeps no session alive."""
     found = session_of(request)
     database = request.state["services"].database
     supplier = None
@@ -48,10 +45,7 @@ def supplier_of(request: Request[AppState], *, keep_alive: bool = True) -> Suppl
 
 
 def supplier_if_any(request: Request[AppState]) -> Supplier | None:
-    """Return the supplier whose session this is, for a page that is shown to anybody.
-
-    Such a page also tells that something is wrong, so it does without the database if need be.
-    """
+    """Return the supplier who is logged in; None without one, or while the database is away."""
     try:
         return supplier_of(request, keep_alive=False)
     except (HTTPException, SQLAlchemyError):

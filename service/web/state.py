@@ -1,4 +1,4 @@
-"""What every request can reach, and the one place where it is typed."""
+"""What every request can reach, with types."""
 
 from typing import TypedDict
 
@@ -11,7 +11,7 @@ from service.web.webhook.intake import Intake
 
 
 class AppState(TypedDict):
-    """The application's state, put there by its lifespan."""
+    """The application's state, set by its lifespan."""
 
     services: Services
     nudges: Nudges

@@ -1,4 +1,4 @@
-"""How a page is made: the templates, and how they write money, dates and addresses of files."""
+"""Renders templates, and formats times, e-mail addresses and addresses of files for them."""
 
 import re
 from collections.abc import Mapping
@@ -31,19 +31,18 @@ STATIC = _HERE / "static"
 def render(
     request: Request[Any], name: str, context: Mapping[str, Any] | None = None, status: int = 200
 ) -> Response:
-    """Return the page that this template makes."""
     return _templates.TemplateResponse(
         request, name, {"supplier": None, **(context or {})}, status_code=status
     )
 
 
 def part(name: str, context: Mapping[str, Any]) -> Markup:
-    """Return the piece of a page that this template makes."""
+    """Return a piece of a page, rendered from this template."""
     return Markup(_templates.env.get_template(name).render(context))  # noqa: S704 - it escapes
 
 
 def row_id(request: Request[Any]) -> str:
-    """Return the id in the address; one that no row can have is answered with 404."""
+    """Return the id in the address; 404 if no row can have it."""
     found: str = request.path_params["id"]
     if not ROW_ID.fullmatch(found):
         raise HTTPException(404)
@@ -51,7 +50,7 @@ def row_id(request: Request[Any]) -> str:
 
 
 def time_tag(when: datetime, *, year: bool = True) -> Markup:
-    """Write a moment for people: in UTC, until times.js writes it in the reader's own zone."""
+    """Return a time as HTML: in UTC, until times.js shows it in the reader's zone."""
     utc = when.astimezone(UTC)
     day = f"{utc.day} {utc:%b}"
     return _TIME.format(
@@ -63,13 +62,13 @@ def time_tag(when: datetime, *, year: bool = True) -> Markup:
 
 
 def email(text: str) -> Markup:
-    """Write an e-mail address so that a narrow page breaks it after @ or a dot, not in a word."""
+    """Return an e-mail address as HTML that breaks after @ or a dot only."""
     return Markup("<wbr>").join(_AFTER_A_SIGN.split(text))
 
 
 @cache
 def static(name: str) -> str:
-    """Return the address of a file, which changes with its content: browsers may keep it."""
+    """Return a file's address, which changes with its content so that browsers may cache it."""
     content = sha256((STATIC / name).read_bytes()).hexdigest()[:12]
     return f"/quickbook/static/{name}?{content}"
 
@@ -91,10 +90,7 @@ _templates = Jinja2Templates(env=_environment())
 
 
 class _Kept(StaticFiles):
-    """Files that a browser may keep for a year, under the address that their content has here.
-
-    While another version of this service is rolled out, its pages may ask us for its files.
-    """
+    """Files that a browser may cache for a year, if their address matches their content here."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)

@@ -1,4 +1,4 @@
-"""Threads for what may wait long for somebody else, so that those that store notices stay free."""
+"""Threads for calls that may wait long for others, so that those that serve pages stay free."""
 
 from collections.abc import Awaitable, Callable
 
@@ -16,7 +16,7 @@ _AT_ONCE = 8
 def in_dedicated_threads() -> Callable[
     [Answering], Callable[[Request[AppState]], Awaitable[Response]]
 ]:
-    """Return a decorator: its endpoints share a dedicated pool of eight threads."""
+    """Return a decorator whose endpoints share a pool of eight threads."""
     threads = CapacityLimiter(_AT_ONCE)
 
     def decorator(answering: Answering) -> Callable[[Request[AppState]], Awaitable[Response]]:

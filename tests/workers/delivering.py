@@ -6,10 +6,10 @@ from typing import Any
 from pymongo.database import Database
 from sqlalchemy import select, update
 
-from service.database.tables import Breaker, Document, Finding, Invoice
+from service.database.tables import Breaker, Document, Finding, Invoice, Receipt
 from service.infactor.mapping import invoice_id
 from service.kit.clock import now
-from service.store import findings, outbox
+from service.store import findings
 from tests.workers.world import REALM, World, an_invoice
 from workers.delivery.deliver import deliver_company
 from workers.delivery.poll import poll_documents
@@ -98,8 +98,9 @@ class Delivering:
     def receipts(self, quickbooks_id: str = "1") -> list[tuple[int, str, str | None]]:
         """Return (revision, outcome, state) of each delivery of an invoice, the oldest first."""
         with self.world.services.database.read() as session:
-            rows = outbox.receipts_of(session, invoice_id(REALM, quickbooks_id))
-        return [(row.revision, row.outcome, row.state) for row in reversed(rows)]
+            query = select(Receipt).where(Receipt.invoice_id == invoice_id(REALM, quickbooks_id))
+            rows = session.scalars(query.order_by(Receipt.id)).all()
+        return [(row.revision, row.outcome, row.state) for row in rows]
 
     def findings(self, *, history: bool = False) -> list[tuple[str, str, str | None, str | None]]:
         """Return (field, severity, approved, current) of the findings, the oldest first."""

@@ -1,1 +1,1 @@
-"""Delivering into Infactor, and polling what people decide there."""
+"""Delivers to Infactor's database, and polls what people decide there."""

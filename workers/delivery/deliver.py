@@ -1,8 +1,4 @@
-"""Deliveries: recorded invoices, brought into Infactor's own database.
-
-They follow the record and never hold it up. While that database is away they wait, in order; the
-breaker lets one process find out when it is back, for all.
-"""
+"""Delivers recorded invoices into Infactor's database, in order; never delays the recording."""
 
 from service.database.tables import Connection
 from service.kit.clock import now
@@ -14,12 +10,12 @@ from workers.delivery.results import Delivery, DeliveryResults
 from workers.delivery.turn import Infactor, NotItsTurn, infactor_turn
 
 _BATCH = 500
-# A worker is everybody's: after so many batches the company waits for its next turn.
+# After so many batches the company waits for its next turn: all companies share the workers.
 _MOST_BATCHES = 10
 
 
 def deliver_company(services: Services, connection_id: str) -> None:
-    """Deliver what the company has outgoing, unless somebody else does."""
+    """Deliver the company's due invoices, unless another process does."""
     if services.infactor is None:
         return
     with services.leases.hold(f"deliver:{connection_id}") as mine:
@@ -32,7 +28,7 @@ def deliver_company(services: Services, connection_id: str) -> None:
 
 
 def _deliver_some(services: Services, connection_id: str) -> bool:
-    """Deliver one batch; return whether there may be more to deliver at once."""
+    """Deliver one batch; return whether there may be more."""
     environment = services.settings.quickbooks_environment
     with services.database.read() as session:
         company = connections.get(session, connection_id)
@@ -53,7 +49,6 @@ def _deliver_some(services: Services, connection_id: str) -> bool:
 
 
 def _deliver_batch(services: Services, infactor: Infactor, company: Connection) -> list[Delivery]:
-    """Bring the company's next invoices into Infactor; return what came of each."""
     with services.database.read() as session:
         invoices = outbox.due(session, company.id, now(), _BATCH)
         seen = outbox.documents_of(session, [invoice.id for invoice in invoices])

@@ -1,4 +1,4 @@
-"""Keeps what is found about a company's documents, each for as long as it is so."""
+"""Opens findings about a company's documents, and closes them when they no longer apply."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 def keep_changes(
     session: Session, connection_id: str, changes: Sequence[DocumentChange], now: datetime
 ) -> None:
-    """Leave the findings that follow from these changes of a company's documents."""
+    """Open and close the findings that follow from these changes of a company's documents."""
     gone = {change.invoice.id: missing(change) for change in changes}
     moved_on = {
         change.invoice.id: past
@@ -51,7 +51,7 @@ def keep_findings(
     found: Mapping[str, Collection[Found]],
     now: datetime,
 ) -> None:
-    """Leave exactly these findings of a kind open, by invoice, and say which of them are new."""
+    """Leave exactly these findings of a kind open, by invoice id, and log those that are new."""
     for finding in findings.keep(session, connection_id, kind, found, now):
         log.warning(
             "finding.begun",

@@ -1,7 +1,7 @@
-"""Adopting rows of Infactor's own old QuickBooks import, before a supplier's first delivery.
+"""Adopts rows of Infactor's old QuickBooks import before a supplier's first delivery.
 
-An invoice that Infactor has from its old import must not be offered there a second time: its row
-becomes the invoice's document. What `service.infactor.old_rows` cannot explain holds its Id.
+An invoice that Infactor has from that import must not be offered twice: its row becomes the
+document. A row that `service.infactor.legacy.rows` cannot explain holds its QuickBooks Id.
 """
 
 from collections.abc import Collection, Iterator
@@ -27,11 +27,11 @@ log = structlog.get_logger(__name__)
 def ensure_adopted(
     services: Services, connection_id: str, quickbooks_ids: Collection[str] = ()
 ) -> None:
-    """Look for old rows of these invoices of the company, unless that was done already.
+    """Adopt the old rows of these invoices, unless that was done already; raises as
+    `adopt_old_rows`.
 
-    To be called before invoices are delivered, with their Ids: one that was recorded after the
-    first look may have rows that belonged to nobody then. Costs two small queries, and a look only
-    where one is needed. Raises what `adopt_old_rows` raises.
+    Call it before a delivery, with the QuickBooks Ids: an invoice recorded since the last time may
+    match rows that matched nothing then. Costs two small queries, and a scan only if needed.
     """
     with services.database.read() as session:
         done = legacy_rows.looked_at(session, connection_id, quickbooks_ids)
@@ -42,8 +42,8 @@ def ensure_adopted(
 def adopt_old_rows(services: Services, connection_id: str) -> OldRows:
     """Adopt the old rows of this company's supplier, and return what became of them.
 
-    Afterwards `adopted` of an invoice is the row to write to, and those with `old_rows_held` wait.
-    Raises InfactorAway when Infactor's database does not answer; then nothing has changed.
+    Afterwards `adopted` of an invoice is the row to write to; those with `old_rows_held` wait.
+    Raises InfactorAway, and then nothing has changed.
     """
     with services.database.read() as session:
         connection = connections.get(session, connection_id)
@@ -53,23 +53,23 @@ def adopt_old_rows(services: Services, connection_id: str) -> OldRows:
 
 
 def rehearse(services: Services, supplier_id: int) -> OldRows:
-    """Return what adopting the supplier's old rows would come to; nothing changes."""
+    """Return what adopting the supplier's old rows would do; change nothing."""
     look = _look(services, supplier_id)
     with services.database.read() as session:
         return look.match(session)
 
 
 def carry_out(services: Services, supplier_id: int, actor: str | None = None) -> OldRows:
-    """Adopt the supplier's old rows; `actor` is the operator who ordered it, for the audit.
+    """Adopt the supplier's old rows, for all companies at once; return what became of them.
 
-    All companies of the supplier at once: their Ids are the same small numbers, and a row that is
-    one company's is not another's.
+    An Id is a small number that several companies may have, and a row belongs to one of them only.
+    `actor` is the operator who ordered it, for the audit.
     """
     look = _look(services, supplier_id)
     with services.database.write() as session:
-        # Two that look at the same time: the second one finds what the first has adopted.
+        # Of two that run at the same time, the second one finds what the first has adopted.
         connections.lock_supplier(session, supplier_id)
-        # As whoever records a batch does, companies before invoices.
+        # Companies before invoices: the same lock order as in recording.
         for connection_id in look.companies:
             connections.lock(session, connection_id)
         found = look.match(session)
@@ -84,14 +84,13 @@ def carry_out(services: Services, supplier_id: int, actor: str | None = None) ->
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What Infactor has: the old rows, and which invoices have a document of our own."""
+    """What Infactor has: the old rows, and which of our invoices have a document of their own."""
 
     companies: list[str]
     rows: list[dict[str, object]] = field(default_factory=list, repr=False)
     own: frozenset[str] = frozenset()
 
     def match(self, session: Session) -> OldRows:
-        """Return what becomes of the rows, by what is recorded at this moment."""
         return old_rows.match(map(self._recorded, self.concerned(session)), self.rows)
 
     def concerned(self, session: Session) -> Iterator[Concerned]:

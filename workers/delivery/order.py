@@ -1,4 +1,4 @@
-"""From a recorded invoice to the order that delivers it: for which document, and in which words."""
+"""Turns a recorded invoice into the order that delivers it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -21,11 +21,11 @@ def order_for(
     registered: Mapping[str, str],
     account: Account | None,
 ) -> DeliveryOrder:
-    """Return the order for an invoice of this company; `seen` is its document as last seen.
+    """Return the order that delivers this invoice; `seen` is its document as last seen.
 
-    It is addressed to a registered buyer in their account's own spelling (`registered` is what
-    `Users.registered_buyers` found): Infactor matches an address to the letter, in another one no
-    buyer would ever see it. A new document gets name and address of the supplier's `account`.
+    The buyer's address is spelled as in their account, because Infactor compares it exactly.
+    `registered` is the result of `Users.registered_buyers`. A new document gets the name and
+    address of the supplier's `account`.
     """
     mapped, warnings = invoice.mapped, []
     if mapped is not None:
@@ -47,21 +47,20 @@ def order_for(
 
 
 def _may_create(invoice: Invoice, seen: Document | None) -> bool:
-    """Return whether a document that is not there may be made.
+    """Return whether a missing document may be created.
 
-    One that somebody had decided about and that is gone was deleted by hand: made again it would be
-    offered as if nobody ever had. So would one of Infactor's own that was adopted.
+    A decided or adopted one was deleted by hand: created again, it would be offered as undecided.
     """
     undecided = seen is None or seen.state == State.INVOICE_CREATED
     return undecided and invoice.adopted is None
 
 
 def key_of(invoice: Invoice) -> Key:
-    """Return the `_id` of the invoice's document: the only place that says so."""
+    """Return the `_id` of the invoice's document. No other function decides it."""
     return invoice.id if invoice.adopted is None else own_key(invoice.adopted)
 
 
 def addresses_of(invoice: Invoice) -> list[str]:
-    """Return the buyer's addresses; an invoice recorded before they were kept has one at most."""
+    """Return the buyer's addresses. Invoices recorded before these were stored have at most one."""
     known = [email for email in invoice.buyer_emails if isinstance(email, str)]
     return known or [email for email in [(invoice.mapped or {}).get("buyerEmail")] if email]

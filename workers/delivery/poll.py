@@ -1,7 +1,6 @@
-"""Polling Infactor: the state of each document of which something may still come, and new buyers.
+"""Polls Infactor, which does not notify us, for document states and for newly registered buyers.
 
-People decide there without telling us. Nothing is written to Infactor here: what is news is noted,
-told as findings, and delivered again, which compares what was approved with what is recorded.
+Writes nothing there: it stores what changed, keeps findings, and asks for deliveries.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,12 +25,12 @@ from workers.delivery.turn import NotItsTurn, infactor_turn
 log = structlog.get_logger(__name__)
 
 _PAGE = 500
-# Nobody can undo what was approved in a hurry: it stays to be read for so long.
+# An approval shortly after a change cannot be undone, so its finding closes after this time.
 _HURRIED_STAYS = timedelta(days=7)
 
 
 def poll_documents(services: Services) -> None:
-    """Note what has become of the open documents; where Infactor is away, leave it for later."""
+    """Store what changed in the open documents; give up while Infactor is away."""
     with services.database.write() as session:
         findings.close_old(session, FindingKind.HURRIED, now() - _HURRIED_STAYS, now())
     after = ""
@@ -63,7 +62,7 @@ def note_changes(
     page: Sequence[tuple[Invoice, Document]],
     states: Mapping[Key, DocumentState],
 ) -> None:
-    """Write down what is news on this page, and ask for the deliveries that follow from it."""
+    """Store what changed on this page, and ask for the deliveries that follow from it."""
     with services.database.read() as session:
         known_missing = findings.open_of(
             session, FindingKind.MISSING, [invoice.id for invoice, _ in page]
@@ -86,17 +85,17 @@ def note_changes(
 
 
 def _change(invoice: Invoice, seen: Document, after: DocumentState | None) -> DocumentChange:
-    # Whoever takes our marker away changes nothing about what it said.
+    # Our marker stays known after somebody has removed it.
     marks = {**seen.document, **(after.marks if after else {})}
     return DocumentChange(invoice=invoice, before=seen, after=after, withdrawn=marks.get(MARKER))
 
 
 def _note(session: Session, news: Sequence[DocumentChange], at: datetime) -> set[str]:
-    """Note the news; return the companies that have something to deliver on account of it."""
+    """Store the changes; return the companies that now have something to deliver."""
     fresh = _still_news(session, news)
     _keep_findings(session, fresh, at)
     again = [change for change in fresh if change.moved or change.astray]
-    # What is undecided again may stand at this very revision, and still not be as we would have it.
+    # A document that is undecided again may be at the recorded revision and still differ from it.
     anew = [change.invoice.id for change in again if change.moved and change.undecided]
     for change in fresh:
         _log(change)
@@ -152,10 +151,7 @@ def _log(change: DocumentChange) -> None:
 
 
 def poll_buyers(services: Services) -> None:
-    """Deliver undecided invoices anew whose buyer has signed up in Infactor by now.
-
-    Their document gets the address in the spelling of the buyer's account; the warning goes away.
-    """
+    """Deliver undecided invoices again whose buyer has registered by now."""
     environment, after = services.settings.quickbooks_environment, ""
     while True:
         with services.database.read() as session:

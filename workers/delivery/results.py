@@ -1,4 +1,4 @@
-"""What deliveries came to: receipts, what Infactor has now, and findings, in one transaction."""
+"""Stores the results of a batch: receipts, documents as last seen, findings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,9 +37,9 @@ _LONGEST_PAUSE = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An invoice as it was delivered, and what came of it; `seen` is its document as last seen.
+    """A delivered invoice and its result; `seen` is its document as last seen before.
 
-    `result` is None where the document kept changing while it was delivered.
+    `result` is None if the document kept changing during the delivery.
     """
 
     invoice: Invoice
@@ -49,12 +49,12 @@ class Delivery:
 
 
 class DeliveryResults:
-    """Keeps what became of one batch of a company's deliveries."""
+    """The results of one batch of a company's deliveries."""
 
     def __init__(
         self, company: Connection, deliveries: Sequence[Delivery], *, currency: str
     ) -> None:
-        """Take a batch of this company; an invoice that names no currency is in `currency`."""
+        """An invoice that names no currency is taken to be in `currency`."""
         self._company = company
         self._deliveries = deliveries
         self._currency = currency
@@ -65,7 +65,7 @@ class DeliveryResults:
         self._changes: list[DocumentChange] = []
 
     def save(self, database: Database) -> None:
-        """Write it all down; what was not delivered waits for another try."""
+        """Store everything in one transaction; what was not delivered becomes due again later."""
         with database.write() as session:
             ids = [delivery.invoice.id for delivery in self._deliveries]
             current = outbox.lock_progress(session, ids)
@@ -92,14 +92,15 @@ class DeliveryResults:
             self._postpone(current, delivery.invoice, why)
             return
         current.delivery_attempts = 0
-        # Whoever decided did see it.
+        # The buyer who decided has seen the invoice, so no warning applies any more.
         seen_by_buyer = result.action is Action.FROZEN
         current.delivery_warnings = [] if seen_by_buyer else list(delivery.order.warnings)
         if result.newer is not None:
             _catch_up(current, delivery.invoice, result.newer)
             return
         sent = delivery.invoice
-        # An older revision than is there already, if it was late, leaves the newer one to do.
+        # A late worker created an older revision than the one delivered before: the newer is still
+        # to do.
         late = current.delivered_revision > sent.revision and result.action is Action.CREATE
         current.delivered_revision = 0 if late else max(current.delivered_revision, sent.revision)
         action = _action(delivery, result)
@@ -127,9 +128,8 @@ class DeliveryResults:
     def _document(
         self, delivery: Delivery, result: DeliveryResult, action: Action
     ) -> dict[str, Any]:
-        """Return the row of what Infactor has now."""
         sent = delivery.invoice
-        # What was decided about is what it was then, and whose it was.
+        # A decided document keeps its balance, currency and supplier of that time.
         decided = delivery.seen if action is Action.FROZEN else None
         document = _content(delivery, result) | {"state": result.state}
         return {
@@ -168,7 +168,7 @@ class DeliveryResults:
 
 
 def _action(delivery: Delivery, result: DeliveryResult) -> Action:
-    """Return what was done; where the answer was lost, what it must have been."""
+    """Return what was done. If the answer was lost, derive it from the document seen before."""
     order, seen = delivery.order, delivery.seen
     if not result.repeated or order.mapped is None:
         return result.action
@@ -182,7 +182,7 @@ def _state_after(result: DeliveryResult) -> DocumentState | None:
 
 
 def _content(delivery: Delivery, result: DeliveryResult) -> dict[str, Any]:
-    """Return Infactor's document in exact numbers: as we know them, where it has ours."""
+    """Return Infactor's document in exact numbers: ours, where Infactor stores what we wrote."""
     order, seen = delivery.order, delivery.seen
     if result.action is Action.CREATE and order.mapped is not None:
         return dict(order.mapped)
@@ -193,9 +193,8 @@ def _content(delivery: Delivery, result: DeliveryResult) -> dict[str, Any]:
 
 
 def _catch_up(current: DeliveryProgress, sent: Invoice, newer: int) -> None:
-    """Go on counting from Infactor's revision, where nobody here has recorded a later one.
-
-    Our database was restored from a backup, and what Infactor has is from after it.
+    """Continue from Infactor's revision, which is ahead after our database was restored from a
+    backup.
     """
     if current.revision == sent.revision:
         current.revision = newer + 1

@@ -1,8 +1,7 @@
-"""What it means that a document is not as it was last seen: functions of values alone.
+"""Decides what a change of a document means: functions of values, without any I/O.
 
-Infactor's server enforces no state, so what we hold back can be moved on all the same; and a buyer
-can approve in the very minutes in which QuickBooks changes what is approved. Whoever sees the new
-state first, a delivery or a poll, tells.
+Infactor enforces no states, so a held invoice can be moved on all the same. A buyer can also
+approve in the minutes in which QuickBooks changes an invoice.
 """
 
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from service.infactor.collection import DocumentState, marks_of
 from service.infactor.deviations import InvoiceFacts, deviations, text_of
 from service.store.findings import Found
 
-# A page that shows the old amount can stay open for so long.
+# A buyer's page with the old amount can stay open for so long.
 HURRY = timedelta(minutes=15)
 MONEY = ("invoiceAmount", "payableDate", "taxAmount", "items")
 _BACK = frozenset({State.INVOICE_CREATED, State.INVOICE_REJECTED})
@@ -25,9 +24,9 @@ _BACK = frozenset({State.INVOICE_CREATED, State.INVOICE_REJECTED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentChange:
-    """An invoice's document as it was last seen, and as it is now; None where there is none.
+    """An invoice's document as last seen and as it is now; None if there is none.
 
-    `withdrawn` is the reason for which we withdrew it, as far as its marker is known.
+    `withdrawn` is our reason for withdrawing it, if its marker is known.
     """
 
     invoice: Invoice
@@ -37,25 +36,25 @@ class DocumentChange:
 
     @property
     def moved(self) -> bool:
-        """True where somebody decided."""
+        """True if the state has changed."""
         return self.after is not None and self.after.state != self.state_before
 
     @property
     def marked(self) -> bool:
-        """True where remark or marker are others than we know."""
+        """True if the remark or marker differ from those last seen."""
         known = self.before.document if self.before else {}
         return self.after is not None and self.after.marks != marks_of(known)
 
     @property
     def undecided(self) -> bool:
-        """True where nobody has decided, or somebody has taken that back."""
+        """True if nobody has decided, or the decision was taken back."""
         return self.after is not None and self.after.state == State.INVOICE_CREATED
 
     @property
     def astray(self) -> bool:
-        """True where an undecided document is at another revision than the one delivered.
+        """True if an undecided document is at another revision than the one delivered.
 
-        Somebody restored a backup of Infactor's database or of ours, or a worker was very late.
+        A backup was restored, or a worker was very late.
         """
         return (
             self.after is not None
@@ -67,18 +66,18 @@ class DocumentChange:
 
     @property
     def approved(self) -> bool:
-        """True where a buyer has said yes since the document was last seen."""
+        """True if a buyer has approved it since it was last seen."""
         approved = self.after is not None and self.after.state in APPROVED
         return approved and self.state_before not in APPROVED
 
     @property
     def state_before(self) -> str:
-        """The state in which it was last seen; empty where it never was."""
+        """The state when last seen; empty if it was never seen."""
         return self.before.state if self.before else ""
 
 
 def missing(change: DocumentChange) -> list[Found]:
-    """Return the finding that Infactor has no document any more, where it had one."""
+    """Return the finding that a document which was there is gone; [] if it is not."""
     if change.before is None or change.after is not None:
         return []
     state = change.before.state
@@ -94,10 +93,9 @@ def missing(change: DocumentChange) -> list[Found]:
 
 
 def moved_past_hold(change: DocumentChange) -> list[Found] | None:
-    """Return the finding that is so now, none where it is not, None where all stays as it was.
+    """Return the finding that a held invoice was moved on, [] to close it, None to leave it.
 
-    An invoice that got its hold after it was approved was not held back: what QuickBooks says of
-    it differs from what was approved, which is told as that.
+    An invoice that got its hold after the approval was not held back: see `changed_after_approval`.
     """
     hold, withdrawn = change.invoice.hold, change.withdrawn
     if change.after is None:
@@ -116,10 +114,7 @@ def moved_past_hold(change: DocumentChange) -> list[Found] | None:
 def changed_before_approval(
     change: DocumentChange, written: Mapping[str, tuple[Any, Any]]
 ) -> list[Found]:
-    """Return which amounts were written over in the last minutes before the approval.
-
-    `written` holds what deliveries wrote since then, by field: from what to what.
-    """
+    """Return a finding for each amount in `written` ({field: (before, after)}) upon an approval."""
     if change.after is None or not change.approved:
         return []
     return [
@@ -141,9 +136,10 @@ def changed_after_approval(
     mapped: Mapping[str, Any] | None,
     currency: str,
 ) -> list[Found]:
-    """Return what is not as it was approved; an invoice that names no currency is in this one.
+    """Return a finding for each field that differs from what was approved.
 
-    `approved` is the document in stored types, `mapped` what is recorded, in exact JSON.
+    `approved` is the document in stored types, `mapped` the record in exact JSON. An invoice that
+    names no currency is in `currency`.
     """
     invoice, seen = change.invoice, change.before
     state = change.after.state if change.after else ""

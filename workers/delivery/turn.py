@@ -1,4 +1,4 @@
-"""Turns at Infactor's database: while it is away, one process at a time tries it again."""
+"""Circuit breaker for Infactor's database: while it is away, one process at a time tries it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +17,12 @@ log = structlog.get_logger(__name__)
 
 
 class NotItsTurn(ServiceError):
-    """Infactor's database is away, and the message says why; what is to be done there waits."""
+    """Infactor's database is away, or not configured; the message says why. The work waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Infactor:
-    """What a turn works with: both raise InfactorAway when the database does not answer."""
+    """The collections of one turn; both raise InfactorAway if the database does not answer."""
 
     invoices: InvoiceCollection
     users: Users
@@ -30,10 +30,9 @@ class Infactor:
 
 @contextmanager
 def infactor_turn(services: Services) -> Iterator[Infactor]:
-    """Give Infactor's collections, and note for all processes whether they answered.
+    """Give Infactor's collections, and record for all processes whether they answered.
 
-    Raises NotItsTurn where it was seen to be away and another process is to try it first, where the
-    block raises InfactorAway, and where no database of Infactor's is configured.
+    Raises NotItsTurn if no database is configured or it is away, before or during the block.
     """
     if services.infactor is None:
         raise NotItsTurn("INFACTOR_MONGODB_URL is not set")

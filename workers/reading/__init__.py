@@ -1,1 +1,1 @@
-"""Reading from QuickBooks: by id, by change, and the customers."""
+"""Reads from QuickBooks: by id, by change, and the customers. Records nothing."""

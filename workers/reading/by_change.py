@@ -1,11 +1,10 @@
-"""Reading a company's invoices in the order in which they changed, page by page.
+"""Reads a company's invoices in the order in which they changed, page by page.
 
-The cursor is the time of the last invoice seen: the next page asks for that time or later, because
-several invoices share a second. STARTPOSITION moves only inside one such second: with it alone,
-rows that change while paging would slip from page to page unseen (reference 3.3, 4.2).
+The cursor is the time of the last invoice read. The next page asks for that time or later, because
+several invoices share a second. STARTPOSITION moves only within such a second: used alone, it would
+skip rows that change during paging (reference 3.3, 4.2).
 
-A page that QuickBooks cannot show is made smaller until the one bad row is alone, which is stepped
-over: the rest flows.
+A page that QuickBooks cannot show is halved until the one bad row is alone, which is stepped over.
 """
 
 from collections.abc import Sequence
@@ -25,24 +24,24 @@ from workers.company import CompanyContext
 from workers.reading.reads import InvoiceReads, Read
 from workers.retry import may_pass_in_parts
 
-# Positions after a bad row that are asked for, to tell a bad row from an unwell QuickBooks.
+# Rows after a bad one that are tried, to tell a bad row from an outage of QuickBooks.
 _PROBES = 3
 _NTH = {1: "first", 2: "second", 3: "third"}
-# Ids of one second that are remembered, so that going through it once more brings nothing twice.
+# Ids of one second that are remembered, so that reading it again brings nothing twice.
 _MOST_SEEN = 2 * queries.PAGE
 _LONGEST_NUMBER = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where the next page begins: at `since`, after the `skip` rows already passed inside it.
+    """Where the next page begins: at `since`, after the `skip` rows already passed in that second.
 
-    `seen` are the ids of the rows at `since` that were read, which later pages bring again; `last`
-    is what people call the row that was read last. `size` is how many rows to ask for, `slow` says
-    that more took QuickBooks too long. `bad` rows that
-    cannot be shown were stepped over since a row was read; `behind` of them right before the first
-    row at `since`, where they are met again if they are of the same second. `done` says that the
-    last page was not full.
+    - `seen`: ids of the rows at `since` that were read; later pages bring them again.
+    - `last`: number or id of the last row read, for people.
+    - `size`: rows to ask for; `slow`: more took QuickBooks too long.
+    - `bad`: unreadable rows that were stepped over since the last row read.
+    - `behind`: unreadable rows before the first row at `since`, which may be met again.
+    - `done`: the last page was not full.
     """
 
     since: datetime | None
@@ -56,7 +55,7 @@ class Cursor:
     done: bool = False
 
     def as_json(self) -> PageCursor:
-        """Return the cursor as a checkpoint keeps it."""
+        """Return the cursor in the form of a checkpoint."""
         since = None if self.since is None else self.since.isoformat()
         return {
             "since": since,
@@ -71,15 +70,11 @@ class Cursor:
         }
 
     def once_more(self) -> "Cursor":
-        """Return the cursor that brings what changed since the last page.
-
-        It begins with the same second, where the bad rows `behind` it are met again.
-        """
+        """Return the cursor for what changed since the last page, from the same second on."""
         return replace(self, skip=0, bad=0, done=False)
 
     @classmethod
     def from_json(cls, kept: PageCursor) -> "Cursor":
-        """Return the cursor of a checkpoint."""
         since = kept["since"]
         return cls(
             since=None if since is None else parse_instant(since),
@@ -96,7 +91,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class ChangePage:
-    """One page of objects, without those that the page before had, and where to go on."""
+    """One page, without the objects that the page before had, and the cursor of the next one."""
 
     reads: InvoiceReads
     cursor: Cursor
@@ -105,13 +100,16 @@ class ChangePage:
 def read_page(
     company: CompanyContext, cursor: Cursor, entity_name: EntityName = "Invoice"
 ) -> ChangePage:
-    """Return the page at the cursor, as large as QuickBooks can show it."""
+    """Return the page at the cursor, made smaller until QuickBooks can show it.
+
+    Raises TransientError if QuickBooks itself is down.
+    """
     while True:
         fetch_number = company.draw_fetch_number()
         try:
             raws = _rows(company, entity_name, cursor)
         except SyncError as e:
-            # 4001 is about the query itself: no part of it would fare better.
+            # 4001 (invalid query) is about the query itself: a smaller page would fail too.
             if not may_pass_in_parts(e) or e.code == "4001":
                 raise
             slow = cursor.slow or e.code == TIMED_OUT
@@ -134,7 +132,7 @@ def _rows(company: CompanyContext, entity_name: EntityName, cursor: Cursor) -> l
 def _doubt_an_outage(
     company: CompanyContext, entity_name: EntityName, cursor: Cursor, error: SyncError
 ) -> None:
-    """Raise TransientError unless QuickBooks can show one of the next rows, or that it has none."""
+    """Raise TransientError unless QuickBooks answers for one of the next rows."""
     for ahead in range(1, _PROBES + 1):
         try:
             _rows(company, entity_name, replace(cursor, skip=cursor.skip + ahead))
@@ -147,7 +145,7 @@ def _doubt_an_outage(
 
 
 def _step_over(entity_name: EntityName, cursor: Cursor, error: SyncError) -> ChangePage:
-    """Go on after a row that cannot be shown, and name it by its place."""
+    """Return a page without the bad row, which is named by its place."""
     passed = replace(cursor, skip=cursor.skip + 1, bad=cursor.bad + 1)
     if cursor.skip < cursor.behind:  # it was named when it was met for the first time
         return ChangePage(InvoiceReads(), passed)
@@ -156,7 +154,7 @@ def _step_over(entity_name: EntityName, cursor: Cursor, error: SyncError) -> Cha
 
 
 def _place(entity_name: EntityName, cursor: Cursor, number: int) -> str:
-    """Return how people find a row of which nobody knows more than what comes before it."""
+    """Return the place of an unreadable row, from the row before it, in words."""
     nth = f"{_NTH.get(number, f'{number}th')} {entity_name.lower()}"
     if cursor.last is not None:
         return f"the {nth} after {cursor.last} in the order of changes"
@@ -189,7 +187,7 @@ def _called(raw: dict[str, Any]) -> str:
 
 
 def changed_at(raw: dict[str, Any]) -> datetime | None:
-    """Return the second in which an object was last changed, or None if it does not say."""
+    """Return the second of an object's last change, or None if it names none."""
     try:
         # Queries compare whole seconds, so the cursor does too.
         return entity(raw).last_updated.replace(microsecond=0)

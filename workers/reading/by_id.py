@@ -1,4 +1,4 @@
-"""Reading objects by id: in few queries, and without one bad record spoiling the others."""
+"""Reads objects by id, in few queries; one bad record does not spoil the others."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,13 +11,13 @@ from workers.reading.reads import InvoiceReads, Read
 from workers.retry import is_ambiguous, may_pass_in_parts
 
 MAX_IDS = 500
-# The way down to one bad record among 500 takes nine queries: after so many without a single
-# answer it is QuickBooks that is unwell, not a record.
+# It takes nine queries to isolate one bad record among 500. After more than that without any
+# answer, QuickBooks itself is down.
 _MOST_VAIN_QUERIES = 12
 
 
 class Query:
-    """A query for objects by id, in halves where QuickBooks refuses them together."""
+    """Queries objects by id, and halves a query that QuickBooks refuses."""
 
     def __init__(self, company: CompanyContext, entity: EntityName) -> None:
         self.found: list[Read] = []
@@ -27,9 +27,9 @@ class Query:
         self._vain = 0
 
     def ask(self, ids: Sequence[str]) -> None:
-        """Add what QuickBooks shows of these ids to `found`, and what it cannot to `failed`.
+        """Add what QuickBooks shows of these ids to `found`, the others to `failed`.
 
-        Raises TransientError when it is QuickBooks that is unwell.
+        Raises TransientError if QuickBooks itself is down.
         """
         for start in range(0, len(ids), MAX_IDS):
             self._ask(ids[start : start + MAX_IDS])
@@ -61,10 +61,7 @@ class Query:
 
 
 def read_invoices(company: CompanyContext, ids: Sequence[str]) -> InvoiceReads:
-    """Return the present state of these invoices.
-
-    One that a query does not show is read by itself before it is believed to be deleted.
-    """
+    """Return the present state of these invoices, reading alone those that a query leaves out."""
     wanted = list(dict.fromkeys(ids))
     query = Query(company, "Invoice")
     query.ask(wanted)
@@ -75,7 +72,7 @@ def read_invoices(company: CompanyContext, ids: Sequence[str]) -> InvoiceReads:
 
 
 def confirm(company: CompanyContext, ids: Iterable[str], reads: InvoiceReads) -> None:
-    """Add to the reads what a read of its own says of each of these invoices: here, or gone."""
+    """Read each of these invoices alone; add the answer to the reads: found, gone, or failed."""
     for invoice_id in ids:
         _confirm(company, invoice_id, reads)
 

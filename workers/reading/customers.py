@@ -1,4 +1,4 @@
-"""The customers that a batch of invoices needs: from the cache, or read in few queries."""
+"""Reads the customers that a batch of invoices needs and the cache lacks, in few queries."""
 
 from collections.abc import Collection, Iterable
 from datetime import timedelta
@@ -14,15 +14,14 @@ from workers.company import CompanyContext
 from workers.reading.by_id import Query
 from workers.reading.reads import CompleteReads, InvoiceReads, Read, customer_id_of, id_in, is_id
 
-# Renewed by their own notices; by age as well, because a notice can be lost.
+# Notices renew them; the age limit is for lost notices.
 _MAX_AGE = timedelta(days=30)
 
 
 class CustomerReads:
-    """Reads customers on behalf of one batch, and keeps them in memory until it is recorded.
+    """Reads customers for one batch, and keeps them in memory until it is recorded.
 
-    `failed` are those that QuickBooks cannot show. Their invoices map with what the cache has of
-    them, or without them, with a warning.
+    Invoices of `failed` ones are mapped with the cached version, or without one and with a warning.
     """
 
     def __init__(self, company: CompanyContext) -> None:
@@ -32,10 +31,7 @@ class CustomerReads:
         self._asked: set[str] = set()
 
     def complete(self, reads: InvoiceReads) -> CompleteReads:
-        """Return the reads with their invoices' customers, and all that were read before.
-
-        Reads those that the cache lacks, and the parents of all that were read.
-        """
+        """Return the reads with all customers read so far; read those that the cache lacks."""
         self._ensure({i for read in reads.found if (i := customer_id_of(read.raw))})
         return CompleteReads(**vars(reads), customers=self.fresh)
 
@@ -48,7 +44,7 @@ class CustomerReads:
             self.read(missing)
 
     def read(self, ids: Collection[str]) -> None:
-        """Read these customers, whatever the cache holds."""
+        """Read these customers, whether cached or not."""
         self._asked |= set(ids)
         query = Query(self._company, "Customer")
         query.ask(sorted(i for i in ids if is_id(i)))
@@ -56,17 +52,17 @@ class CustomerReads:
         self.take(query.found)
 
     def read_first_page(self) -> None:
-        """Read up to 1,000 customers at once: for most companies, all that there are."""
+        """Read up to 1,000 customers in one query: for most companies, that is all of them."""
         fetch_number = self._company.draw_fetch_number()
         try:
             raws = self._company.api.query(queries.page_by_id("Customer"))
         except (TooLarge, Poisoned):
-            return  # they are read by their ids, where one that is bad does not spoil the others
+            return  # read by id instead, where one bad record does not spoil the others
         for raw in raws:
             self._keep(raw, fetch_number)
 
     def take(self, reads: Iterable[Read]) -> None:
-        """Keep customers that somebody else has read."""
+        """Keep customers that another query has read."""
         for read in reads:
             self._keep(read.raw, read.fetch_number)
 

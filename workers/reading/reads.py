@@ -1,4 +1,4 @@
-"""What was read, as data: what recording needs to know of it, and nothing that calls QuickBooks."""
+"""What was read, as data for recording; nothing here calls QuickBooks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from typing import Any
 from service.errors import SyncError
 from service.store.customers import CustomerRead
 
-# As long as the ids of invoices may be, too.
+# The same limit as for the ids of invoices.
 _LONGEST_ID = 18
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One object as QuickBooks wrote it, and the number of the read that brought it."""
+    """One object as QuickBooks sent it, and the fetch number of that read."""
 
     raw: dict[str, Any]
     fetch_number: int
@@ -23,8 +23,8 @@ class Read:
 class InvoiceReads:
     """What QuickBooks answered about some invoices.
 
-    `gone` are those for which a read of their own answered 610; `failed` those that QuickBooks
-    cannot even show. Of some of these nobody knows more than their place: `unnamed`.
+    `gone`: a single read answered 610. `failed`: QuickBooks cannot show it. `unnamed`: the same,
+    but only the place is known, not the Id.
     """
 
     found: list[Read] = field(default_factory=list)
@@ -35,26 +35,23 @@ class InvoiceReads:
 
 @dataclass(kw_only=True)
 class CompleteReads(InvoiceReads):
-    """Invoices as they were read, with the customers that were read for them, by id.
-
-    With these and the cache, they can be recorded without another read.
-    """
+    """Invoices with their customers by id: together with the cache, all that recording needs."""
 
     customers: Mapping[str, CustomerRead]
 
 
 def customer_id_of(raw_invoice: dict[str, Any]) -> str | None:
-    """Return the id of the invoice's customer, if it names one that can be asked for."""
+    """Return the id of the invoice's customer, or None if it names none that is an id."""
     return id_in(raw_invoice, "CustomerRef")
 
 
 def id_in(raw: dict[str, Any], name: str) -> str | None:
-    """Return the id that a reference of this name holds, if it is one that can be asked for."""
+    """Return the id in the reference of this name, or None if it holds none."""
     reference = raw.get(name)
     value = reference.get("value") if isinstance(reference, dict) else None
     return value if isinstance(value, str) and is_id(value) else None
 
 
 def is_id(text: str) -> bool:
-    """Return whether QuickBooks can be asked for this id."""
+    """Return whether QuickBooks accepts this text as an id."""
     return text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID

@@ -1,1 +1,1 @@
-"""Recording what was read: version guard, revision, outcome."""
+"""Records what was read: version guard, revision, outcome. Never calls QuickBooks."""

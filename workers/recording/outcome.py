@@ -1,4 +1,4 @@
-"""What became of the invoices of a batch, and the count that a run shows."""
+"""The outcome of each invoice of a batch, and the tally that a run shows."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ _MOST_FAILURES_KEPT = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one invoice.
+    """The outcome of one invoice.
 
-    `action` is what its record led to in Infactor, and `revision` what was written of it: None
-    where the record says the same as before. With an `error` nothing was recorded. One that cannot
-    be shown, and whose Id nobody knows, has a `place` in its stead; see InvoiceReads.
+    `action` is what its record led to in Infactor. `revision` is the one written, None if nothing
+    changed. With an `error` nothing was recorded. An unreadable invoice whose Id is unknown has a
+    `place` instead (see InvoiceReads.unnamed).
     """
 
     quickbooks_id: str = ""
@@ -38,36 +38,32 @@ class Outcome:
 
 
 class Recorded(list[Outcome]):
-    """The outcomes of a batch."""
-
     @property
     def read(self) -> list[Outcome]:
-        """Of what was read and could be recorded."""
         return [one for one in self if one.error is None and not one.remapped]
 
     @property
     def remapped(self) -> list[Outcome]:
-        """Of what was not read, but got a new revision from a changed customer."""
         return [one for one in self if one.remapped]
 
     @property
     def failed(self) -> dict[str, SyncError]:
-        """What went wrong, by QuickBooks id."""
+        """Errors by QuickBooks Id."""
         return {one.quickbooks_id: one.error for one in self if one.error and not one.place}
 
     @property
     def unnamed(self) -> dict[str, SyncError]:
-        """What went wrong with invoices whose Id nobody knows, by their place."""
+        """Errors of invoices whose Id is unknown, by their place."""
         return {one.place: one.error for one in self if one.error and one.place}
 
     @property
     def answered(self) -> set[str]:
-        """QuickBooks ids of what was recorded or failed."""
+        """QuickBooks Ids of what was recorded or failed."""
         return {one.quickbooks_id for one in self.read} | self.failed.keys()
 
     @property
     def changed(self) -> set[str]:
-        """QuickBooks ids of what was read and says something else than before."""
+        """QuickBooks Ids of what was read and differs from the record before."""
         return {one.quickbooks_id for one in self.read if one.revision is not None}
 
     @property
@@ -84,8 +80,8 @@ class Recorded(list[Outcome]):
 def add(tally: Tally, recorded: Recorded) -> Tally:
     """Return the run's tally with this batch counted in.
 
-    Each invoice counts once: as failed, as held for its reason, or as what was done to it. Those
-    that were not read, but withdrawn by mapping them again, count as withdrawn too.
+    Each invoice counts once: as failed, as held, or by its action. Invoices that were only mapped
+    again count if that withdrew them.
     """
     failures = _failures(recorded, known={failure["id"] for failure in tally["failures"]})
     counted = Counter(_counted_as(outcome) for outcome in recorded.read)
@@ -111,13 +107,13 @@ def _counted_as(outcome: Outcome) -> str:
         return Action.WITHDRAW.past
     if outcome.hold is not None:
         return Action.HOLD.past
-    # What is held for no reason was gone before it was ever read.
+    # HOLD without a reason: it was deleted before it was ever read.
     counts_as = Action.UNCHANGED if outcome.action is Action.HOLD else outcome.action
     return counts_as.past
 
 
 def _failures(recorded: Recorded, known: set[str]) -> list[Failure]:
-    """Return what failed and is not among those that are known to have failed before."""
+    """Return the failures that the run does not know yet."""
     return [
         {"id": name, "error": type(error).__name__, "message": str(error)}
         for name, error in {**recorded.failed, **recorded.unnamed}.items()

@@ -1,7 +1,6 @@
-"""The one way into the record: map what was read, keep it if it is newer, tell Infactor.
+"""The one write path: map what was read, record it if it is newer, ask for its delivery.
 
-Webhooks, backfills and changed customers all end here. Everything of a batch is written in one
-transaction, together with what its caller finishes in it; QuickBooks is not called meanwhile.
+A batch is one transaction, with what its caller finishes in it; QuickBooks is not called meanwhile.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -50,7 +49,7 @@ def recording(
     voided: frozenset[str] = frozenset(),
     webhooks: Callable[[str], Sequence[str]] = lambda _: (),
 ) -> Iterator[tuple[Session, Recorded]]:
-    """Record what was read; give the transaction and what became of each invoice.
+    """Record what was read; give the transaction and the outcome of each invoice.
 
     What the caller writes inside the block is committed together with it at the end, or rolled
     back with it on an exception. `run` is the run that reads; with `overrule` a later read replaces
@@ -83,7 +82,7 @@ def _announce(
     cause: RevisionCause,
     webhooks: Callable[[str], Sequence[str]],
 ) -> None:
-    """Log what was written, and ask for its delivery, once it is committed."""
+    """After the commit, log what was written, and ask for its delivery."""
     written = [outcome for outcome in recorded if outcome.revision is not None]
     for outcome in written:
         line = {
@@ -99,14 +98,12 @@ def _announce(
 
 
 def rehearse(company: CompanyContext, reads: CompleteReads) -> Recorded:
-    """Return what recording these reads would lead to, and leave everything as it is."""
+    """Return the outcomes that recording these reads would have; change nothing."""
     with company.services.database.trial() as session:
         return _Batch(company, session, RevisionCause.REHEARSAL, frozenset()).write(reads)
 
 
 class _Batch:
-    """The writing of one batch inside its transaction."""
-
     def __init__(
         self,
         company: CompanyContext,
@@ -212,14 +209,14 @@ class _Batch:
         self._recorded.append(Outcome(quickbooks_id=quickbooks_id, error=error))
 
     def _lock_company(self) -> None:
-        """Raise Disconnected if the company was disconnected, or handed over, since it was read."""
+        """Raise Disconnected if the company was disconnected or handed over since it was read."""
         connection_id, supplier_id = self._company.connection_id, self._company.supplier_id
         connections.lock(self._session, connection_id)
         if not connection_lifecycle.is_held_by(self._session, connection_id, supplier_id):
             raise Disconnected("the connection ended while its company was being read")
 
     def _entities(self, reads: Sequence[Read]) -> dict[str, tuple[Entity, int]]:
-        """Return what can be told apart, with the number of its read, by QuickBooks id."""
+        """Return what has an Id and a version, with its fetch number, by QuickBooks Id."""
         found: dict[str, tuple[Entity, int]] = {}
         for read in reads:
             try:
@@ -257,7 +254,7 @@ class _Batch:
         return customers.load_with_parents(self._session, self._company.connection_id, wanted)
 
     def _remap(self, changed: set[str], skip: set[str]) -> None:
-        """Map the invoices of changed customers again, from the originals that are recorded."""
+        """Map the invoices of changed customers again, from the recorded originals."""
         connection_id = self._company.connection_id
         concerned = customers.with_children(self._session, connection_id, changed)
         stored = {
@@ -299,7 +296,7 @@ class _Batch:
     def _write_newer(
         self, rows: Sequence[InvoiceRow], known: dict[str, Invoice], *, remap: bool = False
     ) -> dict[str, Action]:
-        """Write the rows that say something new; return what each of them did in Infactor."""
+        """Write the rows that differ from the record; return each one's action in Infactor."""
         before = {invoice_id: row_of(invoice) for invoice_id, invoice in known.items()}
         changed = [row for row in rows if not same(before.get(row.id), row)]
         accepted = invoices.upsert(
@@ -312,10 +309,10 @@ class _Batch:
         return self._deliver(written)
 
     def _deliver(self, rows: Sequence[InvoiceRow]) -> dict[str, Action]:
-        """Bring Infactor's documents up to these rows."""
+        """Decide what these rows do to Infactor's documents; store that if nothing is delivered."""
         current = invoices.documents(self._session, [row.id for row in rows])
         decisions = {row.id: self._decide(row, current.get(row.id)) for row in rows}
-        if self._rows.settings.delivers:  # what Infactor has is for its deliveries to say
+        if self._rows.settings.delivers:  # the deliveries store what Infactor has
             return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
         invoices.write_documents(
             self._session,
@@ -360,7 +357,7 @@ def _written(row: InvoiceRow, action: Action, *, remapped: bool = False) -> Outc
 def keep_failures(
     session: Session, connection_id: str, recorded: Recorded, asked: Collection[str] = ()
 ) -> None:
-    """Keep what could not be recorded as notices, unless it was a notice that asked for it."""
+    """Store what could not be recorded as notices to try again, unless a notice `asked` for it."""
     at = now()
     unasked = {i for i in recorded.failed if is_id(i)} - set(asked)
     inbox.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)

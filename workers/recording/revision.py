@@ -1,4 +1,4 @@
-"""One version of an invoice's record, made from what was read and what was known."""
+"""Builds the row of one version of an invoice, from what was read and what was recorded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from workers.reading.reads import customer_id_of
 
 # Fits the column; a currency has three letters.
 _LONGEST_CURRENCY = 8
-# What a row says; the rest is when and how it was read.
+# The content of a row; the other columns say when and how it was read.
 _CONTENT = (
     "source",
     "deleted",
@@ -36,7 +36,7 @@ _CONTENT = (
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Makes the rows of one batch, all recorded at the same moment."""
+    """Builds the rows of one batch, all with the same time of recording."""
 
     company: CompanyContext
     at: datetime
@@ -44,7 +44,6 @@ class Rows:
 
     @property
     def settings(self) -> Settings:
-        """The settings that decide about holds."""
         return self.company.services.settings
 
     def read(
@@ -56,9 +55,9 @@ class Rows:
         *,
         called_void: bool = False,
     ) -> InvoiceRow:
-        """Return the record of an invoice as it was read; raises Unmappable.
+        """Return the row of an invoice as it was read; raises Unmappable.
 
-        That a notice called it void is remembered for as long as its total stays zero.
+        `called_void` (by a notice) is remembered as long as the total stays zero.
         """
         invoice_id = self.company.invoice_id(found.id)
         chain = customers.chain(buyers, customer_id_of(found.raw))
@@ -96,9 +95,8 @@ class Rows:
         )
 
     def deletion(self, quickbooks_id: str, fetch_number: int, before: Invoice | None) -> InvoiceRow:
-        """Return the record of a deleted invoice: what it was, and that it is gone.
-
-        Where deleted invoices are not held, one that was held for another reason still is.
+        """Return the row of a deleted invoice: its last content, held as deleted if that is in
+        force.
         """
         hold = before.hold if before else None
         if Hold.DELETED in self.settings.infactor_hold:
@@ -148,21 +146,19 @@ class Rows:
 
 
 def row_of(invoice: Invoice) -> InvoiceRow:
-    """Return the recorded version as a row."""
     return InvoiceRow(**{name: getattr(invoice, name) for name in InvoiceRow.__slots__})
 
 
 def same(before: InvoiceRow | None, row: InvoiceRow) -> bool:
-    """Return whether the two say the same, whenever and however they were read."""
+    """Return whether both have the same content, however and whenever they were read."""
     return before is not None and all(
         getattr(before, name) == getattr(row, name) for name in _CONTENT
     )
 
 
 def revision(row: InvoiceRow, before: InvoiceRow | None, cause: RevisionCause) -> dict[str, Any]:
-    """Return the line of the invoice's history that this row adds.
-
-    `changes` is {field: [before, after]}; for some only that they changed.
+    """Return the line that this row adds to the history; `changes` is {field: [before, after] or
+    None}.
     """
     return {
         "invoice_id": row.id,
@@ -188,15 +184,12 @@ def _changes(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dic
 
 
 def _is_told_alone(name: str, value: Any) -> bool:
-    """Return whether only the change is kept, not from what to what.
-
-    A supplier must not read in the history who had the company before.
-    """
+    """Return whether the history hides the values; it must not show who had the company before."""
     return isinstance(value, list | dict) or name in SUPPLIER
 
 
 def _new_name(chain: Sequence[Customer], fetch_number: int) -> str | None:
-    """Return the buyer's new name if it was renamed after the invoice was read."""
+    """Return the buyer's new name if the customer was renamed after the invoice was read."""
     if not chain or chain[0].renamed_at_fetch is None or chain[0].renamed_at_fetch < fetch_number:
         return None
     return customers.display_name(chain[0].source)

@@ -17,7 +17,7 @@ from service.store import approvals, invoices
 from service.store.approvals import Held
 from workers.recording.outcome import Recorded
 
-# So few are a day's payments, even where they are most of a small company.
+# A day's payments, even if that is most of a small company's invoices.
 _ALWAYS_ALLOWED = 4
 _MOST_ALLOWED = 20
 _ONE_IN = 20  # 5 %
@@ -69,13 +69,11 @@ def _allowed(offered: int) -> int:
 
 
 def _reasons(withdrawn: Sequence[Held]) -> str:
-    """Return how many there are of each reason, of most first."""
     counted = Counter(one.hold for one in withdrawn).most_common()
     return ", ".join(f"{count} {word(hold)}" for hold, count in counted)
 
 
 def _named(withdrawn: Sequence[Held]) -> str:
-    """Name the first of them, each with its reason where that is not the same for all."""
     differ = len({one.hold for one in withdrawn}) > 1
     names = [f"{one.name} ({word(one.hold)})" if differ else one.name for one in withdrawn]
     more = ", …" if len(names) > _MOST_NAMED else ""

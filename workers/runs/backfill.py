@@ -1,4 +1,4 @@
-"""Backfill: every invoice of a company, oldest change first, one checkpointed page at a time."""
+"""Backfill: reads every invoice of a company, oldest change first, a checkpointed page a step."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from workers.recording.record import keep_failures, recording, rehearse
 
 log = structlog.get_logger(__name__)
 
-# A page of 1,000 invoices, with the time that QuickBooks takes for it and we for recording it.
+# For 1,000 invoices: QuickBooks' answer, and recording them.
 _SECONDS_PER_PAGE = 3.0
 _MOST_ROUNDS = 3
 _MOST_UNSEEN = 500
@@ -29,7 +29,7 @@ _MOST_UNSEEN = 500
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a backfill will cost: metered reads, and seconds."""
+    """The cost of a backfill: invoices, metered reads, seconds."""
 
     invoices: int
     reads: int
@@ -37,7 +37,7 @@ class Estimate:
 
 
 def estimate(company: CompanyContext, since: datetime | None) -> Estimate:
-    """Return the cost of a backfill, for one read of its own."""
+    """Return the cost of a backfill; itself costs one read."""
     count = company.api.count(queries.count("Invoice", since))
     # Pages overlap by the invoices of one second; two counts, and a page of customers.
     pages = count // (queries.PAGE - 10) + 1
@@ -47,7 +47,7 @@ def estimate(company: CompanyContext, since: datetime | None) -> Estimate:
 def rehearse_backfill(
     company: CompanyContext, since: datetime | None, on_page: Callable[[Tally], None]
 ) -> Tally:
-    """Return the tally that a backfill would have; `on_page` is told it after each page."""
+    """Return the tally that a backfill would have; call `on_page` with it after each page."""
     tally = runs.EMPTY_TALLY
     cursor = Cursor(since)
     customers = CustomerReads(company)
@@ -62,7 +62,7 @@ def rehearse_backfill(
 
 
 def step(company: CompanyContext, run: Run) -> bool:
-    """Read and record one page, or end the run after its last one; return whether it goes on."""
+    """Read and record one page, or finish after the last one; return whether the run goes on."""
     if run.expected is None:
         expected = company.api.count(queries.count("Invoice", run.since))
         with company.services.database.write() as session:
@@ -75,7 +75,7 @@ def step(company: CompanyContext, run: Run) -> bool:
     page = read_page(company, cursor)
     customers = CustomerReads(company)
     if kept is None and run.since is None and page.reads.found:
-        # A full backfill needs nearly all customers: one read brings what pages of them would.
+        # A full backfill needs nearly all customers: one query instead of some for each page.
         customers.read_first_page()
     reads = customers.complete(page.reads)
     with recording(company, reads, cause=RevisionCause.BACKFILL, run=run) as (session, recorded):
@@ -89,10 +89,7 @@ def step(company: CompanyContext, run: Run) -> bool:
 
 
 def _find_deletions(company: CompanyContext, run: Run, cursor: Cursor) -> None:
-    """Read by itself what a run over everything has not met: deleted in QuickBooks, or newer.
-
-    So many that it cannot be a day's work are left to the comparison, which names the difference.
-    """
+    """Read each invoice that a full run has not met; leave more than 500 to the comparison."""
     if run.since is not None:
         return
     with company.services.database.read() as session:
@@ -102,16 +99,16 @@ def _find_deletions(company: CompanyContext, run: Run, cursor: Cursor) -> None:
     reads = CustomerReads(company).complete(read_invoices(company, unseen))
     with recording(company, reads, cause=RevisionCause.BACKFILL, run=run) as (session, recorded):
         runs.mark_seen(session, run.id, unseen)
-        # Kept at once: what was withdrawn counts for the limit, whatever becomes of this step.
+        # Stored at once: withdrawals count for the limit, whatever happens to this step.
         run.tally = add(run.tally, recorded)
         runs.checkpoint(session, run, cursor.as_json(), run.tally)
     log.info("backfill.unseen", run=run.id, read=len(unseen), gone=len(reads.gone))
 
 
 def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
-    """End the run if QuickBooks counts as many invoices as are recorded; else read on, for a while.
+    """End the run if QuickBooks counts as many invoices as are recorded; else read on, three times.
 
-    Whatever changed while the run was under way can make the two differ for a moment.
+    Changes during the run can explain a difference for a moment.
     """
     counted = company.api.count(queries.count("Invoice", run.since))
     with company.services.database.write() as session:
@@ -131,7 +128,7 @@ def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
 
 
 def _difference(counted: int, recorded: int, failed: int) -> str | None:
-    """Say how QuickBooks' count and the record differ; what failed may be recorded or not."""
+    """Describe how QuickBooks' count and the record differ; failed invoices may be in either."""
     if counted > recorded + failed:
         return f"QuickBooks counts {counted} invoices, but only {recorded} are recorded here"
     if recorded > counted:
@@ -143,7 +140,7 @@ def _difference(counted: int, recorded: int, failed: int) -> str | None:
 
 
 def _move_watermark(session: Session, connection_id: str, run: Run, until: datetime | None) -> None:
-    """Let later queries for changes begin where this run ended, if it left no gap before it."""
+    """Move the watermark to the end of this run, unless the run began after it and left a gap."""
     connection = connections.get(session, connection_id)
     if until is None or connection is None:
         return

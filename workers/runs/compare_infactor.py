@@ -1,7 +1,6 @@
-"""The part of a full comparison that compares our record with Infactor's own documents.
+"""The part of a full comparison that compares the record with Infactor's documents.
 
-An invoice that is on its way to Infactor differs by right and is left out; so is, field by field,
-one that somebody has decided about: see findings.
+Leaves out invoices with a delivery due, and decided documents, which findings cover.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +33,7 @@ _MENDABLE = frozenset(
     {DifferenceKind.MISSING, DifferenceKind.EDITED, DifferenceKind.BEHIND, DifferenceKind.AHEAD}
 )
 _PAGE = 200
-# A run shares its worker with everybody.
+# All companies share the workers.
 _PAGES_A_STEP = 10
 _MOST_NAMED = 1000
 _FIELDS = ("state", REVISION, *QUICKBOOKS_OWNED)
@@ -44,7 +43,7 @@ _BEGINNING: DocumentCursor = {"after": "", "done": False}
 
 @dataclass(frozen=True, slots=True)
 class InfactorDifference:
-    """One invoice of which Infactor has something else than we delivered."""
+    """One invoice whose document in Infactor is not what we delivered."""
 
     invoice: Invoice
     seen: Document | None
@@ -53,7 +52,6 @@ class InfactorDifference:
     here: str
 
     def as_json(self) -> DifferenceRow:
-        """Return it as a run keeps it."""
         return {
             "id": self.invoice.quickbooks_id,
             "number": self.invoice.doc_number,
@@ -64,10 +62,9 @@ class InfactorDifference:
 
 
 def step(company: CompanyContext, run: Run, order: ReconcileCursor, tally: Tally) -> bool:
-    """Compare some more documents, and note it in the run; return whether there are more.
+    """Compare the next documents, and store the result in the run; return whether there are more.
 
-    Where Infactor is away, that is the difference. Where the run mends, what it can is delivered
-    again. `order` and `tally` are brought up to what the run has.
+    With `order["fix"]`, what can be fixed is delivered again. Updates `order` and `tally` in place.
     """
     place = order.get("infactor") or _BEGINNING
     pages = 0
@@ -160,7 +157,7 @@ def _absent(invoice: Invoice, seen: Document | None) -> InfactorDifference | Non
 def _edited(
     invoice: Invoice, seen: Document, there: Mapping[str, Any]
 ) -> InfactorDifference | None:
-    """Compare with what was written, which is not always what is mapped, as doubles hold it."""
+    """Compare with what was last written, not with what is mapped, both as doubles."""
     now = {name: from_bson(there[name]) for name in QUICKBOOKS_OWNED if name in there}
     ours = {name: seen.document[name] for name in QUICKBOOKS_OWNED if name in seen.document}
     written = from_bson(to_bson(ours))
@@ -183,7 +180,7 @@ def _values(names: Sequence[str], document: Mapping[str, Any]) -> str:
 def _doubled(
     page: Sequence[tuple[Invoice, Document | None]], others: Sequence[Mapping[str, Any]]
 ) -> Iterator[InfactorDifference]:
-    """Name other documents of the same supplier for the same Id that are no invoice's own."""
+    """Yield other documents of the same supplier with the same Id that belong to no invoice."""
     ours = {(m["qbkInvoiceId"], m["supplierEmail"]): (i, d) for i, d in page if (m := i.mapped)}
     for other in others:
         found = ours.get((other["qbkInvoiceId"], other["supplierEmail"]))
@@ -203,7 +200,7 @@ def _doubled(
 
 
 def _still_so(session: Session, found: Sequence[InfactorDifference]) -> list[InfactorDifference]:
-    """Leave out what was delivered, or is to be delivered, since this page was read."""
+    """Leave out what was delivered, or became due for delivery, since this page was read."""
     ids = [difference.invoice.id for difference in found]
     current = outbox.lock_invoices(session, ids)
     seen = outbox.documents_of(session, ids)
@@ -222,9 +219,9 @@ def _still_so(session: Session, found: Sequence[InfactorDifference]) -> list[Inf
 def _keep(
     session: Session, tally: Tally, found: Sequence[InfactorDifference], *, fix: bool
 ) -> None:
-    """Count the differences in, and where they are to be mended, deliver what can be."""
+    """Add the differences to the tally; with `fix`, ask for the deliveries that can fix them."""
     mended = [one for one in found if fix and one.kind in _MENDABLE]
-    # Over a document at the very revision that is recorded nothing is written, but a later one is.
+    # An edited document has the recorded revision, and only a later one is written over it.
     anew = [one.invoice.id for one in mended if one.kind == DifferenceKind.EDITED]
     outbox.deliver_as_new_revision(session, anew)
     outbox.deliver_again(

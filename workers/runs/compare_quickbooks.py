@@ -1,7 +1,6 @@
-"""A full comparison: everything is read, page by page, and compared with the record at the end.
+"""A full comparison: reads everything page by page, and compares it with the record at the end.
 
-What QuickBooks showed is kept in rows, so that the comparison is one question to the database,
-whatever happened meanwhile. Where the run mends, each page is recorded like any other read.
+What QuickBooks showed is stored in rows. If the run fixes, each page is also recorded.
 """
 
 from collections.abc import Collection, Sequence
@@ -39,12 +38,12 @@ MOST_NAMED = 1000
 
 
 def step(company: CompanyContext, run: Run) -> bool:
-    """Read and keep one page, or compare after the last one; return whether the run goes on."""
+    """Read and store one page, or compare after the last one; return whether the run goes on."""
     return _Comparison(company, run).step()
 
 
 class _Comparison:
-    """One step of a run: what it was ordered to do and has come to, until the next checkpoint."""
+    """One step of a run: its order and its tally, until the next checkpoint."""
 
     def __init__(self, company: CompanyContext, run: Run) -> None:
         self._company = company
@@ -66,9 +65,8 @@ class _Comparison:
         return True
 
     def _begin(self) -> None:
-        """Note by QuickBooks' clock when it began: what changes from now on is for the next one.
-
-        By the number of a read, too, because of what others read and record meanwhile.
+        """Store when the run began, by QuickBooks' clock, and the fetch number: what is later is
+        not its.
         """
         self._order["first"] = self._company.draw_fetch_number()
         expected = self._company.api.count(queries.count("Invoice"))
@@ -82,7 +80,7 @@ class _Comparison:
         return Cursor.from_json(kept) if kept else Cursor(None)
 
     def _onwards(self, page: ChangePage) -> Cursor:
-        """Return where to go on: at the end once more, for what changed while all was read."""
+        """Return where to go on: after the last page once more, for what changed meanwhile."""
         if page.cursor.done and page.reads.found and self._tally["rounds"] < _MOST_ROUNDS:
             self._tally["rounds"] += 1
             return page.cursor.once_more()
@@ -123,11 +121,10 @@ class _Comparison:
             self._checkpoint(session)
 
     def _count(self, session: Session) -> None:
-        """Say of how many invoices there was something to read, however often they were read."""
         self._tally["read"] = comparison.sums_there(session, self._run).count
 
     def _confirm_deletions(self) -> None:
-        """Record as deleted what was not shown, and for which a read of its own answers 610."""
+        """Record as deleted what was not shown and answers 610 when read alone."""
         with self._company.services.database.read() as session:
             missing = comparison.not_shown(session, self._run, self._order["first"], _MOST_UNSEEN)
         if missing:
@@ -143,7 +140,6 @@ class _Comparison:
         return [_doubted(one) for one in found] if self._tally["unreadable"] else found
 
     def _compare_with_infactor(self) -> bool:
-        """Compare some of Infactor's own documents too; return whether there are more of them."""
         if self._company.services.infactor is None:
             return False
         return compare_infactor.step(self._company, self._run, self._order, self._tally)
@@ -155,7 +151,7 @@ class _Comparison:
         runs.checkpoint(session, self._run, self._order, self._tally)
 
     def _end(self) -> bool:
-        """Compare, and end the run, unless somebody has asked for more meanwhile."""
+        """Compare, and end the run unless it was extended meanwhile; return whether it goes on."""
         connection_id = self._company.connection_id
         with self._company.services.database.write() as session:
             tally = _verdict(session, self._run, self._tally, self._differences(session))
@@ -183,8 +179,8 @@ def _verdict(
 ) -> Tally:
     unreadable = comparison.unreadable(session, run, MOST_NAMED)
     remaining = _plain([*differences, *unreadable])
-    # Whatever cannot be shown by its Id is one of those that were met in their places: with as many
-    # Ids as places, the places have nothing to add.
+    # An unreadable Id is one of the unreadable places: with as many Ids as places, the places add
+    # nothing.
     if len(unreadable) < len(tally["unreadable"]):
         remaining += [_in_its_place(place) for place in tally["unreadable"]]
     left = {one["id"] for one in remaining}
@@ -202,9 +198,8 @@ def _sums(sums: InvoiceSums) -> SumsRow:
 
 
 def _doubted(one: QuickBooksDifference) -> QuickBooksDifference:
-    """Return the difference without a deletion that nobody can know of.
-
-    Where something could not be shown, what was not shown may be just that.
+    """Return the difference without claiming a deletion: a missing invoice may be the unreadable
+    one.
     """
     if one.kind is not DifferenceKind.DELETED_THERE:
         return one
@@ -212,7 +207,7 @@ def _doubted(one: QuickBooksDifference) -> QuickBooksDifference:
 
 
 def _in_its_place(place: str) -> DifferenceRow:
-    """Return as a difference what cannot be shown, and is known by its place alone."""
+    """Return the difference for an unreadable invoice of which only the place is known."""
     return {
         "id": place,
         "kind": DifferenceKind.UNREADABLE,
@@ -223,7 +218,7 @@ def _in_its_place(place: str) -> DifferenceRow:
 
 
 def _shown(reads: InvoiceReads) -> list[SeenInvoice]:
-    """Return what was shown of each invoice; of those that cannot be shown, that they are there."""
+    """Return what was shown of each invoice; for an unreadable one, only that it exists."""
     shown = [one for read in reads.found if (one := _one(read)) is not None]
     return shown + [SeenInvoice(quickbooks_id=quickbooks_id) for quickbooks_id in reads.failed]
 
@@ -232,7 +227,7 @@ def _one(read: Read) -> SeenInvoice | None:
     try:
         found = entity(read.raw)
     except Unmappable:
-        return None  # recording it says what is wrong with it
+        return None  # recording reports what is wrong with it
     try:
         invoice = read_invoice(read.raw)
     except Unmappable:

@@ -1,8 +1,7 @@
-"""Reconcile: the truth by other channels than notices.
+"""Reconcile: finds changes without relying on notices.
 
-Once a day a company is asked for what changed or was deleted since its watermark: one read, where
-nothing did. What change data capture cannot tell, because it is too much or too long ago, is found
-by reading everything. On request everything is read and compared, invoice by invoice.
+Once a day a company is asked for what changed since its watermark: one read if nothing did. Where
+change data capture does not reach, everything is read. On request everything is compared.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -33,11 +32,11 @@ from workers.runs import compare_quickbooks
 
 log = structlog.get_logger(__name__)
 
-# Answers overlap by so much, for what was committed in the very moment of an answer.
+# Answers overlap by this, for changes committed during an answer.
 _OVERLAP = timedelta(minutes=5)
-# A day less than QuickBooks' limit, for the hours that a run may wait.
+# A day less than QuickBooks' limit, because a run may wait for hours.
 _FURTHEST = CDC_FURTHEST - timedelta(days=1)
-# A change so fresh may still have its notice on the way.
+# The notice of a newer change may still be on its way.
 _NOTICES_TAKE = timedelta(minutes=15)
 _MOST_AT_ONCE = 50
 _LATE = timedelta(hours=1)
@@ -46,7 +45,7 @@ _ENTITIES: tuple[EntityName, ...] = ("Invoice", "Customer")
 
 
 def begin_due(services: Services) -> None:
-    """Begin a reconcile of each company for which it is time."""
+    """Start a reconcile of each company that is due."""
     environment = services.settings.quickbooks_environment
     with services.database.read() as session:
         due = watermarks.to_reconcile(session, environment, now(), _MOST_AT_ONCE)
@@ -59,10 +58,7 @@ def begin_due(services: Services) -> None:
 
 
 def _cause(connection: Connection) -> RunCause:
-    """Say whether it is a day since the last one; sooner or later means that the service was down.
-
-    What QuickBooks could not deliver then is still on its way, and not unannounced.
-    """
+    """Return DAILY if the run is on time, else DOWNTIME: then missing notices may still come."""
     last = connection.reconciled_at or connection.connected_at
     due_at = connection.reconcile_due_at
     on_time = due_at >= last + watermarks.RECONCILE_EVERY and due_at > now() - _LATE
@@ -70,7 +66,7 @@ def _cause(connection: Connection) -> RunCause:
 
 
 def step(company: CompanyContext, run: Run) -> bool:
-    """Do the run's next step; return whether it goes on."""
+    """Do the run's next step; return whether the run goes on."""
     order = runs.order_of(run)
     stage = order.get("stage") or ("listing" if order["full"] else "changes")
     if stage == "changes":
@@ -97,7 +93,7 @@ def _customers_from(company: CompanyContext, order: ReconcileCursor) -> datetime
 
 
 def _changes(company: CompanyContext, run: Run) -> bool:
-    """Record what changed since the watermark, and end the run; or ask for a full comparison."""
+    """Record what changed since the watermark and end the run, or switch to a full comparison."""
     with company.services.database.read() as session:
         watermark = watermarks.reconciled_until(session, company.connection_id)
     since = watermark - _OVERLAP
@@ -136,16 +132,16 @@ def _changes(company: CompanyContext, run: Run) -> bool:
 
 
 def _ask(company: CompanyContext, since: datetime) -> Changes | None:
-    """Return what changed since then, or None where that is more than QuickBooks tells at once."""
+    """Return what changed since then, or None if that is too much for one answer each."""
     try:
         together = company.api.cdc(_ENTITIES, since)
         if not together.full:
             return together
-        # Each entity has room for 1,000 of its own.
+        # Asked alone, each entity has room for 1,000 objects.
         customers = company.api.cdc(["Customer"], since)
         changed = company.api.cdc(["Invoice"], since)
     except SyncError as e:
-        # One bad record spoils the whole answer; a query can step over it.
+        # One bad record spoils the whole answer; paging can step over it.
         if not may_pass_in_parts(e):
             raise
         return None
@@ -198,7 +194,7 @@ def _read_customers_since(company: CompanyContext, run: Run, since: datetime) ->
 def _unannounced(
     session: Session, company: CompanyContext, recorded: Recorded, found: Changes
 ) -> int:
-    """Count the changes that no notice has told us of, though it had time to."""
+    """Count the changes of at least 15 minutes ago for which no notice has come."""
     told = inbox.open_invoices(session, company.connection_id, recorded.changed)
     times = {str(raw.get("Id")): changed_at(raw) for raw in found.objects["Invoice"]}
     times |= found.deleted["Invoice"]

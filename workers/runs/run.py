@@ -1,7 +1,6 @@
-"""Runs: backfills and reconciles of one company, one checkpointed step at a time.
+"""Does one step of a backfill or reconcile at a time, because all companies share the workers.
 
-One call does one step: a long run shares its worker with everybody. A step, its checkpoint and its
-count are one transaction, so that a kill repeats at most the step that it interrupted.
+A step, its checkpoint and its tally are one transaction: a kill repeats at most one step.
 """
 
 from collections.abc import Callable
@@ -30,13 +29,13 @@ from workers.runs import backfill, reconcile, withdrawal
 log = structlog.get_logger(__name__)
 
 Step = Callable[[CompanyContext, Run], bool]
-# What the reads of each kind of run are for, and its step, which returns whether the run goes on.
+# For each kind: what its reads are for, and its step, which returns whether the run goes on.
 _KINDS: dict[RunKind, tuple[Purpose, Step]] = {
     RunKind.BACKFILL: ("backfill", backfill.step),
     RunKind.RECONCILE: ("reconcile", reconcile.step),
     RunKind.WITHDRAWAL: ("notice", withdrawal.step),
 }
-# A reconcile that failed is begun again before its day is over.
+# A failed reconcile starts again within the day.
 _FAILED_RECONCILE_AGAIN = timedelta(hours=6)
 
 
@@ -47,7 +46,7 @@ def work_on_run(services: Services, run_id: int) -> None:
 
 
 def advance(services: Services, run_id: int) -> bool:
-    """Do the run's next step unless somebody else does; return whether to go on at once."""
+    """Do the run's next step unless another process does; return whether to go on at once."""
     with services.leases.hold(f"run:{run_id}") as mine:
         if not mine:
             return False
@@ -66,7 +65,7 @@ def advance(services: Services, run_id: int) -> bool:
         except ApprovalNeeded as e:
             return not _await_approval(services, run, e)
         except SyncError as e:
-            # Whoever lets us in again can begin another run; nobody should wait for this one.
+            # Once access is restored, another run can be started; nobody should wait for this one.
             if isinstance(e, Barred) or is_hopeless(e, run.created_at, run.attempts + 1, now()):
                 _fail(services, run, e)
             else:
@@ -93,7 +92,7 @@ def _wait_for_supplier(services: Services, run: Run, error: Disconnected) -> Non
 
 
 def _await_approval(services: Services, run: Run, error: ApprovalNeeded) -> bool:
-    """Let the run wait for an operator; return False if somebody asked for more meanwhile."""
+    """Make the run wait for an operator; return False if it was extended meanwhile."""
     with services.database.write() as session:
         stopped = approvals.await_approval(
             session, run, error.why, error.named, error.reasons, now()

@@ -1,4 +1,4 @@
-"""`demo`: the whole product on this machine, with a stand-in for QuickBooks."""
+"""`demo`: the whole product on this machine, with the QuickBooks simulator."""
 
 import signal
 import tempfile

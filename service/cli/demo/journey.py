@@ -1,4 +1,4 @@
-"""`demo --check`: a supplier's journey over real HTTP, each step with what held and how long."""
+"""`demo --check`: goes through a supplier's whole flow over HTTP, and prints each step's result."""
 
 import json
 import time
@@ -26,7 +26,7 @@ class _NotSo(Exception):
 
 
 def journey(stack: Stack) -> bool:
-    """Make the journey, print each step, and return whether every step held."""
+    """Do all steps, print each, and return whether all succeeded."""
     walk = _Journey(stack)
     started = time.monotonic()
     steps: list[tuple[str, Callable[[], str]]] = [
@@ -54,7 +54,7 @@ def journey(stack: Stack) -> bool:
 
 
 class _Journey:
-    """What the supplier's browser, QuickBooks and an onlooker at Infactor see."""
+    """The steps, as the supplier's browser, QuickBooks and Infactor see them."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -63,7 +63,7 @@ class _Journey:
         self._webhook = b""
 
     def connect(self) -> str:
-        """Follow a connect link, consent, and land on the page that names the company."""
+        """Follow a connect link, consent, and reach the page that names the company."""
         self._sim("POST", "/_sim/consent", {"approve": True})
         url = self._stack.command("connect-url", _SUPPLIER, "--name", "Example Supplies")
         page = self.browser.get(url)
@@ -76,7 +76,7 @@ class _Journey:
         return str(connection["company"])
 
     def backfill(self) -> str:
-        """Join the backfill that connecting began, and find everything that may be offered."""
+        """Join the backfill that connecting started, and find every invoice."""
         (summary,) = self._answers("backfill", "--all")
         _expect(summary["failed"] == 0 and not summary["error"], f"failed: {summary}")
         _expect(summary["counted"] == summary["recorded"], "the counts differ")
@@ -87,7 +87,6 @@ class _Journey:
         return f"{everything} invoices, {offered} offered, {everything - offered} held"
 
     def create(self) -> str:
-        """Create an invoice in QuickBooks; its webhook brings it."""
         self._put(TotalAmt=1250.5, Balance=1250.5)
         document = self._until(lambda d: d is not None, "the invoice has not arrived")
         _expect(str(document["invoiceAmount"]) == "1250.5", f"it says {document['invoiceAmount']}")
@@ -95,7 +94,6 @@ class _Journey:
         return f"{document['purchaseTitle']}, {document['invoiceAmount']}"
 
     def update(self) -> str:
-        """Change the amount in QuickBooks."""
         self._put(TotalAmt=999.99, Balance=999.99)
         document = self._until(
             lambda d: d is not None and str(d["invoiceAmount"]) == "999.99",
@@ -104,7 +102,6 @@ class _Journey:
         return f"now {document['invoiceAmount']}"
 
     def void(self) -> str:
-        """Void the invoice in QuickBooks."""
         self._sim("POST", f"/_sim/companies/{self._realm}/Invoice/{_NEW_ID}/void")
         document = self._until(
             lambda d: d is not None and d["state"] == State.INVOICE_REJECTED, "it is still offered"
@@ -112,7 +109,7 @@ class _Journey:
         return str(document["buyerInvoiceRemark"])
 
     def duplicate(self) -> str:
-        """Deliver one notification twice: it is one notice, received two times."""
+        """Deliver one event twice: it is one notice, received two times."""
         event = {
             "specversion": "1.0",
             "id": "demo-check-event",
@@ -137,7 +134,6 @@ class _Journey:
         return "one notice, received twice"
 
     def bad_signature(self) -> str:
-        """Deliver with a wrong signature."""
         before = len(self._notices())
         status = self._post(sign(self._webhook, "not-the-verifier-token"))
         _expect(status == httpx.codes.UNAUTHORIZED, f"answered {status}")
@@ -145,7 +141,6 @@ class _Journey:
         return "401"
 
     def operate(self) -> str:
-        """Log in as the operator, and land on the overview."""
         landed = self.browser.post(
             f"{self._stack.public_url}/ops/login",
             data={"name": self._stack.operator, "password": self._stack.password, "next": "/ops/"},
@@ -213,7 +208,7 @@ def _expect(condition: bool, otherwise: str) -> None:
 
 
 def _hidden_fields(page: str) -> dict[str, str]:
-    """Return the hidden inputs of a page's form, as a browser would send them."""
+    """Return a form's hidden inputs, as a browser sends them."""
     fields: dict[str, str] = {}
 
     class Inputs(HTMLParser):

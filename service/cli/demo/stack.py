@@ -1,4 +1,4 @@
-"""The demo's processes: simulator and service, started by the very commands of this tool."""
+"""The demo's processes, simulator and service, started by this tool's own commands."""
 
 import os
 import secrets
@@ -27,7 +27,7 @@ class StackError(ServiceError):
 
 
 class Stack:
-    """A service on SQLite and a simulator, on two ports of this machine, in one folder."""
+    """A service on SQLite and a simulator, on two local ports, in one folder."""
 
     def __init__(self, folder: Path, port: int, simulator_port: int) -> None:
         self.folder = folder
@@ -58,7 +58,6 @@ class Stack:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run both processes for as long as the block runs."""
         try:
             self._start("simulator", "simulator", "--port", str(self.simulator_port))
             self._start("serve", "serve", "--port", str(self.port))
@@ -70,7 +69,7 @@ class Stack:
             self._stop()
 
     def command(self, *arguments: str) -> str:
-        """Return what a command of this tool prints on stdout, in the demo's environment."""
+        """Return the stdout of a command of this tool, run with the demo's settings."""
         done = subprocess.run(  # noqa: S603 - our own command
             [*_tool(), *arguments],
             env=self._environment,
@@ -90,7 +89,7 @@ class Stack:
                 raise StackError(f"{name} has ended with {process.returncode}:\n{self.log(name)}")
 
     def log(self, name: str) -> str:
-        """Return the last lines that a process has logged."""
+        """Return the last 15 lines of a process' log."""
         text = (self.folder / f"{name}.log").read_text(errors="replace")
         return "\n".join(text.splitlines()[-15:])
 
@@ -103,7 +102,7 @@ class Stack:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C is for the demo, which then ends them in order.
+                # Ctrl-C goes to the demo, which ends them in order.
                 start_new_session=True,
             )
 
@@ -130,7 +129,7 @@ class Stack:
 
 
 def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what would set up another service than the demo's."""
+    """Remove all of this service's own settings."""
     return {name: value for name, value in environment.items() if name not in names()}
 
 
@@ -139,7 +138,7 @@ def _tool() -> list[str]:
 
 
 def _free(port: int, option: str, taken: int = 0) -> int:
-    """Return this port, or any free one for 0; raises StackError when it is taken."""
+    """Return this port, or a free one for 0; raises StackError if it is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""What `doctor` finds: one finding for each check, within a time in which all must answer."""
+"""Runs the checks of `doctor` side by side, within a time limit."""
 
 import queue
 import threading
@@ -15,10 +15,7 @@ Check = Callable[[Settings], Iterator["CheckResult"]]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The result of one check: what was seen, and what to do about it if anything is to be done.
-
-    Neither ever holds a secret, or an address in which there may be one.
-    """
+    """What was seen, and what to do about it; neither ever contains a secret."""
 
     check: str
     verdict: Verdict
@@ -27,27 +24,21 @@ class CheckResult:
 
 
 def ok(check: str, seen: str) -> CheckResult:
-    """Return that all is well."""
     return CheckResult(check, "ok", seen)
 
 
 def warn(check: str, seen: str, advice: str = "") -> CheckResult:
-    """Return what somebody should know, though the service can work."""
     return CheckResult(check, "warn", seen, advice)
 
 
 def bad(check: str, seen: str, advice: str) -> CheckResult:
-    """Return what keeps the service from its work."""
     return CheckResult(check, "fail", seen, advice)
 
 
 def examine(
     settings: Settings, checks: Sequence[tuple[str, Check]], seconds: float
 ) -> Iterator[CheckResult]:
-    """Give the findings of all checks, in their order; they run at once, each in its own thread.
-
-    One that has not answered when the time is up is a failure of its own, and is left behind.
-    """
+    """Yield all results in order; a check that is late has failed, and its thread is abandoned."""
     deadline = time.monotonic() + seconds
     running = [(name, _begin(name, check, settings)) for name, check in checks]
     for name, findings in running:
@@ -67,7 +58,7 @@ def _begin(name: str, check: Check, settings: Settings) -> "queue.Queue[CheckRes
             for finding in check(settings):
                 findings.put(finding)
         except Exception as e:
-            # Its message may repeat an address; a check says itself what it can foresee.
+            # The message may quote an address; expected errors are handled in the checks.
             advice = "this is a mistake of this program, or a way to fail that it does not know"
             findings.put(bad(name, f"the check broke ({type(e).__name__})", advice))
         findings.put(None)

@@ -1,4 +1,4 @@
-"""`doctor`: is everything in place that the service needs, and what to do where it is not."""
+"""`doctor`: checks everything that the service needs, and says what to do."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -48,7 +48,7 @@ def _chain(first: CheckResult, others: Iterable[CheckResult]) -> Iterable[CheckR
 
 
 def _tell(findings: Iterable[CheckResult], *, as_json: bool) -> list[CheckResult]:
-    """Print each finding as soon as it is there, then what to do; return all of them."""
+    """Print each result as it arrives, then what to do; return all of them."""
     told = []
     for finding in findings:
         told.append(finding)

@@ -1,4 +1,4 @@
-"""The checks of `doctor` on Infactor's own database. Nothing is written there."""
+"""The checks of `doctor` on Infactor's database. Nothing is written there."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ _ROLE = "give the user of INFACTOR_MONGODB_URL the role that the README describe
 
 
 def infactors_database(settings: Settings) -> Iterator[CheckResult]:
-    """Look whether the database is there, is one that both sides can use, and lets us work."""
+    """Check that the database can be reached, has a usable version, and gives us our rights."""
     try:
         infactor = infactor_database(settings)
     except ConfigurationError as e:

@@ -1,4 +1,4 @@
-"""The checks of `doctor` on this service's own side, and on Intuit's."""
+"""The checks of `doctor` on this service and on Intuit."""
 
 import hashlib
 import hmac
@@ -29,12 +29,12 @@ from service.services import Services, build_services
 from service.wording import span
 
 _MOST_SKEW = 60.0
-# The secret with which the public repository of Infactor signs sessions, where nobody changed it.
+# The session secret in Infactor's public repository.
 PUBLISHED_SECRET_SHA256 = "9d00f38883212ca21b4f407f8a3e8f1458d84592b5753bb6cd1ecf67352423dd"  # noqa: S105 - a digest
 
 
 def public_url(settings: Settings) -> Iterator[CheckResult]:
-    """Look whether Intuit and suppliers can reach the address that they are given."""
+    """Check that PUBLIC_URL looks reachable for Intuit and suppliers."""
     name, host = "public url", urlsplit(settings.public_url).hostname or ""
     if parsers.is_loopback(settings.public_url):
         if settings.quickbooks_environment == "simulator":
@@ -59,7 +59,6 @@ def _is_public(host: str) -> bool:
 
 
 def verifier_token(settings: Settings) -> Iterator[CheckResult]:
-    """Look whether notifications can be verified."""
     count = len(settings.verifier_tokens)
     if count:
         yield ok("verifier token", f"{count} set")
@@ -72,7 +71,7 @@ def verifier_token(settings: Settings) -> Iterator[CheckResult]:
 
 
 def session_secret(settings: Settings) -> Iterator[CheckResult]:
-    """Look whether everybody knows by what Infactor's users are recognised."""
+    """Check that the session secret is not the published one."""
     name, secret = "session secret", settings.infactor_session_secret
     if secret is None:
         yield ok(name, "not set: suppliers connect by a link, not by Infactor's button")
@@ -87,12 +86,11 @@ def session_secret(settings: Settings) -> Iterator[CheckResult]:
 
 
 def is_published(secret: str, digest: str = PUBLISHED_SECRET_SHA256) -> bool:
-    """Return whether the secret is the one with this SHA-256."""
     return hmac.compare_digest(hashlib.sha256(secret.strip().encode()).hexdigest(), digest)
 
 
 def database(settings: Settings) -> Iterator[CheckResult]:
-    """Look at the database, its schema, its keys, its clock, and who writes into it."""
+    """Check the database, its schema, keys and clock, and the processes that use it."""
     kind = "PostgreSQL" if settings.uses_postgresql else "the SQLite file"
     if file := missing_file(settings):
         advice = "`infactor-quickbooks migrate` makes it, and `serve` does"
@@ -148,7 +146,6 @@ def _process(name: str, age: float | None, command: str) -> CheckResult:
 
 
 def job_queue(settings: Settings) -> Iterator[CheckResult]:
-    """Look whether workers can be asked for work."""
     if settings.redis_url is None:
         yield ok("queue", "embedded: `serve` does the work itself")
         return
@@ -165,7 +162,7 @@ def job_queue(settings: Settings) -> Iterator[CheckResult]:
 
 
 def intuit(settings: Settings) -> Iterator[CheckResult]:
-    """Look whether Intuit can be reached, listens where we call it, and has our time."""
+    """Check that Intuit can be reached, has the endpoints that we call, and has our time."""
     who = "the simulator" if settings.quickbooks_environment == "simulator" else "Intuit"
     with _services(settings) as services:
         try:
@@ -195,7 +192,7 @@ def _how_to_reach(settings: Settings) -> str:
 
 
 def _clock(name: str, whose: str, skew: float) -> CheckResult:
-    """Judge how far the other clock, which shows whole seconds at worst, is ahead of ours."""
+    """Judge another clock's lead over ours; it may show whole seconds only."""
     if abs(skew) <= _MOST_SKEW:
         return ok(name, f"within {_MOST_SKEW:g} s of {whose}")
     direction = "behind" if skew > 0 else "ahead of"
@@ -208,7 +205,7 @@ def _clock(name: str, whose: str, skew: float) -> CheckResult:
 
 @contextmanager
 def _services(settings: Settings) -> Iterator[Services]:
-    """Give services without queue and without Infactor's database, which have their own checks."""
+    """Give services without the queue and Infactor's database, which have their own checks."""
     alone = settings.model_copy(update={"infactor_mongodb_url": None})
     services = build_services(alone, StubBroker())
     try:

@@ -1,4 +1,4 @@
-"""The tables, and what a row of each means."""
+"""The tables. Each class says what a row of it means."""
 
 from service.database.tables.coordination import (
     Breaker,

@@ -1,4 +1,4 @@
-"""What processes share: who does what, how fast, how much, and that they are alive."""
+"""What processes share: leases, limits, meters and signs of life."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from service.database.types import Instant
 
 
 class Lease(Base):
-    """The right of one process to do one thing, until a moment of the database's clock."""
+    """The right of one process to do one thing until a time of the database's clock."""
 
     __tablename__ = "leases"
 
@@ -30,7 +30,7 @@ class Pace(Base):
 
 
 class Reads(Base):
-    """How many metered reads a company has cost in a month, by kind."""
+    """How many metered reads a company has made in a month, by kind."""
 
     __tablename__ = "reads"
     __table_args__ = (Index("ix_reads_month", "month", "count"),)
@@ -42,7 +42,7 @@ class Reads(Base):
 
 
 class Breaker(Base):
-    """Whether something that all depend on is away, and when somebody may try it again."""
+    """Whether something that all processes need is away, and when one may try it again."""
 
     __tablename__ = "breakers"
 
@@ -63,7 +63,7 @@ class Heartbeat(Base):
 
 
 class WebhookAnswers(Base):
-    """How many webhooks were answered so in one minute, by all receivers."""
+    """How many webhooks all receivers answered in one minute, by outcome."""
 
     __tablename__ = "deliveries"
 

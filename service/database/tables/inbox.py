@@ -1,4 +1,4 @@
-"""The inbox's one table."""
+"""The inbox: one table of notices."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from service.database.types import Instant, RowId
 
 
 class Notice(Base):
-    """One event that QuickBooks sent, and what became of it."""
+    """One event that QuickBooks sent, or that we sent ourselves, and what became of it."""
 
     __tablename__ = "notices"
     __table_args__ = (
@@ -46,8 +46,8 @@ class Notice(Base):
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    # An event without an id, as all legacy ones, lets its key go when work begins: a second real
-    # change within the same second is not taken for a repetition. A place that QuickBooks cannot
+    # An event without an id, such as every legacy one, loses its key when work begins: a second
+    # change within the same second must not count as a repetition. A place that QuickBooks cannot
     # show has a key of its own.
     dedupe_key: Mapped[str | None] = mapped_column(String(64), unique=True)
     connection_id: Mapped[str | None] = mapped_column(ForeignKey("connections.id"))
@@ -61,14 +61,14 @@ class Notice(Base):
     deleted_id: Mapped[str | None] = mapped_column(String(128))
     changed_at: Mapped[datetime | None] = mapped_column(Instant)
     received_at: Mapped[datetime] = mapped_column(Instant)
-    # The correlation id: of the webhook that brought it, in the log of every process.
+    # The id of the webhook that brought it: the correlation id in every process's log.
     webhook_id: Mapped[str | None] = mapped_column("delivery_id", String(32))
     body_sealed: Mapped[str | None] = mapped_column(Text)  # of what could not be parsed
     duplicates: Mapped[int] = mapped_column(default=0)
     status: Mapped[str] = mapped_column(String(16))  # a NoticeStatus
     reason: Mapped[str | None] = mapped_column(Text)  # the outcome, or why there is none yet
     attempts: Mapped[int] = mapped_column(default=0)
-    # Claims that were never given back: their worker died. See `inbox.claim`.
+    # Claims whose worker died. See `inbox.claim`.
     losses: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime | None] = mapped_column(Instant)
     claimed_by: Mapped[str | None] = mapped_column(String(64))

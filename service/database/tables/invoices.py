@@ -1,4 +1,4 @@
-"""What QuickBooks has and what it means for Infactor: customers, invoices, documents."""
+"""Customers and invoices of QuickBooks, and what Infactor has of them."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -21,17 +21,17 @@ from service.database.tables.metadata import Base
 from service.database.types import ExactJSON, Instant, Key, Money, RowId
 
 TO_MEND = "hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"
-"""Which invoices have something for their supplier to mend, that is worth it."""
+"""Which invoices have a warning that the supplier should fix and no hold."""
 
 HELD = "hold IS NOT NULL OR old_rows_held"
-"""Which invoices may not be offered; Infactor may have one of them all the same."""
+"""Which invoices are held; Infactor may have one of them all the same."""
 
 WITHDRAWN = "withdrawn"
 """Which documents we have withdrawn."""
 
 
 class Customer(Base):
-    """The last read copy of a company's customer, as QuickBooks wrote it."""
+    """A company's customer as last read from QuickBooks."""
 
     __tablename__ = "customers"
 
@@ -41,7 +41,7 @@ class Customer(Base):
     sync_token: Mapped[int] = mapped_column(BigInteger)
     last_updated: Mapped[datetime] = mapped_column(Instant)
     fetch_number: Mapped[int] = mapped_column(BigInteger)
-    # The read at which another name than before was seen: invoices read earlier carry the old one.
+    # The read that first showed the present name: invoices read earlier carry the old one.
     renamed_at_fetch: Mapped[int | None] = mapped_column(BigInteger)
     source: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
     read_at: Mapped[datetime] = mapped_column(Instant)
@@ -57,7 +57,7 @@ class Invoice(Base):
         Index("ix_invoices_number", "connection_id", "number_key", "id"),
         Index("ix_invoices_amount", "connection_id", "total", "id"),
         Index("ix_invoices_due", "connection_id", "due_key", "id"),
-        # Everything that a search looks at and sorts by, so that it reads no invoice for it.
+        # Every column that a search compares or sorts by, so that it reads no invoice.
         Index(
             "ix_invoices_sought",
             *("connection_id", "sought", "id", "total", "created_ms", "number_key", "due_key"),
@@ -105,7 +105,7 @@ class Invoice(Base):
     deleted: Mapped[bool] = mapped_column(default=False)
     void_noticed: Mapped[bool] = mapped_column(default=False)
     source: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
-    # Nothing is mapped for an invoice that was deleted before it was ever read.
+    # None if deleted before it was ever read, after a handover until mapped again, or forgotten.
     mapped: Mapped[dict[str, Any] | None] = mapped_column(ExactJSON)
     hold: Mapped[str | None] = mapped_column(String(16))
     warnings: Mapped[list[Any]] = mapped_column(ExactJSON)
@@ -124,12 +124,12 @@ class Invoice(Base):
     recorded_at: Mapped[datetime] = mapped_column(Instant)
     # Every valid address that QuickBooks gives for the buyer, the document's own first.
     buyer_emails: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
-    # Up to which revision Infactor's own database has been brought; 0 is not at all.
+    # The revision that Infactor's own database has; 0 is none.
     delivered_revision: Mapped[int] = mapped_column(default=0)
     delivery_due_at: Mapped[datetime | None] = mapped_column(Instant)
     delivery_attempts: Mapped[int] = mapped_column(default=0)
     delivery_error: Mapped[str | None] = mapped_column(Text)
-    # What only Infactor's own database can tell, such as that no buyer has this address.
+    # What only Infactor's own database shows, such as that no buyer has this address.
     delivery_warnings: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
     # When it was last withdrawn, in seconds of the database's clock; restored or not since.
     withdrawn_at: Mapped[float | None] = mapped_column(Float(53))
@@ -140,9 +140,9 @@ class Invoice(Base):
 
 
 class OldId(Base):
-    """An Id that unexplained rows of Infactor's old import name, and no invoice of the company has.
+    """An Id that unexplained rows of Infactor's old import name, but no recorded invoice has.
 
-    An invoice of it that is recorded later has to be looked at before it is delivered.
+    If such an invoice is recorded later, the rows are checked before it is delivered.
     """
 
     __tablename__ = "old_ids"
@@ -168,9 +168,9 @@ class Revision(Base):
 
 
 class Document(Base):
-    """Infactor's invoice: its own table here while no other is configured, else what was last seen.
+    """Infactor's invoice as last seen; its own table here while no other database is configured.
 
-    Where Infactor's own database is configured, only deliveries and looks at it write these.
+    With Infactor's own database configured, only deliveries and polls write these.
     """
 
     __tablename__ = "documents"
@@ -186,24 +186,24 @@ class Document(Base):
 
     invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
     connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
-    # Whom it was written for: the company may have been handed over to another supplier since.
+    # The supplier it was written for: the company may since have been handed over to another.
     supplier_id: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(32))
     document: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
-    # What the document itself says, for queries: that we withdrew it and nobody has touched that
-    # decision since; and that it has our marker, whatever somebody made of the rest.
+    # Copied from the document for queries. `withdrawn`: we withdrew it and nobody has changed that
+    # since. `marked`: it has our marker, whatever else somebody changed.
     withdrawn: Mapped[bool] = mapped_column(default=False, server_default=false())
     marked: Mapped[bool] = mapped_column(default=False, server_default=false())
     revision: Mapped[int] = mapped_column()
     written_at: Mapped[datetime] = mapped_column(Instant)
-    # What the invoice was when the document was last written, though no document says it.
+    # The invoice's when the document was last written: the document itself does not say.
     balance: Mapped[Decimal | None] = mapped_column(Money)
     currency: Mapped[str | None] = mapped_column(String(8))
     seen_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class Receipt(Base):
-    """What one delivery of one revision came to in Infactor."""
+    """What one delivery of one revision did in Infactor."""
 
     __tablename__ = "receipts"
     __table_args__ = (Index("ix_receipts_invoice", "invoice_id", "id"),)
@@ -218,7 +218,7 @@ class Receipt(Base):
 
 
 class Finding(Base):
-    """Something about an invoice that an operator should look at, from its beginning to its end."""
+    """A difference that an operator should look at, from its beginning to its end."""
 
     __tablename__ = "findings"
     __table_args__ = (
@@ -246,6 +246,6 @@ class Finding(Base):
     found_at: Mapped[datetime] = mapped_column(Instant)
     changed_at: Mapped[datetime] = mapped_column(Instant)
     closed_at: Mapped[datetime | None] = mapped_column(Instant)
-    # An operator has seen to it; what becomes of it after that is news again.
+    # When an operator acknowledged it; a later change undoes that.
     acknowledged_at: Mapped[datetime | None] = mapped_column(Instant)
     note: Mapped[str | None] = mapped_column(Text)

@@ -1,7 +1,7 @@
-"""The metadata that every table is part of, and that migrations are compared with."""
+"""The base class of every table."""
 
 from sqlalchemy.orm import DeclarativeBase
 
 
 class Base(DeclarativeBase):
-    """The metadata that migrations are compared with."""
+    """Holds the metadata that migrations are compared with."""

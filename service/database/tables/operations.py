@@ -1,4 +1,4 @@
-"""What operators are told, what they did, and the browsers in which they are logged in."""
+"""Alerts, the operators' audit and log-ins, and samples for charts."""
 
 from datetime import datetime
 from typing import Any
@@ -11,10 +11,7 @@ from service.database.types import ExactJSON, Instant, RowId
 
 
 class Alert(Base):
-    """One thing that is, or was, wrong: one row from its beginning to its end.
-
-    Alerts outlive what they are about, so they refer to nothing.
-    """
+    """One thing that is or was wrong. It outlives its subject, so it has no foreign key."""
 
     __tablename__ = "alerts"
     __table_args__ = (
@@ -38,7 +35,7 @@ class Alert(Base):
     since: Mapped[datetime] = mapped_column(Instant)
     raised_at: Mapped[datetime] = mapped_column(Instant)
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
-    # When ALERT_URL took the news of its beginning, and of its end.
+    # When ALERT_URL accepted the message about its beginning, and about its end.
     told_at: Mapped[datetime | None] = mapped_column(Instant)
     end_told_at: Mapped[datetime | None] = mapped_column(Instant)
     attempts: Mapped[int] = mapped_column(default=0)
@@ -47,7 +44,7 @@ class Alert(Base):
 
 
 class AuditEntry(Base):
-    """One action of an operator: who, when, what. It outlives what it was done to."""
+    """One action of an operator. It outlives its subject, so it has no foreign key."""
 
     __tablename__ = "audit"
 
@@ -60,31 +57,31 @@ class AuditEntry(Base):
 
 
 class OperatorSession(Base):
-    """One browser in which an operator is logged in, known by the digest of its cookie."""
+    """One browser in which an operator is logged in, by the digest of its cookie."""
 
     __tablename__ = "operator_sessions"
 
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     name: Mapped[str] = mapped_column(String(32))
-    mark: Mapped[str] = mapped_column(String(64))  # of the password; another one ends the session
+    mark: Mapped[str] = mapped_column(String(64))  # a digest; a new password ends the session
     created_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
 
 
 class LoginAttempt(Base):
-    """One log-in that failed, or is being looked at, by the digest of who or whence."""
+    """One log-in that failed or is being checked, by the digest of a name or an address."""
 
     __tablename__ = "login_attempts"
     __table_args__ = (Index("ix_login_attempts_about", "about", "at"),)
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    # A digest: people type passwords into the field for names.
+    # A digest, because people type passwords into the field for names.
     about: Mapped[str] = mapped_column(String(64))
     at: Mapped[datetime] = mapped_column(Instant)
 
 
 class Sample(Base):
-    """How the service did in five minutes; `slot` counts those since 1970."""
+    """The service's figures for five minutes; `slot` numbers those since 1970."""
 
     __tablename__ = "samples"
 

@@ -1,4 +1,4 @@
-"""Backfills and reconciles, and what they have met."""
+"""Backfills and reconciles, their checkpoints, and the invoices they have met."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ from service.database.types import ExactJSON, Instant, Money, RowId
 
 
 class PageCursor(TypedDict):
-    """Where the next page of changes begins; what that means, the workers' Cursor says."""
+    """Where the next page of changes begins; see `Cursor` in workers/reading/by_change.py."""
 
     since: str | None  # ISO 8601
     skip: int
@@ -26,7 +26,7 @@ class PageCursor(TypedDict):
 
 
 class DocumentCursor(TypedDict):
-    """How far Infactor's documents are compared: after the invoice of this id."""
+    """How far Infactor's documents are compared: after this invoice id."""
 
     after: str
     done: bool
@@ -53,7 +53,7 @@ class InvoicesCursor(TypedDict):
 
 
 class Failure(TypedDict):
-    """An invoice that could not be recorded; `id` is its place where its Id is not known."""
+    """An invoice that could not be recorded; `id` is its place where its Id is unknown."""
 
     id: str
     error: str  # the name of its class
@@ -61,7 +61,7 @@ class Failure(TypedDict):
 
 
 class DifferenceRow(TypedDict):
-    """An invoice that differs from the record; `id` is its place where its Id is not known."""
+    """An invoice that differs from its record; `id` is its place where its Id is unknown."""
 
     id: str
     number: str
@@ -71,8 +71,6 @@ class DifferenceRow(TypedDict):
 
 
 class SumsRow(TypedDict):
-    """How many invoices, and what their totals and balances come to."""
-
     count: int
     total: Decimal
     balance: Decimal
@@ -108,7 +106,7 @@ class Tally(TypedDict):
 
 
 class Run(Base):
-    """One backfill or reconcile of one company: its range, its checkpoint, its count so far."""
+    """One backfill or reconcile of one company: its range, its checkpoint, its counts."""
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -130,25 +128,25 @@ class Run(Base):
     cause: Mapped[str] = mapped_column(String(16))  # a RunCause
     state: Mapped[str] = mapped_column(String(16))  # a RunState
     since: Mapped[datetime | None] = mapped_column(Instant)
-    # Widening a run that is under way starts it over: pages of an older generation do not count.
+    # Widening an active run starts it over: pages of an older generation do not count.
     generation: Mapped[int] = mapped_column(default=0)
     # A PageCursor of a backfill, a ReconcileCursor of a reconcile, else an InvoicesCursor.
     cursor: Mapped[PageCursor | ReconcileCursor | InvoicesCursor | None] = mapped_column(ExactJSON)
     expected: Mapped[int | None] = mapped_column()
     tally: Mapped[Tally] = mapped_column(ExactJSON)
-    # How many changes a daily reconcile has found of which no notice had told.
+    # How many changes a daily reconcile found that no notice had announced.
     unannounced: Mapped[int] = mapped_column(default=0, server_default="0")
     attempts: Mapped[int] = mapped_column(default=0)
-    # Pages that were never finished nor given back: their worker died. See `runs.claim`.
+    # Pages whose worker died. See `runs.claim`.
     losses: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime | None] = mapped_column(Instant)
     error: Mapped[str | None] = mapped_column(Text)
-    # Waits for an operator, because it would withdraw so much; then, that one has confirmed it.
+    # Since when it waits for an operator, because it would withdraw too much.
     halted_at: Mapped[datetime | None] = mapped_column(Instant)
-    # Why, without naming an invoice: people write names into their numbers. `error` names them.
+    # Names no invoice, because people write names into their numbers; `error` does.
     halt_reason: Mapped[str | None] = mapped_column(Text)
     confirmed: Mapped[bool] = mapped_column(default=False)
-    # What it would withdraw in its next step: the hold of each invoice, by id.
+    # What its next step would withdraw: {invoice id: hold}.
     would_withdraw: Mapped[dict[str, str] | None] = mapped_column(ExactJSON)
     created_at: Mapped[datetime] = mapped_column(Instant)
     started_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -156,10 +154,7 @@ class Run(Base):
 
 
 class RunSeen(Base):
-    """An invoice that a run over a company's whole past has met; kept while the run is active.
-
-    A reconcile keeps with it what QuickBooks showed, to compare all of it at the end.
-    """
+    """An invoice that an active run has met; a reconcile keeps what QuickBooks showed of it."""
 
     __tablename__ = "runs_seen"
 

@@ -1,6 +1,6 @@
-"""Suppliers, their companies, and the browsers by which they prove who they are.
+"""Suppliers, their companies, and their browsers.
 
-Other tables know a company by its connection's own id; the realm id is sealed there.
+Other tables know a company by its connection's id; only here is the realm id, sealed.
 """
 
 from datetime import datetime
@@ -13,12 +13,12 @@ from service.database.types import Instant, RowId
 
 
 class Supplier(Base):
-    """One supplier of Infactor, known by the e-mail address of their account there."""
+    """One supplier, known by the e-mail address of their account in Infactor."""
 
     __tablename__ = "suppliers"
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    # In the very spelling of their account: Infactor tells two spellings apart, and so do we.
+    # Spelled as in their account: Infactor tells two spellings apart, and so do we.
     email: Mapped[str] = mapped_column(String(320), unique=True)
     name: Mapped[str] = mapped_column(Text)
     address: Mapped[str] = mapped_column(Text)
@@ -26,7 +26,7 @@ class Supplier(Base):
 
 
 class Connection(Base):
-    """One company's authorisation. A company belongs to one supplier, until it is released."""
+    """One company's authorisation. A company belongs to one supplier until it is released."""
 
     __tablename__ = "connections"
     __table_args__ = (UniqueConstraint("environment", "realm_digest"),)
@@ -46,9 +46,9 @@ class Connection(Base):
     hard_expires_at: Mapped[datetime | None] = mapped_column(Instant)
     connected_at: Mapped[datetime] = mapped_column(Instant)
     disconnected_at: Mapped[datetime | None] = mapped_column(Instant)
-    # An operator lets nobody call QuickBooks for it until it is resumed.
+    # Paused by an operator: nobody calls QuickBooks for it until it is resumed.
     suspended_at: Mapped[datetime | None] = mapped_column(Instant)
-    # An operator lets whoever connects it next have it, another supplier too.
+    # Released by an operator: any supplier may connect it next.
     released_at: Mapped[datetime | None] = mapped_column(Instant)
     renewed_at: Mapped[datetime] = mapped_column(Instant)
     last_synced_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -61,7 +61,6 @@ class Connection(Base):
     time_ahead_at: Mapped[datetime | None] = mapped_column(Instant)
     reconciled_at: Mapped[datetime | None] = mapped_column(Instant)
     reconcile_due_at: Mapped[datetime] = mapped_column(Instant)
-    # How often its tokens were renewed.
     refreshes: Mapped[int] = mapped_column(default=0)
     # Rises by one for each read of this company; orders answers without comparing clocks.
     fetch_number: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -70,12 +69,12 @@ class Connection(Base):
     throttled_since: Mapped[datetime | None] = mapped_column(Instant)
     failures: Mapped[int] = mapped_column(default=0)
     nudge_due_at: Mapped[datetime | None] = mapped_column(Instant)
-    # When rows of Infactor's old import were last looked for; before, nothing is delivered.
+    # When rows of Infactor's old import were last checked; until then nothing is delivered.
     adopted_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class BrowserSession(Base):
-    """One browser, known by the digest of its cookie, and the supplier it has proved to be."""
+    """One browser, by the digest of its cookie, and the supplier that it has proved to be."""
 
     __tablename__ = "sessions"
 
@@ -86,7 +85,7 @@ class BrowserSession(Base):
 
 
 class OAuthState(Base):
-    """One journey through QuickBooks' consent: usable once, by the browser that began it."""
+    """One pass through QuickBooks' consent: usable once, by the browser that began it."""
 
     __tablename__ = "oauth_states"
 
@@ -96,14 +95,14 @@ class OAuthState(Base):
     supplier_id: Mapped[int] = mapped_column(ForeignKey("suppliers.id"))
     link_id: Mapped[str | None] = mapped_column(String(64))
     another_company: Mapped[bool] = mapped_column(default=False)
-    # Who was logged in to Infactor when its button began this; they must still be at the end.
+    # Who was logged in to Infactor when its button was pressed; checked again at the end.
     infactor_user: Mapped[str | None] = mapped_column(String(24))
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
     used_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class SpentLink(Base):
-    """A connect link with which a connection was stored, so that it opens nothing again."""
+    """A connect link that has stored a connection, so that it opens nothing again."""
 
     __tablename__ = "spent_links"
 

@@ -1,4 +1,4 @@
-"""Reads the rows of Infactor's own old QuickBooks import out of its database."""
+"""Reads the rows of Infactor's own old QuickBooks import from its database."""
 
 from collections.abc import Collection
 from typing import Any
@@ -7,7 +7,7 @@ import pymongo
 
 from service.infactor.mongo import InfactorDatabase, infactors_errors
 
-# Infactor's collection has no index: each look reads all of it, and a large one takes its time.
+# Infactor's collection has no index: each call scans all of it, which can take a while.
 _SCAN_SECONDS = 120.0
 _CHUNK = 1_000
 
@@ -26,26 +26,23 @@ _FIELDS = (
 
 
 def old_rows(infactor: InfactorDatabase, supplier_email: str) -> list[dict[str, Any]]:
-    """Return the old rows under exactly this e-mail address; raises InfactorAway.
-
-    A document that we delivered, or adopted and then delivered, is none.
-    """
+    """Return the old import's rows under exactly this e-mail address; raises InfactorAway."""
     of_the_old_import = {
         "supplierEmail": supplier_email,
         "source": {"$regex": "^quickbooks?$", "$options": "i"},
         "qbkInvoiceId": {"$exists": True},
         "qbkRevision": {"$exists": False},
-        # Our own, from which Infactor's form for new invoices has taken the revision.
+        # Ours, after Infactor's form for new invoices has removed the revision.
         "_id": {"$not": {"$regex": "^qbk-"}},
     }
-    # Asked first, because the time for the scan would also be the time to wait for a server.
+    # First of all, because the time-out of the scan also covers waiting for a server.
     infactor.version()
     with infactors_errors(), pymongo.timeout(_SCAN_SECONDS):
         return list(infactor.invoices.find(of_the_old_import, dict.fromkeys(_FIELDS, 1)))
 
 
 def own_documents(infactor: InfactorDatabase, invoice_ids: Collection[str]) -> set[str]:
-    """Return those of our invoice ids under which there is a document; raises InfactorAway."""
+    """Return those of our invoice ids that have a document; raises InfactorAway."""
     found: set[str] = set()
     wanted = sorted(invoice_ids)
     with infactors_errors():

@@ -1,26 +1,25 @@
-"""Rows that Infactor's own old QuickBooks import wrote, matched with the invoices that we recorded.
+"""Matches the rows of Infactor's old QuickBooks import with recorded invoices.
 
-That import knew no realm, gave each row a random `invoiceId`, wrote a further copy at each run, and
-at times wrote another company's invoices under this supplier's e-mail address. QuickBooks' Ids are
-small numbers that every company has, so an Id alone says nothing.
+The old import knew no realm, gave each row a random `invoiceId`, and wrote another copy at each
+run. Sometimes it wrote another company's invoices under this supplier's e-mail address. QuickBooks'
+Ids are small numbers that every company has, so an Id alone proves nothing.
 
-A row is an invoice's when Id and DocNumber agree, and the buyer (an e-mail address or the name) or
-the amount. An amount of 0 proves nothing: every void has it. Where neither side has a DocNumber,
-buyer and amount must agree. Of several invoices that a row fits, in a supplier's several companies,
-the one that agrees in most is meant; if there is no such one, none.
+A row belongs to an invoice if Id and DocNumber agree, and also the buyer (an e-mail address or the
+name) or the amount. An amount of 0 proves nothing: every void has it. If neither has a DocNumber,
+buyer and amount must agree. If a row fits invoices of several of the supplier's companies, the one
+with the most agreements gets it; with a tie, none.
 
-Of several copies of an invoice the one furthest in Infactor's workflow is adopted; of those, one
-that can still go on before one that was rejected there; of those, the oldest. A row in no state of
-Infactor's, or in `draft`, is never adopted.
+Of several copies of an invoice, the one furthest in Infactor's workflow is adopted; then one that
+can still go on before a rejected one; then the oldest. A row in `draft` or an unknown state is
+never adopted.
 
-Everything else is listed, at each look again, and never touched:
+All other rows are listed each time, and never changed:
 
 - A row that nobody can explain holds its Id: what we create under that Id could be an invoice that
   is offered there already.
-- A copy holds nothing, because its invoice is known and stands in Infactor already, in the adopted
-  row or in a document of our own: to keep that one true does not offer it once more. But while the
-  copy is in a state from which it can be approved or paid, a lender may pay twice for one invoice.
-  Nobody but Infactor's people can end that, so it is told for as long as the copy is there.
+- A copy holds nothing: its invoice is in Infactor already, as the adopted row or our own document.
+  But while a copy can be approved or paid, a lender may pay twice for one invoice. Only Infactor's
+  staff can end that, so it is reported for as long as the copy exists.
 """
 
 from collections import defaultdict
@@ -60,11 +59,10 @@ _ENDED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedInvoice:
-    """What is known of one invoice.
+    """What is recorded of one invoice.
 
-    `adopted` is the row that it has, as 24 hexadecimal digits. `own_document` says that there is a
-    document of our own in Infactor. `deliverable` says that one may be made at this very moment: a
-    row that turns up then cannot be adopted at once, only held.
+    `adopted` is its row, as 24 hexadecimal digits. `own_document`: we have a document in Infactor.
+    `deliverable`: one may be created right now, so a row found now can only be held, not adopted.
     """
 
     invoice_id: str
@@ -80,7 +78,7 @@ class RecordedInvoice:
 
 @dataclass(frozen=True, slots=True)
 class OldRows:
-    """What becomes of the rows; `adopted` is by our invoice id, `held` are QuickBooks Ids."""
+    """`adopted` by our invoice id, `unexplained` with the reasons, `held` QuickBooks Ids."""
 
     adopted: dict[str, Row] = field(default_factory=dict)
     unexplained: list[tuple[Row, str]] = field(default_factory=list)
@@ -88,10 +86,9 @@ class OldRows:
 
 
 def match(recorded: Iterable[RecordedInvoice], rows: Sequence[Row]) -> OldRows:
-    """Return which row is whose, what is listed and why, and which Ids are held.
+    """Return which row belongs to which invoice, which are listed and why, and which Ids are held.
 
-    `recorded` are the invoices of all companies of the supplier whose rows these are: whatever has
-    a row's Id, and whatever has adopted a row.
+    `recorded` are the supplier's invoices that have an Id of a row, or have adopted a row.
     """
     matching = _Matching(recorded)
     matching.take(rows)
@@ -99,9 +96,9 @@ def match(recorded: Iterable[RecordedInvoice], rows: Sequence[Row]) -> OldRows:
 
 
 def can_go_on(row: Row) -> bool:
-    """Return whether somebody may still approve, finance or pay the row.
+    """Return whether it may still be approved, financed or paid.
 
-    One in a state that Infactor does not know is shown to every financier.
+    Infactor shows a row in an unknown state to every financier.
     """
     return row.get("state") not in _ENDED
 
@@ -134,7 +131,7 @@ class _Matching:
             self._settle(invoice, same)
 
     def _invoice_of(self, row: Row) -> RecordedInvoice | str:
-        """Return the invoice that the row is of, or why nobody can tell."""
+        """Return the invoice that the row belongs to, or why that is unknown."""
         quickbooks_id = id_of(row)
         if quickbooks_id is None:
             return "its qbkInvoiceId is no Id of QuickBooks"
@@ -152,7 +149,7 @@ class _Matching:
         return "fits invoices of several companies" if others else one
 
     def _settle(self, invoice: RecordedInvoice, copies: list[Row]) -> None:
-        """Adopt the best of the rows of one invoice, if any may be, and list the others."""
+        """Adopt the best row of one invoice, if any may be, and list the others."""
         if invoice.adopted or invoice.own_document:
             self._list_copies(invoice, copies)
             return
@@ -179,7 +176,7 @@ class _Matching:
 
 
 def _agreement(invoice: RecordedInvoice, row: Row) -> int:
-    """Return in how many ways buyer and amount agree; 0 where they prove nothing."""
+    """Return in how many ways buyer and amount agree; 0 if that proves nothing."""
     theirs = {mail.casefold() for mail in invoice.buyer_emails} & mails(row)
     called = bool(name(invoice.buyer_name)) and name(invoice.buyer_name) in (
         name(row.get("companyName")),

@@ -1,7 +1,4 @@
-"""The fields of an old row, whatever is in them: text, numbers of any type, nothing, rubbish.
-
-Nothing here raises; what cannot be read agrees with nothing.
-"""
+"""Reads the fields of an old row. Nothing here raises; what cannot be read agrees with nothing."""
 
 import re
 from collections.abc import Mapping
@@ -18,10 +15,7 @@ _LONGEST_TEXT = 80
 
 
 def row_id(row: Mapping[str, Any]) -> str | None:
-    """Return the row's ObjectId as 24 hexadecimal digits, or None if its `_id` is something else.
-
-    Text of the very same look is something else: a filter with an ObjectId would not find it.
-    """
+    """Return the row's ObjectId as 24 hexadecimal digits; None for any other type, even text."""
     value = row.get("_id")
     if isinstance(value, str | int | float) or not _ROW_ID.fullmatch(str(value)):
         return None
@@ -29,13 +23,13 @@ def row_id(row: Mapping[str, Any]) -> str | None:
 
 
 def id_of(row: Mapping[str, Any]) -> str | None:
-    """Return the QuickBooks Id that the row names, or None: an Id is digits."""
+    """Return the QuickBooks Id that the row names, or None if it is not digits."""
     value = text(row.get("qbkInvoiceId"))
     return value if value.isascii() and value.isdigit() and len(value) <= _LONGEST_ID else None
 
 
 def text(value: object) -> str:
-    """Return a text or a whole number as text without blanks around it; anything else is empty."""
+    """Return a text or whole number as stripped text; "" for anything else."""
     if isinstance(value, str):
         return value.strip()
     number = amount(value)
@@ -45,7 +39,7 @@ def text(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """Return what people are shown of a value."""
+    """Return a value as people are shown it."""
     if value is None:
         return ""
     if isinstance(value, dict | list | bytes):
@@ -54,20 +48,20 @@ def shown(value: object) -> str:
 
 
 def amount(value: object) -> Decimal | None:
-    """Return a number of any type, or the text of one, as it is written; else None."""
+    """Return a number of any type, or its text, as written; else None."""
     if isinstance(value, bool) or value is None:
         return None
     if not isinstance(value, str | int | float | Decimal) and type(value).__name__ != "Decimal128":
         return None
     try:
-        # By way of the text: a double's own digits are those that were written into it.
+        # Through the text: a double's shortest decimal is what was written into it.
         return source.number(str(value).strip(), "")
     except Unmappable:
         return None
 
 
 def mails(row: Mapping[str, Any]) -> set[str]:
-    """Return every address that the row gives for the buyer, in lower case."""
+    """Return every buyer's address of the row, in lower case."""
     texts = (row.get("buyerEmail"), row.get("companyEmail"))
     return {
         address.casefold()
@@ -78,7 +72,7 @@ def mails(row: Mapping[str, Any]) -> set[str]:
 
 
 def name(value: object) -> str:
-    """Return a name so that neither blanks nor case make a difference."""
+    """Return a name with blanks and case normalised."""
     return " ".join(value.split()).casefold() if isinstance(value, str) else ""
 
 

@@ -1,4 +1,4 @@
-"""What a write is checked for before anything of it happens."""
+"""Checks of a write; each raises Fault, before anything has changed."""
 
 from decimal import Decimal
 from typing import Any
@@ -13,7 +13,7 @@ from service.simulator.switches import Switches
 
 
 def check_shape(entity: str, given: Json) -> None:
-    """Refuse unknown properties, texts that are too long, and ids that are no numbers."""
+    """Refuse unknown properties, texts that are too long, and ids that are not numbers."""
     known = SCHEMA[entity]
     for name in given:
         if name not in known:
@@ -28,7 +28,7 @@ def check_shape(entity: str, given: Json) -> None:
 
 
 def shape_problem(data: Json) -> str | None:
-    """Return which part of an object is of another kind than it should be, or None."""
+    """Return which part of an object has the wrong type, or None."""
     for name, value in data.items():
         if name.endswith(("Ref", "Addr", "Memo", "Email")) and not isinstance(value, dict):
             return f"{name} must be an object"
@@ -45,7 +45,7 @@ def shape_problem(data: Json) -> str | None:
 
 
 def check_version(given: Json, old: Record) -> None:
-    """Refuse a SyncToken that is not the current one."""
+    """Refuse an old SyncToken."""
     if given.get("SyncToken") in (None, ""):
         raise faults.missing("SyncToken")
     if str(given["SyncToken"]) != old.data["SyncToken"]:
@@ -53,14 +53,14 @@ def check_version(given: Json, old: Record) -> None:
 
 
 def check_date(data: Json, switches: Switches) -> None:
-    """Refuse a transaction of a day whose books are closed."""
+    """Refuse a transaction dated in closed books."""
     closed = switches.books_closed_until
     if closed is not None and str(data.get("TxnDate", "9")) <= closed.isoformat():
         raise faults.books_closed()
 
 
 def check_sale(company: Company, entity: str, data: Json, id_: str, switches: Switches) -> None:
-    """Refuse an invoice or credit memo without lines or customer, or with a number taken."""
+    """Refuse an invoice or credit memo without lines or customer, or with a used number."""
     if not data.get("Line"):
         raise faults.missing("Line")
     for line in data["Line"]:
@@ -75,7 +75,7 @@ def check_sale(company: Company, entity: str, data: Json, id_: str, switches: Sw
 
 
 def check_customer(company: Company, data: Json) -> None:
-    """Refuse a transaction of nobody, or of a customer who is unknown or inactive."""
+    """Refuse a transaction without customer, or of an unknown or inactive one."""
     ref = data.get("CustomerRef")
     if not isinstance(ref, dict) or not ref.get("value"):
         raise faults.missing("CustomerRef")
@@ -107,7 +107,7 @@ def check_payment(company: Company, data: Json) -> None:
 
 
 def check_name(company: Company, data: Json, id_: str) -> None:
-    """Refuse a customer without a name, with a name that is taken, or under an unknown parent."""
+    """Refuse a customer without a name, with a used name, or under an unknown parent."""
     if not data.get("DisplayName"):
         raise faults.missing("DisplayName")
     if _is_taken(company, "Customer", "DisplayName", data["DisplayName"], id_):

@@ -1,4 +1,4 @@
-"""What becomes of an object that a client sends: QuickBooks fills in the rest."""
+"""Completes the objects that a client sends, as QuickBooks does."""
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -42,7 +42,7 @@ _CUSTOMER: Json = {
 
 
 def merged(entity: str, given: Json, old: Json) -> Json:
-    """Return the object after the write: all of it replaced, or with `sparse` only what came."""
+    """Return the object after the write: replaced, or with `sparse` only the given properties."""
     changed = writable(entity, given)
     kept = {k: v for k, v in old.items() if given.get("sparse") is True or k in READ_ONLY[entity]}
     return {k: v for k, v in {**kept, **changed}.items() if v is not None}
@@ -71,7 +71,7 @@ def sale(
 
 
 def payment(company: Company, data: Json, now: datetime) -> Json:
-    """Return the payment with what is left of it to apply."""
+    """Return the payment with its unapplied amount."""
     data = {"domain": "QBO", "sparse": False, "CurrencyRef": USD, **data}
     _named(company, data)
     data.setdefault("TxnDate", pacific(now).date().isoformat())
@@ -81,7 +81,7 @@ def payment(company: Company, data: Json, now: datetime) -> Json:
 
 
 def customer(company: Company, data: Json, old: Json) -> Json:
-    """Return the customer with the names and the place in the tree that follow from it."""
+    """Return the customer with its derived names and its place in the tree."""
     data = {**_CUSTOMER, **data}
     parts = [data[name] for name in ("GivenName", "MiddleName", "FamilyName") if name in data]
     name = data.get("DisplayName") or " ".join(parts) or data.get("CompanyName") or ""
@@ -100,14 +100,14 @@ def customer(company: Company, data: Json, old: Json) -> Json:
 
 
 def next_number(company: Company, entity: str) -> str:
-    """Return the number after the newest one that is a number."""
+    """Return the number after the highest of the newest 50."""
     newest = company.shelves[entity].by_id()[-50:]
     numbers = [record.data.get("DocNumber", "") for record in newest]
     return str(max((int(n) for n in numbers if n.isdecimal() and n.isascii()), default=1000) + 1)
 
 
 def _named(company: Company, data: Json) -> Json:
-    """The reference to the customer has the customer's name; returns the customer."""
+    """Set the customer's name in the reference; return the customer."""
     found = company.shelves["Customer"].get(str(data["CustomerRef"]["value"]))
     if found is None:
         return {}
@@ -116,7 +116,7 @@ def _named(company: Company, data: Json) -> Json:
 
 
 def _local(company: Company, data: Json) -> None:
-    """An American company has no tax mode, and the home currency no rate."""
+    """Remove the tax mode of an American company, and the exchange rate of the home currency."""
     if company.info.data.get("Country", "US") == "US":
         data.pop("GlobalTaxCalculation", None)
         data.setdefault("TxnTaxDetail", {"TotalTax": 0})

@@ -1,4 +1,4 @@
-"""The accounting API: `/v3/company/<realmId>/…`: queries, reads, change data capture, batches."""
+"""The accounting API, `/v3/company/<realmId>/…`: queries, reads, changes, batches."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,7 +42,6 @@ async def query(request: Request) -> Response:
 
 
 async def read(request: Request) -> Response:
-    """Answer one object by its id."""
     kind = request.path_params["entity"]
     entity = ENTITY_NAMES.get(kind)
 
@@ -60,7 +59,7 @@ async def read(request: Request) -> Response:
 
 
 async def companyinfo(request: Request) -> Response:
-    """Answer the company's own record, by the realm id or by its Id."""
+    """Answer the company's own record, by realm id or Id."""
 
     def work(company: Company) -> Json:
         if request.path_params["id"] not in (company.realm, company.info.id):
@@ -71,7 +70,6 @@ async def companyinfo(request: Request) -> Response:
 
 
 async def changed(request: Request) -> Response:
-    """Answer what changed since a moment."""
     simulator, params = simulator_of(request), request.query_params
 
     def work(company: Company) -> Json:
@@ -83,7 +81,7 @@ async def changed(request: Request) -> Response:
 
 
 def changes(company: Company, entities: str, changed_since: str, now: datetime) -> list[Json]:
-    """Return one group per entity asked for, 1,000 objects in all; raises Fault."""
+    """Return one group for each entity, 1,000 objects in all; raises Fault."""
     names = [_entity(name.strip()) for name in entities.split(",") if name.strip()]
     if not names:
         raise _missing("entities")
@@ -112,7 +110,7 @@ def _since(text: str, now: datetime) -> datetime:
         message, detail = "Invalid Date", f"Invalid Date : Supplied value: {text}"
         raise Fault("2060", message, detail) from None
     if since < now - FURTHEST:
-        # The code of this refusal is not in the reference; 2030 is "invalid value" there.
+        # The reference does not name this refusal's code; 2030 is "invalid value" there.
         detail = "changedSince must be within the last 30 days."
         raise Fault("2030", "Invalid changedSince", detail)
     return since
@@ -145,8 +143,6 @@ def _group(entity: str, objects: list[Any]) -> Json:
 
 
 async def unknown(request: Request) -> Response:
-    """Refuse what this API does not have."""
-
     def work(_: Company) -> Json:
         raise unsupported(f"{request.method} {request.path_params['path']}")
 
@@ -161,7 +157,7 @@ def _entity_of(source: str) -> str | None:
 
 
 async def batch(request: Request) -> Response:
-    """Answer 200 whatever became of the items; each has its own answer under its `bId`."""
+    """Answer 200 with each item's own answer under its `bId`."""
     simulator, body = simulator_of(request), await request.body()
 
     def work(company: Company) -> Json:
@@ -182,7 +178,7 @@ def _items(given: Any) -> list[Json]:
 
 
 def _queries(body: bytes) -> int:
-    """Return how many reads a batch is; the reference does not say how they are counted."""
+    """Return how many reads a batch counts as; a guess, because the reference does not say."""
     try:
         return sum("Query" in item for item in _items(decoded(body)))
     except Fault:

@@ -1,4 +1,4 @@
-"""What every accounting call passes: the script, the token, the limits; then it is counted."""
+"""The path of every accounting call: script, token, limits, then the meter."""
 
 from collections.abc import Callable
 from time import perf_counter
@@ -32,7 +32,7 @@ async def answer(
     reads: int = 1,
     what: str = "",
 ) -> Response:
-    """Return what the work makes of the company, in Intuit's envelope and with its faults."""
+    """Return the result of `work` in Intuit's envelope, or the fault that it raises."""
     simulator = simulator_of(request)
     realm = request.path_params["realm"]
     call = Call(kind, realm, entity, bearer(request), what or _path(request))
@@ -47,7 +47,7 @@ async def answer(
 
 
 def bearer(request: Request) -> str:
-    """Return the access token that came along, or an empty text."""
+    """Return the request's access token, or ""."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 

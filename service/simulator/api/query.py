@@ -1,4 +1,4 @@
-"""The query language of the accounting API: text to a parsed query."""
+"""Parser of the accounting API's query language."""
 
 import re
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Condition:
-    """One property compared with one value, or with several for IN."""
+    """A property compared with one value, or with several for IN."""
 
     name: str
     operator: str
@@ -32,8 +32,6 @@ class Condition:
 
 @dataclass
 class Query:
-    """What a SELECT asks for."""
-
     entity: str
     count: bool = False
     where: list[Condition] = field(default_factory=list)
@@ -50,7 +48,7 @@ class Token:
 
 
 def tokens(source: str) -> list[Token]:
-    """Return the words of a query, the last one marking its end."""
+    """Return the tokens of a query; the last one marks its end."""
     found, position = [], 0
     while source[position:].strip():
         match = _TOKEN.match(source, position)
@@ -64,8 +62,6 @@ def tokens(source: str) -> list[Token]:
 
 
 class Parser:
-    """Reads a query once, from left to right."""
-
     def __init__(self, source: str) -> None:
         self._tokens = tokens(source)
         self._at = 0
@@ -178,5 +174,5 @@ def _refused(token: Token) -> Exception:
 
 @lru_cache(maxsize=256)
 def parse(source: str) -> Query:
-    """Return the query that a text means; the result is shared, so do not change it."""
+    """Return the parsed query; it is cached, so do not change it."""
     return Parser(source).query()

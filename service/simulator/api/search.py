@@ -1,4 +1,4 @@
-"""What a parsed query finds in a company."""
+"""Finds a company's records for a parsed query."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +20,7 @@ CHANGED = "MetaData.LastUpdatedTime"
 
 
 def run(company: Company, query: Query, switches: Switches) -> Json:
-    """Return the inside of `QueryResponse`; nothing found is an empty object."""
+    """Return the content of `QueryResponse`; {} if nothing matches."""
     _check_ids(query, switches)
     entity = ENTITY_NAMES.get(query.entity.lower())
     if entity is None:
@@ -46,7 +46,7 @@ def _check_ids(query: Query, switches: Switches) -> None:
 
 
 def matching(shelf: Shelf, entity: str, query: Query) -> Sequence[Record]:
-    """Return every record that fulfils the conditions, in the order asked for."""
+    """Return every record that matches, in the query's order."""
     where = [_named(entity, condition) for condition in query.where]
     order = [(property_name(entity, name), descending) for name, descending in query.order]
     if entity == "Customer" and not any(condition.name == "Active" for condition in where):
@@ -65,7 +65,7 @@ def matching(shelf: Shelf, entity: str, query: Query) -> Sequence[Record]:
 def _candidates(
     shelf: Shelf, where: list[Condition], order: list[tuple[str, bool]]
 ) -> tuple[Sequence[Record], list[Condition], str]:
-    """Return the fewest records an index can give, what is left to test, and their order."""
+    """Return the fewest records that an index gives, the conditions left to test, and the order."""
     by_id = next((c for c in where if c.name == "Id"), None)
     if by_id:
         found = {r.number: r for value in by_id.values if (r := shelf.get(value))}
@@ -90,7 +90,7 @@ def _bounds(times: Iterable[Condition]) -> tuple[Moment | None, Moment | None]:
     until: Moment | None = None
     for condition in times:
         bound = (_instant(condition.value), "=" in condition.operator)
-        # At one instant the exclusive bound is the narrower one.
+        # Of two bounds at one instant, the exclusive one is narrower.
         if condition.operator in ("=", ">", ">=") and (
             since is None or (bound[0], not bound[1]) > (since[0], not since[1])
         ):
@@ -167,7 +167,7 @@ def _literal(name: str, own: Any, text: str) -> Any:
 
 def _instant(text: str) -> datetime:
     try:
-        # A "+" that was not written as %2B arrives as a blank.
+        # A "+" that was not encoded as %2B arrives as a blank.
         return parse_instant(re.sub(r" (?=\d\d:\d\d$)", "+", text))
     except ValueError:
         raise invalid_query(f"value {text} is not a valid dateTime") from None

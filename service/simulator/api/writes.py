@@ -1,4 +1,4 @@
-"""`POST /v3/company/<realmId>/<entity>`: the writes, and the answers that are given twice."""
+"""The writes, `POST /v3/company/<realmId>/<entity>`, and the replies to repeated request ids."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -31,7 +31,7 @@ NOT_UTF8 = (
 
 
 class Writer:
-    """Carries out one write of a client; a refused one has changed nothing."""
+    """Carries out one write; a refused one changes nothing."""
 
     def __init__(self, ledger: Ledger, switches: Switches) -> None:
         self._ledger = ledger
@@ -92,7 +92,7 @@ class Writer:
 
     def _delete(self, entity: str, given: Json) -> Json:
         if entity == "Customer":
-            # A name list entry is made inactive by an update instead.
+            # Customers are made inactive by an update instead.
             raise unsupported("delete Customer")
         old = self._current(entity, given)
         self._ledger.delete(entity, old.id)
@@ -109,7 +109,7 @@ class Writer:
 
 
 def _priced(line: Any) -> Any:
-    """Return a sales line with its amount, which follows from quantity and price."""
+    """Return a sales line with its amount, computed from quantity and price."""
     detail = line.get("SalesItemLineDetail") if isinstance(line, dict) else None
     if not isinstance(detail, dict) or "Amount" in line:
         return line
@@ -120,7 +120,6 @@ def _priced(line: Any) -> Any:
 
 
 async def write(request: Request) -> Response:
-    """Create, update, void or delete one object."""
     simulator, kind = simulator_of(request), request.path_params["entity"]
     body = await request.body()
     entity = ENTITY_NAMES.get(kind)
@@ -146,7 +145,7 @@ async def write(request: Request) -> Response:
 def written_by(
     simulator: Simulator, company: Company, entity: str, operation: str, given: Any
 ) -> Json:
-    """Return the envelope of a write that has been done and announced; raises Fault."""
+    """Do and announce the write; return its envelope; raises Fault."""
     written, _ = simulator.change(
         company.realm,
         lambda ledger: Writer(ledger, simulator.switches).write(entity, operation, given),
@@ -167,7 +166,7 @@ def decoded(body: bytes) -> Any:
 
 
 def _operation(request: Request, body: bytes) -> str:
-    """Return what is wanted; payments are voided by an update that includes it."""
+    """Return the operation; a payment is voided by an update with include=void."""
     asked = request.query_params.get("operation", "")
     if asked == "update" and request.query_params.get("include") == "void":
         return "void"

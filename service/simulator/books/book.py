@@ -15,13 +15,13 @@ class BookError(ValueError):
 
 @dataclass(frozen=True)
 class Book:
-    """Checked companies: realm id → CompanyInfo and lists of records."""
+    """Checked companies: {realm id: {"CompanyInfo": …, entity: [records]}}."""
 
     companies: dict[str, Json]
 
     @classmethod
     def read(cls, path: Path | str) -> "Book":
-        """Return the book in a file; raises BookError with one line."""
+        """Return the book in a file; raises BookError."""
         try:
             value = exact_json.decode(Path(path).read_bytes())
         except OSError as e:
@@ -32,7 +32,7 @@ class Book:
 
     @classmethod
     def of(cls, value: Any, *, source: str = "book") -> "Book":
-        """Return the book that a Python value means as JSON; raises BookError with one line."""
+        """Return the book from a JSON-like value; raises BookError."""
         try:
             value = exact_json.decode(exact_json.encode(value))
         except TypeError as e:
@@ -91,7 +91,7 @@ def _check_records(where: str, records: Any) -> None:
 
 
 def record_problem(data: Any) -> str | None:
-    """Return what makes a record unusable, in words, or None."""
+    """Return in words what makes a record unusable, or None."""
     if not isinstance(data, dict):
         return f"must be an object, not {_kind(data)}"
     if "Id" not in data:

@@ -1,4 +1,4 @@
-"""One QuickBooks company: its CompanyInfo and its shelves."""
+"""One QuickBooks company: its CompanyInfo and its records."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -26,42 +26,39 @@ class Company:
 
     @property
     def info(self) -> Record:
-        """The company's own record."""
         return self.shelves["CompanyInfo"].by_id()[0]
 
     @property
     def name(self) -> str:
-        """The name that the consent page shows."""
         return str(self.info.data.get("CompanyName") or self.realm)
 
     def reply(self, request_id: str, answer: Json) -> None:
-        """The same request id is answered the same from now on."""
+        """Store the answer to this request id, for repetitions."""
         if len(self.replies) >= KEPT_REPLIES:
             del self.replies[next(iter(self.replies))]
         self.replies[request_id] = answer
 
     def turn_poison(self, entity: str, id_: str) -> None:
-        """QuickBooks cannot show the record, or can again if it could not."""
+        """Make the record unreadable, or readable again."""
         key = entity, int(id_)
         if self.poison.pop(key, None) is None:
             self.poison[key] = poisoned()
 
     def check(self, entity: str, numbers: Iterable[int]) -> None:
-        """Raise the fault of the first of these objects that QuickBooks cannot show."""
+        """Raise the fault of the first unreadable one of these objects."""
         if self.poison:
             for number in numbers:
                 if fault := self.poison.get((entity, number)):
                     raise fault
 
     def set_info(self, info: Json, now: datetime) -> Record:
-        """The company has this CompanyInfo from now on."""
         record = Record(with_defaults(_company_info(self.realm, info), now))
         self.shelves["CompanyInfo"] = Shelf()
         self.shelves["CompanyInfo"].put(record)
         return record
 
     def load(self, entity: str, records: list[Json], now: datetime) -> None:
-        """The records of a book stand on their shelf, with what the real API never omits."""
+        """Store a book's records, with defaults."""
         for data in records:
             self.shelves[entity].put(Record(with_defaults(data, now)))
 

@@ -1,4 +1,4 @@
-"""Changes to one company's records, voiding among them, and the events that they cause."""
+"""Changes one company's records as QuickBooks does, and collects the events that follow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ _TRANSACTIONS = ("Invoice", "Payment", "CreditMemo")
 
 
 class Ledger:
-    """One moment's changes; the caller holds the lock and announces `events` afterwards."""
+    """Changes of one moment; the caller holds the lock, and announces `events` afterwards."""
 
     def __init__(self, company: Company, switches: Switches, now: datetime) -> None:
         self.company = company
@@ -29,7 +29,7 @@ class Ledger:
         self.now = now.replace(microsecond=0)
 
     def put(self, entity: str, given: Any) -> Record:
-        """The record is created, or replaced by its Id; raises ValueError for a bad one."""
+        """Create the record, or replace it by its Id; raises ValueError for a bad one."""
         data = {"Id": self.next_id(entity), **given} if isinstance(given, dict) else given
         problem = record_problem(data)
         if problem:
@@ -43,7 +43,7 @@ class Ledger:
         return record
 
     def next_id(self, entity: str) -> str:
-        """Return an Id that is free; transactions share one series, as in QuickBooks."""
+        """Return a free Id; transactions share one series, as in QuickBooks."""
         series = _TRANSACTIONS if entity in _TRANSACTIONS else (entity,)
         return str(max(self.company.shelves[name].next_id() for name in series))
 
@@ -55,14 +55,14 @@ class Ledger:
         return record
 
     def revise(self, entity: str, id_: str, fields: Json, operation: str = "updated") -> Record:
-        """The record has these fields, the next SyncToken and a new time; None removes a field."""
+        """Set these fields, the next SyncToken and the time; None removes a field."""
         old = self.find(entity, id_)
         merged = {**old.data, **fields}
         data = {name: value for name, value in merged.items() if value is not None}
         return self._save(entity, self._bumped(data), operation)
 
     def update(self, entity: str, old: Record, data: Json) -> Record:
-        """The record is replaced as a client's update has it; a payment is applied anew."""
+        """Replace the record, as a client's update does; a payment is applied again."""
         if entity == "Payment":
             self._apply(old, -1)
         record = self._save(entity, self._bumped(data), _operation(entity, data, old))
@@ -71,7 +71,7 @@ class Ledger:
         return record
 
     def void(self, id_: str, entity: str = "Invoice") -> Record:
-        """The transaction is void as QuickBooks leaves one: everything zero, the rest kept."""
+        """Void the transaction as QuickBooks does: set all amounts to zero, keep the rest."""
         old = self.find(entity, id_)
         if entity == "Payment":
             self._apply(old, -1)
@@ -83,7 +83,7 @@ class Ledger:
         return record
 
     def delete(self, entity: str, id_: str) -> Record:
-        """The transaction is gone; a customer, as in QuickBooks, only becomes inactive."""
+        """Delete the transaction; a customer only becomes inactive, as in QuickBooks."""
         record = self.find(entity, id_)
         if entity == "Customer":
             fields: Json = {"Active": False}
@@ -99,7 +99,7 @@ class Ledger:
         return record
 
     def merge(self, loser: str, survivor: str) -> Record:
-        """The loser is gone, and its transactions name the survivor."""
+        """Remove the loser, and move its transactions to the survivor."""
         gone, kept = self.find("Customer", loser), self.find("Customer", survivor)
         if gone is kept:
             raise ValueError("a customer cannot be merged into itself")
@@ -115,7 +115,7 @@ class Ledger:
         return kept
 
     def pay(self, invoice_id: str, amount: Decimal | None = None) -> Record:
-        """A payment exists over `amount`, else over all that is open; it lowers the balance."""
+        """Create a payment of `amount`, or of the whole balance; raises ValueError for more."""
         invoice = self.find("Invoice", invoice_id).data
         amount = money(invoice, "Balance") if amount is None else amount
         if not amount.is_finite() or not 0 < amount <= money(invoice, "Balance"):
@@ -133,7 +133,7 @@ class Ledger:
         return self.put("Payment", payment | {k: invoice[k] for k in kept if k in invoice})
 
     def email(self, id_: str) -> Record:
-        """The invoice was sent by e-mail."""
+        """Mark the invoice as sent by e-mail."""
         delivery = {"DeliveryType": "Email", "DeliveryTime": to_seconds(self.now)}
         fields = {"EmailStatus": "EmailSent", "DeliveryInfo": delivery}
         record = self.revise("Invoice", id_, fields, "emailed")
@@ -143,7 +143,7 @@ class Ledger:
 
     @contextmanager
     def without_payment(self, id_: str) -> Iterator[None]:
-        """Meanwhile everything stands as if this payment were applied to nothing."""
+        """Unapply this payment during the block."""
         payment = self.company.shelves["Payment"].get(id_)
         before = [(e, self.company.shelves[e].get(i)) for e, i, _ in _applied(payment)]
         events = list(self.events)
@@ -158,7 +158,7 @@ class Ledger:
             self.events = events
 
     def _apply(self, payment: Record, sign: int) -> None:
-        """A payment's transactions are open by less, or with sign -1 as much as before it."""
+        """Apply a payment to its transactions, or undo that with sign -1."""
         for entity, id_, amount in _applied(payment):
             record = self.company.shelves[entity].get(id_)
             if record:
@@ -182,7 +182,7 @@ class Ledger:
             self._note(entity, record.id, "updated")
 
     def _unlink(self, entity: str, gone: Record) -> None:
-        """The payments of a transaction that ends keep their amount, applied to nothing."""
+        """Unapply the payments of a transaction that ends; they keep their amount."""
         for link in gone.data.get("LinkedTxn", []):
             payment = self.company.shelves["Payment"].get(str(link.get("TxnId", "")))
             if payment and link.get("TxnType") == "Payment":
@@ -194,7 +194,7 @@ class Ledger:
                 self._store("Payment", self._bumped(data))
 
     def _versioned(self, data: Json, old: Record | None) -> Json:
-        """Return the data with what was given kept, and the rest as QuickBooks would number it."""
+        """Return the data with missing version fields set as QuickBooks would."""
         now = to_seconds(self.now)
         created = old.data["MetaData"]["CreateTime"] if old else now
         meta = {"CreateTime": created, "LastUpdatedTime": now, **data.get("MetaData", {})}
@@ -224,7 +224,7 @@ class Ledger:
 
 
 def _applied(payment: Record | None) -> list[tuple[str, str, Decimal]]:
-    """Return what a payment is applied to: entity, id and amount, each transaction once."""
+    """Return a payment's (entity, id, amount), each transaction once."""
     found: dict[tuple[str, str], Decimal] = {}
     for line in payment.data.get("Line", []) if payment else []:
         for link in line.get("LinkedTxn", []):
@@ -241,7 +241,7 @@ def _operation(entity: str, data: Json, old: Record | None) -> str:
 
 
 def voided(data: Json) -> Json:
-    """Return the fields that voiding changes: everything zero, the rest kept."""
+    """Return the fields that a void changes."""
     note = data.get("PrivateNote")
     fields: Json = {
         "PrivateNote": f"Voided - {note}" if note else "Voided",
@@ -274,7 +274,7 @@ def _untaxed(detail: Json) -> Json:
 
 
 def voided_payment(data: Json) -> Json:
-    """Return the fields that voiding a payment changes: it is of nothing, and for nothing."""
+    """Return the fields that a payment's void changes."""
     note = data.get("PrivateNote")
     return {
         "PrivateNote": f"Voided - {note}" if note else "Voided",

@@ -1,4 +1,4 @@
-"""The properties that each entity has, and what a client may write of them."""
+"""The properties of each entity, and which of them a client may write."""
 
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -40,7 +40,7 @@ _SPELLING = {entity: {name.lower(): name for name in names} for entity, names in
 
 
 def property_name(entity: str, name: str) -> str:
-    """Return the property as QuickBooks writes it; raises Fault 4001 for one it does not know."""
+    """Return the property in QuickBooks' spelling; raises Fault 4001 for an unknown one."""
     found = _SPELLING[entity].get(name.lower())
     if found is None:
         raise invalid_query(f"Property {name} not found for Entity {entity}")
@@ -65,7 +65,7 @@ _SALE = (
 )  # fmt: skip
 
 SCHEMA: dict[str, tuple[str, ...]] = {
-    # 83 of them, as a recorded refusal counts.
+    # 83 of them, as in a recorded refusal.
     "Invoice": (
         *_SALE, "DueDate", "Deposit", "AllowIPNPayment", "AllowOnlinePayment",
         "AllowOnlineCreditCardPayment", "AllowOnlineACHPayment", "EInvoiceStatus",
@@ -91,7 +91,7 @@ SCHEMA: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
-# What QuickBooks works out by itself; a client that sends it back is not contradicted.
+# Computed by QuickBooks; ignored when a client sends them back.
 _OWN = {"Id", "SyncToken", "MetaData", "domain", "sparse", "status"}
 _OWN_OF_SALES = {
     "TotalAmt", "HomeTotalAmt", "Balance", "HomeBalance", "LinkedTxn", "InvoiceLink",
@@ -123,10 +123,7 @@ _NUMBERS = {
 
 
 def with_numbers(value: Any) -> Any:
-    """Return the value with amounts as numbers, which some clients send as texts.
-
-    Raises ValueError naming an amount that is none.
-    """
+    """Return the value with amounts as numbers, also those in text; raises ValueError."""
     if isinstance(value, list):
         return [with_numbers(part) for part in value]
     if not isinstance(value, dict):
@@ -147,6 +144,6 @@ def _number(name: str, value: Any) -> Any:
 
 
 def writable(entity: str, given: Json) -> Json:
-    """Return what counts of a client's object, with None for what it empties."""
+    """Return the writable properties of a client's object; None for those that it empties."""
     kept = {k: v for k, v in given.items() if k not in READ_ONLY[entity]}
     return {k: None if v is None or v == "" else v for k, v in kept.items()}

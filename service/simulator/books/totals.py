@@ -1,4 +1,4 @@
-"""What an invoice's lines and tax come to."""
+"""Computes the totals of an invoice from its lines and tax."""
 
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -17,13 +17,13 @@ def cents(value: Decimal) -> Decimal:
 
 
 def money(data: Json, name: str, default: int = 0) -> Decimal:
-    """Return an amount of a record as Decimal; an absent or odd one is the default."""
+    """Return an amount of a record as Decimal; the default if it is absent or no number."""
     value = data.get(name)
     return Decimal(value if isinstance(value, int | Decimal) else default)
 
 
 def gross(line: Json) -> Decimal:
-    """Return what a line adds before discounts; a bundle's worth is in its inner lines."""
+    """Return what a line adds before discounts; a bundle's amount is that of its inner lines."""
     if line.get("DetailType") in (SUBTOTAL, DISCOUNT):
         return Decimal(0)
     if line.get("DetailType") == GROUP:
@@ -33,19 +33,19 @@ def gross(line: Json) -> Decimal:
 
 
 def subtotal_line(lines: list[Json]) -> Json:
-    """Return the line without Id in which QuickBooks repeats the sum."""
+    """Return the line, without Id, in which QuickBooks repeats the sum."""
     value = sum((gross(line) for line in lines), Decimal(0))
     return {"Amount": value, "DetailType": SUBTOTAL, SUBTOTAL: {}}
 
 
 def total(lines: list[Json], tax: Decimal) -> Decimal:
-    """Return what is owed: lines, less discounts (which are written as positive), plus tax."""
+    """Return lines less discounts (which are written as positive numbers) plus tax."""
     off = (money(line, "Amount") for line in lines if line.get("DetailType") == DISCOUNT)
     return sum((gross(line) for line in lines), tax) - sum(off, Decimal(0))
 
 
 def unapplied(data: Json) -> Decimal:
-    """Return what of a payment is applied to nothing."""
+    """Return the amount of a payment that is not applied."""
     left = money(data, "TotalAmt")
     for line in data.get("Line", []):
         credit = any(link.get("TxnType") == "CreditMemo" for link in line.get("LinkedTxn", []))
@@ -54,7 +54,7 @@ def unapplied(data: Json) -> Decimal:
 
 
 def repriced(line: Json, lines: list[Json]) -> Json:
-    """Return a percentage discount as it is for these lines; any other line stays as it is."""
+    """Return a percentage discount recomputed for these lines; other lines unchanged."""
     detail = line.get(DISCOUNT, {})
     if not detail.get("PercentBased"):
         return line
@@ -63,7 +63,7 @@ def repriced(line: Json, lines: list[Json]) -> Json:
 
 
 def settle(data: Json) -> None:
-    """The invoice has its subtotal line, its discount, its total, and nothing paid."""
+    """Set the invoice's subtotal, discounts and total, with nothing paid."""
     lines = [line for line in data["Line"] if line.get("DetailType") != SUBTOTAL]
     discounts = [line for line in lines if line.get("DetailType") == DISCOUNT]
     plain = [line for line in lines if line.get("DetailType") != DISCOUNT]

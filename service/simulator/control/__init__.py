@@ -1,1 +1,1 @@
-"""`/_sim`: orders for programs."""
+"""`/_sim`: commands for programs."""

@@ -1,4 +1,4 @@
-"""`/_sim/companies`: change the books from outside, as a person in QuickBooks would."""
+"""`/_sim/companies`: changes the books, as a person in QuickBooks would."""
 
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
@@ -20,7 +20,6 @@ from service.simulator.responses import json_response, simulator_of
 
 
 async def companies(request: Request) -> Response:
-    """List the companies with what they hold and whether they are connected."""
     simulator = simulator_of(request)
     with simulator.lock:
         now = simulator.clock.now()
@@ -37,7 +36,7 @@ async def companies(request: Request) -> Response:
 
 
 async def put(request: Request) -> Response:
-    """Create or replace one record, or a list of them with one delivery."""
+    """Create or replace one record, or a list of them in one delivery."""
     entity = _entity(request)
     if entity is None:
         return _unknown_entity(request)
@@ -59,7 +58,6 @@ async def put(request: Request) -> Response:
 
 
 async def show(request: Request) -> Response:
-    """Show one record as it is now."""
     entity = _entity(request)
     if entity is None:
         return _unknown_entity(request)
@@ -88,7 +86,6 @@ async def delete(request: Request) -> Response:
 
 
 async def act(request: Request) -> Response:
-    """Void, pay or e-mail an invoice."""
     id_, action = request.path_params["id"], request.path_params["action"]
     if action == "pay":
         try:
@@ -105,7 +102,7 @@ async def act(request: Request) -> Response:
 
 
 async def disconnect(request: Request) -> Response:
-    """The user of this company has disconnected the app inside QuickBooks."""
+    """Disconnect the app as a user inside QuickBooks would."""
     simulator, realm = simulator_of(request), request.path_params["realm"]
     with simulator.lock:
         done = simulator.grants.disconnect(realm)
@@ -125,7 +122,7 @@ async def disconnect(request: Request) -> Response:
 def change(
     request: Request, entity: str, work: Callable[[Ledger], Any], *, create: bool = False
 ) -> Response:
-    """Do the work under the lock, announce its events, and answer the record in JSON."""
+    """Do the work under the lock, announce its events, and answer the record."""
     simulator, realm = simulator_of(request), request.path_params["realm"]
     with simulator.lock:
         if not create and realm not in simulator.companies:

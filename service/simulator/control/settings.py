@@ -65,7 +65,7 @@ ORDERS = {
 async def obeyed(
     request: Request, work: Callable[[Simulator, Any], Any], *, empty: Any = None
 ) -> Response:
-    """Do the work on the JSON that came in; what is wrong with it is answered with 400."""
+    """Do the work on the request's JSON; answer 400 if it raises ValueError."""
     simulator = simulator_of(request)
     try:
         body = await request.body()
@@ -77,13 +77,10 @@ async def obeyed(
 
 
 async def orders(_: Request) -> Response:
-    """List what can be asked for here."""
     return json_response({"orders": ORDERS, "presets": list(presets()), "faults": list(CATALOGUE)})
 
 
 async def set_consent(request: Request) -> Response:
-    """Decide how the consent page behaves from now on."""
-
     def work(simulator: Simulator, given: Any) -> Json:
         wanted = exact_json.convert(given, _ConsentOrder)
         if wanted.realmId is not None and wanted.realmId not in simulator.companies:
@@ -95,7 +92,7 @@ async def set_consent(request: Request) -> Response:
 
 
 async def calls(request: Request) -> Response:
-    """Show, or with DELETE clear, the meter."""
+    """Show the meter, or clear it with DELETE."""
     simulator = simulator_of(request)
     with simulator.lock:
         if request.method == "DELETE":
@@ -104,7 +101,7 @@ async def calls(request: Request) -> Response:
 
 
 async def show_faults(request: Request) -> Response:
-    """Show, or with DELETE clear, the rules."""
+    """Show the rules, or clear them with DELETE."""
     simulator = simulator_of(request)
     with simulator.lock:
         if request.method == "DELETE":
@@ -113,8 +110,6 @@ async def show_faults(request: Request) -> Response:
 
 
 async def add_faults(request: Request) -> Response:
-    """Add rules after the ones in force."""
-
     def work(simulator: Simulator, given: Any) -> Json:
         simulator.script.add(given)
         return {"faults": simulator.script.rules}
@@ -123,14 +118,11 @@ async def add_faults(request: Request) -> Response:
 
 
 async def settings(request: Request) -> Response:
-    """Show the switches."""
     simulator = simulator_of(request)
     return json_response(simulator.switches)
 
 
 async def set_settings(request: Request) -> Response:
-    """Change some switches."""
-
     def work(simulator: Simulator, given: Any) -> Any:
         simulator.switch(given)
         return simulator.switches
@@ -139,7 +131,6 @@ async def set_settings(request: Request) -> Response:
 
 
 async def last_calls(request: Request) -> Response:
-    """Show the last calls."""
     simulator, last = simulator_of(request), request.query_params.get("last", "")
     with simulator.lock:
         shown = simulator.calls.last(int(last)) if last.isdigit() else simulator.calls.last()
@@ -147,7 +138,7 @@ async def last_calls(request: Request) -> Response:
 
 
 async def limits(request: Request) -> Response:
-    """Show, or with DELETE clear, what is used of the limits."""
+    """Show what is used of the limits, or clear it with DELETE."""
     simulator = simulator_of(request)
     with simulator.lock:
         if request.method == "DELETE":
@@ -156,8 +147,6 @@ async def limits(request: Request) -> Response:
 
 
 async def set_limits(request: Request) -> Response:
-    """Let so many reads be made already."""
-
     def work(simulator: Simulator, given: Any) -> Json:
         now = simulator.clock.now()
         simulator.limits.set_reads(exact_json.convert(given, _LimitsOrder).reads, now)
@@ -167,7 +156,7 @@ async def set_limits(request: Request) -> Response:
 
 
 async def poison(request: Request) -> Response:
-    """Show, or with DELETE heal, the poisoned records."""
+    """Show the unreadable records, or make all readable with DELETE."""
     simulator = simulator_of(request)
     with simulator.lock:
         if request.method == "DELETE":
@@ -177,8 +166,6 @@ async def poison(request: Request) -> Response:
 
 
 async def add_poison(request: Request) -> Response:
-    """Let records be such that QuickBooks cannot show them."""
-
     def work(simulator: Simulator, given: Any) -> Json:
         orders = exact_json.convert(
             given if isinstance(given, list) else [given], list[_PoisonOrder]
@@ -205,7 +192,6 @@ def _poisoned(simulator: Simulator) -> Json:
 
 
 async def behave(request: Request) -> Response:
-    """End every misbehaviour."""
     simulator = simulator_of(request)
     with simulator.lock:
         simulator.behave()
@@ -213,13 +199,10 @@ async def behave(request: Request) -> Response:
 
 
 async def clock(request: Request) -> Response:
-    """Show the simulator's time."""
     return json_response({"now": to_zulu(simulator_of(request).clock.now())})
 
 
 async def move_clock(request: Request) -> Response:
-    """Let time pass."""
-
     def work(simulator: Simulator, given: Any) -> Json:
         simulator.clock.advance(exact_json.convert(given, _ClockOrder).advance)
         return {"now": to_zulu(simulator.clock.now())}

@@ -1,4 +1,4 @@
-"""`/_sim/webhooks`: what was sent, what shall be sent, and what shall go wrong with it."""
+"""`/_sim/webhooks`: shows, sends and disturbs deliveries."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ class _EventOrder(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def webhooks(request: Request) -> Response:
-    """Show the last deliveries."""
+    """Show the last deliveries, or clear them and the queue with DELETE."""
     simulator, last = simulator_of(request), request.query_params.get("last", "")
     if request.method == "DELETE":
         simulator.sender.clear()
@@ -35,7 +35,7 @@ async def webhooks(request: Request) -> Response:
 
 
 async def deliver(request: Request) -> Response:
-    """Queue any body at all."""
+    """Queue any body."""
     signature = request.query_params.get("signature", "right")
     if signature not in SIGNATURES:
         return json_response({"error": f"signature is one of {', '.join(SIGNATURES)}"}, 400)
@@ -44,7 +44,7 @@ async def deliver(request: Request) -> Response:
 
 
 async def deliver_events(request: Request) -> Response:
-    """Queue one delivery of these events, whether anything of the kind happened or not."""
+    """Queue one delivery of these events, without any change of records."""
 
     def work(simulator: Simulator, given: Any) -> Json:
         now = simulator.clock.now()
@@ -62,8 +62,6 @@ async def deliver_events(request: Request) -> Response:
 
 
 async def misbehave(request: Request) -> Response:
-    """Order what happens to the next deliveries."""
-
     def work(simulator: Simulator, given: Any) -> Json:
         simulator.sender.mischief.add(given)
         return {"next": simulator.sender.mischief.tricks}
@@ -77,7 +75,7 @@ async def test_event(request: Request) -> Response:
 
 
 async def redeliver(request: Request) -> Response:
-    """Queue the body of an earlier delivery again, as a retry after a lost answer would."""
+    """Queue the body of an earlier delivery again, as a retry after a lost answer."""
     simulator = simulator_of(request)
     earlier = simulator.sender.find(request.path_params["id"])
     if earlier is None:

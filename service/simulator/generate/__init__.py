@@ -1,1 +1,1 @@
-"""Believable companies."""
+"""Generated companies."""

@@ -1,4 +1,4 @@
-"""Believable companies, the same for the same seed, with dates around the present."""
+"""Generates realistic companies, the same for the same seed, with dates around the present."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -32,10 +32,7 @@ TERMS = ((15, "Net 15"), (30, "Net 30"), (60, "Net 60"))
 
 
 def generated_book(now: datetime, seed: int = 1) -> Book:
-    """Return two companies of some hundred invoices over every variant the reference names.
-
-    It is the same all day long, so that a restart finds the same numbers under the same ids.
-    """
+    """Return two companies with invoices in every variant; the same after a restart that day."""
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     companies = {
         realm: _Maker(Random(f"{seed}-{realm}"), today).company(info, count)  # noqa: S311
@@ -45,14 +42,14 @@ def generated_book(now: datetime, seed: int = 1) -> Book:
 
 
 def with_vast_company(book: Book, count: int) -> Book:
-    """Return the book with one company more, which has that many invoices."""
+    """Return the book with one more company, which has `count` invoices."""
     info = {"CompanyName": "Longshore Wholesale", "Country": "US"}
     company = {"CompanyInfo": info, "Generated": {"Invoice": count}}
     return Book({**book.companies, VAST_REALM: company})
 
 
 def vast_company(now: datetime, count: int, seed: int = 1) -> tuple[Series, list[Json]]:
-    """Return a series of that many invoices, all unpaid, and the customers that they are for."""
+    """Return a series of `count` unpaid invoices, and their customers."""
     now = now.replace(microsecond=0)
     maker = _Maker(Random(f"{seed}-vast"), now, paying=False)  # noqa: S311
     buyers = customers(maker.random, to_seconds(now - SPAN))
@@ -62,7 +59,7 @@ def vast_company(now: datetime, count: int, seed: int = 1) -> tuple[Series, list
 
 @dataclass
 class _Maker:
-    """Makes one company; ids of transactions rise with their time."""
+    """Makes one company; ids of transactions rise with time."""
 
     random: Random
     now: datetime
@@ -159,7 +156,7 @@ class _Maker:
         }
 
     def _share(self, variant: Variant, age: timedelta) -> Decimal:
-        """Return how much of an invoice is paid: the older, the more likely all of it."""
+        """Return the paid share of an invoice: the older, the more likely all of it."""
         if variant.paid is not None:
             return Decimal(variant.paid)
         if age > timedelta(days=75):
@@ -208,7 +205,7 @@ class _Maker:
 
 
 def customers(random: Random, created: str) -> list[Json]:
-    """Return about forty customers; the last ones are sub-customers and one inactive one."""
+    """Return about forty customers, the last ones being sub-customers and one inactive one."""
     tops = [_top(random, number, name, created) for number, name in enumerate(BUYERS, 1)]
     first = len(tops) + 1
     subs = [_sub(first + n, tops[n], name, created) for n, name in enumerate(PROJECTS)]
@@ -217,7 +214,7 @@ def customers(random: Random, created: str) -> list[Json]:
 
 
 def _minimal(number: int, name: str, created: str) -> Json:
-    """The least that a real customer has: no e-mail, no address."""
+    """Return the least that a real customer has: no e-mail, no address."""
     return {
         "Taxable": True,
         "Job": False,
@@ -259,7 +256,7 @@ def _top(random: Random, number: int, name: str, created: str) -> Json:
         },
     }
     if number % 7 == 0:
-        # After edits QuickBooks keeps lines instead of parts.
+        # After edits QuickBooks stores lines instead of parts.
         line3 = f"{city}, {state}  {code}"
         data["BillAddr"] = {
             "Id": str(number + 1),

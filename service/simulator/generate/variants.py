@@ -1,4 +1,4 @@
-"""The words and shapes in which real invoices come, one function each (reference 4.2)."""
+"""The names and variants of generated invoices, one function for each variant (reference 4.2)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ def nothing(_: Json, __: Random) -> None:
 
 @dataclass(frozen=True)
 class Variant:
-    """What is done before the totals, after them, and which share is paid."""
+    """Changes before and after the totals, and the paid share."""
 
     shape: Change = nothing
     finish: Change = nothing

@@ -1,4 +1,4 @@
-"""A shelf of very many generated records, of which only the changed ones are kept."""
+"""A shelf of very many generated records; only changed ones are stored."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
@@ -15,13 +15,13 @@ from service.simulator.records import Json, Moment, Record, Shelf, is_id
 
 FIRST_ID = 101
 SPAN = timedelta(days=730)
-# What a template leaves open; the letters cannot occur in an invoice.
+# Placeholders of a template; these characters cannot occur in an invoice.
 _MARKS = {"Id": "\ue001", "Created": "\ue002", "Updated": "\ue003", "Date": "\ue004"}
 _MARKS |= {"Number": "\ue005", "Due": "\ue006"}
 
 
 class Made(Record):
-    """A record whose JSON is made when it is wanted, and whose content when that is."""
+    """A record whose JSON and content are made when they are read."""
 
     def __init__(self, series: "Series", index: int) -> None:
         self._series, self._index = series, index
@@ -31,7 +31,6 @@ class Made(Record):
 
     @cached_property
     def raw(self) -> msgspec.Raw:
-        """The invoice as JSON."""
         return msgspec.Raw(self._series.json(self._index))
 
     def __getattr__(self, name: str) -> Any:
@@ -51,24 +50,22 @@ class Series:
 
     @cached_property
     def begins(self) -> datetime:
-        """When the first one was changed last."""
         return self.ends - SPAN
 
     def record(self, index: int) -> Record:
-        """Return one invoice, the same for the same index."""
         return Made(self, index)
 
     def updated(self, index: int) -> datetime:
-        """Return when it was changed last, in whole seconds."""
+        """Return when it was last changed, in whole seconds."""
         return self.begins + timedelta(seconds=_second(index, self.count))
 
     def index_of(self, number: int) -> int | None:
-        """Return the place of an id, None when it is not of this series."""
+        """Return the index of an id, None if it is not in this series."""
         index = number - FIRST_ID
         return index if 0 <= index < self.count else None
 
     def place_of(self, moment: datetime, after: bool = False) -> int:
-        """Return how many were changed before the moment, or with `after` up to it."""
+        """Return how many were changed before the moment, or up to it with `after`."""
         seconds = (moment - self.begins).total_seconds()
         place = bisect_left(range(self.count), seconds, key=self._seconds)
         while after and place < self.count and self._seconds(place) <= seconds:
@@ -76,7 +73,6 @@ class Series:
         return place
 
     def json(self, index: int) -> bytes:
-        """Return one invoice as QuickBooks writes it."""
         updated = self.updated(index)
         created = to_seconds(updated - timedelta(minutes=7 * (index % 90)))
         due = (updated + timedelta(days=(15, 30, 60)[index % 3])).date().isoformat()
@@ -95,7 +91,7 @@ class Series:
 
 
 def template(invoice: Json) -> bytes:
-    """Return an invoice's JSON with its id, number and times left open."""
+    """Return an invoice's JSON with placeholders for id, number and times."""
     times = {"CreateTime": _MARKS["Created"], "LastUpdatedTime": _MARKS["Updated"]}
     open_ = {"Id": _MARKS["Id"], "MetaData": times, "TxnDate": _MARKS["Date"]}
     if "DeliveryInfo" in invoice:
@@ -114,7 +110,7 @@ def _second(index: int, count: int) -> int:
 
 
 class VastShelf(Shelf):
-    """A series, without those that were changed or deleted, and the changed and new ones."""
+    """A series without its changed or deleted records, together with changed and new ones."""
 
     def __init__(self, series: Series) -> None:
         super().__init__()
@@ -125,7 +121,6 @@ class VastShelf(Shelf):
         return self._series.count - len(self._replaced) + super().__len__()
 
     def get(self, id_: str) -> Record | None:
-        """Return the live object with that id."""
         changed = super().get(id_)
         if changed or not is_id(id_):
             return changed
@@ -135,12 +130,10 @@ class VastShelf(Shelf):
         return self._series.record(index)
 
     def put(self, record: Record) -> None:
-        """The record is on the shelf, in place of its earlier version or its stub."""
         self._replace(record.number)
         super().put(record)
 
     def remove(self, record: Record, at: datetime) -> None:
-        """The object is gone; only a stub with the time of its deletion stays."""
         self._replace(record.number)
         if super().get(record.id):
             super().remove(record, at)
@@ -148,11 +141,9 @@ class VastShelf(Shelf):
             self.deleted[record.number] = at
 
     def next_id(self) -> int:
-        """Return an id above every one that was ever used here."""
         return max(super().next_id(), FIRST_ID + self._series.count)
 
     def by_id(self, since: Moment | None = None, until: Moment | None = None) -> Sequence[Record]:
-        """Return all objects, or those changed between two instants, in the order of ids."""
         changed = super().by_id(since, until)
         places = [record.number - FIRST_ID for record in changed]
         return self._view(since, until, places, changed)
@@ -160,7 +151,6 @@ class VastShelf(Shelf):
     def by_change(
         self, since: Moment | None = None, until: Moment | None = None
     ) -> Sequence[Record]:
-        """Return objects in the order of change between two instants."""
         changed = super().by_change(since, until)
         places = [self._place_in_time(record) for record in changed]
         return self._view(since, until, places, changed)
@@ -198,9 +188,9 @@ class VastShelf(Shelf):
 
 
 class View(Sequence[Record]):
-    """Part of a series without some, with other records between; nothing is made beforehand.
+    """A part of a series without some records, and with others between; nothing is made in advance.
 
-    `places` says before which index of the series each of the other records stands.
+    `places` are the indexes of the series before which the others stand.
     """
 
     def __init__(
@@ -240,7 +230,7 @@ class View(Sequence[Record]):
 
 
 class Part(Sequence[Record]):
-    """Some places of a view, in any order; cut again, it is still only a range."""
+    """Some positions of a view, in any order; a slice of it is a range again."""
 
     def __init__(self, view: View, places: range) -> None:
         self._view, self._places = view, places

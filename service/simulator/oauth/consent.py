@@ -1,4 +1,4 @@
-"""Intuit's authorise page: who asks, for which company, approve or deny."""
+"""Intuit's consent page: who asks, for which company, approve or deny."""
 
 from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit
@@ -40,7 +40,7 @@ async def authorise(request: Request) -> Response:
 
 
 async def decide(request: Request) -> Response:
-    """Send the browser back with what the person on the page decided."""
+    """Redirect the browser back with the person's decision."""
     simulator = simulator_of(request)
     form = {key: str(value) for key, value in (await request.form()).items()}
     refused = _refused(simulator, form)
@@ -53,11 +53,11 @@ async def decide(request: Request) -> Response:
 
 
 def _refused(simulator: Simulator, params: Mapping[str, str]) -> Response | None:
-    """Return the answer to a request that cannot be put to the person, or None."""
+    """Return the answer to an invalid request, or None."""
     config = simulator.config
     known = params.get("client_id") == config.client_id
     if not known or params.get("redirect_uri") != config.redirect_uri:
-        # The same page for both, as Intuit's: never a redirect to an address nobody registered.
+        # The same page for both, as at Intuit: never a redirect to an unregistered address.
         return render(None, "refused.html", {"what": "client"}, 400)
     if not params.get("state"):
         return render(None, "refused.html", {"what": "state"}, 400)

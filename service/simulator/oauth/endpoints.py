@@ -22,7 +22,6 @@ HARD_END_OPT_IN = "x-include-refresh-token-hard-expires-in"
 
 
 async def bearer(request: Request) -> Response:
-    """Exchange a code, or refresh."""
     simulator = simulator_of(request)
     form = {key: str(value) for key, value in (await request.form()).items()}
     with_hard_end = request.headers.get(HARD_END_OPT_IN) == "true"
@@ -63,7 +62,7 @@ async def revoke(request: Request) -> Response:
 
 
 async def discovery(request: Request) -> Response:
-    """Describe the endpoints, all on this host."""
+    """Answer the discovery document, with all endpoints on this host."""
     base = str(request.base_url).rstrip("/")
     return json_response(
         {
@@ -84,7 +83,7 @@ async def discovery(request: Request) -> Response:
 
 
 def issuer_of(request: Request) -> str:
-    """Return the issuer that discovery names and id tokens carry."""
+    """Return the issuer, as in discovery and id tokens."""
     return f"{str(request.base_url).rstrip('/')}/op/v1"
 
 
@@ -130,7 +129,7 @@ def _error(error: str, description: str | None = None, status: int = 400) -> Res
 
 
 def _is_client(simulator: Simulator, request: Request, form: Mapping[str, str]) -> bool:
-    """Tell whether the app's own keys came along, in the header or in the form."""
+    """Return whether the request has the app's keys, in the header or in the form."""
     config = simulator.config
     wanted = f"{config.client_id}:{config.client_secret}"
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
@@ -155,14 +154,13 @@ async def _revocation(request: Request) -> dict[str, str]:
 
 
 async def jwks(request: Request) -> Response:
-    """Show the keys that id tokens are checked with."""
     simulator = simulator_of(request)
     with simulator.lock:
         return json_response(simulator.openid.keys())
 
 
 async def userinfo(request: Request) -> Response:
-    """Tell about the person as far as the consent's scopes go."""
+    """Answer the person's claims, as far as the scopes go."""
     simulator = simulator_of(request)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else ""

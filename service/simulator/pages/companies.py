@@ -1,4 +1,4 @@
-"""The simulator's own pages: companies, invoices, and what can be done to them."""
+"""The simulator's pages: companies, invoices, and actions on them."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -37,7 +37,6 @@ DONE = {
 
 
 async def home(request: Request) -> Response:
-    """Show the companies, the last webhooks and the calls."""
     simulator = simulator_of(request)
     with simulator.lock:
         now = simulator.clock.now()
@@ -86,7 +85,6 @@ async def edit(request: Request) -> Response:
 
 
 async def save(request: Request) -> Response:
-    """Create or change the invoice as the form says."""
     simulator = simulator_of(request)
     form = {key: str(value) for key, value in (await request.form()).items()}
     id_ = request.path_params.get("id")
@@ -112,7 +110,6 @@ async def save(request: Request) -> Response:
 
 
 async def act(request: Request) -> Response:
-    """Pay, void, delete or send the invoice."""
     simulator, id_ = simulator_of(request), request.path_params["id"]
     action = request.path_params["action"]
     form = await request.form()
@@ -139,7 +136,6 @@ async def act(request: Request) -> Response:
 
 
 async def disconnect(request: Request) -> Response:
-    """The user of this company disconnects the app."""
     simulator = simulator_of(request)
     with simulator.lock:
         found = _company(simulator, request)
@@ -156,7 +152,7 @@ _NEW: Json = {"domain": "QBO", "sparse": False, "EmailStatus": "NotSet"}
 
 
 def status_of(data: Json, today: str) -> str:
-    """Return in a word what QuickBooks' own list would say; the API has no such field."""
+    """Return the status as in QuickBooks' own list; the API has no such field."""
     total, balance = money(data, "TotalAmt"), money(data, "Balance")
     if total == 0 and str(data.get("PrivateNote", "")).startswith("Voided"):
         return "Void"
@@ -187,7 +183,7 @@ def _company(simulator: Simulator, request: Request) -> Company | None:
 
 
 def _invoice(found: Company | None, request: Request) -> Json | None:
-    """Return the invoice of the address, `{}` for a new one, None for an unknown one."""
+    """Return the invoice of the address, {} for a new one, None for an unknown one."""
     if found is None or "id" not in request.path_params:
         return None if found is None else {}
     record = found.shelves["Invoice"].get(request.path_params["id"])
@@ -195,7 +191,7 @@ def _invoice(found: Company | None, request: Request) -> Json | None:
 
 
 def _suggested(found: Company, today: date) -> Json:
-    """Return what a new invoice starts with: the next number, today, due in thirty days."""
+    """Return the defaults of a new invoice: the next number, today, due in thirty days."""
     due = today + timedelta(days=30)
     number = next_number(found, "Invoice")
     return {"doc_number": number, "txn_date": today.isoformat(), "due_date": due.isoformat()}

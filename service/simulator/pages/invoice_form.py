@@ -1,4 +1,4 @@
-"""The invoice as a simple form: what it shows, and what an answer to it means."""
+"""The form of an invoice: its values, and the invoice from them."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -13,11 +13,11 @@ BLANK_ROWS = 3
 
 
 class FormError(ValueError):
-    """What was typed cannot become an invoice; the message is for the person who typed it."""
+    """The input is no valid invoice; the message is for the person who typed it."""
 
 
 def shown(data: Json) -> Json:
-    """Return the values of the form for an invoice; `{}` gives an empty form."""
+    """Return the form's values for an invoice; {} gives an empty form."""
     sales = [line for line in data.get("Line", []) if line.get("DetailType") == SALES]
     rows = [_row(line) for line in sales] + [{} for _ in range(BLANK_ROWS)]
     return {
@@ -33,14 +33,14 @@ def shown(data: Json) -> Json:
 
 
 def typed(form: Mapping[str, str], old: Json) -> Json:
-    """Return the form's values as they were typed, to show them again beside what is wrong."""
+    """Return the form's values as typed, to show them again with the error."""
     view = shown(old)
     names = ("customer", "doc_number", "email", "txn_date", "due_date", "tax")
     return {**view, **{name: form.get(name, "") for name in names}, "rows": _typed_rows(form)}
 
 
 def fields(form: Mapping[str, str], old: Json, customers: Mapping[str, str]) -> Json:
-    """Return the invoice's fields that the form decides, None for those that it empties."""
+    """Return the invoice's fields from the form, None for emptied ones; raises FormError."""
     customer = form.get("customer", "")
     if customer not in customers:
         raise FormError("Choose a customer.")

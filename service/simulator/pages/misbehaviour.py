@@ -1,4 +1,4 @@
-"""The pages for misbehaviours: switches, orders for the next calls and webhooks, the clock."""
+"""The pages for misbehaviour: switches, the next calls and webhooks, the clock."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,7 +19,7 @@ from service.simulator.script import presets
 from service.simulator.state import Simulator
 from service.simulator.switches import WORDS, Switches
 
-# Each group begins with this switch, in the order of `Switches`.
+# The first switch of each group, in the order of `Switches`.
 GROUPS = {
     "old_refresh_grace": "Authorisation",
     "requests_per_minute": "Limits",
@@ -40,7 +40,6 @@ DONE = {
 
 
 async def calls(request: Request) -> Response:
-    """Show the last calls."""
     simulator = simulator_of(request)
     with simulator.lock:
         page = {"calls": simulator.calls.last(200), "summary": simulator.calls.summary()}
@@ -49,12 +48,10 @@ async def calls(request: Request) -> Response:
 
 
 async def misbehave(request: Request) -> Response:
-    """Show the switches and what is ordered."""
     return _page(request)
 
 
 async def order(request: Request) -> Response:
-    """Do what one of the forms asks for."""
     simulator, action = simulator_of(request), request.path_params["action"]
     form = {key: str(value) for key, value in (await request.form()).items()}
     if action not in _ACTIONS:
@@ -130,7 +127,7 @@ def _page(request: Request, problem: str = "", status: int = 200) -> Response:
 
 
 def shown(switches: Switches) -> list[Json]:
-    """Return the groups with their fields, each with its words, its kind and its value."""
+    """Return the groups with their fields: name, words, kind, choices, value, usual, default."""
     values, usual = msgspec.to_builtins(switches), msgspec.to_builtins(Switches())
     groups: list[Json] = []
     for field in _fields():
@@ -153,7 +150,7 @@ def shown(switches: Switches) -> list[Json]:
 
 
 def wanted(form: Mapping[str, str]) -> Json:
-    """Return the settings that the form means; raises ValueError naming the bad field."""
+    """Return the settings in the form; raises ValueError naming the bad field."""
     found: Json = {}
     for field in _fields():
         kind, choices, optional = _kind(field.type)
@@ -198,7 +195,7 @@ def _fields() -> tuple[inspect.Field, ...]:
 
 
 def _kind(type_: inspect.Type) -> tuple[str, list[Any], bool]:
-    """Return how a switch is typed in, its choices, and whether it may be empty."""
+    """Return a switch's input type, its choices, and whether it may be empty."""
     if isinstance(type_, inspect.UnionType):
         inner = next(t for t in type_.types if not isinstance(t, inspect.NoneType))
         kind, choices, _ = _kind(inner)

@@ -1,4 +1,4 @@
-"""The simulator's pages, from its own templates."""
+"""Renders the simulator's templates."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +17,7 @@ _environment = Environment(
 
 
 def amount(value: Any) -> str:
-    """Return an amount of money as people read it."""
+    """Return an amount for people."""
     try:
         return f"{Decimal(value):,.2f}"
     except (ArithmeticError, TypeError, ValueError):
@@ -30,7 +30,6 @@ _environment.filters["amount"] = amount
 def render(
     request: Request | None, template: str, context: dict[str, Any], status: int = 200
 ) -> Response:
-    """Return a page; it is never cached, since everything on it may have changed."""
     text = _environment.get_template(template).render(request=request, **context)
     return HTMLResponse(
         text, status, {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}

@@ -1,4 +1,4 @@
-"""The webhook sender: one queue, in order, retried on the documented ladder."""
+"""The webhook sender: one queue, in order, retried at the documented intervals."""
 
 import threading
 import time
@@ -24,10 +24,7 @@ KEPT = 500
 
 @dataclass(eq=False)
 class Delivery:
-    """What one POST carries and what became of it.
-
-    A delivery is open to further events before `closes`; a held one waits to be overtaken.
-    """
+    """One POST and its result; takes events until `closes`; waits to be overtaken if `held`."""
 
     id: int
     body: bytes
@@ -46,12 +43,10 @@ class Delivery:
 
     @property
     def events(self) -> list[str]:
-        """The events in words."""
         return [described(event) for event in self.facts]
 
     @property
     def starts(self) -> datetime:
-        """When the next attempt may begin."""
         return self.next_attempt or self.due
 
     def shown(self) -> Json:
@@ -70,7 +65,7 @@ class Delivery:
         }
 
     def join(self, events: list[Event], now: datetime, switches: Switches) -> bool:
-        """The events go along with this delivery; False when it takes them no more."""
+        """Add the events to this delivery; return False if it is closed to them."""
         if self.closes is None or now >= self.closes or self.attempts:
             return False
         if not switches.mix_companies and self.facts[0].realm != events[0].realm:
@@ -81,7 +76,7 @@ class Delivery:
 
 
 class Queue:
-    """Deliveries in the order of their going out; a failing one is always the first."""
+    """Deliveries in their order; a failing one is always the first."""
 
     def __init__(self) -> None:
         self._waiting: list[Delivery] = []
@@ -91,7 +86,7 @@ class Queue:
         return bool(self._waiting or self._held)
 
     def put(self, delivery: Delivery) -> None:
-        """The delivery is the last one; the held ones that it overtakes stand behind it."""
+        """Append the delivery, and behind it the held ones that it overtakes."""
         if delivery.held:
             delivery.due = max(delivery.due, delivery.queued + HELD_FOR)
             self._held.append(delivery)
@@ -100,7 +95,7 @@ class Queue:
         self._release(self._held, delivery.due)
 
     def head(self, now: datetime, order: str) -> Delivery | None:
-        """Return the delivery whose turn is next, due or not; held ones only when time is up."""
+        """Return the next delivery, due or not; held ones only when their time is up."""
         self._release([d for d in self._held if d.due <= now], now)
         if not self._waiting:
             return min(self._held, key=lambda d: d.due, default=None)
@@ -113,20 +108,18 @@ class Queue:
         return first
 
     def open_one(self, events: list[Event], now: datetime, switches: Switches) -> Delivery | None:
-        """Return the waiting delivery that took the events along, if one did."""
+        """Return the waiting delivery that took the events, if any."""
         if not switches.collect_seconds:
             return None
         return next((d for d in self._waiting if d.join(events, now, switches)), None)
 
     def remove(self, delivery: Delivery) -> None:
-        """The delivery is not queued any more."""
         if self._waiting and self._waiting[0] is delivery:
             del self._waiting[0]
         else:
             self._waiting = [d for d in self._waiting if d is not delivery]
 
     def clear(self) -> None:
-        """Nothing is queued."""
         self._waiting, self._held = [], []
 
     def _release(self, held: list[Delivery], due: datetime) -> None:
@@ -137,7 +130,7 @@ class Queue:
 
 
 class Sender:
-    """Delivers in a thread of its own; a failing delivery holds back the later ones."""
+    """Sends from a thread of its own; a failing delivery holds back the later ones."""
 
     def __init__(self, config: SimulatorConfig, clock: Clock, switches: Switches) -> None:
         self.switches = switches
@@ -153,13 +146,12 @@ class Sender:
         clock.when_moved(self._wake)
 
     def start(self) -> None:
-        """Deliveries go out from now on."""
         if self._config.webhook_url and self._thread is None:
             self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """No delivery is under way any more."""
+        """Stop after the current attempt."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -167,7 +159,7 @@ class Sender:
             self._thread.join(self.switches.answer_seconds + 2)
 
     def announce(self, events: list[Event]) -> Delivery:
-        """The events are in the queue, in a delivery of their own or with others; or lost."""
+        """Queue the events, in a delivery of their own or with others, or lose them as switched."""
         with self._changed:
             now, switches = self._clock.now(), self.switches
             if joined := self._queue.open_one(events, now, switches):
@@ -189,7 +181,7 @@ class Sender:
     def post(
         self, body: bytes, events: list[Event] | None = None, signature: str | None = None
     ) -> Delivery:
-        """The body is queued as it is, whatever is in it."""
+        """Queue any body."""
         with self._changed:
             delivery = self._new(body, list(events or []), self._clock.now())
             delivery.signature = signature or self.switches.signature
@@ -197,31 +189,26 @@ class Sender:
             return delivery
 
     def test(self) -> Delivery:
-        """The portal's test event is queued."""
         return self.post(TEST_BODY)
 
     def find(self, id_: int) -> Delivery | None:
-        """Return one of the last deliveries."""
         with self._changed:
             return next((d for d in self._past if d.id == id_), None)
 
     def last(self, most: int = KEPT) -> list[Json]:
-        """Return the last deliveries, newest first."""
         with self._changed:
             return [delivery.shown() for delivery in islice(reversed(self._past), most)]
 
     def idle(self) -> bool:
-        """Tell whether everything queued has been delivered."""
         with self._changed:
             return not self._queue
 
     def reseed(self, seed: int) -> None:
-        """The series of chances and delays begins anew."""
         with self._changed:
             self.mischief.reseed(seed)
 
     def clear(self) -> None:
-        """Nothing is queued or ordered, and no delivery is remembered."""
+        """Forget what is queued, ordered and sent."""
         with self._changed:
             self._queue.clear()
             self._past.clear()
@@ -248,13 +235,13 @@ class Sender:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        # The environment's proxies must not see, or reroute, what is meant for this machine.
+        # Proxies of the environment must not see what is meant for this machine.
         with httpx.Client(verify=public_authorities(), trust_env=False) as client:
             while delivery := self._next():
                 self._attempt(client, delivery)
 
     def _next(self) -> Delivery | None:
-        """Wait for the head of the queue to be due; None when the sender stops."""
+        """Wait until the first delivery is due; None when the sender stops."""
         with self._changed:
             while not self._stopping:
                 now = self._clock.now()
@@ -296,7 +283,7 @@ class Sender:
             delivery.state, delivery.next_attempt = "delivered", None
             self._queue.remove(delivery)
         elif delivery.signature != "right":
-            # It did not come from Intuit, so nobody sends it again and nothing waits for it.
+            # A forged delivery: Intuit does not repeat it, and nothing waits for it.
             delivery.state = "refused"
             self._queue.remove(delivery)
         else:

@@ -1,4 +1,4 @@
-"""What goes wrong with deliveries on their way: lost, doubled, overtaken, forged."""
+"""Disturbs deliveries: loses, doubles, delays or forges them."""
 
 from collections.abc import Sequence
 from random import Random
@@ -14,7 +14,7 @@ Action = Literal["drop", "duplicate", "hold", "forge"]
 
 
 class Trick(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One order: what happens to the next `count` deliveries that tell of this."""
+    """One order: what happens to the next `count` deliveries of these events."""
 
     action: Action
     count: Annotated[int, msgspec.Meta(ge=1)] = 1
@@ -22,7 +22,6 @@ class Trick(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     entity: str | None = None
 
     def fits(self, events: Sequence[Event]) -> bool:
-        """Tell whether a delivery of these events is meant."""
         if self.company is None and self.entity is None:
             return True
         return any(
@@ -39,11 +38,10 @@ class Mischief:
         self._random = Random(seed)  # noqa: S311 - repeatable on purpose
 
     def reseed(self, seed: int) -> None:
-        """The series of chances begins anew."""
         self._random.seed(seed)
 
     def add(self, wanted: Any) -> None:
-        """The orders hold after the earlier ones; raises ValueError for a bad one."""
+        """Append the orders; raises ValueError for a bad one."""
         given = wanted if isinstance(wanted, list) else [wanted]
         self.tricks += exact_json.convert(given, list[Trick])
 

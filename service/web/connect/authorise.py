@@ -1,4 +1,4 @@
-"""The connect link's page, and the way from it to QuickBooks' consent."""
+"""The page of a connect link, and the redirect from it to QuickBooks' consent."""
 
 from dataclasses import dataclass, field
 
@@ -45,7 +45,7 @@ def show(request: Request[AppState]) -> Response:
 
 
 def go_on(request: Request[AppState]) -> Response:
-    """Redirect to QuickBooks' consent, for the supplier that the link names."""
+    """Redirect to QuickBooks' consent for the supplier that the link names."""
     services = request.state["services"]
     try:
         link = _link(request)
@@ -60,13 +60,13 @@ def go_on(request: Request[AppState]) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A journey that has begun: where QuickBooks asks, and a new session for the browser."""
+    """A started connect flow: the consent's address, and a new session for the browser."""
 
     url: str = field(repr=False)
     cookie: str | None = field(repr=False)
 
     def remember(self, response: Response, settings: Settings) -> None:
-        """Let the browser carry its session, in which alone QuickBooks' answer counts."""
+        """Set the session cookie: QuickBooks' answer counts only in the browser that has it."""
         if self.cookie:
             SESSION.give(response, self.cookie, settings)
 
@@ -86,11 +86,11 @@ def begin_consent(
     *,
     infactor_user: str | None = None,
 ) -> Consent:
-    """Return a new journey of this browser through QuickBooks' consent."""
+    """Start a connect flow; `infactor_user` is the account that pressed Infactor's own button."""
     services, at = request.state["services"], now()
     found = session_of(request)
     if found and sessions.SUPPLIERS.end_of(found, at) < at + sessions.STATE_LIFETIME:
-        found = None  # it would not outlive the journey
+        found = None  # it would end before the flow does
     with services.database.write() as session:
         cookie = None if found else sessions.SUPPLIERS.begin(session, at, supplier_id=None)
         if found:
@@ -109,7 +109,7 @@ def begin_consent(
 
 
 def _link(request: Request[AppState]) -> Link:
-    """Return the link that the address carries; raises ConnectProblem if it opens nothing."""
+    """Return the link in the address; raises ConnectProblem if it is invalid, expired or used."""
     services = request.state["services"]
     secret = services.settings.infactor_shared_secret.get_secret_value()
     try:
@@ -125,7 +125,6 @@ def _link(request: Request[AppState]) -> Link:
 
 
 def routes() -> list[Route]:
-    """Return the routes of connect links."""
     threads = in_dedicated_threads()
     return [
         Route(links.CONNECT_PATH, threads(show)),

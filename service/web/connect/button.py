@@ -1,7 +1,7 @@
-"""Infactor's own "Connect Quickbook" button: answered here where a proxy sends /quickbook/ here.
+"""Answers Infactor's own "Connect Quickbook" button, if a proxy sends /quickbook/ here.
 
-Infactor's page opens the address that it gets in a pop-up, and says that it failed when it gets
-none. So the answer is always 200, and the reason is in the log.
+Infactor's page opens the returned address in a pop-up, and reports a failure if there is none. So
+the answer is always 200, and the reason goes to the log.
 """
 
 import structlog
@@ -25,12 +25,11 @@ PATH = "/quickbook/setupQuickbook"
 
 
 def routes() -> list[Route]:
-    """Return the button's route."""
     return [Route(PATH, in_dedicated_threads()(set_up), methods=["POST"])]
 
 
 def set_up(request: Request[AppState]) -> Response:
-    """Answer with QuickBooks' consent for the supplier who is logged in to Infactor."""
+    """Answer with the address of QuickBooks' consent, for the supplier logged in to Infactor."""
     services = request.state["services"]
     if not _is_of_our_own_origin(request, services.settings.public_url):
         return _refused("not a request of a page at PUBLIC_URL")
@@ -64,7 +63,7 @@ def _refused(why: str) -> Response:
 
 
 def _is_of_our_own_origin(request: Request[AppState], public_url: str) -> bool:
-    """Tell whether a page of our own origin sent this, which every browser says of a POST."""
+    """Return whether a page of our own origin sent this; every browser says so with a POST."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     said = site is not None or origin is not None
     return said and site in (None, "same-origin") and origin in (None, public_url)

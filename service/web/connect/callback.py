@@ -1,7 +1,7 @@
 """The address to which QuickBooks sends suppliers back.
 
-It carries a code and a company id, so whatever happens here the answer is a redirect to an address
-without parameters (Intuit's security requirements, point 7).
+It carries a code and a company id, so every answer redirects to an address without parameters
+(Intuit's security requirements, point 7).
 """
 
 import structlog
@@ -23,12 +23,11 @@ log = structlog.get_logger(__name__)
 
 
 def routes() -> list[Route]:
-    """Return the callback's route."""
     return [Route(CALLBACK_PATH, in_dedicated_threads()(callback))]
 
 
 def callback(request: Request[AppState]) -> Response:
-    """Store the connection, and redirect to its page or to the reason why there is none."""
+    """Store the connection; redirect to its page, or to the page of the problem."""
     try:
         connected = _connect(request)
     except ConnectProblem as e:
@@ -53,7 +52,7 @@ def _connect(request: Request[AppState]) -> Connected:
 
 
 def _began_by_button(request: Request[AppState]) -> bool:
-    """Tell whether to lead back to Infactor's button; where nobody can tell, a link is meant."""
+    """Return whether the flow began at Infactor's button; if unknown, it counts as a link."""
     try:
         with request.state["services"].database.read() as session:
             return sessions.began_by_button(

@@ -1,7 +1,7 @@
-"""Connecting a company: from QuickBooks' answer to a stored connection, or to a reason why not.
+"""Turns QuickBooks' answer into a stored connection, or into a reason why not.
 
-Who may connect what is asked before the code is exchanged, and once more in the transaction that
-stores the connection; nothing counts as connected before the company itself has answered.
+Ownership is checked before the code is exchanged, and again in the transaction that stores the
+connection. Nothing counts as connected before the company itself has answered.
 """
 
 import re
@@ -53,8 +53,6 @@ _NAMED_IN_THE_LOG = frozenset({"invalid_scope", "invalid_request", "app_already_
 
 @dataclass(frozen=True, slots=True)
 class CallbackParameters:
-    """The parameters of the OAuth callback."""
-
     state: str = field(repr=False)
     code: str = field(repr=False)
     realm_id: str = field(repr=False)
@@ -62,7 +60,7 @@ class CallbackParameters:
 
     @classmethod
     def of(cls, query: QueryParams) -> "CallbackParameters":
-        """Return what the address says; what it does not say is empty."""
+        """Return the parameters of an address; missing ones are empty."""
         return cls(
             state=query.get("state", ""),
             code=query.get("code", ""),
@@ -73,7 +71,7 @@ class CallbackParameters:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A stored connection; `cookie` is the browser's new session."""
+    """A stored connection, and the browser's new session."""
 
     connection_id: str
     cookie: str = field(repr=False)
@@ -81,7 +79,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """A company that has answered to the tokens that we were given for it."""
+    """A company that has answered to the tokens received for it."""
 
     realm_id: str = field(repr=False)
     realm_digest: str
@@ -97,12 +95,10 @@ def connect(
     answer: CallbackParameters,
     cookies: str,
 ) -> Connected:
-    """Store the connection that QuickBooks' answer is about, and ask for its work.
+    """Store the connection that QuickBooks' answer is about, and ask for its first work.
 
-    Raises ConnectProblem.
-
-    `browser` is the digest of the session that the answer came with; by `cookies` Infactor knows
-    who is logged in there, which counts where its button began the journey.
+    `browser` is the digest of the session that came with the answer. `cookies` prove who is logged
+    in to Infactor, if its button began the flow. Raises ConnectProblem.
     """
     journey = _journey(services, browser, answer.state)
     code, realm_id = checked(answer)
@@ -123,7 +119,7 @@ def connect(
 
 
 def checked(answer: CallbackParameters) -> tuple[str, str]:
-    """Return (code, realm id) of a consent; raises ConnectProblem for anything else."""
+    """Return (code, realm id) of a consent; raises ConnectProblem for any other answer."""
     if answer.error:
         problem = _ERRORS.get(answer.error, Problem.REFUSED_BY_QUICKBOOKS)
         named = answer.error in _ERRORS or answer.error in _NAMED_IN_THE_LOG
@@ -136,7 +132,7 @@ def checked(answer: CallbackParameters) -> tuple[str, str]:
 
 
 def _journey(services: Services, browser: str | None, state: str) -> OAuthState:
-    """Return the journey with this state and use it up; one that is refused stays as it was."""
+    """Return the flow with this state and mark it as used; a refused one stays unused."""
     at = now()
     with services.database.write() as session:
         journey, first = sessions.use_consent(session, state, at)
@@ -156,10 +152,10 @@ def _journey(services: Services, browser: str | None, state: str) -> OAuthState:
 def _obtainable(
     session: Session, journey: OAuthState, realm_digest: str, *, lock: bool = False
 ) -> Connection | None:
-    """Return the company's connection if this supplier may have it, or None for a new company.
+    """Return the company's connection if this supplier may have it; None for a new company.
 
-    That is the supplier's own, or one that an operator has released; for a released one the rules
-    are those for a company that is new.
+    That is the supplier's own, or one that an operator has released. A released one follows the
+    rules for a new company. Raises ConnectProblem.
     """
     connection = connections.by_realm(session, journey.environment, realm_digest, lock=lock)
     if connection is not None and connection.supplier_id == journey.supplier_id:
@@ -175,12 +171,12 @@ def _obtainable(
 
 
 def _answering(services: Services, realm_id: str, realm_digest: str, tokens: Tokens) -> Newcomer:
-    """Return the company once it has answered to its tokens."""
+    """Return the company once it has answered to its tokens; raises ConnectProblem."""
     try:
         found = services.access.newcomer(realm_id, tokens).company_info()
     except SyncError as e:
-        # They are not given back: tokens that this company does not answer to may be those of
-        # another one, whose connection would end with them.
+        # Not revoked: tokens to which this company does not answer may belong to another one, whose
+        # connection would end.
         raise _problem_of(e) from e
     return Newcomer(realm_id, realm_digest, tokens, _name(found.company_info), found.time)
 
@@ -193,7 +189,7 @@ def _problem_of(error: SyncError) -> ConnectProblem:
 def _store_or_join(
     services: Services, nudges: Nudges, journey: OAuthState, newcomer: Newcomer
 ) -> Connected:
-    """Store the connection; who loses a race for the same company looks again at whose it is."""
+    """Store the connection; after losing a race for the same company, check ownership again."""
     try:
         return _store(services, nudges, journey, newcomer)
     except IntegrityError:
@@ -270,25 +266,22 @@ def _begin(
 def _renew(
     session: Session, before: Connection, journey: OAuthState, newcomer: Newcomer
 ) -> int | None:
-    """Make the connection good again; return the run over what was missed while it was not."""
+    """Renew the connection; return the id of the backfill of what was missed, if any."""
     at, was_connected = now(), before.state == ConnectionState.CONNECTED
     if before.supplier_id != journey.supplier_id:
         connection_lifecycle.hand_over(session, before.id, journey.supplier_id, at)
         after_commit(session, log.info, "connection.handed_over", connection=before.id)
     connections.renew(session, before.id, newcomer.name or before.company_name, at)
     if was_connected:
-        # Nobody may have noticed that it was cut off meanwhile.
+        # The access may have failed meanwhile without anybody noticing.
         inbox.ask_for_changes(session, before.id, OwnNotice.RENEWED, at)
         return None
-    # Over everything, because only that finds what was deleted meanwhile.
+    # A full one: only that finds what was deleted meanwhile.
     return runs.create_or_join(session, before.id, RunCause.RECONNECT, None, at)
 
 
 def _revoke_unless_live(services: Services, realm_digest: str, tokens: Tokens) -> None:
-    """Give tokens back that nobody will use, as far as Intuit lets us.
-
-    Not while the company is connected: revoking ends every connection of the company at once.
-    """
+    """Revoke unused tokens, unless the company is connected: that would end all its connections."""
     environment = services.settings.quickbooks_environment
     with services.database.read() as session:
         connection = connections.by_realm(session, environment, realm_digest)
@@ -301,7 +294,7 @@ def _revoke_unless_live(services: Services, realm_digest: str, tokens: Tokens) -
 
 
 def _name(company_info: dict[str, Any]) -> str:
-    """Return what the company calls itself, as one line that every column and page can hold."""
+    """Return the company's name as one line that fits its column."""
     for key in ("CompanyName", "LegalName"):
         if name := one_line(company_info.get(key), 200):
             return name

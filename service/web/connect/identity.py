@@ -1,4 +1,4 @@
-"""Asks Infactor, where its database is configured, who somebody is there."""
+"""Asks Infactor's database, if configured, who a supplier is."""
 
 from dataclasses import replace
 
@@ -23,10 +23,10 @@ class NotLoggedIn(ServiceError):
 
 
 def vouched(services: Services, link: Link) -> Link:
-    """Return the link with its supplier's name and address as Infactor has them.
+    """Return the link with the supplier's name and address as Infactor has them.
 
-    Raises ConnectProblem where Infactor has no such supplier. Without a database of Infactor a
-    link is believed as it is.
+    Without a database of Infactor's the link is returned as it is. Raises ConnectProblem if
+    Infactor has no such supplier or does not answer.
     """
     if services.infactor is None:
         return link
@@ -40,10 +40,7 @@ def vouched(services: Services, link: Link) -> Link:
 
 
 def logged_in(services: Services, cookies: str) -> Account:
-    """Return the supplier who is logged in to Infactor in the browser with these cookies.
-
-    Raises NotLoggedIn, NotASupplier for anybody else, InfactorAway when nobody can tell.
-    """
+    """Return the supplier logged in to Infactor; raises NotLoggedIn, NotASupplier, InfactorAway."""
     secret = services.settings.infactor_session_secret
     if secret is None or services.infactor is None:
         raise NotLoggedIn("INFACTOR_SESSION_SECRET is not set")
@@ -59,7 +56,7 @@ def logged_in(services: Services, cookies: str) -> Account:
 
 
 def still_logged_in(services: Services, journey: OAuthState, cookies: str) -> None:
-    """Raise ConnectProblem unless whoever began the journey by the button is still logged in."""
+    """Raise ConnectProblem unless the account that pressed the button is still logged in."""
     if journey.infactor_user is None:
         return
     try:

@@ -1,6 +1,6 @@
-"""What a page asks whose pop-up is at QuickBooks: has a company been connected since?
+"""Tells a page whose pop-up is at QuickBooks when a company has been connected.
 
-Only the answer counts: Intuit's pages may cut the tie between a pop-up and the page behind it.
+The page has to ask, because Intuit's pages may cut its link to the pop-up.
 """
 
 from datetime import UTC, datetime
@@ -19,15 +19,12 @@ PATH = "/quickbook/arrived"
 
 
 def since() -> int:
-    """Return this moment as a page remembers it, to ask what has come after it."""
+    """Return the current time in seconds, for the page to send back."""
     return int(now().timestamp())
 
 
 def arrived(request: Request[AppState]) -> Response:
-    """Answer 200 once a company of this supplier was connected after `since`, else 204.
-
-    On the page of a link nobody is known before a company has come: for that it is 204, too.
-    """
+    """Answer 200 once a company of this supplier was connected after `since`, else 204."""
     supplier = supplier_if_any(request)
     begun = _time_of(request.query_params.get("since", ""))
     if begun is None or supplier is None:

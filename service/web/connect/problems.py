@@ -1,7 +1,7 @@
-"""What can go wrong while connecting, as a closed list, and the page for each.
+"""The closed list of problems of the connect flow, and the page of each.
 
-The address of such a page carries the kind and a reference number and nothing else, so that no
-code, token or company id is left in the address bar or in a history.
+The page's address contains only the kind and a reference number. So no code, token or company id
+stays in the address bar or the history.
 """
 
 from enum import StrEnum
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class Problem(StrEnum):
-    """The closed list; each has its words in templates/problem.html."""
+    """Each has its text in templates/problem.html."""
 
     LINK_INVALID = "link-invalid"
     LINK_EXPIRED = "link-expired"
@@ -51,7 +51,7 @@ class Problem(StrEnum):
 
 
 class ConnectProblem(ServiceError):
-    """Connecting ends here, with a page of this kind; `why` and `connection` are for the log."""
+    """The connect flow ends with this problem's page; `why` and `connection` are for the log."""
 
     def __init__(
         self,
@@ -67,25 +67,22 @@ class ConnectProblem(ServiceError):
 
 
 def explain(problem: Problem, by_button: bool = False, /, **evidence: Any) -> Response:
-    """Redirect to the page of this problem, and log it under the reference that it shows.
-
-    `by_button` leads back to Infactor's own button rather than to a link.
-    """
+    """Redirect to the problem's page, and log it; `by_button`: it leads back to the button."""
     reference = new_reference()
     known = {name: value for name, value in evidence.items() if value is not None}
     log.warning("connect.failed", kind=problem.value, reference=reference, **known)
-    # 302, as Intuit's security requirements say of addresses that receive codes (point 7).
+    # 302: Intuit's security requirements for addresses that receive codes (point 7).
     way_back = "/button" if by_button else ""
     return RedirectResponse(f"/quickbook/problem/{problem}/{reference}{way_back}", 302)
 
 
 def problem_page(request: Request[AppState]) -> Response:
-    """Say what happened and how to go on; the page needs nothing but its address."""
+    """Show what happened and what to do next, from the address alone."""
     return _page(request, by_button=False)
 
 
 def problem_page_of_button(request: Request[AppState]) -> Response:
-    """Say what happened to whoever pressed Infactor's own button, and how to go on."""
+    """The same, for those who came by Infactor's own button."""
     return _page(request, by_button=True)
 
 

@@ -1,4 +1,4 @@
-"""Whether the process serves, and whether it can work."""
+"""`/livez` and `/readyz`."""
 
 import asyncio
 
@@ -17,9 +17,9 @@ async def livez(request: Request[AppState]) -> Response:
 
 
 async def readyz(request: Request[AppState]) -> Response:
-    """Answer 200 while notices can be stored, else 503; in two seconds, whatever hangs.
+    """Answer 200 while notices can be stored, else 503; within two seconds, whatever hangs.
 
-    What only delays the work is told as degraded: notices must come in all the same.
+    What only delays the work is reported as `degraded`: notices must still come in.
     """
     probes = request.state["probes"]
     oldest, queue, infactor = await asyncio.gather(

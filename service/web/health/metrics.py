@@ -1,4 +1,4 @@
-"""`/metrics`, for those who may read it: what this process counted, and what the database knows."""
+"""`/metrics` in Prometheus' format: this process' counters, and figures from the database."""
 
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv6Address, ip_address
@@ -17,19 +17,16 @@ from service.kit.metrics import PREFIX
 from service.queries.measures import Measures
 from service.web.state import AppState
 
-# Whoever sends one of these speaks for somebody else, whom the socket does not show.
+# A request with one of these was forwarded: the socket's peer is not the client.
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
 async def metrics(request: Request[AppState]) -> Response:
-    """Answer what this process has counted and what the database knows, in Prometheus' format.
-
-    Without a database the process' own part is answered, and that the database is down.
-    """
+    """Answer this process' counters, and the database's figures unless it is down."""
     settings = request.state["services"].settings
     _check(request, settings.metrics_token)
     measures = await request.state["probes"].measures.answer()
-    # One registry for each scrape: nothing is kept between two, nor shared between applications.
+    # A registry for each scrape: nothing is shared between scrapes or applications.
     registry = CollectorRegistry(auto_describe=False)
     registry.register(DatabaseCollector(measures, settings.quickbooks_reads_per_month))
     text = generate_latest() + generate_latest(registry)
@@ -37,7 +34,7 @@ async def metrics(request: Request[AppState]) -> Response:
 
 
 def _check(request: Request[AppState], token: SecretStr | None) -> None:
-    """Let those pass who have the token; without one, who is on this machine."""
+    """Raise 401 or 403 without the token or, if none is set, from another machine."""
     if token is None:
         if not _is_local(request):
             raise HTTPException(
@@ -52,9 +49,9 @@ def _check(request: Request[AppState], token: SecretStr | None) -> None:
 
 
 def _is_local(request: Request[AppState]) -> bool:
-    """Tell whether the peer is this machine itself, and asks for it; no header can make it so.
+    """Return whether the request is from this machine and addressed to it, without a proxy.
 
-    A page from elsewhere may have the browser of somebody here ask, by a name that leads here.
+    By name, too: a foreign page can make a local browser ask by a name that leads here.
     """
     if request.client is None or any(name in request.headers for name in _FORWARDED):
         return False
@@ -72,14 +69,13 @@ def _is_loopback(host: str) -> bool:
 
 
 class DatabaseCollector(Collector):
-    """Gives the measures of one moment; none, when the database does not answer."""
+    """Yields the measures of one moment; only `database_up` 0 if the database did not answer."""
 
     def __init__(self, measures: Measures | None, reads_allowed: int) -> None:
         self._measures = measures
         self._reads_allowed = reads_allowed
 
     def collect(self) -> Iterable[Metric]:
-        """Return the metrics of this scrape."""
         up = 0 if self._measures is None else 1
         yield _gauge("database_up", "Whether the database answers with this version's schema.", up)
         yield _gauge("reads_allowed", "Metered reads a month: the setting.", self._reads_allowed)
@@ -140,7 +136,7 @@ def _companies(measures: Measures) -> Iterable[Metric]:
 
 
 def _infactor(measures: Measures) -> Iterable[Metric]:
-    """Give what is about Infactor's own database; without values where none is configured."""
+    """Yield what concerns Infactor's database; without values if none is configured."""
     yield _gauges(
         "findings_open",
         "Findings that an operator should look at, by severity.",

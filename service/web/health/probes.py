@@ -1,4 +1,4 @@
-"""What `/readyz` and `/metrics` ask the database and the queue."""
+"""The questions that `/readyz` and `/metrics` put to the database and the queue."""
 
 import asyncio
 import threading
@@ -25,9 +25,8 @@ _QUEUE_SECONDS = 0.5
 
 
 class Probe(Generic[T]):
-    """Asks from a thread of its own, once at a time, and waits only so long for the answer.
-
-    So a question that hangs costs one thread, however often it is asked.
+    """Asks in a thread, one question at a time, and waits `seconds`: a hanging one costs one
+    thread.
     """
 
     def __init__(self, ask: Callable[[], T], *, seconds: float) -> None:
@@ -65,7 +64,7 @@ class Probe(Generic[T]):
 
 @dataclass(frozen=True)
 class Probes:
-    """The questions of one application; no answer is None."""
+    """The questions of one application; None means no answer."""
 
     oldest_due: Probe[float | None]  # in seconds; None, too, for another version's schema
     queue: Probe[bool]
@@ -74,7 +73,6 @@ class Probes:
 
 
 def probes_for(services: Services) -> Probes:
-    """Return the questions to what these services stand on."""
     environment = services.settings.quickbooks_environment
 
     def oldest_due() -> float | None:

@@ -1,1 +1,1 @@
-"""What every request goes through."""
+"""ASGI middleware of all requests."""

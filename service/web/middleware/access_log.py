@@ -1,7 +1,4 @@
-"""One line for each request, and how long it took, for Prometheus.
-
-Neither has its address: that may hold a token, a code or a company id.
-"""
+"""Logs and measures each request, without its address: that may contain a token or a code."""
 
 import logging
 import time
@@ -15,7 +12,7 @@ log = structlog.get_logger(__name__)
 _logger = logging.getLogger(__name__)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Asked for by machines and open pages all the time; a stored notice has a line of its own.
+# Requested by machines and open pages all the time; a stored webhook has its own log line.
 _ROUTINE = frozenset(
     {
         "/livez",
@@ -35,7 +32,7 @@ _ROUTINE = frozenset(
 
 
 class NotedSend:
-    """ASGI `send` that notes the status of the answer: 0 for as long as there is none."""
+    """ASGI `send` that records the status of the answer; 0 while there is none."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -48,7 +45,7 @@ class NotedSend:
 
 
 class AccessLog:
-    """ASGI application around another that notes its route, method, status and time taken."""
+    """ASGI middleware that records route, method, status and time of each request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -66,7 +63,7 @@ class AccessLog:
 
 
 def note(route: str | None, method: str, status: int, seconds: float) -> None:
-    """Count an answer and log it; `status` is 0 where nobody waited for one."""
+    """Count an answer and log it; `status` is 0 if the client left before."""
     method = method if method in _METHODS else "other"
     kind = f"{status // 100}xx" if status else "none"
     request_seconds(route or "none", method, kind).observe(seconds)

@@ -1,7 +1,7 @@
-"""No other site may make a browser change something here (after datasette's csrf.py).
+"""Refuses unsafe requests that another site's page makes a browser send (as datasette's csrf.py).
 
-Every current browser says where an unsafe request comes from. Intuit's servers are no browsers and
-say nothing; they carry a signature instead.
+Every current browser says where such a request comes from. Intuit's servers send no such header;
+they sign instead.
 """
 
 import structlog
@@ -16,7 +16,7 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class CrossSiteGuard:
-    """ASGI middleware that answers 403 to what another site's page has sent."""
+    """ASGI middleware that answers 403 to requests from other sites' pages."""
 
     def __init__(self, app: ASGIApp, *, public_url: str) -> None:
         self.app = app
@@ -38,7 +38,7 @@ class CrossSiteGuard:
     def _is_ours(self, request: Request) -> bool:
         site = request.headers.get("sec-fetch-site")
         if site is not None:
-            return site in ("same-origin", "none")  # none: typed in, or from a bookmark
-        # Too old a browser for fetch metadata, or none at all.
+            return site in ("same-origin", "none")  # none: typed in, or a bookmark
+        # A browser without fetch metadata, or no browser.
         origin = request.headers.get("origin")
         return origin is None or origin == self._origin

@@ -1,4 +1,4 @@
-"""Headers on every answer that tell browsers what our pages never do."""
+"""Security headers on every answer."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -6,10 +6,10 @@ _HSTS = "max-age=31536000"
 
 
 class SecurityHeaders:
-    """ASGI middleware; `consent_origins` are the sites to which our forms may lead.
+    """ASGI middleware; `consent_origins` are the other sites to which our forms may lead.
 
-    Browsers hold a form's redirects to form-action too, and the form of the connect page is
-    redirected to QuickBooks' consent, which may redirect on to Intuit's log-in.
+    Browsers apply form-action to redirects too: the connect page's form is redirected to
+    QuickBooks' consent, which may redirect to Intuit's log-in.
     """
 
     def __init__(self, app: ASGIApp, *, https: bool, consent_origins: tuple[str, ...]) -> None:
@@ -33,7 +33,7 @@ class SecurityHeaders:
         }
         if https:
             headers["Strict-Transport-Security"] = _HSTS
-        # As ASGI has them, made once and not for each answer.
+        # In ASGI's form, built once.
         self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""The operators' pages, under /ops: never in the prefix that is proxied to the internet."""
+"""The operators' pages under /ops, outside the prefix that is proxied to the internet."""
 
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, request_response
@@ -11,7 +11,7 @@ _MOST_BYTES = 64 * 1024
 
 
 def routes() -> list[BaseRoute]:
-    """Return the routes of operators: all but the log-in open for nobody else."""
+    """Return the operators' routes: all but the log-in need a session."""
     log_in = Route(forms.LOGIN, login.login, methods=["GET"], max_body_size=0)
     try_it = Route(forms.LOGIN, login.log_in(), methods=["POST"], max_body_size=_MOST_BYTES)
     guarded = [
@@ -37,7 +37,7 @@ def routes() -> list[BaseRoute]:
         ("GET", findings.LIST, findings.listing),
         ("POST", "/ops/findings/{id}/acknowledge", posted(findings.acknowledge)),
     ]
-    # For any method: whoever is not logged in learns nothing of which pages and actions there are.
+    # For any method: without a session nobody learns which pages and actions exist.
     nowhere = OperatorsOnly(request_response(login.nowhere))
     return [
         log_in,

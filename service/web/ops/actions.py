@@ -1,4 +1,4 @@
-"""What operators do about one company, what they are asked before, and the link to reconnect."""
+"""An operator's actions on one company, their confirmation, and the link to reconnect."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from service.web.templating import render, row_id
 
 @dataclass(frozen=True, slots=True)
 class OperatorAction:
-    """One action as it was asked for: for whose company, by whom, with which options."""
+    """An action as it was requested."""
 
     request: Request[AppState]
     connection: Connection
@@ -37,7 +37,7 @@ class OperatorAction:
 
 
 def act(request: Request[AppState], form: FormData) -> Response:
-    """Do what is asked for, and redirect to the company's page, which says what was done."""
+    """Do the action, and redirect to the company's page, which says what was done."""
     do = _ACTIONS.get(request.path_params["order"])
     if do is None:
         raise HTTPException(404)
@@ -47,7 +47,7 @@ def act(request: Request[AppState], form: FormData) -> Response:
 
 
 def confirmation(request: Request[AppState]) -> Response:
-    """Ask whether the operator is sure, and say what stays."""
+    """Ask whether the operator is sure, and say what remains."""
     name = request.path_params["order"]
     if name not in _DANGEROUS:
         raise HTTPException(404)
@@ -65,7 +65,7 @@ def confirmation(request: Request[AppState]) -> Response:
 
 
 def _obstacle(name: str, connection: Connection) -> str:
-    """Return why there is nothing to be sure about, if that is so."""
+    """Return why the action is not possible, or ""."""
     connected = connection.state == ConnectionState.CONNECTED
     if name == "disconnect":
         over = not connected and connection.refresh_sealed is None
@@ -122,7 +122,7 @@ def _reconcile(one: OperatorAction) -> str:
 
 
 def _is_waiting(session: Session, run_id: int) -> bool:
-    """Return whether the run that was joined waits for somebody to decide."""
+    """Return whether the joined run waits for an operator's decision."""
     run = runs.get(session, run_id)
     return run is not None and approvals.is_waiting(run)
 
@@ -163,7 +163,7 @@ _DANGEROUS = ("disconnect", "release")
 
 
 def make(request: Request[AppState], form: FormData) -> Response:
-    """Show a link that the supplier can connect with; it is kept nowhere."""
+    """Show a link with which the supplier can connect; it is not stored."""
     services, entry = request.state["services"], company_of(request)
     address = f"{LIST}/{entry.connection.id}"
     try:
@@ -184,7 +184,7 @@ def make(request: Request[AppState], form: FormData) -> Response:
 
 
 def again(request: Request[AppState]) -> Response:
-    """Lead whoever comes back to the link's page to its company: the link is shown once."""
+    """Redirect to the company: the link is shown only once."""
     return RedirectResponse(f"{LIST}/{row_id(request)}", 303)
 
 
@@ -201,7 +201,7 @@ def _url(settings: Settings, supplier: Supplier) -> str:
 
 
 def _mail(email: str, company: str, url: str) -> str:
-    """Return the address by which the operator's own program writes to the supplier."""
+    """Return a mailto: address with the link, for the operator's mail program."""
     subject = f"Connect {company or 'your company'} to Infactor again"
     body = (
         "QuickBooks has ended Infactor's access to your invoices, or is about to.\n"

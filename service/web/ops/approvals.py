@@ -1,4 +1,4 @@
-"""Runs that have stopped because they would withdraw so much, and what an operator decides."""
+"""The page of a run that stopped at the withdrawal limit, and the operator's decision."""
 
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -23,7 +23,7 @@ _MOST_SHOWN = 200
 
 
 def question(request: Request[AppState]) -> Response:
-    """Show why the run has stopped, and ask what is to become of it."""
+    """Show why the run has stopped, and ask whether to approve or reject it."""
     run, entry = _run(request)
     if not approvals.is_waiting(run):
         return redirect_with(request, _company(run), _NOT_WAITING)
@@ -46,7 +46,7 @@ def question(request: Request[AppState]) -> Response:
 
 
 def approve(request: Request[AppState], form: FormData) -> Response:
-    """Let the run go on, and redirect to its company's page, which says what was done."""
+    """Let the run continue, and redirect to its company's page, which says so."""
     run, entry = _run(request)
     if not _decide(request, form, run, reject=False):
         return redirect_with(request, _company(run), _NOT_WAITING)
@@ -55,14 +55,14 @@ def approve(request: Request[AppState], form: FormData) -> Response:
 
 
 def reject(request: Request[AppState], form: FormData) -> Response:
-    """End the run, and redirect to its company's page, which says what was done."""
+    """End the run, and redirect to its company's page, which says so."""
     run, _ = _run(request)
     done = _decide(request, form, run, reject=True)
     return redirect_with(request, _company(run), "dropped" if done else _NOT_WAITING)
 
 
 def _decide(request: Request[AppState], form: FormData, run: Run, *, reject: bool) -> bool:
-    """Do what was decided, if the run waits yet as it did when the operator looked at it."""
+    """Decide, if the run is still stopped as when the operator saw it; return whether it was."""
     with request.state["services"].database.write() as session:
         connections.lock(session, run.connection_id)
         found = approvals.lock(session, run.id)
@@ -83,7 +83,7 @@ def seen(run: Run) -> str:
 
 
 def _run(request: Request[AppState]) -> tuple[Run, CompanyEntry]:
-    """Return the run that the address names, and its company; of another environment, 404."""
+    """Return the run in the address, and its company; 404 for another environment."""
     services, run_id = request.state["services"], number(request.path_params["id"])
     if run_id is None:
         raise HTTPException(404)

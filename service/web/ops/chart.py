@@ -1,7 +1,7 @@
-"""Charts as SVG paths: pure geometry, of which a template makes a picture without any script.
+"""Charts as SVG paths: pure geometry, drawn by a template without any script.
 
-A picture is stretched to the page, so it has no text in it: its labels stand around it. Moments
-stay moments, which the template leaves to the reader's own zone.
+A picture is stretched to the page, so it contains no text: labels stand around it. Times stay
+datetimes, which the template shows in the reader's zone.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 WIDTH, HEIGHT = 600, 160
-_LEAST = 3  # what a bar is high at least: a few among many are what matters
+_LEAST = 3  # least height of a bar: a few among many are what matters
 Value = float | None
 Points = Sequence[tuple[datetime, Value]]
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line, or one layer of bars: its name, and its values in the order of time."""
+    """One line, or one layer of bars; points in the order of time."""
 
     name: str
     points: Points
@@ -25,9 +25,8 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One series as it is drawn: `latest` and `highest` are what its legend says.
-
-    `dots` are the points of a line that would be specks without one, and the latest.
+    """One series as SVG paths, with the values of its legend; `dots` mark single points and the
+    last.
     """
 
     name: str
@@ -39,7 +38,7 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A picture of several series over one time; `up` and `along` are the labels of its axes."""
+    """A picture of several series over one time; `up` and `along` label its axes."""
 
     id: str
     title: str
@@ -52,38 +51,36 @@ class Chart:
 
     @property
     def empty(self) -> bool:
-        """True where there is nothing to draw."""
         return not any(one.path for one in self.series)
 
     @property
     def summary(self) -> str:
-        """What whoever does not see the picture is told of it."""
+        """The picture in words, for those who do not see it."""
         told = (f"{s.name}: latest {s.latest}, highest {s.highest}" for s in self.series if s.path)
         return f"{'. '.join(told)}."
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The time that a picture covers, and how much of it one value stands for."""
+    """The time that a picture covers, and the time that one value stands for."""
 
     begin: datetime
     end: datetime
     step: timedelta
 
     def x(self, at: datetime) -> float:
-        """Return how far to the right a moment is drawn."""
+        """Return a moment's horizontal position."""
         return WIDTH * ((at - self.begin) / (self.end - self.begin))
 
     @property
     def along(self) -> tuple[datetime, datetime, datetime]:
-        """Begin, middle and end."""
         return self.begin, self.begin + (self.end - self.begin) / 2, self.end
 
 
 def lines(
     chart_id: str, title: str, series: Sequence[Series], frame: Frame, write: Callable[[float], str]
 ) -> Chart:
-    """Return a picture of lines, which are broken where nothing is known."""
+    """Return a chart of lines, with gaps where no value is known."""
     top = ceiling(_highest(value for one in series for _, value in one.points))
     drawn = []
     for one in series:
@@ -95,7 +92,7 @@ def lines(
 def bars(
     chart_id: str, title: str, series: Sequence[Series], frame: Frame, write: Callable[[float], str]
 ) -> Chart:
-    """Return a picture of bars, each series standing upon the ones before."""
+    """Return a chart of stacked bars."""
     sums: dict[datetime, float] = {}
     for one in series:
         for at, value in one.points:
@@ -110,7 +107,7 @@ def bars(
 
 
 def ceiling(highest: float) -> float:
-    """Return the round number that is just above: 1, 2 or 5 and any zeros."""
+    """Return the next round number: 1, 2 or 5 and any zeros."""
     if highest <= 0:
         return 1.0
     power = 1.0

@@ -1,4 +1,4 @@
-"""Companies: which there are, how each stands, and where one can act upon it."""
+"""The operators' list of companies, and the page of one."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,7 +29,7 @@ from service.web.state import AppState
 from service.web.templating import part, render, row_id
 
 LIST = "/ops/connections"
-LATE = "late"  # as stuck deliveries are, or refused ones
+LATE = "late"  # companies with stuck or refused deliveries
 PAGE_SIZE = 50
 _MOST_SUPPLIERS = 50
 _LONGEST_ERROR = 300
@@ -38,7 +38,7 @@ _ENDS_SOON = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class ConnectionStatus:
-    """A connection's state in a word, and how good that is."""
+    """A connection's state in words, and its colour."""
 
     words: str
     kind: str  # good | warn | bad | plain
@@ -46,7 +46,7 @@ class ConnectionStatus:
 
 
 def listing(request: Request[AppState]) -> Response:
-    """Show a page of companies, those that are looked for."""
+    """Show a page of the companies that match."""
     services, query = request.state["services"], request.query_params
     states = (*companies.Filter, *([LATE] if services.settings.delivers else []))
     text, state = words(query, "q"), query.get("state", "")
@@ -90,7 +90,7 @@ def listing(request: Request[AppState]) -> Response:
 
 
 def search(request: Request[AppState], form: FormData) -> Response:
-    """Redirect to what is looked for; no e-mail address or realm id gets into an address."""
+    """Redirect to the matching list; no e-mail address or realm id gets into an address."""
     services, text = request.state["services"], words(form, "q")
     known = (*companies.Filter, LATE)
     state = {"state": words(form, "state")} if words(form, "state") in known else {}
@@ -114,7 +114,7 @@ def _joined(ids: Any) -> str:
 
 
 def company_of(request: Request[AppState]) -> CompanyEntry:
-    """Return the company that the address names; of another environment, 404."""
+    """Return the company in the address; 404 for another environment."""
     services = request.state["services"]
     with services.database.read() as session:
         found = companies.one(session, services.settings.quickbooks_environment, row_id(request))
@@ -124,7 +124,7 @@ def company_of(request: Request[AppState]) -> CompanyEntry:
 
 
 def detail(request: Request[AppState]) -> Response:
-    """Show one company, and what can be done about it."""
+    """Show one company, and its actions."""
     context = _seen_now(request)
     connection: Connection = context["connection"]
     name = connection.company_name or connection.id
@@ -133,18 +133,18 @@ def detail(request: Request[AppState]) -> Response:
 
 
 def live(request: Request[AppState]) -> Response:
-    """Show the changing part of a company's page, or 204 while it is what the browser has."""
+    """Show the changing part of a company's page, or 204 if the browser has it already."""
     context, query = _seen_now(request), request.query_params
     if query.get("seen") == context["version"]:
         return Response(status_code=204)
-    # Only others than there are: somebody may be ticking something.
+    # Replace the actions only if they differ: somebody may be ticking a box.
     other_actions = query.get("orders") != context["actions_version"]
     context |= {"swapped": True, "other_actions": other_actions}
     return render(request, "ops/connection_live.html", context)
 
 
 def _seen_now(request: Request[AppState]) -> dict[str, Any]:
-    """Return how the company stands and what can be done about it, each with its version."""
+    """Return the company's state and actions as HTML, each with its version."""
     services, connection_id = request.state["services"], row_id(request)
     with services.database.read() as session:
         entry = companies.one(session, services.settings.quickbooks_environment, connection_id)
@@ -196,12 +196,12 @@ def _facts(session: Session, entry: CompanyEntry) -> dict[str, Any]:
 
 
 def _urgency(run: Run) -> tuple[bool, bool]:
-    """Put first what waits for somebody, then what is under way, then what has ended."""
+    """Sort runs: those that wait for a decision, then active ones, then ended ones."""
     return not approvals.is_waiting(run), run.state != RunState.ACTIVE
 
 
 def _deliveries(session: Session, entry: CompanyEntry, settings: Settings) -> dict[str, Any]:
-    """Return what of the company is on its way to Infactor's own database, and why it is not in."""
+    """Return what is due for Infactor: {"outgoing", "refused", "refusal"}."""
     if not settings.delivers:
         return {"outgoing": None, "refused": 0, "refusal": ""}
     company = (entry.connection.environment, entry.connection.id)
@@ -214,7 +214,7 @@ def _deliveries(session: Session, entry: CompanyEntry, settings: Settings) -> di
 
 
 def counted(run: Run) -> str:
-    """Say in a line what a run has done so far."""
+    """Return in a line what a run has done so far."""
     tally = run.tally
     parts = [
         f"{tally[name]:,} {name}"
@@ -226,7 +226,7 @@ def counted(run: Run) -> str:
 
 
 def state_of(connection: Connection) -> ConnectionStatus:
-    """Return in a word how the connection stands, and why."""
+    """Return how the connection stands, and why."""
     if connection.released_at is not None:
         return ConnectionStatus("Released", "plain")
     if connection.state == ConnectionState.DISCONNECTED:
@@ -245,7 +245,7 @@ def state_of(connection: Connection) -> ConnectionStatus:
 
 
 def ends_soon(connection: Connection) -> bool:
-    """Return whether QuickBooks ends the authorisation soon, whatever is done with it."""
+    """Return whether the authorisation ends within 30 days and cannot be extended."""
     ends = connection.hard_expires_at
     return (
         connection.state == ConnectionState.CONNECTED
@@ -259,7 +259,7 @@ def _ended() -> ConnectionStatus:
 
 
 def verdict(run: Run | None) -> ConnectionStatus:
-    """Return what the newest reconcile that ended has found."""
+    """Return what the last ended reconcile found."""
     if run is None:
         return ConnectionStatus("none yet", "plain")
     if approvals.is_rejected(run):

@@ -1,4 +1,4 @@
-"""Findings: what is no longer as it was approved, and that somebody has seen to it."""
+"""The operators' list of findings, and their acknowledgement."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,7 +43,7 @@ class FindingRow:
 
 
 def listing(request: Request[AppState]) -> Response:
-    """Show a page of open findings of one severity: the most severe of which there are any."""
+    """Show a page of open findings of one severity; without a choice, of the most severe."""
     services, query = request.state["services"], request.query_params
     environment = services.settings.quickbooks_environment
     with services.database.read() as session:
@@ -82,7 +82,7 @@ def listing(request: Request[AppState]) -> Response:
 
 
 def acknowledge(request: Request[AppState], form: FormData) -> Response:
-    """Note what was done about a finding, and redirect to the others."""
+    """Store the operator's note on a finding, and redirect to the list."""
     services, finding_id = request.state["services"], number(request.path_params["id"])
     if finding_id is None:
         raise HTTPException(404)
@@ -106,7 +106,7 @@ def acknowledge(request: Request[AppState], form: FormData) -> Response:
 
 
 def _company(session: Session, environment: str, connection_id: str) -> Connection | None:
-    """Return the only company to look at, if one is asked for; 404 where it is none of ours."""
+    """Return the company to narrow the list to, if any; 404 for another environment."""
     if not connection_id:
         return None
     found = connections.get(session, connection_id) if ROW_ID.fullmatch(connection_id) else None
@@ -116,7 +116,7 @@ def _company(session: Session, environment: str, connection_id: str) -> Connecti
 
 
 def _row(entry: FindingEntry, currency: str) -> FindingRow:
-    """Return the line of a finding; an invoice that names no currency is in this one."""
+    """Return a finding's line; an invoice that names no currency is in `currency`."""
     finding = entry.finding
     approved, current = of_finding(finding, entry.invoice, entry.approved_currency, currency)
     return FindingRow(

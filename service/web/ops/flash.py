@@ -1,4 +1,4 @@
-"""Flash messages: what a page says, once, after something was done."""
+"""Flash messages: what a page says once, after an action."""
 
 import re
 from collections.abc import Mapping
@@ -80,18 +80,12 @@ _TEXTS: Mapping[str, tuple[bool, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Flash:
-    """One message, and whether it is good news."""
-
     text: str
     good: bool
 
 
 def redirect_with(request: Request[AppState], address: str, word: str, count: int = 0) -> Response:
-    """Redirect to a page that says once what was done.
-
-    The browser takes the word there in a cookie of that page's: an address would say it again
-    whenever it is reloaded or kept.
-    """
+    """Redirect to a page that shows this message once, from a cookie of that page."""
     path, settings = address.partition("?")[0], request.state["services"].settings
     response = RedirectResponse(address, 303)
     proved = proof(settings, _PURPOSE, *_about(request, path, word, str(count)))
@@ -100,7 +94,7 @@ def redirect_with(request: Request[AppState], address: str, word: str, count: in
 
 
 def read(request: Request[AppState]) -> Flash | None:
-    """Return the message of this session's last action for this page, if there is one."""
+    """Return the message of this session's last action for this page, if any."""
     settings = request.state["services"].settings
     match = _FORM.fullmatch(_cookie(request.url.path).read(request, settings))
     if match is None or match[1] not in _TEXTS:
@@ -115,7 +109,7 @@ def read(request: Request[AppState]) -> Flash | None:
 
 
 def clear(request: Request[AppState], response: Response) -> None:
-    """Let the browser forget the message that this page has shown."""
+    """Delete the message that this page has shown."""
     settings, cookie = request.state["services"].settings, _cookie(request.url.path)
     if cookie.read(request, settings):
         cookie.take(response, settings)
@@ -130,7 +124,7 @@ def _about(request: Request[AppState], path: str, word: str, count: str) -> tupl
 
 
 def page(request: Request[AppState], name: str, context: Mapping[str, Any]) -> Response:
-    """Return the page that this template makes, with the message, which is shown this once."""
+    """Return the page that this template makes, with the message, which it shows once."""
     more = {"operator": operator_of(request), "flash": read(request)}
     response = render(request, name, {**more, **context})
     clear(request, response)

@@ -1,4 +1,4 @@
-"""What operators fill in and tick, as far as it can be meant, and the addresses that ask for it."""
+"""Reads operators' forms and query parameters, and builds addresses."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from service.web.state import AppState
 HOME = "/ops/"
 LOGIN = "/ops/login"
 
-# No dots and no doubled slashes, by which an address could lead somewhere else.
+# No dots and no double slashes, with which an address could lead elsewhere.
 _INSIDE = re.compile(r"/ops/(?!login\b)(?:[\w-]+(?:/[\w-]+)*)?(?:\?[\w=&.%+~,-]*)?", re.ASCII)
 _LONGEST = 500
 _OF_ACTIONS = re.compile(
@@ -32,7 +32,7 @@ Posted = Callable[[Request[AppState], FormData], Response]
 
 
 def posted(answer: Posted) -> Callable[[Request[AppState]], Awaitable[Response]]:
-    """Return the endpoint of what answers a form: it runs in a thread, as all endpoints do."""
+    """Return an endpoint that parses a form and runs `answer` in a thread."""
 
     @wraps(answer)
     async def endpoint(request: Request[AppState]) -> Response:
@@ -42,21 +42,21 @@ def posted(answer: Posted) -> Callable[[Request[AppState]], Awaitable[Response]]
 
 
 async def form_of(request: Request[AppState]) -> FormData:
-    """Return what was filled in, sent as every form of ours is sent; else 415."""
+    """Return the form's fields; 415 for another content type than our forms have."""
     kind, _, _ = request.headers.get("content-type", "").partition(";")
-    # Without a kind there is nothing in it.
+    # Without a content type there is no body.
     if kind.strip().lower() not in ("", "application/x-www-form-urlencoded"):
         raise HTTPException(415)
     return await request.form(max_files=0)
 
 
 def words(given: Mapping[str, Any], name: str, longest: int = _LONGEST_SEARCH) -> str:
-    """Return what was typed into this field, without control characters."""
+    """Return a text field without control characters, cut to `longest`."""
     return _CONTROL.sub(" ", str(given.get(name, ""))).strip()[:longest]
 
 
 def number(text: str | None) -> int | None:
-    """Return the id of a row that this is, if it can be one."""
+    """Return the id of a row that this text names, or None."""
     if text is None or not (text.isascii() and text.isdigit()) or len(text) > 19:
         return None
     found = int(text)
@@ -64,23 +64,23 @@ def number(text: str | None) -> int | None:
 
 
 def numbers(texts: Sequence[Any]) -> list[int]:
-    """Return those of these that can be ids of rows."""
+    """Return those texts that are ids of rows, as numbers."""
     return [found for text in texts if (found := number(str(text))) is not None]
 
 
 def asking(path: str, query: Mapping[str, str]) -> str:
-    """Return the address that asks a page for this; what is empty is not said."""
+    """Return the address with these parameters, without empty ones."""
     given = {name: value for name, value in query.items() if value}
     return f"{path}?{urlencode(given)}" if given else path
 
 
 def page_of_action(path: str) -> str:
-    """Return the page that has the action posted to this path, as far as it is known."""
+    """Return the page that has the action posted to this path, or the first page."""
     match = _OF_ACTIONS.fullmatch(path)
     return match[1] if match else HOME
 
 
 def inside(text: str) -> str:
-    """Return this address if it is one of a page of ours to come back to, else the first page."""
+    """Return this address if it is one of the operators' pages, else the first page."""
     known = len(text) <= _LONGEST and _INSIDE.fullmatch(text)
     return text if known else HOME

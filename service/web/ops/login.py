@@ -1,4 +1,4 @@
-"""Logging in and out. Who asks learns as much of a wrong name as of a wrong password: nothing."""
+"""Log-in and log-out. A wrong name and a wrong password get the same answer."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
@@ -31,8 +31,8 @@ from service.web.templating import render
 log = structlog.get_logger(__name__)
 
 _AT_ONCE = 2
-# A browser that an operator has used before is held up by nothing but its own failures. Any other
-# is by those of its address, and of as many guesses at the name as no address can make alone.
+# A browser that an operator has used before is limited by its own failures only. Any other is
+# limited by those of its address, and by more guesses at the name than one address can make.
 _MOST_OF_A_BROWSER = 5
 _MOST_OF_A_NAME_HERE = 5
 _MOST_OF_A_PEER = 20
@@ -40,7 +40,7 @@ _MOST_OF_A_NAME = 100
 
 
 def login(request: Request[AppState]) -> Response:
-    """Ask for name and password."""
+    """Show the log-in form."""
     if session_of(request) is not None:
         return RedirectResponse(HOME, 303)
     query = request.query_params
@@ -49,10 +49,7 @@ def login(request: Request[AppState]) -> Response:
 
 
 def log_in() -> Callable[[Request[AppState]], Awaitable[Response]]:
-    """Return the endpoint that begins a session if name and password are right, or asks again.
-
-    Guesses wait for each other in a few threads of their own: the common ones store notices.
-    """
+    """Return the endpoint of the log-in form; it checks passwords in a few threads of its own."""
     threads = CapacityLimiter(_AT_ONCE)
 
     async def endpoint(request: Request[AppState]) -> Response:
@@ -97,7 +94,7 @@ def _log_in(request: Request[AppState], *, name: str, password: str, next: str) 
 
 
 def _limits(request: Request[AppState], name: str) -> tuple[str, Mapping[str, int]]:
-    """Return about what an attempt is noted, the narrowest apart, and how often each may fail."""
+    """Return the narrowest subject of an attempt, and how often each subject may fail."""
     operator = _named(request.state["services"], name)
     browser = known_browser(request, operator) if operator is not None else None
     if browser is not None:
@@ -115,7 +112,7 @@ def _named(services: Services, name: str) -> Operator | None:
 
 
 def _proved(services: Services, name: str, password: str) -> Operator | None:
-    """Return the operator of this name and password; for a name of nobody it takes as long."""
+    """Return the operator of this name and password; takes as long for an unknown name."""
     operator = _named(services, name)
     some = operator or services.settings.ops_users[0]
     fits = passwords.fits(password, some.password_hash)
@@ -123,10 +120,7 @@ def _proved(services: Services, name: str, password: str) -> Operator | None:
 
 
 def _actor(services: Services, name: str) -> str:
-    """Return by which name the audit knows who tries to be this operator.
-
-    What nobody is called may be a password in the wrong field, and the audit is for ever.
-    """
+    """Return the audit's name for this operator; an unknown name may be a mistyped password."""
     operator = _named(services, name)
     return operator.actor if operator else "ops:unknown"
 
@@ -138,7 +132,7 @@ def _refused(
     actor = _actor(services, name)
     with services.database.write() as session:
         audit.record(session, actor, "login refused", None, {}, at)
-        # Whoever comes next is refused unheard, which leaves no trace of its own here.
+        # The next attempt is refused without a check, which leaves no entry of its own.
         if any(login_attempts.free_at(session, about, n - 1, at) for about, n in limits.items()):
             audit.record(session, actor, "login locked", None, {}, at)
         after_commit(session, log.warning, "operator.refused", operator=actor)
@@ -163,7 +157,7 @@ def _page(request: Request[AppState], onward: str, status: int = 200, **more: An
 
 
 def log_out(request: Request[AppState]) -> Response:
-    """End the session; its cookie opens nothing any more."""
+    """End the session."""
     services, found = request.state["services"], session_of(request)
     with services.database.write() as session:
         if found is not None:
@@ -175,10 +169,9 @@ def log_out(request: Request[AppState]) -> Response:
 
 
 def home(request: Request[AppState]) -> Response:
-    """Redirect to the overview's own address."""
+    """Redirect to the overview."""
     return RedirectResponse(HOME, 303)
 
 
 def nowhere(request: Request) -> Response:
-    """Answer 404."""
     raise HTTPException(404)

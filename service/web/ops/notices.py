@@ -1,4 +1,4 @@
-"""Notices: what QuickBooks sent, what became of each, and putting some of them back."""
+"""The operators' list of notices, and their replay."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ FILTERS: tuple[str, ...] = (
     NoticeStatus.PARKED,
     NoticeStatus.IGNORED,
 )
-_ASK_NO_MORE = 286  # what htmx takes for that; it shows the answer all the same
+_ASK_NO_MORE = 286  # tells htmx to stop polling; it shows the answer
 _KINDS = {
     NoticeStatus.PENDING: "plain",
     NoticeStatus.DONE: "good",
@@ -47,7 +47,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class NoticeQuery:
-    """Which notices an address asks for; what it says amiss counts as not said."""
+    """Which notices an address asks for; invalid parameters are ignored."""
 
     text: str
     status: str
@@ -55,7 +55,6 @@ class NoticeQuery:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "NoticeQuery":
-        """Return what these parameters ask for."""
         status = _known(query.get("status", ""), FILTERS)
         return cls(words(query, "q"), status, number(query.get(cls._turned(status))))
 
@@ -64,12 +63,12 @@ class NoticeQuery:
         return "after" if status == STUCK else "before"  # what is stuck begins with the oldest
 
     def address(self, path: str = LIST, *, last: int | None = None, **more: str) -> str:
-        """Return the address that asks for this, or for what follows `last`."""
+        """Return the address of this list, or of its page after `last`."""
         turned = {self._turned(self.status): "" if last is None else str(last)}
         return asking(path, {"q": self.text, "status": self.status, **turned, **more})
 
     def found(self, session: Session, environment: str, at: datetime) -> Sequence[Notice]:
-        """Return what there is of it: a page, and one more where there are others."""
+        """Return one page of the notices, and one more if there are others."""
         narrowed: Any = {"text": self.text, "limit": PAGE_SIZE + 1}
         if self.status == STUCK:
             since = at - STUCK_AFTER
@@ -79,7 +78,7 @@ class NoticeQuery:
 
 
 def listing(request: Request[AppState]) -> Response:
-    """Show a page of notices, those that are looked for."""
+    """Show a page of the notices that match."""
     services, asked, at = request.state["services"], NoticeQuery.of(request.query_params), now()
     with services.database.read() as session:
         found = asked.found(session, services.settings.quickbooks_environment, at)
@@ -99,7 +98,7 @@ def listing(request: Request[AppState]) -> Response:
             "rows": rows,
             "decided": decided,
             "replayable": any(_may_return(one) for one in shown),
-            # Of the others, most were done long ago.
+            # Most of the others were done long ago.
             "all_at_once": asked.status == NoticeStatus.PARKED,
             "may_return": _may_return,
             "why": why,
@@ -120,10 +119,7 @@ def listing(request: Request[AppState]) -> Response:
 
 
 def news(request: Request[AppState]) -> Response:
-    """Say, once, that the page is out of date; 204 while it is not.
-
-    It is not swapped by itself: somebody may be ticking something.
-    """
+    """Say once that the page is out of date, or 204; a swapped list would lose ticked boxes."""
     services, asked = request.state["services"], NoticeQuery.of(request.query_params)
     with services.database.read() as session:
         found = asked.found(session, services.settings.quickbooks_environment, now())
@@ -139,14 +135,14 @@ def _version(found: Sequence[Notice]) -> str:
 
 
 def search(request: Request[AppState], form: FormData) -> Response:
-    """Redirect to what is looked for; an e-mail address is nothing to look for here."""
+    """Redirect to the matching list; e-mail addresses are not searched for."""
     text, status = words(form, "q"), words(form, "status")
     given = {"q": text.replace("@", " "), "status": _known(status, FILTERS)}
     return RedirectResponse(asking(LIST, given), 303)
 
 
 def replay(request: Request[AppState], form: FormData) -> Response:
-    """Put the chosen notices back, or all that were shown, and redirect to where they were."""
+    """Make the chosen notices pending again, or all that are shown, and redirect to the list."""
     services = request.state["services"]
     status, text = words(form, "status"), words(form, "q")
     here = asking(

@@ -1,4 +1,4 @@
-"""The overview: whether anything is wrong now, what to do about it, and how things stand."""
+"""The overview: what is wrong now, what to do about it, and the key figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ _PAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """How much is wrong, and what: `version` changes when anything else is, not with its age."""
+    """How much is wrong, and what; `version` changes with the conditions, not with their age."""
 
     count: int
     sentence: str
@@ -74,13 +74,12 @@ class Alarm:
 
     @property
     def title(self) -> str:
-        """The overview's title."""
         return f"{self.count:,} wrong · Overview" if self.count else "Overview"
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """How far back the charts go, and how many samples are one value of them."""
+    """How far back the charts go, and how many samples make one value."""
 
     name: str
     words: str
@@ -89,7 +88,7 @@ class Range:
 
     @property
     def step(self) -> timedelta:
-        """The time for which one value stands."""
+        """The time that one value stands for."""
         return timedelta(seconds=measures.SECONDS * self.slots)
 
 
@@ -104,22 +103,23 @@ RANGES = {
 
 
 def overview(request: Request[AppState]) -> Response:
-    """Show whether anything is wrong, and how things stand."""
     return page(request, "ops/overview.html", {**_seen_now(request), "swapped": False})
 
 
 def live(request: Request[AppState]) -> Response:
-    """Show the changing part of the overview, or 204 while it is what the browser has."""
+    """Show the changing part of the overview, or 204 if the browser has it already."""
     context, query = _seen_now(request), request.query_params
     if query.get("seen") == context["version"]:
         return Response(status_code=204)
-    # Read aloud only when something else is wrong than before.
+    # Screen readers read it only if something else is wrong than before.
     news = query.get("wrong") != context["alarm"].version
     return render(request, "ops/overview_live.html", {**context, "swapped": True, "news": news})
 
 
 def _seen_now(request: Request[AppState]) -> dict[str, Any]:
-    """Return the changing part, and `version` with it: of ages it shows whole minutes at most."""
+    """Return the changing part with its version; it shows ages in minutes, so that it changes
+    rarely.
+    """
     services, at = request.state["services"], now()
     which = RANGES.get(request.query_params.get("range", ""), RANGES["24h"])
     with services.database.read() as session:
@@ -152,27 +152,25 @@ def _context(
 
 
 def _readers(session: Session, figures: Summary, at: datetime) -> Sequence[tuple[str, str, int]]:
-    """Return whose reads are the most, once that matters."""
+    """Return the companies with the most reads, once the month's reads run short."""
     high = figures.reads >= notices.READS_HIGH * figures.reads_per_month
     return rate_limit.most_reads(session, f"{at:%Y-%m}", _MOST_READERS) if high else ()
 
 
 def page_of(condition: Condition) -> str | None:
-    """Return the page where one can act upon this, if there is one."""
+    """Return the page where an operator can act on this condition, if any."""
     known = "/ops/connections/{subject}" if condition.subject else None
     page = _PAGES.get(condition.cause, known)
     return page and page.format(subject=condition.subject)
 
 
 def alarm_of(wrong: Sequence[Condition]) -> Alarm:
-    """Return what is to be told of everything that is wrong."""
     which = sorted(f"{condition.cause} {condition.subject}" for condition in wrong)
     version = sha256("\n".join(which).encode()).hexdigest()[:16]
     return Alarm(len(wrong), _sentence(wrong), version)
 
 
 def title_of(condition: Condition) -> str:
-    """Return what this is called before people."""
     return _TITLES[condition.cause]
 
 
@@ -191,9 +189,8 @@ def _name(condition: Condition) -> str:
 
 @lru_cache(maxsize=8)
 def charts(known: tuple[Span, ...], which: Range, slot: int) -> tuple[Chart, ...]:
-    """Return the pictures of what is known, to the end of the sample that is under way.
-
-    Open pages ask every few seconds, and between two samples nothing moves: they are kept.
+    """Return the charts up to the current sample; cached, because open pages poll every few
+    seconds.
     """
     end = measures.begin_of(slot + 1)
     frame = Frame(end - which.back, end, which.step)
@@ -224,10 +221,9 @@ def charts(known: tuple[Span, ...], which: Range, slot: int) -> tuple[Chart, ...
 
 
 def span_of(seconds: float) -> str:
-    """Write a length of time; of less than ten seconds, a tenth counts."""
+    """Return a length of time in words, with tenths below ten seconds."""
     return f"{seconds:.1f} s" if 0 < seconds < 10 else span(seconds)
 
 
 def rate(per_minute: float) -> str:
-    """Write how many there are a minute."""
     return f"{per_minute:.1f}" if 0 < per_minute < 10 else f"{per_minute:,.0f}"

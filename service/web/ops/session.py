@@ -1,4 +1,4 @@
-"""The operator's browser: its cookie, its session, who it has proved to be, and has been before."""
+"""The operator's session, and the browsers that an operator has logged in with before."""
 
 import hmac
 import re
@@ -25,7 +25,7 @@ from service.web.state import AppState
 SESSION = Cookie("infactor_ops", "/ops", "lax")
 """Lax, so that a link in an alert opens its page."""
 
-# The end of a session is put off by whoever uses it, but not with a write for each page.
+# Use extends a session, but not with a write for each page.
 _KEPT_ALIVE_EVERY = timedelta(minutes=5)
 
 _PURPOSE = "known browser"
@@ -35,10 +35,7 @@ _KNOWN_FORM = re.compile(r"([\w-]{22})\.(\d{10})\.([0-9a-f]{64})", re.ASCII)
 
 
 def session_of(request: Request[AppState]) -> tuple[OperatorSession, Operator] | None:
-    """Return the living session of the browser's cookie, and whose it is.
-
-    It is nobody's once the operator is gone from OPS_USERS, or has another password there.
-    """
+    """Return the valid session and its operator, whose password must still be the same."""
     services = request.state["services"]
     cookie = SESSION.read(request, services.settings)
     with services.database.read() as session:
@@ -51,7 +48,7 @@ def session_of(request: Request[AppState]) -> tuple[OperatorSession, Operator] |
 
 
 def keep_alive(request: Request[AppState], known: OperatorSession) -> None:
-    """Put the end of the session off, as somebody uses it."""
+    """Extend the session, as it is used."""
     at = now()
     if sessions.OPERATORS.end_of(known, at) - known.expires_at > _KEPT_ALIVE_EVERY:
         with request.state["services"].database.write() as session:
@@ -59,15 +56,15 @@ def keep_alive(request: Request[AppState], known: OperatorSession) -> None:
 
 
 def operator_of(request: Request[Any]) -> Operator:
-    """Return the operator in front of a page that only operators reach."""
+    """Return the operator who is logged in; only for routes with OperatorsOnly."""
     operator: Operator = request.scope["operator"]
     return operator
 
 
 class OperatorsOnly:
-    """ASGI middleware of a route: it leads whoever is not logged in to the log-in.
+    """ASGI middleware of a route: redirects to the log-in without a session.
 
-    What it answers depends on the method, and never on whether there is anything behind it.
+    The answer never depends on whether the page exists.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -80,7 +77,7 @@ class OperatorsOnly:
             await _to_log_in(request)(scope, receive, send)
             return
         known, scope["operator"] = found
-        # A page that asks by itself, without anybody there, does not keep the session alive.
+        # A page's own polling does not keep the session alive.
         if not request.url.path.endswith("/live"):
             await run_in_threadpool(keep_alive, request, known)
         await self.app(scope, receive, send)
@@ -90,7 +87,7 @@ def _to_log_in(request: Request[AppState]) -> Response:
     if "hx-request" in request.headers:
         return Response(status_code=401, headers={"HX-Refresh": "true"})
     where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    # Whoever ordered something has to know that it was not done, and where to do it again.
+    # After a lost action the log-in says so, and leads back to its page.
     query = {"ended": "yes"} if request.method == "POST" else {}
     wanted = request.method in ("GET", "POST") and forms.inside(where) == where
     if wanted and where != forms.HOME:
@@ -99,7 +96,7 @@ def _to_log_in(request: Request[AppState]) -> Response:
 
 
 def known_browser(request: Request[AppState], operator: Operator) -> str | None:
-    """Return what this browser is known by if this operator has logged in with it before."""
+    """Return this browser's id if this operator has logged in with it before."""
     settings = request.state["services"].settings
     match = _KNOWN_FORM.fullmatch(_KNOWN.read(request, settings))
     if match is None:
@@ -114,18 +111,18 @@ def known_browser(request: Request[AppState], operator: Operator) -> str | None:
 def remember_browser(
     response: Response, operator: Operator, settings: Settings, at: datetime
 ) -> None:
-    """Let the browser prove from now on that this operator has logged in with it."""
+    """Give the browser a proof that this operator has logged in with it, for 180 days."""
     browser, ends = secrets.token_urlsafe(16), str(int((at + _LIFETIME).timestamp()))
     proved = proof(settings, _PURPOSE, operator.name, operator.mark, browser, ends)
     _KNOWN.give(response, f"{browser}.{ends}.{proved}", settings)
 
 
 def proof(settings: Settings, purpose: str, *about: str) -> str:
-    """Return what only we can write beside these texts, which have no spaces in them."""
+    """Return a MAC of these texts, which must not contain spaces."""
     key = derived_key(settings.secret_key.get_secret_value(), purpose.encode())
     return hmac.new(key, " ".join(about).encode(), sha256).hexdigest()
 
 
 def is_proof(given: str, settings: Settings, purpose: str, *about: str) -> bool:
-    """Return whether this is the proof for these texts."""
+    """Return whether this is the MAC of these texts."""
     return hmac.compare_digest(given.encode(), proof(settings, purpose, *about).encode())

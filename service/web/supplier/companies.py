@@ -1,4 +1,4 @@
-"""One connected company as its supplier sees it, and how far its import has come."""
+"""A connected company as its supplier sees it, and the progress of its import."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _TOLD_AHEAD = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class ImportProgress:
-    """One run: what it has read of what there is, and what became of that."""
+    """One run: how much it has read, and the results."""
 
     state: str  # active | done | failed
     whole: bool
@@ -29,21 +29,16 @@ class ImportProgress:
     held: int
     failed: int
     waiting: bool
-    stopped: bool  # until somebody at Infactor has looked at it
+    stopped: bool  # at the withdrawal limit, until an operator decides
 
     @property
     def active(self) -> bool:
-        """True while more is coming."""
         return self.state == RunState.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
 class CompanyView:
-    """One connected company, its import so far, and what is wrong with it.
-
-    `unwell` is that QuickBooks fails to answer for it, `failed` how many changes could not be taken
-    over, which may be missing or out of date.
-    """
+    """A connected company and its import; `unwell`: QuickBooks fails; `failed`: parked notices."""
 
     connection: Connection
     progress: ImportProgress | None
@@ -52,17 +47,16 @@ class CompanyView:
 
     @property
     def live(self) -> bool:
-        """True while QuickBooks lets us read."""
         return self.connection.state == ConnectionState.CONNECTED
 
     @property
     def importing(self) -> bool:
-        """True while invoices of its past are still to come."""
+        """True while invoices of the past are still to come."""
         return self.live and self.progress is not None and self.progress.active
 
     @property
     def refused(self) -> bool:
-        """True when it was QuickBooks that ended it, and neither its supplier nor an operator."""
+        """True if QuickBooks ended it, not the supplier or an operator."""
         return not self.live and self.connection.problem is not None
 
     @property
@@ -73,10 +67,7 @@ class CompanyView:
 
 
 def own_connection(request: Request[AppState], session: Session, supplier: Supplier) -> Connection:
-    """Return the connection that the address names, if it is this supplier's; else answer 404.
-
-    Another supplier's, or another environment's, is as unknown as one that is not there.
-    """
+    """Return the connection in the address if it is this supplier's; else answer 404."""
     environment = request.state["services"].settings.quickbooks_environment
     found = connections.own(session, row_id(request), supplier.id, environment)
     if found is None:
@@ -85,7 +76,6 @@ def own_connection(request: Request[AppState], session: Session, supplier: Suppl
 
 
 def companies_of(session: Session, connections: Sequence[Connection]) -> list[CompanyView]:
-    """Return the companies of these connections."""
     ids, at = [one.id for one in connections], now()
     progress, failed = progress_of(session, ids), inbox.parked_of_companies(session, ids)
     return [
@@ -100,12 +90,12 @@ def companies_of(session: Session, connections: Sequence[Connection]) -> list[Co
 
 
 def progress_of(session: Session, connection_ids: Collection[str]) -> dict[str, ImportProgress]:
-    """Return by company how far its newest run has come; not of those that never had one."""
+    """Return {company: progress of its newest run}, without companies that never had one."""
     return {i: _progress(run) for i, run in runs.latest_of(session, connection_ids).items()}
 
 
 def news_of(session: Session, connection: Connection) -> ImportProgress | None:
-    """Return how far the newest run has come, unless it had ended before the latest consent."""
+    """Return the progress of the newest run, unless it ended before the latest consent."""
     run = runs.latest(session, connection.id)
     ended = None if run is None else run.finished_at
     is_old = ended is not None and ended < connection.renewed_at

@@ -1,4 +1,4 @@
-"""One company's connection: how it stands, its end on demand, and the page after it was made."""
+"""The page of one company's connection, its disconnection, and the page after the consent."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -30,12 +30,11 @@ _LAPSES_SOON = timedelta(days=14)
 
 
 def show(request: Request[AppState]) -> Response:
-    """Show how the company's connection stands."""
     return _page(request, "connection.html", _standing)
 
 
 def ask(request: Request[AppState]) -> Response:
-    """Ask whether to disconnect, and say what that means; nothing has happened yet."""
+    """Ask whether to disconnect, and say what that means; change nothing."""
     return _page(request, "disconnect.html", _unconfirmed)
 
 
@@ -48,7 +47,7 @@ def end(request: Request[AppState]) -> Response:
     if connection.state == ConnectionState.DISCONNECTED and connection.refresh_sealed is None:
         return back
     try:
-        # By number: nothing in the audit is ever forgotten, so it holds no name and no address.
+        # By number: the audit is never deleted, so it holds no name or address.
         disconnect(services, connection.id, f"supplier:{supplier.id}", force=False)
     except ConnectedAgain:
         return back
@@ -94,7 +93,7 @@ def _standing(
 
 
 def _lapses_at(connection: Connection) -> datetime | None:
-    """Return when the permission lapses for want of use, if it has not been renewed for long."""
+    """Return when the unused authorisation lapses, if that is within 14 days."""
     end = connection.refresh_expires_at
     return end if end is not None and end <= now() + _LAPSES_SOON else None
 
@@ -105,7 +104,7 @@ def connected(request: Request[AppState]) -> Response:
 
 
 def progress(request: Request[AppState]) -> Response:
-    """Show how far the import has come; asked for again and again while it goes on."""
+    """Show the progress of the import; the page polls this while the import runs."""
     return render(request, "progress.html", _context(request, keep_alive=False))
 
 
@@ -118,7 +117,6 @@ def _context(request: Request[AppState], *, keep_alive: bool) -> dict[str, Any]:
 
 
 def routes() -> list[Route]:
-    """Return the routes of a connection."""
     return [
         Route(PATH, show),
         Route(f"{PATH}/disconnect", ask),

@@ -1,4 +1,4 @@
-"""The supplier's dashboard: which companies are connected, and what of them is in Infactor."""
+"""The supplier's dashboard: connected companies, and their invoices."""
 
 import hashlib
 from collections.abc import Sequence
@@ -31,19 +31,18 @@ from service.web.supplier.list_query import (
 )
 from service.web.templating import render
 
-# To which of its invoices a company's card leads, and in which words.
+# The links of a company's card: status, and its words.
 _NEWS = {TO_MEND: "to mend", CHANGED: "changed since decided", NOT_OFFERED: "not offered"}
 
 
 def dashboard(request: Request[AppState]) -> Response:
-    """Show everything that the supplier has here."""
     supplier = supplier_of(request)
     shown = _shown(request, supplier)
     return render(request, "dashboard.html", _context(request, supplier, shown))
 
 
 def live(request: Request[AppState]) -> Response:
-    """Show the changing parts of the dashboard, or 204 while they are what the browser has."""
+    """Show the changing parts of the dashboard, or 204 if the browser has them already."""
     supplier = supplier_of(request, keep_alive=False)
     shown = _shown(request, supplier)
     if request.query_params.get("seen") == shown.version:
@@ -53,7 +52,7 @@ def live(request: Request[AppState]) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class DashboardView:
-    """What is on the page but for the counts, which take longer to find than all the rest."""
+    """The page without its counts, which take longer than all the rest."""
 
     asked: ListQuery
     companies: list[CompanyView]
@@ -62,7 +61,7 @@ class DashboardView:
 
     @property
     def version(self) -> str:
-        """What changes when anything does that the page shows, but for the counts."""
+        """A hash of everything shown, without the counts."""
         state = [
             (
                 *(one.id, one.company_name, one.state, one.suspended_at, one.last_synced_at),
@@ -127,7 +126,7 @@ def _context(
 def _news(
     request: Request[AppState], session: Session, ids: Sequence[str], supplier_id: int
 ) -> dict[str, list[tuple[str, str, int]]]:
-    """Return for each company (status, what it is called, how many invoices), where there are."""
+    """Return {company: [(status, words, count)]} for statuses with any invoices."""
     filters = tuple(STATUSES[status][1] for status in _NEWS)
     counts = request.state["count_cache"].by_status(session, ids, supplier_id, filters)
     return {
@@ -141,7 +140,7 @@ def _news(
 
 
 def _matches(session: Session, shown: DashboardView, wanted: Wanted) -> int | None:
-    """Return how many invoices match, where something is asked for."""
+    """Return how many invoices match; None if nothing narrows the list."""
     if not shown.asked.narrows:
         return None
     is_whole = not (shown.page.earlier or shown.page.later)

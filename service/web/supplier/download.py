@@ -1,7 +1,4 @@
-"""A supplier's invoices as a file for their spreadsheet: all that the page's filter lets through.
-
-In UTF-8 with a byte order mark, without which Excel takes it for the machine's old code page.
-"""
+"""A supplier's invoices as a CSV file; without a byte order mark, Excel would misread its UTF-8."""
 
 import csv
 import io
@@ -42,16 +39,16 @@ HEAD = (
     "To mend",
     "Company",
 )
-_AT_FIRST, _AT_ONCE = 50, 1000  # so that a browser soon has something
-# What a spreadsheet takes for a formula, the wide forms and blanks before it included; and, where
-# it splits lines at semicolons, what would begin a cell of its own, in quotes or without.
+_AT_FIRST, _AT_ONCE = 50, 1000  # so that the download begins soon
+# What a spreadsheet takes for a formula, including wide forms and leading blanks. If it splits
+# lines at semicolons, also what would begin a cell of its own, with or without quotes.
 _FORMULA = re.compile(r"[\s\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 _INNER = re.compile(r"([;\t\r\n])(?=[\s\u200b\ufeff\x22]*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 _NOT_FOR_NAMES = re.compile(r"[^\w-]+")
 
 
 def download(request: Request[AppState]) -> Response:
-    """Send every invoice that matches, in the order of the page, as it is read."""
+    """Stream every matching invoice, in the order of the page."""
     services = request.state["services"]
     supplier = supplier_of(request)
     with services.database.read() as session:
@@ -69,7 +66,7 @@ def download(request: Request[AppState]) -> Response:
 
 
 def cell(value: Any) -> str:
-    """Return a value as a spreadsheet may have it: text never as a formula, a number as it is."""
+    """Return a value for a spreadsheet: text never as a formula, a number unchanged."""
     if isinstance(value, Decimal | int):
         return f"{value:f}" if isinstance(value, Decimal) else str(value)
     text = "" if value is None else str(value)
@@ -103,7 +100,7 @@ def _cells(found: Found, currency: str, today: date, names: dict[str, str]) -> S
 
 
 def _amount(value: Any) -> Any:
-    """Return an amount with its decimals; what somebody else has put in its place stays."""
+    """Return an amount with its decimals; any other value unchanged."""
     try:
         return plain(value) if isinstance(value, Decimal | int) else value
     except InvalidOperation:

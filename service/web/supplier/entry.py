@@ -1,7 +1,7 @@
-"""The ways in and out: the view link, log-out, and the addresses that Intuit's portal asks for.
+"""The view link, log-out, and the addresses that Intuit's portal requires.
 
-None of Intuit's addresses changes anything by itself: what QuickBooks says about a connection is
-believed only when it says so to us.
+Intuit's addresses change nothing by themselves: the end of a connection is believed only when the
+API says so.
 """
 
 from starlette.exceptions import HTTPException
@@ -26,7 +26,7 @@ HOME = "/quickbook/"
 
 
 def view(request: Request[AppState]) -> Response:
-    """Let the browser be the supplier that the link names, and redirect to the dashboard."""
+    """Log in the supplier that the link names, and redirect to the dashboard."""
     services, at = request.state["services"], now()
     secret = services.settings.infactor_shared_secret.get_secret_value()
     try:
@@ -42,13 +42,13 @@ def view(request: Request[AppState]) -> Response:
     before = session_of(request)
     known = supplier_if_any(request)
     if request.method != "POST" and known is not None and known.email != link.email:
-        # Somebody else's link must not make us somebody else unawares, whatever asks for it.
+        # A link must not switch the supplier without asking, whoever follows it.
         return render(request, "switch.html", {"link": link, "supplier": known})
     with services.database.write() as session:
         stored = (
             connections.ensure_supplier
             if services.infactor is None
-            else connections.upsert_supplier  # Infactor's own name is better than the known one
+            else connections.upsert_supplier  # Infactor's name replaces the known one
         )
         supplier_id = stored(session, link.email, link.name, link.address, at)
         cookie = sessions.replace(session, before.digest if before else None, supplier_id, at)
@@ -58,12 +58,12 @@ def view(request: Request[AppState]) -> Response:
 
 
 def start(request: Request[AppState]) -> Response:
-    """Redirect to QuickBooks' consent, for the supplier whose session this is."""
+    """Redirect to QuickBooks' consent, for the supplier who is logged in."""
     return to_consent(request, supplier_of(request).id, None)
 
 
 def logout(request: Request[AppState]) -> Response:
-    """End the session; its cookie opens nothing any more."""
+    """End the session."""
     services = request.state["services"]
     found = session_of(request)
     if found is not None:
@@ -75,12 +75,11 @@ def logout(request: Request[AppState]) -> Response:
 
 
 def goodbye(request: Request[AppState]) -> Response:
-    """Confirm that the session has ended."""
     return render(request, "goodbye.html")
 
 
 def launch(request: Request[AppState]) -> Response:
-    """Redirect to the dashboard, or to how to get there; Intuit's parameters end here."""
+    """Redirect to the dashboard or the welcome page, without Intuit's parameters."""
     try:
         supplier_of(request)
     except HTTPException:
@@ -101,12 +100,10 @@ def disconnected(request: Request[AppState]) -> Response:
 
 
 def home(request: Request[AppState]) -> Response:
-    """Redirect to the dashboard's own address."""
     return RedirectResponse(HOME, 303)
 
 
 def routes() -> list[Route]:
-    """Return the routes in and out."""
     return [
         Route("/quickbook", home),
         Route(links.VIEW_PATH, in_dedicated_threads()(view), methods=["GET", "POST"]),

@@ -1,4 +1,4 @@
-"""One invoice, with everything that is known about it."""
+"""The page of one invoice."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _NOTHING: tuple[Any, ...] = ("", None, [], {}, ())
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of Infactor's document: its name there, its value, and whence in QuickBooks."""
+    """One field of Infactor's document, with its origin in QuickBooks."""
 
     name: str
     value: Any
@@ -42,7 +42,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that is no longer as it was decided about, in words."""
+    """One finding in words."""
 
     what: str
     approved: str
@@ -71,16 +71,16 @@ CAUSES = {
 
 
 def show(request: Request[AppState]) -> Response:
-    """Show an invoice of this supplier; another one's is as unknown as one that is not there."""
+    """Show an invoice of this supplier; 404 for any other."""
     supplier = supplier_of(request)
-    # In the address is what the list was like from which somebody has come.
+    # The address holds the state of the list that the supplier came from.
     back = ListQuery.of(request.query_params).whole_query
     context = _seen_now(request, supplier) | {"supplier": supplier, "back": back}
     return render(request, "invoice.html", context)
 
 
 def live(request: Request[AppState]) -> Response:
-    """Show the changing part of the page, or 204 while it is what the browser has."""
+    """Show the changing part of the page, or 204 if the browser has it already."""
     context = _seen_now(request, supplier_of(request, keep_alive=False))
     if request.query_params.get("seen") == context["version"]:
         return Response(status_code=204)
@@ -88,7 +88,7 @@ def live(request: Request[AppState]) -> Response:
 
 
 def _seen_now(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
-    """Return what there is to see of the invoice, and its version."""
+    """Return the template's context, with the page's content and its version."""
     context = _facts(request, supplier)
     content = part("invoice_content.html", context)
     version = sha256(content.encode()).hexdigest()[:16]
@@ -148,14 +148,13 @@ def _change(finding: Finding, found: Found, currency: str) -> Change:
 
 
 def _in_quickbooks(invoice: Invoice, connection: Connection | None) -> str | None:
-    """Return where the invoice is in QuickBooks, as long as it is there."""
+    """Return the invoice's address in QuickBooks, None if it was deleted."""
     if invoice.deleted or connection is None:
         return None
     return invoice_page(cast(Environment, connection.environment), invoice.quickbooks_id)
 
 
 def _mapped(shown: Mapping[str, Any]) -> list[Field]:
-    """Return every field of the document, in its order."""
     return [
         Field(name, _in_words(name, value), ORIGINS.get(name, INFACTORS), value in _NOTHING)
         for name, value in shown.items()
@@ -167,13 +166,13 @@ def _in_words(name: str, value: Any) -> Any:
         return "-"
     if name in _ELSEWHERE:
         return "as above"
-    if name == "created":  # milliseconds, which say nothing to people
+    if name == "created":  # in milliseconds
         return _time_of(value)
     return email(value) if isinstance(value, str) and "@" in value else value
 
 
 def _time_of(milliseconds: Any) -> Any:
-    """Return an instant for people, or what somebody has written in its place."""
+    """Return a time for people, or the value itself if it is none."""
     try:
         return time_tag(datetime.fromtimestamp(int(milliseconds) / 1000, UTC))
     except (ValueError, TypeError, OverflowError, OSError):

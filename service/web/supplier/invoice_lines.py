@@ -1,7 +1,4 @@
-"""The lines of an invoice as plainly as they can be told, and how they come to its total.
-
-QuickBooks may have put anything into them.
-"""
+"""Reads the lines of an invoice, which may contain anything, and how they add up to its total."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +12,7 @@ _TOLD_ALREADY = frozenset({"subtotal", "text"})
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line; `inside` marks the parts of a bundle, whose amounts the bundle's line has too."""
+    """One line; `inside` marks a part of a bundle, whose amount is also in the bundle's own."""
 
     kind: Kind
     text: str
@@ -27,7 +24,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Tax:
-    """One line of the tax: its rate in per cent, what it is reckoned on, and how much it is."""
+    """One tax: its rate in per cent, the net amount taxed, and the tax."""
 
     percent: Decimal | None
     on: Decimal | None
@@ -36,7 +33,7 @@ class Tax:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """`lines` and `tax`, unless that is in the lines already, and `rest` come to the total."""
+    """How the total adds up: `lines`, `tax` (unless it is inside the lines), and `rest`."""
 
     lines: Decimal
     tax: Decimal
@@ -50,16 +47,13 @@ def lines_of(items: Iterable[Any]) -> list[Line]:
 
 
 def taxes_of(details: Mapping[str, Any]) -> list[Tax]:
-    """Return the single taxes of the invoice's TxnTaxDetail."""
+    """Return the taxes of a TxnTaxDetail."""
     found = details.get("TaxLine")
     return [_tax(line) for line in (found if isinstance(found, list) else [])]
 
 
 def sums_of(lines: Sequence[Line], tax: Any, total: Any) -> Sums | None:
-    """Return how the lines come to the total, or None where one of them is no number.
-
-    A subtotal and the parts of a bundle repeat what other lines say.
-    """
+    """Return how the lines add up, without repeated ones; None if tax or total is no number."""
     of_tax, whole = number(tax), number(total)
     if of_tax is None or whole is None:
         return None
@@ -157,5 +151,5 @@ def number(value: Any) -> Decimal | None:
         number = Decimal(value)
     except InvalidOperation:
         return None
-    # One that no invoice has would be written out digit by digit.
+    # A larger exponent would be written out digit by digit.
     return number if number.is_finite() and -40 < number.adjusted() < 20 else None

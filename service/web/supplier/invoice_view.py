@@ -1,4 +1,4 @@
-"""An invoice as a supplier sees it: the row of the table, and the words for where it stands."""
+"""An invoice as its supplier sees it: the row of the list, and its status."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +18,7 @@ Found = tuple[Invoice, Document | None]
 
 @dataclass(frozen=True, slots=True)
 class InvoiceStatus:
-    """Where an invoice stands: `words` for people, and the hold if that is why it is not offered.
-
-    `withdrawn` marks one that Infactor had before the hold applied.
-    """
+    """A status in words, with its hold; `withdrawn`: Infactor had it before the hold applied."""
 
     words: str
     hold: Hold | None = None
@@ -30,7 +27,7 @@ class InvoiceStatus:
 
 @dataclass(frozen=True, slots=True)
 class ListedInvoice:
-    """One line of the table, with the columns of Infactor's dashboard and the balance."""
+    """One row of the list: the columns of Infactor's dashboard, and the balance."""
 
     id: str
     connection_id: str
@@ -50,9 +47,9 @@ class ListedInvoice:
 
 
 def row(found: Found, currency: str, today: date, *, changed: bool = False) -> ListedInvoice:
-    """Return the table's row; `currency` is the one that an invoice without any is in.
+    """Return the row of the list; `changed`: it differs from what was approved in Infactor.
 
-    `changed` marks one that is not any more what somebody in Infactor has decided about.
+    An invoice that names no currency is in `currency`.
     """
     invoice, _ = found
     shown, where = fields(found), status_of(found)
@@ -76,21 +73,18 @@ def row(found: Found, currency: str, today: date, *, changed: bool = False) -> L
 
 
 def to_mend(invoice: Invoice) -> Sequence[Mapping[str, Any]]:
-    """Return what its supplier has to mend: of one that is not offered anyway, nothing."""
+    """Return the warnings that the supplier should fix; none for a held invoice."""
     return [] if invoice.hold else [*invoice.warnings, *invoice.delivery_warnings]
 
 
 def currency_of(found: Found, currency: str) -> str:
-    """Return the currency of the amounts that are shown: the document's own, if there is one.
-
-    QuickBooks may have another by now, which nobody has agreed to.
-    """
+    """Return the document's currency, which was approved, rather than QuickBooks' present one."""
     invoice, document = found
     return (document and document.currency) or invoice.currency or currency
 
 
 def payout(due: str, today: date) -> str:
-    """Return in how many days an invoice is due, or in a word that it is, or was."""
+    """Return the days until an invoice is due, "today", "overdue", or "-" without a date."""
     day = calendar_date(due)
     if day is None:
         return "-"
@@ -102,8 +96,7 @@ def payout(due: str, today: date) -> str:
 def fields(found: Found) -> Mapping[str, Any]:
     """Return Infactor's document, or the one that it would have.
 
-    Where somebody has put something of another kind into Infactor's, or taken something out, it is
-    the record that is shown.
+    Fields that were removed there, or got another type, are as recorded.
     """
     invoice, document = found
     mapped = invoice.mapped or {}
@@ -118,13 +111,13 @@ def fields(found: Found) -> Mapping[str, Any]:
 
 
 def _kind(value: Any) -> type:
-    """Return what kind of JSON a value is; a number is one, with decimals or without."""
+    """Return the JSON type of a value; numbers with and without decimals are one type."""
     kind = type(value)
     return Decimal if kind is int else kind
 
 
 def status_of(found: Found) -> InvoiceStatus:
-    """Return Infactor's word for the invoice's state, or why it is not offered there."""
+    """Return Infactor's word for the invoice's state, or why it is not there."""
     invoice, document = found
     if document is None and invoice.old_rows_held:
         return InvoiceStatus("Not offered: Infactor has an older copy of it")
@@ -132,7 +125,7 @@ def status_of(found: Found) -> InvoiceStatus:
         return _held(invoice.hold) if invoice.hold else InvoiceStatus("On its way to Infactor")
     if not is_withdrawn(document.document):
         return InvoiceStatus(status(document.state))
-    # The marker keeps the first reason for ever; the record has the one that holds now.
+    # The marker keeps the first reason; the record has the present one.
     return _held(invoice.hold or document.document[MARKER], withdrawn=True)
 
 

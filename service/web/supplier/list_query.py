@@ -1,4 +1,4 @@
-"""What a supplier asks to see of their invoices: an address's words, filter, order and page."""
+"""The query parameters of a supplier's invoice list: search, filter, order and page."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -21,7 +21,7 @@ SORTS = {
 }
 _LONGEST_WORDS = 100
 _SIZE, _LARGEST_SIZE = 50, 100
-# As our own pages write a number, or an amount.
+# As our own pages write a number or an amount.
 _WRITTEN_BEFORE = re.compile(r"^(?:quickbook )?# *(?=.)", re.IGNORECASE)
 _CURRENCY = re.compile(r"^[A-Za-z]{3} | [A-Za-z]{3}$")
 _MONEY = str.maketrans("", "", ",$\N{EURO SIGN}\N{POUND SIGN} ")
@@ -29,7 +29,7 @@ TO_MEND = "to-mend"
 CHANGED = "changed"
 NOT_OFFERED = "not-offered"
 ON_ITS_WAY = "on-its-way"
-"""Only where deliveries take invoices to Infactor can one be on its way."""
+"""Offered only if invoices are delivered to Infactor's database."""
 
 
 def _statuses() -> dict[str, tuple[str, StatusFilter]]:
@@ -51,7 +51,7 @@ STATUSES = _statuses()
 
 @dataclass(frozen=True)
 class ListQuery:
-    """What an address asks for; what it says amiss counts as not said."""
+    """What an address asks for; invalid parameters are ignored."""
 
     words: str = ""
     status: str = ""
@@ -64,7 +64,6 @@ class ListQuery:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "ListQuery":
-        """Return what these parameters of an address ask for."""
         sort = query.get("sort", "")
         status = query.get("status", "")
         return cls(
@@ -79,11 +78,11 @@ class ListQuery:
         )
 
     def among(self, connection_ids: Collection[str]) -> "ListQuery":
-        """Return the same of one who has these companies, of which alone one can be asked for."""
+        """Return the query without a company that is not among these."""
         return self if self.company in connection_ids else replace(self, company="")
 
     def wanted(self, connection_ids: Iterable[str], supplier_id: int) -> Wanted:
-        """Return the same as the store understands it."""
+        """Return the same as a query of the store."""
         return Wanted(
             connection_ids=(self.company,) if self.company else tuple(connection_ids),
             supplier_id=supplier_id,
@@ -95,12 +94,12 @@ class ListQuery:
 
     @property
     def narrows(self) -> bool:
-        """True when not every invoice is asked for."""
+        """True if not every invoice is asked for."""
         return bool(self.words or self.status or self.company)
 
     @cached_property
     def query(self) -> str:
-        """The parameters without those of the page, to be put behind an address."""
+        """The parameters of the list, without the page."""
         said = {
             "q": self.words,
             "status": self.status,
@@ -112,7 +111,7 @@ class ListQuery:
 
     @cached_property
     def whole_query(self) -> str:
-        """The parameters with those of the page."""
+        """The parameters with the page."""
         return self.turned(after=self.after, before=self.before, last=self.last)
 
     def turned(
@@ -134,7 +133,7 @@ def _size(text: str) -> int:
 
 
 def _amount(words: str) -> Decimal | None:
-    """Return the amount that somebody has typed, if it is one that an invoice can have."""
+    """Return the amount that the search words are, if any."""
     plain = _CURRENCY.sub("", words).translate(_MONEY).replace("\N{MINUS SIGN}", "-")
     if not plain.isascii():
         return None

@@ -1,7 +1,7 @@
-"""QuickBooks' notifications: verified, stored, acknowledged, and only then worked on.
+"""QuickBooks' webhooks: verified, stored, acknowledged, and only then worked on.
 
-200 means stored. A correctly signed webhook is never refused for what is in it, because Intuit
-holds later events back behind one that fails (reference 1.6).
+200 means stored. A correctly signed webhook is never refused for its content, because Intuit holds
+back later events behind one that fails (reference 1.6).
 """
 
 import asyncio
@@ -41,14 +41,14 @@ _TOO_LARGE = ("too_large", 413, "Content Too Large")
 
 
 class BodyBudget:
-    """How many bytes all bodies together may hold; `left` is what is not reserved."""
+    """How many bytes all long bodies together may hold; `left` are not reserved."""
 
     def __init__(self, most: int) -> None:
         self.left = most
 
     @contextmanager
     def reservation(self) -> Iterator["Reservation"]:
-        """Give one body's reservation, which is given back at the end."""
+        """Give one body's reservation, which is released at the end."""
         reservation = Reservation(self)
         try:
             yield reservation
@@ -57,14 +57,14 @@ class BodyBudget:
 
 
 class Reservation:
-    """What one body has reserved of the budget: `taken` is in bytes."""
+    """The bytes that one body has reserved."""
 
     def __init__(self, budget: BodyBudget) -> None:
         self._budget = budget
         self.taken = 0
 
     def reserve(self, size: int) -> bool:
-        """Reserve `size` bytes in all for the body; return False where fewer are left."""
+        """Reserve `size` bytes in all for the body; return False if fewer are left."""
         more = size - self.taken
         if more > self._budget.left:
             return False
@@ -74,7 +74,7 @@ class Reservation:
 
 
 class _Refused(Exception):
-    """The webhook is not taken; `outcome` is what is counted."""
+    """The webhook is not accepted; `outcome` is the name that is counted."""
 
     def __init__(self, outcome: str, status: int, text: str) -> None:
         super().__init__(text)
@@ -84,10 +84,10 @@ class _Refused(Exception):
 
 
 class Webhook:
-    """ASGI application that answers webhooks itself, and hands everything else on to `app`.
+    """ASGI application that answers webhooks, and passes everything else on to `app`.
 
-    It stands before whatever only pages need, and speaks plain ASGI: routing, the guards of the
-    pages and Starlette's requests took half the time of an answer (tests/web/benchmark_webhook.py).
+    It stands before the middleware of pages: routing, their guards and Starlette's requests took
+    half the time of an answer (tests/web/benchmark_webhook.py).
     """
 
     def __init__(self, app: ASGIApp, *, most_bytes: int) -> None:
@@ -110,7 +110,7 @@ class Webhook:
             note(PATH, scope["method"], status, time.perf_counter() - began)
 
     async def _response(self, scope: Scope, receive: Receive) -> Response:
-        """Answer 200 when it is stored, 401 unsigned, 413 too long, 503 if it is to come again."""
+        """Answer 200 if stored, 401 unsigned, 405, 408 or 413 if malformed, 503 to send again."""
         if scope["method"] != "POST":
             return _text("Method Not Allowed", 405, Allow="POST")
         state: AppState = scope["state"]
@@ -141,7 +141,7 @@ async def _take(state: AppState, headers: Mapping[bytes, bytes], coming: "_Body"
         raise _Refused("not_configured", 503, "QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS is not set")
     signature = headers.get(b"intuit-signature", b"").decode("latin-1")
     if len(signature) != _SIGNATURE_LENGTH:
-        # Without what may be a signature a body is not even read.
+        # Without a signature the body is not even read.
         raise _Refused("unsigned", 401, "an intuit-signature is needed")
     body = await coming.read(headers.get(b"content-length", b""))
     if not verify(body, signature, tokens):
@@ -159,17 +159,16 @@ async def _take(state: AppState, headers: Mapping[bytes, bytes], coming: "_Body"
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A body that is coming, how long it may be, and what it has reserved of the budget."""
+    """A body that is arriving, its longest size, and its reservation."""
 
     receive: Receive
     most_bytes: int
     reservation: Reservation
 
     async def read(self, announced: bytes) -> bytes:
-        """Return it; raises _Refused once it is too long, ClientDisconnect if it has no end.
+        """Return the body; raises _Refused if too long or slow, ClientDisconnect if it breaks off.
 
-        Anybody can write down 44 characters: strangers, too, get us to hold bodies for a while, but
-        not more at once than there is room for.
+        Strangers, too, can make us hold bodies for a while, but not more than the budget at once.
         """
         if announced.isdigit() and int(announced) > self.most_bytes:
             raise _Refused(*_TOO_LARGE)
@@ -177,7 +176,7 @@ class _Body:
         size, more = 0, True
         ends_at = asyncio.get_running_loop().time() + _LONGEST_SECONDS
         while more:
-            if chunks:  # with nothing in memory, whoever is slow costs nothing
+            if chunks:  # while nothing is in memory, a slow client costs nothing
                 try:
                     async with asyncio.timeout_at(ends_at):
                         message = await self.receive()
@@ -199,7 +198,7 @@ class _Body:
 
 
 def _trace_id(given: bytes) -> str | None:
-    """Return Intuit's own name of a webhook, if it can do no harm in a log."""
+    """Return Intuit's name of a webhook, if it is safe to log."""
     text = given.decode("latin-1")
     return text if _TRACE_ID.fullmatch(text) else None
 
@@ -215,7 +214,7 @@ def _parsed(body: bytes, vault: Vault, webhook_id: str) -> list[NewNotice]:
 def _new_notices(
     events: Sequence[Event], body: bytes, vault: Vault, webhook_id: str
 ) -> list[NewNotice]:
-    # What nobody can parse today is kept whole, once, for whoever can tomorrow.
+    # What cannot be parsed is stored whole, once, so that a later version can.
     keep_body = next((event for event in events if event.format == "unknown"), None)
     return [
         _new_notice(event, body if event is keep_body else None, vault, webhook_id)
@@ -244,6 +243,6 @@ def _new_notice(event: Event, body: bytes | None, vault: Vault, webhook_id: str)
 
 @lru_cache(maxsize=4096)
 def _kept_realm(vault: Vault, realm_id: str) -> tuple[str, str]:
-    """Return digest and sealed form; a company's many events have no need of a new sealing each."""
+    """Return digest and sealed form, cached: a company's many events need not be sealed again."""
     digest = vault.digest(realm_id)
     return digest, vault.seal(realm_id, digest)

@@ -1,7 +1,4 @@
-"""The receiver's heartbeat, and the counts of its answers that each beat carries to the database.
-
-Answers are counted in memory: a flood of forged requests costs no write for each of them.
-"""
+"""The receiver's heartbeat; it also stores the counts of answers, which cost no write each."""
 
 import threading
 import time
@@ -20,21 +17,21 @@ log = structlog.get_logger(__name__)
 
 
 class AnswerCounter:
-    """Counts how webhooks were answered until somebody takes the counts away."""
+    """Counts how webhooks were answered, until the counts are taken."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[int, str]] = Counter()  # by minutes since 1970
         self._lock = threading.Lock()
 
     def count(self, outcome: str) -> None:
-        """Count one answer: stored, unsigned, too_large, not_configured or not_stored."""
+        """Count an answer: stored, unsigned, too_large, not_configured or not_stored."""
         webhook_requests(outcome).inc()
         minute = int(time.time()) // 60
         with self._lock:
             self._counts[minute, outcome] += 1
 
     def take(self) -> Mapping[tuple[datetime, str], int]:
-        """Return the counts by minute and outcome, and begin anew."""
+        """Return {(minute, outcome): count} and start again from zero."""
         with self._lock:
             taken, self._counts = self._counts, Counter()
         return {
@@ -43,14 +40,14 @@ class AnswerCounter:
         }
 
     def give_back(self, counts: Mapping[tuple[datetime, str], int]) -> None:
-        """Count these again: they could not be stored."""
+        """Add counts that could not be stored."""
         with self._lock:
             for (minute, outcome), count in counts.items():
                 self._counts[int(minute.timestamp()) // 60, outcome] += count
 
 
 class HeartbeatThread:
-    """Says every ten seconds, from a thread of its own, that this receiver is alive."""
+    """Stores every ten seconds that this receiver is alive."""
 
     def __init__(
         self,
@@ -68,7 +65,6 @@ class HeartbeatThread:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin to beat, at once."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -92,7 +88,7 @@ class HeartbeatThread:
             log.warning("heartbeat.failed", error=type(e).__name__)
 
     def _store(self, counts: Mapping[tuple[datetime, str], int]) -> None:
-        """Store beat and counts; after a long silence let every company be asked what changed."""
+        """Store heartbeat and counts; after a long silence make every company due to reconcile."""
         with self._database.write() as session:
             gap = heartbeats.beat(session, "receiver")
             heartbeats.add_answers(session, counts)

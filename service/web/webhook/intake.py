@@ -1,7 +1,7 @@
 """The group commit: webhooks that arrive together are stored in one transaction.
 
-A writer thread takes whatever has queued up while it committed the last time. So a commit costs
-each webhook less the more of them there are, and a webhook is answered only when it is stored.
+A writer thread takes whatever arrived during its last commit. So the more webhooks there are, the
+less a commit costs each; each is answered only when it is stored.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ log = structlog.get_logger(__name__)
 # Intuit gives a receiver three seconds.
 TIMEOUT_SECONDS = 2.5
 MAX_WAITING = 2000
-# A commit of so many events stays well below the time-out.
+# Committing so many events takes far less than the time-out.
 _MOST_EVENTS = 5000
 _MOST_IN_A_LINE = 50
-# The database is away, for this webhook as for any other.
+# The database is away: retrying webhook by webhook would not help.
 _AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 
 class NotStored(Exception):
-    """The webhook is not known to be stored, and has to come again."""
+    """The webhook may not be stored, and has to be sent again."""
 
 
 class _Webhook(Struct):
@@ -43,10 +43,7 @@ class _Webhook(Struct):
 
 
 class Intake:
-    """Stores webhooks, many in one commit, and nudges each company once for each commit.
-
-    They come from one event loop, which no commit holds up.
-    """
+    """Stores webhooks, many in one commit, then nudges each company once; for one event loop."""
 
     def __init__(
         self,
@@ -72,29 +69,25 @@ class Intake:
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
 
     def start(self) -> None:
-        """Begin to store."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Store what is waiting, and end; what comes later is refused."""
+        """Store what is waiting, and end; later webhooks are refused."""
         with self._arrived:
             self._stopping = True
             self._arrived.notify()
         self._thread.join(timeout=10)
 
     async def store(self, notices: Sequence[NewNotice], trace_id: str | None = None) -> None:
-        """Return once everything is committed; raises NotStored, after 2.5 s at the latest.
-
-        `trace_id` is Intuit's own name of the webhook, for the log.
-        """
+        """Return once everything is committed; raises NotStored, after 2.5 s at the latest."""
         if self._stopping or len(self._waiting) >= self._most_waiting:
             raise NotStored("too many deliveries are waiting to be stored")
         loop = asyncio.get_running_loop()
         stored = loop.create_future()
-        # Without the lock, for which the writer could let us wait.
+        # Without the lock, for which this thread might have to wait.
         self._waiting.append(_Webhook(notices, trace_id, stored))
         if self._newest is None:
-            # Not before all requests that came with this one are waiting too.
+            # Only after all requests that came with this one are waiting too.
             self._newest = []
             loop.call_soon(self._wake, loop, self._newest)
         self._newest.append(stored)
@@ -103,7 +96,7 @@ class Intake:
     def _wake(
         self, loop: asyncio.AbstractEventLoop, newest: Sequence[asyncio.Future[None]]
     ) -> None:
-        """Wake the writer, and set one limit for all that came together."""
+        """Wake the writer, and set one time limit for all that came together."""
         self._newest = None
         late = NotStored("the database did not commit in time")
         loop.call_later(self._timeout_seconds, _settle, newest, late)
@@ -117,13 +110,13 @@ class Intake:
         self._statements.close()
 
     def _next_batch(self) -> list[_Webhook]:
-        """Wait for webhooks and take what there is; an empty list ends the writer."""
+        """Wait for webhooks and take them; an empty list ends the writer."""
         with self._arrived:
             while True:
                 batch = self._take()
                 if batch or self._stopping:
                     return batch
-                self._log_stored()  # what a failure or a time-out left over
+                self._log_stored()  # left over from a failure or time-out
                 self._arrived.wait()
 
     def _take(self) -> list[_Webhook]:
@@ -131,7 +124,7 @@ class Intake:
         events = 0
         while self._waiting and len(batch) < self._most_webhooks and events < _MOST_EVENTS:
             webhook = self._waiting.popleft()
-            if webhook.stored.done():  # its sender has been told to come again
+            if webhook.stored.done():  # its sender was answered 503
                 continue
             events += len(webhook.notices)
             batch.append(webhook)
@@ -142,7 +135,7 @@ class Intake:
         try:
             touched = insert_notices(self._statements, notices, self._environment, now())
         except Exception as e:
-            # Whatever it is: without its writer the receiver would refuse everything from then on.
+            # Any exception: without its writer the receiver would refuse everything from then on.
             self._fail(batch, e)
             return
         self._stored += batch
@@ -153,7 +146,7 @@ class Intake:
             self._nudges.sync(connection_id)
 
     def _log_stored(self) -> None:
-        """Log one line for many: one for each batch took as long as storing a small one."""
+        """Log one line for many webhooks: a line each took as long as storing them."""
         stored, self._stored = self._stored, []
         if not stored:
             return
@@ -166,7 +159,7 @@ class Intake:
         )
 
     def _fail(self, batch: Sequence[_Webhook], error: Exception) -> None:
-        """Answer that nothing is stored, or store one by one where one may have spoilt the rest."""
+        """Answer that nothing is stored; or store one by one, if one may have failed the others."""
         if len(batch) > 1 and not isinstance(error, _AWAY):
             for webhook in batch:
                 self._commit([webhook])
@@ -176,7 +169,7 @@ class Intake:
 
 
 def _answer(batch: Sequence[_Webhook], error: Exception | None) -> None:
-    """Let the requests go on, in their own thread."""
+    """Answer the requests, in their own thread."""
     stored = [webhook.stored for webhook in batch]
     with suppress(RuntimeError):  # the event loop has ended; nobody waits for the answers
         stored[0].get_loop().call_soon_threadsafe(_settle, stored, error)

@@ -1,0 +1,218 @@
+"""Takes each guard out of the source once, and says which test notices.
+
+    python -m tests.mutants [--list] [--contexts FILE] [PART ...]
+
+A guard is what makes a write conditional: a condition of an UPDATE or DELETE beyond the row's key,
+the `where` of an upsert, a lock of rows, a field of the filter of an update in MongoDB, a unique
+key. Each is taken out in a copy of the checkout, where tests run until the first one fails. A guard
+that survives is held by no test, or guards nothing. PART picks guards whose line names it.
+
+Which tests run a line is read from FILE, written by `pytest --cov --cov-context=test` (pytest-cov);
+without it all tests below `FOLDERS` run, which takes hours.
+"""
+
+import argparse
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.test_contracts import ROOT
+
+FOLDERS = ("tests/store", "tests/infactor", "tests/workers", "tests/monitoring", "tests/web")
+_MIGRATION = "service/database/migrations/versions/20261126_first_schema.py"
+_LOCATIONS = ("service/store", "service/coordination", "service/queries", "service/infactor")
+_SECONDS = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A file without one of its guards, which began in `line`."""
+
+    path: Path
+    line: int
+    gone: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {' '.join(self.gone.split())}"
+
+
+class Source:
+    """The text of a file, from which the place of a syntax node can be cut."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self._path = path
+        self._lines = text.splitlines(keepends=True)
+        self.tree = ast.parse(text)
+
+    def without(self, node: ast.AST, after: str = "") -> Mutant:
+        """Return the file without this node, up to the comma that follows it."""
+        begin, end = self._span(node)
+        text = "".join(self._lines)
+        rest = text[end:]
+        cut = rest.lstrip()[1:] if rest.lstrip().startswith(",") else rest
+        return Mutant(
+            self._path,
+            node.lineno,  # type: ignore[attr-defined]
+            text[begin:end],
+            text[:begin] + after + (cut if not after else rest),
+        )
+
+    def _span(self, node: ast.AST) -> tuple[int, int]:
+        starts = [0]
+        for line in self._lines:
+            starts.append(starts[-1] + len(line))
+
+        def offset(line: int, column: int) -> int:
+            before = self._lines[line - 1].encode()[:column].decode()
+            return starts[line - 1] + len(before)
+
+        return (
+            offset(node.lineno, node.col_offset),  # type: ignore[attr-defined]
+            offset(node.end_lineno, node.end_col_offset),  # type: ignore[attr-defined]
+        )
+
+
+def mutants(root: Path = ROOT) -> Iterator[Mutant]:
+    """Give each file of the service without one of its guards."""
+    for folder in _LOCATIONS:
+        for path in sorted((root / folder).rglob("*.py")):
+            yield from _of_file(path.relative_to(root), path.read_text())
+    yield from _of_schema(Path(_MIGRATION), (root / _MIGRATION).read_text())
+
+
+def _of_file(path: Path, text: str) -> Iterator[Mutant]:
+    source = Source(path, text)
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr == "where" and _begins_with(node.func, ("update", "delete")):
+                for condition in node.args if len(node.args) > 1 else ():
+                    yield source.without(condition)
+            elif node.func.attr == "with_for_update":
+                yield source.without(node, ast.unparse(node.func.value))
+            elif node.func.attr == "on_conflict_do_update":
+                yield from (source.without(k) for k in node.keywords if k.arg == "where")
+        elif isinstance(node, ast.AnnAssign | ast.AugAssign) and _names(node.target) == "only_if":
+            entries = node.value if isinstance(node.value, ast.Dict) else ast.Dict([], [])
+            for key, value in zip(entries.keys, entries.values, strict=True):
+                yield source.without(_entry(key, value))
+
+
+def _of_schema(path: Path, text: str) -> Iterator[Mutant]:
+    source = Source(path, text)
+    for node in ast.walk(source.tree):
+        is_unique = isinstance(node, ast.keyword) and node.arg == "unique"
+        if is_unique or (isinstance(node, ast.Call) and _names(node.func) == "UniqueConstraint"):
+            yield source.without(node)
+
+
+def _names(node: ast.AST) -> str:
+    """Return the last word of a name, also of one with dots."""
+    return str(getattr(node, "attr", getattr(node, "id", "")))
+
+
+def _begins_with(node: ast.expr, names: Collection[str]) -> bool:
+    """Return whether a chain of calls begins with a call of one of these functions."""
+    while isinstance(node, ast.Attribute | ast.Call):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            return node.func.id in names
+        node = node.value if isinstance(node, ast.Attribute) else node.func
+    return False
+
+
+def _entry(key: ast.expr | None, value: ast.expr) -> ast.AST:
+    """Return a node that covers both the key and the value of an entry."""
+    entry, begin = ast.Expr(value), key or value
+    entry.lineno, entry.col_offset = begin.lineno, begin.col_offset
+    entry.end_lineno, entry.end_col_offset = value.end_lineno, value.end_col_offset
+    return entry
+
+
+def tests_of(mutant: Mutant, contexts: Path | None) -> list[str]:
+    """Return the tests that run the line, those of fewer lines first; all where that is unknown."""
+    if contexts is None or mutant.path == Path(_MIGRATION):
+        return list(FOLDERS)
+    from coverage import CoverageData
+
+    data = CoverageData(str(contexts))
+    data.read()
+    (file,) = [f for f in data.measured_files() if f.endswith(str(mutant.path))]
+    function = _function_around(mutant)
+    by_line = data.contexts_by_lineno(file)
+    return sorted({c.split("|")[0] for line in function for c in by_line.get(line, ()) if c})
+
+
+def _function_around(mutant: Mutant) -> range:
+    tree = ast.parse((ROOT / mutant.path).read_text())
+    around = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        and node.lineno <= mutant.line <= (node.end_lineno or node.lineno)
+    ]
+    innermost = max(around, key=lambda node: node.lineno, default=None)
+    if innermost is None:
+        return range(mutant.line, mutant.line + 1)
+    return range(innermost.body[0].lineno, (innermost.end_lineno or innermost.lineno) + 1)
+
+
+def first_failure(mutant: Mutant, copy: Path, tests: list[str]) -> str | None:
+    """Return the first test that fails without the guard, None if all pass."""
+    path = copy / mutant.path
+    whole = path.read_text()
+    path.write_text(mutant.source)
+    try:
+        return _failure(copy, tests)
+    finally:
+        path.write_text(whole)
+
+
+def _failure(copy: Path, tests: list[str]) -> str | None:
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:randomly"]
+    (copy / "chosen").write_text("\n".join(tests))
+    try:
+        done = subprocess.run(
+            [*command, "--no-header", "--tb=no", "@chosen"],
+            check=False,
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": str(copy)},
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return "(no end)"
+    if done.returncode == 0:
+        return None
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return failed[0].split(" - ")[0] if failed else done.stdout[-300:]
+
+
+def main() -> None:
+    """Print each guard with the test that notices when it is gone."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants")
+    parser.add_argument("--list", action="store_true", help="only say what the guards are")
+    parser.add_argument("--contexts", type=Path, help="which test runs which line")
+    parser.add_argument("part", nargs="*", help="only guards whose line names one of these")
+    given = parser.parse_args()
+    chosen = [m for m in mutants() if not given.part or any(p in str(m) for p in given.part)]
+    if given.list:
+        print(*chosen, sep="\n")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", "__pycache__", ".*cache"))
+        for mutant in chosen:
+            tests = tests_of(mutant, given.contexts)
+            found = first_failure(mutant, copy, tests) if tests else "no test runs it"
+            print(f"{mutant}\n    {found or 'SURVIVED'} ({len(tests)} tests run it)", flush=True)
+
+
+if __name__ == "__main__":
+    main()
