@@ -29,8 +29,9 @@ _MIN_BACKOFF_MS = 1_000
 _MAX_BACKOFF_MS = 30_000
 # Longer than any sync: 500 single reads at 6 a second, and a page that takes its minute.
 _TIME_LIMIT_MS = 10 * 60 * 1000
-# The sweep has repeated a nudge many times before it is this old.
-_MAX_AGE_MS = 60 * 60 * 1000
+# The sweep has sent it again many times over. Not an hour: messages of a process whose clock is
+# behind all look old.
+_MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000
 
 
 def declare(broker: Broker, services: Services) -> None:

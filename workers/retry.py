@@ -13,7 +13,7 @@ from service.errors import (
     TransientError,
     Unrecognised,
 )
-from service.kit.backoff import backoff
+from service.kit.backoff import LONGEST_PAUSE, backoff
 from service.quickbooks.http import TIMED_OUT
 
 _FIRST_PAUSE = timedelta(seconds=2)
@@ -59,6 +59,10 @@ def pause_for(error: SyncError, failures: int) -> timedelta:
     As long as QuickBooks asked for; an hour if access is barred; otherwise doubling from 2 s to 15
     minutes, with jitter. A lasting 429 is retried up to an hour apart: it may be the month's limit.
     """
+    return min(_pause_for(error, failures), LONGEST_PAUSE)
+
+
+def _pause_for(error: SyncError, failures: int) -> timedelta:
     if isinstance(error, Throttled):
         asked = error.retry_after or _THROTTLED_SECONDS
         lasting = asked * 2.0 ** max(0, min(failures, 20) - _A_FEW_THROTTLES)

@@ -11,6 +11,7 @@ import structlog
 from service.coordination import heartbeats
 from service.services import Services
 from workers.alerts import watch
+from workers.clock_watch import ClockWatch
 from workers.delivery import poll
 from workers.runs.reconcile import begin_due
 from workers.upkeep import keep_alive, prune, sample, sweep
@@ -67,6 +68,8 @@ _LONGEST_WAIT_SECONDS = 5.0
 def ticking(services: Services, periodic: Sequence[Periodic] = PERIODIC) -> Iterator[None]:
     """Run the periodic jobs during the block, then finish what has begun."""
     clocks = [Clock(services, jobs) for jobs in _by_clock(periodic)]
+    watch = ClockWatch(services.database)
+    watch.start()
     for clock in clocks:
         clock.start()
     try:
@@ -76,6 +79,7 @@ def ticking(services: Services, periodic: Sequence[Periodic] = PERIODIC) -> Iter
             clock.stop()
         for clock in clocks:
             clock.join()
+        watch.stop()
 
 
 def _by_clock(periodic: Sequence[Periodic]) -> list[list[Periodic]]:

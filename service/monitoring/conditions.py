@@ -17,6 +17,7 @@ from service.store import alerts
 # In the order in which they are shown, the most urgent first.
 _CHECKS = (
     processes.silent_processes,
+    processes.wrong_clocks,
     infactor.critical_findings,
     infactor.infactor_away,
     infactor.stuck_deliveries,

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from service.config.settings import Settings
+from service.coordination import clocks
+from service.coordination.clocks import WrongClock
 from service.domain import Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
@@ -51,3 +53,25 @@ def _silent_workers(settings: Settings, how_long: str, since: datetime | None = 
 def _has_work(facts: Facts) -> bool:
     ours = (facts.session, facts.environment, facts.now)
     return bool(inbox.due_connections(*ours) or runs.due(*ours))
+
+
+def wrong_clocks(facts: Facts) -> Iterator[Condition]:
+    """Yield each clock that was set within the last hour, or differs from the database's."""
+    for one in clocks.wrong(facts.session):
+        yield Condition(
+            cause="clock.wrong",
+            subject=one.name,
+            severity=Severity.CRITICAL,
+            since=facts.now - timedelta(seconds=one.ago),
+            text=f"{_told_of(one)} Let NTP set the clocks. Work goes on by the database's.",
+            command="infactor-quickbooks doctor",
+        )
+
+
+def _told_of(clock: WrongClock) -> str:
+    how_much = span(round(abs(clock.seconds), -1))
+    if clock.name == clocks.DATABASE:
+        way = "back" if clock.seconds < 0 else "forward"
+        return f"The clock of the database was set {way} by {how_much}."
+    way = "behind" if clock.seconds < 0 else "ahead of"
+    return f"The clock of the machine {clock.name} is {how_much} {way} the database's."

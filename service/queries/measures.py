@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
 
-from sqlalchemy import ColumnElement, Float, case, cast, delete, func, literal, or_, select
+from sqlalchemy import ColumnElement, Float, case, cast, delete, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.coordination import circuit_breaker, heartbeats
+from service.database.due import has_come
 from service.database.tables import Alert, Connection, Notice, Reads, Run, Sample
 from service.database.upsert import insert
 from service.domain import ConnectionState, NoticeStatus, RunKind, RunState
@@ -110,7 +111,7 @@ def oldest_due(session: Session, environment: str, now: datetime) -> float:
         .where(
             Notice.connection_id == Connection.id,
             _is(Notice.status, NoticeStatus.PENDING),
-            or_(Notice.due_at.is_(None), Notice.due_at <= now),
+            has_come(Notice.due_at, now),
         )
         .order_by(Notice.id)
         .limit(1)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from service.database.due import has_come
 from service.database.tables import Alert
 from service.database.upsert import insert
 
@@ -81,12 +82,12 @@ def untold(session: Session, now: datetime, limit: int) -> Sequence[Alert]:
     over = and_(
         Alert.told_at.is_not(None),
         Alert.end_told_at.is_(None),
-        Alert.ended_at <= now - QUIET,
+        or_(Alert.ended_at <= now - QUIET, Alert.ended_at > now + QUIET),
         Alert.ended_at > now - _OLD_NEWS,
     )
     return session.scalars(
         select(Alert)
-        .where(or_(begun, over), or_(Alert.due_at.is_(None), Alert.due_at <= now))
+        .where(or_(begun, over), has_come(Alert.due_at, now))
         .order_by(Alert.id)
         .limit(limit)
     ).all()

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, literal, select, update
 from sqlalchemy.orm import Session
 
+from service.database.due import has_come
 from service.database.tables import Connection, Supplier
 from service.database.types import Instant
 from service.database.upsert import excluded, insert
 from service.domain import ConnectionState
 from service.errors import Disconnected
+
+_LONGEST_NUDGE = timedelta(minutes=1)
 
 
 def upsert_supplier(session: Session, email: str, name: str, address: str, now: datetime) -> int:
@@ -79,7 +82,7 @@ def may_be_called(environment: str, now: datetime) -> ColumnElement[bool]:
         Connection.environment == environment,
         Connection.state == ConnectionState.CONNECTED,
         Connection.suspended_at.is_(None),
-        or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
+        has_come(Connection.paused_until, now),
     )
 
 
@@ -183,7 +186,7 @@ def synced(session: Session, connection_id: str, now: datetime) -> None:
         .where(
             Connection.id == connection_id,
             Connection.state == ConnectionState.CONNECTED,
-            or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
+            has_come(Connection.paused_until, now),
         )
         .values(
             last_synced_at=now, failures=0, paused_until=None, throttled_since=None, problem=None
@@ -231,7 +234,7 @@ def schedule_nudge(session: Session, connection_id: str, now: datetime, delay: t
         update(Connection)
         .where(
             Connection.id == connection_id,
-            or_(Connection.nudge_due_at.is_(None), Connection.nudge_due_at < now),
+            has_come(Connection.nudge_due_at, now, _LONGEST_NUDGE),
         )
         .values(nudge_due_at=now + delay)
         .returning(Connection.id)

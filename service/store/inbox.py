@@ -8,9 +8,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select, update
 from sqlalchemy.orm import Session, aliased
 
+from service.database.due import has_come
 from service.database.tables import Connection, Notice, Run
 from service.database.upsert import chunked, insert
 from service.domain import NoticeStatus, OwnNotice, RunKind, RunState
@@ -44,7 +45,7 @@ def claim(
     due = (
         select(Notice)
         .where(Notice.status == NoticeStatus.PENDING, Notice.connection_id == connection_id)
-        .where(or_(Notice.due_at.is_(None), Notice.due_at <= now))
+        .where(has_come(Notice.due_at, now))
         .order_by(Notice.id)
     )
     fatal = session.scalars(due.where(Notice.losses >= _FATAL_LOSSES).limit(CLAIM_LIMIT)).all()
@@ -154,7 +155,7 @@ def due_connections(session: Session, environment: str, now: datetime) -> Sequen
 def _due(now: datetime) -> Select[int]:
     return select(Notice.id).where(
         Notice.status == NoticeStatus.PENDING,
-        or_(Notice.due_at.is_(None), Notice.due_at <= now),
+        has_come(Notice.due_at, now),
     )
 
 

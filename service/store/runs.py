@@ -4,9 +4,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, ScalarSelect, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, ScalarSelect, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
+from service.database.due import has_come
 from service.database.tables import (
     Connection,
     Invoice,
@@ -311,7 +312,7 @@ def _is_due(environment: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         Run.state == RunState.ACTIVE,
         Run.halted_at.is_(None),
-        or_(Run.due_at.is_(None), Run.due_at <= now),
+        has_come(Run.due_at, now),
         may_be_called(environment, now),
     )
 

@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import BindParameter, ColumnElement, case, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from service.database.due import has_come
 from service.database.tables import Connection, Run
 from service.domain import RunKind, RunState
 from service.store import plausible
 from service.store.connections import may_be_called
 
 RECONCILE_EVERY = timedelta(days=1)
+_LONGEST_WAIT = RECONCILE_EVERY + timedelta(minutes=1)
 _AHEAD_COUNTS_AS = timedelta(days=1)
 
 
@@ -102,11 +104,15 @@ def to_reconcile(
         Run.connection_id == Connection.id,
         Run.state == RunState.ACTIVE,
         Run.kind != RunKind.WITHDRAWAL,  # which reads nothing else
-        or_(Run.kind == RunKind.RECONCILE, Run.due_at.is_(None), Run.due_at <= now),
+        or_(Run.kind == RunKind.RECONCILE, has_come(Run.due_at, now)),
     )
     return session.scalars(
         select(Connection)
-        .where(may_be_called(environment, now), Connection.reconcile_due_at <= now, ~busy.exists())
+        .where(
+            may_be_called(environment, now),
+            has_come(Connection.reconcile_due_at, now, _LONGEST_WAIT),
+            ~busy.exists(),
+        )
         .order_by(Connection.reconcile_due_at)
         .limit(limit)
     ).all()

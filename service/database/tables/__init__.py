@@ -2,6 +2,7 @@
 
 from service.database.tables.coordination import (
     Breaker,
+    ClockError,
     Heartbeat,
     Lease,
     Pace,
@@ -52,6 +53,7 @@ __all__ = [
     "Base",
     "Breaker",
     "BrowserSession",
+    "ClockError",
     "Connection",
     "Customer",
     "DifferenceRow",

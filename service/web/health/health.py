@@ -22,13 +22,18 @@ async def readyz(request: Request[AppState]) -> Response:
     What only delays the work is reported as `degraded`: notices must still come in.
     """
     probes = request.state["probes"]
-    oldest, queue, infactor = await asyncio.gather(
-        probes.oldest_due.answer(), probes.queue.answer(), probes.infactor.answer()
+    oldest, queue, clock, infactor = await asyncio.gather(
+        probes.oldest_due.answer(),
+        probes.queue.answer(),
+        probes.clock.answer(),
+        probes.infactor.answer(),
     )
     if oldest is None:
         text = "does not answer, or has another version's schema"
         return JSONResponse({"status": "unavailable", "database": text}, 503)
-    degraded = not queue or oldest > _LONGEST_WAIT_SECONDS or infactor in (None, "away")
+    clock = clock or "unknown"
+    waits = oldest > _LONGEST_WAIT_SECONDS
+    degraded = not queue or waits or clock != "ok" or infactor in (None, "away")
     embedded = request.state["services"].settings.embedded
     return JSONResponse(
         {
@@ -36,6 +41,7 @@ async def readyz(request: Request[AppState]) -> Response:
             "database": "ok",
             "queue": "embedded" if embedded else "ok" if queue else "unreachable",
             "oldest_pending_seconds": round(oldest),
+            "clock": clock,
             "infactor": infactor or "unknown",
         }
     )

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from service.coordination import circuit_breaker
+from service.coordination import circuit_breaker, clocks
 from service.database import schema
 from service.kit.clock import now
 from service.queries import measures
@@ -68,6 +68,7 @@ class Probes:
 
     oldest_due: Probe[float | None]  # in seconds; None, too, for another version's schema
     queue: Probe[bool]
+    clock: Probe[str]  # "ok", or which was set by how many seconds, or is so many ahead
     infactor: Probe[str]  # "own record" where Infactor's table is ours, else "ok" or "away"
     measures: Probe[Measures | None]
 
@@ -98,9 +99,15 @@ def probes_for(services: Services) -> Probes:
                 else "away"
             )
 
+    def clock() -> str:
+        with services.database.read() as session:
+            wrong = clocks.wrong(session)
+        return ", ".join(f"{one.name} {one.seconds:+,.0f} s" for one in wrong) or "ok"
+
     return Probes(
         oldest_due=Probe(oldest_due, seconds=_DATABASE_SECONDS),
         infactor=Probe(infactor, seconds=_DATABASE_SECONDS),
+        clock=Probe(clock, seconds=_DATABASE_SECONDS),
         queue=Probe(services.jobs.answers, seconds=_QUEUE_SECONDS),
         measures=Probe(measured, seconds=_DATABASE_SECONDS),
     )

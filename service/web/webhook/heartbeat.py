@@ -1,7 +1,6 @@
 """The receiver's heartbeat; it also stores the counts of answers, which cost no write each."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,7 +25,7 @@ class AnswerCounter:
     def count(self, outcome: str) -> None:
         """Count an answer: stored, unsigned, too_large, not_configured or not_stored."""
         webhook_requests(outcome).inc()
-        minute = int(time.time()) // 60
+        minute = int(now().timestamp()) // 60
         with self._lock:
             self._counts[minute, outcome] += 1
 

@@ -33,7 +33,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in (
         *("samples", "login_attempts", "operator_sessions", "audit", "alerts"),
-        *("reads", "paces", "leases", "heartbeats", "deliveries", "breakers"),
+        *("reads", "paces", "leases", "heartbeats", "deliveries", "clock_errors", "breakers"),
         *("runs_seen", "runs"),
         *("findings", "receipts", "documents", "revisions", "old_ids", "invoices", "customers"),
         *("notices", "spent_links", "oauth_states", "sessions", "connections", "suppliers"),
@@ -392,6 +392,12 @@ def _coordination() -> None:
         sa.Column("since", sa.Float(53)),
         sa.Column("open_until", sa.Float(53), nullable=False),
         sa.Column("error", sa.Text),
+    )
+    op.create_table(
+        "clock_errors",
+        sa.Column("name", sa.String(64), primary_key=True),
+        sa.Column("seconds", sa.Float(53), nullable=False),
+        sa.Column("at", sa.Float(53), nullable=False),
     )
     op.create_table(
         "deliveries",
