@@ -92,9 +92,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("workers.alerts", "workers.clock_watch", "workers.delivery", "workers.runs"),
         "workers.upkeep",
     },
+    "workers.lanes": set(),
     "workers.process": {
         *_WORK,
-        *("workers.delivery", "workers.runs", "workers.schedule", "workers.sync"),
+        *("workers.delivery", "workers.lanes", "workers.runs", "workers.schedule"),
+        "workers.sync",
     },
 }
 # Class names with two classes, and why both may have it. The simulator is apart on purpose, and is

@@ -162,10 +162,6 @@ class Grants:
         self._access = {t: a for t, a in self._access.items() if a.grant.realm != realm}
         return len(self._grants) < before
 
-    def end_access(self) -> None:
-        """End every access token; refresh tokens go on."""
-        self._access.clear()
-
     def connected(self, realm: str, now: datetime) -> bool:
         return any(g.realm == realm and g.alive(now) for g in self._grants)
 

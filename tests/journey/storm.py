@@ -216,7 +216,7 @@ class Storm:
         # Not by its clock, which would then be hours ahead of everybody's.
         simulator = self.deployment.simulator.simulator
         with simulator.lock:
-            simulator.grants.end_access()
+            simulator.grants._access.clear()
         self.counted["token ends"] += 1
 
     def _flush_redis(self) -> None:

@@ -39,6 +39,13 @@ _KINDS: dict[RunKind, tuple[Purpose, Step]] = {
 _FAILED_RECONCILE_AGAIN = timedelta(hours=6)
 
 
+def connection_of(services: Services, run_id: int) -> str | None:
+    """Return the connection whose company the run is about."""
+    with services.database.read() as session:
+        run = runs.get(session, run_id)
+    return None if run is None else run.connection_id
+
+
 def work_on_run(services: Services, run_id: int) -> None:
     """Do the run's next step, and ask for the one after it."""
     if advance(services, run_id):

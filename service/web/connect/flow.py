@@ -260,6 +260,8 @@ def _begin(
             reconcile_due_at=at + watermarks.RECONCILE_EVERY,
         ),
     )
+    if newcomer.time > plausible.latest(session):
+        plausible.note_ahead(session, connection_id, newcomer.time)
     return runs.create_or_join(session, connection_id, RunCause.CONNECT, None, at)
 
 
