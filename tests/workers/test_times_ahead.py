@@ -13,7 +13,7 @@ from service.monitoring.conditions import wrong_now
 from service.monitoring.facts import Facts
 from service.operations import actions
 from service.store import watermarks
-from tests.workers.reconciling import due, finish, named, reconcile, set_connection, watermark
+from tests.workers.reconciling import due, finish, named, reconcile, set_connection
 from tests.workers.withdrawing import START, TAKEN, states
 from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
 
@@ -126,15 +126,15 @@ def answered_in_8999(world: World) -> None:
 
 
 def test_a_clock_of_quickbooks_that_cannot_be_moves_no_watermark(world: World) -> None:
-    before = watermark(world)
+    before = world.connection().reconciled_until
     answered_in_8999(world)
     assert reconcile(world)["state"] == "done"
-    assert watermark(world) == before
+    assert world.connection().reconciled_until == before
     assert [one.subject for one in told(world)] == [world.connection_id]
     world.put("Invoice", an_invoice("1"))
     reconcile(world)
     assert list(world.documents()) == ["1"]
-    assert watermark(world) > before
+    assert before < world.connection().reconciled_until <= now()
 
 
 def stand_ahead(world: World) -> None:
