@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import Engine, event, text, update
 
 from service.coordination import heartbeats
 from service.database.tables import Invoice, Notice
@@ -28,32 +28,59 @@ TWO_HOURS, A_DAY = 7200.0, 86_400.0
 
 
 class DatabaseClock:
-    """The clock of an SQLite database, which can be set."""
+    """The clock of a database, which can be set: connections that it opens know no other."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._ahead = timedelta()
 
     def set(self, seconds: float) -> None:
         """Set it forward by so many seconds, or back."""
         self._ahead += timedelta(seconds=seconds)
+        if self._engine.dialect.name == "postgresql":
+            with self._engine.begin() as connection:
+                connection.execute(text("UPDATE clocks.ahead SET by = :by"), {"by": self._ahead})
 
-    def replace(self, connection: Any, _: Any) -> None:
-        """Let a connection know no other clock."""
-        connection.create_function("julianday", 1, self._julian_day)
+    def open(self) -> None:
+        if self._engine.dialect.name == "postgresql":
+            with self._engine.begin() as connection:
+                connection.execute(text(_CLOCK_OF_POSTGRESQL))
+        event.listen(self._engine, "connect", self._replace)
+        self._engine.dispose()
+
+    def close(self) -> None:
+        event.remove(self._engine, "connect", self._replace)
+        self._engine.dispose()
+        if self._engine.dialect.name == "postgresql":
+            with self._engine.begin() as connection:
+                connection.execute(text("DROP SCHEMA clocks CASCADE"))
+
+    def _replace(self, connection: Any, _: Any) -> None:
+        if self._engine.dialect.name == "postgresql":
+            connection.execute("SET search_path = clocks, pg_catalog, public")
+            connection.commit()
+        else:
+            connection.create_function("julianday", 1, self._julian_day)
 
     def _julian_day(self, _: str) -> float:
         return (datetime.now(UTC) + self._ahead).timestamp() / 86_400 + 2_440_587.5
 
 
+_CLOCK_OF_POSTGRESQL = """
+CREATE SCHEMA clocks;
+CREATE TABLE clocks.ahead AS SELECT interval '0' AS by;
+CREATE FUNCTION clocks.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+  $$ SELECT pg_catalog.clock_timestamp() + by FROM clocks.ahead $$;
+"""
+
+
 @pytest.fixture
-def theirs(small_world: World) -> Iterator[DatabaseClock]:
-    """The clock of the database, which no other test sees."""
-    made, engine = DatabaseClock(), small_world.services.database.engine
-    event.listen(engine, "connect", made.replace)
-    engine.dispose()
+def theirs(world: World) -> Iterator[DatabaseClock]:
+    """The clock of the world's database."""
+    made = DatabaseClock(world.services.database.engine)
+    made.open()
     yield made
-    event.remove(engine, "connect", made.replace)
-    engine.dispose()
+    made.close()
 
 
 @contextmanager
@@ -123,32 +150,30 @@ def test_nothing_waits_longer_than_counts_as_waiting() -> None:
 
 @pytest.mark.parametrize("seconds", [-TWO_HOURS, A_DAY])
 def test_a_process_goes_by_the_clock_of_the_database(
-    small_world: World, theirs: DatabaseClock, seconds: float
+    world: World, theirs: DatabaseClock, seconds: float
 ) -> None:
     theirs.set(seconds)
-    with watched(small_world):
+    with watched(world):
         behind = (now() - datetime.now(UTC)).total_seconds()
         assert behind == pytest.approx(seconds, abs=5)
-        assert [text for _, text in told(small_world)] != []
+        assert [text for _, text in told(world)] != []
     assert abs((now() - datetime.now(UTC)).total_seconds()) < 5
 
 
-def test_a_step_is_told_and_names_the_clock(small_world: World, theirs: DatabaseClock) -> None:
-    with watched(small_world) as watch:
-        assert told(small_world) == []
+def test_a_step_is_told_and_names_the_clock(world: World, theirs: DatabaseClock) -> None:
+    with watched(world) as watch:
+        assert told(world) == []
         theirs.set(-20.0)  # as much as NTP may do
         watch.look()
-        assert told(small_world) == []
+        assert told(world) == []
         theirs.set(-TWO_HOURS)
         watch.look()
-        assert ("database", _said("The clock of the database was set back by 2 h.")) in told(
-            small_world
-        )
-        assert small_world.web.get("/readyz").json()["status"] == "degraded"
+        assert ("database", _said("The clock of the database was set back by 2 h.")) in told(world)
+        assert world.web.get("/readyz").json()["status"] == "degraded"
         theirs.set(A_DAY)
         watch.look()
         assert ("database", _said("The clock of the database was set forward by 24 h.")) in told(
-            small_world
+            world
         )
 
 
@@ -157,25 +182,23 @@ def _said(first: str) -> str:
 
 
 def test_a_step_back_is_told_though_every_process_was_started_again(
-    small_world: World, theirs: DatabaseClock
+    world: World, theirs: DatabaseClock
 ) -> None:
-    with watched(small_world), small_world.services.database.write() as session:
+    with watched(world), world.services.database.write() as session:
         heartbeats.beat(session, "receiver")
     theirs.set(-TWO_HOURS)
-    with watched(small_world):
-        assert ("database", _said("The clock of the database was set back by 2 h.")) in told(
-            small_world
-        )
+    with watched(world):
+        assert ("database", _said("The clock of the database was set back by 2 h.")) in told(world)
 
 
 @pytest.mark.parametrize("steps", [(-TWO_HOURS,), (A_DAY, -A_DAY)])
 def test_changes_are_taken_over_whatever_the_clock_does(
-    small_world: World, theirs: DatabaseClock, steps: tuple[float, ...]
+    world: World, theirs: DatabaseClock, steps: tuple[float, ...]
 ) -> None:
-    """Before each step, a change; afterwards one more. By workers as they are started."""
-    with working(small_world.services, threads=2):
-        for number, step in enumerate((*steps, 0.0), start=1):
+    """A change before any step, and one after each. By workers as they are started."""
+    with working(world.services, threads=2):
+        for number, step in enumerate((0.0, *steps), start=1):
             theirs.set(step)
-            small_world.put("Invoice", an_invoice(str(number)))
-            small_world.webhook(an_event("Invoice", str(number), "created"))
-            wait_until(lambda n=number: len(small_world.documents()) == n, what=f"change {number}")
+            world.put("Invoice", an_invoice(str(number)))
+            world.webhook(an_event("Invoice", str(number), "created"))
+            wait_until(lambda n=number: len(world.documents()) == n, what=f"change {number}")
