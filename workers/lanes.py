@@ -18,8 +18,9 @@ log = structlog.get_logger(__name__)
 
 PATIENCE_SECONDS = 2.0
 _TIME_LIMIT_SECONDS = 600.0
-# So many turns for each thread may go on by themselves, when many companies get slow at once.
-_MOST_FOR_EACH_THREAD = 4
+# So many turns may go on by themselves when many companies get slow at once: each has a connection
+# to QuickBooks, of which there are 64.
+_MOST_LONG = 32
 
 
 @dataclass(eq=False)
@@ -42,7 +43,6 @@ class Lanes:
 
     def __init__(self, threads: int, *, patience: float = PATIENCE_SECONDS) -> None:
         self._most_slow = max(1, threads // 2)
-        self._most = threads * _MOST_FOR_EACH_THREAD
         self._patience = patience
         self._lock = threading.Lock()
         self._slow: set[str] = set()
@@ -78,7 +78,7 @@ class Lanes:
     def _hand_off(self, turn: _Turn) -> bool:
         """Let the turn go on by itself; return False if it has ended, or too many do already."""
         with self._lock:
-            if turn.ended.is_set() or len(self._long - {turn}) >= self._most:
+            if turn.ended.is_set() or len(self._long - {turn}) >= _MOST_LONG:
                 return False
             turn.handed_off = True
             self._long.add(turn)

@@ -306,6 +306,36 @@ def test_what_notices_would_withdraw_is_read_again_once_it_is_approved(world: Wo
     assert stops(world) == []
 
 
+def test_what_an_operator_has_approved_does_not_count(small_world: World) -> None:
+    """Or the next invoice that is paid within the hour would have to be approved, too."""
+    offered(small_world, 100)
+    paid_now(small_world, 20)
+    told(small_world)
+    run_id = waiting(small_world).id
+    approve(small_world, run_id)
+    assert finish(small_world, run_id)["withdrawn"] == 20
+    small_world.put("Invoice", *(an_invoice(str(n), Balance=0) for n in range(21, 25)))
+    told(small_world)
+    assert states(small_world) == {TAKEN: 24, LET: 76}
+
+
+def test_notices_are_stopped_where_infactor_has_a_database_of_its_own(
+    small_delivering: Delivering,
+) -> None:
+    world = small_delivering.world
+    offered(world, 10)
+    small_delivering.deliver()
+    paid_now(world, 10)
+    told(world)
+    small_delivering.deliver()
+    assert {small_delivering.state(str(n))[0] for n in range(1, 11)} == {LET}
+    run_id = waiting(world).id
+    approve(world, run_id)
+    finish(world, run_id)
+    small_delivering.deliver()
+    assert {small_delivering.state(str(n))[0] for n in range(1, 11)} == {TAKEN}
+
+
 def test_while_withdrawals_wait_notices_add_to_them_and_withdraw_nothing(
     small_world: World,
 ) -> None:

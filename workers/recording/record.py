@@ -70,7 +70,8 @@ def recording(
             recorded = batch.write(reads)
         else:
             recorded = batch.write_within_limit(reads)
-        invoices.note_withdrawn(session, recorded.withdrawn)
+        if cause is not RevisionCause.COMMAND and not (run is not None and run.confirmed):
+            invoices.note_withdrawn(session, recorded.withdrawn)
         _announce(company, session, recorded, cause, webhooks)
         yield session, recorded
 
