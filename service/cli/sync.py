@@ -19,6 +19,7 @@ from service.cli.context import (
     operator,
     readable,
 )
+from service.database.due import waits
 from service.database.engine import after_commit
 from service.database.tables import Connection, Notice, Run
 from service.domain import ConnectionState, NoticeStatus
@@ -111,7 +112,7 @@ def _failure(notice: Notice, connection: Connection) -> str | None:
         return "it was disconnected meanwhile"
     if connection.suspended_at is not None:
         return "it was paused meanwhile"
-    if connection.paused_until is not None and connection.paused_until > now():
+    if waits(connection.paused_until, now()):
         return f"QuickBooks is left alone for a while: {connection.problem}"
     return notice.error_message
 

@@ -24,6 +24,11 @@ def has_come(
     return or_(due_at.is_(None), due_at <= now, due_at > now + longest)
 
 
+def waits(due_at: datetime | None, now: datetime) -> bool:
+    """Return whether this time, if there is one, has still to come; see `has_come`."""
+    return due_at is not None and now < due_at <= now + LONGEST_PAUSE
+
+
 def is_over(until: SQLCoreOperations[Any], longest: float = LONGEST_FENCE) -> ColumnElement[bool]:
     """A condition: a moment of the database's clock has passed; see `has_come`."""
     now = database_now()

@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from service import wording
 from service.config.settings import Settings
+from service.database.due import waits
 from service.database.tables import Connection, Run
 from service.domain import ConnectionState, RunKind, RunState
 from service.kit.clock import now
@@ -234,8 +235,7 @@ def state_of(connection: Connection) -> ConnectionStatus:
         return ConnectionStatus("Ended by QuickBooks", "bad", problem) if problem else _ended()
     if connection.suspended_at is not None:
         return ConnectionStatus("Paused", "warn")
-    waits = connection.paused_until is not None and connection.paused_until > now()
-    if waits and connection.failures > 0:
+    if waits(connection.paused_until, now()) and connection.failures > 0:
         return ConnectionStatus("Waiting for QuickBooks", "warn", connection.problem or "")
     if ends_soon(connection):
         return ConnectionStatus(
