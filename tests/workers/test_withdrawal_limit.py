@@ -360,6 +360,18 @@ def test_while_withdrawals_wait_notices_add_to_them_and_withdraw_nothing(
     assert states(small_world) == {TAKEN: 2, LET: 98}
 
 
+def test_what_waited_and_is_well_again_is_recorded_beside_what_joins(small_world: World) -> None:
+    offered(small_world, 100)
+    paid_now(small_world, 10)
+    told(small_world)
+    well_again = an_invoice("5", TotalAmt=90, Balance=90)
+    small_world.put("Invoice", well_again, an_invoice("50", Balance=0))
+    told(small_world, "5", "50")
+    assert small_world.documents()["5"]["invoiceAmount"] == 90
+    assert len(waiting(small_world).would_withdraw or {}) == 11
+    assert states(small_world) == {LET: 100}
+
+
 @pytest.mark.parametrize("kind", ["notices", "backfill", "changes", "listing"])
 def test_all_paths_together_have_one_limit_within_an_hour(small_world: World, kind: str) -> None:
     """Four of a hundred are withdrawn by a notice, and two more would be."""

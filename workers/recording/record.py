@@ -134,8 +134,7 @@ class _Batch:
         except ApprovalNeeded as e:
             stopped = e
         session.expire_all()  # what was undone may have been read
-        self._recorded = Recorded()
-        self._withheld = stopped.reasons
+        self._recorded, self._withheld = Recorded(), recorded.withdrawn
         recorded = self.write(reads)
         approvals.withhold(
             session,
