@@ -23,6 +23,7 @@ from service.web.health import health, metrics
 from service.web.health.probes import probes_for
 from service.web.middleware.access_log import AccessLog
 from service.web.middleware.csrf import CrossSiteGuard
+from service.web.middleware.page_limit import PageLimit
 from service.web.middleware.security_headers import SecurityHeaders
 from service.web.state import AppState
 from service.web.supplier import connection, dashboard, download, entry, invoice
@@ -74,7 +75,7 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
     # Its redirects would repeat the parameters of an address, which may be secret.
     app.router.redirect_slashes = False
     # Before Starlette and not in it: every layer that a webhook passes costs it time.
-    return Webhook(AccessLog(app), most_bytes=services.settings.webhook_max_bytes)
+    return Webhook(AccessLog(PageLimit(app)), most_bytes=services.settings.webhook_max_bytes)
 
 
 def routes(settings: Settings) -> list[BaseRoute]:

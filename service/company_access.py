@@ -7,6 +7,7 @@ connection is declared dead only after its row was read once more (reference 2.4
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal
 
 import httpx
@@ -19,6 +20,7 @@ from service.database.engine import Database
 from service.database.tables import Connection
 from service.errors import BudgetSpent, ConfigurationError, Disconnected, Refused, TransientError
 from service.kit.clock import now
+from service.kit.realm import RealmId
 from service.kit.vault import Vault
 from service.quickbooks.client import BearerAuth, CompanyClient
 from service.quickbooks.oauth import OAuth, Tokens
@@ -57,8 +59,10 @@ class CompanyAccess:
         http: httpx.Client,
         api_url: str,
         reads_per_month: int,
+        call_interval: float = rate_limit.INTERVAL,
     ) -> None:
         self._reads_per_month = reads_per_month
+        self._call_interval = call_interval
         self._database = database
         self._vault = vault
         self._oauth = oauth
@@ -86,9 +90,10 @@ class CompanyAccess:
             self.realm_id(connection),
             BearerAuth(lambda rejected: self.access_token(connection.id, rejected)),
             self.permit(connection.id, purpose),
+            partial(self._note_unasked, connection.id),
         )
 
-    def newcomer(self, realm_id: str, tokens: Tokens) -> CompanyClient:
+    def newcomer(self, realm_id: RealmId, tokens: Tokens) -> CompanyClient:
         """Return a client of a company without a connection; no limit and no meter apply to it."""
 
         def token(rejected: str | None) -> str:
@@ -100,10 +105,18 @@ class CompanyAccess:
             self._http, self._api_url, realm_id, BearerAuth(token), lambda kind: None
         )
 
-    def realm_id(self, connection: Connection) -> str:
-        return self._vault.open(connection.realm_sealed, f"{connection.id}:realm")
+    def _note_unasked(self, connection_id: str, kind: str, count: int, tid: str | None) -> None:
+        """Keep for an operator that an answer held what was not asked for, and was dropped."""
+        log.warning(
+            "answer.unasked", connection=connection_id, kind=kind, dropped=count, intuit_tid=tid
+        )
+        with self._database.write() as session:
+            connections.count_unasked(session, connection_id, count, now())
 
-    def seal_realm_id(self, connection_id: str, realm_id: str) -> str:
+    def realm_id(self, connection: Connection) -> RealmId:
+        return RealmId(self._vault.open(connection.realm_sealed, f"{connection.id}:realm"))
+
+    def seal_realm_id(self, connection_id: str, realm_id: RealmId) -> str:
         return self._vault.seal(realm_id, f"{connection_id}:realm")
 
     def permit(self, connection_id: str, purpose: Purpose = "notice") -> Callable[[str], None]:
@@ -116,7 +129,9 @@ class CompanyAccess:
         def wait(kind: str) -> None:
             with self._database.write() as session:
                 self._check_budget(session, purpose)
-                seconds = rate_limit.reserve(session, connection_id, _LONGEST_WAIT_FOR_PLACE)
+                seconds = rate_limit.reserve(
+                    session, connection_id, _LONGEST_WAIT_FOR_PLACE, self._call_interval
+                )
                 if seconds is not None:
                     rate_limit.count_read(session, connection_id, _month(), kind)
             if seconds is None:

@@ -101,6 +101,7 @@ class FindingKind(StrEnum):
     MOVED_ON = "moved_on"  # decided in Infactor although it was held
     HURRIED = "hurried"  # its amounts were overwritten just before the approval
     MISSING = "missing"
+    DOUBLED = "doubled"  # an older copy of it can still be financed
 
 
 class State(StrEnum):

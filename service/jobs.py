@@ -17,11 +17,14 @@ from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from service.kit.text import cause_of
+
 log = structlog.get_logger(__name__)
 
 # A repeated nudge for a company may wait this long: its next sync starts at least a second after
 # the last one anyway.
 _ROUND_SECONDS = 0.25
+_TRIAL_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +71,18 @@ class Jobs:
     def run(self, run_id: int, *, delay_ms: int | None = None) -> None:
         self._send(RUN, run_id, delay_ms)
 
-    def answers(self) -> bool:
-        """Return whether the queue can be reached."""
+    def refusal(self) -> str | None:
+        """Return why the queue takes no work, or None where it does.
+
+        It is written to: a Redis that is full, read-only or short of replicas answers a ping.
+        """
         if not isinstance(self.broker, RedisBroker):
-            return True
+            return None
         try:
-            return bool(self.broker.client.ping())
-        except RedisError:
-            return False
+            self.broker.client.set(f"{self.broker.namespace}:trial", "", ex=_TRIAL_SECONDS)
+        except RedisError as e:
+            return cause_of(e)
+        return None
 
     def _send(self, job: Job, row_id: str | int, delay_ms: int | None) -> None:
         self.broker.enqueue(message(job, row_id), delay=delay_ms)

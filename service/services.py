@@ -7,6 +7,7 @@ from dramatiq import Broker
 
 from service.company_access import CompanyAccess
 from service.config.settings import Settings
+from service.coordination import rate_limit
 from service.coordination.leases import HeldLeases
 from service.database.engine import Database
 from service.infactor.mongo import InfactorDatabase
@@ -58,9 +59,15 @@ class Services:
 
 
 def build_services(
-    settings: Settings, broker: Broker, database: Database | None = None
+    settings: Settings,
+    broker: Broker,
+    database: Database | None = None,
+    call_interval: float = rate_limit.INTERVAL,
 ) -> Services:
-    """Return the services of one process, nothing opened yet; `close` closes `database` too."""
+    """Return the services of one process, nothing opened yet; `close` closes `database` too.
+
+    In the long run a company is called every `call_interval` seconds.
+    """
     database = database or Database(settings.database_url.get_secret_value())
     vault = Vault(settings.key_ring, settings.secret_key.get_secret_value())
     places = endpoints(settings.quickbooks_environment, settings.quickbooks_simulator_url)
@@ -77,7 +84,13 @@ def build_services(
         vault=vault,
         oauth=oauth,
         access=CompanyAccess(
-            database, vault, oauth, http, places.api, settings.quickbooks_reads_per_month
+            database,
+            vault,
+            oauth,
+            http,
+            places.api,
+            settings.quickbooks_reads_per_month,
+            call_interval,
         ),
         leases=HeldLeases(database),
         jobs=Jobs(broker),

@@ -2,12 +2,13 @@
 
 import textwrap
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from service.database.tables import DifferenceRow, Finding, Invoice, Notice, Tally
 from service.domain import DifferenceKind, FindingKind, NoticeStatus, OwnNotice, State
+from service.infactor.source import calendar_date
 from service.infactor.wording import AMOUNTS, DATES, WORDS, status
 
 _LONGEST_SHORTENED = 300  # characters
@@ -49,10 +50,9 @@ def plain(amount: Decimal | int) -> Decimal:
 
 
 def day(text: str) -> str:
-    """Return a YYYY-MM-DD date as `30 Nov 2026`; other text stays as it is, and "" is `-`."""
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
+    """Return a date of QuickBooks' as `30 Nov 2026`; other text stays as it is, and "" is `-`."""
+    found = calendar_date(text)
+    if found is None:
         return text or "-"
     return f"{found.day} {found:%b %Y}"
 

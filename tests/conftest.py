@@ -18,6 +18,7 @@ from pymongo.database import Database
 
 from tests import databases, running, servers
 from tests.missing import missing
+from tests.simulators import Simulators
 
 _numbers = itertools.count(1)
 
@@ -56,6 +57,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return running.is_left_out(collection_path, config) or None
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let a test run on the databases that its closest mark names, which says why."""
+    if "database_kind" not in metafunc.fixturenames:
+        return
+    for mark in metafunc.definition.iter_markers():
+        if kinds := databases.MARKS.get(mark.name):
+            (_why,) = mark.args
+            metafunc.parametrize("database_kind", kinds)
+            return
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Choose and order."""
@@ -86,6 +98,13 @@ def mongodb_url() -> Iterator[str]:
     yield from _server("TEST_MONGODB_URL", servers.mongodb_server)
 
 
+@pytest.fixture(scope="session")
+def simulators() -> Iterator[Simulators]:
+    """The server of every test's own simulator."""
+    with Simulators.served() as served:
+        yield served
+
+
 @pytest.fixture
 def infactors(mongodb_url: str) -> Iterator[Database[dict[str, Any]]]:
     """Infactor's own database, made for this test: empty."""
@@ -113,10 +132,16 @@ def redis_database(redis_url: str) -> str:
     return redis_url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database, once of each kind."""
-    if request.param == "sqlite":
+@pytest.fixture
+def database_kind() -> str:
+    """On what kind of database a test runs that no mark of `databases.MARKS` has."""
+    return "sqlite"
+
+
+@pytest.fixture
+def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database."""
+    if database_kind == "sqlite":
         return f"sqlite:///{tmp_path}/test.db"
     url: str = request.getfixturevalue("postgres_database")
     return url
@@ -140,10 +165,10 @@ def migrated_postgres_url(request: pytest.FixtureRequest) -> str:
     return databases.fresh("postgresql", request)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def migrated_url(request: pytest.FixtureRequest) -> str:
-    """The URL of a migrated database without a row, once of each kind."""
-    return databases.fresh(request.param, request)
+@pytest.fixture
+def migrated_url(database_kind: str, request: pytest.FixtureRequest) -> str:
+    """The URL of a migrated database without a row."""
+    return databases.fresh(database_kind, request)
 
 
 @pytest.fixture

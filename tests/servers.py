@@ -50,13 +50,15 @@ class _NotOurs(Exception):
     """The server ended at its start, or another one took its port."""
 
 
-def wait_until(condition: Callable[[], T], timeout: float = 10, what: str = "") -> T:
+def wait_until(
+    condition: Callable[[], T], timeout: float = 10, what: str = "", every: float = 0.02
+) -> T:
     """Return the first true value of `condition`; fails, naming `what`, after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout} s in vain for {what or condition}")
-        time.sleep(0.02)
+        time.sleep(every)
     return value
 
 
@@ -66,6 +68,11 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def away(user: str = "") -> str:
+    """Return the URL of a MongoDB server that is not there, which a client soon notices."""
+    return f"mongodb://{user}127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=100"
 
 
 @contextmanager

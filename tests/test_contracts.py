@@ -46,10 +46,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "service.links": {"service.kit", "service.infactor"},
     "service.wording": {"service.kit", "service.database", "service.infactor", "service.store"},
     "service.company_access": {*_STORE, "service.quickbooks"},
-    "service.jobs": set(),
+    "service.jobs": {"service.kit"},
     "service.monitoring": {
         *_STORE,
-        *("service.company_access", "service.config", "service.queries", "service.wording"),
+        *("service.company_access", "service.config", "service.jobs", "service.queries"),
+        "service.wording",
     },
     # `Services` carries the alerts' sender, because workers and receivers both send.
     "service.services": {*_SERVICES, "service.monitoring"},
@@ -65,7 +66,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "service.web.state": {*_PAGES, "service.web.health", "service.web.webhook"},
     # An unexpected error is explained by the supplier's page of problems.
     "service.web.errors": {*_PAGES, "service.web.connect", "service.web.middleware"},
-    "service.web.health": _PAGES,
+    "service.web.health": {*_PAGES, "service.monitoring"},
     "service.web.middleware": _PAGES,
     "service.web.webhook": {*_PAGES, "service.web.middleware"},
     "service.web.connect": _PAGES,
@@ -316,6 +317,7 @@ def test_only_what_speaks_to_intuit_or_to_operators_calls_anybody_by_http():
         "service.quickbooks.client",
         "service.quickbooks.oauth",
         "service.quickbooks.http",
+        "service.kit.bounded_http",
         "service.kit.tls",
         "service.monitoring.sender",
     }

@@ -9,13 +9,16 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from service.database.tables import Alert, Connection
 from service.kit.backoff import backoff
 from service.kit.clock import now
+from service.kit.text import cause_of
 from service.monitoring.conditions import wrong_now
 from service.monitoring.facts import Facts
 from service.monitoring.sender import AlertSender, NotSent
+from service.monitoring.stores import Refusals, refusals
 from service.services import Services
 from service.store import alerts, connections
 
@@ -37,8 +40,9 @@ def watch(services: Services) -> None:
 def compare(services: Services) -> None:
     """Leave one open alert for each condition that holds now, and no other."""
     at = now()
+    refused = refusals(services.database, services.jobs)
     with services.database.read() as session:
-        facts = Facts(session, services.settings, at)
+        facts = Facts(session, services.settings, at, refused)
         found = {(c.cause, c.subject): c for c in wrong_now(facts)}
         known = {key: alert.id for key, alert in alerts.open_now(session).items()}
     begun = [found[key] for key in found.keys() - known.keys()]
@@ -61,6 +65,33 @@ def compare(services: Services) -> None:
         log.warning("alert.begun", cause=condition.cause, connection=condition.subject or None)
     for cause, subject in over:
         log.info("alert.over", cause=cause, connection=subject or None)
+
+
+def tell_of_no_writes(services: Services, error: Exception) -> None:
+    """Send `database.refuses` to ALERT_URL without storing an alert, which the database refuses.
+
+    Each process sends it once an hour while that lasts; the message id is the same for all.
+    """
+    if services.alert_sender is None or not isinstance(error, DBAPIError):
+        return
+    at = now()
+    for condition in Refusals(database=cause_of(error.orig)).conditions():
+        data = {
+            "alert": None,
+            "cause": condition.cause,
+            "severity": condition.severity,
+            "connection": None,
+            "company": None,
+            "since": at.isoformat(),
+            "ended_at": None,
+            "text": condition.text,
+            "command": condition.command,
+        }
+        message_id = f"{condition.cause}-{at:%Y-%m-%dT%H}"
+        try:
+            services.alert_sender.send_once(message_id, condition.cause, at, data)
+        except NotSent as e:
+            log.warning("alert.not_told", cause=condition.cause, why=str(e))
 
 
 def send_alerts(services: Services, sender: AlertSender) -> None:

@@ -17,6 +17,7 @@ class CompanyContext:
     connection_id: str
     supplier_id: int
     supplier: mapping.SupplierDetails
+    country: str  # as QuickBooks writes it; "" where it is not known
     realm_id: str = field(repr=False)
     api: CompanyClient
 
@@ -41,6 +42,7 @@ class CompanyContext:
             connection_id=connection_id,
             supplier_id=owner.id,
             supplier=mapping.SupplierDetails(owner.email, owner.name, owner.address),
+            country=connection.country,
             realm_id=services.access.realm_id(connection),
             api=services.access.company(connection, purpose),
         )

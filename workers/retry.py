@@ -14,7 +14,8 @@ from service.errors import (
     Unrecognised,
 )
 from service.kit.backoff import LONGEST_PAUSE, backoff
-from service.quickbooks.http import TIMED_OUT
+from service.quickbooks.faults import CUT_SHORT, GONE
+from service.quickbooks.http import TIMED_OUT, TOO_LONG
 
 _FIRST_PAUSE = timedelta(seconds=2)
 _LONGEST_PAUSE = timedelta(minutes=15)
@@ -27,14 +28,20 @@ _MANY_ATTEMPTS = 20
 _MOST_UNRECOGNISED = 3
 
 
+# A query asks for no single object: its 610 (Object Not Found) is about one of its records.
+_MAY_BE_ONE_RECORD = (TIMED_OUT, TOO_LONG, CUT_SHORT, GONE)
+
+
 def may_pass_in_parts(error: SyncError) -> bool:
     """Return whether a smaller request may be answered where this one was not."""
-    return isinstance(error, TooLarge | Poisoned) or error.code == TIMED_OUT
+    return isinstance(error, TooLarge | Poisoned) or error.code in _MAY_BE_ONE_RECORD
 
 
 def is_ambiguous(error: SyncError) -> bool:
-    """Return whether the cause may be a bad record or QuickBooks itself: code 10000, time-out."""
-    return error.code == TIMED_OUT or (isinstance(error, Poisoned) and error.code == "10000")
+    """Return whether the cause may be a bad record or QuickBooks itself."""
+    if isinstance(error, Poisoned):
+        return error.code == "10000"
+    return isinstance(error, TransientError) and error.code in _MAY_BE_ONE_RECORD
 
 
 def is_hopeless(error: SyncError, since: datetime, attempts: int, now: datetime) -> bool:
@@ -68,7 +75,7 @@ def _pause_for(error: SyncError, failures: int) -> timedelta:
         lasting = asked * 2.0 ** max(0, min(failures, 20) - _A_FEW_THROTTLES)
         return timedelta(seconds=max(asked, min(lasting, _LONGEST_THROTTLE_SECONDS)))
     if isinstance(error, TransientError) and error.retry_after is not None:
-        return timedelta(seconds=error.retry_after)
+        return max(timedelta(seconds=error.retry_after), _FIRST_PAUSE)
     if isinstance(error, Barred):
         return timedelta(seconds=_BARRED_SECONDS)
     return backoff(failures, _FIRST_PAUSE, _LONGEST_PAUSE)

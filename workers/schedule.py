@@ -1,6 +1,7 @@
 """The periodic jobs, and the clocks that run them; a lease lets one of all processes do each."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ import structlog
 
 from service.coordination import heartbeats
 from service.services import Services
-from workers.alerts import watch
+from workers.alerts import tell_of_no_writes, watch
 from workers.clock_watch import ClockWatch
-from workers.delivery import poll
+from workers.delivery import legacy_rows, poll
 from workers.runs.reconcile import begin_due
 from workers.upkeep import keep_alive, prune, sample, sweep
 
@@ -23,12 +24,15 @@ log = structlog.get_logger(__name__)
 class Periodic:
     """A job that one of all processes does every `seconds`; jobs of one `clock` wait for each
     other.
+
+    `failed` is called with the error at each turn, once the job has failed here for a minute.
     """
 
     name: str
     seconds: float
     work: Callable[[Services], None]
     clock: str = "main"
+    failed: Callable[[Services, Exception], None] | None = None
 
 
 def beat(services: Services) -> None:
@@ -43,10 +47,11 @@ def poll_infactor(services: Services) -> None:
         return
     poll.poll_documents(services)
     poll.poll_buyers(services)
+    legacy_rows.look_again(services)
 
 
 # On a clock of its own, because ALERT_URL may answer slowly.
-ALERTS = Periodic("alerts", 30.0, watch, clock="alerts")
+ALERTS = Periodic("alerts", 30.0, watch, clock="alerts", failed=tell_of_no_writes)
 
 PERIODIC = (
     Periodic("sweep", 2.0, sweep),
@@ -62,6 +67,7 @@ PERIODIC = (
 )
 # Checked at least so often whether a job is due: a process may not live for an hour.
 _LONGEST_WAIT_SECONDS = 5.0
+_PATIENCE_SECONDS = 60.0
 
 
 @contextmanager
@@ -88,9 +94,13 @@ def _by_clock(periodic: Sequence[Periodic]) -> list[list[Periodic]]:
 
 
 class Clock:
-    def __init__(self, services: Services, periodic: Sequence[Periodic]) -> None:
+    def __init__(
+        self, services: Services, periodic: Sequence[Periodic], patience: float = _PATIENCE_SECONDS
+    ) -> None:
+        self._patience = patience
         self._services = services
         self._periodic = periodic
+        self._failing_since: dict[str, float] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
 
@@ -121,3 +131,8 @@ class Clock:
         except Exception as e:
             # The database or the queue is away: the next tick tries again.
             log.warning("clock.failed", job=job.name, error=type(e).__name__)
+            since = self._failing_since.setdefault(job.name, time.monotonic())
+            if job.failed and time.monotonic() - since >= self._patience:
+                job.failed(self._services, e)
+        else:
+            self._failing_since.pop(job.name, None)

@@ -106,7 +106,7 @@ class Batch:
             return {}
         with self._company.services.database.read() as session:
             found = invoices.of_customers(session, self._company.connection_id, merged.keys())
-        return {i.quickbooks_id: merged[i.customer_id] for i in found if i.customer_id}
+        return {number: merged[customer] for _, number, customer in found if customer}
 
     def _read_changes(self) -> set[str]:
         """Record what changed since the watermark; return the Ids of these invoices.

@@ -16,10 +16,8 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 
 from service.errors import ConfigurationError, ServiceError
 from service.kit import exact_json
+from service.kit.text import cause_of
 
-# Drivers take a password with an @ in it for a part of the host.
-_ADDRESS = re.compile(r"[^\s'\"]*@[^\s'\"]*")
-_LONGEST = 200
 # Insufficient privilege, no such table, no such schema: for an operator to fix.
 _OPERATORS_STATES = frozenset({"42501", "42P01", "3F000"})
 
@@ -119,7 +117,7 @@ def is_ours(error: DBAPIError) -> bool:
 
 def database_trouble(error: DBAPIError) -> str:
     """Return a message for the operator: what failed; what to do."""
-    cause = _short(str(error.orig))
+    cause = cause_of(error.orig)
     if error.statement is not None:
         return f"DATABASE_URL: the database failed: {cause}; nothing is half done, try again"
     if type(error.orig).__module__.startswith("sqlite3"):
@@ -127,8 +125,3 @@ def database_trouble(error: DBAPIError) -> str:
     else:
         advice = "check that the database runs, and that its address, user and password are right"
     return f"DATABASE_URL: cannot be opened: {cause}; {advice}"
-
-
-def _short(text: str) -> str:
-    first = next(iter(text.strip().splitlines()), "").removeprefix("connection failed: ")
-    return _ADDRESS.sub("…", first)[:_LONGEST].rstrip(" .:;") or "for a reason it does not say"

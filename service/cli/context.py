@@ -12,6 +12,7 @@ import typer
 from dramatiq import Broker
 from redis import RedisError
 from sqlalchemy import make_url
+from sqlalchemy.orm import Session
 
 from service.cli.console import ENV_FILE, fail, hint
 from service.config.loading import load_settings
@@ -22,6 +23,7 @@ from service.database.tables import Connection, Supplier
 from service.domain import ConnectionState
 from service.errors import ConfigurationError
 from service.kit import clock, logs
+from service.kit.realm import realm_id_of
 from service.services import Services, build_services
 from service.store import connections, invoices
 
@@ -113,6 +115,23 @@ def operator() -> str:
     return f"cli:{name}"
 
 
+def named_supplier(session: Session, email: str, code: int = 2) -> Supplier:
+    """Return the supplier with this e-mail address; case counts only where several have it.
+
+    Exit with `code` if nobody has it.
+    """
+    found = connections.suppliers_named(session, email)
+    if not found:
+        raise fail("No supplier with this e-mail address has opened a link yet.", code)
+    if len(found) > 1:
+        raise fail(
+            "Several suppliers have this e-mail address, in upper and lower case. Write it exactly"
+            f" as one of them: {', '.join(supplier.email for supplier in found)}.",
+            2,
+        )
+    return found[0]
+
+
 def find(
     services: Services,
     *,
@@ -123,16 +142,25 @@ def find(
     """Return this environment's companies that match all that is given."""
     with services.database.read() as session:
         everyone = connections.everyone(session, services.settings.quickbooks_environment)
-        if supplier is not None and connections.supplier_by_email(session, supplier) is None:
-            raise fail("No supplier with this e-mail address has opened a link yet.", 2)
-    digest = None if realm_id is None else services.vault.digest(realm_id.strip())
+        chosen = None if supplier is None else named_supplier(session, supplier).id
+    digest = realm_digest(services, realm_id)
     return [
         (connection, owner)
         for connection, owner in everyone
-        if (supplier is None or owner.email == supplier.strip())
+        if chosen in (None, owner.id)
         and digest in (None, connection.realm_digest)
         and connection_id in (None, connection.id)
     ]
+
+
+def realm_digest(services: Services, option: str | None) -> str | None:
+    """Return the digest of the company that `--company` names; refuses what no company has."""
+    if option is None:
+        return None
+    realm_id = realm_id_of(option)
+    if realm_id is None:
+        raise fail("--company takes a company's realm id, which is at most 20 digits.", 2)
+    return services.vault.digest(realm_id)
 
 
 def readable(

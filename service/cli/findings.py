@@ -95,7 +95,7 @@ def _row(entry: FindingEntry) -> dict[str, Any]:
         "kind": finding.kind,
         "connection": company.id,
         "company": name_of(company),
-        "invoice": invoice.id,
+        "invoice": invoice.document_id,
         "quickbooks_id": invoice.quickbooks_id,
         "number": invoice.doc_number,
         "state": finding.state,

@@ -8,11 +8,19 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.console import answer, answer_json, fail, hint, says_what_is_wrong
-from service.cli.context import ByRealm, BySupplier, Json, command_services, find, name_of, operator
+from service.cli.context import (
+    ByRealm,
+    BySupplier,
+    Json,
+    command_services,
+    find,
+    name_of,
+    named_supplier,
+    operator,
+)
 from service.database.tables import Connection
 from service.operations.forget import Farewell, forget_company, forget_supplier, rehearse
 from service.services import Services
-from service.store import connections
 from service.store.forgetting import Forgotten
 from service.wording import written
 
@@ -61,7 +69,7 @@ def _chosen(
     if found:
         return [connection for connection, _ in found], found[0][1].id
     with services.database.read() as session:
-        owner = connections.supplier_by_email(session, email) if email else None
+        owner = named_supplier(session, email) if email else None
     if owner is None:
         raise fail("No company fits. `infactor-quickbooks connections` lists them.", 2)
     return [], owner.id

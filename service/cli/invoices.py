@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.console import answer_json, fail, says_what_is_wrong, show_table
-from service.cli.context import Json, command_services
+from service.cli.console import answer_json, says_what_is_wrong, show_table
+from service.cli.context import Json, command_services, named_supplier
 from service.database.tables import Document, Invoice
 from service.domain import Hold
 from service.infactor.holds import sentence
@@ -46,9 +46,7 @@ def _chosen(services: Services, email: str | None) -> tuple[list[str], int | Non
     with services.database.read() as session:
         if email is None:
             return [c.id for c, _ in connections.everyone(session, environment)], None
-        supplier = connections.supplier_by_email(session, email)
-        if supplier is None:
-            raise fail("No supplier with this e-mail address has opened a link yet.")
+        supplier = named_supplier(session, email, 1)
         mine = connections.of_supplier(session, supplier.id, environment)
         return [c.id for c in mine], supplier.id
 
@@ -70,7 +68,9 @@ def _invoices(
 
 def _document(invoice: Invoice, document: Document | None) -> dict[str, Any]:
     """Return Infactor's document, or the one that it would have."""
-    return document.document if document else dict(invoice.mapped or {})
+    if document:
+        return document.document
+    return {**(invoice.mapped or {}), "invoiceId": invoice.document_id}
 
 
 def _invoice_line(invoice: Invoice, document: Document | None, currency: str) -> tuple[object, ...]:
@@ -83,7 +83,7 @@ def _invoice_line(invoice: Invoice, document: Document | None, currency: str) ->
         f"{_amount(shown['invoiceAmount'])} {invoice.currency or currency}",
         shown["payableDate"],
         sentence(Hold(invoice.hold)) if invoice.hold else status(shown["state"]),
-        invoice.id,
+        invoice.document_id,
     )
 
 

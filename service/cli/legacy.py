@@ -6,18 +6,25 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table
-from service.cli.context import Json, command_services, operator
+from service.cli.context import Json, command_services, find, named_supplier, operator
 from service.infactor.legacy.rows import OldRows, Row
-from service.infactor.legacy.values import id_of, row_id, shown
+from service.infactor.legacy.values import id_of, row_id, shown, text
 from service.services import Services
 from service.store import connections
+from service.wording import called
 
 _SHOWN = ("invoiceId", "qbkInvoiceId", "invoiceNo", "invoiceAmount", "state")
 
 
 @says_what_is_wrong
 def adopt(
-    supplier: Annotated[str, typer.Option("--supplier", help="The supplier's e-mail address.")],
+    supplier: Annotated[
+        str | None, typer.Option("--supplier", help="The supplier's e-mail address.")
+    ] = None,
+    connection: Annotated[
+        str | None,
+        typer.Option("--connection", help="The supplier of the connection with this id."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be adopted; change nothing.")
     ] = False,
@@ -36,36 +43,41 @@ def adopt(
     with command_services() as services:
         if services.infactor is None:
             raise fail("INFACTOR_MONGODB_URL: not set, so there are no old rows to adopt.", 2)
-        supplier_id = _supplier_of(services, supplier)
+        supplier_id = _supplier_of(services, supplier, connection)
         if dry_run:
             found = rehearse(services, supplier_id)
         else:
             found = carry_out(services, supplier_id, operator())
-    rows = list(_rows(found))
     if as_json:
-        answer_json(rows)
+        answer_json(_rows(found))
     else:
-        _show(rows, dry_run=dry_run)
+        _show(found, dry_run=dry_run)
     _summarise(found, dry_run=dry_run)
     if found.unexplained:
         raise typer.Exit(1)
 
 
-def _supplier_of(services: Services, email: str) -> int:
+def _supplier_of(services: Services, email: str | None, connection_id: str | None) -> int:
     """Return the supplier's id; exit if they have no company to compare rows with."""
+    if (email is None) == (connection_id is None):
+        raise fail("Name either --supplier EMAIL or --connection ID.", 2)
     environment = services.settings.quickbooks_environment
+    if connection_id is not None:
+        for _, owner in find(services, connection_id=connection_id):
+            return owner.id
+        raise fail("No company fits. `infactor-quickbooks connections` lists them.", 2)
     with services.database.read() as session:
-        owner = connections.supplier_by_email(session, email)
-        if owner is None:
-            raise fail("No supplier with this e-mail address has opened a link yet.", 2)
+        owner = named_supplier(session, email or "")
         if not connections.of_supplier(session, owner.id, environment):
             raise fail("No company of this supplier is connected, so every row is nobody's.", 2)
         return owner.id
 
 
 def _rows(found: OldRows) -> Iterator[dict[str, Any]]:
-    for invoice_id, row in found.adopted.items():
-        yield {**_row(row), "adopted_by": invoice_id, "why": None, "holds": None}
+    for row in found.adopted.values():
+        told = _row(row)
+        # The name that Infactor knows it by: it has no other document of the invoice.
+        yield {**told, "adopted_by": told["invoiceId"], "why": None, "holds": None}
     for row, why in found.unexplained:
         # A copy holds nothing, but another row of its Id may.
         holds = id_of(row) if id_of(row) in found.held else None
@@ -77,24 +89,31 @@ def _row(row: Row) -> dict[str, Any]:
     return {"_id": number, **{name: shown(row.get(name)) for name in _SHOWN}}
 
 
-def _show(rows: list[dict[str, Any]], *, dry_run: bool) -> None:
-    word = "would be adopted by" if dry_run else "adopted by"
+def _show(found: OldRows, *, dry_run: bool) -> None:
     show_table(
         "Rows of Infactor's old import",
         ("Row", "Id", "Number", "Amount", "State", "What becomes of it"),
         (
-            (
-                *(row[name] for name in _SHOWN),
-                f"{word} {row['adopted_by']}" if row["adopted_by"] else f"listed: {row['why']}",
-            )
-            for row in rows
+            (*(shown(row.get(name)) for name in _SHOWN), becomes)
+            for row, becomes in _fates(found, dry_run=dry_run)
         ),
     )
 
 
+def _fates(found: OldRows, *, dry_run: bool) -> Iterator[tuple[Row, str]]:
+    """Yield each row, and in words what becomes of it."""
+    for invoice_id, row in found.adopted.items():
+        word = "would be adopted" if dry_run and invoice_id not in found.kept else "adopted"
+        number = text(row.get("invoiceNo"))
+        yield row, f"{word} by invoice {called(id_of(row) or '', number)}"
+    for row, why in found.unexplained:
+        yield row, f"listed: {why}"
+
+
 def _summarise(found: OldRows, *, dry_run: bool) -> None:
-    verb = "would be" if dry_run else "are"
-    hint(f"{len(found.adopted)} rows {verb} adopted, {len(found.unexplained)} {verb} listed.")
+    verb, new = "would be" if dry_run else "are", len(found.adopted) - len(found.kept)
+    before = f" besides {len(found.kept)} before," if found.kept else ""
+    hint(f"{new} rows {verb} adopted,{before} {len(found.unexplained)} {verb} listed.")
     if found.held:
         ids = ", ".join(sorted(found.held, key=int)[:20])
         more = ", …" if len(found.held) > 20 else ""

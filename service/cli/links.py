@@ -5,7 +5,13 @@ from typing import Annotated
 import typer
 
 from service.cli.console import answer, fail, hint, says_what_is_wrong
-from service.cli.context import command_services, missing_file, operator, settings_and_logs
+from service.cli.context import (
+    command_services,
+    missing_file,
+    named_supplier,
+    operator,
+    settings_and_logs,
+)
 from service.config.settings import Settings
 from service.errors import InfactorAway, LinkError, NotASupplier, Refusal, ServiceError
 from service.infactor import mapping
@@ -79,7 +85,6 @@ def supplier_url(email: Email) -> None:
 def _supplier_of(connection_id: str) -> str:
     """Return the e-mail address of the connection's supplier."""
     from service.cli.context import command_services
-    from service.store import connections
 
     with command_services() as services, services.database.read() as session:
         connection = connections.get(session, connection_id)
@@ -176,7 +181,6 @@ def _known_name(settings: Settings, email: str) -> str | None:
     from service.database import schema
     from service.database.engine import Database
     from service.errors import ConfigurationError
-    from service.store import connections
 
     if missing_file(settings):
         raise _CannotTell
@@ -203,9 +207,7 @@ def log_out(email: Email) -> None:
     """
     with command_services() as services:
         with services.database.read() as session:
-            supplier = connections.supplier_by_email(session, email.strip())
-        if supplier is None:
-            raise fail("No supplier with this e-mail address has opened a link yet.", 2)
+            supplier = named_supplier(session, email)
         ended = actions.log_out(services.database, supplier.id, operator())
     if not ended:
         answer("Was not logged in anywhere.")

@@ -23,6 +23,7 @@ from service.cli.context import (
     meant,
     nudge,
     operator,
+    realm_digest,
 )
 from service.cli.listing import Limit, newest, show_list
 from service.database.tables import Connection, Notice
@@ -166,7 +167,7 @@ def _companies(services: Services, realm_id: str | None) -> dict[str, Connection
     """
     with services.database.read() as session:
         everyone = connections.everyone(session, services.settings.quickbooks_environment)
-    digest = None if realm_id is None else services.vault.digest(realm_id.strip())
+    digest = realm_digest(services, realm_id)
     known = {c.id: c for c, _ in everyone if digest in (None, c.realm_digest)}
     if realm_id is not None and not known:
         raise fail("No company fits. `infactor-quickbooks connections` lists them.", 2)

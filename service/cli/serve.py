@@ -28,6 +28,7 @@ def serve(
     from service.app import create_app
     from service.jobs import receiver_broker
     from service.services import build_services
+    from service.web.protocol import limited_protocol
     from workers.process import watching, working
 
     settings = settings_and_logs()
@@ -49,6 +50,7 @@ def serve(
         access_log=False,
         ws="none",
         server_header=False,
+        http=limited_protocol(),
         # Nothing here needs the client behind a proxy; `/metrics` checks the socket's peer.
         proxy_headers=False,
         timeout_graceful_shutdown=25,

@@ -14,6 +14,7 @@ from service.kit.clock import now
 from service.monitoring.condition import Condition
 from service.monitoring.conditions import look
 from service.monitoring.processes import CLOCK, RECEIVER
+from service.monitoring.stores import refusals
 from service.monitoring.summary import InfactorSummary, Summary
 from service.store import documents
 from service.wording import format_utc, several, span
@@ -32,8 +33,9 @@ def status(as_json: Json = False) -> None:
     """
     with command_services() as services:
         at = now()
+        refused = refusals(services.database, services.jobs)
         with services.database.read() as session:
-            wrong, figures = look(session, services.settings, at)
+            wrong, figures = look(session, services.settings, at, refused)
             # Not part of the figures that pages ask for every few seconds: it counts all documents.
             environment = services.settings.quickbooks_environment
             delivered = documents.count(session, environment) if services.settings.delivers else 0

@@ -20,10 +20,12 @@ BEAT_SECONDS = 10.0
 LONGEST_GAP_SECONDS = 300.0
 _SPREAD = timedelta(minutes=10)
 
-_age = database_now() - Heartbeat.at
+_TRIAL = "trial"  # nobody's: when the database last took a write for the sake of it
+
+_since = database_now() - Heartbeat.at
 # One from the future was left before the clock was set back, by as much at least.
-_age = case((_age < -LONGEST_FENCE, -_age), (_age < 0, 0.0), else_=_age)
-_ages = select(Heartbeat.name, _age)
+_age = case((_since < -LONGEST_FENCE, -_since), (_since < 0, 0.0), else_=_since)
+_ages = select(Heartbeat.name, _age).where(Heartbeat.name != _TRIAL)
 
 
 def beat(session: Session, name: str) -> float | None:
@@ -40,6 +42,11 @@ def beat(session: Session, name: str) -> float | None:
         statement.on_conflict_do_update(index_elements=[Heartbeat.name], set_={"at": now})
     )
     return None if gap is None else float(gap)
+
+
+def try_to_write(session: Session) -> None:
+    """Write what nobody needs: it fails where the database answers, but takes no writes."""
+    beat(session, _TRIAL)
 
 
 def ages(session: Session) -> dict[str, float]:

@@ -15,21 +15,23 @@ from service.database.tables import Connection, Pace, Reads
 from service.database.types import database_now
 from service.database.upsert import insert
 
-_INTERVAL = 1 / 6
+INTERVAL = 1 / 6
 _BURST = 2
 
 
-def reserve(session: Session, connection_id: str, longest_wait: float) -> float | None:
+def reserve(
+    session: Session, connection_id: str, longest_wait: float, interval: float = INTERVAL
+) -> float | None:
     """Reserve one call in the company's schedule; return the seconds to wait for it.
 
     None, and nothing is reserved, when the queue is longer than `longest_wait` seconds. Generic
-    cell rate algorithm: each call moves `free_at` on by one interval, and a call may be early by
-    the burst.
+    cell rate algorithm: each call moves `free_at` on by `interval` seconds, and a call may be
+    early by the burst.
     """
     now = database_now()
-    statement = insert(session, Pace).values(connection_id=connection_id, free_at=now + _INTERVAL)
+    statement = insert(session, Pace).values(connection_id=connection_id, free_at=now + interval)
     over = is_over(Pace.free_at, longest=max(longest_wait, LONGEST_FENCE))
-    later = case((over, now), else_=Pace.free_at) + _INTERVAL
+    later = case((over, now), else_=Pace.free_at) + interval
     wait = session.execute(
         statement.on_conflict_do_update(
             index_elements=[Pace.connection_id],
@@ -37,7 +39,7 @@ def reserve(session: Session, connection_id: str, longest_wait: float) -> float 
             where=or_(over, Pace.free_at <= now + longest_wait),
         ).returning(Pace.free_at - now)
     ).scalar_one_or_none()
-    return None if wait is None else max(0.0, float(wait) - _BURST * _INTERVAL)
+    return None if wait is None else max(0.0, float(wait) - _BURST * interval)
 
 
 def count_read(session: Session, connection_id: str, month: str, kind: str) -> None:

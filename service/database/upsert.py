@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from sqlalchemy import (
     ColumnElement,
+    CursorResult,
     Executable,
     FromClause,
     Text,
@@ -28,7 +29,7 @@ T = TypeVar("T")
 _CHUNK = 500
 
 Insert = sqlite.Insert | postgresql.Insert
-Rule = Callable[[Insert], Insert]
+Rule = Callable[[Insert], Executable]
 
 
 def insert(session: Session, table: type[Base]) -> Insert:
@@ -51,19 +52,25 @@ def chunked(items: Sequence[T]) -> Iterator[Sequence[T]]:
     return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
 
 
-def insert_all(
-    session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]], rule: Rule
-) -> None:
-    """Insert rows of the same columns; `rule` adds what happens to a row that exists already.
+def _as_it_is(statement: Insert) -> Insert:
+    return statement
 
-    PostgreSQL gets all rows as one JSON text in one statement, which takes a fifth of the time of
-    one statement for each row.
+
+def insert_all(
+    session: Session,
+    table: type[Base],
+    rows: Sequence[Mapping[str, Any]],
+    rule: Rule = _as_it_is,
+) -> CursorResult[Any]:
+    """Insert rows of the same columns; `rule` decides what happens to existing ones.
+
+    Returns what the rule's RETURNING gives. The statement is built once. PostgreSQL gets all rows
+    as one JSON text, which takes a fifth of the time of a statement for each row, on both sides.
     """
     if session.get_bind().dialect.name == "sqlite":
-        session.connection().execute(_one_by_one(table, rule), rows)
-    else:
-        statement = _together(table, rule, tuple(rows[0]))
-        session.connection().execute(statement, {"rows": rows_text(rows)})
+        return session.connection().execute(_one_by_one(table, rule), rows)
+    statement = _together(table, rule, tuple(rows[0]))
+    return session.connection().execute(statement, {"rows": rows_text(rows)})
 
 
 @cache

@@ -34,6 +34,11 @@ _LONGEST_STATE = 32
 MARKS = (REMARK, MARKER)
 """The fields that say why we withdrew a document."""
 
+_OF_OTHERS = (
+    *("qbkInvoiceId", "supplierEmail", "state", "invoiceId", "invoiceNo", "invoiceAmount"),
+    *("buyerEmail", "companyEmail", "companyName", "contactName"),
+)
+
 Key = Any
 """A document's `_id`: our own invoiceId, or an ObjectId of Infactor's."""
 
@@ -142,9 +147,8 @@ class InvoiceCollection:
             "supplierEmail": {"$in": list(suppliers)},
             "_id": {"$not": re.compile(f"^{PREFIX}")},
         }
-        fields = ("qbkInvoiceId", "supplierEmail", "state", "invoiceAmount")
         with infactors_errors():
-            return list(self._invoices.find(wanted, fields))
+            return list(self._invoices.find(wanted, _OF_OTHERS))
 
     def _round(
         self, orders: Mapping[Key, DeliveryOrder]

@@ -5,11 +5,16 @@ The document is what was approved. It is never overwritten; differences become f
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from service.domain import Hold, Severity, State
+from service.infactor.buyers import same_address, same_name
 from service.infactor.document import QUICKBOOKS_OWNED
+from service.infactor.money import same_amount, same_currency
+from service.infactor.source import calendar_date
+from service.infactor.wording import AMOUNTS, DATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,7 @@ class InvoiceFacts:
 
     balance: Decimal | None
     currency: str | None
+    customer_id: str | None = None
     hold: Hold | None = None
     deleted: bool = False
 
@@ -40,7 +46,6 @@ _FOLLOWING = frozenset(
     }
 )
 _COMPARED = tuple(name for name in QUICKBOOKS_OWNED if name not in _FOLLOWING)
-_BUYER = frozenset({"companyName", "buyerEmail"})
 _TOO_LONG = frozenset({"items", "taxDetails"})
 # States in which no money moves any more.
 _OVER = frozenset(
@@ -67,9 +72,10 @@ def deviations(
     `then` are the facts when the document was last written, if known; `now` the present ones.
     `mapped` is None for an invoice that was never read. While money may still move, these are
     critical: void, deletion, lower amount or balance, other buyer or currency. Afterwards every
-    difference is information.
+    difference is information. What reads the same is no difference, and the same customer of
+    QuickBooks is the same buyer, by whatever name.
     """
-    found = [*_fate(now), *_fields(approved, mapped or approved)]
+    found = [*_fate(then, now), *_fields(approved, mapped or approved, then, now)]
     if then is not None:
         found += _facts(then, now)
     if state in _OVER:
@@ -77,22 +83,55 @@ def deviations(
     return found
 
 
-def _fate(now: InvoiceFacts) -> Iterator[Deviation]:
+def _fate(then: InvoiceFacts | None, now: InvoiceFacts) -> Iterator[Deviation]:
     if now.deleted or now.hold in (Hold.DELETED, Hold.VOID):
         fate = "deleted" if now.deleted else str(now.hold)
         yield Deviation("invoice", "open", fate, Severity.CRITICAL)
+    elif then is None and now.hold:
+        # It was approved before it was first seen, and nobody knows whether it was held then.
+        yield Deviation("invoice", None, str(now.hold), Severity.CRITICAL)
 
 
-def _fields(approved: Mapping[str, Any], mapped: Mapping[str, Any]) -> Iterator[Deviation]:
+def _fields(
+    approved: Mapping[str, Any],
+    mapped: Mapping[str, Any],
+    then: InvoiceFacts | None,
+    now: InvoiceFacts,
+) -> Iterator[Deviation]:
+    customers = (then.customer_id if then else None, now.customer_id)
+    same_customer = None not in customers and len(set(customers)) == 1
     for name in _COMPARED:
         before, after = approved.get(name), mapped.get(name)
-        if before != after:
+        if not _reads_the_same(name, before, after, now.currency, same_customer=same_customer):
             texts = (None, None) if name in _TOO_LONG else (text_of(before), text_of(after))
-            yield Deviation(name, *texts, _severity(name, before, after))
+            severity = _severity(name, before, after, same_customer=same_customer)
+            yield Deviation(name, *texts, severity)
 
 
-def _severity(name: str, before: Any, after: Any) -> Severity:
-    if name in _BUYER:
+def _reads_the_same(
+    name: str, before: Any, after: Any, currency: str | None, *, same_customer: bool
+) -> bool:
+    if name == "companyName":
+        read = same_name(before, after, same_customer=same_customer)
+    elif name == "buyerEmail":
+        read = same_address(before, after)
+    elif name in AMOUNTS:
+        read = same_amount(before, after, currency)
+    elif name in DATES:
+        read = _day(before) is not None and _day(before) == _day(after)
+    else:
+        read = False
+    return read or bool(before == after)
+
+
+def _day(value: Any) -> date | None:
+    return calendar_date(value) if isinstance(value, str) else None
+
+
+def _severity(name: str, before: Any, after: Any, *, same_customer: bool) -> Severity:
+    if name == "companyName":
+        return Severity.INFO if same_customer else Severity.CRITICAL
+    if name == "buyerEmail":
         return Severity.CRITICAL
     if name == "invoiceAmount":
         return Severity.WARNING if _more(before, after) else Severity.CRITICAL
@@ -102,9 +141,14 @@ def _severity(name: str, before: Any, after: Any) -> Severity:
 
 
 def _facts(then: InvoiceFacts, now: InvoiceFacts) -> Iterator[Deviation]:
-    if then.currency != now.currency:
+    if None not in (then.customer_id, now.customer_id) and then.customer_id != now.customer_id:
+        customers = (f"Id {then.customer_id}", f"Id {now.customer_id}")
+        yield Deviation("customer", *customers, Severity.CRITICAL)
+    if not same_currency(then.currency, now.currency):
         yield Deviation("currency", then.currency, now.currency, Severity.CRITICAL)
-    if then.balance is not None and now.balance is not None and then.balance != now.balance:
+    if then.balance is None or now.balance is None:
+        return
+    if not same_amount(then.balance, now.balance, now.currency):
         lower = now.balance < then.balance
         severity = Severity.CRITICAL if lower else Severity.INFO
         yield Deviation("balance", text_of(then.balance), text_of(now.balance), severity)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from service.domain import Hold
+from service.infactor.money import same_currency
 
 ALL_HOLDS = frozenset(Hold)
 
@@ -67,7 +68,7 @@ def hold_of(
         Hold.NOT_POSITIVE: facts.total <= 0,
         Hold.PAID: facts.balance <= 0 < facts.total,
         Hold.PARTLY_PAID: 0 < facts.balance < facts.total,
-        Hold.CURRENCY: bool(facts.currency) and not _same(facts.currency or "", currency),
+        Hold.CURRENCY: bool(facts.currency) and not same_currency(facts.currency, currency),
     }
     return next((hold for hold in Hold if hold in in_force and applies[hold]), None)
 
@@ -106,7 +107,3 @@ def field(hold: Hold) -> str:
 def remark(hold: Hold) -> str:
     """Return the remark of a withdrawn invoice; it must never change, or none would be restored."""
     return f"Automatic, from QuickBooks: {_WORDS[hold]}, not a decision of your buyer"
-
-
-def _same(one: str, other: str) -> bool:
-    return one.strip().upper() == other.strip().upper()

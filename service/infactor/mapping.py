@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 from typing import Any
 
 from service.domain import State
 from service.errors import Unmappable
 from service.infactor.bson import MOST_BYTES, shortened, size
+from service.infactor.currency import currency_of
 from service.infactor.source import (
     Customer,
     Email,
@@ -91,22 +93,30 @@ def map_invoice(
     invoice_id: str,
     *,
     buyer_name: str | None = None,
+    currency: str = "USD",
+    country: str = "",
 ) -> Mapped:
     """Return Infactor's document of the invoice; raises Unmappable if a field does not allow it.
 
     `customers` is the invoice's customer, then its parents up to the top, as far as known;
-    `buyer_name` replaces the name on the invoice after a rename.
+    `buyer_name` replaces the name on the invoice after a rename. `currency` is Infactor's,
+    `country` the company's. Amounts are rounded to the decimals of the invoice's currency.
     """
-    invoice = read_invoice(raw_invoice)
+    invoice = read_invoice(raw_invoice, currency)
     buyer = _buyer(invoice, [read_customer(raw) for raw in customers], buyer_name)
-    document, is_short = _that_fits(_document(invoice, buyer, supplier, invoice_id))
+    customer = customers[0] if customers else {}
+    own_currency, is_concluded = currency_of(
+        raw_invoice, customer, country=country, infactors=currency
+    )
+    document, is_short = _that_fits(_document(invoice, buyer, supplier, invoice_id, currency))
+    codes = _codes(invoice, buyer, is_short=is_short, is_concluded=is_concluded)
     return Mapped(
         document=document,
-        warnings=tuple(warning(code) for code in _codes(invoice, buyer, is_short=is_short)),
+        warnings=tuple(map(warning, codes)),
         doc_number=_filled(invoice.doc_number),
         total=invoice.total_amt,
         balance=invoice.total_amt if invoice.balance is None else invoice.balance,
-        currency=_filled(_reference(invoice.currency_ref).value),
+        currency=own_currency,
         customer_id=_filled(_reference(invoice.customer_ref).value),
         buyer_emails=buyer.emails,
         voided=invoice.total_amt == 0 and (invoice.private_note or "").startswith("Voided"),
@@ -116,7 +126,7 @@ def map_invoice(
 
 
 def _document(
-    invoice: Invoice, buyer: _Buyer, supplier: SupplierDetails, invoice_id: str
+    invoice: Invoice, buyer: _Buyer, supplier: SupplierDetails, invoice_id: str, currency: str
 ) -> dict[str, Any]:
     number = _filled(invoice.doc_number) or ""
     created = invoice.created
@@ -127,7 +137,7 @@ def _document(
         "invoiceAmount": invoice.total_amt,
         "invoiceDate": created.date().isoformat(),
         "payableDate": due.isoformat() if due else "",
-        "taxAmount": invoice.total_tax,
+        "taxAmount": invoice.rounded(invoice.total_tax, currency),
         "items": completed(invoice.line or []),
         "taxDetails": invoice.txn_tax_detail or {},
         "companyName": buyer.name,
@@ -182,7 +192,9 @@ def _buyer(invoice: Invoice, customers: Sequence[Customer], renamed: str | None)
     )
 
 
-def _codes(invoice: Invoice, buyer: _Buyer, *, is_short: bool) -> list[WarningCode]:
+def _codes(
+    invoice: Invoice, buyer: _Buyer, *, is_short: bool, is_concluded: bool
+) -> list[WarningCode]:
     deserved = {
         WarningCode.NO_INVOICE_NUMBER: not _filled(invoice.doc_number),
         WarningCode.NO_DUE_DATE: calendar_date(invoice.due_date) is None,
@@ -190,6 +202,7 @@ def _codes(invoice: Invoice, buyer: _Buyer, *, is_short: bool) -> list[WarningCo
         WarningCode.NO_BUYER_EMAIL: not buyer.emails,
         WarningCode.UNUSABLE_BILL_EMAIL: bool(buyer.emails) and buyer.bill_email_unusable,
         WarningCode.TOO_MANY_LINES: is_short,
+        WarningCode.UNNAMED_CURRENCY: is_concluded,
     }
     return [code for code, yes in deserved.items() if yes]
 
@@ -207,6 +220,7 @@ def _address(email: Email | None) -> str | None:
     return email.address if email else None
 
 
+@lru_cache(maxsize=4096)
 def invoice_id(realm_id: str, quickbooks_id: str) -> str:
     """Return Infactor's id of a QuickBooks invoice; it never changes.
 
@@ -262,6 +276,7 @@ def _quotient(amount: Decimal, divisor: Decimal, of_zero: int, field: str) -> De
     return result.normalize()
 
 
+@lru_cache(maxsize=4096)
 def addresses(text: str | None) -> tuple[str, ...]:
     """Return the valid addresses of a QuickBooks e-mail field, each once, in its order."""
     words = (word.strip(_WRAPPING) for word in _SEPARATORS.split(text or ""))

@@ -13,9 +13,11 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from service.errors import Unmappable
+from service.infactor.money import rounded
 
 _MAX_DEPTH = 50
 _MAX_INTEGER_DIGITS = 15
+_PLAIN: int = 10**_MAX_INTEGER_DIGITS
 _MAX_DECIMALS = 40  # QuickBooks has sent residues of its own arithmetic such as 5.68E-14
 
 MOST_MONEY = 9_000_000_000_000
@@ -24,7 +26,13 @@ MOST_MONEY = 9_000_000_000_000
 _Filled = Annotated[str, msgspec.Meta(min_length=1)]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+# A time or an offset behind a date says nothing about the day: it is the one that is written.
+_DATE = re.compile(
+    r"\s*(\d{4}-\d{2}-\d{2})"
+    r"(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
+    r"\s*(?:Z|[+-]\d{2}(?::?\d{2})?)?\s*",
+    re.ASCII,
+)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:?\d{2})")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _PATH = re.compile(r"`\$\.?([^`]*)`$")
@@ -69,6 +77,11 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
         """The time of creation, in the offset that QuickBooks wrote."""
         return parse_offset_time(self.meta_data.create_time, "MetaData.CreateTime")
 
+    def rounded(self, amount: Decimal, currency: str) -> Decimal:
+        """Return the amount to the decimals of the invoice's currency, else of this one."""
+        code = self.currency_ref.value if self.currency_ref else None
+        return rounded(amount, code or currency)
+
     @property
     def total_tax(self) -> Decimal:
         """The tax of the whole invoice; 0 if none is given."""
@@ -84,13 +97,18 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 _Record = TypeVar("_Record", Invoice, Customer)
 
 
-def read_invoice(raw: Mapping[str, Any]) -> Invoice:
-    """Return the invoice's fields; raises Unmappable."""
+def read_invoice(raw: Mapping[str, Any], currency: str) -> Invoice:
+    """Return the invoice's fields; raises Unmappable.
+
+    Total and balance are rounded as its currency is, or `currency` if it names none.
+    """
     invoice = _read(raw, Invoice, "")
     check_money(invoice.total_amt, "TotalAmt")
-    if invoice.balance is not None:
-        check_money(invoice.balance, "Balance")
-    return invoice
+    total, balance = invoice.rounded(invoice.total_amt, currency), invoice.balance
+    if balance is not None:
+        check_money(balance, "Balance")
+        balance = invoice.rounded(balance, currency)
+    return msgspec.structs.replace(invoice, total_amt=total, balance=balance)
 
 
 def read_customer(raw: Mapping[str, Any]) -> Customer:
@@ -101,8 +119,9 @@ def read_customer(raw: Mapping[str, Any]) -> Customer:
 def _read(raw: Mapping[str, Any], kind: type[_Record], prefix: str) -> _Record:
     if not isinstance(raw, Mapping):
         raise Unmappable(prefix.rstrip(".") or "Invoice", "not an object")
-    wanted = [name for name in kind.__struct_encode_fields__ if name in raw]
-    clean = {name: sanitized(raw[name], prefix + name) for name in wanted}
+    clean = {name: raw[name] for name in kind.__struct_encode_fields__ if name in raw}
+    if not _is_clean(clean):
+        clean = {name: _cleaned(value, prefix + name, 0) for name, value in clean.items()}
     try:
         return msgspec.convert(clean, kind)
     except msgspec.ValidationError as e:
@@ -134,12 +153,13 @@ def milliseconds(when: datetime) -> int:
 
 
 def calendar_date(text: str | None) -> date | None:
-    """Return the day of a YYYY-MM-DD text, or None for any other."""
+    """Return the day of a text that begins YYYY-MM-DD, also with a time or offset; or None."""
     # fromisoformat also accepts 20261029 and 2026-W44-4, which Infactor's pages do not.
-    if text is None or not _DATE.fullmatch(text):
+    written = None if text is None else _DATE.fullmatch(text)
+    if written is None:
         return None
     try:
-        return date.fromisoformat(text)
+        return date.fromisoformat(written[1])
     except ValueError:
         return None
 
@@ -158,6 +178,8 @@ def number(value: object, field: str) -> Decimal:
 
 def check_size(value: Decimal | int, field: str) -> None:
     """Raise Unmappable unless `value` is finite and of a size that an invoice may have."""
+    if _is_plain(value):
+        return
     # Compare exponents before any arithmetic: int(Decimal("1E+999999999")) never returns.
     if isinstance(value, int):
         in_range = abs(value) < 10**_MAX_INTEGER_DIGITS
@@ -181,12 +203,44 @@ def check_money(value: Decimal | int, field: str) -> None:
         raise Unmappable(field, "number out of range")
 
 
-def sanitized(value: Any, field: str, _depth: int = 0) -> Any:
+def _is_clean(value: Any) -> bool:
+    """Return True only if there is nothing to change or to refuse.
+
+    Nearly every record goes through here whole, level by level, so only the common is known here.
+    """
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        inner: list[Any] = []
+        for one in level:
+            kind = type(one)
+            if kind is dict:
+                inner += one
+                inner += one.values()
+            elif kind is list:
+                inner += one
+            elif "\0" in one if kind is str else not _is_plain(one):
+                return False
+        if not inner:
+            return True
+        level = inner
+    return False
+
+
+def _is_plain(value: object) -> bool:
+    if type(value) is Decimal:
+        text = str(value)
+        return len(text) <= _MAX_INTEGER_DIGITS and text[-1].isdigit() and "E" not in text
+    if type(value) is int:
+        return -_PLAIN < value < _PLAIN
+    return value is None or type(value) is bool
+
+
+def _cleaned(value: Any, field: str, depth: int) -> Any:
     """Return a deep copy of `value` without NUL characters; `field` is its path, for errors.
 
     Raises Unmappable for a number of impossible size or too deep nesting.
     """
-    if _depth > _MAX_DEPTH:
+    if depth > _MAX_DEPTH:
         raise Unmappable(field, "nested too deeply")
     match value:
         case None | bool():
@@ -198,9 +252,9 @@ def sanitized(value: Any, field: str, _depth: int = 0) -> Any:
             return value
         case dict():
             named = ((without_nul(key), inner) for key, inner in value.items())
-            return {key: sanitized(inner, f"{field}.{key}", _depth + 1) for key, inner in named}
+            return {key: _cleaned(inner, f"{field}.{key}", depth + 1) for key, inner in named}
         case list():
-            return [sanitized(inner, f"{field}[{i}]", _depth + 1) for i, inner in enumerate(value)]
+            return [_cleaned(inner, f"{field}[{i}]", depth + 1) for i, inner in enumerate(value)]
     raise Unmappable(field, f"a {type(value).__name__} is not exact JSON")
 
 

@@ -11,6 +11,7 @@ class WarningCode(StrEnum):
     NO_BUYER_EMAIL = "no_buyer_email"
     UNUSABLE_BILL_EMAIL = "unusable_bill_email"
     TOO_MANY_LINES = "too_many_lines"
+    UNNAMED_CURRENCY = "unnamed_currency"
     BUYER_NOT_REGISTERED = "buyer_not_registered"
 
 
@@ -56,6 +57,12 @@ _WARNINGS = {
         "This invoice has more lines than Infactor can hold, so the last ones are not shown there. "
         "Its totals are right. To have all lines shown: In QuickBooks, open the invoice, move some "
         "of its lines to another invoice and save.",
+    ),
+    WarningCode.UNNAMED_CURRENCY: (
+        "CurrencyRef",
+        "QuickBooks does not say in which currency this invoice is, and its country, its customer "
+        "or its exchange rate speaks against the one of Infactor. In QuickBooks, open the invoice, "
+        "correct the currency, or the country of the billing address, and save.",
     ),
     WarningCode.BUYER_NOT_REGISTERED: (
         "BillEmail",

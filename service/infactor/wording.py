@@ -74,6 +74,7 @@ LABELS = {
     "companyName": "Buyer",
     "buyerEmail": "Buyer's e-mail address",
     "currency": "Currency",
+    "customer": "Customer",
     "balance": "Still open",
 }
 """By field of a finding: of the document, or recorded beside it."""
@@ -99,6 +100,7 @@ _ABOUT: Mapping[str, str] = {
     FindingKind.MOVED_ON: "moved on though held back",
     FindingKind.HURRIED: "written over just before the approval",
     FindingKind.MISSING: "gone from Infactor",
+    FindingKind.DOUBLED: "in Infactor more than once",
 }
 
 

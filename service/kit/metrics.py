@@ -9,7 +9,9 @@ PREFIX = "infactor_quickbooks_"
 WEBHOOK_REQUESTS = Counter(
     f"{PREFIX}webhook_requests",
     "Webhook deliveries that this process answered, by what was answered.",
-    ["outcome"],  # stored | unsigned | too_large | not_configured | not_stored
+    # stored | unsigned | too_large | not_configured | not_stored, and of what no webhook was
+    # known to be: head_too_large | crowded_out | page_crowded_out
+    ["outcome"],
 )
 NOTICES_RECEIVED = Counter(
     f"{PREFIX}notices_received",

@@ -25,9 +25,10 @@ MOST = 256
 _one_at_a_time = threading.Lock()
 
 
-def hashed(password: str) -> str:
+def hashed(password: str, n: int = _N) -> str:
+    """Return the password's hash; `n` is its cost, a power of two."""
     salt = secrets.token_bytes(16)
-    return f"scrypt.{_N}.{_R}.{_P}.{_text(salt)}.{_text(_scrypt(password, salt, _N, _R, _P))}"
+    return f"scrypt.{n}.{_R}.{_P}.{_text(salt)}.{_text(_scrypt(password, salt, n, _R, _P))}"
 
 
 def is_hash(text: str) -> bool:

@@ -1,9 +1,14 @@
 """Which text a person sees as it is: without hidden characters or reversed direction."""
 
+import re
 import unicodedata
 
 _UNSHOWN = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
 _TURNS_TEXT = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+# A password with an @ in it ends up in what drivers take for the host.
+_ADDRESS = re.compile(r"[^\s'\"]*@[^\s'\"]*")
+_LONGEST_CAUSE = 200
 
 
 def is_showable(text: str) -> bool:
@@ -16,6 +21,13 @@ def one_line(value: object, longest: int) -> str:
         return ""
     shown = "".join(c if _is_shown(c) else " " for c in value)
     return " ".join(shown.split())[:longest].rstrip()
+
+
+def cause_of(error: BaseException | None) -> str:
+    """Return the first line of what a driver says is wrong, without addresses or passwords."""
+    first = next(iter(str(error or "").strip().splitlines()), "")
+    text = one_line(first.removeprefix("connection failed: "), len(first))
+    return _ADDRESS.sub("…", text)[:_LONGEST_CAUSE].rstrip(" .:;") or "for a reason it does not say"
 
 
 def _is_shown(character: str) -> bool:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from service.errors import ConfigurationError
+from service.kit.realm import RealmId
 
 _NONCE_BYTES = 12
 
@@ -52,7 +53,7 @@ class Vault:
         except (InvalidTag, ValueError) as e:
             raise ConfigurationError("a sealed value does not belong to its row") from e
 
-    def digest(self, realm_id: str) -> str:
+    def digest(self, realm_id: RealmId) -> str:
         """Return the keyed digest by which rows of this company are found."""
         return hmac.new(self._digest_key, realm_id.encode(), sha256).hexdigest()
 

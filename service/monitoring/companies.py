@@ -14,7 +14,7 @@ from service.database.types import Instant
 from service.domain import ConnectionState, RunKind, RunState, Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
-from service.store import plausible, runs, watermarks
+from service.store import connections, plausible, runs, watermarks
 from service.wording import several, shortened, span, utc_day
 
 ENDING = timedelta(days=30)
@@ -233,6 +233,29 @@ def times_ahead(facts: Facts) -> Iterator[Condition]:
             f" {_AHEAD} ahead of the database's clock. It is not believed; what changed may be"
             " missing until everything is compared.",
             command=f"infactor-quickbooks reconcile --connection {connection_id} --fix",
+        )
+
+
+_unasked = select(
+    Connection.id, Connection.company_name, Connection.unasked, Connection.unasked_at
+).where(_concerns_us, Connection.unasked_at > bindparam("after"))
+
+
+def unasked_answers(facts: Facts) -> Iterator[Condition]:
+    """Give each company of which QuickBooks has sent, within a day, what nobody asked for."""
+    after = facts.now - connections.UNASKED_WHILE
+    rows = facts.session.execute(_unasked, {"environment": facts.environment, "after": after})
+    for connection_id, company, count, since in rows:
+        yield Condition(
+            cause="answers.unasked",
+            subject=connection_id,
+            company=company,
+            severity=Severity.WARNING,
+            since=since,
+            text=f"QuickBooks sent {several(count, 'record', 'records')} that nobody had asked for."
+            " They were dropped, and may be another company's. Give Intuit's support the intuit_tid"
+            " of the log lines `answer.unasked`, and compare the company in full.",
+            command=f"infactor-quickbooks reconcile --connection {connection_id}",
         )
 
 

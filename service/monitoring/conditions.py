@@ -1,6 +1,6 @@
 """Everything that is wrong now, from all checks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,11 +11,19 @@ from service.domain import Severity
 from service.monitoring import companies, infactor, notices, processes
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
+from service.monitoring.stores import Refusals
 from service.monitoring.summary import Summary, summary
 from service.store import alerts
 
+
+def refused_writes(facts: Facts) -> Iterator[Condition]:
+    """Give a condition for each store that takes no writes."""
+    return facts.refusals.conditions()
+
+
 # In the order in which they are shown, the most urgent first.
 _CHECKS = (
+    refused_writes,
     processes.silent_processes,
     processes.wrong_clocks,
     infactor.critical_findings,
@@ -27,12 +35,15 @@ _CHECKS = (
     companies.red_reconciles,
     companies.times_ahead,
     notices.broken_webhooks,
+    companies.unasked_answers,
     companies.lasting_throttle,
     companies.ending_tokens,
     notices.high_reads,
     notices.parked_notices,
     infactor.refused_deliveries,
+    infactor.held_old_rows,
     notices.forged_webhooks,
+    notices.crowded_receivers,
 )
 
 
@@ -42,9 +53,11 @@ def wrong_now(facts: Facts) -> list[Condition]:
     return sorted(found, key=lambda condition: condition.severity != Severity.CRITICAL)
 
 
-def look(session: Session, settings: Settings, at: datetime) -> tuple[Sequence[Condition], Summary]:
+def look(
+    session: Session, settings: Settings, at: datetime, refusals: Refusals
+) -> tuple[Sequence[Condition], Summary]:
     """Return (what is wrong now, the critical first; the figures of the summary)."""
-    facts = Facts(session, settings, at)
+    facts = Facts(session, settings, at, refusals)
     found = wrong_now(facts)
     known = {key: alert.since for key, alert in alerts.open_now(session).items()}
     figures = summary(facts)

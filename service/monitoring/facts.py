@@ -10,9 +10,12 @@ from sqlalchemy.orm import Session
 from service.config.settings import Settings
 from service.coordination import circuit_breaker, heartbeats, rate_limit
 from service.coordination.circuit_breaker import Broken
+from service.monitoring.stores import Refusals
 from service.store import findings, outbox
 from service.store.findings import Open
 from service.store.outbox import Backlog
+
+_NOT_ASKED = Refusals()
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Facts:
     session: Session
     settings: Settings
     now: datetime
+    refusals: Refusals = _NOT_ASKED
 
     @property
     def environment(self) -> str:

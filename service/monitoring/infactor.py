@@ -6,7 +6,7 @@ from datetime import timedelta
 from service.domain import Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
-from service.store import outbox
+from service.store import legacy_rows, outbox
 from service.wording import several, shortened, span
 
 AWAY_SECONDS = 120.0
@@ -57,7 +57,7 @@ def refused_deliveries(facts: Facts) -> Iterator[Condition]:
             severity=Severity.WARNING,
             since=first.recorded_at,
             text=f"{several(count, 'invoice is', 'invoices are')} not taken by Infactor's database,"
-            f" the first {first.id}: {shortened(first.delivery_error or '')}. They are"
+            f" the first {first.document_id}: {shortened(first.delivery_error or '')}. They are"
             " tried again, at most an hour apart.",
             command=_DOCTOR,
         )
@@ -74,6 +74,25 @@ def critical_findings(facts: Facts) -> Iterator[Condition]:
             severity=Severity.CRITICAL,
             since=since,
             text=f"{several(one.critical, 'critical finding', 'critical findings')}: somebody may"
-            " lend or pay on what is no longer so in QuickBooks, or on what was held back.",
+            " lend or pay on what is no longer so in QuickBooks, on what was held back, or twice.",
             command="infactor-quickbooks findings",
+        )
+
+
+def held_old_rows(facts: Facts) -> Iterator[Condition]:
+    """Yield a condition for each company with invoices that wait because of Infactor's old rows."""
+    if not facts.settings.delivers:
+        return
+    for connection_id, company, count in legacy_rows.held_invoices(
+        facts.session, facts.environment
+    ):
+        yield Condition(
+            cause="old_rows.held",
+            subject=connection_id,
+            company=company,
+            severity=Severity.WARNING,
+            text=f"{several(count, 'invoice waits', 'invoices wait')}: Infactor has rows of its old"
+            " import with the same Id that fit no invoice, and nothing may be offered twice. Fix or"
+            " remove those rows in Infactor.",
+            command=f"infactor-quickbooks adopt --connection {connection_id} --dry-run",
         )

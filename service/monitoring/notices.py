@@ -45,6 +45,30 @@ def forged_webhooks(facts: Facts) -> Iterator[Condition]:
         )
 
 
+_crowded = select(
+    func.coalesce(func.sum(WebhookAnswers.count), 0), func.min(WebhookAnswers.minute)
+).where(
+    WebhookAnswers.minute >= bindparam("since"),
+    WebhookAnswers.outcome.in_(("crowded_out", "page_crowded_out")),
+)
+
+
+def crowded_receivers(facts: Facts) -> Iterator[Condition]:
+    """Give one condition after receivers had to turn somebody away."""
+    count, first = facts.session.execute(_crowded, {"since": facts.now - FORGED_WITHIN}).one()
+    if count:
+        yield Condition(
+            cause="receivers.crowded",
+            severity=Severity.WARNING,
+            since=first,
+            text=f"{int(count):,} connections or requests within"
+            f" {span(FORGED_WITHIN.total_seconds())} were turned away, because a receiver had as"
+            " many as it takes. Webhooks go first, but somebody opens very many: limit"
+            " connections at the proxy, look there who it is, or start more receivers.",
+            command="infactor-quickbooks notices --limit 20",
+        )
+
+
 _unannounced = select(
     func.coalesce(func.sum(Run.unannounced), 0),
     func.count(Run.connection_id.distinct()),

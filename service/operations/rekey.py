@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from service.database.engine import Database
 from service.database.tables import Connection, Notice
 from service.kit.clock import now
+from service.kit.realm import RealmId
 from service.kit.vault import Vault
 from service.store import audit
 
@@ -38,7 +39,7 @@ def rekey(database: Database, vault: Vault, actor: str) -> Rekeyed:
 
 
 def _connection(connection: Connection, vault: Vault) -> None:
-    realm_id = vault.open(connection.realm_sealed, f"{connection.id}:realm")
+    realm_id = RealmId(vault.open(connection.realm_sealed, f"{connection.id}:realm"))
     connection.realm_digest = vault.digest(realm_id)
     connection.realm_sealed = vault.seal(realm_id, f"{connection.id}:realm")
     if connection.access_sealed is not None:
@@ -61,7 +62,7 @@ def _notices(session: Session, offset: int) -> Sequence[Notice]:
 
 def _notice(notice: Notice, vault: Vault) -> None:
     if notice.realm_sealed is not None and notice.realm_digest is not None:
-        realm_id = vault.open(notice.realm_sealed, notice.realm_digest)
+        realm_id = RealmId(vault.open(notice.realm_sealed, notice.realm_digest))
         notice.realm_digest = vault.digest(realm_id)
         notice.realm_sealed = vault.seal(realm_id, notice.realm_digest)
     if notice.body_sealed is not None and notice.dedupe_key is not None:

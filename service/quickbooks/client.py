@@ -4,25 +4,30 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any, Literal
 
 import httpx
 
-from service.errors import Gone, TransientError
-from service.kit.tls import public_authorities
+from service.errors import Gone, Poisoned, TransientError
+from service.kit.bounded_http import BoundedTransport
 from service.quickbooks.entity import parse_instant, quickbooks_time
-from service.quickbooks.faults import answer_of, wants_new_token
+from service.quickbooks.faults import SPOILT, answer_of, wants_new_token
 from service.quickbooks.http import intuit_tid, no_cookies, reaching_intuit
+from service.quickbooks.page import Page, is_before, others_in, page_of
 from service.quickbooks.queries import EntityName, Statement
 
 Kind = Literal["companyinfo", "read", "query", "count", "cdc"]
 
-# A person waits for a single object. A page of 1,000 invoices can take tens of seconds, and Intuit
-# gives up at 120 (reference 3.6): half of that, then the query is made smaller. Queries in search
-# of a slow record ask for less and less, and wait less.
+# The longest that a whole call takes: see `BoundedTransport`. A person waits for a single object. A
+# page of 1,000 invoices can take tens of seconds; one that takes longer is made smaller. Queries in
+# search of a slow record ask for less and less, and wait less.
 _QUICK = httpx.Timeout(15, connect=5)
-_PATIENT = httpx.Timeout(60, connect=5)
+_PATIENT = httpx.Timeout(30, connect=5)
 _FEW_ROWS = 100
+# The most bytes of one answer, unpacked: 16 KiB for each of 1,000 invoices. A longer page is made
+# smaller.
+_LONGEST_ANSWER = 16 * 2**20
 
 CDC_MOST_OBJECTS = 1000
 """The most objects that one answer of change data capture holds, of all entities together."""
@@ -33,12 +38,14 @@ CDC_FURTHEST = timedelta(days=30)
 def http_client() -> httpx.Client:
     """Return a client to share: no redirects, no cookies, nothing from the environment."""
     return httpx.Client(
+        transport=BoundedTransport(
+            _LONGEST_ANSWER,
+            httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=20),
+        ),
         timeout=_PATIENT,
-        verify=public_authorities(),
         follow_redirects=False,
         trust_env=False,
         cookies=no_cookies(),
-        limits=httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=20),
     )
 
 
@@ -90,7 +97,8 @@ class CompanyClient:
     """One company's books, read only.
 
     `permit` is called with the kind before each call: it counts, waits, or raises. Every method
-    raises a SyncError for an error or an answer of another form.
+    raises a SyncError for an error or an answer of another form. Objects that nobody asked for are
+    dropped; `on_unasked` is called with the kind, their number and Intuit's trace id.
     """
 
     def __init__(
@@ -100,6 +108,7 @@ class CompanyClient:
         realm_id: str,
         auth: httpx.Auth,
         permit: Callable[[Kind], None],
+        on_unasked: Callable[[Kind, int, str | None], None] = lambda kind, count, tid: None,
     ) -> None:
         if not _is_digits(realm_id):
             raise ValueError("a realm id is digits")
@@ -108,8 +117,11 @@ class CompanyClient:
         self._base = f"{api_url}/v3/company/{realm_id}"
         self._auth = auth
         self._permit = permit
+        self._on_unasked = on_unasked
         self.time: datetime | None = None
         """QuickBooks' clock, from its last answer."""
+        self.slowest = 0.0
+        """The most seconds that a call of this client has taken."""
 
     def company_info(self) -> CompanyInfoAnswer:
         """Return the company's record: the proof that the token opens this company."""
@@ -128,17 +140,23 @@ class CompanyClient:
             raise ValueError("an id is digits")
         answer, tid = self._get("read", f"{entity.lower()}/{id_}")
         found = answer.get(entity)
-        if not isinstance(found, dict) or found.get("Id") != id_:
-            raise _unexpected(f"the {entity} that was asked for", tid)
-        return found
+        if isinstance(found, dict) and found.get("Id") == id_:
+            return found
+        if isinstance(found, dict) and "Id" in found:
+            self._tell_unasked("read", 1, tid)
+        raise _unexpected(f"the {entity} that was asked for", tid)
 
     def query(self, statement: Statement) -> list[dict[str, Any]]:
+        return self.page(statement).found
+
+    def page(self, statement: Statement) -> Page:
+        """Return the rows of a query, and how many positions they take."""
         response, tid = self._query("query", statement)
-        rows = response.get(statement.entity)
-        if rows is None and not response.keys() - {"startPosition", "maxResults", "totalCount"}:
-            return []  # the key is missing when nothing matches (reference 3.2)
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise _unexpected(f"rows of {statement.entity}", tid)
+        try:
+            rows = page_of(statement, response)
+        except ValueError as e:
+            raise _unexpected(str(e), tid) from None
+        self._tell_unasked("query", rows.unasked, tid)
         return rows
 
     def count(self, statement: Statement) -> int:
@@ -153,23 +171,18 @@ class CompanyClient:
         asked = {"entities": ",".join(entities), "changedSince": quickbooks_time(since)}
         answer, tid = self._call("cdc", "GET", "cdc", _PATIENT, params=asked)
         try:
-            return _changes(entities, answer)
+            changes, unasked = _changes(entities, since, answer)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise _unexpected("a CDCResponse", tid) from None
+        self._tell_unasked("cdc", unasked, tid)
+        return changes
 
     def _query(self, kind: Kind, statement: Statement) -> tuple[dict[str, Any], str | None]:
-        """Send a query by POST: many ids do not fit into an address. "Gone" is no answer to a
-        query.
-        """
+        """POST, because a query of many ids outgrows an address."""
         patience = _QUICK if kind == "query" and statement.most <= _FEW_ROWS else _PATIENT
         headers = {"Content-Type": "application/text"}
         content = statement.text.encode()
-        try:
-            answer, tid = self._call(
-                kind, "POST", "query", patience, headers=headers, content=content
-            )
-        except Gone as e:
-            raise TransientError(str(e), intuit_tid=e.intuit_tid, code=e.code) from e
+        answer, tid = self._call(kind, "POST", "query", patience, headers=headers, content=content)
         response = answer.get("QueryResponse")
         if not isinstance(response, dict):
             raise _unexpected("a QueryResponse", tid)
@@ -190,38 +203,65 @@ class CompanyClient:
         content: bytes | None = None,
     ) -> tuple[dict[str, Any], str | None]:
         self._permit(kind)
-        with reaching_intuit():
-            response = self._http.request(
-                method,
-                f"{self._base}/{path}",
-                headers={"Accept": "application/json", **(headers or {})},
-                params=params,
-                content=content,
-                auth=self._auth,
-                timeout=timeout,
-            )
-        answer = answer_of(response.status_code, response.headers, response.content)
+        began = monotonic()
+        try:
+            with reaching_intuit():
+                response = self._http.request(
+                    method,
+                    f"{self._base}/{path}",
+                    headers={"Accept": "application/json", **(headers or {})},
+                    params=params,
+                    content=content,
+                    auth=self._auth,
+                    timeout=timeout,
+                )
+        finally:
+            self.slowest = max(self.slowest, monotonic() - began)
+        try:
+            answer = answer_of(response.status_code, response.headers, response.content)
+        except (Gone, Poisoned) as e:
+            # Only a read asks for an object that may be gone, and some calls bring no records.
+            gone, spoilt = isinstance(e, Gone), e.code == SPOILT
+            if (gone and kind != "read") or (spoilt and kind in ("count", "companyinfo")):
+                raise TransientError(str(e), intuit_tid=e.intuit_tid, code=e.code) from e
+            raise
         self._look_at_clock(answer)
         return answer, intuit_tid(response.headers)
+
+    def _tell_unasked(self, kind: Kind, count: int, tid: str | None) -> None:
+        if count:
+            self._on_unasked(kind, count, tid)
 
     def _look_at_clock(self, answer: dict[str, Any]) -> None:
         with suppress(KeyError, TypeError, ValueError):
             self.time = parse_instant(answer["time"])
 
 
-def _changes(entities: Sequence[EntityName], answer: dict[str, Any]) -> Changes:
-    """Return the changes; the answer may leave out an entity without any."""
+def _changes(
+    entities: Sequence[EntityName], since: datetime, answer: dict[str, Any]
+) -> tuple[Changes, int]:
+    """Return the changes, and how many objects were not asked for.
+
+    The answer may leave out an entity without any.
+    """
     objects: dict[EntityName, list[dict[str, Any]]] = {entity: [] for entity in entities}
     deleted: dict[EntityName, dict[str, datetime]] = {entity: {} for entity in entities}
     groups = [group for part in answer["CDCResponse"] for group in part["QueryResponse"]]
+    unasked = sum(others_in(group, entities) for group in groups)
+    size = 0
     for entity in entities:
         for found in (found for group in groups for found in group.get(entity, [])):
-            if found.get("status") == "Deleted":
-                deleted[entity][_id_of(found)] = parse_instant(found["MetaData"]["LastUpdatedTime"])
+            size += 1
+            if found.get("status") != "Deleted":
+                fits = not is_before(found, since)
+                objects[entity] += [found] if fits else []
             else:
-                objects[entity].append(found)
-    size = sum(map(len, objects.values())) + sum(map(len, deleted.values()))
-    return Changes(objects, deleted, parse_instant(answer["time"]), full=size >= CDC_MOST_OBJECTS)
+                id_, at = _id_of(found), parse_instant(found["MetaData"]["LastUpdatedTime"])
+                fits = at >= since.replace(microsecond=0)
+                deleted[entity] |= {id_: at} if fits else {}
+            unasked += not fits
+    time = parse_instant(answer["time"])
+    return Changes(objects, deleted, time, full=size >= CDC_MOST_OBJECTS), unasked
 
 
 def _id_of(stub: dict[str, Any]) -> str:

@@ -1,13 +1,14 @@
 """What an answer of the accounting API means: one table, closed by default (reference 3.8).
 
 Intuit's errors come as `Fault`, as the gateway's lower-case `fault`, as XML although JSON was asked
-for, or without a body; faults also come with HTTP 200. Whatever the table does not know is
+for, or without a body; also with HTTP 200, in a list, and in a part of an answer. A known code
+decides, whatever the status; without one, the status decides. What neither table knows is
 `Unrecognised`.
 """
 
+import codecs
 import re
-from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from service.errors import (
@@ -30,6 +31,11 @@ THROTTLED_FOR = 60.0
 GONE = "610"
 """The fault code for an object that does not exist, or was deleted."""
 
+SPOILT = "spoilt"
+"""The `code` of the error for a whole answer in JSON that cannot be decoded."""
+CUT_SHORT = "cut short"
+"""The `code` of the error for an answer in JSON whose end is missing: a smaller one may come."""
+
 
 class Fault(NamedTuple):
     """The first error of a fault, without what may be secret."""
@@ -38,53 +44,52 @@ class Fault(NamedTuple):
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FaultRule:
-    """Matches an answer by HTTP status and fault code; None as code matches any or no code."""
+class Meaning(NamedTuple):
+    """What an answer means for the caller, and in words."""
 
-    statuses: Container[int]
-    code: str | None
     error: type[SyncError]
     words: str
 
 
-_API = (200, 400)  # where the API itself, not the gateway, puts its faults
 _NOT_ACCEPTED = "QuickBooks did not accept the access token"
-_WRITE = "QuickBooks refused the content of the request"
+_LIMIT = "QuickBooks' request limit is reached"
+_WRITE = Meaning(Refused, "QuickBooks refused the content of the request")
+_EXPIRED = "3200"
 
-# The first row that matches decides, so a code stands before the bare status.
-ROWS = (
-    FaultRule(
-        (200, 400, 401, 403), "120", Barred, "the connecting user lost access to the company"
-    ),
-    FaultRule((200, 400, 403), "3100", Barred, "QuickBooks does not let this app into the company"),
-    FaultRule((200, 400, 401), "3200", TransientError, _NOT_ACCEPTED),
-    FaultRule((200, 400, 403, 429), "3001", Throttled, "QuickBooks' request limit is reached"),
-    FaultRule(_API, GONE, Gone, "QuickBooks has no such object"),
-    FaultRule(_API, "4000", TooLarge, "QuickBooks could not parse the query"),
-    FaultRule(_API, "4001", Poisoned, "QuickBooks calls the query invalid"),
-    FaultRule(_API, "4002", Poisoned, "QuickBooks failed on a record of the query"),
-    FaultRule((200, 400, 500), "10000", Poisoned, "QuickBooks failed on the request"),
-    FaultRule((200, 400, 403), "6190", Barred, "the company's QuickBooks subscription has ended"),
-    FaultRule(_API, "500", Refused, "QuickBooks does not know this operation"),
-    FaultRule(_API, "5010", TransientError, "QuickBooks' object changed at the same time"),
-    FaultRule(_API, "2010", Refused, _WRITE),
-    FaultRule(_API, "2020", Refused, _WRITE),
-    FaultRule(_API, "2030", Refused, _WRITE),
-    FaultRule(_API, "2050", Refused, _WRITE),
-    FaultRule(_API, "2500", Refused, _WRITE),
-    FaultRule(_API, "6000", Refused, _WRITE),
-    FaultRule(_API, "6140", Refused, _WRITE),
-    FaultRule(_API, "6210", Refused, _WRITE),
-    FaultRule(_API, "6240", Refused, _WRITE),
+BY_CODE: Mapping[str, Meaning] = {
+    "120": Meaning(Barred, "the connecting user lost access to the company"),
+    "3100": Meaning(Barred, "QuickBooks does not let this app into the company"),
     # The request was repeated with a new token before: see `client.BearerAuth`.
-    FaultRule((401,), None, TransientError, _NOT_ACCEPTED),
-    FaultRule((413, 414), None, TooLarge, "QuickBooks refused the request for its size"),
-    FaultRule((429,), None, Throttled, "QuickBooks' request limit is reached"),
-    FaultRule(
-        range(300, 400), None, Refused, "QuickBooks redirected, and redirects are not followed"
+    _EXPIRED: Meaning(TransientError, _NOT_ACCEPTED),
+    "3001": Meaning(Throttled, _LIMIT),
+    GONE: Meaning(Gone, "QuickBooks has no such object"),
+    "4000": Meaning(TooLarge, "QuickBooks could not parse the query"),
+    "4001": Meaning(Poisoned, "QuickBooks calls the query invalid"),
+    "4002": Meaning(Poisoned, "QuickBooks failed on a record of the query"),
+    "10000": Meaning(Poisoned, "QuickBooks failed on the request"),
+    "6190": Meaning(Barred, "the company's QuickBooks subscription has ended"),
+    "500": Meaning(Refused, "QuickBooks does not know this operation"),
+    "5010": Meaning(TransientError, "QuickBooks' object changed at the same time"),
+    "2010": _WRITE,
+    "2020": _WRITE,
+    "2030": _WRITE,
+    "2050": _WRITE,
+    "2500": _WRITE,
+    "6000": _WRITE,
+    "6140": _WRITE,
+    "6210": _WRITE,
+    "6240": _WRITE,
+}
+
+BY_STATUS: tuple[tuple[Container[int], Meaning], ...] = (
+    ((401,), Meaning(TransientError, _NOT_ACCEPTED)),
+    ((413, 414), Meaning(TooLarge, "QuickBooks refused the request for its size")),
+    ((429,), Meaning(Throttled, _LIMIT)),
+    (
+        range(300, 400),
+        Meaning(Refused, "QuickBooks redirected, and redirects are not followed"),
     ),
-    FaultRule((408, *range(500, 600)), None, TransientError, "QuickBooks is unwell"),
+    ((408, *range(500, 600)), Meaning(TransientError, "QuickBooks is unwell")),
 )
 
 
@@ -95,82 +100,131 @@ def answer_of(status: int, headers: Mapping[str, str], body: bytes) -> dict[str,
     if fault is not None or not 200 <= status < 300:
         raise _error(status, headers, fault or Fault())
     if not isinstance(content, dict):
-        raise TransientError(
-            "QuickBooks answered something that is not a JSON object",
-            intuit_tid=intuit_tid(headers),
-        )
+        raise _undecoded(headers, body)
     return content
 
 
+def _undecoded(headers: Mapping[str, str], body: bytes) -> SyncError:
+    """Return the error of a success that is no JSON object: one of its records may spoil it."""
+    tid, text = intuit_tid(headers), body.removeprefix(codecs.BOM_UTF8).strip()
+    if not text.startswith(b"{"):
+        words = "QuickBooks answered something that is not a JSON object"
+        return TransientError(words, intuit_tid=tid)
+    if not text.endswith(b"}"):
+        return TransientError("QuickBooks' answer ends too early", intuit_tid=tid, code=CUT_SHORT)
+    words = "QuickBooks sent JSON that cannot be decoded: a record of it holds an invalid value"
+    return Poisoned(words, intuit_tid=tid, code=SPOILT)
+
+
+def known_fault(status: int, headers: Mapping[str, str], body: bytes) -> SyncError | None:
+    """Return the error that the answer's fault code stands for, or None without a known code."""
+    fault = _fault_in(_decoded(body), body) or Fault()
+    return _error(status, headers, fault) if fault.code in BY_CODE else None
+
+
 def wants_new_token(status: int, body: bytes) -> bool:
-    """Return whether another access token may help: after a 401, except for code 120."""
-    if status != 401:
-        return False
-    fault = _fault_in(_decoded(body), body)
-    return fault is None or fault.code != "120"
+    """Return whether another access token may help: code 3200, or a 401 without a known code."""
+    fault = _fault_in(_decoded(body), body) or Fault()
+    return fault.code == _EXPIRED or (status == 401 and fault.code not in BY_CODE)
 
 
 def _error(status: int, headers: Mapping[str, str], fault: Fault) -> SyncError:
-    row = next((row for row in ROWS if status in row.statuses and row.code == fault.code), None)
-    row = row or next((r for r in ROWS if status in r.statuses and r.code is None), None)
-    words = row.words if row else "QuickBooks answered what this service does not know"
+    meaning = _meaning(status, fault.code)
+    words = meaning.words if meaning else "QuickBooks answered what this service does not know"
     tid, wait = intuit_tid(headers), retry_after(headers)
     message = f"{words} ({_particulars(status, fault)})"
-    if row is None:
+    if meaning is None:
         return Unrecognised(message, intuit_tid=tid, code=fault.code)
-    if not issubclass(row.error, TransientError):
-        return row.error(message, intuit_tid=tid, code=fault.code)
-    if issubclass(row.error, Throttled) and wait is None:
+    if not issubclass(meaning.error, TransientError):
+        return meaning.error(message, intuit_tid=tid, code=fault.code)
+    if issubclass(meaning.error, Throttled) and wait is None:
         wait = THROTTLED_FOR
-    return row.error(message, intuit_tid=tid, code=fault.code, retry_after=wait)
+    return meaning.error(message, intuit_tid=tid, code=fault.code, retry_after=wait)
+
+
+def _meaning(status: int, code: str | None) -> Meaning | None:
+    # A code that only repeats the status says no more than the status.
+    if code is not None and code in BY_CODE and code != str(status):
+        return BY_CODE[code]
+    return next((meaning for statuses, meaning in BY_STATUS if status in statuses), None)
 
 
 def _particulars(status: int, fault: Fault) -> str:
     code = f", code {fault.code}" if fault.code else ""
     # Answers about a token may quote it.
-    about_token = status == 401 or fault.code == "3200"
+    about_token = status == 401 or fault.code == _EXPIRED
     quoted = f": {fault.message}" if fault.message and not about_token else ""
     return f"HTTP {status}{code}{quoted}"
 
 
 def _decoded(body: bytes) -> Any:
     try:
-        return exact_json.decode(body)
+        return exact_json.decode(body.removeprefix(codecs.BOM_UTF8))
     except ValueError:
         return None
 
 
 def _fault_in(content: Any, body: bytes) -> Fault | None:
-    if content is None:
-        return _fault_in_xml(body)
-    if not isinstance(content, dict):
-        return None
-    if isinstance(fault := content.get("Fault"), dict):
-        error = _first_error(fault.get("Error"))
-        return Fault(_code(error.get("code")), _harmless(error.get("Message")))
-    if isinstance(fault := content.get("fault"), dict):
-        # The gateway's message only repeats its code.
-        return Fault(_code(_first_error(fault.get("error")).get("code")))
-    return None
+    """Return the first fault with a known code, else the first one."""
+    found = list(_faults(content) if content is not None else _faults_in_text(body))
+    return next((fault for fault in found if fault.code in BY_CODE), found[0] if found else None)
 
 
-def _first_error(errors: Any) -> dict[str, Any]:
-    found = errors if isinstance(errors, list) else [errors]
-    return found[0] if found and isinstance(found[0], dict) else {}
+# Faults also stand in one part of an answer or of a batch.
+_PARTS = ("QueryResponse", "CDCResponse", "BatchItemResponse", "queryResponse", "cdcresponse",
+          "batchItemResponse", "IntuitResponse")  # fmt: skip
 
 
-_XML_FAULT = re.compile(r"<Fault\b")
-_XML_CODE = re.compile(r"<Error\b[^<>]{0,200}?\scode\s*=\s*[\"']([^\"'<>]{1,32})[\"']")
-_XML_BYTES = 8192
+_DEEPEST = 3
 
 
-def _fault_in_xml(body: bytes) -> Fault | None:
-    """Search for the code only: no XML parser, no entities, no depth."""
-    text = body[:_XML_BYTES].decode("utf-8", "replace")
-    if not _XML_FAULT.search(text):
-        return None
-    code = _XML_CODE.search(text)
-    return Fault(_code(code.group(1)) if code else None)
+def _faults(content: Any, deepest: int = _DEEPEST) -> Iterator[Fault]:
+    for part in _objects(content):
+        for name, told in (("Fault", True), ("fault", False)):
+            for fault in _objects(part.get(name)):
+                yield from _errors(fault, told=told)
+        for name in _PARTS if deepest else ():
+            yield from _faults(part.get(name), deepest - 1)
+
+
+def _errors(fault: dict[str, Any], *, told: bool) -> Iterator[Fault]:
+    """Yield each error of a fault, without the gateway's messages: they only repeat the code."""
+    for error in [*_objects(fault.get("Error")), *_objects(fault.get("error"))] or [{}]:
+        message = error.get("Message", error.get("message"))
+        code = _code(error.get("code", error.get("Code"))) or _code_in_words(message)
+        yield Fault(code, _harmless(message) if told else None)
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    found = value if isinstance(value, list) else [value]
+    return [one for one in found if isinstance(one, dict)]
+
+
+def _code_in_words(message: Any) -> str | None:
+    """Return the code that a gateway's message says: "message=…; errorCode=003001; …"."""
+    said = (
+        re.search(r"\berrorCode=(\w{1,16})\b", message[:2000]) if isinstance(message, str) else None
+    )
+    return _code(said.group(1)) if said else None
+
+
+# In XML and broken JSON, search for the code only: no parser, no entities, no depth. A quote inside
+# a JSON string has a backslash, so a quoted fault does not match.
+_TEXT_FAULT = re.compile(r"<(?:\w{1,16}:)?Fault\b|\"Fault\"\s*:\s*[{\[]", re.IGNORECASE)
+_TEXT_CODE = re.compile(
+    r"<(?:\w{1,16}:)?Error\b[^<>]{0,200}?\scode\s*=\s*[\"']([^\"'<>]{1,32})[\"']"
+    r"|\"code\"\s*:\s*\"?(\w{1,32})\b|\berrorCode=(\w{1,16})\b",
+    re.IGNORECASE,
+)
+_TEXT_BYTES = 8192
+
+
+def _faults_in_text(body: bytes) -> Iterator[Fault]:
+    text = body[:_TEXT_BYTES].decode("utf-8", "replace")
+    begins = _TEXT_FAULT.search(text)
+    if begins:
+        codes = _TEXT_CODE.findall(text, begins.start())
+        yield from (Fault(_code("".join(code))) for code in codes or [("",)])
 
 
 def _code(value: Any) -> str | None:

@@ -14,12 +14,16 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 
 from service.errors import TransientError
+from service.kit.bounded_http import AnswerTooLong
 
-_LONGEST_WAIT = 86_400.0
+# One odd answer must not silence a company for longer.
+_LONGEST_WAIT = 900.0
 _TRACE_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 
 TIMED_OUT = "timeout"
 """The `code` of the error for an answer that took too long: a smaller query may pass."""
+TOO_LONG = "too long"
+"""The `code` of the error for an answer of too many bytes: a smaller query may pass."""
 
 # httpx logs every address, and Intuit's addresses contain the realm id.
 for _name in ("httpx", "httpcore"):
@@ -39,6 +43,9 @@ def reaching_intuit() -> Iterator[None]:
     """
     try:
         yield
+    except AnswerTooLong as e:
+        words = f"QuickBooks' answer is longer than {e.most // 2**20} MiB; the rest was not read"
+        raise TransientError(words, code=TOO_LONG) from None
     except httpx.ReadTimeout:
         raise TransientError("QuickBooks did not answer in time", code=TIMED_OUT) from None
     except httpx.RequestError as e:
@@ -52,7 +59,7 @@ def intuit_tid(headers: Mapping[str, str]) -> str | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that an answer asks to wait, at most a day; None if it does not ask.
+    """Return the seconds that an answer asks to wait, at most 15 minutes; None if it does not ask.
 
     Intuit documents no such header, so both forms of HTTP are read: seconds and a date. A date is
     compared with the answer's own date, because our clock may differ from Intuit's.

@@ -1,5 +1,7 @@
 """Intuit's OAuth 2.0 (reference 2.2 to 2.5), on Authlib."""
 
+import base64
+import hmac
 import json
 import re
 import warnings
@@ -20,8 +22,9 @@ from service.errors import (
     Unrecognised,
 )
 from service.kit import exact_json
-from service.kit.tls import public_authorities
+from service.kit.bounded_http import BoundedTransport
 from service.quickbooks.endpoints import Endpoints
+from service.quickbooks.faults import known_fault
 from service.quickbooks.http import date_of, intuit_tid, no_cookies, reaching_intuit, retry_after
 
 _NAMES = {
@@ -30,6 +33,7 @@ _NAMES = {
     "revocation_endpoint": "revoke",
 }
 
+_LONGEST_ANSWER = 2**20
 _ACCESS_SECONDS = 3600
 _REFRESH_SECONDS = 8_640_000
 
@@ -102,8 +106,9 @@ class OAuth:
             client_secret=client_secret,
             token_endpoint_auth_method="client_secret_basic",  # noqa: S106 - a method's name
             redirect_uri=redirect_uri,
+            code_challenge_method="S256",
+            transport=BoundedTransport(_LONGEST_ANSWER),
             timeout=10,
-            verify=public_authorities(),
             follow_redirects=False,
             trust_env=False,
             cookies=no_cookies(),
@@ -113,14 +118,21 @@ class OAuth:
         """Return the address of the consent page, which will return `state`."""
         url: str
         url, _ = self._client.create_authorization_url(
-            self._endpoints.authorize, state=state, scope=SCOPE
+            self._endpoints.authorize, state=state, scope=SCOPE, code_verifier=self._verifier(state)
         )
         return url
 
-    def exchange(self, code: str) -> Tokens:
-        """Return the tokens for a code; raises Refused if it is spent, too old or invalid."""
+    def exchange(self, code: str, state: str) -> Tokens:
+        """Return the tokens for a fresh authorisation code, which is then spent.
+
+        `state` is that of the journey: the code of another one is refused. Raises Refused if the
+        code is spent, too old or not one.
+        """
         rejected = Refused("the authorisation code was refused")
-        return self._fetch(rejected, grant_type="authorization_code", code=code)
+        verifier = self._verifier(state)
+        return self._fetch(
+            rejected, grant_type="authorization_code", code=code, code_verifier=verifier
+        )
 
     def refresh(self, refresh_token: str) -> Tokens:
         """Return new tokens; raises Disconnected only if QuickBooks says that the refresh token is
@@ -166,6 +178,17 @@ class OAuth:
     def close(self) -> None:
         self._client.close()
 
+    def _verifier(self, state: str) -> str:
+        """Return the secret of this journey (PKCE, RFC 7636), which nobody has to keep.
+
+        Intuit names no such method in its discovery document, and has to ignore what it does not
+        know (RFC 6749, 3.1).
+        """
+        secret = hmac.digest(
+            self._client.client_secret.encode(), b"pkce:" + state.encode(), "sha256"
+        )
+        return base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
+
     def _fetch(self, rejected: PermanentError, **grant: Any) -> Tokens:
         with reaching_intuit():
             response: httpx.Response = self._client.fetch_token(
@@ -185,7 +208,7 @@ def tokens_of(headers: Mapping[str, str], body: bytes) -> Tokens:
     answer, tid = _object(body) or {}, intuit_tid(headers)
     access, refresh = answer.get("access_token"), answer.get("refresh_token")
     if "error" in answer or not _is_token(access) or not _is_token(refresh):
-        raise TransientError(
+        raise _named(200, headers, body) or TransientError(
             "QuickBooks answered something that is not a pair of tokens", intuit_tid=tid
         )
     return Tokens(
@@ -203,22 +226,34 @@ def refusal_of(
 ) -> SyncError:
     """Return the error that an unsuccessful answer stands for; `rejected` for "invalid_grant" only.
 
-    Anything that may pass must not end a connection.
+    Anything that may pass must not end a connection. A refusal of the app or the company is known
+    by its code, whatever the status.
     """
+    if named := _named(status, headers, body):
+        return named
     tid, answer = intuit_tid(headers), _object(body)
     if 300 <= status < 400:
         return Refused("QuickBooks redirected, and redirects are not followed", intuit_tid=tid)
     if answer is None or status in (408, 429) or not 400 <= status < 500:
         words = f"QuickBooks' token service is unwell (HTTP {status})"
         return TransientError(words, intuit_tid=tid, retry_after=retry_after(headers))
-    error = answer.get("error")
-    if error == "invalid_grant":
+    if (error := answer.get("error")) == "invalid_grant":
         rejected.intuit_tid, rejected.code = tid, error
         return rejected
-    if isinstance(error, str) and error in _REFUSALS:
-        return Refused(_REFUSALS[error], intuit_tid=tid, code=error)
     words = f"QuickBooks' token service answered what this service does not know (HTTP {status})"
     return Unrecognised(words, intuit_tid=tid)
+
+
+def _named(status: int, headers: Mapping[str, str], body: bytes) -> SyncError | None:
+    """Return the error that a known code stands for, or None without one."""
+    error, tid = (_object(body) or {}).get("error"), intuit_tid(headers)
+    if isinstance(error, str) and error in _REFUSALS:
+        return Refused(_REFUSALS[error], intuit_tid=tid, code=error)
+    fault = known_fault(status, headers, body)
+    if fault is None or isinstance(fault, TransientError | Refused):
+        return fault
+    # This endpoint has no records that could be deleted or bad.
+    return TransientError(str(fault), intuit_tid=tid, code=fault.code)
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

@@ -18,11 +18,19 @@ _ALSO_INACTIVE = {"Customer": "Active IN (true, false)"}
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One query; the rows of the answer are under the entity's name, at most `most` of them."""
+    """One query; the rows of the answer are under the entity's name, at most `most` of them.
+
+    They begin at position `start`, have one of `ids`, and changed at or after `since`; `by_time`:
+    in the order of change. Answers are checked against these.
+    """
 
     entity: EntityName
     text: str
     most: int
+    start: int = 1
+    ids: frozenset[str] | None = None
+    since: datetime | None = None
+    by_time: bool = False
 
 
 def by_ids(entity: EntityName, ids: Sequence[str]) -> Statement:
@@ -33,7 +41,7 @@ def by_ids(entity: EntityName, ids: Sequence[str]) -> Statement:
         raise ValueError("an id is digits")
     listed = ",".join(quote(id_) for id_ in ids)
     text = _select("*", entity, f"Id IN ({listed})", f"MAXRESULTS {PAGE}")
-    return Statement(entity, text, most=len(ids))
+    return Statement(entity, text, most=len(ids), ids=frozenset(ids))
 
 
 def page_by_time(
@@ -41,13 +49,14 @@ def page_by_time(
 ) -> Statement:
     """Ask for the objects changed at or after `since`, the oldest change first."""
     order = f"ORDERBY MetaData.LastUpdatedTime {_window(start, most)}"
-    return Statement(entity, _select("*", entity, _changed(since), order), most)
+    text = _select("*", entity, _changed(since), order)
+    return Statement(entity, text, most, start, since=since, by_time=True)
 
 
 def page_by_id(entity: EntityName, start: int = 1) -> Statement:
     """Ask for all objects, inactive ones too."""
     text = _select("*", entity, None, f"ORDERBY Id {_window(start, PAGE)}")
-    return Statement(entity, text, most=PAGE)
+    return Statement(entity, text, PAGE, start)
 
 
 def count(entity: EntityName, since: datetime | None = None) -> Statement:

@@ -5,15 +5,18 @@ in `problem` why it cannot be acted upon. Each event is decoded alone, so one br
 the others readable. A missing time or event id is no problem: the invoice is known.
 """
 
+import codecs
 import hmac
 from binascii import b2a_base64
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple, Self
 
 import msgspec
 
+from service.kit.realm import realm_id_of
 from service.quickbooks.entity import parse_instant
 from service.quickbooks.event import (
     FOLLOWED,
@@ -29,10 +32,18 @@ from service.quickbooks.event import (
 # Longer ones are no ids: QuickBooks would refuse a whole query because of one.
 LONGEST_ID = 18
 LONGEST_REALM_ID = 20
+MOST_EVENTS = 10_000
+_MOST_COMMAS = 20 * MOST_EVENTS
 
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _text_decoder = msgspec.json.Decoder(str)
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 # Intuit's pages and SDKs spell it in three ways.
 _DELETED_ID = ("deletedid", "deletedId", "deletedID")
@@ -98,16 +109,25 @@ class Fields:
         text: str | None = _decoded(_text_decoder, self._fields.get(name))
         return text
 
+    def optional_id(self, name: str) -> str | None:
+        """Return the field if it is text or a whole number, as it is written."""
+        text, raw = self.optional(name), self.raw(name)
+        if text is None and raw is not None and (digits := bytes(raw).strip()).isdigit():
+            return digits.decode("ascii")
+        return text
+
     def text(self, name: str) -> str | None:
         """Return a required text; a missing one is a `problem`."""
-        text: str | None = _decoded(_text_decoder, self.raw(name))
+        return self._required(name, self.optional(name))
+
+    def _required(self, name: str, text: str | None) -> str | None:
         if text is None:
             self.blame(f"{name} is {'not text' if name in self else 'missing'}")
         return text
 
     def id(self, name: str, longest: int = LONGEST_ID) -> str | None:
         """Return a required id as it is written; anything but a number is a `problem`."""
-        text = self.text(name)
+        text = self._required(name, self.optional_id(name))
         if text is not None and len(text) > longest:
             self.blame(f"{name} is too long")
         elif text is not None and not (text.isascii() and text.isdigit()):
@@ -115,6 +135,12 @@ class Fields:
         elif text is not None and text.startswith("0"):
             self.blame(f"{name} begins with a zero")
         return text
+
+    def realm_id(self, name: str) -> str | None:
+        """Return a company's id in its one form; as it was written where it is blamed for that."""
+        text = self.optional_id(name)
+        found = None if text is None else realm_id_of(text)
+        return self.id(name, LONGEST_REALM_ID) if found is None else found
 
 
 def items_of(raw: bytes | msgspec.Raw | None) -> list[msgspec.Raw] | None:
@@ -132,15 +158,45 @@ def _decoded(decoder: msgspec.json.Decoder[Any], raw: bytes | msgspec.Raw | None
         return None
 
 
+class TooManyEvents(Exception):
+    """No webhook of Intuit's: theirs have up to 100 events."""
+
+
 def parse(body: bytes) -> list[Event]:
-    """Return the events of a webhook: at least one for any body."""
+    """Return the events of a webhook: at least one for any body.
+
+    Raises TooManyEvents for more than can be stored in time. Where items are that many, commas are,
+    and they can be counted without an object for each.
+    """
+    if body.count(b",") > _MOST_COMMAS:
+        raise TooManyEvents
+    found = list(islice(_events(_without_mark(body)), MOST_EVENTS + 1))
+    if len(found) > MOST_EVENTS:
+        raise TooManyEvents
+    return found
+
+
+def _events(body: bytes) -> Iterator[Event]:
     events = items_of(body)
     if events is not None:
-        return [_cloud_event(event) for event in events] or [_unusable("no events", body)]
+        yield from map(_cloud_event, events) if events else [_unusable("no events", body)]
+        return
     envelope = Fields.of(body)
     if envelope is None or "eventNotifications" not in envelope:
-        return [_unusable(_why_unreadable(body), body)]
-    return list(_notifications(envelope, body))
+        yield _unusable(_why_unreadable(body), body)
+    else:
+        yield from _notifications(envelope, body)
+
+
+def _without_mark(body: bytes) -> bytes:
+    """Return the body without a byte order mark, in UTF-8 if the mark names another encoding."""
+    for mark, encoding in _MARKS:
+        if body.startswith(mark):
+            try:
+                return body.decode(encoding).encode()
+            except UnicodeError:
+                return body.removeprefix(mark)
+    return body
 
 
 def _why_unreadable(body: bytes) -> str:
@@ -155,10 +211,10 @@ def _cloud_event(raw: msgspec.Raw) -> Event:
     fields = Fields.of(raw)
     if fields is None:
         return _unusable("event is not an object", raw)
-    event_id, written = fields.optional("id"), fields.text("type")
+    event_id, written = fields.optional_id("id"), fields.text("type")
     kind = _kind_of_type(written or "")
     fields.blame(kind.malformed)
-    realm_id = fields.id("intuitaccountid", LONGEST_REALM_ID)
+    realm_id = fields.realm_id("intuitaccountid")
     fields.blame(kind.unfollowed)
     entity_id = fields.id("intuitentityid")
     return Event(
@@ -232,7 +288,7 @@ def _legacy_event(raw: msgspec.Raw, realm: msgspec.Raw | None) -> Event:
         return _unusable("event is not an object", raw, "legacy")
     fields = entity_fields.given(realmId=realm)
     name, verb, changed_at = fields.text("name"), fields.text("operation"), "lastUpdated"
-    realm_id = fields.id("realmId", LONGEST_REALM_ID)
+    realm_id = fields.realm_id("realmId")
     kind = _Kind.of(name or "", verb or "")
     fields.blame(kind.unfollowed)
     entity_id = fields.id("id")
@@ -259,7 +315,7 @@ def _deleted_id(fields: Fields, holder: Fields, operation: str | None) -> str | 
     """Return the id of the record that a merge removed; without it a merge cannot be acted upon."""
     name = next((name for name in _DELETED_ID if name in holder), _DELETED_ID[0])
     if operation != "merged":
-        return holder.optional(name)
+        return holder.optional_id(name)
     deleted_id = holder.id(name)
     if holder.problem:
         fields.blame(holder.problem)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from service.simulator import exact_json
@@ -57,10 +58,34 @@ class Fault(Exception):
     def headers(self) -> dict[str, str]:
         return {}
 
-    def answer(self, now: datetime) -> Answer:
-        """Return the upper-case envelope of the accounting service."""
-        body = {"Fault": self.body, "time": to_millis(now)}
+    def answer(self, now: datetime, envelope: str = "json") -> Answer:
+        """Return the upper-case envelope of the accounting service, or another one."""
+        body: Any = {"Fault": self.body, "time": to_millis(now)}
+        if envelope == "gateway":
+            body = self.in_lower_case(now)
+        elif envelope == "list":
+            body = [body]
+        elif envelope == "batch":
+            body = {"BatchItemResponse": [{**body, "bId": "1"}]}
         return Answer(self.status, exact_json.encode(body), JSON, self.headers)
+
+    def in_lower_case(self, now: datetime) -> Json:
+        """Return the gateway's envelope, whose time is in milliseconds since 1970."""
+        error = {"message": self.message, "detail": self.detail or None, "code": self.code}
+        return {
+            "warnings": None,
+            "intuitObject": None,
+            "fault": {"error": [{**error, "element": None}], "type": self.type},
+            "report": None,
+            "queryResponse": None,
+            "batchItemResponse": [],
+            "attachableResponse": [],
+            "syncErrorResponse": None,
+            "requestId": None,
+            "time": int(now.timestamp() * 1000),
+            "status": None,
+            "cdcresponse": [],
+        }
 
 
 @dataclass
@@ -76,24 +101,32 @@ class GatewayFault(Fault):
         wait = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
         return {**challenge, **wait}
 
-    def answer(self, now: datetime) -> Answer:
-        """Return the lower-case envelope, whose time is in milliseconds since 1970."""
-        error = {"message": self.message, "detail": self.detail or None, "code": self.code}
-        body: dict[str, object] = {
-            "warnings": None,
-            "intuitObject": None,
-            "fault": {"error": [{**error, "element": None}], "type": self.type},
-            "report": None,
-            "queryResponse": None,
-            "batchItemResponse": [],
-            "attachableResponse": [],
-            "syncErrorResponse": None,
-            "requestId": None,
-            "time": int(now.timestamp() * 1000),
-            "status": None,
-            "cdcresponse": [],
-        }
-        return Answer(self.status, exact_json.encode(body), JSON, self.headers)
+    def answer(self, now: datetime, envelope: str = "json") -> Answer:
+        """Return the lower-case envelope, unless another one is asked for."""
+        return super().answer(now, "gateway" if envelope == "json" else envelope)
+
+
+# What a record's text stands for on the wire, so that the answer is no JSON any more.
+SPOILS = {
+    b"(half a surrogate pair)": rb"\ud83d",
+    b"(the other half)": rb"\ude00",
+    b"(a Latin-1 byte)": b"\xe9",
+    b"(half of UTF-8)": b"\xc3",
+    b"(a control character)": b"\x0b",
+    b"(a bad escape)": rb"\x41",
+    b'"(not a number)"': b"NaN",
+    b'"(infinite)"': b"-Infinity",
+    b'"(a number too long)"': b"9" * 5000,
+    b'"(brackets)"': b"[" * 5000 + b"]" * 5000,
+}
+
+
+def spoilt(body: bytes) -> bytes:
+    """Return the body with what QuickBooks has been seen to send inside its JSON, and worse."""
+    if b"(" in body:
+        for text, raw in SPOILS.items():
+            body = body.replace(text, raw)
+    return body
 
 
 def not_found() -> Fault:
@@ -120,7 +153,7 @@ def invalid_query(detail: str) -> Fault:
 class BareRefusal(Fault):
     """A refusal with a status only, by a server in front of the API."""
 
-    def answer(self, now: datetime) -> Answer:
+    def answer(self, now: datetime, envelope: str = "json") -> Answer:
         page = f"<html><body><h1>{self.status} {self.message}</h1></body></html>"
         return Answer(self.status, page.encode(), "text/html")
 

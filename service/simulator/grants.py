@@ -1,11 +1,13 @@
 """Authorisations: codes, access tokens, refresh tokens and id tokens, and their ends."""
 
+import base64
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from hashlib import sha256
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
@@ -50,6 +52,14 @@ class Code:
     redirect_uri: str
     scope: str
     expires: datetime
+    challenge: str | None  # of PKCE with S256 (RFC 7636)
+
+    def takes(self, verifier: str) -> bool:
+        """Tell whether the app that asked for the code is the one that brings it."""
+        if self.challenge is None:
+            return True
+        digest = base64.urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=")
+        return secrets.compare_digest(digest, self.challenge.encode())
 
 
 @dataclass
@@ -90,15 +100,24 @@ class Grants:
         self._access: dict[str, Access] = {}
         self._grants: list[Grant] = []
 
-    def new_code(self, realm: str, redirect_uri: str, scope: str, now: datetime) -> str:
+    def new_code(
+        self, realm: str, redirect_uri: str, scope: str, now: datetime, challenge: str | None = None
+    ) -> str:
         code = "AB1" + secrets.token_urlsafe(32)
-        self._codes[code] = Code(realm, redirect_uri, scope, now + CODE_LIFE)
+        self._codes[code] = Code(realm, redirect_uri, scope, now + CODE_LIFE, challenge)
         return code
 
-    def exchange(self, code: str, redirect_uri: str, now: datetime) -> tuple[str, Grant]:
+    def exchange(
+        self, code: str, redirect_uri: str, now: datetime, verifier: str = ""
+    ) -> tuple[str, Grant]:
         """Return an access token and the new grant; the code is spent in any case."""
         found = self._codes.pop(code, None)
-        if found is None or found.redirect_uri != redirect_uri or now >= found.expires:
+        if (
+            found is None
+            or found.redirect_uri != redirect_uri
+            or now >= found.expires
+            or not found.takes(verifier)
+        ):
             raise InvalidGrant("Invalid authorization code")
         grant = Grant(found.realm, found.scope, now, _refresh_token(), now, now)
         self._grants.append(grant)

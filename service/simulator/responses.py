@@ -1,17 +1,18 @@
 """Sends the simulator's answers by Starlette, and breaks off connections."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from time import perf_counter
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.simulator import exact_json
 from service.simulator.clock import to_zulu
 from service.simulator.faults import JSON, Answer
+from service.simulator.records import Json
 from service.simulator.script import Call
 from service.simulator.state import Served, Simulator
 
@@ -59,9 +60,44 @@ async def _scripted(simulator: Simulator, call: Call, ordinary: Callable[[], Res
     else:
         with simulator.lock:
             response = ordinary()
+    if rule and rule.adds:
+        response = with_more(response, rule.adds)
     if rule and rule.lose:
         return dropped()
+    if rule and (rule.drip or rule.endless):
+        return flowing(simulator, response, rule.drip, endless=rule.endless)
     return cut_short(response) if rule and rule.cut else response
+
+
+def with_more(response: Response, more: dict[str, list[Json]]) -> Response:
+    """Return the answer with more objects, behind those of their entity or in place of the one."""
+    content = exact_json.decode(bytes(response.body))
+    for entity, objects in more.items():
+        if "CDCResponse" in content:
+            content["CDCResponse"][0]["QueryResponse"].append({entity: objects})
+        elif "QueryResponse" in content:
+            rows = content["QueryResponse"]
+            rows[entity] = [*rows.get(entity, []), *objects]
+        else:
+            content[entity] = objects[0]
+    return json_response(content, response.status_code)
+
+
+def flowing(simulator: Simulator, response: Response, seconds: float, *, endless: bool) -> Response:
+    """Return the answer byte by byte, each after some seconds, or with blanks without end."""
+    whole, blanks = bytes(response.body), b" " * 65_536
+
+    async def parts() -> AsyncIterator[bytes]:
+        step = 1 if seconds else len(whole)
+        for start in range(0, len(whole), step):
+            await simulator.script.hold(seconds)
+            yield whole[start : start + step]
+        while endless:
+            await asyncio.sleep(0)
+            yield blanks
+
+    kept = {k: v for k, v in response.headers.items() if k != "content-length"}
+    return StreamingResponse(parts(), response.status_code, kept)
 
 
 def dropped() -> Response:

@@ -27,12 +27,13 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     Without a kind it is for accounting calls. `fault` is a code of the reference. `drop` closes the
     connection at once, `lose` after the work, `cut` in the middle of the answer. With none of these
-    and no status, the answer is the ordinary one.
+    and no status, the answer is the ordinary one. `adds`: more objects for it, by entity.
+    `drip`: seconds before each of its bytes; `endless`: after it, blanks without end.
     """
 
     preset: str | None = None
     fault: str | None = None
-    format: Literal["json", "xml"] = "json"
+    format: Literal["json", "xml", "gateway", "list", "batch"] = "json"
     company: str | None = None
     kind: Kind | None = None
     entity: str | None = None
@@ -44,6 +45,9 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     drop: bool = False
     lose: bool = False
     cut: bool = False
+    adds: dict[str, list[dict[str, Any]]] = {}
+    drip: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0
+    endless: bool = False
 
     def matches(self, call: "Call") -> bool:
         kind = self.kind or _kind_of(self.preset)
@@ -76,7 +80,7 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         if self.preset:
             return PRESETS[self.preset](call, now)
         fault = CATALOGUE[self.fault or ""](call.token)
-        return fault.xml(now) if self.format == "xml" else fault.answer(now)
+        return fault.xml(now) if self.format == "xml" else fault.answer(now, self.format)
 
 
 @dataclass(frozen=True)

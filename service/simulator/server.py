@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from service.simulator.app import create_simulator
 from service.simulator.books.book import Book
@@ -45,6 +45,13 @@ def running(
 ) -> Iterator[RunningSimulator]:
     """Serve on 127.0.0.1 (on a free port for 0) during the block."""
     app = create_simulator(config, book, clock)
+    with serving(app, port) as url:
+        yield RunningSimulator(url, app.state.simulator)
+
+
+@contextmanager
+def serving(app: ASGIApp, port: int = 0) -> Iterator[str]:
+    """Give the address on 127.0.0.1 (a free port for 0) where the app serves in a thread."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
@@ -55,15 +62,14 @@ def running(
     thread.start()
     try:
         _wait_until_started(server, thread)
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        yield RunningSimulator(url, app.state.simulator)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(START_TIME_OUT)
         listener.close()
 
 
-def _server(app: Starlette, host: str, port: int) -> uvicorn.Server:
+def _server(app: ASGIApp, host: str, port: int) -> uvicorn.Server:
     # The access log would print codes and tokens; the logging of a test's process is not ours.
     return uvicorn.Server(
         uvicorn.Config(

@@ -71,7 +71,7 @@ def hand_over(session: Session, connection_id: str, supplier_id: int, now: datet
     """
     runs.abandon(session, connection_id, "the company was handed over to another supplier", now)
     session.execute(
-        update(Invoice).where(Invoice.connection_id == connection_id).values(mapped=None)
+        update(Invoice).where(Invoice.connection_id == connection_id).values(mapped=None, digest="")
     )
     session.execute(
         update(Connection)

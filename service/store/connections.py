@@ -14,6 +14,10 @@ from service.domain import ConnectionState
 from service.errors import Disconnected
 
 _LONGEST_NUDGE = timedelta(minutes=1)
+# SQLite's own lower() knows no letters beyond ASCII.
+_EMAILS = select(Supplier.id, Supplier.email)
+UNASKED_WHILE = timedelta(days=1)
+"""How long an object that nobody asked for is spoken of."""
 
 
 def upsert_supplier(session: Session, email: str, name: str, address: str, now: datetime) -> int:
@@ -47,6 +51,16 @@ def supplier(session: Session, supplier_id: int) -> Supplier | None:
 def supplier_by_email(session: Session, email: str) -> Supplier | None:
     """Return the supplier with exactly this e-mail address."""
     return session.scalars(select(Supplier).where(Supplier.email == email.strip())).first()
+
+
+def suppliers_named(session: Session, email: str) -> Sequence[Supplier]:
+    """Return the supplier with exactly this e-mail address, else all that differ in case alone."""
+    exact = supplier_by_email(session, email)
+    if exact is not None:
+        return [exact]
+    wanted = email.strip().casefold()
+    ids = [id_ for id_, known in session.execute(_EMAILS) if known.casefold() == wanted]
+    return session.scalars(select(Supplier).where(Supplier.id.in_(ids)).order_by(Supplier.id)).all()
 
 
 def get(session: Session, connection_id: str) -> Connection | None:
@@ -150,13 +164,16 @@ def add(session: Session, connection: Connection) -> None:
     session.flush()
 
 
-def renew(session: Session, connection_id: str, company_name: str, now: datetime) -> None:
-    """Mark the connection as good again; its tokens are stored apart."""
+def renew(
+    session: Session, connection_id: str, company_name: str, now: datetime, *, country: str = ""
+) -> None:
+    """Mark the connection as good again; its tokens are stored apart. "" keeps the country."""
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id)
         .values(
             company_name=company_name,
+            country=country or Connection.country,
             state=ConnectionState.CONNECTED,
             problem=None,
             paused_until=None,
@@ -218,6 +235,16 @@ def throttle(
         update(Connection)
         .where(Connection.id == connection_id, Connection.throttled_since.is_(None))
         .values(throttled_since=now)
+    )
+
+
+def count_unasked(session: Session, connection_id: str, count: int, now: datetime) -> None:
+    """Add objects that QuickBooks sent and nobody asked for; what is older than a while is over."""
+    lately = case((Connection.unasked_at > now - UNASKED_WHILE, Connection.unasked), else_=0)
+    session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id)
+        .values(unasked=lately + count, unasked_at=now)
     )
 
 

@@ -108,6 +108,19 @@ def open_of(session: Session, kind: FindingKind, invoice_ids: Collection[str]) -
     }
 
 
+def open_of_company(session: Session, kind: FindingKind, connection_id: str) -> set[str]:
+    """Return those of the company's invoices that have an open finding of this kind."""
+    return set(
+        session.scalars(
+            select(Finding.invoice_id).where(
+                Finding.connection_id == connection_id,
+                Finding.kind == kind,
+                Finding.closed_at.is_(None),
+            )
+        )
+    )
+
+
 def acknowledge(
     session: Session,
     finding_id: int,

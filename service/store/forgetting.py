@@ -113,6 +113,7 @@ def _reduce(session: Session, connection_id: str) -> None:
     ).all()
     nothing: dict[str, Any] = {
         "mapped": None,
+        "digest": "",
         "warnings": [],
         "customer_id": None,
         "customer_versions": "",

@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Executable, and_, func, or_, select, update
@@ -13,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.database.tables import Connection, Document, Invoice, Revision
 from service.database.types import database_now
-from service.database.upsert import chunked, excluded, insert, insert_for
+from service.database.upsert import Insert, Rule, chunked, excluded, insert_all
 
 NAMES = ("number_key", "due_key", "sought")
 
@@ -34,6 +33,7 @@ class InvoiceRow:
     sync_token: int
     last_updated: datetime | None
     fetch_number: int
+    digest: str = ""
     deleted: bool
     void_noticed: bool
     source: dict[str, Any]
@@ -56,13 +56,40 @@ class InvoiceRow:
         return {name: getattr(self, name) for name in self.__slots__} | keys(self.mapped)
 
 
-def lock(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
-    """Return the recorded invoices among `ids`, locked for this transaction."""
+def load(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
+    """Return the recorded invoices among `ids`, by id."""
     found: dict[str, Invoice] = {}
     for chunk in chunked(sorted(ids)):
-        query = select(Invoice).where(Invoice.id.in_(chunk)).order_by(Invoice.id)
-        found |= {row.id: row for row in session.scalars(query.with_for_update())}
+        rows = session.scalars(select(Invoice).where(Invoice.id.in_(chunk)))
+        found |= {row.id: row for row in rows}
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedVersion:
+    """What says whether a recorded invoice would become another one."""
+
+    digest: str
+    hold: str | None
+    void_noticed: bool
+
+
+def lock_versions(session: Session, ids: Collection[str]) -> dict[str, RecordedVersion]:
+    """Return what is recorded among `ids`, which nobody else changes in this transaction."""
+    columns = (Invoice.id, Invoice.digest, Invoice.hold, Invoice.void_noticed)
+    found: dict[str, RecordedVersion] = {}
+    for chunk in chunked(sorted(ids)):
+        query = select(*columns).where(Invoice.id.in_(chunk)).order_by(Invoice.id)
+        rows = session.execute(query.with_for_update())
+        found |= {id_: RecordedVersion(digest, hold, void) for id_, digest, hold, void in rows}
+    return found
+
+
+def keep_digests(session: Session, digests: Mapping[str, str]) -> None:
+    """Note for these invoices, by id, that what has this digest would change nothing."""
+    rows = [{"id": id_, "digest": digest} for id_, digest in sorted(digests.items())]
+    for chunk in chunked(rows):
+        session.execute(update(Invoice), chunk)
 
 
 def upsert(
@@ -79,24 +106,30 @@ def upsert(
     """
     accepted: set[str] = set()
     session.flush()
-    statement = _newer_rows(session.get_bind().dialect.name, remap, overrule)
+    newer = _if_newer_or_remapped if remap else _if_newer
+    rule: Rule = _if_read_later if overrule else newer
     for chunk in chunked(sorted(rows, key=lambda row: row.id)):
-        written = session.connection().execute(statement, [row.columns() for row in chunk])
+        written = insert_all(session, Invoice, [row.columns() for row in chunk], rule)
         accepted.update(written.scalars())
     return accepted
 
 
-@cache
-def _newer_rows(dialect: str, remap: bool, overrule: bool) -> Executable:
-    """Return the statement, built once: with its rows in it, each batch compiled it anew."""
-    statement = insert_for(dialect, Invoice)
+def _if_newer(statement: Insert) -> Executable:
+    return _replace_if(statement, _is_newer(statement.excluded, remap=False))
+
+
+def _if_newer_or_remapped(statement: Insert) -> Executable:
+    return _replace_if(statement, _is_newer(statement.excluded, remap=True))
+
+
+def _if_read_later(statement: Insert) -> Executable:
+    return _replace_if(statement, statement.excluded.fetch_number > Invoice.fetch_number)
+
+
+def _replace_if(statement: Insert, is_newer: ColumnElement[bool]) -> Executable:
     changed = [name for name in (*InvoiceRow.__slots__, *NAMES) if name not in _IDENTITY]
     return statement.on_conflict_do_update(
-        index_elements=[Invoice.id],
-        set_=excluded(statement, *changed),
-        where=statement.excluded.fetch_number > Invoice.fetch_number
-        if overrule
-        else _is_newer(statement.excluded, remap=remap),
+        index_elements=[Invoice.id], set_=excluded(statement, *changed), where=is_newer
     ).returning(Invoice.id)
 
 
@@ -137,7 +170,7 @@ def _differ(
 def add_revisions(session: Session, revisions: Iterable[dict[str, Any]]) -> None:
     rows = list(revisions)
     if rows:
-        session.execute(insert(session, Revision), rows)
+        insert_all(session, Revision, rows)
 
 
 def keys(mapped: Mapping[str, Any] | None) -> dict[str, str]:
@@ -185,41 +218,30 @@ def offered(session: Session, ids: Collection[str]) -> set[str]:
 
 def write_documents(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Create or replace documents, unless a newer revision is there."""
-    if not rows:
-        return
-    statement = insert(session, Document)
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=[Document.invoice_id],
-            set_=excluded(
-                statement,
-                "supplier_id",
-                "state",
-                "document",
-                "withdrawn",
-                "marked",
-                "revision",
-                "written_at",
-            ),
-            where=statement.excluded.revision >= Document.revision,
-        ),
-        list(rows),
+    if rows:
+        insert_all(session, Document, rows, _replace_document)
+
+
+def _replace_document(statement: Insert) -> Insert:
+    columns = ("supplier_id", "state", "document", "withdrawn", "marked", "revision", "written_at")
+    return statement.on_conflict_do_update(
+        index_elements=[Document.invoice_id],
+        set_=excluded(statement, *columns),
+        where=statement.excluded.revision >= Document.revision,
     )
 
 
 def of_customers(
     session: Session, connection_id: str, customer_ids: Collection[str]
-) -> Sequence[Invoice]:
-    """Return the existing recorded invoices of these customers."""
-    return session.scalars(
-        select(Invoice)
-        .where(
-            Invoice.connection_id == connection_id,
-            Invoice.customer_id.in_(customer_ids),
-            ~Invoice.deleted,
-        )
-        .order_by(Invoice.id)
-    ).all()
+) -> Sequence[tuple[str, str, str | None]]:
+    """Return (invoice id, QuickBooks Id, customer's Id) of these customers' existing invoices."""
+    columns = (Invoice.id, Invoice.quickbooks_id, Invoice.customer_id)
+    theirs = select(*columns).where(
+        Invoice.connection_id == connection_id,
+        Invoice.customer_id.in_(customer_ids),
+        ~Invoice.deleted,
+    )
+    return session.execute(theirs.order_by(Invoice.id)).all()
 
 
 def not_deleted(

@@ -6,11 +6,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.database.tables import Connection, Invoice, OldId
+from service.database.tables import Connection, Finding, Invoice, OldId
+from service.database.tables.invoices import OLD_ROWS_HELD
+from service.database.types import condition
 from service.database.upsert import chunked, insert
+from service.domain import FindingKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +25,17 @@ class Concerned:
     quickbooks_id: str
     doc_number: str
     total: Decimal | None
+    currency: str | None
     mapped: dict[str, Any] | None
+    buyer_emails: list[Any]
     adopted: str | None
+    adopted_as: str | None
     deliverable: bool
+
+    @property
+    def document_id(self) -> str:
+        """The invoiceId of its document in Infactor."""
+        return self.id if self.adopted is None else self.adopted_as or self.adopted
 
 
 def looked_at(session: Session, connection_id: str, quickbooks_ids: Collection[str]) -> bool:
@@ -58,17 +69,68 @@ def concerned(
         yield from _new(session.execute(_query(Invoice.adopted.in_(ids))), given)
 
 
-def adopt(session: Session, adopted: Mapping[str, str]) -> None:
-    """Give each of these invoices ({invoice id: row id}) its row; one that has a row keeps it.
+def adopt(session: Session, adopted: Mapping[str, tuple[str, str | None]]) -> None:
+    """Give these invoices ({invoice id: (_id, invoiceId)}) their rows; one with a row keeps it.
 
     Raises IntegrityError if another invoice has the row.
     """
-    for invoice_id, row_id in sorted(adopted.items()):
+    for invoice_id, (row_id, document_id) in sorted(adopted.items()):
         session.execute(
             update(Invoice)
             .where(Invoice.id == invoice_id, Invoice.adopted.is_(None))
-            .values(adopted=row_id)
+            .values(adopted=row_id, adopted_as=document_id)
         )
+
+
+def adopted_by(session: Session, connection_ids: Collection[str]) -> dict[str, str]:
+    """Return the rows that invoices of these companies have: the invoiceId by the _id."""
+    rows = session.execute(
+        select(Invoice.adopted, Invoice.adopted_as).where(
+            Invoice.connection_id.in_(connection_ids), Invoice.adopted.is_not(None)
+        )
+    )
+    return {row_id: document_id or row_id for row_id, document_id in rows if row_id is not None}
+
+
+def due_suppliers(
+    session: Session, environment: str, before: datetime, open_before: datetime, limit: int
+) -> Sequence[int]:
+    """Return the suppliers whose rows were last looked at before then, the longest ago first.
+
+    The later time counts where a row holds an invoice or doubles one.
+    """
+    waits = select(Invoice.id).where(
+        Invoice.connection_id == Connection.id, condition(OLD_ROWS_HELD)
+    )
+    doubled = select(Finding.id).where(
+        Finding.connection_id == Connection.id,
+        Finding.kind == FindingKind.DOUBLED,
+        Finding.closed_at.is_(None),
+    )
+    is_open = and_(Connection.adopted_at < open_before, or_(waits.exists(), doubled.exists()))
+    return session.scalars(
+        select(Connection.supplier_id)
+        .where(
+            Connection.environment == environment,
+            Connection.released_at.is_(None),
+            or_(Connection.adopted_at < before, is_open),
+        )
+        .group_by(Connection.supplier_id)
+        .order_by(func.min(Connection.adopted_at))
+        .limit(limit)
+    ).all()
+
+
+def held_invoices(session: Session, environment: str) -> Sequence[tuple[str, str, int]]:
+    """Return (connection, company's name, how many of its invoices wait) where any wait."""
+    rows = session.execute(
+        select(Connection.id, Connection.company_name, func.count())
+        .join(Invoice, Invoice.connection_id == Connection.id)
+        .where(Connection.environment == environment, condition(OLD_ROWS_HELD))
+        .group_by(Connection.id, Connection.company_name)
+        .order_by(Connection.id)
+    )
+    return [(connection_id, name, count) for connection_id, name, count in rows]
 
 
 def hold(
@@ -112,8 +174,11 @@ def _query(which: ColumnElement[bool]) -> Select[Any]:
             Invoice.quickbooks_id,
             Invoice.doc_number,
             Invoice.total,
+            Invoice.currency,
             Invoice.mapped,
+            Invoice.buyer_emails,
             Invoice.adopted,
+            Invoice.adopted_as,
             and_(Connection.adopted_at.is_not(None), ~Invoice.old_rows_held, ~unseen.exists()),
         )
         .join(Connection, Connection.id == Invoice.connection_id)

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import LoginAttempt
@@ -36,6 +36,12 @@ def free_at(session: Session, about: str, most: int, now: datetime) -> datetime 
         .limit(most + 1)
     ).all()
     return times[most] + WITHIN if len(times) > most else None
+
+
+def count(session: Session, about: str, now: datetime) -> int:
+    """Return how many attempts at this name, or from this address, are noted."""
+    noted = (LoginAttempt.about == _digest(about), LoginAttempt.at > now - WITHIN)
+    return session.execute(select(func.count()).where(*noted)).scalar_one()
 
 
 def take_back(session: Session, ids: Collection[int]) -> None:

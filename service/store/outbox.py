@@ -266,11 +266,7 @@ def refused_invoices(
 
 def add_receipts(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
-        insert_all(session, Receipt, rows, _insert_only)
-
-
-def _insert_only(statement: Insert) -> Insert:
-    return statement
+        insert_all(session, Receipt, rows)
 
 
 def fields_written_since(
@@ -311,6 +307,17 @@ def _written(session: Session, receipts: Sequence[Receipt]) -> dict[str, tuple[A
         known = [revision.changes[name] for revision in history if revision.changes.get(name)]
         values[name] = (known[0][0], known[-1][1]) if known else (None, None)
     return values
+
+
+def hold_at(session: Session, invoice_id: str, revision: int) -> str | None:
+    """Return the hold that the invoice had at this revision."""
+    # A revision for a repeated delivery alone is not in the history: the one before it is.
+    return session.scalars(
+        select(Revision.hold)
+        .where(Revision.invoice_id == invoice_id, Revision.number <= revision)
+        .order_by(Revision.number.desc())
+        .limit(1)
+    ).first()
 
 
 def count_by_outcome(session: Session, since: datetime) -> dict[str, int]:

@@ -18,7 +18,7 @@ from service.database.tables import (
     RunSeen,
     Tally,
 )
-from service.database.upsert import insert
+from service.database.upsert import Insert, insert, insert_all
 from service.domain import RunCause, RunKind, RunState
 from service.store.connections import may_be_called
 
@@ -339,7 +339,11 @@ def latest_of(
 def mark_seen(session: Session, run_id: int, quickbooks_ids: Collection[str]) -> None:
     rows = [{"run_id": run_id, "quickbooks_id": i} for i in sorted(quickbooks_ids)]
     if rows:
-        session.execute(insert(session, RunSeen).on_conflict_do_nothing(), rows)
+        insert_all(session, RunSeen, rows, _once)
+
+
+def _once(statement: Insert) -> Insert:
+    return statement.on_conflict_do_nothing()
 
 
 def unseen(session: Session, run: Run, limit: int) -> Sequence[str]:

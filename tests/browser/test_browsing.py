@@ -21,6 +21,25 @@ def test_what_is_wrong_with_a_page_is_found(reader: Reader) -> None:
     assert "label: <input" in told
 
 
+ROWS = """<!doctype html><html lang="en"><title>Rows</title><main><h1>Rows</h1>
+<table><thead><tr><th>Number</th></tr></thead><tbody><tr><td><a href="/1">one</a></td></tr>
+<tr><td><a href="/2">two</a></td></tr>
+<tr><td><a href="/3" style="color: #aaa; background: #fff">pale</a></td></tr>
+<tr><td><a href="/4"></a></td></tr></tbody></table></main>"""
+
+
+def test_of_a_table_each_kind_of_row_is_looked_at(reader: Reader) -> None:
+    page = reader.page()
+    page.set_content(ROWS)
+    with pytest.raises(AssertionError) as found:
+        look(page, "rows")
+    told = str(found.value)
+    looks = len(WIDTHS) * len(SCHEMES)
+    assert told.count('color-contrast: <a href="/3"') == told.count("color-contrast") == looks
+    assert told.count('link-name: <a href="/4"') == told.count("link-name") == looks
+    assert page.locator("[data-repeats]").count() == 1
+
+
 BEYOND = """<!doctype html><html lang="en"><title>Beyond</title><main><h1>Beyond</h1>
 <section class="card" style="width: 9rem"><p>Oldest of them came</p>
 <time style="white-space: nowrap">26 November 2026, 04:22 UTC</time>

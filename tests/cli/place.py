@@ -15,7 +15,7 @@ from service.database.tables import Connection, Notice
 from service.jobs import receiver_broker
 from service.services import Services, build_services
 from service.store import connections
-from tests import commands, databases
+from tests import builders, commands, databases
 from tests.journey.deployment import SECRETS
 
 NOW = datetime(2026, 11, 22, 9, 36, tzinfo=UTC)
@@ -74,20 +74,16 @@ def a_connection(
     services: Services, supplier_id: int, realm_id: str, name: str, state: str
 ) -> Connection:
     connection_id = f"connection-of-{realm_id}"
-    return Connection(
-        id=connection_id,
-        supplier_id=supplier_id,
+    return builders.a_connection(
+        connection_id,
+        supplier_id,
+        NOW,
         environment=services.settings.quickbooks_environment,
         realm_digest=services.vault.digest(realm_id),
         realm_sealed=services.access.seal_realm_id(connection_id, realm_id),
         company_name=name,
         state=state,
-        connected_at=NOW,
-        renewed_at=NOW,
         last_synced_at=NOW,
-        changes_read_until=NOW,
-        reconciled_until=NOW,
-        reconcile_due_at=NOW,
     )
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from pymongo.database import Database
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from service.database.tables import AuditEntry, Connection, Invoice
 from tests.cli.place import NOW, Place
-from tests.servers import free_port
+from tests.servers import away
 
 REALM = "9341455000000077"
 MAIL = "supplier@example.com"
@@ -52,7 +52,11 @@ def an_invoice(connection_id: str) -> Invoice:
         last_updated=NOW,
         fetch_number=1,
         source={"Id": "145"},
-        mapped={"buyerEmail": "buyer@example.com", "companyName": "Buyer"},
+        mapped={
+            **{"invoiceId": OURS, "invoiceNo": "1038", "invoiceAmount": 100},
+            **{"buyerEmail": "buyer@example.com", "companyName": "Buyer", "payableDate": ""},
+            **{"purchaseTitle": "Quickbook #1038", "state": "invoice_created"},
+        },
         warnings=[],
         doc_number="1038",
         total=100,
@@ -70,6 +74,7 @@ def a_row(number: str, **fields: Any) -> dict[str, Any]:
         "invoiceNo": "1038",
         "invoiceAmount": 100.0,
         "buyerEmail": False,
+        "companyName": "Buyer",
         "state": "invoice_created",
         **fields,
     }
@@ -92,7 +97,7 @@ ROWS = [
         "invoiceNo": "1038",
         "invoiceAmount": "100.0",
         "state": "ifactor_request",
-        "adopted_by": OURS,
+        "adopted_by": "random-1",
         "why": None,
         "holds": None,
     },
@@ -127,7 +132,8 @@ def test_a_dry_run_shows_what_it_would_do_and_changes_nothing(
     before = list(infactors.invoices.find())
     ended = place.run("adopt", "--supplier", MAIL, "--dry-run")
     assert ended.returncode == 1
-    assert f"would be adopted by {OURS}" in ended.stdout
+    assert "would be adopted by invoice 1038 (Id 145)" in ended.stdout
+    assert OURS not in ended.stdout
     assert "listed: copy of random-1; can still be financed" in ended.stdout
     assert "listed: no invoice with this Id is recorded" in ended.stdout
     assert "\x1b" not in ended.stdout
@@ -150,6 +156,73 @@ def test_it_adopts_and_the_audit_knows(place: Place, infactors: Database[dict[st
     assert (details["adopted"], details["listed"], details["held"]) == (1, 2, 1)
     assert list(infactors.invoices.find()) == before
     assert "adopt" in place.run("audit").stdout
+
+
+def test_what_was_adopted_is_told_again_also_once_it_was_delivered(
+    place: Place, infactors: Database[dict[str, Any]]
+) -> None:
+    place.run("adopt", "--supplier", MAIL)
+    infactors.invoices.update_one({"_id": ObjectId(FITS)}, {"$set": {"qbkRevision": 1}})
+    ended = place.run("adopt", "--supplier", MAIL.upper(), "--dry-run")
+    assert "random-1 145 1038 100.0 ifactor_request adopted by invoice 1038 (Id 145)" in " ".join(
+        ended.stdout.replace("│", " ").split()
+    )
+    assert "listed: copy of random-1; can still be financed" in ended.stdout
+    assert ended.stderr.splitlines()[0] == (
+        "0 rows would be adopted, besides 1 before, 2 would be listed."
+    )
+
+
+def test_an_adopted_invoice_has_its_documents_own_id_everywhere(place: Place) -> None:
+    place.run("adopt", "--supplier", MAIL)
+    (row,) = [
+        json.loads(line) for line in place.run("invoices", "--held", "--json").stdout.splitlines()
+    ]
+    assert row["invoiceId"] == "random-1"
+    shown = place.run("invoices", "--held", "--supplier", MAIL.upper()).stdout
+    assert "random-1" in shown
+    assert OURS not in shown
+    with place.services() as services, services.database.write() as session:
+        session.execute(update(Invoice).values(delivery_error="refused"))
+    (refused,) = [
+        one
+        for one in json.loads(place.run("status", "--json").stdout)["wrong"]
+        if one["cause"] == "deliveries.refused"
+    ]
+    assert "the first random-1: refused" in refused["text"]
+
+
+def test_held_and_doubled_rows_are_told_unasked(
+    place: Place, infactors: Database[dict[str, Any]]
+) -> None:
+    infactors.invoices.update_one({"_id": ObjectId(STRANGE)}, {"$set": {"qbkInvoiceId": "145"}})
+    place.run("adopt", "--supplier", MAIL)
+    status = place.run("status")
+    assert status.returncode == 1
+    told = " ".join(status.stdout.split())
+    assert "old_rows.held (warning)" in told
+    assert "1 invoice waits: Infactor has rows of its old import" in told
+    assert "$ infactor-quickbooks adopt --connection connection-of-9341455000000077" in told
+    assert "finding.critical (critical)" in told
+    (doubled,) = [json.loads(line) for line in place.run("findings", "--json").stdout.splitlines()]
+    assert (doubled["kind"], doubled["invoice"]) == ("doubled", "random-1")
+    assert doubled["current"] == "random-2: Approval Awaited"
+    listed = " ".join(place.run("findings").stdout.split())
+    assert "Document: in Infactor more than once" in listed
+
+
+def test_the_supplier_of_a_connection(place: Place) -> None:
+    with place.services() as services, services.database.read() as session:
+        connection = session.scalars(select(Connection.id)).one()
+    assert place.run("adopt", "--connection", connection, "--dry-run").stderr.startswith("1 rows")
+    for options in ((), ("--connection", connection, "--supplier", MAIL)):
+        ended = place.run("adopt", *options)
+        assert (ended.returncode, ended.stderr) == (
+            2,
+            "Name either --supplier EMAIL or --connection ID.\n",
+        )
+    ended = place.run("adopt", "--connection", "nobody")
+    assert ended.stderr == "No company fits. `infactor-quickbooks connections` lists them.\n"
 
 
 def test_where_every_row_is_explained_the_exit_status_is_zero(
@@ -182,8 +255,7 @@ def test_without_infactors_database_it_says_so(place: Place) -> None:
 
 
 def test_an_infactor_that_is_away_is_one_line_without_its_password(place: Place) -> None:
-    url = f"mongodb://someone:hush-hush@127.0.0.1:{free_port()}/"
-    away = place.with_settings({"INFACTOR_MONGODB_URL": url})
-    ended = away.run("adopt", "--supplier", MAIL)
+    place = place.with_settings({"INFACTOR_MONGODB_URL": away("someone:hush-hush@")})
+    ended = place.run("adopt", "--supplier", MAIL)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == "no MongoDB that takes writes answers at INFACTOR_MONGODB_URL\n"

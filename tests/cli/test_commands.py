@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import delete
 
 from service.database.tables import Connection
-from tests import commands
+from tests import builders, commands
 from tests.cli.place import Place
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import free_port, wait_until
@@ -19,22 +20,16 @@ REALM = "9341455000000055"
 
 
 def an_invoice(quickbooks_id: str, **fields: Any) -> dict[str, Any]:
-    return {
-        "Id": quickbooks_id,
-        "SyncToken": "0",
-        "MetaData": {
-            "CreateTime": "2026-09-29T23:30:00-07:00",
-            "LastUpdatedTime": f"2026-10-01T09:19:{int(quickbooks_id) % 60:02}-07:00",
-        },
+    changed = f"2026-10-01T09:19:{int(quickbooks_id) % 60:02}-07:00"
+    given = {
+        "MetaData": {"CreateTime": "2026-09-29T23:30:00-07:00", "LastUpdatedTime": changed},
         "DocNumber": f"C-{quickbooks_id}",
-        "DueDate": "2026-12-31",
         "TotalAmt": 10.5,
         "Balance": 10.5,
         "BillEmail": {"Address": "buyer@example.com"},
         "CustomerRef": {"value": "7", "name": "Buyer"},
-        "Line": [],
-        **fields,
     }
+    return builders.an_invoice(quickbooks_id, **{**given, **fields})
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +64,7 @@ def test_invoices_prints_one_infactor_document_a_line(deployment: Deployment) ->
         "invoiceNo": "C-1",
         "invoiceAmount": 10.5,
         "invoiceDate": "2026-09-29",
-        "payableDate": "2026-12-31",
+        "payableDate": "2099-12-01",
         "taxAmount": 0,
         "items": [],
         "taxDetails": {},
@@ -209,6 +204,10 @@ def test_amounts_are_shown_with_their_currency(deployment: Deployment) -> None:
         (["--all", "--since", "soon"], "--since takes a date such as 2026-01-31"),
         (["--all", "--invoice", "x"], "--invoice takes the Id of an invoice in QuickBooks"),
         (["--company", "12"], "No company fits."),
+        (
+            ["--company", "acme"],
+            "--company takes a company's realm id",
+        ),
         (["--supplier", "nobody@example.com"], "No supplier with this e-mail address"),
     ],
 )
@@ -257,3 +256,8 @@ def test_every_notice_is_listed_with_its_outcome(deployment: Deployment) -> None
     assert (newest["status"], newest["reason"]) == ("ignored", "not JSON")
     assert "not JSON" in deployment.command("notices")
     assert json.dumps(newest)
+
+
+def test_a_receiver_reads_no_more_of_a_head_than_it_has_use_for(deployment: Deployment) -> None:
+    headers = {"cookie": "x" * 70_000}
+    assert httpx.get(deployment.receivers[0] + "/livez", headers=headers).status_code == 431

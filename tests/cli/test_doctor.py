@@ -19,7 +19,7 @@ from service.simulator.config import SimulatorConfig
 from service.simulator.server import running
 from tests.cli.place import Place
 from tests.journey.deployment import SECRETS, VERIFIER
-from tests.servers import free_port
+from tests.servers import away, free_port
 
 HUSH = "hush-hush"
 
@@ -110,7 +110,7 @@ def test_everything_is_looked_at_when_everything_is_down(place: Place) -> None:
         {
             "DATABASE_URL": f"postgresql://someone:{HUSH}@{nobody}/none",
             "REDIS_URL": f"redis://:{HUSH}@{nobody}/0",
-            "INFACTOR_MONGODB_URL": f"mongodb://someone:{HUSH}@{nobody}/",
+            "INFACTOR_MONGODB_URL": away(f"someone:{HUSH}@"),
             "INFACTOR_MONGODB_DATABASE": "ifactor",
             "QUICKBOOKS_SIMULATOR_URL": f"http://{nobody}",
             "QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS": "",

@@ -169,6 +169,7 @@ def test_what_is_pending_or_can_never_be_acted_upon_stays(place: Place) -> None:
     [
         (["--invoice", "145"], {1, 2, 3}),
         (["--company", OTHER], {3}),
+        (["--company", f" 00{OTHER}"], {3}),
         (["--company", REALM, "--invoice", "146"], {4}),
         (["--since", "2026-11-22T09:46Z"], {2, 3, 4}),
         (["--since", "2026-11-22", "--until", "2026-11-22T09:46Z"], {1}),

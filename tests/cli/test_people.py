@@ -13,7 +13,7 @@ from service.links import Link, Purpose
 from tests.cli.place import Place
 from tests.journey.deployment import SECRETS
 from tests.people import add_user
-from tests.servers import free_port
+from tests.servers import away
 
 
 @pytest.fixture
@@ -91,8 +91,8 @@ def test_the_link_for_a_connection_needs_an_account_too(
 
 @pytest.mark.parametrize("command", ["connect-url", "supplier-url"])
 def test_while_infactor_is_away_no_link_is_made(place: Place, command: str) -> None:
-    away = {"INFACTOR_MONGODB_URL": f"mongodb://u:a-password@127.0.0.1:{free_port()}"}
-    ended = place.with_settings(away).run(command, "supplier@example.com")
+    nowhere = {"INFACTOR_MONGODB_URL": away("u:a-password@")}
+    ended = place.with_settings(nowhere).run(command, "supplier@example.com")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == (
         "No link is made: no MongoDB that takes writes answers at INFACTOR_MONGODB_URL."

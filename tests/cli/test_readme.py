@@ -46,5 +46,5 @@ def test_the_readme_names_every_option_of_replay() -> None:
 
 def test_the_readme_is_short_but_for_the_simulators_checklist() -> None:
     product, simulator = README.split("## Simulator\n")
-    assert len(product.splitlines()) < 430
+    assert len(product.splitlines()) < 480
     assert len(simulator.splitlines()) < 100

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from tests import builders
 from tests.cli.place import Place
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import wait_until
@@ -17,17 +18,8 @@ REALM = "9341455000000066"
 
 
 def an_invoice(quickbooks_id: str, **fields: Any) -> dict[str, Any]:
-    return {
-        "Id": quickbooks_id,
-        "DocNumber": f"R-{quickbooks_id}",
-        "DueDate": "2026-12-31",
-        "TotalAmt": 1000.5,
-        "Balance": 1000.5,
-        "BillEmail": {"Address": "buyer@example.com"},
-        "CustomerRef": {"value": "7", "name": "Buyer"},
-        "Line": [],
-        **fields,
-    }
+    given = {"DocNumber": f"R-{quickbooks_id}", "TotalAmt": 1000.5, "Balance": 1000.5}
+    return builders.an_invoice(quickbooks_id, **{**given, **fields})
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from bson import Decimal128, Int64, ObjectId
 
 from service.domain import State
-from service.infactor.legacy.rows import OldRows, RecordedInvoice, match
+from service.infactor.legacy.rows import OldRows, RecordedInvoice, is_copy, match
 
 OURS = "qbk-aaaaaaaaaaaaaaaaaaaaaaaaaa"
 OTHERS = "qbk-bbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -45,6 +45,7 @@ def a_row(number: str = FIRST, **fields: Any) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
+ENDED = ("invoice_rejected", "ifactor_rejected", "ifactor_proposal_rejected", "completed")
 NOBODY = {
     "buyerEmail": False,
     "companyEmail": False,
@@ -78,19 +79,58 @@ def listed(found: OldRows) -> list[tuple[str, str]]:
         {"invoiceNo": 1038},
         {"invoiceNo": 1038.0},
         {"invoiceNo": "1038 "},
-        {"invoiceAmount": 1, **NOBODY, "companyEmail": "BUYER@example.com"},
-        {"invoiceAmount": 1, **NOBODY, "buyerEmail": "other@example.com, buyer@example.com"},
-        {"invoiceAmount": "rubbish", **NOBODY, "contactName": "  rago  travel AGENCY "},
-        {"invoiceAmount": None, **STRANGER, "companyName": "Rago Travel Agency"},
-        STRANGER,
-        {**STRANGER, "invoiceAmount": "362.07"},
-        {**NOBODY, "invoiceAmount": "362.070"},
-        {**NOBODY, "invoiceAmount": Decimal128("362.07")},
+        {**NOBODY, "companyEmail": "BUYER@example.com"},
+        {**NOBODY, "buyerEmail": "other@example.com, buyer@example.com"},
+        {**NOBODY, "contactName": "  rago  travel AGENCY "},
+        {**NOBODY, "companyName": "Rago Travel Agency (deleted)"},
+        {**STRANGER, "companyName": "Rago Group:Rago Travel Agency"},
+        {"invoiceAmount": "362.07"},
+        {"invoiceAmount": Decimal128("362.070")},
+        {"invoiceAmount": 362.06999999999994},
     ],
 )
-def test_id_and_number_and_buyer_or_amount_are_enough(fields: dict[str, Any]) -> None:
+def test_id_and_number_and_buyer_and_amount_are_enough(fields: dict[str, Any]) -> None:
     found = match([an_invoice()], [a_row(**fields)])
     assert (adopted(found), listed(found), found.held) == ({OURS: FIRST}, [], frozenset())
+
+
+BUYER_OR_AMOUNT = [
+    {"invoiceAmount": 1, **NOBODY, "companyEmail": "BUYER@example.com"},
+    {"invoiceAmount": "rubbish", **NOBODY, "contactName": "  rago  travel AGENCY "},
+    {"invoiceAmount": None, **STRANGER, "companyName": "Rago Travel Agency"},
+    STRANGER,
+    {**NOBODY, "invoiceAmount": "362.070"},
+]
+DECIDED = [state for state in State if state not in (State.DRAFT, State.INVOICE_CREATED)]
+
+
+@pytest.mark.parametrize("fields", BUYER_OR_AMOUNT)
+def test_of_what_nobody_has_decided_buyer_or_amount_are_not_enough(fields: dict[str, Any]) -> None:
+    found = match([an_invoice()], [a_row(**fields)])
+    assert (adopted(found), found.held) == ({}, {"145"})
+    assert listed(found) == [(FIRST, NO_AGREEMENT)]
+
+
+@pytest.mark.parametrize("fields", BUYER_OR_AMOUNT)
+@pytest.mark.parametrize("state", DECIDED)
+def test_of_what_somebody_has_decided_they_are(fields: dict[str, Any], state: str) -> None:
+    found = match([an_invoice()], [a_row(**fields, state=state)])
+    assert (adopted(found), listed(found), found.held) == ({OURS: FIRST}, [], frozenset())
+
+
+@pytest.mark.parametrize("fields", BUYER_OR_AMOUNT)
+def test_and_they_are_for_a_copy_of_a_row_that_is_adopted(fields: dict[str, Any]) -> None:
+    """The old import wrote another row for each change, and never changed the one before."""
+    for rows in ([a_row(), a_row(SECOND, **fields)], [a_row(SECOND, **fields), a_row()]):
+        found = match([an_invoice()], rows)
+        assert (adopted(found), found.held) == ({OURS: FIRST}, frozenset())
+        assert [str(row["_id"]) for row in found.copies[OURS]] == [SECOND]
+
+
+def test_an_amount_is_the_same_to_the_decimals_of_its_currency() -> None:
+    yen = an_invoice(total=Decimal(362), currency="JPY")
+    assert adopted(match([yen], [a_row(invoiceAmount=361.9999)])) == {OURS: FIRST}
+    assert adopted(match([yen], [a_row(invoiceAmount=361.4)])) == {}
 
 
 NO_AGREEMENT = "neither buyer nor amount agree, or not enough of them"
@@ -155,7 +195,10 @@ def test_an_amount_of_zero_proves_nothing() -> None:
     void = an_invoice(total=Decimal(0))
     found = match([void], [a_row(**STRANGER, invoiceAmount=0)])
     assert (found.adopted, found.held) == ({}, {"145"})
-    assert adopted(match([void], [a_row(invoiceAmount=0)])) == {OURS: FIRST}
+    assert adopted(match([void], [a_row(invoiceAmount=0)])) == {}
+    assert adopted(match([void], [a_row(invoiceAmount=0, state="invoice_accepted")])) == {
+        OURS: FIRST
+    }
 
 
 @pytest.mark.parametrize(
@@ -247,15 +290,46 @@ def test_an_adopted_row_stays_adopted_and_its_copies_stay_listed() -> None:
 
 
 def test_once_the_adopted_row_is_delivered_its_copies_are_still_copies() -> None:
-    found = match([an_invoice(adopted=SECOND)], [a_row(FIRST)])
+    known = an_invoice(adopted=SECOND, document_id="3b2ozliy4m2")
+    found = match([known], [a_row(FIRST)])
     assert (found.adopted, found.held) == ({}, frozenset())
-    assert listed(found) == [(FIRST, f"copy of {OURS}; can still be financed")]
+    assert listed(found) == [(FIRST, "copy of 3b2ozliy4m2; can still be financed")]
 
 
 def test_beside_a_document_of_our_own_nothing_is_adopted() -> None:
     found = match([an_invoice(own_document=True, deliverable=True)], [a_row()])
     assert (found.adopted, found.held) == ({}, frozenset())
     assert listed(found) == [(FIRST, f"copy of {OURS}; can still be financed")]
+
+
+@pytest.mark.parametrize(
+    ("state", "goes_on"),
+    [
+        *((state, state not in ENDED) for state in State),
+        ("no_such_state", True),
+        (None, True),
+    ],
+)
+def test_only_a_copy_that_can_still_be_financed_doubles_its_invoice(
+    state: str | None, goes_on: bool
+) -> None:
+    found = match([an_invoice(own_document=True)], [a_row(state=state)])
+    assert [str(row["_id"]) for row in found.copies.get(OURS, [])] == ([FIRST] if goes_on else [])
+    assert found.held == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("fields", "copy"),
+    [
+        ({}, True),
+        (STRANGER, True),
+        ({"invoiceAmount": 1}, True),
+        ({**STRANGER, "invoiceAmount": 1}, False),
+        ({"invoiceNo": "77"}, False),
+    ],
+)
+def test_a_strangers_row_is_no_copy(fields: dict[str, Any], copy: bool) -> None:
+    assert is_copy(an_invoice(), a_row(**fields)) is copy
 
 
 def test_a_row_that_comes_while_its_invoice_may_be_delivered_is_held_first() -> None:

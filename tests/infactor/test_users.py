@@ -14,7 +14,7 @@ from service.infactor.logins import Logins
 from service.infactor.mongo import InfactorDatabase
 from service.infactor.users import Account, Users, preferred, verified_supplier
 from tests.people import SID, SUPPLIER_ID, add_user
-from tests.servers import free_port
+from tests.servers import away
 
 NOW = datetime.now(UTC)
 OPERATOR = {"$ne": None}
@@ -231,11 +231,10 @@ def test_the_first_registered_address_is_written_in_its_accounts_spelling(
     assert preferred(emails, registered) == wanted
 
 
-@pytest.mark.slow
 def test_nobody_is_known_while_the_database_is_away() -> None:
-    away = InfactorDatabase(f"mongodb://127.0.0.1:{free_port()}", "ifactor")
+    nobody = InfactorDatabase(away(), "ifactor")
     with pytest.raises(InfactorAway):
-        Users(away).registered_buyers(["buyer@example.com"])
+        Users(nobody).registered_buyers(["buyer@example.com"])
     with pytest.raises(InfactorAway):
-        Logins(away).user_id(SID, NOW)
-    away.close()
+        Logins(nobody).user_id(SID, NOW)
+    nobody.close()

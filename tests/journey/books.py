@@ -3,6 +3,7 @@
 from typing import Any
 
 from service.simulator.records import Json
+from tests import builders
 
 BUYERS = 3
 
@@ -37,12 +38,10 @@ def a_customer(company: int, id_: str, version: int = 0) -> Json:
 
 def an_invoice(id_: str, amount: float) -> Json:
     """Return an unpaid invoice; its buyer follows from its id."""
-    return {
-        "Id": id_,
-        "DocNumber": f"S-{id_}",
-        "DueDate": "2027-01-31",
-        "TotalAmt": amount,
-        "Balance": amount,
-        "CustomerRef": {"value": str(int(id_) % BUYERS + 1), "name": "Buyer"},
-        "Line": [],
-    }
+    return builders.an_invoice(
+        id_,
+        DocNumber=f"S-{id_}",
+        TotalAmt=amount,
+        Balance=amount,
+        CustomerRef={"value": str(int(id_) % BUYERS + 1), "name": "Buyer"},
+    )

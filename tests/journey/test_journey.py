@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import builders
 from tests.journey.deployment import SECRETS, Deployment, deployed
 from tests.servers import wait_until
 
@@ -18,26 +19,12 @@ BUYER = "buyer.of.the.journey@example.com"
 
 
 def an_invoice(quickbooks_id: str, **fields: Any) -> dict[str, Any]:
-    return {
-        "Id": quickbooks_id,
-        "DocNumber": f"J-{quickbooks_id}",
-        "TxnDate": "2026-11-01",
-        "DueDate": "2026-12-31",
-        "TotalAmt": 100.25,
-        "Balance": 100.25,
-        "CustomerRef": {"value": "7", "name": "Journey Buyer"},
-        "Line": [],
-        **fields,
-    }
+    given = {"DocNumber": f"J-{quickbooks_id}", "TotalAmt": 100.25, "Balance": 100.25}
+    return builders.an_invoice(quickbooks_id, **{**given, **fields})
 
 
 def a_book() -> dict[str, Any]:
-    customer = {
-        "Id": "7",
-        "DisplayName": "Journey Buyer",
-        "Active": True,
-        "PrimaryEmailAddr": {"Address": BUYER},
-    }
+    customer = builders.a_customer(DisplayName="Journey Buyer", PrimaryEmailAddr={"Address": BUYER})
     return {
         REALM: {
             "CompanyInfo": {"CompanyName": "Journey Company"},

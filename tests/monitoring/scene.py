@@ -24,6 +24,7 @@ from service.monitoring.condition import Condition
 from service.monitoring.conditions import wrong_now
 from service.monitoring.facts import Facts
 from service.store import connections, runs
+from tests.builders import a_connection
 from tests.store.delivery_rows import DeliveryRows
 from tests.workers.world import environment
 
@@ -57,29 +58,10 @@ class Scene:
 
     def company(self, connection_id: str = "c1", **fields: Any) -> str:
         """Add a company, connected for long unless the fields say otherwise."""
-        given = {
-            "state": "connected",
-            "company_name": f"Company {connection_id}",
-            "environment": "simulator",
-            "renewed_at": LONG_AGO,
-            **fields,
-        }
+        given = {"reconcile_due_at": NOW + timedelta(days=1), **fields}
         with self.database.write() as session:
-            session.add(
-                Connection(
-                    id=connection_id,
-                    supplier_id=connections.ensure_supplier(
-                        session, "s@example.com", "S", "", LONG_AGO
-                    ),
-                    realm_digest=connection_id,
-                    realm_sealed="",
-                    connected_at=LONG_AGO,
-                    changes_read_until=LONG_AGO,
-                    reconciled_until=LONG_AGO,
-                    reconcile_due_at=NOW + timedelta(days=1),
-                    **given,
-                )
-            )
+            supplier_id = connections.ensure_supplier(session, "s@example.com", "S", "", LONG_AGO)
+            session.add(a_connection(connection_id, supplier_id, LONG_AGO, **given))
         return connection_id
 
     def change(self, connection_id: str = "c1", **values: Any) -> None:

@@ -145,6 +145,7 @@ def test_what_comes_back_within_a_minute_was_never_over(
     assert len(set(listener.ids())) == 3
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_what_is_not_taken_is_told_again_under_the_same_id_later_and_later(
     scene: Scene, services: Services, listener: Listener
 ) -> None:
@@ -198,6 +199,7 @@ def test_a_redirect_is_not_followed(scene: Scene, services: Services, listener: 
     assert [alert.error for alert in alerts(scene)] == ["answered 307"]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_what_began_and_ended_before_anybody_could_be_told_is_told_in_order(
     scene: Scene, services: Services, listener: Listener
 ) -> None:
@@ -285,6 +287,7 @@ def test_processes_that_look_at_once_leave_one_alert(
     assert sorted(alert.subject for alert in alerts(scene)) == [f"c{n}" for n in range(10)]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_the_alert_of_a_company_that_was_forgotten_ends_without_a_name(
     scene: Scene, services: Services, listener: Listener
 ) -> None:

@@ -8,6 +8,8 @@ from service.monitoring.condition import Condition
 from tests.databases import statements
 from tests.monitoring.scene import DAYS, HOURS, MINUTES, NOW, SECONDS, Scene, some_settings
 
+pytestmark = pytest.mark.both_databases("the statements are its own")
+
 
 def test_nothing_is_wrong_with_a_company_that_works(scene: Scene) -> None:
     scene.company(hard_expires_at=NOW + 300 * DAYS)
@@ -205,6 +207,17 @@ def test_changes_that_no_notice_announced(scene: Scene) -> None:
         " broken. The reconcile has read them."
     )
     assert scene.wrong(NOW + 10 * HOURS) == []
+
+
+def test_whoever_was_turned_away_for_want_of_room(scene: Scene) -> None:
+    scene.webhooks(2, "crowded_out", ago=11 * MINUTES)
+    scene.webhooks(5, "head_too_large", ago=MINUTES)  # which does no harm
+    assert scene.wrong() == []
+    scene.webhooks(3, "crowded_out", ago=9 * MINUTES)
+    scene.webhooks(4, "page_crowded_out", ago=MINUTES)
+    (crowded,) = scene.wrong()
+    assert (crowded.cause, crowded.severity) == ("receivers.crowded", "warning")
+    assert crowded.text.startswith("7 connections or requests within 10 min were turned away")
 
 
 def test_a_burst_of_deliveries_without_a_right_signature(scene: Scene) -> None:

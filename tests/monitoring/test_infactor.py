@@ -2,10 +2,14 @@
 
 from datetime import timedelta
 
+import pytest
+
 from service.monitoring.condition import Condition
 from service.queries import companies
 from service.store import outbox
 from tests.monitoring.scene import HOURS, MINUTES, NOW, Scene
+
+pytestmark = pytest.mark.both_databases("the statements are its own")
 
 
 class TestAway:
@@ -131,12 +135,37 @@ def test_critical_findings_are_one_thing_for_each_company(scene: Scene) -> None:
         company="Company c1",
         since=NOW - 2 * HOURS,
         text="2 critical findings: somebody may lend or pay on what is no longer so in QuickBooks,"
-        " or on what was held back.",
+        " on what was held back, or twice.",
         command="infactor-quickbooks findings",
     )
     assert (second.subject, second.text[:19]) == ("c2", "1 critical finding:")
     scene.rows().close_findings()
     assert scene.wrong() == []
+
+
+def test_invoices_that_wait_for_old_rows_to_be_explained(scene: Scene) -> None:
+    for name in ("c1", "c2"):
+        scene.company(name)
+        scene.rows(name).invoice("1", old_rows_held=True)
+        scene.rows(name).invoice("2")
+    scene.rows("c2").invoice("3", old_rows_held=True)
+    assert scene.wrong() == []  # nothing is delivered anyway
+    scene.deliver()
+    first, second = [one for one in scene.wrong() if one.cause == "old_rows.held"]
+    assert first == Condition(
+        cause="old_rows.held",
+        severity="warning",
+        subject="c1",
+        company="Company c1",
+        text="1 invoice waits: Infactor has rows of its old import with the same Id that fit no"
+        " invoice, and nothing may be offered twice. Fix or remove those rows in Infactor.",
+        command="infactor-quickbooks adopt --connection c1 --dry-run",
+    )
+    assert (second.subject, second.text[:15]) == ("c2", "2 invoices wait")
+    for name in ("c1", "c2"):
+        for number in ("1", "3"):
+            scene.rows(name).change(number, old_rows_held=False)
+    assert "old_rows.held" not in scene.causes()
 
 
 def test_a_refused_invoice_waits_since_it_was_recorded_whenever_it_is_tried_again(

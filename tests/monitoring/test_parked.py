@@ -5,6 +5,8 @@ import pytest
 from service.monitoring.condition import Condition
 from tests.monitoring.scene import DAYS, HOURS, MINUTES, NOW, Scene
 
+pytestmark = pytest.mark.both_databases("the statements are its own")
+
 
 @pytest.fixture(autouse=True)
 def companies(scene: Scene) -> None:

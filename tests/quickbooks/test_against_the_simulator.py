@@ -17,7 +17,8 @@ from service.quickbooks.oauth import OAuth, Tokens
 from service.quickbooks.queries import by_ids, count, page_by_id, page_by_time
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
-from service.simulator.server import RunningSimulator, running
+from service.simulator.server import RunningSimulator
+from tests.simulators import Simulators
 
 REALM = "9341455000000001"
 REDIRECT = "http://localhost:3000/quickbook/connect"
@@ -49,11 +50,11 @@ def book() -> Book:
 
 
 @pytest.fixture
-def sim() -> Iterator[RunningSimulator]:
+def sim(simulators: Simulators) -> Iterator[RunningSimulator]:
     config = SimulatorConfig(
         client_id="app", client_secret="s3cret", verifier_token="v", redirect_uri=REDIRECT
     )
-    with running(config, book()) as sim:
+    with simulators.running(config, book()) as sim:
         yield sim
 
 
@@ -75,7 +76,7 @@ def consent(sim: RunningSimulator, oauth: OAuth) -> str:
 
 @pytest.fixture
 def tokens(sim: RunningSimulator, oauth: OAuth) -> Tokens:
-    return oauth.exchange(consent(sim, oauth))
+    return oauth.exchange(consent(sim, oauth), "state-1")
 
 
 @pytest.fixture
@@ -104,9 +105,9 @@ def test_a_consent_becomes_tokens_that_open_the_company(
 
 def test_a_code_is_good_for_one_exchange(sim: RunningSimulator, oauth: OAuth) -> None:
     code = consent(sim, oauth)
-    oauth.exchange(code)
+    oauth.exchange(code, "state-1")
     with pytest.raises(Refused, match="the authorisation code was refused"):
-        oauth.exchange(code)
+        oauth.exchange(code, "state-1")
 
 
 def test_an_expired_token_is_refreshed_on_the_way(

@@ -4,7 +4,7 @@ import json
 import logging
 import socket
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -12,9 +12,18 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from service.errors import Gone, Refused, SyncError, Throttled, TransientError
+from service.errors import (
+    Barred,
+    Gone,
+    Poisoned,
+    Refused,
+    SyncError,
+    Throttled,
+    TooLarge,
+    TransientError,
+)
 from service.quickbooks.client import BearerAuth, CompanyClient, Kind, http_client
-from service.quickbooks.queries import by_ids, count, page_by_time
+from service.quickbooks.queries import Statement, by_ids, count, page_by_id, page_by_time
 
 if TYPE_CHECKING:
     from tests.quickbooks.conftest import Scripted
@@ -38,6 +47,16 @@ class Wallet:
     def __call__(self, rejected: str | None) -> str:
         self.asked.append(rejected)
         return f"token-{len([old for old in self.asked if old]) + 1}"
+
+
+class Unasked:
+    """Remembers what was dropped."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Kind, int, str | None]] = []
+
+    def __call__(self, kind: Kind, count: int, tid: str | None) -> None:
+        self.told.append((kind, count, tid))
 
 
 class Permit:
@@ -70,10 +89,15 @@ def permit() -> Permit:
 
 
 @pytest.fixture
+def unasked() -> Unasked:
+    return Unasked()
+
+
+@pytest.fixture
 def company(
-    intuit: "Scripted", http: httpx.Client, wallet: Wallet, permit: Permit
+    intuit: "Scripted", http: httpx.Client, wallet: Wallet, permit: Permit, unasked: Unasked
 ) -> CompanyClient:
-    return CompanyClient(http, intuit.url, REALM, BearerAuth(wallet), permit)
+    return CompanyClient(http, intuit.url, REALM, BearerAuth(wallet), permit, unasked)
 
 
 def failure(company: CompanyClient, error: type[SyncError] = SyncError) -> SyncError:
@@ -160,6 +184,17 @@ def test_a_count_is_read(
     assert intuit.asked[0].body == b"SELECT COUNT(*) FROM Invoice"
 
 
+def calls(company: CompanyClient) -> dict[str, Callable[[], object]]:
+    """Return every call that there is."""
+    return {
+        "company_info": company.company_info,
+        "read": lambda: company.read("Invoice", "145"),
+        "query": lambda: company.query(page_by_time("Invoice", None)),
+        "count": lambda: company.count(count("Invoice")),
+        "cdc": lambda: company.cdc(["Invoice", "Customer"], datetime(2026, 10, 1, tzinfo=UTC)),
+    }
+
+
 @pytest.mark.parametrize(
     ("method", "body"),
     [
@@ -189,16 +224,70 @@ def test_a_count_is_read(
 def test_an_answer_of_another_form_may_pass(
     intuit: "Scripted", company: CompanyClient, method: str, body: bytes
 ) -> None:
-    calls = {
-        "company_info": company.company_info,
-        "read": lambda: company.read("Invoice", "145"),
-        "query": lambda: company.query(page_by_time("Invoice", None)),
-        "count": lambda: company.count(count("Invoice")),
-    }
     intuit.will_answer(body, intuit_tid=TID)
     with pytest.raises(TransientError, match="something that is not") as caught:
-        calls[method]()
+        calls(company)[method]()
     assert caught.value.intuit_tid == TID
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 404, 500])
+@pytest.mark.parametrize("method", ["company_info", "read", "query", "count", "cdc"])
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("120", Barred),
+        ("3100", Barred),
+        ("6190", Barred),
+        ("3001", Throttled),
+        ("4000", TooLarge),
+        ("4001", Poisoned),
+        ("4002", Poisoned),
+        ("610", TransientError),
+    ],
+)
+def test_a_code_means_the_same_whatever_was_asked_and_under_any_status(
+    intuit: "Scripted",
+    company: CompanyClient,
+    status: int,
+    method: str,
+    code: str,
+    error: type[SyncError],
+) -> None:
+    """That an object is gone is an answer to a read alone."""
+    intuit.will_answer(f'{{"Fault":{{"Error":[{{"code":"{code}"}}]}}}}'.encode(), status)
+    with pytest.raises(SyncError) as caught:
+        calls(company)[method]()
+    assert type(caught.value) is (Gone if (method, code) == ("read", "610") else error)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [
+        ("company_info", TransientError),
+        ("count", TransientError),
+        ("read", Poisoned),
+        ("query", Poisoned),
+        ("cdc", Poisoned),
+    ],
+)
+def test_json_that_cannot_be_decoded_is_a_record_s_fault_where_there_are_records(
+    intuit: "Scripted", company: CompanyClient, method: str, error: type[SyncError]
+) -> None:
+    intuit.will_answer(b'{"Invoice":{"Id":"145","PrivateNote":"\xe9"}}')
+    with pytest.raises(SyncError) as caught:
+        calls(company)[method]()
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 500])
+def test_a_token_that_is_refused_by_its_code_is_replaced_once(
+    intuit: "Scripted", company: CompanyClient, wallet: Wallet, status: int
+) -> None:
+    intuit.will_answer(EXPIRED, status)
+    intuit.will_answer(b'{"QueryResponse":{}}')
+    assert company.query(by_ids("Invoice", ["145"])) == []
+    assert wallet.asked == [None, "token-1"]
 
 
 def test_an_expired_token_is_replaced_once_and_the_same_query_sent_again(
@@ -359,10 +448,132 @@ def test_the_client_takes_nothing_from_its_surroundings() -> None:
     with http_client() as http:
         assert http.follow_redirects is False
         assert http.trust_env is False
-        assert http.timeout == httpx.Timeout(60, connect=5)
+        assert http.timeout == httpx.Timeout(30, connect=5)
 
 
 def test_a_thousand_invoices_come_in_one_answer(intuit: "Scripted", company: CompanyClient) -> None:
     rows = [{"Id": str(n)} for n in range(1000)]
     intuit.will_answer(json.dumps({"QueryResponse": {"Invoice": rows}}).encode())
     assert len(company.query(page_by_time("Invoice", None))) == 1000
+
+
+SINCE = datetime(2026, 10, 1, 16, 20, 0, 700000, UTC)
+
+
+def row(id_: object, seconds: int = 0) -> dict[str, object]:
+    at = f"2026-10-01T09:{20 + seconds // 60:02}:{seconds % 60:02}-07:00"
+    return {"Id": id_, "SyncToken": "0", "MetaData": {"LastUpdatedTime": at}}
+
+
+@pytest.mark.parametrize(
+    ("statement", "answer", "kept", "dropped"),
+    [
+        (by_ids("Invoice", ["1"]), {"Invoice": [row("1"), row("901")]}, ["1"], 1),
+        (by_ids("Invoice", ["1"]), {"Invoice": [row("901"), row(None), row(1)]}, [], 3),
+        (by_ids("Customer", ["7"]), {"Customer": [row("8"), row("7")]}, ["7"], 1),
+        (by_ids("Invoice", ["1"]), {"Invoice": [row("1")], "Customer": [row("7")]}, ["1"], 1),
+        (page_by_time("Invoice", SINCE), {"Invoice": [row("1", -1), row("2")]}, ["2"], 1),
+        (page_by_time("Customer", SINCE), {"Customer": [row("1", -90), row("2", 5)]}, ["2"], 1),
+        (page_by_time("Invoice", None), {"Invoice": [row("1", -1), row("2")]}, ["1", "2"], 0),
+        (
+            page_by_time("Invoice", SINCE, most=2),
+            {"Invoice": [row("1"), row("2"), row("3"), row("4")]},
+            ["1", "2"],
+            2,
+        ),
+        (page_by_id("Customer"), {"Customer": [row("1")], "Vendor": [{}, {}]}, ["1"], 2),
+    ],
+)
+def test_what_a_query_did_not_ask_for_is_dropped_and_told(
+    intuit: "Scripted",
+    company: CompanyClient,
+    unasked: Unasked,
+    statement: Statement,
+    answer: dict[str, object],
+    kept: list[str],
+    dropped: int,
+) -> None:
+    body = {"QueryResponse": {**answer, "startPosition": 1, "maxResults": 1}}
+    intuit.will_answer(json.dumps(body).encode(), intuit_tid=TID)
+    assert [found["Id"] for found in company.query(statement)] == kept
+    assert unasked.told == ([("query", dropped, TID)] if dropped else [])
+
+
+@pytest.mark.parametrize(
+    ("statement", "rows", "start"),
+    [
+        (page_by_time("Invoice", None, 501), [row("1")], 1),
+        (page_by_time("Invoice", None), [row("1")], 501),
+        (by_ids("Invoice", ["1"]), [row("1")], 2),
+        (page_by_time("Invoice", None, most=2), [row("2", 5), row("1", 4)], 1),
+        (page_by_time("Invoice", SINCE, most=2), [row("1", -5), row("2", -4)], 1),
+    ],
+    ids=["first page", "later page", "ids", "newest first", "older"],
+)
+def test_another_page_than_the_one_asked_for_is_not_believed(
+    intuit: "Scripted",
+    company: CompanyClient,
+    statement: Statement,
+    rows: list[dict[str, object]],
+    start: int,
+) -> None:
+    """What stands between would never be read."""
+    body = {"QueryResponse": {"Invoice": rows, "startPosition": start}}
+    intuit.will_answer(json.dumps(body).encode(), intuit_tid=TID)
+    with pytest.raises(TransientError, match="asked for") as caught:
+        company.query(statement)
+    assert caught.value.intuit_tid == TID
+
+
+def test_a_full_page_stays_full_without_what_was_dropped(
+    intuit: "Scripted", company: CompanyClient
+) -> None:
+    body = {"QueryResponse": {"Invoice": [row("1", -1), row("2"), row("3")]}}
+    intuit.will_answer(json.dumps(body).encode())
+    page = company.page(page_by_time("Invoice", SINCE, most=3))
+    assert (len(page.found), page.given, page.unasked) == (2, 3, 1)
+
+
+def test_a_million_rows_are_cut_to_the_page(intuit: "Scripted", company: CompanyClient) -> None:
+    body = b'{"QueryResponse":{"Invoice":[' + b"{}," * 999_999 + b"{}]}}"
+    intuit.will_answer(body)
+    assert len(company.query(page_by_time("Invoice", None))) == 1000
+
+
+def test_another_object_than_the_one_read_is_told(
+    intuit: "Scripted", company: CompanyClient, unasked: Unasked
+) -> None:
+    intuit.will_answer(b'{"Invoice":{"Id":"901"}}', intuit_tid=TID)
+    failure(company, TransientError)
+    assert unasked.told == [("read", 1, TID)]
+
+
+def stub(id_: str, seconds: int = 0) -> dict[str, object]:
+    return {**row(id_, seconds), "status": "Deleted"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "kept", "deleted", "dropped"),
+    [
+        ([{"Invoice": [row("1"), row("2", -1)]}], ["1"], [], 1),
+        ([{"Invoice": [row("1"), stub("2"), stub("3", -1)]}], ["1"], ["2"], 1),
+        ([{"Invoice": [row("1")]}, {"Payment": [row("5"), row("6")]}], ["1"], [], 2),
+        ([{"Invoice": [row("1")], "Bill": [stub("5")]}, {}], ["1"], [], 1),
+        ([{"Invoice": [row("1")], "startPosition": 1, "totalCount": 1}, {}], ["1"], [], 0),
+    ],
+)
+def test_changes_that_were_not_asked_for_are_dropped_and_told(
+    intuit: "Scripted",
+    company: CompanyClient,
+    unasked: Unasked,
+    groups: list[dict[str, object]],
+    kept: list[str],
+    deleted: list[str],
+    dropped: int,
+) -> None:
+    body = {"CDCResponse": [{"QueryResponse": groups}], "time": "2026-10-01T09:30:00-07:00"}
+    intuit.will_answer(json.dumps(body).encode(), intuit_tid=TID)
+    changes = company.cdc(["Invoice", "Customer"], SINCE)
+    assert [found["Id"] for found in changes.objects["Invoice"]] == kept
+    assert list(changes.deleted["Invoice"]) == deleted
+    assert unasked.told == ([("cdc", dropped, TID)] if dropped else [])

@@ -17,7 +17,7 @@ from service.errors import (
     TransientError,
     Unrecognised,
 )
-from service.quickbooks.faults import answer_of, wants_new_token
+from service.quickbooks.faults import CUT_SHORT, SPOILT, answer_of, wants_new_token
 from service.quickbooks.http import intuit_tid, retry_after
 
 TOKEN = "AB01601390262kxzxOlnHYdhtEVRXISU7piPqQrCmmbDN35Yjd"
@@ -112,7 +112,6 @@ def raised(status: int, body: bytes, headers: dict[str, str] | None = None) -> S
         (408, b"", TransientError, None),
         (500, b"", TransientError, None),
         (502, b"<html>Bad Gateway</html>", TransientError, None),
-        (503, fault("10000"), TransientError, "10000"),
         (504, b"", TransientError, None),
         (599, b"null", TransientError, None),
         (302, b"", Refused, None),
@@ -127,21 +126,98 @@ def test_a_fault_means_what_the_table_says(
     assert found.code == code
 
 
+MEANT = {
+    "120": Barred,
+    "3100": Barred,
+    "6190": Barred,
+    "3200": TransientError,
+    "5010": TransientError,
+    "3001": Throttled,
+    "610": Gone,
+    "4000": TooLarge,
+    "4001": Poisoned,
+    "4002": Poisoned,
+    "10000": Poisoned,
+    "500": Refused,
+    "2010": Refused,
+    "6000": Refused,
+    "6240": Refused,
+}
+XML = (
+    '<?xml version="1.0"?><IntuitResponse xmlns="http://schema.intuit.com/finance/v3">'
+    '<Fault type="SERVICE"><Error code="{}"><Message>m</Message></Error></Fault></IntuitResponse>'
+)
+UPPER = '{{"Fault":{{"Error":[{{"Message":"m","Detail":"d","code":"{}"}}],"type":"x"}}}}'
+ENVELOPES = {
+    "upper": UPPER,
+    "number": '{{"Fault":{{"Error":[{{"code":{}}}]}}}}',
+    "zeros": '{{"Fault":{{"Error":[{{"code":"00{}"}}]}}}}',
+    "one error": '{{"Fault":{{"Error":{{"code":"{}"}}}}}}',
+    "second error": '{{"Fault":{{"Error":[{{"Message":"m"}},{{"code":"{}"}}]}}}}',
+    "known error": '{{"Fault":{{"Error":[{{"code":"99999"}},{{"code":"{}"}}]}}}}',
+    "faults": '{{"Fault":[{{"Error":[{{"code":"{}"}}]}}]}}',
+    "lower": '{{"warnings":null,"fault":{{"error":[{{"message":"m","code":"{}"}}],"type":"x"}}}}',
+    "in words": '{{"fault":{{"error":[{{"message":"message=x; errorCode={}; statusCode=4"}}]}}}}',
+    "array": "[" + UPPER + "]",
+    "batch": '{{"BatchItemResponse":[{{"bId":"1"}},{{"bId":"2",' + UPPER[2:-2] + "}}]}}",
+    "in a part": '{{"QueryResponse":' + UPPER + "}}",
+    "in changes": '{{"CDCResponse":[{{"QueryResponse":[{{}},' + UPPER + "]}}]}}",
+    "beside rows": '{{"QueryResponse":{{"Invoice":[]}},' + UPPER[2:-2] + "}}",
+    "xml": XML,
+    "xml, quoted otherwise": XML.replace('"{}"', "'{}'"),
+    "xml, prefixed": '<q:Fault xmlns:q="x"><q:Error a="b" code="{}"/></q:Fault>',
+    "xml, lower": '<fault><error code="{}"/></fault>',
+    "cut": UPPER.replace('"type"', '"ty')[:-4],
+    "BOM": "\ufeff" + UPPER,
+}
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 418, 429, 500, 503])
+@pytest.mark.parametrize("code", MEANT)
+def test_a_known_code_decides_under_any_status_in_any_envelope(status: int, code: str) -> None:
+    if code == str(status):
+        return  # no more than the status
+    for name, envelope in ENVELOPES.items():
+        found = raised(status, envelope.format(code).encode())
+        assert (type(found), found.code) == (MEANT[code], code), name
+
+
+@pytest.mark.parametrize("envelope", ENVELOPES)
+def test_a_code_that_only_repeats_the_status_leaves_it_to_the_status(envelope: str) -> None:
+    assert type(raised(500, ENVELOPES[envelope].format("500").encode())) is TransientError
+
+
 @pytest.mark.parametrize(
-    ("body", "error"),
+    ("status", "error"),
     [
-        (NOT_FOUND, Gone),
-        (fault("4002"), Poisoned),
-        (fault("10000"), Poisoned),
-        (THROTTLED_JSON, Throttled),
-        (THROTTLED_XML, Throttled),
-        (TOKEN_ECHO, TransientError),
-        (WRONG_REALM, Barred),
-        (b'{"QueryResponse":{"Invoice":[]},"Fault":{"Error":[{"code":"4001"}]}}', Poisoned),
+        (401, TransientError),
+        (413, TooLarge),
+        (429, Throttled),
+        (302, Refused),
+        (503, TransientError),
     ],
 )
-def test_a_fault_counts_inside_http_200(body: bytes, error: type[SyncError]) -> None:
-    assert type(raised(200, body)) is error
+@pytest.mark.parametrize("envelope", [n for n in ENVELOPES if n != "known error"])
+def test_where_no_code_is_known_the_status_decides(
+    status: int, error: type[SyncError], envelope: str
+) -> None:
+    assert type(raised(status, ENVELOPES[envelope].format("99999").encode())) is error
+
+
+def test_a_code_is_found_beside_bytes_that_are_no_text() -> None:
+    body = UPPER.format("4002").replace('"m"', '"Jos\xe9"').encode("latin-1")
+    assert type(raised(400, body)) is Poisoned
+
+
+def test_a_note_that_quotes_a_fault_is_none() -> None:
+    note = json.dumps({"Invoice": {"PrivateNote": '{"Fault":{"Error":[{"code":"3100"}]}}'}})
+    assert "Invoice" in answer_of(200, {}, note.encode())
+    assert type(raised(200, note.encode()[:-2])) is TransientError
+
+
+def test_a_fault_however_deep_does_no_harm() -> None:
+    body = b'{"QueryResponse":' * 900 + UPPER.format("3100").encode() + b"}" * 900
+    assert "QueryResponse" in answer_of(200, {}, body)
 
 
 @pytest.mark.parametrize(
@@ -152,9 +228,8 @@ def test_a_fault_counts_inside_http_200(body: bytes, error: type[SyncError]) -> 
         (200, fault("99999")),
         (200, b'{"Fault":{}}'),
         (403, b""),
-        (403, fault("610")),
         (404, b"not found"),
-        (404, fault("610")),
+        (404, fault("99999")),
         (418, b"{}"),
         (199, b"{}"),
     ],
@@ -177,11 +252,41 @@ def test_what_the_table_does_not_know_is_neither_transient_nor_permanent(
         b'{"QueryResponse":{"Invoice":[{"Id":"1"',
         b"\xff\xfe",
         b"[" * 100_000,
-        b'{"Invoice":{"TotalAmt":1e99999999999999999999}}',
+        b"surely {no JSON}",
     ],
 )
 def test_a_success_that_is_no_json_object_may_pass(body: bytes) -> None:
     assert type(raised(200, body)) is TransientError
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        rb'"\ud83d"',
+        rb'"\ude00"',
+        b'"\xed\xa0\xbd"',
+        b'"Jos\xe9"',
+        b'"\xc3"',
+        b'"a\x00b"',
+        b'"a\nb"',
+        rb'"\x41"',
+        b"NaN",
+        b"-Infinity",
+        b"01",
+        b"1,",
+        b"9" * 5000,
+        b"1e99999999999999999999",
+        b"[" * 100_000 + b"]" * 100_000,
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("around", [b"", b"\xef\xbb\xbf", b" \r\n"], ids=["", "BOM", "space"])
+def test_a_record_may_spoil_an_answer_in_json(value: bytes, around: bytes) -> None:
+    body = around + b'{"QueryResponse":{"Invoice":[{"Id":"1","Note":' + value + b"}]}}\r\n"
+    found = raised(200, body, {"intuit_tid": "1-2"})
+    assert (type(found), found.code, found.intuit_tid) == (Poisoned, SPOILT, "1-2")
+    cut = raised(200, body.rstrip()[:-1].rstrip(b"}"))
+    assert (type(cut), cut.code) == (TransientError, CUT_SHORT)
 
 
 def test_a_success_is_decoded_exactly() -> None:
@@ -258,7 +363,15 @@ def test_an_xml_bomb_is_not_expanded() -> None:
         ({"Retry-After": "7"}, 7.0),
         ({"retry-after": " 7 "}, 7.0),
         ({"Retry-After": "0"}, 0.0),
-        ({"Retry-After": "9" * 50}, 86_400.0),
+        ({"Retry-After": "9" * 50}, 900.0),
+        ({"Retry-After": "901"}, 900.0),
+        (
+            {
+                "Retry-After": "Fri, 02 Oct 2026 16:20:00 GMT",
+                "Date": "Thu, 01 Oct 2026 16:20:00 GMT",
+            },
+            900.0,
+        ),
         ({"Retry-After": "-5"}, 60.0),
         ({"Retry-After": "soon"}, 60.0),
         ({"Retry-After": "٣"}, 60.0),
@@ -311,9 +424,17 @@ def test_a_trace_id_that_is_none_is_not_kept(value: str) -> None:
         (401, b"", True),
         (401, b'{"fault":{"error":[{"code":"120"}]}}', False),
         (403, WRONG_REALM, False),
-        (200, TOKEN_ECHO, False),
+        (200, TOKEN_ECHO, True),
+        (403, TOKEN_ECHO, True),
+        (500, fault("3200"), True),
+        (401, fault("99999"), True),
+        (401, THROTTLED_JSON, False),
+        (401, fault("6190"), False),
+        (401, fault("3100"), False),
         (500, b"", False),
     ],
 )
-def test_another_token_is_wanted_after_a_401_only(status: int, body: bytes, wanted: bool) -> None:
+def test_another_token_is_wanted_where_the_token_was_refused(
+    status: int, body: bytes, wanted: bool
+) -> None:
     assert wants_new_token(status, body) is wanted

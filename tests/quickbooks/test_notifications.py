@@ -149,7 +149,7 @@ def test_a_merge_names_its_loser_in_three_spellings(spelling: str) -> None:
         (..., "deletedid is missing"),
         (None, "deletedid is missing"),
         ("27", "deletedid is missing"),
-        ({"deletedId": 27}, "deletedId is not text"),
+        ({"deletedId": 27.0}, "deletedId is not text"),
         ({"deletedid": "x"}, "deletedid is not digits"),
     ],
 )
@@ -207,7 +207,11 @@ def test_any_time_is_read_or_done_without(written: Any, moment: datetime | None)
         ({"type": "qbo.customer.void.v1"}, "operation is not followed"),
         ({"intuitaccountid": ...}, "intuitaccountid is missing"),
         ({"intuitaccountid": None}, "intuitaccountid is not text"),
-        ({"intuitaccountid": 310687}, "intuitaccountid is not text"),
+        ({"intuitaccountid": 310687.0}, "intuitaccountid is not text"),
+        ({"intuitaccountid": -310687}, "intuitaccountid is not text"),
+        ({"intuitaccountid": 0}, "intuitaccountid begins with a zero"),
+        ({"intuitaccountid": 10**20}, "intuitaccountid is too long"),
+        ({"intuitentityid": True}, "intuitentityid is not text"),
         ({"intuitaccountid": ""}, "intuitaccountid is not digits"),
         ({"intuitaccountid": "31-06"}, "intuitaccountid is not digits"),
         ({"intuitaccountid": "٣١"}, "intuitaccountid is not digits"),
@@ -226,6 +230,17 @@ def test_a_cloudevent_says_what_is_wrong_with_it(changes: dict[str, Any], proble
 
 
 @pytest.mark.parametrize(
+    "written", ["00310687", " 310687", "310687\n", "\u3000310687", "0" * 40 + "310687"]
+)
+def test_a_company_has_one_spelling(written: str) -> None:
+    plain = only([cloud(intuitaccountid="310687")])
+    event = only([cloud(intuitaccountid=written)])
+    assert (event.realm_id, event.problem) == ("310687", None)
+    assert only(legacy(realm=written)).realm_id == "310687"
+    assert plain.realm_id == "310687"
+
+
+@pytest.mark.parametrize(
     ("changes", "problem"),
     [
         ({"name": ...}, "name is missing"),
@@ -234,11 +249,11 @@ def test_a_cloudevent_says_what_is_wrong_with_it(changes: dict[str, Any], proble
         ({"operation": ...}, "operation is missing"),
         ({"operation": "Explode"}, "operation is not followed"),
         ({"id": ...}, "id is missing"),
-        ({"id": 145}, "id is not text"),
+        ({"id": 1.45e2}, "id is not text"),
         ({"id": "x"}, "id is not digits"),
         ({"realm": ...}, "realmId is missing"),
         ({"realm": ..., "realmId": "1185883450"}, "realmId is missing"),
-        ({"realm": 1185883450}, "realmId is not text"),
+        ({"realm": [1185883450]}, "realmId is not text"),
         ({"realm": "x"}, "realmId is not digits"),
         ({"name": "Customer", "operation": "Merge"}, "deletedid is missing"),
     ],
@@ -246,6 +261,45 @@ def test_a_cloudevent_says_what_is_wrong_with_it(changes: dict[str, Any], proble
 def test_a_legacy_event_says_what_is_wrong_with_it(changes: dict[str, Any], problem: str) -> None:
     event = only(legacy(**changes))
     assert (event.format, event.problem) == ("legacy", problem)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        (
+            [cloud(id="7")],
+            [cloud(id=7, intuitentityid=145, intuitaccountid=9341455000000001)],
+        ),
+        (legacy(), legacy(realm=1185883450, id=145)),
+        (
+            [cloud(type="qbo.customer.merged.v1", data={"deletedid": "27"})],
+            [cloud(type="qbo.customer.merged.v1", data={"deletedid": 27})],
+        ),
+        (
+            legacy(name="Customer", operation="Merge", deletedId="27"),
+            legacy(name="Customer", operation="Merge", deletedId=27),
+        ),
+    ],
+    ids=["cloudevents", "legacy", "cloudevents merge", "legacy merge"],
+)
+def test_an_id_that_is_a_number_is_that_id(text: object, numbers: object) -> None:
+    """Also for the digest, so that what is sent again in the other form is the same."""
+    assert only(numbers) == only(text)
+    assert only(numbers).problem is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("body", [[cloud()], legacy()], ids=["cloudevents", "legacy"])
+def test_a_mark_before_the_body_is_no_part_of_it(body: object, encoding: str) -> None:
+    mark = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""
+    written = (mark + json.dumps(body)).encode(encoding)
+    assert only(written) == only(body)
+
+
+def test_a_mark_before_rubbish_is_rubbish() -> None:
+    assert only(b"\xef\xbb\xbf").problem == "not JSON"
+    assert only(b"\xef\xbb\xbf[\xff]").problem == "not JSON"
+    assert only(b"\xff\xfe[").problem == "not JSON"
 
 
 def test_what_is_missing_is_none_and_not_empty() -> None:

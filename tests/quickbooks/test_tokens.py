@@ -17,7 +17,15 @@ import httpx
 import pytest
 from authlib.integrations.httpx_client import OAuth2Client
 
-from service.errors import Disconnected, Refused, SyncError, TransientError, Unrecognised
+from service.errors import (
+    Barred,
+    Disconnected,
+    Refused,
+    SyncError,
+    Throttled,
+    TransientError,
+    Unrecognised,
+)
 from service.quickbooks.endpoints import Endpoints, endpoints
 from service.quickbooks.oauth import OAuth, Tokens
 
@@ -25,6 +33,8 @@ if TYPE_CHECKING:
     from tests.quickbooks.conftest import Scripted
 
 REDIRECT = "http://localhost:3000/quickbook/connect"
+STATE = "state-1"
+VERIFIER = "5eBYj1znjqKigzy5eMvXi_BIlsIiLULiF-kKQZmkLDw"
 CODE = "AB11759335557kCODEkCODEkCODE"
 OLD = "AB11768061440OLDREFRESHTOKEN"
 ACCESS = "eyJlbmMiOiJBMTI4Q0JDLUhTMjU2IiwiYWxnIjoiZGlyIn0..ACCESSTOKEN"
@@ -35,7 +45,7 @@ ANSWER: dict[str, Any] = {
     "refresh_token": "AB11768061441NEWREFRESHTOKEN",
     "x_refresh_token_expires_in": 8726400,
 }
-SECRETS = [CODE, OLD, ACCESS, "AB11768061441NEWREFRESHTOKEN", "s3cret"]
+SECRETS = [CODE, VERIFIER, OLD, ACCESS, "AB11768061441NEWREFRESHTOKEN", "s3cret"]
 TID = "1-5f7349e0-0fd2bee86a8a83c67a77fbb2"
 
 
@@ -46,7 +56,7 @@ def oauth(intuit: "Scripted") -> Iterator[OAuth]:
 
 
 Ask = Callable[[OAuth], Tokens]
-ASKS: list[Ask] = [lambda oauth: oauth.exchange(CODE), lambda oauth: oauth.refresh(OLD)]
+ASKS: list[Ask] = [lambda oauth: oauth.exchange(CODE, STATE), lambda oauth: oauth.refresh(OLD)]
 
 
 def without_secrets(error: SyncError) -> SyncError:
@@ -65,13 +75,15 @@ def test_a_supplier_is_sent_to_intuit_with_the_accounting_scope_alone() -> None:
         "redirect_uri": REDIRECT,
         "scope": "com.intuit.quickbooks.accounting",
         "state": "state&+=é",
+        "code_challenge": "wo1DrRXTzqGUKugurkbL3ZwXy25MUpGNahh0_aqiTmI",
+        "code_challenge_method": "S256",
     }
 
 
 def test_a_code_is_exchanged(intuit: "Scripted", oauth: OAuth) -> None:
     hard = {**ANSWER, "x_refresh_token_hard_expires_in": 157680000}
     intuit.will_answer(json.dumps(hard).encode(), intuit_tid=TID)
-    assert oauth.exchange(CODE) == Tokens(
+    assert oauth.exchange(CODE, STATE) == Tokens(
         access_token=ACCESS,
         refresh_token="AB11768061441NEWREFRESHTOKEN",
         expires_in=3600,
@@ -85,6 +97,7 @@ def test_a_code_is_exchanged(intuit: "Scripted", oauth: OAuth) -> None:
         "grant_type": ["authorization_code"],
         "code": [CODE],
         "redirect_uri": [REDIRECT],
+        "code_verifier": [VERIFIER],
     }
     assert asked.headers["authorization"] == "Basic " + base64.b64encode(b"app:s3cret").decode()
     assert asked.headers["accept"] == "application/json"
@@ -169,7 +182,7 @@ def test_a_rejected_grant_ends_the_connection_or_the_attempt(
     with pytest.raises(Disconnected) as dead:
         oauth.refresh(OLD)
     with pytest.raises(Refused, match="the authorisation code was refused") as refused:
-        oauth.exchange(CODE)
+        oauth.exchange(CODE, STATE)
     for error in (without_secrets(dead.value), without_secrets(refused.value)):
         assert (error.code, error.intuit_tid) == ("invalid_grant", TID)
 
@@ -206,7 +219,7 @@ def test_what_may_pass_never_ends_a_connection(
 
 
 @pytest.mark.parametrize("ask", ASKS, ids=["exchange", "refresh"])
-@pytest.mark.parametrize("status", [400, 401])
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 500, 503])
 def test_wrong_keys_are_named_by_their_settings(
     intuit: "Scripted", oauth: OAuth, ask: Ask, status: int
 ) -> None:
@@ -224,6 +237,28 @@ def test_other_documented_errors_are_refusals(intuit: "Scripted", oauth: OAuth, 
     with pytest.raises(Refused) as caught:
         oauth.refresh(OLD)
     assert caught.value.code == error
+
+
+@pytest.mark.parametrize("ask", ASKS, ids=["exchange", "refresh"])
+@pytest.mark.parametrize("status", [200, 400, 401, 404, 500])
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b'{"fault":{"error":[{"code":"003001"}]}}', Throttled),
+        (b'<Fault type="SERVICE"><Error code="3001"/></Fault>', Throttled),
+        (b'{"Fault":{"Error":[{"code":"3100"}]}}', Barred),
+        (b'[{"Fault":{"Error":[{"code":"6190"}]}}]', Barred),
+        (b'{"Fault":{"Error":[{"code":"610"}]}}', TransientError),
+        (b'{"Fault":{"Error":[{"code":"4002"}]}}', TransientError),
+    ],
+)
+def test_a_fault_s_code_decides_here_too(
+    intuit: "Scripted", oauth: OAuth, ask: Ask, status: int, body: bytes, error: type[SyncError]
+) -> None:
+    intuit.will_answer(body, status, intuit_tid=TID)
+    with pytest.raises(SyncError) as caught:
+        ask(oauth)
+    assert (type(caught.value), caught.value.intuit_tid) == (error, TID)
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"error":"surprise"}', b'{"error":["invalid_grant"]}'])
@@ -320,7 +355,7 @@ def test_nothing_secret_is_logged(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     intuit.will_answer(json.dumps(ANSWER).encode())
-    oauth.exchange(CODE)
+    oauth.exchange(CODE, STATE)
     assert not [secret for secret in SECRETS if secret in caplog.text]
 
 

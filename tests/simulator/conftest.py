@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from service.simulator.books.book import Book
-from service.simulator.server import running
 from tests.simulator.wire import OTHER_REALM, REALM, App, StoppedClock, Wire, a_config, listening
+from tests.simulators import Simulators
 
 
 def _invoice(id_: str, changed: str, **fields: object) -> dict[str, object]:
@@ -59,9 +59,9 @@ BOOK = {
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
+def wire(simulators: Simulators) -> Iterator[Wire]:
     """A client of a simulator that sends no webhooks and lets tests call as fast as they can."""
-    with running(a_config(), Book.of(BOOK)) as simulator:
+    with simulators.running(a_config(), Book.of(BOOK)) as simulator:
         simulator.simulator.switch({"requests_per_second": None})
         wire = Wire(simulator)
         with wire.http:
@@ -75,18 +75,18 @@ def app() -> Iterator[App]:
 
 
 @pytest.fixture
-def notifying(app: App) -> Iterator[Wire]:
+def notifying(simulators: Simulators, app: App) -> Iterator[Wire]:
     """A client of a simulator that notifies `app`."""
-    with running(a_config(webhook_url=app.url), Book.of(BOOK)) as simulator:
+    with simulators.running(a_config(webhook_url=app.url), Book.of(BOOK)) as simulator:
         wire = Wire(simulator)
         with wire.http:
             yield wire
 
 
 @pytest.fixture
-def still() -> Iterator[Wire]:
+def still(simulators: Simulators) -> Iterator[Wire]:
     """A connected client of a simulator whose clock stands still."""
-    with running(a_config(), Book.of(BOOK), clock=StoppedClock()) as simulator:
+    with simulators.running(a_config(), Book.of(BOOK), clock=StoppedClock()) as simulator:
         simulator.simulator.switch({"requests_per_second": None})
         wire = Wire(simulator)
         with wire.http:

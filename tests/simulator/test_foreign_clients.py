@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from service.simulator.books.book import Book
-from service.simulator.server import running
 from tests.simulator.conftest import BOOK
 from tests.simulator.wire import KEYS, REALM, REDIRECT, App, Wire, a_config, returned, wait_until
+from tests.simulators import Simulators
 
 intuitlib_client = pytest.importorskip("intuitlib.client", reason="intuit-oauth is not installed")
 quickbooks = pytest.importorskip("quickbooks", reason="python-quickbooks is not installed")
@@ -266,8 +266,10 @@ def test_a_dead_token_and_a_throttle_are_what_the_client_expects(wire: Wire, boo
     assert refused.value.error_code == 401
 
 
-def test_the_clients_own_check_accepts_our_signatures(app: App, books: Any) -> None:
-    with running(a_config(webhook_url=app.url), Book.of(BOOK)) as simulator:
+def test_the_clients_own_check_accepts_our_signatures(
+    simulators: Simulators, app: App, books: Any
+) -> None:
+    with simulators.running(a_config(webhook_url=app.url), Book.of(BOOK)) as simulator:
         wire = Wire(simulator)
         with wire.http:
             wire.connect().put("Invoice", {"Id": "9"})

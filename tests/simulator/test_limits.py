@@ -5,17 +5,17 @@ from collections.abc import Iterator
 import pytest
 
 from service.simulator.books.book import Book
-from service.simulator.server import running
 from tests.simulator.conftest import BOOK
 from tests.simulator.wire import OTHER_REALM, REALM, StoppedClock, Wire, a_config
+from tests.simulators import Simulators
 
 ONE = "select * from Invoice where Id = '145'"
 
 
 @pytest.fixture
-def limited() -> Iterator[Wire]:
+def limited(simulators: Simulators) -> Iterator[Wire]:
     """A client of a simulator with the limits as they are by default."""
-    with running(a_config(), Book.of(BOOK), clock=StoppedClock()) as simulator:
+    with simulators.running(a_config(), Book.of(BOOK), clock=StoppedClock()) as simulator:
         wire = Wire(simulator)
         with wire.http:
             yield wire.connect()

@@ -9,9 +9,9 @@ import pytest
 
 from service.simulator.books.book import Book
 from service.simulator.clock import to_seconds
-from service.simulator.server import running
 from tests.simulator.conftest import BOOK
 from tests.simulator.wire import OTHER_REALM, REALM, App, Wire, a_config, wait_until
+from tests.simulators import Simulators
 
 INVALID_GRANT = {"error_description": "Token invalid", "error": "invalid_grant"}
 POISONED = {
@@ -192,8 +192,10 @@ def test_a_list_of_ids_can_be_too_long(wire: Wire, refused_as: str) -> None:
         assert answer.status_code == int(refused_as)
 
 
-def test_the_users_disconnecting_is_told_to_the_disconnect_address(app: App) -> None:
-    with running(a_config(disconnect_url=app.url), Book.of(BOOK)) as simulator:
+def test_the_users_disconnecting_is_told_to_the_disconnect_address(
+    simulators: Simulators, app: App
+) -> None:
+    with simulators.running(a_config(disconnect_url=app.url), Book.of(BOOK)) as simulator:
         wire = Wire(simulator)
         wire.connect()
         _order(wire, "settings", {"disconnect_names_company": True})

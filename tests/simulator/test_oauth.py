@@ -140,6 +140,37 @@ def test_a_code_is_bound_to_its_redirect_and_to_ten_minutes(wire: Wire) -> None:
     assert wire.exchange(code).json()["error"] == "invalid_grant"
 
 
+# The example of RFC 7636, appendix B.
+VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+CHALLENGE = {
+    "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+    "code_challenge_method": "S256",
+}
+
+
+@pytest.mark.parametrize(
+    ("verifier", "status"), [(VERIFIER, 200), ("", 400), (VERIFIER.lower(), 400)]
+)
+def test_a_code_that_was_asked_for_with_a_challenge_is_bound_to_it(
+    wire: Wire, verifier: str, status: int
+) -> None:
+    wire.code()  # from now on the person approves
+    code = returned(wire.authorise(**CHALLENGE))["code"]
+    assert wire.exchange(code, code_verifier=verifier).status_code == status
+
+
+def test_the_consent_page_hands_the_challenge_on(wire: Wire) -> None:
+    page = wire.authorise(**CHALLENGE).text
+    assert f'name="code_challenge" value="{CHALLENGE["code_challenge"]}"' in page
+    assert 'name="code_challenge_method" value="S256"' in page
+
+
+def test_a_challenge_of_another_method_is_refused(wire: Wire) -> None:
+    wire.code()
+    plain = CHALLENGE | {"code_challenge_method": "plain"}
+    assert returned(wire.authorise(**plain))["error"] == "invalid_request"
+
+
 def test_other_grant_types_and_missing_fields_are_named(wire: Wire) -> None:
     def error(form: dict[str, str]) -> str:
         answer = wire.http.post("/oauth2/v1/tokens/bearer", data=form, auth=KEYS)

@@ -10,10 +10,10 @@ import pytest
 from service.simulator.books.book import Book
 from service.simulator.clock import Clock
 from service.simulator.events import Event, payload, zulu
-from service.simulator.server import running
 from service.simulator.switches import Switches
 from tests.simulator.conftest import BOOK
 from tests.simulator.wire import REALM, App, StoppedClock, Wire, a_config, wait_until
+from tests.simulators import Simulators
 
 UUID = "88cd52aa-33b6-4351-9aa4-47572edbd068"
 
@@ -169,9 +169,9 @@ def test_1_2_a_legacy_merge_names_the_loser() -> None:
 
 
 @pytest.fixture
-def still(app: App) -> Iterator[Wire]:
+def still(simulators: Simulators, app: App) -> Iterator[Wire]:
     clock: Clock = StoppedClock()
-    with running(a_config(webhook_url=app.url), Book.of(BOOK), clock=clock) as simulator:
+    with simulators.running(a_config(webhook_url=app.url), Book.of(BOOK), clock=clock) as simulator:
         wire = Wire(simulator)
         with wire.http:
             yield wire.connect()

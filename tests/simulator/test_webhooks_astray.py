@@ -8,17 +8,19 @@ import pytest
 
 from service.simulator.books.book import Book
 from service.simulator.events import sign
-from service.simulator.server import running
 from tests.simulator.conftest import BOOK
 from tests.simulator.wire import OTHER_REALM, REALM, App, StoppedClock, Wire, a_config, wait_until
+from tests.simulators import Simulators
 
 TOKEN = "sim-verifier-token-0001"
 
 
 @pytest.fixture
-def still(app: App) -> Iterator[Wire]:
+def still(simulators: Simulators, app: App) -> Iterator[Wire]:
     """A client of a simulator that notifies `app`, on a clock that only the test moves."""
-    with running(a_config(webhook_url=app.url), Book.of(BOOK), clock=StoppedClock()) as simulator:
+    with simulators.running(
+        a_config(webhook_url=app.url), Book.of(BOOK), clock=StoppedClock()
+    ) as simulator:
         wire = Wire(simulator)
         with wire.http:
             wire.connect()

@@ -92,9 +92,9 @@ class Wire:
         assert answer.status_code == 200
         return answer.json()
 
-    def exchange(self, code: str, redirect_uri: str = REDIRECT) -> httpx.Response:
+    def exchange(self, code: str, redirect_uri: str = REDIRECT, **more: str) -> httpx.Response:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
-        return self.http.post("/oauth2/v1/tokens/bearer", data=form, auth=KEYS)
+        return self.http.post("/oauth2/v1/tokens/bearer", data=form | more, auth=KEYS)
 
     def refresh(self, token: str, **headers: str) -> httpx.Response:
         form = {"grant_type": "refresh_token", "refresh_token": token}

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from service.database.engine import Database
-from service.database.tables import Connection
 from service.store import connections
 from tests import databases
+from tests.builders import a_connection
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 
@@ -34,20 +34,5 @@ def connection_id(database: Database) -> str:
     """The id of a connection in the database."""
     with database.write() as session:
         supplier = connections.upsert_supplier(session, "s@example.com", "S", "", AT)
-        session.add(
-            Connection(
-                id="c1",
-                supplier_id=supplier,
-                environment="simulator",
-                realm_digest="digest",
-                realm_sealed="sealed",
-                company_name="Company",
-                state="connected",
-                connected_at=AT,
-                renewed_at=AT,
-                changes_read_until=AT,
-                reconciled_until=AT,
-                reconcile_due_at=AT,
-            )
-        )
+        session.add(a_connection("c1", supplier, AT, company_name="Company"))
     return "c1"

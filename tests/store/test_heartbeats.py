@@ -9,7 +9,10 @@ from sqlalchemy import select, text, update
 from service.coordination import heartbeats
 from service.database.engine import Database
 from service.database.tables import Connection, Heartbeat
+from tests.builders import like
 from tests.servers import wait_until
+
+pytestmark = pytest.mark.both_databases("the statements are its own")
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 
@@ -28,9 +31,7 @@ def companies(database: Database, connection_id: str, **more: dict[str, object])
     """Let there be further companies, each like the first but for what is given."""
     with database.write() as session:
         first = session.get_one(Connection, connection_id)
-        columns = {c.name: getattr(first, c.name) for c in Connection.__table__.columns}
-        for name, fields in more.items():
-            session.add(Connection(**{**columns, "id": name, "realm_digest": name, **fields}))
+        session.add_all(like(first, name, **fields) for name, fields in more.items())
 
 
 def due(database: Database) -> dict[str, datetime]:

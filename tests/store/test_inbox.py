@@ -16,6 +16,8 @@ from service.store import inbox
 from service.store.intake import NewNotice, insert_notices
 from tests.servers import wait_until
 
+pytestmark = pytest.mark.both_databases("the statements are its own")
+
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 
 
@@ -127,7 +129,7 @@ def somebody_waits(database: Database) -> bool:
         return bool(session.scalar(text(waiting)))
 
 
-@pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
+@pytest.mark.postgresql("its connections and locks are of its own")
 def test_a_receiver_takes_its_events_in_one_order_however_they_came(
     database: Database, connection_id: str
 ) -> None:

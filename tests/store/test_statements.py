@@ -19,6 +19,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from service.database.engine import Database, Statements
 
+pytestmark = pytest.mark.both_databases("the statements are its own")
+
 NUMBERS = Table("numbers", MetaData(), Column("n", Integer, primary_key=True))
 ADD = insert(NUMBERS).returning(NUMBERS.c.n, literal("added"))
 TWICE = insert(NUMBERS).from_select(["n"], select(text(":n * 2"))).returning(NUMBERS.c.n)
@@ -73,7 +75,7 @@ def test_after_an_error_statements_go_on(numbers: Database) -> None:
     assert stored(numbers) == [1, 2]
 
 
-@pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
+@pytest.mark.postgresql("its connections and locks are of its own")
 def test_a_connection_that_broke_a_while_ago_is_not_used(numbers: Database) -> None:
     with closing(Statements(numbers.engine, trusted_seconds=0)) as statements:
         break_connection(numbers, statements)
@@ -81,7 +83,7 @@ def test_a_connection_that_broke_a_while_ago_is_not_used(numbers: Database) -> N
     assert stored(numbers) == [1]
 
 
-@pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
+@pytest.mark.postgresql("its connections and locks are of its own")
 def test_a_connection_that_breaks_in_use_costs_one_statement(numbers: Database) -> None:
     with closing(Statements(numbers.engine, trusted_seconds=3600)) as statements:
         break_connection(numbers, statements)
@@ -91,7 +93,7 @@ def test_a_connection_that_breaks_in_use_costs_one_statement(numbers: Database) 
     assert stored(numbers) == [2]
 
 
-@pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
+@pytest.mark.postgresql("its connections and locks are of its own")
 def test_a_connection_is_kept_between_statements(database: Database) -> None:
     with closing(Statements(database.engine, trusted_seconds=3600)) as statements:
         assert statements.run(BACKEND, {}) == statements.run(BACKEND, {})
@@ -99,7 +101,7 @@ def test_a_connection_is_kept_between_statements(database: Database) -> None:
     assert checked_out(database) == 0
 
 
-@pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
+@pytest.mark.postgresql("its connections and locks are of its own")
 def test_what_a_session_gets_afterwards_has_transactions_again(numbers: Database) -> None:
     with closing(Statements(numbers.engine)) as statements:
         [[pid]] = statements.run(BACKEND, {})

@@ -3,6 +3,7 @@
 import pytest
 
 from service.errors import ConfigurationError
+from service.kit.realm import realm_id_of
 from service.kit.vault import Vault
 
 OLD, NEW = b"o" * 32, b"n" * 32
@@ -65,3 +66,29 @@ def test_a_digest_depends_on_the_secret_key_alone() -> None:
 
 def test_a_vault_shows_no_key() -> None:
     assert repr(Vault([NEW, OLD], SECRET)) == "Vault(2 keys)"
+
+
+@pytest.mark.parametrize(
+    ("written", "realm_id"),
+    [
+        ("9341455000000001", "9341455000000001"),
+        ("009341455000000001", "9341455000000001"),
+        ("\t9341455000000001\u00a0", "9341455000000001"),
+        ("1" * 20, "1" * 20),
+        ("0" + "1" * 20, "1" * 20),
+        ("1" * 21, None),
+        ("", None),
+        ("0", None),
+        ("-1", None),
+        ("1 2", None),
+        ("1_2", None),
+        ("1.0", None),
+        ("1e3", None),
+        ("\u0663\u0661", None),
+        ("\uff11\uff12", None),
+        ("1\u00b2", None),
+        ("1\x00", None),
+    ],
+)
+def test_a_company_has_one_spelling_or_none(written: str, realm_id: str | None) -> None:
+    assert realm_id_of(written) == realm_id

@@ -19,6 +19,7 @@ from service.config.loading import load_settings
 from service.jobs import receiver_broker
 from service.kit import logs
 from service.services import build_services
+from service.web.protocol import limited_protocol
 from service.web.webhook.intake import Intake
 
 BARE = "/bare"
@@ -52,6 +53,7 @@ def main(port: int, one_by_one: bool) -> None:
         access_log=False,
         ws="none",
         server_header=False,
+        http=limited_protocol(),
         proxy_headers=False,
     )
 

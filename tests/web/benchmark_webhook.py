@@ -26,11 +26,12 @@ from sqlalchemy import func, select, text
 
 from service.database.engine import Database
 from service.database.schema import migrate
-from service.database.tables import Connection, Notice
+from service.database.tables import Notice
 from service.kit.clock import now
 from service.kit.vault import Vault
 from service.quickbooks.webhooks import sign
 from service.store import connections, watermarks
+from tests.builders import a_connection
 from tests.servers import free_port, postgres, redis_server, wait_until
 from tests.web.benchmark_server import BARE
 from tests.workers.world import VERIFIER, an_event, environment
@@ -154,18 +155,12 @@ def _prepare(database: Database, settings: dict[str, str]) -> None:
             connection_id = uuid.uuid4().hex
             realm = _realm(number)
             session.add(
-                Connection(
-                    id=connection_id,
-                    supplier_id=supplier_id,
-                    environment="simulator",
+                a_connection(
+                    connection_id,
+                    supplier_id,
+                    at,
                     realm_digest=vault.digest(realm),
                     realm_sealed=vault.seal(realm, f"{connection_id}:realm"),
-                    company_name=f"Company {number}",
-                    state="connected",
-                    connected_at=at,
-                    renewed_at=at,
-                    changes_read_until=at,
-                    reconciled_until=at,
                     reconcile_due_at=at + watermarks.RECONCILE_EVERY,
                 )
             )

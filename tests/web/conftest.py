@@ -23,8 +23,10 @@ from service.kit.clock import now
 from service.services import Services, build_services
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
-from service.simulator.server import RunningSimulator, running
+from service.simulator.server import RunningSimulator
 from tests import databases
+from tests.builders import a_customer, an_invoice
+from tests.simulators import Simulators
 
 SECRET = "i" * 40
 PUBLIC_URL = "http://localhost:3000"
@@ -40,27 +42,8 @@ CONFIG = SimulatorConfig(
     redirect_uri=f"{PUBLIC_URL}/quickbook/connect",
 )
 
-CUSTOMER = {
-    "Id": "7",
-    "DisplayName": "Buyer Seven",
-    "Active": True,
-    "PrimaryEmailAddr": {"Address": "buyer@example.com"},
-}
 
-
-def an_invoice(quickbooks_id: str = "1", **fields: Any) -> dict[str, Any]:
-    """Return an ordinary unpaid invoice of 100.00 for customer 7."""
-    return {
-        "Id": quickbooks_id,
-        "DocNumber": f"10{quickbooks_id}",
-        "TxnDate": "2026-11-01",
-        "DueDate": "2099-12-01",
-        "TotalAmt": 100.0,
-        "Balance": 100.0,
-        "CustomerRef": {"value": "7", "name": "Buyer Seven"},
-        "Line": [],
-        **fields,
-    }
+CUSTOMER = a_customer()
 
 
 @dataclass
@@ -131,9 +114,15 @@ class Place:
     def log_in(self, email: str = "supplier@example.com") -> TestClient:
         """Return a browser in which this supplier has opened a view link."""
         browser = self.browser()
-        answer = browser.get(f"/quickbook/view?token={self.token(email, 'view')}")
+        answer = self.opened(browser, self.token(email, "view"))
         assert answer.headers["location"] == "/quickbook/"
         return browser
+
+    def opened(self, browser: TestClient, token: str) -> httpx.Response:
+        """Open a view link and press the button."""
+        address = f"/quickbook/view?token={token}"
+        assert browser.get(address).status_code == 200
+        return browser.post(address)
 
     def imported(self, connection_id: str) -> None:
         """Do the background work of the connection's import."""
@@ -206,7 +195,7 @@ def book() -> dict[str, Any]:
     """Three companies: two with an invoice each, and one that has not even a name."""
     return {
         OURS: {
-            "CompanyInfo": {"CompanyName": "Our <b>Books</b>"},
+            "CompanyInfo": {"CompanyName": "Our <b>Books</b>", "Country": "US"},
             "Customer": [CUSTOMER],
             "Invoice": [an_invoice()],
         },
@@ -220,16 +209,11 @@ def book() -> dict[str, Any]:
 
 
 @pytest.fixture
-def simulator(book: dict[str, Any]) -> Iterator[RunningSimulator]:
+def simulator(simulators: Simulators, book: dict[str, Any]) -> Iterator[RunningSimulator]:
     """Intuit's stand-in, with the book's companies."""
-    with running(CONFIG, Book.of(book)) as server:
-        yield server
-
-
-@pytest.fixture
-def web_database_url(sqlite_url: str) -> str:
-    """The migrated database; a test file that needs both kinds replaces this."""
-    return sqlite_url
+    with simulators.running(CONFIG, Book.of(book)) as made:
+        made.simulator.switch({"requests_per_second": None})
+        yield made
 
 
 @pytest.fixture
@@ -240,11 +224,13 @@ def more_settings() -> dict[str, str]:
 
 @pytest.fixture
 def place(
-    simulator: RunningSimulator, web_database_url: str, more_settings: dict[str, str]
+    simulator: RunningSimulator, migrated_url: str, more_settings: dict[str, str]
 ) -> Iterator[Place]:
     """The application, started."""
-    settings = settings_from(settings_of(simulator.url, web_database_url, **more_settings))
-    services = build_services(settings, StubBroker(), databases.opened(web_database_url))
+    settings = settings_from(settings_of(simulator.url, migrated_url, **more_settings))
+    services = build_services(
+        settings, StubBroker(), databases.opened(migrated_url), call_interval=0.0
+    )
     with TestClient(create_app(services), base_url=PUBLIC_URL, follow_redirects=False) as client:
         made = Place(services, simulator, client)
         yield made

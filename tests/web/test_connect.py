@@ -68,7 +68,7 @@ def test_a_supplier_connects_a_company(place: Place) -> None:
     assert answer.status_code == 302
     assert answer.headers["location"] == f"/quickbook/connected/{connection.id}"
     assert connection.state == "connected"
-    assert connection.company_name == "Our <b>Books</b>"
+    assert (connection.company_name, connection.country) == ("Our <b>Books</b>", "US")
     assert connection.environment == "simulator"
     assert connection.problem is None
     assert began - timedelta(seconds=5) < connection.changes_read_until < now()

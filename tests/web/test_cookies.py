@@ -47,7 +47,7 @@ class TestOnHttps:
 
     def test_a_suppliers_session_is_bound_to_the_host(self, place: Place) -> None:
         """Or a neighbour's cookie could make somebody's consent the neighbour's connection."""
-        answer = place.browser().get(f"/quickbook/view?token={place.token(purpose='view')}")
+        answer = place.browser().post(f"/quickbook/view?token={place.token(purpose='view')}")
         assert answer.status_code == 303
         given = answer.headers["set-cookie"]
         assert given.startswith("__Host-infactor_quickbooks=")
@@ -60,7 +60,7 @@ class TestOnHttps:
     def test_logging_out_takes_the_cookie_that_was_given(self, place: Place) -> None:
         browser = place.browser()
         browser.base_url = "https://localhost:8443"
-        browser.get(f"/quickbook/view?token={place.token(purpose='view')}")
+        browser.post(f"/quickbook/view?token={place.token(purpose='view')}")
         assert list(browser.cookies) == ["__Host-infactor_quickbooks"]
         assert browser.post("/quickbook/logout").status_code == 303
         assert list(browser.cookies) == []

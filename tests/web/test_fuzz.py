@@ -99,12 +99,6 @@ def cut_or_changed(draw: st.DrawFn) -> bytes:
 bodies = st.one_of(st.binary(max_size=2000), as_json, cut_or_changed(), deep, twice)
 
 
-@pytest.fixture
-def web_database_url(migrated_url: str) -> str:
-    """Once on each kind of database."""
-    return migrated_url
-
-
 def deliver(place: Place, body: bytes, signature: str) -> int:
     """Return how a delivery is answered."""
     return place.client.post(
@@ -119,6 +113,7 @@ def stored(place: Place) -> int:
         return int(session.execute(select(counted).select_from(Notice)).scalar_one())
 
 
+@pytest.mark.both_databases("columns hold different values")
 @FEW
 @given(body=bodies)
 def test_any_signed_body_is_acknowledged_and_visible_afterwards(place: Place, body: bytes) -> None:
@@ -127,6 +122,7 @@ def test_any_signed_body_is_acknowledged_and_visible_afterwards(place: Place, bo
     assert stored(place) > before
 
 
+@pytest.mark.both_databases("columns hold different values")
 @FEW
 @given(body=bodies, signature=st.one_of(st.text(st.characters(codec="ascii"), max_size=60)))
 def test_any_unsigned_body_is_refused_and_leaves_nothing(

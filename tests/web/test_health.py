@@ -85,14 +85,15 @@ def test_without_a_queue_notices_still_come_in(postgres: str) -> None:
     with receiver(postgres, f"redis://127.0.0.1:{free_port()}/0") as client:
         answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
-    assert answer.json()["queue"] == "unreachable"
+    assert answer.json()["queue"].startswith("takes no work: Error 111 connecting to 127.0.0.1:")
 
 
 @pytest.mark.timeout(30)
 def test_a_queue_that_never_answers_is_not_waited_for(postgres: str, silent_port: int) -> None:
     with receiver(postgres, f"redis://127.0.0.1:{silent_port}/0") as client:
         answer = client.get("/readyz")
-    assert (answer.status_code, answer.json()["queue"]) == (200, "unreachable")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["queue"].startswith("takes no work: ")
 
 
 @pytest.mark.timeout(30)

@@ -19,12 +19,6 @@ from tests.web.conftest import CONFIG, Place
 
 
 @pytest.fixture
-def web_database_url(migrated_url: str) -> str:
-    """Once of each kind."""
-    return migrated_url
-
-
-@pytest.fixture
 def database(migrated_url: str) -> Iterator[Database]:
     made = databases.opened(migrated_url)
     yield made
@@ -49,6 +43,7 @@ def counts(database: Database) -> dict[str, int]:
         return {row.outcome: row.count for row in session.scalars(select(WebhookAnswers))}
 
 
+@pytest.mark.both_databases("the statements are its own")
 @pytest.mark.parametrize(("minutes_away", "is_asked_soon"), [(6, True), (4, False), (None, False)])
 def test_companies_are_reconciled_after_a_downtime(
     place: Place, minutes_away: int | None, is_asked_soon: bool
@@ -65,6 +60,7 @@ def test_companies_are_reconciled_after_a_downtime(
     assert due_at <= now() if is_asked_soon else due_at == before
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_downtime_that_could_not_be_noted_is_noted_at_the_next_beat(database: Database) -> None:
     last_alive(database, seconds_ago=360)
     with database.engine.begin() as connection:
@@ -91,6 +87,7 @@ def test_a_receiver_beats_for_as_long_as_it_lives(database: Database) -> None:
     beats.stop()
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_every_answer_of_the_webhook_is_counted(place: Place) -> None:
     browser = place.browser()
 
@@ -121,6 +118,7 @@ def test_a_flood_of_forged_requests_costs_no_write_for_each(place: Place) -> Non
     assert len(began) < 20
 
 
+@pytest.mark.both_databases("a failed transaction ends differently")
 def test_counts_that_could_not_be_stored_are_stored_later(database: Database) -> None:
     answers = AnswerCounter()
     answers.count("unsigned")

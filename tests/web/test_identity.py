@@ -7,7 +7,7 @@ import pytest
 from pymongo.database import Database
 
 from tests.people import add_user
-from tests.servers import free_port
+from tests.servers import away
 from tests.web.conftest import Place, said
 from tests.web.test_refused import kind
 
@@ -95,7 +95,7 @@ class TestAway:
     @pytest.fixture
     def more_settings(self) -> dict[str, str]:
         return {
-            "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}",
+            "INFACTOR_MONGODB_URL": away(),
             "INFACTOR_MONGODB_DATABASE": "ifactor",
         }
 

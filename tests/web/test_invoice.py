@@ -128,6 +128,17 @@ def test_fields_are_folded_away_and_those_without_a_value_apart(page: Shown) -> 
     assert f"<summary>{len(none)} fields without one</summary>" in folded[1]
 
 
+def test_an_adopted_invoice_has_its_documents_own_id(place: Place, page: Shown) -> None:
+    number = place.invoice_id("2")
+    assert f"invoiceId {number}" in said(page("2"))
+    place.do(
+        f"UPDATE invoices SET adopted = '{'a' * 24}', adopted_as = 'old7' WHERE id = '{number}'"
+    )
+    shown = said(page("2"))
+    assert "invoiceId old7" in shown
+    assert number not in shown
+
+
 def test_the_table_of_origins_has_the_fields_of_the_document() -> None:
     assert set(ORIGINS) == {*QUICKBOOKS_OWNED, *IDENTITY, *CONSTANTS}
     written = exact_json.decode((PAYLOADS / "typical.infactor.json").read_bytes())["document"]
@@ -182,7 +193,7 @@ def in_sandbox(place: Place) -> Iterator[TestClient]:
     services = build_services(settings_from(values), StubBroker())
     app = create_app(services)
     with TestClient(app, base_url=PUBLIC_URL, follow_redirects=False) as browser:
-        browser.get(f"/quickbook/view?token={place.token(purpose='view')}")
+        browser.post(f"/quickbook/view?token={place.token(purpose='view')}")
         yield browser
 
 

@@ -7,7 +7,7 @@ from service.database.tables import Document, Invoice
 from service.domain import Hold
 from service.infactor.document import MARKER, REMARK
 from service.infactor.holds import remark
-from service.web.supplier.invoice_view import InvoiceStatus, status_of
+from service.web.supplier.invoice_view import InvoiceStatus, status_of, to_mend
 from tests.web.conftest import Place, said
 
 
@@ -43,6 +43,22 @@ def test_the_reason_that_counts_is_the_present_one(
     hold: str | None, found: Document | None, wanted: InvoiceStatus
 ) -> None:
     assert status_of((Invoice(hold=hold), found)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("hold", "codes"),
+    [
+        (None, ["no_due_date", "unnamed_currency"]),
+        ("paid", []),
+        ("currency", ["unnamed_currency"]),
+    ],
+)
+def test_of_what_is_not_offered_only_the_reason_is_to_be_mended(
+    hold: str | None, codes: list[str]
+) -> None:
+    warnings = [{"code": "no_due_date"}, {"code": "unnamed_currency"}]
+    invoice = Invoice(hold=hold, warnings=warnings, delivery_warnings=[])
+    assert [one["code"] for one in to_mend(invoice)] == codes
 
 
 @pytest.fixture

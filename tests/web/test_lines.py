@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.kit import exact_json
-from service.web.supplier.invoice_lines import Line, lines_of, taxes_of
+from service.web.supplier.invoice_lines import Line, Sums, lines_of, sums_of, taxes_of
 from service.web.templating import STATIC, time_tag
 from service.wording import day, money
 
@@ -32,6 +32,52 @@ def test_a_bundle_is_its_parts() -> None:
     parts = [line for line in lines if line.inside]
     assert parts
     assert bundle.amount == sum(part.amount for part in parts)
+
+
+def a_bundle(amount: Any, *parts: Any) -> dict[str, Any]:
+    inner = [{"DetailType": "SalesItemLineDetail", "Amount": part} for part in parts]
+    detail = {"Quantity": 3, "Line": inner} if parts else {"Quantity": 3}
+    return {"DetailType": "GroupLineDetail", "Amount": amount, "GroupLineDetail": detail}
+
+
+@pytest.mark.parametrize(
+    ("bundle", "amount"),
+    [
+        (a_bundle(Decimal("75.50")), "75.50"),
+        (a_bundle(Decimal("75.50"), None, None), "75.50"),
+        (a_bundle("75.50", "rubbish"), "75.50"),
+        (a_bundle(0, 25, Decimal("50.50")), "75.50"),
+        (a_bundle(Decimal("80"), 25, Decimal("50.50")), "75.50"),
+        (a_bundle(None), "0"),
+        ({"DetailType": "GroupLineDetail", "Amount": 75, "GroupLineDetail": {"Line": []}}, "75"),
+    ],
+)
+def test_a_bundle_without_amounts_inside_has_its_own(bundle: dict[str, Any], amount: str) -> None:
+    assert lines_of([bundle])[0].amount == Decimal(amount)
+
+
+@pytest.mark.parametrize("amount", [Decimal("10.00"), Decimal("-10.00")])
+def test_tax_deducted_at_source_is_taken_off(amount: Decimal) -> None:
+    sale = {"DetailType": "SalesItemLineDetail", "Amount": 100, "SalesItemLineDetail": {}}
+    tds = {"DetailType": "TDSLineDetail", "Amount": amount, "TDSLineDetail": {}}
+    lines = lines_of([sale, tds])
+    assert lines[1] == Line("discount", "Tax deducted at source", amount=Decimal(-10))
+    assert sums_of(lines, 0, 90) == Sums(Decimal(90), Decimal(0), tax_inside=False, rest=Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("amounts", "currency", "rest"),
+    [
+        (("300.03999999999996", "62.03"), "USD", "0"),
+        (("300.03999999999996", "62.02"), "USD", "0.01"),
+        (("361.6", "0"), "JPY", "0.07"),
+    ],
+)
+def test_a_residue_in_a_line_is_no_rest(amounts: tuple[str, str], currency: str, rest: str) -> None:
+    lines = [Line("sale", "x", amount=Decimal(amount)) for amount in amounts]
+    found = sums_of(lines, 0, Decimal("362.07"), currency)
+    assert found is not None
+    assert found.rest == Decimal(rest)
 
 
 @pytest.mark.parametrize("path", sorted(PAYLOADS.glob("*.json")), ids=lambda path: path.stem)
@@ -79,6 +125,7 @@ def test_money_has_two_decimals_or_as_many_as_it_needs(amount: Any, text: str) -
 
 def test_a_day_is_written_for_people() -> None:
     assert [day("2026-02-03"), day(""), day("soon")] == ["3 Feb 2026", "-", "soon"]
+    assert day("2026-02-03-08:00") == day("2026-02-03T00:00:00") == "3 Feb 2026"
 
 
 @pytest.mark.parametrize(

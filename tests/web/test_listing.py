@@ -16,12 +16,6 @@ from service.web.supplier.invoice_view import payout
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 
 
-@pytest.fixture
-def web_database_url(migrated_url: str) -> str:
-    """SQLite and PostgreSQL in turn."""
-    return migrated_url
-
-
 def to(buyer: str) -> dict[str, str]:
     """Return whom an invoice is for."""
     return {"value": "7", "name": buyer}
@@ -85,6 +79,7 @@ SORTED = {
 }
 
 
+@pytest.mark.both_databases("text sorts and compares differently")
 @pytest.mark.parametrize(("sort", "order"), SORTED.items())
 def test_a_list_is_in_the_order_that_is_asked_for(
     place: Place, browser: TestClient, sort: str, order: list[str]
@@ -95,6 +90,7 @@ def test_a_list_is_in_the_order_that_is_asked_for(
     assert sorted(found) == sorted(order)
 
 
+@pytest.mark.both_databases("text sorts and compares differently")
 @pytest.mark.parametrize("sort", SORTED)
 def test_every_invoice_is_on_one_page_whichever_way_one_goes(
     place: Place, browser: TestClient, sort: str
@@ -118,6 +114,7 @@ def walked(place: Place, browser: TestClient, query: str, link: str) -> list[lis
         query = further[1].replace("&amp;", "&")
 
 
+@pytest.mark.both_databases("text sorts and compares differently")
 @pytest.mark.parametrize(
     ("words", "found"),
     [
@@ -143,6 +140,7 @@ def test_a_search_looks_at_number_buyer_and_amount(
     assert re.findall(r'<a id="row-(qbk-\w+)"', page) == [place.invoice_id(n) for n in found]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_filter_shows_what_stands_in_one_of_infactors_states(
     place: Place, browser: TestClient
 ) -> None:
@@ -157,6 +155,7 @@ def test_a_filter_shows_what_stands_in_one_of_infactors_states(
     assert numbers(place, browser, "?status=in-progress&q=a-7") == ["4"]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_what_we_withdrew_is_not_offered_and_not_rejected(
     place: Place, browser: TestClient
 ) -> None:
@@ -170,12 +169,14 @@ def test_what_we_withdrew_is_not_offered_and_not_rejected(
     assert page.count("Not offered: paid in QuickBooks") == 2
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_filter_shows_what_is_to_be_mended(place: Place, browser: TestClient) -> None:
     place.do("""UPDATE invoices SET delivery_warnings = '[{"text": "Mend"}]'
         WHERE quickbooks_id = '2'""")
     assert numbers(place, browser, "?status=to-mend") == ["6", "4", "2"]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_the_form_keeps_what_was_asked_for(browser: TestClient) -> None:
     page = browser.get("/quickbook/?q=a%22%3Cb&status=to-mend&sort=due").text
     assert 'name="q" value="a&#34;&lt;b"' in page
@@ -183,6 +184,7 @@ def test_the_form_keeps_what_was_asked_for(browser: TestClient) -> None:
     assert '<option value="due" selected>' in page
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_nothing_that_matches_says_so_and_how_to_see_everything(browser: TestClient) -> None:
     page = browser.get("/quickbook/?q=quince&status=approved").text
     assert (
@@ -197,6 +199,7 @@ def test_how_many_match_is_told(place: Place, browser: TestClient) -> None:
     assert "1 invoice matches" in browser.get("/quickbook/?q=zebra").text
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_an_open_page_keeps_its_search_order_and_page(place: Place, browser: TestClient) -> None:
     page = browser.get(f"/quickbook/?q=mango&size=1&sort=due&after={place.invoice_id('5')}").text
     address = page.split('hx-get="')[1].split('"')[0].replace("&amp;", "&")
@@ -236,6 +239,7 @@ def test_a_page_begins_after_nobody_elses_invoice(place: Place, browser: TestCli
     assert numbers(place, other, "?q=mango") == ["9"]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_invoices_of_several_companies_are_one_list(place: Place, browser: TestClient) -> None:
     place.connect(browser, place.token(another_company=True), OTHER)
     place.imported(place.connections()[1].id)
@@ -246,6 +250,7 @@ def test_invoices_of_several_companies_are_one_list(place: Place, browser: TestC
     assert numbers(place, browser, "?q=mango&sort=buyer") in (["4", "5", "9"], ["9", "4", "5"])
 
 
+@pytest.mark.both_databases("text sorts and compares differently")
 @pytest.mark.parametrize(
     ("words", "found"),
     [
@@ -281,6 +286,7 @@ def test_of_held_invoices_nothing_is_to_mend(place: Place, browser: TestClient) 
     assert "In QuickBooks, open the invoice" not in file
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_row_leads_to_its_invoice_and_that_back_to_the_list_as_it_was(
     place: Place, browser: TestClient
 ) -> None:
@@ -303,6 +309,7 @@ def test_a_due_date_is_told_with_the_days_to_payout(ago: int | None, words: str)
     assert payout(due, today) == words
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_when_an_invoice_is_due_stands_under_its_days(place: Place, browser: TestClient) -> None:
     row = said(browser.get("/quickbook/?q=INV-10").text.split("<tbody")[1])
     assert re.search(r"100\.00 USD [\d,]+ 1 May 2030 Approval Awaited", row)
@@ -310,6 +317,7 @@ def test_when_an_invoice_is_due_stands_under_its_days(place: Place, browser: Tes
     assert re.search(r"0\.00 USD - 1 Dec 2099 Not offered: paid", held)
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_what_was_decided_in_another_suppliers_name_is_not_in_the_list(
     place: Place, browser: TestClient
 ) -> None:

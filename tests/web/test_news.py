@@ -16,12 +16,6 @@ from tests.web.ops.operators import add_finding
 
 
 @pytest.fixture
-def web_database_url(migrated_url: str) -> str:
-    """SQLite and PostgreSQL in turn."""
-    return migrated_url
-
-
-@pytest.fixture
 def book() -> dict[str, Any]:
     """Five invoices, of which QuickBooks has one paid, and one of another company."""
     paid = an_invoice("5", Balance=0)
@@ -97,6 +91,7 @@ def test_so_it_is_beside_what_is_in_another_name(place: Place, browser: TestClie
     assert "4 invoices, 2 in Infactor" in said(browser.get("/quickbook/").text)
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_what_changed_since_it_was_decided_is_marked_and_led_to(
     place: Place, company: str, browser: TestClient
 ) -> None:

@@ -206,7 +206,7 @@ def test_an_id_that_none_can_have_is_not_found(browser: TestClient, odd: str) ->
 
 def test_a_view_link_opens_the_suppliers_pages(place: Place) -> None:
     browser = place.browser()
-    answer = browser.get(f"/quickbook/view?token={place.token(purpose='view')}")
+    answer = place.opened(browser, place.token(purpose="view"))
     assert (answer.status_code, answer.headers["location"]) == (303, "/quickbook/")
     page = browser.get("/quickbook/").text
     assert "QuickBooks is not connected" in page

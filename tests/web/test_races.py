@@ -10,12 +10,6 @@ import pytest
 from tests.web.conftest import OTHER, OURS, Place
 
 
-@pytest.fixture
-def web_database_url(migrated_url: str) -> str:
-    """SQLite and PostgreSQL in turn."""
-    return migrated_url
-
-
 def at_once(*calls: Callable[[], httpx.Response]) -> list[str]:
     """Return where the answers of calls made at the same moment lead, in the calls' order."""
     gate = threading.Barrier(len(calls))
@@ -39,6 +33,7 @@ def slow_company_info(place: Place) -> None:
     place.sim("POST", "/faults", rule)
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_two_suppliers_with_the_same_company(place: Place) -> None:
     slow_company_info(place)
     place.consent()
@@ -54,6 +49,7 @@ def test_two_suppliers_with_the_same_company(place: Place) -> None:
     assert place.is_granted()  # the loser's tokens are not revoked: that would cut off the winner
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_one_supplier_with_one_company_in_two_pop_ups(place: Place) -> None:
     slow_company_info(place)
     place.consent()
@@ -65,6 +61,7 @@ def test_one_supplier_with_one_company_in_two_pop_ups(place: Place) -> None:
     assert place.rows("runs") == 1
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_one_link_with_two_companies(place: Place) -> None:
     slow_company_info(place)
     token = place.token(another_company=True)

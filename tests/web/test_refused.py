@@ -3,7 +3,7 @@
 import re
 from datetime import timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
 import pytest
@@ -25,10 +25,12 @@ def kind(answer: httpx.Response) -> str:
     return found[1]
 
 
-def consented(place: Place, browser: TestClient, **consent: Any) -> str:
+def consented(
+    place: Place, browser: TestClient, email: str = "supplier@example.com", **consent: Any
+) -> str:
     """Return the address to which QuickBooks sends this browser back."""
     place.consent(**consent)
-    return place.decided(place.begin(browser, place.token()))
+    return place.decided(place.begin(browser, place.token(email)))
 
 
 def test_denied(place: Place) -> None:
@@ -135,6 +137,8 @@ def test_a_journey_that_began_in_another_environment(place: Place) -> None:
         {"realmId": "12ab"},
         {"realmId": "1" * 21},
         {"realmId": "\u0661\u0662"},
+        {"realmId": OURS.translate({48 + n: 0xFF10 + n for n in range(10)})},
+        {"realmId": "0000"},
         {"realmId": f"{OURS}/../{OTHER}"},
         {"code": ""},
         {"code": "c" * 513},
@@ -146,6 +150,17 @@ def test_an_answer_with_something_missing_or_odd(place: Place, change: dict[str,
     back = urlsplit(consented(place, browser))
     query = {name: values[0] for name, values in parse_qs(back.query).items()} | change
     assert kind(browser.get("/quickbook/connect", params=query)) == "incomplete"
+    assert place.nothing_is_stored()
+
+
+def test_a_code_of_another_journey_connects_nothing(place: Place) -> None:
+    """Whoever has found somebody's code cannot use it with a state of their own."""
+    victim, thief = place.browser(), place.browser()
+    found, own = (
+        dict(parse_qsl(urlsplit(consented(place, browser)).query)) for browser in (victim, thief)
+    )
+    answer = thief.get("/quickbook/connect", params=own | {"code": found["code"]})
+    assert kind(answer) == "not-accepted"
     assert place.nothing_is_stored()
 
 
@@ -164,6 +179,19 @@ def test_a_company_that_another_supplier_holds(place: Place, logged: list[Any]) 
     assert place.is_granted()
     event = next(e for e in logged if e["event"] == "connect.failed")
     assert event["connection"] == held.id
+
+
+@pytest.mark.parametrize("written", [f"00{OURS}", f" {OURS} ", f"\u3000{OURS}\n", f"+{OURS}"])
+def test_a_company_that_another_supplier_holds_in_another_spelling(
+    place: Place, written: str
+) -> None:
+    place.connect(place.browser(), place.token("first@example.com"))
+    browser = place.browser()
+    back = urlsplit(consented(place, browser, "second@example.com"))
+    query = {name: values[0] for name, values in parse_qs(back.query).items()}
+    answer = browser.get("/quickbook/connect", params=query | {"realmId": written})
+    assert kind(answer) == ("incomplete" if "+" in written else "company-taken")
+    assert place.rows("connections") == 1
 
 
 def test_a_company_that_another_supplier_has_lost_stays_theirs(place: Place) -> None:
@@ -231,7 +259,7 @@ def test_quickbooks_unwell_while_renewing_leaves_the_connection_as_it_was(place:
 def test_tokens_that_do_not_open_the_company_store_nothing(
     place: Place, fault: dict[str, Any]
 ) -> None:
-    place.sim("POST", "/faults", fault)
+    place.sim("POST", "/faults", {**fault, "count": None})
     assert kind(place.connect(place.browser())) == "not-accepted"
     assert place.nothing_is_stored()
 

@@ -20,12 +20,6 @@ from workers.runs.run import advance
 FIRST, SECOND, THIRD = "first@example.com", "second@example.com", "third@example.com"
 
 
-@pytest.fixture
-def web_database_url(migrated_url: str) -> str:
-    """SQLite and PostgreSQL in turn."""
-    return migrated_url
-
-
 def connect(place: Place, email: str, realm: str = OURS, **link: object) -> str:
     """Make the whole journey; return where it ended."""
     name = f"Supplier {email.partition('@')[0]}"
@@ -92,6 +86,7 @@ def test_a_released_company_can_be_connected_by_another_supplier(place: Place) -
     assert connect(place, FIRST) == "/quickbook/problem/company-taken"
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_the_former_supplier_no_longer_sees_a_released_company(place: Place) -> None:
     browser = place.browser()
     landed = place.connect(browser, place.token(FIRST)).headers["location"]
@@ -120,6 +115,7 @@ def test_a_released_company_is_still_its_former_suppliers_who_connects_it_first(
     assert connect(place, SECOND) == "/quickbook/problem/company-taken"
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_the_next_supplier_does_not_see_what_was_decided_in_the_former_name(place: Place) -> None:
     place.sim("PUT", f"/companies/{OURS}/Invoice", an_invoice("3"))
     connect(place, FIRST)
@@ -185,6 +181,7 @@ def test_the_history_does_not_tell_the_next_supplier_who_had_the_company(place: 
     assert "Former Supplies Ltd" not in page
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_a_supplier_who_is_forgotten_while_connecting_is_not_connected(place: Place) -> None:
     place.sim("POST", "/faults", {"kind": "companyinfo", "delay": 60, "count": 1})
     place.consent()
@@ -214,6 +211,7 @@ def test_a_withdrawal_after_the_hand_over_is_in_the_new_suppliers_name(place: Pl
     assert "1 invoice, 0 in Infactor" in page
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_run_of_the_former_supplier_does_not_go_on_for_the_next(place: Place) -> None:
     connect(place, FIRST)  # and nobody does the import
     release(place)
@@ -239,6 +237,7 @@ def test_whose_only_company_was_released_connects_another_with_an_ordinary_link(
     assert connect(place, FIRST, OTHER) == "/quickbook/connected"
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_two_suppliers_at_once_with_a_released_company(place: Place) -> None:
     connect(place, FIRST)
     release(place)

@@ -99,6 +99,27 @@ def test_whoever_continues_is_the_other_supplier_from_then_on(
     assert place.browser(cookie=f"infactor_quickbooks={old}").get("/quickbook/").status_code == 401
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_nobody_is_logged_in_unasked(place: Place, method: str) -> None:
+    """Not by an image of another site's page, nor by whoever looks ahead."""
+    browser, token = place.browser(), place.token("first@example.com", "view")
+    answer = browser.request(
+        method,
+        f"/quickbook/view?token={token}",
+        headers={"sec-fetch-site": "cross-site", "sec-fetch-dest": "image"},
+    )
+    assert (answer.status_code, answer.headers.get("set-cookie")) == (200, None)
+    assert answer.headers["content-type"].startswith("text/html")
+    assert (place.rows("sessions"), place.rows("suppliers")) == (0, 0)
+    assert browser.get("/quickbook/").status_code == 401
+    page = browser.get(f"/quickbook/view?token={token}")
+    assert "Example Supplies first@example.com Not you? Close this page" in said(page.text)
+    assert '<button class="wide">Continue as Example Supplies</button>' in page.text
+    assert "Stay as you are" not in page.text
+    assert browser.post(f"/quickbook/view?token={token}").status_code == 303
+    assert browser.get("/quickbook/").status_code == 200
+
+
 def test_the_same_suppliers_link_goes_straight_through(place: Place, browser: TestClient) -> None:
     token = place.token("first@example.com", "view")
     answer = browser.get(f"/quickbook/view?token={token}")
@@ -194,7 +215,7 @@ def test_a_journey_does_not_go_on_in_another_suppliers_session(place: Place) -> 
     place.consent()
     consent = place.begin(browser, place.token())
     link = place.token("other@example.com", "view")
-    assert browser.get(f"/quickbook/view?token={link}").headers["location"] == "/quickbook/"
+    assert place.opened(browser, link).headers["location"] == "/quickbook/"
     answer = browser.get(place.decided(consent))
     assert answer.headers["location"].startswith("/quickbook/problem/other-browser/")
     assert place.connections() == []

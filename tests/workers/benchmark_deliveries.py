@@ -21,7 +21,7 @@ from sqlalchemy import delete, func, select, update
 
 from service.config.loading import settings_from
 from service.database.schema import migrate
-from service.database.tables import Connection, Document, Invoice, Receipt
+from service.database.tables import Document, Invoice, Receipt
 from service.infactor.bson import to_bson
 from service.infactor.mapping import SupplierDetails, invoice_id, map_invoice
 from service.kit import logs
@@ -29,6 +29,7 @@ from service.kit.clock import now
 from service.services import Services, build_services
 from service.store import connections, invoices, outbox
 from service.store.invoices import InvoiceRow
+from tests.builders import a_connection
 from tests.servers import mongodb_server, postgres
 from tests.workers.world import REALM, environment
 from workers.delivery.deliver import deliver_company
@@ -138,22 +139,7 @@ def _services(database: str, mongodb: str) -> Services:
 def _record(services: Services, rows: list[InvoiceRow]) -> None:
     with services.database.write() as session:
         supplier = connections.upsert_supplier(session, "supplier@example.com", "S", "", _AT)
-        session.add(
-            Connection(
-                id=_CONNECTION,
-                supplier_id=supplier,
-                environment="simulator",
-                realm_digest="d" * 64,
-                realm_sealed="",
-                company_name="Example",
-                state="connected",
-                connected_at=_AT,
-                renewed_at=_AT,
-                changes_read_until=_AT,
-                reconciled_until=_AT,
-                reconcile_due_at=_AT,
-            )
-        )
+        session.add(a_connection(_CONNECTION, supplier, _AT))
         session.flush()
         invoices.upsert(session, rows)
 

@@ -4,40 +4,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import msgspec
 import pytest
 from pymongo.database import Database
 
-from service.kit.clock import now
 from service.simulator.books.book import Book
-from service.simulator.config import Switches
-from service.simulator.grants import Grants
-from service.simulator.server import RunningSimulator, running
+from service.simulator.server import RunningSimulator
+from tests.simulators import Simulators
 from tests.workers import world as worlds
 from tests.workers.delivering import Delivering, infactor_settings
 from tests.workers.world import World
 
 
-@pytest.fixture(scope="session")
-def simulator_server() -> Iterator[RunningSimulator]:
-    """A simulator that all tests share, one after the other."""
-    with running(worlds.CONFIG, Book.of({})) as server:
-        yield server
-
-
 @pytest.fixture
-def simulator(simulator_server: RunningSimulator) -> RunningSimulator:
+def simulator(simulators: Simulators) -> Iterator[RunningSimulator]:
     """A simulator with one company that has a customer and no invoices."""
-    state = simulator_server.simulator
-    with state.lock:
-        state.companies.clear()
-        state.grants = Grants()
-        state.calls.clear()
-        state.script.clear()
-        state.switch(msgspec.to_builtins(Switches()))
-        state.clock.advance((now() - state.clock.now()).total_seconds())
-        state.company(worlds.REALM).load("Customer", [worlds.a_customer()], state.clock.now())
-    return simulator_server
+    book = Book.of({worlds.REALM: {"Customer": [worlds.a_customer()]}})
+    with simulators.running(worlds.CONFIG, book) as made:
+        made.simulator.switch({"requests_per_second": None})
+        yield made
 
 
 @pytest.fixture

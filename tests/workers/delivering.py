@@ -14,8 +14,6 @@ from tests.workers.world import REALM, World, an_invoice
 from workers.delivery.deliver import deliver_company
 from workers.delivery.poll import poll_documents
 
-MARKED = ("invoice_rejected", "Automatic, from QuickBooks: paid, not a decision of your buyer")
-
 
 def infactor_settings(infactors: Database[dict[str, Any]]) -> dict[str, str]:
     """Return the settings that lead to this database."""

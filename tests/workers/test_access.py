@@ -37,6 +37,7 @@ def test_a_token_is_renewed_a_minute_before_its_end(small_world: World) -> None:
     assert small_world.refreshes() == 1
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_twenty_threads_on_an_expired_token_refresh_it_once(world: World) -> None:
     expire(world)
     world.count_refreshes(delay=0.2)
@@ -48,6 +49,7 @@ def test_twenty_threads_on_an_expired_token_refresh_it_once(world: World) -> Non
     assert world.connection().state == "connected"
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_two_processes_on_an_expired_token_refresh_it_once(world: World) -> None:
     expire(world)
     world.count_refreshes(delay=0.2)
@@ -58,6 +60,7 @@ def test_two_processes_on_an_expired_token_refresh_it_once(world: World) -> None
     assert world.refreshes() == 1
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_threads_whose_token_was_rejected_refresh_it_once(world: World) -> None:
     access = world.services.access
     rejected = access.access_token(world.connection_id)
@@ -93,6 +96,7 @@ def test_an_unwell_token_service_never_means_reconnect(
     assert small_world.services.access.access_token(small_world.connection_id)
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_new_tokens_are_stored_before_they_are_used(world: World) -> None:
     expire(world)
     before = world.connection()
@@ -137,6 +141,7 @@ def test_who_is_refused_uses_the_tokens_that_somebody_else_got_meanwhile(world: 
     )
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_a_late_refresh_does_not_overwrite_the_tokens_of_a_new_consent(world: World) -> None:
     expire(world)
     world.faults({"kind": "token", "delay": 60, "count": 1})

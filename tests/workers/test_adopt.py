@@ -18,12 +18,19 @@ from service.errors import ConfigurationError, InfactorAway
 from service.kit.clock import now
 from service.simulator.server import RunningSimulator
 from service.store import connection_lifecycle, connections, forgetting, legacy_rows
-from tests.servers import free_port
+from tests.servers import away, free_port
 from tests.workers import world as worlds
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering
 from tests.workers.world import World, an_invoice
-from workers.delivery.legacy_rows import adopt_old_rows, carry_out, ensure_adopted, rehearse
+from workers.delivery.legacy_rows import (
+    adopt_old_rows,
+    carry_out,
+    ensure_adopted,
+    look_again,
+    rehearse,
+)
+from workers.schedule import poll_infactor
 
 MAIL = "supplier@example.com"
 OTHER_REALM = "9341455000000002"
@@ -55,6 +62,7 @@ def a_row(quickbooks_id: str = "1", **fields: Any) -> dict[str, Any]:
         "invoiceNo": f"10{quickbooks_id}",
         "invoiceAmount": 100.0,
         "buyerEmail": False,
+        "companyName": "Buyer Seven",
         "state": "invoice_created",
         "created": 1552000000000.0,
         **fields,
@@ -157,6 +165,7 @@ def test_a_held_id_is_free_once_its_row_is_explained(world: World, infactors: In
     assert mine(world) == {"1": (row, False), "2": (None, False)}
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_an_invoice_that_is_recorded_later_is_looked_at_before_it_is_delivered(
     world: World, infactors: Infactors
 ) -> None:
@@ -198,6 +207,7 @@ def test_a_row_that_comes_later_holds_its_invoice_before_it_is_adopted(
     ]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_companies_of_one_supplier_share_their_ids_and_no_row(
     world: World, infactors: Infactors
 ) -> None:
@@ -215,14 +225,16 @@ def test_companies_of_one_supplier_share_their_ids_and_no_row(
     assert outcome(world) == {(first, "1"): (mine_, False), (second, "1"): (theirs, False)}
 
 
+@pytest.mark.both_databases("a failed transaction ends differently")
 def test_the_database_itself_refuses_to_give_a_row_to_two_invoices(world: World) -> None:
     record(world, "1", "2")
     with world.services.database.read() as session:
         one, other = session.scalars(select(Invoice.id).order_by(Invoice.id)).all()
     with pytest.raises(IntegrityError), world.services.database.write() as session:
-        legacy_rows.adopt(session, {one: "a" * 24, other: "a" * 24})
+        legacy_rows.adopt(session, {one: ("a" * 24, None), other: ("a" * 24, None)})
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_two_lookers_at_once_adopt_each_row_once(world: World, infactors: Infactors) -> None:
     """What the second one has read of Infactor was true before the first one adopted."""
     record(world, "1")
@@ -258,6 +270,7 @@ def test_a_rehearsal_says_the_same_and_changes_nothing(world: World, infactors: 
     }
 
 
+@pytest.mark.both_databases("a failed transaction ends differently")
 def test_a_step_that_fails_undoes_all(world: World, infactors: Infactors) -> None:
     record(world, "1")
     (row,) = import_rows(infactors, a_row("1"))
@@ -279,6 +292,7 @@ def test_recording_an_invoice_anew_keeps_its_row_and_its_hold(
     assert mine(world) == {"1": (row, False), "2": (None, True)}
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_thousand_rows_are_kept_in_a_few_statements(world: World, infactors: Infactors) -> None:
     numbers = [str(number) for number in range(1, 1201)]
     record(world, "5")
@@ -289,6 +303,112 @@ def test_a_thousand_rows_are_kept_in_a_few_statements(world: World, infactors: I
         assert len(session.scalars(select(OldId)).all()) == 1199
         assert not legacy_rows.looked_at(session, world.connection_id, numbers)
         assert legacy_rows.looked_at(session, world.connection_id, ["5"])
+
+
+def test_an_adopted_invoice_is_known_by_its_documents_own_id(
+    world: World, infactors: Infactors
+) -> None:
+    record(world, "1", "2", "3")
+    (_, nameless) = import_rows(infactors, a_row("1"), a_row("2", invoiceId=None))
+    adopt_old_rows(world.services, world.connection_id)
+    with world.services.database.read() as session:
+        found = {i.quickbooks_id: i.document_id for i in session.scalars(select(Invoice))}
+    assert (found["1"], found["2"]) == ("random1", nameless)
+    assert found["3"].startswith("qbk-")
+
+
+def test_what_was_adopted_is_still_told_once_it_was_delivered(
+    delivering: Delivering, infactors: Infactors
+) -> None:
+    world = delivering.world
+    record(world, "1", "2")
+    rows = import_rows(
+        infactors, a_row("1"), a_row("1", invoiceId="copy"), a_row("2", state="invoice_accepted")
+    )
+    delivering.deliver()
+    assert infactors.invoices.count_documents({"qbkRevision": {"$exists": True}}) == 1
+    for found in (
+        rehearse(world.services, supplier_id(world)),
+        carry_out(world.services, supplier_id(world), "cli:someone"),
+    ):
+        assert {str(row["_id"]) for row in found.adopted.values()} == {rows[0], rows[2]}
+        assert found.kept == found.adopted.keys()
+        assert [why for _, why in found.unexplained] == ["copy of random1; can still be financed"]
+    infactors.invoices.delete_one({"_id": ObjectId(rows[2])})
+    gone = rehearse(world.services, supplier_id(world)).unexplained
+    assert [(row["_id"], why) for row, why in gone][-1] == (
+        rows[2],
+        "adopted before, and gone from Infactor",
+    )
+
+
+class TestLooksAgain:
+    def hours_later(self, delivering: Delivering, hours: int) -> None:
+        delivering.change(Connection, adopted_at=now() - timedelta(hours=hours, minutes=1))
+        poll_infactor(delivering.world.services)
+
+    def test_an_hour_later_where_a_row_holds_an_invoice(
+        self, small_delivering: Delivering, infactors: Infactors
+    ) -> None:
+        world = small_delivering.world
+        record(world, "1")
+        (row,) = import_rows(infactors, a_row("1", invoiceNo="x"))
+        small_delivering.deliver()
+        infactors.invoices.update_one({"_id": ObjectId(row)}, {"$set": {"invoiceNo": "101"}})
+        self.hours_later(small_delivering, 0)
+        assert mine(world) == {"1": (None, True)}
+        self.hours_later(small_delivering, 1)
+        assert mine(world) == {"1": (row, False)}
+
+    def test_a_day_later_where_nothing_waits(
+        self, small_delivering: Delivering, infactors: Infactors
+    ) -> None:
+        record(small_delivering.world, "1")
+        small_delivering.deliver()
+        import_rows(infactors, a_row("1"))
+        self.hours_later(small_delivering, 23)
+        assert small_delivering.found("doubled") == []
+        self.hours_later(small_delivering, 24)
+        assert len(small_delivering.found("doubled")) == 1
+
+    def test_copies_that_can_be_financed_are_critical_until_they_are_ended(
+        self, small_delivering: Delivering, infactors: Infactors
+    ) -> None:
+        record(small_delivering.world, "1", "2")
+        import_rows(
+            infactors,
+            a_row("1", state="ifactor_request"),
+            a_row("1", invoiceId="second"),
+            a_row("1", invoiceId="third", state="invoice_accepted"),
+            a_row("1", invoiceId="fourth", state="ifactor_rejected"),
+            a_row("2"),
+        )
+        small_delivering.deliver()
+        assert small_delivering.found("doubled") == [
+            (
+                *("document", "critical", "ifactor_request", "random1"),
+                *("second: Approval Awaited; third: Approved", True),
+            )
+        ]
+        rejected = {"$set": {"state": "invoice_rejected"}}
+        infactors.invoices.update_one({"invoiceId": "third"}, rejected)
+        self.hours_later(small_delivering, 1)
+        assert small_delivering.found("doubled")[0][4:] == ("second: Approval Awaited", True)
+        infactors.invoices.delete_one({"invoiceId": "second"})
+        self.hours_later(small_delivering, 1)
+        assert [row[5] for row in small_delivering.found("doubled")] == [False]
+
+    def test_while_infactor_is_away_it_is_left_for_later(
+        self, simulator: RunningSimulator, sqlite_url: str
+    ) -> None:
+        away = f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=100"
+        settings = {"INFACTOR_MONGODB_URL": away, "INFACTOR_MONGODB_DATABASE": "ifactor"}
+        with connected(simulator, sqlite_url, **settings) as world:
+            looked = now() - timedelta(days=2)
+            with world.services.database.write() as session:
+                session.execute(update(Connection).values(adopted_at=looked))
+            look_again(world.services)
+            assert adopted_at(world) == looked
 
 
 def test_a_company_that_is_handed_over_is_looked_at_anew(
@@ -318,11 +438,11 @@ def test_a_forgotten_company_has_no_old_ids(world: World, infactors: Infactors) 
 def test_an_infactor_that_is_away_changes_nothing(
     small_world: World, simulator: RunningSimulator, tmp_path: Path
 ) -> None:
-    away = {
-        "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=100",
+    nowhere = {
+        "INFACTOR_MONGODB_URL": away(),
         "INFACTOR_MONGODB_DATABASE": "ifactor",
     }
-    made = worlds.build(simulator, small_world.database_url, **away)
+    made = worlds.build(simulator, small_world.database_url, **nowhere)
     small_world.others.append(made.services)
     with pytest.raises(InfactorAway):
         adopt_old_rows(made.services, small_world.connection_id)
@@ -379,6 +499,7 @@ def test_a_row_that_is_being_financed_is_adopted_as_it_stands(
     assert ("invoiceAmount", "critical", "100", "60") in found
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_while_a_row_is_unexplained_its_invoice_waits(delivering: Delivering) -> None:
     stranger = an_old_row(invoiceNo="999", buyerEmail="x@example.com", invoiceAmount=1.0)
     delivering.infactors.invoices.insert_one(stranger)

@@ -102,6 +102,7 @@ def test_a_second_over_several_pages_costs_each_page_once(small_world: World) ->
     assert small_world.calls() == 6
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_pages_work_on_both_databases(world: World) -> None:
     fill(world, [n // 7 for n in range(1300)], customers=20)
     tally = world.backfill()
@@ -129,6 +130,7 @@ def test_a_backfill_goes_on_from_its_checkpoint(small_world: World) -> None:
     assert (run.state, run.tally["read"], run.tally["created"]) == ("done", 2500, 2500)
 
 
+@pytest.mark.both_databases("a failed transaction ends differently")
 @pytest.mark.parametrize("step", [DOCUMENTS, CHECKPOINTS], ids=["page", "checkpoint"])
 def test_a_page_is_kept_only_with_its_checkpoint(world: World, step: str) -> None:
     fill(world, [1, 2, 3])
@@ -157,6 +159,7 @@ def test_a_page_that_kills_its_worker_each_time_ends_the_run(small_world: World)
     assert small_world.calls() == 0
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_a_run_that_somebody_holds_is_left_to_them(world: World) -> None:
     fill(world, [1])
     run_id = world.begin_backfill()
@@ -175,6 +178,7 @@ def test_two_backfills_of_a_company_are_one_run(small_world: World) -> None:
     assert small_world.run(first).since is None
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_joining_with_an_earlier_date_starts_over(world: World) -> None:
     fill(world, [100, 200, 300])
     run_id = world.begin_backfill(START + timedelta(seconds=250))

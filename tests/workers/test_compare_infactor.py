@@ -6,15 +6,17 @@ import pytest
 from sqlalchemy import update
 
 from service.database.tables import Document, Invoice
+from service.domain import State
 from service.infactor.mapping import invoice_id
 from service.simulator.server import RunningSimulator
-from tests.servers import free_port
+from tests.servers import away
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering
 from tests.workers.reconciling import named, reconcile
 from tests.workers.world import REALM, World, an_invoice
 
 OTHER = "9341455000000002"
+ENDED = ("invoice_rejected", "ifactor_rejected", "ifactor_proposal_rejected", "completed")
 
 
 def compare(world: World, *, fix: bool = False) -> dict[str, Any]:
@@ -40,6 +42,7 @@ def copy(delivering: Delivering, **fields: Any) -> None:
     delivering.infactors.invoices.insert_one(row)
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_what_was_delivered_and_left_alone_is_green(delivering: Delivering) -> None:
     delivered(delivering, 3)
     delivering.arrive(an_invoice("2", Balance=0.0))  # withdrawn
@@ -61,6 +64,7 @@ def six_ways_to_differ(delivering: Delivering) -> None:
     delivering.decide("5", qbkRevision=9)
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_every_difference_is_named(delivering: Delivering) -> None:
     six_ways_to_differ(delivering)
     before = list(delivering.infactors.invoices.find())
@@ -83,6 +87,7 @@ def test_every_difference_is_named(delivering: Delivering) -> None:
     assert list(delivering.infactors.invoices.find()) == before  # it only looks
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_fixing_delivers_again_what_nobody_has_decided_about(delivering: Delivering) -> None:
     six_ways_to_differ(delivering)
     ended = compare(delivering.world, fix=True)
@@ -152,10 +157,36 @@ def test_a_double_counts_however_its_source_is_spelt(
 
 
 @pytest.mark.parametrize(
-    "fields", [{"supplierEmail": "other@example.com"}, {"qbkInvoiceId": "7"}], ids=str
+    ("state", "doubles"),
+    [
+        *((state, state not in ENDED) for state in State),
+        ("no_such_state", True),
+    ],
+)
+def test_a_copy_that_can_no_longer_be_financed_is_no_difference(
+    small_delivering: Delivering, state: str, doubles: bool
+) -> None:
+    delivered(small_delivering)
+    copy(small_delivering, state=state)
+    ended = compare(small_delivering.world)
+    assert (len(ended["infactor"]) == 1, ended["error"] is None) == (doubles, not doubles)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"supplierEmail": "other@example.com"},
+        {"qbkInvoiceId": "7"},
+        {"invoiceNo": "999"},
+        {
+            **{"invoiceAmount": 1.0, "buyerEmail": "else@example.com", "companyEmail": False},
+            **{"companyName": "Somebody Else", "contactName": "Somebody Else"},
+        },
+    ],
+    ids=["supplier", "Id", "number", "buyer and amount"],
 )
 def test_a_row_of_another_supplier_or_invoice_is_no_double(
-    small_delivering: Delivering, fields: dict[str, str]
+    small_delivering: Delivering, fields: dict[str, Any]
 ) -> None:
     delivered(small_delivering)
     copy(small_delivering, **fields)
@@ -195,7 +226,7 @@ def test_while_infactor_is_away_quickbooks_is_compared_all_the_same(
     simulator: RunningSimulator, sqlite_url: str
 ) -> None:
     settings = {
-        "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=200",
+        "INFACTOR_MONGODB_URL": away(),
         "INFACTOR_MONGODB_DATABASE": "none",
     }
     with connected(simulator, sqlite_url, **settings) as world:

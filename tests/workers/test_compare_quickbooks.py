@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from sqlalchemy import delete, update
 
 from service.database.tables import Document, Invoice, Revision
@@ -89,6 +90,7 @@ def test_a_true_record_is_green_and_the_sums_agree(world: World) -> None:
     assert (ended["there"], ended["here"]) == (sums, sums)
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_every_difference_is_named(world: World) -> None:
     seven_ways_to_differ(world)
     before = world.documents()
@@ -115,6 +117,7 @@ def test_every_difference_is_named(world: World) -> None:
     assert world.documents() == before  # it only looks
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_fixing_mends_all_but_what_quickbooks_has_turned_back(world: World) -> None:
     seven_ways_to_differ(world)
     ended = compare(world, fix=True)
@@ -186,6 +189,7 @@ def test_a_deletion_is_found_though_its_customer_changes_meanwhile(world: World)
     assert world.holds() == {"1": None, "2": "deleted"}
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_after_a_long_gap_the_watermark_is_quickbooks_time_when_the_reading_began(
     world: World,
 ) -> None:
@@ -252,6 +256,7 @@ def test_a_large_company_is_compared_page_by_page(small_world: World) -> None:
     assert small_world.calls() == 5  # a count, three pages, and one more look
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_asking_for_more_widens_a_reconcile_under_way(world: World) -> None:
     with world.services.database.write() as session:
         order = {"full": False, "fix": True}

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import httpx
+import pytest
 import structlog
 from sqlalchemy import update
 
@@ -126,6 +127,7 @@ def test_a_notice_that_killed_its_worker_too_often_says_so(small_world: World) -
     assert the_only(lines, "notice.parked")["error"] == "PermanentError"
 
 
+@pytest.mark.both_databases("a failed transaction ends differently")
 def test_nothing_is_told_of_a_transaction_that_was_undone(world: World) -> None:
     world.put("Invoice", an_invoice("1"))
     world.webhook(an_event("Invoice", "1", "created"))

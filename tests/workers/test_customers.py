@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from service.database.tables import Customer
 from tests.workers.world import World, a_customer, an_event, an_invoice
 from workers.company import CompanyContext
@@ -59,6 +61,7 @@ def test_a_customer_that_says_the_same_writes_no_revision(small_world: World) ->
     assert small_world.revisions() == [(1, "notice")]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_renamed_customer_renames_the_buyer_of_its_invoices(world: World) -> None:
     world.arrive(an_invoice("1"))
     renamed = a_customer("7", DisplayName="New Name", FullyQualifiedName="New Name")
@@ -103,6 +106,7 @@ def test_another_parent_that_nobody_has_read_yet_is_read_too(world: World) -> No
     assert emails(world) == {"1": "nine@example.com"}
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_merge_reads_the_losers_invoices_again(world: World) -> None:
     world.put("Customer", a_customer("27", PrimaryEmailAddr={"Address": "loser@example.com"}))
     world.put("Invoice", of("27", "1"), an_invoice("2"))
@@ -141,6 +145,7 @@ def test_a_customer_that_could_not_be_read_at_first_reaches_its_invoices_later(
     assert emails(world) == {"1": "buyer@example.com"}
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_customer_that_quickbooks_cannot_show_spoils_nobody_elses_notice(world: World) -> None:
     world.put("Customer", a_customer("8"), a_customer("9"))
     world.put("Invoice", an_invoice("1"), of("8", "2"))
@@ -173,6 +178,7 @@ def test_a_customer_that_makes_an_invoice_unmappable_leaves_it_as_it_is(world: W
     assert [status for status, _ in world.notices()] == ["done", "done", "done"]
 
 
+@pytest.mark.both_databases("columns hold different values")
 def test_an_absurd_customer_reference_does_not_stop_the_batch(world: World) -> None:
     """PostgreSQL refuses what does not fit its column."""
     bad = an_invoice("1", CustomerRef={"value": "7" * 100}, CurrencyRef={"value": "X" * 100})
@@ -190,6 +196,7 @@ def test_a_customer_is_renewed_after_thirty_days(small_world: World) -> None:
     assert emails(small_world) == {"1": "new@example.com"}
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_an_older_read_of_a_customer_does_not_replace_a_newer_one(world: World) -> None:
     world.arrive(an_invoice("1"))
     with world.services.database.write() as session:
@@ -203,6 +210,7 @@ def test_an_older_read_of_a_customer_does_not_replace_a_newer_one(world: World) 
     assert emails(world)["2"] == "v5@example.com"
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_recording_reads_nothing_of_what_it_needs(world: World) -> None:
     world.put("Customer", a_sub_customer("8"))
     world.put("Invoice", of("8"))

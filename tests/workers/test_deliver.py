@@ -15,6 +15,7 @@ VOID = "Automatic, from QuickBooks: voided, not a decision of your buyer"
 DELETED = "Automatic, from QuickBooks: deleted, not a decision of your buyer"
 
 
+@pytest.mark.both_databases("columns hold different values")
 def test_a_new_invoice_is_created_as_infactors_old_driver_reads_it(delivering: Delivering) -> None:
     delivering.arrive(an_invoice(TotalAmt=362.07, Balance=362.07))
     document = delivering.document() or {}
@@ -27,7 +28,7 @@ def test_a_new_invoice_is_created_as_infactors_old_driver_reads_it(delivering: D
     ]
     assert (document["invoiceAmount"], document["state"]) == (362.07, "invoice_created")
     assert isinstance(document["created"], float)
-    assert document["payableDate"] == "2026-12-01"
+    assert document["payableDate"] == "2099-12-01"
     assert document["buyerEmail"] == "buyer@example.com"
     assert document["qbkRevision"] == 1
     assert delivering.receipts() == [(1, "created", "invoice_created")]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select, update
 
 from service.coordination import heartbeats
@@ -46,6 +47,7 @@ def test_what_changed_while_no_receiver_listened_is_found_at_once(world: World) 
     assert world.connection().reconcile_due_at > now() + timedelta(hours=23)
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_receiver_that_was_away_for_a_moment_costs_no_read(world: World) -> None:
     receiver_was_away(world, minutes=4)
     assert begun(world) == []

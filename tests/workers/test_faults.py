@@ -80,6 +80,7 @@ def test_notices_of_a_disconnected_company_wait_without_a_call(world: World) -> 
     assert world.notices() == [("done", "created"), ("done", "created")]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_company_that_does_not_let_us_in_keeps_its_notices_waiting(world: World) -> None:
     heard(world, "1", "2")
     world.faults({"preset": "403-3100", "headers": {"intuit_tid": "1-trace-me"}})
@@ -104,6 +105,7 @@ def test_a_company_that_does_not_let_us_in_keeps_its_notices_waiting(world: Worl
         ({"preset": "429-xml"}, 60),
         ({"preset": "429-json", "headers": {"Retry-After": "17"}}, 17),
         ({"preset": "429-xml", "headers": {"Retry-After": "300"}}, 300),
+        ({"preset": "429-json", "headers": {"Retry-After": "86400"}}, 900),
     ],
 )
 def test_a_429_pauses_the_company(small_world: World, rule: dict[str, Any], seconds: int) -> None:
@@ -121,6 +123,23 @@ def test_a_429_pauses_the_company(small_world: World, rule: dict[str, Any], seco
     assert small_world.notices() == [("done", "created")]
 
 
+@pytest.mark.parametrize(
+    ("asked", "seconds"), [("86400", 900), ("900", 900), ("7", 7), ("0", 2), ("Mon, 1", None)]
+)
+@pytest.mark.parametrize("kind", ["query", "token"])
+def test_an_outage_that_says_how_long_is_believed_for_fifteen_minutes_at_most(
+    small_world: World, asked: str, seconds: int | None, kind: str
+) -> None:
+    heard(small_world, "1")
+    if kind == "token":
+        small_world.pass_time_in_quickbooks(hours=2)
+    small_world.faults({"status": 503, "headers": {"Retry-After": asked}, "kind": kind, "count": 1})
+    small_world.sync()
+    assert abs(seconds_of_pause(small_world) - (seconds or 1)) <= 1
+    small_world.sync()
+    assert small_world.notices() == [("done", "created")]
+
+
 def test_a_pause_holds_for_the_backfill_too(small_world: World) -> None:
     heard(small_world, "1")
     run_id = small_world.begin_backfill()
@@ -131,6 +150,7 @@ def test_a_pause_holds_for_the_backfill_too(small_world: World) -> None:
     assert small_world.calls() == 0
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_success_that_was_under_way_does_not_end_a_pause(world: World) -> None:
     """A page of a backfill may be recorded after the sync beside it was told to wait."""
     world.pause(seconds=60)
@@ -225,6 +245,47 @@ def test_one_poisoned_invoice_is_found_and_parked_alone(world: World) -> None:
     assert sorted(world.documents()) == list("1234678")
 
 
+@pytest.mark.parametrize("format", ["json", "xml", "gateway", "list", "batch"])
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_a_code_decides_whatever_the_status_and_the_envelope(
+    small_world: World, status: int, format: str
+) -> None:
+    """4002 is halved at once, and a throttled company left alone; neither is an outage."""
+    odd = {"status": status, "format": format, "kind": "query", "entity": "Invoice", "count": 1}
+    heard(small_world, "1", "2")
+    small_world.faults({**odd, "fault": "4002"})
+    small_world.sync()
+    assert small_world.notices() == [("done", "created")] * 2
+    small_world.webhook(an_event("Invoice", "1", "updated"))
+    small_world.faults({**odd, "fault": "3001"})
+    small_world.sync()
+    assert abs(seconds_of_pause(small_world) - 60) <= 1
+    assert small_world.notice_rows()[-1].error_class == "Throttled"
+
+
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_an_invoice_is_gone_by_its_code_under_any_status(small_world: World, status: int) -> None:
+    heard(small_world, "1")
+    small_world.sync()
+    small_world.delete("Invoice", "1")
+    small_world.faults({"fault": "610", "status": status, "kind": "read", "count": 1})
+    small_world.hear("Invoice", "1", "deleted")
+    assert small_world.holds() == {"1": "deleted"}
+
+
+@pytest.mark.parametrize("code", ["120", "3100", "6190"])
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_a_company_is_barred_by_the_code_under_any_status(
+    small_world: World, status: int, code: str
+) -> None:
+    heard(small_world, "1")
+    small_world.faults({"fault": code, "status": status})
+    small_world.sync()
+    (row,) = small_world.notice_rows()
+    assert (row.status, row.error_class) == ("pending", "Barred")
+    assert abs(seconds_of_pause(small_world) - 3600) <= 1
+
+
 def test_a_query_that_is_too_large_is_halved(small_world: World) -> None:
     for rule in ({"preset": "4000"}, {"status": 413}, {"status": 414}):
         small_world.faults({**rule, "kind": "query", "entity": "Invoice", "count": 1})
@@ -301,6 +362,7 @@ def test_an_answer_that_nobody_knows_is_tried_three_times(small_world: World) ->
     assert (row.status, row.error_class, row.attempts) == ("parked", "Unrecognised", 3)
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_an_invoice_that_cannot_be_mapped_is_parked_and_the_others_are_done(
     world: World,
 ) -> None:
@@ -316,6 +378,7 @@ def test_an_invoice_that_cannot_be_mapped_is_parked_and_the_others_are_done(
     )
 
 
+@pytest.mark.both_databases("columns hold different values")
 @pytest.mark.parametrize(
     "field",
     [{"TotalAmt": 1e30}, {"Balance": 1e18}, {"MetaData": {"CreateTime": "2026-11-01"}}],

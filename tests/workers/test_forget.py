@@ -108,6 +108,7 @@ def test_forgetting_keeps_receipts_of_invoices_past_invoice_created(world: World
     assert world.services.access.realm_id(row)
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_what_was_delivered_and_found_goes_with_its_invoice_and_stays_with_it(
     delivering: Delivering,
 ) -> None:
@@ -157,6 +158,7 @@ def test_the_audit_of_forgetting_names_nothing_that_was_forgotten(small_world: W
     assert whose.details == {"supplier": 1, "anonymised": False}
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_rehearsal_counts_the_same_and_changes_nothing(world: World) -> None:
     fill(world)
     supplier_id = world.connection().supplier_id
@@ -178,6 +180,7 @@ def test_only_what_is_forgotten_for_good_is_logged(world: World) -> None:
     assert [line["event"] for line in lines] == ["company.forgotten"]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_supplier_of_whom_nothing_stays_cannot_be_told_any_more(world: World) -> None:
     world.arrive(an_invoice("1"))
     supplier_id = world.connection().supplier_id
@@ -236,6 +239,7 @@ def test_another_company_loses_nothing(world: World) -> None:
     assert (rows(world, Customer), rows(world, Run)) == (1, 1)
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_forgetting_twice_is_harmless(world: World) -> None:
     fill(world)
     forget_company(world.services, world.connection_id, "cli:me")
@@ -253,6 +257,7 @@ def test_a_company_is_forgotten_although_quickbooks_is_away(world: World) -> Non
     assert world.connection().refresh_sealed is None
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_a_worker_that_has_read_a_forgotten_company_brings_nothing_back(world: World) -> None:
     world.put("Invoice", an_invoice("1"))
     company = CompanyContext.of(world.services, world.connection_id)

@@ -3,6 +3,7 @@
 import random
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from sqlalchemy import select
 
 from service.database.tables import Connection, Customer, Document, Invoice, Notice, Supplier
@@ -18,6 +19,7 @@ ROUNDS = 12
 IDS = [str(n) for n in range(1, 9)]
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_a_soak_of_two_companies_with_the_same_ids_writes_nothing_across(world: World) -> None:
     """Notices, backfills and faults of both, worked on by several threads of two processes."""
     connections = {realm: connect(world, realm, whose) for realm, whose in REALMS.items()}

@@ -44,6 +44,7 @@ def resume(world: World) -> bool:
         return connection_lifecycle.resume(session, world.connection_id, now())
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_paused_company_is_not_called_and_catches_up_when_resumed(world: World) -> None:
     assert pause(world)
     assert not pause(world)
@@ -77,6 +78,7 @@ def test_a_disconnected_company_has_no_tokens_here_and_none_at_quickbooks(world:
     assert audit(world) == [("cli:me", "disconnect", world.connection_id, {"revoked": True})]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_without_a_confirmation_by_quickbooks_a_company_stays_as_it_is(world: World) -> None:
     world.faults({"kind": "revoke", "status": 503, "count": 1})
     before = world.connection()
@@ -120,6 +122,7 @@ def test_a_supplier_who_connects_again_meanwhile_stays_connected(world: World) -
     assert (world.connection().state, world.connection().refresh_sealed) == ("connected", consented)
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_a_consent_that_is_given_during_the_giving_back_is_not_given_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +142,7 @@ def test_a_consent_that_is_given_during_the_giving_back_is_not_given_back(
     assert world.services.access.access_token(world.connection_id)
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_a_refresh_under_way_brings_back_nothing(world: World) -> None:
     with world.services.database.write() as session:
         session.execute(update(Connection).values(access_expires_at=now() - timedelta(hours=1)))
@@ -162,6 +166,7 @@ def test_a_late_error_does_not_make_a_deliberate_end_look_like_a_refusal(world: 
     assert (world.connection().problem, world.connection().failures) == (None, 0)
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_a_worker_that_has_read_records_nothing_of_a_company_that_ended_meanwhile(
     world: World,
 ) -> None:

@@ -114,6 +114,7 @@ def test_what_waits_for_a_limit_to_end_is_never_parked(small_world: World) -> No
     assert list(small_world.documents()) == ["1"]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_429_pauses_one_company_and_no_other(world: World) -> None:
     throttled = world.connection_id
     other = world.connect("9341455000000002", "other@example.com")
@@ -127,6 +128,7 @@ def test_a_429_pauses_one_company_and_no_other(world: World) -> None:
     assert world.connection().paused_until is None
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_another_failure_does_not_shorten_a_pause(world: World) -> None:
     """A backfill may be told to wait for minutes while a sync beside it meets a passing error."""
     world.put("Invoice", an_invoice("1"))
@@ -215,6 +217,7 @@ def test_idle_connections_are_kept_alive(world: World) -> None:
     assert keep_alive(world) == 0
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_suspended_connection_outlives_the_hundred_days(world: World) -> None:
     set_connection(world, suspended_at=now())
     for _ in range(4):
@@ -282,6 +285,7 @@ def test_the_end_of_the_token_chain_is_known_and_no_refresh_puts_it_off(world: W
     assert abs(first - timedelta(days=30) - second) < timedelta(seconds=5)
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_an_answer_that_does_not_repeat_the_end_leaves_it_known(world: World) -> None:
     end = now() + timedelta(days=20)
     idle(world, days=30, hard_expires_at=end)

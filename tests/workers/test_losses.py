@@ -21,6 +21,7 @@ def be_killed_at_work(world: World) -> list[str | None]:
     return [notice.entity_id for notice in batch]
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_what_a_killed_worker_had_is_done_by_the_next(world: World) -> None:
     heard(world, "1", "2")
     be_killed_at_work(world)
@@ -74,6 +75,7 @@ def test_an_answer_of_quickbooks_is_no_loss(small_world: World) -> None:
     assert (row.status, row.attempts, row.losses) == ("pending", 7, 0)
 
 
+@pytest.mark.both_databases("a failed transaction ends differently")
 @pytest.mark.parametrize("step", [DOCUMENTS, ENDS_OF_NOTICES], ids=["result", "end"])
 def test_a_notice_ends_in_the_transaction_of_its_result(world: World, step: str) -> None:
     """Whichever of the two fails, neither stays."""
@@ -86,6 +88,7 @@ def test_a_notice_ends_in_the_transaction_of_its_result(world: World, step: str)
     assert world.notices() == [("done", "created")]
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_no_other_worker_may_take_a_company_that_is_being_worked_on(world: World) -> None:
     heard(world, "1")
     world.forget_calls()

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from service.kit.clock import now
 from service.store import inbox, watermarks
 from tests.workers.world import World, an_event, an_invoice
@@ -80,6 +82,7 @@ def test_the_watermark_moves_to_the_last_change_that_was_recorded(world: World) 
     assert world.connection().changes_read_until == at
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_the_watermark_stays_where_nothing_could_be_recorded(world: World) -> None:
     world.arrive(an_invoice("1"))
     before = world.connection().changes_read_until
@@ -92,6 +95,7 @@ def test_the_watermark_stays_where_nothing_could_be_recorded(world: World) -> No
     assert world.notices()[-1][0] == "pending"
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_the_watermark_never_moves_back(world: World) -> None:
     before = world.connection().changes_read_until
     with world.services.database.write() as session:

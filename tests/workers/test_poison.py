@@ -7,7 +7,10 @@ import pytest
 
 from service.errors import SyncError
 from service.quickbooks import client
-from tests.workers.reconciling import cannot_show
+from service.quickbooks.queries import PAGE
+from service.simulator.faults import SPOILS
+from service.simulator.records import Record
+from tests.workers.reconciling import cannot_show, reconcile
 from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
 from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page
@@ -27,10 +30,12 @@ def fill(world: World, seconds: list[int]) -> None:
     )
 
 
-def pages(world: World, since: datetime | None = None) -> tuple[list[str], list[str]]:
+def pages(
+    world: World, since: datetime | None = None, size: int = PAGE
+) -> tuple[list[str], list[str]]:
     """Return the ids that all pages bring, and the places of what cannot be shown."""
     company = CompanyContext.of(world.services, world.connection_id)
-    cursor, found, unnamed = Cursor(since), [], []
+    cursor, found, unnamed = Cursor(since, size=size), [], []
     while not cursor.done:
         page = read_page(company, cursor)
         found += [read.raw["Id"] for read in page.reads.found]
@@ -84,6 +89,18 @@ def test_when_nothing_can_be_shown_it_is_quickbooks_that_is_unwell(small_world: 
     assert type(raised.value).__name__ == "TransientError"
 
 
+@pytest.mark.parametrize("rule", [{"fault": "4002"}, {"fault": "4000"}, {"fault": "610"}])
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_a_page_is_made_smaller_by_the_code_under_any_status(
+    small_world: World, rule: dict[str, Any], status: int
+) -> None:
+    fill(small_world, list(range(20)))
+    small_world.faults({**rule, "status": status, "kind": "query", "count": 2})
+    company = CompanyContext.of(small_world.services, small_world.connection_id)
+    page = read_page(company, Cursor(None))
+    assert (len(page.reads.found), page.cursor.size) == (20, 500)
+
+
 def test_a_query_that_is_called_invalid_is_not_tried_in_parts(small_world: World) -> None:
     fill(small_world, [1, 2])
     small_world.forget_calls()
@@ -108,6 +125,50 @@ def test_a_page_that_takes_too_long_is_made_smaller_and_stays_so(
     company = CompanyContext.of(small_world.services, small_world.connection_id)
     page = read_page(company, Cursor(None))
     assert (len(page.reads.found), page.cursor.size, page.cursor.slow) == (20, 250, True)
+
+
+@pytest.mark.parametrize("rule", [{"drip": 0.05}, {"endless": True}])
+def test_an_answer_without_end_waits_for_its_turn_and_stops_nobody(
+    small_world: World, impatient: None, rule: dict[str, Any]
+) -> None:
+    small_world.put("Invoice", an_invoice("1"))
+    small_world.webhook(an_event("Invoice", "1", "created"))
+    small_world.faults({**rule, "kind": "query"})
+    small_world.sync()
+    (row,) = small_world.notice_rows()
+    assert (row.status, row.error_class) == ("pending", "TransientError")
+    assert row.error_message in (
+        "QuickBooks did not answer in time",
+        "QuickBooks' answer is longer than 16 MiB; the rest was not read",
+    )
+    small_world.no_faults()
+    small_world.sync()
+    assert small_world.notices() == [("done", "created")]
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that reads 8 KiB of an answer."""
+    monkeypatch.setattr(client, "_LONGEST_ANSWER", 8192)
+
+
+def test_a_page_of_too_many_bytes_is_made_smaller_and_stays_so(
+    short: None, small_world: World
+) -> None:
+    fill(small_world, list(range(40)))
+    company = CompanyContext.of(small_world.services, small_world.connection_id)
+    page = read_page(company, Cursor(None, size=40))
+    assert (len(page.reads.found), page.cursor.size, page.cursor.slow) == (20, 20, True)
+
+
+def test_invoices_of_too_many_bytes_come_by_their_ids_in_parts(
+    short: None, small_world: World
+) -> None:
+    ids = [str(n) for n in range(1, 41)]
+    small_world.put("Invoice", *map(an_invoice, ids))
+    small_world.webhook(*(an_event("Invoice", i, "created") for i in ids))
+    small_world.sync()
+    assert {row.status for row in small_world.notice_rows()} == {"done"}
 
 
 def test_an_invoice_by_id_that_takes_too_long_is_found_alone(
@@ -137,6 +198,7 @@ def test_a_backfill_goes_on_past_a_bad_invoice_and_parks_it(world: World) -> Non
     assert row.reason == f"QuickBooks cannot show {place}"
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_payment_brings_what_changed_though_one_invoice_is_bad(world: World) -> None:
     world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 8)))
     cannot_show(world, "3")
@@ -180,3 +242,106 @@ def test_the_bad_invoice_comes_back_when_it_is_mended(small_world: World) -> Non
     small_world.pass_time_in_quickbooks(seconds=2)
     small_world.arrive(an_invoice("1", TotalAmt=80.0, Balance=80.0))
     assert small_world.documents()["1"]["invoiceAmount"] == 80.0
+
+
+SPOILT = [text.decode().strip('"') for text in SPOILS]
+
+
+def test_an_answer_that_one_invoice_spoils_is_halved_down_to_it(small_world: World) -> None:
+    """By id, whatever it is that cannot be decoded."""
+    notes = dict(enumerate(SPOILT, start=1))
+    small_world.put("Invoice", *(an_invoice(str(n)) for n in range(20, 30)))
+    small_world.put("Invoice", *(an_invoice(str(n), PrivateNote=notes[n]) for n in notes))
+    ids = [str(n) for n in (*notes, *range(20, 30))]
+    small_world.webhook(*(an_event("Invoice", i, "created") for i in ids))
+    small_world.sync()
+    rows = {row.entity_id: row for row in small_world.notice_rows()}
+    assert {i: rows[i].status for i in ids} == {
+        **{str(n): "parked" for n in notes},
+        **{str(n): "done" for n in range(20, 30)},
+    }
+    assert {rows[str(n)].error_class for n in notes} == {"Poisoned"}
+    assert rows["1"].intuit_tid
+    assert rows["1"].error_message == (
+        "QuickBooks sent JSON that cannot be decoded: a record of it holds an invalid value"
+    )
+    assert small_world.connection().paused_until is None
+
+
+@pytest.mark.parametrize("note", SPOILT)
+def test_a_page_that_one_invoice_spoils_is_stepped_over(small_world: World, note: str) -> None:
+    fill(small_world, list(range(6)))
+    spoil(small_world, "4", note)
+    found, unnamed = pages(small_world, size=4)
+    assert found == ["1", "2", "3", "5", "6"]
+    assert unnamed == ["the first invoice after 103 (Id 3) in the order of changes"]
+
+
+def spoil(world: World, quickbooks_id: str, note: str = SPOILT[0], entity: str = "Invoice") -> None:
+    """Let the record hold what is no JSON, without a change of its time."""
+    shelf = world.simulator.simulator.companies[REALM].shelves[entity]
+    record = shelf.get(quickbooks_id)
+    assert record is not None
+    shelf.put(Record({**record.data, "PrivateNote": note, "Notes": note}))
+
+
+@pytest.mark.parametrize("fault", [None, "4002"])
+def test_many_bad_neighbours_do_not_stop_the_company(small_world: World, fault: str | None) -> None:
+    """As when the name of a customer spoils all of its invoices."""
+    fill(small_world, list(range(8)))
+    bad = ["2", "3", "4", "5", "6"]
+    if fault:
+        cannot_show(small_world, *bad, fault=fault)
+    else:
+        for quickbooks_id in bad:
+            spoil(small_world, quickbooks_id)
+    found, unnamed = pages(small_world, size=2)
+    assert (found, len(unnamed)) == (["1", "7", "8"], 5)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_reconcile_brings_what_changed_beside_a_spoilt_invoice(
+    small_world: World, full: bool
+) -> None:
+    small_world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 6)))
+    spoil(small_world, "3")
+    tally = reconcile(small_world, full=full)
+    assert sorted(small_world.documents()) == ["1", "2", "4", "5"]
+    assert tally["state"] == "done"
+    (row,) = small_world.notice_rows()
+    assert (row.status, row.error_class) == ("parked", "Poisoned")
+
+
+def test_a_backfill_goes_on_past_a_spoilt_customer_and_invoice(small_world: World) -> None:
+    small_world.put("Customer", a_customer("7"), a_customer("8", DisplayName="Other"))
+    small_world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 4)))
+    small_world.put("Invoice", an_invoice("4", CustomerRef={"value": "8"}))
+    spoil(small_world, "8", entity="Customer")
+    spoil(small_world, "2")
+    small_world.backfill()
+    assert sorted(small_world.documents()) == ["1", "3", "4"]
+    assert small_world.documents()["1"]["buyerEmail"] == "buyer@example.com"
+
+
+def test_when_every_answer_is_spoilt_it_is_no_invoice_s_fault(small_world: World) -> None:
+    ids = [str(n) for n in range(1, 41)]
+    small_world.put("Invoice", *map(an_invoice, ids))
+    small_world.webhook(*(an_event("Invoice", i, "created") for i in ids))
+    small_world.faults({"body": '{"QueryResponse":{"Invoice":[NaN]}}', "kind": "query"})
+    small_world.sync()
+    assert {row.status for row in small_world.notice_rows()} == {"pending"}
+    small_world.no_faults()
+    small_world.sync()
+    assert len(small_world.documents()) == 40
+
+
+@pytest.mark.parametrize("answer", [{"preset": "truncated"}, {"body": "<html>well</html>"}])
+def test_an_answer_that_is_cut_or_no_json_parks_nothing(
+    small_world: World, answer: dict[str, Any]
+) -> None:
+    small_world.put("Invoice", an_invoice("1"))
+    small_world.webhook(an_event("Invoice", "1", "created"))
+    small_world.faults({**answer, "kind": "query"})
+    for _ in range(4):
+        small_world.sync()
+    assert [row.status for row in small_world.notice_rows()] == ["pending"]

@@ -29,6 +29,7 @@ def test_a_decision_is_noted_and_what_was_approved_is_compared(delivering: Deliv
     assert delivering.findings() == []
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_what_changed_before_the_decision_was_delivered_is_told_after_it(
     delivering: Delivering,
 ) -> None:
@@ -179,6 +180,7 @@ def test_page_by_page(small_delivering: Delivering) -> None:
     assert states == ["invoice_accepted"] * 1202
 
 
+@pytest.mark.both_databases("columns hold different values")
 def test_a_state_of_any_length_or_kind_is_kept(delivering: Delivering) -> None:
     delivering.arrive(an_invoice())
     delivering.decide(state="x\x00" * 100)

@@ -79,6 +79,7 @@ def run(world: World, state: str, kind: str = "backfill", **fields: Any) -> Run:
     )
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_of_runs_that_ended_long_ago_the_newest_of_each_kind_stays(world: World) -> None:
     old = {"finished_at": DAYS_90 - INSTANT}
     made = [
@@ -98,6 +99,7 @@ def test_of_runs_that_ended_long_ago_the_newest_of_each_kind_stays(world: World)
     assert left(world, RunSeen) == 0
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_run_under_way_stays_however_old_it_is(world: World) -> None:
     add(world, run(world, "active"))
     add(world, run(world, "done", finished_at=NOW))
@@ -118,6 +120,7 @@ def alert(number: int, ended_at: datetime | None) -> Alert:
     )
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_counts_and_ended_alerts_go_and_the_audit_stays(world: World) -> None:
     add(world, alert(1, None), alert(2, DAYS_90), alert(3, DAYS_90 - INSTANT))
     add(
@@ -132,6 +135,7 @@ def test_counts_and_ended_alerts_go_and_the_audit_stays(world: World) -> None:
     assert (left(world, Alert), left(world, WebhookAnswers), left(world, AuditEntry)) == (2, 1, 1)
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_closed_findings_go_and_open_ones_stay(world: World) -> None:
     rows = DeliveryRows(world.services.database, world.connection_id)
     rows.invoice()
@@ -143,6 +147,7 @@ def test_closed_findings_go_and_open_ones_stay(world: World) -> None:
         assert session.scalars(select(Finding.field).order_by(Finding.id)).all() == ["a", "b"]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_of_old_receipts_the_newest_of_each_invoice_stays(world: World) -> None:
     rows = DeliveryRows(world.services.database, world.connection_id)
     for number, outcomes in (("1", "abc"), ("2", "d"), ("3", "efg")):
@@ -155,6 +160,7 @@ def test_of_old_receipts_the_newest_of_each_invoice_stays(world: World) -> None:
     assert kept == ["c", "d", "f", "g"]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_no_transaction_deletes_more_than_its_share(world: World) -> None:
     """So an acknowledgement waits for one share at most, on SQLite, which has one writer."""
     old = {"status": "done", "handled_at": DAYS_90 - INSTANT}

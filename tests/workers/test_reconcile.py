@@ -31,6 +31,7 @@ def test_an_idle_company_costs_one_read_a_day(small_world: World) -> None:
     assert small_world.calls("cdc") == 1
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_lost_notices_end_complete(world: World) -> None:
     world.arrive(an_invoice("1"))
     world.arrive(an_invoice("2"))
@@ -48,6 +49,7 @@ def test_lost_notices_end_complete(world: World) -> None:
     assert {cause for number, cause in world.revisions() if number > 1} == {"reconcile"}
 
 
+@pytest.mark.both_databases("a failed transaction ends differently")
 def test_the_watermark_moves_to_quickbooks_time_with_the_results(world: World) -> None:
     before = watermark(world)
     world.put("Invoice", an_invoice("1"))
@@ -219,6 +221,7 @@ def test_an_invoice_that_cannot_be_mapped_is_named_and_parked(small_world: World
     assert [row.entity_id for row in small_world.notice_rows()] == ["2"]  # it is asked for once
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_it_is_due_once_a_day(world: World) -> None:
     assert due(world) == []
     a_day_ago = now() - timedelta(days=1)
@@ -251,6 +254,7 @@ def test_sooner_or_later_than_a_day_means_that_the_service_was_down(
     assert [run.cause for run in due(small_world)] == [cause]
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_it_waits_for_a_backfill_and_while_the_company_may_not_be_called(world: World) -> None:
     set_connection(world, reconcile_due_at=now())
     run_id = world.begin_backfill()

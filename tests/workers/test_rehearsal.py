@@ -50,6 +50,7 @@ def believable(world: World) -> None:
     )
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_dry_run_writes_nothing(world: World) -> None:
     believable(world)
     before = everything(world)
@@ -57,6 +58,7 @@ def test_a_dry_run_writes_nothing(world: World) -> None:
     assert everything(world) == before
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_dry_run_counts_as_the_real_run_does(world: World) -> None:
     believable(world)
     dry = rehearsed(world)

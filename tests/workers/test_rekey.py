@@ -23,6 +23,7 @@ def restarted(world: World, **changed: str) -> Services:
     return build_services(settings_from(values), StubBroker())
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_after_rekeying_only_the_new_keys_are_needed(world: World) -> None:
     token = world.services.access.access_token(world.connection_id)
     world.webhook(an_event("Invoice", "5", "created", intuitaccountid=STRANGER))
@@ -43,6 +44,7 @@ def test_after_rekeying_only_the_new_keys_are_needed(world: World) -> None:
     new.close()
 
 
+@pytest.mark.both_databases("a failed transaction ends differently")
 def test_a_missing_old_key_leaves_everything_as_it_was(world: World) -> None:
     world.put("Invoice", an_invoice("1"))
     alone = restarted(world, ENCRYPTION_KEYS=NEW)

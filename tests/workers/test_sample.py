@@ -91,6 +91,7 @@ def test_nothing_recorded_is_no_lag(quiet: World) -> None:
     assert kept(quiet)[0]["done"] == 0
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_sample_is_taken_once(quiet: World) -> None:
     take(quiet)
     add(quiet, "done", BEGIN, 1)
@@ -107,6 +108,7 @@ def test_the_clock_takes_the_five_minutes_that_ended_last(quiet: World) -> None:
     assert kept(quiet) != []
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_several_slots_are_one_span_of_the_worst(quiet: World) -> None:
     common = {"pending": 1, "parked": 0, "ignored": 0}
     first = SLOT // 6 * 6
@@ -133,6 +135,7 @@ def test_several_slots_are_one_span_of_the_worst(quiet: World) -> None:
     assert len(spans(quiet, begin + timedelta(minutes=10), 6)) == 1
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_samples_are_kept_for_ninety_days(quiet: World) -> None:
     take(quiet)
     prune_at(quiet.services, BEGIN + timedelta(days=90))

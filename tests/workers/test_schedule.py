@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import ColumnElement, func, select
 
 from service.database.tables import (
@@ -16,14 +17,16 @@ from service.database.tables import (
     Sample,
 )
 from service.database.types import database_now
+from service.infactor.mapping import invoice_id
 from service.kit.clock import now
+from service.operations import actions
 from service.simulator.server import RunningSimulator
 from service.store import inbox
 from tests.servers import wait_until
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, seen_once
 from tests.workers.reconciling import set_connection
-from tests.workers.world import World, an_invoice
+from tests.workers.world import REALM, World, an_invoice
 from workers.process import working
 from workers.schedule import PERIODIC
 
@@ -89,6 +92,7 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
     }
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_worker_does_each_periodic_job_on_time(delivering: Delivering) -> None:
     done = work_for_each(delivering)
     assert done.keys() == SECONDS.keys()
@@ -97,6 +101,44 @@ def test_a_worker_does_each_periodic_job_on_time(delivering: Delivering) -> None
     with working(delivering.world.services, threads=4):
         for name, is_done in done.items():
             wait_until(is_done, 20, f"the work of {name}")
+
+
+def test_the_running_poll_finds_what_people_did_in_infactor(small_delivering: Delivering) -> None:
+    delivering, world = small_delivering, small_delivering.world
+    delivering.arrive(an_invoice("1"))
+    delivering.arrive(an_invoice("1", TotalAmt=110.0, Balance=110.0))
+    delivering.decide("1", state="invoice_accepted")  # of an amount just written over
+    delivering.arrive(an_invoice("2"))
+    delivering.arrive(an_invoice("2", Balance=0.0))
+    delivering.decide("2", state="ifactor_request")  # though withdrawn
+    delivering.arrive(an_invoice("3"))
+    delivering.decide("3", state="invoice_accepted")
+    delivering.arrive(an_invoice("3", DocNumber="9"))  # by which the approval is seen
+    delivering.infactors.invoices.delete_one({"_id": invoice_id(REALM, "3")})
+    delivering.arrive(an_invoice("4", BillEmail={"Address": "Later@Buyer.example"}))
+    delivering.register("later@buyer.EXAMPLE")
+    let_time_pass(world, {"poll": 300})
+
+    def found() -> set[tuple[str, str, str | None]]:
+        kinds = ("hurried", "moved_on", "missing")
+        return {(kind, row[1], row[4]) for kind in kinds for row in delivering.found(kind)}
+
+    with working(world.services, threads=4):
+        wait_until(lambda: len(found()) == 3, 20, "the findings")
+        wait_until(
+            lambda: delivering.addressed("4") == (*["later@buyer.EXAMPLE"] * 2, []), 20, "the buyer"
+        )
+        with world.services.database.write() as session:
+            run_id = actions.reconcile(session, world.connection_id, True, "cli:someone")
+        wait_until(lambda: world.run(run_id).state == "done", 30, "the reconcile")
+    assert found() == {
+        ("hurried", "warning", "110"),
+        ("moved_on", "critical", "ifactor_request"),
+        ("missing", "critical", "gone"),
+    }
+    assert delivering.document("3") is None
+    tally = world.run(run_id).tally
+    assert [(one["id"], one["kind"]) for one in tally["infactor"]] == [("3", "deleted")]
 
 
 def is_polling(world: World) -> bool:

@@ -1,16 +1,19 @@
 """What notices of invoices lead to."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from service.simulator.server import RunningSimulator
 from tests.workers.conftest import connected
+from tests.workers.reconciling import set_connection
 from tests.workers.world import World, an_event, an_invoice
 
 VOID_REMARK = "Automatic, from QuickBooks: voided, not a decision of your buyer"
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_created_invoice_arrives_in_infactor(world: World) -> None:
     world.put("Invoice", an_invoice("1", TotalAmt=362.07, Balance=362.07))
     assert world.webhook(an_event("Invoice", "1", "created")).status_code == 200
@@ -115,6 +118,33 @@ def test_an_invoice_that_was_void_before_it_arrived_is_held(world: World) -> Non
     assert world.notices() == [("done", "held: void")]
 
 
+@pytest.mark.parametrize(
+    ("country", "fields", "hold"),
+    [
+        ("US", {}, None),
+        ("", {}, None),
+        ("GB", {}, "currency"),
+        ("US", {"BillAddr": {"Country": "Germany"}}, "currency"),
+        ("US", {"CurrencyRef": {"name": "Euro"}}, "currency"),
+        ("US", {"ExchangeRate": 1.25}, "currency"),
+        ("GB", {"CurrencyRef": {"value": "USD"}, "ExchangeRate": 0.8}, None),
+    ],
+)
+def test_a_currency_that_is_not_named_is_not_silently_infactors(
+    small_world: World, country: str, fields: dict[str, Any], hold: str | None
+) -> None:
+    set_connection(small_world, country=country)
+    small_world.arrive(an_invoice("1", **fields))
+    assert small_world.holds() == {"1": hold}
+    assert list(small_world.documents()) == ([] if hold else ["1"])
+
+
+def test_a_residue_in_the_balance_is_no_payment(small_world: World) -> None:
+    small_world.arrive(an_invoice("1", TotalAmt=362.07, Balance=362.06999999999994))
+    assert small_world.holds() == {"1": None}
+    assert small_world.documents()["1"]["invoiceAmount"] == Decimal("362.07")
+
+
 def test_a_deletion_is_believed_after_a_read_of_its_own(world: World) -> None:
     world.arrive(an_invoice("1"))
     world.delete("Invoice", "1")
@@ -136,6 +166,7 @@ def test_a_deleted_notice_for_an_invoice_that_exists_is_not_believed(world: Worl
     assert world.notices()[-1] == ("done", "unchanged")
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_an_invoice_that_was_deleted_before_it_was_ever_read_is_only_noted(world: World) -> None:
     world.hear("Invoice", "404", "created")
     assert world.documents() == {}

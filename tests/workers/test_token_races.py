@@ -98,6 +98,7 @@ def test_fifty_threads_in_four_processes_make_exactly_one_refresh(
     assert world.connection().state == "connected"
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_a_crash_between_intuits_answer_and_our_commit_costs_a_retry_not_the_connection(
     world: World, processes: list["subprocess.Popen[str]"]
 ) -> None:
@@ -130,6 +131,7 @@ def refreshed(world: World) -> bool:
     return any(grant.realm == REALM and grant.refreshed is not None for grant in grants)
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_an_answer_that_was_lost_on_the_way_costs_a_retry_too(world: World) -> None:
     expire(world, hours=2)
     world.put("Invoice", an_invoice("1"))
@@ -141,6 +143,7 @@ def test_an_answer_that_was_lost_on_the_way_costs_a_retry_too(world: World) -> N
     assert world.connection().state == "connected"
 
 
+@pytest.mark.both_databases("locks work differently")
 def test_who_refreshed_for_longer_than_the_lease_does_not_cost_the_connection(world: World) -> None:
     """Frozen for a minute: meanwhile another one is refused with the token that was replaced."""
     expire(world, hours=25)

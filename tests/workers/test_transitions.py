@@ -4,11 +4,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pymongo.database import Database
+from sqlalchemy import delete
 
 from service.database.tables import Document, Finding, Invoice, Receipt
 from service.infactor.collection import DocumentState
 from service.kit.clock import now
-from tests.workers.delivering import Delivering
+from service.simulator.server import RunningSimulator
+from tests.workers.conftest import connected
+from tests.workers.delivering import Delivering, infactor_settings
 from tests.workers.world import an_invoice
 from workers.delivery.transitions import DocumentChange, missing, moved_past_hold
 
@@ -35,9 +39,10 @@ def a_change(
         (a_change("invoice_created", "invoice_created", "paid"), []),
         (a_change("invoice_accepted", "invoice_rejected", "paid", "paid"), []),
         (a_change("invoice_created", "invoice_accepted", "paid"), ["held back: paid"]),
+        (a_change("invoice_rejected", "invoice_accepted", "paid"), ["held back: paid"]),
         (a_change("invoice_rejected", "ifactor_request", None, "void"), ["withdrawn: void"]),
         (a_change("invoice_accepted", "invoice_accepted", None, "void"), ["withdrawn: void"]),
-        (a_change(None, "invoice_accepted", "paid"), ["held back: paid"]),
+        (a_change(None, "invoice_accepted", "paid"), None),
         (a_change("invoice_accepted", "ifactor_request", "paid"), None),
         (a_change("invoice_accepted", "invoice_accepted", "paid"), None),
         (a_change("invoice_created", None, "paid"), None),
@@ -47,7 +52,22 @@ def test_a_document_is_past_its_hold_where_it_moved_on_while_we_held_it_back(
     change: DocumentChange, told: list[str] | None
 ) -> None:
     """None: what was found before stays as it is."""
-    found = moved_past_hold(change)
+    found = moved_past_hold(change, was_held=True)
+    assert (None if found is None else [one.approved for one in found]) == told
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (a_change("invoice_created", "invoice_accepted", "paid"), None),
+        (a_change("invoice_rejected", "ifactor_request", "void"), None),
+        (a_change("invoice_rejected", "ifactor_request", "void", "void"), ["withdrawn: void"]),
+    ],
+)
+def test_what_may_have_moved_before_its_hold_is_not_said_to_have_moved_after_it(
+    change: DocumentChange, told: list[str] | None
+) -> None:
+    found = moved_past_hold(change, was_held=False)
     assert (None if found is None else [one.approved for one in found]) == told
 
 
@@ -88,6 +108,7 @@ def test_a_document_is_astray_at_another_revision_than_the_one_delivered(
     assert change.astray == astray
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_a_withdrawn_invoice_that_moves_on_is_critical_until_it_is_back(
     delivering: Delivering,
 ) -> None:
@@ -133,18 +154,49 @@ def test_a_delivery_that_sees_it_first_tells_it_too(small_delivering: Delivering
     ]
 
 
-def test_an_invoice_held_back_before_its_withdrawal_could_be_delivered(
+def test_an_approval_before_the_hold_is_told_as_what_changed_after_it(
     small_delivering: Delivering,
 ) -> None:
     small_delivering.arrive(an_invoice())
     small_delivering.decide(state="invoice_accepted")
     small_delivering.world.arrive(an_invoice(Balance=0.0))  # not delivered yet
     small_delivering.poll()
-    assert small_delivering.found("moved_on") == [
-        ("state", "critical", "invoice_accepted", "held back: paid", "invoice_accepted", True)
-    ]
+    small_delivering.deliver()
+    assert small_delivering.found("moved_on") == []
+    assert small_delivering.findings() == [("balance", "critical", "100", "0")]
     small_delivering.arrive(an_invoice())  # the payment is undone
-    assert [row[5] for row in small_delivering.found("moved_on")] == [False]
+    assert small_delivering.findings() == []
+
+
+def test_an_invoice_that_is_offered_against_its_hold_and_moved_on(
+    simulator: RunningSimulator, infactors: Database[dict[str, Any]], sqlite_url: str
+) -> None:
+    """Without withdrawals it stays where it was, so that it was seen there after the hold."""
+    settings = {**infactor_settings(infactors), "INFACTOR_WITHDRAW": "off"}
+    with connected(simulator, sqlite_url, **settings) as world:
+        delivering = Delivering(world, infactors)
+        delivering.arrive(an_invoice())
+        delivering.arrive(an_invoice(Balance=0.0))
+        assert delivering.state()[0] == "invoice_created"
+        world.arrive(an_invoice(Balance=0.0, DocNumber="9"))  # not delivered yet
+        delivering.decide(state="invoice_accepted")
+        delivering.poll()
+        assert delivering.found("moved_on") == [
+            ("state", "critical", "invoice_accepted", "held back: paid", "invoice_accepted", True)
+        ]
+
+
+def test_an_approved_document_that_was_never_seen_is_told_with_its_hold(
+    small_delivering: Delivering,
+) -> None:
+    """As that of an adopted row, or of a delivery whose answer was lost."""
+    small_delivering.arrive(an_invoice())
+    small_delivering.decide(state="ifactor_prepaid")
+    with small_delivering.world.services.database.write() as session:
+        session.execute(delete(Document))
+    small_delivering.arrive(an_invoice(Balance=0.0))
+    assert small_delivering.found("moved_on") == []
+    assert small_delivering.findings() == [("invoice", "critical", None, "paid")]
 
 
 def test_an_invoice_paid_after_its_approval_was_never_held_back(
@@ -160,15 +212,16 @@ def test_an_invoice_paid_after_its_approval_was_never_held_back(
 
 
 class TestChangedBeforeApproval:
+    @pytest.mark.both_databases("the statements are its own")
     def test_an_amount_written_over_just_before_the_approval(self, delivering: Delivering) -> None:
         delivering.arrive(an_invoice())
         delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
-        delivering.arrive(an_invoice(TotalAmt=120.5, Balance=120.5, DueDate="2026-12-24"))
+        delivering.arrive(an_invoice(TotalAmt=120.5, Balance=120.5, DueDate="2099-12-24"))
         delivering.decide(state="invoice_accepted")
         delivering.poll()
         assert sorted(delivering.found("hurried")) == [
             ("invoiceAmount", "warning", "invoice_accepted", "100", "120.5", True),
-            ("payableDate", "warning", "invoice_accepted", "2026-12-01", "2026-12-24", True),
+            ("payableDate", "warning", "invoice_accepted", "2099-12-01", "2099-12-24", True),
         ]
         delivering.poll()
         assert len(delivering.found("hurried")) == 2

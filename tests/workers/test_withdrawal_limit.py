@@ -180,6 +180,7 @@ def test_deletions_count(world: World, kind: str) -> None:
     assert states(world) == {TAKEN: 6}
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_different_reasons_are_told_apart(world: World) -> None:
     offered(world, 6)
     for n in (1, 2):
@@ -239,6 +240,7 @@ def test_what_is_withdrawn_by_mapping_it_anew_counts(small_world: World, days: i
     assert (ended["state"], ended["withdrawn"]) == ("done", 6)
 
 
+@pytest.mark.both_databases("the statements are its own")
 def test_another_company_is_counted_by_itself(world: World) -> None:
     offered(world, 10)
     first = world.connection_id

@@ -35,6 +35,7 @@ from service.store import connections, invoices, runs, watermarks
 from service.store import tokens as authorisations
 from service.store.tokens import SealedTokens
 from tests import databases
+from tests.builders import a_connection, a_customer, an_invoice  # noqa: F401 - of a world, too
 from tests.servers import wait_until
 from workers.runs.run import advance, work_on_run
 from workers.sync import sync_company
@@ -83,33 +84,6 @@ def environment(simulator_url: str, database_url: str, **more: str) -> dict[str,
         "INFACTOR_SHARED_SECRET": "i" * 40,
         "ENCRYPTION_KEYS": base64.urlsafe_b64encode(b"k" * 32).decode(),
         **more,
-    }
-
-
-def an_invoice(quickbooks_id: str = "1", **fields: Any) -> dict[str, Any]:
-    """Return an ordinary unpaid invoice of 100.00 for customer 7."""
-    return {
-        "Id": quickbooks_id,
-        "DocNumber": f"10{quickbooks_id}",
-        "TxnDate": "2026-11-01",
-        "DueDate": "2026-12-01",
-        "TotalAmt": 100.0,
-        "Balance": 100.0,
-        "CustomerRef": {"value": "7", "name": "Buyer Seven"},
-        "Line": [],
-        **fields,
-    }
-
-
-def a_customer(quickbooks_id: str = "7", **fields: Any) -> dict[str, Any]:
-    """Return an ordinary customer with an e-mail address."""
-    return {
-        "Id": quickbooks_id,
-        "DisplayName": "Buyer Seven",
-        "FullyQualifiedName": "Buyer Seven",
-        "Active": True,
-        "PrimaryEmailAddr": {"Address": "buyer@example.com"},
-        **fields,
     }
 
 
@@ -249,18 +223,12 @@ class World:
         at = now()
         with self.services.database.write() as session:
             supplier_id = connections.upsert_supplier(session, email, "Example Supplies", "", at)
-            connection = Connection(
-                id=uuid.uuid4().hex,
-                supplier_id=supplier_id,
-                environment="simulator",
+            connection = a_connection(
+                uuid.uuid4().hex,
+                supplier_id,
+                at,
                 realm_digest=self.services.vault.digest(realm),
-                realm_sealed="",
                 company_name="Example Supplies",
-                state="connected",
-                connected_at=at,
-                renewed_at=at,
-                changes_read_until=at,
-                reconciled_until=at,
                 reconcile_due_at=at + watermarks.RECONCILE_EVERY,
             )
             connection.realm_sealed = self.services.access.seal_realm_id(connection.id, realm)
@@ -275,7 +243,7 @@ class World:
         """Connect the same company again, as the supplier would by the link."""
         tokens = self.grant(REALM)
         with self.services.database.write() as session:
-            connections.renew(session, self.connection_id, "Example Supplies", now())
+            connections.renew(session, self.connection_id, "Example Supplies", "US", now())
             sealed = self.services.access.sealed(self.connection_id, tokens, now())
             authorisations.store_tokens(session, self.connection_id, sealed)
 
@@ -285,7 +253,7 @@ class World:
         self._order("POST", "consent", {"approve": True, "realmId": realm})
         answer = self.http.get(self.services.oauth.authorize_url("state-1"))
         code = parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
-        return self.services.oauth.exchange(code)
+        return self.services.oauth.exchange(code, "state-1")
 
     def webhook(self, *events: Any, body: bytes | None = None) -> httpx.Response:
         """Deliver these events, signed as Intuit signs them."""
@@ -420,7 +388,7 @@ class World:
     def another_process(self) -> Services:
         """Return the services of another process on the same database."""
         settings = settings_from(environment(self.simulator.url, self.database_url))
-        self.others.append(build_services(settings, StubBroker()))
+        self.others.append(build_services(settings, StubBroker(), call_interval=0.0))
         return self.others[-1]
 
     # What there is to see.
@@ -490,6 +458,8 @@ def asked_for(broker: Broker, *, delayed: bool = False) -> list[tuple[str, Any]]
 def build(simulator: RunningSimulator, database_url: str, **more: str) -> World:
     """Return a world around a running simulator and a migrated database."""
     settings = settings_from(environment(simulator.url, database_url, **more))
-    services = build_services(settings, StubBroker(), databases.opened(database_url))
+    services = build_services(
+        settings, StubBroker(), databases.opened(database_url), call_interval=0.0
+    )
     web = TestClient(create_app(services))
     return World(services, simulator, web, httpx.Client(timeout=10, verify=False), database_url)

@@ -28,7 +28,7 @@ def keep_changes(
     moved_on = {
         change.invoice.id: past
         for change in changes
-        if (past := moved_past_hold(change)) is not None
+        if (past := moved_past_hold(change, was_held=_was_held(session, change))) is not None
     }
     approved = {change.invoice.id: change for change in changes if change.approved}
     written = outbox.fields_written_since(session, approved.keys(), now - HURRY)
@@ -42,6 +42,14 @@ def keep_changes(
         (FindingKind.HURRIED, hurried),
     ):
         keep_findings(session, connection_id, kind, found, now)
+
+
+def _was_held(session: Session, change: DocumentChange) -> bool:
+    """Return whether the invoice was held in the revision at which its document was last seen."""
+    invoice, before = change.invoice, change.before
+    if before is None or not change.moved or not invoice.hold:
+        return False
+    return outbox.hold_at(session, invoice.id, before.revision) is not None
 
 
 def keep_findings(

@@ -4,24 +4,40 @@ An invoice that Infactor has from that import must not be offered twice: its row
 document. A row that `service.infactor.legacy.rows` cannot explain holds its QuickBooks Id.
 """
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
+from service.database.tables import Invoice
+from service.domain import FindingKind, Severity
 from service.errors import ConfigurationError
 from service.infactor.legacy import reader
 from service.infactor.legacy import rows as old_rows
-from service.infactor.legacy.rows import OldRows, RecordedInvoice
-from service.infactor.legacy.values import id_of, row_id
+from service.infactor.legacy.rows import OldRows, RecordedInvoice, Row
+from service.infactor.legacy.values import id_of, row_id, shown, text
 from service.infactor.mapping import addresses
+from service.infactor.wording import status
 from service.kit.clock import now
+from service.kit.text import one_line
 from service.services import Services
-from service.store import audit, connections, legacy_rows
+from service.store import audit, connections, findings, legacy_rows, outbox
+from service.store.findings import Found
 from service.store.legacy_rows import Concerned
+from workers.delivery.findings import keep_findings
+from workers.delivery.turn import NotItsTurn, infactor_turn
 
 log = structlog.get_logger(__name__)
+
+_GONE = "adopted before, and gone from Infactor"
+_EVERY = timedelta(days=1)
+_EVERY_OPEN = timedelta(hours=1)
+_MOST_AT_ONCE = 50
+_LONGEST_ID = 64
+_LONGEST_TEXT = 300
 
 
 def ensure_adopted(
@@ -54,7 +70,7 @@ def adopt_old_rows(services: Services, connection_id: str) -> OldRows:
 
 def rehearse(services: Services, supplier_id: int) -> OldRows:
     """Return what adopting the supplier's old rows would do; change nothing."""
-    look = _look(services, supplier_id)
+    look = _look(services, supplier_id, adopted_too=True)
     with services.database.read() as session:
         return look.match(session)
 
@@ -65,7 +81,7 @@ def carry_out(services: Services, supplier_id: int, actor: str | None = None) ->
     An Id is a small number that several companies may have, and a row belongs to one of them only.
     `actor` is the operator who ordered it, for the audit.
     """
-    look = _look(services, supplier_id)
+    look = _look(services, supplier_id, adopted_too=actor is not None)
     with services.database.write() as session:
         # Of two that run at the same time, the second one finds what the first has adopted.
         connections.lock_supplier(session, supplier_id)
@@ -73,8 +89,9 @@ def carry_out(services: Services, supplier_id: int, actor: str | None = None) ->
         for connection_id in look.companies:
             connections.lock(session, connection_id)
         found = look.match(session)
-        legacy_rows.adopt(session, {i: row_id(row) or "" for i, row in found.adopted.items()})
+        legacy_rows.adopt(session, {i: _ids(row) for i, row in found.adopted.items()})
         legacy_rows.hold(session, look.companies, found.held, now())
+        _keep_findings(session, look, found)
         if actor is not None:
             details = {"supplier": supplier_id, **_counts(found)}
             audit.record(session, actor, "adopt", None, details, now())
@@ -82,16 +99,40 @@ def carry_out(services: Services, supplier_id: int, actor: str | None = None) ->
     return found
 
 
+def look_again(services: Services) -> None:
+    """Match the rows of suppliers again, in case somebody fixed them or ran the old import again.
+
+    Once a day, and every hour while a row holds an invoice or doubles one. Where Infactor is away,
+    leave it for later.
+    """
+    environment, at = services.settings.quickbooks_environment, now()
+    with services.database.read() as session:
+        due = legacy_rows.due_suppliers(
+            session, environment, at - _EVERY, at - _EVERY_OPEN, _MOST_AT_ONCE
+        )
+    for supplier_id in due:
+        try:
+            with infactor_turn(services):
+                carry_out(services, supplier_id)
+        except NotItsTurn:
+            return
+
+
 @dataclass(frozen=True, slots=True)
 class _Look:
     """What Infactor has: the old rows, and which of our invoices have a document of their own."""
 
     companies: list[str]
-    rows: list[dict[str, object]] = field(default_factory=list, repr=False)
+    currency: str  # Infactor's, in which whatever names none is
+    rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
     own: frozenset[str] = frozenset()
+    gone: Mapping[str, str] = field(default_factory=dict)
 
     def match(self, session: Session) -> OldRows:
-        return old_rows.match(map(self._recorded, self.concerned(session)), self.rows)
+        found = old_rows.match(map(self._recorded, self.concerned(session)), self.rows)
+        for number, document_id in self.gone.items():
+            found.unexplained.append(({"_id": number, "invoiceId": document_id}, _GONE))
+        return found
 
     def concerned(self, session: Session) -> Iterator[Concerned]:
         ids = {i for row in self.rows if (i := id_of(row)) is not None}
@@ -99,22 +140,55 @@ class _Look:
         return legacy_rows.concerned(session, self.companies, ids, row_ids)
 
     def _recorded(self, invoice: Concerned) -> RecordedInvoice:
-        mapped = invoice.mapped or {}
-        texts = (mapped.get("buyerEmail"), mapped.get("companyEmail"))
-        return RecordedInvoice(
-            invoice_id=invoice.id,
-            quickbooks_id=invoice.quickbooks_id,
-            doc_number=invoice.doc_number,
-            buyer_emails=tuple(mail for text in texts for mail in addresses(text)),
-            buyer_name=mapped.get("companyName") or "",
-            total=invoice.total,
-            adopted=invoice.adopted,
+        return replace(
+            recorded_of(invoice, self.currency),
             own_document=invoice.id in self.own,
             deliverable=invoice.deliverable,
         )
 
 
-def _look(services: Services, supplier_id: int) -> _Look:
+def recorded_of(invoice: Concerned | Invoice, currency: str) -> RecordedInvoice:
+    """Return what is recorded of the invoice; one that names no currency is in this one."""
+    mapped = invoice.mapped or {}
+    texts = (mapped.get("buyerEmail"), mapped.get("companyEmail"), *invoice.buyer_emails)
+    return RecordedInvoice(
+        invoice_id=invoice.id,
+        document_id=invoice.document_id,
+        quickbooks_id=invoice.quickbooks_id,
+        doc_number=invoice.doc_number,
+        buyer_emails=tuple(mail for text in texts for mail in addresses(text)),
+        buyer_name=mapped.get("companyName") or "",
+        total=invoice.total,
+        currency=invoice.currency or currency,
+        adopted=invoice.adopted,
+    )
+
+
+def copies_found(document_id: str, state: str, copies: Iterable[Row]) -> list[Found]:
+    """Return the finding that these rows are offered beside the invoice's document, if any are."""
+    texts = sorted(f"{_name(row)}: {status(text(row.get('state')))}" for row in copies)
+    if not texts:
+        return []
+    return [
+        Found(
+            field="document",
+            severity=Severity.CRITICAL,
+            state=state,
+            approved=document_id,
+            current="; ".join(texts)[:_LONGEST_TEXT],
+        )
+    ]
+
+
+def _name(row: Row) -> str:
+    return one_line(text(row.get("invoiceId")) or shown(row.get("_id")), _LONGEST_ID)
+
+
+def _look(services: Services, supplier_id: int, *, adopted_too: bool = False) -> _Look:
+    """Ask Infactor for the rows; with `adopted_too` also for those that were adopted before.
+
+    Once its invoice was delivered, such a row is none of the old import's any more.
+    """
     if services.infactor is None:
         raise ConfigurationError(
             "INFACTOR_MONGODB_URL: not set, so Infactor's old rows cannot be looked at"
@@ -123,12 +197,51 @@ def _look(services: Services, supplier_id: int) -> _Look:
         owner = connections.supplier(session, supplier_id)
         environment = services.settings.quickbooks_environment
         found = connections.of_supplier(session, supplier_id, environment)
-    companies = sorted(connection.id for connection in found)
+        companies = sorted(connection.id for connection in found)
+        adopted = legacy_rows.adopted_by(session, companies) if adopted_too else {}
     rows = reader.old_rows(services.infactor, owner.email) if owner else []
-    look = _Look(companies, rows)
+    known = {row_id(row) for row in rows}
+    rows += reader.rows_by_id(services.infactor, adopted.keys() - known)
+    known |= {row_id(row) for row in rows}
+    look = _Look(companies, services.settings.infactor_currency, rows)
     with services.database.read() as session:
         ids = [invoice.id for invoice in look.concerned(session)]
-    return _Look(companies, rows, frozenset(reader.own_documents(services.infactor, ids)))
+    own = frozenset(reader.own_documents(services.infactor, ids))
+    gone = {number: name for number, name in adopted.items() if number not in known}
+    return replace(look, own=own, gone=gone)
+
+
+def _ids(row: Row) -> tuple[str, str | None]:
+    """Return the row's `_id`, and its invoiceId if it has one."""
+    return row_id(row) or "", one_line(text(row.get("invoiceId")), _LONGEST_ID) or None
+
+
+def _keep_findings(session: Session, look: _Look, found: OldRows) -> None:
+    """Leave open exactly the findings that follow from this look."""
+    copies = _copies(session, look, found)
+    for connection_id in look.companies:
+        known = findings.open_of_company(session, FindingKind.DOUBLED, connection_id)
+        mine = copies.get(connection_id, {})
+        every = {**dict.fromkeys(known, ()), **mine}
+        keep_findings(session, connection_id, FindingKind.DOUBLED, every, now())
+
+
+def _copies(session: Session, look: _Look, found: OldRows) -> dict[str, dict[str, list[Found]]]:
+    """Return what is found of copies, by company and invoice."""
+    copies: dict[str, dict[str, list[Found]]] = {}
+    if not found.copies:
+        return copies
+    seen = outbox.documents_of(session, list(found.copies))
+    for invoice in look.concerned(session):
+        rows, document = found.copies.get(invoice.id, []), seen.get(invoice.id)
+        adopted = found.adopted.get(invoice.id, {})
+        told = copies_found(
+            text(adopted.get("invoiceId")) or invoice.document_id,
+            document.state if document else text(adopted.get("state")),
+            rows,
+        )
+        copies.setdefault(invoice.connection_id, {})[invoice.id] = told
+    return copies
 
 
 def _counts(found: OldRows) -> dict[str, int]:

@@ -141,6 +141,7 @@ class DeliveryResults:
             "written_at": self._at,
             "balance": (decided or sent).balance,
             "currency": (decided or sent).currency,
+            "customer_id": (decided or sent).customer_id,
             "seen_at": self._at,
         }
 

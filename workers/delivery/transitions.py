@@ -92,10 +92,11 @@ def missing(change: DocumentChange) -> list[Found]:
     ]
 
 
-def moved_past_hold(change: DocumentChange) -> list[Found] | None:
+def moved_past_hold(change: DocumentChange, *, was_held: bool) -> list[Found] | None:
     """Return the finding that a held invoice was moved on, [] to close it, None to leave it.
 
-    An invoice that got its hold after the approval was not held back: see `changed_after_approval`.
+    `was_held`: the invoice was held already in the revision at which its document was last seen. An
+    invoice that got its hold later may have been approved before: see `changed_after_approval`.
     """
     hold, withdrawn = change.invoice.hold, change.withdrawn
     if change.after is None:
@@ -103,7 +104,8 @@ def moved_past_hold(change: DocumentChange) -> list[Found] | None:
     state = change.after.state
     if state in _BACK or not (hold or withdrawn):
         return []
-    if not withdrawn and (not change.moved or change.state_before not in {*_BACK, ""}):
+    seen_held = was_held and change.moved and change.state_before in _BACK
+    if not (withdrawn or seen_held):
         return None
     why = f"withdrawn: {withdrawn}" if withdrawn else f"held back: {hold}"
     return [
@@ -143,10 +145,17 @@ def changed_after_approval(
     """
     invoice, seen = change.invoice, change.before
     state = change.after.state if change.after else ""
-    then = InvoiceFacts(balance=seen.balance, currency=seen.currency or currency) if seen else None
+    then = (
+        InvoiceFacts(
+            balance=seen.balance, currency=seen.currency or currency, customer_id=seen.customer_id
+        )
+        if seen
+        else None
+    )
     facts = InvoiceFacts(
         balance=invoice.balance,
         currency=invoice.currency or currency,
+        customer_id=invoice.customer_id,
         hold=Hold(invoice.hold) if invoice.hold else None,
         deleted=invoice.deleted,
     )

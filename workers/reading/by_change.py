@@ -7,22 +7,23 @@ skip rows that change during paging (reference 3.3, 4.2).
 A page that QuickBooks cannot show is halved until the one bad row is alone, which is stepped over.
 """
 
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from service.database.tables import PageCursor
-from service.errors import SyncError, TransientError, Unmappable
+from service.errors import Poisoned, SyncError, TransientError
 from service.kit.text import one_line
 from service.quickbooks import queries
-from service.quickbooks.entity import entity, parse_instant
-from service.quickbooks.http import TIMED_OUT
+from service.quickbooks.entity import parse_instant
+from service.quickbooks.http import TIMED_OUT, TOO_LONG
+from service.quickbooks.page import Page, changed_at
 from service.quickbooks.queries import EntityName
 from service.wording import called
 from workers.company import CompanyContext
 from workers.reading.reads import InvoiceReads, Read
-from workers.retry import may_pass_in_parts
+from workers.retry import is_ambiguous, may_pass_in_parts
 
 # Rows after a bad one that are tried, to tell a bad row from an outage of QuickBooks.
 _PROBES = 3
@@ -38,7 +39,7 @@ class Cursor:
 
     - `seen`: ids of the rows at `since` that were read; later pages bring them again.
     - `last`: number or id of the last row read, for people.
-    - `size`: rows to ask for; `slow`: more took QuickBooks too long.
+    - `size`: rows to ask for; `slow`: more took QuickBooks too long, or too many bytes.
     - `bad`: unreadable rows that were stepped over since the last row read.
     - `behind`: unreadable rows before the first row at `since`, which may be met again.
     - `done`: the last page was not full.
@@ -107,24 +108,24 @@ def read_page(
     while True:
         fetch_number = company.draw_fetch_number()
         try:
-            raws = _rows(company, entity_name, cursor)
+            rows = _rows(company, entity_name, cursor)
         except SyncError as e:
             # 4001 (invalid query) is about the query itself: a smaller page would fail too.
             if not may_pass_in_parts(e) or e.code == "4001":
                 raise
-            slow = cursor.slow or e.code == TIMED_OUT
+            slow = cursor.slow or e.code in (TIMED_OUT, TOO_LONG)
             if cursor.size == 1:
                 _doubt_an_outage(company, entity_name, cursor, e)
                 return _step_over(entity_name, cursor, e)
             cursor = replace(cursor, size=cursor.size // 2, slow=slow)
         else:
-            fresh = [Read(raw, fetch_number) for raw in raws if raw.get("Id") not in cursor.seen]
-            onwards = _after(cursor, raws, company.latest_believed())
-            return ChangePage(InvoiceReads(found=fresh), onwards)
+            fresh = [raw for raw in rows.found if raw.get("Id") not in cursor.seen]
+            reads = InvoiceReads(found=[Read(raw, fetch_number) for raw in fresh])
+            return ChangePage(reads, _after(cursor, rows, company.latest_believed()))
 
 
-def _rows(company: CompanyContext, entity_name: EntityName, cursor: Cursor) -> list[dict[str, Any]]:
-    return company.api.query(
+def _rows(company: CompanyContext, entity_name: EntityName, cursor: Cursor) -> Page:
+    return company.api.page(
         queries.page_by_time(entity_name, cursor.since, cursor.skip + 1, cursor.size)
     )
 
@@ -132,14 +133,23 @@ def _rows(company: CompanyContext, entity_name: EntityName, cursor: Cursor) -> l
 def _doubt_an_outage(
     company: CompanyContext, entity_name: EntityName, cursor: Cursor, error: SyncError
 ) -> None:
-    """Raise TransientError unless QuickBooks answers for one of the next rows."""
-    for ahead in range(1, _PROBES + 1):
+    """Raise TransientError unless QuickBooks answers for one of the next rows.
+
+    Many neighbours may share what is bad about them: an answer without rows counts too, unless the
+    error is also what an outage looks like.
+    """
+    probes = [replace(cursor, skip=cursor.skip + ahead) for ahead in range(1, _PROBES + 1)]
+    for probe in probes:
         try:
-            _rows(company, entity_name, replace(cursor, skip=cursor.skip + ahead))
+            _rows(company, entity_name, probe)
         except SyncError as e:
             if not may_pass_in_parts(e):
                 raise
         else:
+            return
+    if isinstance(error, Poisoned) and not is_ambiguous(error):
+        with suppress(Poisoned):
+            company.api.count(queries.count(entity_name))
             return
     raise TransientError(str(error), intuit_tid=error.intuit_tid, code=error.code)
 
@@ -163,12 +173,13 @@ def _place(entity_name: EntityName, cursor: Cursor, number: int) -> str:
     return f"the {nth} of all in the order of changes"
 
 
-def _after(cursor: Cursor, raws: Sequence[dict[str, Any]], latest: datetime) -> Cursor:
+def _after(cursor: Cursor, rows: Page, latest: datetime) -> Cursor:
     """Return where to go on: after the last change whose time is not ahead of `latest`."""
-    done = len(raws) < cursor.size
-    times = [t for raw in raws if (t := changed_at(raw)) and t <= latest]
-    last = max(times, default=cursor.since)
-    at_last = tuple(str(raw.get("Id")) for raw in raws if changed_at(raw) == last)
+    # Dropped rows filled the page, but need not be there the next time.
+    raws, done = rows.found, rows.given < cursor.size
+    times = [changed_at(raw) for raw in raws]
+    last = max((t for t in times if t and t <= latest), default=cursor.since)
+    at_last = tuple(str(r.get("Id")) for r, t in zip(raws, times, strict=True) if t == last)
     size = cursor.size if cursor.slow else min(cursor.size * 2, queries.PAGE)
     name = _called(raws[-1]) if raws else cursor.last
     here = replace(cursor, since=last, last=name, size=size, bad=0, done=done)
@@ -184,12 +195,3 @@ def _after(cursor: Cursor, raws: Sequence[dict[str, Any]], latest: datetime) -> 
 def _called(raw: dict[str, Any]) -> str:
     number = one_line(raw.get("DocNumber"), _LONGEST_NUMBER)
     return called(one_line(raw.get("Id"), _LONGEST_NUMBER), number)
-
-
-def changed_at(raw: dict[str, Any]) -> datetime | None:
-    """Return the second of an object's last change, or None if it names none."""
-    try:
-        # Queries compare whole seconds, so the cursor does too.
-        return entity(raw).last_updated.replace(microsecond=0)
-    except Unmappable:
-        return None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from service.errors import Gone, Poisoned, SyncError, TooLarge, TransientError
 from service.quickbooks import queries
-from service.quickbooks.faults import GONE
+from service.quickbooks.faults import GONE, SPOILT
 from service.quickbooks.queries import EntityName
 from workers.company import CompanyContext
 from workers.reading.reads import InvoiceReads, Read
@@ -58,6 +58,9 @@ class Query:
         self._vain += 1
         if is_ambiguous(error) and self._vain >= _MOST_VAIN_QUERIES:
             raise TransientError(str(error), intuit_tid=error.intuit_tid, code=error.code)
+        if error.code == SPOILT and self._vain == _MOST_VAIN_QUERIES:
+            # Many records may share what spoils them. An answer without records tells.
+            self._company.api.count(queries.count(self._entity))
 
 
 def read_invoices(company: CompanyContext, ids: Sequence[str]) -> InvoiceReads:

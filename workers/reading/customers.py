@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import Any
 
-from service.errors import Poisoned, SyncError, TooLarge, Unmappable
+from service.errors import SyncError, Unmappable
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.quickbooks.entity import entity
@@ -13,6 +13,7 @@ from service.store.customers import CustomerRead
 from workers.company import CompanyContext
 from workers.reading.by_id import Query
 from workers.reading.reads import CompleteReads, InvoiceReads, Read, customer_id_of, id_in, is_id
+from workers.retry import may_pass_in_parts
 
 # Notices renew them; the age limit is for lost notices.
 _MAX_AGE = timedelta(days=30)
@@ -56,7 +57,9 @@ class CustomerReads:
         fetch_number = self._company.draw_fetch_number()
         try:
             raws = self._company.api.query(queries.page_by_id("Customer"))
-        except (TooLarge, Poisoned):
+        except SyncError as e:
+            if not may_pass_in_parts(e):
+                raise
             return  # read by id instead, where one bad record does not spoil the others
         for raw in raws:
             self._keep(raw, fetch_number)

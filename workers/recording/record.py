@@ -28,11 +28,11 @@ from service.store import (
     invoices,
     plausible,
 )
-from service.store.invoices import InvoiceRow
+from service.store.invoices import InvoiceRow, RecordedVersion
 from workers.company import CompanyContext
 from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
 from workers.recording.outcome import Outcome, Recorded
-from workers.recording.revision import Rows, revision, row_of, same
+from workers.recording.revision import InvoiceBasis, Rows, revision, row_of, same
 from workers.recording.withdrawal_limit import check_withdrawals
 
 log = structlog.get_logger(__name__)
@@ -177,9 +177,17 @@ class _Batch:
             + [customer.last_updated for customer in reads.customers.values()]
         )
         ids = {self._company.invoice_id(i) for i in [*found, *reads.gone]}
-        known = invoices.lock(self._session, ids)
-        rows = [*self._mapped(found, known), *self._deletions(reads.gone, known)]
+        versions = invoices.lock_versions(self._session, ids)
+        bases = self._bases(found, versions)
+        new = {
+            i: basis
+            for i, basis in bases.items()
+            if self._differs(basis, changed_customers, versions)
+        }
+        known = self._known([*new, *reads.gone], versions)
+        rows = [*self._mapped(new, known), *self._deletions(reads.gone, known)]
         self._keep(self._unless_withheld(rows), known)
+        self._note_unchanged(bases.keys() - new.keys(), versions)
         if changed_customers:
             self._remap(changed_customers, skip=ids)
         return self._recorded
@@ -227,16 +235,54 @@ class _Batch:
                 found[parsed.id] = (parsed, read.fetch_number)
         return found
 
-    def _mapped(
-        self, found: dict[str, tuple[Entity, int]], known: dict[str, Invoice]
-    ) -> list[InvoiceRow]:
+    def _bases(
+        self, found: dict[str, tuple[Entity, int]], versions: dict[str, RecordedVersion]
+    ) -> dict[str, InvoiceBasis]:
         buyers = self._buyers([parsed.raw for parsed, _ in found.values()])
-        rows = []
+        bases = {}
         for quickbooks_id, (parsed, fetch_number) in found.items():
+            before = versions.get(self._company.invoice_id(quickbooks_id))
+            called_void = quickbooks_id in self._voided or bool(before and before.void_noticed)
+            chain = customers.chain(buyers, customer_id_of(parsed.raw))
+            bases[quickbooks_id] = InvoiceBasis(parsed, fetch_number, chain, called_void)
+        return bases
+
+    def _differs(
+        self,
+        basis: InvoiceBasis,
+        changed_customers: Collection[str],
+        versions: dict[str, RecordedVersion],
+    ) -> bool:
+        """Return whether the record may have to become another one: mapping tells for sure."""
+        before = versions.get(self._company.invoice_id(basis.found.id))
+        if before is None or any(c.quickbooks_id in changed_customers for c in basis.chain):
+            return True
+        return before.digest != self._rows.digest(basis)
+
+    def _known(
+        self, quickbooks_ids: Collection[str], versions: dict[str, RecordedVersion]
+    ) -> dict[str, Invoice]:
+        ids = {self._company.invoice_id(i) for i in quickbooks_ids}
+        return invoices.load(self._session, ids & versions.keys())
+
+    def _note_unchanged(
+        self, quickbooks_ids: Collection[str], versions: dict[str, RecordedVersion]
+    ) -> None:
+        ids = {i: self._company.invoice_id(i) for i in quickbooks_ids}
+        offered = invoices.offered(self._session, ids.values())
+        self._recorded += [
+            _unwritten(i, id_, versions[id_].hold, is_offered=id_ in offered)
+            for i, id_ in ids.items()
+        ]
+
+    def _mapped(
+        self, bases: dict[str, InvoiceBasis], known: dict[str, Invoice]
+    ) -> list[InvoiceRow]:
+        rows = []
+        for quickbooks_id, basis in bases.items():
             before = known.get(self._company.invoice_id(quickbooks_id))
-            void = quickbooks_id in self._voided
             try:
-                row = self._rows.read(parsed, fetch_number, buyers, before, called_void=void)
+                row = self._rows.read(basis, before)
             except Unmappable as e:
                 self._fail(quickbooks_id, e)
             else:
@@ -257,17 +303,16 @@ class _Batch:
         """Map the invoices of changed customers again, from the recorded originals."""
         connection_id = self._company.connection_id
         concerned = customers.with_children(self._session, connection_id, changed)
-        stored = {
-            invoice.id: invoice
-            for invoice in invoices.of_customers(self._session, connection_id, concerned)
-            if invoice.id not in skip
-        }
+        theirs = invoices.of_customers(self._session, connection_id, concerned)
+        stored = invoices.load(self._session, {id_ for id_, *_ in theirs} - skip)
         buyers = self._buyers([invoice.source for invoice in stored.values()])
         rows = []
         for invoice in stored.values():
             try:
                 found = entity(invoice.source)
-                rows.append(self._rows.read(found, invoice.fetch_number, buyers, invoice))
+                chain = customers.chain(buyers, customer_id_of(found.raw))
+                basis = InvoiceBasis(found, invoice.fetch_number, chain, invoice.void_noticed)
+                rows.append(self._rows.read(basis, invoice))
             except Unmappable as e:  # it stays as it is
                 self._fail(invoice.quickbooks_id, e)
         rows = self._unless_withheld(rows, remapped=True)
@@ -285,20 +330,18 @@ class _Batch:
                 continue
             before = known.get(row.id)
             hold = before.hold if before else row.hold
-            unwritten = Outcome(
-                quickbooks_id=row.quickbooks_id,
-                invoice_id=row.id,
-                action=Action.UNCHANGED if row.id in offered else Action.HOLD,
-                hold=Hold(hold) if hold else None,
+            self._recorded.append(
+                _unwritten(row.quickbooks_id, row.id, hold, is_offered=row.id in offered)
             )
-            self._recorded.append(unwritten)
 
     def _write_newer(
         self, rows: Sequence[InvoiceRow], known: dict[str, Invoice], *, remap: bool = False
     ) -> dict[str, Action]:
         """Write the rows that differ from the record; return each one's action in Infactor."""
         before = {invoice_id: row_of(invoice) for invoice_id, invoice in known.items()}
-        changed = [row for row in rows if not same(before.get(row.id), row)]
+        alike = {row.id: row.digest for row in rows if same(before.get(row.id), row)}
+        invoices.keep_digests(self._session, alike)
+        changed = [row for row in rows if row.id not in alike]
         accepted = invoices.upsert(
             self._session, changed, remap=remap, overrule=self._overrule and not remap
         )
@@ -341,6 +384,17 @@ class _Batch:
             withdraw=self._rows.settings.infactor_withdraw,
             handed_over=current is not None and current.supplier_id != self._company.supplier_id,
         )
+
+
+def _unwritten(
+    quickbooks_id: str, invoice_id: str, hold: str | None, *, is_offered: bool
+) -> Outcome:
+    return Outcome(
+        quickbooks_id=quickbooks_id,
+        invoice_id=invoice_id,
+        action=Action.UNCHANGED if is_offered else Action.HOLD,
+        hold=Hold(hold) if hold else None,
+    )
 
 
 def _written(row: InvoiceRow, action: Action, *, remapped: bool = False) -> Outcome:

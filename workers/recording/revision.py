@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any
 
 from service.config.settings import Settings
 from service.database.tables import Customer, Invoice
 from service.domain import Hold, RevisionCause
 from service.infactor.document import SUPPLIER
+from service.infactor.edition import EDITION
 from service.infactor.holds import hold_of
 from service.infactor.mapping import Mapped, map_invoice
 from service.infactor.warnings import InvoiceWarning
+from service.kit import exact_json
 from service.quickbooks.entity import Entity
 from service.store import customers
 from service.store.invoices import InvoiceRow
@@ -35,47 +38,79 @@ _CONTENT = (
 
 
 @dataclass(frozen=True, slots=True)
+class InvoiceBasis:
+    """All that the content of an invoice's row is made from, but the rules.
+
+    `chain` is the invoice's customer, then its parents; `called_void` says that a notice has ever
+    called the invoice void.
+    """
+
+    found: Entity
+    fetch_number: int
+    chain: Sequence[Customer]
+    called_void: bool
+
+    @property
+    def buyer_name(self) -> str | None:
+        """The buyer's new name if it was renamed after the invoice was read."""
+        chain = self.chain
+        renamed_at = chain[0].renamed_at_fetch if chain else None
+        if renamed_at is None or renamed_at < self.fetch_number:
+            return None
+        return customers.display_name(chain[0].source)
+
+    @property
+    def customer_versions(self) -> str:
+        return " ".join(f"{c.quickbooks_id}:{c.sync_token}" for c in self.chain)
+
+
 class Rows:
     """Builds the rows of one batch, all with the same time of recording."""
 
-    company: CompanyContext
-    at: datetime
-    latest: datetime  # what QuickBooks has changed later than that, by its word, is not believed
+    def __init__(self, company: CompanyContext, at: datetime, latest: datetime) -> None:
+        self.company = company
+        self.settings: Settings = company.services.settings
+        self._at = at
+        self.latest = latest  # a change that QuickBooks dates later than that is not believed so
+        supplier, settings = company.supplier, self.settings
+        self._rules = [
+            *(EDITION, supplier.email, supplier.name, supplier.address, company.country),
+            *(settings.infactor_currency, *sorted(settings.infactor_hold)),
+        ]
 
-    @property
-    def settings(self) -> Settings:
-        return self.company.services.settings
+    def digest(self, basis: InvoiceBasis) -> str:
+        """Return what is the same only for rows of the same content: of all that makes it."""
+        made_from = (
+            *(basis.found.raw, basis.customer_versions, basis.buyer_name, basis.called_void),
+            self._rules,
+        )
+        return blake2b(exact_json.encode(made_from), digest_size=16).hexdigest()
 
-    def read(
-        self,
-        found: Entity,
-        fetch_number: int,
-        buyers: dict[str, Customer],
-        before: Invoice | None,
-        *,
-        called_void: bool = False,
-    ) -> InvoiceRow:
+    def read(self, basis: InvoiceBasis, before: Invoice | None) -> InvoiceRow:
         """Return the row of an invoice as it was read; raises Unmappable.
 
-        `called_void` (by a notice) is remembered as long as the total stays zero.
+        That it was called void is remembered as long as its total stays zero.
         """
+        found = basis.found
         invoice_id = self.company.invoice_id(found.id)
-        chain = customers.chain(buyers, customer_id_of(found.raw))
         mapped = map_invoice(
             found.raw,
-            [customer.source for customer in chain],
+            [customer.source for customer in basis.chain],
             self.company.supplier,
             invoice_id,
-            buyer_name=_new_name(chain, fetch_number),
+            buyer_name=basis.buyer_name,
+            currency=self.settings.infactor_currency,
+            country=self.company.country,
         )
-        void_noticed = mapped.total == 0 and (called_void or bool(before and before.void_noticed))
+        void_noticed = mapped.total == 0 and basis.called_void
         return InvoiceRow(
             id=invoice_id,
             connection_id=self.company.connection_id,
             quickbooks_id=found.id,
             sync_token=found.sync_token,
             last_updated=found.last_updated if found.last_updated <= self.latest else None,
-            fetch_number=fetch_number,
+            fetch_number=basis.fetch_number,
+            digest=self.digest(basis),
             deleted=False,
             void_noticed=void_noticed,
             source=found.raw,
@@ -83,14 +118,14 @@ class Rows:
             hold=self._hold(mapped, void_noticed=void_noticed),
             warnings=[_plain(warning) for warning in mapped.warnings],
             customer_id=customer_id_of(found.raw),
-            customer_versions=" ".join(f"{c.quickbooks_id}:{c.sync_token}" for c in chain),
+            customer_versions=basis.customer_versions,
             doc_number=mapped.doc_number or "",
             total=mapped.total,
             balance=mapped.balance,
             currency=mapped.currency[:_LONGEST_CURRENCY] if mapped.currency else None,
             created_ms=mapped.document["created"],
             revision=before.revision + 1 if before else 1,
-            recorded_at=self.at,
+            recorded_at=self._at,
             buyer_emails=list(mapped.buyer_emails),
         )
 
@@ -105,18 +140,20 @@ class Rows:
             return replace(
                 row_of(before),
                 fetch_number=fetch_number,
+                digest="",
                 deleted=True,
                 hold=hold,
                 revision=before.revision + 1,
-                recorded_at=self.at,
+                recorded_at=self._at,
             )
         return InvoiceRow(
             id=self.company.invoice_id(quickbooks_id),
             connection_id=self.company.connection_id,
             quickbooks_id=quickbooks_id,
             sync_token=0,
-            last_updated=self.at,
+            last_updated=self._at,
             fetch_number=fetch_number,
+            digest="",
             deleted=True,
             void_noticed=False,
             source={"Id": quickbooks_id},
@@ -131,7 +168,7 @@ class Rows:
             currency=None,
             created_ms=0,
             revision=1,
-            recorded_at=self.at,
+            recorded_at=self._at,
             buyer_emails=[],
         )
 
@@ -186,13 +223,6 @@ def _changes(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dic
 def _is_told_alone(name: str, value: Any) -> bool:
     """Return whether the history hides the values; it must not show who had the company before."""
     return isinstance(value, list | dict) or name in SUPPLIER
-
-
-def _new_name(chain: Sequence[Customer], fetch_number: int) -> str | None:
-    """Return the buyer's new name if the customer was renamed after the invoice was read."""
-    if not chain or chain[0].renamed_at_fetch is None or chain[0].renamed_at_fetch < fetch_number:
-        return None
-    return customers.display_name(chain[0].source)
 
 
 def _plain(warning: InvoiceWarning) -> dict[str, str]:

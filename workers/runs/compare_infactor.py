@@ -23,9 +23,12 @@ from service.infactor.bson import from_bson, to_bson
 from service.infactor.collection import REVISION, state_of
 from service.infactor.deviations import text_of
 from service.infactor.document import QUICKBOOKS_OWNED
+from service.infactor.legacy.rows import can_go_on, is_copy
+from service.infactor.legacy.values import text
 from service.infactor.wording import status
 from service.store import documents, legacy_rows, outbox, runs
 from workers.company import CompanyContext
+from workers.delivery.legacy_rows import recorded_of
 from workers.delivery.order import key_of
 from workers.delivery.turn import NotItsTurn, infactor_turn
 
@@ -110,7 +113,8 @@ def _ask(
         taken = legacy_rows.taken(session, [str(other["_id"]) for other in doubles])
     doubles = [other for other in doubles if str(other["_id"]) not in taken]
     single = (_differs(i, seen, there.get(key_of(i))) for i, seen in page)
-    return [*filter(None, single), *_doubled(page, doubles)]
+    currency = company.services.settings.infactor_currency
+    return [*filter(None, single), *_doubled(page, doubles, currency)]
 
 
 def _identities(
@@ -178,24 +182,30 @@ def _values(names: Sequence[str], document: Mapping[str, Any]) -> str:
 
 
 def _doubled(
-    page: Sequence[tuple[Invoice, Document | None]], others: Sequence[Mapping[str, Any]]
+    page: Sequence[tuple[Invoice, Document | None]],
+    others: Sequence[Mapping[str, Any]],
+    currency: str,
 ) -> Iterator[InfactorDifference]:
-    """Yield other documents of the same supplier with the same Id that belong to no invoice."""
+    """Yield the other documents of these invoices that a lender could still finance besides.
+
+    Under a supplier's e-mail address and an Id there are also other companies' invoices.
+    """
     ours = {(m["qbkInvoiceId"], m["supplierEmail"]): (i, d) for i, d in page if (m := i.mapped)}
     for other in others:
-        found = ours.get((other["qbkInvoiceId"], other["supplierEmail"]))
-        if found is None:
+        invoice, seen = ours.get((other["qbkInvoiceId"], other["supplierEmail"]), (None, None))
+        if invoice is None or not can_go_on(other):
             continue
-        invoice, seen = found
+        if not is_copy(recorded_of(invoice, currency), other):
+            continue
+        name = text(other.get("invoiceId")) or str(other["_id"])
+        there = f"also {name[:_LONGEST_VALUE]}: {status(state_of(other).state)}"
         amount = text_of(from_bson(other.get("invoiceAmount"))) or "none"
-        there = f"also {str(other['_id'])[:_LONGEST_VALUE]}: {status(state_of(other).state)}"
-        here = status(seen.state) if seen else "not in Infactor"
         yield InfactorDifference(
             invoice,
             seen,
             DifferenceKind.DOUBLED,
             f"{there}, amount {amount[:_LONGEST_VALUE]}",
-            here,
+            status(seen.state) if seen else "not in Infactor",
         )
 
 

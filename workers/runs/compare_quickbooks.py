@@ -87,10 +87,11 @@ class _Comparison:
         return page.cursor
 
     def _keep(self, reads: InvoiceReads) -> None:
-        """Keep what was shown, and where the run mends, record it too."""
+        """Store what was shown; if the run fixes, record it too."""
         with self._company.services.database.read() as session:
             latest = plausible.latest(session)
-        shown = [_believed(one, latest) for one in _shown(reads)]
+        currency = self._company.services.settings.infactor_currency
+        shown = [_believed(one, latest) for one in _shown(reads, currency)]
         places = [*self._tally["unreadable"], *reads.unnamed]
         self._tally["unreadable"] = list(dict.fromkeys(places))
         with self._company.services.database.write() as session:
@@ -217,19 +218,19 @@ def _in_its_place(place: str) -> DifferenceRow:
     }
 
 
-def _shown(reads: InvoiceReads) -> list[SeenInvoice]:
+def _shown(reads: InvoiceReads, currency: str) -> list[SeenInvoice]:
     """Return what was shown of each invoice; for an unreadable one, only that it exists."""
-    shown = [one for read in reads.found if (one := _one(read)) is not None]
+    shown = [one for read in reads.found if (one := _one(read, currency)) is not None]
     return shown + [SeenInvoice(quickbooks_id=quickbooks_id) for quickbooks_id in reads.failed]
 
 
-def _one(read: Read) -> SeenInvoice | None:
+def _one(read: Read, currency: str) -> SeenInvoice | None:
     try:
         found = entity(read.raw)
     except Unmappable:
         return None  # recording reports what is wrong with it
     try:
-        invoice = read_invoice(read.raw)
+        invoice = read_invoice(read.raw, currency)
     except Unmappable:
         return SeenInvoice(
             quickbooks_id=found.id, sync_token=found.sync_token, last_updated=found.last_updated

@@ -16,12 +16,13 @@ from service.errors import SyncError
 from service.kit.clock import now
 from service.quickbooks.client import CDC_FURTHEST, Changes
 from service.quickbooks.entity import parse_instant
+from service.quickbooks.page import changed_at
 from service.quickbooks.queries import EntityName
 from service.services import Services
 from service.store import connections, inbox, invoices, runs, watermarks
 from service.wording import called, several
 from workers.company import CompanyContext
-from workers.reading.by_change import Cursor, changed_at, read_page
+from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import confirm
 from workers.reading.customers import CustomerReads
 from workers.reading.reads import InvoiceReads, Read

@@ -25,6 +25,7 @@ from service.database.types import database_now
 from service.errors import ConfigurationError, SyncError
 from service.jobs import Jobs, receiver_broker
 from service.monitoring.processes import CLOCK, RECEIVER, SILENT_SECONDS
+from service.monitoring.stores import database_refusal
 from service.services import Services, build_services
 from service.wording import span
 
@@ -104,6 +105,9 @@ def database(settings: Settings) -> Iterator[CheckResult]:
                 yield _other_schema(current, head)
                 return
             yield ok("schema", f"at {head}, as this version needs it")
+            if refusal := database_refusal(services.database):
+                advice = "let it write again: end its read-only mode, or give it disk space"
+                yield bad("database", f"{kind} answers, but takes no writes: {refusal}", advice)
             yield _keys(services)
             yield from _rows(services, settings)
         except DBAPIError as e:
@@ -151,14 +155,18 @@ def job_queue(settings: Settings) -> Iterator[CheckResult]:
         return
     jobs = Jobs(receiver_broker(settings.redis_url.get_secret_value()))
     try:
-        answers = jobs.answers()
+        refusal = jobs.refusal()
     finally:
         jobs.broker.close()
-    if answers:
-        yield ok("queue", "Redis answers")
+    if refusal is None:
+        yield ok("queue", "Redis takes work")
     else:
-        advice = "check that Redis runs, and that REDIS_URL's address and password are right"
-        yield bad("queue", "Redis does not answer; nothing is lost, but everything is late", advice)
+        advice = (
+            "check that Redis runs, has memory and may write, and that REDIS_URL's address and"
+            " password are right"
+        )
+        seen = f"Redis takes no work: {refusal}; nothing is lost, but everything is late"
+        yield bad("queue", seen, advice)
 
 
 def intuit(settings: Settings) -> Iterator[CheckResult]:

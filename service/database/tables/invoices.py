@@ -26,6 +26,9 @@ TO_MEND = "hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"
 HELD = "hold IS NOT NULL OR old_rows_held"
 """Which invoices are held; Infactor may have one of them all the same."""
 
+OLD_ROWS_HELD = "old_rows_held"
+"""Which invoices wait for somebody to explain rows of Infactor's old import."""
+
 WITHDRAWN = "withdrawn"
 """Which documents we have withdrawn."""
 
@@ -93,6 +96,12 @@ class Invoice(Base):
             postgresql_where=text("withdrawn_at IS NOT NULL"),
         ),
         Index("ux_invoices_adopted", "adopted", unique=True),
+        Index(
+            "ix_invoices_old_rows_held",
+            "connection_id",
+            sqlite_where=text(OLD_ROWS_HELD),
+            postgresql_where=text(OLD_ROWS_HELD),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)  # Infactor's invoiceId
@@ -102,6 +111,8 @@ class Invoice(Base):
     # None where QuickBooks has said a time that is not believed; see `store.plausible`.
     last_updated: Mapped[datetime | None] = mapped_column(Instant)
     fetch_number: Mapped[int] = mapped_column(BigInteger)
+    # Of what the rest was made from: only what has another one is mapped again. Empty: map it.
+    digest: Mapped[str] = mapped_column(String(32), default="", server_default="")
     deleted: Mapped[bool] = mapped_column(default=False)
     void_noticed: Mapped[bool] = mapped_column(default=False)
     source: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
@@ -135,8 +146,15 @@ class Invoice(Base):
     withdrawn_at: Mapped[float | None] = mapped_column(Float(53))
     # The row of Infactor's old import that is this invoice's document: its ObjectId.
     adopted: Mapped[str | None] = mapped_column(String(24))
+    # Its invoiceId, by which Infactor and its people know it.
+    adopted_as: Mapped[str | None] = mapped_column(String(64))
     # Infactor has rows of its old import with this Id that nobody can explain.
     old_rows_held: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+    @property
+    def document_id(self) -> str:
+        """The invoiceId of its document in Infactor, which only an adopted row has of its own."""
+        return self.id if self.adopted is None else self.adopted_as or self.adopted
 
 
 class OldId(Base):
@@ -199,6 +217,7 @@ class Document(Base):
     # The invoice's when the document was last written: the document itself does not say.
     balance: Mapped[Decimal | None] = mapped_column(Money)
     currency: Mapped[str | None] = mapped_column(String(8))
+    customer_id: Mapped[str | None] = mapped_column(String(64))
     seen_at: Mapped[datetime | None] = mapped_column(Instant)
 
 

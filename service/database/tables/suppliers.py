@@ -37,6 +37,8 @@ class Connection(Base):
     realm_digest: Mapped[str] = mapped_column(String(64))
     realm_sealed: Mapped[str] = mapped_column(Text)
     company_name: Mapped[str] = mapped_column(Text)
+    # As QuickBooks writes it, to conclude the home currency from; "" where it is not known.
+    country: Mapped[str] = mapped_column(Text, default="", server_default="")
     state: Mapped[str] = mapped_column(String(16))  # a ConnectionState
     problem: Mapped[str | None] = mapped_column(Text)  # why it is disconnected or paused
     access_sealed: Mapped[str | None] = mapped_column(Text)
@@ -68,6 +70,9 @@ class Connection(Base):
     # Since when QuickBooks has answered nothing but 429.
     throttled_since: Mapped[datetime | None] = mapped_column(Instant)
     failures: Mapped[int] = mapped_column(default=0)
+    # How many objects QuickBooks sent that were not asked for, lately, and when the last one.
+    unasked: Mapped[int] = mapped_column(default=0)
+    unasked_at: Mapped[datetime | None] = mapped_column(Instant)
     nudge_due_at: Mapped[datetime | None] = mapped_column(Instant)
     # When rows of Infactor's old import were last checked; until then nothing is delivered.
     adopted_at: Mapped[datetime | None] = mapped_column(Instant)

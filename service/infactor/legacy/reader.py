@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 import pymongo
+from bson import ObjectId
 
 from service.infactor.mongo import InfactorDatabase, infactors_errors
 
@@ -23,6 +24,7 @@ _FIELDS = (
     "state",
     "created",
 )
+_PROJECTION = dict.fromkeys(_FIELDS, 1)
 
 
 def old_rows(infactor: InfactorDatabase, supplier_email: str) -> list[dict[str, Any]]:
@@ -37,8 +39,23 @@ def old_rows(infactor: InfactorDatabase, supplier_email: str) -> list[dict[str, 
     }
     # First of all, because the time-out of the scan also covers waiting for a server.
     infactor.version()
+    invoices = infactor.invoices
+    scan = {"find": invoices.name, "filter": of_the_old_import, "projection": _PROJECTION}
+    # A command, because the client sends a find again and again for as long as it may take, where
+    # a server that is no primary any more refuses it at once: the job tries again by itself.
     with infactors_errors(), pymongo.timeout(_SCAN_SECONDS):
-        return list(infactor.invoices.find(of_the_old_import, dict.fromkeys(_FIELDS, 1)))
+        return list(invoices.database.cursor_command(scan))
+
+
+def rows_by_id(infactor: InfactorDatabase, row_ids: Collection[str]) -> list[dict[str, Any]]:
+    """Return those of these rows that there are, whatever they are by now; raises InfactorAway."""
+    found: list[dict[str, Any]] = []
+    wanted = sorted(row_ids)
+    with infactors_errors():
+        for start in range(0, len(wanted), _CHUNK):
+            keys = [ObjectId(row_id) for row_id in wanted[start : start + _CHUNK]]
+            found += infactor.invoices.find({"_id": {"$in": keys}}, _PROJECTION)
+    return found
 
 
 def own_documents(infactor: InfactorDatabase, invoice_ids: Collection[str]) -> set[str]:

@@ -4,10 +4,12 @@ The old import knew no realm, gave each row a random `invoiceId`, and wrote anot
 run. Sometimes it wrote another company's invoices under this supplier's e-mail address. QuickBooks'
 Ids are small numbers that every company has, so an Id alone proves nothing.
 
-A row belongs to an invoice if Id and DocNumber agree, and also the buyer (an e-mail address or the
-name) or the amount. An amount of 0 proves nothing: every void has it. If neither has a DocNumber,
-buyer and amount must agree. If a row fits invoices of several of the supplier's companies, the one
-with the most agreements gets it; with a tie, none.
+A row is adopted by an invoice if Id, DocNumber, buyer (an e-mail address or the name) and amount
+agree. An amount of 0 proves nothing: every void has it. Buyer or amount is enough if somebody has
+decided about the row, and for a copy of an invoice that has a row or document already: the old
+import never updated a row. If neither has a DocNumber, buyer and amount must agree in any case. If
+a row fits invoices of several of the supplier's companies, the one with the most agreements gets
+it; with a tie, none.
 
 Of several copies of an invoice, the one furthest in Infactor's workflow is adopted; then one that
 can still go on before a rejected one; then the oldest. A row in `draft` or an unknown state is
@@ -29,7 +31,9 @@ from decimal import Decimal
 from typing import Any
 
 from service.domain import State
-from service.infactor.legacy.values import amount, id_of, mails, name, row_id, same_number, text
+from service.infactor.buyers import same_name
+from service.infactor.legacy.values import amount, id_of, mails, row_id, same_number, text
+from service.infactor.money import rounded
 
 Row = Mapping[str, Any]
 """A row as the database has it: any field may be missing, or of any type."""
@@ -49,6 +53,7 @@ _DISTANCE = {
 }
 """How far a row came; a rejection is as far as what was rejected."""
 
+_NOT_ENOUGH = "neither buyer nor amount agree, or not enough of them"
 _ENDED = (
     State.INVOICE_REJECTED,
     State.IFACTOR_REJECTED,
@@ -61,8 +66,9 @@ _ENDED = (
 class RecordedInvoice:
     """What is recorded of one invoice.
 
-    `adopted` is its row, as 24 hexadecimal digits. `own_document`: we have a document in Infactor.
-    `deliverable`: one may be created right now, so a row found now can only be held, not adopted.
+    `adopted` is its row, as 24 hexadecimal digits, and `document_id` the invoiceId of that; "" for
+    our own. `own_document`: we have a document in Infactor. `deliverable`: one may be created right
+    now, so a row found now can only be held, not adopted.
     """
 
     invoice_id: str
@@ -71,6 +77,8 @@ class RecordedInvoice:
     buyer_emails: tuple[str, ...] = ()
     buyer_name: str = ""
     total: Decimal | None = None
+    currency: str = "USD"
+    document_id: str = ""
     adopted: str | None = None
     own_document: bool = False
     deliverable: bool = False
@@ -78,11 +86,18 @@ class RecordedInvoice:
 
 @dataclass(frozen=True, slots=True)
 class OldRows:
-    """`adopted` by our invoice id, `unexplained` with the reasons, `held` QuickBooks Ids."""
+    """`adopted` by our invoice id, `unexplained` with the reasons, `held` QuickBooks Ids.
+
+    `copies`, by our invoice id, are the unexplained rows of an invoice that has another document,
+    and that can still be financed: a lender may pay for both. `kept` are the invoices of `adopted`
+    that had their row before.
+    """
 
     adopted: dict[str, Row] = field(default_factory=dict)
+    copies: dict[str, list[Row]] = field(default_factory=dict)
     unexplained: list[tuple[Row, str]] = field(default_factory=list)
     held: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
 
 
 def match(recorded: Iterable[RecordedInvoice], rows: Sequence[Row]) -> OldRows:
@@ -92,7 +107,18 @@ def match(recorded: Iterable[RecordedInvoice], rows: Sequence[Row]) -> OldRows:
     """
     matching = _Matching(recorded)
     matching.take(rows)
-    return OldRows(matching.adopted, matching.unexplained, frozenset(matching.held))
+    return OldRows(
+        matching.adopted,
+        matching.copies,
+        matching.unexplained,
+        frozenset(matching.held),
+        frozenset(matching.kept),
+    )
+
+
+def is_copy(invoice: RecordedInvoice, row: Row) -> bool:
+    """Return whether the row with the invoice's Id is the invoice's, and not another company's."""
+    return same_number(invoice.doc_number, row) and bool(_agreement(invoice, row))
 
 
 def can_go_on(row: Row) -> bool:
@@ -106,8 +132,10 @@ def can_go_on(row: Row) -> bool:
 class _Matching:
     def __init__(self, recorded: Iterable[RecordedInvoice]) -> None:
         self.adopted: dict[str, Row] = {}
+        self.copies: dict[str, list[Row]] = {}
         self.unexplained: list[tuple[Row, str]] = []
         self.held: set[str] = set()
+        self.kept: set[str] = set()
         self._by_id: dict[str, list[RecordedInvoice]] = defaultdict(list)
         self._owners: dict[str, RecordedInvoice] = {}
         for one in recorded:
@@ -121,6 +149,7 @@ class _Matching:
             owner = self._owners.get(row_id(row) or "")
             if owner is not None:
                 self.adopted[owner.invoice_id] = row
+                self.kept.add(owner.invoice_id)
                 continue
             found = self._invoice_of(row)
             if isinstance(found, str):
@@ -144,7 +173,7 @@ class _Matching:
         grades = [(_agreement(one, row), one) for one in numbered]
         best = max(grade for grade, _ in grades)
         if not best:
-            return "neither buyer nor amount agree, or not enough of them"
+            return _NOT_ENOUGH
         (one, *others) = (one for grade, one in grades if grade == best)
         return "fits invoices of several companies" if others else one
 
@@ -153,10 +182,10 @@ class _Matching:
         if invoice.adopted or invoice.own_document:
             self._list_copies(invoice, copies)
             return
-        able = [row for row in copies if _may_be_adopted(row)]
+        able = [row for row in copies if _may_be_adopted(invoice, row)]
         if not able or invoice.deliverable:
             for row in copies:
-                self._hold(row, _why_not(row))
+                self._hold(row, _why_not(invoice, row))
             return
         best = min(able, key=_order)
         self.adopted[invoice.invoice_id] = best
@@ -164,9 +193,13 @@ class _Matching:
 
     def _list_copies(self, invoice: RecordedInvoice, copies: Iterable[Row]) -> None:
         adopted = self.adopted.get(invoice.invoice_id)
-        original = text(adopted.get("invoiceId")) if adopted is not None else invoice.invoice_id
+        original = text(adopted.get("invoiceId")) if adopted is not None else ""
+        original = original or invoice.document_id or invoice.invoice_id
         for row in copies:
-            end = "can still be financed" if can_go_on(row) else "has come to its end"
+            goes_on = can_go_on(row)
+            if goes_on:
+                self.copies.setdefault(invoice.invoice_id, []).append(row)
+            end = "can still be financed" if goes_on else "has come to its end"
             self.unexplained.append((row, f"copy of {original}; {end}"))
 
     def _hold(self, row: Row, why: str) -> None:
@@ -177,26 +210,47 @@ class _Matching:
 
 def _agreement(invoice: RecordedInvoice, row: Row) -> int:
     """Return in how many ways buyer and amount agree; 0 if that proves nothing."""
-    theirs = {mail.casefold() for mail in invoice.buyer_emails} & mails(row)
-    called = bool(name(invoice.buyer_name)) and name(invoice.buyer_name) in (
-        name(row.get("companyName")),
-        name(row.get("contactName")),
-    )
-    same_amount = bool(invoice.total) and amount(row.get("invoiceAmount")) == invoice.total
-    if not invoice.doc_number.strip() and not (same_amount and (theirs or called)):
+    ways = _ways(invoice, row)
+    if not invoice.doc_number.strip() and not _is_proof(ways):
         return 0
-    return sum((bool(theirs), called, same_amount))
+    return sum(ways)
 
 
-def _may_be_adopted(row: Row) -> bool:
-    return row_id(row) is not None and _distance(row) > 0
+def _ways(invoice: RecordedInvoice, row: Row) -> tuple[bool, bool, bool]:
+    """Return whether the buyer's address agrees, their name, and the amount."""
+    addresses = {mail.casefold() for mail in invoice.buyer_emails} & mails(row)
+    names = (row.get("companyName"), row.get("contactName"))
+    theirs = amount(row.get("invoiceAmount"))
+    return (
+        bool(addresses),
+        any(same_name(invoice.buyer_name, name, same_customer=True) for name in names),
+        bool(invoice.total)
+        and theirs is not None
+        and rounded(theirs, invoice.currency) == invoice.total,
+    )
 
 
-def _why_not(row: Row) -> str:
+def _is_proof(ways: tuple[bool, bool, bool]) -> bool:
+    address, name, same_amount = ways
+    return same_amount and (address or name)
+
+
+def _may_be_adopted(invoice: RecordedInvoice, row: Row) -> bool:
+    return row_id(row) is not None and _distance(row) > 0 and _is_sure(invoice, row)
+
+
+def _is_sure(invoice: RecordedInvoice, row: Row) -> bool:
+    """Return whether the row agrees in enough to become the invoice's document."""
+    return row.get("state") != State.INVOICE_CREATED or _is_proof(_ways(invoice, row))
+
+
+def _why_not(invoice: RecordedInvoice, row: Row) -> str:
     if row_id(row) is None:
         return "its _id is none that the old import gives"
     if not _distance(row):
         return f"its state is {text(row.get('state')) or 'missing'}"
+    if not _is_sure(invoice, row):
+        return _NOT_ENOUGH
     return "came after the first look, and is adopted at the next one"
 
 

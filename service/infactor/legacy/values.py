@@ -71,11 +71,6 @@ def mails(row: Mapping[str, Any]) -> set[str]:
     }
 
 
-def name(value: object) -> str:
-    """Return a name with blanks and case normalised."""
-    return " ".join(value.split()).casefold() if isinstance(value, str) else ""
-
-
 def same_number(doc_number: str, row: Mapping[str, Any]) -> bool:
     """Return whether the row has this DocNumber; a number has lost its leading zeros."""
     value, wanted = row.get("invoiceNo"), doc_number.strip()

@@ -9,7 +9,15 @@ from starlette.responses import Response
 from service.simulator import exact_json
 from service.simulator.books.company import Company
 from service.simulator.clock import to_millis
-from service.simulator.faults import JSON, Answer, Fault, throttled, unauthenticated, unauthorized
+from service.simulator.faults import (
+    JSON,
+    Answer,
+    Fault,
+    spoilt,
+    throttled,
+    unauthenticated,
+    unauthorized,
+)
 from service.simulator.grants import ACCOUNTING
 from service.simulator.records import Json
 from service.simulator.responses import served, simulator_of, to_response
@@ -66,7 +74,7 @@ def _ordinary(simulator: Simulator, call: Call, work: Work, reads: int) -> Answe
             fault = throttled(simulator.switches.retry_after)
             return fault.xml(now) if simulator.switches.throttled_as == "xml" else fault.answer(now)
         content = work(company)
-        body = exact_json.encode({**content, "time": content.get("time", to_millis(now))})
+        body = spoilt(exact_json.encode({**content, "time": content.get("time", to_millis(now))}))
     except Fault as fault:
         return fault.answer(now)
     total = round((perf_counter() - began) * 1000)

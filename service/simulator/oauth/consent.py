@@ -63,6 +63,9 @@ def _refused(simulator: Simulator, params: Mapping[str, str]) -> Response | None
         return render(None, "refused.html", {"what": "state"}, 400)
     if params.get("response_type") != "code":
         return _back(params, {"error": "invalid_request"})
+    method = params.get("code_challenge_method")
+    if params.get("code_challenge") and method != "S256":
+        return _back(params, {"error": "invalid_request"})
     scopes = params.get("scope", "").split()
     if not scopes or not SCOPES.issuperset(scopes):
         return _back(params, {"error": "invalid_scope"})
@@ -75,7 +78,8 @@ def _decided(simulator: Simulator, params: Mapping[str, str], realm: str | None)
     if realm not in simulator.companies:
         return render(None, "refused.html", {"what": "company"}, 400)
     scope, redirect = params.get("scope", ""), params["redirect_uri"]
-    code = simulator.grants.new_code(realm, redirect, scope, simulator.clock.now())
+    now, challenge = simulator.clock.now(), params.get("code_challenge") or None
+    code = simulator.grants.new_code(realm, redirect, scope, now, challenge)
     answer = {"code": code, "state": params["state"]}
     # Intuit names the company only for the scopes that open one.
     with_company = "com.intuit.quickbooks" in scope

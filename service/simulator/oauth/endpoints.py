@@ -98,7 +98,10 @@ def _grant(
         return _error("invalid_request")
     try:
         if kind == "authorization_code":
-            access, grant = simulator.grants.exchange(form["code"], form["redirect_uri"], now)
+            verifier = form.get("code_verifier", "")
+            access, grant = simulator.grants.exchange(
+                form["code"], form["redirect_uri"], now, verifier
+            )
         else:
             grace = simulator.switches.old_refresh_grace
             access, grant = simulator.grants.refresh(form["refresh_token"], now, grace)

@@ -4,7 +4,6 @@ Ownership is checked before the code is exchanged, and again in the transaction 
 connection. Nothing counts as connected before the company itself has answered.
 """
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -21,6 +20,7 @@ from service.domain import ConnectionState, OwnNotice, RunCause
 from service.errors import SyncError, TransientError
 from service.jobs import Nudges
 from service.kit.clock import now
+from service.kit.realm import RealmId, realm_id_of
 from service.kit.text import one_line
 from service.links import LONGEST_LIFE
 from service.quickbooks.oauth import Tokens
@@ -40,7 +40,6 @@ from service.web.connect.problems import ConnectProblem, Problem
 
 log = structlog.get_logger(__name__)
 
-_REALM_ID = re.compile(r"[0-9]{1,20}")
 _MAX_CODE = 512  # reference 2.2
 
 _ERRORS = {
@@ -81,10 +80,11 @@ class Connected:
 class Newcomer:
     """A company that has answered to the tokens received for it."""
 
-    realm_id: str = field(repr=False)
+    realm_id: RealmId = field(repr=False)
     realm_digest: str
     tokens: Tokens
     name: str
+    country: str
     time: datetime  # by QuickBooks' own clock
 
 
@@ -107,7 +107,7 @@ def connect(
     with services.database.read() as session:
         _obtainable(session, journey, realm_digest)
     try:
-        tokens = services.oauth.exchange(code)
+        tokens = services.oauth.exchange(code, answer.state)
     except SyncError as e:
         raise _problem_of(e) from e
     newcomer = _answering(services, realm_id, realm_digest, tokens)
@@ -118,7 +118,7 @@ def connect(
         raise
 
 
-def checked(answer: CallbackParameters) -> tuple[str, str]:
+def checked(answer: CallbackParameters) -> tuple[str, RealmId]:
     """Return (code, realm id) of a consent; raises ConnectProblem for any other answer."""
     if answer.error:
         problem = _ERRORS.get(answer.error, Problem.REFUSED_BY_QUICKBOOKS)
@@ -126,9 +126,10 @@ def checked(answer: CallbackParameters) -> tuple[str, str]:
         raise ConnectProblem(problem, answer.error if named else "an error of an unknown name")
     if not 0 < len(answer.code) <= _MAX_CODE or not answer.code.isprintable():
         raise ConnectProblem(Problem.INCOMPLETE, "no usable code")
-    if not _REALM_ID.fullmatch(answer.realm_id):
+    realm_id = realm_id_of(answer.realm_id)
+    if realm_id is None:
         raise ConnectProblem(Problem.INCOMPLETE, "no usable company")
-    return answer.code, answer.realm_id
+    return answer.code, realm_id
 
 
 def _journey(services: Services, browser: str | None, state: str) -> OAuthState:
@@ -170,7 +171,9 @@ def _obtainable(
     return connection
 
 
-def _answering(services: Services, realm_id: str, realm_digest: str, tokens: Tokens) -> Newcomer:
+def _answering(
+    services: Services, realm_id: RealmId, realm_digest: str, tokens: Tokens
+) -> Newcomer:
     """Return the company once it has answered to its tokens; raises ConnectProblem."""
     try:
         found = services.access.newcomer(realm_id, tokens).company_info()
@@ -178,7 +181,9 @@ def _answering(services: Services, realm_id: str, realm_digest: str, tokens: Tok
         # Not revoked: tokens to which this company does not answer may belong to another one, whose
         # connection would end.
         raise _problem_of(e) from e
-    return Newcomer(realm_id, realm_digest, tokens, _name(found.company_info), found.time)
+    info = found.company_info
+    country = one_line(info.get("Country"), 100)
+    return Newcomer(realm_id, realm_digest, tokens, _name(info), country, found.time)
 
 
 def _problem_of(error: SyncError) -> ConnectProblem:
@@ -252,6 +257,7 @@ def _begin(
             realm_digest=newcomer.realm_digest,
             realm_sealed=services.access.seal_realm_id(connection_id, newcomer.realm_id),
             company_name=newcomer.name,
+            country=newcomer.country,
             state=ConnectionState.CONNECTED,
             connected_at=at,
             renewed_at=at,
@@ -273,7 +279,8 @@ def _renew(
     if before.supplier_id != journey.supplier_id:
         connection_lifecycle.hand_over(session, before.id, journey.supplier_id, at)
         after_commit(session, log.info, "connection.handed_over", connection=before.id)
-    connections.renew(session, before.id, newcomer.name or before.company_name, at)
+    name = newcomer.name or before.company_name
+    connections.renew(session, before.id, name, at, country=newcomer.country)
     if was_connected:
         # The access may have failed meanwhile without anybody noticing.
         inbox.ask_for_changes(session, before.id, OwnNotice.RENEWED, at)

@@ -12,6 +12,7 @@ import structlog
 from service.coordination import circuit_breaker, clocks
 from service.database import schema
 from service.kit.clock import now
+from service.monitoring.stores import Refusals, database_refusal
 from service.queries import measures
 from service.queries.measures import Measures
 from service.services import Services
@@ -34,6 +35,13 @@ class Probe(Generic[T]):
         self._seconds = seconds
         self._lock = threading.Lock()
         self._asked: Future[T | None] | None = None
+
+    def waited(self) -> T | None:
+        """Return the answer to a thread that may wait for it, or None as `answer` does."""
+        try:
+            return self._begin().result(self._seconds)
+        except TimeoutError:
+            return None
 
     async def answer(self) -> T | None:
         """Return the answer, or None if there is none in time or asking failed."""
@@ -63,24 +71,45 @@ class Probe(Generic[T]):
 
 
 @dataclass(frozen=True)
+class StoreAnswer:
+    """`refusal` is why notices cannot be stored, or None; `oldest_due` is in seconds."""
+
+    refusal: str | None
+    oldest_due: float = 0.0
+
+
+_SILENT = "no answer"
+
+
+@dataclass(frozen=True)
 class Probes:
     """The questions of one application; None means no answer."""
 
-    oldest_due: Probe[float | None]  # in seconds; None, too, for another version's schema
-    queue: Probe[bool]
+    database: Probe[StoreAnswer]
+    queue: Probe[Refusals]
     clock: Probe[str]  # "ok", or which was set by how many seconds, or is so many ahead
     infactor: Probe[str]  # "own record" where Infactor's table is ours, else "ok" or "away"
     measures: Probe[Measures | None]
+
+    def refusals(self) -> Refusals:
+        """Return why the stores take no writes, without waiting long for one that hangs."""
+        stored, queue = self.database.waited(), self.queue.waited()
+        return Refusals(
+            database=_SILENT if stored is None else stored.refusal,
+            queue=_SILENT if queue is None else queue.queue,
+        )
 
 
 def probes_for(services: Services) -> Probes:
     environment = services.settings.quickbooks_environment
 
-    def oldest_due() -> float | None:
+    def database() -> StoreAnswer:
         with services.database.read() as session:
             if not schema.is_current(session):
-                return None
-            return measures.oldest_due(session, environment, now())
+                return StoreAnswer("has another version's schema")
+            oldest = measures.oldest_due(session, environment, now())
+        refusal = database_refusal(services.database)
+        return StoreAnswer(refusal and f"takes no writes: {refusal}", oldest)
 
     def measured() -> Measures | None:
         with services.database.read() as session:
@@ -105,9 +134,9 @@ def probes_for(services: Services) -> Probes:
         return ", ".join(f"{one.name} {one.seconds:+,.0f} s" for one in wrong) or "ok"
 
     return Probes(
-        oldest_due=Probe(oldest_due, seconds=_DATABASE_SECONDS),
+        database=Probe(database, seconds=_DATABASE_SECONDS),
         infactor=Probe(infactor, seconds=_DATABASE_SECONDS),
         clock=Probe(clock, seconds=_DATABASE_SECONDS),
-        queue=Probe(services.jobs.answers, seconds=_QUEUE_SECONDS),
+        queue=Probe(lambda: Refusals(queue=services.jobs.refusal()), seconds=_QUEUE_SECONDS),
         measures=Probe(measured, seconds=_DATABASE_SECONDS),
     )

@@ -18,6 +18,7 @@ from service.database.due import waits
 from service.database.tables import Connection, Run
 from service.domain import ConnectionState, RunKind, RunState
 from service.kit.clock import now
+from service.kit.realm import realm_id_of
 from service.monitoring.infactor import STUCK
 from service.operations import actions
 from service.queries import companies
@@ -96,8 +97,9 @@ def search(request: Request[AppState], form: FormData) -> Response:
     known = (*companies.Filter, LATE)
     state = {"state": words(form, "state")} if words(form, "state") in known else {}
     environment = services.settings.quickbooks_environment
-    if text.isascii() and text.isdigit() and len(text) >= 9:
-        digest = services.vault.digest(text)
+    realm_id = realm_id_of(text)
+    if realm_id is not None and len(text) >= 9:
+        digest = services.vault.digest(realm_id)
         with services.database.read() as session:
             connection = connections.by_realm(session, environment, digest)
         if connection is not None:

@@ -1,9 +1,12 @@
 """Log-in and log-out. A wrong name and a wrong password get the same answer."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any, Self
 
 import structlog
 from anyio import CapacityLimiter, to_thread
@@ -31,12 +34,14 @@ from service.web.templating import render
 log = structlog.get_logger(__name__)
 
 _AT_ONCE = 2
-# A browser that an operator has used before is limited by its own failures only. Any other is
-# limited by those of its address, and by more guesses at the name than one address can make.
+# A browser that an operator has used before is held up by nothing but its own failures. Any other
+# is by those of its address alone: what is guessed elsewhere makes it wait, but keeps nobody out.
 _MOST_OF_A_BROWSER = 5
 _MOST_OF_A_NAME_HERE = 5
 _MOST_OF_A_PEER = 20
-_MOST_OF_A_NAME = 100
+_FREE_OF_A_NAME = 20
+_PAUSE_SECONDS = 0.01
+_LONGEST_PAUSE_SECONDS = 2.0
 
 
 def login(request: Request[AppState]) -> Response:
@@ -49,24 +54,79 @@ def login(request: Request[AppState]) -> Response:
 
 
 def log_in() -> Callable[[Request[AppState]], Awaitable[Response]]:
-    """Return the endpoint of the log-in form; it checks passwords in a few threads of its own."""
-    threads = CapacityLimiter(_AT_ONCE)
+    """Return the endpoint that begins a session if name and password are right, or asks again.
+
+    Guesses wait for each other in a few threads of their own: the common ones store notices.
+    """
+    strangers, acquaintances = CapacityLimiter(_AT_ONCE), CapacityLimiter(1)
 
     async def endpoint(request: Request[AppState]) -> Response:
         form = await form_of(request)
         given = {name: str(form.get(name, "")) for name in ("password", "next")}
-        name = words(form, "name", LONGEST_NAME).lower()
-        attempt = partial(_log_in, request, name=name, **given)
-        return await to_thread.run_sync(attempt, limiter=threads)
+        attempt = _Attempt.of(request, words(form, "name", LONGEST_NAME).lower())
+        threads = acquaintances if attempt.is_known else strangers
+        if not attempt.is_known:
+            pause = await to_thread.run_sync(_pause, request, attempt.name, limiter=threads)
+            await asyncio.sleep(pause)
+        answer = partial(_log_in, request, attempt, **given)
+        return await to_thread.run_sync(answer, limiter=threads)
 
     return endpoint
 
 
-def _log_in(request: Request[AppState], *, name: str, password: str, next: str) -> Response:
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """Whom somebody says to be, and about what it is noted, `limits` with how often that may fail.
+
+    `own` is the narrowest of them, which a right password forgives.
+    """
+
+    name: str
+    own: str
+    limits: Mapping[str, int]
+    is_known: bool
+
+    @classmethod
+    def of(cls, request: Request[AppState], name: str) -> Self:
+        operator = _named(request.state["services"], name)
+        browser = known_browser(request, operator) if operator is not None else None
+        if browser is not None:
+            own = f"browser:{browser}"
+            return cls(name, own, {own: _MOST_OF_A_BROWSER}, is_known=True)
+        peer = _network(request.client.host if request.client else "")
+        own = f"name:{name} peer:{peer}"
+        limits = {own: _MOST_OF_A_NAME_HERE, f"peer:{peer}": _MOST_OF_A_PEER}
+        return cls(name, own, limits, is_known=False)
+
+    @property
+    def noted(self) -> Sequence[str]:
+        """About what it is noted."""
+        return [*self.limits] if self.is_known else [*self.limits, f"name:{self.name}"]
+
+
+def _network(peer: str) -> str:
+    """Return the address of IPv4, or the /64 of IPv6: whoever has one has all of its addresses."""
+    try:
+        address = ip_address(peer)
+    except ValueError:
+        return peer
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or ip_network((int(address) >> 64 << 64, 64)))
+    return str(address)
+
+
+def _pause(request: Request[AppState], name: str) -> float:
+    """Return for how long a browser that is not known waits, after many guesses at this name."""
+    with request.state["services"].database.read() as session:
+        guesses = login_attempts.count(session, f"name:{name}", now())
+    return min(_LONGEST_PAUSE_SECONDS, _PAUSE_SECONDS * max(0, guesses - _FREE_OF_A_NAME))
+
+
+def _log_in(request: Request[AppState], attempt: _Attempt, *, password: str, next: str) -> Response:
     services, at, onward = request.state["services"], now(), inside(next)
-    narrowest, limits = _limits(request, name)
+    name, limits = attempt.name, attempt.limits
     with services.database.write() as session:
-        notes = login_attempts.attempt(session, limits, at)
+        notes = login_attempts.attempt(session, attempt.noted, at)
     with services.database.write() as session:
         found = (login_attempts.free_at(session, about, most, at) for about, most in limits.items())
         free_at = max(filter(None, found), default=None)
@@ -81,7 +141,7 @@ def _log_in(request: Request[AppState], *, name: str, password: str, next: str) 
     before = session_of(request)
     with services.database.write() as session:
         login_attempts.take_back(session, notes)
-        login_attempts.forgive(session, narrowest)
+        login_attempts.forgive(session, attempt.own)
         if before is not None:
             sessions.OPERATORS.end(session, before[0].digest)
         cookie = sessions.OPERATORS.begin(session, at, name=operator.name, mark=operator.mark)
@@ -91,20 +151,6 @@ def _log_in(request: Request[AppState], *, name: str, password: str, next: str) 
     SESSION.give(response, cookie, services.settings)
     remember_browser(response, operator, services.settings, at)
     return response
-
-
-def _limits(request: Request[AppState], name: str) -> tuple[str, Mapping[str, int]]:
-    """Return the narrowest subject of an attempt, and how often each subject may fail."""
-    operator = _named(request.state["services"], name)
-    browser = known_browser(request, operator) if operator is not None else None
-    if browser is not None:
-        return (own := f"browser:{browser}"), {own: _MOST_OF_A_BROWSER}
-    peer = request.client.host if request.client else ""
-    return (here := f"name:{name} peer:{peer}"), {
-        here: _MOST_OF_A_NAME_HERE,
-        f"peer:{peer}": _MOST_OF_A_PEER,
-        f"name:{name}": _MOST_OF_A_NAME,
-    }
 
 
 def _named(services: Services, name: str) -> Operator | None:

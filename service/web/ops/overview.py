@@ -35,6 +35,7 @@ _TITLES = {
     "token.ending_soon": "Authorisation ends within 7 days",
     "reconcile.red": "Reconcile failed or left a difference",
     "withdrawals.stopped": "Many withdrawals wait for a decision",
+    "answers.unasked": "QuickBooks sent what nobody asked for",
     "throttled.lasting": "QuickBooks answers too many requests",
     "webhooks.forged": "Many deliveries without a right signature",
     "webhooks.broken": "Changes come without a notification",
@@ -44,7 +45,11 @@ _TITLES = {
     "infactor.away": "Infactor's database does not answer",
     "deliveries.stuck": "Invoices do not get into Infactor",
     "deliveries.refused": "Infactor does not take some invoices",
+    "old_rows.held": "Invoices wait for rows of the old import",
     "finding.critical": "Changed after an approval",
+    "database.refuses": "The database takes no writes",
+    "queue.refuses": "Redis takes no work",
+    "receivers.crowded": "Receivers turn connections away",
     "receivers.silent": "Receivers are silent",
     "workers.silent": "Workers are silent",
 }
@@ -122,8 +127,9 @@ def _seen_now(request: Request[AppState]) -> dict[str, Any]:
     """
     services, at = request.state["services"], now()
     which = RANGES.get(request.query_params.get("range", ""), RANGES["24h"])
+    refused = request.state["probes"].refusals()
     with services.database.read() as session:
-        wrong, figures = look(session, services.settings, at)
+        wrong, figures = look(session, services.settings, at, refused)
         context = _context(session, wrong, figures, which, at)
     content = part("ops/status.html", context)
     version = sha256(content.encode()).hexdigest()[:16]

@@ -26,7 +26,11 @@ HOME = "/quickbook/"
 
 
 def view(request: Request[AppState]) -> Response:
-    """Log in the supplier that the link names, and redirect to the dashboard."""
+    """Ask whether the browser is to be the supplier that the link names; a POST says yes.
+
+    A link is opened by more than people: by an image of another site's page, by a look ahead in a
+    mailbox or a search field. None of them logs anybody in.
+    """
     services, at = request.state["services"], now()
     secret = services.settings.infactor_shared_secret.get_secret_value()
     try:
@@ -40,9 +44,10 @@ def view(request: Request[AppState]) -> Response:
     except ConnectProblem as e:
         return explain(e.problem, **e.evidence)
     before = session_of(request)
-    known = supplier_if_any(request)
-    if request.method != "POST" and known is not None and known.email != link.email:
-        # A link must not switch the supplier without asking, whoever follows it.
+    if request.method != "POST":
+        known = supplier_if_any(request)
+        if known is not None and known.email == link.email:
+            return RedirectResponse(HOME, 303)
         return render(request, "switch.html", {"link": link, "supplier": known})
     with services.database.write() as session:
         stored = (

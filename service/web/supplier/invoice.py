@@ -107,7 +107,7 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
         changed = findings.of_invoice(session, invoice.id)
         connection = connections.get(session, invoice.connection_id)
     shown, where = fields(found), status_of(found)
-    lines = lines_of(shown["items"])
+    lines, currency = lines_of(shown["items"]), currency_of(found, settings.infactor_currency)
     return {
         "invoice": invoice,
         "to_mend": to_mend(invoice),
@@ -115,14 +115,14 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
         "connection": connection,
         "shown": shown,
         "status": where,
-        "currency": currency_of(found, settings.infactor_currency),
+        "currency": currency,
         "balance_currency": invoice.currency or settings.infactor_currency,
         "payout": "-" if where.hold else payout(shown["payableDate"], now().date()),
         "on_invoice": str(invoice.source.get("TxnDate") or ""),
         "in_quickbooks": _in_quickbooks(invoice, connection),
         "hold_field": field(where.hold) if where.hold else "",
         "lines": lines,
-        "sums": sums_of(lines, shown["taxAmount"], shown["invoiceAmount"]),
+        "sums": sums_of(lines, shown["taxAmount"], shown["invoiceAmount"], currency),
         "taxes": (taxes := taxes_of(shown["taxDetails"])),
         "fields": _mapped({**shown, "items": lines, "taxDetails": taxes}),
         "history": history,

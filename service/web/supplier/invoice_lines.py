@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
+from service.infactor.money import rounded
+
 Kind = Literal["sale", "bundle", "text", "subtotal", "discount", "other"]
 
 _TOLD_ALREADY = frozenset({"subtotal", "text"})
@@ -52,7 +54,9 @@ def taxes_of(details: Mapping[str, Any]) -> list[Tax]:
     return [_tax(line) for line in (found if isinstance(found, list) else [])]
 
 
-def sums_of(lines: Sequence[Line], tax: Any, total: Any) -> Sums | None:
+def sums_of(
+    lines: Sequence[Line], tax: Any, total: Any, currency: str | None = None
+) -> Sums | None:
     """Return how the lines add up, without repeated ones; None if tax or total is no number."""
     of_tax, whole = number(tax), number(total)
     if of_tax is None or whole is None:
@@ -62,7 +66,7 @@ def sums_of(lines: Sequence[Line], tax: Any, total: Any) -> Sums | None:
         for line in lines
         if line.kind not in _TOLD_ALREADY and not line.inside and line.amount is not None
     )
-    net = sum(counted, Decimal(0))
+    net = rounded(sum(counted, Decimal(0)), currency)
     inside = of_tax != 0 and net == whole
     return Sums(net, of_tax, inside, whole - net - (0 if inside else of_tax))
 
@@ -80,6 +84,9 @@ def _lines(item: dict[str, Any]) -> Iterator[Line]:
             yield Line("subtotal", _text(item) or "Subtotal", amount=amount)
         case "DiscountLineDetail":
             yield _discount(item, detail, amount)
+        case "TDSLineDetail":  # India: tax that the buyer deducts at source, and pays itself
+            taken = None if amount is None else -abs(amount)
+            yield Line("discount", _text(item) or "Tax deducted at source", amount=taken)
         case "DescriptionOnly":
             yield Line("text", _text(item) or "-", amount=amount or None)
         case _:
@@ -105,8 +112,9 @@ def _bundle(item: dict[str, Any], detail: dict[str, Any]) -> Iterator[Line]:
         for part in inner
     ]
     name = _text(item) or _reference(detail, "GroupItemRef") or "Bundle"
-    # QuickBooks writes 0 as the bundle's own amount: its parts have it (reference 4.2).
-    total = sum((part.amount or Decimal(0) for part in parts), Decimal(0))
+    # QuickBooks writes 0 as the bundle's own amount where its parts have it (reference 4.2).
+    known = [part.amount for part in parts if part.amount is not None]
+    total = sum(known, Decimal(0)) if known else number(item.get("Amount")) or Decimal(0)
     yield Line("bundle", name, quantity=number(detail.get("Quantity")), amount=total)
     for part in parts:
         yield Line("sale", part.text, part.quantity, part.price, part.amount, inside=True)

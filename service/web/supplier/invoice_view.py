@@ -11,6 +11,7 @@ from service.domain import Hold
 from service.infactor.document import MARKER, is_withdrawn
 from service.infactor.holds import sentence
 from service.infactor.source import calendar_date
+from service.infactor.warnings import WarningCode
 from service.infactor.wording import days_to_payout, status
 
 Found = tuple[Invoice, Document | None]
@@ -73,7 +74,9 @@ def row(found: Found, currency: str, today: date, *, changed: bool = False) -> L
 
 
 def to_mend(invoice: Invoice) -> Sequence[Mapping[str, Any]]:
-    """Return the warnings that the supplier should fix; none for a held invoice."""
+    """Return the warnings that the supplier should fix; for a held invoice, only the reason."""
+    if invoice.hold == Hold.CURRENCY:
+        return [one for one in invoice.warnings if one["code"] == WarningCode.UNNAMED_CURRENCY]
     return [] if invoice.hold else [*invoice.warnings, *invoice.delivery_warnings]
 
 
@@ -99,7 +102,7 @@ def fields(found: Found) -> Mapping[str, Any]:
     Fields that were removed there, or got another type, are as recorded.
     """
     invoice, document = found
-    mapped = invoice.mapped or {}
+    mapped = {**(invoice.mapped or {}), "invoiceId": invoice.document_id}
     if document is None:
         return mapped
     theirs = {

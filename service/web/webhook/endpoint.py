@@ -20,9 +20,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.database.types import instant_text
 from service.kit.metrics import notices_received
+from service.kit.realm import RealmId
 from service.kit.vault import Vault
 from service.quickbooks.event import FOLLOWED, Event
-from service.quickbooks.webhooks import parse, verify
+from service.quickbooks.webhooks import MOST_EVENTS, TooManyEvents, parse, verify
 from service.store.intake import NewNotice
 from service.web.middleware.access_log import note
 from service.web.references import crashed
@@ -144,13 +145,11 @@ async def _take(state: AppState, headers: Mapping[bytes, bytes], coming: "_Body"
         # Without a signature the body is not even read.
         raise _Refused("unsigned", 401, "an intuit-signature is needed")
     body = await coming.read(headers.get(b"content-length", b""))
-    if not verify(body, signature, tokens):
-        raise _Refused("unsigned", 401, "the intuit-signature does not fit the body")
-    webhook_id = token_hex(16)
+    check = (body, signature, tokens, services.vault)
     if len(body) > _LONG_BODY:  # would hold up the other requests
-        notices = await run_in_threadpool(_parsed, body, services.vault, webhook_id)
+        notices = await run_in_threadpool(_verified, *check)
     else:
-        notices = _parsed(body, services.vault, webhook_id)
+        notices = _verified(*check)
     try:
         await state["intake"].store(notices, _trace_id(headers.get(b"intuit-t-id", b"")))
     except NotStored as e:
@@ -203,12 +202,17 @@ def _trace_id(given: bytes) -> str | None:
     return text if _TRACE_ID.fullmatch(text) else None
 
 
-def _parsed(body: bytes, vault: Vault, webhook_id: str) -> list[NewNotice]:
-    events = parse(body)
+def _verified(body: bytes, signature: str, tokens: Sequence[str], vault: Vault) -> list[NewNotice]:
+    if not verify(body, signature, tokens):
+        raise _Refused("unsigned", 401, "the intuit-signature does not fit the body")
+    try:
+        events = parse(body)
+    except TooManyEvents:
+        raise _Refused("too_large", 413, f"more than {MOST_EVENTS:,} events in one body") from None
     for event in events:
         entity = event.entity if event.entity in FOLLOWED else "other"
         notices_received(entity, event.problem is None).inc()
-    return _new_notices(events, body, vault, webhook_id)
+    return _new_notices(events, body, vault, token_hex(16))
 
 
 def _new_notices(
@@ -244,5 +248,5 @@ def _new_notice(event: Event, body: bytes | None, vault: Vault, webhook_id: str)
 @lru_cache(maxsize=4096)
 def _kept_realm(vault: Vault, realm_id: str) -> tuple[str, str]:
     """Return digest and sealed form, cached: a company's many events need not be sealed again."""
-    digest = vault.digest(realm_id)
+    digest = vault.digest(RealmId(realm_id))
     return digest, vault.seal(realm_id, digest)

@@ -23,7 +23,7 @@ class AnswerCounter:
         self._lock = threading.Lock()
 
     def count(self, outcome: str) -> None:
-        """Count an answer: stored, unsigned, too_large, not_configured or not_stored."""
+        """Count one answer by its outcome, of which `kit/metrics.py` has the list."""
         webhook_requests(outcome).inc()
         minute = int(now().timestamp()) // 60
         with self._lock:

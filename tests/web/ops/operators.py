@@ -8,11 +8,12 @@ from typing import Any
 import httpx
 from starlette.testclient import TestClient
 
-from service.database.tables import Connection, Finding, Sample
+from service.database.tables import Finding, Sample
 from service.kit.clock import now
 from service.kit.passwords import hashed
 from service.queries import measures
 from service.store import audit, connections, sessions
+from tests.builders import a_connection
 from tests.web.conftest import PUBLIC_URL, Place
 
 PASSWORD = "correct horse battery"
@@ -21,8 +22,8 @@ BOB = "another long password"
 
 @cache
 def entry(name: str, password: str = PASSWORD) -> str:
-    """Return an operator's entry in OPS_USERS."""
-    return f"{name}:{hashed(password)}"
+    """Return an operator's entry in OPS_USERS, at the least cost that is accepted."""
+    return f"{name}:{hashed(password, n=2**14)}"
 
 
 def two_operators() -> dict[str, str]:
@@ -108,21 +109,10 @@ def add_companies(
     with place.services.database.write() as session:
         supplier_id = connections.ensure_supplier(session, "many@example.org", "Many", "", at)
         for number, name in enumerate(names):
+            mine = {"environment": environment, "company_name": name}
+            digest = f"{environment}-{prefix}{number}"
             session.add(
-                Connection(
-                    id=f"{prefix}{number}",
-                    supplier_id=supplier_id,
-                    environment=environment,
-                    realm_digest=f"{environment}-{prefix}{number}",
-                    realm_sealed="",
-                    company_name=name,
-                    state="connected",
-                    connected_at=at,
-                    renewed_at=at,
-                    changes_read_until=at,
-                    reconciled_until=at,
-                    reconcile_due_at=at,
-                )
+                a_connection(f"{prefix}{number}", supplier_id, at, realm_digest=digest, **mine)
             )
 
 

@@ -13,7 +13,8 @@ from service.kit.clock import now
 from service.monitoring import conditions
 from service.monitoring.condition import Condition
 from service.web.ops.overview import _TITLES, alarm_of, page_of
-from tests.servers import free_port
+from tests.builders import like
+from tests.servers import away
 from tests.store.delivery_rows import DeliveryRows
 from tests.web.conftest import Place, said
 from tests.web.ops.operators import add_companies, add_samples, entry, live_address
@@ -69,6 +70,7 @@ def test_everything_that_can_be_wrong_has_a_title_in_words() -> None:
         ("webhooks.forged", "", "/ops/notices"),
         ("deliveries.stuck", "", "/ops/connections?state=late"),
         ("deliveries.refused", "", "/ops/connections?state=late"),
+        ("old_rows.held", "c1", "/ops/connections/c1"),
         ("reads.high", "", "/ops/#reads"),
         ("workers.silent", "", None),
     ],
@@ -129,21 +131,8 @@ def test_of_very_many_things_that_are_wrong_the_first_are_shown(
     with place.services.database.write() as session:
         known = session.get_one(Connection, company)
         for number in range(35):
-            session.add(
-                Connection(
-                    **{
-                        column.key: getattr(known, column.key)
-                        for column in Connection.__table__.columns
-                    }
-                    | {
-                        "id": f"c{number}",
-                        "realm_digest": f"d{number}",
-                        "state": "disconnected",
-                        "problem": "invalid_grant",
-                        "disconnected_at": now(),
-                    }
-                )
-            )
+            ended = {"state": "disconnected", "problem": "invalid_grant", "disconnected_at": now()}
+            session.add(like(known, f"c{number}", **ended))
     page = said(browser.get("/ops/").text)
     assert "35 things are wrong" in page
     assert page.count("QuickBooks no longer accepts") == 30
@@ -155,7 +144,7 @@ class TestWithInfactorsDatabase:
     def more_settings(self) -> dict[str, str]:
         return {
             "OPS_USERS": entry("ada"),
-            "INFACTOR_MONGODB_URL": f"mongodb://127.0.0.1:{free_port()}",
+            "INFACTOR_MONGODB_URL": away(),
             "INFACTOR_MONGODB_DATABASE": "unused",
         }
 
@@ -232,10 +221,9 @@ class TestWithInfactorsDatabase:
         assert "Token and authorisation end" in browser.get("/ops/connections").text
 
 
+@pytest.mark.postgresql("the statements are its own")
 class TestOnPostgreSQL(TestWithInfactorsDatabase):
-    @pytest.fixture
-    def web_database_url(self, migrated_postgres_url: str) -> str:
-        return migrated_postgres_url
+    pass
 
 
 def test_without_infactors_database_no_company_is_late(

@@ -2,11 +2,14 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import httpx
+import pytest
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -14,6 +17,7 @@ from service.config.parsers import Operator
 from service.kit import passwords
 from service.kit.clock import now
 from service.store import login_attempts
+from service.web.ops.login import _network, _pause
 from service.web.ops.session import remember_browser
 from tests.web.conftest import PUBLIC_URL, Place, said
 from tests.web.ops.operators import BOB, audited, browser_at, logged_in, try_to_log_in
@@ -107,13 +111,85 @@ def test_a_browser_in_which_one_has_logged_in_before_is_held_up_by_nobody_else(
     assert try_to_log_in(known).status_code == 303
 
 
-def test_very_many_addresses_get_no_more_than_a_hundred_guesses(place: Place) -> None:
+@pytest.mark.parametrize("places", [20, 60])
+def test_guesses_at_very_many_addresses_keep_nobody_out_of_a_new_browser(
+    place: Place, places: int
+) -> None:
     with place.services.database.write() as session:
-        for _ in range(99):
-            login_attempts.attempt(session, ["name:ada"], now())
-    assert try_to_log_in(browser_at(place, "10.0.0.1"), "ada", "wrong").status_code == 401
-    assert try_to_log_in(browser_at(place, "10.0.0.2"), "ada", "wrong").status_code == 429
-    assert try_to_log_in(browser_at(place, "10.0.0.2"), "bob", BOB).status_code == 303
+        for n in range(places):
+            peer = f"10.0.{n // 100}.{n % 100}"
+            for _ in range(5):
+                about = [f"name:ada peer:{peer}", f"peer:{peer}", "name:ada"]
+                login_attempts.attempt(session, about, now())
+    assert try_to_log_in(browser_at(place, "10.9.9.9"), "ada").status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("guesses", "seconds"), [(0, 0), (20, 0), (21, 0.01), (100, 0.8), (220, 2), (400, 2)]
+)
+def test_the_more_is_guessed_the_longer_a_new_browser_waits(
+    place: Place, guesses: int, seconds: float
+) -> None:
+    request: Request[Any] = Request({"type": "http", "state": place.client.app_state})
+    with place.services.database.write() as session:
+        login_attempts.attempt(session, ["name:ada"] * guesses, now())
+        login_attempts.attempt(session, ["name:ada"] * 500, now() - timedelta(minutes=16))
+    assert _pause(request, "ada") == pytest.approx(seconds)
+
+
+def test_a_browser_that_is_known_does_not_wait_behind_the_guesses_of_others(place: Place) -> None:
+    """Three of which wait for their hash; its own failures are known without one."""
+    known = logged_in(place)
+    for _ in range(5):
+        assert try_to_log_in(known, "ada", "wrong").status_code == 401
+    cookie = f"infactor_ops_known={known.cookies['infactor_ops_known']}"
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await place.client.app({**scope, "state": dict(place.client.app_state)}, receive, send)
+
+    def post(address: str, name: str, **headers: str) -> Awaitable[httpx.Response]:
+        transport = httpx.ASGITransport(app, client=(address, 50000))
+        browser = httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=headers)
+        return browser.post("/ops/login", data={"name": name, "password": "wrong"})
+
+    async def crowd() -> int:
+        guesses = [asyncio.ensure_future(post(f"10.0.0.{n}", "bob")) for n in range(3)]
+        while place.rows("login_attempts") < before + 2 * 3:  # two are noted, and at their hash
+            await asyncio.sleep(0.01)
+        try:
+            async with asyncio.timeout(5):
+                answer = await post("10.0.1.1", "ada", cookie=cookie)
+        finally:
+            passwords._one_at_a_time.release()
+        await asyncio.gather(*guesses)
+        return answer.status_code
+
+    before = place.rows("login_attempts")
+    passwords._one_at_a_time.acquire()
+    assert asyncio.run(crowd()) == 429
+
+
+@pytest.mark.parametrize(
+    ("peer", "network"),
+    [
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8:0:0:ffff::1", "2001:db8::/64"),
+        ("2001:db8:0:1::1", "2001:db8:0:1::/64"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("10.0.0.2", "10.0.0.2"),
+        ("testclient", "testclient"),
+        ("", ""),
+    ],
+)
+def test_an_address_of_a_network_is_as_good_as_all(peer: str, network: str) -> None:
+    assert _network(peer) == network
+
+
+def test_whoever_has_a_network_guesses_five_times(place: Place) -> None:
+    for n in range(5):
+        browser = browser_at(place, f"2001:db8::{n}:1")
+        assert try_to_log_in(browser, "ada", "wrong").status_code == 401
+    assert try_to_log_in(browser_at(place, "2001:db8::f:1"), "ada").status_code == 429
 
 
 def test_a_browser_that_is_known_may_not_guess_more_often(place: Place) -> None:

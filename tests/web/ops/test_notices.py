@@ -288,11 +288,8 @@ def test_a_notice_of_another_environment_is_not_put_back(
     assert status_of(place, parked) == "parked"
 
 
+@pytest.mark.postgresql("the statements are its own")
 class TestOnPostgreSQL:
-    @pytest.fixture
-    def web_database_url(self, migrated_postgres_url: str) -> str:
-        return migrated_postgres_url
-
     def test_what_no_text_of_a_database_can_be_is_nothing_to_find(
         self, browser: TestClient
     ) -> None:

@@ -64,6 +64,7 @@ def _suppliers() -> None:
         sa.Column("realm_digest", sa.String(64), nullable=False),
         sa.Column("realm_sealed", sa.Text, nullable=False),
         sa.Column("company_name", sa.Text, nullable=False),
+        sa.Column("country", sa.Text, nullable=False, server_default=""),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("problem", sa.Text),
         sa.Column("access_sealed", sa.Text),
@@ -88,6 +89,8 @@ def _suppliers() -> None:
         sa.Column("paused_until", _INSTANT),
         sa.Column("throttled_since", _INSTANT),
         sa.Column("failures", sa.Integer, nullable=False),
+        sa.Column("unasked", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("unasked_at", _INSTANT),
         sa.Column("nudge_due_at", _INSTANT),
         sa.Column("adopted_at", _INSTANT),
         sa.UniqueConstraint("environment", "realm_digest"),
@@ -185,6 +188,7 @@ def _invoices() -> None:
         sa.Column("sync_token", sa.BigInteger, nullable=False),
         sa.Column("last_updated", _INSTANT),
         sa.Column("fetch_number", sa.BigInteger, nullable=False),
+        sa.Column("digest", sa.String(32), nullable=False, server_default=""),
         sa.Column("deleted", sa.Boolean, nullable=False),
         sa.Column("void_noticed", sa.Boolean, nullable=False),
         sa.Column("source", _JSON, nullable=False),
@@ -211,6 +215,7 @@ def _invoices() -> None:
         sa.Column("delivery_warnings", _JSON, nullable=False, server_default="[]"),
         sa.Column("withdrawn_at", sa.Float(53)),
         sa.Column("adopted", sa.String(24)),
+        sa.Column("adopted_as", sa.String(64)),
         sa.Column("old_rows_held", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.UniqueConstraint("connection_id", "quickbooks_id"),
     )
@@ -251,6 +256,9 @@ def _invoices() -> None:
         **_where("withdrawn_at IS NOT NULL"),
     )
     op.create_index("ux_invoices_adopted", "invoices", ["adopted"], unique=True)
+    op.create_index(
+        "ix_invoices_old_rows_held", "invoices", ["connection_id"], **_where("old_rows_held")
+    )
     op.create_table(
         "old_ids",
         sa.Column(
@@ -276,6 +284,7 @@ def _invoices() -> None:
         sa.Column("written_at", _INSTANT, nullable=False),
         sa.Column("balance", _MONEY),
         sa.Column("currency", sa.String(8)),
+        sa.Column("customer_id", sa.String(64)),
         sa.Column("seen_at", _INSTANT),
     )
     op.create_index(

@@ -1,0 +1,57 @@
+"""Records of QuickBooks, and rows of ours: ordinary but for what a test says."""
+
+from datetime import datetime
+from typing import Any
+
+from service.database.tables import Connection
+
+
+def an_invoice(quickbooks_id: str = "1", **fields: Any) -> dict[str, Any]:
+    """Return an unpaid invoice of 100.00 for customer 7."""
+    return {
+        "Id": quickbooks_id,
+        "DocNumber": f"10{quickbooks_id}",
+        "TxnDate": "2026-11-01",
+        "DueDate": "2099-12-01",
+        "TotalAmt": 100.0,
+        "Balance": 100.0,
+        "CustomerRef": {"value": "7", "name": "Buyer Seven"},
+        "Line": [],
+        **fields,
+    }
+
+
+def a_customer(quickbooks_id: str = "7", **fields: Any) -> dict[str, Any]:
+    """Return a customer with an e-mail address."""
+    return {
+        "Id": quickbooks_id,
+        "DisplayName": "Buyer Seven",
+        "FullyQualifiedName": "Buyer Seven",
+        "Active": True,
+        "PrimaryEmailAddr": {"Address": "buyer@example.com"},
+        **fields,
+    }
+
+
+def a_connection(connection_id: str, supplier_id: int, at: datetime, **fields: Any) -> Connection:
+    """Return a company that was connected at that moment, and has no tokens."""
+    given = {
+        "environment": "simulator",
+        "realm_digest": connection_id,
+        "realm_sealed": "",
+        "company_name": f"Company {connection_id}",
+        "state": "connected",
+        "connected_at": at,
+        "renewed_at": at,
+        "changes_read_until": at,
+        "reconciled_until": at,
+        "reconcile_due_at": at,
+        **fields,
+    }
+    return Connection(id=connection_id, supplier_id=supplier_id, **given)
+
+
+def like(connection: Connection, connection_id: str, **fields: Any) -> Connection:
+    """Return another company, like this one but for its ids and these fields."""
+    same = {column.key: getattr(connection, column.key) for column in Connection.__table__.columns}
+    return Connection(**{**same, "id": connection_id, "realm_digest": connection_id, **fields})
