@@ -18,14 +18,29 @@ from sqlalchemy.orm import Session
 from service.coordination import leases, rate_limit
 from service.database.engine import Database
 from service.database.tables import Connection
-from service.errors import BudgetSpent, ConfigurationError, Disconnected, Refused, TransientError
+from service.errors import (
+    Barred,
+    BudgetSpent,
+    ConfigurationError,
+    Disconnected,
+    KeysRefused,
+    Refused,
+    TransientError,
+)
 from service.kit.clock import now
 from service.kit.realm import RealmId
 from service.kit.vault import Vault
 from service.quickbooks.client import BearerAuth, CompanyClient
-from service.quickbooks.oauth import OAuth, Tokens
+from service.quickbooks.oauth import REFUSALS, OAuth, Tokens
 from service.store import connections
-from service.store.tokens import SealedTokens, disconnect, replace_tokens
+from service.store.tokens import (
+    SealedTokens,
+    disconnect,
+    is_dead,
+    replace_tokens,
+    revival_failed,
+    revived,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -211,16 +226,60 @@ class CompanyAccess:
             raise Disconnected("the connection has no refresh token")
         used = connection.refresh_sealed
         try:
-            tokens = self._oauth.refresh(self._vault.open(used, f"{connection_id}:refresh"))
+            tokens = self._renewed(connection_id, used)
         except Disconnected as e:
             return self._after_refusal(connection_id, used, e)
-        except Refused as e:
-            # QuickBooks refuses the app, not this company: an operator fixes it for all.
-            raise TransientError(str(e), intuit_tid=e.intuit_tid, code=e.code) from e
+        except KeysRefused:
+            with self._database.write() as session:
+                connections.refuse_keys(session, connection_id, now())
+            raise
         if not self._save(connection_id, self.sealed(connection_id, tokens, now()), used):
             return self._newer(connection_id)
         log.info("token.refreshed", connection=connection_id)
         return tokens.access_token
+
+    def _renewed(self, connection_id: str, used: str) -> Tokens:
+        try:
+            return self._oauth.refresh(self._vault.open(used, f"{connection_id}:refresh"))
+        except Barred:
+            raise
+        except Refused as e:
+            # QuickBooks refuses the app, not this company: an operator fixes it for all.
+            error = KeysRefused if e.code in REFUSALS else TransientError
+            raise error(str(e), intuit_tid=e.intuit_tid, code=e.code) from e
+
+    def revive(self, connection_id: str) -> None:
+        """Make a dead connection live again if its last token is good, and ask for what it missed.
+
+        Intuit has called good tokens invalid before. Raises Disconnected where the token is dead,
+        or where whoever ended the connection on purpose has left none.
+        """
+        lease, owner = f"refresh:{connection_id}", leases.new_owner()
+        with self._database.write() as session:
+            if not leases.acquire(session, lease, owner, seconds=_REFRESH_LEASE_SECONDS):
+                raise TransientError("another process is refreshing this token")
+        try:
+            self._revive(connection_id)
+        finally:
+            with self._database.write() as session:
+                leases.release(session, lease, owner)
+
+    def _revive(self, connection_id: str) -> None:
+        with self._database.read() as session:
+            connection = connections.get(session, connection_id)
+        if connection is None or not is_dead(connection) or connection.refresh_sealed is None:
+            raise Disconnected("there is no token left to try; its supplier has to connect again")
+        used = connection.refresh_sealed
+        try:
+            tokens = self._renewed(connection_id, used)
+        except Disconnected:
+            with self._database.write() as session:
+                revival_failed(session, connection_id, now())
+            raise
+        sealed = self.sealed(connection_id, tokens, now())
+        if not self._save(connection_id, sealed, used, also=revived):
+            raise Disconnected("the connection was ended, or connected again, meanwhile")
+        log.warning("connection.revived", connection=connection_id, intuit_tid=tokens.intuit_tid)
 
     def _after_refusal(self, connection_id: str, used: str, refusal: Disconnected) -> str:
         """Return a token that another process stored meanwhile, or mark the connection as dead."""
@@ -237,8 +296,14 @@ class CompanyAccess:
             raise TransientError("the tokens were replaced while they were being refreshed")
         return token
 
-    def _save(self, connection_id: str, tokens: SealedTokens, used: str) -> bool:
-        """Store the tokens; return False if others have replaced the ones that were used.
+    def _save(
+        self,
+        connection_id: str,
+        tokens: SealedTokens,
+        used: str,
+        also: Callable[[Session, str, datetime], None] = lambda session, connection_id, at: None,
+    ) -> bool:
+        """Store the tokens and call `also`; return False if the used ones were replaced meanwhile.
 
         The old refresh token may be dead, so a failed save is tried again for as long as a database
         takes to start.
@@ -248,7 +313,10 @@ class CompanyAccess:
         while True:
             try:
                 with self._database.write() as session:
-                    return replace_tokens(session, connection_id, tokens, used)
+                    replaced = replace_tokens(session, connection_id, tokens, used)
+                    if replaced:
+                        also(session, connection_id, now())
+                    return replaced
             except SQLAlchemyError:
                 if time.monotonic() > deadline:
                     raise

@@ -9,7 +9,10 @@
           + TransientError(retry_after)   try again later: network, time-out, 5xx, lock busy
               x Throttled                 429: pause this company only
               x BudgetSpent               this month's reads are kept for what is more urgent
-          x Unrecognised              an unknown answer: try three times, then park
+              x KeysRefused               the app's own keys: an operator fixes them for all at once
+              x StoreFailed               our own database refused a statement or was away
+          x Unrecognised              an unknown answer: try for three days, then park
+          x Unforeseen                our own code failed: likewise
           + ApprovalNeeded(withdrawals, reasons)  too many withdrawals: an operator decides
           + PermanentError                trying again cannot help: park, and show why
               x Disconnected              the authorisation is dead: the supplier must reconnect
@@ -100,8 +103,20 @@ class BudgetSpent(TransientError):
     """The reads that are left this month are kept for more urgent purposes."""
 
 
+class KeysRefused(TransientError):
+    """QuickBooks refuses to renew tokens because of the app's own keys; no connection has ended."""
+
+
+class StoreFailed(TransientError):
+    """Our own database refused a statement or was away."""
+
+
 class Unrecognised(SyncError):
     """QuickBooks gave an answer that is not in the table of faults; it may pass or stay."""
+
+
+class Unforeseen(SyncError):
+    """Our own code failed unexpectedly; the log has the traceback."""
 
 
 class ApprovalNeeded(SyncError):

@@ -1,31 +1,86 @@
 """What an error means for the next attempt: how long to wait, and when to give up."""
 
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
+
+from sqlalchemy.exc import (
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+    TimeoutError,
+)
 
 from service.errors import (
     Barred,
     BudgetSpent,
-    PermanentError,
+    KeysRefused,
     Poisoned,
+    Refused,
+    ServiceError,
+    StoreFailed,
     SyncError,
     Throttled,
     TooLarge,
     TransientError,
+    Unforeseen,
+    Unmappable,
     Unrecognised,
 )
 from service.kit.backoff import LONGEST_PAUSE, backoff
-from service.quickbooks.faults import CUT_SHORT, GONE
+from service.quickbooks.faults import CUT_SHORT, GONE, SPOILT
 from service.quickbooks.http import TIMED_OUT, TOO_LONG
 
 _FIRST_PAUSE = timedelta(seconds=2)
 _LONGEST_PAUSE = timedelta(minutes=15)
+_FIRST_LONG_PAUSE = timedelta(minutes=1)
+_LONGEST_LONG_PAUSE = timedelta(hours=1)
+# A record stays wrong until somebody changes it, which sends a notice.
+_LONGEST_FOR_A_RECORD = timedelta(days=1)
 _THROTTLED_SECONDS = 60.0
 _A_FEW_THROTTLES = 10
 _LONGEST_THROTTLE_SECONDS = 3600.0
 _BARRED_SECONDS = 3600.0
 _GIVE_UP_AFTER = timedelta(days=3)
 _MANY_ATTEMPTS = 20
-_MOST_UNRECOGNISED = 3
+_RETURN_SECONDS = 10.0
+# Only these are a record's for certain, where it was asked for alone.
+_A_BAD_RECORDS = ("4002", SPOILT)
+_DATABASE_AWAY = (OperationalError, InternalError, InterfaceError, TimeoutError)
+
+
+def failure_of(error: BaseException) -> SyncError:
+    """Return the SyncError that stands for an unexpected exception."""
+    if isinstance(error, SyncError):
+        return error
+    name = type(error).__name__
+    if isinstance(error, SQLAlchemyError):
+        return StoreFailed(f"this service's own database failed ({name})")
+    if isinstance(error, ServiceError):
+        return Unforeseen(str(error))
+    return Unforeseen(f"this service failed ({name}): its log says where")
+
+
+def is_about_the_work(error: BaseException) -> bool:
+    """Return whether this piece of work may be to blame: not if the database is away."""
+    return not isinstance(error, _DATABASE_AWAY)
+
+
+def insist(give_back: Callable[[], None]) -> None:
+    """Give failed work back, retrying for ten seconds while the database is away.
+
+    Only this process can: any other takes work that was not given back for that of a dead one.
+    """
+    deadline, pause = time.monotonic() + _RETURN_SECONDS, 0.1
+    while True:
+        try:
+            return give_back()
+        except _DATABASE_AWAY:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(pause)
+            pause *= 2
 
 
 # A query asks for no single object: its 610 (Object Not Found) is about one of its records.
@@ -37,27 +92,33 @@ def may_pass_in_parts(error: SyncError) -> bool:
     return isinstance(error, TooLarge | Poisoned) or error.code in _MAY_BE_ONE_RECORD
 
 
+def may_be_a_records(error: SyncError) -> bool:
+    """Return whether one of the objects asked for by id may be to blame."""
+    refused = isinstance(error, Refused | Unrecognised) and not isinstance(error, Barred)
+    return refused or may_pass_in_parts(error)
+
+
 def is_ambiguous(error: SyncError) -> bool:
-    """Return whether the cause may be a bad record or QuickBooks itself."""
-    if isinstance(error, Poisoned):
-        return error.code == "10000"
-    return isinstance(error, TransientError) and error.code in _MAY_BE_ONE_RECORD
+    """Return whether a bad record or QuickBooks itself may be the cause; 4002 means a record."""
+    return may_be_a_records(error) and not _is_a_bad_record(error)
+
+
+def _is_a_bad_record(error: SyncError) -> bool:
+    return isinstance(error, Poisoned) and error.code in _A_BAD_RECORDS
 
 
 def is_hopeless(error: SyncError, since: datetime, attempts: int, now: datetime) -> bool:
     """Return whether to give up after `attempts` on something that has waited since `since`.
 
-    What may pass is tried for three days and at least 20 times, because the days may have been
-    spent waiting for the supplier. An unknown answer is tried three times. A rate limit or a spent
-    budget is never given up; anything else is at once.
+    At once if the record itself is to blame. Anything else is tried for three days and at least 20
+    times, because the days may have been spent waiting for the supplier. A rate limit, a spent
+    budget or wrong keys are never given up.
     """
-    if isinstance(error, Throttled | BudgetSpent):
+    if isinstance(error, Throttled | BudgetSpent | KeysRefused):
         return False
-    if isinstance(error, Unrecognised):
-        return attempts >= _MOST_UNRECOGNISED
-    if isinstance(error, TransientError | Barred) or is_ambiguous(error):
-        return since < now - _GIVE_UP_AFTER and attempts >= _MANY_ATTEMPTS
-    return True
+    if isinstance(error, Unmappable) or _is_a_bad_record(error):
+        return True
+    return since < now - _GIVE_UP_AFTER and attempts >= _MANY_ATTEMPTS
 
 
 def pause_for(error: SyncError, failures: int) -> timedelta:
@@ -81,9 +142,18 @@ def _pause_for(error: SyncError, failures: int) -> timedelta:
     return backoff(failures, _FIRST_PAUSE, _LONGEST_PAUSE)
 
 
-def concerns_the_company(error: SyncError) -> bool:
-    """Return whether to pause the whole company, not only what failed."""
-    return isinstance(error, Barred) or not isinstance(error, PermanentError)
+def pause_of_run(error: SyncError, failures: int) -> timedelta:
+    """Return how long a run waits: from a minute to an hour after what is unlikely to pass soon."""
+    if isinstance(error, TransientError | Barred):
+        return pause_for(error, failures)
+    return backoff(failures, _FIRST_LONG_PAUSE, _LONGEST_LONG_PAUSE)
+
+
+def pause_of_parked(error: SyncError, attempts: int, *, rarely: bool = False) -> timedelta:
+    """Return how long until a parked notice is due again: up to an hour, or `rarely` a day."""
+    rarely |= isinstance(error, Unmappable)
+    longest = _LONGEST_FOR_A_RECORD if rarely else _LONGEST_LONG_PAUSE
+    return backoff(max(0, attempts - 1), _FIRST_LONG_PAUSE, longest)
 
 
 def why(error: SyncError) -> dict[str, str | None]:

@@ -15,7 +15,7 @@ from workers.alerts import tell_of_no_writes, watch
 from workers.clock_watch import ClockWatch
 from workers.delivery import legacy_rows, poll
 from workers.runs.reconcile import begin_due
-from workers.upkeep import keep_alive, prune, sample, sweep
+from workers.upkeep import keep_alive, prune, revive, sample, sweep
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +60,7 @@ PERIODIC = (
     Periodic("sample", 60.0, sample),
     # May take many minutes, if Intuit is slow or much is to be deleted.
     Periodic("keep-alive", 3600.0, keep_alive, clock="upkeep"),
+    Periodic("revive", 3600.0, revive, clock="upkeep"),
     Periodic("prune", 3600.0, prune, clock="upkeep"),
     # Infactor's database may be slow.
     Periodic("poll", 300.0, poll_infactor, clock="infactor"),

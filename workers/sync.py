@@ -8,13 +8,22 @@ from functools import partial
 from typing import Any
 
 import structlog
+from dramatiq.middleware import TimeLimitExceeded
 from sqlalchemy.orm import Session
 
 from service.coordination.leases import wait_seconds
 from service.database.engine import after_commit
 from service.database.tables import Notice
-from service.domain import RevisionCause
-from service.errors import Disconnected, PermanentError, Poisoned, SyncError, Throttled, TooLarge
+from service.domain import OwnNotice, RevisionCause
+from service.errors import (
+    Barred,
+    Disconnected,
+    Poisoned,
+    SyncError,
+    Throttled,
+    TooLarge,
+    Unforeseen,
+)
 from service.kit.clock import now
 from service.services import Services
 from service.store import connections, inbox, invoices, watermarks
@@ -22,10 +31,19 @@ from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
-from workers.reading.reads import InvoiceReads
+from workers.reading.reads import InvoiceReads, is_id
 from workers.recording.outcome import Recorded
 from workers.recording.record import keep_failures, recording
-from workers.retry import concerns_the_company, is_ambiguous, is_hopeless, pause_for, why
+from workers.retry import (
+    failure_of,
+    insist,
+    is_about_the_work,
+    is_ambiguous,
+    is_hopeless,
+    pause_for,
+    pause_of_parked,
+    why,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +56,7 @@ class Plan:
     voided: set[str] = field(default_factory=set)
     customers: dict[str, list[Notice]] = field(default_factory=dict)
     merged_away: dict[str, list[Notice]] = field(default_factory=dict)
+    places: list[Notice] = field(default_factory=list)  # of what has no Id
     changes: list[Notice] = field(default_factory=list)
 
 
@@ -58,6 +77,8 @@ def plan(notices: Iterable[Notice]) -> Plan:
             made.customers.setdefault(entity_id, []).append(notice)
             if notice.operation == "merged" and notice.deleted_id:
                 made.merged_away.setdefault(notice.deleted_id, []).append(notice)
+        elif notice.operation == OwnNotice.UNREADABLE:
+            made.places.append(notice)
         else:
             made.changes.append(notice)
     return made
@@ -82,10 +103,12 @@ class Batch:
 
     def work(self) -> None:
         """Give every notice of the batch an end, or an error and its next attempt."""
+        for notice in self._wanted.places:
+            self._read_place(notice)
         self._customers.read(self._wanted.customers.keys())
         answered = self._read_changes() if self._wanted.changes else set()
         ids = {**self._wanted.invoices, **self._merged}.keys() - answered
-        reads = read_invoices(self._company, sorted(ids))
+        reads = read_invoices(self._company, sorted(ids), patient=True)
         with self._recording(reads, RevisionCause.NOTICE) as (session, recorded):
             self._finish_invoices(session, recorded)
             self._finish_others(session)
@@ -130,6 +153,23 @@ class Batch:
             answered |= recorded.answered
             cursor = page.cursor
         return answered
+
+    def _read_place(self, notice: Notice) -> None:
+        """Read the changes around an unreadable row again, and end its notice if all were shown."""
+        cursor = Cursor(notice.changed_at)
+        connection_id = self._company.connection_id
+        while not cursor.done and cursor.since == notice.changed_at:
+            page = read_page(self._company, cursor)
+            with self._recording(page.reads, RevisionCause.NOTICE) as (session, recorded):
+                failed = set(filter(is_id, recorded.failed))
+                inbox.ask_for_invoices(session, connection_id, failed, OwnNotice.UNRECORDED, now())
+                self._finish_invoices(session, recorded)
+                cursor = page.cursor
+                if recorded.unnamed:
+                    self._fail(session, [notice], next(iter(recorded.unnamed.values())))
+                    return
+        with self._company.services.database.write() as session:
+            self._end(session, [notice], "what is there was read")
 
     def _recording(
         self, reads: InvoiceReads, cause: RevisionCause
@@ -208,21 +248,29 @@ class Batch:
 
 
 def give_back(
-    session: Session, notices: Sequence[Notice], error: SyncError, due_at: datetime
+    session: Session,
+    notices: Sequence[Notice],
+    error: SyncError,
+    due_at: datetime,
+    *,
+    suspect: bool = False,
 ) -> None:
     """Make these notices due again at `due_at`, and park the hopeless ones."""
     hopeless = [n for n in notices if is_hopeless(error, n.received_at, n.attempts, now())]
     again = [notice for notice in notices if notice not in hopeless]
     park(session, hopeless, error)
-    inbox.retry(session, [notice.id for notice in again], error, due_at)
+    inbox.retry(session, [notice.id for notice in again], error, due_at, suspect=suspect)
     for notice in again:
         after_commit(session, log.warning, "notice.failed", **_name(notice), **why(error))
 
 
 def park(session: Session, notices: Sequence[Notice], error: SyncError) -> None:
-    """Give up on these notices until an operator retries them."""
-    inbox.park(session, [notice.id for notice in notices], error, now())
+    """Park these notices; each is due again by itself, with growing pauses."""
     for notice in notices:
+        # Finding one unreadable row takes a dozen reads.
+        rarely = notice.operation == OwnNotice.UNREADABLE
+        due_at = now() + pause_of_parked(error, notice.attempts, rarely=rarely)
+        inbox.park(session, [notice.id], error, now(), due_at)
         after_commit(session, log.warning, "notice.parked", **_name(notice), **why(error))
 
 
@@ -232,7 +280,7 @@ def _name(notice: Notice) -> dict[str, Any]:
 
 # A busy company is read at most once a second: a burst of notices costs a few queries.
 SPACING_SECONDS = 1.0
-_LOST = PermanentError("the worker died each time that it worked on this notice")
+_LOST = Unforeseen("the worker died each time that it worked on this notice")
 
 
 def sync_company(services: Services, connection_id: str) -> None:
@@ -268,6 +316,9 @@ def _sync(services: Services, connection_id: str) -> None:
             inbox.retry(session, [notice.id for notice in batch], e, now())
     except SyncError as e:
         _fail(services, connection_id, batch, e, connection.failures)
+    except (Exception, TimeLimitExceeded) as e:
+        insist(partial(_fail_unexpectedly, services, batch, e))
+        raise
 
 
 def _fail(
@@ -282,10 +333,24 @@ def _fail(
     with services.database.write() as session:
         if isinstance(error, Throttled):
             connections.throttle(session, connection_id, until, str(error), now())
-        elif concerns_the_company(error):
+        elif isinstance(error, Barred):
+            connections.bar(session, connection_id, until, str(error), now())
+        else:
             connections.pause(session, connection_id, until, str(error))
         give_back(session, batch, error, until)
     log.warning("company.failed", connection=connection_id, notices=len(batch), **why(error))
+
+
+def _fail_unexpectedly(services: Services, batch: Sequence[Notice], error: BaseException) -> None:
+    """Give the notices back after an error of ours, which pauses no company.
+
+    If one of them may be to blame, they are soon taken one by one.
+    """
+    failure = failure_of(error)
+    due_at = now() + pause_for(failure, min(notice.attempts for notice in batch) - 1)
+    suspect = is_about_the_work(error)
+    with services.database.write() as session:
+        give_back(session, batch, failure, due_at, suspect=suspect)
 
 
 def _nudge_again(services: Services, connection_id: str, lease: str) -> None:

@@ -47,6 +47,21 @@ def keep_alive(services: Services) -> None:
             log.warning("token.not_kept_alive", connection=connection_id, **why(e))
 
 
+def revive(services: Services) -> None:
+    """Retry the last token of each connection that QuickBooks ended within a week.
+
+    Intuit has called good tokens invalid; what it took back by mistake catches up by itself.
+    """
+    environment = services.settings.quickbooks_environment
+    with services.database.read() as session:
+        dead = tokens.to_revive(session, environment, now(), _MOST_AT_ONCE)
+    for connection_id in dead:
+        try:
+            services.access.revive(connection_id)
+        except SyncError as e:
+            log.info("connection.not_revived", connection=connection_id, **why(e))
+
+
 _CHUNK = 1000
 _KEPT = timedelta(days=90)
 _STRANGE_KEPT = timedelta(days=7)

@@ -30,6 +30,7 @@ from service.cli.context import (
 from service.coordination import rate_limit
 from service.database.tables import Connection, Supplier
 from service.domain import ConnectionState
+from service.errors import Disconnected, SyncError
 from service.kit.clock import now
 from service.operations import actions
 from service.queries import invoices
@@ -47,7 +48,7 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
     """Show every company's connection: its state, its last reads, how many invoices it has, and how
     many reads it has cost this month.
 
-    `pause`, `resume`, `disconnect`, `release` and `reset-watermarks` change one.
+    `pause`, `resume`, `retry`, `disconnect`, `release` and `reset-watermarks` change one.
     """
     if context.invoked_subcommand is not None:
         return
@@ -112,6 +113,8 @@ def _row(services: Services, connection: Connection, supplier: Supplier) -> dict
         "environment": connection.environment,
         "state": connection.state,
         "problem": connection.problem,
+        "barred_since": connection.barred_since,
+        "waits_until": connection.paused_until,
         "connected_at": connection.connected_at,
         "renewed_at": connection.renewed_at,
         "disconnected_at": connection.disconnected_at,
@@ -129,6 +132,10 @@ def _state(row: dict[str, Any]) -> str:
         words = _disconnected(row)
     else:
         words = row["state"] if not row["problem"] else f"{row['state']}: {row['problem']}"
+        if row["barred_since"]:
+            words += f"; not let in since {utc_cell(row['barred_since'])}"
+        if row["waits_until"] and row["waits_until"] > now():
+            words += f"; tried again {utc_cell(row['waits_until'])}"
     if row["suspended_at"]:
         words += f"; paused by an operator {utc_cell(row['suspended_at'])}"
     ends: datetime | None = row["authorisation_ends_at"]
@@ -151,6 +158,11 @@ def _disconnected(row: dict[str, Any]) -> str:
 
 
 def _say_what_to_do(row: dict[str, Any]) -> None:
+    if row["state"] == ConnectionState.CONNECTED and row["barred_since"]:
+        hint(
+            f"{row['company']} does not let us in. Once that is mended in QuickBooks:"
+            f" infactor-quickbooks connections retry --connection {row['connection']}"
+        )
     # Nobody has to reconnect a forgotten or released company.
     if row["state"] == ConnectionState.DISCONNECTED and not row["released_at"] and row["company"]:
         hint(
@@ -180,6 +192,39 @@ def resume(company: ByRealm = None, connection: ById = None, supplier: BySupplie
             if changed and one.state == ConnectionState.CONNECTED:
                 nudge(services, partial(services.jobs.sync, one.id))
             answer(f"{name_of(one)}: {'resumed' if changed else 'was not paused'}.")
+
+
+@says_what_is_wrong
+def retry(company: ByRealm = None, connection: ById = None, supplier: BySupplier = None) -> None:
+    """Retry at once what waits after a failure; by itself it is retried at most an hour apart.
+
+    Where QuickBooks has ended the connection, its last token is tried again: it may be good after
+    all. Exit status: 1 when it is not, or when nobody can tell.
+    """
+    from service.operations.try_again import try_again
+
+    failed = False
+    with command_services() as services:
+        for one, _ in _chosen(services, company, connection, supplier):
+            if one.suspended_at is not None:
+                failed = True
+                hint(
+                    f"{name_of(one)}: paused by an operator. Resume it first:"
+                    f" infactor-quickbooks connections resume --connection {one.id}"
+                )
+                continue
+            try:
+                try_again(services, one.id, operator())
+            except SyncError as e:
+                failed = True
+                again = f"infactor-quickbooks connect-url --connection {one.id}"
+                advice = f" Send a new link: {again}" if isinstance(e, Disconnected) else ""
+                hint(f"{name_of(one)}: {e}.{advice}")
+                continue
+            nudge(services, partial(services.jobs.sync, one.id))
+            answer(f"{name_of(one)}: tried again now.")
+    if failed:
+        raise typer.Exit(1)
 
 
 @says_what_is_wrong
@@ -278,6 +323,7 @@ def _chosen(
 
 group.command("pause")(pause)
 group.command("resume")(resume)
+group.command("retry")(retry)
 group.command("disconnect")(disconnect)
 group.command("release")(release)
 group.command("reset-watermarks")(reset_watermarks)

@@ -43,7 +43,7 @@ _COLUMNS = (
 
 @says_what_is_wrong
 def show_notices(
-    parked: Annotated[bool, typer.Option("--parked", help="Those that failed for good.")] = False,
+    parked: Annotated[bool, typer.Option("--parked", help="Those that have failed.")] = False,
     pending: Annotated[bool, typer.Option("--pending", help="Those still to be done.")] = False,
     limit: Limit = None,
     as_json: Json = False,

@@ -23,7 +23,8 @@ def follow(
 ) -> dict[str, Run]:
     """Start or join each company's run; return them by connection id when all have ended.
 
-    `begin` returns the id of a company's run. Does not wait for a run that waits for an operator.
+    `begin` returns the id of a company's run. One that waits for an operator, or fails with what
+    will hardly pass soon, is not waited for.
     """
     with services.database.write() as session:
         run_ids = {connection.id: begin(session, connection) for connection, _ in chosen}
@@ -48,14 +49,14 @@ def follow(
 
 
 def _look(services: Services, run_id: int) -> tuple[Run, bool]:
-    """Return the run as it is now, and whether it can go on without an operator."""
+    """Return the run as it is now, and whether it can go on soon without an operator."""
     with services.database.read() as session:
         run = runs.get(session, run_id)
         connection = connections.get(session, run.connection_id) if run else None
     if run is None or connection is None:
         raise fail("The run has disappeared from the database.")
     readable = connection.state == ConnectionState.CONNECTED and connection.suspended_at is None
-    return run, readable and run.halted_at is None
+    return run, readable and run.halted_at is None and not runs.fails(run)
 
 
 def stopped(run: Run) -> str | None:

@@ -81,6 +81,9 @@ def _summary(figures: Summary, delivered: int, at: datetime) -> Iterator[str]:
     yield f"deliveries  {'none yet' if last is None else f'last one {_ago(last, at)}'}"
     if figures.complete_until is not None:
         yield f"reconciled  every change until {format_utc(figures.complete_until)}"
+    elif figures.importing:
+        of = several(figures.importing, "company", "companies")
+        yield f"reconciled  not yet: the first import of {of} is not finished"
     if figures.infactor is not None:
         yield f"infactor    {_infactor(figures.infactor, delivered)}"
     yield f"reads       {_reads(figures)}"

@@ -11,7 +11,7 @@ from sqlalchemy import and_, bindparam, func, or_, select
 from service import wording
 from service.database.tables import Connection, Run
 from service.database.types import Instant
-from service.domain import ConnectionState, RunKind, RunState, Severity
+from service.domain import ConnectionState, RunCause, RunKind, RunState, Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
 from service.store import connections, plausible, runs, watermarks
@@ -26,6 +26,9 @@ _NEARLY_ALL = 0.95
 # So many companies' times are not wrong at once.
 _MANY = 4
 _AHEAD = span(plausible.AHEAD.total_seconds())
+FAILING = timedelta(minutes=10)
+# So many failures in a row are no short outage.
+_MANY_ATTEMPTS = 5
 
 
 _is_ours = Connection.environment == bindparam("environment")
@@ -144,6 +147,110 @@ def red_reconciles(facts: Facts) -> Iterator[Condition]:
             text=f"The newest reconcile {what}: {shortened(left or error or 'no reason')}."
             + (f" {advice}." if advice else ""),
             command=look if left and wording.is_beyond_mending(tally) else mend,
+        )
+
+
+_failing = (
+    select(
+        *(Run.kind, Run.cause, Run.error, Run.error_class, Run.failing_since),
+        *(Connection.id, Connection.company_name),
+    )
+    .join(Connection, Connection.id == Run.connection_id)
+    .where(
+        _is_ours,
+        Connection.state == ConnectionState.CONNECTED,
+        Connection.suspended_at.is_(None),
+        # Another condition says why nothing succeeds for these companies.
+        Connection.barred_since.is_(None),
+        Connection.keys_refused_since.is_(None),
+        Run.state == RunState.ACTIVE,
+        Run.halted_at.is_(None),
+        Run.error.is_not(None),
+        or_(
+            Run.failing_since <= bindparam("before"),
+            and_(Run.failing_since.is_not(None), Run.error_class.not_in(runs.MAY_PASS)),
+            and_(Run.failing_since.is_not(None), Run.attempts >= _MANY_ATTEMPTS),
+        ),
+    )
+    .order_by(Run.failing_since, Run.id)
+)
+
+
+def failing_runs(facts: Facts) -> Iterator[Condition]:
+    """Yield a condition for each company with a failing run, and not at once if it may pass."""
+    rows = facts.session.execute(
+        _failing, {"environment": facts.environment, "before": facts.now - FAILING}
+    )
+    told: set[str] = set()
+    for kind, cause, error, error_class, since, connection_id, company in rows:
+        if connection_id in told:
+            continue  # the same trouble keeps the other kind from going on
+        told.add(connection_id)
+        first_import = kind == RunKind.BACKFILL and cause == RunCause.CONNECT
+        yield Condition(
+            cause="run.failing",
+            subject=connection_id,
+            company=company,
+            severity=Severity.WARNING if error_class in runs.MAY_PASS else Severity.CRITICAL,
+            since=since,
+            text=f"The {'first import' if first_import else kind} fails:"
+            f" {shortened(error or 'no reason')}. It is tried again by itself, at most an hour"
+            " apart, and goes on from where it is; until then invoices may be missing or out of"
+            " date here.",
+            command=_try_again(connection_id),
+        )
+
+
+def _try_again(connection_id: str) -> str:
+    return f"infactor-quickbooks connections retry --connection {connection_id}"
+
+
+_barred = select(
+    Connection.id, Connection.company_name, Connection.problem, Connection.barred_since
+).where(
+    _is_ours,
+    Connection.state == ConnectionState.CONNECTED,
+    Connection.suspended_at.is_(None),
+    Connection.barred_since.is_not(None),
+)
+
+
+def barred_companies(facts: Facts) -> Iterator[Condition]:
+    """Yield a condition for each company that QuickBooks bars us from; its tokens are good."""
+    rows = facts.session.execute(_barred, {"environment": facts.environment})
+    for connection_id, company, problem, since in rows:
+        yield Condition(
+            cause="connection.barred",
+            subject=connection_id,
+            company=company,
+            severity=Severity.CRITICAL,
+            since=since,
+            text=f"QuickBooks does not let us in: {shortened(problem or 'no reason')}. Its supplier"
+            " can mend that in QuickBooks. It is tried again every hour; the command does so now.",
+            command=_try_again(connection_id),
+        )
+
+
+_keys_refused = select(
+    func.count(Connection.keys_refused_since), func.count(), func.min(Connection.keys_refused_since)
+).where(_is_ours, Connection.state == ConnectionState.CONNECTED)
+
+
+def refused_keys(facts: Facts) -> Iterator[Condition]:
+    """Yield a condition while QuickBooks renews no tokens because of the app's own keys."""
+    count, companies, since = facts.session.execute(
+        _keys_refused, {"environment": facts.environment}
+    ).one()
+    if count:
+        yield Condition(
+            cause="keys.refused",
+            severity=Severity.CRITICAL,
+            since=since,
+            text="QuickBooks does not accept the app's keys, for"
+            f" {count:,} of {several(companies, 'company', 'companies')}: check"
+            " QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET, and restart with the right ones."
+            " No connection has ended; everything goes on by itself then.",
+            command="infactor-quickbooks doctor",
         )
 
 

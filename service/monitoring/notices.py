@@ -162,8 +162,9 @@ def parked_notices(facts: Facts) -> Iterator[Condition]:
             severity=Severity.WARNING,
             since=first,
             text=f"{several(count, 'notice', 'notices')} of"
-            f" {several(companies, 'company', 'companies')} failed for good: what they tell of may"
-            " be missing or out of date here. Each says why; once that is mended, put it back.",
+            f" {several(companies, 'company', 'companies')} have failed: what they tell of may be"
+            " missing or out of date here. Each says why. They are tried again by themselves, at"
+            " most an hour apart; where the record itself is wrong, once a day.",
             command="infactor-quickbooks notices --parked",
         )
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, case, func, literal, select
+from sqlalchemy import and_, bindparam, case, func, literal, or_, select
+from sqlalchemy.orm import aliased
 
 from service.database.tables import Connection, Notice, Run, WebhookAnswers
-from service.domain import ConnectionState, NoticeStatus, RunState
+from service.domain import ConnectionState, NoticeStatus, RunCause, RunKind, RunState
 from service.monitoring.facts import Facts
 from service.queries import notices
 
@@ -28,7 +29,8 @@ class Summary:
     """The figures of one moment; `beats` are seconds since a process of that kind was alive.
 
     Every change until `complete_until`, of every connected company that is not paused, was compared
-    with QuickBooks; None without such a company.
+    with QuickBooks; None without such a company, or while the first import of one is not finished:
+    `importing` counts those.
     """
 
     companies: Mapping[str, int]
@@ -37,6 +39,7 @@ class Summary:
     parked: int
     last_delivery: datetime | None  # to the minute
     complete_until: datetime | None
+    importing: int
     reads: int
     reads_per_month: int
     reads_forecast: int | None
@@ -69,13 +72,15 @@ def summary(facts: Facts) -> Summary:
     ours = {"environment": facts.environment}
     pending, oldest = facts.session.execute(_pending, ours).one()
     companies, complete_until = _companies(facts)
+    importing = facts.session.execute(_importing, ours).scalar_one()
     return Summary(
         companies=companies,
         pending=pending,
         oldest_pending=oldest,
         parked=facts.session.execute(_parked, ours).scalar_one(),
         last_delivery=facts.session.execute(_last_webhook).scalar_one(),
-        complete_until=complete_until,
+        complete_until=None if importing else complete_until,
+        importing=importing,
         reads=facts.reads,
         reads_per_month=facts.settings.quickbooks_reads_per_month,
         reads_forecast=_forecast(facts.reads, facts.now),
@@ -95,6 +100,34 @@ _companies_by_state = (
     select(_state, func.count(), func.min(Connection.reconciled_until))
     .where(Connection.environment == bindparam("environment"))
     .group_by(_state)
+)
+
+
+_later = aliased(Run)
+_read_since = select(_later.id).where(
+    _later.connection_id == Run.connection_id,
+    _later.state == RunState.DONE,
+    _later.error.is_(None),
+    # A reconcile expects a number of invoices only if it reads them all.
+    or_(
+        and_(_later.kind == RunKind.BACKFILL, _later.since.is_(None)),
+        and_(_later.kind == RunKind.RECONCILE, _later.expected.is_not(None)),
+    ),
+    _later.id > Run.id,
+)
+_importing = (
+    select(func.count(Run.connection_id.distinct()))
+    .join(Connection, Connection.id == Run.connection_id)
+    .where(
+        Connection.environment == bindparam("environment"),
+        Connection.state == ConnectionState.CONNECTED,
+        Connection.suspended_at.is_(None),
+        Run.kind == RunKind.BACKFILL,
+        Run.cause == RunCause.CONNECT,
+        or_(Run.state != RunState.DONE, Run.error.is_not(None)),
+        Run.created_at >= Connection.connected_at,
+        ~_read_since.exists(),
+    )
 )
 
 

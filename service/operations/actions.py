@@ -94,6 +94,7 @@ def sync(session: Session, connection_id: str, actor: str) -> int:
 def backfill(session: Session, connection_id: str, since: datetime | None, actor: str) -> int:
     """Begin or join the company's backfill, which is due at once; return its id."""
     run_id = runs.create_or_join(session, connection_id, RunCause.COMMAND, since, now())
+    connections.call_again(session, connection_id, barred=True)
     runs.hurry(session, run_id)
     details = {"run": run_id, "since": since}
     audit.record(session, actor, "backfill", connection_id, details, now())
@@ -111,6 +112,7 @@ def reconcile(
     if overrule:
         order["overrule"] = True
     run_id = runs.begin_reconcile(session, connection_id, RunCause.COMMAND, order, now())
+    connections.call_again(session, connection_id, barred=True)
     runs.hurry(session, run_id)
     details = {"run": run_id, "fix": fix, "overrule": overrule}
     audit.record(session, actor, "reconcile", connection_id, details, now())

@@ -8,7 +8,7 @@ from sqlalchemy import BindParameter, ColumnElement, and_, case, literal, or_, s
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice, Notice
-from service.domain import ConnectionState, NoticeStatus
+from service.domain import ConnectionState, NoticeStatus, OwnNotice
 from service.queries import companies
 from service.store import findings
 
@@ -64,7 +64,10 @@ def replay(
             status=NoticeStatus.PENDING,
             # As when work begins: a place that is met again then gets a new notice.
             dedupe_key=case((Notice.event_id.is_not(None), Notice.dedupe_key)),
-            reason="put back by an operator",
+            reason=case(
+                (Notice.operation == OwnNotice.UNREADABLE, Notice.reason),  # where it is
+                else_="put back by an operator",
+            ),
             attempts=0,
             losses=0,
             # From now on it counts as waiting, not from when it came.

@@ -37,7 +37,7 @@ _LONGEST_ANSWER = 2**20
 _ACCESS_SECONDS = 3600
 _REFRESH_SECONDS = 8_640_000
 
-_REFUSALS = {
+REFUSALS = {
     "invalid_client": "QuickBooks does not accept the app's keys: "
     "check QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET",
     "unauthorized_client": "QuickBooks does not let this app ask for tokens in this way",
@@ -45,6 +45,7 @@ _REFUSALS = {
     "invalid_request": "QuickBooks calls the token request invalid",
     "invalid_scope": "QuickBooks does not give this app access to accounting data",
 }
+"""What each error that refuses the app itself, and no single grant, means."""
 
 with warnings.catch_warnings():
     # Authlib prefers httpx2, and says so on stderr at every start; this project uses httpx.
@@ -226,8 +227,9 @@ def refusal_of(
 ) -> SyncError:
     """Return the error that an unsuccessful answer stands for; `rejected` for "invalid_grant" only.
 
-    Anything that may pass must not end a connection. A refusal of the app or the company is known
-    by its code, whatever the status.
+    Anything that may pass must not end a connection. Nor must "Incorrect Token type or clientID",
+    which Intuit says of good tokens when the app's keys are wrong. A refusal of the app or the
+    company is known by its code, whatever the status.
     """
     if named := _named(status, headers, body):
         return named
@@ -244,11 +246,19 @@ def refusal_of(
     return Unrecognised(words, intuit_tid=tid)
 
 
+def _blames_the_app(answer: Mapping[str, Any]) -> bool:
+    """Return whether a rejected grant is said to be another app's."""
+    description = answer.get("error_description")
+    rejected = answer.get("error") == "invalid_grant" and isinstance(description, str)
+    return rejected and re.search(r"client", str(description), re.I) is not None
+
+
 def _named(status: int, headers: Mapping[str, str], body: bytes) -> SyncError | None:
     """Return the error that a known code stands for, or None without one."""
-    error, tid = (_object(body) or {}).get("error"), intuit_tid(headers)
-    if isinstance(error, str) and error in _REFUSALS:
-        return Refused(_REFUSALS[error], intuit_tid=tid, code=error)
+    answer, tid = _object(body) or {}, intuit_tid(headers)
+    error = "invalid_client" if _blames_the_app(answer) else answer.get("error")
+    if isinstance(error, str) and error in REFUSALS:
+        return Refused(REFUSALS[error], intuit_tid=tid, code=error)
     fault = known_fault(status, headers, body)
     if fault is None or isinstance(fault, TransientError | Refused):
         return fault

@@ -10,9 +10,12 @@ from service.simulator import exact_json
 from service.simulator.clock import to_millis
 from service.simulator.records import Json
 
-JSON = "application/json;charset=UTF-8"
-XML = "application/xml;charset=UTF-8"
+JSON = "application/json;charset=utf-8"
+# Recorded refusals name no charset.
+REFUSED = "application/json"
+XML = "application/xml"
 CHALLENGE = 'Bearer realm="Intuit", error="invalid_token"'
+KEY_CHALLENGE = 'Basic realm="Intuit"'
 
 
 @dataclass(frozen=True)
@@ -27,27 +30,34 @@ class Answer:
 
 @dataclass
 class Fault(Exception):
-    """A request is refused with a code of the reference's section 3.8."""
+    """A request is refused with a code of the reference's section 3.8.
+
+    Some of the real ones have no `element`, and a few no time.
+    """
 
     code: str
     message: str
     detail: str
     status: int = 400
     type: str = "ValidationFault"
-    element: str = ""
+    element: str | None = ""
+    timed: bool = True
 
     @property
     def body(self) -> Json:
         """The fault itself, as it is also in a batch."""
         error = {"Message": self.message, "Detail": self.detail, "code": self.code}
-        return {"Error": [{**error, "element": self.element}], "type": self.type}
+        element = {} if self.element is None else {"element": self.element}
+        return {"Error": [{**error, **element}], "type": self.type}
 
     def xml(self, now: datetime) -> Answer:
         """Return the fault as XML, which Intuit sometimes sends although JSON was asked for."""
-        error = f"<Error code={quoteattr(self.code)}>"
+        where = "" if self.element is None else f" element={quoteattr(self.element)}"
+        error = f"<Error code={quoteattr(self.code)}{where}>"
         message = f"<Message>{escape(self.message)}</Message>"
         detail = f"<Detail>{escape(self.detail)}</Detail>"
         body = (
+            '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
             f'<IntuitResponse time="{to_millis(now)}" xmlns="http://schema.intuit.com/finance/v3">'
             f"<Fault type={quoteattr(self.type)}>{error}{message}{detail}"
             "</Error></Fault></IntuitResponse>"
@@ -60,14 +70,14 @@ class Fault(Exception):
 
     def answer(self, now: datetime, envelope: str = "json") -> Answer:
         """Return the upper-case envelope of the accounting service, or another one."""
-        body: Any = {"Fault": self.body, "time": to_millis(now)}
+        body: Any = {"Fault": self.body, **({"time": to_millis(now)} if self.timed else {})}
         if envelope == "gateway":
             body = self.in_lower_case(now)
         elif envelope == "list":
             body = [body]
         elif envelope == "batch":
             body = {"BatchItemResponse": [{**body, "bId": "1"}]}
-        return Answer(self.status, exact_json.encode(body), JSON, self.headers)
+        return Answer(self.status, exact_json.encode(body), REFUSED, self.headers)
 
     def in_lower_case(self, now: datetime) -> Json:
         """Return the gateway's envelope, whose time is in milliseconds since 1970."""
@@ -92,6 +102,7 @@ class Fault(Exception):
 class GatewayFault(Fault):
     """A refusal by the gateway, which writes everything in lower case."""
 
+    element: str | None = None
     retry_after: int | None = None
 
     @property
@@ -141,12 +152,12 @@ def not_found() -> Fault:
 
 def unparsable(token: str, column: int) -> Fault:
     detail = f'QueryParserError: Encountered "{token}" at line 1, column {column}.'
-    return Fault("4000", "Error parsing query", detail)
+    return Fault("4000", "Error parsing query", detail, element=None)
 
 
 def invalid_query(detail: str) -> Fault:
     """A query with valid syntax that asks for something impossible."""
-    return Fault("4001", "Invalid query", f"QueryValidationError: {detail}")
+    return Fault("4001", "Invalid query", f"QueryValidationError: {detail}", element=None)
 
 
 @dataclass
@@ -161,7 +172,7 @@ class BareRefusal(Fault):
 def too_many_ids(most: int, refused_as: str) -> Fault:
     if refused_as == "4000":
         detail = f"QueryParserError: more than {most} values in one IN"
-        return Fault("4000", "Error parsing query", detail)
+        return Fault("4000", "Error parsing query", detail, element=None)
     words = {"413": "Request Entity Too Large", "414": "Request-URI Too Large"}
     return BareRefusal(refused_as, words[refused_as], "", int(refused_as))
 
@@ -175,13 +186,19 @@ def poisoned() -> Fault:
 
 def unsupported(what: str) -> Fault:
     """A path or operation that the API does not have."""
-    return Fault("500", "Unsupported Operation", f"Operation {what} is not supported.")
+    detail = f"Operation {what} is not supported."
+    return Fault("500", "Unsupported Operation", detail, element=None)
+
+
+def no_resource(path: str, url: str) -> Fault:
+    """A path that the API does not have."""
+    return unsupported(f"Could not find resource for relative : {path} of full path: {url}")
 
 
 def system_error(status: int = 500) -> Fault:
     message = "An application error has occurred while processing your request"
     detail = "System Failure Error: An unexpected error occurred while accessing the system."
-    return Fault("10000", message, detail, status, "SystemFault")
+    return Fault("10000", message, detail, status, "SystemFault", element=None)
 
 
 def unauthenticated(token: str) -> GatewayFault:
@@ -215,19 +232,21 @@ TOO_LONG = "String length is either shorter or longer than supported by specific
 
 
 def unknown_property(name: str, entity: str, known: tuple[str, ...]) -> Fault:
+    """A property that the entity does not have; names of the others up to 1,000 characters."""
     listed = ", ".join(f'"{other}"' for other in known)
+    listed = listed[: listed.find(",", 1000)] if len(listed) > 1000 else listed
     detail = (
         f'Property Name:Unrecognized field "{name}" (class com.intuit.schema.finance.v3.{entity}), '
         f"not marked as ignorable ({len(known)} known properties: {listed} [truncated]])\n "
         "specified is unsupported or invalid"
     )
-    return Fault("2010", "Request has invalid or unsupported property", detail)
+    return Fault("2010", "Request has invalid or unsupported property", detail, element=None)
 
 
 def unreadable(what: str) -> Fault:
     """A property whose value has the wrong type."""
     detail = f"Property Name:{what} specified is unsupported or invalid"
-    return Fault("2010", "Request has invalid or unsupported property", detail)
+    return Fault("2010", "Request has invalid or unsupported property", detail, element=None)
 
 
 def missing(name: str) -> Fault:
@@ -237,7 +256,7 @@ def missing(name: str) -> Fault:
 
 def invalid_id(value: object) -> Fault:
     detail = f"Id should be a valid number. Supplied value:{value}"
-    return Fault("2030", "Invalid ID", detail, element="Id")
+    return Fault("2030", "Invalid ID", detail, element="Id", timed=False)
 
 
 def too_long(name: str, most: int, length: int) -> Fault:
@@ -293,7 +312,23 @@ def books_closed() -> Fault:
 
 def duplicate_name() -> Fault:
     detail = "The name supplied already exists. : null"
-    return Fault("6240", "Duplicate Name Exists Error", detail)
+    return Fault("6240", "Duplicate Name Exists Error", detail, element=None)
+
+
+def before_inventory() -> Fault:
+    """A day before an inventory item was first counted."""
+    message = "Transaction date is prior to start date for inventory item"
+    detail = (
+        "Transactions with inventory (QOH) products cant be dated earlier than the Inventory "
+        "Start Date for the product"
+    )
+    return Fault("6270", message, detail)
+
+
+def batch_too_large(most: int, items: int) -> Fault:
+    """More items than a batch takes."""
+    detail = f"The batch limit size is {most}. Supplied size: {items}"
+    return Fault("1040", "Batch size exceeds allowed limit", detail)
 
 
 # The argument is the call's access token, which a 401 repeats.
@@ -301,6 +336,7 @@ CATALOGUE: dict[str, Callable[[str], Fault]] = {
     "120": lambda _: lost_access(),
     "500": lambda _: unsupported("GET spaceship"),
     "610": lambda _: not_found(),
+    "1040": lambda _: batch_too_large(30, 31),
     "2010": lambda _: unknown_property("BadJson", "Invoice", ("DocNumber",)),
     "2020": lambda _: missing("Line"),
     "2030": lambda _: invalid_id("1.5"),
@@ -318,5 +354,6 @@ CATALOGUE: dict[str, Callable[[str], Fault]] = {
     "6190": lambda _: subscription_ended(),
     "6210": lambda _: books_closed(),
     "6240": lambda _: duplicate_name(),
+    "6270": lambda _: before_inventory(),
     "10000": lambda _: system_error(),
 }

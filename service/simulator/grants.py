@@ -97,6 +97,7 @@ class Grants:
 
     def __init__(self) -> None:
         self._codes: dict[str, Code] = {}
+        self._spent: dict[str, Grant] = {}
         self._access: dict[str, Access] = {}
         self._grants: list[Grant] = []
 
@@ -108,10 +109,21 @@ class Grants:
         return code
 
     def exchange(
-        self, code: str, redirect_uri: str, now: datetime, verifier: str = ""
+        self,
+        code: str,
+        redirect_uri: str,
+        now: datetime,
+        verifier: str = "",
+        *,
+        second_revokes: bool = False,
     ) -> tuple[str, Grant]:
-        """Return an access token and the new grant; the code is spent in any case."""
+        """Return an access token and the new grant; the code is spent in any case.
+
+        With `second_revokes`, a code that comes again ends the tokens it was exchanged for.
+        """
         found = self._codes.pop(code, None)
+        if second_revokes and code in self._spent:
+            self._end(self._spent.pop(code))
         if (
             found is None
             or found.redirect_uri != redirect_uri
@@ -121,6 +133,7 @@ class Grants:
             raise InvalidGrant("Invalid authorization code")
         grant = Grant(found.realm, found.scope, now, _refresh_token(), now, now)
         self._grants.append(grant)
+        self._spent[code] = grant
         return self._new_access(grant, now), grant
 
     def refresh(self, token: str, now: datetime, grace: float = 0) -> tuple[str, Grant]:

@@ -1,9 +1,11 @@
 """QuickBooks records, stored as given, and found by id or by time of change."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -13,7 +15,10 @@ from service.simulator.clock import parse_instant
 
 Json = dict[str, Any]
 Moment = tuple[datetime, bool]  # an instant, and whether it is part of what it bounds
-ENTITIES = ("Customer", "Invoice", "Payment", "CreditMemo")
+ENTITIES = ("Customer", "Invoice", "Payment", "CreditMemo", "Estimate", "SalesReceipt", "Vendor")
+SALES = ("Invoice", "CreditMemo", "Estimate", "SalesReceipt")
+TRANSACTIONS = (*SALES, "Payment")
+NAMES = ("Customer", "Vendor")
 
 
 class Record:
@@ -34,6 +39,13 @@ class Record:
     def key(self) -> tuple[datetime, int]:
         """The place in the order of change; ids break ties, since times have whole seconds."""
         return self.updated, self.number
+
+    def without(self, names: Iterable[str]) -> msgspec.Raw | Json:
+        """Return the record as JSON, without these properties."""
+        raw = bytes(self.raw)
+        if not any(b'"%b"' % name.encode() in raw for name in names):
+            return self.raw
+        return {k: v for k, v in self.data.items() if k not in names}
 
     @cached_property
     def raw(self) -> msgspec.Raw:
@@ -90,10 +102,23 @@ class Shelf:
         return _Lazy(self._records, sorted(number for _, number in self._changed(since, until)))
 
     def by_change(
-        self, since: Moment | None = None, until: Moment | None = None
+        self,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        *,
+        descending: bool = False,
     ) -> Sequence[Record]:
-        """Return objects in the order of change between two instants."""
-        return _Lazy(self._records, [number for _, number in self._changed(since, until)])
+        """Return objects in the order of change between two instants.
+
+        Either way the highest id comes first of those that were changed in the same second, as in
+        every recorded answer.
+        """
+        changed = self._changed(since, until)
+        if descending:
+            return _Lazy(self._records, [number for _, number in reversed(changed)])
+        seconds = (list(same) for _, same in groupby(changed, key=itemgetter(0)))
+        numbers = [number for same in seconds for _, number in reversed(same)]
+        return _Lazy(self._records, numbers)
 
     def _changed(self, since: Moment | None, until: Moment | None) -> list[tuple[datetime, int]]:
         start, end = 0, len(self._by_change)

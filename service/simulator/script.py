@@ -151,7 +151,8 @@ def _oauth(status: int, error: str, description: str | None = None) -> Preset:
     body = {"error": error}
     if description:
         body = {"error_description": description, "error": error}
-    return lambda _, __: Answer(status, exact_json.encode(body))
+    headers = {"WWW-Authenticate": faults.KEY_CHALLENGE} if status == 401 else {}
+    return lambda _, __: Answer(status, exact_json.encode(body), headers=headers)
 
 
 def _empty(call: Call, now: datetime) -> Answer:

@@ -14,7 +14,7 @@ from service.simulator.books.company import Company
 from service.simulator.books.ledger import Ledger
 from service.simulator.clock import Clock
 from service.simulator.config import SimulatorConfig
-from service.simulator.events import Event
+from service.simulator.events import Event, described
 from service.simulator.generate.companies import vast_company
 from service.simulator.generate.vast import VastShelf
 from service.simulator.grants import Grants, OpenId
@@ -170,7 +170,8 @@ class Simulator:
             return {"queued": False, "why": "the company has no live connection", "events": []}
         delivery = self.sender.announce(heard)
         queued = delivery.state in ("waiting", "failing", "delivered")
-        shown: Json = {"queued": queued, "delivery": delivery.id, "events": delivery.events}
+        said = [described(event) for event in heard]
+        shown: Json = {"queued": queued, "delivery": delivery.id, "events": said}
         return shown if queued else {**shown, "why": delivery.state}
 
     def disconnect_address(self, realm: str) -> str | None:

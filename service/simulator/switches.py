@@ -21,6 +21,7 @@ class Switches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     old_refresh_grace: Seconds = 0
     racing_refresh: Literal["refused", "revokes", "served"] = "refused"
     racing_seconds: Seconds = 0
+    second_exchange: Literal["refused", "revokes"] = "refused"
     disconnect_names_company: bool = False
 
     # Limits
@@ -40,6 +41,10 @@ class Switches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     custom_numbers: bool = False
     unique_numbers: bool = False
     books_closed_until: date | None = None
+    fields: Literal["as the book", "2020", "2026"] = "as the book"
+    rows: Literal["as recorded", "reversed"] = "as recorded"
+    changes_days: Limit | None = None
+    stamped_later: Seconds = 0.55
 
     # What a change makes known
     payment_updates_invoice: bool = True
@@ -53,7 +58,7 @@ class Switches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     void: Literal["void", "voided"] = "void"
     event_id: Literal["with entity", "uuid"] = "with entity"
     time_digits: Literal[0, 2, 3, 9] = 3
-    data: Extra = "as seen"
+    data: Literal["as seen", "always", "never", "full"] = "as seen"
     datacontenttype: Extra = "as seen"
     legacy_time: Literal["milliseconds", "zeros", "offset"] = "milliseconds"
     content_type: Literal["application/json; charset=utf-8", "application/cloudevents+json"] = (
@@ -72,6 +77,8 @@ class Switches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     delay_seconds: tuple[Seconds, Seconds] = (0, 0)
     order: Literal["kept", "free"] = "kept"
     collect_seconds: Seconds = 0
+    events_per_delivery: Limit = 100
+    bytes_per_delivery: Limit = 1_000_000
     mix_companies: bool = False
     drop_share: Share = 0
     duplicate_share: Share = 0
@@ -93,6 +100,7 @@ WORDS = {
     "racing_refresh": "a second refresh with the same token meanwhile: refused; refused and the "
     "winner's tokens revoked; served",
     "racing_seconds": "seconds after a refresh in which another one still races it",
+    "second_exchange": "of one code: refused, or refused and its tokens revoked",
     "disconnect_names_company": "the disconnect address gets realmId",
     "requests_per_minute": "per company",
     "requests_per_second": "per company",
@@ -108,6 +116,11 @@ WORDS = {
     "custom_numbers": "without a DocNumber an invoice gets none (else the next number)",
     "unique_numbers": "a DocNumber that is taken is refused with 6140",
     "books_closed_until": "transactions up to this day are refused with 6210",
+    "fields": "of what is written: 2026 has ShipFromAddr, CustomExtensions and others; as the "
+    "book: the newest record of the company decides",
+    "rows": "the order without ORDERBY, and of equal seconds; reversed: the other way round",
+    "changes_days": "cdc further back is refused with 2030",
+    "stamped_later": "seconds that LastUpdatedTime lies after the answer's time",
     "payment_updates_invoice": "a payment sends the event of its invoice too",
     "payment_moves_sync_token": "a payment raises the SyncToken of its invoice",
     "email_updates_invoice": "sending sends updated beside emailed",
@@ -117,7 +130,7 @@ WORDS = {
     "void": "the word of a void in CloudEvents",
     "event_id": "the id of a CloudEvent: uuid-Entity-id, or the uuid alone",
     "time_digits": "fractional digits of a CloudEvent's time",
-    "data": "as seen: absent in a plain update",
+    "data": "as seen: absent in a plain update; full: so much that an event has about 2 kB",
     "datacontenttype": "as seen: absent in a plain update",
     "legacy_time": "lastUpdated: .657Z, .000Z, or whole seconds with -0700",
     "content_type": "of a delivery",
@@ -130,6 +143,8 @@ WORDS = {
     "delay_seconds": "least and most delay of a delivery",
     "order": "free: deliveries overtake each other as their delays have it",
     "collect_seconds": "how long events gather for one delivery",
+    "events_per_delivery": "at most; the others come in further ones",
+    "bytes_per_delivery": "at most, unless one event alone has more",
     "mix_companies": "gathered events of several companies share a delivery",
     "drop_share": "how many deliveries are lost",
     "duplicate_share": "how many are sent twice",

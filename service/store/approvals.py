@@ -61,7 +61,9 @@ def await_approval(
             halted_at=now,
             halt_reason=why,
             losses=0,
+            claimed_by=None,
             due_at=None,
+            failing_since=None,
             error=f"{why}: {named}",
             would_withdraw=dict(reasons),
         )

@@ -51,6 +51,8 @@ def end(session: Session, connection_id: str, refresh_sealed: str | None, now: d
         "disconnected_at": func.coalesce(Connection.disconnected_at, now),
         "paused_until": None,
         "throttled_since": None,
+        "barred_since": None,
+        "keys_refused_since": None,
         "failures": 0,
     }
     return _change(session, connection_id, Connection.refresh_sealed == refresh_sealed, ended)

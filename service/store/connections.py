@@ -178,6 +178,7 @@ def renew(
             problem=None,
             paused_until=None,
             throttled_since=None,
+            barred_since=None,
             failures=0,
             renewed_at=now,
             disconnected_at=None,
@@ -206,7 +207,12 @@ def synced(session: Session, connection_id: str, now: datetime) -> None:
             has_come(Connection.paused_until, now),
         )
         .values(
-            last_synced_at=now, failures=0, paused_until=None, throttled_since=None, problem=None
+            last_synced_at=now,
+            failures=0,
+            paused_until=None,
+            throttled_since=None,
+            barred_since=None,
+            problem=None,
         )
     )
 
@@ -236,6 +242,42 @@ def throttle(
         .where(Connection.id == connection_id, Connection.throttled_since.is_(None))
         .values(throttled_since=now)
     )
+
+
+def bar(session: Session, connection_id: str, until: datetime, why: str, now: datetime) -> None:
+    """Pause the company until then, and remember since when QuickBooks has barred us from it."""
+    pause(session, connection_id, until, why)
+    session.execute(
+        update(Connection)
+        .where(
+            Connection.id == connection_id,
+            Connection.state == ConnectionState.CONNECTED,
+            Connection.barred_since.is_(None),
+        )
+        .values(barred_since=now)
+    )
+
+
+def refuse_keys(session: Session, connection_id: str, now: datetime) -> None:
+    """Remember since when QuickBooks renews no tokens because of the app's own keys."""
+    session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id, Connection.keys_refused_since.is_(None))
+        .values(keys_refused_since=now)
+    )
+
+
+def call_again(session: Session, connection_id: str, *, barred: bool = False) -> None:
+    """End the pause that errors caused, so that the company can be called at once.
+
+    With `barred` only if that is why it waits, and not because QuickBooks has asked for it.
+    """
+    called = update(Connection).where(
+        Connection.id == connection_id, Connection.state == ConnectionState.CONNECTED
+    )
+    if barred:
+        called = called.where(Connection.barred_since.is_not(None))
+    session.execute(called.values(paused_until=None, failures=0))
 
 
 def count_unasked(session: Session, connection_id: str, count: int, now: datetime) -> None:

@@ -85,6 +85,7 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     )
     reduced = {
         "company_name": "",
+        "country": "",
         "last_synced_at": None,
         "suspended_at": None,
         "adopted_at": None,
@@ -117,6 +118,7 @@ def _reduce(session: Session, connection_id: str) -> None:
         "warnings": [],
         "customer_id": None,
         "customer_versions": "",
+        "old_rows_held": False,
         **keys(None),
     }
     reduced = [{"id": i, "source": {"Id": number}, **nothing} for i, number in rows]

@@ -1,14 +1,16 @@
 """The inbox: every notice that QuickBooks sent, stored before it was acknowledged.
 
 A notice is `pending` until the transaction that records its result makes it `done`. One that
-nothing can be done about is `ignored` from the start; one that keeps failing is `parked`.
+nothing can be done about is `ignored` from the start; one that keeps failing is `parked`, and is
+tried again at its `due_at`, if it has one.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from service.database.due import has_come
@@ -18,10 +20,14 @@ from service.domain import NoticeStatus, OwnNotice, RunKind, RunState
 from service.store.connections import may_be_called
 
 # Written out in the query, where the databases recognise the condition of a partial index.
+_PENDING = literal(NoticeStatus.PENDING.value, literal_execute=True)
 _PARKED = literal(NoticeStatus.PARKED.value, literal_execute=True)
+_WORKABLE = (NoticeStatus.PENDING, NoticeStatus.PARKED)
 _later = aliased(Notice)
 
 CLAIM_LIMIT = 500
+# Nothing that is parked waits longer to come back; see `pause_of_parked`.
+_LONGEST_PARKED = timedelta(days=1)
 # A batch lost this often is taken one by one, to find the notice that kills its worker without
 # parking the others.
 _SUSPECT_LOSSES = 2
@@ -29,8 +35,8 @@ _FATAL_LOSSES = 5
 
 
 def has_due(session: Session, connection_id: str, now: datetime) -> bool:
-    due = _due(now).where(Notice.connection_id == connection_id).limit(1)
-    return session.execute(due).first() is not None
+    due = (has.where(Notice.connection_id == connection_id).limit(1) for has in _due(now))
+    return any(session.execute(one).first() is not None for one in due)
 
 
 def claim(
@@ -38,15 +44,22 @@ def claim(
 ) -> tuple[Sequence[Notice], Sequence[Notice]]:
     """Mark the next batch of due notices as being worked on; return (batch, given up).
 
-    Only the holder of the connection's sync lease may claim. Attempts rise before the work, so that
-    a notice that kills its worker does not come back for ever. After two losses it is tried alone,
-    and after five it is given up, for the caller to park.
+    Only the holder of the connection's sync lease may claim. What another process claimed and
+    never gave back is lost: that process died. A notice that kills its worker is tried alone until
+    it was lost five times, and then given up, for the caller to park.
     """
+    for status in (_PENDING, _PARKED):  # each has an index of its own
+        session.execute(
+            update(Notice)
+            .where(Notice.connection_id == connection_id, Notice.status == status)
+            .where(Notice.claimed_by != owner)
+            .values(losses=Notice.losses + 1, claimed_by=None)
+        )
     due = (
         select(Notice)
-        .where(Notice.status == NoticeStatus.PENDING, Notice.connection_id == connection_id)
-        .where(has_come(Notice.due_at, now))
+        .where(Notice.connection_id == connection_id, _is_due(now))
         .order_by(Notice.id)
+        .execution_options(populate_existing=True)
     )
     fatal = session.scalars(due.where(Notice.losses >= _FATAL_LOSSES).limit(CLAIM_LIMIT)).all()
     batch = session.scalars(due.where(Notice.losses < _SUSPECT_LOSSES).limit(CLAIM_LIMIT)).all()
@@ -55,51 +68,96 @@ def claim(
         batch = session.scalars(suspects).all()
     for notice in batch:
         notice.attempts += 1
-        notice.losses += 1
         notice.claimed_by = owner
         notice.last_attempt_at = now
-        if notice.event_id is None:
+        if notice.event_id is None and notice.operation != OwnNotice.UNREADABLE:
             notice.dedupe_key = None
     return batch, fatal
 
 
 def finish(session: Session, ids: Collection[int], outcome: str, now: datetime) -> None:
     """Mark these notices as done, inside the transaction that records their result."""
-    _close(session, ids, NoticeStatus.DONE, outcome, now)
+    _close(session, ids, NoticeStatus.DONE, outcome, handled_at=now, losses=0)
 
 
-def park(session: Session, ids: Collection[int], error: Exception, now: datetime) -> None:
-    """Stop trying these notices, and keep the error."""
-    _close(session, ids, NoticeStatus.PARKED, "given up", now, **evidence(error))
+def park(
+    session: Session,
+    ids: Collection[int],
+    error: Exception,
+    now: datetime,
+    due_at: datetime | None = None,
+) -> None:
+    """Mark these notices as failed, with the error; they are due again at `due_at`, if given.
+
+    One that was lost too often is tried once more then, and is lost too often after one more loss.
+    """
+    # Keeps since when it has failed.
+    failed = {"handled_at": func.coalesce(Notice.handled_at, now), "due_at": due_at}
+    losses = case((Notice.losses >= _FATAL_LOSSES, _FATAL_LOSSES - 1), else_=0)
+    # An unreadable place is known by its reason alone.
+    reason = case((Notice.operation == OwnNotice.UNREADABLE, Notice.reason), else_="given up")
+    _close(session, ids, NoticeStatus.PARKED, reason, **failed, losses=losses, **evidence(error))
 
 
-def retry(session: Session, ids: Collection[int], error: Exception, due_at: datetime) -> None:
-    """Let these notices be tried again from `due_at` on, and keep the error."""
+def retry(
+    session: Session,
+    ids: Collection[int],
+    error: Exception,
+    due_at: datetime,
+    *,
+    suspect: bool = False,
+) -> None:
+    """Make these notices due again at `due_at`, and keep the error.
+
+    Those that are parked stay so. `suspect` ones are taken one by one from the second time on.
+    """
+    losses = case((Notice.losses < _SUSPECT_LOSSES, Notice.losses + 1), else_=_SUSPECT_LOSSES)
     session.execute(
         update(Notice)
-        .where(Notice.id.in_(ids), Notice.status == NoticeStatus.PENDING)
+        .where(Notice.id.in_(ids), Notice.status.in_(_WORKABLE))
         .values(
             due_at=due_at,
-            losses=0,
+            losses=losses if suspect else 0,
             claimed_by=None,
-            reason="waiting for the next attempt",
+            reason=case(
+                (
+                    (Notice.status == NoticeStatus.PENDING)
+                    & Notice.operation.is_distinct_from(OwnNotice.UNREADABLE),
+                    "waiting for the next attempt",
+                ),
+                else_=Notice.reason,
+            ),
             **evidence(error),
         )
     )
+
+
+def hurry(session: Session, connection_id: str, now: datetime) -> int:
+    """Make the company's waiting notices due now; return how many."""
+    hurried = session.execute(
+        update(Notice)
+        .where(
+            Notice.connection_id == connection_id,
+            Notice.status.in_(_WORKABLE),
+            Notice.due_at > now,
+        )
+        .values(due_at=now)
+        .returning(Notice.id)
+    )
+    return len(hurried.all())
 
 
 def _close(
     session: Session,
     ids: Collection[int],
     status: NoticeStatus,
-    reason: str,
-    now: datetime,
-    **evidence: str | None,
+    reason: str | ColumnElement[str],
+    **values: Any,
 ) -> None:
     session.execute(
         update(Notice)
-        .where(Notice.id.in_(ids), Notice.status == NoticeStatus.PENDING)
-        .values(status=status, reason=reason, handled_at=now, losses=0, claimed_by=None, **evidence)
+        .where(Notice.id.in_(ids), Notice.status.in_(_WORKABLE))
+        .values(status=status, reason=reason, claimed_by=None, **values)
     )
 
 
@@ -147,16 +205,27 @@ def due_connections(session: Session, environment: str, now: datetime) -> Sequen
     return session.scalars(
         select(Connection.id).where(
             may_be_called(environment, now),
-            _due(now).where(Notice.connection_id == Connection.id).exists(),
+            or_(*(has.where(Notice.connection_id == Connection.id).exists() for has in _due(now))),
         )
     ).all()
 
 
-def _due(now: datetime) -> Select[int]:
-    return select(Notice.id).where(
-        Notice.status == NoticeStatus.PENDING,
-        has_come(Notice.due_at, now),
-    )
+def _due(now: datetime) -> tuple[Select[int], Select[int]]:
+    """Return the queries for what is pending and for what is parked, each with its own index."""
+    return select(Notice.id).where(_is_pending(now)), select(Notice.id).where(_comes_back(now))
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return or_(_is_pending(now), _comes_back(now))
+
+
+def _is_pending(now: datetime) -> ColumnElement[bool]:
+    return and_(Notice.status == _PENDING, has_come(Notice.due_at, now))
+
+
+def _comes_back(now: datetime) -> ColumnElement[bool]:
+    again = and_(Notice.due_at.is_not(None), has_come(Notice.due_at, now, _LONGEST_PARKED))
+    return and_(Notice.status == _PARKED, again)
 
 
 def ask_for_changes(session: Session, connection_id: str, why: OwnNotice, now: datetime) -> int:
@@ -201,11 +270,18 @@ def ask_for_invoices(
 
 
 def park_unnamed(
-    session: Session, connection_id: str, place: str, error: Exception, now: datetime
+    session: Session,
+    connection_id: str,
+    place: str,
+    error: Exception,
+    now: datetime,
+    since: datetime | None = None,
+    due_at: datetime | None = None,
 ) -> None:
     """Park a notice for a place in QuickBooks' answers that it cannot show; no invoice id is known.
 
-    A place has one parked notice, however often it is met, with the newest error.
+    A place has one parked notice, however often it is met, with the newest error. From `due_at` on
+    it is looked at again, in what changed from `since` on.
     """
     parked = insert(session, Notice).values(
         dedupe_key=_key_of_place(connection_id, place),
@@ -217,9 +293,18 @@ def park_unnamed(
         status=NoticeStatus.PARKED,
         reason=f"QuickBooks cannot show {place}",
         handled_at=now,
+        changed_at=since,
+        due_at=due_at,
         **evidence(error),
     )
-    met_again = {"duplicates": Notice.duplicates + 1, "handled_at": now, **evidence(error)}
+    met_again = {
+        "duplicates": Notice.duplicates + 1,
+        "status": NoticeStatus.PARKED,
+        "reason": f"QuickBooks cannot show {place}",
+        "handled_at": now,
+        "due_at": case((Notice.status == NoticeStatus.PARKED, Notice.due_at), else_=due_at),
+        **evidence(error),
+    }
     session.execute(
         parked.on_conflict_do_update(index_elements=[Notice.dedupe_key], set_=met_again)
     )

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.database.tables import Connection, Finding, Invoice, OldId
+from service.database.tables import Connection, Document, Finding, Invoice, OldId
 from service.database.tables.invoices import OLD_ROWS_HELD
 from service.database.types import condition
 from service.database.upsert import chunked, insert
@@ -30,6 +30,7 @@ class Concerned:
     buyer_emails: list[Any]
     adopted: str | None
     adopted_as: str | None
+    delivered: bool
     deliverable: bool
 
     @property
@@ -167,6 +168,9 @@ def _query(which: ColumnElement[bool]) -> Select[Any]:
     unseen = select(OldId.quickbooks_id).where(
         OldId.connection_id == Invoice.connection_id, OldId.quickbooks_id == Invoice.quickbooks_id
     )
+    delivered = select(Document.invoice_id).where(
+        Document.invoice_id == Invoice.id, Document.seen_at.is_not(None)
+    )
     return (
         select(
             Invoice.id,
@@ -179,6 +183,7 @@ def _query(which: ColumnElement[bool]) -> Select[Any]:
             Invoice.buyer_emails,
             Invoice.adopted,
             Invoice.adopted_as,
+            delivered.exists(),
             and_(Connection.adopted_at.is_not(None), ~Invoice.old_rows_held, ~unseen.exists()),
         )
         .join(Connection, Connection.id == Invoice.connection_id)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, ScalarSelect, delete, func, select, text, update
+from sqlalchemy import ColumnElement, ScalarSelect, case, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from service.database.due import has_come
@@ -20,9 +20,22 @@ from service.database.tables import (
 )
 from service.database.upsert import Insert, insert, insert_all
 from service.domain import RunCause, RunKind, RunState
+from service.errors import KeysRefused, StoreFailed, TransientError
 from service.store.connections import may_be_called
 
 _FATAL_LOSSES = 5
+MAY_PASS = (TransientError.__name__, StoreFailed.__name__, KeysRefused.__name__)
+"""Errors of a run that raise a condition only if they last."""
+# The state of a run whose step has succeeded.
+_GIVEN_BACK: dict[str, Any] = {
+    "attempts": 0,
+    "losses": 0,
+    "claimed_by": None,
+    "due_at": None,
+    "error": None,
+    "error_class": None,
+    "failing_since": None,
+}
 
 # No operator has confirmed what a widened run would do.
 _STARTED_OVER: dict[str, Any] = {
@@ -31,6 +44,8 @@ _STARTED_OVER: dict[str, Any] = {
     "would_withdraw": None,
     "confirmed": False,
     "error": None,
+    "error_class": None,
+    "failing_since": None,
 }
 
 EMPTY_TALLY: Tally = {
@@ -178,12 +193,12 @@ def get(session: Session, run_id: int) -> Run | None:
 
 
 def claim(
-    session: Session, run_id: int, environment: str, now: datetime
+    session: Session, run_id: int, environment: str, owner: str, now: datetime
 ) -> tuple[Run | None, bool]:
-    """Return (the run whose next page may be read now, whether it was lost too often for that).
+    """Return (the run whose next step may be done now, whether it was lost too often for that).
 
-    Only the holder of the run's lease may claim. Losses rise before the work, so that a page that
-    kills its worker does not come back for ever.
+    Only the holder of the run's lease may claim. What another process claimed and never gave back
+    is lost: that process died. What `owner` could not give back itself is not, because it lives.
     """
     run = session.scalars(
         select(Run)
@@ -191,10 +206,12 @@ def claim(
         .where(Run.id == run_id, *_is_due(environment, now))
         .with_for_update(of=Run)
     ).first()
-    if run is None or run.losses >= _FATAL_LOSSES:
-        return run, run is not None
-    run.losses += 1
-    return run, False
+    if run is None:
+        return None, False
+    if run.claimed_by not in (None, owner):
+        run.losses += 1
+    run.claimed_by = owner
+    return run, run.losses >= _FATAL_LOSSES
 
 
 def begin_comparison(
@@ -204,7 +221,7 @@ def begin_comparison(
     session.execute(
         update(Run)
         .where(Run.id == run.id, Run.generation == run.generation)
-        .values(cursor=order, expected=expected, started_at=now)
+        .values(cursor=order, expected=expected, started_at=now, **_GIVEN_BACK)
     )
 
 
@@ -241,7 +258,7 @@ def checkpoint(
     kept = session.execute(
         update(Run)
         .where(Run.id == run.id, Run.generation == run.generation, Run.state == RunState.ACTIVE)
-        .values(cursor=cursor, tally=tally, attempts=0, losses=0, due_at=None, error=None)
+        .values(cursor=cursor, tally=tally, **_GIVEN_BACK)
         .returning(Run.id)
     )
     return kept.first() is not None
@@ -281,22 +298,58 @@ def abandon(session: Session, connection_id: str, why: str, now: datetime) -> No
     session.execute(delete(RunSeen).where(RunSeen.run_id.in_(ended.scalars().all())))
 
 
-def postpone(session: Session, run_id: int, due_at: datetime, error: str) -> None:
-    """Let the same page be tried again from `due_at` on."""
+def postpone(
+    session: Session,
+    run_id: int,
+    due_at: datetime,
+    error: str,
+    *,
+    error_class: str | None = None,
+    failing: datetime | None = None,
+) -> None:
+    """Make the same step due again at `due_at`; `failing` is now, unless it only waits its turn.
+
+    One that was lost too often is tried once more, and is then lost too often again.
+    """
     session.execute(
         update(Run)
         .where(Run.id == run_id, Run.state == RunState.ACTIVE)
-        .values(attempts=Run.attempts + 1, losses=0, due_at=due_at, error=error)
+        .values(
+            attempts=Run.attempts + 1,
+            losses=case((Run.losses >= _FATAL_LOSSES, _FATAL_LOSSES - 1), else_=0),
+            claimed_by=None,
+            due_at=due_at,
+            error=error,
+            error_class=error_class,
+            failing_since=None if failing is None else func.coalesce(Run.failing_since, failing),
+        )
     )
+
+
+def fails(run: Run) -> bool:
+    """Return whether the run met an error that is unlikely to pass soon; it is retried anyway."""
+    failing = run.state == RunState.ACTIVE and run.failing_since is not None
+    return failing and run.error is not None and run.error_class not in MAY_PASS
 
 
 def hurry(session: Session, run_id: int) -> None:
     """Let a run that waits for its next attempt be tried now."""
-    session.execute(
+    _hurry(session, Run.id == run_id)
+
+
+def hurry_all(session: Session, connection_id: str) -> Sequence[int]:
+    """Let every run of the company that waits be tried now; return their ids."""
+    return _hurry(session, Run.connection_id == connection_id)
+
+
+def _hurry(session: Session, chosen: ColumnElement[bool]) -> Sequence[int]:
+    hurried = session.execute(
         update(Run)
-        .where(Run.id == run_id, Run.state == RunState.ACTIVE, Run.due_at.is_not(None))
+        .where(chosen, Run.state == RunState.ACTIVE, Run.due_at.is_not(None))
         .values(due_at=None, error=None)
+        .returning(Run.id)
     )
+    return hurried.scalars().all()
 
 
 def due(session: Session, environment: str, now: datetime) -> Sequence[int]:

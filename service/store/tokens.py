@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, select, update
+from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection
 from service.domain import ConnectionState
+from service.store import runs
+
+_REVIVED_EVERY = timedelta(days=1)
+# Long enough for the seventh time.
+_REVIVED_FOR = timedelta(days=8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,7 @@ def _columns(tokens: SealedTokens) -> dict[str, Any]:
         "refresh_sealed": tokens.refresh,
         "refresh_expires_at": tokens.refresh_expires_at,
         "hard_expires_at": tokens.hard_expires_at,
+        "keys_refused_since": None,
     }
 
 
@@ -85,6 +91,69 @@ def disconnect(
         .returning(Connection.id)
     )
     return done.first() is not None
+
+
+def is_dead(connection: Connection) -> bool:
+    """Return whether QuickBooks has ended the connection, and its last token is still there.
+
+    Whoever ends one on purpose leaves neither a token nor a problem.
+    """
+    return (
+        connection.state == ConnectionState.DISCONNECTED
+        and connection.problem is not None
+        and connection.refresh_sealed is not None
+        and connection.released_at is None
+    )
+
+
+def to_revive(session: Session, environment: str, now: datetime, limit: int) -> Sequence[str]:
+    """Return dead connections whose last token is to be tried again: daily, for a week."""
+    not_today = now - _REVIVED_EVERY
+    return session.scalars(
+        select(Connection.id)
+        .where(
+            Connection.environment == environment,
+            Connection.state == ConnectionState.DISCONNECTED,
+            Connection.problem.is_not(None),
+            Connection.refresh_sealed.is_not(None),
+            Connection.released_at.is_(None),
+            Connection.disconnected_at.between(now - _REVIVED_FOR, not_today),
+            or_(
+                Connection.revival_tried_at.is_(None),
+                Connection.revival_tried_at <= not_today,
+                Connection.revival_tried_at > now,  # the clock has been set back since
+            ),
+        )
+        .order_by(Connection.disconnected_at)
+        .limit(limit)
+    ).all()
+
+
+def revival_failed(session: Session, connection_id: str, now: datetime) -> None:
+    """Note that QuickBooks has refused the last token of a dead connection once more."""
+    session.execute(
+        update(Connection).where(Connection.id == connection_id).values(revival_tried_at=now)
+    )
+
+
+def revived(session: Session, connection_id: str, now: datetime) -> None:
+    """Ask for everything that was missed while the connection was dead.
+
+    The reconcile finds what was deleted meanwhile, too.
+    """
+    session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id)
+        .values(
+            renewed_at=now,
+            reconcile_due_at=now,
+            paused_until=None,
+            throttled_since=None,
+            barred_since=None,
+            failures=0,
+        )
+    )
+    runs.hurry_all(session, connection_id)
 
 
 def to_keep_alive(

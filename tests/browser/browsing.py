@@ -141,7 +141,8 @@ def look(page: Page, name: str) -> None:
 
 
 def _violations(page: Page) -> list[str]:
-    page.evaluate(Axe().axe_script)
+    if not page.evaluate("'axe' in window"):  # it stays until the page is another
+        page.evaluate(Axe().axe_script)
     results = page.evaluate(_VIOLATIONS)
     return [
         f"{violation['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"

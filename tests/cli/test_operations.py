@@ -83,6 +83,37 @@ def test_a_paused_company_waits_and_catches_up_when_resumed(deployment: Deployme
     ]
 
 
+def test_a_company_that_waits_is_tried_again_at_once(deployment: Deployment) -> None:
+    deployment.sim("POST", "/faults", [{"fault": "3100"}])
+    create(deployment, "2")
+    run(deployment, "sync", "--all")
+    shown = run(deployment, "connections")
+    assert "not let in since 20" in shown.stdout
+    assert "infactor-quickbooks connections retry --connection" in shown.stderr
+    assert "connection.barred (critical)" in run(deployment, "status").stdout
+    deployment.sim("DELETE", "/faults")
+    tried = run(deployment, "connections", "retry", "--company", REALM)
+    assert (tried.returncode, tried.stdout) == (0, "Command Company: tried again now.\n")
+    wait_until(lambda: deployment.document("2") is not None, 30, "what was missed")
+    assert "connection.barred" not in run(deployment, "status").stdout
+    assert actions(deployment)[-1] == ("retry", "Command Company")
+
+
+@pytest.mark.parametrize("code", ["6000", "3100"])
+def test_a_run_that_fails_is_not_waited_for_and_goes_on_when_it_is_asked_for_again(
+    deployment: Deployment, code: str
+) -> None:
+    deployment.sim("POST", "/faults", [{"fault": code}])
+    failed = run(deployment, "reconcile", "--all", "--fix")
+    assert failed.returncode == 1
+    assert f"could not be compared: QuickBooks {'refused' if code == '6000' else 'does'}" in (
+        failed.stderr
+    )
+    deployment.sim("DELETE", "/faults")
+    again = run(deployment, "reconcile", "--all", "--fix")
+    assert (again.returncode, "the record is what QuickBooks says" in again.stderr) == (0, True)
+
+
 NO_SUCH = "Command Company: 0 read, 0 unchanged, 0 failed.\n  QuickBooks has no invoice with Id "
 
 

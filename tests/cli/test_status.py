@@ -125,6 +125,30 @@ def test_what_is_wrong_is_shown_with_since_when_and_what_to_do(place: Place) -> 
     assert max(len(line) for line in ended.stdout.splitlines()) < 80
 
 
+def test_a_company_whose_past_is_not_read_yet_is_not_complete(place: Place) -> None:
+    company = place.add_company(REALM, "Bright Bakery")
+    beats(place)
+    run = Run(
+        connection_id=company,
+        kind="backfill",
+        cause="connect",
+        state="active",
+        tally={},
+        created_at=now(),
+        error="QuickBooks refused",
+        error_class="Refused",
+        failing_since=now(),
+    )
+    add(place, run)
+    shown = place.run("status")
+    assert shown.returncode == 1
+    assert "run.failing (critical)" in shown.stdout
+    assert f"$ infactor-quickbooks connections retry --connection {company}" in shown.stdout
+    assert "reconciled  not yet: the first import of 1 company is not finished" in shown.stdout
+    (told,) = map(json.loads, place.run("status", "--json").stdout.splitlines())
+    assert (told["complete_until"], told["importing"]) == (None, 1)
+
+
 def test_since_when_is_known_from_the_alert_where_nothing_else_says_it(place: Place) -> None:
     company = place.add_company(REALM, "Bright Bakery")
     beats(place)

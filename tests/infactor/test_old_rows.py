@@ -343,6 +343,16 @@ def test_an_unexplained_row_holds_the_id_of_an_adopted_one_too() -> None:
     assert (adopted(found), found.held) == ({OURS: FIRST}, {"145"})
 
 
+@pytest.mark.parametrize("known", [{"own_document": True}, {"adopted": SECOND}])
+def test_a_strangers_row_holds_no_invoice_that_was_delivered_before(known: dict[str, Any]) -> None:
+    """It could not be withdrawn any more, and its delivery offers nothing anew."""
+    stranger = a_row(FIRST, invoiceNo="77")
+    found = match([an_invoice(**known, delivered=True)], [stranger])
+    assert (listed(found), found.held) == ([(FIRST, OTHER_NUMBER)], frozenset())
+    another = an_invoice(invoice_id=OTHERS, doc_number="2000")
+    assert match([an_invoice(**known, delivered=True), another], [stranger]).held == {"145"}
+
+
 def test_ids_of_several_companies_are_told_apart_by_number() -> None:
     other = an_invoice(invoice_id=OTHERS, doc_number="2000")
     rows = [a_row(FIRST, invoiceNo="2000"), a_row(SECOND)]

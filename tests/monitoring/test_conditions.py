@@ -181,6 +181,108 @@ def test_a_run_that_waits_is_nobodys_concern_where_nobody_can_help(scene: Scene)
     assert "withdrawals.stopped" not in scene.causes()
 
 
+FAILING = {
+    "state": "active",
+    "error": "QuickBooks refused (HTTP 400, code 6000)",
+    "error_class": "Refused",
+    "failing_since": NOW - MINUTES,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause", "called"),
+    [
+        ("backfill", "connect", "first import"),
+        ("backfill", "command", "backfill"),
+        ("reconcile", "daily", "reconcile"),
+    ],
+)
+def test_a_run_that_fails(scene: Scene, kind: str, cause: str, called: str) -> None:
+    scene.company("c1")
+    scene.last_beat("clock", 5)
+    scene.reconciled(ago=HOURS, kind=kind, **{**FAILING, "cause": cause})
+    assert scene.wrong() == [
+        Condition(
+            cause="run.failing",
+            subject="c1",
+            company="Company c1",
+            severity="critical",
+            since=NOW - MINUTES,
+            text=f"The {called} fails: QuickBooks refused (HTTP 400, code 6000). It is tried again"
+            " by itself, at most an hour apart, and goes on from where it is; until then invoices"
+            " may be missing or out of date here.",
+            command="infactor-quickbooks connections retry --connection c1",
+        )
+    ]
+    for over in (
+        {"state": "done", "error": None},
+        {"error": None, "failing_since": None},
+        {"halted_at": NOW, "halt_reason": WOULD},
+    ):
+        scene.run(1, **{**FAILING, "halted_at": None, **over})
+        assert "run.failing" not in scene.causes()
+
+
+@pytest.mark.parametrize("error_class", ["TransientError", "StoreFailed"])
+def test_what_may_pass_is_told_when_it_lasts(scene: Scene, error_class: str) -> None:
+    scene.company("c1")
+    scene.last_beat("clock", 5)
+    scene.reconciled(ago=HOURS, **{**FAILING, "error_class": error_class, "attempts": 4})
+    assert scene.wrong() == []
+    (failing,) = scene.wrong(NOW + 9 * MINUTES)
+    assert (failing.cause, failing.severity) == ("run.failing", "warning")
+    scene.run(1, attempts=5)
+    assert scene.causes() == ["run.failing"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"state": "disconnected", "problem": None},
+        {"suspended_at": NOW},
+        {"environment": "production"},
+    ],
+)
+def test_what_fails_is_nobodys_concern_where_it_is_not_read(
+    scene: Scene, fields: dict[str, object]
+) -> None:
+    scene.company("c1", barred_since=NOW, **fields)
+    scene.company("c2", **fields)
+    for company in ("c1", "c2"):
+        scene.reconciled(company, ago=HOURS, **FAILING)
+    assert {"run.failing", "connection.barred"}.isdisjoint(scene.causes())
+
+
+def test_a_company_that_does_not_let_us_in(scene: Scene) -> None:
+    scene.company("c1", barred_since=NOW - HOURS, problem="the subscription has ended")
+    scene.last_beat("clock", 5)
+    scene.reconciled(ago=HOURS, **FAILING)
+    assert scene.wrong() == [
+        Condition(
+            cause="connection.barred",
+            subject="c1",
+            company="Company c1",
+            severity="critical",
+            since=NOW - HOURS,
+            text="QuickBooks does not let us in: the subscription has ended. Its supplier can mend"
+            " that in QuickBooks. It is tried again every hour; the command does so now.",
+            command="infactor-quickbooks connections retry --connection c1",
+        )
+    ]
+
+
+def test_the_apps_own_keys(scene: Scene) -> None:
+    scene.company("c1")
+    scene.company("c2", keys_refused_since=NOW - MINUTES)
+    scene.company("c3", keys_refused_since=NOW, state="disconnected", problem=None)
+    scene.last_beat("clock", 5)
+    scene.reconciled("c2", ago=HOURS, **FAILING)
+    (refused,) = scene.wrong()
+    assert (refused.cause, refused.severity, refused.subject) == ("keys.refused", "critical", "")
+    assert refused.since == NOW - MINUTES
+    assert "for 1 of 2 companies: check QUICKBOOKS_CLIENT_ID and" in refused.text
+
+
 def test_a_green_reconcile_ends_a_red_one(scene: Scene) -> None:
     scene.company("c1")
     scene.company("c2")

@@ -1,4 +1,4 @@
-"""Notices that failed for good: told until something has done their work."""
+"""Notices that have failed: told until something has done their work."""
 
 import pytest
 
@@ -27,13 +27,14 @@ def test_each_is_told_until_it_is_put_back(scene: Scene) -> None:
         cause="notices.parked",
         severity="warning",
         since=NOW - 2 * HOURS,
-        text="1 notice of 1 company failed for good: what they tell of may be missing or out of"
-        " date here. Each says why; once that is mended, put it back.",
+        text="1 notice of 1 company have failed: what they tell of may be missing or out of date"
+        " here. Each says why. They are tried again by themselves, at most an hour apart; where the"
+        " record itself is wrong, once a day.",
         command="infactor-quickbooks notices --parked",
     )
     parked(scene, company="c2")
     (condition,) = scene.wrong()
-    assert condition.text.startswith("2 notices of 2 companies failed for good:")
+    assert condition.text.startswith("2 notices of 2 companies have failed:")
     scene.end_notices(status="pending", handled_at=None, received_at=NOW)
     scene.last_beat("clock", 5)
     assert scene.wrong() == []

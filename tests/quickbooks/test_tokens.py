@@ -189,6 +189,21 @@ def test_a_rejected_grant_ends_the_connection_or_the_attempt(
 
 @pytest.mark.parametrize("ask", ASKS, ids=["exchange", "refresh"])
 @pytest.mark.parametrize(
+    "description",
+    ["Incorrect Token type or clientID", "incorrect TOKEN type or clientid", "Invalid client_id"],
+)
+def test_a_grant_that_is_rejected_because_of_the_app_ends_nothing(
+    intuit: "Scripted", oauth: OAuth, ask: Ask, description: str
+) -> None:
+    body = {"error": "invalid_grant", "error_description": description}
+    intuit.will_answer(json.dumps(body).encode(), 400, intuit_tid=TID)
+    with pytest.raises(Refused, match="QUICKBOOKS_CLIENT_ID") as refused:
+        ask(oauth)
+    assert without_secrets(refused.value).code == "invalid_client"
+
+
+@pytest.mark.parametrize("ask", ASKS, ids=["exchange", "refresh"])
+@pytest.mark.parametrize(
     ("status", "body"),
     [
         (500, b""),

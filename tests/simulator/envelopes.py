@@ -11,6 +11,8 @@ STALE = (
     "Stale Object Error : You and another user were working on this at the same time. "
     "Another user finished before you did, so your work was not saved."
 )
+# Recorded refusals with these codes have no element.
+BARE = ("500", "2010", "4000", "4001", "6240", "10000")
 
 
 def envelope(inside: str) -> str:
@@ -20,9 +22,11 @@ def envelope(inside: str) -> str:
 
 def fault(code: str, message: str, detail: str, kind: str = "ValidationFault", **more: str) -> str:
     """Return the upper-case envelope of the accounting service."""
-    error = {"Message": message, "Detail": detail, "code": code, "element": more.get("element", "")}
+    error = {"Message": message, "Detail": detail, "code": code}
+    if code not in BARE:
+        error["element"] = more.get("element", "")
     fault = json.dumps({"Error": [error], "type": kind}, separators=(",", ":"))
-    return envelope(f'"Fault":{fault}')
+    return envelope(f'"Fault":{fault}') if code != "2030" else f'{{"Fault":{fault}}}'
 
 
 def gateway(code: str, message: str, detail: str | None, kind: str) -> str:

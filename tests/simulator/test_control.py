@@ -26,6 +26,9 @@ def test_the_companies_are_listed_with_their_connection(wire: Wire) -> None:
         "Invoice": 3,
         "Payment": 1,
         "CreditMemo": 1,
+        "Estimate": 0,
+        "SalesReceipt": 0,
+        "Vendor": 0,
     }
     assert second["connected"] is False
 

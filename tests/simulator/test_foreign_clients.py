@@ -137,7 +137,7 @@ def test_objects_are_read_and_a_missing_one_is_named_so(books: Any) -> None:
 
 
 def test_objects_are_found_by_condition_by_id_and_counted(books: Any) -> None:
-    assert [i.Id for i in Invoice.all(qb=books)] == ["9", "30", "145"]
+    assert [i.Id for i in Invoice.all(qb=books)] == ["30", "145", "9"]
     assert [i.Id for i in Invoice.all(order_by="Id DESC", max_results=2, qb=books)] == [
         "145",
         "30",
@@ -147,7 +147,7 @@ def test_objects_are_found_by_condition_by_id_and_counted(books: Any) -> None:
         "30",
         "145",
     ]
-    assert [i.Id for i in Invoice.choose(["9", "145", "77"], qb=books)] == ["9", "145"]
+    assert [i.Id for i in Invoice.choose(["9", "145", "77"], qb=books)] == ["145", "9"]
     assert [c.Id for c in Customer.filter(DisplayName="O'Brien's Bakery", qb=books)] == ["1"]
     assert [c.Id for c in Customer.filter(Active=False, qb=books)] == ["3"]
     assert Invoice.count(qb=books) == 3

@@ -93,12 +93,12 @@ def test_a_poisoned_invoice_fails_every_query_that_would_bring_it(wire: Wire) ->
     for text in (
         "select * from Invoice",
         "select * from Invoice where Id in ('145','9')",
-        "select * from Invoice orderby MetaData.LastUpdatedTime startposition 1 maxresults 1",
+        "select * from Invoice orderby MetaData.LastUpdatedTime startposition 2 maxresults 1",
     ):
         answer = wire.query(text)
         assert (answer.status_code, answer.json()["Fault"]) == (400, POISONED)
     assert wire.ids("select * from Invoice where Id in ('145','30')") == ["30", "145"]
-    assert wire.ids("select * from Invoice startposition 2") == ["30", "145"]
+    assert wire.ids("select * from Invoice maxresults 2") == ["30", "145"]
     assert wire.rows("select count(*) from Invoice") == {"totalCount": 3}
 
 
@@ -167,12 +167,31 @@ def test_any_fault_can_be_ordered_in_json_in_xml_or_inside_a_200(wire: Wire) -> 
     fault = {"Error": [error], "type": "ValidationFault"}
     assert (answer.status_code, answer.json()["Fault"]) == (400, fault)
     answer = wire.get("invoice/145")
-    assert answer.headers["content-type"] == "application/xml;charset=UTF-8"
-    assert f'<Error code="6190"><Message>Invalid Company Status</Message><Detail>{detail}' in (
-        answer.text
+    assert answer.headers["content-type"] == "application/xml"
+    assert (
+        f'<Error code="6190" element=""><Message>Invalid Company Status</Message><Detail>{detail}'
+        in (answer.text)
     )
     answer = wire.get("invoice/145")
     assert (answer.status_code, answer.json()["Fault"]) == (200, fault)
+
+
+def test_a_dead_token_can_be_refused_in_xml_as_gateways_do(wire: Wire) -> None:
+    said = (
+        '<Fault type="AUTHENTICATION"><Error code="3200"><Message>message=AuthenticationFailed; '
+        "errorCode=003200; statusCode=401</Message><Detail>Token expired: "
+    )
+    wire.connect()
+    _order(wire, "faults", [{"fault": "3200", "format": "xml", "count": 1}])
+    ordered = wire.get("invoice/145")
+    asked = f"/v3/company/{REALM}/invoice/145"
+    without_json = wire.http.get(
+        asked, headers={"Accept": "application/xml", "Authorization": "Bearer dead"}
+    )
+    for answer in (ordered, without_json):
+        assert (answer.status_code, answer.headers["content-type"]) == (401, "application/xml")
+        assert answer.headers["www-authenticate"] == 'Bearer realm="Intuit", error="invalid_token"'
+        assert said in answer.text
 
 
 def test_an_unknown_fault_is_refused(wire: Wire) -> None:
@@ -184,7 +203,7 @@ def test_an_unknown_fault_is_refused(wire: Wire) -> None:
 def test_a_list_of_ids_can_be_too_long(wire: Wire, refused_as: str) -> None:
     wire.connect()
     _order(wire, "settings", {"ids_in_a_query": 2, "ids_refused_as": refused_as})
-    assert wire.ids("select * from Invoice where Id in ('9','145')") == ["9", "145"]
+    assert wire.ids("select * from Invoice where Id in ('9','145')") == ["145", "9"]
     answer = wire.query("select * from Invoice where Id in ('9','145','30')")
     if refused_as == "4000":
         assert (answer.status_code, answer.json()["Fault"]["Error"][0]["code"]) == (400, "4000")

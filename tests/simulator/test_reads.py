@@ -58,7 +58,7 @@ def test_numbers_keep_the_digits_they_were_given_with(wire: Wire) -> None:
 def test_an_id_that_is_unknown_or_deleted_is_610_with_400(wire: Wire) -> None:
     wire.connect()
     wire.http.delete(f"/_sim/companies/{REALM}/Invoice/145")
-    for id_ in ("145", "77777", "abc"):
+    for id_ in ("145", "77777"):
         answer = wire.get(f"invoice/{id_}")
         assert answer.status_code == 400
         assert answer.json()["Fault"] == NOT_FOUND
@@ -150,11 +150,12 @@ def test_cdc_returns_what_changed_and_then_the_stubs_of_what_was_deleted(wire: W
     wire.connect().put("Invoice", [{"Id": "145", "TotalAmt": 1}, {"TotalAmt": 2}])
     wire.http.delete(f"/_sim/companies/{REALM}/Invoice/30")
     invoices, customers = _cdc(wire, "Invoice, Customer", _ago(wire, minutes=5))
-    assert [found["Id"] for found in invoices["Invoice"]] == ["145", "301", "30"]
+    assert [found["Id"] for found in invoices["Invoice"]] == ["301", "145", "30"]
     stub = invoices["Invoice"][2]
     assert set(stub) == {"status", "domain", "Id", "MetaData"}
     assert (stub["status"], stub["domain"]) == ("Deleted", "QBO")
     assert set(stub["MetaData"]) == {"LastUpdatedTime"}
+    assert set(invoices) == {"Invoice", "startPosition", "maxResults"}
     assert (invoices["startPosition"], invoices["maxResults"]) == (1, 3)
     assert customers == {}
 
@@ -174,8 +175,10 @@ def test_cdc_holds_a_thousand_objects_in_all(wire: Wire) -> None:
     assert (invoices["maxResults"], payments["maxResults"]) == (900, 100)
 
 
-def test_cdc_looks_back_thirty_days_and_no_further(wire: Wire) -> None:
+def test_cdc_looks_back_as_far_as_asked_and_thirty_days_where_that_is_switched(wire: Wire) -> None:
     wire.connect()
+    assert _cdc(wire, "Invoice", _ago(wire, days=3650))[0]["maxResults"] == 3
+    wire.http.post("/_sim/settings", json={"changes_days": 30})
     _cdc(wire, "Invoice", _ago(wire, days=29, hours=23))
     answer = wire.get("cdc", entities="Invoice", changedSince=_ago(wire, days=30, hours=1))
     assert answer.status_code == 400

@@ -1,5 +1,7 @@
 """The reference's sections 2.4 and 2.5, row by row, with literal bodies."""
 
+import base64
+import json
 from typing import Any
 
 import pytest
@@ -136,3 +138,63 @@ def test_2_5_userinfo_tells_what_the_scopes_allow(wire: Wire) -> None:
     assert "id_token" in tokens
     [key] = wire.http.get("/op/v1/jwks").json()["keys"]
     assert (key["kty"], key["alg"], key["use"], "d" in key) == ("RSA", "RS256", "sig", False)
+
+
+def _with_openid(wire: Wire) -> dict[str, Any]:
+    wire.http.post("/_sim/consent", json={"approve": True, "realmId": REALM})
+    scope = "com.intuit.quickbooks.accounting openid"
+    return wire.exchange(returned(wire.authorise(scope=scope))["code"]).json()
+
+
+def test_2_3_a_refresh_with_openid_brings_an_id_token_of_intuits_issuer(wire: Wire) -> None:
+    tokens = _with_openid(wire)
+    refreshed = wire.refresh(tokens["refresh_token"]).json()
+    issuer = "https://oauth.platform.intuit.com/op/v1"
+    for answer in (tokens, refreshed):
+        payload = answer["id_token"].split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        assert (claims["iss"], claims["aud"], claims["realmid"]) == (issuer, [KEYS[0]], REALM)
+    assert wire.http.get("/.well-known/openid_configuration").json()["issuer"] == issuer
+    assert "id_token" not in wire.refresh(wire.tokens()["refresh_token"]).json()
+
+
+@pytest.mark.parametrize(("second", "live"), [("refused", True), ("revokes", False)])
+def test_2_2_a_code_that_comes_twice_may_end_its_tokens(
+    wire: Wire, second: str, live: bool
+) -> None:
+    wire.http.post("/_sim/settings", json={"second_exchange": second})
+    code = wire.code()
+    tokens = wire.exchange(code).json()
+    assert wire.exchange(code).json()["error"] == "invalid_grant"
+    wire.token = tokens["access_token"]
+    assert wire.get("invoice/145").is_success is live
+    assert wire.refresh(tokens["refresh_token"]).is_success is live
+
+
+def test_2_5_a_wrong_key_pair_is_challenged(wire: Wire) -> None:
+    refused = wire.http.post(TOKEN_PATH, data={"grant_type": "refresh_token"}, auth=("x", "y"))
+    assert refused.headers["www-authenticate"] == 'Basic realm="Intuit"'
+    wire.http.post("/_sim/faults", json={"preset": "invalid_client", "count": 1})
+    ordered = wire.refresh("x")
+    assert (ordered.status_code, ordered.headers["www-authenticate"]) == (
+        401,
+        'Basic realm="Intuit"',
+    )
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "payroll.compensation.read",
+        "project-management.project",
+        "app-foundations.custom-dimensions.read",
+        "app-foundations.custom-field-definitions",
+        "time-tracking.time-entry",
+        "indirect-tax.tax-calculation.quickbooks",
+    ],
+)
+def test_2_2_newer_scopes_are_accepted_and_the_page_cannot_be_framed(
+    wire: Wire, scope: str
+) -> None:
+    page = wire.authorise(scope=f"com.intuit.quickbooks.accounting {scope}")
+    assert (page.status_code, page.headers["x-frame-options"]) == (200, "DENY")

@@ -104,6 +104,28 @@ def test_a_list_is_one_delivery_of_many_events(notifying: Wire, app: App) -> Non
     assert len({event["id"] for event in _events(app)}) == 3
 
 
+def test_a_delivery_carries_a_hundred_events_and_the_rest_comes_in_further_ones(
+    notifying: Wire, app: App
+) -> None:
+    notifying.connect().put("Invoice", [{"TotalAmt": n} for n in range(1, 251)])
+    wait_until(lambda: len(app.heard) == 3)
+    carried = [json.loads(heard.body) for heard in app.heard]
+    assert [len(events) for events in carried] == [100, 100, 50]
+    ids = [event["intuitentityid"] for events in carried for event in events]
+    assert ids == [str(n) for n in range(301, 551)]
+
+
+def test_events_can_be_of_two_kilobytes_and_a_delivery_ends_at_its_bytes(
+    notifying: Wire, app: App
+) -> None:
+    notifying.http.post("/_sim/settings", json={"data": "full", "bytes_per_delivery": 10_000})
+    notifying.connect().put("Invoice", [{"TotalAmt": n} for n in range(1, 8)])
+    wait_until(lambda: len(app.heard) == 2)
+    assert [len(json.loads(heard.body)) for heard in app.heard] == [5, 2]
+    assert 9_000 < len(app.heard[0].body) < 10_100
+    assert set(json.loads(app.heard[0].body)[0]["data"]) == {"alternative_ids"}
+
+
 def test_void_can_be_spelled_voided(notifying: Wire, app: App) -> None:
     notifying.connect().http.post("/_sim/settings", json={"void": "voided"})
     notifying.http.post(f"{COMPANY}/Invoice/9/void")

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.simulator.clock import pacific
 from tests.simulator.wire import OTHER_REALM, REALM, App, Wire, wait_until
 
 LINE = {
@@ -35,6 +36,10 @@ def _fault(wire: Wire, path: str, data: Any, **params: str) -> dict[str, str]:
     return error
 
 
+def _today(wire: Wire) -> str:
+    return pacific(wire.simulator.clock.now()).date().isoformat()
+
+
 def _invoice(wire: Wire, id_: str) -> dict[str, Any]:
     return wire.get(f"invoice/{id_}").json()["Invoice"]
 
@@ -43,6 +48,7 @@ def test_the_least_invoice_becomes_what_quickbooks_makes_of_it(wire: Wire) -> No
     made = _written(wire, "Invoice", NEW | {"TxnDate": "2026-09-29"})
     meta = made.pop("MetaData")
     assert meta["CreateTime"] == meta["LastUpdatedTime"]
+    assert meta["LastModifiedByRef"] == {"value": "9341455000000013"}
     assert made == {
         "AllowIPNPayment": False,
         "AllowOnlinePayment": False,
@@ -64,13 +70,18 @@ def test_the_least_invoice_becomes_what_quickbooks_makes_of_it(wire: Wire) -> No
                 "DetailType": "SalesItemLineDetail",
                 "SalesItemLineDetail": {
                     "ItemRef": {"value": "1", "name": "Services"},
+                    "ItemAccountRef": {"value": "1", "name": "Services"},
                     "TaxCodeRef": {"value": "NON"},
                 },
+                "CustomExtensions": [],
             },
             {"Amount": 100, "DetailType": "SubTotalLineDetail", "SubTotalLineDetail": {}},
         ],
         "TxnTaxDetail": {"TotalTax": 0},
         "CustomerRef": {"value": "2", "name": "Blue Heron"},
+        "CustomField": [],
+        "FreeFormAddress": True,
+        "ShipFromAddr": {"Id": "1", "Line1": "123 Sierra Way", "Line2": "San Pablo, CA  87999"},
         "DueDate": "2026-10-29",
         "TotalAmt": 100,
         "ApplyTaxAfterDiscount": False,
@@ -79,6 +90,83 @@ def test_the_least_invoice_becomes_what_quickbooks_makes_of_it(wire: Wire) -> No
         "Balance": 100,
     }
     assert _invoice(wire, "301")["TotalAmt"] == 100
+
+
+@pytest.mark.parametrize(("later", "stamp"), [(0.55, "04:00:01-08:00"), (0, "04:00:00-08:00")])
+def test_a_record_is_stamped_a_moment_after_the_answers_time(
+    still: Wire, later: float, stamp: str
+) -> None:
+    still.http.post("/_sim/settings", json={"stamped_later": later})
+    still.simulator.clock.advance(0.5)
+    answer = still.write("customer", {"DisplayName": "Kestrel Logistics"}).json()
+    assert answer["time"] == "2026-11-10T04:00:00.500-08:00"
+    assert answer["Customer"]["MetaData"]["LastUpdatedTime"] == f"2026-11-10T{stamp}"
+
+
+def test_what_no_record_of_a_company_has_is_not_added(wire: Wire) -> None:
+    wire.put("CreditMemo", {"Id": "300", "TotalAmt": 7, "domain": "QBO", "CustomField": []})
+    made = _written(wire, "CreditMemo", NEW)
+    assert made["CustomField"] == []
+    assert not {"CurrencyRef", "TxnTaxDetail"} & set(made)
+
+
+def test_a_company_whose_records_are_old_gets_the_fields_of_their_time(wire: Wire) -> None:
+    recent = {"FreeFormAddress", "ShipFromAddr"}
+    assert recent <= set(_written(wire, "Invoice", NEW))
+    wire.http.post("/_sim/settings", json={"fields": "2020"})
+    old = _written(wire, "Invoice", NEW)
+    assert not recent & set(old)
+    assert set(old["MetaData"]) == {"CreateTime", "LastUpdatedTime"}
+    assert "IsProject" not in _written(wire, "Customer", {"DisplayName": "Old Style"})
+    wire.http.post("/_sim/settings", json={"fields": "2026"})
+    assert _written(wire, "Customer", {"DisplayName": "New Style"})["IsProject"] is False
+
+
+def test_addresses_are_the_customers_and_new_ones_are_numbered(wire: Wire) -> None:
+    address = {"Line1": "4581 Finch St.", "City": "Bayshore"}
+    buyer = _written(wire, "Customer", {"DisplayName": "Finch", "BillAddr": address})
+    assert buyer["BillAddr"] == {"Id": "1", **address}
+    ref = {"CustomerRef": {"value": buyer["Id"]}}
+    first = _written(wire, "Invoice", {**NEW, **ref, "ShipAddr": {"Line1": "1 Quay"}})
+    assert first["BillAddr"] == buyer["BillAddr"]
+    assert first["ShipAddr"] == {"Id": "2", "Line1": "1 Quay"}
+    version = {"Id": first["Id"], "SyncToken": "0"}
+    full = _written(wire, "Invoice", {**NEW, **ref, **version})
+    assert (full["BillAddr"], full["ShipAddr"]) == (buyer["BillAddr"], buyer["BillAddr"])
+
+
+def test_a_payment_says_what_it_pays_and_where_the_money_goes(wire: Wire) -> None:
+    line = {"Amount": 60, "LinkedTxn": [{"TxnId": "9", "TxnType": "Invoice"}]}
+    paid = _written(
+        wire, "Payment", {"CustomerRef": {"value": "2"}, "TotalAmt": 60, "Line": [line]}
+    )
+    assert (paid["ProcessPayment"], paid["DepositToAccountRef"]) == (False, {"value": "4"})
+    facts = [part["value"] for part in paid["Line"][0]["LineEx"]["any"]]
+    assert facts == [
+        {"Name": "txnId", "Value": "9"},
+        {"Name": "txnOpenBalance", "Value": "100.00"},
+        {"Name": "txnReferenceNumber", "Value": "999"},
+    ]
+
+
+def test_an_invoice_that_may_be_paid_by_card_has_its_link_when_read_but_not_in_queries(
+    wire: Wire,
+) -> None:
+    payable = {"AllowOnlineCreditCardPayment": True, "BillEmail": {"Address": "ap@example.com"}}
+    id_ = _written(wire, "Invoice", NEW | payable)["Id"]
+    assert _invoice(wire, id_)["InvoiceLink"].startswith("https://")
+    [row] = wire.rows(f"select * from Invoice where Id = '{id_}'")["Invoice"]
+    assert "InvoiceLink" not in row
+
+
+def test_vendors_estimates_and_sales_receipts_are_written_too(wire: Wire) -> None:
+    vendor = _written(wire, "Vendor", {"DisplayName": "Boraski Family Store"})
+    assert (vendor["Vendor1099"], vendor["PrintOnCheckName"]) == (False, "Boraski Family Store")
+    estimate = _written(wire, "Estimate", NEW)
+    assert (estimate["TxnStatus"], "Balance" in estimate) == ("Pending", False)
+    receipt = _written(wire, "SalesReceipt", NEW)
+    assert (receipt["TotalAmt"], receipt["Balance"]) == (100, 0)
+    assert _fault(wire, "estimate", estimate, operation="void")["code"] == "500"
 
 
 def test_with_custom_numbers_an_invoice_without_one_has_none(wire: Wire) -> None:
@@ -95,7 +183,8 @@ def test_a_full_update_empties_what_is_not_sent_and_a_sparse_one_keeps_it(wire: 
     assert sparse["sparse"] is False
     full = _written(wire, "Invoice", NEW | {"Id": first["Id"], "SyncToken": "1"})
     assert full["SyncToken"] == "2"
-    assert not {"PrivateNote", "CustomerMemo", "DocNumber"} & set(full)
+    assert not {"PrivateNote", "CustomerMemo"} & set(full)
+    assert (full["DocNumber"], full["TxnDate"]) == (first["DocNumber"], _today(wire))
     assert full["MetaData"]["CreateTime"] == first["MetaData"]["CreateTime"]
 
 

@@ -93,19 +93,29 @@ def test_what_an_older_generation_did_does_not_count(
 
 def test_a_run_is_lost_five_times_at_most(database: Database, connection_id: str) -> None:
     run_id = begun(database)
-    for _ in range(5):
+    for owner in "abcde":
         with database.write() as session:
-            assert runs.claim(session, run_id, "simulator", AT)[1] is False
+            assert runs.claim(session, run_id, "simulator", owner, AT)[1] is False
     with database.write() as session:
-        run, lost = runs.claim(session, run_id, "simulator", AT)
+        run, lost = runs.claim(session, run_id, "simulator", "the sixth", AT)
     assert (run is not None, lost) == (True, True)
+
+
+def test_whoever_claims_again_what_it_could_not_give_back_has_not_died(
+    database: Database, connection_id: str
+) -> None:
+    run_id = begun(database)
+    for _ in range(9):
+        with database.write() as session:
+            assert runs.claim(session, run_id, "simulator", "me", AT)[1] is False
+    assert found(database, run_id).losses == 0
 
 
 def test_what_came_back_is_no_loss(database: Database, connection_id: str) -> None:
     run_id = begun(database)
-    for _ in range(9):
+    for owner in "abcdefghi":
         with database.write() as session:
-            run, lost = runs.claim(session, run_id, "simulator", AT)
+            run, lost = runs.claim(session, run_id, "simulator", owner, AT)
             assert not lost
             assert run is not None
         with database.write() as session:
@@ -113,7 +123,7 @@ def test_what_came_back_is_no_loss(database: Database, connection_id: str) -> No
     run = found(database, run_id)
     assert (run.attempts, run.losses) == (9, 0)
     with database.write() as session:
-        runs.claim(session, run_id, "simulator", AT)
+        runs.claim(session, run_id, "simulator", "me", AT)
         assert runs.checkpoint(session, run, {}, {})
     run = found(database, run_id)
     assert (run.attempts, run.losses, run.error) == (0, 0, None)
@@ -135,7 +145,7 @@ def test_a_run_is_due_while_its_company_may_be_called(
             session.execute(update(Connection).values(**hindrance))
         assert due() == []
         with database.write() as session:
-            assert runs.claim(session, run_id, "simulator", AT) == (None, False)
+            assert runs.claim(session, run_id, "simulator", "me", AT) == (None, False)
     with database.write() as session:
         session.execute(update(Connection).values(state="connected", paused_until=AT))
         runs.postpone(session, run_id, AT + timedelta(seconds=1), "later")

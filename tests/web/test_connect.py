@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from service.kit.clock import now
-from service.store import approvals
+from service.store import approvals, connections, runs
 from tests.web.conftest import OTHER, OURS, WITHOUT_NAME, Place, said
 
 
@@ -226,6 +226,22 @@ def test_connecting_again_while_connected_renews_and_starts_no_second_import(
     assert place.only("SELECT entity || ' ' || operation || ' ' || status FROM notices") == (
         "Connection renewed pending"
     )
+
+
+@pytest.mark.parametrize("state", ["connected", "disconnected"])
+def test_connecting_again_ends_the_pauses_of_what_has_failed(place: Place, state: str) -> None:
+    place.connect(place.browser())
+    [before] = place.connections()
+    later = now() + timedelta(hours=1)
+    place.do(f"UPDATE connections SET state = '{state}', problem = 'barred'")
+    with place.services.database.write() as session:
+        run_id = runs.latest_of(session, [before.id])[before.id].id
+        runs.postpone(session, run_id, later, "no", error_class="Refused", failing=now())
+        connections.bar(session, before.id, later, "barred", now())
+    place.connect(place.browser())
+    with place.services.database.read() as session:
+        assert run_id in runs.due(session, before.environment, now())
+    assert place.connections()[0].barred_since is None
 
 
 def test_connecting_again_after_a_loss_fetches_what_was_missed(place: Place) -> None:

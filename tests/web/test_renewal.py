@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from service.database.tables import Connection
 from service.kit.clock import now
-from tests.web.conftest import Place, said
+from tests.web.conftest import OTHER, OURS, Place, said
 
 
 @pytest.mark.parametrize(("days", "told"), [(29, True), (31, False)])
@@ -33,3 +33,17 @@ def test_renewing_it_moves_the_end(place: Place) -> None:
     (connection,) = place.connections()
     assert connection.hard_expires_at is not None
     assert connection.hard_expires_at > now() + timedelta(days=1800)
+
+
+@pytest.mark.parametrize(
+    ("known", "realm", "then"), [("GB", OURS, "US"), ("GB", OTHER, "GB")], ids=["told", "not told"]
+)
+def test_renewing_it_brings_the_companys_country(
+    place: Place, known: str, realm: str, then: str
+) -> None:
+    browser = place.browser()
+    place.connect(browser, realm=realm)
+    with place.services.database.write() as session:
+        session.execute(update(Connection).values(country=known))
+    place.connect(browser, place.token(), realm)
+    assert [connection.country for connection in place.connections()] == [then]

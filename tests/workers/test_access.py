@@ -186,7 +186,7 @@ def test_neither_tokens_nor_the_realm_id_stand_in_the_database(small_world: Worl
     assert "AB11" not in kept
 
 
-def test_calls_keep_the_pace_and_are_counted_by_kind(world: World) -> None:
+def test_calls_are_counted_by_kind(world: World) -> None:
     permit = world.services.access.permit(world.connection_id)
     for kind in ("query", "query", "read"):
         permit(kind)

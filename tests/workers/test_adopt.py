@@ -347,18 +347,29 @@ class TestLooksAgain:
         delivering.change(Connection, adopted_at=now() - timedelta(hours=hours, minutes=1))
         poll_infactor(delivering.world.services)
 
+    @pytest.mark.both_databases("the statements are its own")
     def test_an_hour_later_where_a_row_holds_an_invoice(
-        self, small_delivering: Delivering, infactors: Infactors
+        self, delivering: Delivering, infactors: Infactors
     ) -> None:
-        world = small_delivering.world
+        world = delivering.world
         record(world, "1")
         (row,) = import_rows(infactors, a_row("1", invoiceNo="x"))
-        small_delivering.deliver()
+        delivering.deliver()
         infactors.invoices.update_one({"_id": ObjectId(row)}, {"$set": {"invoiceNo": "101"}})
-        self.hours_later(small_delivering, 0)
+        self.hours_later(delivering, 0)
         assert mine(world) == {"1": (None, True)}
-        self.hours_later(small_delivering, 1)
+        self.hours_later(delivering, 1)
         assert mine(world) == {"1": (row, False)}
+
+    def test_a_strangers_row_that_turns_up_keeps_nothing_from_being_withdrawn(
+        self, small_delivering: Delivering, infactors: Infactors
+    ) -> None:
+        small_delivering.arrive(an_invoice("1"))
+        import_rows(infactors, a_row("1", invoiceNo="x"))
+        self.hours_later(small_delivering, 24)
+        assert mine(small_delivering.world) == {"1": (None, False)}
+        small_delivering.arrive(an_invoice("1", Balance=0.0))
+        assert small_delivering.state("1")[0] == "invoice_rejected"
 
     def test_a_day_later_where_nothing_waits(
         self, small_delivering: Delivering, infactors: Infactors
@@ -371,10 +382,11 @@ class TestLooksAgain:
         self.hours_later(small_delivering, 24)
         assert len(small_delivering.found("doubled")) == 1
 
+    @pytest.mark.both_databases("the statements are its own")
     def test_copies_that_can_be_financed_are_critical_until_they_are_ended(
-        self, small_delivering: Delivering, infactors: Infactors
+        self, delivering: Delivering, infactors: Infactors
     ) -> None:
-        record(small_delivering.world, "1", "2")
+        record(delivering.world, "1", "2")
         import_rows(
             infactors,
             a_row("1", state="ifactor_request"),
@@ -383,8 +395,8 @@ class TestLooksAgain:
             a_row("1", invoiceId="fourth", state="ifactor_rejected"),
             a_row("2"),
         )
-        small_delivering.deliver()
-        assert small_delivering.found("doubled") == [
+        delivering.deliver()
+        assert delivering.found("doubled") == [
             (
                 *("document", "critical", "ifactor_request", "random1"),
                 *("second: Approval Awaited; third: Approved", True),
@@ -392,11 +404,11 @@ class TestLooksAgain:
         ]
         rejected = {"$set": {"state": "invoice_rejected"}}
         infactors.invoices.update_one({"invoiceId": "third"}, rejected)
-        self.hours_later(small_delivering, 1)
-        assert small_delivering.found("doubled")[0][4:] == ("second: Approval Awaited", True)
+        self.hours_later(delivering, 1)
+        assert delivering.found("doubled")[0][4:] == ("second: Approval Awaited", True)
         infactors.invoices.delete_one({"invoiceId": "second"})
-        self.hours_later(small_delivering, 1)
-        assert [row[5] for row in small_delivering.found("doubled")] == [False]
+        self.hours_later(delivering, 1)
+        assert [row[5] for row in delivering.found("doubled")] == [False]
 
     def test_while_infactor_is_away_it_is_left_for_later(
         self, simulator: RunningSimulator, sqlite_url: str

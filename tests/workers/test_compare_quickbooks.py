@@ -213,7 +213,7 @@ def test_an_invoice_that_quickbooks_cannot_show_is_a_difference(small_world: Wor
     small_world.backfill()
     cannot_show(small_world, "3")
     ended = compare(small_world)
-    place = "the first invoice after 102 (Id 2) in the order of changes"
+    place = "the first invoice after 104 (Id 4) in the order of changes"
     # Whether the third is deleted or is the one that cannot be shown, nobody knows.
     assert named(ended["differences"]) == [("3", "not shown"), (place, "unreadable")]
     assert ended["error"] == (
@@ -234,7 +234,7 @@ def test_what_quickbooks_cannot_show_is_named_and_counted_once_and_never_taken_f
     cannot_show(small_world, "7")
     small_world.delete("Invoice", "2", event="false")
     places = [one["id"] for one in compare(small_world)["differences"] if not one["id"].isdigit()]
-    assert places == ["the first invoice after 106 (Id 6) in the order of changes"]
+    assert places == ["the first invoice after 108 (Id 8) in the order of changes"]
     for _ in range(2):
         ended = compare(small_world, fix=True)
         assert named(ended["differences"]) == [("7", "unreadable")]

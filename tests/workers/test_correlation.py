@@ -124,7 +124,7 @@ def test_a_notice_that_killed_its_worker_too_often_says_so(small_world: World) -
         session.execute(update(Notice).values(losses=5))
     with structlog.testing.capture_logs() as lines:
         small_world.sync()
-    assert the_only(lines, "notice.parked")["error"] == "PermanentError"
+    assert the_only(lines, "notice.parked")["error"] == "Unforeseen"
 
 
 @pytest.mark.both_databases("a failed transaction ends differently")

@@ -351,17 +351,6 @@ def test_what_waited_for_its_supplier_for_long_is_still_tried_again(small_world:
     assert small_world.notices() == [("pending", WAITS)]
 
 
-def test_an_answer_that_nobody_knows_is_tried_three_times(small_world: World) -> None:
-    heard(small_world, "1")
-    small_world.faults({"status": 418, "body": "a teapot"})
-    small_world.sync()
-    small_world.sync()
-    assert small_world.notices() == [("pending", WAITS)]
-    small_world.sync()
-    (row,) = small_world.notice_rows()
-    assert (row.status, row.error_class, row.attempts) == ("parked", "Unrecognised", 3)
-
-
 @pytest.mark.both_databases("the statements are its own")
 def test_an_invoice_that_cannot_be_mapped_is_parked_and_the_others_are_done(
     world: World,
@@ -428,7 +417,7 @@ def test_wrong_keys_of_the_app_keep_the_notices_and_the_connection(small_world: 
     small_world.faults({"preset": "401", "count": 1}, {"preset": "invalid_client"})
     small_world.sync()
     (row,) = small_world.notice_rows()
-    assert (row.status, row.error_class) == ("pending", "TransientError")
+    assert (row.status, row.error_class) == ("pending", "KeysRefused")
     assert "QUICKBOOKS_CLIENT_SECRET" in (row.error_message or "")
     assert small_world.connection().state == "connected"
 

@@ -158,6 +158,20 @@ def test_a_customer_with_another_address_is_another_buyer(small_delivering: Deli
     ]
 
 
+def test_one_finding_for_another_customer_however_often_it_is_delivered(
+    small_delivering: Delivering,
+) -> None:
+    approved(small_delivering)
+    for number in ("1", "2"):
+        another = {"CustomerRef": {"value": "8", "name": "Buyer Seven"}, "DocNumber": number}
+        small_delivering.arrive(an_invoice(BillEmail={"Address": "buyer@example.com"}, **another))
+    found = {row[0]: row[1:] for row in small_delivering.findings()}
+    assert found["customer"] == ("critical", "Id 7", "Id 8")
+    assert found.keys() == {"customer", "invoiceNo"}
+    small_delivering.arrive(an_invoice())
+    assert small_delivering.findings() == []
+
+
 @pytest.mark.both_databases("the statements are its own")
 def test_one_finding_for_a_change_however_often_it_is_delivered(delivering: Delivering) -> None:
     approved(delivering)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import structlog.testing
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from service.database.tables import (
     AuditEntry,
@@ -78,6 +78,9 @@ def fill(world: World) -> None:
 
 def test_forgetting_keeps_receipts_of_invoices_past_invoice_created(world: World) -> None:
     fill(world)
+    with world.services.database.write() as session:
+        session.execute(update(Connection).values(country="US"))
+        session.execute(update(Invoice).values(old_rows_held=True))
     receipt = world.documents()["2"]
     reads = world.reads()
     forgotten, problem = forget_company(world.services, world.connection_id, "cli:me")
@@ -103,7 +106,8 @@ def test_forgetting_keeps_receipts_of_invoices_past_invoice_created(world: World
     assert (kept.state, kept.document) == ("invoice_accepted", receipt)
     assert world.reads() == reads
     row = world.connection()
-    assert (row.state, row.problem, row.company_name) == ("disconnected", None, "")
+    assert (row.state, row.problem) == ("disconnected", None)
+    assert (row.company_name, row.country, invoice.old_rows_held) == ("", "", False)
     assert (row.access_sealed, row.refresh_sealed, row.released_at) == (None, None, None)
     assert world.services.access.realm_id(row)
 

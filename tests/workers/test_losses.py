@@ -1,5 +1,7 @@
 """What becomes of notices whose worker was killed, and of work whose message was lost."""
 
+from uuid import uuid4
+
 import pytest
 
 from service.kit.clock import now
@@ -17,7 +19,7 @@ def heard(world: World, *quickbooks_ids: str) -> None:
 def be_killed_at_work(world: World) -> list[str | None]:
     """Claim the next batch, as a worker does that is killed then; return whose notices it had."""
     with world.services.database.write() as session:
-        batch, _ = inbox.claim(session, world.connection_id, "killed", now())
+        batch, _ = inbox.claim(session, world.connection_id, f"killed-{uuid4().hex}", now())
     return [notice.entity_id for notice in batch]
 
 

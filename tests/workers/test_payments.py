@@ -127,7 +127,7 @@ def test_a_query_for_changes_that_quickbooks_calls_invalid_spoils_no_other_notic
     small_world.faults({"fault": "4001", "kind": "query", "entity": "Invoice", "count": 1})
     small_world.sync()
     rows = {row.entity: row for row in small_world.notice_rows()}
-    assert (rows["Payment"].status, rows["Invoice"].status) == ("parked", "done")
+    assert (rows["Payment"].status, rows["Invoice"].status) == ("pending", "done")
     assert rows["Payment"].error_class == "Poisoned"
 
 

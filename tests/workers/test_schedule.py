@@ -39,6 +39,7 @@ SECONDS = {
     "sample": 60,
     "poll": 300,
     "keep-alive": 3600,
+    "revive": 3600,
     "prune": 3600,
 }
 
@@ -69,6 +70,9 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
     set_connection(world, access_expires_at=at - timedelta(days=8))
     world.connect("9341455000000003", "dead@example.com")
     set_connection(world, state="disconnected", problem="invalid_grant", disconnected_at=at)
+    dead = world.connect("9341455000000004", "revived@example.com")
+    died_at = at - timedelta(days=2)
+    set_connection(world, state="disconnected", problem="invalid_grant", disconnected_at=died_at)
     world.connection_id = busy
     set_connection(world, reconcile_due_at=at - timedelta(minutes=1))
     with world.services.database.write() as session:
@@ -77,10 +81,11 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
         session.add(Notice(format="own", status="done", received_at=old, handled_at=old))
     is_done = (Notice.id == wanted) & (Notice.status == "done")
     is_alive = (Connection.id == idle) & (Connection.access_expires_at > at)
+    is_revived = (Connection.id == dead) & (Connection.state == "connected")
     return {
         "sweep": lambda: count(world, Notice, is_done) == 1,
         "heartbeat": lambda: count(world, Heartbeat, Heartbeat.name == "clock") == 1,
-        "alerts": lambda: count(world, Alert, Alert.cause == "connection.dead") == 1,
+        "alerts": lambda: count(world, Alert, Alert.cause == "connection.dead") > 0,
         "reconcile": lambda: count(world, Run, Run.kind == "reconcile") == 1,
         "sample": lambda: count(world, Sample) == 1,
         "poll": lambda: (
@@ -88,6 +93,7 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
             and delivering.addressed("2")[2] == []
         ),
         "keep-alive": lambda: count(world, Connection, is_alive) == 1,
+        "revive": lambda: count(world, Connection, is_revived) == 1,
         "prune": lambda: count(world, Notice, Notice.handled_at == old) == 0,
     }
 

@@ -132,10 +132,10 @@ class InterruptedShelf(Shelf):
         self.__dict__.update(shelf.__dict__)
         self._happens = happens
 
-    def by_change(self, *bounds: Any) -> Sequence[Record]:
+    def by_change(self, *bounds: Any, descending: bool = False) -> Sequence[Record]:
         """Return the records in the order of change, after what happens."""
         self._happens()
-        return super().by_change(*bounds)
+        return super().by_change(*bounds, descending=descending)
 
 
 @dataclass
@@ -294,13 +294,23 @@ class World:
         return asked_for(self.services.jobs.broker, delayed=True)
 
     def let_time_pass(self) -> None:
-        """Put the rows' times back: pauses, spacings and waiting times have ended."""
+        """Put the rows' times back: pauses, spacings and waiting times have ended.
+
+        What is parked stays so: `let_parked_come_back`.
+        """
         with self.services.database.write() as session:
             session.execute(update(Lease).values(taken_at=0.0))
             session.execute(update(Connection).values(paused_until=None, nudge_due_at=None))
-            session.execute(update(Notice).values(due_at=None))
+            pending = update(Notice).where(Notice.status == "pending")
+            session.execute(pending.values(due_at=None))
             session.execute(update(Run).values(due_at=None))
             session.execute(delete(Pace))
+
+    def let_parked_come_back(self) -> None:
+        """Let the time have come at which what is parked is tried once more."""
+        with self.services.database.write() as session:
+            parked = update(Notice).where(Notice.status == "parked", Notice.due_at.is_not(None))
+            session.execute(parked.values(due_at=now()))
 
     def let_a_sync_have_begun_just_now(self) -> None:
         """Let the spacing to the last sync not be over, however slow this machine is."""

@@ -143,6 +143,7 @@ class _Look:
         return replace(
             recorded_of(invoice, self.currency),
             own_document=invoice.id in self.own,
+            delivered=invoice.delivered,
             deliverable=invoice.deliverable,
         )
 

@@ -22,7 +22,7 @@ from service.quickbooks.page import Page, changed_at
 from service.quickbooks.queries import EntityName
 from service.wording import called
 from workers.company import CompanyContext
-from workers.reading.reads import InvoiceReads, Read
+from workers.reading.reads import InvoiceReads, Place, Read
 from workers.retry import is_ambiguous, may_pass_in_parts
 
 # Rows after a bad one that are tried, to tell a bad row from an outage of QuickBooks.
@@ -105,6 +105,7 @@ def read_page(
 
     Raises TransientError if QuickBooks itself is down.
     """
+    asked_again = False
     while True:
         fetch_number = company.draw_fetch_number()
         try:
@@ -114,10 +115,14 @@ def read_page(
             if not may_pass_in_parts(e) or e.code == "4001":
                 raise
             slow = cursor.slow or e.code in (TIMED_OUT, TOO_LONG)
+            if asked_again:
+                return _step_over(entity_name, cursor, e)
             if cursor.size == 1:
                 _doubt_an_outage(company, entity_name, cursor, e)
-                return _step_over(entity_name, cursor, e)
-            cursor = replace(cursor, size=cursor.size // 2, slow=slow)
+                # The outage may have ended in between.
+                asked_again = True
+            else:
+                cursor = replace(cursor, size=cursor.size // 2, slow=slow)
         else:
             fresh = [raw for raw in rows.found if raw.get("Id") not in cursor.seen]
             reads = InvoiceReads(found=[Read(raw, fetch_number) for raw in fresh])
@@ -159,7 +164,7 @@ def _step_over(entity_name: EntityName, cursor: Cursor, error: SyncError) -> Cha
     passed = replace(cursor, skip=cursor.skip + 1, bad=cursor.bad + 1)
     if cursor.skip < cursor.behind:  # it was named when it was met for the first time
         return ChangePage(InvoiceReads(), passed)
-    place = _place(entity_name, cursor, passed.bad)
+    place = Place(_place(entity_name, cursor, passed.bad), cursor.since)
     return ChangePage(InvoiceReads(unnamed={place: error}), passed)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from service.errors import SyncError
@@ -19,6 +20,23 @@ class Read:
     fetch_number: int
 
 
+class Place(str):
+    """Where an unreadable invoice is, in words; its Id is not known.
+
+    `since` is when the readable one before it changed; None if there is none.
+    """
+
+    __slots__ = ("since",)
+
+    def __new__(cls, words: str, since: datetime | None) -> "Place":
+        """Return the words with the time."""
+        place = super().__new__(cls, words)
+        place.since = since
+        return place
+
+    since: datetime | None
+
+
 @dataclass
 class InvoiceReads:
     """What QuickBooks answered about some invoices.
@@ -30,7 +48,7 @@ class InvoiceReads:
     found: list[Read] = field(default_factory=list)
     gone: dict[str, int] = field(default_factory=dict)  # id -> fetch number
     failed: dict[str, SyncError] = field(default_factory=dict)
-    unnamed: dict[str, SyncError] = field(default_factory=dict)  # "after 144", by change
+    unnamed: dict[Place, SyncError] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from service.database.tables import Failure, Tally
 from service.domain import Action, Hold
 from service.errors import SyncError
+from workers.reading.reads import Place
 
 _MOST_FAILURES_KEPT = 200
 
@@ -21,7 +22,7 @@ class Outcome:
 
     quickbooks_id: str = ""
     invoice_id: str = ""  # Infactor's
-    place: str = ""
+    place: Place | None = None
     action: Action = Action.UNCHANGED
     hold: Hold | None = None
     revision: int | None = None
@@ -52,7 +53,7 @@ class Recorded(list[Outcome]):
         return {one.quickbooks_id: one.error for one in self if one.error and not one.place}
 
     @property
-    def unnamed(self) -> dict[str, SyncError]:
+    def unnamed(self) -> dict[Place, SyncError]:
         """Errors of invoices whose Id is unknown, by their place."""
         return {one.place: one.error for one in self if one.error and one.place}
 
@@ -114,8 +115,9 @@ def _counted_as(outcome: Outcome) -> str:
 
 def _failures(recorded: Recorded, known: set[str]) -> list[Failure]:
     """Return the failures that the run does not know yet."""
+    by_place = {str(place): error for place, error in recorded.unnamed.items()}
     return [
         {"id": name, "error": type(error).__name__, "message": str(error)}
-        for name, error in {**recorded.failed, **recorded.unnamed}.items()
+        for name, error in {**recorded.failed, **by_place}.items()
         if name not in known
     ]

@@ -34,6 +34,7 @@ from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
 from workers.recording.outcome import Outcome, Recorded
 from workers.recording.revision import InvoiceBasis, Rows, revision, row_of, same
 from workers.recording.withdrawal_limit import check_withdrawals
+from workers.retry import pause_of_parked
 
 log = structlog.get_logger(__name__)
 
@@ -416,4 +417,5 @@ def keep_failures(
     unasked = {i for i in recorded.failed if is_id(i)} - set(asked)
     inbox.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
     for place, error in recorded.unnamed.items():
-        inbox.park_unnamed(session, connection_id, place, error, at)
+        due_at = at + pause_of_parked(error, 1)
+        inbox.park_unnamed(session, connection_id, place, error, at, place.since, due_at)

@@ -7,8 +7,8 @@ from datetime import datetime
 import structlog
 from sqlalchemy.orm import Session
 
-from service.database.tables import Run, Tally
-from service.domain import RevisionCause, RunState
+from service.database.tables import ReconcileCursor, Run, Tally
+from service.domain import RevisionCause, RunCause, RunState
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.store import connections, invoices, runs, watermarks
@@ -108,7 +108,8 @@ def _find_deletions(company: CompanyContext, run: Run, cursor: Cursor) -> None:
 def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
     """End the run if QuickBooks counts as many invoices as are recorded; else read on, three times.
 
-    Changes during the run can explain a difference for a moment.
+    Changes during the run can explain a difference for a moment. One that stays begins a full
+    reconcile, which names or fixes it.
     """
     counted = company.api.count(queries.count("Invoice", run.since))
     with company.services.database.write() as session:
@@ -123,6 +124,9 @@ def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
         if not runs.finish(session, run, RunState.DONE, tally, difference, now()):
             return True  # somebody asked for more meanwhile
         _move_watermark(session, company.connection_id, run, cursor.since)
+        if difference and run.since is None:
+            order: ReconcileCursor = {"full": True, "fix": True}
+            runs.begin_reconcile(session, run.connection_id, RunCause(run.cause), order, now())
     log.info("backfill.ended", run=run.id, counted=counted, recorded=recorded)
     return False
 

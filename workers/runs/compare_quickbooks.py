@@ -92,7 +92,7 @@ class _Comparison:
             latest = plausible.latest(session)
         currency = self._company.services.settings.infactor_currency
         shown = [_believed(one, latest) for one in _shown(reads, currency)]
-        places = [*self._tally["unreadable"], *reads.unnamed]
+        places = [*self._tally["unreadable"], *map(str, reads.unnamed)]
         self._tally["unreadable"] = list(dict.fromkeys(places))
         with self._company.services.database.write() as session:
             comparison.keep(session, self._run.id, shown)

@@ -4,26 +4,28 @@ A step, its checkpoint and its tally are one transaction: a kill repeats at most
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from functools import partial
 
 import structlog
+from dramatiq.middleware import TimeLimitExceeded
 
 from service.company_access import Purpose
 from service.database.tables import Run
-from service.domain import RunKind, RunState
+from service.domain import RunKind
 from service.errors import (
     ApprovalNeeded,
     Barred,
+    BudgetSpent,
     Disconnected,
-    PermanentError,
     SyncError,
     Throttled,
+    Unforeseen,
 )
 from service.kit.clock import now
 from service.services import Services
-from service.store import approvals, connections, runs, watermarks
+from service.store import approvals, connections, runs
 from workers.company import CompanyContext
-from workers.retry import is_hopeless, pause_for, why
+from workers.retry import failure_of, insist, pause_of_run, why
 from workers.runs import backfill, reconcile, withdrawal
 
 log = structlog.get_logger(__name__)
@@ -35,8 +37,7 @@ _KINDS: dict[RunKind, tuple[Purpose, Step]] = {
     RunKind.RECONCILE: ("reconcile", reconcile.step),
     RunKind.WITHDRAWAL: ("notice", withdrawal.step),
 }
-# A failed reconcile starts again within the day.
-_FAILED_RECONCILE_AGAIN = timedelta(hours=6)
+_DIED = "the worker died each time that it worked on this step"
 
 
 def connection_of(services: Services, run_id: int) -> str | None:
@@ -53,18 +54,23 @@ def work_on_run(services: Services, run_id: int) -> None:
 
 
 def advance(services: Services, run_id: int) -> bool:
-    """Do the run's next step unless another process does; return whether to go on at once."""
+    """Do the run's next step unless another process does; return whether to go on at once.
+
+    A run ends when it is done or an operator ends it. A failing one is retried from its checkpoint,
+    with growing pauses, for as long as its company is connected.
+    """
     with services.leases.hold(f"run:{run_id}") as mine:
         if not mine:
             return False
         environment = services.settings.quickbooks_environment
         with services.database.write() as session:
-            run, lost = runs.claim(session, run_id, environment, now())
+            run, lost = runs.claim(session, run_id, environment, services.leases.owner, now())
         if run is None:
             return False
+        if lost:
+            _pause(services, run, Unforeseen(_DIED))
+            return False
         try:
-            if lost:
-                raise PermanentError("the worker died each time that it worked on this step")
             purpose, step = _KINDS[RunKind(run.kind)]
             return step(CompanyContext.of(services, run.connection_id, purpose), run)
         except Disconnected as e:
@@ -72,22 +78,31 @@ def advance(services: Services, run_id: int) -> bool:
         except ApprovalNeeded as e:
             return not _await_approval(services, run, e)
         except SyncError as e:
-            # Once access is restored, another run can be started; nobody should wait for this one.
-            if isinstance(e, Barred) or is_hopeless(e, run.created_at, run.attempts + 1, now()):
-                _fail(services, run, e)
-            else:
-                _pause(services, run, e)
+            _pause(services, run, e)
+        except (Exception, TimeLimitExceeded) as e:
+            insist(partial(_pause, services, run, failure_of(e)))
+            raise
         return False
 
 
 def _pause(services: Services, run: Run, error: SyncError) -> None:
     with services.database.read() as session:
         failures = connections.failures(session, run.connection_id)
-    wait = pause_for(error, max(run.attempts, failures))
+    wait = pause_of_run(error, max(run.attempts, failures))
+    waits_its_turn = isinstance(error, Throttled | BudgetSpent)
     with services.database.write() as session:
         if isinstance(error, Throttled):
             connections.throttle(session, run.connection_id, now() + wait, str(error), now())
-        runs.postpone(session, run.id, now() + wait, _text(error))
+        elif isinstance(error, Barred):
+            connections.bar(session, run.connection_id, now() + wait, str(error), now())
+        runs.postpone(
+            session,
+            run.id,
+            now() + wait,
+            _text(error),
+            error_class=type(error).__name__,
+            failing=None if waits_its_turn else now(),
+        )
     log.warning(
         "run.postponed", run=run.id, kind=run.kind, seconds=int(wait.total_seconds()), **why(error)
     )
@@ -112,15 +127,6 @@ def _await_approval(services: Services, run: Run, error: ApprovalNeeded) -> bool
         offered=error.offered,
     )
     return stopped
-
-
-def _fail(services: Services, run: Run, error: SyncError) -> None:
-    with services.database.write() as session:
-        runs.finish(session, run, RunState.FAILED, run.tally, _text(error), now())
-        if run.kind == RunKind.RECONCILE:
-            due_at = now() + _FAILED_RECONCILE_AGAIN
-            watermarks.reconcile_at(session, run.connection_id, due_at)
-    log.warning("run.failed", run=run.id, kind=run.kind, **why(error))
 
 
 def _text(error: SyncError) -> str:

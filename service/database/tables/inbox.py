@@ -68,8 +68,9 @@ class Notice(Base):
     status: Mapped[str] = mapped_column(String(16))  # a NoticeStatus
     reason: Mapped[str | None] = mapped_column(Text)  # the outcome, or why there is none yet
     attempts: Mapped[int] = mapped_column(default=0)
-    # Claims whose worker died. See `inbox.claim`.
+    # Claims whose worker died, and what makes it a suspect. See `inbox.claim`.
     losses: Mapped[int] = mapped_column(default=0)
+    # When it is tried again. None: at once, or if parked, only on request.
     due_at: Mapped[datetime | None] = mapped_column(Instant)
     claimed_by: Mapped[str | None] = mapped_column(String(64))
     last_attempt_at: Mapped[datetime | None] = mapped_column(Instant)

@@ -137,10 +137,14 @@ class Run(Base):
     # How many changes a daily reconcile found that no notice had announced.
     unannounced: Mapped[int] = mapped_column(default=0, server_default="0")
     attempts: Mapped[int] = mapped_column(default=0)
-    # Pages whose worker died. See `runs.claim`.
+    # Steps whose worker died. See `runs.claim`.
     losses: Mapped[int] = mapped_column(default=0)
+    claimed_by: Mapped[str | None] = mapped_column(String(64))
     due_at: Mapped[datetime | None] = mapped_column(Instant)
     error: Mapped[str | None] = mapped_column(Text)
+    error_class: Mapped[str | None] = mapped_column(String(64))
+    # Since when no step has succeeded; None while it only waits for a limit.
+    failing_since: Mapped[datetime | None] = mapped_column(Instant)
     # Since when it waits for an operator, because it would withdraw too much.
     halted_at: Mapped[datetime | None] = mapped_column(Instant)
     # Names no invoice, because people write names into their numbers; `error` does.

@@ -69,6 +69,12 @@ class Connection(Base):
     paused_until: Mapped[datetime | None] = mapped_column(Instant)
     # Since when QuickBooks has answered nothing but 429.
     throttled_since: Mapped[datetime | None] = mapped_column(Instant)
+    # Since when QuickBooks has barred us, though the tokens are good.
+    barred_since: Mapped[datetime | None] = mapped_column(Instant)
+    # Since when QuickBooks has refused to renew its tokens because of the app's own keys.
+    keys_refused_since: Mapped[datetime | None] = mapped_column(Instant)
+    # When the last token of a dead connection was last tried again.
+    revival_tried_at: Mapped[datetime | None] = mapped_column(Instant)
     failures: Mapped[int] = mapped_column(default=0)
     # How many objects QuickBooks sent that were not asked for, lately, and when the last one.
     unasked: Mapped[int] = mapped_column(default=0)

@@ -18,7 +18,7 @@ never adopted.
 All other rows are listed each time, and never changed:
 
 - A row that nobody can explain holds its Id: what we create under that Id could be an invoice that
-  is offered there already.
+  is offered there already. It holds no invoice that was delivered before the row turned up.
 - A copy holds nothing: its invoice is in Infactor already, as the adopted row or our own document.
   But while a copy can be approved or paid, a lender may pay twice for one invoice. Only Infactor's
   staff can end that, so it is reported for as long as the copy exists.
@@ -67,8 +67,9 @@ class RecordedInvoice:
     """What is recorded of one invoice.
 
     `adopted` is its row, as 24 hexadecimal digits, and `document_id` the invoiceId of that; "" for
-    our own. `own_document`: we have a document in Infactor. `deliverable`: one may be created right
-    now, so a row found now can only be held, not adopted.
+    our own. `own_document`: we have a document in Infactor. `delivered`: its document, of either
+    kind, was delivered once. `deliverable`: one may be created right now, so a row found now can
+    only be held, not adopted.
     """
 
     invoice_id: str
@@ -81,6 +82,7 @@ class RecordedInvoice:
     document_id: str = ""
     adopted: str | None = None
     own_document: bool = False
+    delivered: bool = False
     deliverable: bool = False
 
 
@@ -204,7 +206,12 @@ class _Matching:
 
     def _hold(self, row: Row, why: str) -> None:
         self.unexplained.append((row, why))
-        if (quickbooks_id := id_of(row)) is not None:
+        quickbooks_id = id_of(row)
+        if quickbooks_id is None:
+            return
+        candidates = self._by_id.get(quickbooks_id, [])
+        # Where each has its document already, a delivery offers nothing anew, and may withdraw.
+        if not candidates or not all(one.delivered for one in candidates):
             self.held.add(quickbooks_id)
 
 

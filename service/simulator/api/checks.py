@@ -106,11 +106,11 @@ def check_payment(company: Company, data: Json) -> None:
         raise faults.business("The amount applied is more than the amount of the payment.")
 
 
-def check_name(company: Company, data: Json, id_: str) -> None:
+def check_name(company: Company, entity: str, data: Json, id_: str) -> None:
     """Refuse a customer without a name, with a used name, or under an unknown parent."""
     if not data.get("DisplayName"):
         raise faults.missing("DisplayName")
-    if _is_taken(company, "Customer", "DisplayName", data["DisplayName"], id_):
+    if _is_taken(company, entity, "DisplayName", data["DisplayName"], id_):
         raise faults.duplicate_name()
     parent = data.get("ParentRef")
     if parent and company.shelves["Customer"].get(str(parent.get("value"))) is None:

@@ -1,6 +1,7 @@
 """The path of every accounting call: script, token, limits, then the meter."""
 
 from collections.abc import Callable
+from datetime import datetime
 from time import perf_counter
 
 from starlette.requests import Request
@@ -27,6 +28,7 @@ from service.simulator.state import Simulator
 Work = Callable[[Company], Json]
 HEADERS = {
     "QBO-Version": "1988.128",
+    "Expires": "0",
     "Cache-Control": "max-age=0, no-cache, no-store, must-revalidate, private",
 }
 
@@ -44,9 +46,15 @@ async def answer(
     simulator = simulator_of(request)
     realm = request.path_params["realm"]
     call = Call(kind, realm, entity, bearer(request), what or _path(request))
+    accepted = request.headers.get("accept", "")
+    as_xml = "xml" in accepted and "json" not in accepted
 
     def ordinary() -> Response:
-        return to_response(_ordinary(simulator, call, work, reads))
+        now = simulator.clock.now()
+        try:
+            return to_response(_ordinary(simulator, call, work, reads, now))
+        except Fault as fault:
+            return to_response(fault.xml(now) if as_xml else fault.answer(now))
 
     response = await served(request, call, ordinary)
     with simulator.lock:
@@ -64,19 +72,16 @@ def _path(request: Request) -> str:
     return request.url.path.partition(f"/{request.path_params['realm']}/")[2]
 
 
-def _ordinary(simulator: Simulator, call: Call, work: Work, reads: int) -> Answer:
-    now, began = simulator.clock.now(), perf_counter()
-    try:
-        company = _authorised(simulator, call)
-        if not simulator.limits.admit(
-            company.used, now, simulator.switches, reads=reads, batch=call.kind == "batch"
-        ):
-            fault = throttled(simulator.switches.retry_after)
-            return fault.xml(now) if simulator.switches.throttled_as == "xml" else fault.answer(now)
-        content = work(company)
-        body = spoilt(exact_json.encode({**content, "time": content.get("time", to_millis(now))}))
-    except Fault as fault:
-        return fault.answer(now)
+def _ordinary(simulator: Simulator, call: Call, work: Work, reads: int, now: datetime) -> Answer:
+    began = perf_counter()
+    company = _authorised(simulator, call)
+    if not simulator.limits.admit(
+        company.used, now, simulator.switches, reads=reads, batch=call.kind == "batch"
+    ):
+        fault = throttled(simulator.switches.retry_after)
+        return fault.xml(now) if simulator.switches.throttled_as == "xml" else fault.answer(now)
+    content = work(company)
+    body = spoilt(exact_json.encode({**content, "time": content.get("time", to_millis(now))}))
     total = round((perf_counter() - began) * 1000)
     return Answer(200, body, JSON, {**HEADERS, "Service-Time": f"total={total}, db={total // 2}"})
 

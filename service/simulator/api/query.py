@@ -34,6 +34,7 @@ class Condition:
 class Query:
     entity: str
     count: bool = False
+    fields: list[str] = field(default_factory=list)
     where: list[Condition] = field(default_factory=list)
     order: list[tuple[str, bool]] = field(default_factory=list)
     start: int = 1
@@ -69,7 +70,8 @@ class Parser:
     def query(self) -> Query:
         """Return the whole query; raises Fault 4000 or 4001."""
         self._expect("SELECT")
-        query = Query(entity="", count=self._selection())
+        query = Query(entity="")
+        self._selection(query)
         self._expect("FROM")
         query.entity = self._take("word").text
         if self._accept("WHERE"):
@@ -84,13 +86,15 @@ class Parser:
         self._take("end")
         return query
 
-    def _selection(self) -> bool:
+    def _selection(self, query: Query) -> None:
         if self._accept("COUNT"):
             for mark in ("(", "*", ")"):
                 self._expect(mark)
-            return True
-        self._expect("*")
-        return False
+            query.count = True
+        elif not self._accept("*"):
+            query.fields.append(self._take("word").text)
+            while self._accept(","):
+                query.fields.append(self._take("word").text)
 
     def _condition(self) -> Condition:
         name = self._take("word").text

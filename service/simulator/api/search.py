@@ -9,14 +9,16 @@ from typing import Any
 
 from service.simulator.api.query import Condition, Query
 from service.simulator.books.company import Company
-from service.simulator.books.schema import ENTITY_NAMES, property_name
+from service.simulator.books.schema import COUNTED, ENTITY_NAMES, field_name, property_name, shown
 from service.simulator.clock import parse_instant
-from service.simulator.faults import invalid_query, too_many_ids
-from service.simulator.records import Json, Moment, Record, Shelf, is_id
+from service.simulator.faults import invalid_id, invalid_query, too_many_ids
+from service.simulator.records import NAMES, TRANSACTIONS, Json, Moment, Record, Shelf, is_id
 from service.simulator.switches import Switches
 
 Test = Callable[[Record], bool]
+Order = list[tuple[str, bool]]
 CHANGED = "MetaData.LastUpdatedTime"
+FULL_NAME = "FullyQualifiedName"
 
 
 def run(company: Company, query: Query, switches: Switches) -> Json:
@@ -25,15 +27,34 @@ def run(company: Company, query: Query, switches: Switches) -> Json:
     entity = ENTITY_NAMES.get(query.entity.lower())
     if entity is None:
         raise invalid_query(f"invalid context declaration: {query.entity}")
-    found = matching(company.shelves[entity], entity, query)
+    fields = [field_name(entity, name) for name in query.fields]
+    found = matching(company.shelves[entity], entity, query, switches.rows == "reversed")
     if query.count:
         return {"totalCount": len(found)}
     page = found[query.start - 1 : query.start - 1 + query.limit]
     if not page:
         return {}
     company.check(entity, (record.number for record in page))
-    rows = [record.raw for record in page]
-    return {entity: rows, "startPosition": query.start, "maxResults": len(rows)}
+    if fields:
+        rows: list[Any] = [_only(record.data, fields) for record in page]
+    else:
+        all_fields = company.profile.has_all_fields(switches)
+        rows = [shown(record, entity, "query", all_fields) for record in page]
+    total = {"totalCount": len(found)} if entity in COUNTED else {}
+    return {entity: rows, "startPosition": query.start, "maxResults": len(rows), **total}
+
+
+def _only(data: Json, fields: Iterable[str]) -> Json:
+    """Return the sparse object of a projection; dotted names keep their place."""
+    sparse: Json = {"domain": "QBO", "sparse": True}
+    for field in fields:
+        inside, kept = data, sparse
+        *above, name = field.split(".")
+        for part in above:
+            inside, kept = inside.get(part, {}), kept.setdefault(part, {})
+        if name in inside:
+            kept[name] = inside[name]
+    return sparse
 
 
 def _check_ids(query: Query, switches: Switches) -> None:
@@ -45,41 +66,56 @@ def _check_ids(query: Query, switches: Switches) -> None:
             raise too_many_ids(most, switches.ids_refused_as)
 
 
-def matching(shelf: Shelf, entity: str, query: Query) -> Sequence[Record]:
-    """Return every record that matches, in the query's order."""
+def matching(shelf: Shelf, entity: str, query: Query, reverse: bool = False) -> Sequence[Record]:
+    """Return every record that matches, in the query's order.
+
+    With `reverse`, equal seconds and what no ORDERBY decides come the other way round.
+    """
     where = [_named(entity, condition) for condition in query.where]
     order = [(property_name(entity, name), descending) for name, descending in query.order]
-    if entity == "Customer" and not any(condition.name == "Active" for condition in where):
+    if not order and not query.count:
+        order = _usual_order(entity, reverse)
+    if entity in NAMES and not any(condition.name == "Active" for condition in where):
         where.append(Condition("Active", "=", ("true",)))
-    candidates, rest, sorted_by = _candidates(shelf, where, order)
+    candidates, rest, in_order = _candidates(shelf, where, order, reverse)
     tests = [_test(condition) for condition in rest]
     if tests:
         candidates = [r for r in candidates if all(test(r) for test in tests)]
-    if not order or order == [(sorted_by, False)]:
+    if not order or order == in_order:
         return candidates
-    if order == [(sorted_by, True)]:
+    if order == [("Id", True)] and in_order == [("Id", False)]:
         return candidates[::-1]
-    return _sorted(candidates, order)
+    return _sorted(candidates, order, reverse)
+
+
+def _usual_order(entity: str, reverse: bool) -> Order:
+    """Return the order of every recorded answer to a query without ORDERBY."""
+    if entity in TRANSACTIONS:
+        return [(CHANGED, not reverse)]
+    return [(FULL_NAME if entity == "Customer" else "Id", reverse)]
 
 
 def _candidates(
-    shelf: Shelf, where: list[Condition], order: list[tuple[str, bool]]
-) -> tuple[Sequence[Record], list[Condition], str]:
+    shelf: Shelf, where: list[Condition], order: Order, reverse: bool
+) -> tuple[Sequence[Record], list[Condition], Order]:
     """Return the fewest records that an index gives, the conditions left to test, and the order."""
     by_id = next((c for c in where if c.name == "Id"), None)
     if by_id:
         found = {r.number: r for value in by_id.values if (r := shelf.get(value))}
         rest = [c for c in where if c is not by_id]
-        return [found[number] for number in sorted(found)], rest, "Id"
+        return [found[number] for number in sorted(found)], rest, [("Id", False)]
     times = [c for c in where if c.name == CHANGED and c.operator in _BOUNDS]
     ordered_by_change = len(order) == 1 and order[0][0] == CHANGED
     if not times and not ordered_by_change:
-        return shelf.by_id(), where, "Id"
+        return shelf.by_id(), where, [("Id", False)]
     since, until = _bounds(times)
     rest = [c for c in where if c not in times]
     if ordered_by_change:
-        return shelf.by_change(since, until), rest, CHANGED
-    return shelf.by_id(since, until), rest, "Id"
+        descending = order[0][1]
+        # Read backwards, the other direction has equal seconds the other way round too.
+        found_rows = shelf.by_change(since, until, descending=descending != reverse)
+        return found_rows[::-1] if reverse else found_rows, rest, order
+    return shelf.by_id(since, until), rest, [("Id", False)]
 
 
 _BOUNDS = {"=", "<", ">", "<=", ">="}
@@ -107,7 +143,7 @@ def _named(entity: str, condition: Condition) -> Condition:
             raise invalid_query(f"operator {condition.operator} is not supported for property Id")
         for value in condition.values:
             if not is_id(value):
-                raise invalid_query(f"value {value} for property Id is invalid")
+                raise invalid_id(value)
     return Condition(name, condition.operator, condition.values)
 
 
@@ -173,13 +209,15 @@ def _instant(text: str) -> datetime:
         raise invalid_query(f"value {text} is not a valid dateTime") from None
 
 
-def _sorted(records: Iterable[Record], order: list[tuple[str, bool]]) -> list[Record]:
+def _sorted(records: Iterable[Record], order: Order, reverse: bool) -> list[Record]:
+    highest_first = (order[-1][0] == CHANGED) != reverse
+
     def compare(a: Record, b: Record) -> int:
         for name, descending in order:
             x, y = _sort_key(a, name), _sort_key(b, name)
             if x != y:
                 return (1 if x > y else -1) * (-1 if descending else 1)
-        return a.number - b.number
+        return b.number - a.number if highest_first else a.number - b.number
 
     return sorted(records, key=cmp_to_key(compare))
 
@@ -188,6 +226,8 @@ def _sort_key(record: Record, name: str) -> tuple[int, Any]:
     if name == "Id":
         return 1, record.number
     value = value_of(record.data, name)
+    if value is None and name == FULL_NAME:
+        value = record.data.get("DisplayName")
     if value is None:
         return 0, ""
     key = _comparable(name, value)

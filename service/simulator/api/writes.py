@@ -14,11 +14,11 @@ from service.simulator.api.gateway import answer
 from service.simulator.books.book import record_problem
 from service.simulator.books.company import Company
 from service.simulator.books.ledger import Ledger
-from service.simulator.books.schema import ENTITY_NAMES, with_numbers
+from service.simulator.books.schema import ENTITY_NAMES, shown, with_numbers
 from service.simulator.books.totals import money
 from service.simulator.clock import to_millis
 from service.simulator.faults import unsupported
-from service.simulator.records import ENTITIES, Json, Record
+from service.simulator.records import ENTITIES, NAMES, Json, Record
 from service.simulator.responses import simulator_of
 from service.simulator.state import Simulator
 from service.simulator.switches import Switches
@@ -66,34 +66,38 @@ class Writer:
         data = self._finished(entity, data, before, old.id if old else "")
         ledger = self._ledger
         record = ledger.update(entity, old, data) if old else ledger.put(entity, data)
-        return {entity: record.raw}
+        all_fields = self._company.profile.has_all_fields(self._switches)
+        return {entity: shown(record, entity, "write", all_fields)}
 
     def _finished(self, entity: str, data: Json, before: Json, id_: str) -> Json:
         now = self._ledger.now
         if entity == "Customer":
-            data = drafts.customer(self._company, data, before)
-            checks.check_name(self._company, data, id_)
+            data = drafts.customer(self._company, data, before, self._switches)
+        if entity == "Vendor":
+            data = drafts.vendor(self._company, data, before)
+        if entity in NAMES:
+            checks.check_name(self._company, entity, data, id_)
             return data
         checks.check_date(data, self._switches)
         if entity == "Payment":
             with self._ledger.without_payment(id_):
                 checks.check_payment(self._company, data)
-            return drafts.payment(self._company, data, now)
+                return drafts.payment(self._company, data, now)
         lines = data.get("Line", [])
         data["Line"] = [_priced(line) for line in lines]
         checks.check_sale(self._company, entity, data, id_, self._switches)
         return drafts.sale(self._company, entity, data, before, now, self._switches)
 
     def _void(self, entity: str, given: Json) -> Json:
-        if entity == "Customer":
-            raise unsupported("void Customer")
+        if entity in NAMES or entity == "Estimate":
+            raise unsupported(f"void {entity}")
         old = self._current(entity, given)
         return {entity: self._ledger.void(old.id, entity).raw}
 
     def _delete(self, entity: str, given: Json) -> Json:
-        if entity == "Customer":
+        if entity in NAMES:
             # Customers are made inactive by an update instead.
-            raise unsupported("delete Customer")
+            raise unsupported(f"delete {entity}")
         old = self._current(entity, given)
         self._ledger.delete(entity, old.id)
         return {entity: {"domain": "QBO", "status": "Deleted", "Id": old.id}}
@@ -103,7 +107,7 @@ class Writer:
             raise faults.missing("Id")
         old = self._ledger.find(entity, str(given["Id"]))
         checks.check_version(given, old)
-        if entity != "Customer":
+        if entity not in NAMES:
             checks.check_date(old.data, self._switches)
         return old
 

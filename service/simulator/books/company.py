@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from service.simulator.books.profile import Profile
 from service.simulator.clock import to_seconds
 from service.simulator.faults import Fault, poisoned
 from service.simulator.limits import Windows
@@ -20,6 +21,7 @@ class Company:
         self.poison: dict[tuple[str, int], Fault] = {}
         self.replies: dict[str, Json] = {}
         self.used = Windows()
+        self.profile = Profile(now)
         self.shelves = {entity: Shelf() for entity in ENTITIES}
         self.shelves["CompanyInfo"] = Shelf()
         self.shelves["CompanyInfo"].put(Record(with_defaults(_company_info(realm, info), now)))
@@ -27,6 +29,11 @@ class Company:
     @property
     def info(self) -> Record:
         return self.shelves["CompanyInfo"].by_id()[0]
+
+    @property
+    def user(self) -> str:
+        """The id of the user who makes the changes, another one than the company's."""
+        return str(int(self.realm) + 12)
 
     @property
     def name(self) -> str:
@@ -61,6 +68,7 @@ class Company:
         """Store a book's records, with defaults."""
         for data in records:
             self.shelves[entity].put(Record(with_defaults(data, now)))
+            self.profile.learn(entity, data)
 
 
 def with_defaults(data: Json, now: datetime) -> Json:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,11 +12,10 @@ from service.simulator.books.totals import money, unapplied
 from service.simulator.clock import to_seconds
 from service.simulator.events import Event
 from service.simulator.faults import not_found
-from service.simulator.records import ENTITIES, Json, Record
+from service.simulator.records import ENTITIES, NAMES, TRANSACTIONS, Json, Record
 from service.simulator.switches import Switches
 
 DELETED = " (deleted)"
-_TRANSACTIONS = ("Invoice", "Payment", "CreditMemo")
 
 
 class Ledger:
@@ -26,7 +25,8 @@ class Ledger:
         self.company = company
         self.events: list[Event] = []
         self._switches = switches
-        self.now = now.replace(microsecond=0)
+        # QuickBooks stamps a record a moment after it has begun its answer.
+        self.now = (now + timedelta(seconds=switches.stamped_later)).replace(microsecond=0)
 
     def put(self, entity: str, given: Any) -> Record:
         """Create the record, or replace it by its Id; raises ValueError for a bad one."""
@@ -34,6 +34,8 @@ class Ledger:
         problem = record_problem(data)
         if problem:
             raise ValueError(f"{entity}: {problem}")
+        if entity != "CompanyInfo":
+            self.company.profile.learn(entity, data)
         if entity == "CompanyInfo":
             return self.company.set_info(data, self.now)
         old = self.company.shelves[entity].get(data["Id"])
@@ -44,7 +46,7 @@ class Ledger:
 
     def next_id(self, entity: str) -> str:
         """Return a free Id; transactions share one series, as in QuickBooks."""
-        series = _TRANSACTIONS if entity in _TRANSACTIONS else (entity,)
+        series = TRANSACTIONS if entity in TRANSACTIONS else NAMES
         return str(max(self.company.shelves[name].next_id() for name in series))
 
     def find(self, entity: str, id_: str) -> Record:
@@ -105,7 +107,7 @@ class Ledger:
             raise ValueError("a customer cannot be merged into itself")
         self.company.shelves["Customer"].remove(gone, self.now)
         ref = {"value": survivor, "name": kept.data.get("DisplayName", "")}
-        for entity in _TRANSACTIONS:
+        for entity in TRANSACTIONS:
             for record in list(self.company.shelves[entity].by_id()):
                 if record.data.get("CustomerRef", {}).get("value") == loser:
                     self._store(entity, self._touched({**record.data, "CustomerRef": ref}))
@@ -166,12 +168,14 @@ class Ledger:
 
     def _settle(self, entity: str, record: Record, payment_id: str, amount: Decimal) -> None:
         link = {"TxnId": payment_id, "TxnType": "Payment"}
-        links = record.data.get("LinkedTxn", [])
-        if (link in links) == (amount > 0):
-            return
-        links = [*links, link] if amount > 0 else [other for other in links if other != link]
-        balance = money(record.data, "Balance") - amount
-        data = {**record.data, "LinkedTxn": links, "Balance": balance}
+        data = {**record.data, "Balance": money(record.data, "Balance") - amount}
+        if entity == "Invoice":  # a credit memo does not name the payments that use it up
+            links = record.data.get("LinkedTxn", [])
+            if (link in links) == (amount > 0):
+                return
+            others = [other for other in links if other != link]
+            data["LinkedTxn"] = [*links, link] if amount > 0 else others
+        balance = data["Balance"]
         if "HomeBalance" in data:
             data["HomeBalance"] = balance * money(data, "ExchangeRate", 1)
         if "RemainingCredit" in data:
@@ -183,12 +187,11 @@ class Ledger:
 
     def _unlink(self, entity: str, gone: Record) -> None:
         """Unapply the payments of a transaction that ends; they keep their amount."""
-        for link in gone.data.get("LinkedTxn", []):
-            payment = self.company.shelves["Payment"].get(str(link.get("TxnId", "")))
-            if payment and link.get("TxnType") == "Payment":
-                mine = {"TxnId": gone.id, "TxnType": entity}
-                lines = payment.data.get("Line", [])
-                kept = [line for line in lines if mine not in line.get("LinkedTxn", [])]
+        mine = {"TxnId": gone.id, "TxnType": entity}
+        for payment in list(self.company.shelves["Payment"].by_id()):
+            lines = payment.data.get("Line", [])
+            kept = [line for line in lines if mine not in line.get("LinkedTxn", [])]
+            if len(kept) < len(lines):
                 data = {**payment.data, "Line": kept}
                 data["UnappliedAmt"] = unapplied(data)
                 self._store("Payment", self._bumped(data))

@@ -49,15 +49,20 @@ class Series:
     templates: tuple[bytes, ...]
 
     @cached_property
+    def span(self) -> timedelta:
+        """From the first change to the last: two years, or as many seconds as there are."""
+        return max(SPAN, timedelta(seconds=self.count))
+
+    @cached_property
     def begins(self) -> datetime:
-        return self.ends - SPAN
+        return self.ends - self.span
 
     def record(self, index: int) -> Record:
         return Made(self, index)
 
     def updated(self, index: int) -> datetime:
         """Return when it was last changed, in whole seconds."""
-        return self.begins + timedelta(seconds=_second(index, self.count))
+        return self.begins + timedelta(seconds=self._seconds(index))
 
     def index_of(self, number: int) -> int | None:
         """Return the index of an id, None if it is not in this series."""
@@ -87,7 +92,7 @@ class Series:
         }
 
     def _seconds(self, index: int) -> int:
-        return _second(index, self.count)
+        return index * int(self.span.total_seconds()) // max(self.count, 1)
 
 
 def template(invoice: Json) -> bytes:
@@ -103,10 +108,6 @@ def template(invoice: Json) -> bytes:
     for name, mark in _MARKS.items():
         text = text.replace(mark.encode(), b"%%(%b)b" % name.encode())
     return text
-
-
-def _second(index: int, count: int) -> int:
-    return index * int(SPAN.total_seconds()) // max(count, 1)
 
 
 class VastShelf(Shelf):
@@ -149,20 +150,26 @@ class VastShelf(Shelf):
         return self._view(since, until, places, changed)
 
     def by_change(
-        self, since: Moment | None = None, until: Moment | None = None
+        self,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        *,
+        descending: bool = False,
     ) -> Sequence[Record]:
-        changed = super().by_change(since, until)
-        places = [self._place_in_time(record) for record in changed]
-        return self._view(since, until, places, changed)
+        changed = super().by_change(since, until, descending=descending)
+        if not descending:
+            places = [self._place_in_time(record, highest_first=True) for record in changed]
+            return self._view(since, until, places, changed)
+        ascending = changed[::-1]
+        places = [self._place_in_time(record, highest_first=False) for record in ascending]
+        falling: Sequence[Record] = self._view(since, until, places, ascending)[::-1]
+        return falling
 
-    def _place_in_time(self, record: Record) -> int:
+    def _place_in_time(self, record: Record, *, highest_first: bool) -> int:
+        """Return before which index of the series a record stands; no two of it share a second."""
         place = self._series.place_of(record.updated)
-        while place < self._series.count and self._key(place) < record.key:
-            place += 1
-        return place
-
-    def _key(self, index: int) -> tuple[datetime, int]:
-        return self._series.updated(index), FIRST_ID + index
+        same = place < self._series.count and self._series.updated(place) == record.updated
+        return place + (same and (FIRST_ID + place > record.number) == highest_first)
 
     def _view(
         self,

@@ -19,6 +19,16 @@ SCOPES = {
     "email",
     "phone",
     "address",
+    "intuit_name",
+    "com.intuit.quickbooks.payroll",
+    "com.intuit.quickbooks.payroll.timetracking",
+    "com.intuit.quickbooks.payroll.benefits",
+    "payroll.compensation.read",
+    "project-management.project",
+    "app-foundations.custom-dimensions.read",
+    "app-foundations.custom-field-definitions",
+    "time-tracking.time-entry",
+    "indirect-tax.tax-calculation.quickbooks",
 }
 
 
@@ -34,7 +44,9 @@ async def authorise(request: Request) -> Response:
             companies = sorted(simulator.companies.values(), key=lambda c: c.name)
             app = urlsplit(params["redirect_uri"]).netloc
             page = {"companies": companies, "params": params, "app": app}
-            return render(request, "consent.html", page)
+            shown = render(request, "consent.html", page)
+            shown.headers["X-Frame-Options"] = "DENY"
+            return shown
         realm = consent.realm or next(iter(simulator.companies), "")
         return _decided(simulator, params, realm if consent.approve else None)
 

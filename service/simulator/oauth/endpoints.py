@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.simulator import exact_json
-from service.simulator.faults import unauthenticated
+from service.simulator.faults import KEY_CHALLENGE, unauthenticated
 from service.simulator.grants import ACCESS_LIFE, CLAIMS, IDLE_END, SUBJECT, Grant, InvalidGrant
 from service.simulator.records import Json
 from service.simulator.responses import json_response, served, simulator_of, to_response
@@ -18,6 +18,8 @@ from service.simulator.script import Call
 from service.simulator.state import Simulator
 
 NO_STORE = {"cache-control": "no-cache, no-store", "pragma": "no-cache"}
+# Intuit's newest JavaScript client takes no other one, whatever the discovery document says.
+ISSUER = "https://oauth.platform.intuit.com/op/v1"
 HARD_END_OPT_IN = "x-include-refresh-token-hard-expires-in"
 
 
@@ -34,7 +36,7 @@ async def bearer(request: Request) -> Response:
             if simulator.switches.racing_refresh == "revokes":
                 simulator.grants.doom(token)
             return _error("invalid_grant", "Token invalid")
-        return _grant(simulator, form, with_hard_end, issuer_of(request))
+        return _grant(simulator, form, with_hard_end)
 
     now = simulator.clock.now()
     with simulator.grants.refreshing(token, now, switches.racing_seconds) as racing:
@@ -66,7 +68,7 @@ async def discovery(request: Request) -> Response:
     base = str(request.base_url).rstrip("/")
     return json_response(
         {
-            "issuer": issuer_of(request),
+            "issuer": ISSUER,
             "authorization_endpoint": f"{base}/connect/oauth2",
             "token_endpoint": f"{base}/oauth2/v1/tokens/bearer",
             "userinfo_endpoint": f"{base}/v1/openid_connect/userinfo",
@@ -82,14 +84,7 @@ async def discovery(request: Request) -> Response:
     )
 
 
-def issuer_of(request: Request) -> str:
-    """Return the issuer, as in discovery and id tokens."""
-    return f"{str(request.base_url).rstrip('/')}/op/v1"
-
-
-def _grant(
-    simulator: Simulator, form: Mapping[str, str], with_hard_end: bool, issuer: str
-) -> Response:
+def _grant(simulator: Simulator, form: Mapping[str, str], with_hard_end: bool) -> Response:
     now, kind = simulator.clock.now(), form.get("grant_type")
     needed = {"authorization_code": ("code", "redirect_uri"), "refresh_token": ("refresh_token",)}
     if kind not in needed:
@@ -98,9 +93,12 @@ def _grant(
         return _error("invalid_request")
     try:
         if kind == "authorization_code":
-            verifier = form.get("code_verifier", "")
             access, grant = simulator.grants.exchange(
-                form["code"], form["redirect_uri"], now, verifier
+                form["code"],
+                form["redirect_uri"],
+                now,
+                form.get("code_verifier", ""),
+                second_revokes=simulator.switches.second_exchange == "revokes",
             )
         else:
             grace = simulator.switches.old_refresh_grace
@@ -108,9 +106,9 @@ def _grant(
     except InvalidGrant as e:
         return _error("invalid_grant", str(e))
     answer = _tokens(access, grant)
-    if kind == "authorization_code" and "openid" in grant.scope.split():
+    if "openid" in grant.scope.split():
         client = simulator.config.client_id
-        answer["id_token"] = simulator.openid.id_token(issuer, client, grant.realm, now)
+        answer["id_token"] = simulator.openid.id_token(ISSUER, client, grant.realm, now)
     if with_hard_end:
         answer["x_refresh_token_hard_expires_in"] = int((grant.hard_end - now).total_seconds())
     return json_response(answer, headers=NO_STORE)
@@ -128,7 +126,8 @@ def _tokens(access: str, grant: Grant) -> Json:
 
 def _error(error: str, description: str | None = None, status: int = 400) -> Response:
     body = {"error_description": description} if description else {}
-    return json_response({**body, "error": error}, status, NO_STORE)
+    challenge = {"WWW-Authenticate": KEY_CHALLENGE} if status == 401 else {}
+    return json_response({**body, "error": error}, status, {**NO_STORE, **challenge})
 
 
 def _is_client(simulator: Simulator, request: Request, form: Mapping[str, str]) -> bool:

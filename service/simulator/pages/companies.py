@@ -56,12 +56,11 @@ async def company(request: Request) -> Response:
         found = _company(simulator, request)
         if found is None:
             return _missing(request, "company")
-        invoices = found.shelves["Invoice"].by_change()
+        invoices = found.shelves["Invoice"].by_change(descending=True)
         number = request.query_params.get("page", "1")
         pages = max(1, -(-len(invoices) // PAGE))
         current = min(max(int(number), 1), pages) if number.isdigit() else 1
-        end = len(invoices) - (current - 1) * PAGE
-        newest = list(invoices[max(0, end - PAGE) : end])[::-1]
+        newest = invoices[(current - 1) * PAGE : current * PAGE]
         today = pacific(simulator.clock.now()).date().isoformat()
         rows = [_row(record.data, today) for record in newest]
         connected = simulator.grants.connected(found.realm, simulator.clock.now())

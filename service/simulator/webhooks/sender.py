@@ -12,7 +12,7 @@ import httpx
 from service.kit.tls import public_authorities
 from service.simulator.clock import Clock, to_zulu
 from service.simulator.config import SimulatorConfig
-from service.simulator.events import TEST_BODY, Event, described, headers, payload
+from service.simulator.events import TEST_BODY, Event, described, headers, in_deliveries, payload
 from service.simulator.records import Json
 from service.simulator.switches import Switches
 from service.simulator.webhooks.tricks import Mischief
@@ -70,7 +70,10 @@ class Delivery:
             return False
         if not switches.mix_companies and self.facts[0].realm != events[0].realm:
             return False
-        self.facts += events
+        together = [*self.facts, *events]
+        if len(in_deliveries(together, switches)) > 1:
+            return False
+        self.facts = together
         self.body = payload(self.facts, switches)
         return True
 
@@ -159,7 +162,15 @@ class Sender:
             self._thread.join(self.switches.answer_seconds + 2)
 
     def announce(self, events: list[Event]) -> Delivery:
-        """Queue the events, in a delivery of their own or with others, or lose them as switched."""
+        """Queue the events, in deliveries of their own or with others, or lose them as switched.
+
+        Returns the first delivery.
+        """
+        groups = in_deliveries(events, self.switches)
+        first, *_ = [self._announced(group) for group in groups]
+        return first
+
+    def _announced(self, events: list[Event]) -> Delivery:
         with self._changed:
             now, switches = self._clock.now(), self.switches
             if joined := self._queue.open_one(events, now, switches):

@@ -281,6 +281,9 @@ def _renew(
         after_commit(session, log.info, "connection.handed_over", connection=before.id)
     name = newcomer.name or before.company_name
     connections.renew(session, before.id, name, at, country=newcomer.country)
+    # The new consent may fix what has failed.
+    runs.hurry_all(session, before.id)
+    inbox.hurry(session, before.id, at)
     if was_connected:
         # The access may have failed meanwhile without anybody noticing.
         inbox.ask_for_changes(session, before.id, OwnNotice.RENEWED, at)

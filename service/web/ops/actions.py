@@ -15,9 +15,10 @@ from service.config.settings import Settings
 from service.database.engine import after_commit
 from service.database.tables import Connection, Supplier
 from service.domain import ConnectionState
-from service.errors import LinkError
+from service.errors import Disconnected, LinkError, SyncError
 from service.kit.clock import now
 from service.operations import actions, disconnect
+from service.operations.try_again import try_again
 from service.store import approvals, runs
 from service.web.ops.companies import LIST, company_of
 from service.web.ops.flash import page, redirect_with
@@ -90,6 +91,19 @@ def _resume(one: OperatorAction) -> str:
     return "resumed"
 
 
+def _retry(one: OperatorAction) -> str:
+    if one.connection.suspended_at is not None:
+        return "not-readable"
+    try:
+        try_again(one.request.state["services"], one.connection.id, one.actor)
+    except Disconnected:
+        return "still-dead"
+    except SyncError:
+        return "not-tried"
+    one.request.state["nudges"].sync(one.connection.id)
+    return "retried"
+
+
 def _sync(one: OperatorAction) -> str:
     if not actions.is_readable(one.connection):
         return "not-readable"
@@ -152,6 +166,7 @@ def _release(one: OperatorAction) -> str:
 _ACTIONS: Mapping[str, Callable[[OperatorAction], str]] = {
     "pause": _pause,
     "resume": _resume,
+    "retry": _retry,
     "sync": _sync,
     "backfill": _backfill,
     "reconcile": _reconcile,

@@ -1,5 +1,6 @@
 """The operators' list of companies, and the page of one."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -23,7 +24,7 @@ from service.monitoring.infactor import STUCK
 from service.operations import actions
 from service.queries import companies
 from service.queries.companies import CompanyEntry
-from service.store import approvals, connections, findings, outbox
+from service.store import approvals, connections, findings, outbox, tokens
 from service.store import runs as runs_
 from service.web.ops.flash import page
 from service.web.ops.forms import asking, numbers, words
@@ -164,6 +165,7 @@ def _seen_now(request: Request[AppState]) -> dict[str, Any]:
             "connection": connection,
             "readable": readable,
             "ends": ends_soon(connection),
+            "retry": _may_be_tried(connection, [run for run, _ in context["runs"]]),
             "stopped": any(approvals.is_waiting(run) for run, _ in context["runs"]),
         },
     )
@@ -174,6 +176,14 @@ def _seen_now(request: Request[AppState]) -> dict[str, Any]:
         "actions_version": _version(choice),
         "version": _version(content + choice),
     }
+
+
+def _may_be_tried(connection: Connection, newest: Collection[Run]) -> bool:
+    """Return whether something waits after a failure, so that an operator can retry it."""
+    if connection.suspended_at is not None:
+        return False
+    waits = connection.paused_until is not None and connection.paused_until > now()
+    return waits or tokens.is_dead(connection) or any(run.failing_since for run in newest)
 
 
 def _version(content: Markup) -> str:
@@ -237,8 +247,11 @@ def state_of(connection: Connection) -> ConnectionStatus:
         return ConnectionStatus("Ended by QuickBooks", "bad", problem) if problem else _ended()
     if connection.suspended_at is not None:
         return ConnectionStatus("Paused", "warn")
-    if waits(connection.paused_until, now()) and connection.failures > 0:
-        return ConnectionStatus("Waiting for QuickBooks", "warn", connection.problem or "")
+    waiting = waits(connection.paused_until, now()) and connection.failures > 0
+    if connection.barred_since is not None or waiting:
+        barred = connection.barred_since is not None
+        words, kind = ("Not let in", "bad") if barred else ("Waiting for QuickBooks", "warn")
+        return ConnectionStatus(words, kind, connection.problem or "")
     if ends_soon(connection):
         return ConnectionStatus(
             "Ends soon", "warn", "QuickBooks ends the authorisation; send a new link."

@@ -22,6 +22,15 @@ _TEXTS: Mapping[str, tuple[bool, str]] = {
     "was-paused": (True, "It was paused already."),
     "resumed": (True, "Resumed: what changed meanwhile is read now."),
     "was-not-paused": (True, "It was not paused."),
+    "retried": (True, "Tried again now: what waits is done within seconds."),
+    "still-dead": (
+        False,
+        "QuickBooks does not accept its last token, or none is left: send its supplier a link.",
+    ),
+    "not-tried": (
+        False,
+        "Nothing was changed: QuickBooks did not say whether its last token is good. Try later.",
+    ),
     "sync": (True, "Asked for: what changed since the last look is read within seconds."),
     "backfill": (True, "Asked for: a backfill; below is how far it is."),
     "reconcile": (True, "Asked for: a reconcile; below is how far it is."),

@@ -31,6 +31,9 @@ from service.wording import several, span
 _MOST_NAMED = 5
 _TITLES = {
     "connection.dead": "Connection ended by QuickBooks",
+    "connection.barred": "QuickBooks does not let us in",
+    "keys.refused": "QuickBooks refuses the app's keys",
+    "run.failing": "An import or reconcile fails",
     "token.ending": "Authorisation ends within 30 days",
     "token.ending_soon": "Authorisation ends within 7 days",
     "reconcile.red": "Reconcile failed or left a difference",
@@ -40,7 +43,7 @@ _TITLES = {
     "webhooks.forged": "Many deliveries without a right signature",
     "webhooks.broken": "Changes come without a notification",
     "notices.stuck": "Notices are stuck",
-    "notices.parked": "Notices failed for good",
+    "notices.parked": "Notices have failed",
     "reads.high": "Most reads of the month are used",
     "infactor.away": "Infactor's database does not answer",
     "deliveries.stuck": "Invoices do not get into Infactor",

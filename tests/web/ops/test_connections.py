@@ -97,14 +97,14 @@ def test_what_failed_for_good_is_told_of_its_company_and_leads_to_it(
     listed = browser.get("/ops/connections").text
     assert f'<a class="tag warn" href="{leads}">2 failed</a>' in listed
     page = browser.get(f"/ops/connections/{company}").text
-    assert f'<a id="parked" href="{leads}">2 failed for good</a>' in page
+    assert f'<a id="parked" href="{leads}">2 failed</a>' in page
     there = said(browser.get(leads.replace("&amp;", "&")).text)
     assert ("Invoice 101" in there, "Invoice 2" in there, "Invoice 3" in there) == (
         *(True, True, False),
     )
     place.do("UPDATE notices SET status = 'done'")
     page = browser.get(f"/ops/connections/{company}").text
-    assert "none failed for good" in page
+    assert "none failed" in page
     assert "2 failed" not in browser.get("/ops/connections").text
 
 
@@ -169,6 +169,7 @@ def test_a_reconcile_that_left_what_cannot_be_shown_says_what_to_do(
         ({"state": "disconnected"}, "Disconnected"),
         ({"state": "disconnected", "released_at": now()}, "Released"),
         ({"paused_until": now() + timedelta(hours=1), "failures": 2}, "Waiting for QuickBooks"),
+        ({"barred_since": now() - timedelta(hours=1), "failures": 2}, "Not let in"),
         ({"hard_expires_at": now() + timedelta(days=29)}, "Ends soon"),
     ],
 )
@@ -425,6 +426,64 @@ def test_what_quickbooks_does_not_confirm_is_left_unless_forced(
     told = ordered(browser, company, "disconnect", force="yes")
     assert told.startswith("Disconnected here, but QuickBooks has not confirmed it")
     assert place.connections()[0].state == "disconnected"
+
+
+WAITS = {
+    "paused_until": now() + timedelta(hours=1),
+    "failures": 3,
+    "barred_since": now() - timedelta(hours=2),
+    "problem": "QuickBooks does not let this app into the company (HTTP 403, code 3100)",
+}
+
+
+def test_a_company_that_waits_is_tried_again_at_once_on_request(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    address = f"/ops/connections/{company}"
+    assert "Try again now" not in browser.get(address).text
+    change(place, company, **WAITS)
+    page = said(browser.get(address).text)
+    assert "Not let in QuickBooks does not let this app into the company" in page
+    assert "Try again now" in page
+    assert ordered(browser, company, "retry").startswith("Tried again now")
+    [connection] = place.connections()
+    assert (connection.paused_until, connection.failures) == (None, 0)
+    assert audited(place)[1:] == [("ops:ada", "retry", company)]
+    change(place, company, **WAITS, suspended_at=now())
+    assert "Try again now" not in browser.get(address).text
+    assert ordered(browser, company, "retry").startswith("Nothing was done")
+    assert place.connections()[0].paused_until is not None
+
+
+def test_a_failing_run_is_tried_again_at_once_on_request(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    with place.services.database.write() as session:
+        run_id = runs.create_or_join(session, company, "command", None, now())
+        due_at = now() + timedelta(hours=1)
+        runs.postpone(session, run_id, due_at, "no", error_class="Refused", failing=now())
+    assert "Try again now" in browser.get(f"/ops/connections/{company}").text
+    ordered(browser, company, "retry")
+    with place.services.database.read() as session:
+        run = runs.get(session, run_id)
+    assert run is not None
+    assert run.due_at is None
+
+
+def test_the_last_token_of_a_dead_connection_is_tried_on_request(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    change(place, company, state="disconnected", problem="invalid_grant", disconnected_at=now())
+    assert "whether it accepts the last token" in browser.get(f"/ops/connections/{company}").text
+    place.sim("POST", "/faults", [{"preset": "invalid_grant", "count": 1}])
+    assert ordered(browser, company, "retry").startswith("QuickBooks does not accept its last")
+    place.sim("POST", "/faults", [{"kind": "token", "status": 503, "count": 1}])
+    assert ordered(browser, company, "retry").startswith("Nothing was changed: QuickBooks did not")
+    assert ordered(browser, company, "retry").startswith("Tried again now")
+    assert place.connections()[0].state == "connected"
+    ordered(browser, company, "disconnect")
+    assert "Try again now" not in browser.get(f"/ops/connections/{company}").text
+    assert ordered(browser, company, "retry").startswith("QuickBooks does not accept its last")
 
 
 def test_an_unknown_company_or_order_is_not_there(

@@ -1,0 +1,236 @@
+"""Notices that fail: for how long they are tried, and how those that were given up come back."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from service.database.tables import Notice
+from service.kit.clock import now
+from service.simulator.faults import CATALOGUE, poisoned
+from service.store import inbox
+from tests.workers.world import DOCUMENTS, World, an_event, an_invoice
+from workers.retry import insist
+
+# What is no answer about one record, though it is no 5xx either.
+ODD_ANSWERS: list[dict[str, Any]] = [
+    *({"fault": code} for code in ("500", "2010", "2020", "2500", "4000", "4001", "6000", "6140")),
+    *({"status": status} for status in (302, 400, 403, 404, 405, 413, 414, 418)),
+    {"status": 404, "body": "<html>no such page</html>"},
+    {"status": 200, "body": {"QueryResponse": "surely not"}},
+]
+
+
+def heard(world: World, *quickbooks_ids: str) -> None:
+    """Put invoices into QuickBooks, and let their notices come."""
+    world.put("Invoice", *[an_invoice(i) for i in quickbooks_ids])
+    world.webhook(*[an_event("Invoice", i, "created") for i in quickbooks_ids])
+
+
+def minutes_left(notice: Notice) -> float:
+    assert notice.due_at is not None
+    return (notice.due_at - now()).total_seconds() / 60
+
+
+@pytest.mark.parametrize("answer", ODD_ANSWERS, ids=str)
+@pytest.mark.parametrize("times", [1, 3])
+def test_an_answer_that_is_about_no_record_parks_nothing(
+    small_world: World, answer: dict[str, Any], times: int
+) -> None:
+    heard(small_world, "1", "2")
+    small_world.faults({**answer, "kind": "query", "count": times})
+    for _ in range(4):
+        small_world.sync()
+        statuses = {status for status, _ in small_world.notices()}
+        assert "parked" not in statuses
+    assert small_world.notices() == [("done", "created")] * 2
+
+
+@pytest.mark.parametrize("answer", ODD_ANSWERS[:-1], ids=str)
+def test_nor_does_one_to_the_read_of_an_invoice_alone(
+    small_world: World, answer: dict[str, Any]
+) -> None:
+    """A read follows where the query did not show an invoice, as when it was deleted."""
+    heard(small_world, "1", "2")
+    small_world.sync()
+    small_world.delete("Invoice", "2")
+    small_world.webhook(*[an_event("Invoice", i, "updated") for i in ("1", "2")])
+    small_world.faults({**answer, "kind": "read", "count": 1})
+    small_world.sync()
+    statuses = [status for status, _ in small_world.notices()]
+    assert sorted(statuses) == ["done", "done", "done", "pending"]
+    small_world.sync()
+    assert small_world.holds() == {"1": None, "2": "deleted"}
+
+
+def test_a_paid_invoice_is_withdrawn_as_soon_as_a_short_outage_is_over(small_world: World) -> None:
+    small_world.arrive(an_invoice("1"))
+    small_world.pay("1")
+    small_world.webhook(an_event("Invoice", "1", "updated"))
+    small_world.faults({"fault": "6000", "count": 1})
+    small_world.sync()
+    assert small_world.holds() == {"1": None}
+    small_world.sync()
+    assert small_world.holds() == {"1": "paid"}
+
+
+@pytest.mark.parametrize("code", ["6000", "2010", "10000"])
+def test_one_record_that_always_fails_keeps_no_other_waiting(small_world: World, code: str) -> None:
+    heard(small_world, *"12345678")
+    small_world.poison("Invoice", "5", fault=CATALOGUE[code](""))
+    small_world.sync()
+    rows = {row.entity_id: row.status for row in small_world.notice_rows()}
+    assert rows == {**dict.fromkeys("1234678", "done"), "5": "pending"}
+    assert small_world.connection().paused_until is None
+
+
+@pytest.mark.parametrize("answer", [{"fault": "6000"}, {"status": 404}, {"fault": "4001"}], ids=str)
+def test_an_outage_costs_a_few_reads_an_attempt_and_pauses_the_company(
+    small_world: World, answer: dict[str, Any]
+) -> None:
+    heard(small_world, *map(str, range(1, 101)))
+    small_world.faults({**answer, "kind": "query"})
+    small_world.forget_calls()
+    small_world.sync()
+    assert small_world.calls() == 12
+    assert {status for status, _ in small_world.notices()} == {"pending"}
+    assert small_world.connection().paused_until is not None
+
+
+@pytest.mark.parametrize("answer", [{"fault": "6000"}, {"status": 418}], ids=str)
+def test_it_is_given_up_after_three_days_and_comes_back_by_itself(
+    small_world: World, answer: dict[str, Any]
+) -> None:
+    heard(small_world, "1")
+    small_world.faults({**answer, "kind": "query"})
+    small_world.be_tried(times=30, since=timedelta(days=2, hours=23))
+    small_world.sync()
+    small_world.be_tried(times=18, since=timedelta(days=4))
+    small_world.sync()
+    assert [status for status, _ in small_world.notices()] == ["pending"]
+    small_world.sync()
+    (row,) = small_world.notice_rows()
+    assert row.status == "parked"
+    assert 29 < minutes_left(row) <= 60
+    assert small_world.sweep() == []
+    small_world.no_faults()
+    come_back(small_world)
+    assert small_world.notices() == [("done", "created")]
+
+
+def come_back(world: World) -> None:
+    """Let the time of what is parked have come, and do what the sweep asks for then."""
+    world.let_time_pass()
+    world.let_parked_come_back()
+    assert world.sweep() == [("sync_company", world.connection_id)]
+    world.sync_at_once()
+
+
+@pytest.mark.both_databases("the statements are its own")
+def test_what_a_record_is_to_blame_for_comes_back_after_a_minute_then_hourly(
+    world: World,
+) -> None:
+    world.simulator.simulator.switch({"requests_per_second": None})
+    heard(world, "1", "2")
+    world.poison("Invoice", "2", fault=poisoned())
+    world.sync()
+    (first,) = [row for row in world.notice_rows() if row.entity_id == "2"]
+    assert (first.status, first.error_class) == ("parked", "Poisoned")
+    assert 0.4 < minutes_left(first) <= 1
+    pauses = []
+    for _ in range(8):
+        come_back(world)
+        (row,) = [row for row in world.notice_rows() if row.entity_id == "2"]
+        assert (row.status, row.handled_at) == ("parked", first.handled_at)
+        pauses.append(minutes_left(row))
+    assert 0.9 < pauses[0] <= 2
+    assert all(29 < pause <= 60 for pause in pauses[5:])
+    shelves = world.simulator.simulator.companies["9341455000000001"].shelves
+    shelves["Invoice"]._poisoned = ()
+    come_back(world)
+    assert world.notices() == [("done", "created")] * 2
+    assert sorted(world.documents()) == ["1", "2"]
+
+
+def test_what_cannot_be_mapped_is_looked_at_once_a_day_in_the_end(small_world: World) -> None:
+    small_world.put("Invoice", an_invoice("1", TotalAmt="a lot"))
+    small_world.webhook(an_event("Invoice", "1", "created"))
+    small_world.be_tried(times=40, since=timedelta(0))
+    small_world.sync()
+    (row,) = small_world.notice_rows()
+    assert row.status == "parked"
+    assert 12 * 60 - 1 < minutes_left(row) <= 24 * 60
+
+
+def test_a_parked_one_that_meets_an_outage_stays_parked(small_world: World) -> None:
+    heard(small_world, "1")
+    small_world.poison("Invoice", "1")
+    small_world.sync()
+    small_world.faults({"preset": "503-html"})
+    come_back(small_world)
+    (row,) = small_world.notice_rows()
+    assert (row.status, row.error_class) == ("parked", "TransientError")
+    assert minutes_left(row) <= 60
+
+
+def test_one_whose_worker_died_each_time_comes_back_alone_and_dies_once(small_world: World) -> None:
+    heard(small_world, "1")
+
+    def die() -> int:
+        """Claim as a process that is killed then; return how many were claimed."""
+        with small_world.services.database.write() as session:
+            owner = uuid4().hex
+            return len(inbox.claim(session, small_world.connection_id, owner, now())[0])
+
+    assert [die() for _ in range(5)] == [1] * 5
+    small_world.sync()
+    assert [status for status, _ in small_world.notices()] == ["parked"]
+    small_world.let_parked_come_back()
+    assert die() == 1
+    assert die() == 0
+    small_world.sync()
+    (row,) = small_world.notice_rows()
+    assert (row.status, row.error_class) == ("parked", "Unforeseen")
+    come_back(small_world)
+    assert small_world.notices() == [("done", "created")]
+
+
+@pytest.mark.both_databases("their errors differ")
+def test_an_error_of_our_database_is_no_loss_and_parks_nothing(world: World) -> None:
+    world.simulator.simulator.switch({"requests_per_second": None})
+    heard(world, "1", "2")
+    for number in range(1, 8):
+        with world.refusing(DOCUMENTS):
+            world.sync()
+        rows = world.notice_rows()
+        assert {row.status for row in rows} == {"pending"}
+        assert {row.error_class for row in rows if row.attempts} == {"StoreFailed"}
+        # A record may be to blame: they are soon taken one by one, and no further.
+        assert max(row.losses for row in rows) == min(number, 2)
+    assert world.connection().paused_until is None
+    world.sync()
+    world.sync()
+    assert world.notices() == [("done", "created")] * 2
+
+
+@pytest.mark.both_databases("the statements are its own")
+def test_what_its_own_process_could_not_even_give_back_is_no_loss(world: World) -> None:
+    heard(world, "1")
+    for _ in range(7):
+        with world.services.database.write() as session:
+            assert len(inbox.claim(session, world.connection_id, "the same", now())[0]) == 1
+    assert [row.losses for row in world.notice_rows()] == [0]
+
+
+def test_work_is_given_back_though_the_database_is_away_for_a_moment() -> None:
+    attempts = []
+
+    def give_back() -> None:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise OperationalError("UPDATE runs", {}, Exception("terminating connection"))
+
+    insist(give_back)
+    assert len(attempts) == 3
