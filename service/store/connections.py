@@ -13,7 +13,7 @@ from service.database.upsert import excluded, insert
 from service.domain import ConnectionState
 from service.errors import Disconnected
 
-_LONGEST_NUDGE = timedelta(minutes=1)
+_LONGEST_NUDGE = timedelta(minutes=2)
 # SQLite's own lower() knows no letters beyond ASCII.
 _EMAILS = select(Supplier.id, Supplier.email)
 UNASKED_WHILE = timedelta(days=1)
