@@ -76,7 +76,7 @@ class Settings(BaseSettings):
 
     infactor_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
     """Infactor shows amounts as dollars and knows no currency, so an invoice in any other
-    currency than this one is held back (three letters)."""
+    currency than this one, or in none that is certain, is held back (three letters)."""
 
     infactor_hold: Annotated[frozenset[Hold], NoDecode] = Field(
         default=ALL_HOLDS, examples=[",".join(Hold)]

@@ -132,7 +132,9 @@ def currency_of(
     """
     code, name = _reference(raw_invoice)
     if code:
-        return code, False
+        # Nothing is converted from the home currency into itself.
+        is_odd = same_currency(code, _money_of(country)) and _is_converted(raw_invoice)
+        return (UNKNOWN, True) if is_odd else (code, False)
     found = UNKNOWN if name or _is_converted(raw_invoice) else None
     found = found or _other(_reference(raw_customer)[0], infactors)
     found = found or _other(_money_of(country), infactors)

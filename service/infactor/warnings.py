@@ -60,9 +60,9 @@ _WARNINGS = {
     ),
     WarningCode.UNNAMED_CURRENCY: (
         "CurrencyRef",
-        "QuickBooks does not say in which currency this invoice is, and its country, its customer "
-        "or its exchange rate speaks against the one of Infactor. In QuickBooks, open the invoice, "
-        "correct the currency, or the country of the billing address, and save.",
+        "It is not certain in which currency this invoice is: its country, its customer or its "
+        "exchange rate speaks against the one of Infactor. In QuickBooks, open the invoice, "
+        "correct the currency, the exchange rate or the country of the billing address, and save.",
     ),
     WarningCode.BUYER_NOT_REGISTERED: (
         "BillEmail",

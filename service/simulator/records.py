@@ -16,8 +16,7 @@ from service.simulator.clock import parse_instant
 Json = dict[str, Any]
 Moment = tuple[datetime, bool]  # an instant, and whether it is part of what it bounds
 ENTITIES = ("Customer", "Invoice", "Payment", "CreditMemo", "Estimate", "SalesReceipt", "Vendor")
-SALES = ("Invoice", "CreditMemo", "Estimate", "SalesReceipt")
-TRANSACTIONS = (*SALES, "Payment")
+TRANSACTIONS = ("Invoice", "CreditMemo", "Estimate", "SalesReceipt", "Payment")
 NAMES = ("Customer", "Vendor")
 
 

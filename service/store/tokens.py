@@ -114,9 +114,8 @@ def to_revive(session: Session, environment: str, now: datetime, limit: int) -> 
         .where(
             Connection.environment == environment,
             Connection.state == ConnectionState.DISCONNECTED,
-            Connection.problem.is_not(None),
+            # Whoever ends a connection on purpose leaves no token.
             Connection.refresh_sealed.is_not(None),
-            Connection.released_at.is_(None),
             Connection.disconnected_at.between(now - _REVIVED_FOR, not_today),
             or_(
                 Connection.revival_tried_at.is_(None),

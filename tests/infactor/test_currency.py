@@ -120,7 +120,8 @@ def test_a_currency_that_is_named_counts_whatever_else_is_there(
     country: str, rate: int | Decimal
 ) -> None:
     named = {"CurrencyRef": {"value": "USD"}, "ExchangeRate": rate, **billed_to("Germany")}
-    assert verdict(mapped(named, country)) == ("USD", None, [])
+    if (country, rate) != ("US", Decimal("1.25")):
+        assert verdict(mapped(named, country)) == ("USD", None, [])
     other = {**named, "CurrencyRef": {"value": "EUR", "name": "Euro"}}
     assert verdict(mapped(other, country)) == ("EUR", "currency", [])
 
@@ -138,6 +139,17 @@ def test_a_currency_that_is_named_counts_whatever_else_is_there(
 def test_the_companys_own_country_is_normal(infactors: str, country: str, billed: str) -> None:
     found = mapped(billed_to(billed), country, infactors=infactors)
     assert verdict(found, infactors) == (None, None, [])
+
+
+@pytest.mark.parametrize(
+    "amounts", [{"ExchangeRate": Decimal("1.25")}, {"HomeTotalAmt": Decimal("12.50")}]
+)
+def test_what_is_converted_from_the_home_currency_into_itself_is_not_in_it(
+    amounts: dict[str, Any],
+) -> None:
+    named = {"CurrencyRef": {"value": "USD"}, **amounts}
+    assert verdict(mapped(named, "US")) == ("XXX", "currency", ["unnamed_currency"])
+    assert verdict(mapped(named, "CA")) == ("USD", None, [])
 
 
 def test_another_infactors_dollars_are_foreign() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from service.simulator.books.book import Book, BookError
+from service.simulator.books.company import Company
 from service.simulator.clock import to_seconds
 from service.simulator.generate.companies import generated_book
 from service.simulator.server import running
@@ -175,3 +176,19 @@ def _worth(line: dict[str, Any]) -> Decimal:
         return Decimal(0)
     sign = -1 if line["DetailType"] == "DiscountLineDetail" else 1
     return sign * Decimal(line.get("Amount", 0))
+
+
+def test_a_company_learns_nothing_from_records_that_are_odd() -> None:
+    odd = {
+        "Id": "1",
+        "domain": "QBO",
+        "CustomField": ["x", None],
+        "BillAddr": {"Id": "9" * 5000},
+        "ShipAddr": "somewhere",
+        "Line": [{"SalesItemLineDetail": {"ItemRef": "x"}}, {"SalesItemLineDetail": []}],
+    }
+    company = Company("1", now=NOW)
+    company.load("Invoice", [odd], NOW)
+    assert company.profile.with_definitions([]) == []
+    assert company.profile.item_name("1") == "Services"
+    assert company.profile.with_id({"Line1": "1 Quay"}) == {"Id": "1", "Line1": "1 Quay"}

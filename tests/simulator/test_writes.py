@@ -135,6 +135,37 @@ def test_addresses_are_the_customers_and_new_ones_are_numbered(wire: Wire) -> No
     assert (full["BillAddr"], full["ShipAddr"]) == (buyer["BillAddr"], buyer["BillAddr"])
 
 
+def test_a_sparse_update_fills_no_address_in(wire: Wire) -> None:
+    first = _written(wire, "Invoice", NEW)
+    address = {"BillAddr": {"Line1": "4581 Finch St."}}
+    _written(wire, "Customer", {"Id": "2", "SyncToken": "0", "sparse": True, **address})
+    version = {"Id": first["Id"], "SyncToken": "0", "sparse": True}
+    assert "BillAddr" not in _written(wire, "Invoice", {**version, "PrivateNote": "n"})
+
+
+def test_discounts_custom_fields_and_what_is_to_be_sent_are_completed(wire: Wire) -> None:
+    crew = {"DefinitionId": "1", "Name": "Crew #", "Type": "StringType"}
+    wire.put("Invoice", {"Id": "9", "CustomField": [{**crew, "StringValue": "102"}]})
+    off = {"PercentBased": True, "DiscountPercent": 10}
+    line = {"DetailType": "DiscountLineDetail", "DiscountLineDetail": off, "Id": "7"}
+    new = {**NEW, "Line": [LINE, line], "EmailStatus": "NeedToSend"}
+    plain = _written(wire, "Invoice", new)
+    assert plain["Line"][-1] == {
+        "Amount": 10,
+        "DetailType": "DiscountLineDetail",
+        "DiscountLineDetail": {
+            "DiscountAccountRef": {"value": "86", "name": "Discounts given"},
+            **off,
+        },
+    }
+    assert (plain["TotalAmt"], plain["CustomField"]) == (90, [crew])
+    assert plain["DeliveryInfo"] == {"DeliveryType": "Email"}
+    filled = _written(
+        wire, "Invoice", NEW | {"CustomField": [{"DefinitionId": "1", "StringValue": "5"}]}
+    )
+    assert filled["CustomField"] == [{**crew, "StringValue": "5"}]
+
+
 def test_a_payment_says_what_it_pays_and_where_the_money_goes(wire: Wire) -> None:
     line = {"Amount": 60, "LinkedTxn": [{"TxnId": "9", "TxnType": "Invoice"}]}
     paid = _written(
@@ -147,6 +178,20 @@ def test_a_payment_says_what_it_pays_and_where_the_money_goes(wire: Wire) -> Non
         {"Name": "txnOpenBalance", "Value": "100.00"},
         {"Name": "txnReferenceNumber", "Value": "999"},
     ]
+
+
+def test_a_payment_of_what_the_simulator_does_not_have_can_still_be_noted_on(wire: Wire) -> None:
+    links = [{"TxnId": "96", "TxnType": "JournalEntry"}]
+    line = {"Amount": 60, "LinkedTxn": links}
+    wire.put(
+        "Payment", {"Id": "200", "CustomerRef": {"value": "2"}, "TotalAmt": 60, "Line": [line]}
+    )
+    version = {"Id": "200", "SyncToken": "1", "sparse": True, "PrivateNote": "by hand"}
+    changed = _written(wire, "Payment", version)
+    assert (changed["PrivateNote"], changed["Line"]) == ("by hand", [line])
+    version = {"Id": "200", "SyncToken": "2", "sparse": True}
+    more = {**version, "Line": [{**line, "Amount": 61}]}
+    assert _fault(wire, "payment", more)["code"] == "2500"
 
 
 def test_an_invoice_that_may_be_paid_by_card_has_its_link_when_read_but_not_in_queries(

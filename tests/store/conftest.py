@@ -1,6 +1,6 @@
 """Fixtures of the store: a migrated database, with a supplier and a connection."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +11,14 @@ from tests import databases
 from tests.builders import a_connection
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makemodule() -> Generator[None, pytest.Module, pytest.Module]:
+    """Mark every file of this folder."""
+    module = yield
+    module.add_marker(pytest.mark.both_databases("the statements are its own"))
+    return module
 
 
 @pytest.fixture
@@ -34,5 +42,5 @@ def connection_id(database: Database) -> str:
     """The id of a connection in the database."""
     with database.write() as session:
         supplier = connections.upsert_supplier(session, "s@example.com", "S", "", AT)
-        session.add(a_connection("c1", supplier, AT, company_name="Company"))
+        session.add(a_connection("c1", supplier, AT, realm_digest="digest", company_name="Company"))
     return "c1"

@@ -12,8 +12,6 @@ from service.database.tables import Connection, Heartbeat
 from tests.builders import like
 from tests.servers import wait_until
 
-pytestmark = pytest.mark.both_databases("the statements are its own")
-
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 
 

@@ -16,8 +16,6 @@ from service.store import inbox
 from service.store.intake import NewNotice, insert_notices
 from tests.servers import wait_until
 
-pytestmark = pytest.mark.both_databases("the statements are its own")
-
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 
 

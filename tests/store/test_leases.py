@@ -12,8 +12,6 @@ from service.database.tables import Lease
 from service.database.types import database_now
 from tests.servers import wait_until
 
-pytestmark = pytest.mark.both_databases("the statements are its own")
-
 
 def acquired(database: Database, owner: str, **how: float) -> bool:
     with database.write() as session:

@@ -14,8 +14,6 @@ from service.store import tokens as authorisations
 from service.store.tokens import SealedTokens
 from tests.store.test_heartbeats import companies
 
-pytestmark = pytest.mark.both_databases("the statements are its own")
-
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 
 

@@ -11,8 +11,6 @@ from service.database.tables import Connection, Pace, Reads
 from service.database.types import database_now
 from tests.builders import like
 
-pytestmark = pytest.mark.both_databases("the statements are its own")
-
 NOW = select(database_now())
 
 

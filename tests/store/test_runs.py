@@ -3,14 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from sqlalchemy import func, select, update
 
 from service.database.engine import Database
 from service.database.tables import Connection, Run
 from service.store import runs
-
-pytestmark = pytest.mark.both_databases("the statements are its own")
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 

@@ -17,8 +17,6 @@ from service.database.schema import migrate, prepare
 from service.database.tables import Base
 from service.errors import ConfigurationError
 
-pytestmark = pytest.mark.both_databases("the statements are its own")
-
 TABLES = {*Base.metadata.tables, "alembic_version"}
 MIGRATE = """
 import sys

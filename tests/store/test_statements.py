@@ -19,8 +19,6 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from service.database.engine import Database, Statements
 
-pytestmark = pytest.mark.both_databases("the statements are its own")
-
 NUMBERS = Table("numbers", MetaData(), Column("n", Integer, primary_key=True))
 ADD = insert(NUMBERS).returning(NUMBERS.c.n, literal("added"))
 TWICE = insert(NUMBERS).from_select(["n"], select(text(":n * 2"))).returning(NUMBERS.c.n)

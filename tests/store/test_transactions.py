@@ -8,8 +8,6 @@ from service.database.engine import Database, after_commit
 from service.database.tables import Supplier
 from service.kit.clock import now
 
-pytestmark = pytest.mark.both_databases("the statements are its own")
-
 A_SUPPLIER = insert(Supplier).values(email="s@example.com", name="S", address="", created_at=now())
 CHECKED_AT_COMMIT = """
 CREATE TABLE late (

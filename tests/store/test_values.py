@@ -16,8 +16,6 @@ from service.database.types import ExactJSON, Instant, Money, RowId, database_no
 from service.kit.clock import now
 from service.store import connections
 
-pytestmark = pytest.mark.both_databases("the statements are its own")
-
 VALUES = Table(
     "values_to_try",
     MetaData(),

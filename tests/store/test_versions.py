@@ -12,8 +12,6 @@ from service.database.tables import Invoice
 from service.store import invoices
 from service.store.invoices import InvoiceRow
 
-pytestmark = pytest.mark.both_databases("the statements are its own")
-
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from service.database.tables import Document, Invoice, Revision
+from service.domain import FindingKind, Severity
 from service.kit.clock import now
 from service.store import findings
 from service.store.findings import Found
@@ -31,12 +32,12 @@ def write(place: Place, **fields: Any) -> None:
         document.state = document.document["state"]
 
 
-def find(place: Place, *found: Found) -> None:
+def find(place: Place, *found: Found, kind: FindingKind = FindingKind.CHANGED) -> None:
     """Let exactly this be found about invoice 1."""
     with place.services.database.write() as session:
         connection_id = session.get_one(Invoice, place.invoice_id("1")).connection_id
         about = {place.invoice_id("1"): list(found)}
-        findings.keep(session, connection_id, "changed", about, now())
+        findings.keep(session, connection_id, kind, about, now())
 
 
 def page(place: Place, browser: TestClient) -> str:
@@ -59,6 +60,14 @@ def test_what_changed_after_the_approval_is_shown_until_it_is_undone(
     assert "critical" not in text
     find(place)
     assert heading not in page(place, browser)
+
+
+def test_a_copy_in_infactor_is_nothing_for_its_supplier(place: Place, browser: TestClient) -> None:
+    copy = Found(field="document", severity=Severity.CRITICAL, state="invoice_accepted")
+    find(place, copy, kind=FindingKind.DOUBLED)
+    assert "Changed since it was decided" not in page(place, browser)
+    find(place, copy, kind=FindingKind.MISSING)
+    assert "Changed since it was decided" in page(place, browser)
 
 
 @pytest.mark.parametrize(

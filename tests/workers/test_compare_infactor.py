@@ -172,6 +172,35 @@ def test_a_copy_that_can_no_longer_be_financed_is_no_difference(
     assert (len(ended["infactor"]) == 1, ended["error"] is None) == (doubles, not doubles)
 
 
+def test_whoever_used_the_old_import_gets_a_green_reconcile(small_delivering: Delivering) -> None:
+    """Of each invoice a row was adopted; the others were rejected, or are another company's."""
+    world = small_delivering.world
+    world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 4)))
+    world.backfill()
+    row = {"source": "Quickbook", "supplierEmail": "supplier@example.com", "invoiceAmount": 100.0}
+    row |= {"companyName": "Buyer Seven", "buyerEmail": False}
+    for number, first, second in (
+        ("1", "invoice_accepted", "invoice_rejected"),
+        ("2", "invoice_created", "invoice_rejected"),
+        ("3", "completed", "ifactor_proposal_rejected"),
+    ):
+        own = {**row, "qbkInvoiceId": number, "invoiceNo": f"10{number}"}
+        small_delivering.infactors.invoices.insert_many(
+            [
+                {**own, "invoiceId": f"a{number}", "state": first},
+                {**own, "invoiceId": f"b{number}", "state": second},
+            ]
+        )
+    small_delivering.deliver()
+    strange = {**row, "qbkInvoiceId": "1", "invoiceNo": "77", "state": "invoice_created"}
+    small_delivering.infactors.invoices.insert_one(strange)
+    adopted = {number: small_delivering.record(number).document_id for number in ("1", "2", "3")}
+    assert adopted == {"1": "a1", "2": "a2", "3": "a3"}
+    for _ in range(2):
+        ended = compare(world)
+        assert (ended["error"], ended["infactor"]) == (None, [])
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -14,6 +14,7 @@ from service.jobs import Jobs
 from service.kit.clock import now
 from service.monitoring.condition import Condition
 from service.monitoring.conditions import look
+from service.monitoring.stores import Refusals
 from service.monitoring.summary import Summary
 from service.store import runs
 from tests.workers.reconciling import set_connection
@@ -51,7 +52,7 @@ def begin(world: World, kind: str) -> int:
 def seen(world: World) -> tuple[dict[str, Condition], Summary]:
     """Return what `status` says: each condition by its cause, and the figures."""
     with world.services.database.read() as session:
-        wrong, figures = look(session, world.services.settings, now())
+        wrong, figures = look(session, world.services.settings, now(), Refusals())
     return {condition.cause: condition for condition in wrong}, figures
 
 

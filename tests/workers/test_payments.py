@@ -88,7 +88,7 @@ def test_the_watermark_stays_where_nothing_could_be_recorded(world: World) -> No
     before = world.connection().changes_read_until
     at = (now() + timedelta(minutes=5)).isoformat(timespec="seconds")
     world.put("Invoice", an_invoice("2", MetaData={"CreateTime": at, "LastUpdatedTime": at}))
-    world.faults({"preset": "truncated", "kind": "query", "entity": "Customer", "count": 1})
+    world.faults({"preset": "503-html", "kind": "query", "entity": "Customer", "count": 1})
     world.age_customers(days=31)
     world.hear("Payment", "900", "created")
     assert world.connection().changes_read_until == before

@@ -68,16 +68,14 @@ def test_the_watermark_moves_to_quickbooks_time_with_the_results(world: World) -
 def test_a_deletion_is_believed_only_after_a_read_of_its_own(small_world: World) -> None:
     """Change data capture has called just-updated records deleted."""
     small_world.arrive(an_invoice("1"))
+    at = now().isoformat(timespec="milliseconds")
     stub = {
         "status": "Deleted",
         "domain": "QBO",
         "Id": "1",
-        "MetaData": {"LastUpdatedTime": "2026-11-24T00:00:00Z"},
+        "MetaData": {"LastUpdatedTime": at},
     }
-    body = {
-        "CDCResponse": [{"QueryResponse": [{"Invoice": [stub]}, {}]}],
-        "time": "2026-11-24T00:00:01.000Z",
-    }
+    body = {"CDCResponse": [{"QueryResponse": [{"Invoice": [stub]}, {}]}], "time": at}
     small_world.faults({"kind": "cdc", "status": 200, "body": body, "count": 1})
     reconcile(small_world)
     assert small_world.documents()["1"]["state"] == "invoice_created"

@@ -11,6 +11,7 @@ from service.errors import Disconnected, TransientError
 from service.kit.clock import now
 from service.monitoring.condition import Condition
 from service.monitoring.conditions import look
+from service.monitoring.stores import Refusals
 from service.operations import actions, disconnect
 from service.operations.try_again import try_again
 from tests.workers.reconciling import due, finish, set_connection
@@ -27,7 +28,7 @@ WRONG_APP = [
 def seen(world: World) -> dict[str, Condition]:
     """Return what `status` calls wrong, by cause; here no worker is meant to live."""
     with world.services.database.read() as session:
-        wrong, _ = look(session, world.services.settings, now())
+        wrong, _ = look(session, world.services.settings, now(), Refusals())
     return {c.cause: c for c in wrong if c.cause != "workers.silent"}
 
 
@@ -215,7 +216,7 @@ def test_trying_a_barred_company_again_waits_for_nothing(small_world: World) -> 
     run_id = small_world.begin_backfill()
     small_world.faults({"fault": "6190", "count": 2})
     small_world.sync()
-    small_world.let_time_pass()
+    set_connection(small_world, paused_until=None)
     small_world.advance(run_id)
     assert small_world.sweep() == []
     try_again(small_world.services, small_world.connection_id, "test")

@@ -243,7 +243,7 @@ class World:
         """Connect the same company again, as the supplier would by the link."""
         tokens = self.grant(REALM)
         with self.services.database.write() as session:
-            connections.renew(session, self.connection_id, "Example Supplies", "US", now())
+            connections.renew(session, self.connection_id, "Example Supplies", now(), country="US")
             sealed = self.services.access.sealed(self.connection_id, tokens, now())
             authorisations.store_tokens(session, self.connection_id, sealed)
 

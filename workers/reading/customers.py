@@ -8,6 +8,7 @@ from service.errors import SyncError, Unmappable
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.quickbooks.entity import entity
+from service.quickbooks.faults import CUT_SHORT
 from service.store import customers
 from service.store.customers import CustomerRead
 from workers.company import CompanyContext
@@ -45,10 +46,17 @@ class CustomerReads:
             self.read(missing)
 
     def read(self, ids: Collection[str]) -> None:
-        """Read these customers, whether cached or not."""
+        """Read these customers, whether cached or not.
+
+        Raises TransientError if the answer about one is cut short: no invoice is mapped without its
+        customer because a connection broke.
+        """
         self._asked |= set(ids)
         query = Query(self._company, "Customer")
         query.ask(sorted(i for i in ids if is_id(i)))
+        for error in query.failed.values():
+            if error.code == CUT_SHORT:
+                raise error
         self.failed |= query.failed
         self.take(query.found)
 

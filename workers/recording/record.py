@@ -256,6 +256,8 @@ class _Batch:
     ) -> bool:
         """Return whether the record may have to become another one: mapping tells for sure."""
         before = versions.get(self._company.invoice_id(basis.found.id))
+        if self._cause == RevisionCause.RECONCILE:
+            return True  # something differs, and the digest may be what is wrong
         if before is None or any(c.quickbooks_id in changed_customers for c in basis.chain):
             return True
         return before.digest != self._rows.digest(basis)

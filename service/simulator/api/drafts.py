@@ -6,7 +6,15 @@ from decimal import Decimal
 from service.simulator.books.company import Company
 from service.simulator.books.ledger import DELETED
 from service.simulator.books.schema import KEPT, READ_ONLY, writable
-from service.simulator.books.totals import SALES, SUBTOTAL, cents, money, settle, unapplied
+from service.simulator.books.totals import (
+    DISCOUNT,
+    SALES,
+    SUBTOTAL,
+    cents,
+    money,
+    settle,
+    unapplied,
+)
 from service.simulator.clock import pacific
 from service.simulator.generate.variants import USD
 from service.simulator.records import Json
@@ -47,6 +55,7 @@ _VENDOR: Json = {
     "sparse": False,
     "Active": True,
 }
+_DISCOUNTS: Json = {"value": "86", "name": "Discounts given"}
 _NAME_VALUE: Json = {
     "name": "{http://schema.intuit.com/finance/v3}NameValue",
     "declaredType": "com.intuit.schema.finance.v3.NameValue",
@@ -78,7 +87,14 @@ def merged(entity: str, given: Json, old: Json) -> Json:
 
 
 def sale(
-    company: Company, entity: str, data: Json, old: Json, now: datetime, switches: Switches
+    company: Company,
+    entity: str,
+    data: Json,
+    old: Json,
+    now: datetime,
+    switches: Switches,
+    *,
+    sparse: bool = False,
 ) -> Json:
     """Return the invoice or other sale with dates, number, addresses, totals and balance.
 
@@ -91,9 +107,11 @@ def sale(
         data.setdefault("DueDate", _in_thirty_days(data["TxnDate"]))
     if "DocNumber" not in data and not old and not switches.custom_numbers:
         data["DocNumber"] = next_number(company, entity)
-    data.setdefault("CustomField", company.profile.custom_fields())
+    data["CustomField"] = company.profile.with_definitions(data.get("CustomField", []))
+    if data["EmailStatus"] == "NeedToSend":
+        data.setdefault("DeliveryInfo", {"DeliveryType": "Email"})
     buyer = _named(company, data)
-    _address(company, data, old, buyer)
+    _address(company, data, old, {} if sparse else buyer or old)
     data["Line"] = [_with_item(company, line) for line in _numbered(data["Line"])]
     _local(company, data)
     paid = money(old, "TotalAmt") - money(old, "Balance")
@@ -153,9 +171,8 @@ def _has_all(company: Company, switches: Switches) -> bool:
     return company.profile.has_all_fields(switches)
 
 
-def _address(company: Company, data: Json, old: Json, buyer: Json) -> None:
-    """Fill in the customer's addresses where none are given, and number the new ones."""
-    own = {place: buyer[place] for place in ("BillAddr", "ShipAddr") if place in buyer} or old
+def _address(company: Company, data: Json, old: Json, own: Json) -> None:
+    """Fill in these addresses of the customer where none are given, and number the new ones."""
     billed = own.get("BillAddr")
     for place, address in (("BillAddr", billed), ("ShipAddr", own.get("ShipAddr", billed))):
         if address:
@@ -203,7 +220,8 @@ def _with_account(company: Company, line: Json) -> Json:
 
 def _own_address(company: Company) -> Json:
     """Return where the company is, in the two lines of a free form address."""
-    own = company.info.data.get("CompanyAddr", {})
+    own = company.info.data.get("CompanyAddr")
+    own = own if isinstance(own, dict) else {}
     place = f"{own.get('City', 'San Pablo')}, {own.get('CountrySubDivisionCode', 'CA')}"
     post_code = own.get("PostalCode", "87999")
     return {"Line1": own.get("Line1", "123 Sierra Way"), "Line2": f"{place}  {post_code}"}
@@ -259,13 +277,20 @@ def _with_tax_code(line: Json) -> Json:
 
 
 def _numbered(lines: list[Json]) -> list[Json]:
-    sales = [line for line in lines if line.get("DetailType") != SUBTOTAL]
+    """Return the lines with Id and LineNum, which subtotals and discounts do not have."""
+    sales = [line for line in lines if line.get("DetailType") not in (SUBTOTAL, DISCOUNT)]
     taken = {str(line["Id"]) for line in sales if line.get("Id")}
     free = (str(n) for n in range(1, len(sales) + len(taken) + 1) if str(n) not in taken)
     return [
         {**line, "Id": str(line.get("Id") or next(free)), "LineNum": number}
         for number, line in enumerate(sales, 1)
-    ]
+    ] + [_discount(line) for line in lines if line.get("DetailType") == DISCOUNT]
+
+
+def _discount(line: Json) -> Json:
+    detail = {"DiscountAccountRef": _DISCOUNTS, **line.get(DISCOUNT, {})}
+    plain = {k: v for k, v in line.items() if k not in ("Id", "LineNum")}
+    return {**plain, DISCOUNT: detail}
 
 
 def _owe(entity: str, data: Json, paid: Decimal) -> None:

@@ -165,6 +165,8 @@ def _test(condition: Condition) -> Test:
 
     def test(record: Record) -> bool:
         value = value_of(record.data, name)
+        if value is None and name == "Active":
+            value = True
         if value is None:
             return False
         own = _comparable(name, value)

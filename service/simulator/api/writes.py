@@ -63,13 +63,14 @@ class Writer:
         problem = record_problem({**data, "Id": "1"}) or checks.shape_problem(data)
         if problem:
             raise faults.unreadable(problem)
-        data = self._finished(entity, data, before, old.id if old else "")
+        sparse = given.get("sparse") is True
+        data = self._finished(entity, data, before, old.id if old else "", sparse)
         ledger = self._ledger
         record = ledger.update(entity, old, data) if old else ledger.put(entity, data)
         all_fields = self._company.profile.has_all_fields(self._switches)
         return {entity: shown(record, entity, "write", all_fields)}
 
-    def _finished(self, entity: str, data: Json, before: Json, id_: str) -> Json:
+    def _finished(self, entity: str, data: Json, before: Json, id_: str, sparse: bool) -> Json:
         now = self._ledger.now
         if entity == "Customer":
             data = drafts.customer(self._company, data, before, self._switches)
@@ -81,12 +82,12 @@ class Writer:
         checks.check_date(data, self._switches)
         if entity == "Payment":
             with self._ledger.without_payment(id_):
-                checks.check_payment(self._company, data)
+                checks.check_payment(self._company, data, before)
                 return drafts.payment(self._company, data, now)
         lines = data.get("Line", [])
         data["Line"] = [_priced(line) for line in lines]
         checks.check_sale(self._company, entity, data, id_, self._switches)
-        return drafts.sale(self._company, entity, data, before, now, self._switches)
+        return drafts.sale(self._company, entity, data, before, now, self._switches, sparse=sparse)
 
     def _void(self, entity: str, given: Json) -> Json:
         if entity in NAMES or entity == "Estimate":

@@ -5,7 +5,7 @@ from typing import Any
 
 from service.simulator.books.totals import SALES as SALES_LINE
 from service.simulator.clock import parse_instant
-from service.simulator.records import Json
+from service.simulator.records import Json, is_id
 from service.simulator.switches import Switches
 
 # Since then every call gets the fields of minor version 75, whatever it asks for.
@@ -41,11 +41,11 @@ class Profile:
             self._newest = max(self._newest or instant, instant)
         for name in ADDRESSES:
             self._see_address(data.get(name))
-        if data.get("CustomField"):
-            self._custom_fields = [_definition(part) for part in data["CustomField"]]
-        for line in data.get("Line", []):
+        fields = _objects(data.get("CustomField"))
+        self._custom_fields = [_definition(part) for part in fields] or self._custom_fields
+        for line in _objects(data.get("Line")):
             detail = line.get(SALES_LINE)
-            if isinstance(detail, dict) and detail.get("ItemRef"):
+            if isinstance(detail, dict) and isinstance(detail.get("ItemRef"), dict):
                 self._items[str(detail["ItemRef"].get("value"))] = detail
 
     def has_all_fields(self, switches: Switches) -> bool:
@@ -72,12 +72,17 @@ class Profile:
 
     def item_account(self, id_: str) -> Json:
         """Return the income account of an item."""
-        account: Json = self._items.get(id_, {}).get("ItemAccountRef", SERVICES)
+        account: Json = self._items.get(id_, {}).get("ItemAccountRef") or SERVICES
         return account
 
-    def custom_fields(self) -> list[Json]:
-        """Return the definitions of the company's custom fields, without values."""
-        return [dict(field) for field in self._custom_fields]
+    def with_definitions(self, given: list[Json]) -> list[Json]:
+        """Return the company's custom fields, with the values that are given."""
+        values = {str(field.get("DefinitionId")): field for field in _objects(given)}
+        known = [
+            {**field, **values.pop(str(field.get("DefinitionId")), {})}
+            for field in self._custom_fields
+        ]
+        return [*known, *values.values()]
 
     def with_id(self, address: Json, old: Any = None) -> Json:
         """Return an address with its Id: the old one's if it says the same, else a new one."""
@@ -90,8 +95,13 @@ class Profile:
         return {"Id": str(self._last_address), **address}
 
     def _see_address(self, address: Any) -> None:
-        if isinstance(address, dict) and str(address.get("Id", "")).isdecimal():
+        if isinstance(address, dict) and is_id(address.get("Id")):
             self._last_address = max(self._last_address, int(address["Id"]))
+
+
+def _objects(value: Any) -> list[Json]:
+    """Return the objects of a list; a book may hold anything, so that clients can be tried."""
+    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
 
 
 def _definition(custom_field: Json) -> Json:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.database.tables import Connection, Finding, Invoice, Supplier
-from service.domain import Hold, RevisionCause
+from service.domain import FindingKind, Hold, RevisionCause
 from service.infactor.holds import field, word
 from service.infactor.wording import INFACTORS, ORIGINS, finding_words, label
 from service.kit.clock import now
@@ -104,8 +104,10 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
             raise HTTPException(404)
         invoice, document = found
         history = invoices.history(session, invoice.id)
-        changed = findings.of_invoice(session, invoice.id)
+        found_of_it = findings.of_invoice(session, invoice.id)
         connection = connections.get(session, invoice.connection_id)
+    # A copy in Infactor is nothing that QuickBooks changed, and nothing that a supplier can end.
+    changed = [one for one in found_of_it if one.kind != FindingKind.DOUBLED]
     shown, where = fields(found), status_of(found)
     lines, currency = lines_of(shown["items"]), currency_of(found, settings.infactor_currency)
     return {
