@@ -34,6 +34,7 @@ class OwnNotice(StrEnum):
 class RunKind(StrEnum):
     BACKFILL = "backfill"
     RECONCILE = "reconcile"
+    WITHDRAWAL = "withdrawal"
 
 
 class RunState(StrEnum):
@@ -50,6 +51,7 @@ class RunCause(StrEnum):
     COMMAND = "command"
     DAILY = "daily"
     DOWNTIME = "downtime"
+    NOTICE = "notice"
 
 
 class RevisionCause(StrEnum):

@@ -75,6 +75,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workers.company": _SERVICES,
     "workers.retry": _CORE,
     "workers.alerts": {*_SERVICES, "service.monitoring"},
+    "workers.clock_watch": _STORE,
     "workers.reading": {*_WORK, "workers.reading.reads"},
     "workers.reading.reads": {"service.store"},
     # What was read, but nobody who reads: recording holds locks, and QuickBooks may take minutes.
@@ -89,11 +90,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workers.upkeep": {*_WORK, "service.queries"},
     "workers.schedule": {
         *_WORK,
-        *("workers.alerts", "workers.delivery", "workers.runs", "workers.upkeep"),
+        *("workers.alerts", "workers.clock_watch", "workers.delivery", "workers.runs"),
+        "workers.upkeep",
     },
+    "workers.lanes": set(),
     "workers.process": {
         *_WORK,
-        *("workers.delivery", "workers.runs", "workers.schedule", "workers.sync"),
+        *("workers.delivery", "workers.lanes", "workers.runs", "workers.schedule"),
+        "workers.sync",
     },
 }
 # Class names with two classes, and why both may have it. The simulator is apart on purpose, and is

@@ -19,6 +19,7 @@ from service.config.settings import Settings
 from service.services import build_services
 from tests.test_contracts import ROOT, modules, parsed
 from tests.workers.world import environment
+from workers.lanes import Lanes
 from workers.process import declare
 
 # What a process runs first: the commands, the migrations, the web application for uvicorn.
@@ -136,7 +137,7 @@ def test_every_kind_of_message_has_its_actor(sqlite_url: str):
     settings = settings_from(environment("http://127.0.0.1:8700", sqlite_url))
     services = build_services(settings, StubBroker())
     try:
-        declare(services.jobs.broker, services)
+        declare(services.jobs.broker, services, Lanes(1))
         assert services.jobs.broker.get_declared_actors() == {job.name for job in jobs.ALL}
     finally:
         services.close()

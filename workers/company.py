@@ -1,6 +1,7 @@
 """One company at work: its connection, its supplier, its accounting API."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -10,7 +11,7 @@ from service.infactor import mapping
 from service.kit.clock import now
 from service.quickbooks.client import CompanyClient
 from service.services import Services
-from service.store import connections
+from service.store import connections, plausible
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class CompanyContext:
     def invoice_id(self, quickbooks_id: str) -> str:
         """Return Infactor's `invoiceId` of one of the company's invoices."""
         return mapping.invoice_id(self.realm_id, quickbooks_id)
+
+    def latest_believed(self) -> datetime:
+        """Return the latest time of QuickBooks' that is believed at this moment."""
+        with self.services.database.read() as session:
+            return plausible.latest(session)
 
     def draw_fetch_number(self) -> int:
         """Return the next fetch number, to be drawn before each read; the higher one is the later

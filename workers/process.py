@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -21,6 +22,7 @@ from service.jobs import ALL, DELIVER, RUN, SYNC
 from service.services import Services
 from workers import sync
 from workers.delivery import deliver
+from workers.lanes import PATIENCE_SECONDS, Lanes
 from workers.runs import run
 from workers.schedule import ALERTS, ticking
 
@@ -31,20 +33,23 @@ _MIN_BACKOFF_MS = 1_000
 _MAX_BACKOFF_MS = 30_000
 # Longer than any sync: 500 single reads at 6 a second, and a page that takes its minute.
 _TIME_LIMIT_MS = 10 * 60 * 1000
-# The sweep has repeated a nudge many times before it is this old.
-_MAX_AGE_MS = 60 * 60 * 1000
+# The sweep has sent it again many times over. Not an hour: messages of a process whose clock is
+# behind all look old.
+_MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000
 
 
-def declare(broker: Broker, services: Services) -> None:
+def declare(broker: Broker, services: Services, lanes: Lanes) -> None:
     def sync_company(connection_id: str) -> None:
-        sync.sync_company(services, connection_id)
+        lanes.take(connection_id, lambda: sync.sync_company(services, connection_id))
 
     def deliver_company(connection_id: str) -> None:
         if services.infactor is not None:
             deliver.deliver_company(services, connection_id)
 
     def work_on_run(run_id: int) -> None:
-        run.work_on_run(services, run_id)
+        connection_id = run.connection_of(services, run_id)
+        if connection_id is not None:
+            lanes.take(connection_id, lambda: run.work_on_run(services, run_id))
 
     for job, function in ((SYNC, sync_company), (DELIVER, deliver_company), (RUN, work_on_run)):
         Actor(
@@ -67,10 +72,15 @@ DRAIN_MS = 25_000
 
 
 @contextmanager
-def working(services: Services, threads: int) -> Iterator[None]:
-    """Run this process' actors and periodic jobs during the block, then drain for 25 s at most."""
-    broker = services.jobs.broker
-    declare(broker, services)
+def working(
+    services: Services, threads: int, *, patience: float = PATIENCE_SECONDS
+) -> Iterator[None]:
+    """Run this process' actors and periodic jobs during the block, then drain for 25 s at most.
+
+    A company whose turn outlasts `patience`, in seconds, leaves its thread to others.
+    """
+    broker, lanes = services.jobs.broker, Lanes(threads, patience=patience)
+    declare(broker, services, lanes)
     # Without this signal Dramatiq's time limits never start.
     broker.emit_after("process_boot")
     worker = dramatiq.Worker(broker, worker_threads=threads)
@@ -79,7 +89,9 @@ def working(services: Services, threads: int) -> Iterator[None]:
         with ticking(services):
             yield
     finally:
+        deadline = time.monotonic() + DRAIN_MS / 1000
         worker.stop(timeout=DRAIN_MS)
+        lanes.drain(deadline - time.monotonic())
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from service.errors import (
     Unmappable,
     Unrecognised,
 )
-from service.kit.backoff import backoff
+from service.kit.backoff import LONGEST_PAUSE, backoff
 from service.quickbooks.faults import CUT_SHORT, GONE, SPOILT
 from service.quickbooks.http import TIMED_OUT, TOO_LONG
 
@@ -127,6 +127,10 @@ def pause_for(error: SyncError, failures: int) -> timedelta:
     As long as QuickBooks asked for; an hour if access is barred; otherwise doubling from 2 s to 15
     minutes, with jitter. A lasting 429 is retried up to an hour apart: it may be the month's limit.
     """
+    return min(_pause_for(error, failures), LONGEST_PAUSE)
+
+
+def _pause_for(error: SyncError, failures: int) -> timedelta:
     if isinstance(error, Throttled):
         asked = error.retry_after or _THROTTLED_SECONDS
         lasting = asked * 2.0 ** max(0, min(failures, 20) - _A_FEW_THROTTLES)

@@ -13,6 +13,7 @@ from service.coordination import heartbeats
 from service.domain import ProcessKind
 from service.services import Services
 from workers.alerts import tell_of_no_writes, watch
+from workers.clock_watch import ClockWatch
 from workers.delivery import legacy_rows, poll
 from workers.runs.reconcile import begin_due
 from workers.upkeep import keep_alive, prune, revive, sample, sweep
@@ -86,6 +87,8 @@ _PATIENCE_SECONDS = 60.0
 def ticking(services: Services, periodic: Sequence[Periodic] = PERIODIC) -> Iterator[None]:
     """Run the periodic jobs during the block, then finish what has begun."""
     clocks = [Clock(services, jobs) for jobs in _by_clock(periodic)]
+    watch = ClockWatch(services.database)
+    watch.start()
     for clock in clocks:
         clock.start()
     try:
@@ -95,6 +98,7 @@ def ticking(services: Services, periodic: Sequence[Periodic] = PERIODIC) -> Iter
             clock.stop()
         for clock in clocks:
             clock.join()
+        watch.stop()
 
 
 def _by_clock(periodic: Sequence[Periodic]) -> list[list[Periodic]]:

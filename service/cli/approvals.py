@@ -28,7 +28,9 @@ def confirm(
         bool, typer.Option("--dry-run", help="Only show why it stopped; decide nothing.")
     ] = False,
 ) -> None:
-    """Let a backfill or reconcile go on that has stopped, because it would withdraw so much.
+    """Let a run go on that has stopped, because it would withdraw so much.
+
+    That is a backfill, a reconcile, or a withdrawal: what notices would withdraw within an hour.
 
     Exit status: 2 when no such run waits.
     """
@@ -88,7 +90,7 @@ def _say_rejected(run: Run) -> None:
     if run.kind == RunKind.RECONCILE:
         hint("The next reconcile looks again in a day.")
     hint(
-        "What a notice tells is withdrawn as before. Where QuickBooks is right after all, begin"
+        "Notices go on, up to the same limit. Where QuickBooks is right after all, begin"
         f" anew with `infactor-quickbooks reconcile --connection {run.connection_id} --fix`."
     )
 

@@ -48,7 +48,7 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
     """Show every company's connection: its state, its last reads, how many invoices it has, and how
     many reads it has cost this month.
 
-    `pause`, `resume`, `retry`, `disconnect` and `release` change one.
+    `pause`, `resume`, `retry`, `disconnect`, `release` and `reset-watermarks` change one.
     """
     if context.invoked_subcommand is not None:
         return
@@ -291,6 +291,20 @@ def release(company: ByRealm = None, connection: ById = None) -> None:
         answer(f"{name_of(one)}: released. Whoever connects it next has it.")
 
 
+@says_what_is_wrong
+def reset_watermarks(
+    company: ByRealm = None, connection: ById = None, supplier: BySupplier = None
+) -> None:
+    """Where a time of the future keeps a company's changes from being read, read all once more.
+
+    Its watermarks go back to where it was connected, and it is reconciled within a minute.
+    """
+    with command_services() as services:
+        for one, _ in _chosen(services, company, connection, supplier):
+            changed = actions.reset_watermarks(services.database, one.id, operator())
+            answer(f"{name_of(one)}: {'reset' if changed else 'no time is ahead'}.")
+
+
 def _chosen(
     services: Services,
     realm_id: str | None,
@@ -312,3 +326,4 @@ group.command("resume")(resume)
 group.command("retry")(retry)
 group.command("disconnect")(disconnect)
 group.command("release")(release)
+group.command("reset-watermarks")(reset_watermarks)

@@ -17,11 +17,12 @@ from sqlalchemy.orm import Session
 from service.cli.console import ENV_FILE, fail, hint
 from service.config.loading import load_settings
 from service.config.settings import Settings
+from service.coordination import clocks
 from service.database.schema import prepare
 from service.database.tables import Connection, Supplier
 from service.domain import ConnectionState
 from service.errors import ConfigurationError
-from service.kit import logs
+from service.kit import clock, logs
 from service.kit.realm import realm_id_of
 from service.services import Services, build_services
 from service.store import connections, invoices
@@ -51,8 +52,11 @@ def services_of(settings: Settings, broker: Broker) -> Iterator[Services]:
     services = build_services(settings, broker)
     try:
         ready(services)
+        with services.database.read() as session:
+            clock.follow(clocks.ahead_of_monotonic(session))
         yield services
     finally:
+        clock.follow(None)
         services.close()
 
 

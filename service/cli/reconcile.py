@@ -10,8 +10,13 @@ from service.cli.console import answer_json, fail, hint, says_what_is_wrong, sho
 from service.cli.context import ById, ByRealm, Json, command_services, name_of, operator, readable
 from service.cli.runs import Followed, follow, stopped
 from service.database.tables import Connection, Run, Supplier
-from service.domain import RunState
+from service.domain import DifferenceKind, RunState
 from service.operations import actions
+
+_ABOUT_AHEAD = (
+    "Where the record is ahead, an answer of QuickBooks' may have been wrong: `reconcile --fix"
+    " --overrule` records what it says now"
+)
 
 
 @says_what_is_wrong
@@ -21,6 +26,13 @@ def reconcile(
     everybody: Annotated[bool, typer.Option("--all", help="Every connected company.")] = False,
     fix: Annotated[
         bool, typer.Option("--fix", help="Mend what differs, from QuickBooks; else only look.")
+    ] = False,
+    overrule: Annotated[
+        bool,
+        typer.Option(
+            "--overrule",
+            help="With --fix: believe what QuickBooks says now, even where the record looks newer.",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -36,9 +48,11 @@ def reconcile(
     """
     if sum((company is not None, connection is not None, everybody)) != 1:
         raise fail("Name one of --company REALM, --connection ID or --all.", 2)
+    if overrule and not fix:
+        raise fail("--overrule mends, so it needs --fix.", 2)
 
     def begin(session: Session, chosen: Connection) -> int:
-        return actions.reconcile(session, chosen.id, fix, operator())
+        return actions.reconcile(session, chosen.id, fix, operator(), overrule=overrule)
 
     with command_services() as services:
         services.leases.start()
@@ -84,10 +98,12 @@ def _advice(run: Run, fix: bool) -> str | None:
     if run.error is None or run.state != RunState.DONE:
         return None
     about_unreadable = wording.advice(run.tally)
-    # What --fix could not fix now, it will not fix the next time.
-    if fix and about_unreadable:
-        return about_unreadable
-    parts = ("`reconcile --fix` mends what can be mended", about_unreadable)
+    ahead = any(one["kind"] == DifferenceKind.AHEAD for one in run.tally["differences"])
+    about_ahead = _ABOUT_AHEAD if ahead else None
+    # What it could not mend now it will not mend the next time.
+    if fix and (about_unreadable or ahead):
+        return ". ".join(filter(None, (about_ahead, about_unreadable)))
+    parts = ("`reconcile --fix` mends what can be mended", about_ahead, about_unreadable)
     return ". ".join(filter(None, parts))
 
 

@@ -19,6 +19,7 @@ from service.cli.context import (
     operator,
     readable,
 )
+from service.database.due import waits
 from service.database.engine import after_commit
 from service.database.tables import Connection, Notice, Run
 from service.domain import ConnectionState, NoticeStatus
@@ -85,8 +86,8 @@ def _ask(services: Services, chosen: Sequence[Chosen]) -> tuple[dict[str, int], 
 
 def _stopped(run: Run) -> str:
     return (
-        f"left out, as {run.kind} {run.id} has stopped: this would withdraw without asking what"
-        f" that waits for; see `infactor-quickbooks confirm --run {run.id} --dry-run`"
+        f"left out, as {run.kind} {run.id} has stopped and waits for a decision;"
+        f" see `infactor-quickbooks confirm --run {run.id} --dry-run`"
     )
 
 
@@ -116,7 +117,7 @@ def _failure(notice: Notice, connection: Connection) -> str | None:
         return "it was disconnected meanwhile"
     if connection.suspended_at is not None:
         return "it was paused meanwhile"
-    if connection.paused_until is not None and connection.paused_until > now():
+    if connection.paused_until is not None and waits(connection.paused_until, now()):
         return (
             f"backing off until {format_utc(connection.paused_until)}:"
             f" {connection.problem}; to try at once: infactor-quickbooks connections retry"

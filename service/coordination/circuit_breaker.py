@@ -6,9 +6,10 @@ Times are seconds of the database's own clock.
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
+from service.database.due import is_over
 from service.database.tables import Breaker
 from service.database.types import database_now
 from service.database.upsert import insert
@@ -37,7 +38,7 @@ def may_try(session: Session, name: str) -> bool:
     now = database_now()
     turn = session.execute(
         update(Breaker)
-        .where(Breaker.name == name, Breaker.open_until <= now)
+        .where(Breaker.name == name, is_over(Breaker.open_until))
         .values(open_until=now + _TRIAL_SECONDS)
         .returning(Breaker.name)
     )
@@ -49,6 +50,7 @@ def failed(session: Session, name: str, why: str) -> None:
     now = database_now()
     failures = session.scalars(select(Breaker.failures).where(Breaker.name == name)).first() or 0
     pause = backoff(failures, _FIRST_PAUSE, _LONGEST_PAUSE).total_seconds()
+    since = case((Breaker.since > now, now), else_=Breaker.since)  # the clock may be set back
     statement = insert(session, Breaker).values(
         name=name, failures=1, since=now, open_until=now + pause, error=why
     )
@@ -57,7 +59,7 @@ def failed(session: Session, name: str, why: str) -> None:
             index_elements=[Breaker.name],
             set_={
                 "failures": failures + 1,
-                "since": now if failures == 0 else Breaker.since,
+                "since": now if failures == 0 else since,
                 "open_until": now + pause,
                 "error": why,
             },
@@ -81,4 +83,4 @@ def broken(session: Session, name: str) -> Broken | None:
             Breaker.name == name, Breaker.failures > 0
         )
     ).first()
-    return None if row is None else Broken(float(row[0]), row[1] or "")
+    return None if row is None else Broken(max(0.0, float(row[0])), row[1] or "")

@@ -6,9 +6,10 @@ Ages are seconds of the database's own clock, so that no two machines' clocks ar
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, case, func, select, update
 from sqlalchemy.orm import Session
 
+from service.database.due import LONGEST_FENCE
 from service.database.tables import Connection, Heartbeat, WebhookAnswers
 from service.database.types import database_now
 from service.database.upsert import insert
@@ -21,7 +22,10 @@ _SPREAD = timedelta(minutes=10)
 
 _TRIAL = "trial"  # nobody's: when the database last took a write for the sake of it
 
-_ages = select(Heartbeat.name, database_now() - Heartbeat.at).where(Heartbeat.name != _TRIAL)
+_since = database_now() - Heartbeat.at
+# One from the future was left before the clock was set back, by as much at least.
+_age = case((_since < -LONGEST_FENCE, -_since), (_since < 0, 0.0), else_=_since)
+_ages = select(Heartbeat.name, _age).where(Heartbeat.name != _TRIAL)
 
 
 def beat(session: Session, name: str) -> float | None:
@@ -31,13 +35,13 @@ def beat(session: Session, name: str) -> float | None:
     """
     now = database_now()
     gap = session.execute(
-        select(now - Heartbeat.at).where(Heartbeat.name == name).with_for_update()
+        select(_age).where(Heartbeat.name == name).with_for_update()
     ).scalar_one_or_none()
     statement = insert(session, Heartbeat).values(name=name, at=now)
     session.execute(
         statement.on_conflict_do_update(index_elements=[Heartbeat.name], set_={"at": now})
     )
-    return None if gap is None else max(0.0, float(gap))
+    return None if gap is None else float(gap)
 
 
 def try_to_write(session: Session) -> None:
@@ -47,7 +51,7 @@ def try_to_write(session: Session) -> None:
 
 def ages(session: Session) -> dict[str, float]:
     """Return how many seconds ago any process of each kind was last alive."""
-    return {name: max(0.0, float(age)) for name, age in session.execute(_ages)}
+    return {name: float(age) for name, age in session.execute(_ages)}
 
 
 def reconcile_soon(session: Session, environment: str, now: datetime) -> int:

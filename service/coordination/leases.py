@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 import structlog
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
+from service.database.due import LONGEST_FENCE, is_over
 from service.database.engine import Database
 from service.database.tables import Lease
 from service.database.types import database_now
@@ -44,12 +45,14 @@ def acquire(
     statement = insert(session, Lease).values(
         name=name, owner=owner, taken_at=now, until=now + seconds
     )
-    free = Lease.until <= now
+    free = is_over(Lease.until)
+    if spacing:
+        free &= or_(Lease.taken_at <= now - spacing, Lease.taken_at > now + LONGEST_FENCE)
     taken = session.execute(
         statement.on_conflict_do_update(
             index_elements=[Lease.name],
             set_={"owner": owner, "taken_at": now, "until": now + seconds},
-            where=free & (Lease.taken_at <= now - spacing) if spacing else free,
+            where=free,
         ).returning(Lease.name)
     )
     return taken.first() is not None
@@ -79,12 +82,14 @@ def wait_seconds(session: Session, name: str, spacing: float) -> float | None:
     """Return the seconds until `name` may be taken by its spacing; None while somebody holds it."""
     now = database_now()
     row = session.execute(
-        select(Lease.until > now, Lease.taken_at + spacing - now).where(Lease.name == name)
+        select(~is_over(Lease.until), Lease.taken_at - now).where(Lease.name == name)
     ).first()
     if row is None:
         return 0.0
-    held, remaining = row
-    return None if held else max(0.0, remaining)
+    held, taken_ago = row
+    if held:
+        return None
+    return 0.0 if taken_ago > LONGEST_FENCE else max(0.0, taken_ago + spacing)
 
 
 def prune(session: Session, older_than_seconds: float) -> None:

@@ -7,9 +7,10 @@ two are for calls that are delayed on their way and arrive together with later o
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, case, func, select
+from sqlalchemy import bindparam, case, func, or_, select
 from sqlalchemy.orm import Session
 
+from service.database.due import LONGEST_FENCE, is_over
 from service.database.tables import Connection, Pace, Reads
 from service.database.types import database_now
 from service.database.upsert import insert
@@ -29,12 +30,13 @@ def reserve(
     """
     now = database_now()
     statement = insert(session, Pace).values(connection_id=connection_id, free_at=now + interval)
-    later = case((Pace.free_at > now, Pace.free_at), else_=now) + interval
+    over = is_over(Pace.free_at, longest=max(longest_wait, LONGEST_FENCE))
+    later = case((over, now), else_=Pace.free_at) + interval
     wait = session.execute(
         statement.on_conflict_do_update(
             index_elements=[Pace.connection_id],
             set_={"free_at": later},
-            where=Pace.free_at <= now + longest_wait,
+            where=or_(over, Pace.free_at <= now + longest_wait),
         ).returning(Pace.free_at - now)
     ).scalar_one_or_none()
     return None if wait is None else max(0.0, float(wait) - _BURST * interval)

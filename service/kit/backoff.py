@@ -4,6 +4,9 @@ from datetime import timedelta
 
 from dramatiq.common import compute_backoff
 
+LONGEST_PAUSE = timedelta(hours=1)
+"""The longest that anything waits to be tried again."""
+
 _MILLISECOND = timedelta(milliseconds=1)
 
 

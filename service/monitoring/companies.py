@@ -10,10 +10,11 @@ from sqlalchemy import and_, bindparam, func, or_, select
 
 from service import wording
 from service.database.tables import Connection, Run
+from service.database.types import Instant
 from service.domain import ConnectionState, RunCause, RunKind, RunState, Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
-from service.store import connections, runs
+from service.store import connections, plausible, runs, watermarks
 from service.wording import several, shortened, span, utc_day
 
 ENDING = timedelta(days=30)
@@ -24,6 +25,9 @@ OUTAGE = timedelta(seconds=15)
 # So many companies at once, or so many reads, mean the month's cap.
 _SEVERAL = 2
 _NEARLY_ALL = 0.95
+# So many companies' times are not wrong at once.
+_MANY = 4
+_AHEAD = span(plausible.AHEAD.total_seconds())
 FAILING = timedelta(minutes=10)
 # So many failures in a row are no short outage.
 _MANY_ATTEMPTS = 5
@@ -261,6 +265,13 @@ _awaiting_approval = (
 )
 
 
+_UNTIL_DECIDED = {
+    RunKind.BACKFILL: "Until somebody decides, the company is not reconciled.",
+    RunKind.RECONCILE: "Until somebody decides, the company is not reconciled.",
+    RunKind.WITHDRAWAL: "Until somebody decides, no notice withdraws an invoice of the company.",
+}
+
+
 def stopped_withdrawals(facts: Facts) -> Iterator[Condition]:
     """Yield each company with a run that waits for approval, as it would withdraw too many."""
     rows = facts.session.execute(_awaiting_approval, {"environment": facts.environment})
@@ -275,9 +286,8 @@ def stopped_withdrawals(facts: Facts) -> Iterator[Condition]:
             company=company,
             severity=Severity.CRITICAL,
             since=since,
-            text=f"A {kind} has stopped: {why}."
-            " Until somebody decides, the company is not reconciled.",
-            # An operator should read what it prints before deciding.
+            text=f"A {kind} has stopped: {why}. {_UNTIL_DECIDED[RunKind(kind)]}",
+            # What it prints is to be read before anybody decides.
             command=f"infactor-quickbooks confirm --run {run_id} --dry-run",
         )
 
@@ -307,6 +317,59 @@ def outages(facts: Facts) -> Iterator[Condition]:
         " https://status.developer.intuit.com.",
         command="infactor-quickbooks connections",
     )
+
+
+_latest = bindparam("latest", type_=Instant)
+_ahead = (
+    select(
+        Connection.id,
+        Connection.company_name,
+        Connection.time_ahead_at,
+        func.coalesce(Connection.time_ahead, _latest),
+        Connection.reconciled_until,
+        Connection.changes_read_until,
+    )
+    .where(
+        _concerns_us,
+        or_(
+            Connection.time_ahead > _latest,
+            watermarks.is_ahead(_latest),
+        ),
+    )
+    .order_by(Connection.id)
+)
+
+
+def times_ahead(facts: Facts) -> Iterator[Condition]:
+    """Give each company of which QuickBooks has said a time that the database's clock is far from.
+
+    One condition for all where there are many: then it is the clock that is wrong.
+    """
+    values = {"environment": facts.environment, "latest": facts.now + plausible.AHEAD}
+    rows = facts.session.execute(_ahead, values).all()
+    if len(rows) >= _MANY:
+        yield Condition(
+            cause="time.ahead",
+            severity=Severity.CRITICAL,
+            since=min((row[2] for row in rows if row[2]), default=None),
+            text=f"QuickBooks' time is more than {_AHEAD} ahead of the database's clock in answers"
+            f" about {len(rows):,} companies: the clock of the database is behind. Such times are"
+            " not believed, so changes are read again and again.",
+            command="infactor-quickbooks doctor",
+        )
+        return
+    for connection_id, company, since, *times in rows:
+        yield Condition(
+            cause="time.ahead",
+            subject=connection_id,
+            company=company,
+            severity=Severity.CRITICAL,
+            since=since,
+            text=f"QuickBooks has said {max(times):%Y-%m-%d %H:%M} UTC of this company, more than"
+            f" {_AHEAD} ahead of the database's clock. It is not believed; what changed may be"
+            " missing until everything is compared.",
+            command=f"infactor-quickbooks reconcile --connection {connection_id} --fix",
+        )
 
 
 _unasked = select(

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from service.config.settings import Settings
+from service.coordination import clocks
+from service.coordination.clocks import WrongClock
 from service.domain import ProcessKind, Severity
 from service.kit.version import running_version
 from service.monitoring.condition import Condition
@@ -78,3 +80,25 @@ def mixed_versions(facts: Facts) -> Iterator[Condition]:
 
 def _command(settings: Settings, *, workers_only: bool) -> str:
     return f"infactor-quickbooks {'worker' if workers_only and not settings.embedded else 'serve'}"
+
+
+def wrong_clocks(facts: Facts) -> Iterator[Condition]:
+    """Yield each clock that was set within the last hour, or differs from the database's."""
+    for one in clocks.wrong(facts.session):
+        yield Condition(
+            cause="clock.wrong",
+            subject=one.name,
+            severity=Severity.CRITICAL,
+            since=facts.now - timedelta(seconds=one.ago),
+            text=f"{_told_of(one)} Let NTP set the clocks. Work goes on by the database's.",
+            command="infactor-quickbooks doctor",
+        )
+
+
+def _told_of(clock: WrongClock) -> str:
+    how_much = span(round(abs(clock.seconds), -1))
+    if clock.name == clocks.DATABASE:
+        way = "back" if clock.seconds < 0 else "forward"
+        return f"The clock of the database was set {way} by {how_much}."
+    way = "behind" if clock.seconds < 0 else "ahead of"
+    return f"The clock of the machine {clock.name} is {how_much} {way} the database's."

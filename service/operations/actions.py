@@ -23,6 +23,7 @@ from service.store import (
     inbox,
     runs,
     sessions,
+    watermarks,
 )
 
 _LONGEST_NOTE = 500
@@ -41,6 +42,14 @@ def resume(database: Database, connection_id: str, actor: str) -> bool:
 def release(database: Database, connection_id: str, actor: str) -> bool:
     """Let any supplier connect the company next; return False while it is connected."""
     return _once(database, connection_id, actor, "release", connection_lifecycle.release)
+
+
+def reset_watermarks(database: Database, connection_id: str, actor: str) -> bool:
+    """Put watermarks that lie ahead of the clock back, and reconcile the company at once.
+
+    Returns False when none does.
+    """
+    return _once(database, connection_id, actor, "reset watermarks", watermarks.reset)
 
 
 def _once(
@@ -92,13 +101,20 @@ def backfill(session: Session, connection_id: str, since: datetime | None, actor
     return run_id
 
 
-def reconcile(session: Session, connection_id: str, fix: bool, actor: str) -> int:
-    """Begin or join the company's full reconcile, which is due at once; return its id."""
+def reconcile(
+    session: Session, connection_id: str, fix: bool, actor: str, *, overrule: bool = False
+) -> int:
+    """Begin or join the company's reconcile over everything, likewise; return its id.
+
+    With `overrule` it fixes even where the record looks newer than what QuickBooks says now.
+    """
     order: ReconcileCursor = {"full": True, "fix": fix}
+    if overrule:
+        order["overrule"] = True
     run_id = runs.begin_reconcile(session, connection_id, RunCause.COMMAND, order, now())
     connections.call_again(session, connection_id, barred=True)
     runs.hurry(session, run_id)
-    details = {"run": run_id, "fix": fix}
+    details = {"run": run_id, "fix": fix, "overrule": overrule}
     audit.record(session, actor, "reconcile", connection_id, details, now())
     return run_id
 

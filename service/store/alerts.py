@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from service.database.due import has_come
 from service.database.tables import Alert
 from service.database.upsert import insert
 
@@ -80,7 +81,7 @@ def untold(session: Session, now: datetime, limit: int) -> Sequence[Alert]:
     """Return the alerts whose beginning or end is to be sent now, the oldest first."""
     return session.scalars(
         select(Alert)
-        .where(_is_news(now), or_(Alert.due_at.is_(None), Alert.due_at <= now))
+        .where(_is_news(now), has_come(Alert.due_at, now))
         .order_by(Alert.id)
         .limit(limit)
     ).all()
@@ -95,7 +96,7 @@ def _is_news(now: datetime) -> ColumnElement[bool]:
     over = and_(
         Alert.told_at.is_not(None),
         Alert.end_told_at.is_(None),
-        Alert.ended_at <= now - QUIET,
+        or_(Alert.ended_at <= now - QUIET, Alert.ended_at > now + QUIET),
         Alert.ended_at > now - _OLD_NEWS,
     )
     return or_(begun, over)

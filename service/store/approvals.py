@@ -1,6 +1,9 @@
-"""Runs that wait for an operator's approval, because they would withdraw too many invoices."""
+"""Runs that wait for an operator's approval, because they would withdraw so many invoices.
 
-from collections.abc import Collection, Mapping, Sequence
+What notices would withdraw beyond the limit becomes such a run too, of the kind `withdrawal`.
+"""
+
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,14 +29,17 @@ class Held:
     hold: str
 
 
-def held(session: Session, ids: Sequence[str]) -> list[Held]:
-    """Return those of these invoices that are held, by number; without one, `name` is the Id."""
+def named(session: Session, reasons: Mapping[str, str]) -> list[Held]:
+    """Return these invoices with their holds, in the order of their numbers.
+
+    People call one by its number, or by its Id where it has none.
+    """
     found = session.execute(
-        select(Invoice.id, Invoice.doc_number, Invoice.quickbooks_id, Invoice.hold)
-        .where(Invoice.id.in_(ids), Invoice.hold.is_not(None))
+        select(Invoice.id, Invoice.doc_number, Invoice.quickbooks_id)
+        .where(Invoice.id.in_(reasons))
         .order_by(Invoice.number_key, Invoice.id)
     )
-    return [Held(row_id, number or f"Id {own}", hold or "") for row_id, number, own, hold in found]
+    return [Held(row_id, number or f"Id {own}", reasons[row_id]) for row_id, number, own in found]
 
 
 def await_approval(
@@ -64,6 +70,51 @@ def await_approval(
         .returning(Run.id)
     )
     return stopped.first() is not None
+
+
+def waiting_withdrawal(session: Session, connection_id: str) -> Run | None:
+    """Return the run that waits with what notices would withdraw of the company, if any does."""
+    return session.scalars(
+        select(Run).where(
+            Run.connection_id == connection_id,
+            Run.kind == RunKind.WITHDRAWAL,
+            Run.state == RunState.ACTIVE,
+            Run.halted_at.is_not(None),
+        )
+    ).first()
+
+
+def withhold(
+    session: Session,
+    connection_id: str,
+    quickbooks_ids: Collection[str],
+    why: str,
+    named: str,
+    reasons: Mapping[str, str],
+    now: datetime,
+) -> None:
+    """Let a run wait that reads these invoices again and withdraws what is still to be withdrawn.
+
+    One that waits already, or goes on at this moment, waits with these as well, and nobody has
+    confirmed that. `reasons` are the holds by which they would be withdrawn, by invoice.
+    """
+    run = session.get_one(
+        Run,
+        runs.begin_withdrawal(session, connection_id, now),
+        populate_existing=True,
+        with_for_update=True,
+    )
+    known = runs.invoices_of(run)
+    joined = sorted({*known, *quickbooks_ids})
+    if run.halted_at is not None and joined == known:
+        return
+    run.cursor = {"invoices": joined}
+    run.would_withdraw = {**(run.would_withdraw or {}), **reasons}
+    run.generation += 1
+    run.confirmed = False
+    run.halted_at = run.halted_at or now
+    run.halt_reason = why
+    run.error = f"{why}: {named}"
 
 
 def waiting(session: Session, connection_ids: Collection[str]) -> dict[str, Run]:

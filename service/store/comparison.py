@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any
 
 from sqlalchemy import Executable, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
@@ -179,7 +178,13 @@ def _shown_otherwise(
         ),
     )
     same_version = and_(
-        Invoice.sync_token == RunSeen.sync_token, Invoice.last_updated == RunSeen.last_updated
+        Invoice.sync_token == RunSeen.sync_token,
+        # A time that is not believed is none.
+        or_(
+            Invoice.last_updated.is_(None),
+            RunSeen.last_updated.is_(None),
+            Invoice.last_updated == RunSeen.last_updated,
+        ),
     )
     other_amounts = or_(
         Invoice.total.is_distinct_from(RunSeen.total),
@@ -215,22 +220,26 @@ def _difference(seen: RunSeen, invoice: Invoice | None) -> QuickBooksDifference:
     kind = DifferenceKind.AMOUNTS
     if invoice.deleted:
         kind = DifferenceKind.DELETED_HERE
-    elif _order(invoice) < _order(seen):
+    elif _is_older(invoice, seen):
         kind = DifferenceKind.OUTDATED
-    elif _order(invoice) > _order(seen):
+    elif _is_older(seen, invoice):
         kind = DifferenceKind.AHEAD
     return QuickBooksDifference(
         seen.quickbooks_id, kind, invoice.doc_number, there, _version(invoice)
     )
 
 
-def _order(row: RunSeen | Invoice) -> tuple[Any, Any]:
-    return row.sync_token, row.last_updated
+def _is_older(one: RunSeen | Invoice, other: RunSeen | Invoice) -> bool:
+    token, other_token = one.sync_token or 0, other.sync_token or 0
+    if token != other_token or one.last_updated is None or other.last_updated is None:
+        return token < other_token
+    return one.last_updated < other.last_updated
 
 
 def _version(row: RunSeen | Invoice) -> str:
+    changed = f"{row.last_updated:%Y-%m-%dT%H:%M:%SZ}" if row.last_updated else "ahead of time"
     return (
-        f"SyncToken {row.sync_token}, changed {row.last_updated:%Y-%m-%dT%H:%M:%SZ},"
+        f"SyncToken {row.sync_token}, changed {changed},"
         f" total {_plain(row.total)}, balance {_plain(row.balance)}"
     )
 

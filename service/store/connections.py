@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, literal, select, update
 from sqlalchemy.orm import Session
 
+from service.database.due import has_come
 from service.database.tables import Connection, Supplier
 from service.database.types import Instant
 from service.database.upsert import excluded, insert
 from service.domain import ConnectionState
 from service.errors import Disconnected
 
+_LONGEST_NUDGE = timedelta(minutes=2)
 # SQLite's own lower() knows no letters beyond ASCII.
 _EMAILS = select(Supplier.id, Supplier.email)
 UNASKED_WHILE = timedelta(days=1)
@@ -94,7 +96,7 @@ def may_be_called(environment: str, now: datetime) -> ColumnElement[bool]:
         Connection.environment == environment,
         Connection.state == ConnectionState.CONNECTED,
         Connection.suspended_at.is_(None),
-        or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
+        has_come(Connection.paused_until, now),
     )
 
 
@@ -204,7 +206,7 @@ def synced(session: Session, connection_id: str, now: datetime) -> None:
         .where(
             Connection.id == connection_id,
             Connection.state == ConnectionState.CONNECTED,
-            or_(Connection.paused_until.is_(None), Connection.paused_until <= now),
+            has_come(Connection.paused_until, now),
         )
         .values(
             last_synced_at=now,
@@ -322,7 +324,7 @@ def schedule_nudge(session: Session, connection_id: str, now: datetime, delay: t
         update(Connection)
         .where(
             Connection.id == connection_id,
-            or_(Connection.nudge_due_at.is_(None), Connection.nudge_due_at < now),
+            has_come(Connection.nudge_due_at, now, _LONGEST_NUDGE),
         )
         .values(nudge_due_at=now + delay)
         .returning(Connection.id)

@@ -26,23 +26,38 @@ class CustomerRead:
 
 
 def store(
-    session: Session, connection_id: str, reads: Iterable[CustomerRead], now: datetime
+    session: Session,
+    connection_id: str,
+    reads: Iterable[CustomerRead],
+    now: datetime,
+    *,
+    overrule: bool = False,
 ) -> set[str]:
-    """Keep each customer's newest copy; return the ids of those that are new or changed."""
+    """Keep the newest copy of each customer, and note from which read on a new name was seen.
+
+    With `overrule` that is what was read last, whatever versions QuickBooks gave. Returns the ids
+    of those that were not cached, or are not as they were.
+    """
     newest = {read.quickbooks_id: read for read in reads}
     changed: set[str] = set()
     for chunk in chunked(sorted(newest)):
-        changed |= _store_chunk(session, connection_id, [newest[i] for i in chunk], now)
+        some = [newest[i] for i in chunk]
+        changed |= _store_chunk(session, connection_id, some, now, overrule)
     return changed
 
 
 def _store_chunk(
-    session: Session, connection_id: str, reads: Sequence[CustomerRead], now: datetime
+    session: Session,
+    connection_id: str,
+    reads: Sequence[CustomerRead],
+    now: datetime,
+    overrule: bool,
 ) -> set[str]:
     known = load(session, connection_id, [r.quickbooks_id for r in reads], lock=True)
     changed = {i for read in reads if _differs(known.get(i := read.quickbooks_id), read)}
     statement = insert(session, Customer)
     new = statement.excluded
+    later_read = new.fetch_number > Customer.fetch_number
     session.execute(
         statement.on_conflict_do_update(
             index_elements=[Customer.connection_id, Customer.quickbooks_id],
@@ -56,10 +71,10 @@ def _store_chunk(
                 "source",
                 "read_at",
             ),
-            where=(new.sync_token > Customer.sync_token)
-            | (
-                (new.sync_token == Customer.sync_token) & (new.fetch_number > Customer.fetch_number)
-            ),
+            where=later_read
+            if overrule
+            else (new.sync_token > Customer.sync_token)
+            | ((new.sync_token == Customer.sync_token) & later_read),
         ),
         [
             {

@@ -6,13 +6,14 @@ tried again at its `due_at`, if it has one.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
+from service.database.due import has_come
 from service.database.tables import Connection, Notice, Run
 from service.database.upsert import chunked, insert
 from service.domain import NoticeStatus, OwnNotice, RunKind, RunState
@@ -25,6 +26,8 @@ _WORKABLE = (NoticeStatus.PENDING, NoticeStatus.PARKED)
 _later = aliased(Notice)
 
 CLAIM_LIMIT = 500
+# Nothing that is parked waits longer to come back; see `pause_of_parked`.
+_LONGEST_PARKED = timedelta(days=1)
 # A batch lost this often is taken one by one, to find the notice that kills its worker without
 # parking the others.
 _SUSPECT_LOSSES = 2
@@ -245,12 +248,12 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
 
 
 def _is_pending(now: datetime) -> ColumnElement[bool]:
-    waits = or_(Notice.due_at.is_(None), Notice.due_at <= now)
-    return and_(Notice.status == _PENDING, waits)
+    return and_(Notice.status == _PENDING, has_come(Notice.due_at, now))
 
 
 def _comes_back(now: datetime) -> ColumnElement[bool]:
-    return and_(Notice.status == _PARKED, Notice.due_at <= now)
+    again = and_(Notice.due_at.is_not(None), has_come(Notice.due_at, now, _LONGEST_PARKED))
+    return and_(Notice.status == _PARKED, again)
 
 
 def ask_for_changes(session: Session, connection_id: str, why: OwnNotice, now: datetime) -> int:

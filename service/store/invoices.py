@@ -8,9 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, Executable, and_, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.database.tables import Connection, Document, Invoice, Revision
+from service.database.types import database_now
 from service.database.upsert import Insert, Rule, chunked, excluded, insert_all
 
 NAMES = ("number_key", "due_key", "sought")
@@ -30,7 +31,7 @@ class InvoiceRow:
     connection_id: str
     quickbooks_id: str
     sync_token: int
-    last_updated: datetime
+    last_updated: datetime | None
     fetch_number: int
     digest: str = ""
     deleted: bool
@@ -91,14 +92,22 @@ def keep_digests(session: Session, digests: Mapping[str, str]) -> None:
         session.execute(update(Invoice), chunk)
 
 
-def upsert(session: Session, rows: Sequence[InvoiceRow], *, remap: bool = False) -> set[str]:
+def upsert(
+    session: Session,
+    rows: Sequence[InvoiceRow],
+    *,
+    remap: bool = False,
+    overrule: bool = False,
+) -> set[str]:
     """Write those rows that are newer than what is recorded, and return their ids.
 
-    With `remap` a row of the very same read is accepted too: the same invoice, mapped again.
+    With `remap` a row of the very same read is accepted too: the same invoice, mapped anew. With
+    `overrule` the later read counts as newer, whatever versions QuickBooks gave.
     """
     accepted: set[str] = set()
     session.flush()
-    rule: Rule = _if_newer_or_remapped if remap else _if_newer
+    newer = _if_newer_or_remapped if remap else _if_newer
+    rule: Rule = _if_read_later if overrule else newer
     for chunk in chunked(sorted(rows, key=lambda row: row.id)):
         written = insert_all(session, Invoice, [row.columns() for row in chunk], rule)
         accepted.update(written.scalars())
@@ -113,6 +122,10 @@ def _if_newer_or_remapped(statement: Insert) -> Executable:
     return _replace_if(statement, _is_newer(statement.excluded, remap=True))
 
 
+def _if_read_later(statement: Insert) -> Executable:
+    return _replace_if(statement, statement.excluded.fetch_number > Invoice.fetch_number)
+
+
 def _replace_if(statement: Insert, is_newer: ColumnElement[bool]) -> Executable:
     changed = [name for name in (*InvoiceRow.__slots__, *NAMES) if name not in _IDENTITY]
     return statement.on_conflict_do_update(
@@ -124,7 +137,8 @@ def _is_newer(new: Any, *, remap: bool) -> ColumnElement[bool]:
     """A condition: the row may replace the recorded one. No clocks of two machines are compared.
 
     A higher version wins; equal versions are ordered by fetch number, because a payment may move
-    the balance alone. A deletion has no version: it is ordered by fetch number only.
+    the balance alone. A deletion has no version: it is ordered by fetch number only. So are equal
+    tokens of which QuickBooks has said a time that is not believed.
     """
     later_read = (
         new.fetch_number >= Invoice.fetch_number
@@ -140,10 +154,17 @@ def _is_newer(new: Any, *, remap: bool) -> ColumnElement[bool]:
             or_(
                 new.sync_token > Invoice.sync_token,
                 and_(same_token, new.last_updated > Invoice.last_updated),
-                and_(same_token, new.last_updated == Invoice.last_updated, later_read),
+                and_(same_token, ~_differ(new.last_updated, Invoice.last_updated), later_read),
             ),
         ),
     )
+
+
+def _differ(
+    one: ColumnElement[Any], other: InstrumentedAttribute[datetime | None]
+) -> ColumnElement[bool]:
+    """Say that both times are believed, and are not the same."""
+    return and_(one.is_not(None), other.is_not(None), one != other)
 
 
 def add_revisions(session: Session, revisions: Iterable[dict[str, Any]]) -> None:
@@ -250,11 +271,37 @@ def numbered(session: Session, connection_ids: Collection[str], number: str) -> 
 
 
 def count_recorded(session: Session, connection_id: str, since: datetime | None) -> int:
-    """Return how many existing invoices changed since that whole second, as QuickBooks counts."""
+    """Return how many invoices of the company are recorded as existing, changed since then.
+
+    From the whole second on, as QuickBooks counts them; it counts times ahead, too.
+    """
     query = select(func.count()).where(Invoice.connection_id == connection_id, ~Invoice.deleted)
     if since is not None:
-        query = query.where(Invoice.last_updated >= since.replace(microsecond=0))
+        changed_since = Invoice.last_updated >= since.replace(microsecond=0)
+        query = query.where(or_(Invoice.last_updated.is_(None), changed_since))
     return session.execute(query).scalar_one()
+
+
+def note_withdrawn(session: Session, ids: Collection[str]) -> None:
+    """Note that these invoices are withdrawn at this moment."""
+    for chunk in chunked(sorted(ids)):
+        session.execute(
+            update(Invoice).where(Invoice.id.in_(chunk)).values(withdrawn_at=database_now())
+        )
+
+
+def count_withdrawn(session: Session, connection_id: str, seconds: float) -> int:
+    """Return how many invoices of the company were withdrawn in the last so many seconds.
+
+    What the database's clock put into the future before it was set back counts no longer than that.
+    """
+    now = database_now()
+    return session.execute(
+        select(func.count()).where(
+            Invoice.connection_id == connection_id,
+            Invoice.withdrawn_at.between(now - seconds, now + seconds),
+        )
+    ).scalar_one()
 
 
 def page(

@@ -27,7 +27,11 @@ def free_at(session: Session, about: str, most: int, now: datetime) -> datetime 
     """Return when the next attempt is allowed, if more than `most` are noted; None means now."""
     times = session.scalars(
         select(LoginAttempt.at)
-        .where(LoginAttempt.about == _digest(about), LoginAttempt.at > now - WITHIN)
+        .where(
+            LoginAttempt.about == _digest(about),
+            LoginAttempt.at > now - WITHIN,
+            LoginAttempt.at <= now + WITHIN,
+        )
         .order_by(LoginAttempt.at.desc(), LoginAttempt.id.desc())
         .limit(most + 1)
     ).all()

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session, aliased, defer
 
+from service.database.due import has_come
 from service.database.tables import Connection, Document, Invoice, Receipt, Revision
 from service.database.upsert import Insert, excluded, insert_all
 from service.domain import Action
@@ -61,7 +62,7 @@ def due_connections(session: Session, environment: str, at: datetime) -> Sequenc
 
 
 def _is_due(at: datetime) -> ColumnElement[bool]:
-    return and_(_OUTGOING, or_(Invoice.delivery_due_at.is_(None), Invoice.delivery_due_at <= at))
+    return and_(_OUTGOING, has_come(Invoice.delivery_due_at, at))
 
 
 @dataclass(slots=True)

@@ -4,12 +4,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, ScalarSelect, case, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, ScalarSelect, case, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
+from service.database.due import has_come
 from service.database.tables import (
     Connection,
     Invoice,
+    InvoicesCursor,
     PageCursor,
     ReconcileCursor,
     Run,
@@ -108,8 +110,8 @@ def begin_reconcile(
 ) -> int:
     """Return the id of the company's active reconcile, begun now with this order if there is none.
 
-    `order` holds `full`, whether to compare everything, and `fix`, whether to fix differences. One
-    that was asked for less starts over with both orders.
+    `order` says whether everything is compared, whether what differs is fixed, and whether even
+    where the record looks newer. A run under way that was asked for less starts over with both.
     """
     run_id = _active(
         session,
@@ -126,7 +128,9 @@ def begin_reconcile(
         "full": order["full"] or under_way["full"],
         "fix": order["fix"] or under_way["fix"],
     }
-    if (wider["full"], wider["fix"]) != (under_way["full"], under_way["fix"]):
+    if order.get("overrule") or under_way.get("overrule"):
+        wider["overrule"] = True
+    if any(asked and not under_way.get(name) for name, asked in wider.items()):
         session.execute(delete(RunSeen).where(RunSeen.run_id == run_id))
         session.execute(
             update(Run)
@@ -142,6 +146,18 @@ def begin_reconcile(
             )
         )
     return run_id
+
+
+def begin_withdrawal(session: Session, connection_id: str, now: datetime) -> int:
+    """Return the company's active withdrawal, begun now without an invoice if there is none."""
+    return _active(
+        session,
+        connection_id=connection_id,
+        kind=RunKind.WITHDRAWAL,
+        cause=RunCause.NOTICE,
+        tally=EMPTY_TALLY,
+        created_at=now,
+    )
 
 
 def _active(session: Session, **new: Any) -> int:
@@ -226,8 +242,17 @@ def order_of(run: Run) -> ReconcileCursor:
     return cast(ReconcileCursor, run.cursor)
 
 
+def invoices_of(run: Run) -> list[str]:
+    """Return the QuickBooks ids of the invoices that a withdrawal has still to read."""
+    cursor = cast(InvoicesCursor | None, run.cursor)
+    return cursor["invoices"] if cursor else []
+
+
 def checkpoint(
-    session: Session, run: Run, cursor: PageCursor | ReconcileCursor, tally: Tally
+    session: Session,
+    run: Run,
+    cursor: PageCursor | ReconcileCursor | InvoicesCursor,
+    tally: Tally,
 ) -> bool:
     """Keep how far the run has come; return False if it was widened or ended meanwhile."""
     kept = session.execute(
@@ -340,7 +365,7 @@ def _is_due(environment: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         Run.state == RunState.ACTIVE,
         Run.halted_at.is_(None),
-        or_(Run.due_at.is_(None), Run.due_at <= now),
+        has_come(Run.due_at, now),
         may_be_called(environment, now),
     )
 

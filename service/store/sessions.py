@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from service.database.tables import BrowserSession, OAuthState, OperatorSession, SpentLink
 from service.database.upsert import insert
 
+_SPENT_KEPT = timedelta(days=7)
 STATE_LIFETIME = timedelta(minutes=10)
 
 _COOKIE = re.compile(r"[A-Za-z0-9_-]{43}")  # as `BrowserSessions.begin` makes them
@@ -178,4 +179,5 @@ def prune(session: Session, now: datetime) -> None:
     SUPPLIERS.prune(session, now)
     OPERATORS.prune(session, now)
     session.execute(delete(OAuthState).where(OAuthState.expires_at <= now - timedelta(days=1)))
-    session.execute(delete(SpentLink).where(SpentLink.expires_at <= now))
+    # A link that has expired may not have, once the clock is set back.
+    session.execute(delete(SpentLink).where(SpentLink.expires_at <= now - _SPENT_KEPT))

@@ -117,7 +117,11 @@ def to_revive(session: Session, environment: str, now: datetime, limit: int) -> 
             # Whoever ends a connection on purpose leaves no token.
             Connection.refresh_sealed.is_not(None),
             Connection.disconnected_at.between(now - _REVIVED_FOR, not_today),
-            or_(Connection.revival_tried_at.is_(None), Connection.revival_tried_at <= not_today),
+            or_(
+                Connection.revival_tried_at.is_(None),
+                Connection.revival_tried_at <= not_today,
+                Connection.revival_tried_at > now,  # the clock has been set back since
+            ),
         )
         .order_by(Connection.disconnected_at)
         .limit(limit)

@@ -3,29 +3,94 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import BindParameter, ColumnElement, case, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from service.database.due import has_come
 from service.database.tables import Connection, Run
 from service.domain import RunKind, RunState
+from service.store import plausible
 from service.store.connections import may_be_called
 
 RECONCILE_EVERY = timedelta(days=1)
+_LONGEST_WAIT = RECONCILE_EVERY + timedelta(minutes=1)
+_AHEAD_COUNTS_AS = timedelta(days=1)
 
 
 def changes_read_until(session: Session, connection_id: str) -> datetime:
-    return session.execute(
+    """Return the watermark up to which everything that changed has been read.
+
+    In the stead of one that lies ahead of the database's clock, a day ago: what changes from now on
+    is found, whatever was missed.
+    """
+    until = session.execute(
         select(Connection.changes_read_until).where(Connection.id == connection_id)
     ).scalar_one()
+    if until <= plausible.latest(session):
+        return until
+    return plausible.database_time(session) - _AHEAD_COUNTS_AS
 
 
 def changes_read(session: Session, connection_id: str, until: datetime) -> None:
-    """Move the watermark of changes forward; it never moves back."""
-    session.execute(
-        update(Connection)
-        .where(Connection.id == connection_id, Connection.changes_read_until < until)
-        .values(changes_read_until=until)
+    """Move the watermark of changes forward; it never moves back, nor ahead of the clock."""
+    if _is_believed(session, connection_id, until):
+        session.execute(
+            update(Connection)
+            .where(Connection.id == connection_id, Connection.changes_read_until < until)
+            .values(changes_read_until=until)
+        )
+
+
+def _is_believed(session: Session, connection_id: str, until: datetime) -> bool:
+    """Return whether a watermark may stand there; else note what QuickBooks has said."""
+    if until <= plausible.latest(session):
+        return True
+    plausible.note_ahead(session, connection_id, until)
+    return False
+
+
+def are_ahead(session: Session, connection_id: str) -> bool:
+    """Return whether a watermark of the company lies ahead of the database's clock."""
+    ahead = session.execute(
+        select(Connection.id).where(
+            Connection.id == connection_id, is_ahead(plausible.latest(session))
+        )
     )
+    return ahead.first() is not None
+
+
+def is_ahead(latest: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
+    """Say of a connection that one of its watermarks is later than what is believed."""
+    return or_(Connection.changes_read_until > latest, Connection.reconciled_until > latest)
+
+
+def reset(session: Session, connection_id: str, now: datetime) -> bool:
+    """Put watermarks that lie ahead back to where the company was connected, and reconcile it.
+
+    Returns whether there was one, or QuickBooks had said a time ahead, which is forgotten.
+    """
+    latest, before = plausible.latest(session), plausible.database_time(session)
+
+    def sane(column: InstrumentedAttribute[datetime]) -> ColumnElement[datetime]:
+        start = case((Connection.connected_at > latest, before), else_=Connection.connected_at)
+        return case((column > latest, start), else_=column)
+
+    done = session.execute(
+        update(Connection)
+        .where(
+            Connection.id == connection_id,
+            or_(is_ahead(latest), Connection.time_ahead.is_not(None)),
+        )
+        .values(
+            changes_read_until=sane(Connection.changes_read_until),
+            reconciled_until=sane(Connection.reconciled_until),
+            reconcile_due_at=now,
+            time_ahead=None,
+            time_ahead_at=None,
+        )
+        .returning(Connection.id)
+    )
+    return done.first() is not None
 
 
 def to_reconcile(
@@ -38,29 +103,53 @@ def to_reconcile(
     busy = select(Run.id).where(
         Run.connection_id == Connection.id,
         Run.state == RunState.ACTIVE,
-        or_(Run.kind == RunKind.RECONCILE, Run.due_at.is_(None), Run.due_at <= now),
+        Run.kind != RunKind.WITHDRAWAL,  # which reads nothing else
+        or_(Run.kind == RunKind.RECONCILE, has_come(Run.due_at, now)),
     )
     return session.scalars(
         select(Connection)
-        .where(may_be_called(environment, now), Connection.reconcile_due_at <= now, ~busy.exists())
+        .where(
+            may_be_called(environment, now),
+            has_come(Connection.reconcile_due_at, now, _LONGEST_WAIT),
+            ~busy.exists(),
+        )
         .order_by(Connection.reconcile_due_at)
         .limit(limit)
     ).all()
 
 
 def reconciled_until(session: Session, connection_id: str) -> datetime:
-    return session.execute(
-        select(Connection.reconciled_until).where(Connection.id == connection_id)
-    ).scalar_one()
+    """Return the watermark up to which everything was reconciled.
+
+    In the stead of one that lies ahead of the database's clock, when the company was connected.
+    """
+    until, connected_at = session.execute(
+        select(Connection.reconciled_until, Connection.connected_at).where(
+            Connection.id == connection_id
+        )
+    ).one()
+    return until if until <= plausible.latest(session) else connected_at
 
 
 def reconciled(session: Session, connection_id: str, until: datetime, now: datetime) -> None:
-    """Note that all up to `until`, by QuickBooks' clock, was reconciled; next due in a day."""
-    session.execute(
-        update(Connection)
-        .where(Connection.id == connection_id, Connection.reconciled_until < until)
-        .values(reconciled_until=until)
-    )
+    """Note that everything up to `until`, by QuickBooks' clock, was reconciled.
+
+    The watermark never moves back, but for one that lies ahead of the database's clock: until then
+    everything has been read. The next reconcile is due in a day.
+    """
+    if _is_believed(session, connection_id, until):
+        latest, mine = plausible.latest(session), Connection.id == connection_id
+        watermark = Connection.reconciled_until
+        session.execute(
+            update(Connection)
+            .where(mine, or_(watermark < until, watermark > latest))
+            .values(reconciled_until=until)
+        )
+        session.execute(
+            update(Connection)
+            .where(mine, Connection.changes_read_until > latest)
+            .values(changes_read_until=until)
+        )
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id)

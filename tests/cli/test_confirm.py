@@ -82,7 +82,7 @@ def test_a_command_says_that_its_run_has_stopped_and_confirming_lets_it_go_on(
     around = run(deployment, "sync", "--all")
     assert (around.returncode, around.stderr) == (1, "")
     assert around.stdout.startswith(
-        f"Paid Company: left out, as backfill {number} has stopped: this would withdraw without"
+        f"Paid Company: left out, as backfill {number} has stopped and waits for a decision;"
     )
     assert states(deployment) == ["invoice_created"] * 6
 

@@ -3,7 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +288,8 @@ NO_SUPPLIER = "No supplier with this e-mail address has opened a link yet.\n"
         (["connections", "disconnect", "--supplier", "x@example.com"], NO_SUPPLIER),
         (["connections", "release", "--connection", "1"], NOBODY),
         (["connections", "release"], "Name one of --company REALM or --connection ID.\n"),
+        (["connections", "reset-watermarks"], NAME_ONE),
+        (["reconcile", "--all", "--overrule"], "--overrule mends, so it needs --fix.\n"),
         (["sync"], "Name one of --supplier EMAIL, --company REALM or --all.\n"),
         (["forget", "--yes"], "Name one of --supplier EMAIL or --company REALM.\n"),
         (["forget", "--company", "1", "--yes"], NOBODY),
@@ -348,3 +350,19 @@ def test_what_mends_is_in_the_audit_too(place: Place) -> None:
 
 def this_user() -> str:
     return subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_watermarks_that_stand_ahead_are_reset_once(place: Place) -> None:
+    company = place.add_company(REALM, "Bright Bakery")
+    reset = ("connections", "reset-watermarks", "--company", REALM)
+    ended = place.run(*reset)
+    assert (ended.returncode, ended.stdout) == (0, "Bright Bakery: no time is ahead.\n")
+    with place.services() as services, services.database.write() as session:
+        session.execute(
+            update(Connection).values(reconciled_until=datetime(2099, 1, 1, tzinfo=UTC))
+        )
+    ended = place.run(*reset)
+    assert (ended.returncode, ended.stdout) == (0, "Bright Bakery: reset.\n")
+    with place.services() as services, services.database.read() as session:
+        assert session.get_one(Connection, company).reconciled_until == NOW
+    assert [row["action"] for row in rows(place, "audit")] == ["reset watermarks"]

@@ -34,7 +34,9 @@ def test_the_readme_names_every_command() -> None:
 
 def test_the_readme_names_everything_that_operators_can_do_about_a_connection() -> None:
     orders = get_command(app).commands["connections"].commands  # type: ignore[attr-defined]
-    assert set(orders) == {"pause", "resume", "retry", "disconnect", "release"}
+    assert set(orders) == {
+        *("pause", "resume", "retry", "disconnect", "release", "reset-watermarks")
+    }
     for order in orders:
         assert f"connections {order} " in README or f"`{order}` " in README
 

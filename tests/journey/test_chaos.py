@@ -19,6 +19,7 @@ from service.database.tables import Breaker, Connection, Document, Invoice, Noti
 from service.infactor.mapping import invoice_id
 from service.kit.clock import now
 from service.services import Services, build_services
+from service.store import approvals
 from tests.journey.books import BUYERS, a_book, realm
 from tests.journey.deployment import deployed
 from tests.journey.storm import Storm
@@ -114,8 +115,14 @@ WAITING = (
 
 
 def worked_off(services: Services) -> bool:
-    """Return whether nothing is left to do; pauses are over, as they would be after a while."""
+    """Return whether nothing is left to do; pauses are over, as they would be after a while.
+
+    Where so much would be withdrawn that an operator has to confirm it, one does.
+    """
     with services.database.write() as session:
+        waiting_runs = select(Run).where(Run.state == "active", Run.halted_at.is_not(None))
+        for run in session.scalars(waiting_runs.with_for_update(skip_locked=True)):
+            approvals.approve(session, run)
         for until, key in WAITING:
             # What a worker holds has its turn next time: it may be waiting for one of ours.
             free = select(key).where(until.is_not(None)).with_for_update(skip_locked=True)
@@ -245,7 +252,9 @@ def figures(storm: Storm, services: Services) -> dict[str, Any]:
     with services.database.read() as session:
         statuses = Counter(session.scalars(select(Notice.status)))
         repeated = session.execute(select(func.sum(Notice.duplicates))).scalar_one()
-        runs = session.scalars(select(Run).where(Run.cause != "command")).all()
+        runs = session.scalars(
+            select(Run).where(Run.kind == "reconcile", Run.cause != "command")
+        ).all()
         invoices = session.execute(select(func.count()).select_from(Invoice)).scalar_one()
         receipts = Counter(session.scalars(select(Receipt.outcome)))
     return {

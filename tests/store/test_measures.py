@@ -147,7 +147,7 @@ def test_reads_runs_alerts_and_deliveries_are_counted(
         )
     found = measured(database)
     assert found.reads == {"query": 2, "cdc": 1}
-    assert found.active_runs == {"backfill": 1, "reconcile": 0}
+    assert found.active_runs == {"backfill": 1, "reconcile": 0, "withdrawal": 0}
     assert found.open_alerts == {"connection.dead": 2}
     assert found.webhook_answers == {"stored": 7}
 

@@ -46,6 +46,19 @@ def test_the_button_leads_to_intuits_consent_with_a_state_and_the_registered_red
     assert len(query["state"][0]) >= 32
 
 
+def test_a_clock_of_quickbooks_that_is_ahead_is_not_believed(place: Place) -> None:
+    """Or nothing that changes would ever be newer than where the company was connected."""
+    place.simulator.simulator.clock.advance(3 * 86_400)
+    try:
+        place.connect(place.browser())
+    finally:
+        place.simulator.simulator.clock.advance(-3 * 86_400)
+    [connection] = place.connections()
+    assert max(connection.changes_read_until, connection.reconciled_until) <= now()
+    assert connection.time_ahead is not None
+    assert connection.time_ahead > now() + timedelta(days=2)
+
+
 def test_a_supplier_connects_a_company(place: Place) -> None:
     browser = place.browser()
     began = now()

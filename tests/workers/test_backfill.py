@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from service.kit.clock import now
 from tests.workers.world import (
     CHECKPOINTS,
     DOCUMENTS,
@@ -329,15 +330,17 @@ def test_customers_that_one_query_cannot_show_do_not_stop_the_run(small_world: W
 
 def test_the_watermark_ends_where_the_run_ended(small_world: World) -> None:
     fill(small_world, [1, 2])
-    small_world.put("Invoice", an_invoice("3", MetaData=at(10**9)))
+    soon = int((now() - START).total_seconds()) + 300
+    small_world.put("Invoice", an_invoice("3", MetaData=at(soon)))
     small_world.backfill()
-    assert small_world.connection().changes_read_until == START + timedelta(seconds=10**9)
+    assert small_world.connection().changes_read_until == START + timedelta(seconds=soon)
 
 
 def test_a_run_over_a_part_leaves_no_gap_below_the_watermark(small_world: World) -> None:
     before = small_world.connection().changes_read_until
-    small_world.put("Invoice", an_invoice("3", MetaData=at(10**9)))
-    small_world.backfill(START + timedelta(seconds=10**9 - 5))
+    soon = int((now() - START).total_seconds()) + 300
+    small_world.put("Invoice", an_invoice("3", MetaData=at(soon)))
+    small_world.backfill(START + timedelta(seconds=soon - 5))
     assert small_world.connection().changes_read_until == before
 
 

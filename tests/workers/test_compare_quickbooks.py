@@ -196,16 +196,16 @@ def test_after_a_long_gap_the_watermark_is_quickbooks_time_when_the_reading_bega
     """What is deleted after its page was read is for the next reconcile to find."""
     world.put("Invoice", an_invoice("1"))
     reconciled_long_ago(world, days=50)
-    world.pass_time_in_quickbooks(hours=2)
+    world.pass_time_in_quickbooks(minutes=4)
     with world.services.database.write() as session:
         order = {"full": False, "fix": True}
         run_id = runs.begin_reconcile(session, world.connection_id, "daily", order, now())
     while world.run(run_id).expected is None:
         assert world.advance(run_id)
-    world.pass_time_in_quickbooks(hours=3)
+    world.pass_time_in_quickbooks(minutes=5)
     assert finish(world, run_id)["state"] == "done"
     began = watermark(world) - now()
-    assert timedelta(hours=2, minutes=-1) < began <= timedelta(hours=2)
+    assert timedelta(minutes=3) < began <= timedelta(minutes=4)
 
 
 def test_an_invoice_that_quickbooks_cannot_show_is_a_difference(small_world: World) -> None:

@@ -176,7 +176,7 @@ def test_a_run_that_is_throttled_remembers_it_too(small_world: World) -> None:
         (16, None, 3600),
         (50, None, 3600),
         (0, 17.0, 17),
-        (50, 7200.0, 7200),
+        (50, 7200.0, 3600),
     ],
 )
 def test_a_429_that_lasts_is_asked_about_less_and_less_often(

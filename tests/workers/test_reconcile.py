@@ -53,7 +53,7 @@ def test_lost_notices_end_complete(world: World) -> None:
 def test_the_watermark_moves_to_quickbooks_time_with_the_results(world: World) -> None:
     before = watermark(world)
     world.put("Invoice", an_invoice("1"))
-    world.pass_time_in_quickbooks(hours=2)
+    world.pass_time_in_quickbooks(minutes=9)
     with world.refusing(DOCUMENTS):
         reconcile(world)
     assert watermark(world) == before
@@ -62,7 +62,7 @@ def test_the_watermark_moves_to_quickbooks_time_with_the_results(world: World) -
     world.let_time_pass()
     reconcile(world)
     assert list(world.documents()) == ["1"]
-    assert watermark(world) - now() > timedelta(hours=1, minutes=59)
+    assert watermark(world) - now() > timedelta(minutes=8)
 
 
 def test_a_deletion_is_believed_only_after_a_read_of_its_own(small_world: World) -> None:
@@ -272,7 +272,7 @@ def test_it_waits_for_a_backfill_and_while_the_company_may_not_be_called(world: 
 
 
 def test_the_watermark_never_moves_back(small_world: World) -> None:
-    late = now() + timedelta(days=1)
+    late = now() + timedelta(minutes=9)
     set_connection(small_world, reconciled_until=late)
     with small_world.services.database.write() as session:
         watermarks.reconciled(session, small_world.connection_id, now(), now())

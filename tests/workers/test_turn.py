@@ -259,7 +259,7 @@ def test_a_poll_while_infactor_is_away_notes_that_and_misses_nothing(
         assert broken
         assert "no MongoDB that takes writes answers" in broken.why
         with world.services.database.write() as session:
-            session.execute(update(Breaker).values(open_until=Breaker.open_until + 3600))
+            session.execute(update(Breaker).values(open_until=Breaker.open_until + 30))
         poll_documents(world.services)  # nobody's turn
         with world.services.database.read() as session:
             assert session.scalars(select(Breaker.failures)).one() == attempts

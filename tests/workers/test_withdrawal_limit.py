@@ -1,10 +1,13 @@
-"""How much a run may withdraw: it stops before it withdraws a good part of a company."""
+"""How much of a company may be withdrawn: a run or notices stop before it is a good part of it."""
 
 from collections import Counter
 
 import pytest
+from sqlalchemy import update
 
+from service.database.tables import Invoice, Run
 from service.kit.clock import now
+from service.store import approvals
 from tests.workers.delivering import Delivering
 from tests.workers.reconciling import finish, reconcile, reconciled_long_ago, watermark
 from tests.workers.withdrawing import (
@@ -18,6 +21,7 @@ from tests.workers.withdrawing import (
     change_settings,
     offered,
     paid_now,
+    reject,
     states,
     stops,
 )
@@ -92,7 +96,7 @@ def test_what_earlier_pages_withdrew_counts(world: World) -> None:
     run = world.run(run_id)
     assert run.halted_at is not None
     assert run.error == (
-        "it would withdraw 21 of the company's 1010 undecided invoices, 12 of which it has"
+        "it would withdraw 21 of the company's 1010 undecided invoices, 12 of which are"
         " withdrawn already (9 paid in QuickBooks; more than 20 need an operator's"
         " confirmation): 101002, 101003, 101004, 101005, 101006, 101007, 101008, 101009, 101010"
     )
@@ -253,12 +257,179 @@ def test_another_company_is_counted_by_itself(world: World) -> None:
     assert stops(world) == [(first, f"infactor-quickbooks confirm --run {run_id} --dry-run")]
 
 
-def test_notices_are_not_stopped(world: World) -> None:
+def told(world: World, *ids: str) -> None:
+    """Let a notice of each of these invoices come, or of a payment that names none."""
+    events = [an_event("Invoice", i, "updated") for i in ids]
+    world.webhook(*(events or [an_event("Payment", "900", "created")]))
+    world.let_time_pass()
+    world.sync()
+
+
+def waiting(world: World) -> Run:
+    """Return the run that waits with what notices would withdraw."""
+    with world.services.database.read() as session:
+        run = approvals.waiting_withdrawal(session, world.connection_id)
+    assert run is not None
+    return run
+
+
+@pytest.mark.parametrize("by", ["payment", "names"])
+def test_one_wrong_answer_to_notices_rejects_no_portfolio(world: World, by: str) -> None:
+    """Of a hundred offered invoices each looks paid; the hundred and first is new."""
+    offered(world, 100)
+    paid_now(world, 100)
+    world.put("Invoice", an_invoice("101"))
+    told(world, *(str(n) for n in range(1, 102) if by == "names"))
+    assert states(world) == {LET: 101}
+    assert {status for status, _ in world.notices()} == {"done"}
+    run = waiting(world)
+    assert (run.kind, run.state, run.confirmed) == ("withdrawal", "active", False)
+    assert len(run.would_withdraw or {}) == 100
+    assert run.halt_reason == (
+        "it would withdraw 100 of the company's 101 undecided invoices (100 paid in QuickBooks;"
+        " more than 5 need an operator's confirmation)"
+    )
+    command = f"infactor-quickbooks confirm --run {run.id} --dry-run"
+    assert stops(world) == [(world.connection_id, command)]
+    assert world.sweep() == []  # nobody works on it
+
+
+def test_what_notices_would_withdraw_is_read_again_once_it_is_approved(world: World) -> None:
+    """Four of the ten were paid indeed; of the others QuickBooks says otherwise by now."""
     offered(world, 10)
     paid_now(world, 10)
-    world.webhook(*(an_event("Invoice", str(n), "updated") for n in range(1, 11)))
-    world.sync()
-    assert states(world) == {TAKEN: 10}
+    told(world)
+    world.put("Invoice", *(an_invoice(str(n)) for n in range(5, 11)))
+    run_id = waiting(world).id
+    approve(world, run_id)
+    ended = finish(world, run_id)
+    assert (ended["state"], ended["withdrawn"], ended["read"]) == ("done", 4, 10)
+    assert states(world) == {TAKEN: 4, LET: 6}
+    assert stops(world) == []
+
+
+def test_what_an_operator_has_approved_does_not_count(small_world: World) -> None:
+    """Or the next invoice that is paid within the hour would have to be approved, too."""
+    offered(small_world, 100)
+    paid_now(small_world, 20)
+    told(small_world)
+    run_id = waiting(small_world).id
+    approve(small_world, run_id)
+    assert finish(small_world, run_id)["withdrawn"] == 20
+    small_world.put("Invoice", *(an_invoice(str(n), Balance=0) for n in range(21, 25)))
+    told(small_world)
+    assert states(small_world) == {TAKEN: 24, LET: 76}
+
+
+def test_notices_are_stopped_where_infactor_has_a_database_of_its_own(
+    small_delivering: Delivering,
+) -> None:
+    world = small_delivering.world
+    offered(world, 10)
+    small_delivering.deliver()
+    paid_now(world, 10)
+    told(world)
+    small_delivering.deliver()
+    assert {small_delivering.state(str(n))[0] for n in range(1, 11)} == {LET}
+    run_id = waiting(world).id
+    approve(world, run_id)
+    finish(world, run_id)
+    small_delivering.deliver()
+    assert {small_delivering.state(str(n))[0] for n in range(1, 11)} == {TAKEN}
+
+
+def test_while_withdrawals_wait_notices_add_to_them_and_withdraw_nothing(
+    small_world: World,
+) -> None:
+    offered(small_world, 100)
+    paid_now(small_world, 10)
+    told(small_world)
+    before = waiting(small_world)
+    small_world.put("Invoice", an_invoice("50", Balance=0), an_invoice("51", Balance=90))
+    told(small_world, "50")
+    after = waiting(small_world)
+    assert after.id == before.id
+    assert (after.halted_at, after.generation) == (before.halted_at, before.generation + 1)
+    assert after.halt_reason == (
+        "it would withdraw 11 of the company's 100 undecided invoices (11 paid in QuickBooks;"
+        " more than 5 need an operator's confirmation)"
+    )
+    told(small_world, "50")
+    assert waiting(small_world).generation == after.generation
+    assert states(small_world) == {LET: 100}
+    reject(small_world, after.id)
+    told(small_world, "50", "51")
+    assert states(small_world) == {TAKEN: 2, LET: 98}
+
+
+def test_what_waited_and_is_well_again_is_recorded_beside_what_joins(small_world: World) -> None:
+    offered(small_world, 100)
+    paid_now(small_world, 10)
+    told(small_world)
+    well_again = an_invoice("5", TotalAmt=90, Balance=90)
+    small_world.put("Invoice", well_again, an_invoice("50", Balance=0))
+    told(small_world, "5", "50")
+    assert small_world.documents()["5"]["invoiceAmount"] == 90
+    assert len(waiting(small_world).would_withdraw or {}) == 11
+    assert states(small_world) == {LET: 100}
+
+
+@pytest.mark.parametrize("kind", ["notices", "backfill", "changes", "listing"])
+def test_all_paths_together_have_one_limit_within_an_hour(small_world: World, kind: str) -> None:
+    """Four of a hundred are withdrawn by a notice, and two more would be."""
+    offered(small_world, 100)
+    paid_now(small_world, 4)
+    told(small_world)
+    assert states(small_world) == {LET: 96, TAKEN: 4}
+    paid_now(small_world, 6)
+    if kind == "notices":
+        told(small_world)
+        run = waiting(small_world)
+    else:
+        run_id = begin(small_world, kind)
+        finish(small_world, run_id)
+        run = small_world.run(run_id)
+    assert run.halt_reason == (
+        "it would withdraw 6 of the company's 100 undecided invoices, 4 of which are withdrawn"
+        " already (2 paid in QuickBooks; more than 5 need an operator's confirmation)"
+    )
+    assert states(small_world) == {LET: 96, TAKEN: 4}
+
+
+@pytest.mark.parametrize("hours", [-1.1, 1.1])
+def test_after_an_hour_as_many_more_are_allowed(small_world: World, hours: float) -> None:
+    """Or where the clock has been set back by more than that."""
+    offered(small_world, 100)
+    paid_now(small_world, 4)
+    told(small_world)
+    with small_world.services.database.write() as session:
+        earlier = Invoice.withdrawn_at - hours * 3600
+        session.execute(update(Invoice).values(withdrawn_at=earlier))
+    paid_now(small_world, 8)
+    told(small_world)
+    assert states(small_world) == {LET: 92, TAKEN: 8}
+
+
+def test_what_a_customer_changes_counts_for_notices_too(small_world: World) -> None:
+    """The currency in the settings was changed, and then a customer in QuickBooks."""
+    dollars = {"CurrencyRef": {"value": "USD"}}
+    small_world.put("Invoice", *(an_invoice(str(n), **dollars) for n in range(1, 7)))
+    small_world.backfill()
+    small_world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "new@example.com"}))
+    change_settings(small_world, infactor_currency="EUR")
+    small_world.webhook(an_event("Customer", "7", "updated"))
+    small_world.sync()
+    assert states(small_world) == {LET: 6}
+    assert sorted((waiting(small_world).would_withdraw or {}).values()) == ["currency"] * 6
+
+
+def test_deletions_that_notices_tell_count_too(small_world: World) -> None:
+    offered(small_world, 6)
+    for n in range(1, 7):
+        small_world.delete("Invoice", str(n))
+    told(small_world, *(str(n) for n in range(1, 7)))
+    assert states(small_world) == {LET: 6}
+    assert sorted((waiting(small_world).would_withdraw or {}).values()) == ["deleted"] * 6
 
 
 def test_where_nothing_is_withdrawn_nothing_stops(small_world: World) -> None:

@@ -126,7 +126,7 @@ def read_page(
         else:
             fresh = [raw for raw in rows.found if raw.get("Id") not in cursor.seen]
             reads = InvoiceReads(found=[Read(raw, fetch_number) for raw in fresh])
-            return ChangePage(reads, _after(cursor, rows))
+            return ChangePage(reads, _after(cursor, rows, company.latest_believed()))
 
 
 def _rows(company: CompanyContext, entity_name: EntityName, cursor: Cursor) -> Page:
@@ -178,11 +178,12 @@ def _place(entity_name: EntityName, cursor: Cursor, number: int) -> str:
     return f"the {nth} of all in the order of changes"
 
 
-def _after(cursor: Cursor, rows: Page) -> Cursor:
+def _after(cursor: Cursor, rows: Page, latest: datetime) -> Cursor:
+    """Return where to go on: after the last change whose time is not ahead of `latest`."""
     # Dropped rows filled the page, but need not be there the next time.
     raws, done = rows.found, rows.given < cursor.size
     times = [changed_at(raw) for raw in raws]
-    last = max((t for t in times if t), default=cursor.since)
+    last = max((t for t in times if t and t <= latest), default=cursor.since)
     at_last = tuple(str(r.get("Id")) for r, t in zip(raws, times, strict=True) if t == last)
     size = cursor.size if cursor.slow else min(cursor.size * 2, queries.PAGE)
     name = _called(raws[-1]) if raws else cursor.last

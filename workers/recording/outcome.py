@@ -28,9 +28,12 @@ class Outcome:
     hold: Hold | None = None
     revision: int | None = None
     remapped: bool = False  # not read, but mapped again with a customer that has changed
+    withheld: bool = False  # nothing was recorded: an operator has to approve its withdrawal
     error: SyncError | None = None
 
     def __str__(self) -> str:
+        if self.withheld:
+            return f"not withdrawn though {self.hold}: so many wait for an operator's confirmation"
         if self.action is Action.FROZEN:
             return inbox.kept("withdrawn" if self.hold else "refreshed")
         return f"{self.action.past}: {self.hold}" if self.hold else self.action.past
@@ -66,9 +69,14 @@ class Recorded(list[Outcome]):
         return {one.quickbooks_id for one in self.read if one.revision is not None}
 
     @property
-    def withdrawn(self) -> list[str]:
-        """Infactor's ids of what was withdrawn, mapped again or read."""
-        return [one.invoice_id for one in self if one.action is Action.WITHDRAW]
+    def withheld(self) -> set[str]:
+        """QuickBooks ids of what waits for an operator before it is withdrawn."""
+        return {one.quickbooks_id for one in self if one.withheld}
+
+    @property
+    def withdrawn(self) -> dict[str, str]:
+        """The hold of what was withdrawn, also by mapping it again, by Infactor's ids."""
+        return {one.invoice_id: str(one.hold) for one in self if one.action is Action.WITHDRAW}
 
 
 def add(tally: Tally, recorded: Recorded) -> Tally:

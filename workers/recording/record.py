@@ -3,8 +3,9 @@
 A batch is one transaction, with what its caller finishes in it; QuickBooks is not called meanwhile.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -13,12 +14,20 @@ from sqlalchemy.orm import Session
 from service.database.engine import after_commit
 from service.database.tables import Customer, Document, Invoice, Run
 from service.domain import Action, Hold, OwnNotice, RevisionCause
-from service.errors import Disconnected, SyncError, Unmappable
+from service.errors import ApprovalNeeded, Disconnected, SyncError, Unmappable
 from service.infactor import document as life
 from service.infactor.document import Decision, columns_of
 from service.kit.clock import now
 from service.quickbooks.entity import Entity, entity
-from service.store import connection_lifecycle, connections, customers, inbox, invoices
+from service.store import (
+    approvals,
+    connection_lifecycle,
+    connections,
+    customers,
+    inbox,
+    invoices,
+    plausible,
+)
 from service.store.invoices import InvoiceRow, RecordedVersion
 from workers.company import CompanyContext
 from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
@@ -37,21 +46,33 @@ def recording(
     *,
     cause: RevisionCause,
     run: Run | None = None,
+    overrule: bool = False,
     voided: frozenset[str] = frozenset(),
     webhooks: Callable[[str], Sequence[str]] = lambda _: (),
 ) -> Iterator[tuple[Session, Recorded]]:
     """Record what was read; give the transaction and the outcome of each invoice.
 
-    What the caller writes in the block is committed with it, or rolled back with it on an
-    exception. `run` is the run that reads, for the withdrawal limit; `voided` are QuickBooks Ids
-    that a notice called void; `webhooks` gives the webhook ids that asked for an invoice, for the
-    log. Raises Disconnected if the company is no longer connected, ApprovalNeeded if the run has to
-    stop; then nothing is recorded.
+    What the caller writes inside the block is committed together with it at the end, or rolled
+    back with it on an exception. `run` is the run that reads; with `overrule` a later read replaces
+    what looks newer; `voided` are invoices that a notice called void; `webhooks` tells by which
+    webhooks' ids an invoice was asked for, for the log.
+
+    Where too much of the company would be withdrawn, a run stops: ApprovalNeeded is raised, and
+    nothing is recorded. Without a run the rest is recorded, and what would be withdrawn is left
+    to a run of its own, which waits for an operator; unless it is one who asks.
+    Raises Disconnected if the company is not connected any more; then nothing is recorded.
     """
     with company.services.database.write() as session:
-        recorded = _Batch(company, session, cause, voided).write(reads)
+        batch = _Batch(company, session, cause, voided, overrule=overrule)
         if run is not None:
-            check_withdrawals(session, run, recorded)
+            recorded = batch.write(reads)
+            check_withdrawals(session, company.connection_id, recorded, run)
+        elif cause is RevisionCause.COMMAND:
+            recorded = batch.write(reads)
+        else:
+            recorded = batch.write_within_limit(reads)
+        if cause is not RevisionCause.COMMAND and not (run is not None and run.confirmed):
+            invoices.note_withdrawn(session, recorded.withdrawn)
         _announce(company, session, recorded, cause, webhooks)
         yield session, recorded
 
@@ -91,25 +112,71 @@ class _Batch:
         session: Session,
         cause: RevisionCause,
         voided: frozenset[str],
+        *,
+        overrule: bool = False,
     ) -> None:
         self._company = company
         self._session = session
         self._cause = cause
         self._voided = voided
-        self._rows = Rows(company, now())
+        self._overrule = overrule
+        self._rows = Rows(company, now(), plausible.latest(session))
         self._recorded = Recorded()
+        self._withheld: Mapping[str, str] = {}
+
+    def write_within_limit(self, reads: CompleteReads) -> Recorded:
+        """Write the batch, but leave what would be withdrawn beyond the limit to an operator."""
+        company, session = self._company, self._session
+        try:
+            with session.begin_nested():
+                recorded = self.write(reads)
+                check_withdrawals(session, company.connection_id, recorded, None)
+                return recorded
+        except ApprovalNeeded as e:
+            stopped = e
+        session.expire_all()  # what was undone may have been read
+        self._recorded, self._withheld = Recorded(), recorded.withdrawn
+        recorded = self.write(reads)
+        approvals.withhold(
+            session,
+            company.connection_id,
+            recorded.withheld,
+            stopped.why,
+            stopped.named,
+            stopped.reasons,
+            now(),
+        )
+        after_commit(
+            session,
+            log.warning,
+            "withdrawals.withheld",
+            connection=company.connection_id,
+            withdrawals=stopped.withdrawals,
+            offered=stopped.offered,
+        )
+        return recorded
 
     def write(self, reads: CompleteReads) -> Recorded:
-        # One batch at a time for each company: customers must not change while invoices are mapped.
+        """Write all of the batch that is newer than what is recorded, and is not withheld."""
+        # One batch at a time for each company: customers stay as they are while invoices are
+        # mapped with them.
         self._lock_company()
         changed_customers = customers.store(
-            self._session, self._company.connection_id, reads.customers.values(), now()
+            self._session,
+            self._company.connection_id,
+            reads.customers.values(),
+            now(),
+            overrule=self._overrule,
         )
         for quickbooks_id, error in reads.failed.items():
             self._fail(quickbooks_id, error)
         for place, error in reads.unnamed.items():
             self._recorded.append(Outcome(place=place, error=error))
         found = self._entities(reads.found)
+        self._note_times_ahead(
+            [parsed.last_updated for parsed, _ in found.values()]
+            + [customer.last_updated for customer in reads.customers.values()]
+        )
         ids = {self._company.invoice_id(i) for i in [*found, *reads.gone]}
         versions = invoices.lock_versions(self._session, ids)
         bases = self._bases(found, versions)
@@ -120,11 +187,32 @@ class _Batch:
         }
         known = self._known([*new, *reads.gone], versions)
         rows = [*self._mapped(new, known), *self._deletions(reads.gone, known)]
-        self._keep(rows, known)
+        self._keep(self._unless_withheld(rows), known)
         self._note_unchanged(bases.keys() - new.keys(), versions)
         if changed_customers:
             self._remap(changed_customers, skip=ids)
         return self._recorded
+
+    def _note_times_ahead(self, times: Sequence[datetime]) -> None:
+        if times and max(times) > self._rows.latest:
+            plausible.note_ahead(self._session, self._company.connection_id, max(times))
+
+    def _unless_withheld(
+        self, rows: Sequence[InvoiceRow], *, remapped: bool = False
+    ) -> list[InvoiceRow]:
+        """Return the rows that may be written; the others keep what is recorded of them."""
+        self._recorded += [
+            Outcome(
+                quickbooks_id=row.quickbooks_id,
+                invoice_id=row.id,
+                hold=Hold(self._withheld[row.id]),
+                remapped=remapped,
+                withheld=True,
+            )
+            for row in rows
+            if row.id in self._withheld
+        ]
+        return [row for row in rows if row.id not in self._withheld]
 
     def _fail(self, quickbooks_id: str, error: SyncError) -> None:
         self._recorded.append(Outcome(quickbooks_id=quickbooks_id, error=error))
@@ -230,6 +318,7 @@ class _Batch:
                 rows.append(self._rows.read(basis, invoice))
             except Unmappable as e:  # it stays as it is
                 self._fail(invoice.quickbooks_id, e)
+        rows = self._unless_withheld(rows, remapped=True)
         actions = self._write_newer(rows, stored, remap=True)
         self._recorded += [
             _written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
@@ -256,7 +345,9 @@ class _Batch:
         alike = {row.id: row.digest for row in rows if same(before.get(row.id), row)}
         invoices.keep_digests(self._session, alike)
         changed = [row for row in rows if row.id not in alike]
-        accepted = invoices.upsert(self._session, changed, remap=remap)
+        accepted = invoices.upsert(
+            self._session, changed, remap=remap, overrule=self._overrule and not remap
+        )
         written = [row for row in changed if row.id in accepted]
         invoices.add_revisions(
             self._session, [revision(row, before.get(row.id), self._cause) for row in written]

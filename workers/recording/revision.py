@@ -67,10 +67,11 @@ class InvoiceBasis:
 class Rows:
     """Builds the rows of one batch, all with the same time of recording."""
 
-    def __init__(self, company: CompanyContext, at: datetime) -> None:
+    def __init__(self, company: CompanyContext, at: datetime, latest: datetime) -> None:
         self.company = company
         self.settings: Settings = company.services.settings
         self._at = at
+        self.latest = latest  # a change that QuickBooks dates later than that is not believed so
         supplier, settings = company.supplier, self.settings
         self._rules = [
             *(EDITION, supplier.email, supplier.name, supplier.address, company.country),
@@ -107,7 +108,7 @@ class Rows:
             connection_id=self.company.connection_id,
             quickbooks_id=found.id,
             sync_token=found.sync_token,
-            last_updated=found.last_updated,
+            last_updated=found.last_updated if found.last_updated <= self.latest else None,
             fetch_number=basis.fetch_number,
             digest=self.digest(basis),
             deleted=False,

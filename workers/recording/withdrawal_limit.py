@@ -1,7 +1,8 @@
-"""Stops a run that would withdraw many invoices, until an operator approves.
+"""How much of a company may be withdrawn: what would be more waits for an operator's approval.
 
-An empty or wrong answer with HTTP 200 must not reject a portfolio. Notices need no limit: each is
-about one invoice.
+An empty or wrong answer inside a 200 must not reject a portfolio, whoever asked for it. So a
+company's withdrawals are counted over an hour, by whatever path they came; a run counts all of
+its own, however long it takes.
 """
 
 from collections import Counter
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 from service.database.tables import Run
 from service.errors import ApprovalNeeded
 from service.infactor.holds import word
-from service.store import approvals
+from service.store import approvals, invoices
 from service.store.approvals import Held
 from workers.recording.outcome import Recorded
 
@@ -21,33 +22,46 @@ _ALWAYS_ALLOWED = 4
 _MOST_ALLOWED = 20
 _ONE_IN = 20  # 5 %
 _MOST_NAMED = 10
+_WINDOW_SECONDS = 3600.0
 
 
-def check_withdrawals(session: Session, run: Run, recorded: Recorded) -> None:
-    """Raise ApprovalNeeded if this batch brings its run, over all steps, above the limit.
+def check_withdrawals(
+    session: Session, connection_id: str, recorded: Recorded, run: Run | None
+) -> None:
+    """Raise ApprovalNeeded if the batch that was just written withdraws too much of the company.
 
-    The limit is 5 % of the undecided invoices, at least 4, at most 20. Call it in the batch's
-    transaction, which the error rolls back.
+    With a `run` that an operator has approved, nothing is too much. While withdrawals that notices
+    asked for wait to be approved, notices withdraw nothing: theirs wait with those. To be called in
+    the batch's own transaction, of which nothing must be kept when it raises.
     """
-    before = run.tally["withdrawn"]
-    total = before + len(recorded.withdrawn)
-    if run.confirmed or not recorded.withdrawn or total <= _ALWAYS_ALLOWED:
+    batch = recorded.withdrawn
+    if not batch or (run is not None and run.confirmed):
         return
-    # The undecided invoices before the run withdrew any.
-    offered = approvals.undecided(session, run.connection_id) + total
-    allowed = _allowed(offered)
-    if total > allowed:
-        what = f"it would withdraw {total} of the company's {offered} undecided invoices"
-        already = f", {before} of which it has withdrawn already" if before else ""
-        withdrawn = approvals.held(session, recorded.withdrawn)
-        limit = f"more than {allowed} need an operator's confirmation"
-        raise ApprovalNeeded(
-            f"{what}{already} ({_reasons(withdrawn)} in QuickBooks; {limit})",
-            _named(withdrawn),
-            withdrawals=total,
-            offered=offered,
-            reasons={one.invoice_id: one.hold for one in withdrawn},
-        )
+    before = invoices.count_withdrawn(session, connection_id, _WINDOW_SECONDS)
+    waiting = None if run else approvals.waiting_withdrawal(session, connection_id)
+    if run is not None:
+        before = max(before, run.tally["withdrawn"])
+    if waiting is None and before + len(batch) <= _ALWAYS_ALLOWED:
+        return
+    # As many as there were before any of these was withdrawn.
+    offered = approvals.undecided(session, connection_id) + before + len(batch)
+    if waiting is not None or before + len(batch) > _allowed(offered):
+        reasons = {**((waiting and waiting.would_withdraw) or {}), **batch}
+        raise _too_much(approvals.named(session, reasons), before, offered)
+
+
+def _too_much(withdrawn: Sequence[Held], before: int, offered: int) -> ApprovalNeeded:
+    total = before + len(withdrawn)
+    what = f"it would withdraw {total} of the company's {offered} undecided invoices"
+    already = f", {before} of which are withdrawn already" if before else ""
+    limit = f"more than {_allowed(offered)} need an operator's confirmation"
+    return ApprovalNeeded(
+        f"{what}{already} ({_reasons(withdrawn)} in QuickBooks; {limit})",
+        _named(withdrawn),
+        withdrawals=total,
+        offered=offered,
+        reasons={one.invoice_id: one.hold for one in withdrawn},
+    )
 
 
 def _allowed(offered: int) -> int:

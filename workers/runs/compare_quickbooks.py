@@ -5,6 +5,7 @@ What QuickBooks showed is stored in rows. If the run fixes, each page is also re
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import structlog
 from sqlalchemy.orm import Session
@@ -16,7 +17,7 @@ from service.infactor.source import read_invoice
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.quickbooks.entity import entity, parse_instant
-from service.store import comparison, connections, runs, watermarks
+from service.store import comparison, connections, plausible, runs, watermarks
 from service.store.comparison import InvoiceSums, QuickBooksDifference, SeenInvoice
 from service.wording import by_name
 from workers.company import CompanyContext
@@ -87,7 +88,10 @@ class _Comparison:
 
     def _keep(self, reads: InvoiceReads) -> None:
         """Store what was shown; if the run fixes, record it too."""
-        shown = _shown(reads, self._company.services.settings.infactor_currency)
+        with self._company.services.database.read() as session:
+            latest = plausible.latest(session)
+        currency = self._company.services.settings.infactor_currency
+        shown = [_believed(one, latest) for one in _shown(reads, currency)]
         places = [*self._tally["unreadable"], *map(str, reads.unnamed)]
         self._tally["unreadable"] = list(dict.fromkeys(places))
         with self._company.services.database.write() as session:
@@ -104,7 +108,13 @@ class _Comparison:
 
     def _record(self, reads: InvoiceReads) -> None:
         complete = CustomerReads(self._company).complete(reads)
-        batch = recording(self._company, complete, cause=RevisionCause.RECONCILE, run=self._run)
+        batch = recording(
+            self._company,
+            complete,
+            cause=RevisionCause.RECONCILE,
+            run=self._run,
+            overrule=self._order.get("overrule", False),
+        )
         with batch as (session, recorded):
             self._tally = add(self._tally, recorded)
             self._count(session)
@@ -148,6 +158,8 @@ class _Comparison:
             tally = _verdict(session, self._run, self._tally, self._differences(session))
             if not runs.finish(session, self._run, RunState.DONE, tally, by_name(tally), now()):
                 return True
+            if self._order["fix"]:  # what is there yet was noted anew
+                plausible.forget_ahead(session, connection_id, self._run.created_at)
             if "since" in self._order and "until" in self._order:
                 until = parse_instant(self._order["until"])
                 watermarks.reconciled(session, connection_id, until, now())
@@ -230,6 +242,12 @@ def _one(read: Read, currency: str) -> SeenInvoice | None:
         total=invoice.total_amt,
         balance=invoice.total_amt if invoice.balance is None else invoice.balance,
     )
+
+
+def _believed(shown: SeenInvoice, latest: datetime) -> SeenInvoice:
+    if shown.last_updated is None or shown.last_updated <= latest:
+        return shown
+    return replace(shown, last_updated=None)
 
 
 def _plain(differences: Sequence[QuickBooksDifference]) -> list[DifferenceRow]:

@@ -4,7 +4,7 @@ Once a day a company is asked for what changed since its watermark: one read if 
 change data capture does not reach, everything is read. On request everything is compared.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy.orm import Session
@@ -41,6 +41,7 @@ _FURTHEST = CDC_FURTHEST - timedelta(days=1)
 _NOTICES_TAKE = timedelta(minutes=15)
 _MOST_AT_ONCE = 50
 _LATE = timedelta(hours=1)
+_EVER = datetime(1971, 1, 1, tzinfo=UTC)  # the first year that a query may name
 _ENTITIES: tuple[EntityName, ...] = ("Invoice", "Customer")
 
 
@@ -71,9 +72,25 @@ def step(company: CompanyContext, run: Run) -> bool:
     stage = order.get("stage") or ("listing" if order["full"] else "changes")
     if stage == "changes":
         return _changes(company, run)
+    if "stage" not in order and "first" not in order and (since := _customers_from(company, order)):
+        return _read_customers_since(company, run, since)
     if stage == "customers":
         return _customers(company, run)
     return compare_quickbooks.step(company, run)
+
+
+def _customers_from(company: CompanyContext, order: ReconcileCursor) -> datetime | None:
+    """Return since when changed customers are read before everything is; None where not at all.
+
+    All of them are where what looks newer is overruled; and those of which a watermark that lies
+    ahead has kept us from hearing.
+    """
+    if order.get("overrule"):
+        return _EVER
+    with company.services.database.read() as session:
+        if order["fix"] and watermarks.are_ahead(session, company.connection_id):
+            return watermarks.reconciled_until(session, company.connection_id)
+    return None
 
 
 def _changes(company: CompanyContext, run: Run) -> bool:
@@ -151,7 +168,9 @@ def _customers(company: CompanyContext, run: Run) -> bool:
     onwards: ReconcileCursor = {**order, "page": page.cursor.as_json()}
     if page.cursor.done:
         onwards = {**order, "stage": "listing", "page": None}
-    with recording(company, none, cause=RevisionCause.RECONCILE, run=run) as (session, recorded):
+    overrule = order.get("overrule", False)
+    batch = recording(company, none, cause=RevisionCause.RECONCILE, run=run, overrule=overrule)
+    with batch as (session, recorded):
         tally: Tally = {
             **run.tally,
             "withdrawn": run.tally["withdrawn"] + len(recorded.withdrawn),

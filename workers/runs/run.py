@@ -26,7 +26,7 @@ from service.services import Services
 from service.store import approvals, connections, runs
 from workers.company import CompanyContext, note_outage
 from workers.retry import failure_of, insist, pause_of_run, why
-from workers.runs import backfill, reconcile
+from workers.runs import backfill, reconcile, withdrawal
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +35,16 @@ Step = Callable[[CompanyContext, Run], bool]
 _KINDS: dict[RunKind, tuple[Purpose, Step]] = {
     RunKind.BACKFILL: ("backfill", backfill.step),
     RunKind.RECONCILE: ("reconcile", reconcile.step),
+    RunKind.WITHDRAWAL: ("notice", withdrawal.step),
 }
 _DIED = "the worker died each time that it worked on this step"
+
+
+def connection_of(services: Services, run_id: int) -> str | None:
+    """Return the connection whose company the run is about."""
+    with services.database.read() as session:
+        run = runs.get(session, run_id)
+    return None if run is None else run.connection_id
 
 
 def work_on_run(services: Services, run_id: int) -> None:

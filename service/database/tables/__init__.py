@@ -2,6 +2,7 @@
 
 from service.database.tables.coordination import (
     Breaker,
+    ClockError,
     Heartbeat,
     Lease,
     Pace,
@@ -31,6 +32,7 @@ from service.database.tables.runs import (
     DifferenceRow,
     DocumentCursor,
     Failure,
+    InvoicesCursor,
     PageCursor,
     ReconcileCursor,
     Run,
@@ -52,6 +54,7 @@ __all__ = [
     "Base",
     "Breaker",
     "BrowserSession",
+    "ClockError",
     "Connection",
     "Customer",
     "DifferenceRow",
@@ -61,6 +64,7 @@ __all__ = [
     "Finding",
     "Heartbeat",
     "Invoice",
+    "InvoicesCursor",
     "Lease",
     "LoginAttempt",
     "Notice",

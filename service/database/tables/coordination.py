@@ -74,6 +74,16 @@ class Process(Base):
     at: Mapped[float] = mapped_column(Float(53))
 
 
+class ClockError(Base):
+    """A clock that was set, or differs from the database's: by how much, and when it was seen."""
+
+    __tablename__ = "clock_errors"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)  # database, or a machine's name
+    seconds: Mapped[float] = mapped_column(Float(53))
+    at: Mapped[float] = mapped_column(Float(53))  # by the database's clock
+
+
 class WebhookAnswers(Base):
     """How many webhooks all receivers answered in one minute, by outcome."""
 

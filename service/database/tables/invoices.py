@@ -4,7 +4,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, false, text
+from sqlalchemy import (
+    BigInteger,
+    Float,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.database.tables.metadata import Base
@@ -78,6 +88,13 @@ class Invoice(Base):
             sqlite_where=text("delivered_revision < revision"),
             postgresql_where=text("delivered_revision < revision"),
         ),
+        Index(
+            "ix_invoices_withdrawn",
+            "connection_id",
+            "withdrawn_at",
+            sqlite_where=text("withdrawn_at IS NOT NULL"),
+            postgresql_where=text("withdrawn_at IS NOT NULL"),
+        ),
         Index("ux_invoices_adopted", "adopted", unique=True),
         Index(
             "ix_invoices_old_rows_held",
@@ -91,7 +108,8 @@ class Invoice(Base):
     connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
     quickbooks_id: Mapped[str] = mapped_column(String(64))
     sync_token: Mapped[int] = mapped_column(BigInteger)
-    last_updated: Mapped[datetime] = mapped_column(Instant)
+    # None where QuickBooks has said a time that is not believed; see `store.plausible`.
+    last_updated: Mapped[datetime | None] = mapped_column(Instant)
     fetch_number: Mapped[int] = mapped_column(BigInteger)
     # Of what the rest was made from: only what has another one is mapped again. Empty: map it.
     digest: Mapped[str] = mapped_column(String(32), default="", server_default="")
@@ -124,7 +142,9 @@ class Invoice(Base):
     delivery_error: Mapped[str | None] = mapped_column(Text)
     # What only Infactor's own database shows, such as that no buyer has this address.
     delivery_warnings: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
-    # The ObjectId of the row of Infactor's old import that is this invoice's document.
+    # When it was last withdrawn, in seconds of the database's clock; restored or not since.
+    withdrawn_at: Mapped[float | None] = mapped_column(Float(53))
+    # The row of Infactor's old import that is this invoice's document: its ObjectId.
     adopted: Mapped[str | None] = mapped_column(String(24))
     # Its invoiceId, by which Infactor and its people know it.
     adopted_as: Mapped[str | None] = mapped_column(String(64))
@@ -159,7 +179,7 @@ class Revision(Base):
     recorded_at: Mapped[datetime] = mapped_column(Instant)
     cause: Mapped[str] = mapped_column(String(32))
     sync_token: Mapped[int] = mapped_column(BigInteger)
-    last_updated: Mapped[datetime] = mapped_column(Instant)
+    last_updated: Mapped[datetime | None] = mapped_column(Instant)
     customer_versions: Mapped[str] = mapped_column(Text)
     hold: Mapped[str | None] = mapped_column(String(16))
     changes: Mapped[dict[str, Any]] = mapped_column(ExactJSON)  # {field: [before, after]}

@@ -37,12 +37,19 @@ class ReconcileCursor(TypedDict):
 
     full: bool  # everything is compared, not only what changed
     fix: bool  # what differs is fixed
+    overrule: NotRequired[bool]  # even where the record looks newer than what is read
     stage: NotRequired[Literal["changes", "customers", "listing"]]
     since: NotRequired[str]  # ISO 8601, from which changed customers are read
     page: NotRequired[PageCursor | None]  # None where a stage begins
     first: NotRequired[int]  # the fetch number with which the comparison began
     until: NotRequired[str]  # and QuickBooks' clock then, in ISO 8601
     infactor: NotRequired[DocumentCursor]
+
+
+class InvoicesCursor(TypedDict):
+    """Which invoices are still to be read, by QuickBooks id."""
+
+    invoices: list[str]
 
 
 class Failure(TypedDict):
@@ -123,8 +130,8 @@ class Run(Base):
     since: Mapped[datetime | None] = mapped_column(Instant)
     # Widening an active run starts it over: pages of an older generation do not count.
     generation: Mapped[int] = mapped_column(default=0)
-    # A PageCursor of a backfill, a ReconcileCursor of a reconcile.
-    cursor: Mapped[PageCursor | ReconcileCursor | None] = mapped_column(ExactJSON)
+    # A PageCursor of a backfill, a ReconcileCursor of a reconcile, else an InvoicesCursor.
+    cursor: Mapped[PageCursor | ReconcileCursor | InvoicesCursor | None] = mapped_column(ExactJSON)
     expected: Mapped[int | None] = mapped_column()
     tally: Mapped[Tally] = mapped_column(ExactJSON)
     # How many changes a daily reconcile found that no notice had announced.

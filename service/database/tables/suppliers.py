@@ -58,6 +58,9 @@ class Connection(Base):
     changes_read_until: Mapped[datetime] = mapped_column(Instant)
     # Everything that changed or was deleted up to here, by QuickBooks' own clock, was reconciled.
     reconciled_until: Mapped[datetime] = mapped_column(Instant)
+    # A time that QuickBooks has said though it lies ahead of the database's clock, and when.
+    time_ahead: Mapped[datetime | None] = mapped_column(Instant)
+    time_ahead_at: Mapped[datetime | None] = mapped_column(Instant)
     reconciled_at: Mapped[datetime | None] = mapped_column(Instant)
     reconcile_due_at: Mapped[datetime] = mapped_column(Instant)
     refreshes: Mapped[int] = mapped_column(default=0)

@@ -25,7 +25,15 @@ from service.kit.text import one_line
 from service.links import LONGEST_LIFE
 from service.quickbooks.oauth import Tokens
 from service.services import Services
-from service.store import connection_lifecycle, connections, inbox, runs, sessions, watermarks
+from service.store import (
+    connection_lifecycle,
+    connections,
+    inbox,
+    plausible,
+    runs,
+    sessions,
+    watermarks,
+)
 from service.store.tokens import store_tokens
 from service.web.connect.identity import still_logged_in
 from service.web.connect.problems import ConnectProblem, Problem
@@ -240,8 +248,8 @@ def _begin(
     journey: OAuthState,
     newcomer: Newcomer,
 ) -> int:
-    """Store a new company's connection; return the id of its backfill."""
-    at = now()
+    """Store a new company's connection; return the run over its whole past."""
+    at, began = now(), plausible.believed(session, newcomer.time)
     connections.add(
         session,
         Connection(
@@ -255,11 +263,13 @@ def _begin(
             state=ConnectionState.CONNECTED,
             connected_at=at,
             renewed_at=at,
-            changes_read_until=newcomer.time,
-            reconciled_until=newcomer.time,
+            changes_read_until=began,
+            reconciled_until=began,
             reconcile_due_at=at + watermarks.RECONCILE_EVERY,
         ),
     )
+    if newcomer.time > plausible.latest(session):
+        plausible.note_ahead(session, connection_id, newcomer.time)
     return runs.create_or_join(session, connection_id, RunCause.CONNECT, None, at)
 
 

@@ -25,9 +25,10 @@ async def readyz(request: Request[AppState]) -> Response:
     still come in.
     """
     probes = request.state["probes"]
-    stored, queued, infactor, wrong = await asyncio.gather(
+    stored, queued, clock, infactor, wrong = await asyncio.gather(
         probes.database.answer(),
         probes.queue.answer(),
+        probes.clock.answer(),
         probes.infactor.answer(),
         probes.wrong.answer(),
     )
@@ -38,6 +39,7 @@ async def readyz(request: Request[AppState]) -> Response:
     degraded = (
         queue != "ok"
         or stored.oldest_due > _LONGEST_WAIT_SECONDS
+        or clock != "ok"
         or infactor in (None, "away")
         or wrong != []
     )
@@ -49,6 +51,7 @@ async def readyz(request: Request[AppState]) -> Response:
             "database": "ok",
             "queue": "embedded" if embedded else queue,
             "oldest_pending_seconds": round(stored.oldest_due),
+            "clock": clock or "unknown",
             "infactor": infactor or "unknown",
         }
     )

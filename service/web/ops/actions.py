@@ -128,8 +128,9 @@ def _reconcile(one: OperatorAction) -> str:
     if not actions.is_readable(one.connection):
         return "not-readable"
     with one.request.state["services"].database.write() as session:
-        fix = one.form.get("fix") == "yes"
-        run_id = actions.reconcile(session, one.connection.id, fix, one.actor)
+        overrule = one.form.get("overrule") == "yes"
+        fix = overrule or one.form.get("fix") == "yes"
+        run_id = actions.reconcile(session, one.connection.id, fix, one.actor, overrule=overrule)
         after_commit(session, one.request.state["nudges"].run, run_id)
         return "halted" if _is_waiting(session, run_id) else "reconcile"
 

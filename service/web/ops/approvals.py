@@ -75,8 +75,11 @@ def _decide(request: Request[AppState], form: FormData, run: Run, *, reject: boo
 
 
 def seen(run: Run) -> str:
-    """Return the time of this stop, so that a decision does not apply to a later one."""
-    return run.halted_at.isoformat() if run.halted_at is not None else ""
+    """Return what a decision names to be about this stop and no later one of the same run.
+
+    Invoices that join what waits are a later one, too.
+    """
+    return f"{run.halted_at.isoformat()} {run.generation}" if run.halted_at is not None else ""
 
 
 def _run(request: Request[AppState]) -> tuple[Run, CompanyEntry]:

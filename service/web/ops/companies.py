@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from service import wording
 from service.config.settings import Settings
+from service.database.due import waits
 from service.database.tables import Connection, Run
 from service.domain import ConnectionState, RunKind, RunState
 from service.kit.clock import now
@@ -246,8 +247,8 @@ def state_of(connection: Connection) -> ConnectionStatus:
         return ConnectionStatus("Ended by QuickBooks", "bad", problem) if problem else _ended()
     if connection.suspended_at is not None:
         return ConnectionStatus("Paused", "warn")
-    waits = connection.paused_until is not None and connection.paused_until > now()
-    if connection.barred_since is not None or (waits and connection.failures > 0):
+    waiting = waits(connection.paused_until, now()) and connection.failures > 0
+    if connection.barred_since is not None or waiting:
         barred = connection.barred_since is not None
         words, kind = ("Not let in", "bad") if barred else ("Waiting for QuickBooks", "warn")
         return ConnectionStatus(words, kind, connection.problem or "")

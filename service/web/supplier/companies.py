@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from service.database.due import waits
 from service.database.tables import Connection, Run, Supplier
 from service.domain import ConnectionState, RunState
 from service.kit.clock import now
@@ -83,7 +84,7 @@ def companies_of(session: Session, connections: Sequence[Connection]) -> list[Co
             connection=one,
             progress=progress.get(one.id),
             failed=failed.get(one.id, 0),
-            unwell=one.failures > 0 and one.paused_until is not None and one.paused_until > at,
+            unwell=one.failures > 0 and waits(one.paused_until, at),
         )
         for one in connections
     ]

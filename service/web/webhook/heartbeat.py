@@ -1,7 +1,6 @@
 """The receiver's heartbeat; it also stores the counts of answers, which cost no write each."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -28,7 +27,7 @@ class AnswerCounter:
     def count(self, outcome: str) -> None:
         """Count one answer by its outcome, of which `kit/metrics.py` has the list."""
         webhook_requests(outcome).inc()
-        minute = int(time.time()) // 60
+        minute = int(now().timestamp()) // 60
         with self._lock:
             self._counts[minute, outcome] += 1
 

@@ -45,6 +45,33 @@ def test_the_page_asks_what_it_offers_answers_to(run_id: int, browser: TestClien
     assert "They are not paid, void or deleted" in page
 
 
+def test_withdrawals_by_notices_are_decided_as_they_were_seen(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    """What joins them meanwhile has to be looked at, too."""
+
+    def withhold(*ids: str) -> Run:
+        with place.services.database.write() as session:
+            approvals.withhold(session, company, ids, WHY, NAMED, {}, now())
+            run = approvals.waiting_withdrawal(session, company)
+        assert run is not None
+        return run
+
+    run_id = withhold("1", "2").id
+    page = said(browser.get(f"/ops/connections/{company}").text)
+    assert f"Withdrawal {run_id} has stopped, because it would withdraw so much" in page
+    assert "Until then notices withdraw nothing of the company." in page
+    asked = browser.get(f"/ops/runs/{run_id}").text
+    assert "notices go on, but what they would withdraw waits with it." in said(asked)
+    assert withhold("3").id == run_id
+    decided(browser, run_id, "confirm", seen_in(asked))
+    assert approvals.is_waiting(run_of(place, run_id))
+    decided(browser, run_id, "confirm")
+    run = run_of(place, run_id)
+    assert (run.confirmed, run.cursor) == (True, {"invoices": ["1", "2", "3"]})
+    assert audited(place)[1:] == [("ops:ada", "confirm", company)]
+
+
 def run_of(place: Place, run_id: int) -> Run:
     with place.services.database.read() as session:
         return session.get_one(Run, run_id)

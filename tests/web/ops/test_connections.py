@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from starlette.testclient import TestClient
 
-from service.database.tables import Connection, Notice, Run
+from service.database.tables import AuditEntry, Connection, Notice, Run
 from service.kit.clock import now
 from service.store import connection_lifecycle, runs
 from tests.web.conftest import OTHER, OURS, Place, said
@@ -326,6 +326,19 @@ def test_a_reconcile_mends_only_when_asked_to(
     assert run is not None
     assert run.cursor == {"full": True, "fix": fix}
     assert audited(place)[1:] == [("ops:ada", "reconcile", company)]
+
+
+def test_a_reconcile_overrules_what_looks_newer_when_asked_to(
+    place: Place, company: str, browser: TestClient
+) -> None:
+    assert 'name="overrule"' in browser.get(f"/ops/connections/{company}").text
+    ordered(browser, company, "reconcile", overrule="yes")
+    with place.services.database.read() as session:
+        run = runs.latest(session, company, "reconcile")
+        (entry,) = session.scalars(select(AuditEntry).where(AuditEntry.action == "reconcile"))
+    assert run is not None
+    assert run.cursor == {"full": True, "fix": True, "overrule": True}
+    assert entry.details == {"run": run.id, "fix": True, "overrule": True}
 
 
 def test_disconnecting_asks_first_and_says_what_stays(

@@ -33,7 +33,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in (
         *("samples", "login_attempts", "operator_sessions", "audit", "alerts"),
-        *("reads", "processes", "paces", "leases", "heartbeats", "deliveries", "breakers"),
+        *("reads", "processes", "paces", "leases", "heartbeats", "deliveries"),
+        *("clock_errors", "breakers"),
         *("runs_seen", "runs"),
         *("findings", "receipts", "documents", "revisions", "old_ids", "invoices", "customers"),
         *("notices", "spent_links", "oauth_states", "sessions", "connections", "suppliers"),
@@ -80,6 +81,8 @@ def _suppliers() -> None:
         sa.Column("last_synced_at", _INSTANT),
         sa.Column("changes_read_until", _INSTANT, nullable=False),
         sa.Column("reconciled_until", _INSTANT, nullable=False, server_default=_LONG_AGO),
+        sa.Column("time_ahead", _INSTANT),
+        sa.Column("time_ahead_at", _INSTANT),
         sa.Column("reconciled_at", _INSTANT),
         sa.Column("reconcile_due_at", _INSTANT, nullable=False, server_default=_LONG_AGO),
         sa.Column("refreshes", sa.Integer, nullable=False, server_default="0"),
@@ -189,7 +192,7 @@ def _invoices() -> None:
         sa.Column("connection_id", sa.String(32), sa.ForeignKey("connections.id"), nullable=False),
         sa.Column("quickbooks_id", sa.String(64), nullable=False),
         sa.Column("sync_token", sa.BigInteger, nullable=False),
-        sa.Column("last_updated", _INSTANT, nullable=False),
+        sa.Column("last_updated", _INSTANT),
         sa.Column("fetch_number", sa.BigInteger, nullable=False),
         sa.Column("digest", sa.String(32), nullable=False, server_default=""),
         sa.Column("deleted", sa.Boolean, nullable=False),
@@ -216,6 +219,7 @@ def _invoices() -> None:
         sa.Column("delivery_attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
         sa.Column("delivery_error", sa.Text),
         sa.Column("delivery_warnings", _JSON, nullable=False, server_default="[]"),
+        sa.Column("withdrawn_at", sa.Float(53)),
         sa.Column("adopted", sa.String(24)),
         sa.Column("adopted_as", sa.String(64)),
         sa.Column("old_rows_held", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -250,6 +254,12 @@ def _invoices() -> None:
         "invoices",
         ["connection_id", "created_ms", "id"],
         **_where("hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"),
+    )
+    op.create_index(
+        "ix_invoices_withdrawn",
+        "invoices",
+        ["connection_id", "withdrawn_at"],
+        **_where("withdrawn_at IS NOT NULL"),
     )
     op.create_index("ux_invoices_adopted", "invoices", ["adopted"], unique=True)
     op.create_index(
@@ -335,7 +345,7 @@ def _invoices() -> None:
         sa.Column("recorded_at", _INSTANT, nullable=False),
         sa.Column("cause", sa.String(32), nullable=False),
         sa.Column("sync_token", sa.BigInteger, nullable=False),
-        sa.Column("last_updated", _INSTANT, nullable=False),
+        sa.Column("last_updated", _INSTANT),
         sa.Column("customer_versions", sa.Text, nullable=False),
         sa.Column("hold", sa.String(16)),
         sa.Column("changes", _JSON, nullable=False),
@@ -400,6 +410,12 @@ def _coordination() -> None:
         sa.Column("since", sa.Float(53)),
         sa.Column("open_until", sa.Float(53), nullable=False),
         sa.Column("error", sa.Text),
+    )
+    op.create_table(
+        "clock_errors",
+        sa.Column("name", sa.String(64), primary_key=True),
+        sa.Column("seconds", sa.Float(53), nullable=False),
+        sa.Column("at", sa.Float(53), nullable=False),
     )
     op.create_table(
         "deliveries",
