@@ -62,6 +62,16 @@ class TestQuickBooksAway:
         scene.company("c1", outage_since=NOW - 14 * SECONDS, outage="QuickBooks is down")
         assert scene.wrong() == []
 
+    def test_its_runs_are_not_called_failing(self, scene: Scene) -> None:
+        scene.company("c1", outage_since=NOW - HOURS, outage="QuickBooks is down (HTTP 503)")
+        failing = {"error": "HTTP 503", "error_class": "TransientError", "attempts": 9}
+        scene.reconciled(
+            ago=HOURS, state="active", cause="command", failing_since=NOW - HOURS, **failing
+        )
+        assert scene.causes() == ["quickbooks.away"]
+        scene.change("c1", outage_since=None)
+        assert scene.causes() == ["run.failing"]
+
     def test_its_notices_are_not_called_overdue(self, scene: Scene) -> None:
         scene.company("c1", outage_since=NOW - HOURS, outage="QuickBooks is down (HTTP 503)")
         scene.notices(3, "c1", ago=HOURS, attempts=9, due_at=NOW + MINUTES)
