@@ -68,3 +68,29 @@ def test_the_guide_names_every_package_and_every_file_outside_one():
     ]
     assert "service/store/" in named
     assert [name for name in named if f"`{name}`" not in text] == []
+
+
+def causes() -> set[str]:
+    """Return the cause of every condition."""
+    texts = [path.read_text() for path in (ROOT / "service" / "monitoring").glob("*.py")]
+    constants = dict(re.findall(r'^(\w+) = "([a-z_]+\.[a-z_]+)"$', "\n".join(texts), re.M))
+    given = re.findall(r'cause=(?:"([a-z_.]+)"|(\w+))', "\n".join(texts))
+    return {text or constants.get(name, name) for text, name in given}
+
+
+def test_every_condition_has_its_paragraph_and_the_table_names_no_other():
+    page = (ROOT / "service" / "guide" / "operating.md").read_text()
+    alarms, table = page.split("## Faults, and what happens")
+    described = {
+        name
+        for line in alarms.splitlines()
+        if line.startswith("- **`")
+        for name in re.findall(r"`([a-z_]+\.[a-z_]+)`", line.partition("**:")[0])
+    }
+    assert described == causes()
+    told = {
+        name
+        for row in re.findall(r"^\|.*\|$", table, re.M)
+        for name in re.findall(r"`([a-z_]+\.[a-z_]+)`", row.split("|")[3])
+    }
+    assert told <= causes()

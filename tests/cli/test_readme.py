@@ -9,12 +9,15 @@ from typer.main import get_command
 
 from service.cli.main import app
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+# What operators read; the README alone has to name every command.
+READ = README + (ROOT / "service" / "guide" / "operating.md").read_text()
 
 
 def command_lines() -> Iterator[tuple[str, str]]:
     """Give each command of the README with the rest of its line."""
-    for text in (*re.findall(r"`([^`\n]+)`", README), *README.splitlines()):
+    for text in (*re.findall(r"`([^`\n]+)`", READ), *READ.splitlines()):
         yield from re.findall(r"\binfactor-quickbooks ([a-z][a-z-]+)([^`#|]*)", text)
 
 
@@ -38,7 +41,7 @@ def test_the_readme_names_everything_that_operators_can_do_about_a_connection() 
         *("pause", "resume", "retry", "disconnect", "release", "reset-watermarks")
     }
     for order in orders:
-        assert f"connections {order} " in README or f"`{order}` " in README
+        assert f"connections {order} " in READ or f"`{order}` " in READ
 
 
 def test_the_readme_names_every_option_of_replay() -> None:
@@ -48,5 +51,5 @@ def test_the_readme_names_every_option_of_replay() -> None:
 
 def test_the_readme_is_short_but_for_the_simulators_checklist() -> None:
     product, simulator = README.split("## Simulator\n")
-    assert len(product.splitlines()) < 480
+    assert len(product.splitlines()) < 400
     assert len(simulator.splitlines()) < 100
