@@ -16,7 +16,7 @@ from service.database.engine import Database
 from service.infactor.mongo import InfactorDatabase
 from service.jobs import Jobs
 from service.kit.vault import Vault
-from service.monitoring.sender import Channel, channels
+from service.monitoring.alert_sender import Channel, channels
 from service.quickbooks.client import http_client
 from service.quickbooks.endpoints import endpoints
 from service.quickbooks.oauth import OAuth

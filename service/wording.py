@@ -8,7 +8,7 @@ from typing import Any
 
 from service.database.tables import DifferenceRow, Finding, Invoice, Notice, Tally
 from service.domain import DifferenceKind, FindingKind, NoticeStatus, OwnNotice, State
-from service.infactor.source import calendar_date
+from service.infactor.quickbooks_records import calendar_date
 from service.infactor.wording import AMOUNTS, DATES, WORDS, status
 
 _LONGEST_SHORTENED = 300  # characters

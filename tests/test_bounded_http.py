@@ -18,7 +18,7 @@ import pytest
 
 from service.errors import SyncError, TransientError
 from service.kit.bounded_http import AnswerTooLong, BoundedTransport
-from service.monitoring.sender import AlertSender, NotSent
+from service.monitoring.alert_sender import AlertSender, NotSent
 from service.quickbooks.client import BearerAuth, CompanyClient, http_client
 from service.quickbooks.endpoints import endpoints
 from service.quickbooks.http import TIMED_OUT, TOO_LONG

@@ -110,7 +110,7 @@ CLASSES_OF_ONE_NAME = {
 FILES_OF_ONE_NAME = {
     "one noun, with a file in each layer that deals with it: from its table to its page": {
         *("actions", "alerts", "approvals", "companies", "connections", "customers", "findings"),
-        *("inbox", "intake", "invoices", "legacy_rows", "notices", "runs"),
+        *("inbox", "intake", "invoices", "notices", "runs"),
     },
     "a command, and what it carries out": {
         *("audit", "backfill", "forget", "links", "reconcile", "sync")
@@ -319,7 +319,7 @@ def test_only_what_speaks_to_intuit_or_to_operators_calls_anybody_by_http():
         "service.quickbooks.http",
         "service.kit.bounded_http",
         "service.kit.tls",
-        "service.monitoring.sender",
+        "service.monitoring.alert_sender",
     }
     found = {
         module

@@ -15,11 +15,11 @@ from service.database.tables import Alert, Connection
 from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.kit.text import cause_of
+from service.monitoring.alert_sender import Channel, NotSent
 from service.monitoring.conditions import wrong_now
 from service.monitoring.facts import Facts
 from service.monitoring.pages import TITLES, link_of
-from service.monitoring.sender import Channel, NotSent
-from service.monitoring.stores import Refusals, refusals
+from service.monitoring.refusals import Refusals, refusals
 from service.services import Services
 from service.store import alerts, connections
 
@@ -33,12 +33,12 @@ _LONGEST_PAUSE = timedelta(hours=1)
 
 def watch(services: Services) -> None:
     """Open and close alerts, then send what is due to every channel."""
-    compare(services)
+    open_and_close(services)
     if services.alert_channels:
         send_alerts(services)
 
 
-def compare(services: Services) -> None:
+def open_and_close(services: Services) -> None:
     """Leave one open alert for each condition that holds now, and no other."""
     at = now()
     refused = refusals(services.database, services.jobs)

@@ -14,7 +14,7 @@ from service.domain import ProcessKind
 from service.services import Services
 from workers.alerts import tell_of_no_writes, watch
 from workers.clock_watch import ClockWatch
-from workers.delivery import legacy_rows, poll
+from workers.delivery import adoption, poll
 from workers.runs.reconcile import begin_due
 from workers.upkeep import keep_alive, prune, revive, sample, sweep
 
@@ -57,7 +57,7 @@ def poll_infactor(services: Services) -> None:
         return
     poll.poll_documents(services)
     poll.poll_buyers(services)
-    legacy_rows.look_again(services)
+    adoption.look_again(services)
 
 
 # On a clock of its own, because ALERT_URL may answer slowly.

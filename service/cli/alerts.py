@@ -4,7 +4,7 @@ import typer
 
 from service.cli.console import answer, answer_json, fail, says_what_is_wrong
 from service.cli.context import Json, command_services
-from service.monitoring.sender import NotSent, send_test
+from service.monitoring.alert_sender import NotSent, send_test
 from service.store import alerts
 
 group = typer.Typer(help="Try the places where alerts go.", no_args_is_help=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from service.cli import (
+    adopt,
     alerts,
     approvals,
     audit,
@@ -15,7 +16,6 @@ from service.cli import (
     findings,
     forget,
     invoices,
-    legacy,
     links,
     notices,
     reconcile,
@@ -64,7 +64,7 @@ app.command(rich_help_panel=_LOOK)(notices.replay)
 app.command(rich_help_panel=_LOOK)(sync.sync)
 app.command(rich_help_panel=_LOOK)(backfill.backfill)
 app.command(rich_help_panel=_LOOK)(reconcile.reconcile)
-app.command(rich_help_panel=_LOOK)(legacy.adopt)
+app.command(rich_help_panel=_LOOK)(adopt.adopt)
 app.command(rich_help_panel=_LOOK)(approvals.confirm)
 app.command(rich_help_panel=_LOOK)(setup.rekey)
 app.command(rich_help_panel=_LOOK)(forget.forget)

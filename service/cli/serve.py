@@ -28,7 +28,7 @@ def serve(
     from service.app import create_app
     from service.jobs import receiver_broker
     from service.services import build_services
-    from service.web.protocol import limited_protocol
+    from service.web.connection_limits import limited_protocol
     from workers.process import watching, working
 
     settings = settings_and_logs()

@@ -14,7 +14,7 @@ from service.kit.clock import now
 from service.monitoring.condition import Condition
 from service.monitoring.conditions import look
 from service.monitoring.processes import CLOCK, RECEIVER
-from service.monitoring.stores import refusals
+from service.monitoring.refusals import refusals
 from service.monitoring.summary import InfactorSummary, Summary
 from service.store import documents
 from service.wording import format_utc, several, span

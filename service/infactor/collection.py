@@ -18,9 +18,9 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge
 
 from service.domain import Action, Hold, State
 from service.errors import InfactorAway
-from service.infactor import document as life
+from service.infactor import document_lifecycle
 from service.infactor.bson import from_bson, to_bson
-from service.infactor.document import MARKER, REMARK, Decision
+from service.infactor.document_lifecycle import MARKER, REMARK, Decision
 from service.infactor.mapping import PREFIX
 from service.infactor.mongo import InfactorDatabase, infactors_errors
 
@@ -187,7 +187,7 @@ class InvoiceCollection:
                 repeated=revision == order.revision,
                 newer=revision if revision > order.revision else None,
             )
-        decision = life.decide(
+        decision = document_lifecycle.decide(
             current,
             to_bson(order.mapped),
             order.hold,

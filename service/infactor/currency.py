@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from service.errors import Unmappable
-from service.infactor.money import rounded, same_currency
-from service.infactor.source import number
+from service.infactor.money import round_to_minor_unit, same_currency
+from service.infactor.quickbooks_records import number
 
 UNKNOWN = "XXX"
 """ISO 4217's code for no currency: QuickBooks does not say which one it is."""
@@ -166,7 +166,9 @@ def _is_converted(raw: Mapping[str, Any]) -> bool:
     rate, home, total = (raw.get(name) for name in ("ExchangeRate", "HomeTotalAmt", "TotalAmt"))
     if rate is not None and _number(rate) != 1:
         return True
-    return home is not None and rounded(_number(home), None) != rounded(_number(total), None)
+    if home is None:
+        return False
+    return round_to_minor_unit(_number(home), None) != round_to_minor_unit(_number(total), None)
 
 
 def _number(value: Any) -> Decimal:

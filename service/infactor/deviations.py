@@ -11,9 +11,9 @@ from typing import Any
 
 from service.domain import Hold, Severity, State
 from service.infactor.buyers import same_address, same_name
-from service.infactor.document import QUICKBOOKS_OWNED
+from service.infactor.document_lifecycle import QUICKBOOKS_OWNED
 from service.infactor.money import same_amount, same_currency
-from service.infactor.source import calendar_date
+from service.infactor.quickbooks_records import calendar_date
 from service.infactor.wording import AMOUNTS, DATES
 
 

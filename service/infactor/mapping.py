@@ -14,7 +14,7 @@ from service.domain import State
 from service.errors import Unmappable
 from service.infactor.bson import MOST_BYTES, shortened, size
 from service.infactor.currency import currency_of
-from service.infactor.source import (
+from service.infactor.quickbooks_records import (
     Customer,
     Email,
     Invoice,

@@ -17,7 +17,7 @@ _DECIMALS = {
 }
 
 
-def rounded(amount: Decimal, currency: str | None) -> Decimal:
+def round_to_minor_unit(amount: Decimal, currency: str | None) -> Decimal:
     """Return the amount to the decimals of its currency, half a unit away from zero.
 
     QuickBooks sends residues of its own arithmetic, such as 362.06999999999994 for 362.07. An
@@ -34,7 +34,8 @@ def same_amount(one: Any, other: Any, currency: str | None) -> bool:
     """Return whether these are the same amount of money; what is no number is only itself."""
     if not _is_number(one) or not _is_number(other):
         return bool(one == other)
-    return rounded(Decimal(one), currency) == rounded(Decimal(other), currency)
+    first, second = (round_to_minor_unit(Decimal(amount), currency) for amount in (one, other))
+    return first == second
 
 
 def same_currency(one: str | None, other: str | None) -> bool:

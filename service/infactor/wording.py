@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from service.domain import FindingKind, State
-from service.infactor.source import calendar_date
+from service.infactor.quickbooks_records import calendar_date
 
 _EMAIL = "BillEmail.Address, else the customer's PrimaryEmailAddr.Address, else its parents'"
 _ACCOUNT = "your account in Infactor"

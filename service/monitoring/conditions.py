@@ -11,7 +11,7 @@ from service.domain import Severity
 from service.monitoring import companies, infactor, notices, processes, sending
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
-from service.monitoring.stores import Refusals
+from service.monitoring.refusals import Refusals
 from service.monitoring.summary import Summary, summary
 from service.store import alerts
 

@@ -11,7 +11,7 @@ from service.config.settings import Settings
 from service.coordination import circuit_breaker, heartbeats, presence, rate_limit
 from service.coordination.circuit_breaker import Broken
 from service.coordination.presence import Living
-from service.monitoring.stores import Refusals
+from service.monitoring.refusals import Refusals
 from service.store import findings, outbox
 from service.store.findings import Open
 from service.store.outbox import Backlog

@@ -6,7 +6,7 @@ from datetime import timedelta
 from service.domain import Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
-from service.store import legacy_rows, outbox
+from service.store import old_rows, outbox
 from service.wording import several, shortened, span
 
 AWAY_SECONDS = 120.0
@@ -83,9 +83,7 @@ def held_old_rows(facts: Facts) -> Iterator[Condition]:
     """Yield a condition for each company with invoices that wait because of Infactor's old rows."""
     if not facts.settings.delivers:
         return
-    for connection_id, company, count in legacy_rows.held_invoices(
-        facts.session, facts.environment
-    ):
+    for connection_id, company, count in old_rows.held_invoices(facts.session, facts.environment):
         yield Condition(
             cause="old_rows.held",
             subject=connection_id,

@@ -1,6 +1,6 @@
 """Common parts of all calls of Intuit: no cookies, no foreign errors, headers of the answer.
 
-In the running service, only `client`, `oauth` and `service.monitoring.sender` (alerts) call httpx.
+In the running service, only `client`, `oauth` and `service.monitoring.alert_sender` call httpx.
 """
 
 import logging

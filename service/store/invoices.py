@@ -92,7 +92,7 @@ def keep_digests(session: Session, digests: Mapping[str, str]) -> None:
         session.execute(update(Invoice), chunk)
 
 
-def upsert(
+def upsert_if_newer(
     session: Session,
     rows: Sequence[InvoiceRow],
     *,

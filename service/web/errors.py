@@ -7,8 +7,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.web.connect.problems import Problem, explain
+from service.web.error_references import crashed
 from service.web.middleware.access_log import NotedSend
-from service.web.references import crashed
 from service.web.templating import render
 
 log = structlog.get_logger(__name__)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.domain import Action, Hold, State
-from service.infactor.document import (
+from service.infactor.document_lifecycle import (
     CONSTANTS,
     IDENTITY,
     QUICKBOOKS_OWNED,

@@ -7,8 +7,8 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from service.errors import InfactorAway
-from service.infactor.legacy.reader import old_rows, rows_by_id
 from service.infactor.mongo import InfactorDatabase
+from service.infactor.old_import.reader import old_rows, rows_by_id
 
 MAIL = "supplier@example.com"
 

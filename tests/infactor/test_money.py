@@ -8,8 +8,8 @@ import pytest
 from service.domain import Hold
 from service.infactor.holds import ALL_HOLDS, hold_of
 from service.infactor.mapping import Mapped, SupplierDetails, map_invoice
-from service.infactor.money import rounded, same_amount
-from service.infactor.source import read_invoice
+from service.infactor.money import round_to_minor_unit, same_amount
+from service.infactor.quickbooks_records import read_invoice
 from service.kit import exact_json
 
 
@@ -61,7 +61,7 @@ def hold(of: Mapped, currency: str = "USD") -> Hold | None:
 def test_an_amount_has_the_decimals_of_its_currency(
     amount: str, currency: str | None, exact: str
 ) -> None:
-    assert str(rounded(Decimal(amount), currency)) == exact
+    assert str(round_to_minor_unit(Decimal(amount), currency)) == exact
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from bson import Decimal128, Int64, ObjectId
 
 from service.domain import State
-from service.infactor.legacy.rows import OldRows, RecordedInvoice, is_copy, match
+from service.infactor.old_import.matching import OldRows, RecordedInvoice, is_copy, match
 
 OURS = "qbk-aaaaaaaaaaaaaaaaaaaaaaaaaa"
 OTHERS = "qbk-bbbbbbbbbbbbbbbbbbbbbbbbbb"

@@ -7,7 +7,7 @@ import pytest
 
 from service.errors import Unmappable
 from service.infactor.mapping import SupplierDetails, map_invoice
-from service.infactor.source import milliseconds, parse_offset_time
+from service.infactor.quickbooks_records import milliseconds, parse_offset_time
 from service.kit import exact_json
 
 NEEDED = {

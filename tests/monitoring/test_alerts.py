@@ -18,7 +18,7 @@ from service.services import Services, build_services
 from tests.monitoring.listener import SECRET, Listener, listening
 from tests.monitoring.scene import Scene, some_settings
 from tests.servers import free_port
-from workers.alerts import compare, watch
+from workers.alerts import open_and_close, watch
 
 
 @pytest.fixture
@@ -295,7 +295,7 @@ def test_processes_that_look_at_once_leave_one_alert(
         scene.company(f"c{number}")
         die(scene, f"c{number}")
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(compare, [services_of_no_listener] * 4))
+        list(threads.map(open_and_close, [services_of_no_listener] * 4))
     assert sorted(alert.subject for alert in alerts(scene)) == [f"c{n}" for n in range(10)]
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from service.database.tables import Alert
 from service.errors import ConfigurationError
 from service.kit.clock import now
-from service.monitoring.sender import channels
+from service.monitoring.alert_sender import channels
 from service.services import Services, build_services
 from service.store.alerts import refused as refused_alerts
 from tests import databases

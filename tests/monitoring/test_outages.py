@@ -14,7 +14,7 @@ from service.jobs import QueueTrouble
 from service.kit.version import running_version
 from service.monitoring.conditions import wrong_now
 from service.monitoring.facts import Facts
-from service.monitoring.stores import Refusals
+from service.monitoring.refusals import Refusals
 from tests import databases
 from tests.monitoring.scene import HOURS, MINUTES, NOW, SECONDS, Scene, some_settings
 

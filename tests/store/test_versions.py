@@ -96,10 +96,10 @@ def test_which_version_replaces_which(
     accepted: bool,
 ) -> None:
     with database.write() as session:
-        assert invoices.upsert(session, [a_row(**known)]) == {"qbk-1"}
+        assert invoices.upsert_if_newer(session, [a_row(**known)]) == {"qbk-1"}
     row = a_row(**new, doc_number="new", total=Decimal("7.25"))
     with database.write() as session:
-        assert invoices.upsert(session, [row]) == ({"qbk-1"} if accepted else set())
+        assert invoices.upsert_if_newer(session, [row]) == ({"qbk-1"} if accepted else set())
     with database.read() as session:
         stored = session.get_one(Invoice, "qbk-1")
     assert (stored.doc_number, stored.total) == (
@@ -114,8 +114,8 @@ def test_a_remap_may_write_with_the_very_read_that_is_recorded(
     database: Database, connection_id: str, fetch_number: int, accepted: bool
 ) -> None:
     with database.write() as session:
-        invoices.upsert(session, [a_row()])
-        written = invoices.upsert(session, [a_row(fetch_number=fetch_number)], remap=True)
+        invoices.upsert_if_newer(session, [a_row()])
+        written = invoices.upsert_if_newer(session, [a_row(fetch_number=fetch_number)], remap=True)
     assert written == ({"qbk-1"} if accepted else set())
 
 
@@ -123,8 +123,8 @@ def test_a_remap_of_a_version_that_is_no_longer_recorded_is_refused(
     database: Database, connection_id: str
 ) -> None:
     with database.write() as session:
-        invoices.upsert(session, [a_row(sync_token=6, fetch_number=10)])
-        assert invoices.upsert(session, [a_row(fetch_number=10)], remap=True) == set()
+        invoices.upsert_if_newer(session, [a_row(sync_token=6, fetch_number=10)])
+        assert invoices.upsert_if_newer(session, [a_row(fetch_number=10)], remap=True) == set()
 
 
 def test_of_many_rows_each_is_judged_alone(database: Database, connection_id: str) -> None:
@@ -135,7 +135,7 @@ def test_of_many_rows_each_is_judged_alone(database: Database, connection_id: st
         ]
 
     with database.write() as session:
-        assert len(invoices.upsert(session, rows(5))) == 1200
+        assert len(invoices.upsert_if_newer(session, rows(5))) == 1200
     with database.write() as session:
-        accepted = invoices.upsert(session, [replace(r, sync_token=6) for r in rows(5)])
+        accepted = invoices.upsert_if_newer(session, [replace(r, sync_token=6) for r in rows(5)])
     assert accepted == {f"qbk-{n}" for n in range(0, 1200, 2)}

@@ -19,7 +19,7 @@ from service.config.loading import load_settings
 from service.jobs import receiver_broker
 from service.kit import logs
 from service.services import build_services
-from service.web.protocol import limited_protocol
+from service.web.connection_limits import limited_protocol
 from service.web.webhook.intake import Intake
 
 BARE = "/bare"

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from service.app import create_app
 from service.config.loading import settings_from
 from service.domain import Hold
-from service.infactor.document import CONSTANTS, IDENTITY, QUICKBOOKS_OWNED
+from service.infactor.document_lifecycle import CONSTANTS, IDENTITY, QUICKBOOKS_OWNED
 from service.infactor.holds import field
 from service.infactor.wording import ORIGINS
 from service.kit import exact_json

@@ -5,7 +5,7 @@ from starlette.testclient import TestClient
 
 from service.database.tables import Document, Invoice
 from service.domain import Hold
-from service.infactor.document import MARKER, REMARK
+from service.infactor.document_lifecycle import MARKER, REMARK
 from service.infactor.holds import remark
 from service.web.supplier.invoice_view import InvoiceStatus, status_of, to_mend
 from tests.web.conftest import Place, said

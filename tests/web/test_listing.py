@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from service.database.tables import Document, Invoice
 from service.domain import Hold
-from service.infactor.document import MARKER, REMARK, is_withdrawn
+from service.infactor.document_lifecycle import MARKER, REMARK, is_withdrawn
 from service.infactor.holds import remark
 from service.web.supplier.invoice_view import payout
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said

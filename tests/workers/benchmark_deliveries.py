@@ -141,7 +141,7 @@ def _record(services: Services, rows: list[InvoiceRow]) -> None:
         supplier = connections.upsert_supplier(session, "supplier@example.com", "S", "", _AT)
         session.add(a_connection(_CONNECTION, supplier, _AT))
         session.flush()
-        invoices.upsert(session, rows)
+        invoices.upsert_if_newer(session, rows)
 
 
 def _row(number: int) -> InvoiceRow:

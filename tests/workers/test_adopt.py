@@ -17,15 +17,15 @@ from service.database.tables import AuditEntry, Connection, Invoice, OldId
 from service.errors import ConfigurationError, InfactorAway
 from service.kit.clock import now
 from service.simulator.server import RunningSimulator
-from service.store import connection_lifecycle, connections, forgetting, legacy_rows
+from service.store import connection_lifecycle, connections, forgetting, old_rows
 from tests.servers import away, free_port
 from tests.workers import world as worlds
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering
 from tests.workers.world import World, an_invoice
-from workers.delivery.legacy_rows import (
+from workers.delivery.adoption import (
+    adopt_for_supplier,
     adopt_old_rows,
-    carry_out,
     ensure_adopted,
     look_again,
     rehearse,
@@ -231,7 +231,7 @@ def test_the_database_itself_refuses_to_give_a_row_to_two_invoices(world: World)
     with world.services.database.read() as session:
         one, other = session.scalars(select(Invoice.id).order_by(Invoice.id)).all()
     with pytest.raises(IntegrityError), world.services.database.write() as session:
-        legacy_rows.adopt(session, {one: ("a" * 24, None), other: ("a" * 24, None)})
+        old_rows.adopt(session, {one: ("a" * 24, None), other: ("a" * 24, None)})
 
 
 @pytest.mark.both_databases("locks work differently")
@@ -242,7 +242,7 @@ def test_two_lookers_at_once_adopt_each_row_once(world: World, infactors: Infact
     other = world.another_process()
     infactor = world.services.infactor
     threads = [
-        Thread(target=carry_out, args=(services, supplier_id(world)))
+        Thread(target=adopt_for_supplier, args=(services, supplier_id(world)))
         for services in (world.services, replace(other, infactor=infactor))
     ]
     for thread in threads:
@@ -258,7 +258,7 @@ def test_a_rehearsal_says_the_same_and_changes_nothing(world: World, infactors: 
     rehearsed = rehearse(world.services, supplier_id(world))
     assert mine(world) == {"1": (None, False), "2": (None, False)}
     assert adopted_at(world) is None
-    assert carry_out(world.services, supplier_id(world), "cli:someone") == rehearsed
+    assert adopt_for_supplier(world.services, supplier_id(world), "cli:someone") == rehearsed
     with world.services.database.read() as session:
         (entry,) = session.scalars(select(AuditEntry)).all()
     assert (entry.actor, entry.action, entry.connection_id) == ("cli:someone", "adopt", None)
@@ -301,8 +301,8 @@ def test_a_thousand_rows_are_kept_in_a_few_statements(world: World, infactors: I
     assert (len(found.adopted), len(found.held)) == (1, 1199)
     with world.services.database.read() as session:
         assert len(session.scalars(select(OldId)).all()) == 1199
-        assert not legacy_rows.looked_at(session, world.connection_id, numbers)
-        assert legacy_rows.looked_at(session, world.connection_id, ["5"])
+        assert not old_rows.looked_at(session, world.connection_id, numbers)
+        assert old_rows.looked_at(session, world.connection_id, ["5"])
 
 
 def test_an_adopted_invoice_is_known_by_its_documents_own_id(
@@ -329,7 +329,7 @@ def test_what_was_adopted_is_still_told_once_it_was_delivered(
     assert infactors.invoices.count_documents({"qbkRevision": {"$exists": True}}) == 1
     for found in (
         rehearse(world.services, supplier_id(world)),
-        carry_out(world.services, supplier_id(world), "cli:someone"),
+        adopt_for_supplier(world.services, supplier_id(world), "cli:someone"),
     ):
         assert {str(row["_id"]) for row in found.adopted.values()} == {rows[0], rows[2]}
         assert found.kept == found.adopted.keys()

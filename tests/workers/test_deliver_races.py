@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from service.infactor.collection import DeliveryOrder, InvoiceCollection
-from service.infactor.document import QUICKBOOKS_OWNED, SUPPLIER
+from service.infactor.document_lifecycle import QUICKBOOKS_OWNED, SUPPLIER
 from service.infactor.mongo import InfactorDatabase
 from tests.workers.delivering import Delivering
 from tests.workers.world import an_invoice

@@ -14,7 +14,7 @@ from service.jobs import Jobs
 from service.kit.clock import now
 from service.monitoring.condition import Condition
 from service.monitoring.conditions import look
-from service.monitoring.stores import Refusals
+from service.monitoring.refusals import Refusals
 from service.monitoring.summary import Summary
 from service.store import runs
 from tests.workers.reconciling import set_connection

@@ -11,7 +11,7 @@ from service.errors import Disconnected, TransientError
 from service.kit.clock import now
 from service.monitoring.condition import Condition
 from service.monitoring.conditions import look
-from service.monitoring.stores import Refusals
+from service.monitoring.refusals import Refusals
 from service.operations import actions, disconnect
 from service.operations.try_again import try_again
 from tests.workers.reconciling import due, finish, set_connection

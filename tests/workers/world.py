@@ -21,7 +21,7 @@ from service.app import create_app
 from service.config.loading import settings_from
 from service.database.tables import Connection, Customer, Lease, Notice, Pace, Reads, Revision, Run
 from service.database.types import database_now
-from service.infactor.document import is_withdrawn
+from service.infactor.document_lifecycle import is_withdrawn
 from service.jobs import Jobs
 from service.kit.clock import now
 from service.quickbooks.oauth import Tokens

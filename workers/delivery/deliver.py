@@ -4,7 +4,7 @@ from service.database.tables import Connection
 from service.kit.clock import now
 from service.services import Services
 from service.store import connections, outbox
-from workers.delivery.legacy_rows import ensure_adopted
+from workers.delivery.adoption import ensure_adopted
 from workers.delivery.order import addresses_of, order_for
 from workers.delivery.results import Delivery, DeliveryResults
 from workers.delivery.turn import Infactor, NotItsTurn, infactor_turn

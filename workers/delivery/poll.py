@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from service.database.tables import Document, Invoice
 from service.domain import FindingKind
 from service.infactor.collection import MARKS, DocumentState, Key
-from service.infactor.document import MARKER, columns_of
+from service.infactor.document_lifecycle import MARKER, columns_of
 from service.infactor.users import preferred
 from service.kit.clock import now
 from service.services import Services

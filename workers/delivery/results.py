@@ -20,7 +20,7 @@ from service.infactor.collection import (
     DocumentState,
     state_of,
 )
-from service.infactor.document import MARKER, columns_of, decide
+from service.infactor.document_lifecycle import MARKER, columns_of, decide
 from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.store import inbox, outbox

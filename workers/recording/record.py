@@ -15,8 +15,8 @@ from service.database.engine import after_commit
 from service.database.tables import Customer, Document, Invoice, Run
 from service.domain import Action, Hold, OwnNotice, RevisionCause
 from service.errors import ApprovalNeeded, Disconnected, SyncError, Unmappable
-from service.infactor import document as life
-from service.infactor.document import Decision, columns_of
+from service.infactor import document_lifecycle
+from service.infactor.document_lifecycle import Decision, columns_of
 from service.kit.clock import now
 from service.quickbooks.entity import Entity, entity
 from service.store import (
@@ -31,8 +31,8 @@ from service.store import (
 from service.store.invoices import InvoiceRow, RecordedVersion
 from workers.company import CompanyContext
 from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
+from workers.recording.invoice_rows import InvoiceBasis, InvoiceRows, revision, row_of, same
 from workers.recording.outcome import Outcome, Recorded
-from workers.recording.revision import InvoiceBasis, Rows, revision, row_of, same
 from workers.recording.withdrawal_limit import check_withdrawals
 from workers.retry import pause_of_parked
 
@@ -120,7 +120,7 @@ class _Batch:
         self._cause = cause
         self._voided = voided
         self._overrule = overrule
-        self._rows = Rows(company, now(), plausible.latest(session))
+        self._rows = InvoiceRows(company, now(), plausible.latest(session))
         self._recorded = Recorded()
         self._withheld: Mapping[str, str] = {}
 
@@ -345,7 +345,7 @@ class _Batch:
         alike = {row.id: row.digest for row in rows if same(before.get(row.id), row)}
         invoices.keep_digests(self._session, alike)
         changed = [row for row in rows if row.id not in alike]
-        accepted = invoices.upsert(
+        accepted = invoices.upsert_if_newer(
             self._session, changed, remap=remap, overrule=self._overrule and not remap
         )
         written = [row for row in changed if row.id in accepted]
@@ -380,7 +380,7 @@ class _Batch:
     def _decide(self, row: InvoiceRow, current: Document | None) -> Decision:
         if row.mapped is None:  # deleted before it was ever read
             return Decision(Action.HOLD)
-        return life.decide(
+        return document_lifecycle.decide(
             current.document if current else None,
             row.mapped,
             Hold(row.hold) if row.hold else None,

@@ -22,13 +22,13 @@ from service.domain import DifferenceKind, State
 from service.infactor.bson import from_bson, to_bson
 from service.infactor.collection import REVISION, state_of
 from service.infactor.deviations import text_of
-from service.infactor.document import QUICKBOOKS_OWNED
-from service.infactor.legacy.rows import can_go_on, is_copy
-from service.infactor.legacy.values import text
+from service.infactor.document_lifecycle import QUICKBOOKS_OWNED
+from service.infactor.old_import.matching import can_go_on, is_copy
+from service.infactor.old_import.values import text
 from service.infactor.wording import status
-from service.store import documents, legacy_rows, outbox, runs
+from service.store import documents, old_rows, outbox, runs
 from workers.company import CompanyContext
-from workers.delivery.legacy_rows import recorded_of
+from workers.delivery.adoption import recorded_of
 from workers.delivery.order import key_of
 from workers.delivery.turn import NotItsTurn, infactor_turn
 
@@ -110,7 +110,7 @@ def _ask(
     except NotItsTurn as e:
         return str(e)
     with company.services.database.read() as session:
-        taken = legacy_rows.taken(session, [str(other["_id"]) for other in doubles])
+        taken = old_rows.taken(session, [str(other["_id"]) for other in doubles])
     doubles = [other for other in doubles if str(other["_id"]) not in taken]
     single = (_differs(i, seen, there.get(key_of(i))) for i, seen in page)
     currency = company.services.settings.infactor_currency

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from service.database.tables import DifferenceRow, ReconcileCursor, Run, SumsRow, Tally
 from service.domain import DifferenceKind, RevisionCause, RunState
 from service.errors import Unmappable
-from service.infactor.source import read_invoice
+from service.infactor.quickbooks_records import read_invoice
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.quickbooks.entity import entity, parse_instant

@@ -9,7 +9,7 @@ from service.config import parsers
 from service.config.settings import Settings
 from service.errors import ConfigurationError
 from service.kit.tls import public_authorities
-from service.monitoring.sender import AlertSender, NotSent, channels, send_test
+from service.monitoring.alert_sender import AlertSender, NotSent, channels, send_test
 from service.web.webhook.endpoint import NO_SIGNATURE, PATH
 
 _SECONDS = 8.0

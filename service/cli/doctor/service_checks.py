@@ -26,7 +26,7 @@ from service.database.types import database_now
 from service.errors import ConfigurationError, SyncError
 from service.jobs import Jobs, receiver_broker
 from service.monitoring.processes import CLOCK, RECEIVER, SILENT_SECONDS
-from service.monitoring.stores import database_refusal
+from service.monitoring.refusals import database_refusal
 from service.services import Services, build_services
 from service.wording import span
 

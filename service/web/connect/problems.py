@@ -17,7 +17,7 @@ from service.database.tables import Supplier
 from service.domain import ConnectionState
 from service.errors import ServiceError
 from service.store import connections
-from service.web.references import is_reference, new_reference
+from service.web.error_references import is_reference, new_reference
 from service.web.session import supplier_if_any
 from service.web.state import AppState
 from service.web.templating import render

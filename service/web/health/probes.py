@@ -15,7 +15,7 @@ from service.jobs import QueueTrouble
 from service.kit.clock import now
 from service.monitoring.conditions import wrong_now
 from service.monitoring.facts import Facts
-from service.monitoring.stores import Refusals, database_refusal
+from service.monitoring.refusals import Refusals, database_refusal
 from service.queries import measures
 from service.queries.measures import Measures
 from service.services import Services

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
-from service.infactor.money import rounded
+from service.infactor.money import round_to_minor_unit
 
 Kind = Literal["sale", "bundle", "text", "subtotal", "discount", "other"]
 
@@ -66,7 +66,7 @@ def sums_of(
         for line in lines
         if line.kind not in _TOLD_ALREADY and not line.inside and line.amount is not None
     )
-    net = rounded(sum(counted, Decimal(0)), currency)
+    net = round_to_minor_unit(sum(counted, Decimal(0)), currency)
     inside = of_tax != 0 and net == whole
     return Sums(net, of_tax, inside, whole - net - (0 if inside else of_tax))
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from service.database.tables import Document, Invoice
 from service.domain import Hold
-from service.infactor.document import MARKER, is_withdrawn
+from service.infactor.document_lifecycle import MARKER, is_withdrawn
 from service.infactor.holds import sentence
-from service.infactor.source import calendar_date
+from service.infactor.quickbooks_records import calendar_date
 from service.infactor.warnings import WarningCode
 from service.infactor.wording import days_to_payout, status
 

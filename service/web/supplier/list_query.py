@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from urllib.parse import urlencode
 
-from service.infactor.source import MOST_MONEY
+from service.infactor.quickbooks_records import MOST_MONEY
 from service.infactor.wording import states_by_word
 from service.queries.invoices import Sort, StatusFilter, Wanted
 from service.web.templating import ROW_ID

@@ -27,8 +27,8 @@ from service.kit.vault import Vault
 from service.quickbooks.event import FOLLOWED, Event
 from service.quickbooks.webhooks import MOST_EVENTS, TooManyEvents, parse, verify
 from service.store.intake import NewNotice
+from service.web.error_references import crashed
 from service.web.middleware.access_log import note
-from service.web.references import crashed
 from service.web.state import AppState
 from service.web.webhook.intake import NotStored
 

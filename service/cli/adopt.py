@@ -7,8 +7,8 @@ import typer
 
 from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table
 from service.cli.context import Json, command_services, find, named_supplier, operator
-from service.infactor.legacy.rows import OldRows, Row
-from service.infactor.legacy.values import id_of, row_id, shown, text
+from service.infactor.old_import.matching import OldRows, Row
+from service.infactor.old_import.values import id_of, row_id, shown, text
 from service.services import Services
 from service.store import connections
 from service.wording import called
@@ -38,7 +38,7 @@ def adopt(
 
     Exit status: 0 when every row is adopted; 1 when some are listed; 2 for bad options.
     """
-    from workers.delivery.legacy_rows import carry_out, rehearse
+    from workers.delivery.adoption import adopt_for_supplier, rehearse
 
     with command_services() as services:
         if services.infactor is None:
@@ -47,7 +47,7 @@ def adopt(
         if dry_run:
             found = rehearse(services, supplier_id)
         else:
-            found = carry_out(services, supplier_id, operator())
+            found = adopt_for_supplier(services, supplier_id, operator())
     if as_json:
         answer_json(_rows(found))
     else:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from service.errors import Unmappable
-from service.infactor.money import rounded
+from service.infactor.money import round_to_minor_unit
 
 _MAX_DEPTH = 50
 _MAX_INTEGER_DIGITS = 15
@@ -80,7 +80,7 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     def rounded(self, amount: Decimal, currency: str) -> Decimal:
         """Return the amount to the decimals of the invoice's currency, else of this one."""
         code = self.currency_ref.value if self.currency_ref else None
-        return rounded(amount, code or currency)
+        return round_to_minor_unit(amount, code or currency)
 
     @property
     def total_tax(self) -> Decimal:

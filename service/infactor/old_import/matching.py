@@ -32,8 +32,8 @@ from typing import Any
 
 from service.domain import State
 from service.infactor.buyers import same_name
-from service.infactor.legacy.values import amount, id_of, mails, row_id, same_number, text
-from service.infactor.money import rounded
+from service.infactor.money import round_to_minor_unit
+from service.infactor.old_import.values import amount, id_of, mails, row_id, same_number, text
 
 Row = Mapping[str, Any]
 """A row as the database has it: any field may be missing, or of any type."""
@@ -233,7 +233,7 @@ def _ways(invoice: RecordedInvoice, row: Row) -> tuple[bool, bool, bool]:
         any(same_name(invoice.buyer_name, name, same_customer=True) for name in names),
         bool(invoice.total)
         and theirs is not None
-        and rounded(theirs, invoice.currency) == invoice.total,
+        and round_to_minor_unit(theirs, invoice.currency) == invoice.total,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from service.config.settings import Settings
 from service.database.tables import Customer, Invoice
 from service.domain import Hold, RevisionCause
-from service.infactor.document import SUPPLIER
+from service.infactor.document_lifecycle import SUPPLIER
 from service.infactor.edition import EDITION
 from service.infactor.holds import hold_of
 from service.infactor.mapping import Mapped, map_invoice
@@ -64,7 +64,7 @@ class InvoiceBasis:
         return " ".join(f"{c.quickbooks_id}:{c.sync_token}" for c in self.chain)
 
 
-class Rows:
+class InvoiceRows:
     """Builds the rows of one batch, all with the same time of recording."""
 
     def __init__(self, company: CompanyContext, at: datetime, latest: datetime) -> None:

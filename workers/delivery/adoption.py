@@ -1,7 +1,7 @@
 """Adopts rows of Infactor's old QuickBooks import before a supplier's first delivery.
 
 An invoice that Infactor has from that import must not be offered twice: its row becomes the
-document. A row that `service.infactor.legacy.rows` cannot explain holds its QuickBooks Id.
+document. A row that `service.infactor.old_import.matching` cannot explain holds its QuickBooks Id.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -15,18 +15,17 @@ from sqlalchemy.orm import Session
 from service.database.tables import Invoice
 from service.domain import FindingKind, Severity
 from service.errors import ConfigurationError
-from service.infactor.legacy import reader
-from service.infactor.legacy import rows as old_rows
-from service.infactor.legacy.rows import OldRows, RecordedInvoice, Row
-from service.infactor.legacy.values import id_of, row_id, shown, text
 from service.infactor.mapping import addresses
+from service.infactor.old_import import matching, reader
+from service.infactor.old_import.matching import OldRows, RecordedInvoice, Row
+from service.infactor.old_import.values import id_of, row_id, shown, text
 from service.infactor.wording import status
 from service.kit.clock import now
 from service.kit.text import one_line
 from service.services import Services
-from service.store import audit, connections, findings, legacy_rows, outbox
+from service.store import audit, connections, findings, old_rows, outbox
 from service.store.findings import Found
-from service.store.legacy_rows import Concerned
+from service.store.old_rows import Concerned
 from workers.delivery.findings import keep_findings
 from workers.delivery.turn import NotItsTurn, infactor_turn
 
@@ -50,7 +49,7 @@ def ensure_adopted(
     match rows that matched nothing then. Costs two small queries, and a scan only if needed.
     """
     with services.database.read() as session:
-        done = legacy_rows.looked_at(session, connection_id, quickbooks_ids)
+        done = old_rows.looked_at(session, connection_id, quickbooks_ids)
     if not done:
         adopt_old_rows(services, connection_id)
 
@@ -65,7 +64,7 @@ def adopt_old_rows(services: Services, connection_id: str) -> OldRows:
         connection = connections.get(session, connection_id)
     if connection is None:
         return OldRows()
-    return carry_out(services, connection.supplier_id)
+    return adopt_for_supplier(services, connection.supplier_id)
 
 
 def rehearse(services: Services, supplier_id: int) -> OldRows:
@@ -75,7 +74,7 @@ def rehearse(services: Services, supplier_id: int) -> OldRows:
         return look.match(session)
 
 
-def carry_out(services: Services, supplier_id: int, actor: str | None = None) -> OldRows:
+def adopt_for_supplier(services: Services, supplier_id: int, actor: str | None = None) -> OldRows:
     """Adopt the supplier's old rows, for all companies at once; return what became of them.
 
     An Id is a small number that several companies may have, and a row belongs to one of them only.
@@ -89,13 +88,13 @@ def carry_out(services: Services, supplier_id: int, actor: str | None = None) ->
         for connection_id in look.companies:
             connections.lock(session, connection_id)
         found = look.match(session)
-        legacy_rows.adopt(session, {i: _ids(row) for i, row in found.adopted.items()})
-        legacy_rows.hold(session, look.companies, found.held, now())
+        old_rows.adopt(session, {i: _ids(row) for i, row in found.adopted.items()})
+        old_rows.hold(session, look.companies, found.held, now())
         _keep_findings(session, look, found)
         if actor is not None:
             details = {"supplier": supplier_id, **_counts(found)}
             audit.record(session, actor, "adopt", None, details, now())
-    log.info("old_rows.looked_at", companies=look.companies, **_counts(found))
+    log.info("matching.looked_at", companies=look.companies, **_counts(found))
     return found
 
 
@@ -107,13 +106,13 @@ def look_again(services: Services) -> None:
     """
     environment, at = services.settings.quickbooks_environment, now()
     with services.database.read() as session:
-        due = legacy_rows.due_suppliers(
+        due = old_rows.due_suppliers(
             session, environment, at - _EVERY, at - _EVERY_OPEN, _MOST_AT_ONCE
         )
     for supplier_id in due:
         try:
             with infactor_turn(services):
-                carry_out(services, supplier_id)
+                adopt_for_supplier(services, supplier_id)
         except NotItsTurn:
             return
 
@@ -129,7 +128,7 @@ class _Look:
     gone: Mapping[str, str] = field(default_factory=dict)
 
     def match(self, session: Session) -> OldRows:
-        found = old_rows.match(map(self._recorded, self.concerned(session)), self.rows)
+        found = matching.match(map(self._recorded, self.concerned(session)), self.rows)
         for number, document_id in self.gone.items():
             found.unexplained.append(({"_id": number, "invoiceId": document_id}, _GONE))
         return found
@@ -137,7 +136,7 @@ class _Look:
     def concerned(self, session: Session) -> Iterator[Concerned]:
         ids = {i for row in self.rows if (i := id_of(row)) is not None}
         row_ids = {i for row in self.rows if (i := row_id(row)) is not None}
-        return legacy_rows.concerned(session, self.companies, ids, row_ids)
+        return old_rows.concerned(session, self.companies, ids, row_ids)
 
     def _recorded(self, invoice: Concerned) -> RecordedInvoice:
         return replace(
@@ -199,7 +198,7 @@ def _look(services: Services, supplier_id: int, *, adopted_too: bool = False) ->
         environment = services.settings.quickbooks_environment
         found = connections.of_supplier(session, supplier_id, environment)
         companies = sorted(connection.id for connection in found)
-        adopted = legacy_rows.adopted_by(session, companies) if adopted_too else {}
+        adopted = old_rows.adopted_by(session, companies) if adopted_too else {}
     rows = reader.old_rows(services.infactor, owner.email) if owner else []
     known = {row_id(row) for row in rows}
     rows += reader.rows_by_id(services.infactor, adopted.keys() - known)

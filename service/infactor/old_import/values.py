@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from service.errors import Unmappable
-from service.infactor import source
+from service.infactor import quickbooks_records
 from service.infactor.mapping import addresses
 
 _ROW_ID = re.compile("[0-9a-f]{24}")
@@ -55,7 +55,7 @@ def amount(value: object) -> Decimal | None:
         return None
     try:
         # Through the text: a double's shortest decimal is what was written into it.
-        return source.number(str(value).strip(), "")
+        return quickbooks_records.number(str(value).strip(), "")
     except Unmappable:
         return None
 
