@@ -32,6 +32,8 @@ TITLES: Mapping[str, str] = {
     "alerts.refused": "Alerts cannot be sent",
     "versions.differ": "Processes run different versions",
     "receivers.crowded": "Receivers turn connections away",
+    "clock.wrong": "A clock is wrong",
+    "time.ahead": "A time in QuickBooks is ahead of the clock",
     "receivers.silent": "Receivers are silent",
     "workers.silent": "Workers are silent",
 }

@@ -82,7 +82,7 @@ def test_a_disconnected_company_has_no_tokens_here_and_none_at_quickbooks(world:
 def test_without_a_confirmation_by_quickbooks_a_company_stays_as_it_is(world: World) -> None:
     world.faults({"kind": "revoke", "status": 503, "count": 1})
     before = world.connection()
-    with pytest.raises(NotRevoked, match="unwell"):
+    with pytest.raises(NotRevoked, match="is down"):
         disconnect(world.services, world.connection_id, "cli:me", force=False)
     after = world.connection()
     assert (after.state, after.refresh_sealed) == ("connected", before.refresh_sealed)
