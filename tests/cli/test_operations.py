@@ -1,6 +1,7 @@
 """What operators do about companies, as they type it, and the audit of it."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -106,9 +107,9 @@ def test_a_run_that_fails_is_not_waited_for_and_goes_on_when_it_is_asked_for_aga
     deployment.sim("POST", "/faults", [{"fault": code}])
     failed = run(deployment, "reconcile", "--all", "--fix")
     assert failed.returncode == 1
-    assert f"could not be compared: QuickBooks {'refused' if code == '6000' else 'does'}" in (
-        failed.stderr
-    )
+    what = {"6000": "refused the content of the request", "3100": "does not let this app into"}
+    assert re.search(f"waits until .* UTC: QuickBooks {what[code]}", failed.stderr)
+    assert "try at once: infactor-quickbooks connections retry" in failed.stderr
     deployment.sim("DELETE", "/faults")
     again = run(deployment, "reconcile", "--all", "--fix")
     assert (again.returncode, "the record is what QuickBooks says" in again.stderr) == (0, True)

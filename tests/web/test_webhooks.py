@@ -187,7 +187,7 @@ def test_nothing_but_the_very_path_takes_webhooks(place: Place, path: str) -> No
     body = b"[{}]"
     url = f"http://localhost:3000{path}"
     answer = place.browser().post(url, content=body, headers=dict([signed(body)]))
-    assert answer.status_code == 404
+    assert answer.status_code == (400 if "//" in path else 404)
     assert place.rows("notices") == 0
 
 

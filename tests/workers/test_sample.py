@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from service.database.tables import Notice, Sample
+from service.database.tables import Connection, Notice, Sample
 from service.queries import measures
 from service.queries.measures import Span
 from tests.workers.world import World
@@ -50,9 +50,10 @@ def spans(world: World, since: datetime, slots: int) -> list[Span]:
 
 @pytest.fixture
 def quiet(world: World) -> World:
-    """A world without a notice."""
+    """A world without a notice, which was connected before what is sampled."""
     with world.services.database.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM notices")
+        connection.execute(update(Connection).values(renewed_at=BEGIN))
     return world
 
 
