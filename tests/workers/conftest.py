@@ -26,15 +26,8 @@ def simulator(simulators: Simulators) -> Iterator[RunningSimulator]:
 
 @pytest.fixture
 def world(simulator: RunningSimulator, migrated_url: str) -> Iterator[World]:
-    """The company of the simulator, connected, on SQLite and on PostgreSQL in turn."""
+    """The company of the simulator, connected; where a test is marked so, on PostgreSQL too."""
     with connected(simulator, migrated_url) as made:
-        yield made
-
-
-@pytest.fixture
-def small_world(simulator: RunningSimulator, sqlite_url: str) -> Iterator[World]:
-    """The same on SQLite alone, where the kind of database cannot matter."""
-    with connected(simulator, sqlite_url) as made:
         yield made
 
 
@@ -49,17 +42,8 @@ def postgres_world(simulator: RunningSimulator, migrated_postgres_url: str) -> I
 def delivering(
     simulator: RunningSimulator, infactors: Database[dict[str, Any]], migrated_url: str
 ) -> Iterator[Delivering]:
-    """The same, with Infactor's own database."""
+    """The world, with Infactor's own database."""
     with connected(simulator, migrated_url, **infactor_settings(infactors)) as made:
-        yield Delivering(made, infactors)
-
-
-@pytest.fixture
-def small_delivering(
-    simulator: RunningSimulator, infactors: Database[dict[str, Any]], sqlite_url: str
-) -> Iterator[Delivering]:
-    """The same on SQLite alone."""
-    with connected(simulator, sqlite_url, **infactor_settings(infactors)) as made:
         yield Delivering(made, infactors)
 
 

@@ -22,19 +22,19 @@ def expire(world: World) -> None:
         session.execute(update(Connection).values(access_expires_at=now() - timedelta(hours=1)))
 
 
-def test_a_token_that_is_good_is_used_as_it_is(small_world: World) -> None:
-    small_world.count_refreshes()
-    first = small_world.services.access.access_token(small_world.connection_id)
-    assert small_world.services.access.access_token(small_world.connection_id) == first
-    assert small_world.refreshes() == 0
+def test_a_token_that_is_good_is_used_as_it_is(world: World) -> None:
+    world.count_refreshes()
+    first = world.services.access.access_token(world.connection_id)
+    assert world.services.access.access_token(world.connection_id) == first
+    assert world.refreshes() == 0
 
 
-def test_a_token_is_renewed_a_minute_before_its_end(small_world: World) -> None:
-    small_world.count_refreshes()
-    with small_world.services.database.write() as session:
+def test_a_token_is_renewed_a_minute_before_its_end(world: World) -> None:
+    world.count_refreshes()
+    with world.services.database.write() as session:
         session.execute(update(Connection).values(access_expires_at=now() + timedelta(seconds=55)))
-    small_world.services.access.access_token(small_world.connection_id)
-    assert small_world.refreshes() == 1
+    world.services.access.access_token(world.connection_id)
+    assert world.refreshes() == 1
 
 
 @pytest.mark.both_databases("locks work differently")
@@ -86,14 +86,14 @@ def test_threads_whose_token_was_rejected_refresh_it_once(world: World) -> None:
     ],
 )
 def test_an_unwell_token_service_never_means_reconnect(
-    small_world: World, rule: dict[str, object]
+    world: World, rule: dict[str, object]
 ) -> None:
-    expire(small_world)
-    small_world.faults({**rule, "kind": "token", "count": 1})
+    expire(world)
+    world.faults({**rule, "kind": "token", "count": 1})
     with pytest.raises(TransientError):
-        small_world.services.access.access_token(small_world.connection_id)
-    assert small_world.connection().state == "connected"
-    assert small_world.services.access.access_token(small_world.connection_id)
+        world.services.access.access_token(world.connection_id)
+    assert world.connection().state == "connected"
+    assert world.services.access.access_token(world.connection_id)
 
 
 @pytest.mark.both_databases("locks work differently")
@@ -161,25 +161,25 @@ def test_a_late_refresh_does_not_overwrite_the_tokens_of_a_new_consent(world: Wo
 
 
 def test_a_refresh_does_not_bring_back_a_company_that_was_disconnected_meanwhile(
-    small_world: World,
+    world: World,
 ) -> None:
-    expire(small_world)
-    small_world.faults({"kind": "token", "delay": 60, "count": 1})
+    expire(world)
+    world.faults({"kind": "token", "delay": 60, "count": 1})
     with ThreadPoolExecutor() as pool:
-        late = pool.submit(small_world.services.access.access_token, small_world.connection_id)
-        small_world.wait_for_refresh()
-        with small_world.services.database.write() as session:
+        late = pool.submit(world.services.access.access_token, world.connection_id)
+        world.wait_for_refresh()
+        with world.services.database.write() as session:
             ended = {"state": "disconnected", "access_sealed": None, "refresh_sealed": None}
             session.execute(update(Connection).values(**ended))
-        small_world.no_faults()
+        world.no_faults()
         with pytest.raises(Disconnected):
             late.result()
-    assert small_world.connection().refresh_sealed is None
+    assert world.connection().refresh_sealed is None
 
 
-def test_neither_tokens_nor_the_realm_id_stand_in_the_database(small_world: World) -> None:
-    token = small_world.services.access.access_token(small_world.connection_id)
-    row = small_world.connection()
+def test_neither_tokens_nor_the_realm_id_stand_in_the_database(world: World) -> None:
+    token = world.services.access.access_token(world.connection_id)
+    row = world.connection()
     kept = " ".join(str(getattr(row, column.name)) for column in Connection.__table__.columns)
     assert REALM not in kept
     assert token not in kept

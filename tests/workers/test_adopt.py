@@ -362,25 +362,25 @@ class TestLooksAgain:
         assert mine(world) == {"1": (row, False)}
 
     def test_a_strangers_row_that_turns_up_keeps_nothing_from_being_withdrawn(
-        self, small_delivering: Delivering, infactors: Infactors
+        self, delivering: Delivering, infactors: Infactors
     ) -> None:
-        small_delivering.arrive(an_invoice("1"))
+        delivering.arrive(an_invoice("1"))
         import_rows(infactors, a_row("1", invoiceNo="x"))
-        self.hours_later(small_delivering, 24)
-        assert mine(small_delivering.world) == {"1": (None, False)}
-        small_delivering.arrive(an_invoice("1", Balance=0.0))
-        assert small_delivering.state("1")[0] == "invoice_rejected"
+        self.hours_later(delivering, 24)
+        assert mine(delivering.world) == {"1": (None, False)}
+        delivering.arrive(an_invoice("1", Balance=0.0))
+        assert delivering.state("1")[0] == "invoice_rejected"
 
     def test_a_day_later_where_nothing_waits(
-        self, small_delivering: Delivering, infactors: Infactors
+        self, delivering: Delivering, infactors: Infactors
     ) -> None:
-        record(small_delivering.world, "1")
-        small_delivering.deliver()
+        record(delivering.world, "1")
+        delivering.deliver()
         import_rows(infactors, a_row("1"))
-        self.hours_later(small_delivering, 23)
-        assert small_delivering.found("doubled") == []
-        self.hours_later(small_delivering, 24)
-        assert len(small_delivering.found("doubled")) == 1
+        self.hours_later(delivering, 23)
+        assert delivering.found("doubled") == []
+        self.hours_later(delivering, 24)
+        assert len(delivering.found("doubled")) == 1
 
     @pytest.mark.both_databases("the statements are its own")
     def test_copies_that_can_be_financed_are_critical_until_they_are_ended(
@@ -448,22 +448,27 @@ def test_a_forgotten_company_has_no_old_ids(world: World, infactors: Infactors) 
 
 
 def test_an_infactor_that_is_away_changes_nothing(
-    small_world: World, simulator: RunningSimulator, tmp_path: Path
+    world: World, simulator: RunningSimulator, tmp_path: Path
 ) -> None:
     nowhere = {
         "INFACTOR_MONGODB_URL": away(),
         "INFACTOR_MONGODB_DATABASE": "ifactor",
     }
-    made = worlds.build(simulator, small_world.database_url, **nowhere)
-    small_world.others.append(made.services)
+    made = worlds.build(simulator, world.database_url, **nowhere)
+    world.others.append(made.services)
     with pytest.raises(InfactorAway):
-        adopt_old_rows(made.services, small_world.connection_id)
-    assert adopted_at(small_world) is None
+        adopt_old_rows(made.services, world.connection_id)
+    assert adopted_at(world) is None
 
 
-def test_without_infactors_database_there_is_nothing_to_look_at(small_world: World) -> None:
-    with pytest.raises(ConfigurationError, match="INFACTOR_MONGODB_URL: not set"):
-        ensure_adopted(small_world.services, small_world.connection_id)
+def test_without_infactors_database_there_is_nothing_to_look_at(
+    simulator: RunningSimulator, sqlite_url: str
+) -> None:
+    with (
+        connected(simulator, sqlite_url) as alone,
+        pytest.raises(ConfigurationError, match="INFACTOR_MONGODB_URL: not set"),
+    ):
+        ensure_adopted(alone.services, alone.connection_id)
 
 
 OLD_ID = "5c0000000000000000000001"
@@ -499,15 +504,15 @@ def test_a_row_of_the_old_import_becomes_the_invoices_document(delivering: Deliv
 
 
 def test_a_row_that_is_being_financed_is_adopted_as_it_stands(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
     row = an_old_row(state="ifactor_prepaid")
-    small_delivering.infactors.invoices.insert_one(row)
-    small_delivering.arrive(an_invoice())
-    assert list(small_delivering.infactors.invoices.find()) == [row]
-    assert small_delivering.receipts() == [(1, "frozen", "ifactor_prepaid")]
-    small_delivering.arrive(an_invoice(TotalAmt=60.0, Balance=60.0))
-    found = small_delivering.findings()
+    delivering.infactors.invoices.insert_one(row)
+    delivering.arrive(an_invoice())
+    assert list(delivering.infactors.invoices.find()) == [row]
+    assert delivering.receipts() == [(1, "frozen", "ifactor_prepaid")]
+    delivering.arrive(an_invoice(TotalAmt=60.0, Balance=60.0))
+    found = delivering.findings()
     assert ("invoiceAmount", "critical", "100", "60") in found
 
 
@@ -525,10 +530,10 @@ def test_while_a_row_is_unexplained_its_invoice_waits(delivering: Delivering) ->
     assert delivering.state() == ("invoice_created", None)
 
 
-def test_an_adopted_row_that_is_gone_is_not_made_again(small_delivering: Delivering) -> None:
-    small_delivering.infactors.invoices.insert_one(an_old_row())
-    small_delivering.arrive(an_invoice())
-    small_delivering.infactors.invoices.delete_many({})
-    small_delivering.arrive(an_invoice(DocNumber="5"))
-    assert small_delivering.infactors.invoices.count_documents({}) == 0
-    assert ("document", "critical", "there", "gone") in small_delivering.findings()
+def test_an_adopted_row_that_is_gone_is_not_made_again(delivering: Delivering) -> None:
+    delivering.infactors.invoices.insert_one(an_old_row())
+    delivering.arrive(an_invoice())
+    delivering.infactors.invoices.delete_many({})
+    delivering.arrive(an_invoice(DocNumber="5"))
+    assert delivering.infactors.invoices.count_documents({}) == 0
+    assert ("document", "critical", "there", "gone") in delivering.findings()

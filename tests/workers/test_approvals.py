@@ -47,13 +47,13 @@ def test_an_approved_run_goes_on_and_withdraws_all(world: World) -> None:
     assert states(world) == {TAKEN: 10}
 
 
-def test_an_approved_run_is_not_stopped_by_a_later_page(small_world: World) -> None:
-    offered(small_world, 1010)
-    books(small_world, 1010, *range(1, 31), *range(1001, 1011))
-    run_id = small_world.begin_backfill()
-    assert small_world.advance(run_id) is False
-    approve(small_world, run_id)
-    assert finish(small_world, run_id)["withdrawn"] == 40
+def test_an_approved_run_is_not_stopped_by_a_later_page(world: World) -> None:
+    offered(world, 1010)
+    books(world, 1010, *range(1, 31), *range(1001, 1011))
+    run_id = world.begin_backfill()
+    assert world.advance(run_id) is False
+    approve(world, run_id)
+    assert finish(world, run_id)["withdrawn"] == 40
 
 
 def test_a_rejected_run_ends_and_nothing_is_withdrawn(world: World) -> None:
@@ -72,16 +72,16 @@ def test_a_rejected_run_ends_and_nothing_is_withdrawn(world: World) -> None:
     assert stops(world) == []
 
 
-def test_a_reconcile_that_was_rejected_is_begun_again_in_a_day(small_world: World) -> None:
-    offered(small_world, 10)
-    paid_now(small_world, 10)
-    run_id = begin_reconcile(small_world)
-    finish(small_world, run_id)
-    set_connection(small_world, reconcile_due_at=now())  # it was, when it began
-    reject(small_world, run_id)
-    wait = small_world.connection().reconcile_due_at - now()
+def test_a_reconcile_that_was_rejected_is_begun_again_in_a_day(world: World) -> None:
+    offered(world, 10)
+    paid_now(world, 10)
+    run_id = begin_reconcile(world)
+    finish(world, run_id)
+    set_connection(world, reconcile_due_at=now())  # it was, when it began
+    reject(world, run_id)
+    wait = world.connection().reconcile_due_at - now()
     assert timedelta(hours=23) < wait <= timedelta(hours=24)
-    assert due(small_world) == []
+    assert due(world) == []
 
 
 @pytest.mark.parametrize("confirmed", [False, True])
@@ -103,29 +103,29 @@ def test_asking_a_backfill_for_more_begins_it_anew(world: World, confirmed: bool
 
 
 @pytest.mark.parametrize("confirmed", [False, True])
-def test_asking_a_reconcile_for_more_begins_it_anew(small_world: World, confirmed: bool) -> None:
-    offered(small_world, 10)
-    paid_now(small_world, 10)
-    run_id = begin_reconcile(small_world)
-    finish(small_world, run_id)
+def test_asking_a_reconcile_for_more_begins_it_anew(world: World, confirmed: bool) -> None:
+    offered(world, 10)
+    paid_now(world, 10)
+    run_id = begin_reconcile(world)
+    finish(world, run_id)
     if confirmed:
-        approve(small_world, run_id)
-    assert begin_reconcile(small_world, full=True) == run_id
-    run = small_world.run(run_id)
+        approve(world, run_id)
+    assert begin_reconcile(world, full=True) == run_id
+    run = world.run(run_id)
     assert (run.halted_at, run.confirmed, run.error, run.generation) == (None, False, None, 1)
-    assert finish(small_world, run_id)["state"] == "active"
-    assert states(small_world) == {LET: 10}
+    assert finish(world, run_id)["state"] == "active"
+    assert states(world) == {LET: 10}
 
 
-def test_a_run_that_is_asked_for_more_while_it_is_being_stopped_goes_on(small_world: World) -> None:
-    offered(small_world, 10)
-    paid_now(small_world, 10)
-    run_id = small_world.begin_backfill(START)
-    with small_world.during_a_page(small_world.begin_backfill):
-        assert small_world.advance(run_id) is True
-    run = small_world.run(run_id)
+def test_a_run_that_is_asked_for_more_while_it_is_being_stopped_goes_on(world: World) -> None:
+    offered(world, 10)
+    paid_now(world, 10)
+    run_id = world.begin_backfill(START)
+    with world.during_a_page(world.begin_backfill):
+        assert world.advance(run_id) is True
+    run = world.run(run_id)
     assert (run.halted_at, run.generation) == (None, 1)
-    assert states(small_world) == {LET: 10}
+    assert states(world) == {LET: 10}
 
 
 def test_somebody_is_told_until_it_is_decided(world: World) -> None:
@@ -137,19 +137,19 @@ def test_somebody_is_told_until_it_is_decided(world: World) -> None:
     assert stops(world) == []
 
 
-def test_a_run_that_waits_ends_when_the_company_is_handed_over(small_world: World) -> None:
-    run_id = a_waiting_backfill(small_world)
-    with small_world.services.database.write() as session:
-        runs.abandon(session, small_world.connection_id, "handed over", now())
-    assert small_world.run(run_id).state == "failed"
-    assert stops(small_world) == []
+def test_a_run_that_waits_ends_when_the_company_is_handed_over(world: World) -> None:
+    run_id = a_waiting_backfill(world)
+    with world.services.database.write() as session:
+        runs.abandon(session, world.connection_id, "handed over", now())
+    assert world.run(run_id).state == "failed"
+    assert stops(world) == []
 
 
-def test_losses_before_a_stop_are_given_back(small_world: World) -> None:
-    offered(small_world, 10)
-    paid_now(small_world, 10)
-    run_id = small_world.begin_backfill()
-    with small_world.services.database.write() as session:
+def test_losses_before_a_stop_are_given_back(world: World) -> None:
+    offered(world, 10)
+    paid_now(world, 10)
+    run_id = world.begin_backfill()
+    with world.services.database.write() as session:
         session.execute(update(Run).where(Run.id == run_id).values(losses=4))
-    small_world.advance(run_id)
-    assert small_world.run(run_id).losses == 0
+    world.advance(run_id)
+    assert world.run(run_id).losses == 0

@@ -50,18 +50,18 @@ def test_a_backfill_brings_every_invoice(world: World) -> None:
     assert {cause for _, cause in world.revisions()} == {"backfill"}
 
 
-def test_an_empty_company_ends_at_once(small_world: World) -> None:
-    tally = small_world.backfill()
+def test_an_empty_company_ends_at_once(world: World) -> None:
+    tally = world.backfill()
     assert (tally["read"], tally["counted"], tally["recorded"]) == (0, 0, 0)
 
 
-def test_a_second_backfill_changes_nothing(small_world: World) -> None:
-    fill(small_world, [1, 2, 3])
-    small_world.backfill()
-    before = small_world.revisions()
-    tally = small_world.backfill()
+def test_a_second_backfill_changes_nothing(world: World) -> None:
+    fill(world, [1, 2, 3])
+    world.backfill()
+    before = world.revisions()
+    tally = world.backfill()
     assert (tally["read"], tally["created"], tally["unchanged"]) == (3, 0, 3)
-    assert small_world.revisions() == before
+    assert world.revisions() == before
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_a_second_backfill_changes_nothing(small_world: World) -> None:
         "a second over three pages",
     ],
 )
-def test_each_invoice_is_read_exactly_once(small_world: World, seconds: list[int]) -> None:
-    fill(small_world, seconds)
-    tally = small_world.backfill()
+def test_each_invoice_is_read_exactly_once(world: World, seconds: list[int]) -> None:
+    fill(world, seconds)
+    tally = world.backfill()
     assert (tally["read"], tally["created"]) == (len(seconds), len(seconds))
     assert (tally["counted"], tally["recorded"], tally["error"]) == (
         len(seconds),
@@ -94,12 +94,12 @@ def test_each_invoice_is_read_exactly_once(small_world: World, seconds: list[int
     )
 
 
-def test_a_second_over_several_pages_costs_each_page_once(small_world: World) -> None:
-    fill(small_world, [5] * 2000)
-    small_world.forget_calls()
-    small_world.backfill()
+def test_a_second_over_several_pages_costs_each_page_once(world: World) -> None:
+    fill(world, [5] * 2000)
+    world.forget_calls()
+    world.backfill()
     # Two counts, a page of customers, two pages of invoices, and one that is empty.
-    assert small_world.calls() == 6
+    assert world.calls() == 6
 
 
 @pytest.mark.both_databases("the statements are its own")
@@ -109,24 +109,24 @@ def test_pages_work_on_both_databases(world: World) -> None:
     assert (tally["read"], tally["created"], tally["recorded"]) == (1300, 1300, 1300)
 
 
-def test_ten_thousand_invoices_of_500_customers_cost_at_most_16_reads(small_world: World) -> None:
-    fill(small_world, [n // 3 for n in range(10_000)], customers=500)
-    small_world.forget_calls()
-    tally = small_world.backfill()
+def test_ten_thousand_invoices_of_500_customers_cost_at_most_16_reads(world: World) -> None:
+    fill(world, [n // 3 for n in range(10_000)], customers=500)
+    world.forget_calls()
+    tally = world.backfill()
     assert tally["created"] == 10_000
-    assert small_world.calls() <= 16
+    assert world.calls() <= 16
 
 
-def test_a_backfill_goes_on_from_its_checkpoint(small_world: World) -> None:
-    fill(small_world, [n // 3 for n in range(2500)])
-    run_id = small_world.begin_backfill()
-    assert small_world.advance(run_id)
-    assert small_world.run(run_id).tally["read"] == 1000
-    small_world.forget_calls()
-    while small_world.advance(run_id):
+def test_a_backfill_goes_on_from_its_checkpoint(world: World) -> None:
+    fill(world, [n // 3 for n in range(2500)])
+    run_id = world.begin_backfill()
+    assert world.advance(run_id)
+    assert world.run(run_id).tally["read"] == 1000
+    world.forget_calls()
+    while world.advance(run_id):
         pass
-    assert small_world.calls() == 3  # two pages, and the count at the end
-    run = small_world.run(run_id)
+    assert world.calls() == 3  # two pages, and the count at the end
+    run = world.run(run_id)
     assert (run.state, run.tally["read"], run.tally["created"]) == ("done", 2500, 2500)
 
 
@@ -156,11 +156,11 @@ def test_a_run_that_somebody_holds_is_left_to_them(world: World) -> None:
     assert world.advance(run_id) is True
 
 
-def test_two_backfills_of_a_company_are_one_run(small_world: World) -> None:
-    first = small_world.begin_backfill()
-    assert small_world.begin_backfill() == first
-    assert small_world.begin_backfill(START) == first
-    assert small_world.run(first).since is None
+def test_two_backfills_of_a_company_are_one_run(world: World) -> None:
+    first = world.begin_backfill()
+    assert world.begin_backfill() == first
+    assert world.begin_backfill(START) == first
+    assert world.run(first).since is None
 
 
 @pytest.mark.both_databases("the statements are its own")
@@ -191,38 +191,38 @@ def test_a_page_that_was_under_way_while_the_run_was_widened_does_not_count(
     assert sorted(world.documents()) == ["1", "2"]
 
 
-def test_since_means_the_time_of_the_last_change(small_world: World) -> None:
-    fill(small_world, [100, 200, 300])
-    tally = small_world.backfill(START + timedelta(seconds=200))
-    assert sorted(small_world.documents()) == ["2", "3"]
+def test_since_means_the_time_of_the_last_change(world: World) -> None:
+    fill(world, [100, 200, 300])
+    tally = world.backfill(START + timedelta(seconds=200))
+    assert sorted(world.documents()) == ["2", "3"]
     assert (tally["counted"], tally["recorded"]) == (2, 2)
 
 
-def test_a_since_inside_a_second_counts_as_quickbooks_counts(small_world: World) -> None:
-    fill(small_world, [100])
-    small_world.forget_calls()
-    tally = small_world.backfill(START + timedelta(seconds=100, milliseconds=500))
+def test_a_since_inside_a_second_counts_as_quickbooks_counts(world: World) -> None:
+    fill(world, [100])
+    world.forget_calls()
+    tally = world.backfill(START + timedelta(seconds=100, milliseconds=500))
     assert (tally["counted"], tally["recorded"], tally["rounds"]) == (1, 1, 0)
 
 
-def test_an_invoice_made_while_the_run_is_under_way_is_included(small_world: World) -> None:
-    fill(small_world, [n // 3 for n in range(1001)])
-    run_id = small_world.begin_backfill()
-    assert small_world.advance(run_id)
-    assert small_world.advance(run_id)
-    assert small_world.run(run_id).cursor["done"]
-    small_world.put("Invoice", an_invoice("5000"))
-    while small_world.advance(run_id):
+def test_an_invoice_made_while_the_run_is_under_way_is_included(world: World) -> None:
+    fill(world, [n // 3 for n in range(1001)])
+    run_id = world.begin_backfill()
+    assert world.advance(run_id)
+    assert world.advance(run_id)
+    assert world.run(run_id).cursor["done"]
+    world.put("Invoice", an_invoice("5000"))
+    while world.advance(run_id):
         pass
-    assert "5000" in small_world.documents()
-    run = small_world.run(run_id)
+    assert "5000" in world.documents()
+    run = world.run(run_id)
     assert (run.tally["read"], run.tally["recorded"], run.error) == (1002, 1002, None)
 
 
-def test_failed_invoices_are_counted_and_named(small_world: World) -> None:
-    fill(small_world, [1, 2])
-    small_world.put("Invoice", an_invoice("3", TotalAmt="a lot", MetaData=at(3)))
-    tally = small_world.backfill()
+def test_failed_invoices_are_counted_and_named(world: World) -> None:
+    fill(world, [1, 2])
+    world.put("Invoice", an_invoice("3", TotalAmt="a lot", MetaData=at(3)))
+    tally = world.backfill()
     assert (tally["created"], tally["failed"], tally["recorded"]) == (2, 1, 2)
     assert tally["failures"] == [
         {"id": "3", "error": "Unmappable", "message": "TotalAmt: invalid decimal string"}
@@ -230,15 +230,15 @@ def test_failed_invoices_are_counted_and_named(small_world: World) -> None:
     assert tally["error"] is None
 
 
-def test_held_invoices_are_counted_by_reason(small_world: World) -> None:
-    fill(small_world, [1])
-    small_world.put(
+def test_held_invoices_are_counted_by_reason(world: World) -> None:
+    fill(world, [1])
+    world.put(
         "Invoice",
         an_invoice("2", Balance=0, MetaData=at(2)),
         an_invoice("3", Balance=0, MetaData=at(3)),
         an_invoice("4", CurrencyRef={"value": "EUR"}, MetaData=at(4)),
     )
-    tally = small_world.backfill()
+    tally = world.backfill()
     assert (tally["created"], tally["held"]) == (1, {"paid": 2, "currency": 1})
 
 
@@ -252,96 +252,96 @@ def test_an_invoice_that_was_deleted_unnoticed_is_found_and_withdrawn(world: Wor
     assert world.documents()["2"]["state"] == "invoice_rejected"
 
 
-def test_a_run_over_a_part_of_the_past_finds_no_deletions(small_world: World) -> None:
-    fill(small_world, [1, 2])
-    small_world.backfill()
-    small_world.delete("Invoice", "1")
-    small_world.delete("Invoice", "2")
-    small_world.backfill(since=datetime(2020, 1, 1, tzinfo=UTC))
-    assert small_world.documents()["1"]["state"] == "invoice_created"
+def test_a_run_over_a_part_of_the_past_finds_no_deletions(world: World) -> None:
+    fill(world, [1, 2])
+    world.backfill()
+    world.delete("Invoice", "1")
+    world.delete("Invoice", "2")
+    world.backfill(since=datetime(2020, 1, 1, tzinfo=UTC))
+    assert world.documents()["1"]["state"] == "invoice_created"
 
 
-def test_a_throttled_run_waits_and_goes_on(small_world: World) -> None:
-    fill(small_world, [1, 2])
-    run_id = small_world.begin_backfill()
-    small_world.faults({"preset": "429-json", "count": 1})
-    assert small_world.advance(run_id) is False
-    run = small_world.run(run_id)
+def test_a_throttled_run_waits_and_goes_on(world: World) -> None:
+    fill(world, [1, 2])
+    run_id = world.begin_backfill()
+    world.faults({"preset": "429-json", "count": 1})
+    assert world.advance(run_id) is False
+    run = world.run(run_id)
     assert (run.state, run.attempts, run.losses) == ("active", 1, 0)
     assert (run.error or "").startswith("QuickBooks' request limit is reached")
-    small_world.forget_calls()
-    assert small_world.advance(run_id) is False
-    assert small_world.calls() == 0
-    small_world.let_time_pass()
-    while small_world.advance(run_id):
+    world.forget_calls()
+    assert world.advance(run_id) is False
+    assert world.calls() == 0
+    world.let_time_pass()
+    while world.advance(run_id):
         pass
-    assert small_world.run(run_id).tally["created"] == 2
+    assert world.run(run_id).tally["created"] == 2
 
 
 @pytest.mark.parametrize("preset", ["503-html", "5xx", "truncated"])
-def test_a_run_survives_an_unwell_quickbooks(small_world: World, preset: str) -> None:
-    fill(small_world, [1, 2])
-    run_id = small_world.begin_backfill()
-    small_world.faults({"preset": preset, "count": 4})
+def test_a_run_survives_an_unwell_quickbooks(world: World, preset: str) -> None:
+    fill(world, [1, 2])
+    run_id = world.begin_backfill()
+    world.faults({"preset": preset, "count": 4})
     for _ in range(4):
-        assert small_world.advance(run_id) is False
-        small_world.let_time_pass()
-    while small_world.advance(run_id):
+        assert world.advance(run_id) is False
+        world.let_time_pass()
+    while world.advance(run_id):
         pass
-    assert small_world.run(run_id).state == "done"
+    assert world.run(run_id).state == "done"
 
 
-def test_a_run_waits_for_a_disconnected_company(small_world: World) -> None:
-    fill(small_world, [1, 2])
-    run_id = small_world.begin_backfill()
-    small_world.faults({"preset": "401", "count": 1}, {"preset": "invalid_grant", "count": 1})
-    assert small_world.advance(run_id) is False
-    assert (small_world.connection().state, small_world.run(run_id).state) == (
+def test_a_run_waits_for_a_disconnected_company(world: World) -> None:
+    fill(world, [1, 2])
+    run_id = world.begin_backfill()
+    world.faults({"preset": "401", "count": 1}, {"preset": "invalid_grant", "count": 1})
+    assert world.advance(run_id) is False
+    assert (world.connection().state, world.run(run_id).state) == (
         "disconnected",
         "active",
     )
-    assert small_world.sweep() == []
-    small_world.reconnect()
-    assert small_world.sweep() == [("work_on_run", run_id)]
-    while small_world.advance(run_id):
+    assert world.sweep() == []
+    world.reconnect()
+    assert world.sweep() == [("work_on_run", run_id)]
+    while world.advance(run_id):
         pass
-    assert small_world.run(run_id).tally["created"] == 2
+    assert world.run(run_id).tally["created"] == 2
 
 
-def test_a_refused_run_keeps_what_was_said(small_world: World) -> None:
-    fill(small_world, [1])
-    run_id = small_world.begin_backfill()
-    small_world.faults({"preset": "403-3100"})
-    assert small_world.advance(run_id) is False
-    run = small_world.run(run_id)
+def test_a_refused_run_keeps_what_was_said(world: World) -> None:
+    fill(world, [1])
+    run_id = world.begin_backfill()
+    world.faults({"preset": "403-3100"})
+    assert world.advance(run_id) is False
+    run = world.run(run_id)
     assert run.state == "active"
     said = "QuickBooks does not let this app into the company (HTTP 403, code 3100) (intuit_tid "
     assert (run.error or "").startswith(said)
 
 
-def test_customers_that_one_query_cannot_show_do_not_stop_the_run(small_world: World) -> None:
-    fill(small_world, [1, 2], customers=2)
+def test_customers_that_one_query_cannot_show_do_not_stop_the_run(world: World) -> None:
+    fill(world, [1, 2], customers=2)
     rule = {"preset": "4002", "kind": "query", "entity": "Customer", "count": 1}
-    small_world.faults(rule)
-    tally = small_world.backfill()
+    world.faults(rule)
+    tally = world.backfill()
     assert tally["created"] == 2
-    assert {d["buyerEmail"] for d in small_world.documents().values()} == {"buyer@example.com"}
+    assert {d["buyerEmail"] for d in world.documents().values()} == {"buyer@example.com"}
 
 
-def test_the_watermark_ends_where_the_run_ended(small_world: World) -> None:
-    fill(small_world, [1, 2])
+def test_the_watermark_ends_where_the_run_ended(world: World) -> None:
+    fill(world, [1, 2])
     soon = int((now() - START).total_seconds()) + 300
-    small_world.put("Invoice", an_invoice("3", MetaData=at(soon)))
-    small_world.backfill()
-    assert small_world.connection().changes_read_until == START + timedelta(seconds=soon)
+    world.put("Invoice", an_invoice("3", MetaData=at(soon)))
+    world.backfill()
+    assert world.connection().changes_read_until == START + timedelta(seconds=soon)
 
 
-def test_a_run_over_a_part_leaves_no_gap_below_the_watermark(small_world: World) -> None:
-    before = small_world.connection().changes_read_until
+def test_a_run_over_a_part_leaves_no_gap_below_the_watermark(world: World) -> None:
+    before = world.connection().changes_read_until
     soon = int((now() - START).total_seconds()) + 300
-    small_world.put("Invoice", an_invoice("3", MetaData=at(soon)))
-    small_world.backfill(START + timedelta(seconds=soon - 5))
-    assert small_world.connection().changes_read_until == before
+    world.put("Invoice", an_invoice("3", MetaData=at(soon)))
+    world.backfill(START + timedelta(seconds=soon - 5))
+    assert world.connection().changes_read_until == before
 
 
 def test_a_notice_and_a_backfill_of_one_invoice_lead_to_one_document(world: World) -> None:
@@ -352,7 +352,7 @@ def test_a_notice_and_a_backfill_of_one_invoice_lead_to_one_document(world: Worl
     assert len(world.documents()) == 1
 
 
-def test_a_run_asks_for_its_next_page(small_world: World) -> None:
-    fill(small_world, [1])
-    small_world.webhook(an_event("Estimate", "1", "created"))
-    assert small_world.work_on_run(small_world.begin_backfill()) == ["work_on_run"]
+def test_a_run_asks_for_its_next_page(world: World) -> None:
+    fill(world, [1])
+    world.webhook(an_event("Estimate", "1", "created"))
+    assert world.work_on_run(world.begin_backfill()) == ["work_on_run"]

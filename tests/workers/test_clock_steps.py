@@ -124,9 +124,9 @@ def test_a_run_counts_as_due_where_the_clock_was_set_back(world: World) -> None:
 
 
 def test_a_delivery_counts_as_due_where_the_clock_was_set_back(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
-    world = small_delivering.world
+    world = delivering.world
     world.arrive(an_invoice("1"))
     with world.services.database.write() as session:
         later = now() + timedelta(hours=2, minutes=5)
@@ -135,11 +135,9 @@ def test_a_delivery_counts_as_due_where_the_clock_was_set_back(
 
 
 @pytest.mark.parametrize(("hours", "begun"), [(23, 0), (26, 1), (48, 1)])
-def test_a_reconcile_of_another_day_is_due_now(
-    small_world: World, hours: float, begun: int
-) -> None:
-    set_connection(small_world, reconcile_due_at=now() + timedelta(hours=hours))
-    assert len(due(small_world)) == begun
+def test_a_reconcile_of_another_day_is_due_now(world: World, hours: float, begun: int) -> None:
+    set_connection(world, reconcile_due_at=now() + timedelta(hours=hours))
+    assert len(due(world)) == begun
 
 
 def test_nothing_waits_longer_than_counts_as_waiting() -> None:

@@ -108,16 +108,16 @@ def test_fixing_delivers_again_what_nobody_has_decided_about(delivering: Deliver
     assert sorted(named(again["infactor"])) == [("1", "doubled"), ("2", "deleted")]
 
 
-def test_both_legs_count(small_delivering: Delivering) -> None:
-    delivered(small_delivering, 2)
-    remove(small_delivering, "1")
-    with small_delivering.world.services.database.write() as session:
+def test_both_legs_count(delivering: Delivering) -> None:
+    delivered(delivering, 2)
+    remove(delivering, "1")
+    with delivering.world.services.database.write() as session:
         session.execute(
             update(Invoice)
             .where(Invoice.quickbooks_id == "2")
             .values(sync_token=-1, recorded_at=Invoice.recorded_at)
         )
-    ended = compare(small_delivering.world)
+    ended = compare(delivering.world)
     assert ended["error"] == (
         "1 invoice differs from QuickBooks: 102 (Id 2, outdated); 1 document differs in Infactor:"
         " 101 (Id 1, missing)"
@@ -125,33 +125,31 @@ def test_both_legs_count(small_delivering: Delivering) -> None:
 
 
 def test_what_was_marked_as_delivered_and_never_came_is_missing(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
-    small_delivering.world.arrive(an_invoice())
-    with small_delivering.world.services.database.write() as session:
+    delivering.world.arrive(an_invoice())
+    with delivering.world.services.database.write() as session:
         session.execute(update(Invoice).values(delivered_revision=1))
-    ended = compare(small_delivering.world, fix=True)
+    ended = compare(delivering.world, fix=True)
     assert named(ended["infactor_mended"]) == [("1", "missing")]
     assert ended["error"] is None
-    small_delivering.deliver()
-    assert small_delivering.state() == ("invoice_created", None)
+    delivering.deliver()
+    assert delivering.state() == ("invoice_created", None)
 
 
-def test_what_is_on_its_way_is_no_difference(small_delivering: Delivering) -> None:
-    delivered(small_delivering, 2)
-    small_delivering.world.arrive(an_invoice("1", TotalAmt=90.0, Balance=90.0))
-    small_delivering.world.arrive(an_invoice("3"))
-    ended = compare(small_delivering.world)
+def test_what_is_on_its_way_is_no_difference(delivering: Delivering) -> None:
+    delivered(delivering, 2)
+    delivering.world.arrive(an_invoice("1", TotalAmt=90.0, Balance=90.0))
+    delivering.world.arrive(an_invoice("3"))
+    ended = compare(delivering.world)
     assert (ended["error"], ended["infactor"]) == (None, [])
 
 
 @pytest.mark.parametrize("source", ["QuickBooks", "Quickbook", "quickbook", "QUICKBOOKS"])
-def test_a_double_counts_however_its_source_is_spelt(
-    small_delivering: Delivering, source: str
-) -> None:
-    delivered(small_delivering)
-    copy(small_delivering, source=source, state="ifactor_prepaid", invoiceAmount="99")
-    (one,) = compare(small_delivering.world)["infactor"]
+def test_a_double_counts_however_its_source_is_spelt(delivering: Delivering, source: str) -> None:
+    delivered(delivering)
+    copy(delivering, source=source, state="ifactor_prepaid", invoiceAmount="99")
+    (one,) = compare(delivering.world)["infactor"]
     assert (one["id"], one["kind"], one["here"]) == ("1", "doubled", "Approval Awaited")
     assert one["there"].endswith(": In Progress, amount 99")
 
@@ -164,17 +162,17 @@ def test_a_double_counts_however_its_source_is_spelt(
     ],
 )
 def test_a_copy_that_can_no_longer_be_financed_is_no_difference(
-    small_delivering: Delivering, state: str, doubles: bool
+    delivering: Delivering, state: str, doubles: bool
 ) -> None:
-    delivered(small_delivering)
-    copy(small_delivering, state=state)
-    ended = compare(small_delivering.world)
+    delivered(delivering)
+    copy(delivering, state=state)
+    ended = compare(delivering.world)
     assert (len(ended["infactor"]) == 1, ended["error"] is None) == (doubles, not doubles)
 
 
-def test_whoever_used_the_old_import_gets_a_green_reconcile(small_delivering: Delivering) -> None:
+def test_whoever_used_the_old_import_gets_a_green_reconcile(delivering: Delivering) -> None:
     """Of each invoice a row was adopted; the others were rejected, or are another company's."""
-    world = small_delivering.world
+    world = delivering.world
     world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 4)))
     world.backfill()
     row = {"source": "Quickbook", "supplierEmail": "supplier@example.com", "invoiceAmount": 100.0}
@@ -185,16 +183,16 @@ def test_whoever_used_the_old_import_gets_a_green_reconcile(small_delivering: De
         ("3", "completed", "ifactor_proposal_rejected"),
     ):
         own = {**row, "qbkInvoiceId": number, "invoiceNo": f"10{number}"}
-        small_delivering.infactors.invoices.insert_many(
+        delivering.infactors.invoices.insert_many(
             [
                 {**own, "invoiceId": f"a{number}", "state": first},
                 {**own, "invoiceId": f"b{number}", "state": second},
             ]
         )
-    small_delivering.deliver()
+    delivering.deliver()
     strange = {**row, "qbkInvoiceId": "1", "invoiceNo": "77", "state": "invoice_created"}
-    small_delivering.infactors.invoices.insert_one(strange)
-    adopted = {number: small_delivering.record(number).document_id for number in ("1", "2", "3")}
+    delivering.infactors.invoices.insert_one(strange)
+    adopted = {number: delivering.record(number).document_id for number in ("1", "2", "3")}
     assert adopted == {"1": "a1", "2": "a2", "3": "a3"}
     for _ in range(2):
         ended = compare(world)
@@ -215,37 +213,37 @@ def test_whoever_used_the_old_import_gets_a_green_reconcile(small_delivering: De
     ids=["supplier", "Id", "number", "buyer and amount"],
 )
 def test_a_row_of_another_supplier_or_invoice_is_no_double(
-    small_delivering: Delivering, fields: dict[str, Any]
+    delivering: Delivering, fields: dict[str, Any]
 ) -> None:
-    delivered(small_delivering)
-    copy(small_delivering, **fields)
-    assert compare(small_delivering.world)["infactor"] == []
+    delivered(delivering)
+    copy(delivering, **fields)
+    assert compare(delivering.world)["infactor"] == []
 
 
 def test_another_company_of_the_same_supplier_may_have_the_same_ids(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
-    world = small_delivering.world
-    delivered(small_delivering)
+    world = delivering.world
+    delivered(delivering)
     first = world.connection_id
     world.put("Customer", {"Id": "7", "DisplayName": "Another"}, realm=OTHER)
     world.put("Invoice", an_invoice(), realm=OTHER)
     world.connect(OTHER)
     world.backfill()
-    small_delivering.deliver()
-    assert small_delivering.infactors.invoices.count_documents({"qbkInvoiceId": "1"}) == 2
+    delivering.deliver()
+    assert delivering.infactors.invoices.count_documents({"qbkInvoiceId": "1"}) == 2
     for connection_id in (first, world.connection_id):
         world.connection_id = connection_id
         assert compare(world)["infactor"] == []
 
 
-def test_a_large_company_is_compared_in_several_steps(small_delivering: Delivering) -> None:
-    world = small_delivering.world
+def test_a_large_company_is_compared_in_several_steps(delivering: Delivering) -> None:
+    world = delivering.world
     world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 2303)))
     world.backfill()
-    small_delivering.deliver()
-    remove(small_delivering, "2302")
-    remove(small_delivering, "1")
+    delivering.deliver()
+    remove(delivering, "2302")
+    remove(delivering, "1")
     ended = compare(world)
     assert sorted(named(ended["infactor"])) == [("1", "missing"), ("2302", "missing")]
     assert ended["infactor_compared"] == 2302
@@ -272,20 +270,20 @@ def test_while_infactor_is_away_quickbooks_is_compared_all_the_same(
             )
 
 
-def test_without_infactors_database_there_is_one_leg(small_world: World) -> None:
-    small_world.put("Invoice", an_invoice())
-    small_world.backfill()
-    ended = compare(small_world)
+def test_without_infactors_database_there_is_one_leg(world: World) -> None:
+    world.put("Invoice", an_invoice())
+    world.backfill()
+    ended = compare(world)
     assert (ended["error"], ended["infactor"], ended["infactor_compared"]) == (None, [], None)
 
 
-def test_a_withdrawn_document_that_is_gone_is_not_made_again(small_delivering: Delivering) -> None:
-    delivered(small_delivering)
-    small_delivering.arrive(an_invoice(Balance=0.0))
-    remove(small_delivering, "1")
-    ended = compare(small_delivering.world, fix=True)
+def test_a_withdrawn_document_that_is_gone_is_not_made_again(delivering: Delivering) -> None:
+    delivered(delivering)
+    delivering.arrive(an_invoice(Balance=0.0))
+    remove(delivering, "1")
+    ended = compare(delivering.world, fix=True)
     assert [(d["kind"], d["here"]) for d in ended["infactor"]] == [("deleted", "Rejected")]
-    small_delivering.deliver()
-    assert small_delivering.document() is None
-    with small_delivering.world.services.database.read() as session:
+    delivering.deliver()
+    assert delivering.document() is None
+    with delivering.world.services.database.read() as session:
         assert session.get_one(Document, invoice_id(REALM, "1")).state == "invoice_rejected"

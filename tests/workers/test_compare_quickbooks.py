@@ -158,17 +158,17 @@ def test_what_changes_meanwhile_is_no_difference(world: World) -> None:
     assert (ended["error"], ended["there"]["count"], ended["here"]["count"]) == (None, 3, 3)
 
 
-def test_what_came_after_everything_was_read_is_no_difference(small_world: World) -> None:
-    small_world.put("Invoice", an_invoice("1"))
-    small_world.backfill()
-    long_ago(small_world)
-    with small_world.services.database.write() as session:
+def test_what_came_after_everything_was_read_is_no_difference(world: World) -> None:
+    world.put("Invoice", an_invoice("1"))
+    world.backfill()
+    long_ago(world)
+    with world.services.database.write() as session:
         order = {"full": True, "fix": False}
-        run_id = runs.begin_reconcile(session, small_world.connection_id, "command", order, now())
-    while not (small_world.run(run_id).cursor or {}).get("page", {}).get("done"):
-        assert small_world.advance(run_id)
-    small_world.arrive(an_invoice("2"))
-    ended = finish(small_world, run_id)
+        run_id = runs.begin_reconcile(session, world.connection_id, "command", order, now())
+    while not (world.run(run_id).cursor or {}).get("page", {}).get("done"):
+        assert world.advance(run_id)
+    world.arrive(an_invoice("2"))
+    ended = finish(world, run_id)
     assert (ended["state"], ended["differences"]) == ("done", [])
 
 
@@ -208,11 +208,11 @@ def test_after_a_long_gap_the_watermark_is_quickbooks_time_when_the_reading_bega
     assert timedelta(minutes=3) < began <= timedelta(minutes=4)
 
 
-def test_an_invoice_that_quickbooks_cannot_show_is_a_difference(small_world: World) -> None:
-    small_world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 6)))
-    small_world.backfill()
-    cannot_show(small_world, "3")
-    ended = compare(small_world)
+def test_an_invoice_that_quickbooks_cannot_show_is_a_difference(world: World) -> None:
+    world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 6)))
+    world.backfill()
+    cannot_show(world, "3")
+    ended = compare(world)
     place = "the first invoice after 104 (Id 4) in the order of changes"
     # Whether the third is deleted or is the one that cannot be shown, nobody knows.
     assert named(ended["differences"]) == [("3", "not shown"), (place, "unreadable")]
@@ -224,36 +224,36 @@ def test_an_invoice_that_quickbooks_cannot_show_is_a_difference(small_world: Wor
 
 
 def test_what_quickbooks_cannot_show_is_named_and_counted_once_and_never_taken_for_deleted(
-    small_world: World,
+    world: World,
 ) -> None:
     """Among twelve of which many share a second, so that what is read last is read once more."""
     seconds = [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2]
-    load(small_world, seconds)
-    small_world.backfill()
-    before = small_world.documents()
-    cannot_show(small_world, "7")
-    small_world.delete("Invoice", "2", event="false")
-    places = [one["id"] for one in compare(small_world)["differences"] if not one["id"].isdigit()]
+    load(world, seconds)
+    world.backfill()
+    before = world.documents()
+    cannot_show(world, "7")
+    world.delete("Invoice", "2", event="false")
+    places = [one["id"] for one in compare(world)["differences"] if not one["id"].isdigit()]
     assert places == ["the first invoice after 108 (Id 8) in the order of changes"]
     for _ in range(2):
-        ended = compare(small_world, fix=True)
+        ended = compare(world, fix=True)
         assert named(ended["differences"]) == [("7", "unreadable")]
         assert ended["error"] == "QuickBooks cannot show 1 invoice: 107 (Id 7)"
         assert (ended["read"], ended["unchanged"]) == (10, 10)
-        assert small_world.documents()["7"] == before["7"]
-        assert small_world.holds()["7"] is None
-    assert small_world.holds()["2"] == "deleted"  # QuickBooks has said so
-    (parked,) = [row for row in small_world.notice_rows() if row.operation == "unreadable"]
+        assert world.documents()["7"] == before["7"]
+        assert world.holds()["7"] is None
+    assert world.holds()["2"] == "deleted"  # QuickBooks has said so
+    (parked,) = [row for row in world.notice_rows() if row.operation == "unreadable"]
     assert parked.reason == f"QuickBooks cannot show {places[0]}"
 
 
-def test_a_large_company_is_compared_page_by_page(small_world: World) -> None:
-    load(small_world, list(range(2100)))
-    small_world.backfill()
-    small_world.forget_calls()
-    ended = compare(small_world)
+def test_a_large_company_is_compared_page_by_page(world: World) -> None:
+    load(world, list(range(2100)))
+    world.backfill()
+    world.forget_calls()
+    ended = compare(world)
     assert (ended["error"], ended["there"]["count"], ended["read"]) == (None, 2100, 2100)
-    assert small_world.calls() == 5  # a count, three pages, and one more look
+    assert world.calls() == 5  # a count, three pages, and one more look
 
 
 @pytest.mark.both_databases("the statements are its own")

@@ -73,41 +73,39 @@ def test_one_id_leads_from_the_webhook_to_the_write(world: World) -> None:
     assert [value for value in private if value in str(lines)] == []
 
 
-def test_a_payment_leads_to_the_invoice_that_it_changed(small_world: World) -> None:
-    small_world.arrive(an_invoice("1"))
-    small_world.pay("1")
+def test_a_payment_leads_to_the_invoice_that_it_changed(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.pay("1")
     with structlog.testing.capture_logs() as lines:
-        small_world.webhook(
-            an_event("Payment", "9", "created"), an_event("Invoice", "1", "updated")
-        )
-        small_world.sync()
+        world.webhook(an_event("Payment", "9", "created"), an_event("Invoice", "1", "updated"))
+        world.sync()
     written = the_only(lines, "invoice.recorded")
     assert (written["revision"], written["cause"]) == (2, "payment")
     assert written["deliveries"] == the_only(lines, "webhook.stored")["deliveries"]
     assert sorted(line["notice"] for line in named(lines, "notice.done")) == [2, 3]
 
 
-def test_what_is_mapped_anew_is_told_too(small_world: World) -> None:
-    small_world.arrive(an_invoice("1"))
-    small_world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "new@example.com"}))
+def test_what_is_mapped_anew_is_told_too(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "new@example.com"}))
     with structlog.testing.capture_logs() as lines:
-        small_world.hear("Customer", "7", "updated")
+        world.hear("Customer", "7", "updated")
     written = the_only(lines, "invoice.recorded")
     assert (written["invoice"], written["revision"], written["action"]) == (
-        invoice_id(small_world, "1"),
+        invoice_id(world, "1"),
         2,
         "refresh",
     )
 
 
-def test_a_notice_that_fails_or_parks_says_so_with_quickbooks_trace_id(small_world: World) -> None:
-    small_world.put("Invoice", an_invoice("1", TotalAmt="no number"), an_invoice("2"))
+def test_a_notice_that_fails_or_parks_says_so_with_quickbooks_trace_id(world: World) -> None:
+    world.put("Invoice", an_invoice("1", TotalAmt="no number"), an_invoice("2"))
     with structlog.testing.capture_logs() as lines:
         for quickbooks_id in ("1", "2"):
-            small_world.webhook(an_event("Invoice", quickbooks_id, "created"))
-        small_world.faults({"kind": "query", "status": 503, "count": 1})
-        small_world.sync()
-        small_world.sync()
+            world.webhook(an_event("Invoice", quickbooks_id, "created"))
+        world.faults({"kind": "query", "status": 503, "count": 1})
+        world.sync()
+        world.sync()
     first, second = (line["deliveries"][0] for line in named(lines, "webhook.stored"))
     failed = named(lines, "notice.failed")
     assert [(line["notice"], line["delivery"]) for line in failed] == [(1, first), (2, second)]
@@ -118,12 +116,12 @@ def test_a_notice_that_fails_or_parks_says_so_with_quickbooks_trace_id(small_wor
     assert the_only(lines, "notice.done")["notice"] == 2
 
 
-def test_a_notice_that_killed_its_worker_too_often_says_so(small_world: World) -> None:
-    small_world.webhook(an_event("Invoice", "1", "created"))
-    with small_world.services.database.write() as session:
+def test_a_notice_that_killed_its_worker_too_often_says_so(world: World) -> None:
+    world.webhook(an_event("Invoice", "1", "created"))
+    with world.services.database.write() as session:
         session.execute(update(Notice).values(losses=5))
     with structlog.testing.capture_logs() as lines:
-        small_world.sync()
+        world.sync()
     assert the_only(lines, "notice.parked")["error"] == "Unforeseen"
 
 
@@ -136,10 +134,10 @@ def test_nothing_is_told_of_a_transaction_that_was_undone(world: World) -> None:
     assert named(lines, "invoice.recorded") + named(lines, "notice.done") == []
 
 
-def test_intuits_own_trace_id_is_logged_when_it_looks_like_one(small_world: World) -> None:
+def test_intuits_own_trace_id_is_logged_when_it_looks_like_one(world: World) -> None:
     def deliver(trace_id: str) -> httpx.Response:
         headers = {"intuit-signature": sign(b"[]", VERIFIER), "intuit-t-id": trace_id}
-        return small_world.web.post("/quickbook/webhook", content=b"[]", headers=headers)
+        return world.web.post("/quickbook/webhook", content=b"[]", headers=headers)
 
     with structlog.testing.capture_logs() as lines:
         for trace_id in ("1-65a1b2c3-4f", "x" * 65, "a b", "supplier@example.com"):

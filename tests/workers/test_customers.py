@@ -46,19 +46,19 @@ def test_a_mended_email_address_reaches_the_invoices_without_reading_them(world:
     assert world.notices()[-1] == ("done", "customer read")
 
 
-def test_what_was_decided_about_keeps_its_buyer(small_world: World) -> None:
-    small_world.arrive(an_invoice("1"))
-    small_world.decide("1", state="invoice_accepted")
-    small_world.put("Customer", a_customer("7", PrimaryEmailAddr={"Address": "new@example.com"}))
-    small_world.hear("Customer", "7", "updated")
-    assert emails(small_world) == {"1": "buyer@example.com"}
+def test_what_was_decided_about_keeps_its_buyer(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.decide("1", state="invoice_accepted")
+    world.put("Customer", a_customer("7", PrimaryEmailAddr={"Address": "new@example.com"}))
+    world.hear("Customer", "7", "updated")
+    assert emails(world) == {"1": "buyer@example.com"}
 
 
-def test_a_customer_that_says_the_same_writes_no_revision(small_world: World) -> None:
-    small_world.arrive(an_invoice("1"))
-    small_world.put("Customer", a_customer("7", Balance=100.0))
-    small_world.hear("Customer", "7", "updated")
-    assert small_world.revisions() == [(1, "notice")]
+def test_a_customer_that_says_the_same_writes_no_revision(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.put("Customer", a_customer("7", Balance=100.0))
+    world.hear("Customer", "7", "updated")
+    assert world.revisions() == [(1, "notice")]
 
 
 @pytest.mark.both_databases("the statements are its own")
@@ -73,14 +73,14 @@ def test_a_renamed_customer_renames_the_buyer_of_its_invoices(world: World) -> N
 
 
 def test_an_invoice_read_after_a_rename_has_the_name_that_it_says_itself(
-    small_world: World,
+    world: World,
 ) -> None:
-    small_world.arrive(an_invoice("1"))
+    world.arrive(an_invoice("1"))
     renamed = a_customer("7", DisplayName="New Name", FullyQualifiedName="New Name")
-    small_world.put("Customer", renamed)
-    small_world.hear("Customer", "7", "updated")
-    small_world.arrive(an_invoice("1", CustomerRef={"value": "7", "name": "Newer Name"}))
-    assert names(small_world) == {"1": "Newer Name"}
+    world.put("Customer", renamed)
+    world.hear("Customer", "7", "updated")
+    world.arrive(an_invoice("1", CustomerRef={"value": "7", "name": "Newer Name"}))
+    assert names(world) == {"1": "Newer Name"}
 
 
 def test_a_parents_address_stands_in_for_a_sub_customers(world: World) -> None:
@@ -188,12 +188,12 @@ def test_an_absurd_customer_reference_does_not_stop_the_batch(world: World) -> N
     assert world.holds() == {"1": "currency", "2": None}
 
 
-def test_a_customer_is_renewed_after_thirty_days(small_world: World) -> None:
-    small_world.arrive(an_invoice("1"))
-    small_world.put("Customer", a_customer("7", PrimaryEmailAddr={"Address": "new@example.com"}))
-    small_world.age_customers(days=31)
-    small_world.hear("Invoice", "1", "updated")
-    assert emails(small_world) == {"1": "new@example.com"}
+def test_a_customer_is_renewed_after_thirty_days(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.put("Customer", a_customer("7", PrimaryEmailAddr={"Address": "new@example.com"}))
+    world.age_customers(days=31)
+    world.hear("Invoice", "1", "updated")
+    assert emails(world) == {"1": "new@example.com"}
 
 
 @pytest.mark.both_databases("the statements are its own")

@@ -34,9 +34,9 @@ def test_a_new_invoice_is_created_as_infactors_old_driver_reads_it(delivering: D
     assert delivering.receipts() == [(1, "created", "invoice_created")]
 
 
-def test_no_document_names_the_company_in_quickbooks(small_delivering: Delivering) -> None:
-    small_delivering.arrive(an_invoice())
-    assert "9341455000000001" not in str(small_delivering.document())
+def test_no_document_names_the_company_in_quickbooks(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice())
+    assert "9341455000000001" not in str(delivering.document())
 
 
 def test_a_change_refreshes_what_quickbooks_owns_and_nothing_else(delivering: Delivering) -> None:
@@ -94,23 +94,23 @@ def test_a_payment_withdraws_and_its_undoing_restores(delivering: Delivering) ->
     ids=["remark", "no remark", "marker", "state"],
 )
 def test_what_somebody_touched_after_our_withdrawal_is_never_restored(
-    small_delivering: Delivering, touched: dict[str, Any]
+    delivering: Delivering, touched: dict[str, Any]
 ) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.arrive(an_invoice(Balance=0.0))
-    small_delivering.decide(**touched)
-    before = small_delivering.document()
-    small_delivering.arrive(an_invoice(Balance=100.0))
-    assert small_delivering.document() == before
-    assert small_delivering.receipts()[-1][1] == "frozen"
+    delivering.arrive(an_invoice())
+    delivering.arrive(an_invoice(Balance=0.0))
+    delivering.decide(**touched)
+    before = delivering.document()
+    delivering.arrive(an_invoice(Balance=100.0))
+    assert delivering.document() == before
+    assert delivering.receipts()[-1][1] == "frozen"
 
 
-def test_a_rejection_by_the_buyer_stays_theirs(small_delivering: Delivering) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.decide(state="invoice_rejected", buyerInvoiceRemark="Not ours")
-    small_delivering.arrive(an_invoice(TotalAmt=90.0, Balance=90.0))
-    assert small_delivering.state() == ("invoice_rejected", "Not ours")
-    assert (small_delivering.document() or {})["invoiceAmount"] == 100.0
+def test_a_rejection_by_the_buyer_stays_theirs(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice())
+    delivering.decide(state="invoice_rejected", buyerInvoiceRemark="Not ours")
+    delivering.arrive(an_invoice(TotalAmt=90.0, Balance=90.0))
+    assert delivering.state() == ("invoice_rejected", "Not ours")
+    assert (delivering.document() or {})["invoiceAmount"] == 100.0
 
 
 def test_a_deletion_is_withdrawn_only_after_quickbooks_said_that_it_is_gone(
@@ -144,19 +144,19 @@ DECIDED = (
 @pytest.mark.parametrize("event", ["update", "void", "delete", "payment", "part payment"])
 @pytest.mark.parametrize("state", DECIDED)
 def test_once_somebody_has_decided_quickbooks_changes_nothing_in_infactor(
-    small_delivering: Delivering, state: str, event: str
+    delivering: Delivering, state: str, event: str
 ) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.decide(state=state)
-    before = small_delivering.document()
-    happen(small_delivering, event)
-    assert small_delivering.document() == before
-    assert small_delivering.receipts()[-1][1:] == ("frozen", state)
+    delivering.arrive(an_invoice())
+    delivering.decide(state=state)
+    before = delivering.document()
+    happen(delivering, event)
+    assert delivering.document() == before
+    assert delivering.receipts()[-1][1:] == ("frozen", state)
     # The notice says so, too, though Infactor's state was not known when it was recorded.
     expected = {"update": "not refreshed: already decided in Infactor"}
     withdrawn = "not withdrawn: already decided in Infactor"
     if "payment" not in event:  # whose notices name no invoice
-        assert small_delivering.world.notices()[-1] == ("done", expected.get(event, withdrawn))
+        assert delivering.world.notices()[-1] == ("done", expected.get(event, withdrawn))
 
 
 @pytest.mark.parametrize(
@@ -201,46 +201,46 @@ def happen(delivering: Delivering, event: str) -> None:
 
 @pytest.mark.parametrize("state", [None, 7, {"$ne": 1}, "", "invoice_voided"])
 def test_a_state_that_infactor_does_not_know_is_nobodys_to_change(
-    small_delivering: Delivering, state: Any
+    delivering: Delivering, state: Any
 ) -> None:
-    small_delivering.arrive(an_invoice())
+    delivering.arrive(an_invoice())
     if state is None:
-        small_delivering.infactors.invoices.update_one({}, {"$unset": {"state": ""}})
+        delivering.infactors.invoices.update_one({}, {"$unset": {"state": ""}})
     else:
-        small_delivering.decide(state=state)
-    before = small_delivering.document()
-    small_delivering.arrive(an_invoice(TotalAmt=90.0, Balance=90.0))
-    assert small_delivering.document() == before
-    assert small_delivering.receipts()[-1][1] == "frozen"
+        delivering.decide(state=state)
+    before = delivering.document()
+    delivering.arrive(an_invoice(TotalAmt=90.0, Balance=90.0))
+    assert delivering.document() == before
+    assert delivering.receipts()[-1][1] == "frozen"
 
 
-def test_types_that_we_would_not_write_are_written_anew(small_delivering: Delivering) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.decide(invoiceAmount="100", items=None, qbkRevision="x")
-    small_delivering.arrive(an_invoice(DocNumber="79"))
-    document = small_delivering.document() or {}
+def test_types_that_we_would_not_write_are_written_anew(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice())
+    delivering.decide(invoiceAmount="100", items=None, qbkRevision="x")
+    delivering.arrive(an_invoice(DocNumber="79"))
+    document = delivering.document() or {}
     assert (document["invoiceAmount"], document["items"]) == (100.0, [])
     assert document["qbkRevision"] == 2
 
 
 def test_two_suppliers_with_the_same_ids_have_a_document_each(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
-    world = small_delivering.world
-    small_delivering.arrive(an_invoice())
-    first = small_delivering.document() or {}
+    world = delivering.world
+    delivering.arrive(an_invoice())
+    first = delivering.document() or {}
     other = "9341455000000002"
     world.put("Customer", {"Id": "7", "DisplayName": "Another"}, realm=other)
     world.put("Invoice", an_invoice(TotalAmt=55.0, Balance=55.0), realm=other)
     world.connect(other, "other@example.com")
     world.hear("Invoice", "1", "updated", intuitaccountid=other)
-    small_delivering.deliver()
-    found = list(small_delivering.infactors.invoices.find({"qbkInvoiceId": "1"}))
+    delivering.deliver()
+    found = list(delivering.infactors.invoices.find({"qbkInvoiceId": "1"}))
     assert sorted((d["supplierEmail"], d["invoiceAmount"]) for d in found) == [
         ("other@example.com", 55.0),
         ("supplier@example.com", 100.0),
     ]
-    assert small_delivering.document() == first
+    assert delivering.document() == first
 
 
 def test_what_was_recorded_before_infactors_database_was_configured_is_delivered_later(
@@ -257,33 +257,31 @@ def test_what_was_recorded_before_infactors_database_was_configured_is_delivered
 
 
 def test_a_switch_in_quickbooks_back_before_anything_was_delivered_makes_one_write(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
-    world = small_delivering.world
+    world = delivering.world
     world.arrive(an_invoice())
     world.arrive(an_invoice(TotalAmt=90.0, Balance=90.0))
-    small_delivering.deliver()
-    assert small_delivering.receipts() == [(2, "created", "invoice_created")]
-    assert (small_delivering.document() or {})["invoiceAmount"] == 90.0
+    delivering.deliver()
+    assert delivering.receipts() == [(2, "created", "invoice_created")]
+    assert (delivering.document() or {})["invoiceAmount"] == 90.0
 
 
-def test_infactors_refusal_of_one_document_stops_no_other(small_delivering: Delivering) -> None:
-    small_delivering.infactors.create_collection(
-        "invoices", validator={"qbkInvoiceId": {"$ne": "2"}}
-    )
-    world = small_delivering.world
+def test_infactors_refusal_of_one_document_stops_no_other(delivering: Delivering) -> None:
+    delivering.infactors.create_collection("invoices", validator={"qbkInvoiceId": {"$ne": "2"}})
+    world = delivering.world
     world.put("Invoice", an_invoice("1"), an_invoice("2"), an_invoice("3"))
     world.backfill()
-    small_delivering.deliver()
-    there = small_delivering.infactors.invoices.distinct("qbkInvoiceId")
+    delivering.deliver()
+    there = delivering.infactors.invoices.distinct("qbkInvoiceId")
     assert sorted(there) == ["1", "3"]
-    refused = small_delivering.record("2")
+    refused = delivering.record("2")
     assert (refused.delivered_revision, refused.delivery_attempts) == (0, 1)
     assert refused.delivery_error == "Infactor's MongoDB refused it (error 121)"
-    small_delivering.infactors.command("collMod", "invoices", validator={})
-    small_delivering.deliver()
-    assert small_delivering.record("2").delivery_error is None
-    assert small_delivering.receipts("2") == [(1, "created", "invoice_created")]
+    delivering.infactors.command("collMod", "invoices", validator={})
+    delivering.deliver()
+    assert delivering.record("2").delivery_error is None
+    assert delivering.receipts("2") == [(1, "created", "invoice_created")]
 
 
 def test_with_withdraw_off_workflow_fields_are_left_alone(
@@ -299,16 +297,16 @@ def test_with_withdraw_off_workflow_fields_are_left_alone(
 
 @pytest.mark.parametrize("gone", [True, False])
 def test_a_document_deleted_by_hand_is_made_again_only_while_nobody_had_decided(
-    small_delivering: Delivering, gone: bool
+    delivering: Delivering, gone: bool
 ) -> None:
-    small_delivering.arrive(an_invoice())
+    delivering.arrive(an_invoice())
     if gone:
-        small_delivering.decide(state="invoice_accepted")
-        small_delivering.arrive(an_invoice(DocNumber="8"))
-    small_delivering.infactors.invoices.delete_many({})
-    small_delivering.arrive(an_invoice(DocNumber="9"))
-    assert (small_delivering.document() is None) == gone
-    found = [row for row in small_delivering.findings() if row[0] == "document"]
+        delivering.decide(state="invoice_accepted")
+        delivering.arrive(an_invoice(DocNumber="8"))
+    delivering.infactors.invoices.delete_many({})
+    delivering.arrive(an_invoice(DocNumber="9"))
+    assert (delivering.document() is None) == gone
+    found = [row for row in delivering.findings() if row[0] == "document"]
     assert found == ([("document", "critical", "there", "gone")] if gone else [])
 
 
@@ -320,10 +318,10 @@ def test_the_address_of_a_registered_buyer_is_written_in_their_own_spelling(
     assert delivering.addressed() == ("Buyer@Example.com", "Buyer@Example.com", [])
 
 
-def test_a_supplier_of_that_address_is_no_buyer(small_delivering: Delivering) -> None:
-    small_delivering.register("buyer@example.com", "Supplier")
-    small_delivering.arrive(an_invoice())
-    assert small_delivering.addressed() == (
+def test_a_supplier_of_that_address_is_no_buyer(delivering: Delivering) -> None:
+    delivering.register("buyer@example.com", "Supplier")
+    delivering.arrive(an_invoice())
+    assert delivering.addressed() == (
         "buyer@example.com",
         "buyer@example.com",
         ["buyer_not_registered"],
@@ -352,12 +350,12 @@ def test_a_new_document_has_the_suppliers_name_and_address_in_infactor(
 
 
 def test_of_an_invoice_that_was_deleted_before_it_was_read_nothing_is_said(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
-    small_delivering.world.put("Invoice", an_invoice())
-    small_delivering.world.delete("Invoice", "1")
-    small_delivering.world.hear("Invoice", "1", "deleted")
-    small_delivering.deliver()
-    assert small_delivering.record().mapped is None
-    assert small_delivering.document() is None
-    assert small_delivering.receipts() == [(1, "held", None)]
+    delivering.world.put("Invoice", an_invoice())
+    delivering.world.delete("Invoice", "1")
+    delivering.world.hear("Invoice", "1", "deleted")
+    delivering.deliver()
+    assert delivering.record().mapped is None
+    assert delivering.document() is None
+    assert delivering.receipts() == [(1, "held", None)]

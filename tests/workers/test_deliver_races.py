@@ -55,12 +55,10 @@ def at_once(*works: Callable[[], object]) -> None:
     assert errors == []
 
 
-def test_a_buyers_approval_and_a_refresh_never_mix(
-    small_delivering: Delivering, rounds: int
-) -> None:
+def test_a_buyers_approval_and_a_refresh_never_mix(delivering: Delivering, rounds: int) -> None:
     """Many times: what was approved is the old document whole, or the new one whole."""
-    collection = InvoiceCollection(database_of(small_delivering), withdraw=True)
-    approvals = small_delivering.infactors.invoices
+    collection = InvoiceCollection(database_of(delivering), withdraw=True)
+    approvals = delivering.infactors.invoices
     ways = {"before": 0, "after": 0}
     for number in range(20 * rounds):
         if number >= rounds and min(ways.values()) > 0:
@@ -87,8 +85,8 @@ def test_a_buyers_approval_and_a_refresh_never_mix(
     assert min(ways.values()) > 0, ways  # both happened, or nothing was proved
 
 
-def test_an_older_revision_never_replaces_a_newer_one(small_delivering: Delivering) -> None:
-    infactor = database_of(small_delivering)
+def test_an_older_revision_never_replaces_a_newer_one(delivering: Delivering) -> None:
+    infactor = database_of(delivering)
     collections = [InvoiceCollection(infactor, withdraw=True) for _ in range(4)]
     for number in range(50):
         key = f"qbk-{number}"
@@ -100,52 +98,52 @@ def test_an_older_revision_never_replaces_a_newer_one(small_delivering: Deliveri
                 for revision, collection in enumerate(collections, start=1)
             )
         )
-        document = small_delivering.infactors.invoices.find_one({"_id": key}) or {}
+        document = delivering.infactors.invoices.find_one({"_id": key}) or {}
         assert document["qbkRevision"] == document["invoiceAmount"]
         collections[0].deliver([order(key, 1, 1.0)])
-        after = small_delivering.infactors.invoices.find_one({"_id": key}) or {}
+        after = delivering.infactors.invoices.find_one({"_id": key}) or {}
         assert after == document
 
 
 def test_equal_content_at_a_later_revision_keeps_an_older_worker_out(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
     """100, then 80, then 100 again: who still holds the 80 must not write it."""
-    collection = InvoiceCollection(database_of(small_delivering), withdraw=True)
+    collection = InvoiceCollection(database_of(delivering), withdraw=True)
     collection.deliver([order("qbk-a", 1, 100.0)])
     collection.deliver([order("qbk-a", 3, 100.0)])
     late = collection.deliver([order("qbk-a", 2, 80.0)])["qbk-a"]
-    document = small_delivering.infactors.invoices.find_one({"_id": "qbk-a"}) or {}
+    document = delivering.infactors.invoices.find_one({"_id": "qbk-a"}) or {}
     assert (document["invoiceAmount"], document["qbkRevision"]) == (100.0, 3)
     assert getattr(late, "newer", None) == 3
 
 
 def test_a_late_creation_of_what_is_held_by_now_is_taken_back(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
     """The worker with the first revision writes only after the second one was found to be held."""
-    world, infactor = small_delivering.world, database_of(small_delivering)
+    world, infactor = delivering.world, database_of(delivering)
     world.arrive(an_invoice())
-    first = small_delivering.record()
+    first = delivering.record()
     world.arrive(an_invoice(Balance=0.0))
-    small_delivering.deliver()
-    assert small_delivering.receipts() == [(2, "held", None)]
+    delivering.deliver()
+    assert delivering.receipts() == [(2, "held", None)]
     late = order_for(first, None, world.connection(), {}, None)
     made = InvoiceCollection(infactor, withdraw=True).deliver([late])
     delivery = Delivery(first, None, late, made[first.id])
     results = DeliveryResults(world.connection(), [delivery], currency="USD")
     results.save(world.services.database)
-    small_delivering.deliver()
-    assert small_delivering.state()[0] == "invoice_rejected"
+    delivering.deliver()
+    assert delivering.state()[0] == "invoice_rejected"
 
 
 def test_a_record_that_is_behind_infactor_goes_on_counting_from_there(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
     """Our database was restored from a backup; Infactor has later revisions than it knows of."""
-    small_delivering.arrive(an_invoice())
-    small_delivering.decide(qbkRevision=9, invoiceAmount=70.0)
-    small_delivering.arrive(an_invoice(TotalAmt=60.0, Balance=60.0))
-    small_delivering.deliver()
-    document = small_delivering.document() or {}
+    delivering.arrive(an_invoice())
+    delivering.decide(qbkRevision=9, invoiceAmount=70.0)
+    delivering.arrive(an_invoice(TotalAmt=60.0, Balance=60.0))
+    delivering.deliver()
+    document = delivering.document() or {}
     assert (document["invoiceAmount"], document["qbkRevision"]) == (60.0, 10)

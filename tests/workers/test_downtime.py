@@ -53,13 +53,13 @@ def test_a_receiver_that_was_away_for_a_moment_costs_no_read(world: World) -> No
     assert begun(world) == []
 
 
-def test_workers_beat_too(small_world: World) -> None:
+def test_workers_beat_too(world: World) -> None:
     (beat,) = [job for job in PERIODIC if job.name == "heartbeat"]
     assert beat.seconds == 10
 
     def ages() -> dict[str, float]:
-        with small_world.services.database.read() as session:
+        with world.services.database.read() as session:
             return heartbeats.ages(session)
 
-    with ticking(small_world.services, [replace(beat, seconds=0.05)]):
+    with ticking(world.services, [replace(beat, seconds=0.05)]):
         wait_until(lambda: ages().get("clock", 100) < 60, what="the clock's beat")

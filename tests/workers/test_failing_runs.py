@@ -71,26 +71,26 @@ def go_on(world: World, run_id: int) -> Run:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("answer", "times"), ODD_ANSWERS, ids=lambda value: str(value)[:40])
 def test_an_odd_answer_is_told_and_the_run_goes_on_by_itself(
-    small_world: World, kind: str, answer: dict[str, Any], times: int
+    world: World, kind: str, answer: dict[str, Any], times: int
 ) -> None:
-    run_id = begin(small_world, kind)
-    before = small_world.connection().reconciled_until
-    small_world.faults({**answer, "count": times})
+    run_id = begin(world, kind)
+    before = world.connection().reconciled_until
+    world.faults({**answer, "count": times})
     for _ in range(times):
-        small_world.let_time_pass()
-        assert small_world.advance(run_id) is False
-        assert small_world.run(run_id).state == "active"
-        assert small_world.connection().reconciled_until == before
-        told, figures = seen(small_world)
+        world.let_time_pass()
+        assert world.advance(run_id) is False
+        assert world.run(run_id).state == "active"
+        assert world.connection().reconciled_until == before
+        told, figures = seen(world)
         condition = told["run.failing"]
-        assert condition.subject == small_world.connection_id
+        assert condition.subject == world.connection_id
         assert condition.severity == "critical"
         assert condition.command.startswith("infactor-quickbooks connections retry")
         assert (figures.complete_until is None) is (kind == "import")
-    run = go_on(small_world, run_id)
+    run = go_on(world, run_id)
     assert (run.state, run.error) == ("done", None)
-    assert sorted(small_world.documents()) == list("12345")
-    told, figures = seen(small_world)
+    assert sorted(world.documents()) == list("12345")
+    told, figures = seen(world)
     assert "run.failing" not in told
     assert figures.complete_until is not None
 
@@ -98,133 +98,133 @@ def test_an_odd_answer_is_told_and_the_run_goes_on_by_itself(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("code", BARRED)
 def test_a_barred_company_is_told_as_such_and_its_run_goes_on_by_itself(
-    small_world: World, kind: str, code: str
+    world: World, kind: str, code: str
 ) -> None:
-    run_id = begin(small_world, kind)
-    small_world.faults({"fault": code, "count": 1})
-    assert small_world.advance(run_id) is False
-    told, figures = seen(small_world)
+    run_id = begin(world, kind)
+    world.faults({"fault": code, "count": 1})
+    assert world.advance(run_id) is False
+    told, figures = seen(world)
     assert "run.failing" not in told
     assert (figures.complete_until is None) is (kind == "import")
     barred = told["connection.barred"]
-    assert (barred.severity, barred.subject) == ("critical", small_world.connection_id)
+    assert (barred.severity, barred.subject) == ("critical", world.connection_id)
     assert f"code {code}" in barred.text
     assert barred.command == (
-        f"infactor-quickbooks connections retry --connection {small_world.connection_id}"
+        f"infactor-quickbooks connections retry --connection {world.connection_id}"
     )
-    paused_until = small_world.connection().paused_until
+    paused_until = world.connection().paused_until
     assert paused_until is not None
     assert timedelta(minutes=59) < paused_until - now() <= timedelta(hours=1)
-    assert go_on(small_world, run_id).state == "done"
-    assert sorted(small_world.documents()) == list("12345")
-    assert "connection.barred" not in seen(small_world)[0]
+    assert go_on(world, run_id).state == "done"
+    assert sorted(world.documents()) == list("12345")
+    assert "connection.barred" not in seen(world)[0]
 
 
 def test_an_import_that_was_shown_too_little_is_compared_until_it_agrees(
-    small_world: World,
+    world: World,
 ) -> None:
     """Pages come empty though the count is not, for longer than the import looks again."""
-    run_id = begin(small_world, "import")
+    run_id = begin(world, "import")
     as_usual = {"kind": "query", "count": 1}
-    small_world.faults(*[as_usual, {**as_usual, "preset": "empty"}] * 4)
-    assert go_on(small_world, run_id).state == "done"
-    assert small_world.documents() == {}
-    figures = seen(small_world)[1]
+    world.faults(*[as_usual, {**as_usual, "preset": "empty"}] * 4)
+    assert go_on(world, run_id).state == "done"
+    assert world.documents() == {}
+    figures = seen(world)[1]
     assert (figures.complete_until, figures.importing) == (None, 1)
-    ((_, reconcile_id),) = small_world.sweep()
+    ((_, reconcile_id),) = world.sweep()
     assert reconcile_id != run_id
-    run = go_on(small_world, reconcile_id)
+    run = go_on(world, reconcile_id)
     assert (run.kind, run.state, run.error) == ("reconcile", "done", None)
-    assert sorted(small_world.documents()) == list("12345")
-    assert seen(small_world)[1].complete_until is not None
+    assert sorted(world.documents()) == list("12345")
+    assert seen(world)[1].complete_until is not None
 
 
-def test_its_pauses_grow_from_a_minute_to_an_hour(small_world: World) -> None:
-    run_id = begin(small_world, "import")
-    small_world.faults({"status": 404})
+def test_its_pauses_grow_from_a_minute_to_an_hour(world: World) -> None:
+    run_id = begin(world, "import")
+    world.faults({"status": 404})
     pauses = []
     for _ in range(9):
-        assert small_world.advance(run_id) is False
-        due_at = small_world.run(run_id).due_at
+        assert world.advance(run_id) is False
+        due_at = world.run(run_id).due_at
         assert due_at is not None
         pauses.append((due_at - now()).total_seconds() / 60)
-        assert small_world.sweep() == []
-        small_world.let_time_pass()
-        assert small_world.sweep() == [("work_on_run", run_id)]
+        assert world.sweep() == []
+        world.let_time_pass()
+        assert world.sweep() == [("work_on_run", run_id)]
     assert 0.4 < pauses[0] <= 1
     assert 1.9 < pauses[2] <= 4
     assert all(29 < pause <= 60 for pause in pauses[6:])
 
 
-def test_it_goes_on_from_its_checkpoint(small_world: World) -> None:
-    run_id = begin(small_world, "import")
-    assert small_world.advance(run_id) is True
-    cursor = small_world.run(run_id).cursor
-    small_world.faults({"fault": "6000", "count": 1})
-    assert small_world.advance(run_id) is False
-    assert small_world.run(run_id).cursor == cursor
-    small_world.forget_calls()
-    assert go_on(small_world, run_id).state == "done"
-    assert small_world.calls() == 1  # the count at the end
+def test_it_goes_on_from_its_checkpoint(world: World) -> None:
+    run_id = begin(world, "import")
+    assert world.advance(run_id) is True
+    cursor = world.run(run_id).cursor
+    world.faults({"fault": "6000", "count": 1})
+    assert world.advance(run_id) is False
+    assert world.run(run_id).cursor == cursor
+    world.forget_calls()
+    assert go_on(world, run_id).state == "done"
+    assert world.calls() == 1  # the count at the end
 
 
-def test_an_outage_of_a_moment_is_not_told_and_one_that_lasts_is(small_world: World) -> None:
-    run_id = begin(small_world, "import")
-    small_world.faults({"preset": "503-html"})
-    assert small_world.advance(run_id) is False
-    assert "run.failing" not in seen(small_world)[0]
+def test_an_outage_of_a_moment_is_not_told_and_one_that_lasts_is(world: World) -> None:
+    run_id = begin(world, "import")
+    world.faults({"preset": "503-html"})
+    assert world.advance(run_id) is False
+    assert "run.failing" not in seen(world)[0]
     before = now() - timedelta(minutes=11)
-    with small_world.services.database.write() as session:
+    with world.services.database.write() as session:
         session.execute(update(Run).values(failing_since=before))
         session.execute(update(Connection).values(outage_since=before))
     # The outage is named, and not what follows from it.
-    assert seen(small_world)[0].keys() == {"quickbooks.away"}
-    small_world.no_faults()
-    assert go_on(small_world, run_id).state == "done"
+    assert seen(world)[0].keys() == {"quickbooks.away"}
+    world.no_faults()
+    assert go_on(world, run_id).state == "done"
 
 
-def test_what_waits_for_its_turn_does_not_fail(small_world: World) -> None:
-    run_id = begin(small_world, "import")
-    small_world.faults({"preset": "429-json"})
+def test_what_waits_for_its_turn_does_not_fail(world: World) -> None:
+    run_id = begin(world, "import")
+    world.faults({"preset": "429-json"})
     for _ in range(6):
-        small_world.let_time_pass()
-        small_world.advance(run_id)
-    assert small_world.run(run_id).failing_since is None
-    assert "run.failing" not in seen(small_world)[0]
+        world.let_time_pass()
+        world.advance(run_id)
+    assert world.run(run_id).failing_since is None
+    assert "run.failing" not in seen(world)[0]
 
 
 @pytest.mark.parametrize(
     "hindrance", [{"state": "disconnected"}, {"suspended_at": now()}, {"environment": "production"}]
 )
 def test_a_run_fails_only_while_its_company_may_be_read(
-    small_world: World, hindrance: dict[str, Any]
+    world: World, hindrance: dict[str, Any]
 ) -> None:
-    run_id = begin(small_world, "import")
-    small_world.faults({"fault": "6000", "count": 1})
-    small_world.advance(run_id)
-    assert "run.failing" in seen(small_world)[0]
-    set_connection(small_world, **hindrance)
-    assert "run.failing" not in seen(small_world)[0]
+    run_id = begin(world, "import")
+    world.faults({"fault": "6000", "count": 1})
+    world.advance(run_id)
+    assert "run.failing" in seen(world)[0]
+    set_connection(world, **hindrance)
+    assert "run.failing" not in seen(world)[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_error_of_our_database_is_no_loss_of_a_worker(small_world: World, kind: str) -> None:
+def test_an_error_of_our_database_is_no_loss_of_a_worker(world: World, kind: str) -> None:
     """As when the disk is full, or writers are killed."""
-    small_world.simulator.simulator.switch({"requests_per_second": None})
-    run_id = begin(small_world, kind)
+    world.simulator.simulator.switch({"requests_per_second": None})
+    run_id = begin(world, kind)
     for _ in range(6):
-        small_world.let_time_pass()
-        with small_world.refusing(DOCUMENTS):
-            while small_world.advance(run_id):
+        world.let_time_pass()
+        with world.refusing(DOCUMENTS):
+            while world.advance(run_id):
                 pass
-        run = small_world.run(run_id)
+        run = world.run(run_id)
         assert (run.state, run.losses) == ("active", 0)
         assert run.error == "this service's own database failed (IntegrityError)"
-    assert seen(small_world)[0]["run.failing"].text.startswith(
+    assert seen(world)[0]["run.failing"].text.startswith(
         f"The {'first import' if kind == 'import' else 'reconcile'} fails: this service's own"
     )
-    assert go_on(small_world, run_id).state == "done"
-    assert sorted(small_world.documents()) == list("12345")
+    assert go_on(world, run_id).state == "done"
+    assert sorted(world.documents()) == list("12345")
 
 
 @pytest.mark.both_databases("their errors differ")
@@ -254,55 +254,55 @@ def test_two_processes_whose_database_fails_in_turn_lose_nothing(world: World) -
 
 
 def test_a_worker_that_dies_each_time_is_told_and_tried_once_an_hour_at_most(
-    small_world: World,
+    world: World,
 ) -> None:
-    run_id = begin(small_world, "import")
+    run_id = begin(world, "import")
 
     def die() -> bool:
         """Claim the step as a process does that is killed at it; return whether it may."""
-        with small_world.services.database.write() as session:
+        with world.services.database.write() as session:
             owner = f"killed-{now().timestamp()}"
             return not runs.claim(session, run_id, "simulator", owner, now())[1]
 
     assert [die() for _ in range(6)] == [True] * 5 + [False]
-    small_world.forget_calls()
-    assert small_world.advance(run_id) is False
-    assert small_world.calls() == 0
-    assert "the worker died each time" in seen(small_world)[0]["run.failing"].text
-    small_world.let_time_pass()
+    world.forget_calls()
+    assert world.advance(run_id) is False
+    assert world.calls() == 0
+    assert "the worker died each time" in seen(world)[0]["run.failing"].text
+    world.let_time_pass()
     assert die() is True  # one more
-    assert small_world.advance(run_id) is False
-    assert small_world.calls() == 0
-    assert go_on(small_world, run_id).state == "done"
+    assert world.advance(run_id) is False
+    assert world.calls() == 0
+    assert go_on(world, run_id).state == "done"
 
 
 def test_a_fault_of_our_own_is_told_and_the_run_goes_on_once_it_is_mended(
-    small_world: World,
+    world: World,
 ) -> None:
     """As with ENCRYPTION_KEYS that are not the right ones."""
-    run_id = begin(small_world, "import")
-    sealed = small_world.connection().realm_sealed
-    set_connection(small_world, realm_sealed="v1:none:x")
+    run_id = begin(world, "import")
+    sealed = world.connection().realm_sealed
+    set_connection(world, realm_sealed="v1:none:x")
     for _ in range(6):
-        small_world.let_time_pass()
+        world.let_time_pass()
         with pytest.raises(ConfigurationError) as raised:
-            small_world.advance(run_id)
-        assert small_world.run(run_id).state == "active"
-    assert small_world.run(run_id).error == str(raised.value)
-    assert "run.failing" in seen(small_world)[0]
-    set_connection(small_world, realm_sealed=sealed)
-    assert go_on(small_world, run_id).state == "done"
+            world.advance(run_id)
+        assert world.run(run_id).state == "active"
+    assert world.run(run_id).error == str(raised.value)
+    assert "run.failing" in seen(world)[0]
+    set_connection(world, realm_sealed=sealed)
+    assert go_on(world, run_id).state == "done"
 
 
-def test_a_clock_asks_for_it_again_without_anybody(small_world: World) -> None:
+def test_a_clock_asks_for_it_again_without_anybody(world: World) -> None:
     """The message is lost; the row is all that there is."""
-    run_id = begin(small_world, "import")
-    small_world.faults({"fault": "6000", "count": 1})
+    run_id = begin(world, "import")
+    world.faults({"fault": "6000", "count": 1})
     broker = StubBroker()
-    services = replace(small_world.services, jobs=Jobs(broker))
+    services = replace(world.services, jobs=Jobs(broker))
     assert advance(services, run_id) is False
-    assert small_world.sweep() == []
-    with small_world.services.database.write() as session:
+    assert world.sweep() == []
+    with world.services.database.write() as session:
         session.execute(update(Run).values(due_at=now()))
         session.execute(update(Connection).values(paused_until=None))
-    assert small_world.sweep() == [("work_on_run", run_id)]
+    assert world.sweep() == [("work_on_run", run_id)]

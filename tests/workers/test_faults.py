@@ -42,14 +42,14 @@ def test_a_401_is_answered_with_another_token(world: World) -> None:
     assert world.notices() == [("done", "created")]
 
 
-def test_a_401_that_stays_is_tried_again_later(small_world: World) -> None:
-    heard(small_world, "1")
-    small_world.faults({"preset": "401"})
-    small_world.sync()
-    (row,) = small_world.notice_rows()
+def test_a_401_that_stays_is_tried_again_later(world: World) -> None:
+    heard(world, "1")
+    world.faults({"preset": "401"})
+    world.sync()
+    (row,) = world.notice_rows()
     assert (row.status, row.error_class) == ("pending", "TransientError")
-    assert small_world.connection().state == "connected"
-    assert 1 <= seconds_of_pause(small_world) <= 2
+    assert world.connection().state == "connected"
+    assert 1 <= seconds_of_pause(world) <= 2
 
 
 def test_a_dead_grant_disconnects_and_keeps_the_notices(world: World) -> None:
@@ -109,19 +109,19 @@ def test_a_company_that_does_not_let_us_in_keeps_its_notices_waiting(world: Worl
         ({"preset": "429-json", "headers": {"Retry-After": "86400"}}, 900),
     ],
 )
-def test_a_429_pauses_the_company(small_world: World, rule: dict[str, Any], seconds: int) -> None:
-    heard(small_world, "1")
-    small_world.faults({**rule, "count": 1})
-    small_world.sync()
-    assert abs(seconds_of_pause(small_world) - seconds) <= 1
-    (row,) = small_world.notice_rows()
+def test_a_429_pauses_the_company(world: World, rule: dict[str, Any], seconds: int) -> None:
+    heard(world, "1")
+    world.faults({**rule, "count": 1})
+    world.sync()
+    assert abs(seconds_of_pause(world) - seconds) <= 1
+    (row,) = world.notice_rows()
     assert (row.status, row.reason, row.error_class) == ("pending", WAITS, "Throttled")
-    small_world.forget_calls()
-    small_world.sync_at_once()
-    assert small_world.calls() == 0
-    assert small_world.sweep() == []
-    small_world.sync()
-    assert small_world.notices() == [("done", "created")]
+    world.forget_calls()
+    world.sync_at_once()
+    assert world.calls() == 0
+    assert world.sweep() == []
+    world.sync()
+    assert world.notices() == [("done", "created")]
 
 
 @pytest.mark.parametrize(
@@ -129,36 +129,36 @@ def test_a_429_pauses_the_company(small_world: World, rule: dict[str, Any], seco
 )
 @pytest.mark.parametrize("kind", ["query", "token"])
 def test_an_outage_that_says_how_long_is_believed_for_fifteen_minutes_at_most(
-    small_world: World, asked: str, seconds: int | None, kind: str
+    world: World, asked: str, seconds: int | None, kind: str
 ) -> None:
-    heard(small_world, "1")
+    heard(world, "1")
     if kind == "token":
-        small_world.pass_time_in_quickbooks(hours=2)
-    small_world.faults({"status": 503, "headers": {"Retry-After": asked}, "kind": kind, "count": 1})
-    small_world.sync()
-    assert abs(seconds_of_pause(small_world) - (seconds or 1)) <= 1
-    small_world.sync()
-    assert small_world.notices() == [("done", "created")]
+        world.pass_time_in_quickbooks(hours=2)
+    world.faults({"status": 503, "headers": {"Retry-After": asked}, "kind": kind, "count": 1})
+    world.sync()
+    assert abs(seconds_of_pause(world) - (seconds or 1)) <= 1
+    world.sync()
+    assert world.notices() == [("done", "created")]
 
 
-def test_notices_that_are_put_back_do_not_wait_for_a_pause(small_world: World) -> None:
-    heard(small_world, "1")
-    small_world.sync()
-    small_world.pause(seconds=900)
-    database, mine = small_world.services.database, small_world.connection_id
+def test_notices_that_are_put_back_do_not_wait_for_a_pause(world: World) -> None:
+    heard(world, "1")
+    world.sync()
+    world.pause(seconds=900)
+    database, mine = world.services.database, world.connection_id
     assert actions.replay(database, [mine], "operator", {}) == (1, {mine})
-    assert seconds_of_pause(small_world) == 0
-    assert small_world.sweep() == [("sync_company", mine)]
+    assert seconds_of_pause(world) == 0
+    assert world.sweep() == [("sync_company", mine)]
 
 
-def test_a_pause_holds_for_the_backfill_too(small_world: World) -> None:
-    heard(small_world, "1")
-    run_id = small_world.begin_backfill()
-    small_world.faults({"preset": "429-json", "count": 1})
-    small_world.sync()
-    small_world.forget_calls()
-    assert small_world.advance(run_id) is False
-    assert small_world.calls() == 0
+def test_a_pause_holds_for_the_backfill_too(world: World) -> None:
+    heard(world, "1")
+    run_id = world.begin_backfill()
+    world.faults({"preset": "429-json", "count": 1})
+    world.sync()
+    world.forget_calls()
+    assert world.advance(run_id) is False
+    assert world.calls() == 0
 
 
 @pytest.mark.both_databases("the statements are its own")
@@ -184,42 +184,42 @@ def test_a_success_that_was_under_way_does_not_end_a_pause(world: World) -> None
     ],
 )
 def test_what_may_pass_is_tried_again_and_its_error_is_kept(
-    small_world: World, rule: dict[str, Any]
+    world: World, rule: dict[str, Any]
 ) -> None:
-    heard(small_world, "1")
-    small_world.faults({**rule, "count": 1})
-    small_world.sync()
-    (row,) = small_world.notice_rows()
+    heard(world, "1")
+    world.faults({**rule, "count": 1})
+    world.sync()
+    (row,) = world.notice_rows()
     assert (row.status, row.reason) == ("pending", WAITS)
     assert (row.error_class, row.attempts, row.losses) == ("TransientError", 1, 0)
     assert row.error_message
-    assert 1 <= seconds_of_pause(small_world) <= 2
-    small_world.sync()
-    assert small_world.notices() == [("done", "created")]
-    assert small_world.connection().paused_until is None
+    assert 1 <= seconds_of_pause(world) <= 2
+    world.sync()
+    assert world.notices() == [("done", "created")]
+    assert world.connection().paused_until is None
 
 
 def test_pauses_grow_while_it_goes_on_failing_and_end_at_fifteen_minutes(
-    small_world: World,
+    world: World,
 ) -> None:
-    heard(small_world, "1")
-    small_world.faults({"preset": "503-html"})
+    heard(world, "1")
+    world.faults({"preset": "503-html"})
     pauses = []
     for _ in range(12):
-        small_world.sync()
-        pauses.append(seconds_of_pause(small_world))
+        world.sync()
+        pauses.append(seconds_of_pause(world))
     assert all(2**n <= 2 * pauses[n] + 1 and pauses[n] <= 2 * 2**n for n in range(8))
     assert all(450 <= pause <= 900 for pause in pauses[9:])
 
 
-def test_a_fault_inside_a_200_is_not_an_answer(small_world: World) -> None:
-    heard(small_world, "1")
-    small_world.faults({"preset": "fault-in-200", "count": 1})
-    small_world.sync()
-    (row,) = small_world.notice_rows()
+def test_a_fault_inside_a_200_is_not_an_answer(world: World) -> None:
+    heard(world, "1")
+    world.faults({"preset": "fault-in-200", "count": 1})
+    world.sync()
+    (row,) = world.notice_rows()
     assert (row.status, row.error_class) == ("pending", "Poisoned")
-    small_world.sync()
-    assert small_world.notices() == [("done", "created")]
+    world.sync()
+    assert world.notices() == [("done", "created")]
 
 
 def test_an_empty_answer_deletes_nothing(world: World) -> None:
@@ -233,13 +233,13 @@ def test_an_empty_answer_deletes_nothing(world: World) -> None:
     assert (world.calls("query"), world.calls("read")) == (1, 3)
 
 
-def test_a_610_to_a_query_deletes_nothing(small_world: World) -> None:
-    heard(small_world, "1")
-    small_world.sync()
-    small_world.faults({"preset": "610", "kind": "query", "entity": "Invoice", "count": 1})
-    small_world.hear("Invoice", "1", "updated")
-    assert small_world.holds() == {"1": None}
-    assert small_world.notices()[-1] == ("done", "unchanged")
+def test_a_610_to_a_query_deletes_nothing(world: World) -> None:
+    heard(world, "1")
+    world.sync()
+    world.faults({"preset": "610", "kind": "query", "entity": "Invoice", "count": 1})
+    world.hear("Invoice", "1", "updated")
+    assert world.holds() == {"1": None}
+    assert world.notices()[-1] == ("done", "unchanged")
 
 
 def test_one_poisoned_invoice_is_found_and_parked_alone(world: World) -> None:
@@ -259,53 +259,53 @@ def test_one_poisoned_invoice_is_found_and_parked_alone(world: World) -> None:
 @pytest.mark.parametrize("format", ["json", "xml", "gateway", "list", "batch"])
 @pytest.mark.parametrize("status", [200, 404, 500])
 def test_a_code_decides_whatever_the_status_and_the_envelope(
-    small_world: World, status: int, format: str
+    world: World, status: int, format: str
 ) -> None:
     """4002 is halved at once, and a throttled company left alone; neither is an outage."""
     odd = {"status": status, "format": format, "kind": "query", "entity": "Invoice", "count": 1}
-    heard(small_world, "1", "2")
-    small_world.faults({**odd, "fault": "4002"})
-    small_world.sync()
-    assert small_world.notices() == [("done", "created")] * 2
-    small_world.webhook(an_event("Invoice", "1", "updated"))
-    small_world.faults({**odd, "fault": "3001"})
-    small_world.sync()
-    assert abs(seconds_of_pause(small_world) - 60) <= 1
-    assert small_world.notice_rows()[-1].error_class == "Throttled"
+    heard(world, "1", "2")
+    world.faults({**odd, "fault": "4002"})
+    world.sync()
+    assert world.notices() == [("done", "created")] * 2
+    world.webhook(an_event("Invoice", "1", "updated"))
+    world.faults({**odd, "fault": "3001"})
+    world.sync()
+    assert abs(seconds_of_pause(world) - 60) <= 1
+    assert world.notice_rows()[-1].error_class == "Throttled"
 
 
 @pytest.mark.parametrize("status", [200, 404, 500])
-def test_an_invoice_is_gone_by_its_code_under_any_status(small_world: World, status: int) -> None:
-    heard(small_world, "1")
-    small_world.sync()
-    small_world.delete("Invoice", "1")
-    small_world.faults({"fault": "610", "status": status, "kind": "read", "count": 1})
-    small_world.hear("Invoice", "1", "deleted")
-    assert small_world.holds() == {"1": "deleted"}
+def test_an_invoice_is_gone_by_its_code_under_any_status(world: World, status: int) -> None:
+    heard(world, "1")
+    world.sync()
+    world.delete("Invoice", "1")
+    world.faults({"fault": "610", "status": status, "kind": "read", "count": 1})
+    world.hear("Invoice", "1", "deleted")
+    assert world.holds() == {"1": "deleted"}
 
 
 @pytest.mark.parametrize("kind", ["query", "token"])
 @pytest.mark.parametrize("code", ["120", "3100", "6190"])
 @pytest.mark.parametrize("status", [200, 404, 500])
 def test_a_company_is_barred_by_the_code_under_any_status(
-    small_world: World, status: int, code: str, kind: str
+    world: World, status: int, code: str, kind: str
 ) -> None:
-    heard(small_world, "1")
+    heard(world, "1")
     if kind == "token":
-        small_world.pass_time_in_quickbooks(hours=2)
-    small_world.faults({"fault": code, "status": status, "kind": kind})
-    small_world.sync()
-    (row,) = small_world.notice_rows()
+        world.pass_time_in_quickbooks(hours=2)
+    world.faults({"fault": code, "status": status, "kind": kind})
+    world.sync()
+    (row,) = world.notice_rows()
     assert (row.status, row.error_class) == ("pending", "Barred")
-    assert abs(seconds_of_pause(small_world) - 3600) <= 1
+    assert abs(seconds_of_pause(world) - 3600) <= 1
 
 
-def test_a_query_that_is_too_large_is_halved(small_world: World) -> None:
+def test_a_query_that_is_too_large_is_halved(world: World) -> None:
     for rule in ({"preset": "4000"}, {"status": 413}, {"status": 414}):
-        small_world.faults({**rule, "kind": "query", "entity": "Invoice", "count": 1})
-    heard(small_world, *"12345678")
-    small_world.sync()
-    assert sorted(small_world.documents()) == list("12345678")
+        world.faults({**rule, "kind": "query", "entity": "Invoice", "count": 1})
+    heard(world, *"12345678")
+    world.sync()
+    assert sorted(world.documents()) == list("12345678")
 
 
 def test_an_ambiguous_fault_of_one_invoice_is_tried_again_while_the_others_are_done(
@@ -325,44 +325,44 @@ def test_an_ambiguous_fault_of_one_invoice_is_tried_again_while_the_others_are_d
     assert world.connection().paused_until is None
 
 
-def test_an_outage_is_not_bisected_to_the_last_invoice(small_world: World) -> None:
-    heard(small_world, *map(str, range(1, 101)))
-    small_world.faults({"preset": "5xx", "kind": "query"})
-    small_world.forget_calls()
-    small_world.sync()
-    assert small_world.calls() == 12
-    assert {(row.status, row.error_class) for row in small_world.notice_rows()} == {
+def test_an_outage_is_not_bisected_to_the_last_invoice(world: World) -> None:
+    heard(world, *map(str, range(1, 101)))
+    world.faults({"preset": "5xx", "kind": "query"})
+    world.forget_calls()
+    world.sync()
+    assert world.calls() == 12
+    assert {(row.status, row.error_class) for row in world.notice_rows()} == {
         ("pending", "TransientError")
     }
 
 
-def test_an_ambiguous_fault_is_given_up_after_three_days(small_world: World) -> None:
-    heard(small_world, "1")
-    small_world.poison("Invoice", "1", fault=system_error())
-    small_world.be_tried(times=19, since=timedelta(days=4))
-    small_world.sync()
-    (row,) = small_world.notice_rows()
+def test_an_ambiguous_fault_is_given_up_after_three_days(world: World) -> None:
+    heard(world, "1")
+    world.poison("Invoice", "1", fault=system_error())
+    world.be_tried(times=19, since=timedelta(days=4))
+    world.sync()
+    (row,) = world.notice_rows()
     assert (row.status, row.error_class, row.attempts) == ("parked", "Poisoned", 20)
 
 
-def test_an_outage_of_three_days_parks_what_was_tried_all_the_time(small_world: World) -> None:
-    heard(small_world, "1")
-    small_world.webhook(an_event("Invoice", "2", "created"))
-    small_world.be_tried("1", times=19, since=timedelta(days=4))
-    small_world.faults({"preset": "503-html"})
-    small_world.sync()
-    assert {row.entity_id: row.status for row in small_world.notice_rows()} == {
+def test_an_outage_of_three_days_parks_what_was_tried_all_the_time(world: World) -> None:
+    heard(world, "1")
+    world.webhook(an_event("Invoice", "2", "created"))
+    world.be_tried("1", times=19, since=timedelta(days=4))
+    world.faults({"preset": "503-html"})
+    world.sync()
+    assert {row.entity_id: row.status for row in world.notice_rows()} == {
         "1": "parked",
         "2": "pending",
     }
 
 
-def test_what_waited_for_its_supplier_for_long_is_still_tried_again(small_world: World) -> None:
-    heard(small_world, "1")
-    small_world.be_tried(times=1, since=timedelta(days=30))
-    small_world.faults({"preset": "503-html", "count": 1})
-    small_world.sync()
-    assert small_world.notices() == [("pending", WAITS)]
+def test_what_waited_for_its_supplier_for_long_is_still_tried_again(world: World) -> None:
+    heard(world, "1")
+    world.be_tried(times=1, since=timedelta(days=30))
+    world.faults({"preset": "503-html", "count": 1})
+    world.sync()
+    assert world.notices() == [("pending", WAITS)]
 
 
 @pytest.mark.both_databases("the statements are its own")
@@ -399,59 +399,59 @@ def test_a_value_that_no_column_holds_is_the_invoices_own_error(
     }
 
 
-def test_a_failed_re_read_after_a_merge_is_the_merge_notices_error(small_world: World) -> None:
-    small_world.put("Customer", a_customer("27"))
-    small_world.arrive(an_invoice("1", CustomerRef={"value": "27", "name": "Loser"}))
-    small_world.delete("Customer", "27", mergedInto="7")
-    small_world.poison("Invoice", "1")
-    small_world.hear("Customer", "7", "merged", data={"deletedid": "27"})
-    assert small_world.notice_rows()[-1].status == "parked"
+def test_a_failed_re_read_after_a_merge_is_the_merge_notices_error(world: World) -> None:
+    world.put("Customer", a_customer("27"))
+    world.arrive(an_invoice("1", CustomerRef={"value": "27", "name": "Loser"}))
+    world.delete("Customer", "27", mergedInto="7")
+    world.poison("Invoice", "1")
+    world.hear("Customer", "7", "merged", data={"deletedid": "27"})
+    assert world.notice_rows()[-1].status == "parked"
 
 
-def test_no_token_is_in_any_stored_error(small_world: World) -> None:
+def test_no_token_is_in_any_stored_error(world: World) -> None:
     """QuickBooks repeats the access token in its 401."""
-    heard(small_world, "1")
-    token = small_world.services.access.access_token(small_world.connection_id)
+    heard(world, "1")
+    token = world.services.access.access_token(world.connection_id)
     for preset in ("401", "401-120", "403-3100", "5xx", "truncated", "429-xml"):
-        small_world.faults({"preset": preset, "count": 2})
-        small_world.sync()
-        small_world.no_faults()
-        (row,) = small_world.notice_rows()
-        connection = small_world.connection()
+        world.faults({"preset": preset, "count": 2})
+        world.sync()
+        world.no_faults()
+        (row,) = world.notice_rows()
+        connection = world.connection()
         kept = f"{row.error_message} {row.reason} {connection.problem}"
         assert token not in kept
         assert "eyJ" not in kept
-        with small_world.services.database.write() as session:
+        with world.services.database.write() as session:
             session.execute(update(Notice).values(status="pending", attempts=0))
 
 
-def test_wrong_keys_of_the_app_keep_the_notices_and_the_connection(small_world: World) -> None:
+def test_wrong_keys_of_the_app_keep_the_notices_and_the_connection(world: World) -> None:
     """An operator mends that for all companies at once; nothing may have been given up by then."""
-    heard(small_world, "1")
-    small_world.faults({"preset": "401", "count": 1}, {"preset": "invalid_client"})
-    small_world.sync()
-    (row,) = small_world.notice_rows()
+    heard(world, "1")
+    world.faults({"preset": "401", "count": 1}, {"preset": "invalid_client"})
+    world.sync()
+    (row,) = world.notice_rows()
     assert (row.status, row.error_class) == ("pending", "KeysRefused")
     assert "QUICKBOOKS_CLIENT_SECRET" in (row.error_message or "")
-    assert small_world.connection().state == "connected"
+    assert world.connection().state == "connected"
 
 
 @pytest.mark.parametrize("entity", ["Invoice", "Customer"])
-def test_a_610_to_a_page_is_tried_again_and_parks_nothing(small_world: World, entity: str) -> None:
+def test_a_610_to_a_page_is_tried_again_and_parks_nothing(world: World, entity: str) -> None:
     """A query for changes, or for customers, asks for no object that could be gone."""
-    small_world.put("Invoice", an_invoice("1"))
-    small_world.webhook(an_event("Payment", "900", "created"), an_event("Invoice", "1", "created"))
-    small_world.faults({"preset": "610", "kind": "query", "entity": entity, "count": 1})
-    small_world.sync()
-    assert {row.status for row in small_world.notice_rows()} <= {"pending", "done"}
-    small_world.sync()
-    assert {row.status for row in small_world.notice_rows()} == {"done"}
-    assert list(small_world.documents()) == ["1"]
+    world.put("Invoice", an_invoice("1"))
+    world.webhook(an_event("Payment", "900", "created"), an_event("Invoice", "1", "created"))
+    world.faults({"preset": "610", "kind": "query", "entity": entity, "count": 1})
+    world.sync()
+    assert {row.status for row in world.notice_rows()} <= {"pending", "done"}
+    world.sync()
+    assert {row.status for row in world.notice_rows()} == {"done"}
+    assert list(world.documents()) == ["1"]
 
 
-def test_a_610_to_a_count_does_not_end_a_backfill(small_world: World) -> None:
-    small_world.put("Invoice", an_invoice("1"))
-    run_id = small_world.begin_backfill()
-    small_world.faults({"preset": "610", "kind": "query", "count": 1})
-    small_world.advance(run_id)
-    assert small_world.run(run_id).state == "active"
+def test_a_610_to_a_count_does_not_end_a_backfill(world: World) -> None:
+    world.put("Invoice", an_invoice("1"))
+    run_id = world.begin_backfill()
+    world.faults({"preset": "610", "kind": "query", "count": 1})
+    world.advance(run_id)
+    assert world.run(run_id).state == "active"

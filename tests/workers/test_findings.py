@@ -10,7 +10,7 @@ from service.database.tables import Alert, Finding
 from service.kit.clock import now
 from tests.workers.delivering import Delivering
 from tests.workers.world import a_customer, an_invoice
-from workers.alerts import compare
+from workers.alerts import open_and_close
 from workers.delivery.poll import poll_documents
 
 Told = tuple[str, str, str | None, str | None]
@@ -102,74 +102,70 @@ def approved(delivering: Delivering, state: str = "invoice_accepted", **fields: 
     ],
 )
 def test_each_field_has_its_severity(
-    small_delivering: Delivering, fields: dict[str, Any], told: list[Told]
+    delivering: Delivering, fields: dict[str, Any], told: list[Told]
 ) -> None:
-    approved(small_delivering)
-    small_delivering.arrive(an_invoice(**fields))
-    assert small_delivering.findings() == told
+    approved(delivering)
+    delivering.arrive(an_invoice(**fields))
+    assert delivering.findings() == told
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_a_payment_is_critical_while_money_may_still_move(
-    small_delivering: Delivering, state: str
+    delivering: Delivering, state: str
 ) -> None:
-    approved(small_delivering, state)
-    small_delivering.arrive(an_invoice(Balance=40.0))
-    assert small_delivering.findings() == [("balance", "critical", "100", "40")]
+    approved(delivering, state)
+    delivering.arrive(an_invoice(Balance=40.0))
+    assert delivering.findings() == [("balance", "critical", "100", "40")]
 
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("fate", ["void", "deleted"])
-def test_a_void_and_a_deletion_are_critical(
-    small_delivering: Delivering, state: str, fate: str
-) -> None:
-    approved(small_delivering, state)
-    world = small_delivering.world
+def test_a_void_and_a_deletion_are_critical(delivering: Delivering, state: str, fate: str) -> None:
+    approved(delivering, state)
+    world = delivering.world
     if fate == "void":
         world.void("1")
     else:
         world.delete("Invoice", "1")
     world.hear("Invoice", "1", fate)
-    small_delivering.deliver()
-    assert ("invoice", "critical", "open", fate) in small_delivering.findings()
+    delivering.deliver()
+    assert ("invoice", "critical", "open", fate) in delivering.findings()
 
 
 @pytest.mark.parametrize(
     "state",
     ["invoice_rejected", "ifactor_rejected", "ifactor_proposal_rejected", "invoice_paid"],
 )
-def test_once_no_money_can_move_all_is_information(
-    small_delivering: Delivering, state: str
-) -> None:
-    approved(small_delivering, state)
-    small_delivering.arrive(an_invoice(TotalAmt=80.0, Balance=0.0, DueDate="2027-01-01"))
-    assert {severity for _, severity, _, _ in small_delivering.findings()} == {"info"}
+def test_once_no_money_can_move_all_is_information(delivering: Delivering, state: str) -> None:
+    approved(delivering, state)
+    delivering.arrive(an_invoice(TotalAmt=80.0, Balance=0.0, DueDate="2027-01-01"))
+    assert {severity for _, severity, _, _ in delivering.findings()} == {"info"}
 
 
-def test_a_customer_with_another_address_is_another_buyer(small_delivering: Delivering) -> None:
-    approved(small_delivering, CustomerRef={"value": "7"})
-    world = small_delivering.world
+def test_a_customer_with_another_address_is_another_buyer(delivering: Delivering) -> None:
+    approved(delivering, CustomerRef={"value": "7"})
+    world = delivering.world
     mended = {"PrimaryEmailAddr": {"Address": "new@example.com"}}
     world.put("Customer", a_customer(SyncToken="1", **mended))
     world.hear("Customer", "7", "updated")
-    small_delivering.deliver()
-    assert small_delivering.findings() == [
+    delivering.deliver()
+    assert delivering.findings() == [
         ("buyerEmail", "critical", "buyer@example.com", "new@example.com")
     ]
 
 
 def test_one_finding_for_another_customer_however_often_it_is_delivered(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
-    approved(small_delivering)
+    approved(delivering)
     for number in ("1", "2"):
         another = {"CustomerRef": {"value": "8", "name": "Buyer Seven"}, "DocNumber": number}
-        small_delivering.arrive(an_invoice(BillEmail={"Address": "buyer@example.com"}, **another))
-    found = {row[0]: row[1:] for row in small_delivering.findings()}
+        delivering.arrive(an_invoice(BillEmail={"Address": "buyer@example.com"}, **another))
+    found = {row[0]: row[1:] for row in delivering.findings()}
     assert found["customer"] == ("critical", "Id 7", "Id 8")
     assert found.keys() == {"customer", "invoiceNo"}
-    small_delivering.arrive(an_invoice())
-    assert small_delivering.findings() == []
+    delivering.arrive(an_invoice())
+    assert delivering.findings() == []
 
 
 @pytest.mark.both_databases("the statements are its own")
@@ -209,26 +205,26 @@ def test_what_is_reverted_in_quickbooks_closes_and_stays_in_the_history(
     assert [f.closed_at is None for f in reopened] == [False, True]
 
 
-def test_what_changes_before_the_approval_is_no_finding(small_delivering: Delivering) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.arrive(an_invoice(TotalAmt=80.0, Balance=80.0))
-    poll_documents(small_delivering.world.services)
-    assert small_delivering.findings() == []
+def test_what_changes_before_the_approval_is_no_finding(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice())
+    delivering.arrive(an_invoice(TotalAmt=80.0, Balance=80.0))
+    poll_documents(delivering.world.services)
+    assert delivering.findings() == []
 
 
-def test_critical_ones_are_alerts_until_they_are_over(small_delivering: Delivering) -> None:
-    world = small_delivering.world
-    approved(small_delivering)
-    small_delivering.arrive(an_invoice(TotalAmt=80.0, Balance=80.0))
+def test_critical_ones_are_alerts_until_they_are_over(delivering: Delivering) -> None:
+    world = delivering.world
+    approved(delivering)
+    delivering.arrive(an_invoice(TotalAmt=80.0, Balance=80.0))
     for _ in range(2):
-        compare(world.services)
+        open_and_close(world.services)
     with world.services.database.read() as session:
         (alert,) = session.scalars(select(Alert)).all()
         since = session.scalars(select(Finding.found_at).order_by(Finding.id)).first()
     assert (alert.cause, alert.subject) == ("finding.critical", world.connection_id)
     assert (alert.severity, alert.since, alert.ended_at) == ("critical", since, None)
-    small_delivering.arrive(an_invoice())
-    compare(world.services)
+    delivering.arrive(an_invoice())
+    open_and_close(world.services)
     with world.services.database.read() as session:
         (over,) = session.scalars(select(Alert)).all()
     assert over.ended_at is not None

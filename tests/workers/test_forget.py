@@ -141,14 +141,14 @@ def test_what_was_delivered_and_found_goes_with_its_invoice_and_stays_with_it(
     assert delivering.receipts("2")[-1][2] == "invoice_accepted"
 
 
-def test_the_audit_of_forgetting_names_nothing_that_was_forgotten(small_world: World) -> None:
-    fill(small_world)
-    forget_company(small_world.services, small_world.connection_id, "cli:me")
-    forget_supplier(small_world.services, small_world.connection().supplier_id, "cli:me")
-    with small_world.services.database.read() as session:
+def test_the_audit_of_forgetting_names_nothing_that_was_forgotten(world: World) -> None:
+    fill(world)
+    forget_company(world.services, world.connection_id, "cli:me")
+    forget_supplier(world.services, world.connection().supplier_id, "cli:me")
+    with world.services.database.read() as session:
         company, whose = session.scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
     assert (company.actor, company.action) == ("cli:me", "forget")
-    assert company.connection_id == small_world.connection_id
+    assert company.connection_id == world.connection_id
     assert company.details == {
         "customers": 1,
         "invoices": 2,
@@ -218,15 +218,15 @@ def test_a_supplier_in_whose_name_receipts_stand_keeps_the_name_and_the_company(
     assert world.connection().released_at is None
 
 
-def test_a_supplier_with_another_company_stays(small_world: World) -> None:
-    first = small_world.connection_id
-    small_world.connect("9341455000000002")
-    forget_company(small_world.services, first, "cli:me")
-    supplier_id = small_world.connection().supplier_id
-    farewell = forget_supplier(small_world.services, supplier_id, "cli:me")
+def test_a_supplier_with_another_company_stays(world: World) -> None:
+    first = world.connection_id
+    world.connect("9341455000000002")
+    forget_company(world.services, first, "cli:me")
+    supplier_id = world.connection().supplier_id
+    farewell = forget_supplier(world.services, supplier_id, "cli:me")
     assert farewell == Farewell("another company of this supplier is not forgotten")
-    assert supplier(small_world).email == "supplier@example.com"
-    assert small_world.connection().state == "connected"
+    assert supplier(world).email == "supplier@example.com"
+    assert world.connection().state == "connected"
 
 
 def test_another_company_loses_nothing(world: World) -> None:
@@ -284,9 +284,9 @@ def test_a_forgotten_company_that_comes_back_meets_its_receipts(world: World) ->
     assert documents["1"]["state"] == "invoice_created"
 
 
-def test_of_nobody_known_nothing_but_the_name_is_forgotten(small_world: World) -> None:
-    with small_world.services.database.write() as session:
+def test_of_nobody_known_nothing_but_the_name_is_forgotten(world: World) -> None:
+    with world.services.database.write() as session:
         newcomer = connections.ensure_supplier(session, "new@example.com", "New", "", now())
-    assert forget_supplier(small_world.services, newcomer, "cli:me") == Farewell()
-    with small_world.services.database.read() as session:
+    assert forget_supplier(world.services, newcomer, "cli:me") == Farewell()
+    with world.services.database.read() as session:
         assert connections.supplier_by_email(session, "new@example.com") is None

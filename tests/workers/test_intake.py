@@ -115,12 +115,12 @@ def test_notices_of_an_unknown_company_wait_until_it_connects(world: World) -> N
     assert (row.realm_digest, row.realm_sealed) == (None, None)
 
 
-def test_an_unknown_companys_id_is_kept_sealed(small_world: World) -> None:
-    small_world.webhook(an_event("Invoice", "1", "created", intuitaccountid=OTHER_REALM))
-    (row,) = small_world.notice_rows()
+def test_an_unknown_companys_id_is_kept_sealed(world: World) -> None:
+    world.webhook(an_event("Invoice", "1", "created", intuitaccountid=OTHER_REALM))
+    (row,) = world.notice_rows()
     assert row.realm_digest is not None
     assert OTHER_REALM not in f"{row.realm_digest}{row.realm_sealed}"
-    assert small_world.services.vault.open(row.realm_sealed or "", row.realm_digest) == OTHER_REALM
+    assert world.services.vault.open(row.realm_sealed or "", row.realm_digest) == OTHER_REALM
 
 
 def test_a_notice_stored_in_the_moment_its_company_connected_is_found_by_the_sweep(
@@ -146,12 +146,12 @@ def test_a_hundred_events_of_several_companies_reach_each_its_own(world: World) 
     assert (owners.count(first), owners.count(second), owners.count(None)) == (34, 33, 33)
 
 
-def test_a_delivery_asks_at_once_for_work_on_each_company_once(small_world: World) -> None:
+def test_a_delivery_asks_at_once_for_work_on_each_company_once(world: World) -> None:
     events = [an_event("Invoice", str(n), "created") for n in range(1, 6)]
     stranger = an_event("Invoice", "1", "created", intuitaccountid=OTHER_REALM)
-    small_world.webhook(*events, stranger)
-    asked = wait_until(lambda: asked_for(small_world.services.jobs.broker), what="the nudge")
-    assert asked == [("sync_company", small_world.connection_id)]
+    world.webhook(*events, stranger)
+    asked = wait_until(lambda: asked_for(world.services.jobs.broker), what="the nudge")
+    assert asked == [("sync_company", world.connection_id)]
 
 
 def test_an_acknowledgement_does_not_wait_for_a_batch_that_is_being_written(
@@ -178,10 +178,10 @@ def test_an_acknowledgement_does_not_wait_for_a_batch_that_is_being_written(
     ],
 )
 def test_a_signed_body_that_says_nothing_is_kept_with_the_reason(
-    small_world: World, body: bytes, reason: str
+    world: World, body: bytes, reason: str
 ) -> None:
-    assert small_world.webhook(body=body).status_code == 200
-    assert small_world.notices() == [("ignored", reason)]
+    assert world.webhook(body=body).status_code == 200
+    assert world.notices() == [("ignored", reason)]
 
 
 BAD_EVENTS: list[tuple[dict[str, Any], str]] = [
@@ -226,40 +226,40 @@ def test_nul_characters_anywhere_are_stored_without_harm(world: World) -> None:
 
 
 @pytest.mark.parametrize("digits", range(10))
-def test_a_time_may_have_up_to_nine_fractional_digits(small_world: World, digits: int) -> None:
+def test_a_time_may_have_up_to_nine_fractional_digits(world: World, digits: int) -> None:
     fraction = "." + "123456789"[:digits] if digits else ""
     event = an_event("Invoice", "1", "created", time=f"2026-11-20T16:19:17{fraction}Z")
-    small_world.webhook(event)
-    (row,) = small_world.notice_rows()
+    world.webhook(event)
+    (row,) = world.notice_rows()
     assert (row.status, row.changed_at is None) == ("pending", False)
 
 
-def test_what_nobody_can_read_is_kept_whole_and_sealed(small_world: World) -> None:
-    small_world.webhook(body=b"no json: secret@example.com")
-    (row,) = small_world.notice_rows()
+def test_what_nobody_can_read_is_kept_whole_and_sealed(world: World) -> None:
+    world.webhook(body=b"no json: secret@example.com")
+    (row,) = world.notice_rows()
     assert row.body_sealed is not None
     assert "secret" not in row.body_sealed
-    opened = small_world.services.vault.open(row.body_sealed, row.dedupe_key or "")
+    opened = world.services.vault.open(row.body_sealed, row.dedupe_key or "")
     assert opened == "no json: secret@example.com"
 
 
 @pytest.mark.parametrize("signature", [None, "", "d3Jvbmc=", "é"])
 def test_an_unsigned_delivery_is_refused_and_nothing_is_stored(
-    small_world: World, signature: str | None
+    world: World, signature: str | None
 ) -> None:
     headers = {} if signature is None else {"intuit-signature": signature.encode()}
-    answer = small_world.web.post("/quickbook/webhook", content=b"[]", headers=headers)
+    answer = world.web.post("/quickbook/webhook", content=b"[]", headers=headers)
     assert answer.status_code == 401
-    assert small_world.notices() == []
+    assert world.notices() == []
 
 
-def test_a_delivery_that_was_changed_on_the_way_is_refused(small_world: World) -> None:
+def test_a_delivery_that_was_changed_on_the_way_is_refused(world: World) -> None:
     body = json.dumps([an_event("Invoice", "1", "created")]).encode()
     headers = {"intuit-signature": sign(body, VERIFIER)}
     changed = body.replace(b'"1"', b'"2"')
-    answer = small_world.web.post("/quickbook/webhook", content=changed, headers=headers)
+    answer = world.web.post("/quickbook/webhook", content=changed, headers=headers)
     assert answer.status_code == 401
-    assert small_world.notices() == []
+    assert world.notices() == []
 
 
 def test_an_oversized_delivery_is_refused_and_nothing_is_stored(

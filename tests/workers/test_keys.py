@@ -23,15 +23,15 @@ from tests.workers.world import World, environment
     ],
 )
 def test_another_key_than_the_databases_is_refused(
-    small_world: World, name: str, value: str, says: str
+    world: World, name: str, value: str, says: str
 ) -> None:
-    database_url = small_world.services.settings.database_url.get_secret_value()
-    values = environment(small_world.simulator.url, database_url) | {name: value}
+    database_url = world.services.settings.database_url.get_secret_value()
+    values = environment(world.simulator.url, database_url) | {name: value}
     services = build_services(settings_from(values), StubBroker())
     with pytest.raises(ConfigurationError, match=says):
         services.access.check_keys()
     services.close()
 
 
-def test_the_keys_of_the_database_are_accepted(small_world: World) -> None:
-    small_world.services.access.check_keys()
+def test_the_keys_of_the_database_are_accepted(world: World) -> None:
+    world.services.access.check_keys()

@@ -43,21 +43,21 @@ def notices(world: World) -> dict[str, list[tuple[str, int]]]:
 
 
 def test_as_many_slow_companies_as_threads_do_not_keep_the_others_waiting(
-    small_world: World,
+    world: World,
 ) -> None:
     """Neither when they get slow, all at once, nor from then on."""
-    slow, healthy = connect(small_world, SLOW), connect(small_world, HEALTHY)
-    small_world.faults(*({"kind": "query", "company": r, "delay": 60} for r in SLOW))
-    with working(small_world.services, threads=4, patience=0.3):
-        change(small_world, SLOW)
+    slow, healthy = connect(world, SLOW), connect(world, HEALTHY)
+    world.faults(*({"kind": "query", "company": r, "delay": 60} for r in SLOW))
+    with working(world.services, threads=4, patience=0.3):
+        change(world, SLOW)
         begun = [("pending", 1)]
-        wait_until(lambda: [notices(small_world)[c] for c in slow] == [begun] * 4, what="the slow")
-        change(small_world, HEALTHY)
+        wait_until(lambda: [notices(world)[c] for c in slow] == [begun] * 4, what="the slow")
+        change(world, HEALTHY)
         done = [("done", 1)]
-        wait_until(lambda: [notices(small_world)[c] for c in healthy] == [done], what="the healthy")
-        assert [notices(small_world)[c] for c in slow] == [begun] * 4
-        small_world.no_faults()
-        wait_until(lambda: [notices(small_world)[c] for c in slow] == [done] * 4, what="the end")
+        wait_until(lambda: [notices(world)[c] for c in healthy] == [done], what="the healthy")
+        assert [notices(world)[c] for c in slow] == [begun] * 4
+        world.no_faults()
+        wait_until(lambda: [notices(world)[c] for c in slow] == [done] * 4, what="the end")
 
 
 @pytest.fixture

@@ -105,12 +105,12 @@ def test_tokens_that_are_dead_already_need_no_revocation(world: World) -> None:
     assert (world.connection().state, world.connection().problem) == ("disconnected", None)
 
 
-def test_a_bare_refusal_of_living_tokens_is_no_confirmation(small_world: World) -> None:
-    small_world.faults({"kind": "revoke", "status": 400, "body": "", "count": 2})
+def test_a_bare_refusal_of_living_tokens_is_no_confirmation(world: World) -> None:
+    world.faults({"kind": "revoke", "status": 400, "body": "", "count": 2})
     with pytest.raises(NotRevoked, match="did not accept the token to revoke"):
-        disconnect(small_world.services, small_world.connection_id, "cli:me", force=False)
-    assert small_world.connection().state == "connected"
-    assert is_granted(small_world)
+        disconnect(world.services, world.connection_id, "cli:me", force=False)
+    assert world.connection().state == "connected"
+    assert is_granted(world)
 
 
 def test_a_supplier_who_connects_again_meanwhile_stays_connected(world: World) -> None:

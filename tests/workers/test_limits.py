@@ -34,10 +34,10 @@ def used(world: World, reads: int, *, by: str | None = None, month: str | None =
         )
 
 
-def test_the_free_tier_is_what_counts_without_a_setting(small_world: World) -> None:
-    assert small_world.services.settings.quickbooks_reads_per_month == 500_000
+def test_the_free_tier_is_what_counts_without_a_setting(world: World) -> None:
+    assert world.services.settings.quickbooks_reads_per_month == 500_000
     settings = settings_from(
-        environment(small_world.simulator.url, "sqlite:///x.db", QUICKBOOKS_READS_PER_MONTH="7")
+        environment(world.simulator.url, "sqlite:///x.db", QUICKBOOKS_READS_PER_MONTH="7")
     )
     assert settings.quickbooks_reads_per_month == 7
 
@@ -91,27 +91,27 @@ def test_a_backfill_waits_for_the_month_and_notices_go_on(world: World) -> None:
     assert world.connection().paused_until is None
 
 
-def test_a_run_that_waits_for_the_month_is_never_given_up(small_world: World) -> None:
-    run_id = small_world.begin_backfill()
-    used(small_world, 500_000)
-    with small_world.services.database.write() as session:
+def test_a_run_that_waits_for_the_month_is_never_given_up(world: World) -> None:
+    run_id = world.begin_backfill()
+    used(world, 500_000)
+    with world.services.database.write() as session:
         session.execute(update(Run).values(created_at=now() - timedelta(days=20), attempts=400))
-    small_world.advance(run_id)
-    assert small_world.run(run_id).state == "active"
+    world.advance(run_id)
+    assert world.run(run_id).state == "active"
 
 
-def test_what_waits_for_a_limit_to_end_is_never_parked(small_world: World) -> None:
+def test_what_waits_for_a_limit_to_end_is_never_parked(world: World) -> None:
     """The month's cap answers 429 until the month is over."""
-    small_world.put("Invoice", an_invoice("1"))
-    small_world.webhook(an_event("Invoice", "1", "created"))
-    with small_world.services.database.write() as session:
+    world.put("Invoice", an_invoice("1"))
+    world.webhook(an_event("Invoice", "1", "created"))
+    with world.services.database.write() as session:
         session.execute(update(Notice).values(received_at=now() - timedelta(days=20), attempts=99))
-    small_world.faults({"preset": "429-json"})
-    small_world.sync()
-    assert [row.status for row in small_world.notice_rows()] == ["pending"]
-    small_world.no_faults()
-    small_world.sync()
-    assert list(small_world.documents()) == ["1"]
+    world.faults({"preset": "429-json"})
+    world.sync()
+    assert [row.status for row in world.notice_rows()] == ["pending"]
+    world.no_faults()
+    world.sync()
+    assert list(world.documents()) == ["1"]
 
 
 @pytest.mark.both_databases("the statements are its own")
@@ -159,11 +159,11 @@ def test_since_when_a_company_answers_only_429_is_remembered(world: World) -> No
     assert world.connection().throttled_since is None
 
 
-def test_a_run_that_is_throttled_remembers_it_too(small_world: World) -> None:
-    run_id = small_world.begin_backfill()
-    small_world.faults({"preset": "429-json"})
-    small_world.advance(run_id)
-    assert small_world.connection().throttled_since is not None
+def test_a_run_that_is_throttled_remembers_it_too(world: World) -> None:
+    run_id = world.begin_backfill()
+    world.faults({"preset": "429-json"})
+    world.advance(run_id)
+    assert world.connection().throttled_since is not None
 
 
 @pytest.mark.parametrize(
@@ -229,35 +229,35 @@ def test_a_suspended_connection_outlives_the_hundred_days(world: World) -> None:
     assert list(world.documents()) == ["1"]
 
 
-def test_only_live_connections_of_this_environment_are_kept_alive(small_world: World) -> None:
-    idle(small_world, days=30, state="disconnected")
-    assert keep_alive(small_world) == 0
-    idle(small_world, days=30, state="connected", environment="production")
-    assert keep_alive(small_world) == 0
+def test_only_live_connections_of_this_environment_are_kept_alive(world: World) -> None:
+    idle(world, days=30, state="disconnected")
+    assert keep_alive(world) == 0
+    idle(world, days=30, state="connected", environment="production")
+    assert keep_alive(world) == 0
 
 
-def test_one_that_cannot_be_kept_alive_spoils_no_other(small_world: World) -> None:
-    first = small_world.connection_id
-    small_world.connect("9341455000000002", "other@example.com")
-    idle(small_world, days=30)
-    small_world.connection_id = first
-    idle(small_world, days=40)
-    small_world.faults({"kind": "token", "status": 503, "count": 1})
-    keep_alive_calls = keep_alive(small_world)
+def test_one_that_cannot_be_kept_alive_spoils_no_other(world: World) -> None:
+    first = world.connection_id
+    world.connect("9341455000000002", "other@example.com")
+    idle(world, days=30)
+    world.connection_id = first
+    idle(world, days=40)
+    world.faults({"kind": "token", "status": 503, "count": 1})
+    keep_alive_calls = keep_alive(world)
     assert keep_alive_calls == 1
-    with small_world.services.database.read() as session:
+    with world.services.database.read() as session:
         connections = {c.id: c.access_expires_at for c in session.query(Connection)}
     still_idle = [i for i, at in connections.items() if at is not None and at < now()]
     assert still_idle == [first]
 
 
-def test_a_reconcile_that_may_not_read_waits(small_world: World) -> None:
-    set_connection(small_world, reconcile_due_at=now())
-    used(small_world, 490_000)
-    (run,) = due(small_world)
-    small_world.forget_calls()
-    small_world.advance(run.id)
-    assert (small_world.run(run.id).state, small_world.calls()) == ("active", 0)
+def test_a_reconcile_that_may_not_read_waits(world: World) -> None:
+    set_connection(world, reconcile_due_at=now())
+    used(world, 490_000)
+    (run,) = due(world)
+    world.forget_calls()
+    world.advance(run.id)
+    assert (world.run(run.id).state, world.calls()) == ("active", 0)
 
 
 def test_a_reconcile_does_not_wait_for_a_backfill_that_waits_for_the_month(world: World) -> None:

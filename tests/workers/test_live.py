@@ -16,10 +16,10 @@ from workers.process import working
 
 
 @pytest.fixture
-def live_world(small_world: World) -> Iterator[World]:
+def live_world(world: World) -> Iterator[World]:
     """A world in which workers are at work."""
-    with working(small_world.services, threads=4):
-        yield small_world
+    with working(world.services, threads=4):
+        yield world
 
 
 @pytest.fixture
@@ -84,20 +84,20 @@ def test_500_invoices_in_50_deliveries_cost_at_most_15_reads(live_postgres_world
     assert live_world.calls() <= 15
 
 
-def test_no_work_waits_for_a_connection_that_intuit_keeps_waiting(small_world: World) -> None:
+def test_no_work_waits_for_a_connection_that_intuit_keeps_waiting(world: World) -> None:
     """Keep-alive asks for many connections one after the other, and each may take its time-out."""
-    idle = small_world.connection_id
-    set_connection(small_world, suspended_at=now(), access_expires_at=now() - timedelta(days=8))
-    small_world.connect("9341455000000002", "other@example.com")
-    small_world.faults({"kind": "token", "delay": 60, "count": 1})
-    with working(small_world.services, threads=4):
-        small_world.wait_for_refresh()
-        with small_world.services.database.write() as session:
-            inbox.ask_for_changes(session, small_world.connection_id, "sync", now())
-        wait_until(lambda: statuses(small_world) == {"done"}, timeout=6, what="the notice")
-        with small_world.services.database.read() as session:
+    idle = world.connection_id
+    set_connection(world, suspended_at=now(), access_expires_at=now() - timedelta(days=8))
+    world.connect("9341455000000002", "other@example.com")
+    world.faults({"kind": "token", "delay": 60, "count": 1})
+    with working(world.services, threads=4):
+        world.wait_for_refresh()
+        with world.services.database.write() as session:
+            inbox.ask_for_changes(session, world.connection_id, "sync", now())
+        wait_until(lambda: statuses(world) == {"done"}, timeout=6, what="the notice")
+        with world.services.database.read() as session:
             waiting = connections.get(session, idle)
         assert waiting is not None
         assert waiting.access_expires_at is not None
         assert waiting.access_expires_at < now() - timedelta(days=7)
-        small_world.no_faults()
+        world.no_faults()

@@ -72,12 +72,12 @@ def test_what_kills_its_worker_each_time_is_parked_and_nothing_else(world: World
     assert rows["2"].status == "done"
 
 
-def test_an_answer_of_quickbooks_is_no_loss(small_world: World) -> None:
-    heard(small_world, "1")
-    small_world.faults({"preset": "503-html"})
+def test_an_answer_of_quickbooks_is_no_loss(world: World) -> None:
+    heard(world, "1")
+    world.faults({"preset": "503-html"})
     for _ in range(7):
-        small_world.sync()
-    (row,) = small_world.notice_rows()
+        world.sync()
+    (row,) = world.notice_rows()
     assert (row.status, row.attempts, row.losses) == ("pending", 7, 0)
 
 
@@ -122,19 +122,19 @@ def test_the_sweep_leaves_alone_what_is_not_due(world: World) -> None:
     assert world.sweep() == []
 
 
-def test_the_sweep_asks_for_nothing_where_nothing_is_to_be_done(small_world: World) -> None:
-    heard(small_world, "1")
-    small_world.sync()
-    small_world.webhook(an_event("Estimate", "1", "created"))
-    assert small_world.sweep() == []
+def test_the_sweep_asks_for_nothing_where_nothing_is_to_be_done(world: World) -> None:
+    heard(world, "1")
+    world.sync()
+    world.webhook(an_event("Estimate", "1", "created"))
+    assert world.sweep() == []
 
 
 @pytest.mark.timeout(30)
 def test_a_sweep_does_not_wait_for_a_queue_that_never_answers(
-    small_world: World, silent_port: int
+    world: World, silent_port: int
 ) -> None:
     """The heartbeat shares its clock: after two minutes, workers would be called silent."""
-    heard(small_world, "1")
+    heard(world, "1")
     jobs = Jobs(worker_broker(f"redis://127.0.0.1:{silent_port}/0"))
-    sweep(replace(small_world.services, jobs=jobs))  # a worker's client alone waits for a minute
+    sweep(replace(world.services, jobs=jobs))  # a worker's client alone waits for a minute
     jobs.close()

@@ -26,20 +26,20 @@ def heard(world: World) -> None:
     ],
 )
 def test_what_nobody_here_can_mend_is_an_outage(
-    small_world: World, fault: dict[str, Any], why: str
+    world: World, fault: dict[str, Any], why: str
 ) -> None:
-    heard(small_world)
+    heard(world)
     if fault.get("kind") == "token":
-        small_world.pass_time_in_quickbooks(hours=2)
-    small_world.faults(fault)
-    small_world.sync()
-    began = small_world.connection()
+        world.pass_time_in_quickbooks(hours=2)
+    world.faults(fault)
+    world.sync()
+    began = world.connection()
     assert (began.outage, began.outage_since is not None) == (why, True)
-    small_world.sync()
-    assert small_world.connection().outage_since == began.outage_since
-    small_world.no_faults()
-    small_world.sync()
-    ended = small_world.connection()
+    world.sync()
+    assert world.connection().outage_since == began.outage_since
+    world.no_faults()
+    world.sync()
+    ended = world.connection()
     assert (ended.outage, ended.outage_since) == (None, None)
 
 
@@ -54,31 +54,31 @@ def test_what_nobody_here_can_mend_is_an_outage(
     ],
 )
 def test_what_quickbooks_answers_about_a_company_is_none(
-    small_world: World, fault: dict[str, Any]
+    world: World, fault: dict[str, Any]
 ) -> None:
-    heard(small_world)
-    small_world.faults(fault)
-    small_world.sync()
-    assert small_world.connection().outage_since is None
+    heard(world)
+    world.faults(fault)
+    world.sync()
+    assert world.connection().outage_since is None
 
 
-def test_it_is_over_when_quickbooks_answers_anything(small_world: World) -> None:
-    heard(small_world)
-    small_world.faults(DOWN)
-    small_world.sync()
-    assert small_world.connection().outage_since is not None
-    small_world.no_faults()
-    small_world.faults({"status": 429})
-    small_world.sync()
-    assert small_world.connection().outage_since is None
+def test_it_is_over_when_quickbooks_answers_anything(world: World) -> None:
+    heard(world)
+    world.faults(DOWN)
+    world.sync()
+    assert world.connection().outage_since is not None
+    world.no_faults()
+    world.faults({"status": 429})
+    world.sync()
+    assert world.connection().outage_since is None
 
 
-def test_a_run_meets_it_as_well(small_world: World) -> None:
-    run_id = small_world.begin_backfill()
-    small_world.faults(DOWN)
-    small_world.work_on_run(run_id)
-    assert small_world.connection().outage == "QuickBooks is down (HTTP 503)"
-    small_world.no_faults()
-    small_world.let_time_pass()
-    small_world.work_on_run(run_id)
-    assert small_world.connection().outage_since is None
+def test_a_run_meets_it_as_well(world: World) -> None:
+    run_id = world.begin_backfill()
+    world.faults(DOWN)
+    world.work_on_run(run_id)
+    assert world.connection().outage == "QuickBooks is down (HTTP 503)"
+    world.no_faults()
+    world.let_time_pass()
+    world.work_on_run(run_id)
+    assert world.connection().outage_since is None

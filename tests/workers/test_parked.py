@@ -37,87 +37,85 @@ def minutes_left(notice: Notice) -> float:
 @pytest.mark.parametrize("answer", ODD_ANSWERS, ids=str)
 @pytest.mark.parametrize("times", [1, 3])
 def test_an_answer_that_is_about_no_record_parks_nothing(
-    small_world: World, answer: dict[str, Any], times: int
+    world: World, answer: dict[str, Any], times: int
 ) -> None:
-    heard(small_world, "1", "2")
-    small_world.faults({**answer, "kind": "query", "count": times})
+    heard(world, "1", "2")
+    world.faults({**answer, "kind": "query", "count": times})
     for _ in range(4):
-        small_world.sync()
-        statuses = {status for status, _ in small_world.notices()}
+        world.sync()
+        statuses = {status for status, _ in world.notices()}
         assert "parked" not in statuses
-    assert small_world.notices() == [("done", "created")] * 2
+    assert world.notices() == [("done", "created")] * 2
 
 
 @pytest.mark.parametrize("answer", ODD_ANSWERS[:-1], ids=str)
-def test_nor_does_one_to_the_read_of_an_invoice_alone(
-    small_world: World, answer: dict[str, Any]
-) -> None:
+def test_nor_does_one_to_the_read_of_an_invoice_alone(world: World, answer: dict[str, Any]) -> None:
     """A read follows where the query did not show an invoice, as when it was deleted."""
-    heard(small_world, "1", "2")
-    small_world.sync()
-    small_world.delete("Invoice", "2")
-    small_world.webhook(*[an_event("Invoice", i, "updated") for i in ("1", "2")])
-    small_world.faults({**answer, "kind": "read", "count": 1})
-    small_world.sync()
-    statuses = [status for status, _ in small_world.notices()]
+    heard(world, "1", "2")
+    world.sync()
+    world.delete("Invoice", "2")
+    world.webhook(*[an_event("Invoice", i, "updated") for i in ("1", "2")])
+    world.faults({**answer, "kind": "read", "count": 1})
+    world.sync()
+    statuses = [status for status, _ in world.notices()]
     assert sorted(statuses) == ["done", "done", "done", "pending"]
-    small_world.sync()
-    assert small_world.holds() == {"1": None, "2": "deleted"}
+    world.sync()
+    assert world.holds() == {"1": None, "2": "deleted"}
 
 
-def test_a_paid_invoice_is_withdrawn_as_soon_as_a_short_outage_is_over(small_world: World) -> None:
-    small_world.arrive(an_invoice("1"))
-    small_world.pay("1")
-    small_world.webhook(an_event("Invoice", "1", "updated"))
-    small_world.faults({"fault": "6000", "count": 1})
-    small_world.sync()
-    assert small_world.holds() == {"1": None}
-    small_world.sync()
-    assert small_world.holds() == {"1": "paid"}
+def test_a_paid_invoice_is_withdrawn_as_soon_as_a_short_outage_is_over(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.pay("1")
+    world.webhook(an_event("Invoice", "1", "updated"))
+    world.faults({"fault": "6000", "count": 1})
+    world.sync()
+    assert world.holds() == {"1": None}
+    world.sync()
+    assert world.holds() == {"1": "paid"}
 
 
 @pytest.mark.parametrize("code", ["6000", "2010", "10000"])
-def test_one_record_that_always_fails_keeps_no_other_waiting(small_world: World, code: str) -> None:
-    heard(small_world, *"12345678")
-    small_world.poison("Invoice", "5", fault=CATALOGUE[code](""))
-    small_world.sync()
-    rows = {row.entity_id: row.status for row in small_world.notice_rows()}
+def test_one_record_that_always_fails_keeps_no_other_waiting(world: World, code: str) -> None:
+    heard(world, *"12345678")
+    world.poison("Invoice", "5", fault=CATALOGUE[code](""))
+    world.sync()
+    rows = {row.entity_id: row.status for row in world.notice_rows()}
     assert rows == {**dict.fromkeys("1234678", "done"), "5": "pending"}
-    assert small_world.connection().paused_until is None
+    assert world.connection().paused_until is None
 
 
 @pytest.mark.parametrize("answer", [{"fault": "6000"}, {"status": 404}, {"fault": "4001"}], ids=str)
 def test_an_outage_costs_a_few_reads_an_attempt_and_pauses_the_company(
-    small_world: World, answer: dict[str, Any]
+    world: World, answer: dict[str, Any]
 ) -> None:
-    heard(small_world, *map(str, range(1, 101)))
-    small_world.faults({**answer, "kind": "query"})
-    small_world.forget_calls()
-    small_world.sync()
-    assert small_world.calls() == 12
-    assert {status for status, _ in small_world.notices()} == {"pending"}
-    assert small_world.connection().paused_until is not None
+    heard(world, *map(str, range(1, 101)))
+    world.faults({**answer, "kind": "query"})
+    world.forget_calls()
+    world.sync()
+    assert world.calls() == 12
+    assert {status for status, _ in world.notices()} == {"pending"}
+    assert world.connection().paused_until is not None
 
 
 @pytest.mark.parametrize("answer", [{"fault": "6000"}, {"status": 418}], ids=str)
 def test_it_is_given_up_after_three_days_and_comes_back_by_itself(
-    small_world: World, answer: dict[str, Any]
+    world: World, answer: dict[str, Any]
 ) -> None:
-    heard(small_world, "1")
-    small_world.faults({**answer, "kind": "query"})
-    small_world.be_tried(times=30, since=timedelta(days=2, hours=23))
-    small_world.sync()
-    small_world.be_tried(times=18, since=timedelta(days=4))
-    small_world.sync()
-    assert [status for status, _ in small_world.notices()] == ["pending"]
-    small_world.sync()
-    (row,) = small_world.notice_rows()
+    heard(world, "1")
+    world.faults({**answer, "kind": "query"})
+    world.be_tried(times=30, since=timedelta(days=2, hours=23))
+    world.sync()
+    world.be_tried(times=18, since=timedelta(days=4))
+    world.sync()
+    assert [status for status, _ in world.notices()] == ["pending"]
+    world.sync()
+    (row,) = world.notice_rows()
     assert row.status == "parked"
     assert 29 < minutes_left(row) <= 60
-    assert small_world.sweep() == []
-    small_world.no_faults()
-    come_back(small_world)
-    assert small_world.notices() == [("done", "created")]
+    assert world.sweep() == []
+    world.no_faults()
+    come_back(world)
+    assert world.notices() == [("done", "created")]
 
 
 def come_back(world: World) -> None:
@@ -154,47 +152,47 @@ def test_what_a_record_is_to_blame_for_comes_back_after_a_minute_then_hourly(
     assert sorted(world.documents()) == ["1", "2"]
 
 
-def test_what_cannot_be_mapped_is_looked_at_once_a_day_in_the_end(small_world: World) -> None:
-    small_world.put("Invoice", an_invoice("1", TotalAmt="a lot"))
-    small_world.webhook(an_event("Invoice", "1", "created"))
-    small_world.be_tried(times=40, since=timedelta(0))
-    small_world.sync()
-    (row,) = small_world.notice_rows()
+def test_what_cannot_be_mapped_is_looked_at_once_a_day_in_the_end(world: World) -> None:
+    world.put("Invoice", an_invoice("1", TotalAmt="a lot"))
+    world.webhook(an_event("Invoice", "1", "created"))
+    world.be_tried(times=40, since=timedelta(0))
+    world.sync()
+    (row,) = world.notice_rows()
     assert row.status == "parked"
     assert 12 * 60 - 1 < minutes_left(row) <= 24 * 60
 
 
-def test_a_parked_one_that_meets_an_outage_stays_parked(small_world: World) -> None:
-    heard(small_world, "1")
-    small_world.poison("Invoice", "1")
-    small_world.sync()
-    small_world.faults({"preset": "503-html"})
-    come_back(small_world)
-    (row,) = small_world.notice_rows()
+def test_a_parked_one_that_meets_an_outage_stays_parked(world: World) -> None:
+    heard(world, "1")
+    world.poison("Invoice", "1")
+    world.sync()
+    world.faults({"preset": "503-html"})
+    come_back(world)
+    (row,) = world.notice_rows()
     assert (row.status, row.error_class) == ("parked", "TransientError")
     assert minutes_left(row) <= 60
 
 
-def test_one_whose_worker_died_each_time_comes_back_alone_and_dies_once(small_world: World) -> None:
-    heard(small_world, "1")
+def test_one_whose_worker_died_each_time_comes_back_alone_and_dies_once(world: World) -> None:
+    heard(world, "1")
 
     def die() -> int:
         """Claim as a process that is killed then; return how many were claimed."""
-        with small_world.services.database.write() as session:
+        with world.services.database.write() as session:
             owner = uuid4().hex
-            return len(inbox.claim(session, small_world.connection_id, owner, now())[0])
+            return len(inbox.claim(session, world.connection_id, owner, now())[0])
 
     assert [die() for _ in range(5)] == [1] * 5
-    small_world.sync()
-    assert [status for status, _ in small_world.notices()] == ["parked"]
-    small_world.let_parked_come_back()
+    world.sync()
+    assert [status for status, _ in world.notices()] == ["parked"]
+    world.let_parked_come_back()
     assert die() == 1
     assert die() == 0
-    small_world.sync()
-    (row,) = small_world.notice_rows()
+    world.sync()
+    (row,) = world.notice_rows()
     assert (row.status, row.error_class) == ("parked", "Unforeseen")
-    come_back(small_world)
-    assert small_world.notices() == [("done", "created")]
+    come_back(world)
+    assert world.notices() == [("done", "created")]
 
 
 @pytest.mark.both_databases("their errors differ")

@@ -33,20 +33,20 @@ def test_a_part_payment_withdraws_the_invoice(world: World) -> None:
     assert world.documents()["1"]["qbkWithdrawn"] == "partly_paid"
 
 
-def test_a_credit_memo_leads_to_the_same_query(small_world: World) -> None:
-    small_world.arrive(an_invoice("1"))
-    small_world.pay("1")
-    small_world.hear("CreditMemo", "901", "created")
-    assert small_world.holds() == {"1": "paid"}
+def test_a_credit_memo_leads_to_the_same_query(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.pay("1")
+    world.hear("CreditMemo", "901", "created")
+    assert world.holds() == {"1": "paid"}
 
 
-def test_a_deleted_payment_restores_the_invoice(small_world: World) -> None:
-    small_world.arrive(an_invoice("1"))
-    paid(small_world)
-    small_world.put("Invoice", an_invoice("1", Balance=100.0))
-    small_world.hear("Payment", "900", "deleted")
-    assert small_world.holds() == {"1": None}
-    assert small_world.documents()["1"]["state"] == "invoice_created"
+def test_a_deleted_payment_restores_the_invoice(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    paid(world)
+    world.put("Invoice", an_invoice("1", Balance=100.0))
+    world.hear("Payment", "900", "deleted")
+    assert world.holds() == {"1": None}
+    assert world.documents()["1"]["state"] == "invoice_created"
 
 
 def test_many_payments_are_one_query(world: World) -> None:
@@ -104,30 +104,30 @@ def test_the_watermark_never_moves_back(world: World) -> None:
     assert world.connection().changes_read_until == before
 
 
-def test_more_than_a_page_of_changes_is_read_page_by_page(small_world: World) -> None:
+def test_more_than_a_page_of_changes_is_read_page_by_page(world: World) -> None:
     at = now() + timedelta(minutes=5)
     times = [(at + timedelta(seconds=n // 3)).isoformat(timespec="seconds") for n in range(1100)]
-    small_world.put(
+    world.put(
         "Invoice",
         *[
             an_invoice(str(n + 1), MetaData={"CreateTime": time, "LastUpdatedTime": time})
             for n, time in enumerate(times)
         ],
     )
-    small_world.forget_calls()
-    small_world.hear("Payment", "900", "created")
-    assert len(small_world.documents()) == 1100
-    assert small_world.calls() == 3  # two pages and the customer
+    world.forget_calls()
+    world.hear("Payment", "900", "created")
+    assert len(world.documents()) == 1100
+    assert world.calls() == 3  # two pages and the customer
 
 
 def test_a_query_for_changes_that_quickbooks_calls_invalid_spoils_no_other_notice(
-    small_world: World,
+    world: World,
 ) -> None:
-    small_world.put("Invoice", an_invoice("1"))
-    small_world.webhook(an_event("Payment", "900", "created"), an_event("Invoice", "1", "created"))
-    small_world.faults({"fault": "4001", "kind": "query", "entity": "Invoice", "count": 1})
-    small_world.sync()
-    rows = {row.entity: row for row in small_world.notice_rows()}
+    world.put("Invoice", an_invoice("1"))
+    world.webhook(an_event("Payment", "900", "created"), an_event("Invoice", "1", "created"))
+    world.faults({"fault": "4001", "kind": "query", "entity": "Invoice", "count": 1})
+    world.sync()
+    rows = {row.entity: row for row in world.notice_rows()}
     assert (rows["Payment"].status, rows["Invoice"].status) == ("pending", "done")
     assert rows["Payment"].error_class == "Poisoned"
 
@@ -142,14 +142,14 @@ def test_a_renewed_connection_reads_what_changed_while_nobody_noticed(world: Wor
 
 
 @pytest.mark.parametrize("reported", [False, True])
-def test_what_we_asked_for_is_not_called_a_payment(small_world: World, reported: bool) -> None:
+def test_what_we_asked_for_is_not_called_a_payment(world: World, reported: bool) -> None:
     """Where QuickBooks has reported one as well, nobody can tell which of them it was."""
-    small_world.arrive(an_invoice("1"))
-    small_world.put("Invoice", an_invoice("1", TotalAmt=80.0, Balance=80.0))
-    with small_world.services.database.write() as session:
-        inbox.ask_for_changes(session, small_world.connection_id, OwnNotice.SYNC, now())
+    world.arrive(an_invoice("1"))
+    world.put("Invoice", an_invoice("1", TotalAmt=80.0, Balance=80.0))
+    with world.services.database.write() as session:
+        inbox.ask_for_changes(session, world.connection_id, OwnNotice.SYNC, now())
     if reported:
-        small_world.hear("Payment", "900", "created")
+        world.hear("Payment", "900", "created")
     else:
-        small_world.sync()
-    assert small_world.revisions()[-1] == (2, "check")
+        world.sync()
+    assert world.revisions()[-1] == (2, "check")

@@ -43,75 +43,75 @@ def test_what_changed_before_the_decision_was_delivered_is_told_after_it(
     assert ("invoiceAmount", "info", "100", "90") in delivering.findings()
 
 
-def test_where_nothing_is_news_nothing_is_written(small_delivering: Delivering) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.decide(state="invoice_accepted")
-    small_delivering.poll()
-    small_delivering.deliver()
-    seen = small_delivering.last_seen().seen_at
-    small_delivering.poll()
-    assert small_delivering.last_seen().seen_at == seen
-    assert small_delivering.record().delivered_revision == 1
+def test_where_nothing_is_news_nothing_is_written(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice())
+    delivering.decide(state="invoice_accepted")
+    delivering.poll()
+    delivering.deliver()
+    seen = delivering.last_seen().seen_at
+    delivering.poll()
+    assert delivering.last_seen().seen_at == seen
+    assert delivering.record().delivered_revision == 1
 
 
 @pytest.mark.parametrize("state", ["completed", "ifactor_rejected", "ifactor_proposal_rejected"])
-def test_what_is_over_is_not_looked_at(small_delivering: Delivering, state: str) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.decide(state=state)
-    small_delivering.poll()
-    small_delivering.infactors.invoices.drop()
-    small_delivering.poll()
-    assert small_delivering.last_seen().state == state
-    assert small_delivering.found("missing") == []
+def test_what_is_over_is_not_looked_at(delivering: Delivering, state: str) -> None:
+    delivering.arrive(an_invoice())
+    delivering.decide(state=state)
+    delivering.poll()
+    delivering.infactors.invoices.drop()
+    delivering.poll()
+    assert delivering.last_seen().state == state
+    assert delivering.found("missing") == []
 
 
-def test_of_rejected_invoices_only_ours_are_looked_at(small_delivering: Delivering) -> None:
+def test_of_rejected_invoices_only_ours_are_looked_at(delivering: Delivering) -> None:
     for number in ("1", "2"):
-        small_delivering.arrive(an_invoice(number))
-    small_delivering.arrive(an_invoice("1", Balance=0.0))  # withdrawn by us
-    small_delivering.decide("2", state="invoice_rejected", buyerInvoiceRemark="Not mine")
-    small_delivering.poll()
+        delivering.arrive(an_invoice(number))
+    delivering.arrive(an_invoice("1", Balance=0.0))  # withdrawn by us
+    delivering.decide("2", state="invoice_rejected", buyerInvoiceRemark="Not mine")
+    delivering.poll()
     for number in ("1", "2"):
-        small_delivering.decide(number, state="invoice_accepted")
-    small_delivering.poll()
-    assert small_delivering.last_seen("1").state == "invoice_accepted"
-    assert small_delivering.last_seen("2").state == "invoice_rejected"
+        delivering.decide(number, state="invoice_accepted")
+    delivering.poll()
+    assert delivering.last_seen("1").state == "invoice_accepted"
+    assert delivering.last_seen("2").state == "invoice_rejected"
 
 
-def test_our_withdrawal_is_looked_at_by_its_marker_alone(small_delivering: Delivering) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.arrive(an_invoice(Balance=0.0))
-    small_delivering.decide(buyerInvoiceRemark="Agreed by phone")
-    small_delivering.arrive(an_invoice())  # no hold any more, but the remark is not ours
-    assert small_delivering.record().hold is None
-    small_delivering.decide(state="ifactor_request")
-    small_delivering.poll()
-    assert small_delivering.found("moved_on") == [
+def test_our_withdrawal_is_looked_at_by_its_marker_alone(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice())
+    delivering.arrive(an_invoice(Balance=0.0))
+    delivering.decide(buyerInvoiceRemark="Agreed by phone")
+    delivering.arrive(an_invoice())  # no hold any more, but the remark is not ours
+    assert delivering.record().hold is None
+    delivering.decide(state="ifactor_request")
+    delivering.poll()
+    assert delivering.found("moved_on") == [
         ("state", "critical", "ifactor_request", "withdrawn: paid", "ifactor_request", True)
     ]
 
 
 def test_a_withdrawal_whose_remark_somebody_edited_is_not_ours_any_more(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.arrive(an_invoice(Balance=0.0))
-    seen = small_delivering.last_seen()
+    delivering.arrive(an_invoice())
+    delivering.arrive(an_invoice(Balance=0.0))
+    seen = delivering.last_seen()
     assert (seen.withdrawn, seen.marked) == (True, True)
-    small_delivering.decide(buyerInvoiceRemark="Agreed by phone")
-    small_delivering.poll()
-    seen = small_delivering.last_seen()
+    delivering.decide(buyerInvoiceRemark="Agreed by phone")
+    delivering.poll()
+    seen = delivering.last_seen()
     assert (seen.withdrawn, seen.marked) == (False, True)
 
 
-def test_an_invoice_put_back_by_hand_is_withdrawn_again(small_delivering: Delivering) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.arrive(an_invoice(Balance=0.0))
-    small_delivering.decide(state="invoice_created")
-    small_delivering.poll()
-    small_delivering.deliver()
-    assert small_delivering.state()[0] == "invoice_rejected"
-    assert small_delivering.found("moved_on") == []
+def test_an_invoice_put_back_by_hand_is_withdrawn_again(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice())
+    delivering.arrive(an_invoice(Balance=0.0))
+    delivering.decide(state="invoice_created")
+    delivering.poll()
+    delivering.deliver()
+    assert delivering.state()[0] == "invoice_rejected"
+    assert delivering.found("moved_on") == []
 
 
 def test_a_document_that_is_gone_is_critical_until_it_is_back(delivering: Delivering) -> None:
@@ -130,52 +130,52 @@ def test_a_document_that_is_gone_is_critical_until_it_is_back(delivering: Delive
 
 @pytest.mark.parametrize("revision", [1, 7, "x"], ids=["older", "newer", "rubbish"])
 def test_an_undecided_document_at_another_revision_is_delivered_again(
-    small_delivering: Delivering, revision: Any
+    delivering: Delivering, revision: Any
 ) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
-    small_delivering.decide(qbkRevision=revision, invoiceAmount=100.0)
-    small_delivering.poll()
+    delivering.arrive(an_invoice())
+    delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
+    delivering.decide(qbkRevision=revision, invoiceAmount=100.0)
+    delivering.poll()
     for _ in range(2):
-        small_delivering.deliver()
-    document = small_delivering.document() or {}
+        delivering.deliver()
+    document = delivering.document() or {}
     assert document["invoiceAmount"] == 110.0
-    assert document["qbkRevision"] == small_delivering.record().revision
-    assert small_delivering.receipts()[-1][1] == "refreshed"
+    assert document["qbkRevision"] == delivering.record().revision
+    assert delivering.receipts()[-1][1] == "refreshed"
 
 
-def test_the_revision_of_what_was_decided_about_stays_behind(small_delivering: Delivering) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.decide(state="invoice_accepted")
-    small_delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
-    small_delivering.poll()
-    assert small_delivering.record().delivered_revision == 2
+def test_the_revision_of_what_was_decided_about_stays_behind(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice())
+    delivering.decide(state="invoice_accepted")
+    delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
+    delivering.poll()
+    assert delivering.record().delivered_revision == 2
 
 
 def test_what_is_delivered_while_we_look_is_left_to_the_delivery(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
-    small_delivering.arrive(an_invoice())
-    services = small_delivering.world.services
+    delivering.arrive(an_invoice())
+    services = delivering.world.services
     page = read_page(services, "")
-    small_delivering.decide(state="invoice_accepted")
+    delivering.decide(state="invoice_accepted")
     with infactor_turn(services) as infactor:
         states = infactor.invoices.states([page[0][0].id])
-    small_delivering.decide(state="invoice_created")
-    small_delivering.arrive(an_invoice(DocNumber="9"))
+    delivering.decide(state="invoice_created")
+    delivering.arrive(an_invoice(DocNumber="9"))
     note_changes(services, page, states)
-    assert small_delivering.last_seen().state == "invoice_created"
-    assert small_delivering.record().delivered_revision == 2
+    assert delivering.last_seen().state == "invoice_created"
+    assert delivering.record().delivered_revision == 2
 
 
-def test_page_by_page(small_delivering: Delivering) -> None:
-    small_delivering.world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 1203)))
-    small_delivering.world.backfill()
+def test_page_by_page(delivering: Delivering) -> None:
+    delivering.world.put("Invoice", *(an_invoice(str(n)) for n in range(1, 1203)))
+    delivering.world.backfill()
     for _ in range(2):
-        small_delivering.deliver()
-    small_delivering.infactors.invoices.update_many({}, {"$set": {"state": "invoice_accepted"}})
-    small_delivering.poll()
-    with small_delivering.world.services.database.read() as session:
+        delivering.deliver()
+    delivering.infactors.invoices.update_many({}, {"$set": {"state": "invoice_accepted"}})
+    delivering.poll()
+    with delivering.world.services.database.read() as session:
         states = session.scalars(select(Document.state)).all()
     assert states == ["invoice_accepted"] * 1202
 
@@ -190,9 +190,9 @@ def test_a_state_of_any_length_or_kind_is_kept(delivering: Delivering) -> None:
     assert delivering.receipts()[-1] == (1, "frozen", "x" * 32)
 
 
-def test_without_infactors_database_there_is_nothing_to_look_at(small_world: World) -> None:
-    small_world.arrive(an_invoice())
-    poll_documents(small_world.services)
+def test_without_infactors_database_there_is_nothing_to_look_at(world: World) -> None:
+    world.arrive(an_invoice())
+    poll_documents(world.services)
 
 
 def test_a_buyer_who_registers_later_sees_the_invoice_then(delivering: Delivering) -> None:
@@ -208,13 +208,13 @@ def test_a_buyer_who_registers_later_sees_the_invoice_then(delivering: Deliverin
 
 
 def test_what_was_approved_keeps_its_address_whoever_registers(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.decide(state="invoice_accepted")
-    small_delivering.arrive(an_invoice(DocNumber="5"))
-    assert small_delivering.addressed()[2] == []
-    small_delivering.register("BUYER@example.com")
-    poll_buyers(small_delivering.world.services)
-    small_delivering.deliver()
-    assert (small_delivering.document() or {})["buyerEmail"] == "buyer@example.com"
+    delivering.arrive(an_invoice())
+    delivering.decide(state="invoice_accepted")
+    delivering.arrive(an_invoice(DocNumber="5"))
+    assert delivering.addressed()[2] == []
+    delivering.register("BUYER@example.com")
+    poll_buyers(delivering.world.services)
+    delivering.deliver()
+    assert (delivering.document() or {})["buyerEmail"] == "buyer@example.com"

@@ -181,8 +181,8 @@ def test_no_transaction_deletes_more_than_its_share(world: World) -> None:
     assert left(world, Notice) == 0
 
 
-def test_what_the_clock_prunes_is_old_by_now(small_world: World) -> None:
+def test_what_the_clock_prunes_is_old_by_now(world: World) -> None:
     fields = {"digest": "d", "created_at": DAYS_90, "expires_at": DAYS_90}
-    add(small_world, BrowserSession(**fields))
-    prune(small_world.services)
-    assert left(small_world, BrowserSession) == 0
+    add(world, BrowserSession(**fields))
+    prune(world.services)
+    assert left(world, BrowserSession) == 0

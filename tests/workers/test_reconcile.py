@@ -19,16 +19,16 @@ from tests.workers.reconciling import (
 from tests.workers.world import DOCUMENTS, REALM, World, a_customer, an_event, an_invoice
 
 
-def test_an_idle_company_costs_one_read_a_day(small_world: World) -> None:
-    small_world.arrive(an_invoice("1"))
-    reconcile(small_world)
-    small_world.pass_time_in_quickbooks(hours=1)
-    reconcile(small_world)
-    small_world.forget_calls()
-    ended = reconcile(small_world)
+def test_an_idle_company_costs_one_read_a_day(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    reconcile(world)
+    world.pass_time_in_quickbooks(hours=1)
+    reconcile(world)
+    world.forget_calls()
+    ended = reconcile(world)
     assert (ended["state"], ended["error"]) == ("done", None)
-    assert small_world.calls() == 1
-    assert small_world.calls("cdc") == 1
+    assert world.calls() == 1
+    assert world.calls("cdc") == 1
 
 
 @pytest.mark.both_databases("the statements are its own")
@@ -65,9 +65,9 @@ def test_the_watermark_moves_to_quickbooks_time_with_the_results(world: World) -
     assert watermark(world) - now() > timedelta(minutes=8)
 
 
-def test_a_deletion_is_believed_only_after_a_read_of_its_own(small_world: World) -> None:
+def test_a_deletion_is_believed_only_after_a_read_of_its_own(world: World) -> None:
     """Change data capture has called just-updated records deleted."""
-    small_world.arrive(an_invoice("1"))
+    world.arrive(an_invoice("1"))
     at = now().isoformat(timespec="milliseconds")
     stub = {
         "status": "Deleted",
@@ -76,21 +76,21 @@ def test_a_deletion_is_believed_only_after_a_read_of_its_own(small_world: World)
         "MetaData": {"LastUpdatedTime": at},
     }
     body = {"CDCResponse": [{"QueryResponse": [{"Invoice": [stub]}, {}]}], "time": at}
-    small_world.faults({"kind": "cdc", "status": 200, "body": body, "count": 1})
-    reconcile(small_world)
-    assert small_world.documents()["1"]["state"] == "invoice_created"
-    assert small_world.calls("read") == 1
+    world.faults({"kind": "cdc", "status": 200, "body": body, "count": 1})
+    reconcile(world)
+    assert world.documents()["1"]["state"] == "invoice_created"
+    assert world.calls("read") == 1
 
 
-def test_what_is_known_as_deleted_is_not_read_again(small_world: World) -> None:
-    small_world.arrive(an_invoice("1"))
-    small_world.delete("Invoice", "1")
-    small_world.put("Invoice", an_invoice("2"))
-    small_world.delete("Invoice", "2")
-    reconcile(small_world)
-    small_world.forget_calls()
-    reconcile(small_world)
-    assert (small_world.calls(), small_world.calls("cdc")) == (1, 1)
+def test_what_is_known_as_deleted_is_not_read_again(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.delete("Invoice", "1")
+    world.put("Invoice", an_invoice("2"))
+    world.delete("Invoice", "2")
+    reconcile(world)
+    world.forget_calls()
+    reconcile(world)
+    assert (world.calls(), world.calls("cdc")) == (1, 1)
 
 
 def fill(world: World, count: int, **fields: Any) -> None:
@@ -112,15 +112,15 @@ def fill(world: World, count: int, **fields: Any) -> None:
     )
 
 
-def test_full_change_lists_are_split_by_entity(small_world: World) -> None:
+def test_full_change_lists_are_split_by_entity(world: World) -> None:
     """999 invoices and the customer fill one answer together, but not each its own."""
-    reconciled_long_ago(small_world, days=1)
-    fill(small_world, 999)
-    small_world.forget_calls()
-    ended = reconcile(small_world)
-    assert (ended["error"], len(small_world.documents())) == (None, 999)
-    assert small_world.calls("cdc") == 3
-    assert small_world.calls("query") == 0
+    reconciled_long_ago(world, days=1)
+    fill(world, 999)
+    world.forget_calls()
+    ended = reconcile(world)
+    assert (ended["error"], len(world.documents())) == (None, 999)
+    assert world.calls("cdc") == 3
+    assert world.calls("query") == 0
 
 
 def test_more_changes_than_one_answer_holds_end_complete(world: World) -> None:
@@ -155,13 +155,11 @@ def test_a_gap_of_fifty_days_ends_complete(world: World) -> None:
 
 
 @pytest.mark.parametrize(("days", "by_list"), [(28, 1), (29, 0)])
-def test_change_lists_are_used_for_less_than_29_days(
-    small_world: World, days: int, by_list: int
-) -> None:
-    reconciled_long_ago(small_world, days=days)
-    small_world.forget_calls()
-    assert reconcile(small_world)["error"] is None
-    assert small_world.calls("cdc") == by_list
+def test_change_lists_are_used_for_less_than_29_days(world: World, days: int, by_list: int) -> None:
+    reconciled_long_ago(world, days=days)
+    world.forget_calls()
+    assert reconcile(world)["error"] is None
+    assert world.calls("cdc") == by_list
 
 
 def test_changes_that_no_notice_announced_are_counted(world: World) -> None:
@@ -175,25 +173,25 @@ def test_changes_that_no_notice_announced_are_counted(world: World) -> None:
     assert sorted(world.documents()) == ["1", "2", "3", "4"]
 
 
-def test_unannounced_deletions_are_counted(small_world: World) -> None:
-    small_world.arrive(an_invoice("1"))
-    small_world.delete("Invoice", "1")
-    small_world.pass_time_in_quickbooks(minutes=20)
-    assert reconcile(small_world)["unannounced"] == 1
+def test_unannounced_deletions_are_counted(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.delete("Invoice", "1")
+    world.pass_time_in_quickbooks(minutes=20)
+    assert reconcile(world)["unannounced"] == 1
 
 
-def test_after_downtime_nothing_counts_as_unannounced(small_world: World) -> None:
+def test_after_downtime_nothing_counts_as_unannounced(world: World) -> None:
     """QuickBooks tries its notices for hours, and they are still on their way."""
-    small_world.put("Invoice", an_invoice("1"))
-    small_world.pass_time_in_quickbooks(minutes=20)
-    assert reconcile(small_world, cause="downtime")["unannounced"] == 0
+    world.put("Invoice", an_invoice("1"))
+    world.pass_time_in_quickbooks(minutes=20)
+    assert reconcile(world, cause="downtime")["unannounced"] == 0
 
 
-def test_what_was_committed_in_the_moment_of_the_last_answer_is_found(small_world: World) -> None:
-    small_world.put("Invoice", an_invoice("1"))
-    set_connection(small_world, reconciled_until=now() + timedelta(minutes=4))
-    reconcile(small_world)
-    assert list(small_world.documents()) == ["1"]
+def test_what_was_committed_in_the_moment_of_the_last_answer_is_found(world: World) -> None:
+    world.put("Invoice", an_invoice("1"))
+    set_connection(world, reconciled_until=now() + timedelta(minutes=4))
+    reconcile(world)
+    assert list(world.documents()) == ["1"]
 
 
 @pytest.mark.parametrize("fault", ["4002", "10000"])
@@ -208,16 +206,16 @@ def test_one_bad_invoice_does_not_hide_the_other_changes(world: World, fault: st
     assert [(row.operation, row.error_class) for row in parked] == [("unreadable", "Poisoned")]
 
 
-def test_an_invoice_that_cannot_be_mapped_is_named_and_parked(small_world: World) -> None:
-    small_world.put("Invoice", an_invoice("1"), an_invoice("2", TotalAmt="a lot"))
-    ended = reconcile(small_world)
+def test_an_invoice_that_cannot_be_mapped_is_named_and_parked(world: World) -> None:
+    world.put("Invoice", an_invoice("1"), an_invoice("2", TotalAmt="a lot"))
+    ended = reconcile(world)
     assert ended["error"] == "1 changed invoice could not be recorded: Id 2"
-    assert list(small_world.documents()) == ["1"]
-    small_world.sync()
-    row = next(row for row in small_world.notice_rows() if row.entity_id == "2")
+    assert list(world.documents()) == ["1"]
+    world.sync()
+    row = next(row for row in world.notice_rows() if row.entity_id == "2")
     assert (row.status, row.error_class, row.operation) == ("parked", "Unmappable", "unrecorded")
-    reconcile(small_world)
-    assert [row.entity_id for row in small_world.notice_rows()] == ["2"]  # it is asked for once
+    reconcile(world)
+    assert [row.entity_id for row in world.notice_rows()] == ["2"]  # it is asked for once
 
 
 @pytest.mark.both_databases("the statements are its own")
@@ -246,11 +244,11 @@ def test_it_is_due_once_a_day(world: World) -> None:
     ],
 )
 def test_sooner_or_later_than_a_day_means_that_the_service_was_down(
-    small_world: World, last_ago: timedelta, due_ago: timedelta, cause: str
+    world: World, last_ago: timedelta, due_ago: timedelta, cause: str
 ) -> None:
     at = now()
-    set_connection(small_world, reconciled_at=at - last_ago, reconcile_due_at=at - due_ago)
-    assert [run.cause for run in due(small_world)] == [cause]
+    set_connection(world, reconciled_at=at - last_ago, reconcile_due_at=at - due_ago)
+    assert [run.cause for run in due(world)] == [cause]
 
 
 @pytest.mark.both_databases("the statements are its own")
@@ -271,15 +269,15 @@ def test_it_waits_for_a_backfill_and_while_the_company_may_not_be_called(world: 
     assert len(due(world)) == 1
 
 
-def test_the_watermark_never_moves_back(small_world: World) -> None:
+def test_the_watermark_never_moves_back(world: World) -> None:
     late = now() + timedelta(minutes=9)
-    set_connection(small_world, reconciled_until=late)
-    with small_world.services.database.write() as session:
-        watermarks.reconciled(session, small_world.connection_id, now(), now())
-    assert watermark(small_world) == late
+    set_connection(world, reconciled_until=late)
+    with world.services.database.write() as session:
+        watermarks.reconciled(session, world.connection_id, now(), now())
+    assert watermark(world) == late
 
 
-def test_the_sweep_and_the_clock_find_what_is_due(small_world: World) -> None:
-    set_connection(small_world, reconcile_due_at=now())
-    (run,) = due(small_world)
-    assert small_world.sweep() == [("work_on_run", run.id)]
+def test_the_sweep_and_the_clock_find_what_is_due(world: World) -> None:
+    set_connection(world, reconcile_due_at=now())
+    (run,) = due(world)
+    assert world.sweep() == [("work_on_run", run.id)]

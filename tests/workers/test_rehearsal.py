@@ -77,35 +77,35 @@ def test_a_dry_run_counts_as_the_real_run_does(world: World) -> None:
     assert dry["failures"] == real["failures"]
 
 
-def test_a_dry_run_of_several_pages_reads_each_invoice_once(small_world: World) -> None:
-    company = small_world.simulator.simulator.companies["9341455000000001"]
+def test_a_dry_run_of_several_pages_reads_each_invoice_once(world: World) -> None:
+    company = world.simulator.simulator.companies["9341455000000001"]
     company.load(
         "Invoice", [an_invoice(str(n)) for n in range(1, 1101)], datetime.now().astimezone()
     )
-    tally = rehearsed(small_world)
+    tally = rehearsed(world)
     assert (tally["read"], tally["created"]) == (1100, 1100)
 
 
-def test_an_estimate_names_at_least_what_the_run_costs(small_world: World) -> None:
-    company = small_world.simulator.simulator.companies["9341455000000001"]
+def test_an_estimate_names_at_least_what_the_run_costs(world: World) -> None:
+    company = world.simulator.simulator.companies["9341455000000001"]
     company.load(
         "Invoice", [an_invoice(str(n)) for n in range(1, 1101)], datetime.now().astimezone()
     )
-    cost = estimate(CompanyContext.of(small_world.services, small_world.connection_id), None)
+    cost = estimate(CompanyContext.of(world.services, world.connection_id), None)
     assert (cost.invoices, cost.reads) == (1100, 5)
-    small_world.forget_calls()
-    small_world.backfill()
-    assert small_world.calls() <= cost.reads
+    world.forget_calls()
+    world.backfill()
+    assert world.calls() <= cost.reads
 
 
 @pytest.mark.parametrize("kind", ["created", "gone"])
-def test_a_single_invoice_can_be_rehearsed(small_world: World, kind: str) -> None:
+def test_a_single_invoice_can_be_rehearsed(world: World, kind: str) -> None:
     if kind == "created":
-        small_world.put("Invoice", an_invoice("1"))
-    before = everything(small_world)
-    company = CompanyContext.of(small_world.services, small_world.connection_id)
+        world.put("Invoice", an_invoice("1"))
+    before = everything(world)
+    company = CompanyContext.of(world.services, world.connection_id)
     reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
     recorded = rehearse(company, reads)
     words = {"created": "created", "gone": "held: deleted"}
     assert [(one.quickbooks_id, str(one)) for one in recorded] == [("1", words[kind])]
-    assert everything(small_world) == before
+    assert everything(world) == before

@@ -48,21 +48,21 @@ def die(world: World, *, ago: timedelta) -> None:
 
 @pytest.mark.parametrize("description", WRONG_APP)
 def test_the_apps_wrong_keys_end_no_connection_and_are_told_at_once(
-    small_world: World, description: str
+    world: World, description: str
 ) -> None:
-    expire(small_world)
-    small_world.put("Invoice", an_invoice("1"))
-    small_world.webhook(an_event("Invoice", "1", "created"))
-    run_id = small_world.begin_backfill()
+    expire(world)
+    world.put("Invoice", an_invoice("1"))
+    world.webhook(an_event("Invoice", "1", "created"))
+    run_id = world.begin_backfill()
     answer = {"error": "invalid_grant", "error_description": description}
-    small_world.faults({"kind": "token", "status": 400, "body": answer})
-    small_world.sync()
-    assert small_world.advance(run_id) is False
-    assert small_world.connection().state == "connected"
-    assert small_world.run(run_id).state == "active"
-    (row,) = small_world.notice_rows()
+    world.faults({"kind": "token", "status": 400, "body": answer})
+    world.sync()
+    assert world.advance(run_id) is False
+    assert world.connection().state == "connected"
+    assert world.run(run_id).state == "active"
+    (row,) = world.notice_rows()
     assert (row.status, row.error_class) == ("pending", "KeysRefused")
-    told = seen(small_world)
+    told = seen(world)
     assert told.keys() == {"keys.refused"}
     refused = told["keys.refused"]
     assert (refused.severity, refused.subject) == ("critical", "")
@@ -71,27 +71,27 @@ def test_the_apps_wrong_keys_end_no_connection_and_are_told_at_once(
         " QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET, and restart with the right ones."
         " No connection has ended; everything goes on by itself then."
     )
-    small_world.no_faults()
-    small_world.sync()
-    assert small_world.notices() == [("done", "created")]
-    assert seen(small_world) == {}
+    world.no_faults()
+    world.sync()
+    assert world.notices() == [("done", "created")]
+    assert seen(world) == {}
 
 
-def test_what_waits_for_the_right_keys_is_never_given_up(small_world: World) -> None:
-    expire(small_world)
-    small_world.webhook(an_event("Invoice", "1", "created"))
-    small_world.be_tried(times=99, since=timedelta(days=30))
-    small_world.faults({"preset": "invalid_client"})
-    small_world.sync()
-    assert [row.status for row in small_world.notice_rows()] == ["pending"]
+def test_what_waits_for_the_right_keys_is_never_given_up(world: World) -> None:
+    expire(world)
+    world.webhook(an_event("Invoice", "1", "created"))
+    world.be_tried(times=99, since=timedelta(days=30))
+    world.faults({"preset": "invalid_client"})
+    world.sync()
+    assert [row.status for row in world.notice_rows()] == ["pending"]
 
 
-def test_a_redirect_of_the_token_service_is_not_the_keys_fault(small_world: World) -> None:
-    expire(small_world)
-    small_world.faults({"kind": "token", "status": 302, "headers": {"Location": "/"}})
+def test_a_redirect_of_the_token_service_is_not_the_keys_fault(world: World) -> None:
+    expire(world)
+    world.faults({"kind": "token", "status": 302, "headers": {"Location": "/"}})
     with pytest.raises(TransientError):
-        small_world.services.access.access_token(small_world.connection_id)
-    assert small_world.connection().keys_refused_since is None
+        world.services.access.access_token(world.connection_id)
+    assert world.connection().keys_refused_since is None
 
 
 @pytest.mark.both_databases("the statements are its own")
@@ -117,28 +117,28 @@ def test_a_good_token_that_was_called_invalid_comes_back_and_catches_up(world: W
     assert world.holds() == {"1": "paid", "2": "deleted", "3": None}
 
 
-def test_it_is_tried_once_a_day_for_a_week(small_world: World) -> None:
-    die(small_world, ago=timedelta(0))
-    small_world.faults({"kind": "token", "preset": "invalid_grant", "count": 1000})
-    died_at = small_world.connection().disconnected_at
+def test_it_is_tried_once_a_day_for_a_week(world: World) -> None:
+    die(world, ago=timedelta(0))
+    world.faults({"kind": "token", "preset": "invalid_grant", "count": 1000})
+    died_at = world.connection().disconnected_at
     assert died_at is not None
     tried_after = []
     for hour in range(6, 24 * 12, 6):
-        before = small_world.refreshes()
-        set_connection(small_world, disconnected_at=now() - timedelta(hours=hour, minutes=hour))
-        with small_world.services.database.write() as session:
+        before = world.refreshes()
+        set_connection(world, disconnected_at=now() - timedelta(hours=hour, minutes=hour))
+        with world.services.database.write() as session:
             tried = Connection.revival_tried_at
             earlier = session.scalars(select(tried)).one()
             if earlier is not None:
                 passed = earlier - timedelta(hours=6, minutes=6)
                 session.execute(update(Connection).values(revival_tried_at=passed))
-        revive(small_world.services)
-        if small_world.refreshes() > before:
+        revive(world.services)
+        if world.refreshes() > before:
             tried_after.append(hour)
     assert len(tried_after) == 7
     assert (tried_after[0], tried_after[-1]) == (24, 24 * 7)
-    assert small_world.connection().state == "disconnected"
-    assert small_world.connection().problem == "QuickBooks no longer accepts the refresh token"
+    assert world.connection().state == "disconnected"
+    assert world.connection().problem == "QuickBooks no longer accepts the refresh token"
 
 
 @pytest.mark.parametrize(
@@ -151,95 +151,95 @@ def test_it_is_tried_once_a_day_for_a_week(small_world: World) -> None:
     ids=str,
 )
 def test_what_nobody_could_tell_is_tried_again_the_same_day(
-    small_world: World, rule: dict[str, Any]
+    world: World, rule: dict[str, Any]
 ) -> None:
-    die(small_world, ago=timedelta(hours=25))
-    small_world.faults(rule)
-    revive(small_world.services)
-    assert small_world.connection().state == "disconnected"
-    small_world.no_faults()
-    revive(small_world.services)
-    assert small_world.connection().state == "connected"
+    die(world, ago=timedelta(hours=25))
+    world.faults(rule)
+    revive(world.services)
+    assert world.connection().state == "disconnected"
+    world.no_faults()
+    revive(world.services)
+    assert world.connection().state == "connected"
 
 
-def test_what_was_ended_on_purpose_is_never_tried(small_world: World) -> None:
-    disconnect.disconnect(small_world.services, small_world.connection_id, "test", force=True)
-    set_connection(small_world, disconnected_at=now() - timedelta(days=2))
-    small_world.count_refreshes()
-    revive(small_world.services)
+def test_what_was_ended_on_purpose_is_never_tried(world: World) -> None:
+    disconnect.disconnect(world.services, world.connection_id, "test", force=True)
+    set_connection(world, disconnected_at=now() - timedelta(days=2))
+    world.count_refreshes()
+    revive(world.services)
     with pytest.raises(Disconnected, match="no token left"):
-        try_again(small_world.services, small_world.connection_id, "test")
-    assert small_world.refreshes() == 0
-    assert small_world.connection().state == "disconnected"
+        try_again(world.services, world.connection_id, "test")
+    assert world.refreshes() == 0
+    assert world.connection().state == "disconnected"
 
 
 @pytest.mark.parametrize("ended", ["released", "disconnected", "elsewhere"])
-def test_nor_what_somebody_has_ended_after_quickbooks_did(small_world: World, ended: str) -> None:
-    die(small_world, ago=timedelta(days=2))
+def test_nor_what_somebody_has_ended_after_quickbooks_did(world: World, ended: str) -> None:
+    die(world, ago=timedelta(days=2))
     if ended == "released":
-        assert actions.release(small_world.services.database, small_world.connection_id, "test")
+        assert actions.release(world.services.database, world.connection_id, "test")
     elif ended == "disconnected":
-        disconnect.disconnect(small_world.services, small_world.connection_id, "test", force=True)
+        disconnect.disconnect(world.services, world.connection_id, "test", force=True)
     else:
-        set_connection(small_world, environment="production")
-    small_world.count_refreshes()
-    revive(small_world.services)
-    assert small_world.refreshes() == 0
-    assert small_world.connection().state == "disconnected"
+        set_connection(world, environment="production")
+    world.count_refreshes()
+    revive(world.services)
+    assert world.refreshes() == 0
+    assert world.connection().state == "disconnected"
 
 
-def test_one_that_is_ended_while_its_token_is_tried_stays_ended(small_world: World) -> None:
-    die(small_world, ago=timedelta(days=2))
-    used = small_world.connection().refresh_sealed
+def test_one_that_is_ended_while_its_token_is_tried_stays_ended(world: World) -> None:
+    die(world, ago=timedelta(days=2))
+    used = world.connection().refresh_sealed
     assert used is not None
-    tokens = small_world.grant("9341455000000001")
-    sealed = small_world.services.access.sealed(small_world.connection_id, tokens, now())
-    actions.release(small_world.services.database, small_world.connection_id, "test")
-    assert not small_world.services.access._save(small_world.connection_id, sealed, used)
-    assert small_world.connection().state == "disconnected"
+    tokens = world.grant("9341455000000001")
+    sealed = world.services.access.sealed(world.connection_id, tokens, now())
+    actions.release(world.services.database, world.connection_id, "test")
+    assert not world.services.access._save(world.connection_id, sealed, used)
+    assert world.connection().state == "disconnected"
 
 
-def test_an_operator_may_try_at_any_time(small_world: World) -> None:
-    die(small_world, ago=timedelta(days=60))
-    small_world.put("Invoice", an_invoice("1"))
-    revive(small_world.services)
-    assert small_world.connection().state == "disconnected"
-    try_again(small_world.services, small_world.connection_id, "test")
-    assert small_world.connection().state == "connected"
-    small_world.sync()
-    assert list(small_world.documents()) == ["1"]
+def test_an_operator_may_try_at_any_time(world: World) -> None:
+    die(world, ago=timedelta(days=60))
+    world.put("Invoice", an_invoice("1"))
+    revive(world.services)
+    assert world.connection().state == "disconnected"
+    try_again(world.services, world.connection_id, "test")
+    assert world.connection().state == "connected"
+    world.sync()
+    assert list(world.documents()) == ["1"]
 
 
-def test_trying_a_barred_company_again_waits_for_nothing(small_world: World) -> None:
-    small_world.put("Invoice", an_invoice("1"))
-    small_world.webhook(an_event("Invoice", "1", "created"))
-    run_id = small_world.begin_backfill()
-    small_world.faults({"fault": "6190", "count": 2})
-    small_world.sync()
-    set_connection(small_world, paused_until=None)
-    small_world.advance(run_id)
-    assert small_world.sweep() == []
-    try_again(small_world.services, small_world.connection_id, "test")
-    assert sorted(small_world.sweep()) == [
-        ("sync_company", small_world.connection_id),
+def test_trying_a_barred_company_again_waits_for_nothing(world: World) -> None:
+    world.put("Invoice", an_invoice("1"))
+    world.webhook(an_event("Invoice", "1", "created"))
+    run_id = world.begin_backfill()
+    world.faults({"fault": "6190", "count": 2})
+    world.sync()
+    set_connection(world, paused_until=None)
+    world.advance(run_id)
+    assert world.sweep() == []
+    try_again(world.services, world.connection_id, "test")
+    assert sorted(world.sweep()) == [
+        ("sync_company", world.connection_id),
         ("work_on_run", run_id),
     ]
-    small_world.sync()
-    assert small_world.notices() == [("done", "created")]
-    assert seen(small_world) == {}
+    world.sync()
+    assert world.notices() == [("done", "created")]
+    assert seen(world) == {}
 
 
-def test_where_nothing_waits_trying_again_asks_whether_it_works(small_world: World) -> None:
+def test_where_nothing_waits_trying_again_asks_whether_it_works(world: World) -> None:
     set_connection(
-        small_world,
+        world,
         barred_since=now() - timedelta(hours=2),
         paused_until=now() + timedelta(hours=1),
         problem="the company's QuickBooks subscription has ended",
         failures=3,
     )
-    assert "connection.barred" in seen(small_world)
-    try_again(small_world.services, small_world.connection_id, "test")
-    with small_world.services.database.read() as session:
+    assert "connection.barred" in seen(world)
+    try_again(world.services, world.connection_id, "test")
+    with world.services.database.read() as session:
         assert session.scalars(select(Notice.operation)).all() == ["sync"]
-    small_world.sync()
-    assert seen(small_world) == {}
+    world.sync()
+    assert seen(world) == {}

@@ -112,8 +112,8 @@ def test_a_worker_does_each_periodic_job_on_time(delivering: Delivering) -> None
             wait_until(is_done, 20, f"the work of {name}")
 
 
-def test_the_running_poll_finds_what_people_did_in_infactor(small_delivering: Delivering) -> None:
-    delivering, world = small_delivering, small_delivering.world
+def test_the_running_poll_finds_what_people_did_in_infactor(delivering: Delivering) -> None:
+    world = delivering.world
     delivering.arrive(an_invoice("1"))
     delivering.arrive(an_invoice("1", TotalAmt=110.0, Balance=110.0))
     delivering.decide("1", state="invoice_accepted")  # of an amount just written over

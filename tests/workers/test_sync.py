@@ -36,25 +36,25 @@ def test_an_updated_invoice_is_refreshed(world: World) -> None:
     assert world.revisions() == [(1, "notice"), (2, "notice")]
 
 
-def test_a_refresh_touches_only_what_belongs_to_quickbooks(small_world: World) -> None:
-    small_world.arrive(an_invoice("1"))
+def test_a_refresh_touches_only_what_belongs_to_quickbooks(world: World) -> None:
+    world.arrive(an_invoice("1"))
     theirs = {"supplierRemark": "mine", "invoiceId": "x", "created": 1, "supplierName": "Changed"}
-    small_world.decide("1", **theirs)
-    small_world.arrive(an_invoice("1", TotalAmt=120.0, Balance=120.0))
-    document = small_world.documents()["1"]
+    world.decide("1", **theirs)
+    world.arrive(an_invoice("1", TotalAmt=120.0, Balance=120.0))
+    document = world.documents()["1"]
     assert document["invoiceAmount"] == Decimal("120.0")
     assert {name: document[name] for name in theirs} == theirs
 
 
-def test_what_somebody_has_decided_about_is_never_written_again(small_world: World) -> None:
-    small_world.arrive(an_invoice("1"))
-    small_world.decide("1", state="invoice_accepted")
-    before = small_world.documents()["1"]
-    small_world.arrive(an_invoice("1", TotalAmt=999.0, Balance=999.0))
-    assert small_world.documents()["1"] == before
+def test_what_somebody_has_decided_about_is_never_written_again(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.decide("1", state="invoice_accepted")
+    before = world.documents()["1"]
+    world.arrive(an_invoice("1", TotalAmt=999.0, Balance=999.0))
+    assert world.documents()["1"] == before
     text = "not refreshed: already decided in Infactor"
-    assert small_world.notices()[-1] == ("done", text)
-    assert small_world.revisions() == [(1, "notice"), (2, "notice")]
+    assert world.notices()[-1] == ("done", text)
+    assert world.revisions() == [(1, "notice"), (2, "notice")]
 
 
 def test_an_unchanged_invoice_writes_nothing(world: World) -> None:
@@ -90,23 +90,23 @@ def test_a_void_that_was_undone_restores_the_invoice(world: World) -> None:
     assert world.notices()[-1] == ("done", "restored")
 
 
-def test_a_zero_invoice_is_void_when_only_the_notice_says_so(small_world: World) -> None:
+def test_a_zero_invoice_is_void_when_only_the_notice_says_so(world: World) -> None:
     """QuickBooks does not always leave its note; the next read keeps what the notice said."""
-    small_world.arrive(an_invoice("1"))
-    small_world.put("Invoice", an_invoice("1", TotalAmt=0, Balance=0))
-    small_world.hear("Invoice", "1", "void")
-    assert small_world.holds() == {"1": "void"}
-    small_world.arrive(an_invoice("1", TotalAmt=0, Balance=0, DocNumber="changed"))
-    assert small_world.holds() == {"1": "void"}
+    world.arrive(an_invoice("1"))
+    world.put("Invoice", an_invoice("1", TotalAmt=0, Balance=0))
+    world.hear("Invoice", "1", "void")
+    assert world.holds() == {"1": "void"}
+    world.arrive(an_invoice("1", TotalAmt=0, Balance=0, DocNumber="changed"))
+    assert world.holds() == {"1": "void"}
 
 
 def test_a_void_notice_for_an_invoice_that_has_an_amount_is_not_believed(
-    small_world: World,
+    world: World,
 ) -> None:
-    small_world.arrive(an_invoice("1"))
-    small_world.hear("Invoice", "1", "void")
-    assert small_world.holds() == {"1": None}
-    assert small_world.documents()["1"]["state"] == "invoice_created"
+    world.arrive(an_invoice("1"))
+    world.hear("Invoice", "1", "void")
+    assert world.holds() == {"1": None}
+    assert world.documents()["1"]["state"] == "invoice_created"
 
 
 def test_an_invoice_that_was_void_before_it_arrived_is_held(world: World) -> None:
@@ -131,18 +131,18 @@ def test_an_invoice_that_was_void_before_it_arrived_is_held(world: World) -> Non
     ],
 )
 def test_a_currency_that_is_not_named_is_not_silently_infactors(
-    small_world: World, country: str, fields: dict[str, Any], hold: str | None
+    world: World, country: str, fields: dict[str, Any], hold: str | None
 ) -> None:
-    set_connection(small_world, country=country)
-    small_world.arrive(an_invoice("1", **fields))
-    assert small_world.holds() == {"1": hold}
-    assert list(small_world.documents()) == ([] if hold else ["1"])
+    set_connection(world, country=country)
+    world.arrive(an_invoice("1", **fields))
+    assert world.holds() == {"1": hold}
+    assert list(world.documents()) == ([] if hold else ["1"])
 
 
-def test_a_residue_in_the_balance_is_no_payment(small_world: World) -> None:
-    small_world.arrive(an_invoice("1", TotalAmt=362.07, Balance=362.06999999999994))
-    assert small_world.holds() == {"1": None}
-    assert small_world.documents()["1"]["invoiceAmount"] == Decimal("362.07")
+def test_a_residue_in_the_balance_is_no_payment(world: World) -> None:
+    world.arrive(an_invoice("1", TotalAmt=362.07, Balance=362.06999999999994))
+    assert world.holds() == {"1": None}
+    assert world.documents()["1"]["invoiceAmount"] == Decimal("362.07")
 
 
 def test_a_deletion_is_believed_after_a_read_of_its_own(world: World) -> None:
@@ -181,13 +181,13 @@ def test_an_invoice_that_is_missing_from_the_query_alone_is_not_deleted(world: W
     assert world.notices()[-1] == ("done", "unchanged")
 
 
-def test_what_comes_back_after_a_deletion_is_restored(small_world: World) -> None:
-    small_world.arrive(an_invoice("1", SyncToken="4"))
-    small_world.delete("Invoice", "1")
-    small_world.hear("Invoice", "1", "deleted")
-    small_world.arrive(an_invoice("1", SyncToken="0"))
-    assert small_world.documents()["1"]["state"] == "invoice_created"
-    assert small_world.holds() == {"1": None}
+def test_what_comes_back_after_a_deletion_is_restored(world: World) -> None:
+    world.arrive(an_invoice("1", SyncToken="4"))
+    world.delete("Invoice", "1")
+    world.hear("Invoice", "1", "deleted")
+    world.arrive(an_invoice("1", SyncToken="0"))
+    assert world.documents()["1"]["state"] == "invoice_created"
+    assert world.holds() == {"1": None}
 
 
 def test_with_withdraw_off_a_void_leaves_the_document_alone(
@@ -243,32 +243,32 @@ def test_a_known_customer_is_not_read_again(world: World) -> None:
     assert world.calls() == 1
 
 
-def test_nothing_due_costs_nothing(small_world: World) -> None:
-    small_world.forget_calls()
-    small_world.sync()
-    assert small_world.calls() == 0
+def test_nothing_due_costs_nothing(world: World) -> None:
+    world.forget_calls()
+    world.sync()
+    assert world.calls() == 0
 
 
-def test_a_second_sync_within_a_second_is_put_off_and_asked_for_once(small_world: World) -> None:
-    small_world.arrive(an_invoice("1"))
-    small_world.forget_calls()
-    small_world.webhook(an_event("Invoice", "1", "updated"))
-    small_world.let_a_sync_have_begun_just_now()
-    small_world.sync_at_once()
-    small_world.sync_at_once()
-    assert small_world.calls() == 0
-    assert small_world.delayed() == [("sync_company", small_world.connection_id)]
+def test_a_second_sync_within_a_second_is_put_off_and_asked_for_once(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.forget_calls()
+    world.webhook(an_event("Invoice", "1", "updated"))
+    world.let_a_sync_have_begun_just_now()
+    world.sync_at_once()
+    world.sync_at_once()
+    assert world.calls() == 0
+    assert world.delayed() == [("sync_company", world.connection_id)]
 
 
-def test_a_connection_of_another_environment_is_never_called(small_world: World) -> None:
-    small_world.put("Invoice", an_invoice("1"))
-    small_world.webhook(an_event("Invoice", "1", "created"))
-    small_world.belong_to("sandbox")
-    small_world.forget_calls()
-    small_world.sync()
-    assert small_world.calls() == 0
-    assert small_world.sweep() == []
-    small_world.belong_to("simulator")
-    assert small_world.sweep() == [("sync_company", small_world.connection_id)]
-    small_world.sync()
-    assert small_world.notices() == [("done", "created")]
+def test_a_connection_of_another_environment_is_never_called(world: World) -> None:
+    world.put("Invoice", an_invoice("1"))
+    world.webhook(an_event("Invoice", "1", "created"))
+    world.belong_to("sandbox")
+    world.forget_calls()
+    world.sync()
+    assert world.calls() == 0
+    assert world.sweep() == []
+    world.belong_to("simulator")
+    assert world.sweep() == [("sync_company", world.connection_id)]
+    world.sync()
+    assert world.notices() == [("done", "created")]

@@ -57,31 +57,31 @@ def test_a_version_of_the_future_does_not_stand_against_what_is_read_later(world
 
 
 @pytest.mark.parametrize("first", ["backfill", "payment"])
-def test_a_row_of_the_future_moves_no_watermark_there(small_world: World, first: str) -> None:
-    before = small_world.connection().changes_read_until
+def test_a_row_of_the_future_moves_no_watermark_there(world: World, first: str) -> None:
+    before = world.connection().changes_read_until
     later = (now() + timedelta(minutes=5)).replace(microsecond=0)
     load(
-        small_world,
+        world,
         an_invoice("1", **meta(later - timedelta(seconds=1))),
         an_invoice("2", **meta(later)),
         an_invoice("3", **meta(FAR)),
     )
     if first == "backfill":
-        small_world.backfill()
+        world.backfill()
     else:
-        small_world.hear("Payment", "900", "created")
-    assert sorted(small_world.documents()) == ["1", "2", "3"]
-    assert small_world.connection().changes_read_until == later > before
+        world.hear("Payment", "900", "created")
+    assert sorted(world.documents()) == ["1", "2", "3"]
+    assert world.connection().changes_read_until == later > before
     paid = an_invoice("1", Balance=0, **meta(later + timedelta(seconds=1)))
-    load(small_world, paid, an_invoice("3", **meta(FAR)))
-    small_world.hear("Payment", "901", "created")
-    assert small_world.documents()["1"]["state"] == TAKEN
+    load(world, paid, an_invoice("3", **meta(FAR)))
+    world.hear("Payment", "901", "created")
+    assert world.documents()["1"]["state"] == TAKEN
 
 
-def test_pages_end_behind_rows_of_the_future(small_world: World) -> None:
+def test_pages_end_behind_rows_of_the_future(world: World) -> None:
     """More of them than a page, and each is read once."""
-    load(small_world, *(an_invoice(str(n), **meta(FAR)) for n in range(1, 1102)))
-    ended = small_world.backfill()
+    load(world, *(an_invoice(str(n), **meta(FAR)) for n in range(1, 1102)))
+    ended = world.backfill()
     assert (ended["created"], ended["error"]) == (1101, None)
 
 
@@ -110,13 +110,13 @@ def test_somebody_is_told_until_a_reconcile_meets_no_such_time(world: World, ent
     assert told(world) == []
 
 
-def test_minutes_ahead_are_believed(small_world: World) -> None:
+def test_minutes_ahead_are_believed(world: World) -> None:
     """No two clocks agree."""
     at = (now() + timedelta(minutes=9)).replace(microsecond=0)
-    load(small_world, an_invoice("1", **meta(at)))
-    small_world.backfill()
-    assert recorded(small_world).last_updated == at
-    assert told(small_world) == []
+    load(world, an_invoice("1", **meta(at)))
+    world.backfill()
+    assert recorded(world).last_updated == at
+    assert told(world) == []
 
 
 def answered_in_8999(world: World) -> None:
@@ -151,9 +151,9 @@ def stand_ahead(world: World) -> None:
     world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "new@example.com"}))
 
 
-def test_a_watermark_that_stands_ahead_is_told(small_world: World) -> None:
-    stand_ahead(small_world)
-    (condition,) = told(small_world)
+def test_a_watermark_that_stands_ahead_is_told(world: World) -> None:
+    stand_ahead(world)
+    (condition,) = told(world)
     assert "2099-01-01 00:00 UTC" in condition.text
 
 
@@ -171,39 +171,39 @@ def test_a_reconcile_puts_watermarks_right_that_stand_ahead(world: World, full: 
     assert told(world) == []
 
 
-def test_a_look_alone_leaves_watermarks_where_they_are(small_world: World) -> None:
-    stand_ahead(small_world)
-    reconcile(small_world, full=True, fix=False)
-    assert small_world.connection().reconciled_until == FAR
+def test_a_look_alone_leaves_watermarks_where_they_are(world: World) -> None:
+    stand_ahead(world)
+    reconcile(world, full=True, fix=False)
+    assert world.connection().reconciled_until == FAR
 
 
-def test_an_operator_resets_watermarks(small_world: World) -> None:
-    database, connection_id = small_world.services.database, small_world.connection_id
+def test_an_operator_resets_watermarks(world: World) -> None:
+    database, connection_id = world.services.database, world.connection_id
     assert actions.reset_watermarks(database, connection_id, "cli:anna") is False
-    stand_ahead(small_world)
+    stand_ahead(world)
     assert actions.reset_watermarks(database, connection_id, "cli:anna") is True
-    connected_at = small_world.connection().connected_at
-    connection = small_world.connection()
+    connected_at = world.connection().connected_at
+    connection = world.connection()
     assert (connection.changes_read_until, connection.reconciled_until) == (connected_at,) * 2
-    assert told(small_world) == []
-    (run,) = due(small_world)
-    finish(small_world, run.id)
-    assert small_world.documents()["1"]["state"] == TAKEN
+    assert told(world) == []
+    (run,) = due(world)
+    finish(world, run.id)
+    assert world.documents()["1"]["state"] == TAKEN
 
 
-def test_payments_are_read_though_the_watermark_stands_ahead(small_world: World) -> None:
-    stand_ahead(small_world)
-    small_world.hear("Payment", "900", "created")
-    assert small_world.documents()["1"]["state"] == TAKEN
-    assert small_world.connection().changes_read_until == FAR  # what was missed before is not read
+def test_payments_are_read_though_the_watermark_stands_ahead(world: World) -> None:
+    stand_ahead(world)
+    world.hear("Payment", "900", "created")
+    assert world.documents()["1"]["state"] == TAKEN
+    assert world.connection().changes_read_until == FAR  # what was missed before is not read
 
 
-def test_many_companies_at_once_are_one_condition(small_world: World) -> None:
+def test_many_companies_at_once_are_one_condition(world: World) -> None:
     for number in range(2, 5):
-        small_world.connect(f"934145500000000{number}", f"{number}@example.com")
-    with small_world.services.database.write() as session:
+        world.connect(f"934145500000000{number}", f"{number}@example.com")
+    with world.services.database.write() as session:
         session.execute(update(watermarks.Connection).values(reconciled_until=FAR))
-    (condition,) = told(small_world)
+    (condition,) = told(world)
     assert (condition.subject, condition.command) == ("", "infactor-quickbooks doctor")
     assert "about 4 companies: the clock of the database is behind" in condition.text
 

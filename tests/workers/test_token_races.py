@@ -164,20 +164,20 @@ def test_who_refreshed_for_longer_than_the_lease_does_not_cost_the_connection(wo
     assert world.services.access.access_token(world.connection_id) == token
 
 
-def test_tokens_are_saved_however_long_the_database_takes_to_start(small_world: World) -> None:
+def test_tokens_are_saved_however_long_the_database_takes_to_start(world: World) -> None:
     """Their predecessor is dead: whoever gave up on them after a moment would lose the company."""
-    expire(small_world, hours=25)
+    expire(world, hours=25)
     refuse, accept = REFUSE["sqlite"]
-    with small_world.services.database.write() as session:
+    with world.services.database.write() as session:
         session.execute(text(refuse.format(name="unsaved", step=TOKENS)))
     with ThreadPoolExecutor() as pool, capture_logs() as told:
-        asking = pool.submit(small_world.services.access.access_token, small_world.connection_id)
+        asking = pool.submit(world.services.access.access_token, world.connection_id)
         wait_until(lambda: failures_in(told) == 5, what="five attempts")
-        with small_world.services.database.write() as session:
+        with world.services.database.write() as session:
             session.execute(text(accept.format(name="unsaved")))
         token = asking.result()
-    assert small_world.services.access.access_token(small_world.connection_id) == token
-    assert small_world.connection().state == "connected"
+    assert world.services.access.access_token(world.connection_id) == token
+    assert world.connection().state == "connected"
 
 
 def failures_in(told: Sequence[Any]) -> int:

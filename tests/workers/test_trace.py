@@ -22,16 +22,14 @@ def trace() -> Iterator[Trace]:
         yield made
 
 
-def test_one_notices_life_runs_through_few_files(
-    trace: Trace, small_delivering: Delivering
-) -> None:
-    world = small_delivering.world
+def test_one_notices_life_runs_through_few_files(trace: Trace, delivering: Delivering) -> None:
+    world = delivering.world
     world.put("Invoice", an_invoice())
     with trace.counting():
         world.hear("Invoice", "1", "created")
-        small_delivering.deliver()
+        delivering.deliver()
     print(f"\nOne notice's life: {trace}")
-    assert small_delivering.state() == ("invoice_created", None)
+    assert delivering.state() == ("invoice_created", None)
     assert trace.files >= {
         "service/web/webhook/intake.py",  # in the receiver's event loop, and in its writer
         "workers/sync.py",
@@ -41,13 +39,13 @@ def test_one_notices_life_runs_through_few_files(
     assert len(trace.deepest) <= 20
 
 
-def test_one_page_of_a_backfill_runs_through_few_files(trace: Trace, small_world: World) -> None:
-    small_world.put("Invoice", an_invoice("1"), an_invoice("2"))
-    run_id = small_world.begin_backfill()
+def test_one_page_of_a_backfill_runs_through_few_files(trace: Trace, world: World) -> None:
+    world.put("Invoice", an_invoice("1"), an_invoice("2"))
+    run_id = world.begin_backfill()
     with trace.counting():
-        small_world.work_on_run(run_id)
+        world.work_on_run(run_id)
     print(f"\nOne page of a backfill: {trace}")
-    assert small_world.run(run_id).tally["created"] == 2
+    assert world.run(run_id).tally["created"] == 2
     assert trace.files >= {"workers/runs/backfill.py", "workers/recording/record.py"}
     assert len(trace.files) <= 45
     assert len(trace.deepest) <= 15

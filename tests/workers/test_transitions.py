@@ -134,38 +134,38 @@ def test_a_withdrawn_invoice_that_moves_on_is_critical_until_it_is_back(
 
 
 def test_who_takes_our_marker_away_changes_nothing_about_what_it_said(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.arrive(an_invoice(Balance=0.0))
-    small_delivering.infactors.invoices.update_one({}, {"$unset": {"qbkWithdrawn": ""}})
-    small_delivering.decide(state="invoice_accepted")
-    small_delivering.poll()
-    assert [row[3] for row in small_delivering.found("moved_on")] == ["withdrawn: paid"]
+    delivering.arrive(an_invoice())
+    delivering.arrive(an_invoice(Balance=0.0))
+    delivering.infactors.invoices.update_one({}, {"$unset": {"qbkWithdrawn": ""}})
+    delivering.decide(state="invoice_accepted")
+    delivering.poll()
+    assert [row[3] for row in delivering.found("moved_on")] == ["withdrawn: paid"]
 
 
-def test_a_delivery_that_sees_it_first_tells_it_too(small_delivering: Delivering) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.arrive(an_invoice(Balance=0.0))
-    small_delivering.decide(state="invoice_accepted")
-    small_delivering.arrive(an_invoice(Balance=0.0, DocNumber="9"))
-    assert [row[:3] for row in small_delivering.found("moved_on")] == [
+def test_a_delivery_that_sees_it_first_tells_it_too(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice())
+    delivering.arrive(an_invoice(Balance=0.0))
+    delivering.decide(state="invoice_accepted")
+    delivering.arrive(an_invoice(Balance=0.0, DocNumber="9"))
+    assert [row[:3] for row in delivering.found("moved_on")] == [
         ("state", "critical", "invoice_accepted")
     ]
 
 
 def test_an_approval_before_the_hold_is_told_as_what_changed_after_it(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.decide(state="invoice_accepted")
-    small_delivering.world.arrive(an_invoice(Balance=0.0))  # not delivered yet
-    small_delivering.poll()
-    small_delivering.deliver()
-    assert small_delivering.found("moved_on") == []
-    assert small_delivering.findings() == [("balance", "critical", "100", "0")]
-    small_delivering.arrive(an_invoice())  # the payment is undone
-    assert small_delivering.findings() == []
+    delivering.arrive(an_invoice())
+    delivering.decide(state="invoice_accepted")
+    delivering.world.arrive(an_invoice(Balance=0.0))  # not delivered yet
+    delivering.poll()
+    delivering.deliver()
+    assert delivering.found("moved_on") == []
+    assert delivering.findings() == [("balance", "critical", "100", "0")]
+    delivering.arrive(an_invoice())  # the payment is undone
+    assert delivering.findings() == []
 
 
 def test_an_invoice_that_is_offered_against_its_hold_and_moved_on(
@@ -187,28 +187,28 @@ def test_an_invoice_that_is_offered_against_its_hold_and_moved_on(
 
 
 def test_an_approved_document_that_was_never_seen_is_told_with_its_hold(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
     """As that of an adopted row, or of a delivery whose answer was lost."""
-    small_delivering.arrive(an_invoice())
-    small_delivering.decide(state="ifactor_prepaid")
-    with small_delivering.world.services.database.write() as session:
+    delivering.arrive(an_invoice())
+    delivering.decide(state="ifactor_prepaid")
+    with delivering.world.services.database.write() as session:
         session.execute(delete(Document))
-    small_delivering.arrive(an_invoice(Balance=0.0))
-    assert small_delivering.found("moved_on") == []
-    assert small_delivering.findings() == [("invoice", "critical", None, "paid")]
+    delivering.arrive(an_invoice(Balance=0.0))
+    assert delivering.found("moved_on") == []
+    assert delivering.findings() == [("invoice", "critical", None, "paid")]
 
 
 def test_an_invoice_paid_after_its_approval_was_never_held_back(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
-    small_delivering.arrive(an_invoice())
-    small_delivering.decide(state="ifactor_prepaid")
-    small_delivering.poll()
-    small_delivering.arrive(an_invoice(Balance=0.0))
-    small_delivering.decide(state="invoice_paid")
-    small_delivering.poll()
-    assert small_delivering.found("moved_on") == []
+    delivering.arrive(an_invoice())
+    delivering.decide(state="ifactor_prepaid")
+    delivering.poll()
+    delivering.arrive(an_invoice(Balance=0.0))
+    delivering.decide(state="invoice_paid")
+    delivering.poll()
+    assert delivering.found("moved_on") == []
 
 
 class TestChangedBeforeApproval:
@@ -234,60 +234,58 @@ class TestChangedBeforeApproval:
         ],
     )
     def test_every_field_that_says_how_much(
-        self, small_delivering: Delivering, fields: dict[str, Any], name: str
+        self, delivering: Delivering, fields: dict[str, Any], name: str
     ) -> None:
-        small_delivering.arrive(an_invoice())
-        small_delivering.arrive(an_invoice(**fields))
-        small_delivering.decide(state="invoice_accepted")
-        small_delivering.poll()
-        assert [row[0] for row in small_delivering.found("hurried")] == [name]
+        delivering.arrive(an_invoice())
+        delivering.arrive(an_invoice(**fields))
+        delivering.decide(state="invoice_accepted")
+        delivering.poll()
+        assert [row[0] for row in delivering.found("hurried")] == [name]
 
     @pytest.mark.parametrize("state", ["invoice_rejected", "draft", "no_such_state"])
-    def test_only_an_approval_is_hurried(self, small_delivering: Delivering, state: str) -> None:
-        small_delivering.arrive(an_invoice())
-        small_delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
-        small_delivering.decide(state=state)
-        small_delivering.poll()
-        assert small_delivering.found("hurried") == []
+    def test_only_an_approval_is_hurried(self, delivering: Delivering, state: str) -> None:
+        delivering.arrive(an_invoice())
+        delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
+        delivering.decide(state=state)
+        delivering.poll()
+        assert delivering.found("hurried") == []
 
-    def test_what_nobody_reads_as_money_hurries_nobody(self, small_delivering: Delivering) -> None:
-        small_delivering.arrive(an_invoice())
-        small_delivering.arrive(an_invoice(DocNumber="9"))
-        small_delivering.decide(state="invoice_accepted")
-        small_delivering.poll()
-        assert small_delivering.found("hurried") == []
+    def test_what_nobody_reads_as_money_hurries_nobody(self, delivering: Delivering) -> None:
+        delivering.arrive(an_invoice())
+        delivering.arrive(an_invoice(DocNumber="9"))
+        delivering.decide(state="invoice_accepted")
+        delivering.poll()
+        assert delivering.found("hurried") == []
 
     @pytest.mark.parametrize(("minutes", "count"), [(14, 1), (16, 0)])
     def test_a_quarter_of_an_hour_counts(
-        self, small_delivering: Delivering, minutes: int, count: int
+        self, delivering: Delivering, minutes: int, count: int
     ) -> None:
-        small_delivering.arrive(an_invoice())
-        small_delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
-        small_delivering.change(Receipt, at=now() - minutes * MINUTES)
-        small_delivering.decide(state="invoice_accepted")
-        small_delivering.poll()
-        assert len(small_delivering.found("hurried")) == count
+        delivering.arrive(an_invoice())
+        delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
+        delivering.change(Receipt, at=now() - minutes * MINUTES)
+        delivering.decide(state="invoice_accepted")
+        delivering.poll()
+        assert len(delivering.found("hurried")) == count
 
     def test_a_delivery_that_sees_the_approval_first_tells_it_too(
-        self, small_delivering: Delivering
+        self, delivering: Delivering
     ) -> None:
-        small_delivering.arrive(an_invoice())
-        small_delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
-        small_delivering.decide(state="invoice_accepted")
-        small_delivering.arrive(an_invoice(TotalAmt=130.0, Balance=130.0))
-        assert [row[3:5] for row in small_delivering.found("hurried")] == [("100", "110")]
+        delivering.arrive(an_invoice())
+        delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
+        delivering.decide(state="invoice_accepted")
+        delivering.arrive(an_invoice(TotalAmt=130.0, Balance=130.0))
+        assert [row[3:5] for row in delivering.found("hurried")] == [("100", "110")]
 
-    def test_it_closes_by_itself_after_a_week(self, small_delivering: Delivering) -> None:
-        small_delivering.arrive(an_invoice())
-        small_delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
-        small_delivering.decide(state="invoice_accepted")
-        small_delivering.poll()
-        small_delivering.change(Finding, found_at=now() - 7 * DAYS + MINUTES)
-        small_delivering.poll()
-        assert small_delivering.findings() == [("invoiceAmount", "warning", "100", "110")]
-        small_delivering.change(Finding, found_at=now() - 7 * DAYS - MINUTES)
-        small_delivering.poll()
-        assert small_delivering.findings() == []
-        assert small_delivering.findings(history=True) == [
-            ("invoiceAmount", "warning", "100", "110")
-        ]
+    def test_it_closes_by_itself_after_a_week(self, delivering: Delivering) -> None:
+        delivering.arrive(an_invoice())
+        delivering.arrive(an_invoice(TotalAmt=110.0, Balance=110.0))
+        delivering.decide(state="invoice_accepted")
+        delivering.poll()
+        delivering.change(Finding, found_at=now() - 7 * DAYS + MINUTES)
+        delivering.poll()
+        assert delivering.findings() == [("invoiceAmount", "warning", "100", "110")]
+        delivering.change(Finding, found_at=now() - 7 * DAYS - MINUTES)
+        delivering.poll()
+        assert delivering.findings() == []
+        assert delivering.findings(history=True) == [("invoiceAmount", "warning", "100", "110")]

@@ -69,19 +69,19 @@ def test_while_infactors_database_is_away_sync_goes_on_and_deliveries_wait_in_or
             assert why_away(delivering) is None
 
 
-def test_while_the_breaker_is_open_nobody_asks(small_delivering: Delivering) -> None:
-    world = small_delivering.world
-    with failing(small_delivering.infactors, "find", errorCode=1):
-        small_delivering.arrive(an_invoice())
-    assert why_away(small_delivering) is not None
+def test_while_the_breaker_is_open_nobody_asks(delivering: Delivering) -> None:
+    world = delivering.world
+    with failing(delivering.infactors, "find", errorCode=1):
+        delivering.arrive(an_invoice())
+    assert why_away(delivering) is not None
     deliver_company(world.services, world.connection_id)
-    assert small_delivering.document() is None
-    small_delivering.deliver()  # its time has come
-    assert small_delivering.state() == ("invoice_created", None)
+    assert delivering.document() is None
+    delivering.deliver()  # its time has come
+    assert delivering.state() == ("invoice_created", None)
 
 
-def test_one_at_a_time_finds_out_whether_it_is_back(small_delivering: Delivering) -> None:
-    database = small_delivering.world.services.database
+def test_one_at_a_time_finds_out_whether_it_is_back(delivering: Delivering) -> None:
+    database = delivering.world.services.database
     with database.write() as session:
         circuit_breaker.failed(session, "infactor", "why")
         assert circuit_breaker.may_try(session, "infactor") is False
@@ -100,10 +100,10 @@ def test_one_at_a_time_finds_out_whether_it_is_back(small_delivering: Delivering
 
 
 def test_a_breaker_waits_longer_each_time_and_a_minute_at_most(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
     left = select(Breaker.open_until - database_now())
-    with small_delivering.world.services.database.write() as session:
+    with delivering.world.services.database.write() as session:
         for failures, longest in ((1, 1.0), (2, 2.0), (3, 4.0), (9, 60.0), (50, 60.0)):
             session.merge(Breaker(name="infactor", failures=failures - 1, open_until=0.0))
             session.flush()
@@ -132,48 +132,48 @@ def test_a_breaker_waits_longer_each_time_and_a_minute_at_most(
     ids=["no primary", "connection cut", "no right", "unknown error", "not confirmed"],
 )
 def test_a_write_that_fails_is_tried_again_and_written_once(
-    small_delivering: Delivering, data: dict[str, Any], why: str
+    delivering: Delivering, data: dict[str, Any], why: str
 ) -> None:
-    with failing(small_delivering.infactors, "update", **data):
-        small_delivering.arrive(an_invoice())
-    assert why_away(small_delivering) == why
-    assert small_delivering.receipts() == []
+    with failing(delivering.infactors, "update", **data):
+        delivering.arrive(an_invoice())
+    assert why_away(delivering) == why
+    assert delivering.receipts() == []
 
     def delivered() -> bool:
         # The client asks a server that said it was no primary again only after some seconds.
-        small_delivering.deliver()
-        return small_delivering.receipts() != []
+        delivering.deliver()
+        return delivering.receipts() != []
 
     servers.wait_until(delivered, 30)
-    assert small_delivering.infactors.invoices.count_documents({}) == 1
-    assert small_delivering.receipts() == [(1, "created", "invoice_created")]
-    assert why_away(small_delivering) is None
+    assert delivering.infactors.invoices.count_documents({}) == 1
+    assert delivering.receipts() == [(1, "created", "invoice_created")]
+    assert why_away(delivering) is None
 
 
 def test_a_lost_answer_to_a_refresh_is_recognised_by_its_revision(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
-    small_delivering.arrive(an_invoice())
+    delivering.arrive(an_invoice())
     error = {"code": 64, "errmsg": "waiting for replication timed out"}
-    with failing(small_delivering.infactors, "update", writeConcernError=error):
-        small_delivering.arrive(an_invoice(DocNumber="7"))
-    assert (small_delivering.document() or {})["qbkRevision"] == 2
-    small_delivering.deliver()
-    assert small_delivering.receipts()[-1] == (2, "refreshed", "invoice_created")
+    with failing(delivering.infactors, "update", writeConcernError=error):
+        delivering.arrive(an_invoice(DocNumber="7"))
+    assert (delivering.document() or {})["qbkRevision"] == 2
+    delivering.deliver()
+    assert delivering.receipts()[-1] == (2, "refreshed", "invoice_created")
 
 
 def test_an_answer_that_is_lost_after_the_buyer_decided_is_not_taken_for_a_refusal(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
     """The refresh was applied, its answer was lost, and the buyer approved what it had written."""
-    small_delivering.arrive(an_invoice())
+    delivering.arrive(an_invoice())
     error = {"code": 64, "errmsg": "waiting for replication timed out"}
-    with failing(small_delivering.infactors, "update", writeConcernError=error):
-        small_delivering.arrive(an_invoice(DocNumber="7"))
-    small_delivering.decide(state="invoice_accepted")
-    small_delivering.deliver()
-    assert small_delivering.receipts()[-1] == (2, "refreshed", "invoice_accepted")
-    assert small_delivering.findings() == []
+    with failing(delivering.infactors, "update", writeConcernError=error):
+        delivering.arrive(an_invoice(DocNumber="7"))
+    delivering.decide(state="invoice_accepted")
+    delivering.deliver()
+    assert delivering.receipts()[-1] == (2, "refreshed", "invoice_accepted")
+    assert delivering.findings() == []
 
 
 def test_a_wrong_password_is_named_and_nothing_is_lost(
@@ -236,9 +236,9 @@ def test_settings_that_lead_nowhere_are_refused_at_the_start(
     assert "u:p" not in str(refused.value)
 
 
-def test_a_working_database_leaves_the_breaker_closed(small_delivering: Delivering) -> None:
-    small_delivering.arrive(an_invoice())
-    with small_delivering.world.services.database.read() as session:
+def test_a_working_database_leaves_the_breaker_closed(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice())
+    with delivering.world.services.database.read() as session:
         assert circuit_breaker.broken(session, "infactor") is None
 
 
@@ -265,46 +265,46 @@ def test_a_poll_while_infactor_is_away_notes_that_and_misses_nothing(
             assert session.scalars(select(Breaker.failures)).one() == attempts
 
 
-def test_a_poll_that_succeeds_ends_a_failure(small_delivering: Delivering) -> None:
-    small_delivering.arrive(an_invoice())
-    services = small_delivering.world.services
+def test_a_poll_that_succeeds_ends_a_failure(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice())
+    services = delivering.world.services
     with services.database.write() as session:
         circuit_breaker.failed(session, "infactor", "away")
     with services.database.write() as session:
         session.execute(update(Breaker).values(open_until=0.0))
-    small_delivering.poll()
+    delivering.poll()
     with services.database.read() as session:
         assert circuit_breaker.broken(session, "infactor") is None
 
 
-def test_buyers_that_cannot_be_asked_for_are_a_failure_too(small_delivering: Delivering) -> None:
-    small_delivering.arrive(an_invoice())
-    with failing(small_delivering.infactors, "find", errorCode=1):
-        poll_buyers(small_delivering.world.services)
-    assert why_away(small_delivering) is not None
-    small_delivering.register("buyer@example.com")
-    small_delivering.deliver()  # its time has come, and nothing is outgoing
-    poll_buyers(small_delivering.world.services)
-    assert why_away(small_delivering) is None
-    small_delivering.deliver()
-    assert small_delivering.addressed()[2] == []
+def test_buyers_that_cannot_be_asked_for_are_a_failure_too(delivering: Delivering) -> None:
+    delivering.arrive(an_invoice())
+    with failing(delivering.infactors, "find", errorCode=1):
+        poll_buyers(delivering.world.services)
+    assert why_away(delivering) is not None
+    delivering.register("buyer@example.com")
+    delivering.deliver()  # its time has come, and nothing is outgoing
+    poll_buyers(delivering.world.services)
+    assert why_away(delivering) is None
+    delivering.deliver()
+    assert delivering.addressed()[2] == []
 
 
 def test_a_restore_that_the_buyer_approves_at_once_was_not_moved_past_its_hold(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
     """The answer to our restore was lost, and what we restored is approved meanwhile."""
-    small_delivering.arrive(an_invoice())
-    small_delivering.arrive(an_invoice(Balance=0.0))
-    small_delivering.world.arrive(an_invoice())
-    document = small_delivering.document() or {}
+    delivering.arrive(an_invoice())
+    delivering.arrive(an_invoice(Balance=0.0))
+    delivering.world.arrive(an_invoice())
+    document = delivering.document() or {}
     restored = {
         "state": "invoice_accepted",
-        "qbkRevision": small_delivering.record().revision,
+        "qbkRevision": delivering.record().revision,
         "buyerEmail": document["buyerEmail"],
     }
     gone = {"qbkWithdrawn": "", "buyerInvoiceRemark": ""}
-    small_delivering.infactors.invoices.update_one({}, {"$set": restored, "$unset": gone})
-    small_delivering.deliver()
-    assert small_delivering.receipts()[-1][1:] == ("restored", "invoice_accepted")
-    assert small_delivering.found("moved_on") == []
+    delivering.infactors.invoices.update_one({}, {"$set": restored, "$unset": gone})
+    delivering.deliver()
+    assert delivering.receipts()[-1][1:] == ("restored", "invoice_accepted")
+    assert delivering.found("moved_on") == []

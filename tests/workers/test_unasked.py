@@ -26,74 +26,72 @@ def told(world: World, at: datetime | None = None) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("seen", ["query", "read"])
-def test_a_strangers_invoice_is_never_recorded(small_world: World, seen: str) -> None:
+def test_a_strangers_invoice_is_never_recorded(world: World, seen: str) -> None:
     adds = {"adds": {"Invoice": [STRANGERS]}, "entity": "Invoice", "kind": seen, "count": 1}
     empty = {"preset": "empty", "kind": "query", "entity": "Invoice", "count": 1}
-    small_world.put("Invoice", an_invoice("1"))
-    small_world.faults(*([empty] if seen == "read" else []), adds)
-    small_world.hear("Invoice", "1", "created")
-    small_world.sync()
-    assert small_world.holds() == {"1": None}
+    world.put("Invoice", an_invoice("1"))
+    world.faults(*([empty] if seen == "read" else []), adds)
+    world.hear("Invoice", "1", "created")
+    world.sync()
+    assert world.holds() == {"1": None}
     sent = "QuickBooks sent 1 record that nobody had asked for"
-    assert told(small_world) == [("answers.unasked", sent)]
+    assert told(world) == [("answers.unasked", sent)]
 
 
-def test_a_strangers_customer_is_never_kept(small_world: World) -> None:
+def test_a_strangers_customer_is_never_kept(world: World) -> None:
     other = a_customer("7", PrimaryEmailAddr={"Address": "stranger@example.com"})
-    small_world.faults(
-        {"adds": {"Customer": [{**other, "Id": "8"}]}, "entity": "Customer", "count": 1}
-    )
-    small_world.arrive(an_invoice("1"))
-    assert small_world.documents()["1"]["buyerEmail"] == "buyer@example.com"
-    assert len(told(small_world)) == 1
+    world.faults({"adds": {"Customer": [{**other, "Id": "8"}]}, "entity": "Customer", "count": 1})
+    world.arrive(an_invoice("1"))
+    assert world.documents()["1"]["buyerEmail"] == "buyer@example.com"
+    assert len(told(world)) == 1
 
 
 @pytest.mark.parametrize(
     "adds", [{"Invoice": [STRANGERS]}, {"Bill": [STRANGERS]}, {"Customer": [a_customer("8")]}]
 )
 def test_what_changed_before_the_watermark_is_not_recorded(
-    small_world: World, adds: dict[str, list[dict[str, Any]]]
+    world: World, adds: dict[str, list[dict[str, Any]]]
 ) -> None:
     adds = {
         name: [{**one, "SyncToken": "0", "MetaData": META} for one in adds[name]] for name in adds
     }
-    small_world.put("Invoice", an_invoice("1"))
-    small_world.faults({"adds": adds, "kind": "cdc", "count": 1})
-    assert reconcile(small_world)["state"] == "done"
-    assert small_world.holds() == {"1": None}
-    assert len(told(small_world)) == 1
+    world.put("Invoice", an_invoice("1"))
+    world.faults({"adds": adds, "kind": "cdc", "count": 1})
+    assert reconcile(world)["state"] == "done"
+    assert world.holds() == {"1": None}
+    assert len(told(world)) == 1
 
 
-def test_a_page_of_changes_drops_what_is_older(small_world: World) -> None:
-    small_world.put("Invoice", an_invoice("1"))
-    small_world.faults(
+def test_a_page_of_changes_drops_what_is_older(world: World) -> None:
+    world.put("Invoice", an_invoice("1"))
+    world.faults(
         {"adds": {"Invoice": [STRANGERS]}, "kind": "query", "entity": "Invoice", "count": 1}
     )
-    small_world.hear("Payment", "900", "created")
-    assert small_world.holds() == {"1": None}
-    assert len(told(small_world)) == 1
+    world.hear("Payment", "900", "created")
+    assert world.holds() == {"1": None}
+    assert len(told(world)) == 1
 
 
-def test_rows_beyond_a_page_are_left_to_the_next_one(small_world: World) -> None:
+def test_rows_beyond_a_page_are_left_to_the_next_one(world: World) -> None:
     """A page with one row too many is full all the same: nothing is skipped, nothing twice."""
-    fill(small_world, list(range(1002)))
+    fill(world, list(range(1002)))
     late = {"CreateTime": "2030-01-01T00:00:00Z", "LastUpdatedTime": "2030-01-01T00:00:00Z"}
     more = [an_invoice("5000", SyncToken="0", MetaData=late)]
-    small_world.faults({"adds": {"Invoice": more}, "kind": "query", "count": 1})
-    found, _ = pages(small_world)
+    world.faults({"adds": {"Invoice": more}, "kind": "query", "count": 1})
+    found, _ = pages(world)
     assert found == [str(n) for n in range(1, 1003)]
 
 
 def test_a_full_page_of_which_something_was_dropped_is_not_the_last_one(
-    small_world: World,
+    world: World,
 ) -> None:
-    fill(small_world, [0, 1, 2])
-    first = small_world.simulator.simulator.companies[REALM].shelves["Invoice"].get("1")
+    fill(world, [0, 1, 2])
+    first = world.simulator.simulator.companies[REALM].shelves["Invoice"].get("1")
     assert first is not None
     older = an_invoice("901", SyncToken="0", MetaData={"LastUpdatedTime": "2025-01-01T00:00:00Z"})
     body = {"QueryResponse": {"Invoice": [older, first.data], "startPosition": 1}}
-    small_world.faults({"body": body, "kind": "query", "count": 1})
-    company = CompanyContext.of(small_world.services, small_world.connection_id)
+    world.faults({"body": body, "kind": "query", "count": 1})
+    company = CompanyContext.of(world.services, world.connection_id)
     page = read_page(company, Cursor(START, size=2))
     assert [read.raw["Id"] for read in page.reads.found] == ["1"]
     assert page.cursor.done is False
@@ -101,10 +99,10 @@ def test_a_full_page_of_which_something_was_dropped_is_not_the_last_one(
     assert [read.raw["Id"] for read in page.reads.found] == ["2", "3"]
 
 
-def test_the_condition_counts_and_ends_after_a_day(small_world: World) -> None:
+def test_the_condition_counts_and_ends_after_a_day(world: World) -> None:
     rule = {"adds": {"Invoice": [STRANGERS]}, "entity": "Invoice", "kind": "query", "count": 2}
-    small_world.faults(rule)
+    world.faults(rule)
     for _ in range(2):
-        small_world.arrive(an_invoice("1"))
-    assert told(small_world)[0][1] == "QuickBooks sent 2 records that nobody had asked for"
-    assert told(small_world, now() + timedelta(days=1)) == []
+        world.arrive(an_invoice("1"))
+    assert told(world)[0][1] == "QuickBooks sent 2 records that nobody had asked for"
+    assert told(world, now() + timedelta(days=1)) == []

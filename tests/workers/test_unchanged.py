@@ -19,11 +19,11 @@ MARK = {"mapped": "by hand"}
 
 
 @pytest.fixture
-def marked(small_world: World) -> World:
+def marked(world: World) -> World:
     """A company with one invoice, whose mapping shows whether it is mapped again."""
-    small_world.arrive(an_invoice())
-    mark(small_world)
-    return small_world
+    world.arrive(an_invoice())
+    mark(world)
+    return world
 
 
 def mark(world: World) -> None:
@@ -71,11 +71,11 @@ def test_what_may_change_an_invoice_has_it_mapped_again(
     assert is_mapped_again(marked)
 
 
-def test_a_void_notice_about_an_unchanged_invoice_has_it_mapped_again(small_world: World) -> None:
-    small_world.arrive(an_invoice(TotalAmt=0, Balance=0))
-    mark(small_world)
-    small_world.hear("Invoice", "1", "voided")
-    assert is_mapped_again(small_world)
+def test_a_void_notice_about_an_unchanged_invoice_has_it_mapped_again(world: World) -> None:
+    world.arrive(an_invoice(TotalAmt=0, Balance=0))
+    mark(world)
+    world.hear("Invoice", "1", "voided")
+    assert is_mapped_again(world)
 
 
 def test_other_settings_have_every_invoice_mapped_again(marked: World) -> None:
@@ -93,11 +93,11 @@ def test_other_rules_are_another_edition(tmp_path: Path) -> None:
     assert edition_of(package) != EDITION
 
 
-def test_what_was_mapped_again_in_vain_is_not_mapped_a_third_time(small_world: World) -> None:
-    small_world.arrive(an_invoice())
-    with small_world.services.database.write() as session:
+def test_what_was_mapped_again_in_vain_is_not_mapped_a_third_time(world: World) -> None:
+    world.arrive(an_invoice())
+    with world.services.database.write() as session:
         session.execute(update(Invoice).values(digest="of other rules"))
-    small_world.hear("Invoice", "1", "updated")
-    mark(small_world)
-    small_world.hear("Invoice", "1", "updated")
-    assert not is_mapped_again(small_world)
+    world.hear("Invoice", "1", "updated")
+    mark(world)
+    world.hear("Invoice", "1", "updated")
+    assert not is_mapped_again(world)

@@ -68,21 +68,21 @@ def test_a_backfill_that_would_withdraw_everything_withdraws_nothing(world: Worl
     ],
 )
 def test_twenty_or_five_percent_but_always_four(
-    small_world: World, count: int, paid: int, allowed: int | None
+    world: World, count: int, paid: int, allowed: int | None
 ) -> None:
-    offered(small_world, count)
-    paid_now(small_world, paid)
-    ended = finish(small_world, small_world.begin_backfill())
+    offered(world, count)
+    paid_now(world, paid)
+    ended = finish(world, world.begin_backfill())
     if allowed is None:
         assert (ended["state"], ended["withdrawn"]) == ("done", paid)
-        assert states(small_world).get(TAKEN) == paid
+        assert states(world).get(TAKEN) == paid
     else:
         assert ended["state"] == "active"
         assert ended["error"].startswith(
             f"it would withdraw {paid} of the company's {count} undecided invoices"
             f" ({paid} paid in QuickBooks; more than {allowed} need"
         )
-        assert states(small_world) == {LET: count}
+        assert states(world) == {LET: count}
 
 
 def test_what_earlier_pages_withdrew_counts(world: World) -> None:
@@ -103,31 +103,31 @@ def test_what_earlier_pages_withdrew_counts(world: World) -> None:
     assert states(world) == {LET: 998, TAKEN: 12}
 
 
-def test_as_many_as_are_allowed_over_all_pages_are_withdrawn(small_world: World) -> None:
-    offered(small_world, 1010)
-    books(small_world, 1010, *range(1, 13), *range(1003, 1011))
-    ended = small_world.backfill()
+def test_as_many_as_are_allowed_over_all_pages_are_withdrawn(world: World) -> None:
+    offered(world, 1010)
+    books(world, 1010, *range(1, 13), *range(1003, 1011))
+    ended = world.backfill()
     assert (ended["withdrawn"], ended["error"]) == (20, None)
 
 
-def test_only_undecided_invoices_count(small_world: World) -> None:
+def test_only_undecided_invoices_count(world: World) -> None:
     """Of 120 invoices 21 are accepted: four of the other 99 may be withdrawn, and no fifth."""
-    offered(small_world, 120)
+    offered(world, 120)
     for n in range(1, 22):
-        small_world.decide(str(n), state="invoice_accepted")
-    books(small_world, 120, *range(22, 27))
-    ended = finish(small_world, small_world.begin_backfill())
+        world.decide(str(n), state="invoice_accepted")
+    books(world, 120, *range(22, 27))
+    ended = finish(world, world.begin_backfill())
     assert ended["error"].startswith("it would withdraw 5 of the company's 99 undecided invoices")
-    assert states(small_world) == {LET: 99, "invoice_accepted": 21}
+    assert states(world) == {LET: 99, "invoice_accepted": 21}
 
 
-def test_what_is_decided_is_not_withdrawn_and_does_not_count(small_world: World) -> None:
-    offered(small_world, 30)
+def test_what_is_decided_is_not_withdrawn_and_does_not_count(world: World) -> None:
+    offered(world, 30)
     for n in range(1, 27):
-        small_world.decide(str(n), state="invoice_accepted")
-    paid_now(small_world, 30)
-    assert small_world.backfill()["withdrawn"] == 4
-    assert states(small_world) == {TAKEN: 4, "invoice_accepted": 26}
+        world.decide(str(n), state="invoice_accepted")
+    paid_now(world, 30)
+    assert world.backfill()["withdrawn"] == 4
+    assert states(world) == {TAKEN: 4, "invoice_accepted": 26}
 
 
 def test_a_change_list_with_nothing_but_balances_of_zero_stops_the_reconcile(world: World) -> None:
@@ -202,41 +202,41 @@ def test_different_reasons_are_told_apart(world: World) -> None:
     assert world.run(run_id).would_withdraw is None
 
 
-def test_deletions_count_though_their_step_was_interrupted(small_world: World) -> None:
+def test_deletions_count_though_their_step_was_interrupted(world: World) -> None:
     """The four deletions are recorded, but the count that ends the run is not answered."""
-    offered(small_world, 10)
+    offered(world, 10)
     for n in range(1, 5):
-        small_world.delete("Invoice", str(n))
-    run_id = small_world.begin_backfill()
-    assert small_world.advance(run_id) is True
+        world.delete("Invoice", str(n))
+    run_id = world.begin_backfill()
+    assert world.advance(run_id) is True
     ordinary = {"kind": "query", "delay": 0.001, "count": 1}
-    small_world.faults(ordinary, {"kind": "query", "status": 503, "count": 1})
-    assert small_world.advance(run_id) is False
-    assert small_world.run(run_id).tally["withdrawn"] == 4
-    small_world.let_time_pass()
-    ended = finish(small_world, run_id)
+    world.faults(ordinary, {"kind": "query", "status": 503, "count": 1})
+    assert world.advance(run_id) is False
+    assert world.run(run_id).tally["withdrawn"] == 4
+    world.let_time_pass()
+    ended = finish(world, run_id)
     assert (ended["state"], ended["withdrawn"]) == ("done", 4)
 
 
 @pytest.mark.parametrize("days", [1, 50])
-def test_what_is_withdrawn_by_mapping_it_anew_counts(small_world: World, days: int) -> None:
+def test_what_is_withdrawn_by_mapping_it_anew_counts(world: World, days: int) -> None:
     """The currency in the settings was changed, and then a customer in QuickBooks."""
     dollars = {"CurrencyRef": {"value": "USD"}}
-    small_world.put("Invoice", *(an_invoice(str(n), **dollars) for n in range(1, 7)))
-    small_world.backfill()
-    small_world.pass_time_in_quickbooks(minutes=10)
-    reconcile(small_world)
-    small_world.pass_time_in_quickbooks(minutes=10)
-    small_world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "new@example.com"}))
-    change_settings(small_world, infactor_currency="EUR")
+    world.put("Invoice", *(an_invoice(str(n), **dollars) for n in range(1, 7)))
+    world.backfill()
+    world.pass_time_in_quickbooks(minutes=10)
+    reconcile(world)
+    world.pass_time_in_quickbooks(minutes=10)
+    world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "new@example.com"}))
+    change_settings(world, infactor_currency="EUR")
     if days > 1:
-        reconciled_long_ago(small_world, days=days)
-    run_id = begin_reconcile(small_world)
-    ended = finish(small_world, run_id)
+        reconciled_long_ago(world, days=days)
+    run_id = begin_reconcile(world)
+    ended = finish(world, run_id)
     assert ended["error"].startswith("it would withdraw 6 of the company's 6 undecided invoices")
-    assert states(small_world) == {LET: 6}
-    approve(small_world, run_id)
-    ended = finish(small_world, run_id)
+    assert states(world) == {LET: 6}
+    approve(world, run_id)
+    ended = finish(world, run_id)
     assert (ended["state"], ended["withdrawn"]) == ("done", 6)
 
 
@@ -308,179 +308,179 @@ def test_what_notices_would_withdraw_is_read_again_once_it_is_approved(world: Wo
     assert stops(world) == []
 
 
-def test_what_an_operator_has_approved_does_not_count(small_world: World) -> None:
+def test_what_an_operator_has_approved_does_not_count(world: World) -> None:
     """Or the next invoice that is paid within the hour would have to be approved, too."""
-    offered(small_world, 100)
-    paid_now(small_world, 20)
-    told(small_world)
-    run_id = waiting(small_world).id
-    approve(small_world, run_id)
-    assert finish(small_world, run_id)["withdrawn"] == 20
-    small_world.put("Invoice", *(an_invoice(str(n), Balance=0) for n in range(21, 25)))
-    told(small_world)
-    assert states(small_world) == {TAKEN: 24, LET: 76}
+    offered(world, 100)
+    paid_now(world, 20)
+    told(world)
+    run_id = waiting(world).id
+    approve(world, run_id)
+    assert finish(world, run_id)["withdrawn"] == 20
+    world.put("Invoice", *(an_invoice(str(n), Balance=0) for n in range(21, 25)))
+    told(world)
+    assert states(world) == {TAKEN: 24, LET: 76}
 
 
 def test_notices_are_stopped_where_infactor_has_a_database_of_its_own(
-    small_delivering: Delivering,
+    delivering: Delivering,
 ) -> None:
-    world = small_delivering.world
+    world = delivering.world
     offered(world, 10)
-    small_delivering.deliver()
+    delivering.deliver()
     paid_now(world, 10)
     told(world)
-    small_delivering.deliver()
-    assert {small_delivering.state(str(n))[0] for n in range(1, 11)} == {LET}
+    delivering.deliver()
+    assert {delivering.state(str(n))[0] for n in range(1, 11)} == {LET}
     run_id = waiting(world).id
     approve(world, run_id)
     finish(world, run_id)
-    small_delivering.deliver()
-    assert {small_delivering.state(str(n))[0] for n in range(1, 11)} == {TAKEN}
+    delivering.deliver()
+    assert {delivering.state(str(n))[0] for n in range(1, 11)} == {TAKEN}
 
 
 def test_while_withdrawals_wait_notices_add_to_them_and_withdraw_nothing(
-    small_world: World,
+    world: World,
 ) -> None:
-    offered(small_world, 100)
-    paid_now(small_world, 10)
-    told(small_world)
-    before = waiting(small_world)
-    small_world.put("Invoice", an_invoice("50", Balance=0), an_invoice("51", Balance=90))
-    told(small_world, "50")
-    after = waiting(small_world)
+    offered(world, 100)
+    paid_now(world, 10)
+    told(world)
+    before = waiting(world)
+    world.put("Invoice", an_invoice("50", Balance=0), an_invoice("51", Balance=90))
+    told(world, "50")
+    after = waiting(world)
     assert after.id == before.id
     assert (after.halted_at, after.generation) == (before.halted_at, before.generation + 1)
     assert after.halt_reason == (
         "it would withdraw 11 of the company's 100 undecided invoices (11 paid in QuickBooks;"
         " more than 5 need an operator's confirmation)"
     )
-    told(small_world, "50")
-    assert waiting(small_world).generation == after.generation
-    assert states(small_world) == {LET: 100}
-    reject(small_world, after.id)
-    told(small_world, "50", "51")
-    assert states(small_world) == {TAKEN: 2, LET: 98}
+    told(world, "50")
+    assert waiting(world).generation == after.generation
+    assert states(world) == {LET: 100}
+    reject(world, after.id)
+    told(world, "50", "51")
+    assert states(world) == {TAKEN: 2, LET: 98}
 
 
-def test_what_waited_and_is_well_again_is_recorded_beside_what_joins(small_world: World) -> None:
-    offered(small_world, 100)
-    paid_now(small_world, 10)
-    told(small_world)
+def test_what_waited_and_is_well_again_is_recorded_beside_what_joins(world: World) -> None:
+    offered(world, 100)
+    paid_now(world, 10)
+    told(world)
     well_again = an_invoice("5", TotalAmt=90, Balance=90)
-    small_world.put("Invoice", well_again, an_invoice("50", Balance=0))
-    told(small_world, "5", "50")
-    assert small_world.documents()["5"]["invoiceAmount"] == 90
-    assert len(waiting(small_world).would_withdraw or {}) == 11
-    assert states(small_world) == {LET: 100}
+    world.put("Invoice", well_again, an_invoice("50", Balance=0))
+    told(world, "5", "50")
+    assert world.documents()["5"]["invoiceAmount"] == 90
+    assert len(waiting(world).would_withdraw or {}) == 11
+    assert states(world) == {LET: 100}
 
 
 @pytest.mark.parametrize("kind", ["notices", "backfill", "changes", "listing"])
-def test_all_paths_together_have_one_limit_within_an_hour(small_world: World, kind: str) -> None:
+def test_all_paths_together_have_one_limit_within_an_hour(world: World, kind: str) -> None:
     """Four of a hundred are withdrawn by a notice, and two more would be."""
-    offered(small_world, 100)
-    paid_now(small_world, 4)
-    told(small_world)
-    assert states(small_world) == {LET: 96, TAKEN: 4}
-    paid_now(small_world, 6)
+    offered(world, 100)
+    paid_now(world, 4)
+    told(world)
+    assert states(world) == {LET: 96, TAKEN: 4}
+    paid_now(world, 6)
     if kind == "notices":
-        told(small_world)
-        run = waiting(small_world)
+        told(world)
+        run = waiting(world)
     else:
-        run_id = begin(small_world, kind)
-        finish(small_world, run_id)
-        run = small_world.run(run_id)
+        run_id = begin(world, kind)
+        finish(world, run_id)
+        run = world.run(run_id)
     assert run.halt_reason == (
         "it would withdraw 6 of the company's 100 undecided invoices, 4 of which are withdrawn"
         " already (2 paid in QuickBooks; more than 5 need an operator's confirmation)"
     )
-    assert states(small_world) == {LET: 96, TAKEN: 4}
+    assert states(world) == {LET: 96, TAKEN: 4}
 
 
 @pytest.mark.parametrize("hours", [-1.1, 1.1])
-def test_after_an_hour_as_many_more_are_allowed(small_world: World, hours: float) -> None:
+def test_after_an_hour_as_many_more_are_allowed(world: World, hours: float) -> None:
     """Or where the clock has been set back by more than that."""
-    offered(small_world, 100)
-    paid_now(small_world, 4)
-    told(small_world)
-    with small_world.services.database.write() as session:
+    offered(world, 100)
+    paid_now(world, 4)
+    told(world)
+    with world.services.database.write() as session:
         earlier = Invoice.withdrawn_at - hours * 3600
         session.execute(update(Invoice).values(withdrawn_at=earlier))
-    paid_now(small_world, 8)
-    told(small_world)
-    assert states(small_world) == {LET: 92, TAKEN: 8}
+    paid_now(world, 8)
+    told(world)
+    assert states(world) == {LET: 92, TAKEN: 8}
 
 
-def test_what_a_customer_changes_counts_for_notices_too(small_world: World) -> None:
+def test_what_a_customer_changes_counts_for_notices_too(world: World) -> None:
     """The currency in the settings was changed, and then a customer in QuickBooks."""
     dollars = {"CurrencyRef": {"value": "USD"}}
-    small_world.put("Invoice", *(an_invoice(str(n), **dollars) for n in range(1, 7)))
-    small_world.backfill()
-    small_world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "new@example.com"}))
-    change_settings(small_world, infactor_currency="EUR")
-    small_world.webhook(an_event("Customer", "7", "updated"))
-    small_world.sync()
-    assert states(small_world) == {LET: 6}
-    assert sorted((waiting(small_world).would_withdraw or {}).values()) == ["currency"] * 6
+    world.put("Invoice", *(an_invoice(str(n), **dollars) for n in range(1, 7)))
+    world.backfill()
+    world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "new@example.com"}))
+    change_settings(world, infactor_currency="EUR")
+    world.webhook(an_event("Customer", "7", "updated"))
+    world.sync()
+    assert states(world) == {LET: 6}
+    assert sorted((waiting(world).would_withdraw or {}).values()) == ["currency"] * 6
 
 
-def test_deletions_that_notices_tell_count_too(small_world: World) -> None:
-    offered(small_world, 6)
+def test_deletions_that_notices_tell_count_too(world: World) -> None:
+    offered(world, 6)
     for n in range(1, 7):
-        small_world.delete("Invoice", str(n))
-    told(small_world, *(str(n) for n in range(1, 7)))
-    assert states(small_world) == {LET: 6}
-    assert sorted((waiting(small_world).would_withdraw or {}).values()) == ["deleted"] * 6
+        world.delete("Invoice", str(n))
+    told(world, *(str(n) for n in range(1, 7)))
+    assert states(world) == {LET: 6}
+    assert sorted((waiting(world).would_withdraw or {}).values()) == ["deleted"] * 6
 
 
-def test_where_nothing_is_withdrawn_nothing_stops(small_world: World) -> None:
-    offered(small_world, 10)
-    paid_now(small_world, 10)
-    change_settings(small_world, infactor_withdraw=False)
-    ended = small_world.backfill()
-    assert (ended["withdrawn"], ended["error"]) == (0, None)
-    assert states(small_world) == {LET: 10}
-
-
-def test_a_rehearsal_tells_how_many_it_would_withdraw(small_world: World) -> None:
-    offered(small_world, 10)
-    paid_now(small_world, 10)
-    company = CompanyContext.of(small_world.services, small_world.connection_id)
-    assert rehearse_backfill(company, None, lambda _: None)["withdrawn"] == 10
-    assert states(small_world) == {LET: 10}
-
-
-def test_what_infactors_own_database_has_counts(small_delivering: Delivering) -> None:
-    world = small_delivering.world
+def test_where_nothing_is_withdrawn_nothing_stops(world: World) -> None:
     offered(world, 10)
-    small_delivering.deliver()
+    paid_now(world, 10)
+    change_settings(world, infactor_withdraw=False)
+    ended = world.backfill()
+    assert (ended["withdrawn"], ended["error"]) == (0, None)
+    assert states(world) == {LET: 10}
+
+
+def test_a_rehearsal_tells_how_many_it_would_withdraw(world: World) -> None:
+    offered(world, 10)
+    paid_now(world, 10)
+    company = CompanyContext.of(world.services, world.connection_id)
+    assert rehearse_backfill(company, None, lambda _: None)["withdrawn"] == 10
+    assert states(world) == {LET: 10}
+
+
+def test_what_infactors_own_database_has_counts(delivering: Delivering) -> None:
+    world = delivering.world
+    offered(world, 10)
+    delivering.deliver()
     paid_now(world, 5)
     run_id = world.begin_backfill()
     ended = finish(world, run_id)
     assert ended["error"].startswith("it would withdraw 5 of the company's 10 undecided invoices")
-    small_delivering.deliver()
-    assert {small_delivering.state(str(n))[0] for n in range(1, 11)} == {LET}
+    delivering.deliver()
+    assert {delivering.state(str(n))[0] for n in range(1, 11)} == {LET}
     approve(world, run_id)
     assert finish(world, run_id)["withdrawn"] == 5
-    small_delivering.deliver()
-    taken = [small_delivering.state(str(n))[0] for n in range(1, 11)]
+    delivering.deliver()
+    taken = [delivering.state(str(n))[0] for n in range(1, 11)]
     assert taken == [TAKEN] * 5 + [LET] * 5
 
 
 @pytest.mark.parametrize(("empty", "reads"), [({"count": 2}, 0), ({}, 60)])
 @pytest.mark.parametrize("kind", ["backfill", "listing"])
 def test_an_empty_listing_deletes_nothing(
-    small_world: World, kind: str, empty: dict[str, int], reads: int
+    world: World, kind: str, empty: dict[str, int], reads: int
 ) -> None:
     """The count and the page are empty, or every query: only a 610 of its own is believed."""
-    offered(small_world, 60)
-    before = small_world.revisions()
-    run_id = begin(small_world, kind)
-    small_world.forget_calls()
-    small_world.faults({"preset": "empty", "kind": "query", "entity": "Invoice", **empty})
-    ended = finish(small_world, run_id)
+    offered(world, 60)
+    before = world.revisions()
+    run_id = begin(world, kind)
+    world.forget_calls()
+    world.faults({"preset": "empty", "kind": "query", "entity": "Invoice", **empty})
+    ended = finish(world, run_id)
     assert (ended["state"], ended["withdrawn"], ended["unchanged"]) == ("done", 0, 60)
     assert ended.get("mended", []) == []
-    assert small_world.calls("read") == reads
-    assert states(small_world) == {LET: 60}
-    assert set(small_world.holds().values()) == {None}
-    assert small_world.revisions() == before
+    assert world.calls("read") == reads
+    assert states(world) == {LET: 60}
+    assert set(world.holds().values()) == {None}
+    assert world.revisions() == before
