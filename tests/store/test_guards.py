@@ -1,0 +1,110 @@
+"""What makes single writes conditional: what ended, was told or is another's stays as it is."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select
+
+from service.database.engine import Database
+from service.database.tables import Alert, Finding, Run
+from service.domain import FindingKind
+from service.store import alerts, approvals, findings, runs
+from tests.store.delivery_rows import DeliveryRows
+
+AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
+KEY = ("queue.away", "")
+
+
+def begin_alert(database: Database, at: datetime) -> None:
+    with database.write() as session:
+        alerts.begin(
+            session, KEY, severity="critical", text="Away.", command="doctor", since=at, now=at
+        )
+
+
+def end_alert(database: Database, at: datetime) -> None:
+    with database.write() as session:
+        ids = session.scalars(select(Alert.id)).all()
+        alerts.end(session, ids, at)
+
+
+def ends(database: Database) -> list[datetime | None]:
+    with database.read() as session:
+        return list(session.scalars(select(Alert.ended_at).order_by(Alert.id)))
+
+
+def test_an_alert_ends_once(database: Database) -> None:
+    begin_alert(database, AT)
+    end_alert(database, AT + timedelta(hours=1))
+    end_alert(database, AT + timedelta(hours=2))
+    assert ends(database) == [AT + timedelta(hours=1)]
+
+
+def test_what_returns_within_a_minute_was_never_over(database: Database) -> None:
+    begin_alert(database, AT)
+    end_alert(database, AT + timedelta(hours=1))
+    begin_alert(database, AT + timedelta(hours=1, seconds=59))
+    assert ends(database) == [None]
+
+
+def test_what_returns_later_is_another_alert(database: Database) -> None:
+    begin_alert(database, AT)
+    end_alert(database, AT + timedelta(hours=1))
+    begin_alert(database, AT + timedelta(hours=1, seconds=61))
+    assert ends(database) == [AT + timedelta(hours=1), None]
+
+
+def test_what_returns_after_its_end_was_sent_is_another_alert(database: Database) -> None:
+    begin_alert(database, AT)
+    end_alert(database, AT + timedelta(hours=1))
+    with database.write() as session:
+        first = session.scalars(select(Alert.id)).one()
+        alerts.told(session, first, over=True, now=AT + timedelta(hours=1, seconds=1))
+    begin_alert(database, AT + timedelta(hours=1, seconds=2))
+    assert ends(database) == [AT + timedelta(hours=1), None]
+
+
+def test_a_run_that_has_ended_meanwhile_is_not_stopped(
+    database: Database, connection_id: str
+) -> None:
+    with database.write() as session:
+        run_id = runs.create_or_join(session, connection_id, "command", None, AT)
+    with database.read() as session:
+        run = session.get_one(Run, run_id)
+    with database.write() as session:
+        assert runs.finish(session, session.get_one(Run, run_id), "done", run.tally, None, AT)
+    with database.write() as session:
+        assert not approvals.await_approval(session, run, "too many", "1001", {"qbk-1": "void"}, AT)
+    with database.read() as session:
+        ended = session.get_one(Run, run_id)
+    assert (ended.state, ended.halted_at, ended.would_withdraw) == ("done", None, None)
+
+
+def test_old_findings_of_one_kind_are_closed_and_closed_ones_stay_as_they_are(
+    database: Database, connection_id: str
+) -> None:
+    invoice_id = DeliveryRows(database, connection_id).invoice()
+    long_ago, earlier = AT - timedelta(days=9), AT - timedelta(days=8)
+    with database.write() as session:
+        for kind, field, closed_at in (
+            (FindingKind.HURRIED, "amount", None),
+            (FindingKind.HURRIED, "buyer", earlier),
+            (FindingKind.CHANGED, "amount", None),
+        ):
+            session.add(
+                Finding(
+                    invoice_id=invoice_id,
+                    connection_id=connection_id,
+                    kind=kind,
+                    field=field,
+                    severity="critical",
+                    state="invoice_accepted",
+                    found_at=long_ago,
+                    changed_at=long_ago,
+                    closed_at=closed_at,
+                )
+            )
+    with database.write() as session:
+        findings.close_old(session, FindingKind.HURRIED, AT - timedelta(days=1), AT)
+    with database.read() as session:
+        rows = session.scalars(select(Finding).order_by(Finding.id)).all()
+    assert [row.closed_at for row in rows] == [AT, earlier, None]
