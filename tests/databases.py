@@ -18,6 +18,7 @@ from sqlalchemy import event
 from service.database.engine import Database
 from service.database.schema import migrate
 from service.database.tables import Base
+from tests.servers import postgres
 
 MARKS = {"both_databases": ("sqlite", "postgresql"), "postgresql": ("postgresql",)}
 """By its mark, on what a test runs; each test without one runs on SQLite."""
@@ -113,3 +114,14 @@ def _migrate(url: str) -> None:
     database = Database(url)
     migrate(database)
     database.close()
+
+
+@contextmanager
+def an_own_database(on_postgresql: bool) -> Iterator[str]:
+    """Give the URL of an empty database as in production, which waits for the disk."""
+    if on_postgresql:
+        with postgres(durable=True) as url:
+            yield url
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield f"sqlite:///{Path(folder) / 'own.db'}"

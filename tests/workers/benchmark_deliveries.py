@@ -6,13 +6,10 @@ own and prints both, and their ratio, several times over in one run.
 
 import argparse
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from dramatiq.brokers.stub import StubBroker
@@ -30,7 +27,8 @@ from service.services import Services, build_services
 from service.store import connections, invoices, outbox
 from service.store.invoices import InvoiceRow
 from tests.builders import a_connection
-from tests.servers import mongodb_server, postgres
+from tests.databases import an_own_database
+from tests.servers import mongodb_server
 from tests.workers.world import REALM, environment
 from workers.delivery.deliver import deliver_company
 
@@ -47,7 +45,7 @@ def main() -> None:
     parser.add_argument("--postgresql", action="store_true", help="instead of a SQLite file")
     options = parser.parse_args()
     logs.configure("WARNING", "json")
-    with mongodb_server() as mongodb, _database(options.postgresql) as database:
+    with mongodb_server() as mongodb, an_own_database(options.postgresql) as database:
         services = _services(database, mongodb)
         rows = [_row(number) for number in range(options.invoices)]
         _record(services, rows)
@@ -115,16 +113,6 @@ def _forget_deliveries(services: Services, revision: int) -> None:
             session.execute(delete(Document))
         session.execute(update(Invoice).values(delivered_revision=0))
         assert session.scalar(select(func.count()).select_from(Invoice))
-
-
-@contextmanager
-def _database(on_postgresql: bool) -> Iterator[str]:
-    if on_postgresql:
-        with postgres(durable=True) as url:
-            yield url
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield f"sqlite:///{Path(folder) / 'bench.db'}"
 
 
 def _services(database: str, mongodb: str) -> Services:

@@ -8,11 +8,9 @@ is the CPU time of the thread that does it, so neither the simulator nor Postgre
 
 import argparse
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import msgspec
@@ -28,7 +26,7 @@ from service.services import build_services
 from service.simulator.books.book import Book
 from service.simulator.generate.companies import VAST_REALM, with_vast_company
 from service.simulator.server import RunningSimulator, running
-from tests.servers import postgres
+from tests.databases import an_own_database
 from tests.workers import world as worlds
 from tests.workers.world import World
 from workers.runs.run import advance
@@ -59,7 +57,7 @@ def main() -> None:
     measured: dict[str, list[float]] = {}
     with running(worlds.CONFIG, book) as simulator:
         for _ in range(_ROUNDS):
-            with _database(options.postgresql) as url, _world(simulator, url) as world:
+            with an_own_database(options.postgresql) as url, _world(simulator, url) as world:
                 world.services.access.permit = lambda *_: lambda _: None  # type: ignore[method-assign]
                 for name, work in _works(world):
                     measured.setdefault(name, []).append(_cpu(work) / options.invoices * 1e6)
@@ -128,16 +126,6 @@ def _world(simulator: RunningSimulator, url: str) -> Iterator[World]:
         made.connect(VAST_REALM)
         yield made
     services.close()
-
-
-@contextmanager
-def _database(on_postgresql: bool) -> Iterator[str]:
-    if on_postgresql:
-        with postgres(durable=True) as url:
-            yield url
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield f"sqlite:///{Path(folder) / 'bench.db'}"
 
 
 if __name__ == "__main__":
