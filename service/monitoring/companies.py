@@ -228,8 +228,8 @@ def barred_companies(facts: Facts) -> Iterator[Condition]:
             company=company,
             severity=Severity.CRITICAL,
             since=since,
-            text=f"QuickBooks does not let us in: {shortened(problem or 'no reason')}. Its supplier"
-            " can mend that in QuickBooks. It is tried again every hour; the command does so now.",
+            text=f"{shortened(problem or 'QuickBooks does not let us in')}. The supplier can fix"
+            " that in QuickBooks. We try again every hour; the command tries now.",
             command=_try_again(connection_id),
         )
 

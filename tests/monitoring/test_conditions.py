@@ -264,8 +264,8 @@ def test_a_company_that_does_not_let_us_in(scene: Scene) -> None:
             company="Company c1",
             severity="critical",
             since=NOW - HOURS,
-            text="QuickBooks does not let us in: the subscription has ended. Its supplier can mend"
-            " that in QuickBooks. It is tried again every hour; the command does so now.",
+            text="the subscription has ended. The supplier can fix that in QuickBooks."
+            " We try again every hour; the command tries now.",
             command="infactor-quickbooks connections retry --connection c1",
         )
     ]

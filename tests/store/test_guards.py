@@ -1,13 +1,16 @@
 """What makes single writes conditional: what ended, was told or is another's stays as it is."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from service.database.engine import Database
-from service.database.tables import Alert, Finding, Run
+from service.database.tables import Alert, Connection, Finding, Run
 from service.domain import FindingKind
-from service.store import alerts, approvals, findings, runs
+from service.store import alerts, approvals, connections, findings, runs
 from tests.store.delivery_rows import DeliveryRows
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
@@ -108,3 +111,45 @@ def test_old_findings_of_one_kind_are_closed_and_closed_ones_stay_as_they_are(
     with database.read() as session:
         rows = session.scalars(select(Finding).order_by(Finding.id)).all()
     assert [row.closed_at for row in rows] == [AT, earlier, None]
+
+
+def columns(database: Database) -> dict[str, object]:
+    with database.read() as session:
+        row = session.scalars(select(Connection)).one()
+        return {column.key: getattr(row, column.key) for column in Connection.__table__.columns}
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        lambda session: connections.synced(session, "c1", AT),
+        lambda session: connections.pause(session, "c1", AT, "QuickBooks is down"),
+        lambda session: connections.outage_began(session, "c1", "QuickBooks is down", AT),
+        lambda session: connections.bar(session, "c1", AT, "not let in", AT),
+        lambda session: connections.call_again(session, "c1"),
+    ],
+    ids=["a success", "an error", "an outage", "a bar", "a retry"],
+)
+def test_what_comes_late_leaves_a_disconnected_company_as_it_is(
+    database: Database, connection_id: str, late: Callable[[Session], None]
+) -> None:
+    ended = {"state": "disconnected", "failures": 3, "problem": "invalid_grant"}
+    with database.write() as session:
+        session.execute(update(Connection).values(**ended, paused_until=AT))
+    before = columns(database)
+    with database.write() as session:
+        late(session)
+    assert columns(database) == before
+
+
+def test_a_success_does_not_end_the_pause_that_another_worker_has_begun(
+    database: Database, connection_id: str
+) -> None:
+    until = AT + timedelta(minutes=5)
+    with database.write() as session:
+        connections.pause(session, connection_id, until, "QuickBooks is down")
+        connections.synced(session, connection_id, AT)
+    assert columns(database)["paused_until"] == until
+    with database.write() as session:
+        connections.synced(session, connection_id, until)
+    assert columns(database)["paused_until"] is None
