@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from service.database.engine import Database
 from service.database.tables import Connection, Document, Finding, Run
-from service.store import approvals, findings, forgetting, runs
+from service.store import approvals, connections, findings, forgetting, runs
 from tests.servers import wait_until
 from tests.store.delivery_rows import DeliveryRows
 
@@ -23,18 +23,18 @@ def meanwhile(
     database: Database, change: Callable[[Session], object], work: Callable[[Session], T]
 ) -> T:
     """Return what `work` does that begins before `change` is committed, and has to wait for it."""
-
-    def do() -> T:
-        with database.write() as session:
-            return work(session)
-
     with ThreadPoolExecutor(1) as pool:
         with database.write() as session:
             change(session)
             session.flush()
-            working = pool.submit(do)
+            working = pool.submit(in_a_transaction, database, work)
             wait_until(lambda: working.done() or is_waited_for(database), what="a lock to wait for")
         return working.result()
+
+
+def in_a_transaction(database: Database, work: Callable[[Session], T]) -> T:
+    with database.write() as session:
+        return work(session)
 
 
 def is_waited_for(database: Database) -> bool:
@@ -91,3 +91,28 @@ def test_an_invoice_that_is_approved_meanwhile_is_not_forgotten(
     assert (forgotten.documents, forgotten.receipts) == (0, {"invoice_accepted": 1})
     with database.read() as session:
         assert session.scalars(select(Document.invoice_id)).all() == [invoice_id]
+
+
+@pytest.mark.postgresql("a lock of a row is its own")
+@pytest.mark.parametrize("lock", ["company", "supplier"])
+def test_who_locks_a_company_or_a_supplier_lets_others_wait(
+    database: Database, connection_id: str, lock: str
+) -> None:
+    with database.read() as session:
+        supplier_id = session.scalars(select(Connection.supplier_id)).one()
+    ended: list[str] = []
+
+    def locked(session: Session) -> list[str]:
+        if lock == "company":
+            connections.lock(session, connection_id)
+        else:
+            connections.lock_supplier(session, supplier_id)
+        return [*ended]
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as session:
+            locked(session)
+            waiting = pool.submit(in_a_transaction, database, locked)
+            wait_until(lambda: waiting.done() or is_waited_for(database), what="the other one")
+            ended.append("the first")
+        assert waiting.result() == ["the first"]
