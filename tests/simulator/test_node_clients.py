@@ -17,6 +17,8 @@ SCRIPTS = Path(__file__).parent / "node"
 
 @pytest.fixture(scope="module", autouse=True)
 def _installed() -> None:
+    if "WITHOUT_NODE_CLIENTS" in os.environ:
+        pytest.skip("npm cannot install them on this machine")
     if shutil.which("node") is None:
         missing("node", "apt-get install nodejs npm")
     if not (SCRIPTS / "node_modules").is_dir():
