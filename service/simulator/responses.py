@@ -62,6 +62,8 @@ async def _scripted(simulator: Simulator, call: Call, ordinary: Callable[[], Res
             response = ordinary()
     if rule and rule.adds:
         response = with_more(response, rule.adds)
+    if rule and rule.says is not None:
+        response = at_another_time(response, rule.says)
     if rule and rule.lose:
         return dropped()
     if rule and (rule.drip or rule.endless):
@@ -81,6 +83,12 @@ def with_more(response: Response, more: dict[str, list[Json]]) -> Response:
         else:
             content[entity] = objects[0]
     return json_response(content, response.status_code)
+
+
+def at_another_time(response: Response, time: str) -> Response:
+    """Return the answer with this as QuickBooks' clock."""
+    content = exact_json.decode(bytes(response.body))
+    return json_response({**content, "time": time}, response.status_code)
 
 
 def flowing(simulator: Simulator, response: Response, seconds: float, *, endless: bool) -> Response:

@@ -28,7 +28,7 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     Without a kind it is for accounting calls. `fault` is a code of the reference. `drop` closes the
     connection at once, `lose` after the work, `cut` in the middle of the answer. With none of these
     and no status, the answer is the ordinary one. `adds`: more objects for it, by entity.
-    `drip`: seconds before each of its bytes; `endless`: after it, blanks without end.
+    `says`: its own time. `drip`: seconds before each of its bytes; `endless`: blanks after it.
     """
 
     preset: str | None = None
@@ -46,6 +46,7 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     lose: bool = False
     cut: bool = False
     adds: dict[str, list[dict[str, Any]]] = {}
+    says: str | None = None
     drip: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0
     endless: bool = False
 

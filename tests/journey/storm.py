@@ -11,6 +11,7 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
@@ -19,11 +20,26 @@ import redis
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
+from service.simulator import exact_json
+from service.simulator.faults import SPOILS
 from service.simulator.records import Json
 from tests.journey.books import BUYERS, a_customer, an_invoice, realm
 from tests.journey.deployment import Deployment
 
-# What QuickBooks answers out of the blue; each ends by itself, and none says that anything is gone.
+FAR = "2099-01-01T00:00:00-08:00"
+_STRANGER = {
+    **an_invoice("901", 5000),
+    "SyncToken": "0",
+    "MetaData": {"CreateTime": "2000-01-01T00:00:00Z", "LastUpdatedTime": "2000-01-01T00:00:00Z"},
+}
+_STRANGERS_CUSTOMER = {**a_customer(99, "901"), "SyncToken": "0", "MetaData": _STRANGER["MetaData"]}
+_WRONG_KEYS = {"error": "invalid_grant", "error_description": "Incorrect Token type or clientID"}
+_SPOILT = (
+    '{"QueryResponse":{"Invoice":[{"Id":"1","DocNumber":"\v"}]},"time":"2026-11-20T16:19:17Z"}'
+)
+
+# What QuickBooks answers out of the blue. Each ends by itself or by an operator's `retry`, and none
+# says that anything is gone.
 FAULTS: tuple[Json, ...] = (
     {"preset": "5xx"},
     {"preset": "503-html"},
@@ -44,6 +60,38 @@ FAULTS: tuple[Json, ...] = (
     {"kind": "token", "status": 503},
     {"kind": "token", "drop": True},
     {"kind": "token", "lose": True},
+    # A known code under another status, and in another envelope.
+    {"fault": "4000", "status": 500, "kind": "query"},
+    {"fault": "4001", "status": 404, "kind": "query"},
+    {"fault": "4002", "status": 500, "kind": "query", "format": "gateway"},
+    {"fault": "610", "status": 500, "kind": "query"},
+    {"fault": "610", "status": 404, "kind": "query", "format": "list"},
+    {"fault": "3001", "status": 500},
+    {"fault": "10000", "status": 404, "format": "xml"},
+    {"fault": "120", "status": 500},
+    {"fault": "3100", "status": 404},
+    {"fault": "6190", "status": 500, "format": "gateway"},
+    # What a read should never be told, and what nobody knows.
+    {"fault": "6000"},
+    {"fault": "500"},
+    {"status": 302, "headers": {"Location": "http://127.0.0.1:9/"}},
+    {"status": 418, "count": 3},
+    {"body": {"Answer": 42}, "count": 3},
+    {"status": 503, "headers": {"Retry-After": "86400"}},
+    # Spoilt, endless, byte by byte, of another time, and with what nobody asked for.
+    {"body": _SPOILT, "kind": "query"},
+    {"endless": True, "count": 1},
+    {"drip": 0.5, "count": 1},
+    {"says": FAR, "kind": "query"},
+    {"says": FAR, "kind": "cdc"},
+    {"adds": {"Bill": [_STRANGER]}, "kind": "query"},
+    {"adds": {"Customer": [_STRANGERS_CUSTOMER]}, "kind": "query", "entity": "Customer"},
+    {"adds": {"Invoice": [_STRANGER]}, "kind": "read", "entity": "Invoice"},
+    {"adds": {"Invoice": [_STRANGER]}, "kind": "cdc"},
+    # About the tokens, and none of it true.
+    {"preset": "invalid_grant", "count": 1},
+    {"preset": "invalid_client"},
+    {"kind": "token", "status": 400, "body": _WRONG_KEYS},
 )
 
 # What Infactor's database does out of the blue: refuse, break off, or apply and not say so.
@@ -53,6 +101,14 @@ AWAY: tuple[Json, ...] = (
     {"failCommands": ["update"], "errorCode": 91},
     {"failCommands": ["update"], "writeConcernError": {"code": 64, "errmsg": "timed out"}},
 )
+
+
+_KINDS = {"invalid_grant": "token", "invalid_client": "token"}
+_CLOCK = """
+    CREATE TABLE public.clock_ahead AS SELECT interval '0' AS by;
+    CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+      $$ SELECT pg_catalog.clock_timestamp() + by FROM public.clock_ahead $$;
+"""
 
 
 @dataclass
@@ -68,6 +124,8 @@ class Storm:
     infactors: Database[dict[str, Any]]
     approved: dict[str, dict[str, Any]] = field(default_factory=dict)  # as it was, by invoiceId
     counted: Counter[str] = field(default_factory=Counter)
+    connections: dict[int, str] = field(default_factory=dict)
+    lied_to: set[int] = field(default_factory=set)  # companies of which QuickBooks said untrue rows
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -75,10 +133,20 @@ class Storm:
         self._gone: set[tuple[int, str]] = set()
         self._versions: Counter[tuple[int, str]] = Counter()
         self._http = httpx.Client(base_url=self.deployment.simulator.url, timeout=30)
-        self._poisoned: list[tuple[float, Json]] = []
+        self._faults: list[Json] = []
+        self._spoilt: tuple[int, str] | None = None
+        name = self.database_url.rpartition("/")[2]
+        self._database = name
+        self._server = self.database_url.rpartition("/")[0] + "/postgres"
+        self._let_clock_be_set()
 
-    def rage(self, events: int, seconds: float) -> None:
-        """Let so many things happen in at least so many seconds."""
+    @property
+    def imported(self) -> range:
+        """The companies that are imported before the storm."""
+        return range(self.companies // 2)
+
+    def rage(self, events: int, seconds: float, look: Callable[[], None]) -> None:
+        """Let so many things happen in at least so many seconds; `look` once in the middle."""
         self.sim("POST", "settings", {
             "collect_seconds": 0.2,
             "mix_companies": True,
@@ -93,31 +161,56 @@ class Storm:
             "void_updates_invoice": True,
             "seed": self.seed,
         })  # fmt: skip
-        disasters = self._disasters(seconds)
+        disasters = self._disasters(seconds, look)
         begun = time.monotonic()
         for number in range(events):
             while disasters and disasters[0][0] <= number / events:
                 disasters.popleft()[1]()
             self._someone_works()
+            self.supervise()
             ahead = begun + seconds * number / events - time.monotonic()
             if ahead > 0:
                 time.sleep(ahead)  # the pace of the storm, not a wait for anything
+        while disasters:
+            disasters.popleft()[1]()
+        self._mend_spoilt()
         self.sim("POST", "behave")
         # What just failed comes again soon, not in five minutes as by Intuit's own ladder.
         self.sim("POST", "settings", {"retry_seconds": [0.5, 1, 2]})
         self.infactors.client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
-    def _disasters(self, seconds: float) -> deque[tuple[float, Callable[[], None]]]:
+    def supervise(self) -> None:
+        """Start what ended because it was started while the database let nobody in."""
+        for name, process in list(self.deployment.processes.items()):
+            if process.exitcode is not None:
+                log = (self.deployment.folder / f"{name}.log").read_text()
+                assert log.splitlines()[-1].startswith("DATABASE_URL: "), log[-2000:]
+                self.deployment.start(name, *self.deployment.started[name])
+                self.counted["started again"] += 1
+
+    def _disasters(
+        self, seconds: float, look: Callable[[], None]
+    ) -> deque[tuple[float, Callable[[], None]]]:
         """Return what happens when, as shares of the storm, the first one first."""
         planned: list[tuple[float, Callable[[], None]]] = []
-        planned += [(t, self._fault) for t in _every(1.0, seconds)]
+        planned += [(t, self._fault) for t in _every(0.55, seconds)]
         planned += [(t, self._poison) for t in _every(7.0, seconds)]
         planned += [(t, self._kill) for t in _every(4.0, seconds)]
         planned += [(t, self._tokens_end) for t in _every(20.0, seconds)]
         planned += [(t, self._stray_notices) for t in _every(2.0, seconds)]
         planned += [(t, self._infactor_away) for t in _every(5.0, seconds)]
         planned += [(t, self._approve) for t in _every(0.5, seconds)]
+        planned += [(t, self._spoil) for t in _every(6.0, seconds)]
+        planned += [(t, self._say_2099) for t in _every(6.0, seconds)]
+        planned += [(t, self._strangers) for t in _every(3.0, seconds)]
+        planned += [(t, self._slow_down) for t in _every(12.0, seconds)]
+        planned += [(0.35, self._lie), (0.5, look), (0.7, self._lie)]
         planned += [(0.4, self._flush_redis), (0.6, self._restart_database)]
+        planned += [(0.3, self._fill_redis), (0.38, self._empty_redis)]
+        planned += [(0.8, self._read_only_database)]
+        # A day ahead and back, then two hours back, and right again.
+        for share, seconds_ahead in ((0.2, 86_400), (0.45, 0), (0.65, -7200), (0.95, 0)):
+            planned.append((share, partial(self._set_clock, seconds_ahead)))
         return deque(sorted(planned, key=lambda one: one[0]))
 
     # What people do in QuickBooks.
@@ -195,11 +288,80 @@ class Storm:
         self.counted["Infactor away"] += 1
 
     def _fault(self) -> None:
+        """Order the next fault; each comes once before any comes again."""
+        if not self._faults:
+            self._faults = self._random.sample(FAULTS, len(FAULTS))
         company = realm(self._random.randrange(self.companies))
-        fault = self._random.choice(FAULTS)
-        whose = {} if fault.get("kind") == "token" else {"company": company}
-        self.sim("POST", "faults", {**fault, **whose, "count": self._random.randint(1, 3)})
+        fault = self._faults.pop()
+        of_tokens = "token" in (fault.get("kind"), _KINDS.get(fault.get("preset", "")))
+        whose = {} if of_tokens else {"company": company}
+        self.sim("POST", "faults", {"count": self._random.randint(1, 3), **fault, **whose})
         self.counted["faults"] += 1
+
+    def _slow_down(self) -> None:
+        """Let four companies answer slowly for a while."""
+        for company in self._random.sample(range(self.companies), 4):
+            self.sim("POST", "faults", {"delay": 5, "company": realm(company), "count": 3})
+        self.counted["slow companies"] += 4
+
+    def _spoil(self) -> None:
+        """Let an invoice spoil every answer that holds it, until the next one does."""
+        self._mend_spoilt()
+        company = self._random.randrange(self.companies)
+        if id_ := self._some_invoice(company):
+            text = self._random.choice(sorted(SPOILS)).decode().strip('"')
+            self._put(company, "Invoice", {**an_invoice(id_, self._amount()), "PrivateNote": text})
+            self._spoilt = company, id_
+            self.counted["spoilt"] += 1
+
+    def _mend_spoilt(self) -> None:
+        if self._spoilt is not None and self._spoilt not in self._gone:
+            company, id_ = self._spoilt
+            self._put(company, "Invoice", an_invoice(id_, self._amount()))
+        self._spoilt = None
+
+    def _say_2099(self) -> None:
+        """Let QuickBooks say that an invoice changed in 2099, and a notice of it come."""
+        company = self._random.randrange(self.companies)
+        if id_ := self._some_invoice(company):
+            simulator = self.deployment.simulator.simulator
+            with simulator.lock:
+                record = simulator.companies[realm(company)].shelves["Invoice"].get(id_)
+                if record is None or not record.data:
+                    return
+                meta = {**record.data["MetaData"], "LastUpdatedTime": FAR}
+                rows = [{**record.data, "MetaData": meta}]
+                simulator.companies[realm(company)].load("Invoice", rows, simulator.clock.now())
+            told = {"company": realm(company), "entity": "Invoice", "id": id_}
+            self.sim("POST", "webhooks/events", [told])
+            self.counted["rows of 2099"] += 1
+
+    def _strangers(self) -> None:
+        """Let an answer about invoices hold a stranger's, which changed before what is read."""
+        company = self._random.choice(self.imported)
+        rule = {"adds": {"Invoice": [_STRANGER]}, "kind": "query", "entity": "Invoice"}
+        self.sim("POST", "faults", {**rule, "company": realm(company), "count": 1})
+        self.counted["strangers"] += 1
+
+    def _lie(self) -> None:
+        """Answer a payment's query for changes with nothing but paid invoices."""
+        company = self._random.choice(self.imported)
+        simulator = self.deployment.simulator.simulator
+        with simulator.lock:
+            shelf = simulator.companies[realm(company)].shelves["Invoice"]
+            at = simulator.clock.now().isoformat(timespec="seconds")
+            rows = [
+                {**r.data, "Balance": 0, "MetaData": {**r.data["MetaData"], "LastUpdatedTime": at}}
+                for r in shelf.by_id()
+                if r.data
+            ]
+        body = exact_json.encode({"QueryResponse": {"Invoice": rows}, "time": at}).decode()
+        rule = {"kind": "query", "entity": "Invoice", "company": realm(company), "count": 1}
+        self.sim("POST", "faults", {**rule, "body": body})
+        self.lied_to.add(company)
+        told = {"company": realm(company), "entity": "Payment", "id": "900"}
+        self.sim("POST", "webhooks/events", [told])
+        self.counted["lies"] += 1
 
     def _poison(self) -> None:
         self.sim("DELETE", "poison")
@@ -224,18 +386,58 @@ class Storm:
             client.flushall()
         self.counted["Redis flushed"] += 1
 
+    def _fill_redis(self) -> None:
+        with redis.Redis.from_url(self.redis_url) as client:
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory", "1")
+        self.counted["Redis full"] += 1
+
+    def _empty_redis(self) -> None:
+        with redis.Redis.from_url(self.redis_url) as client:
+            client.config_set("maxmemory", "0")
+
     def _restart_database(self) -> None:
         """End every connection and let nobody in for a second, as a restart does."""
-        name = self.database_url.rpartition("/")[2]
-        server = self.database_url.rpartition("/")[0] + "/postgres"
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
-            )
+        with psycopg.connect(self._server, autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {self._database} ALLOW_CONNECTIONS false")
+            self._end_connections(connection)
             time.sleep(1)  # how long the outage lasts
-            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            connection.execute(f"ALTER DATABASE {self._database} ALLOW_CONNECTIONS true")
         self.counted["database restarts"] += 1
+
+    def _read_only_database(self) -> None:
+        """Let the database take no writes for two seconds."""
+        read_only = f"ALTER DATABASE {self._database} %s default_transaction_read_only%s"
+        with psycopg.connect(self._server, autocommit=True) as connection:
+            connection.execute(read_only % ("SET", " = on"))
+            self._end_connections(connection)
+            time.sleep(2)  # how long it lasts
+            connection.execute(read_only % ("RESET", ""))
+            self._end_connections(connection)
+        self.counted["database read-only"] += 1
+
+    def _end_connections(self, connection: psycopg.Connection[Any]) -> None:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            [self._database],
+        )
+
+    def _let_clock_be_set(self) -> None:
+        """Give the database a clock of its own, for whoever connects from now on: all do."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            connection.execute(_CLOCK)
+            connection.execute(
+                f"ALTER DATABASE {self._database} SET search_path = public, pg_catalog"
+            )
+        with psycopg.connect(self._server, autocommit=True) as connection:
+            self._end_connections(connection)
+
+    def _set_clock(self, seconds_ahead: int) -> None:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            connection.execute(
+                "UPDATE clock_ahead SET by = make_interval(secs => %s)", [seconds_ahead]
+            )
+        self.counted["clock steps"] += 1
 
     def _stray_notices(self) -> None:
         """Deliver notices to the other receiver: repeated, of nobody, unreadable, or unsigned."""

@@ -53,6 +53,14 @@ def test_a_rule_is_for_its_kind_company_and_entity_only(wire: Wire) -> None:
     assert wire.get("invoice/145", OTHER_REALM).status_code == 502
 
 
+def test_an_answer_says_a_time_of_its_own(wire: Wire) -> None:
+    _script(wire, {"says": "2099-01-01T00:00:00-08:00", "kind": "query", "count": 1})
+    answer = wire.query(QUERY).json()
+    assert answer["time"] == "2099-01-01T00:00:00-08:00"
+    assert answer["QueryResponse"]["Invoice"][0]["Id"] == "145"
+    assert wire.query(QUERY).json()["time"] < "2099"
+
+
 def test_token_calls_are_hit_only_when_named(wire: Wire) -> None:
     token = wire.tokens()["refresh_token"]
     _script(wire, {"preset": "5xx"})

@@ -35,9 +35,9 @@ ORDERS = {
     "GET /_sim/faults": "the rules in force",
     "POST /_sim/faults": "one rule or a list: preset, fault (a code; format: json, xml, gateway, "
     "list or batch) or status, headers, body; drop (no answer), lose (done, but no answer), "
-    "cut (half an answer), adds (objects by entity that nobody asked for), drip (seconds before "
-    "each byte), endless (blanks after it), delay; for company, kind, entity; count (null: until "
-    "cleared). Without kind: accounting calls",
+    "cut (half an answer), adds (objects by entity that nobody asked for), says (its own time), "
+    "drip (seconds before each byte), endless (blanks after it), delay; for company, kind, entity; "
+    "count (null: until cleared). Without kind: accounting calls",
     "DELETE /_sim/faults": "no faults, and what is delayed comes at once",
     "GET /_sim/poison": "the records that QuickBooks cannot show",
     "POST /_sim/poison": 'one or a list: {"company", "entity"?: "Invoice", "id", "fault"?: "4002"};'
