@@ -208,8 +208,10 @@ def test_a_job_that_fails_works_again_only_once_it_was_done(tmp_path: Path) -> N
     databases.copy_migrated_sqlite(tmp_path / "it.db")
     place = Place(tmp_path, {**SETTINGS, "DATABASE_URL": f"sqlite:///{tmp_path}/it.db"})
     turns: list[str] = []
+    failures: list[str] = []
 
     def fail(_: Services) -> None:
+        failures.append("")
         raise OSError
 
     often = Periodic("often", 0.01, lambda _: turns.append(""), everywhere=True)
@@ -221,3 +223,4 @@ def test_a_job_that_fails_works_again_only_once_it_was_done(tmp_path: Path) -> N
         clock.stop()
         clock.join()
     assert [event["event"] for event in events if event.get("job") == "seldom"] == ["clock.failed"]
+    assert failures == [""]
