@@ -16,7 +16,7 @@ from workers.alerts import tell_of_no_writes, watch
 from workers.clock_watch import ClockWatch
 from workers.delivery import adoption, poll
 from workers.runs.reconcile import begin_due
-from workers.upkeep import keep_alive, prune, revive, sample, sweep
+from workers.upkeep import keep_alive, prune, revive, sample, sweep, try_keys
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +71,7 @@ PERIODIC = (
     Periodic("reconcile", 60.0, begin_due),
     Periodic("sample", 60.0, sample),
     # May take many minutes, if Intuit is slow or much is to be deleted.
+    Periodic("keys", 60.0, try_keys, clock="upkeep"),
     Periodic("keep-alive", 3600.0, keep_alive, clock="upkeep"),
     Periodic("revive", 3600.0, revive, clock="upkeep"),
     Periodic("prune", 3600.0, prune, clock="upkeep"),
@@ -136,6 +137,8 @@ class Clock:
                 self._tick(job)
 
     def _tick(self, job: Periodic) -> None:
+        if job.everywhere and time.monotonic() < self._due_at.get(job.name, 0.0):
+            return
         try:
             if job.everywhere:
                 self._do_here(job)
@@ -158,10 +161,8 @@ class Clock:
                 job.work(self._services)
 
     def _do_here(self, job: Periodic) -> None:
-        due_at = self._due_at.get(job.name, 0.0)
-        if time.monotonic() >= due_at:
-            self._due_at[job.name] = time.monotonic() + job.seconds * 0.9
-            job.work(self._services)
+        self._due_at[job.name] = time.monotonic() + job.seconds * 0.9
+        job.work(self._services)
 
     def _note_failure(self, job: Periodic, error: Exception) -> None:
         """Log a failure, but not again and again while the same goes on."""

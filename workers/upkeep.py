@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.coordination import leases
-from service.errors import Disconnected, SyncError
+from service.errors import Disconnected, KeysRefused, SyncError
 from service.kit.clock import now
 from service.queries import measures
 from service.services import Services
@@ -45,6 +45,24 @@ def keep_alive(services: Services) -> None:
         except SyncError as e:
             # Tried again every hour, for the three months that the token lives.
             log.warning("token.not_kept_alive", connection=connection_id, **why(e))
+
+
+def try_keys(services: Services) -> None:
+    """Renew the tokens that the app's wrong keys have kept from it, one by one, until those are
+    refused again.
+
+    So the right ones are seen to be right though no company has anything to do.
+    """
+    environment = services.settings.quickbooks_environment
+    with services.database.read() as session:
+        refused = tokens.keys_refused(session, environment, _MOST_AT_ONCE)
+    for connection_id in refused:
+        try:
+            services.access.access_token(connection_id)
+        except KeysRefused:
+            return
+        except SyncError as e:
+            log.info("keys.not_tried", connection=connection_id, **why(e))
 
 
 def revive(services: Services) -> None:

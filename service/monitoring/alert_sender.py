@@ -78,7 +78,8 @@ def send_test(channel: Channel, settings: Settings) -> None:
         "company": None,
         "since": at.isoformat(),
         "ended_at": None,
-        "text": f"This is a test: alerts of {settings.public_url} arrive here. Nothing is wrong.",
+        "text": f"This is a test: alerts of {settings.public_url} arrive here. What is wrong comes"
+        " in messages of its own.",
         "command": "infactor-quickbooks status",
         "title": "Test of the alerts",
         "link": f"{settings.operators_url}/ops/",

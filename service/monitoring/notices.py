@@ -134,7 +134,8 @@ def misdirected_webhooks(facts: Facts) -> Iterator[Condition]:
         return
     yield Condition(
         cause="webhooks.misdirected",
-        severity=Severity.CRITICAL,
+        # While QuickBooks' own webhooks come in, it may be any stranger's request.
+        severity=Severity.CRITICAL if stored is None else Severity.WARNING,
         since=first,
         text=f"{several(count, 'webhook', 'webhooks')} came to a wrong address and"
         f" {'was' if count == 1 else 'were'} answered 404. In Intuit's developer portal, set the"

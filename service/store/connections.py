@@ -280,11 +280,15 @@ def bar(session: Session, connection_id: str, until: datetime, why: str, now: da
 
 
 def refuse_keys(session: Session, connection_id: str, now: datetime) -> None:
-    """Remember since when QuickBooks renews no tokens because of the app's own keys."""
+    """Remember since when QuickBooks renews no tokens because of the app's own keys.
+
+    The access token is over too: only a renewal can tell that the keys are right again.
+    """
+    over = case((Connection.access_expires_at > now, now), else_=Connection.access_expires_at)
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id, Connection.keys_refused_since.is_(None))
-        .values(keys_refused_since=now)
+        .values(keys_refused_since=now, access_expires_at=over)
     )
 
 

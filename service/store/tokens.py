@@ -155,6 +155,20 @@ def revived(session: Session, connection_id: str, now: datetime) -> None:
     runs.hurry_all(session, connection_id)
 
 
+def keys_refused(session: Session, environment: str, limit: int) -> Sequence[str]:
+    """Return connections whose tokens were not renewed because of the app's own keys."""
+    return session.scalars(
+        select(Connection.id)
+        .where(
+            Connection.environment == environment,
+            Connection.state == ConnectionState.CONNECTED,
+            Connection.keys_refused_since.is_not(None),
+        )
+        .order_by(Connection.keys_refused_since)
+        .limit(limit)
+    ).all()
+
+
 def to_keep_alive(
     session: Session, environment: str, idle_since: datetime, limit: int
 ) -> Sequence[str]:

@@ -5,14 +5,16 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo.database import Database
+from sqlalchemy import update
 
-from service.database.tables import Heartbeat
+from service.database.tables import Connection, Heartbeat
 from service.database.types import database_now
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
@@ -103,7 +105,7 @@ def test_where_all_is_well_it_says_so_in_one_line_for_each(place: Place) -> None
     ended = place.run("doctor")
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = [line.split(maxsplit=1) for line in ended.stdout.splitlines()]
-    assert [verdict for verdict, _ in lines] == ["ok"] * 16
+    assert [verdict for verdict, _ in lines] == ["ok"] * 17
     assert "What to do" not in ended.stdout
     found = look(place, 0)
     assert list(found) == [
@@ -116,6 +118,7 @@ def test_where_all_is_well_it_says_so_in_one_line_for_each(place: Place) -> None
         "schema",
         "keys",
         "database clock",
+        "app keys",
         "receiver",
         "worker",
         "queue",
@@ -206,6 +209,14 @@ def test_another_schema_is_a_failure_with_the_command(place: Place) -> None:
 def test_keys_of_another_database_are_a_failure(place: Place) -> None:
     found = look(place.with_settings({"SECRET_KEY": HUSH * 5}), 1)
     assert found["keys"] == ("fail", "SECRET_KEY does not fit this database")
+
+
+def test_the_apps_refused_keys_are_a_failure(place: Place) -> None:
+    place.add_company("9341455000000001", "Harbor Supplies")
+    with place.services() as services, services.database.write() as session:
+        session.execute(update(Connection).values(keys_refused_since=datetime.now(UTC)))
+    found = look(place, 1)
+    assert found["app keys"] == ("fail", "QuickBooks refuses them, so no tokens are renewed")
 
 
 def test_processes_that_went_silent_are_a_failure(place: Place) -> None:

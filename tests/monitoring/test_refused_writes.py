@@ -139,6 +139,9 @@ def test_a_sqlite_file_that_may_only_be_read(tmp_path: Path) -> None:
     ]
     ended = place.run("status")
     assert (ended.returncode, cause in " ".join(ended.stdout.split())) == (1, True)
+    with process(place) as services:
+        (told,) = probes_for(services).refusals().conditions()
+    assert told.text.startswith(f"The database takes no writes: {cause}. Webhooks are ")
 
 
 @pytest.mark.parametrize("cause", [FULL, REPLICA, ALONE])
@@ -199,3 +202,25 @@ def test_a_database_without_writes_is_told_though_no_alert_can_be_kept(
     assert len(set(listener.ids())) == len(listener.received) <= 2
     assert listener.types()[0] == "database.refuses"
     assert READ_ONLY in listener.messages()[0]["data"]["text"]
+
+
+def test_a_job_that_fails_works_again_only_once_it_was_done(tmp_path: Path) -> None:
+    databases.copy_migrated_sqlite(tmp_path / "it.db")
+    place = Place(tmp_path, {**SETTINGS, "DATABASE_URL": f"sqlite:///{tmp_path}/it.db"})
+    turns: list[str] = []
+    failures: list[str] = []
+
+    def fail(_: Services) -> None:
+        failures.append("")
+        raise OSError
+
+    often = Periodic("often", 0.01, lambda _: turns.append(""), everywhere=True)
+    seldom = Periodic("seldom", 3600.0, fail, everywhere=True)
+    with structlog.testing.capture_logs() as events, process(place) as services:
+        clock = Clock(services, [seldom, often])
+        clock.start()
+        wait_until(lambda: len(turns) > 3)
+        clock.stop()
+        clock.join()
+    assert [event["event"] for event in events if event.get("job") == "seldom"] == ["clock.failed"]
+    assert failures == [""]

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from service.database.tables import Connection, Notice
 from service.errors import Disconnected, TransientError
@@ -16,7 +16,7 @@ from service.operations import actions, disconnect
 from service.operations.try_again import try_again
 from tests.workers.reconciling import due, finish, set_connection
 from tests.workers.world import World, an_event, an_invoice
-from workers.upkeep import revive
+from workers.upkeep import revive, try_keys
 
 WRONG_APP = [
     "Incorrect Token type or clientID",
@@ -74,6 +74,20 @@ def test_the_apps_wrong_keys_end_no_connection_and_are_told_at_once(
     world.no_faults()
     world.sync()
     assert world.notices() == [("done", "created")]
+    assert seen(world) == {}
+
+
+def test_the_right_keys_are_seen_to_be_right_though_nothing_waits(world: World) -> None:
+    world.faults({"preset": "401", "count": 1}, {"preset": "invalid_client"})
+    world.webhook(an_event("Invoice", "1", "created"))
+    world.sync()
+    with world.services.database.write() as session:
+        session.execute(delete(Notice))
+    try_keys(world.services)
+    assert seen(world).keys() == {"keys.refused"}
+    world.no_faults()
+    # No read asks for a renewal: the access token was good for an hour.
+    try_keys(world.services)
     assert seen(world) == {}
 
 

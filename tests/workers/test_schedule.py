@@ -39,6 +39,7 @@ SECONDS = {
     "alerts": 15,
     "reconcile": 60,
     "sample": 60,
+    "keys": 60,
     "poll": 300,
     "keep-alive": 3600,
     "revive": 3600,
@@ -70,6 +71,8 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
     delivering.register("buyer@example.com")
     idle = world.connect("9341455000000002", "idle@example.com")
     set_connection(world, access_expires_at=at - timedelta(days=8))
+    refused = world.connect("9341455000000005", "refused@example.com")
+    set_connection(world, access_expires_at=at, keys_refused_since=at)
     world.connect("9341455000000003", "dead@example.com")
     set_connection(world, state="disconnected", problem="invalid_grant", disconnected_at=at)
     dead = world.connect("9341455000000004", "revived@example.com")
@@ -83,6 +86,7 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
         session.add(Notice(format="own", status="done", received_at=old, handled_at=old))
     is_done = (Notice.id == wanted) & (Notice.status == "done")
     is_alive = (Connection.id == idle) & (Connection.access_expires_at > at)
+    is_accepted = (Connection.id == refused) & Connection.keys_refused_since.is_(None)
     is_revived = (Connection.id == dead) & (Connection.state == "connected")
     return {
         "sweep": lambda: count(world, Notice, is_done) == 1,
@@ -95,6 +99,7 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
             delivering.last_seen("1").state == "invoice_accepted"
             and delivering.addressed("2")[2] == []
         ),
+        "keys": lambda: count(world, Connection, is_accepted) == 1,
         "keep-alive": lambda: count(world, Connection, is_alive) == 1,
         "revive": lambda: count(world, Connection, is_revived) == 1,
         "prune": lambda: count(world, Notice, Notice.handled_at == old) == 0,

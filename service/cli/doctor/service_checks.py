@@ -28,6 +28,7 @@ from service.jobs import Jobs, receiver_broker
 from service.monitoring.processes import CLOCK, RECEIVER, SILENT_SECONDS
 from service.monitoring.refusals import database_refusal
 from service.services import Services, build_services
+from service.store import tokens
 from service.wording import span
 
 _MOST_SKEW = 60.0
@@ -136,9 +137,23 @@ def _rows(services: Services, settings: Settings) -> Iterator[CheckResult]:
         theirs = float(session.execute(select(database_now())).scalar_one())
         skew = theirs - (before + time.time()) / 2
         ages = heartbeats.ages(session)
+        refused = tokens.keys_refused(session, settings.quickbooks_environment, 1)
     yield _clock("database clock", "the database's", skew)
+    yield _app_keys(refused=bool(refused))
     yield _process("receiver", ages.get(RECEIVER), "serve")
     yield _process("worker", ages.get(CLOCK), "serve" if settings.embedded else "worker")
+
+
+def _app_keys(*, refused: bool) -> CheckResult:
+    """Judge the app's keys by what QuickBooks last said to a renewal of tokens."""
+    if not refused:
+        return ok("app keys", "QuickBooks has not refused them")
+    return bad(
+        "app keys",
+        "QuickBooks refuses them, so no tokens are renewed",
+        "set the right QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET, and restart; they are"
+        " tried again every minute",
+    )
 
 
 def _process(name: str, age: float | None, command: str) -> CheckResult:

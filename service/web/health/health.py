@@ -33,7 +33,9 @@ async def readyz(request: Request[AppState]) -> Response:
         probes.wrong.answer(),
     )
     if stored is None or stored.refusal is not None:
-        text = "does not answer, or has no schema" if stored is None else stored.refusal
+        text = "does not answer, or has no schema"
+        if stored is not None:
+            text = f"takes no writes: {stored.refusal}"
         return JSONResponse({"status": "unavailable", "database": text}, 503)
     queue = "away: no answer" if queued is None else _queue(queued.queue)
     degraded = (

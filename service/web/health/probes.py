@@ -108,10 +108,10 @@ def probes_for(services: Services) -> Probes:
     def database() -> StoreAnswer:
         with services.database.read() as session:
             if not schema.is_current(session):
-                return StoreAnswer("has another version's schema")
+                return StoreAnswer("it has another version's schema")
             oldest = measures.oldest_due(session, environment, now())
         refusal = database_refusal(services.database)
-        return StoreAnswer(refusal and f"takes no writes: {refusal}", oldest)
+        return StoreAnswer(refusal, oldest)
 
     def measured() -> Measures | None:
         with services.database.read() as session:
