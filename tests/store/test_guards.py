@@ -153,3 +153,13 @@ def test_a_success_does_not_end_the_pause_that_another_worker_has_begun(
     with database.write() as session:
         connections.synced(session, connection_id, until)
     assert columns(database)["paused_until"] is None
+
+
+def test_since_when_a_company_is_barred_stays_what_it_was(
+    database: Database, connection_id: str
+) -> None:
+    until, later = AT + timedelta(hours=1), AT + timedelta(minutes=30)
+    for at in (AT, later):
+        with database.write() as session:
+            connections.bar(session, connection_id, until, "not let in", at)
+    assert columns(database)["barred_since"] == AT
