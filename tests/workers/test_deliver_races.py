@@ -5,6 +5,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from service.domain import Hold
 from service.infactor.collection import DeliveryOrder, InvoiceCollection
 from service.infactor.document_lifecycle import QUICKBOOKS_OWNED, SUPPLIER
 from service.infactor.mongo import InfactorDatabase
@@ -14,7 +15,9 @@ from workers.delivery.order import order_for
 from workers.delivery.results import Delivery, DeliveryResults
 
 
-def order(key: str, revision: int, amount: float, **more: Any) -> DeliveryOrder:
+def order(
+    key: str, revision: int, amount: float, hold: str | None = None, **more: Any
+) -> DeliveryOrder:
     """Return one revision of an invoice that says its amount everywhere where one can look."""
     exact = Decimal(amount)
     mapped = {
@@ -25,7 +28,9 @@ def order(key: str, revision: int, amount: float, **more: Any) -> DeliveryOrder:
         "invoiceNo": str(amount),
         "state": "invoice_created",
     }
-    return DeliveryOrder(key=key, revision=revision, mapped=mapped, hold=None, **more)
+    return DeliveryOrder(
+        key=key, revision=revision, mapped=mapped, hold=Hold(hold) if hold else None, **more
+    )
 
 
 def database_of(delivering: Delivering) -> InfactorDatabase:
