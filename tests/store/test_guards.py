@@ -2,15 +2,27 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from service.database.engine import Database
-from service.database.tables import Alert, Connection, Finding, Run
+from service.database.tables import Alert, Base, Connection, Document, Finding, Notice, Run
 from service.domain import FindingKind
-from service.store import alerts, approvals, connections, findings, runs
+from service.infactor.document_lifecycle import columns_of
+from service.store import (
+    alerts,
+    approvals,
+    connections,
+    findings,
+    inbox,
+    invoices,
+    runs,
+    watermarks,
+)
+from tests.builders import like
 from tests.store.delivery_rows import DeliveryRows
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
@@ -163,3 +175,109 @@ def test_since_when_a_company_is_barred_stays_what_it_was(
         with database.write() as session:
             connections.bar(session, connection_id, until, "not let in", at)
     assert columns(database)["barred_since"] == AT
+
+
+def a_notice(**fields: Any) -> Notice:
+    given = {"format": "cloudevents", "status": "done", "received_at": AT, "handled_at": AT}
+    mine = {"connection_id": "c1", "entity": "Invoice", "entity_id": "1", "operation": "updated"}
+    return Notice(**{**given, **mine, "reason": "refreshed", **fields})
+
+
+def add(database: Database, *rows: Base) -> None:
+    with database.write() as session:
+        session.add_all(rows)
+
+
+def notices(database: Database) -> list[Notice]:
+    with database.read() as session:
+        return list(session.scalars(select(Notice).order_by(Notice.id)))
+
+
+def test_a_company_gets_the_notices_of_no_other(database: Database, connection_id: str) -> None:
+    unknown = {"connection_id": None, "realm_sealed": "sealed", "status": "pending"}
+    add(
+        database,
+        a_notice(**unknown, realm_digest="mine"),
+        a_notice(**unknown, realm_digest="theirs"),
+    )
+    with database.write() as session:
+        assert inbox.link(session, connection_id, "mine") == 1
+    assert [n.connection_id for n in notices(database)] == [connection_id, None]
+
+
+def test_only_what_waits_is_hurried(database: Database, connection_id: str) -> None:
+    later, before = AT + timedelta(hours=1), AT - timedelta(hours=1)
+    add(
+        database,
+        a_notice(status="pending", due_at=later),
+        a_notice(status="parked", due_at=later),
+        a_notice(status="done", due_at=later),
+        a_notice(status="pending", due_at=before),
+        a_notice(status="pending", due_at=None),
+    )
+    with database.write() as session:
+        assert inbox.hurry(session, connection_id, AT) == 2
+    assert [n.due_at for n in notices(database)] == [AT, AT, later, before, None]
+
+
+def test_only_the_outcome_that_was_promised_of_this_invoice_is_taken_back(
+    database: Database, connection_id: str
+) -> None:
+    add(
+        database,
+        a_notice(),
+        a_notice(entity="Customer"),
+        a_notice(entity_id="2"),
+        a_notice(status="pending"),
+        a_notice(handled_at=AT - timedelta(seconds=1)),
+        a_notice(reason="created"),
+    )
+    with database.write() as session:
+        inbox.take_back(session, connection_id, "1", AT)
+    taken_back = "not refreshed: already decided in Infactor"
+    assert [n.reason for n in notices(database)] == [taken_back, *["refreshed"] * 4, "created"]
+
+
+def test_a_reconcile_moves_the_watermark_of_its_company_alone_and_no_other_back(
+    database: Database, connection_id: str
+) -> None:
+    read_until = AT + timedelta(hours=2)
+    with database.write() as session:
+        mine = session.scalars(select(Connection)).one()
+        session.add(like(mine, "c2"))
+        session.execute(update(Connection).values(changes_read_until=read_until))
+    until = AT + timedelta(hours=1)
+    with database.write() as session:
+        watermarks.reconciled(session, connection_id, until, until)
+    with database.read() as session:
+        columns = (Connection.reconciled_until, Connection.changes_read_until)
+        rows = session.execute(select(*columns).order_by(Connection.id)).all()
+    assert [tuple(row) for row in rows] == [(until, read_until), (AT, read_until)]
+
+
+def test_an_older_revision_of_a_document_is_not_written_over_a_newer_one(
+    database: Database, connection_id: str
+) -> None:
+    invoice_id = DeliveryRows(database, connection_id).invoice()
+
+    def write(revision: int) -> None:
+        document = {"state": "invoice_created", "invoiceAmount": revision}
+        with database.write() as session:
+            supplier_id = session.scalars(select(Connection.supplier_id)).one()
+            row = {
+                "invoice_id": invoice_id,
+                "connection_id": connection_id,
+                "supplier_id": supplier_id,
+                **columns_of(document),
+                "revision": revision,
+                "written_at": AT,
+            }
+            invoices.write_documents(session, [row])
+
+    write(2)
+    write(1)
+    with database.read() as session:
+        assert session.scalars(select(Document.revision)).all() == [2]
+    write(3)
+    with database.read() as session:
+        assert session.scalars(select(Document.revision)).all() == [3]
