@@ -94,7 +94,7 @@ def adopt_for_supplier(services: Services, supplier_id: int, actor: str | None =
         if actor is not None:
             details = {"supplier": supplier_id, **_counts(found)}
             audit.record(session, actor, "adopt", None, details, now())
-    log.info("matching.looked_at", companies=look.companies, **_counts(found))
+    log.info("old_rows.looked_at", companies=look.companies, **_counts(found))
     return found
 
 
