@@ -4,13 +4,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
 
-from sqlalchemy import Executable, Select, and_, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import Invoice, Run, RunSeen
-from service.database.upsert import chunked, excluded, insert_for
+from service.database.upsert import Insert, chunked, excluded, insert_all
 from service.domain import DifferenceKind
 
 
@@ -57,14 +56,11 @@ def keep(session: Session, run_id: int, shown: Collection[SeenInvoice]) -> None:
         for one in sorted(shown, key=lambda one: one.quickbooks_id)
     ]
     session.flush()
-    statement = _as_shown_last(session.get_bind().dialect.name)
     for chunk in chunked(rows):
-        session.connection().execute(statement, chunk)
+        insert_all(session, RunSeen, chunk, _as_shown_last)
 
 
-@cache
-def _as_shown_last(dialect: str) -> Executable:
-    statement = insert_for(dialect, RunSeen)
+def _as_shown_last(statement: Insert) -> Insert:
     return statement.on_conflict_do_update(
         index_elements=[RunSeen.run_id, RunSeen.quickbooks_id],
         set_=excluded(statement, "sync_token", "last_updated", "total", "balance"),
