@@ -67,7 +67,7 @@ def load(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
 
 @dataclass(frozen=True, slots=True)
 class RecordedVersion:
-    """What says whether a recorded invoice would become another one."""
+    """What decides whether a recorded invoice has to be mapped again."""
 
     digest: str
     hold: str | None
@@ -86,7 +86,7 @@ def lock_versions(session: Session, ids: Collection[str]) -> dict[str, RecordedV
 
 
 def keep_digests(session: Session, digests: Mapping[str, str]) -> None:
-    """Note for these invoices, by id, that what has this digest would change nothing."""
+    """Store the digests, by invoice id, of reads that would change nothing."""
     rows = [{"id": id_, "digest": digest} for id_, digest in sorted(digests.items())]
     for chunk in chunked(rows):
         session.execute(update(Invoice), chunk)
@@ -101,7 +101,7 @@ def upsert_if_newer(
 ) -> set[str]:
     """Write those rows that are newer than what is recorded, and return their ids.
 
-    With `remap` a row of the very same read is accepted too: the same invoice, mapped anew. With
+    With `remap` a row of the very same read is accepted too: the same invoice, mapped again. With
     `overrule` the later read counts as newer, whatever versions QuickBooks gave.
     """
     accepted: set[str] = set()

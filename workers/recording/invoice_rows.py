@@ -79,7 +79,7 @@ class InvoiceRows:
         ]
 
     def digest(self, basis: InvoiceBasis) -> str:
-        """Return what is the same only for rows of the same content: of all that makes it."""
+        """Return a digest of all that decides the row's content; equal ones mean equal content."""
         made_from = (
             *(basis.found.raw, basis.customer_versions, basis.buyer_name, basis.called_void),
             self._rules,

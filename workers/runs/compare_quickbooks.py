@@ -158,7 +158,7 @@ class _Comparison:
             tally = _verdict(session, self._run, self._tally, self._differences(session))
             if not runs.finish(session, self._run, RunState.DONE, tally, by_name(tally), now()):
                 return True
-            if self._order["fix"]:  # what is there yet was noted anew
+            if self._order["fix"]:  # what is still there was noted again
                 plausible.forget_ahead(session, connection_id, self._run.created_at)
             if "since" in self._order and "until" in self._order:
                 until = parse_instant(self._order["until"])

@@ -111,7 +111,7 @@ class Invoice(Base):
     # None where QuickBooks has said a time that is not believed; see `store.plausible`.
     last_updated: Mapped[datetime | None] = mapped_column(Instant)
     fetch_number: Mapped[int] = mapped_column(BigInteger)
-    # Of what the rest was made from: only what has another one is mapped again. Empty: map it.
+    # A digest of all that the mapping depends on. A read with the same one is not mapped again.
     digest: Mapped[str] = mapped_column(String(32), default="", server_default="")
     deleted: Mapped[bool] = mapped_column(default=False)
     void_noticed: Mapped[bool] = mapped_column(default=False)
