@@ -87,17 +87,18 @@ MAY_IMPORT: dict[str, set[str]] = {
         *_READING,
         *("service.monitoring", "workers.recording", "workers.delivery"),
     },
+    "workers.judging": {*_WORK, "workers.recording"},
     "workers.upkeep": {*_WORK, "service.queries"},
     "workers.schedule": {
         *_WORK,
-        *("workers.alerts", "workers.clock_watch", "workers.delivery", "workers.runs"),
-        "workers.upkeep",
+        *("workers.alerts", "workers.clock_watch", "workers.delivery", "workers.judging"),
+        *("workers.runs", "workers.upkeep"),
     },
     "workers.lanes": set(),
     "workers.process": {
         *_WORK,
-        *("workers.delivery", "workers.lanes", "workers.runs", "workers.schedule"),
-        "workers.sync",
+        *("workers.delivery", "workers.judging", "workers.lanes", "workers.runs"),
+        *("workers.schedule", "workers.sync"),
     },
 }
 # Class names with two classes, and why both may have it. The simulator is apart on purpose, and is
@@ -110,7 +111,7 @@ CLASSES_OF_ONE_NAME = {
 FILES_OF_ONE_NAME = {
     "one noun, with a file in each layer that deals with it: from its table to its page": {
         *("actions", "alerts", "approvals", "companies", "connections", "customers", "findings"),
-        *("inbox", "intake", "invoices", "notices", "runs"),
+        *("inbox", "intake", "invoices", "judging", "notices", "runs"),
     },
     "a command, and what it carries out": {
         *("audit", "backfill", "forget", "links", "reconcile", "sync")

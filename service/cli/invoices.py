@@ -9,8 +9,8 @@ import typer
 from service.cli.console import answer_json, says_what_is_wrong, show_table
 from service.cli.context import Json, command_services, named_supplier
 from service.database.tables import Document, Invoice
-from service.domain import Hold
-from service.infactor.holds import sentence
+from service.domain import RuleCode
+from service.infactor.rules.catalogue import sentence
 from service.infactor.wording import status
 from service.services import Services
 from service.store import connections, invoices
@@ -82,7 +82,7 @@ def _invoice_line(invoice: Invoice, document: Document | None, currency: str) ->
         shown["purchaseTitle"],
         f"{_amount(shown['invoiceAmount'])} {invoice.currency or currency}",
         shown["payableDate"],
-        sentence(Hold(invoice.hold)) if invoice.hold else status(shown["state"]),
+        sentence(RuleCode(invoice.hold)) if invoice.hold else status(shown["state"]),
         invoice.document_id,
     )
 

@@ -16,7 +16,7 @@ from bson.errors import InvalidDocument
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge
 
-from service.domain import Action, Hold, State
+from service.domain import Action, RuleCode, State
 from service.errors import InfactorAway
 from service.infactor import document_lifecycle
 from service.infactor.bson import from_bson, to_bson
@@ -50,7 +50,7 @@ class DeliveryOrder:
     key: Key
     revision: int
     mapped: Mapping[str, Any] | None
-    hold: Hold | None
+    hold: RuleCode | None
     handed_over: bool = False
     may_create: bool = True
     warnings: Sequence[Mapping[str, str]] = ()

@@ -9,11 +9,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from service.domain import Hold, Severity, State
+from service.domain import RuleCode, Severity, State
 from service.infactor.buyers import same_address, same_name
 from service.infactor.document_lifecycle import QUICKBOOKS_OWNED
 from service.infactor.money import same_amount, same_currency
 from service.infactor.quickbooks_records import calendar_date
+from service.infactor.rules.catalogue import public
 from service.infactor.wording import AMOUNTS, DATES
 
 
@@ -34,7 +35,7 @@ class InvoiceFacts:
     balance: Decimal | None
     currency: str | None
     customer_id: str | None = None
-    hold: Hold | None = None
+    hold: RuleCode | None = None
     deleted: bool = False
 
 
@@ -47,8 +48,7 @@ _FOLLOWING = frozenset(
 )
 _COMPARED = tuple(name for name in QUICKBOOKS_OWNED if name not in _FOLLOWING)
 _TOO_LONG = frozenset({"items", "taxDetails"})
-# States in which no money moves any more.
-_OVER = frozenset(
+OVER = frozenset(
     {
         State.INVOICE_REJECTED,
         State.IFACTOR_REJECTED,
@@ -57,6 +57,7 @@ _OVER = frozenset(
         State.COMPLETED,
     }
 )
+"""States in which no money moves any more."""
 _LONGEST_TEXT = 300
 
 
@@ -78,18 +79,19 @@ def deviations(
     found = [*_fate(then, now), *_fields(approved, mapped or approved, then, now)]
     if then is not None:
         found += _facts(then, now)
-    if state in _OVER:
+    if state in OVER:
         return [Deviation(d.field, d.approved, d.current, Severity.INFO) for d in found]
     return found
 
 
 def _fate(then: InvoiceFacts | None, now: InvoiceFacts) -> Iterator[Deviation]:
-    if now.deleted or now.hold in (Hold.DELETED, Hold.VOID):
+    if now.deleted or now.hold in (RuleCode.DELETED, RuleCode.VOID):
         fate = "deleted" if now.deleted else str(now.hold)
         yield Deviation("invoice", "open", fate, Severity.CRITICAL)
     elif then is None and now.hold:
         # It was approved before it was first seen, and nobody knows whether it was held then.
-        yield Deviation("invoice", None, str(now.hold), Severity.CRITICAL)
+        # Suppliers read it too.
+        yield Deviation("invoice", None, public(now.hold), Severity.CRITICAL)
 
 
 def _fields(

@@ -38,7 +38,10 @@ class InvoiceRow:
     void_noticed: bool
     source: dict[str, Any]
     mapped: dict[str, Any] | None
+    facts: str
     hold: str | None
+    holds: list[Any]
+    signals: list[Any]
     warnings: list[Any]
     customer_id: str | None
     customer_versions: str

@@ -12,6 +12,7 @@ from service.store.findings import Found
 from workers.delivery.transitions import (
     HURRY,
     DocumentChange,
+    approved_against_rules,
     changed_before_approval,
     missing,
     moved_past_hold,
@@ -30,6 +31,7 @@ def keep_changes(
         for change in changes
         if (past := moved_past_hold(change, was_held=_was_held(session, change))) is not None
     }
+    against_rules = {change.invoice.id: approved_against_rules(change) for change in changes}
     approved = {change.invoice.id: change for change in changes if change.approved}
     written = outbox.fields_written_since(session, approved.keys(), now - HURRY)
     hurried = {
@@ -40,6 +42,7 @@ def keep_changes(
         (FindingKind.MISSING, gone),
         (FindingKind.MOVED_ON, moved_on),
         (FindingKind.HURRIED, hurried),
+        (FindingKind.RULE, against_rules),
     ):
         keep_findings(session, connection_id, kind, found, now)
 

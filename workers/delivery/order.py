@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from service.database.tables import Connection, Document, Invoice
-from service.domain import Hold, State
+from service.domain import RuleCode, State
 from service.infactor.collection import DeliveryOrder, Key, own_key
 from service.infactor.users import Account, preferred
 from service.infactor.warnings import WarningCode, warning
@@ -39,7 +39,7 @@ def order_for(
         key=key_of(invoice),
         revision=invoice.revision,
         mapped=mapped,
-        hold=Hold(invoice.hold) if invoice.hold else None,
+        hold=RuleCode(invoice.hold) if invoice.hold else None,
         handed_over=seen is not None and seen.supplier_id != company.supplier_id,
         may_create=_may_create(invoice, seen),
         warnings=warnings,

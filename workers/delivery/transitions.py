@@ -10,10 +10,12 @@ from datetime import timedelta
 from typing import Any
 
 from service.database.tables import Document, Invoice
-from service.domain import APPROVED, Hold, Severity, State
+from service.domain import APPROVED, RuleCode, Severity, State
 from service.infactor.bson import from_bson, to_bson
 from service.infactor.collection import DocumentState, marks_of
-from service.infactor.deviations import InvoiceFacts, deviations, text_of
+from service.infactor.deviations import OVER, InvoiceFacts, deviations, text_of
+from service.infactor.rules.catalogue import CATALOGUE
+from service.infactor.rules.judge import reasons_of
 from service.store.findings import Found
 
 # A buyer's page with the old amount can stay open for so long.
@@ -113,6 +115,22 @@ def moved_past_hold(change: DocumentChange, *, was_held: bool) -> list[Found] | 
     ]
 
 
+def approved_against_rules(change: DocumentChange) -> list[Found]:
+    """Return a finding for each rule that applies to an invoice which somebody has approved.
+
+    What a rule means then is its own; once no money moves any more, it means nothing.
+    """
+    after = change.after
+    if after is None or after.state not in APPROVED or after.state in OVER:
+        return []
+    reasons = [*reasons_of(change.invoice.holds), *reasons_of(change.invoice.signals)]
+    return [
+        Found(field=reason.code, severity=severity, state=after.state, current=str(reason))
+        for reason in reasons
+        if (severity := CATALOGUE[reason.code].after_approval)
+    ]
+
+
 def changed_before_approval(
     change: DocumentChange, written: Mapping[str, tuple[Any, Any]]
 ) -> list[Found]:
@@ -156,7 +174,7 @@ def changed_after_approval(
         balance=invoice.balance,
         currency=invoice.currency or currency,
         customer_id=invoice.customer_id,
-        hold=Hold(invoice.hold) if invoice.hold else None,
+        hold=RuleCode(invoice.hold) if invoice.hold else None,
         deleted=invoice.deleted,
     )
     return [
