@@ -76,10 +76,11 @@ class InvoiceRows:
         self.at = at
         self.latest = latest  # a change that QuickBooks dates later than that is not believed so
         supplier, settings = company.supplier, self.settings
+        self._today = settings.today(at)
         self._rules = [
             *(EDITION, supplier.email, supplier.name, supplier.address, company.country),
             # What was held yesterday, or by other rules, is judged again when it is read again.
-            *(settings.infactor_currency, settings.rules.digest, settings.today(at)),
+            *(settings.infactor_currency, settings.rules.digest, self._today),
         ]
 
     def digest(self, basis: InvoiceBasis) -> str:
@@ -119,7 +120,15 @@ class InvoiceRows:
             void_noticed=void_noticed,
             source=found.raw,
             mapped=mapped.document,
-            facts=encoded(facts_of(found.raw, mapped, called_void=void_noticed)),
+            facts=encoded(
+                facts_of(
+                    found.raw,
+                    mapped,
+                    called_void=void_noticed,
+                    before=decoded(before.facts) if before and before.facts else None,
+                    today=self._today,
+                )
+            ),
             hold=None,
             holds=[],
             signals=[],
