@@ -22,15 +22,18 @@ from service.infactor.document_lifecycle import Decision, columns_of
 from service.kit.clock import now
 from service.quickbooks.entity import Entity, entity
 from service.store import (
+    accounts,
     approvals,
     connection_lifecycle,
     connections,
     customers,
     inbox,
     invoices,
+    judging,
     plausible,
 )
 from service.store.invoices import InvoiceRow, RecordedVersion
+from workers.accounts import are_counted
 from workers.company import RecordedCompany
 from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
 from workers.recording.invoice_rows import InvoiceBasis, InvoiceRows, revision, row_of, same
@@ -76,6 +79,8 @@ def recording(
             recorded = batch.write_within_limit(reads)
         if cause is not RevisionCause.COMMAND and not (run is not None and run.confirmed):
             invoices.note_withdrawn(session, recorded.withdrawn)
+        if batch.moves_accounts and are_counted(company.services.settings.rules):
+            accounts.ask(session, company.connection_id, now())
         _announce(company, session, recorded, cause, webhooks)
         yield session, recorded
 
@@ -111,6 +116,7 @@ def record_judgements(company: RecordedCompany, ids: Collection[str]) -> int:
     cause = RevisionCause.RULES
     with company.services.database.write() as session:
         recorded = _Batch(company, session, cause, frozenset()).judge_within_limit(ids)
+        judging.answered(session, company.connection_id, ids)
         invoices.note_withdrawn(session, recorded.withdrawn)
         _announce(company, session, recorded, cause, lambda _: ())
     return sum(outcome.revision is not None for outcome in recorded)
@@ -142,6 +148,12 @@ class _Batch:
         self._judge = Judge(session, company.services.settings, company.connection_id, at)
         self._recorded = Recorded()
         self._withheld: Mapping[str, str] = {}
+        self._customers_changed = False
+
+    @property
+    def moves_accounts(self) -> bool:
+        """Whether the batch may have changed what a buyer has open."""
+        return self._customers_changed or any(one.revision is not None for one in self._recorded)
 
     def write_within_limit(self, reads: CompleteReads) -> Recorded:
         """Write the batch, but leave what would be withdrawn beyond the limit to an operator."""
@@ -198,6 +210,7 @@ class _Batch:
             now(),
             overrule=self._overrule,
         )
+        self._customers_changed = bool(changed_customers)
         for quickbooks_id, error in reads.failed.items():
             self._fail(quickbooks_id, error)
         for place, error in reads.unnamed.items():

@@ -36,7 +36,8 @@ def downgrade() -> None:
         *("reads", "processes", "paces", "leases", "heartbeats", "deliveries"),
         *("clock_errors", "breakers"),
         *("runs_seen", "runs"),
-        *("findings", "receipts", "documents", "revisions", "old_ids", "invoices", "customers"),
+        *("findings", "receipts", "documents", "revisions", "old_ids", "invoices_to_judge"),
+        *("invoices", "buyer_accounts", "customers"),
         *("notices", "spent_links", "oauth_states", "sessions", "connections", "suppliers"),
     ):
         op.drop_table(table)
@@ -99,6 +100,8 @@ def _suppliers() -> None:
         sa.Column("unasked_at", _INSTANT),
         sa.Column("nudge_due_at", _INSTANT),
         sa.Column("judged_by", sa.String(64), nullable=False, server_default=""),
+        sa.Column("accounts_due_at", _INSTANT),
+        sa.Column("busy_hours", _JSON, nullable=False, server_default="[]"),
         sa.Column("adopted_at", _INSTANT),
         sa.UniqueConstraint("environment", "realm_digest"),
     )
@@ -184,8 +187,22 @@ def _invoices() -> None:
         sa.Column("last_updated", _INSTANT, nullable=False),
         sa.Column("fetch_number", sa.BigInteger, nullable=False),
         sa.Column("renamed_at_fetch", sa.BigInteger),
+        sa.Column("bills_parent", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("open_balance", _MONEY),
+        sa.Column("balance_until", _INSTANT),
         sa.Column("source", _JSON, nullable=False),
         sa.Column("read_at", _INSTANT, nullable=False),
+    )
+    op.create_table(
+        "buyer_accounts",
+        sa.Column(
+            "connection_id", sa.String(32), sa.ForeignKey("connections.id"), primary_key=True
+        ),
+        sa.Column("customer_id", sa.String(64), primary_key=True),
+        sa.Column("buyer_id", sa.String(64), nullable=False),
+        sa.Column("concentration", sa.Integer),
+        sa.Column("overdue", sa.Integer),
+        sa.Column("credit", sa.Integer),
     )
     op.create_table(
         "invoices",
@@ -232,6 +249,12 @@ def _invoices() -> None:
     op.create_index("ix_invoices_amount", "invoices", ["connection_id", "total", "id"])
     op.create_index("ix_invoices_customer", "invoices", ["connection_id", "customer_id"])
     op.create_index("ix_invoices_doc_number", "invoices", ["doc_number"])
+    op.create_index(
+        "ix_invoices_open",
+        "invoices",
+        ["connection_id", "customer_id", "due_key", "currency", "last_updated", "balance"],
+        **_where("balance > 0 AND NOT deleted"),
+    )
     op.create_index("ix_invoices_due", "invoices", ["connection_id", "due_key", "id"])
     op.create_index(
         "ix_invoices_held",
@@ -268,6 +291,11 @@ def _invoices() -> None:
     op.create_index("ux_invoices_adopted", "invoices", ["adopted"], unique=True)
     op.create_index(
         "ix_invoices_old_rows_held", "invoices", ["connection_id"], **_where("old_rows_held")
+    )
+    op.create_table(
+        "invoices_to_judge",
+        sa.Column("connection_id", sa.String(32), primary_key=True),
+        sa.Column("invoice_id", sa.String(32), primary_key=True),
     )
     op.create_table(
         "old_ids",
