@@ -87,7 +87,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *_READING,
         *("service.monitoring", "workers.recording", "workers.delivery"),
     },
-    "workers.judging": {*_WORK, "workers.recording"},
+    "workers.accounts": _WORK,
+    "workers.judging": {*_WORK, "workers.accounts", "workers.recording"},
     "workers.upkeep": {*_WORK, "service.queries"},
     "workers.schedule": {
         *_WORK,
@@ -110,7 +111,16 @@ CLASSES_OF_ONE_NAME = {
 # File names with several files, by why they may have it.
 FILES_OF_ONE_NAME = {
     "one noun, with a file in each layer that deals with it: from its table to its page": {
-        *("actions", "alerts", "approvals", "companies", "connections", "customers", "findings"),
+        *(
+            "accounts",
+            "actions",
+            "alerts",
+            "approvals",
+            "companies",
+            "connections",
+            "customers",
+            "findings",
+        ),
         *("inbox", "intake", "invoices", "judging", "notices", "runs"),
     },
     "a command, and what it carries out": {

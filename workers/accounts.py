@@ -12,11 +12,10 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.domain import RuleCode
-from service.infactor.rules.account import ACCOUNT_RULES
 from service.infactor.rules.book import RuleBook
-from service.infactor.rules.circumstances import Account, Circumstances
+from service.infactor.rules.circumstances import AccountShares, Circumstances
 from service.infactor.rules.facts import InvoiceFacts
-from service.infactor.rules.shares import account_of, busy_hours
+from service.infactor.rules.shares import ACCOUNT_RULES, COUNTED_RULES, account_of, busy_hours
 from service.kit.clock import now
 from service.store import accounts, connections, judging
 from service.store.accounts import KeptAccount, OpenAmount, Shares
@@ -24,15 +23,9 @@ from workers.company import RecordedCompany
 
 log = structlog.get_logger(__name__)
 
-_COUNTED = ACCOUNT_RULES | {RuleCode.BURST}
 _HABIT = timedelta(days=90)
 # Any open invoice: what these rules ask of an invoice is the same for all of a buyer's.
 _OPEN = InvoiceFacts(total=Decimal(1), balance=Decimal(1))
-
-
-def are_counted(book: RuleBook) -> bool:
-    """Return whether a rule in force asks for what is counted here."""
-    return book.asks_any(_COUNTED)
 
 
 def count_accounts(company: RecordedCompany) -> None:
@@ -45,7 +38,10 @@ def count_accounts(company: RecordedCompany) -> None:
     book = services.settings.rules
     with services.database.write() as session:
         connections.lock(session, connection_id)
-        if not are_counted(book) or accounts.is_importing(session, connection_id):
+        if accounts.is_importing(session, connection_id):
+            return
+        if not book.asks_any(COUNTED_RULES):
+            accounts.counted(session, connection_id, [])
             return
         before = accounts.kept(session, connection_id)
         after = _accounts(company, session, before)
@@ -72,7 +68,7 @@ def _accounts(
     theirs = accounts.of_buyers(amounts, buyers)
     elsewhere = accounts.open_elsewhere(session, connection_id, currency)
     all_of = sum(theirs.values(), OpenAmount())
-    known = {one.buyer_id: Account(*one.shares) for one in before.values()}
+    known = {one.buyer_id: AccountShares(*one.shares) for one in before.values()}
     counted = {
         buyer_id: account_of(
             invoices=amount.invoices,
@@ -82,7 +78,7 @@ def _accounts(
             buyers=len(theirs) + elsewhere.customers,
             all_invoices=all_of.invoices + elsewhere.invoices,
             all_open=all_of.open + elsewhere.open,
-            before=known.get(buyer_id, Account()),
+            before=known.get(buyer_id, AccountShares()),
         )
         for buyer_id, amount in theirs.items()
     }
@@ -91,13 +87,13 @@ def _accounts(
     }
 
 
-def _shares(counted: Account) -> Shares:
+def _shares(counted: AccountShares) -> Shares:
     return Shares(counted.concentration, counted.overdue, counted.credit)
 
 
 def _reasons(book: RuleBook, kept: KeptAccount | None) -> list[Mapping[str, str] | None]:
     """Return what the rules about an account say of an open invoice."""
-    settled = Account(*kept.shares) if kept else Account()
+    settled = AccountShares(*kept.shares) if kept else AccountShares()
     today = now().date()  # no such rule asks it
     around = Circumstances(today=today, currency="", account=settled)
     return [

@@ -38,7 +38,7 @@ HOUR_MS = 3_600_000
 
 
 class Shares(NamedTuple):
-    """A buyer's whole account in percent; see `infactor.rules.circumstances.Account`."""
+    """A buyer's whole account in percent; see `infactor.rules.circumstances.AccountShares`."""
 
     concentration: int | None
     overdue: int | None

@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from service.config.settings import Settings
 from service.domain import RuleCode
-from service.infactor.rules.account import ACCOUNT_RULES
-from service.infactor.rules.circumstances import Account, Circumstances, NumberGap
+from service.infactor.rules.circumstances import AccountShares, Circumstances, NumberGap
 from service.infactor.rules.facts import InvoiceFacts, decoded
 from service.infactor.rules.judge import Judgement, judge, plain
+from service.infactor.rules.shares import ACCOUNT_RULES
 from service.store import accounts
 from service.store.accounts import HOUR_MS
 from service.store.invoices import InvoiceRow
@@ -51,7 +51,7 @@ class Judge:
             found[id_] = replace(found[id_], numbers_missing=gap)
         return found
 
-    def _accounts(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, Account]:
+    def _accounts(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, AccountShares]:
         """Return the accounts, as last counted, of the buyers of those that are open."""
         customers = {
             id_: known.customer_id
@@ -63,7 +63,9 @@ class Judge:
         wanted = set(customers.values())
         kept = accounts.of_customers(self._session, self._connection_id, wanted)
         return {
-            id_: Account(*kept[customer]) for id_, customer in customers.items() if customer in kept
+            id_: AccountShares(*kept[customer])
+            for id_, customer in customers.items()
+            if customer in kept
         }
 
     def _busy_hours(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, str]:

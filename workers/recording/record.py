@@ -19,6 +19,7 @@ from service.domain import Action, OwnNotice, RevisionCause, RuleCode
 from service.errors import ApprovalNeeded, Disconnected, SyncError, Unmappable
 from service.infactor import document_lifecycle
 from service.infactor.document_lifecycle import Decision, columns_of
+from service.infactor.rules.shares import COUNTED_RULES
 from service.kit.clock import now
 from service.quickbooks.entity import Entity, entity
 from service.store import (
@@ -33,7 +34,6 @@ from service.store import (
     plausible,
 )
 from service.store.invoices import InvoiceRow, RecordedVersion
-from workers.accounts import are_counted
 from workers.company import RecordedCompany
 from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
 from workers.recording.invoice_rows import InvoiceBasis, InvoiceRows, revision, row_of, same
@@ -79,7 +79,7 @@ def recording(
             recorded = batch.write_within_limit(reads)
         if cause is not RevisionCause.COMMAND and not (run is not None and run.confirmed):
             invoices.note_withdrawn(session, recorded.withdrawn)
-        if batch.moves_accounts and are_counted(company.services.settings.rules):
+        if batch.moves_accounts and company.services.settings.rules.asks_any(COUNTED_RULES):
             accounts.ask(session, company.connection_id, now())
         _announce(company, session, recorded, cause, webhooks)
         yield session, recorded

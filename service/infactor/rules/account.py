@@ -63,5 +63,3 @@ RULES = (
         explains="Its buyer has more than {share} percent of what is open with this supplier.",
     ),
 )
-
-ACCOUNT_RULES = frozenset(rule.code for rule in RULES)

@@ -5,7 +5,7 @@ from datetime import date
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AccountShares:
     """The whole account of an invoice's buyer, in percent; None where a share says nothing.
 
     As it was last counted, not to the minute: see `workers.accounts`.
@@ -35,7 +35,7 @@ class Circumstances:
     """In INFACTOR_TIMEZONE."""
     currency: str
     """The one that Infactor shows."""
-    account: Account = Account()
+    account: AccountShares = AccountShares()
     numbers_missing: NumberGap | None = None
     busy_hour: str = ""
     """The hour in which it was entered, in words, if far more were entered then than usual."""

@@ -3,7 +3,12 @@
 from collections.abc import Collection, Mapping
 from decimal import ROUND_CEILING, Decimal
 
-from service.infactor.rules.circumstances import Account
+from service.domain import RuleCode
+from service.infactor.rules.circumstances import AccountShares
+
+ACCOUNT_RULES = frozenset({RuleCode.SET_OFF, RuleCode.CROSS_AGED, RuleCode.CONCENTRATION})
+COUNTED_RULES = ACCOUNT_RULES | {RuleCode.BURST}
+"""The rules that ask for what is counted of a whole company."""
 
 _FEWEST_BUYERS = 3
 _FEWEST_INVOICES = 5
@@ -23,15 +28,15 @@ def account_of(
     buyers: int,
     all_invoices: int,
     all_open: Decimal,
-    before: Account,
-) -> Account:
+    before: AccountShares,
+) -> AccountShares:
     """Return a buyer's account from their own amounts, all above zero, and the supplier's.
 
     `before` is the account as last counted. Its share of the supplier says nothing with fewer than
     3 buyers or 5 open invoices, and its overdue share nothing with a single invoice.
     """
     many = buyers >= _FEWEST_BUYERS and all_invoices >= _FEWEST_INVOICES
-    return Account(
+    return AccountShares(
         concentration=percent(open_amount, all_open, before.concentration) if many else None,
         overdue=percent(overdue, open_amount, before.overdue)
         if invoices >= _FEWEST_OF_A_BUYER
