@@ -41,7 +41,7 @@ def count_accounts(company: RecordedCompany) -> None:
         if accounts.is_importing(session, connection_id):
             return
         if not book.asks_any(COUNTED_RULES):
-            accounts.counted(session, connection_id, [])
+            accounts.counted(session, connection_id)
             return
         before = accounts.kept(session, connection_id)
         after = _accounts(company, session, before)
@@ -54,6 +54,7 @@ def count_accounts(company: RecordedCompany) -> None:
         ids = set(accounts.open_invoices(session, connection_id, concerned))
         ids |= _count_hours(company, session)
         judging.ask(session, connection_id, ids)
+        accounts.counted(session, connection_id)
     log.info("accounts.counted", connection=connection_id, customers=len(after), invoices=len(ids))
 
 
@@ -113,6 +114,6 @@ def _count_hours(company: RecordedCompany, session: Session) -> set[str]:
         since_ms = int((now() - _HABIT).timestamp() * 1000)
         entered = accounts.entered_by_hour(session, connection_id, since_ms)
         busy = busy_hours(entered, limit, before)
-    accounts.counted(session, connection_id, busy)
-    others = set(before) ^ set(busy)
+    accounts.keep_busy_hours(session, connection_id, before, busy)
+    others = before ^ set(busy)
     return {id_ for hour in others for id_ in accounts.entered_in(session, connection_id, hour)}

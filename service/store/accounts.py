@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from service.database.due import has_come
-from service.database.tables import BuyerAccount, Connection, Customer, Invoice, Run
+from service.database.tables import BusyHour, BuyerAccount, Connection, Customer, Invoice, Run
 from service.database.tables.invoices import OPEN
 from service.database.types import condition
 from service.database.upsert import chunked, insert_all
@@ -289,12 +289,10 @@ def ask(session: Session, connection_id: str, now: datetime) -> None:
     )
 
 
-def counted(session: Session, connection_id: str, busy_hours: Sequence[int]) -> None:
+def counted(session: Session, connection_id: str) -> None:
     """Note that the accounts are counted in this transaction, which has locked the company."""
     session.execute(
-        update(Connection)
-        .where(Connection.id == connection_id)
-        .values(accounts_due_at=None, busy_hours=list(busy_hours))
+        update(Connection).where(Connection.id == connection_id).values(accounts_due_at=None)
     )
 
 
@@ -341,8 +339,23 @@ def entered_in(session: Session, connection_id: str, hour: int) -> Sequence[str]
     ).all()
 
 
-def busy_hours(session: Session, connection_id: str) -> Sequence[int]:
+def busy_hours(session: Session, connection_id: str) -> set[int]:
     """Return the hours in which far more invoices were entered than usual, as last counted."""
-    return session.scalars(
-        select(Connection.busy_hours).where(Connection.id == connection_id)
-    ).one()
+    query = select(BusyHour.hour).where(BusyHour.connection_id == connection_id)
+    return set(session.scalars(query))
+
+
+def keep_busy_hours(
+    session: Session, connection_id: str, before: Collection[int], after: Collection[int]
+) -> None:
+    """Replace the company's busy hours."""
+    gone, new = set(before) - set(after), set(after) - set(before)
+    for chunk in chunked(sorted(gone)):
+        session.execute(
+            delete(BusyHour).where(
+                BusyHour.connection_id == connection_id, BusyHour.hour.in_(chunk)
+            )
+        )
+    rows = [{"connection_id": connection_id, "hour": hour} for hour in sorted(new)]
+    for some in chunked(rows):
+        insert_all(session, BusyHour, some)

@@ -13,6 +13,7 @@ from sqlalchemy import Delete, Update, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import (
+    BusyHour,
     BuyerAccount,
     Connection,
     Customer,
@@ -76,6 +77,7 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     _do(session, delete(RunSeen).where(RunSeen.run_id.in_(of_runs)))
     _do(session, delete(Pace).where(Pace.connection_id == connection_id))
     _do(session, delete(OldId).where(OldId.connection_id == connection_id))
+    _do(session, delete(BusyHour).where(BusyHour.connection_id == connection_id))
     _do(session, delete(BuyerAccount).where(BuyerAccount.connection_id == connection_id))
     _do(session, delete(InvoiceToJudge).where(InvoiceToJudge.connection_id == connection_id))
     forgotten = Forgotten(
@@ -94,7 +96,6 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
         "suspended_at": None,
         "adopted_at": None,
         "accounts_due_at": None,
-        "busy_hours": [],
     }
     _do(session, update(Connection).where(Connection.id == connection_id).values(reduced))
     return forgotten

@@ -71,7 +71,9 @@ class Judge:
     def _busy_hours(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, str]:
         if not self._settings.rules.asks_any({RuleCode.BURST}):
             return {}
-        busy = set(accounts.busy_hours(self._session, self._connection_id))
+        busy = accounts.busy_hours(self._session, self._connection_id)
+        if not busy:
+            return {}
         hours = {id_: known.created_ms // HOUR_MS for id_, known in facts.items()}
         return {id_: _hour_text(hour) for id_, hour in hours.items() if hour in busy}
 

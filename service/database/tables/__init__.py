@@ -12,6 +12,7 @@ from service.database.tables.coordination import (
 )
 from service.database.tables.inbox import Notice
 from service.database.tables.invoices import (
+    BusyHour,
     BuyerAccount,
     Customer,
     Document,
@@ -56,6 +57,7 @@ __all__ = [
     "Base",
     "Breaker",
     "BrowserSession",
+    "BusyHour",
     "BuyerAccount",
     "ClockError",
     "Connection",

@@ -75,6 +75,15 @@ class BuyerAccount(Base):
     credit: Mapped[int | None] = mapped_column()
 
 
+class BusyHour(Base):
+    """An hour, by its number since 1970, in which far more invoices were entered than usual."""
+
+    __tablename__ = "busy_hours"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    hour: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
 class Invoice(Base):
     """One QuickBooks invoice: the newest version seen, and what it means for Infactor."""
 

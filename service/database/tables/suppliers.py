@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.database.tables.metadata import Base
-from service.database.types import ExactJSON, Instant, RowId
+from service.database.types import Instant, RowId
 
 
 class Supplier(Base):
@@ -87,8 +87,6 @@ class Connection(Base):
     judged_by: Mapped[str] = mapped_column(String(64), default="", server_default="")
     # When the buyers' accounts are counted next; None while nothing has changed since.
     accounts_due_at: Mapped[datetime | None] = mapped_column(Instant)
-    # Hours in which far more invoices were entered than usual, as numbers since 1970.
-    busy_hours: Mapped[list[int]] = mapped_column(ExactJSON, default=list, server_default="[]")
     # When rows of Infactor's old import were last checked; until then nothing is delivered.
     adopted_at: Mapped[datetime | None] = mapped_column(Instant)
 

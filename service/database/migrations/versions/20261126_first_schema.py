@@ -37,7 +37,7 @@ def downgrade() -> None:
         *("clock_errors", "breakers"),
         *("runs_seen", "runs"),
         *("findings", "receipts", "documents", "revisions", "old_ids", "invoices_to_judge"),
-        *("invoices", "buyer_accounts", "customers"),
+        *("invoices", "busy_hours", "buyer_accounts", "customers"),
         *("notices", "spent_links", "oauth_states", "sessions", "connections", "suppliers"),
     ):
         op.drop_table(table)
@@ -101,7 +101,6 @@ def _suppliers() -> None:
         sa.Column("nudge_due_at", _INSTANT),
         sa.Column("judged_by", sa.String(64), nullable=False, server_default=""),
         sa.Column("accounts_due_at", _INSTANT),
-        sa.Column("busy_hours", _JSON, nullable=False, server_default="[]"),
         sa.Column("adopted_at", _INSTANT),
         sa.UniqueConstraint("environment", "realm_digest"),
     )
@@ -291,6 +290,13 @@ def _invoices() -> None:
     op.create_index("ux_invoices_adopted", "invoices", ["adopted"], unique=True)
     op.create_index(
         "ix_invoices_old_rows_held", "invoices", ["connection_id"], **_where("old_rows_held")
+    )
+    op.create_table(
+        "busy_hours",
+        sa.Column(
+            "connection_id", sa.String(32), sa.ForeignKey("connections.id"), primary_key=True
+        ),
+        sa.Column("hour", sa.Integer, primary_key=True, autoincrement=False),
     )
     op.create_table(
         "invoices_to_judge",
