@@ -117,6 +117,7 @@ FILES_OF_ONE_NAME = {
         *("audit", "backfill", "forget", "links", "reconcile", "sync")
     },
     "the service's as a whole, and one package's": {"errors", "metrics", "wording"},
+    "what is known before something is decided, of the service and of an invoice": {"facts"},
     "each package has one of its own": {"command", "endpoints", "session"},
 }
 TOP_LEVEL = {

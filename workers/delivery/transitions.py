@@ -13,7 +13,7 @@ from service.database.tables import Document, Invoice
 from service.domain import APPROVED, RuleCode, Severity, State
 from service.infactor.bson import from_bson, to_bson
 from service.infactor.collection import DocumentState, marks_of
-from service.infactor.deviations import OVER, InvoiceFacts, deviations, text_of
+from service.infactor.deviations import OVER, DecisionBasis, deviations, text_of
 from service.infactor.rules.catalogue import CATALOGUE
 from service.infactor.rules.judge import reasons_of
 from service.store.findings import Found
@@ -164,13 +164,13 @@ def changed_after_approval(
     invoice, seen = change.invoice, change.before
     state = change.after.state if change.after else ""
     then = (
-        InvoiceFacts(
+        DecisionBasis(
             balance=seen.balance, currency=seen.currency or currency, customer_id=seen.customer_id
         )
         if seen
         else None
     )
-    facts = InvoiceFacts(
+    facts = DecisionBasis(
         balance=invoice.balance,
         currency=invoice.currency or currency,
         customer_id=invoice.customer_id,
