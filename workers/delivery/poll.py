@@ -17,8 +17,8 @@ from service.infactor.users import preferred
 from service.kit.clock import now
 from service.services import Services
 from service.store import documents, findings, outbox
+from workers.delivery.deliver import addresses_of, key_of
 from workers.delivery.findings import keep_changes
-from workers.delivery.order import addresses_of, key_of
 from workers.delivery.transitions import DocumentChange
 from workers.delivery.turn import NotItsTurn, infactor_turn
 

@@ -29,7 +29,7 @@ from service.infactor.wording import status
 from service.store import documents, old_rows, outbox, runs
 from workers.company import CompanyContext
 from workers.delivery.adoption import recorded_of
-from workers.delivery.order import key_of
+from workers.delivery.deliver import key_of
 from workers.delivery.turn import NotItsTurn, infactor_turn
 
 _MENDABLE = frozenset(
