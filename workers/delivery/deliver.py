@@ -32,9 +32,13 @@ from service.store import connections, inbox, outbox
 from service.store.findings import Found
 from service.store.outbox import DeliveryProgress
 from workers.delivery.adoption import ensure_adopted
-from workers.delivery.findings import keep_changes, keep_findings
-from workers.delivery.transitions import DocumentChange, changed_after_approval
-from workers.delivery.turn import Infactor, NotItsTurn, infactor_turn
+from workers.delivery.circuit import Infactor, InfactorUnavailable, reaching_infactor
+from workers.delivery.findings import (
+    DocumentChange,
+    changed_after_approval,
+    keep_changes,
+    keep_findings,
+)
 
 _BATCH = 500
 # After so many batches the company waits for its next turn: all companies share the workers.
@@ -83,10 +87,10 @@ def _deliver_some(services: Services, connection_id: str) -> bool:
     if not ids:
         return False
     try:
-        with infactor_turn(services) as infactor:
+        with reaching_infactor(services) as infactor:
             ensure_adopted(services, connection_id, ids)
             deliveries = _deliver_batch(services, infactor, company)
-    except NotItsTurn:
+    except InfactorUnavailable:
         return False
     currency = services.settings.infactor_currency
     DeliveryResults(company, deliveries, currency=currency).save(services.database)
