@@ -14,8 +14,7 @@ from service.kit.bounded_http import BoundedTransport
 from service.quickbooks.entity import parse_instant, quickbooks_time
 from service.quickbooks.faults import SPOILT, answer_of, wants_new_token
 from service.quickbooks.http import intuit_tid, no_cookies, reaching_intuit
-from service.quickbooks.page import Page, is_before, others_in, page_of
-from service.quickbooks.queries import EntityName, Statement
+from service.quickbooks.queries import EntityName, Page, Statement, is_before, others_in, page_of
 
 Kind = Literal["companyinfo", "read", "query", "count", "cdc"]
 

@@ -16,8 +16,7 @@ from service.errors import SyncError
 from service.kit.clock import now
 from service.quickbooks.client import CDC_FURTHEST, Changes
 from service.quickbooks.entity import parse_instant
-from service.quickbooks.page import changed_at
-from service.quickbooks.queries import EntityName
+from service.quickbooks.queries import EntityName, changed_at
 from service.services import Services
 from service.store import connections, inbox, invoices, runs, watermarks
 from service.wording import called, several
