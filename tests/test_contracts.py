@@ -319,7 +319,7 @@ def test_only_what_speaks_to_intuit_or_to_operators_calls_anybody_by_http():
         "service.services",
         "service.quickbooks.client",
         "service.quickbooks.oauth",
-        "service.quickbooks.http",
+        "service.quickbooks.faults",
         "service.kit.bounded_http",
         "service.kit.tls",
         "service.monitoring.alert_sender",

@@ -12,8 +12,14 @@ import httpx
 from service.errors import Gone, Poisoned, TransientError
 from service.kit.bounded_http import BoundedTransport
 from service.quickbooks.entity import parse_instant, quickbooks_time
-from service.quickbooks.faults import SPOILT, answer_of, wants_new_token
-from service.quickbooks.http import intuit_tid, no_cookies, reaching_intuit
+from service.quickbooks.faults import (
+    SPOILT,
+    answer_of,
+    intuit_tid,
+    no_cookies,
+    reaching_intuit,
+    wants_new_token,
+)
 from service.quickbooks.queries import EntityName, Page, Statement, is_before, others_in, page_of
 
 Kind = Literal["companyinfo", "read", "query", "count", "cdc"]

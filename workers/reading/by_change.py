@@ -17,7 +17,7 @@ from service.errors import Poisoned, SyncError, TransientError
 from service.kit.text import one_line
 from service.quickbooks import queries
 from service.quickbooks.entity import parse_instant
-from service.quickbooks.http import TIMED_OUT, TOO_LONG
+from service.quickbooks.faults import TIMED_OUT, TOO_LONG
 from service.quickbooks.queries import EntityName, Page, changed_at
 from service.wording import called
 from workers.company import CompanyContext

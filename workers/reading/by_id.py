@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from service.errors import Gone, Poisoned, SyncError, TooLarge, TransientError
 from service.quickbooks import queries
-from service.quickbooks.faults import GONE, SPOILT
-from service.quickbooks.http import TIMED_OUT
+from service.quickbooks.faults import GONE, SPOILT, TIMED_OUT
 from service.quickbooks.queries import EntityName
 from workers.company import CompanyContext
 from workers.reading.reads import InvoiceReads, Read
