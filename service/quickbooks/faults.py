@@ -1,4 +1,4 @@
-"""What an answer of the accounting API means: one table, closed by default (reference 3.8).
+"""What a failed call of the accounting API means: one table, closed by default (reference 3.8).
 
 Intuit's errors come as `Fault`, as the gateway's lower-case `fault`, as XML although JSON was asked
 for, or without a body; also with HTTP 200, in a list, and in a part of an answer. A known code

@@ -1,4 +1,4 @@
-"""Queries in QuickBooks' query language (reference 3.3), and the check that an answer fits its query."""
+"""Queries in QuickBooks' query language (reference 3.3), and whether an answer fits its query."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

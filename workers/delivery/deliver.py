@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from service.database.engine import Database
 from service.database.tables import Connection, Document, Invoice
 from service.domain import Action, FindingKind, Hold, State
-from service.infactor.bson import from_bson
 from service.infactor.collection import (
     REVISION,
     DeliveryOrder,
@@ -23,6 +22,7 @@ from service.infactor.collection import (
     state_of,
 )
 from service.infactor.document_lifecycle import MARKER, columns_of, decide
+from service.infactor.mongo import from_bson
 from service.infactor.users import Account, preferred
 from service.infactor.warnings import WarningCode, warning
 from service.kit.backoff import backoff

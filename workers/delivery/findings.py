@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import Document, Invoice
 from service.domain import APPROVED, FindingKind, Hold, Severity, State
-from service.infactor.bson import from_bson, to_bson
 from service.infactor.collection import DocumentState, marks_of
 from service.infactor.deviations import InvoiceFacts, deviations, text_of
+from service.infactor.mongo import from_bson, to_bson
 from service.store import findings, outbox
 from service.store.findings import Found
 

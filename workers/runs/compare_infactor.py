@@ -19,10 +19,10 @@ from service.database.tables import (
     Tally,
 )
 from service.domain import DifferenceKind, State
-from service.infactor.bson import from_bson, to_bson
 from service.infactor.collection import REVISION, state_of
 from service.infactor.deviations import text_of
 from service.infactor.document_lifecycle import QUICKBOOKS_OWNED
+from service.infactor.mongo import from_bson, to_bson
 from service.infactor.old_import.matching import can_go_on, is_copy
 from service.infactor.old_import.values import text
 from service.infactor.wording import status
