@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, case, func, literal, select, update
 from sqlalchemy.orm import Session
 
-from service.database.due import has_come
 from service.database.tables import Connection, Supplier
-from service.database.types import Instant
+from service.database.types import Instant, has_come
 from service.database.upsert import excluded, insert
 from service.domain import ConnectionState
 from service.errors import Disconnected

@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from service.database.due import has_come
 from service.database.tables import Connection, Notice, Run
+from service.database.types import has_come
 from service.database.upsert import chunked, insert
 from service.domain import NoticeStatus, OwnNotice, RunKind, RunState
 from service.store.connections import may_be_called

@@ -15,8 +15,8 @@ from starlette.responses import RedirectResponse, Response
 
 from service import wording
 from service.config.settings import Settings
-from service.database.due import waits
 from service.database.tables import Connection, Run
+from service.database.types import waits
 from service.domain import ConnectionState, RunKind, RunState
 from service.kit.clock import now
 from service.kit.realm import realm_id_of
