@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from service.coordination import leases, rate_limit
 from service.database.engine import Database
 from service.database.tables import Connection
+from service.domain import RealmId
 from service.errors import (
     Barred,
     BudgetSpent,
@@ -28,7 +29,6 @@ from service.errors import (
     TransientError,
 )
 from service.kit.clock import now
-from service.kit.realm import RealmId
 from service.kit.vault import Vault
 from service.quickbooks.client import BearerAuth, CompanyClient
 from service.quickbooks.oauth import REFUSALS, OAuth, Tokens

@@ -16,11 +16,10 @@ from starlette.datastructures import QueryParams
 
 from service.database.engine import after_commit
 from service.database.tables import Connection, OAuthState
-from service.domain import ConnectionState, OwnNotice, RunCause
+from service.domain import ConnectionState, OwnNotice, RealmId, RunCause, realm_id_of
 from service.errors import Poisoned, SyncError, TransientError
 from service.jobs import Nudges
 from service.kit.clock import now
-from service.kit.realm import RealmId, realm_id_of
 from service.kit.text import one_line
 from service.links import LONGEST_LIFE
 from service.quickbooks.oauth import Tokens

@@ -17,9 +17,8 @@ from service import wording
 from service.config.settings import Settings
 from service.database.tables import Connection, Run
 from service.database.types import waits
-from service.domain import ConnectionState, RunKind, RunState
+from service.domain import ConnectionState, RunKind, RunState, realm_id_of
 from service.kit.clock import now
-from service.kit.realm import realm_id_of
 from service.monitoring.infactor import STUCK
 from service.operations import actions
 from service.queries import companies

@@ -20,8 +20,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.database.types import instant_text
+from service.domain import RealmId
 from service.kit.metrics import notices_received
-from service.kit.realm import RealmId
 from service.kit.text import one_line
 from service.kit.vault import Vault
 from service.quickbooks.event import FOLLOWED, Event
