@@ -1,4 +1,4 @@
-"""Column types that mean the same on SQLite and PostgreSQL."""
+"""Column types that mean the same on SQLite and PostgreSQL, and how moments are compared there."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -126,7 +126,11 @@ LONGEST_FENCE = 60.0
 def has_come(
     due_at: SQLCoreOperations[Any], now: datetime, longest: timedelta = LONGEST_PAUSE
 ) -> ColumnElement[bool]:
-    """A condition: this time, if there is one, has come; nobody waits longer than `longest`."""
+    """A condition: this time, if there is one, has come; nobody waits longer than `longest`.
+
+    A time that lies further ahead was written by a clock that has been set back since. It counts as
+    over: else work would stand still until the clock is there again.
+    """
     return or_(due_at.is_(None), due_at <= now, due_at > now + longest)
 
 
