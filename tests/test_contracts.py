@@ -218,7 +218,7 @@ def test_every_import_follows_the_layout():
         ("service.web.supplier.dashboard", "service.web.ops.flash"),
         ("workers.sync", "workers.runs.backfill"),
         ("workers.recording.record", "workers.delivery.deliver"),
-        ("workers.recording.record", "workers.reading.customers"),
+        ("workers.recording.record", "workers.reading.by_id"),
         ("workers.reading.reads", "workers.company"),
     ],
 )

@@ -29,8 +29,7 @@ from service.services import Services
 from service.store import connections, inbox, invoices, watermarks
 from workers.company import CompanyContext, note_outage
 from workers.reading.by_change import Cursor, read_page
-from workers.reading.by_id import read_invoices
-from workers.reading.customers import CustomerReads
+from workers.reading.by_id import CustomerReads, read_invoices
 from workers.reading.reads import InvoiceReads, is_id
 from workers.recording.outcome import Recorded
 from workers.recording.record import keep_failures, recording

@@ -119,8 +119,7 @@ def _rehearse(services: Services, chosen: Chosen, since: datetime | None) -> dic
 
 def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool) -> dict[str, Any]:
     from workers.company import CompanyContext
-    from workers.reading.by_id import read_invoices
-    from workers.reading.customers import CustomerReads
+    from workers.reading.by_id import CustomerReads, read_invoices
     from workers.recording.outcome import add
     from workers.recording.record import recording, rehearse
 

@@ -22,8 +22,7 @@ from service.store import connections, inbox, invoices, runs, watermarks
 from service.wording import called, several
 from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page
-from workers.reading.by_id import confirm
-from workers.reading.customers import CustomerReads
+from workers.reading.by_id import CustomerReads, confirm
 from workers.reading.reads import InvoiceReads, Read
 from workers.recording.outcome import Recorded, add
 from workers.recording.record import keep_failures, recording

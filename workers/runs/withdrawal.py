@@ -10,8 +10,7 @@ from service.domain import RevisionCause, RunState
 from service.kit.clock import now
 from service.store import connections, runs
 from workers.company import CompanyContext
-from workers.reading.by_id import MAX_IDS, read_invoices
-from workers.reading.customers import CustomerReads
+from workers.reading.by_id import MAX_IDS, CustomerReads, read_invoices
 from workers.recording.outcome import add
 from workers.recording.record import keep_failures, recording
 
