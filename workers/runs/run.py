@@ -11,7 +11,7 @@ from dramatiq.middleware import TimeLimitExceeded
 
 from service.company_access import Purpose
 from service.database.tables import Run
-from service.domain import RunKind
+from service.domain import RevisionCause, RunKind, RunState
 from service.errors import (
     ApprovalNeeded,
     Barred,
@@ -25,8 +25,11 @@ from service.kit.clock import now
 from service.services import Services
 from service.store import approvals, connections, runs
 from workers.company import CompanyContext, note_outage
+from workers.reading.by_id import MAX_IDS, CustomerReads, read_invoices
+from workers.recording.outcome import add
+from workers.recording.record import keep_failures, recording
 from workers.retry import failure_of, insist, pause_of_run, why
-from workers.runs import backfill, reconcile, withdrawal
+from workers.runs import backfill, reconcile
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +38,7 @@ Step = Callable[[CompanyContext, Run], bool]
 _KINDS: dict[RunKind, tuple[Purpose, Step]] = {
     RunKind.BACKFILL: ("backfill", backfill.step),
     RunKind.RECONCILE: ("reconcile", reconcile.step),
-    RunKind.WITHDRAWAL: ("notice", withdrawal.step),
+    RunKind.WITHDRAWAL: ("notice", step),
 }
 _DIED = "the worker died each time that it worked on this step"
 
@@ -133,3 +136,20 @@ def _await_approval(services: Services, run: Run, error: ApprovalNeeded) -> bool
 def _text(error: SyncError) -> str:
     trace = f" (intuit_tid {error.intuit_tid})" if error.intuit_tid else ""
     return f"{error}{trace}"
+
+
+def _withdraw(company: CompanyContext, run: Run) -> bool:
+    """Read and record the next of its invoices, and end the run after the last ones."""
+    wanted = runs.invoices_of(run)
+    reads = CustomerReads(company).complete(read_invoices(company, wanted[:MAX_IDS]))
+    left = wanted[MAX_IDS:]
+    with recording(company, reads, cause=RevisionCause.NOTICE, run=run) as (session, recorded):
+        tally = add(run.tally, recorded)
+        keep_failures(session, company.connection_id, recorded)
+        connections.synced(session, company.connection_id, now())
+        if left:
+            runs.checkpoint(session, run, {"invoices": left}, tally)
+        else:
+            runs.finish(session, run, RunState.DONE, tally, None, now())
+    log.info("withdrawal.read", run=run.id, invoices=len(wanted) - len(left))
+    return bool(left)
