@@ -26,7 +26,7 @@ from service.errors import (
 )
 from service.kit.clock import now
 from service.services import Services
-from service.store import connections, inbox, invoices, watermarks
+from service.store import connections, inbox, invoices, own_notices, watermarks
 from workers.company import CompanyContext, note_outage
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import CustomerReads, read_invoices
@@ -166,7 +166,9 @@ class Batch:
             page = read_page(self._company, cursor)
             with self._recording(page.reads, RevisionCause.CHECK) as (session, recorded):
                 failed = set(filter(is_id, recorded.failed))
-                inbox.ask_for_invoices(session, connection_id, failed, OwnNotice.UNRECORDED, now())
+                own_notices.ask_for_invoices(
+                    session, connection_id, failed, OwnNotice.UNRECORDED, now()
+                )
                 self._finish_invoices(session, recorded)
                 cursor = page.cursor
                 if recorded.unnamed:

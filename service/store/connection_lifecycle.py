@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice
 from service.domain import ConnectionState, OwnNotice
-from service.store import inbox, runs
+from service.store import own_notices, runs
 
 NO_TOKENS = {
     "access_sealed": None,
@@ -34,7 +34,7 @@ def resume(session: Session, connection_id: str, now: datetime) -> bool:
         {"suspended_at": None, "reconcile_due_at": now},
     )
     if resumed:
-        inbox.ask_for_changes(session, connection_id, OwnNotice.RESUMED, now)
+        own_notices.ask_for_changes(session, connection_id, OwnNotice.RESUMED, now)
     return resumed
 
 

@@ -24,8 +24,8 @@ from service.store import (
     connection_lifecycle,
     connections,
     customers,
-    inbox,
     invoices,
+    own_notices,
     plausible,
 )
 from service.store.invoices import InvoiceRow, RecordedVersion
@@ -417,7 +417,7 @@ def keep_failures(
     """Store what could not be recorded as notices to try again, unless a notice `asked` for it."""
     at = now()
     unasked = {i for i in recorded.failed if is_id(i)} - set(asked)
-    inbox.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
+    own_notices.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
     for place, error in recorded.unnamed.items():
         due_at = at + pause_of_parked(error, 1)
-        inbox.park_unnamed(session, connection_id, place, error, at, place.since, due_at)
+        own_notices.park_unnamed(session, connection_id, place, error, at, place.since, due_at)

@@ -18,7 +18,7 @@ from service.quickbooks.client import CDC_FURTHEST, Changes
 from service.quickbooks.entity import parse_instant
 from service.quickbooks.queries import EntityName, changed_at
 from service.services import Services
-from service.store import connections, inbox, invoices, runs, watermarks
+from service.store import connections, inbox, invoices, own_notices, runs, watermarks
 from service.wording import called, several
 from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page
@@ -175,7 +175,7 @@ def _customers(company: CompanyContext, run: Run) -> bool:
         }
         runs.checkpoint(session, run, onwards, tally)
         for place, error in page.reads.unnamed.items():
-            inbox.park_unnamed(session, company.connection_id, place, error, now())
+            own_notices.park_unnamed(session, company.connection_id, place, error, now())
     return True
 
 

@@ -33,12 +33,34 @@ from workers.runs import backfill, reconcile
 
 log = structlog.get_logger(__name__)
 
+
+def _withdraw(company: CompanyContext, run: Run) -> bool:
+    """Read and record the next invoices whose withdrawal an operator approved; end after the last.
+
+    Notices asked for more of them than the limit lets through. QuickBooks is asked once more: what
+    it does not say any more is not withdrawn.
+    """
+    wanted = runs.invoices_of(run)
+    reads = CustomerReads(company).complete(read_invoices(company, wanted[:MAX_IDS]))
+    left = wanted[MAX_IDS:]
+    with recording(company, reads, cause=RevisionCause.NOTICE, run=run) as (session, recorded):
+        tally = add(run.tally, recorded)
+        keep_failures(session, company.connection_id, recorded)
+        connections.synced(session, company.connection_id, now())
+        if left:
+            runs.checkpoint(session, run, {"invoices": left}, tally)
+        else:
+            runs.finish(session, run, RunState.DONE, tally, None, now())
+    log.info("withdrawal.read", run=run.id, invoices=len(wanted) - len(left))
+    return bool(left)
+
+
 Step = Callable[[CompanyContext, Run], bool]
 # For each kind: what its reads are for, and its step, which returns whether the run goes on.
 _KINDS: dict[RunKind, tuple[Purpose, Step]] = {
     RunKind.BACKFILL: ("backfill", backfill.step),
     RunKind.RECONCILE: ("reconcile", reconcile.step),
-    RunKind.WITHDRAWAL: ("notice", step),
+    RunKind.WITHDRAWAL: ("notice", _withdraw),
 }
 _DIED = "the worker died each time that it worked on this step"
 
@@ -136,20 +158,3 @@ def _await_approval(services: Services, run: Run, error: ApprovalNeeded) -> bool
 def _text(error: SyncError) -> str:
     trace = f" (intuit_tid {error.intuit_tid})" if error.intuit_tid else ""
     return f"{error}{trace}"
-
-
-def _withdraw(company: CompanyContext, run: Run) -> bool:
-    """Read and record the next of its invoices, and end the run after the last ones."""
-    wanted = runs.invoices_of(run)
-    reads = CustomerReads(company).complete(read_invoices(company, wanted[:MAX_IDS]))
-    left = wanted[MAX_IDS:]
-    with recording(company, reads, cause=RevisionCause.NOTICE, run=run) as (session, recorded):
-        tally = add(run.tally, recorded)
-        keep_failures(session, company.connection_id, recorded)
-        connections.synced(session, company.connection_id, now())
-        if left:
-            runs.checkpoint(session, run, {"invoices": left}, tally)
-        else:
-            runs.finish(session, run, RunState.DONE, tally, None, now())
-    log.info("withdrawal.read", run=run.id, invoices=len(wanted) - len(left))
-    return bool(left)

@@ -28,6 +28,7 @@ from service.store import (
     connection_lifecycle,
     connections,
     inbox,
+    own_notices,
     plausible,
     runs,
     sessions,
@@ -287,7 +288,7 @@ def _renew(
     inbox.hurry(session, before.id, at)
     if was_connected:
         # The access may have failed meanwhile without anybody noticing.
-        inbox.ask_for_changes(session, before.id, OwnNotice.RENEWED, at)
+        own_notices.ask_for_changes(session, before.id, OwnNotice.RENEWED, at)
         return None
     # A full one: only that finds what was deleted meanwhile.
     return runs.create_or_join(session, before.id, RunCause.RECONNECT, None, at)
