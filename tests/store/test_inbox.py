@@ -13,7 +13,7 @@ from service.database.tables import Connection, Notice
 from service.errors import TransientError
 from service.queries import notices
 from service.store import inbox, own_notices
-from service.store.intake import NewNotice, insert_notices
+from service.store.inbox import NewNotice, insert_notices
 from tests.servers import wait_until
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)

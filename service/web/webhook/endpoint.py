@@ -26,7 +26,7 @@ from service.kit.text import one_line
 from service.kit.vault import Vault
 from service.quickbooks.event import FOLLOWED, Event
 from service.quickbooks.webhooks import MOST_EVENTS, TooManyEvents, parse, verify
-from service.store.intake import NewNotice
+from service.store.inbox import NewNotice
 from service.web.error_references import crashed
 from service.web.middleware.access_log import note
 from service.web.state import AppState
