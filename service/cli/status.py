@@ -11,8 +11,8 @@ import typer
 from service.cli.console import answer, answer_json, says_what_is_wrong
 from service.cli.context import Json, command_services
 from service.kit.clock import now
+from service.monitoring.checks import look
 from service.monitoring.condition import Condition
-from service.monitoring.conditions import look
 from service.monitoring.processes import CLOCK, RECEIVER
 from service.monitoring.refusals import refusals
 from service.monitoring.summary import InfactorSummary, Summary
