@@ -47,9 +47,9 @@ def simulator(
 
     Refuses to start unless QUICKBOOKS_ENVIRONMENT is `simulator`.
     """
+    from service.simulator.app import run
     from service.simulator.books.book import Book, BookError
     from service.simulator.config import SimulatorConfig
-    from service.simulator.server import run
 
     # As for the settings, an empty value counts as not set.
     sources = (dotenv_values(ENV_FILE), os.environ)

@@ -15,9 +15,9 @@ from service.quickbooks.endpoints import endpoints
 from service.quickbooks.entity import entity
 from service.quickbooks.oauth import OAuth, Tokens
 from service.quickbooks.queries import by_ids, count, page_by_id, page_by_time
+from service.simulator.app import RunningSimulator
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
-from service.simulator.server import RunningSimulator
 from tests.simulators import Simulators
 
 REALM = "9341455000000001"

@@ -21,7 +21,7 @@ from service.database.types import database_now
 from service.infactor.mapping import invoice_id
 from service.kit.clock import now
 from service.operations import actions
-from service.simulator.server import RunningSimulator
+from service.simulator.app import RunningSimulator
 from service.store import own_notices
 from tests.servers import wait_until
 from tests.workers.conftest import connected
