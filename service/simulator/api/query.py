@@ -223,9 +223,9 @@ def run(company: Company, query: Query, switches: Switches) -> Json:
 def _only(data: Json, fields: Iterable[str]) -> Json:
     """Return the sparse object of a projection; dotted names keep their place."""
     sparse: Json = {"domain": "QBO", "sparse": True}
-    for field in fields:
+    for path in fields:
         inside, kept = data, sparse
-        *above, name = field.split(".")
+        *above, name = path.split(".")
         for part in above:
             inside, kept = inside.get(part, {}), kept.setdefault(part, {})
         if name in inside:

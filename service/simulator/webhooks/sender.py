@@ -1,4 +1,4 @@
-"""The webhook sender: one queue, in order, retried at the documented intervals, disturbed on demand."""
+"""The webhook sender: one queue, in order, retried as documented, and disturbed on demand."""
 
 import threading
 import time
