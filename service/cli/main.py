@@ -13,7 +13,6 @@ from service.cli import (
     audit,
     backfill,
     connections,
-    findings,
     forget,
     invoices,
     links,
@@ -57,8 +56,8 @@ app.command(rich_help_panel=_LOOK)(doctor.doctor)
 app.add_typer(alerts.group, name="alerts", rich_help_panel=_LOOK)
 app.add_typer(connections.group, name="connections", rich_help_panel=_LOOK)
 app.command("invoices", rich_help_panel=_LOOK)(invoices.show_invoices)
-app.command("findings", rich_help_panel=_LOOK)(findings.show_findings)
-app.command(rich_help_panel=_LOOK)(findings.acknowledge)
+app.command("findings", rich_help_panel=_LOOK)(invoices.show_findings)
+app.command(rich_help_panel=_LOOK)(invoices.acknowledge)
 app.command("notices", rich_help_panel=_LOOK)(notices.show_notices)
 app.command(rich_help_panel=_LOOK)(notices.replay)
 app.command(rich_help_panel=_LOOK)(sync.sync)
