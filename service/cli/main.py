@@ -8,7 +8,6 @@ import typer
 
 from service.cli import (
     adopt,
-    alerts,
     approvals,
     audit,
     backfill,
@@ -53,7 +52,7 @@ app.command("supplier-url", rich_help_panel=_SUPPLIERS)(links.supplier_url)
 app.command("log-out", rich_help_panel=_SUPPLIERS)(links.log_out)
 app.command(rich_help_panel=_LOOK)(status.status)
 app.command(rich_help_panel=_LOOK)(doctor.doctor)
-app.add_typer(alerts.group, name="alerts", rich_help_panel=_LOOK)
+app.add_typer(status.group, name="alerts", rich_help_panel=_LOOK)
 app.add_typer(connections.group, name="connections", rich_help_panel=_LOOK)
 app.command("invoices", rich_help_panel=_LOOK)(invoices.show_invoices)
 app.command("findings", rich_help_panel=_LOOK)(invoices.show_findings)
