@@ -19,7 +19,6 @@ from service.cli import (
     reconcile,
     serve,
     setup,
-    simulator,
     status,
     sync,
 )
@@ -45,7 +44,7 @@ app.command(rich_help_panel=_START)(setup.init)
 app.command(rich_help_panel=_START)(serve.serve)
 app.command(rich_help_panel=_START)(serve.worker)
 app.command(rich_help_panel=_START)(serve.migrate)
-app.command(rich_help_panel=_START)(simulator.simulator)
+app.command(rich_help_panel=_START)(serve.simulator)
 app.command("ops-user", rich_help_panel=_START)(setup.ops_user)
 app.command("connect-url", rich_help_panel=_SUPPLIERS)(links.connect_url)
 app.command("supplier-url", rich_help_panel=_SUPPLIERS)(links.supplier_url)
