@@ -10,13 +10,12 @@ from service.cli import (
     adopt,
     approvals,
     audit,
-    backfill,
     connections,
     forget,
     invoices,
     links,
     notices,
-    reconcile,
+    runs,
     serve,
     setup,
     status,
@@ -59,8 +58,8 @@ app.command(rich_help_panel=_LOOK)(invoices.acknowledge)
 app.command("notices", rich_help_panel=_LOOK)(notices.show_notices)
 app.command(rich_help_panel=_LOOK)(notices.replay)
 app.command(rich_help_panel=_LOOK)(sync.sync)
-app.command(rich_help_panel=_LOOK)(backfill.backfill)
-app.command(rich_help_panel=_LOOK)(reconcile.reconcile)
+app.command(rich_help_panel=_LOOK)(runs.backfill)
+app.command(rich_help_panel=_LOOK)(runs.reconcile)
 app.command(rich_help_panel=_LOOK)(adopt.adopt)
 app.command(rich_help_panel=_LOOK)(approvals.confirm)
 app.command(rich_help_panel=_LOOK)(setup.rekey)
