@@ -6,9 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table, utc_cell
+from service.cli.console import (
+    SHOWN,
+    Limit,
+    answer_json,
+    fail,
+    hint,
+    says_what_is_wrong,
+    show_list,
+    show_table,
+    utc_cell,
+)
 from service.cli.context import Json, command_services, name_of, named_supplier, operator
-from service.cli.listing import SHOWN, Limit, show_list
 from service.database.tables import Document, Invoice
 from service.domain import FindingKind, Hold
 from service.infactor.holds import sentence
