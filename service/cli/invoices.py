@@ -1,4 +1,4 @@
-"""`invoices`, `findings` and `acknowledge`: what is recorded, and what changed after an approval."""
+"""`invoices`, `findings`, `acknowledge`: what is recorded, and what changed after an approval."""
 
 from collections.abc import Iterator
 from decimal import Decimal

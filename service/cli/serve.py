@@ -1,4 +1,4 @@
-"""`serve`, `worker` and `simulator`, the long-running processes, and `migrate`, the schema that they need."""
+"""`serve`, `worker`, `simulator`: the long-running processes; `migrate`: the schema they need."""
 
 import gc
 import os

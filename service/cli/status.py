@@ -1,4 +1,4 @@
-"""`status`: what is wrong now, since when, and what to do about it; `alerts test`: who is alerted."""
+"""`status`: what is wrong now, and what to do about it; `alerts test`: whether alerts arrive."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence

@@ -32,7 +32,7 @@ def doctor(
     Exit status: 0 when nothing fails, warnings or not; 1 when anything does; 2 when the settings
     cannot be loaded, so that nothing else can be checked.
     """
-    from service.cli.doctor.checks import CHECKS
+    from service.cli.doctor.service_checks import CHECKS
 
     try:
         settings = settings_and_logs(quiet=True)

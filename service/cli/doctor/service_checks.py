@@ -1,4 +1,4 @@
-"""The checks of `doctor` on this service and on Intuit."""
+"""The checks of `doctor` on this service, Intuit and Infactor's database."""
 
 import hashlib
 import hmac
@@ -240,19 +240,6 @@ def _services(settings: Settings) -> Iterator[Services]:
         services.close()
 
 
-CHECKS: list[tuple[str, Check]] = [
-    ("public url", public_url),
-    ("public address", public_address),
-    ("verifier token", verifier_token),
-    ("session secret", session_secret),
-    ("database", database),
-    ("queue", job_queue),
-    ("mongodb", infactors_database),
-    ("intuit", intuit),
-    ("alerts", alerts_out),
-]
-
-
 _OLDEST, _NEWEST = (4, 2), (5, 0)
 _ROLE = "give the user of INFACTOR_MONGODB_URL the role that the README describes"
 
@@ -337,3 +324,16 @@ def _how_to_mend(error: InfactorAway) -> str:
     if "not accepted" in str(error):
         return "correct user and password there; a user of another database needs ?authSource=NAME"
     return "check that MongoDB 4.2 to 5.0 runs at INFACTOR_MONGODB_URL and can be reached from here"
+
+
+CHECKS: list[tuple[str, Check]] = [
+    ("public url", public_url),
+    ("public address", public_address),
+    ("verifier token", verifier_token),
+    ("session secret", session_secret),
+    ("database", database),
+    ("queue", job_queue),
+    ("mongodb", infactors_database),
+    ("intuit", intuit),
+    ("alerts", alerts_out),
+]
