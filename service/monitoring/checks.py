@@ -64,6 +64,7 @@ _CHECKS = (
     companies.unasked_answers,
     companies.lasting_throttle,
     companies.ending_tokens,
+    companies.tokens_ending_soon,
     notices.high_reads,
     notices.parked_notices,
     infactor.refused_deliveries,
