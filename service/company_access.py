@@ -103,7 +103,7 @@ class CompanyAccess:
             self._http,
             self._api_url,
             self.realm_id(connection),
-            BearerAuth(lambda rejected: self.access_token(connection.id, rejected)),
+            BearerAuth(partial(self.access_token, connection.id)),
             self.permit(connection.id, purpose),
             partial(self._note_unasked, connection.id),
         )

@@ -151,10 +151,7 @@ class CompanyClient:
             self._tell_unasked("read", 1, tid)
         raise _unexpected(f"the {entity} that was asked for", tid)
 
-    def query(self, statement: Statement) -> list[dict[str, Any]]:
-        return self.page(statement).found
-
-    def page(self, statement: Statement) -> Page:
+    def query(self, statement: Statement) -> Page:
         """Return the rows of a query, and how many positions they take."""
         response, tid = self._query("query", statement)
         try:

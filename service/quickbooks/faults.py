@@ -183,26 +183,27 @@ def _fault_in(content: Any, body: bytes) -> Fault | None:
 # Faults also stand in one part of an answer or of a batch.
 _PARTS = ("QueryResponse", "CDCResponse", "BatchItemResponse", "queryResponse", "cdcresponse",
           "batchItemResponse", "IntuitResponse")  # fmt: skip
-
-
 _DEEPEST = 3
 
 
-def _faults(content: Any, deepest: int = _DEEPEST) -> Iterator[Fault]:
-    for part in _objects(content):
-        for name, told in (("Fault", True), ("fault", False)):
-            for fault in _objects(part.get(name)):
-                yield from _errors(fault, told=told)
-        for name in _PARTS if deepest else ():
-            yield from _faults(part.get(name), deepest - 1)
+def _faults(content: Any) -> Iterator[Fault]:
+    """Yield each error of an answer, and then those of its parts."""
+    parts = _objects(content)
+    for _ in range(_DEEPEST + 1):
+        for part in parts:
+            for fault in _objects(part.get("Fault")):
+                yield from _errors(fault)
+            # The gateway's messages only repeat the code.
+            for fault in _objects(part.get("fault")):
+                yield from _errors(fault, quoted=False)
+        parts = [inner for part in parts for name in _PARTS for inner in _objects(part.get(name))]
 
 
-def _errors(fault: dict[str, Any], *, told: bool) -> Iterator[Fault]:
-    """Yield each error of a fault, without the gateway's messages: they only repeat the code."""
+def _errors(fault: dict[str, Any], *, quoted: bool = True) -> Iterator[Fault]:
     for error in [*_objects(fault.get("Error")), *_objects(fault.get("error"))] or [{}]:
         message = error.get("Message", error.get("message"))
         code = _code(error.get("code", error.get("Code"))) or _code_in_words(message)
-        yield Fault(code, _harmless(message) if told else None)
+        yield Fault(code, _harmless(message) if quoted else None)
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

@@ -68,7 +68,7 @@ def get(session: Session, connection_id: str) -> Connection | None:
 
 def connected(session: Session, connection_id: str) -> Connection:
     """Return the connection; raises Disconnected unless it is alive."""
-    connection = get(session, connection_id)
+    connection = session.get(Connection, connection_id)
     if connection is None or connection.state != ConnectionState.CONNECTED:
         raise Disconnected("the connection has ended; the supplier has to connect again")
     return connection

@@ -129,7 +129,7 @@ def read_page(
 
 
 def _rows(company: CompanyContext, entity_name: EntityName, cursor: Cursor) -> Page:
-    return company.api.page(
+    return company.api.query(
         queries.page_by_time(entity_name, cursor.since, cursor.skip + 1, cursor.size)
     )
 

@@ -1,5 +1,6 @@
 """Reads a company's invoices and customers by id."""
 
+from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -40,32 +41,34 @@ class Query:
 
         Raises TransientError if QuickBooks itself is down.
         """
-        for start in range(0, len(ids), MAX_IDS):
-            self._ask(ids[start : start + MAX_IDS])
+        unasked = deque(ids[start : start + MAX_IDS] for start in range(0, len(ids), MAX_IDS))
+        while unasked:
+            some = unasked.popleft()
+            fetch_number = self._company.draw_fetch_number()
+            try:
+                rows = self._company.api.query(queries.by_ids(self._entity, some))
+            except SyncError as e:
+                if e.code == GONE:
+                    continue  # each is read by itself before it is believed to be deleted
+                self._raise_unless_a_records(e)
+                if len(some) == 1:
+                    self.failed[some[0]] = e
+                else:
+                    middle = len(some) // 2
+                    unasked.extendleft((some[middle:], some[:middle]))
+            else:
+                self._vain = 0
+                self.found += [Read(raw, fetch_number) for raw in rows.found]
 
-    def _ask(self, ids: Sequence[str]) -> None:
-        fetch_number = self._company.draw_fetch_number()
-        try:
-            raws = self._company.api.query(queries.by_ids(self._entity, ids))
-        except SyncError as e:
-            if e.code == GONE:
-                return  # each is read by itself before it is believed to be deleted
-            if not self._is_a_records(e):
-                raise
-            self._vain += 1
-            _doubt_an_outage(e, self._vain)
-            if e.code == SPOILT and self._vain == _MOST_VAIN:
-                # Many records may share what spoils them. An answer without records tells.
-                self._company.api.count(queries.count(self._entity))
-            if len(ids) == 1:
-                self.failed[ids[0]] = e
-                return
-            middle = len(ids) // 2
-            self._ask(ids[:middle])
-            self._ask(ids[middle:])
-        else:
-            self._vain = 0
-            self.found += [Read(raw, fetch_number) for raw in raws]
+    def _raise_unless_a_records(self, error: SyncError) -> None:
+        """Raise, unless the error is a record's among those that were asked for."""
+        if not self._is_a_records(error):
+            raise error
+        self._vain += 1
+        _doubt_an_outage(error, self._vain)
+        if error.code == SPOILT and self._vain == _MOST_VAIN:
+            # Many records may share what spoils them. An answer without records tells.
+            self._company.api.count(queries.count(self._entity))
 
 
 def _doubt_an_outage(error: SyncError, vain: int) -> None:
@@ -135,16 +138,14 @@ class CustomerReads:
 
     def complete(self, reads: InvoiceReads) -> CompleteReads:
         """Return the reads with all customers read so far; read those that the cache lacks."""
-        self._ensure({i for read in reads.found if (i := customer_id_of(read.raw))})
-        return CompleteReads(**vars(reads), customers=self.fresh)
-
-    def _ensure(self, wanted: set[str]) -> None:
+        wanted = {i for read in reads.found if (i := customer_id_of(read.raw))}
         for _ in range(customers.MAX_DEPTH + 1):
             wanted |= {read.parent_id for read in self.fresh.values() if read.parent_id}
             missing = self._missing(wanted)
             if not missing:
-                return
+                break
             self.read(missing)
+        return CompleteReads(**vars(reads), customers=self.fresh)
 
     def read(self, ids: Collection[str]) -> None:
         """Read these customers, whether cached or not.
@@ -165,7 +166,7 @@ class CustomerReads:
         """Read up to 1,000 customers in one query: for most companies, that is all of them."""
         fetch_number = self._company.draw_fetch_number()
         try:
-            raws = self._company.api.query(queries.page_by_id("Customer"))
+            raws = self._company.api.query(queries.page_by_id("Customer")).found
         except SyncError as e:
             if not may_pass_in_parts(e):
                 raise
