@@ -333,3 +333,13 @@ def schedule_nudge(session: Session, connection_id: str, now: datetime, delay: t
         .returning(Connection.id)
     )
     return asked.first() is not None
+
+
+def is_held_by(session: Session, connection_id: str, supplier_id: int) -> bool:
+    """Return whether the company is connected and belongs to this supplier."""
+    query = select(Connection.id).where(
+        Connection.id == connection_id,
+        Connection.state == ConnectionState.CONNECTED,
+        Connection.supplier_id == supplier_id,
+    )
+    return session.execute(query).first() is not None

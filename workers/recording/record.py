@@ -21,7 +21,6 @@ from service.kit.clock import now
 from service.quickbooks.entity import Entity, entity
 from service.store import (
     approvals,
-    connection_lifecycle,
     connections,
     customers,
     invoices,
@@ -221,7 +220,7 @@ class _Batch:
         """Raise Disconnected if the company was disconnected or handed over since it was read."""
         connection_id, supplier_id = self._company.connection_id, self._company.supplier_id
         connections.lock(self._session, connection_id)
-        if not connection_lifecycle.is_held_by(self._session, connection_id, supplier_id):
+        if not connections.is_held_by(self._session, connection_id, supplier_id):
             raise Disconnected("the connection ended while its company was being read")
 
     def _entities(self, reads: Sequence[Read]) -> dict[str, tuple[Entity, int]]:
