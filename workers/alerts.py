@@ -16,7 +16,7 @@ from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.kit.text import cause_of
 from service.monitoring.alert_sender import Channel, NotSent
-from service.monitoring.conditions import wrong_now
+from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
 from service.monitoring.pages import TITLES, link_of
 from service.monitoring.refusals import Refusals, refusals

@@ -8,11 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.console import (
+    Limit,
     answer,
     answer_json,
     fail,
     hint,
+    newest,
     says_what_is_wrong,
+    show_list,
     utc_cell,
 )
 from service.cli.context import (
@@ -25,7 +28,6 @@ from service.cli.context import (
     operator,
     realm_digest,
 )
-from service.cli.listing import Limit, newest, show_list
 from service.database.tables import Connection, Notice
 from service.domain import ConnectionState, NoticeStatus
 from service.operations import actions

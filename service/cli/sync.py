@@ -19,9 +19,9 @@ from service.cli.context import (
     operator,
     readable,
 )
-from service.database.due import waits
 from service.database.engine import after_commit
 from service.database.tables import Connection, Notice, Run
+from service.database.types import waits
 from service.domain import ConnectionState, NoticeStatus
 from service.kit.clock import now
 from service.operations import actions

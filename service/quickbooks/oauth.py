@@ -24,8 +24,14 @@ from service.errors import (
 from service.kit import exact_json
 from service.kit.bounded_http import BoundedTransport
 from service.quickbooks.endpoints import Endpoints
-from service.quickbooks.faults import known_fault
-from service.quickbooks.http import date_of, intuit_tid, no_cookies, reaching_intuit, retry_after
+from service.quickbooks.faults import (
+    date_of,
+    intuit_tid,
+    known_fault,
+    no_cookies,
+    reaching_intuit,
+    retry_after,
+)
 
 _NAMES = {
     "authorization_endpoint": "authorize",

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.database.due import has_come
 from service.database.tables import Alert
+from service.database.types import has_come
 from service.database.upsert import insert
 
 QUIET = timedelta(seconds=60)

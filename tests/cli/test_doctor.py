@@ -16,9 +16,9 @@ from sqlalchemy import update
 
 from service.database.tables import Connection, Heartbeat
 from service.database.types import database_now
+from service.simulator.app import running
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
-from service.simulator.server import running
 from tests.cli.place import Place
 from tests.journey.deployment import SECRETS, VERIFIER
 from tests.servers import away, free_port

@@ -12,8 +12,8 @@ from service.database.engine import Database, Statements
 from service.database.tables import Connection, Notice
 from service.errors import TransientError
 from service.queries import notices
-from service.store import inbox
-from service.store.intake import NewNotice, insert_notices
+from service.store import inbox, own_notices
+from service.store.inbox import NewNotice, insert_notices
 from tests.servers import wait_until
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
@@ -238,7 +238,7 @@ def places(database: Database) -> list[tuple[str | None, str, str | None, int]]:
 
 def meet(database: Database, connection_id: str, place: str, error: str) -> None:
     with database.write() as session:
-        inbox.park_unnamed(session, connection_id, place, TransientError(error), AT)
+        own_notices.park_unnamed(session, connection_id, place, TransientError(error), AT)
 
 
 def test_a_place_that_cannot_be_shown_is_one_parked_notice_of_its_company(

@@ -20,7 +20,7 @@ from service.infactor.wording import ORIGINS
 from service.kit import exact_json
 from service.quickbooks.endpoints import invoice_page
 from service.services import build_services
-from service.web.supplier.invoice_lines import Sums, lines_of, sums_of
+from service.web.supplier.invoice_view import Sums, lines_of, sums_of
 from tests.web.conftest import CUSTOMER, OURS, PUBLIC_URL, Place, an_invoice, said, settings_of
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"

@@ -1,12 +1,12 @@
 """Where an invoice stands, in the words that its supplier reads."""
 
 import pytest
-from service.infactor.holds import remark
 from starlette.testclient import TestClient
 
 from service.database.tables import Document, Invoice
 from service.domain import RuleCode
 from service.infactor.document_lifecycle import MARKER, REMARK
+from service.infactor.rules.catalogue import remark
 from service.web.supplier.invoice_view import InvoiceStatus, status_of, to_mend
 from tests.web.conftest import Place, said
 

@@ -6,12 +6,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from service.infactor.holds import remark
 from starlette.testclient import TestClient
 
 from service.database.tables import Document, Invoice
 from service.domain import RuleCode
 from service.infactor.document_lifecycle import MARKER, REMARK, is_withdrawn
+from service.infactor.rules.catalogue import remark
 from service.web.supplier.invoice_view import payout
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from service.database.tables import AuditEntry, Connection, Invoice, OldId
 from service.errors import ConfigurationError, InfactorAway
 from service.kit.clock import now
-from service.simulator.server import RunningSimulator
+from service.simulator.app import RunningSimulator
 from service.store import connection_lifecycle, connections, forgetting, old_rows
 from tests.servers import away, free_port
 from tests.workers import world as worlds

@@ -8,7 +8,7 @@ from sqlalchemy import update
 from service.database.tables import Document, Invoice
 from service.domain import State
 from service.infactor.mapping import invoice_id
-from service.simulator.server import RunningSimulator
+from service.simulator.app import RunningSimulator
 from tests.servers import away
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering

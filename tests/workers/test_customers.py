@@ -7,8 +7,7 @@ import pytest
 from service.database.tables import Customer
 from tests.workers.world import World, a_customer, an_event, an_invoice
 from workers.company import CompanyContext
-from workers.reading.by_id import read_invoices
-from workers.reading.customers import CustomerReads
+from workers.reading.by_id import CustomerReads, read_invoices
 from workers.recording.record import recording
 
 SUB = {"ParentRef": {"value": "7"}, "Job": True, "DisplayName": "Site", "PrimaryEmailAddr": {}}

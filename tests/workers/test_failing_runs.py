@@ -12,8 +12,8 @@ from service.database.tables import Connection, Run
 from service.errors import ConfigurationError
 from service.jobs import Jobs
 from service.kit.clock import now
+from service.monitoring.checks import look
 from service.monitoring.condition import Condition
-from service.monitoring.conditions import look
 from service.monitoring.refusals import Refusals
 from service.monitoring.summary import Summary
 from service.store import runs

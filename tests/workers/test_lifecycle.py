@@ -16,8 +16,7 @@ from service.store import connection_lifecycle, connections
 from tests.servers import wait_until
 from tests.workers.world import REALM, World, an_event, an_invoice
 from workers.company import CompanyContext
-from workers.reading.by_id import read_invoices
-from workers.reading.customers import CustomerReads
+from workers.reading.by_id import CustomerReads, read_invoices
 from workers.recording.record import recording
 
 

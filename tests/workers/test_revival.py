@@ -9,8 +9,8 @@ from sqlalchemy import delete, select, update
 from service.database.tables import Connection, Notice
 from service.errors import Disconnected, TransientError
 from service.kit.clock import now
+from service.monitoring.checks import look
 from service.monitoring.condition import Condition
-from service.monitoring.conditions import look
 from service.monitoring.refusals import Refusals
 from service.operations import actions, disconnect
 from service.operations.try_again import try_again

@@ -21,8 +21,8 @@ from service.database.types import database_now
 from service.infactor.mapping import invoice_id
 from service.kit.clock import now
 from service.operations import actions
-from service.simulator.server import RunningSimulator
-from service.store import inbox
+from service.simulator.app import RunningSimulator
+from service.store import own_notices
 from tests.servers import wait_until
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, seen_once
@@ -82,7 +82,7 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
     world.connection_id = busy
     set_connection(world, reconcile_due_at=at - timedelta(minutes=1))
     with world.services.database.write() as session:
-        wanted = inbox.ask_for_changes(session, busy, "sync", at)
+        wanted = own_notices.ask_for_changes(session, busy, "sync", at)
         old = at - timedelta(days=91)
         session.add(Notice(format="own", status="done", received_at=old, handled_at=old))
     is_done = (Notice.id == wanted) & (Notice.status == "done")
@@ -174,7 +174,7 @@ def test_no_other_work_waits_for_an_infactor_that_does_not_answer(
         with working(world.services, threads=4):
             wait_until(lambda: is_polling(world), what="the poll")
             with world.services.database.write() as session:
-                inbox.ask_for_changes(session, world.connection_id, "sync", now())
+                own_notices.ask_for_changes(session, world.connection_id, "sync", now())
             wait_until(lambda: {status for status, _ in world.notices()} == {"done"}, 7, "the sync")
             assert is_polling(world)
 

@@ -8,8 +8,8 @@ from sqlalchemy import select, update
 
 from service.database.tables import Customer, Invoice
 from service.kit.clock import now
+from service.monitoring.checks import wrong_now
 from service.monitoring.condition import Condition
-from service.monitoring.conditions import wrong_now
 from service.monitoring.facts import Facts
 from service.operations import actions
 from service.store import watermarks

@@ -27,10 +27,10 @@ from service.kit.clock import now
 from service.quickbooks.oauth import Tokens
 from service.quickbooks.webhooks import sign
 from service.services import Services, build_services
+from service.simulator.app import RunningSimulator
 from service.simulator.config import SimulatorConfig
 from service.simulator.faults import Fault, poisoned
 from service.simulator.records import Record, Shelf
-from service.simulator.server import RunningSimulator
 from service.store import connections, invoices, runs, watermarks
 from service.store import tokens as authorisations
 from service.store.tokens import SealedTokens

@@ -22,8 +22,7 @@ from service.store.comparison import InvoiceSums, QuickBooksDifference, SeenInvo
 from service.wording import by_name
 from workers.company import CompanyContext
 from workers.reading.by_change import ChangePage, Cursor, read_page
-from workers.reading.by_id import read_invoices
-from workers.reading.customers import CustomerReads
+from workers.reading.by_id import CustomerReads, read_invoices
 from workers.reading.reads import InvoiceReads, Read
 from workers.recording.outcome import add
 from workers.recording.record import keep_failures, recording

@@ -48,7 +48,7 @@ def doctor(
 
 
 def _wait(seconds: float) -> CheckResult:
-    from service.cli.doctor.webhook import WAITING, wait_for_webhook
+    from service.cli.doctor.reach_checks import WAITING, wait_for_webhook
 
     hint(WAITING)
     with command_services() as services:

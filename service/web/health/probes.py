@@ -13,7 +13,7 @@ from service.coordination import circuit_breaker, clocks
 from service.database import schema
 from service.jobs import QueueTrouble
 from service.kit.clock import now
-from service.monitoring.conditions import wrong_now
+from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
 from service.monitoring.refusals import Refusals, database_refusal
 from service.queries import measures

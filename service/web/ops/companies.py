@@ -15,11 +15,10 @@ from starlette.responses import RedirectResponse, Response
 
 from service import wording
 from service.config.settings import Settings
-from service.database.due import waits
 from service.database.tables import Connection, Run
-from service.domain import ConnectionState, RunKind, RunState
+from service.database.types import waits
+from service.domain import ConnectionState, RunKind, RunState, realm_id_of
 from service.kit.clock import now
-from service.kit.realm import realm_id_of
 from service.monitoring.infactor import STUCK
 from service.operations import actions
 from service.queries import companies

@@ -15,8 +15,8 @@ from service.coordination import rate_limit
 from service.domain import Severity
 from service.kit.clock import now
 from service.monitoring import notices
+from service.monitoring.checks import look
 from service.monitoring.condition import Condition
-from service.monitoring.conditions import look
 from service.monitoring.pages import page_of, title_of
 from service.monitoring.processes import CLOCK, SILENT_SECONDS
 from service.monitoring.summary import Summary

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from service.database.due import waits
 from service.database.tables import Connection, Run, Supplier
+from service.database.types import waits
 from service.domain import ConnectionState, RunState
 from service.kit.clock import now
 from service.store import approvals, connections, inbox, runs

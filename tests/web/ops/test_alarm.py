@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from service.database.tables import Connection
 from service.kit.clock import now
-from service.monitoring import conditions
+from service.monitoring import checks
 from service.monitoring.condition import Condition
 from service.monitoring.pages import TITLES, page_of
 from service.web.ops.overview import alarm_of
@@ -55,7 +55,7 @@ def test_only_what_is_critical_is_framed_as_such(
 
 
 def test_everything_that_can_be_wrong_has_a_title_in_words() -> None:
-    sources = Path(conditions.__file__).parent.glob("*.py")
+    sources = Path(checks.__file__).parent.glob("*.py")
     causes = {one for path in sources for one in re.findall(r'cause="([^"]+)"', path.read_text())}
     assert causes == TITLES.keys()
 
