@@ -57,7 +57,7 @@ def poll_infactor(services: Services) -> None:
         return
     poll.poll_documents(services)
     poll.poll_buyers(services)
-    adoption.look_again(services)
+    adoption.match_again(services)
 
 
 # On a clock of its own, because ALERT_URL may answer slowly.

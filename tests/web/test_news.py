@@ -1,4 +1,4 @@
-"""What of its invoices a company's card leads to: to mend, changed since decided, not offered."""
+"""What of its invoices a company's card leads to: to fix, changed since decided, not offered."""
 
 import re
 from collections.abc import Mapping
@@ -128,13 +128,13 @@ def test_each_companys_card_leads_to_its_own(
     place.connect(browser, place.token(another_company=True), OTHER)
     other = place.connections()[1].id
     place.imported(other)
-    place.do('UPDATE invoices SET warnings = \'[{"text":"Mend"}]\'')
+    place.do('UPDATE invoices SET warnings = \'[{"text":"Fix"}]\'')
     assert news(browser) == [
-        (f"?status=to-mend&company={company}", "4 to mend"),
+        (f"?status=to-fix&company={company}", "4 to fix"),
         (f"?status=not-offered&company={company}", "1 not offered"),
-        (f"?status=to-mend&company={other}", "1 to mend"),
+        (f"?status=to-fix&company={other}", "1 to fix"),
     ]
-    assert numbers(browser, f"?status=to-mend&company={other}") == ["109"]
+    assert numbers(browser, f"?status=to-fix&company={other}") == ["109"]
 
 
 def test_the_card_stays_while_one_searches(browser: TestClient) -> None:
