@@ -25,8 +25,8 @@ def demo(
     ] = 8700,
 ) -> None:
     """Start the service and a QuickBooks simulator in a temporary folder; say what to open."""
-    from service.cli.demo.walkthrough import walk_through
     from service.cli.demo.stack import Stack, StackError
+    from service.cli.demo.walkthrough import walk_through
 
     if check:
         port = simulator_port = 0
