@@ -16,7 +16,7 @@ from workers.alerts import tell_of_no_writes, watch
 from workers.clock_watch import ClockWatch
 from workers.delivery import adoption, poll
 from workers.runs.reconcile import begin_due
-from workers.upkeep import keep_alive, prune, revive, sample, sweep, try_keys
+from workers.upkeep import keep_alive, prune, requeue_due, revive, sample, try_keys
 
 log = structlog.get_logger(__name__)
 
@@ -64,9 +64,9 @@ def poll_infactor(services: Services) -> None:
 ALERTS = Periodic("alerts", 15.0, watch, clock="alerts", failed=tell_of_no_writes)
 
 PERIODIC = (
-    Periodic("sweep", 2.0, sweep),
+    Periodic("requeue", 2.0, requeue_due),
     Periodic("heartbeat", heartbeats.BEAT_SECONDS, beat),
-    # On a clock of its own, because a sweep may wait for Redis.
+    # On a clock of its own, because a requeue may wait for Redis.
     Periodic("presence", heartbeats.BEAT_SECONDS, appear, clock="presence", everywhere=True),
     Periodic("reconcile", 60.0, begin_due),
     Periodic("sample", 60.0, sample),
