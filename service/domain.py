@@ -75,7 +75,7 @@ class ProcessKind(StrEnum):
 
 
 class Severity(StrEnum):
-    """How soon somebody should look, the most urgent first."""
+    """How soon somebody should act, the most urgent first."""
 
     CRITICAL = "critical"
     WARNING = "warning"

@@ -96,7 +96,7 @@ def missing_file(settings: Settings) -> str | None:
 
 
 def nudge(services: Services, send: Callable[[], None]) -> None:
-    """Send a nudge; if Redis is away, say so: the sweep finds the work."""
+    """Send a nudge; if Redis is away, say so: the requeue job finds the work."""
     if services.settings.embedded:
         return
     try:

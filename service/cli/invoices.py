@@ -115,8 +115,8 @@ def show_findings(
 ) -> None:
     """Show what is no longer as it was approved in Infactor, the critical first.
 
-    A finding closes by itself when it is no longer so; one about an approval in a hurry after
-    seven days.
+    A finding closes automatically when the difference is gone; one about an approval in a
+    hurry closes after seven days.
     """
     wanted = limit if as_json else (limit or SHOWN) + 1
     with command_services() as services, services.database.read() as session:
@@ -148,9 +148,9 @@ def acknowledge(
     finding: Annotated[int, typer.Option("--finding", min=1, help="Its id, as `findings` has it.")],
     note: Annotated[str, typer.Option(help="What was done about it, for whoever comes next.")],
 ) -> None:
-    """Note that somebody has seen to a finding: it is no longer told as something that is wrong.
+    """Acknowledge a finding: it no longer counts as something that is wrong.
 
-    It stays among `findings` until it is over, and is told again if it changes.
+    It stays among `findings` until it is over, and is reported again if it changes.
     """
     if not note.strip():
         raise fail("--note: say what was done about it.", 2)
@@ -159,7 +159,7 @@ def acknowledge(
         found = actions.acknowledge(services.database, finding, environment, note, operator())
     if found is None:
         raise fail("No open finding has this id. `infactor-quickbooks findings` lists them.", 2)
-    hint("Acknowledged: it is told again only if it changes.")
+    hint("Acknowledged: it is reported again only if it changes.")
 
 
 def _finding_cells(entry: FindingEntry, currency: str) -> tuple[object, ...]:

@@ -36,7 +36,7 @@ app = typer.Typer(
 
 _START = "Start"
 _SUPPLIERS = "Suppliers"
-_LOOK = "Look and mend"
+_LOOK = "Check and fix"
 
 app.command(rich_help_panel=_START)(command.demo)
 app.command(rich_help_panel=_START)(setup.init)

@@ -152,12 +152,12 @@ def replay(
         )
         if not count:
             raise fail(
-                "Nothing to put back: no parked or done notice matches."
+                "Nothing to retry: no parked or done notice matches."
                 " Pending ones are tried anyway; ignored ones can never be acted upon."
                 + ("" if invoice is None else meant(services, list(known), invoice))
             )
         _send(services, [known[connection_id] for connection_id in sorted(whose)])
-    answer(f"{count} {'notice' if count == 1 else 'notices'} put back.")
+    answer(f"{count} {'notice' if count == 1 else 'notices'} will be retried.")
 
 
 def _given(**options: Any) -> dict[str, Any]:

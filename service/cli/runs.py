@@ -76,7 +76,7 @@ def follow(
                 if connection_id in ended:
                     continue
                 worked |= _advance(services, run_id)
-                seen, may_go_on = _look(services, run_id)
+                seen, may_go_on = _check(services, run_id)
                 _show(progress, bars[connection_id], seen)
                 if seen.run.state != RunState.ACTIVE or not may_go_on:
                     ended[connection_id] = seen
@@ -85,7 +85,7 @@ def follow(
     return ended
 
 
-def _look(services: Services, run_id: int) -> tuple[Followed, bool]:
+def _check(services: Services, run_id: int) -> tuple[Followed, bool]:
     """Return the run as it is now, and whether it will go on soon, without an operator."""
     with services.database.read() as session:
         run = runs.get(session, run_id)
@@ -95,7 +95,7 @@ def _look(services: Services, run_id: int) -> tuple[Followed, bool]:
     readable = connection.state == ConnectionState.CONNECTED and connection.suspended_at is None
     until, why = _wait(run, connection)
     waits = (
-        f"waits until {format_utc(until)}: {why}. It goes on by itself; to try at once:"
+        f"waits until {format_utc(until)}: {why}. It continues automatically; to try at once:"
         f" infactor-quickbooks connections retry --connection {connection.id}"
         if until
         else None
@@ -317,7 +317,8 @@ def reconcile(
     connection: ById = None,
     everybody: Annotated[bool, typer.Option("--all", help="Every connected company.")] = False,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Mend what differs, from QuickBooks; else only look.")
+        bool,
+        typer.Option("--fix", help="Fix what differs, from QuickBooks; else only report."),
     ] = False,
     overrule: Annotated[
         bool,
@@ -332,16 +333,16 @@ def reconcile(
 
     Then, where invoices are delivered into Infactor's own database, the record with what is there.
 
-    Reads every invoice of the company, 1,000 a read. Once a day the service looks by itself for
+    Reads every invoice of the company, 1,000 a read. Once a day the service checks for
     what its notices did not tell, which costs one read where nothing changed.
 
-    Exit status: 0 when nothing differs, or everything was mended; 1 when a difference is left, or
+    Exit status: 0 when nothing differs, or everything was fixed; 1 when a difference is left, or
     a company had to be left out; 2 for bad options.
     """
     if sum((company is not None, connection is not None, everybody)) != 1:
         raise fail("Name one of --company REALM, --connection ID or --all.", 2)
     if overrule and not fix:
-        raise fail("--overrule mends, so it needs --fix.", 2)
+        raise fail("--overrule fixes, so it needs --fix.", 2)
 
     def begin(session: Session, chosen: Connection) -> int:
         return actions.reconcile(session, chosen.id, fix, operator(), overrule=overrule)
@@ -371,9 +372,9 @@ def _reconcile_summary(
         "quickbooks": run.tally["there"],
         "recorded": run.tally["here"],
         "differences": run.tally["differences"],
-        "mended": run.tally["mended"],
+        "fixed": run.tally["fixed"],
         "infactor": run.tally["infactor"],
-        "infactor_mended": run.tally["infactor_mended"],
+        "infactor_fixed": run.tally["infactor_fixed"],
         "infactor_compared": run.tally["infactor_compared"],
         "error": ended.waits or _reconcile_error(run),
         "advice": _advice(run, fix),
@@ -392,10 +393,10 @@ def _advice(run: Run, fix: bool) -> str | None:
     about_unreadable = wording.advice(run.tally)
     ahead = any(one["kind"] == DifferenceKind.AHEAD for one in run.tally["differences"])
     about_ahead = _ABOUT_AHEAD if ahead else None
-    # What it could not mend now it will not mend the next time.
+    # What it could not fix now it will not fix the next time.
     if fix and (about_unreadable or ahead):
         return ". ".join(filter(None, (about_ahead, about_unreadable)))
-    parts = ("`reconcile --fix` mends what can be mended", about_ahead, about_unreadable)
+    parts = ("`reconcile --fix` fixes what can be fixed", about_ahead, about_unreadable)
     return ". ".join(filter(None, parts))
 
 
@@ -415,7 +416,7 @@ def _explain_reconcile(summary: dict[str, Any]) -> None:
             )
         ),
     )
-    for title, found in (("Mended", summary["mended"]), ("Differs", summary["differences"])):
+    for title, found in (("Fixed", summary["fixed"]), ("Differs", summary["differences"])):
         if found:
             show_table(
                 f"{name}: {title.lower()}",
@@ -433,7 +434,7 @@ def _explain_infactor(summary: dict[str, Any]) -> None:
     """Show the comparison with Infactor's documents, if there was one."""
     name = summary["company"]
     for title, found in (
-        ("delivered to Infactor again", summary["infactor_mended"]),
+        ("delivered to Infactor again", summary["infactor_fixed"]),
         ("differs in Infactor", summary["infactor"]),
     ):
         if found:

@@ -12,7 +12,7 @@ from service.cli.console import answer, answer_json, fail, says_what_is_wrong
 from service.cli.context import Json, command_services
 from service.kit.clock import now
 from service.monitoring.alert_sender import NotSent, send_test
-from service.monitoring.checks import look
+from service.monitoring.checks import current_status
 from service.monitoring.condition import Condition
 from service.monitoring.processes import CLOCK, RECEIVER
 from service.monitoring.refusals import refusals
@@ -36,7 +36,7 @@ def status(as_json: Json = False) -> None:
         at = now()
         refused = refusals(services.database, services.jobs)
         with services.database.read() as session:
-            wrong, figures = look(session, services.settings, at, refused)
+            wrong, figures = current_status(session, services.settings, at, refused)
             # Not part of the figures that pages ask for every few seconds: it counts all documents.
             environment = services.settings.quickbooks_environment
             delivered = documents.count(session, environment) if services.settings.delivers else 0
@@ -50,10 +50,10 @@ def status(as_json: Json = False) -> None:
 
 
 def _as_json(wrong: Sequence[Condition], figures: Summary, delivered: int) -> dict[str, Any]:
-    told = {"wrong": [asdict(condition) for condition in wrong], **asdict(figures)}
+    report = {"wrong": [asdict(condition) for condition in wrong], **asdict(figures)}
     if figures.infactor is not None:
-        told["infactor"]["delivered"] = delivered
-    return told
+        report["infactor"]["delivered"] = delivered
+    return report
 
 
 def _conditions(wrong: Sequence[Condition]) -> Iterator[str]:
@@ -95,7 +95,7 @@ def _summary(figures: Summary, delivered: int, at: datetime) -> Iterator[str]:
 
 
 def _infactor(figures: InfactorSummary, delivered: int) -> str:
-    critical = f" ({figures.critical:,} critical, not seen to)" if figures.critical else ""
+    critical = f" ({figures.critical:,} critical, not acknowledged)" if figures.critical else ""
     return (
         f"{delivered:,} delivered; {figures.outgoing:,} outgoing;"
         f" {several(figures.findings, 'finding', 'findings')}{critical}"

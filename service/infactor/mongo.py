@@ -153,10 +153,10 @@ def missing_rights(infactor: InfactorDatabase) -> list[str] | None:
     """Return our user's missing rights, as "insert on invoices"; None without access control."""
     database = infactor.invoices.database
     with infactors_errors(), pymongo.timeout(_SECONDS):
-        told = database.command("connectionStatus", showPrivileges=True)["authInfo"]
-    if not told.get("authenticatedUsers"):
+        answer = database.command("connectionStatus", showPrivileges=True)["authInfo"]
+    if not answer.get("authenticatedUsers"):
         return None
-    privileges = told.get("authenticatedUserPrivileges", [])
+    privileges = answer.get("authenticatedUserPrivileges", [])
     return [
         f"{action} on {collection}"
         for collection, needed in NEEDED.items()

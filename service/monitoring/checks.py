@@ -89,7 +89,7 @@ def wrong_now(facts: Facts) -> list[Condition]:
     return sorted(found, key=lambda condition: condition.severity != Severity.CRITICAL)
 
 
-def look(
+def current_status(
     session: Session, settings: Settings, at: datetime, refusals: Refusals
 ) -> tuple[Sequence[Condition], Summary]:
     """Return (what is wrong now, the critical first; the figures of the summary)."""

@@ -164,7 +164,7 @@ def _red_text(row: Row[Any], _: Facts) -> str:
 
 
 def _red_command(row: Row[Any]) -> str:
-    if _left_by(row) and wording.is_beyond_mending(row.tally):
+    if _left_by(row) and wording.is_beyond_fixing(row.tally):
         return "infactor-quickbooks notices --parked"
     return f"infactor-quickbooks reconcile --connection {row.id} --fix"
 
@@ -185,7 +185,7 @@ def _failing_text(row: Row[Any], _: Facts) -> str:
     first_import = row.kind == RunKind.BACKFILL and row.cause == RunCause.CONNECT
     return (
         f"The {'first import' if first_import else row.kind} fails:"
-        f" {shortened(row.error or 'no reason')}. It is tried again by itself, at most an hour"
+        f" {shortened(row.error or 'no reason')}. It is retried automatically, at most an hour"
         " apart, and goes on from where it is; until then invoices may be missing or out of date"
         " here."
     )
@@ -338,7 +338,7 @@ def refused_keys(facts: Facts) -> Iterator[Condition]:
             text="QuickBooks does not accept the app's keys, for"
             f" {count:,} of {several(companies, 'company', 'companies')}: check"
             " QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET, and restart with the right ones."
-            " No connection has ended; everything goes on by itself then.",
+            " No connection has ended; everything continues automatically then.",
             command="infactor-quickbooks doctor",
         )
 

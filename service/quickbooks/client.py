@@ -227,14 +227,14 @@ class CompanyClient:
             if (gone and kind != "read") or (spoilt and kind in ("count", "companyinfo")):
                 raise TransientError(str(e), intuit_tid=e.intuit_tid, code=e.code) from e
             raise
-        self._look_at_clock(answer)
+        self._note_time(answer)
         return answer, intuit_tid(response.headers)
 
     def _tell_unasked(self, kind: Kind, count: int, tid: str | None) -> None:
         if count:
             self._on_unasked(kind, count, tid)
 
-    def _look_at_clock(self, answer: dict[str, Any]) -> None:
+    def _note_time(self, answer: dict[str, Any]) -> None:
         with suppress(KeyError, TypeError, ValueError):
             self.time = parse_instant(answer["time"])
 

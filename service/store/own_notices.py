@@ -66,7 +66,7 @@ def park_unnamed(
     """Park a notice for a place in QuickBooks' answers that it cannot show; no invoice id is known.
 
     A place has one parked notice, however often it is met, with the newest error. From `due_at` on
-    it is looked at again, in what changed from `since` on.
+    it is read again, in what changed from `since` on.
     """
     parked = insert(session, Notice).values(
         dedupe_key=_key_of_place(connection_id, place),

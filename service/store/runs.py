@@ -63,12 +63,12 @@ EMPTY_TALLY: Tally = {
 EMPTY_RECONCILE: Tally = {
     **EMPTY_TALLY,
     "unreadable": [],
-    "mended": [],
+    "fixed": [],
     "differences": [],
     "there": None,
     "here": None,
     "infactor": [],
-    "infactor_mended": [],
+    "infactor_fixed": [],
     "infactor_compared": None,
 }
 

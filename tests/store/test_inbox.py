@@ -172,7 +172,7 @@ def test_a_claim_leaves_alone_what_is_not_due(database: Database, connection_id:
     with database.write() as session:
         batch, _ = inbox.claim(session, "c1", "me", AT)
         later = AT + timedelta(seconds=60)
-        inbox.retry(session, [batch[0].id], TransientError("unwell", intuit_tid="t-1"), later)
+        inbox.retry(session, [batch[0].id], TransientError("unavailable", intuit_tid="t-1"), later)
         inbox.finish(session, [batch[1].id], "done", AT)
     with database.write() as session:
         assert not inbox.has_due(session, "c1", AT + timedelta(seconds=59))
@@ -181,7 +181,7 @@ def test_a_claim_leaves_alone_what_is_not_due(database: Database, connection_id:
         (notice,) = inbox.claim(session, "c1", "me", later)[0]
     assert (notice.error_class, notice.error_message, notice.intuit_tid) == (
         "TransientError",
-        "unwell",
+        "unavailable",
         "t-1",
     )
     assert (notice.attempts, notice.losses) == (2, 0)

@@ -33,7 +33,7 @@ from workers.schedule import PERIODIC
 
 # So many seconds after it was done last, each is done again.
 SECONDS = {
-    "sweep": 2,
+    "requeue": 2,
     "heartbeat": 10,
     "presence": 10,
     "alerts": 15,
@@ -90,7 +90,7 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
     is_accepted = (Connection.id == refused) & Connection.keys_refused_since.is_(None)
     is_revived = (Connection.id == dead) & (Connection.state == "connected")
     return {
-        "sweep": lambda: count(world, Notice, is_done) == 1,
+        "requeue": lambda: count(world, Notice, is_done) == 1,
         "heartbeat": lambda: count(world, Heartbeat, Heartbeat.name == "clock") == 1,
         "presence": lambda: count(world, Process, Process.kind == "worker") == 1,
         "alerts": lambda: count(world, Alert, Alert.cause == "connection.dead") > 0,

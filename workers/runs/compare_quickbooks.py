@@ -98,7 +98,7 @@ class _Comparison:
             comparison.forget(session, self._run.id, reads.gone)
             if self._order["fix"]:
                 ids = [one.quickbooks_id for one in shown]
-                self._mended(self._differences(session, only=ids))
+                self._fixed(self._differences(session, only=ids))
             else:
                 self._count(session)
                 self._checkpoint(session)
@@ -129,7 +129,7 @@ class _Comparison:
             missing = comparison.not_shown(session, self._run, self._order["first"], _MOST_UNSEEN)
         if missing:
             reads = read_invoices(self._company, [one.quickbooks_id for one in missing])
-            self._mended([one for one in missing if one.quickbooks_id in reads.gone])
+            self._fixed([one for one in missing if one.quickbooks_id in reads.gone])
             self._keep(reads)
 
     def _differences(
@@ -144,8 +144,8 @@ class _Comparison:
             return False
         return compare_infactor.step(self._company, self._run, self._order, self._tally)
 
-    def _mended(self, found: Sequence[QuickBooksDifference]) -> None:
-        self._tally["mended"] = [*self._tally["mended"], *_plain(found)][:MOST_NAMED]
+    def _fixed(self, found: Sequence[QuickBooksDifference]) -> None:
+        self._tally["fixed"] = [*self._tally["fixed"], *_plain(found)][:MOST_NAMED]
 
     def _checkpoint(self, session: Session) -> None:
         runs.checkpoint(session, self._run, self._order, self._tally)
@@ -167,7 +167,7 @@ class _Comparison:
             "reconcile.compared",
             run=self._run.id,
             read=tally["read"],
-            mended=len(tally["mended"]),
+            fixed=len(tally["fixed"]),
             differences=len(tally["differences"]),
             infactor=len(tally["infactor"]),
         )
@@ -186,7 +186,7 @@ def _verdict(
     left = {one["id"] for one in remaining}
     return {
         **tally,
-        "mended": [one for one in tally["mended"] if one["id"] not in left],
+        "fixed": [one for one in tally["fixed"] if one["id"] not in left],
         "differences": remaining,
         "there": _sums(comparison.sums_there(session, run)),
         "here": _sums(comparison.sums_here(session, run)),

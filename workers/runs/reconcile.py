@@ -194,11 +194,11 @@ def _unannounced(
     session: Session, company: CompanyContext, recorded: Recorded, found: Changes
 ) -> int:
     """Count the changes of at least 15 minutes ago for which no notice has come."""
-    told = inbox.open_invoices(session, company.connection_id, recorded.changed)
+    notified = inbox.open_invoices(session, company.connection_id, recorded.changed)
     times = {str(raw.get("Id")): changed_at(raw) for raw in found.objects["Invoice"]}
     times |= found.deleted["Invoice"]
     latest = found.time - _NOTICES_TAKE
-    return sum(1 for i in recorded.changed - told if (at := times.get(i)) and at <= latest)
+    return sum(1 for i in recorded.changed - notified if (at := times.get(i)) and at <= latest)
 
 
 def _not_recorded(failures: list[Failure]) -> str | None:

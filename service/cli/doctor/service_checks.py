@@ -115,7 +115,7 @@ def database(settings: Settings) -> Iterator[CheckResult]:
             yield from _rows(services, settings)
         except DBAPIError as e:
             seen, _, advice = database_trouble(e).rpartition("; ")
-            yield bad("database", seen, f"{advice}; schema, keys and processes were not looked at")
+            yield bad("database", seen, f"{advice}; schema, keys and processes were not checked")
 
 
 def _other_schema(current: str | None, head: str | None) -> CheckResult:
@@ -192,20 +192,20 @@ def intuit(settings: Settings) -> Iterator[CheckResult]:
     who = "the simulator" if settings.quickbooks_environment == "simulator" else "Intuit"
     with _services(settings) as services:
         try:
-            told = services.oauth.discovery()
+            found = services.oauth.discovery()
         except SyncError as e:
             yield bad("intuit", str(e), _how_to_reach(settings))
             return
     at = datetime.now(UTC)
-    if told.moved:
-        names = ", ".join(told.moved)
+    if found.moved:
+        names = ", ".join(found.moved)
         yield bad("intuit", f"another {names} than this version calls", "update this service")
     else:
         yield ok("intuit", f"{who}'s discovery document names the endpoints that are called")
-    if told.time is None:
+    if found.time is None:
         yield warn("clock", f"{who} does not say what time it is")
     else:
-        yield _clock("clock", f"{who}'s", (told.time - at).total_seconds())
+        yield _clock("clock", f"{who}'s", (found.time - at).total_seconds())
 
 
 def _how_to_reach(settings: Settings) -> str:
@@ -261,7 +261,7 @@ def infactors_database(settings: Settings) -> Iterator[CheckResult]:
     try:
         yield from _reached(infactor)
     except InfactorAway as e:
-        yield bad("mongodb", str(e), _how_to_mend(e))
+        yield bad("mongodb", str(e), _how_to_fix(e))
     finally:
         infactor.close()
 
@@ -297,7 +297,7 @@ def _rights(infactor: InfactorDatabase) -> Iterator[CheckResult]:
         yield bad(name, str(e), _ROLE)
         return
     if missing is None:
-        seen = "could not be told: access control is off, so whoever reaches it may do anything"
+        seen = "could not be checked: access control is off, so whoever reaches it may do anything"
         yield warn(name, seen, "switch access control on, and give this service a user of its own")
     elif missing:
         yield bad(name, f"missing: {', '.join(missing)}", _ROLE)
@@ -320,7 +320,7 @@ def _content(infactor: InfactorDatabase) -> CheckResult:
     )
 
 
-def _how_to_mend(error: InfactorAway) -> str:
+def _how_to_fix(error: InfactorAway) -> str:
     if "not accepted" in str(error):
         return "correct user and password there; a user of another database needs ?authSource=NAME"
     return "check that MongoDB 4.2 to 5.0 runs at INFACTOR_MONGODB_URL and can be reached from here"

@@ -54,8 +54,8 @@ _MAX_CODE = 512  # reference 2.2
 
 _ERRORS = {
     "access_denied": Problem.DENIED,
-    "server_error": Problem.UNWELL,
-    "temporarily_unavailable": Problem.UNWELL,
+    "server_error": Problem.UNAVAILABLE,
+    "temporarily_unavailable": Problem.UNAVAILABLE,
 }
 _NAMED_IN_THE_LOG = frozenset({"invalid_scope", "invalid_request", "app_already_purchased"})
 
@@ -150,19 +150,19 @@ def connect(
     `browser` is the digest of the session that came with the answer. `cookies` prove who is logged
     in to Infactor, if its button began the flow. Raises ConnectProblem.
     """
-    journey = _journey(services, browser, answer.state)
+    consent = _consent(services, browser, answer.state)
     code, realm_id = checked(answer)
-    still_logged_in(services, journey, cookies)
+    still_logged_in(services, consent, cookies)
     realm_digest = services.vault.digest(realm_id)
     with services.database.read() as session:
-        _obtainable(session, journey, realm_digest)
+        _obtainable(session, consent, realm_digest)
     try:
         tokens = services.oauth.exchange(code, answer.state)
     except SyncError as e:
         raise _problem_of(e) from e
     newcomer = _answering(services, realm_id, realm_digest, tokens)
     try:
-        return _store_or_join(services, nudges, journey, newcomer)
+        return _store_or_join(services, nudges, consent, newcomer)
     except ConnectProblem:
         _revoke_unless_live(services, realm_digest, tokens)
         raise
@@ -182,41 +182,41 @@ def checked(answer: CallbackParameters) -> tuple[str, RealmId]:
     return answer.code, realm_id
 
 
-def _journey(services: Services, browser: str | None, state: str) -> OAuthState:
+def _consent(services: Services, browser: str | None, state: str) -> OAuthState:
     """Return the flow with this state and mark it as used; a refused one stays unused."""
     at = now()
     with services.database.write() as session:
-        journey, first = sessions.use_consent(session, state, at)
-        if journey is None:
+        consent, first = sessions.use_consent(session, state, at)
+        if consent is None:
             raise ConnectProblem(Problem.UNKNOWN_ANSWER)
-        if journey.session_digest != browser:
+        if consent.session_digest != browser:
             raise ConnectProblem(Problem.OTHER_BROWSER)
-        if journey.environment != services.settings.quickbooks_environment:
+        if consent.environment != services.settings.quickbooks_environment:
             raise ConnectProblem(Problem.UNKNOWN_ANSWER, "begun in another environment")
         if not first:
             raise ConnectProblem(Problem.ANSWERED_ALREADY)
-        if journey.expires_at <= at:
+        if consent.expires_at <= at:
             raise ConnectProblem(Problem.TOO_LATE)
-    return journey
+    return consent
 
 
 def _obtainable(
-    session: Session, journey: OAuthState, realm_digest: str, *, lock: bool = False
+    session: Session, consent: OAuthState, realm_digest: str, *, lock: bool = False
 ) -> Connection | None:
     """Return the company's connection if this supplier may have it; None for a new company.
 
     That is the supplier's own, or one that an operator has released. A released one follows the
     rules for a new company. Raises ConnectProblem.
     """
-    connection = connections.by_realm(session, journey.environment, realm_digest, lock=lock)
-    if connection is not None and connection.supplier_id == journey.supplier_id:
+    connection = connections.by_realm(session, consent.environment, realm_digest, lock=lock)
+    if connection is not None and connection.supplier_id == consent.supplier_id:
         return connection
     if connection is not None and connection.released_at is None:
         raise ConnectProblem(Problem.COMPANY_TAKEN, connection=connection.id)
-    others = connections.of_supplier(session, journey.supplier_id, journey.environment)
-    if others and not journey.another_company:
+    others = connections.of_supplier(session, consent.supplier_id, consent.environment)
+    if others and not consent.another_company:
         raise ConnectProblem(Problem.OTHER_COMPANY, connection=others[0].id)
-    if journey.link_id and sessions.is_spent(session, journey.link_id):
+    if consent.link_id and sessions.is_spent(session, consent.link_id):
         raise ConnectProblem(Problem.LINK_USED)
     return connection
 
@@ -238,42 +238,42 @@ def _answering(
 
 def _problem_of(error: SyncError) -> ConnectProblem:
     # A new company is asked for no record that could be the bad one.
-    unwell = isinstance(error, TransientError | Poisoned)
-    kind = Problem.UNWELL if unwell else Problem.NOT_ACCEPTED
+    unavailable = isinstance(error, TransientError | Poisoned)
+    kind = Problem.UNAVAILABLE if unavailable else Problem.NOT_ACCEPTED
     return ConnectProblem(kind, str(error), intuit_tid=error.intuit_tid)
 
 
 def _store_or_join(
-    services: Services, nudges: Nudges, journey: OAuthState, newcomer: Newcomer
+    services: Services, nudges: Nudges, consent: OAuthState, newcomer: Newcomer
 ) -> Connected:
     """Store the connection; after losing a race for the same company, check ownership again."""
     try:
-        return _store(services, nudges, journey, newcomer)
+        return _store(services, nudges, consent, newcomer)
     except IntegrityError:
-        return _store(services, nudges, journey, newcomer)
+        return _store(services, nudges, consent, newcomer)
 
 
 def _store(
-    services: Services, nudges: Nudges, journey: OAuthState, newcomer: Newcomer
+    services: Services, nudges: Nudges, consent: OAuthState, newcomer: Newcomer
 ) -> Connected:
     at = now()
     with services.database.write() as session:
-        connections.lock_supplier(session, journey.supplier_id)
-        if not sessions.is_under_way(session, journey.digest):
+        connections.lock_supplier(session, consent.supplier_id)
+        if not sessions.is_under_way(session, consent.digest):
             raise ConnectProblem(Problem.UNKNOWN_ANSWER, "the supplier was forgotten meanwhile")
-        before = _obtainable(session, journey, newcomer.realm_digest, lock=True)
+        before = _obtainable(session, consent, newcomer.realm_digest, lock=True)
         connection_id = before.id if before else uuid4().hex
         run_id = (
-            _renew(session, before, journey, newcomer)
+            _renew(session, before, consent, newcomer)
             if before
-            else _begin(session, services, connection_id, journey, newcomer)
+            else _begin(session, services, connection_id, consent, newcomer)
         )
         tokens = services.access.sealed(connection_id, newcomer.tokens, at)
         store_tokens(session, connection_id, tokens)
-        if journey.link_id:
-            sessions.spend_link(session, journey.link_id, at + LONGEST_LIFE)
+        if consent.link_id:
+            sessions.spend_link(session, consent.link_id, at + LONGEST_LIFE)
         waited = inbox.link(session, connection_id, newcomer.realm_digest)
-        cookie = sessions.replace(session, journey.session_digest, journey.supplier_id, at)
+        cookie = sessions.replace(session, consent.session_digest, consent.supplier_id, at)
         after_commit(
             session,
             log.info,
@@ -295,7 +295,7 @@ def _begin(
     session: Session,
     services: Services,
     connection_id: str,
-    journey: OAuthState,
+    consent: OAuthState,
     newcomer: Newcomer,
 ) -> int:
     """Store a new company's connection; return the run over its whole past."""
@@ -304,8 +304,8 @@ def _begin(
         session,
         Connection(
             id=connection_id,
-            supplier_id=journey.supplier_id,
-            environment=journey.environment,
+            supplier_id=consent.supplier_id,
+            environment=consent.environment,
             realm_digest=newcomer.realm_digest,
             realm_sealed=services.access.seal_realm_id(connection_id, newcomer.realm_id),
             company_name=newcomer.name,
@@ -324,12 +324,12 @@ def _begin(
 
 
 def _renew(
-    session: Session, before: Connection, journey: OAuthState, newcomer: Newcomer
+    session: Session, before: Connection, consent: OAuthState, newcomer: Newcomer
 ) -> int | None:
     """Renew the connection; return the id of the backfill of what was missed, if any."""
     at, was_connected = now(), before.state == ConnectionState.CONNECTED
-    if before.supplier_id != journey.supplier_id:
-        connection_lifecycle.hand_over(session, before.id, journey.supplier_id, at)
+    if before.supplier_id != consent.supplier_id:
+        connection_lifecycle.hand_over(session, before.id, consent.supplier_id, at)
         after_commit(session, log.info, "connection.handed_over", connection=before.id)
     name = newcomer.name or before.company_name
     connections.renew(session, before.id, name, at, country=newcomer.country)

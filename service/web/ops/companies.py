@@ -282,5 +282,5 @@ def verdict(run: Run | None) -> ConnectionStatus:
         return ConnectionStatus("Failed", "bad", run.error or "")
     if run.error is not None:
         return ConnectionStatus("Differs", "bad", run.error)
-    mended = len(run.tally.get("mended", [])) + len(run.tally.get("infactor_mended", []))
-    return ConnectionStatus(f"Agrees, {mended:,} mended" if mended else "Agrees", "good")
+    fixed = len(run.tally.get("fixed", [])) + len(run.tally.get("infactor_fixed", []))
+    return ConnectionStatus(f"Agrees, {fixed:,} fixed" if fixed else "Agrees", "good")

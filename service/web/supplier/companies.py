@@ -39,11 +39,11 @@ class ImportProgress:
 
 @dataclass(frozen=True, slots=True)
 class CompanyView:
-    """A connected company and its import; `unwell`: QuickBooks fails; `failed`: parked notices."""
+    """A connected company; `unavailable`: QuickBooks is down; `failed`: parked ones."""
 
     connection: Connection
     progress: ImportProgress | None
-    unwell: bool
+    unavailable: bool
     failed: int
 
     @property
@@ -84,7 +84,7 @@ def companies_of(session: Session, connections: Sequence[Connection]) -> list[Co
             connection=one,
             progress=progress.get(one.id),
             failed=failed.get(one.id, 0),
-            unwell=one.failures > 0 and waits(one.paused_until, at),
+            unavailable=one.failures > 0 and waits(one.paused_until, at),
         )
         for one in connections
     ]

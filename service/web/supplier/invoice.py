@@ -29,7 +29,7 @@ from service.web.supplier.invoice_view import (
     status_of,
     sums_of,
     taxes_of,
-    to_mend,
+    to_fix,
 )
 from service.web.supplier.list_query import ListQuery
 from service.web.templating import email, part, render, row_id, time_tag
@@ -111,7 +111,7 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
     lines, currency = lines_of(shown["items"]), currency_of(found, settings.infactor_currency)
     return {
         "invoice": invoice,
-        "to_mend": to_mend(invoice),
+        "to_fix": to_fix(invoice),
         "offered": document is not None,
         "connection": connection,
         "shown": shown,

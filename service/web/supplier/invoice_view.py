@@ -69,12 +69,12 @@ def row(found: Found, currency: str, today: date, *, changed: bool = False) -> L
         due=shown["payableDate"],
         payout="-" if where.hold else payout(shown["payableDate"], today),
         status=where,
-        warnings=len(to_mend(invoice)),
+        warnings=len(to_fix(invoice)),
         changed=changed,
     )
 
 
-def to_mend(invoice: Invoice) -> Sequence[Mapping[str, Any]]:
+def to_fix(invoice: Invoice) -> Sequence[Mapping[str, Any]]:
     """Return the warnings that the supplier should fix; for a held invoice, only the reason."""
     if invoice.hold == RuleCode.CURRENCY:
         return [one for one in invoice.warnings if one["code"] == WarningCode.UNNAMED_CURRENCY]
@@ -140,7 +140,7 @@ def _held(name: str, *, withdrawn: bool = False) -> InvoiceStatus:
 
 Kind = Literal["sale", "bundle", "text", "subtotal", "discount", "other"]
 
-_TOLD_ALREADY = frozenset({"subtotal", "text"})
+_SHOWN_ELSEWHERE = frozenset({"subtotal", "text"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ def sums_of(
     counted = (
         line.amount
         for line in lines
-        if line.kind not in _TOLD_ALREADY and not line.inside and line.amount is not None
+        if line.kind not in _SHOWN_ELSEWHERE and not line.inside and line.amount is not None
     )
     net = round_to_minor_unit(sum(counted, Decimal(0)), currency)
     inside = of_tax != 0 and net == whole
