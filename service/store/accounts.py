@@ -24,10 +24,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from service.database.due import has_come
 from service.database.tables import BusyHour, BuyerAccount, Connection, Customer, Invoice, Run
 from service.database.tables.invoices import OPEN
-from service.database.types import condition
+from service.database.types import condition, has_come
 from service.database.upsert import chunked, insert_all
 from service.domain import RunKind, RunState
 from service.store.customers import MAX_DEPTH

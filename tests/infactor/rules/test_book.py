@@ -68,7 +68,7 @@ def test_a_misspelt_change_is_answered_with_the_fix(text: str, problem: str):
 def test_every_change_makes_another_digest():
     texts = ["", "overdue=hold", "overdue=hold:1", "overdue=off", "paid=signal"]
     digests = {rule_book(p, parse_changes(text)).digest for p in Profile for text in texts}
-    # `overdue=hold` is the lender's default already, and `overdue=off` the guide's.
+    # The guide has `overdue=off` as its default, and the lender `overdue=hold`.
     assert len(digests) == len(Profile) * len(texts) - 2
 
 
