@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from service.simulator.server import RunningSimulator
+from service.simulator.app import RunningSimulator
 from sqlalchemy import select, update
 
 from service.database.tables import BuyerAccount, Connection, Invoice, InvoiceToJudge

@@ -168,6 +168,7 @@ def test_charges_of_a_statement_are_in_the_subtotal_alone():
     assert difference("91", sale("10"), subtotal("85"), tax="6", **CHARGE) is None
     assert difference("500", sale("10"), subtotal("85"), tax="6", **CHARGE) == "91"
     assert difference("81", subtotal("75"), tax="6") is None
+    assert difference("500", subtotal("75"), tax="6") == "81"
 
 
 @pytest.mark.parametrize(
