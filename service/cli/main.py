@@ -20,6 +20,7 @@ from service.cli import (
     setup,
     status,
     sync,
+    verify,
 )
 from service.cli.console import answer
 from service.cli.demo import command
@@ -52,6 +53,7 @@ app.command(rich_help_panel=_LOOK)(status.status)
 app.command(rich_help_panel=_LOOK)(doctor.doctor)
 app.add_typer(status.group, name="alerts", rich_help_panel=_LOOK)
 app.add_typer(connections.group, name="connections", rich_help_panel=_LOOK)
+app.command(rich_help_panel=_LOOK)(verify.verify)
 app.command("invoices", rich_help_panel=_LOOK)(invoices.show_invoices)
 app.command("findings", rich_help_panel=_LOOK)(invoices.show_findings)
 app.command(rich_help_panel=_LOOK)(invoices.acknowledge)
