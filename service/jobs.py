@@ -48,7 +48,8 @@ class Job:
 SYNC: Final = Job("sync_company", "sync", "connection_id", 0)
 DELIVER: Final = Job("deliver_company", "deliveries", "connection_id", 5)
 RUN: Final = Job("work_on_run", "runs", "run_id", 10)
-ALL: Final = (SYNC, DELIVER, RUN)
+JUDGE: Final = Job("judge_company", "judging", "connection_id", 7)
+ALL: Final = (SYNC, DELIVER, RUN, JUDGE)
 
 
 def message(job: Job, row_id: str | int) -> Message[None]:
@@ -105,6 +106,9 @@ class Jobs:
 
     def run(self, run_id: int, *, delay_ms: int | None = None) -> None:
         self._send(RUN, run_id, delay_ms)
+
+    def judge(self, connection_id: str) -> None:
+        self._send(JUDGE, connection_id, None)
 
     def trouble(self) -> QueueTrouble | None:
         """Return why the queue takes no work, or None; it is known within a second.

@@ -87,17 +87,18 @@ MAY_IMPORT: dict[str, set[str]] = {
         *_READING,
         *("service.monitoring", "workers.recording", "workers.delivery"),
     },
+    "workers.judging": {*_WORK, "workers.recording"},
     "workers.upkeep": {*_WORK, "service.queries"},
     "workers.schedule": {
         *_WORK,
-        *("workers.alerts", "workers.clock_watch", "workers.delivery", "workers.runs"),
-        "workers.upkeep",
+        *("workers.alerts", "workers.clock_watch", "workers.delivery", "workers.judging"),
+        *("workers.runs", "workers.upkeep"),
     },
     "workers.lanes": set(),
     "workers.process": {
         *_WORK,
-        *("workers.delivery", "workers.lanes", "workers.runs", "workers.schedule"),
-        "workers.sync",
+        *("workers.delivery", "workers.judging", "workers.lanes", "workers.runs"),
+        *("workers.schedule", "workers.sync"),
     },
 }
 # Class names with two classes, and why both may have it. The simulator is apart on purpose, and is
@@ -110,10 +111,11 @@ CLASSES_OF_ONE_NAME = {
 FILES_OF_ONE_NAME = {
     "one noun, with a file in each layer that deals with it: from its table to its page": {
         *("actions", "alerts", "approvals", "companies", "connections", "findings"),
-        *("inbox", "invoices", "notices", "runs"),
+        *("inbox", "invoices", "judging", "notices", "runs"),
     },
     "a command, and what it carries out": {*("audit", "forget", "links", "sync")},
     "the service's as a whole, and one package's": {"errors", "metrics", "wording"},
+    "what is known before something is decided, of the service and of an invoice": {"facts"},
     "each package has one of its own": {"command", "endpoints", "session"},
 }
 TOP_LEVEL = {

@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -18,9 +18,9 @@ from redis import Redis, RedisError
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from service.jobs import ALL, DELIVER, RUN, SYNC
+from service.jobs import ALL, DELIVER, JUDGE, RUN, SYNC, Job
 from service.services import Services
-from workers import sync
+from workers import judging, sync
 from workers.delivery import deliver
 from workers.lanes import PATIENCE_SECONDS, Lanes
 from workers.runs import run
@@ -51,7 +51,16 @@ def declare(broker: Broker, services: Services, lanes: Lanes) -> None:
         if connection_id is not None:
             lanes.take(connection_id, lambda: run.work_on_run(services, run_id))
 
-    for job, function in ((SYNC, sync_company), (DELIVER, deliver_company), (RUN, work_on_run)):
+    def judge_company(connection_id: str) -> None:
+        judging.judge_company(services, connection_id)
+
+    functions: dict[Job, Callable[..., None]] = {
+        SYNC: sync_company,
+        DELIVER: deliver_company,
+        RUN: work_on_run,
+        JUDGE: judge_company,
+    }
+    for job, function in functions.items():
         Actor(
             function,
             broker=broker,

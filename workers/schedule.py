@@ -15,6 +15,7 @@ from service.services import Services
 from workers.alerts import alert_without_database, watch
 from workers.clock_watch import ClockWatch
 from workers.delivery import adoption, poll
+from workers.judging import ask_for_judging
 from workers.runs.reconcile import begin_due
 from workers.upkeep import keep_alive, prune, requeue_due, revive, sample, try_keys
 
@@ -69,6 +70,7 @@ PERIODIC = (
     # On a clock of its own, because a requeue may wait for Redis.
     Periodic("presence", heartbeats.BEAT_SECONDS, appear, clock="presence", everywhere=True),
     Periodic("reconcile", 60.0, begin_due),
+    Periodic("judging", 15.0, ask_for_judging),
     Periodic("sample", 60.0, sample),
     # May take many minutes, if Intuit is slow or much is to be deleted.
     Periodic("keys", 60.0, try_keys, clock="upkeep"),

@@ -19,8 +19,8 @@ from service.cli.console import (
 )
 from service.cli.context import Json, command_services, name_of, named_supplier, operator
 from service.database.tables import Document, Invoice
-from service.domain import FindingKind, Hold
-from service.infactor.holds import sentence
+from service.domain import FindingKind, RuleCode
+from service.infactor.rules.catalogue import sentence
 from service.infactor.wording import finding_words, status
 from service.operations import actions
 from service.services import Services
@@ -95,7 +95,7 @@ def _invoice_line(invoice: Invoice, document: Document | None, currency: str) ->
         shown["purchaseTitle"],
         f"{_amount(shown['invoiceAmount'])} {invoice.currency or currency}",
         shown["payableDate"],
-        sentence(Hold(invoice.hold)) if invoice.hold else status(shown["state"]),
+        sentence(RuleCode(invoice.hold)) if invoice.hold else status(shown["state"]),
         invoice.document_id,
     )
 

@@ -13,14 +13,13 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.config.loading import settings_from
-from service.domain import Hold
+from service.domain import RuleCode
 from service.infactor.document_lifecycle import CONSTANTS, IDENTITY, QUICKBOOKS_OWNED
-from service.infactor.holds import field
+from service.infactor.rules.catalogue import CATALOGUE, field
 from service.infactor.wording import ORIGINS
 from service.kit import exact_json
 from service.quickbooks.endpoints import invoice_page
 from service.services import build_services
-from service.web.supplier.invoice import HOLD_ADVICE
 from service.web.supplier.invoice_view import Sums, lines_of, sums_of
 from tests.web.conftest import CUSTOMER, OURS, PUBLIC_URL, Place, an_invoice, said, settings_of
 
@@ -152,8 +151,8 @@ def test_what_is_to_be_fixed_names_quickbooks_own_field(page: Shown) -> None:
 
 
 def test_every_hold_has_words_and_a_field() -> None:
-    assert set(HOLD_ADVICE) == set(Hold)
-    assert {hold for hold in Hold if not field(hold)} == {Hold.DELETED}
+    told = {code for code, rule in CATALOGUE.items() if rule.advice}
+    assert {code for code in told if not field(code)} == {RuleCode.DELETED}
 
 
 @pytest.mark.parametrize(

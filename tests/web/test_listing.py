@@ -9,9 +9,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.database.tables import Document, Invoice
-from service.domain import Hold
+from service.domain import RuleCode
 from service.infactor.document_lifecycle import MARKER, REMARK, is_withdrawn
-from service.infactor.holds import remark
+from service.infactor.rules.catalogue import remark
 from service.web.supplier.invoice_view import payout
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 
@@ -159,7 +159,7 @@ def test_a_filter_shows_what_stands_in_one_of_infactors_states(
 def test_what_we_withdrew_is_not_offered_and_not_rejected(
     place: Place, browser: TestClient
 ) -> None:
-    marks = {MARKER: "paid", REMARK: remark(Hold.PAID)}
+    marks = {MARKER: "paid", REMARK: remark(RuleCode.PAID)}
     decide(place, "1", "invoice_rejected", **marks)
     place.do("UPDATE invoices SET hold = 'paid' WHERE quickbooks_id IN ('1', '2')")
     decide(place, "2", "invoice_accepted")

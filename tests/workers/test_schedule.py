@@ -38,6 +38,7 @@ SECONDS = {
     "presence": 10,
     "alerts": 15,
     "reconcile": 60,
+    "judging": 15,
     "sample": 60,
     "keys": 60,
     "poll": 300,
@@ -94,6 +95,7 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
         "presence": lambda: count(world, Process, Process.kind == "worker") == 1,
         "alerts": lambda: count(world, Alert, Alert.cause == "connection.dead") > 0,
         "reconcile": lambda: count(world, Run, Run.kind == "reconcile") == 1,
+        "judging": lambda: count(world, Connection, Connection.judged_by != "") == 5,
         "sample": lambda: count(world, Sample) == 1,
         "poll": lambda: (
             delivering.last_seen("1").state == "invoice_accepted"

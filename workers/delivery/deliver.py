@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.database.engine import Database
 from service.database.tables import Connection, Document, Invoice
-from service.domain import Action, FindingKind, Hold, State
+from service.domain import Action, FindingKind, RuleCode, State
 from service.infactor.collection import (
     REVISION,
     DeliveryOrder,
@@ -137,7 +137,7 @@ def order_for(
         key=key_of(invoice),
         revision=invoice.revision,
         mapped=mapped,
-        hold=Hold(invoice.hold) if invoice.hold else None,
+        hold=RuleCode(invoice.hold) if invoice.hold else None,
         handed_over=seen is not None and seen.supplier_id != company.supplier_id,
         may_create=_may_create(invoice, seen),
         warnings=warnings,

@@ -118,7 +118,13 @@ class Invoice(Base):
     source: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
     # None if deleted before it was ever read, after a handover until mapped again, or forgotten.
     mapped: Mapped[dict[str, Any] | None] = mapped_column(ExactJSON)
-    hold: Mapped[str | None] = mapped_column(String(16))
+    # What the rules ask of it; see `infactor.rules.facts`. Empty if it was never read.
+    facts: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # The leading one of `holds`, for queries; a RuleCode.
+    hold: Mapped[str | None] = mapped_column(String(20))
+    # Every rule that keeps it from being offered, and every other that applies.
+    holds: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
+    signals: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
     warnings: Mapped[list[Any]] = mapped_column(ExactJSON)
     customer_id: Mapped[str | None] = mapped_column(String(64))
     customer_versions: Mapped[str] = mapped_column(Text, default="")
@@ -181,7 +187,10 @@ class Revision(Base):
     sync_token: Mapped[int] = mapped_column(BigInteger)
     last_updated: Mapped[datetime | None] = mapped_column(Instant)
     customer_versions: Mapped[str] = mapped_column(Text)
-    hold: Mapped[str | None] = mapped_column(String(16))
+    hold: Mapped[str | None] = mapped_column(String(20))
+    # Every reason, as the invoice's own row had them; see `infactor.rules.judge.plain`.
+    holds: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
+    signals: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
     changes: Mapped[dict[str, Any]] = mapped_column(ExactJSON)  # {field: [before, after]}
 
 

@@ -7,11 +7,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from service.database.tables import Document, Invoice
-from service.domain import Hold
+from service.domain import RuleCode
 from service.infactor.document_lifecycle import MARKER, is_withdrawn
-from service.infactor.holds import sentence
 from service.infactor.money import round_to_minor_unit
 from service.infactor.quickbooks_records import calendar_date
+from service.infactor.rules.catalogue import code_of, sentence
 from service.infactor.warnings import WarningCode
 from service.infactor.wording import days_to_payout, status
 
@@ -23,7 +23,7 @@ class InvoiceStatus:
     """A status in words, with its hold; `withdrawn`: Infactor had it before the hold applied."""
 
     words: str
-    hold: Hold | None = None
+    hold: RuleCode | None = None
     withdrawn: bool = False
 
 
@@ -76,7 +76,7 @@ def row(found: Found, currency: str, today: date, *, changed: bool = False) -> L
 
 def to_fix(invoice: Invoice) -> Sequence[Mapping[str, Any]]:
     """Return the warnings that the supplier should fix; for a held invoice, only the reason."""
-    if invoice.hold == Hold.CURRENCY:
+    if invoice.hold == RuleCode.CURRENCY:
         return [one for one in invoice.warnings if one["code"] == WarningCode.UNNAMED_CURRENCY]
     return [] if invoice.hold else [*invoice.warnings, *invoice.delivery_warnings]
 
@@ -130,11 +130,11 @@ def status_of(found: Found) -> InvoiceStatus:
     if not is_withdrawn(document.document):
         return InvoiceStatus(status(document.state))
     # The marker keeps the first reason; the record has the present one.
-    return _held(invoice.hold or document.document[MARKER], withdrawn=True)
+    return _held(invoice.hold or code_of(document.document[MARKER]), withdrawn=True)
 
 
 def _held(name: str, *, withdrawn: bool = False) -> InvoiceStatus:
-    hold = Hold(name)
+    hold = RuleCode(name)
     return InvoiceStatus(sentence(hold), hold, withdrawn)
 
 
