@@ -44,7 +44,7 @@ def serve(
     ready(services)
     background = (lambda s: working(s, threads)) if settings.embedded else watching
     _warn(settings)
-    spare_the_collector()
+    freeze_collector()
     uvicorn.run(
         create_app(services, background),
         host=host,
@@ -60,7 +60,7 @@ def serve(
     )
 
 
-def spare_the_collector() -> None:
+def freeze_collector() -> None:
     """Exempt everything loaded so far from garbage collection: a full one stops all threads."""
     gc.collect()
     gc.freeze()

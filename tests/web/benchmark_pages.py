@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message
 
 from service.app import create_app
-from service.cli.serve import spare_the_collector
+from service.cli.serve import freeze_collector
 from service.config.loading import settings_from
 from service.config.parsers import Operator
 from service.database.engine import Database
@@ -179,7 +179,7 @@ def operator_pages(cookie: str) -> list[Measured]:
 def main(rounds: int) -> None:
     """Print the table."""
     logs.configure("ERROR", "console")
-    spare_the_collector()
+    freeze_collector()
     with postgres() as url:
         database = Database(url.replace("postgresql://", "postgresql+psycopg://"))
         values = environment("http://127.0.0.1:1", url, OPS_USERS=entry("ada"), **INFACTOR)
