@@ -12,7 +12,6 @@ from sqlalchemy import (
     ClauseElement,
     ColumnElement,
     CursorResult,
-    Dialect,
     Executable,
     FromClause,
     Text,
@@ -100,14 +99,14 @@ class _ValuesInsert:
 
     @classmethod
     def of(cls, table: type[Base], rule: Rule, names: Collection[str]) -> "_ValuesInsert":
-        dialect, columns = sqlite.dialect(), table.__table__.c
+        columns = table.__table__.c
         statement = typing.cast(ClauseElement, rule(sqlite.insert(table)))
-        compiled = statement.compile(dialect=dialect, column_keys=[*names])
+        compiled = statement.compile(dialect=sqlite.dialect(), column_keys=[*names])
         order = typing.cast(SQLCompiler, compiled).positiontup or []
         return cls(
             text=str(compiled),
             row=f"({', '.join('?' * len(order))})",
-            conversions=[(name, _conversion(columns[name].type, dialect)) for name in order],
+            conversions=[(name, _conversion(columns[name].type)) for name in order],
             defaults={name: _default(columns[name].default) for name in order if name not in names},
         )
 
@@ -129,15 +128,18 @@ class _ValuesInsert:
         ]
 
 
-def _conversion(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
-    if isinstance(kind, Instant):
-        return _instant
+def _conversion(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
+    """Return what makes values of this type what SQLite's driver takes; None if nothing is to do."""
+    return _instant if isinstance(kind, Instant) else _processor(kind)
+
+
+def _processor(kind: TypeEngine[Any]) -> Any:
+    dialect = sqlite.dialect()
     return kind.dialect_impl(dialect).bind_processor(dialect)
 
 
 # The rows of a batch share some instants, and a row's instant stands in several tables.
-_to_text = typing.cast(Callable[[Any], Any], Instant().bind_processor(sqlite.dialect()))
-_instant = lru_cache(maxsize=4096)(_to_text)
+_instant = lru_cache(maxsize=4096)(_processor(Instant()))
 
 
 def _default(default: Any) -> Any:
