@@ -129,7 +129,7 @@ class _ValuesInsert:
 
 
 def _conversion(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
-    """Return what makes values of this type what SQLite's driver takes; None if nothing is to do."""
+    """Return how values of this type become what SQLite's driver takes; None: as they are."""
     return _instant if isinstance(kind, Instant) else _processor(kind)
 
 

@@ -42,7 +42,10 @@ class InvoiceRow(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     void_noticed: bool
     source: dict[str, Any]
     mapped: dict[str, Any] | None
+    facts: str = ""
     hold: str | None
+    holds: list[Any] = []
+    signals: list[Any] = []
     warnings: list[Any]
     customer_id: str | None
     customer_versions: str

@@ -9,7 +9,7 @@ from typing import Any
 from service.errors import SyncError
 from service.kit import exact_json
 from service.quickbooks.entity import Entity, entity
-from service.quickbooks.page import changed_at
+from service.quickbooks.queries import changed_at
 from service.store.customers import CustomerRead
 
 # The same limit as for the ids of invoices.

@@ -10,16 +10,16 @@ from msgspec.structs import replace
 
 from service.config.settings import Settings
 from service.database.tables import Customer, Invoice
-from service.domain import Hold, RevisionCause
+from service.domain import RevisionCause
 from service.infactor.document_lifecycle import SUPPLIER
 from service.infactor.edition import EDITION
-from service.infactor.holds import hold_of
-from service.infactor.mapping import Mapped, map_invoice
+from service.infactor.mapping import map_invoice
+from service.infactor.rules.facts import InvoiceFacts, decoded, encoded, facts_of
 from service.infactor.warnings import InvoiceWarning
 from service.kit import exact_json
 from service.store import customers
 from service.store.invoices import COLUMNS, InvoiceRow
-from workers.company import CompanyContext
+from workers.company import RecordedCompany
 from workers.reading.reads import Read
 
 # Fits the column; a currency has three letters.
@@ -30,7 +30,8 @@ _CONTENT = (
     "deleted",
     "void_noticed",
     "mapped",
-    "hold",
+    "holds",
+    "signals",
     "warnings",
     "total",
     "balance",
@@ -65,17 +66,18 @@ class InvoiceBasis:
 
 
 class InvoiceRows:
-    """Builds the rows of one batch, all with the same time of recording."""
+    """Builds the rows of one batch, all with the same time of recording, not judged yet."""
 
-    def __init__(self, company: CompanyContext, at: datetime, latest: datetime) -> None:
+    def __init__(self, company: RecordedCompany, at: datetime, latest: datetime) -> None:
         self.company = company
         self.settings: Settings = company.services.settings
-        self._at = at
+        self.at = at
         self.latest = latest  # a change that QuickBooks dates later than that is not believed so
         supplier, settings = company.supplier, self.settings
         rules = [
             *(EDITION, supplier.email, supplier.name, supplier.address, company.country),
-            *(settings.infactor_currency, *sorted(settings.infactor_hold)),
+            # What was held yesterday, or by other rules, is judged again when it is read again.
+            *(settings.infactor_currency, settings.rules.digest, settings.today(at)),
         ]
         self._rules = blake2b(exact_json.encode(rules), digest_size=16)
 
@@ -118,7 +120,10 @@ class InvoiceRows:
             source=read.raw,
             source_text=read.text,
             mapped=mapped.document,
-            hold=self._hold(mapped, void_noticed=void_noticed),
+            facts=encoded(facts_of(read.raw, mapped, called_void=void_noticed)),
+            hold=None,
+            holds=[],
+            signals=[],
             warnings=[_plain(warning) for warning in mapped.warnings],
             customer_id=read.customer_id,
             customer_versions=basis.customer_versions,
@@ -128,40 +133,39 @@ class InvoiceRows:
             currency=mapped.currency[:_LONGEST_CURRENCY] if mapped.currency else None,
             created_ms=mapped.document["created"],
             revision=before.revision + 1 if before else 1,
-            recorded_at=self._at,
+            recorded_at=self.at,
             buyer_emails=list(mapped.buyer_emails),
         )
 
     def deletion(self, quickbooks_id: str, fetch_number: int, before: Invoice | None) -> InvoiceRow:
-        """Return the row of a deleted invoice: its last content, held as deleted if that is in
-        force.
-        """
-        hold = before.hold if before else None
-        if Hold.DELETED in self.settings.infactor_hold:
-            hold = Hold.DELETED
+        """Return the row of a deleted invoice: its last content, if there was any."""
         if before is not None:
+            facts = replace(decoded(before.facts), deleted=True)
             return replace(
                 row_of(before),
                 fetch_number=fetch_number,
                 digest="",
                 deleted=True,
-                hold=hold,
+                facts=encoded(facts),
                 revision=before.revision + 1,
-                recorded_at=self._at,
+                recorded_at=self.at,
             )
         return InvoiceRow(
             id=self.company.invoice_id(quickbooks_id),
             connection_id=self.company.connection_id,
             quickbooks_id=quickbooks_id,
             sync_token=0,
-            last_updated=self._at,
+            last_updated=self.at,
             fetch_number=fetch_number,
             digest="",
             deleted=True,
             void_noticed=False,
             source={"Id": quickbooks_id},
             mapped=None,
-            hold=hold,
+            facts=encoded(InvoiceFacts(deleted=True)),
+            hold=None,
+            holds=[],
+            signals=[],
             warnings=[],
             customer_id=None,
             customer_versions="",
@@ -171,17 +175,8 @@ class InvoiceRows:
             currency=None,
             created_ms=0,
             revision=1,
-            recorded_at=self._at,
+            recorded_at=self.at,
             buyer_emails=[],
-        )
-
-    def _hold(self, mapped: Mapped, *, void_noticed: bool) -> Hold | None:
-        return hold_of(
-            mapped,
-            deleted=False,
-            voided_by_notice=void_noticed,
-            currency=self.settings.infactor_currency,
-            in_force=self.settings.infactor_hold,
         )
 
 
@@ -209,6 +204,8 @@ def revision(row: InvoiceRow, before: InvoiceRow | None, cause: RevisionCause) -
         "last_updated": row.last_updated,
         "customer_versions": row.customer_versions,
         "hold": row.hold,
+        "holds": row.holds,
+        "signals": row.signals,
         "changes": _changes(before.mapped if before else None, row.mapped),
     }
 
