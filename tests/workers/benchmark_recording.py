@@ -17,6 +17,7 @@ import msgspec
 from dramatiq.brokers.stub import StubBroker
 from sqlalchemy import text
 
+from service.cli.serve import spare_the_collector
 from service.config.loading import settings_from
 from service.database.engine import Database
 from service.database.schema import migrate
@@ -55,6 +56,7 @@ def main() -> None:
     logs.configure("WARNING", "json")
     book = with_vast_company(Book.of({}), options.invoices)
     measured: dict[str, list[float]] = {}
+    spare_the_collector()
     with running(worlds.CONFIG, book) as simulator:
         simulator.simulator.switch({"requests_per_second": None})
         for _ in range(_ROUNDS):
