@@ -55,9 +55,9 @@ def acknowledge(
     finding: Annotated[int, typer.Option("--finding", min=1, help="Its id, as `findings` has it.")],
     note: Annotated[str, typer.Option(help="What was done about it, for whoever comes next.")],
 ) -> None:
-    """Note that somebody has seen to a finding: it is no longer told as something that is wrong.
+    """Acknowledge a finding: nobody is alerted to it any more, unless it changes.
 
-    It stays among `findings` until it is over, and is told again if it changes.
+    It stays among `findings` until it is over.
     """
     if not note.strip():
         raise fail("--note: say what was done about it.", 2)

@@ -7,10 +7,18 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 from sqlalchemy.orm import Session
 
-from service.cli.console import ShownColumn, fail, hint, hints
+from service.cli.console import fail, hint, hints, one_line
 from service.cli.context import Chosen, name_of, nudge
 from service.database.tables import Connection, Run
 from service.domain import ConnectionState, RunState
@@ -110,14 +118,26 @@ def _advance(services: Services, run_id: int) -> bool:
 def progress_bars() -> Progress:
     """Return progress bars for a terminal; nothing elsewhere."""
     return Progress(
-        ShownColumn(lambda task: task.description),
+        _ShownColumn(lambda task: task.description),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        ShownColumn(lambda task: str(task.fields["note"])),
+        _ShownColumn(lambda task: str(task.fields["note"])),
         console=hints,
         disable=not hints.is_terminal,
     )
+
+
+class _ShownColumn(ProgressColumn):
+    """A column of a progress bar that shows one of a task's texts."""
+
+    def __init__(self, text_of: Callable[[Task], str]) -> None:
+        self._text_of = text_of
+        super().__init__()
+
+    def render(self, task: Task) -> Text:
+        """Return the text of this bar."""
+        return one_line(self._text_of(task))
 
 
 def _show(progress: Progress, bar: Any, seen: Followed) -> None:

@@ -1,6 +1,5 @@
 """`serve`, `worker` and `migrate`: the long-running processes, and the schema that they need."""
 
-import gc
 import socket
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 from service.cli.console import fail, hint, says_what_is_wrong
 from service.cli.context import ready, services_of, settings_and_logs
 from service.config.settings import Settings
+from service.kit.collector import no_collections, spare_the_collector
 
 
 @says_what_is_wrong
@@ -23,13 +23,14 @@ def serve(
     ] = 4,
 ) -> None:
     """Receive notifications and show the pages; without REDIS_URL, do all the work as well."""
-    import uvicorn
+    with no_collections():
+        import uvicorn
 
-    from service.app import create_app
-    from service.jobs import receiver_broker
-    from service.services import build_services
-    from service.web.connection_limits import limited_protocol
-    from workers.process import watching, working
+        from service.app import create_app
+        from service.jobs import receiver_broker
+        from service.services import build_services
+        from service.web.connection_limits import limited_protocol
+        from workers.process import watching, working
 
     settings = settings_and_logs()
     port = port or settings.listen_port
@@ -55,13 +56,6 @@ def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=25,
     )
-
-
-def spare_the_collector() -> None:
-    """Exempt everything loaded so far from garbage collection: a full one stops all threads."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def _check_free(host: str, port: int) -> None:

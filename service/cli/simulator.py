@@ -43,7 +43,7 @@ def simulator(
         typer.Option(help="Default: the first of QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS."),
     ] = None,
 ) -> None:
-    """Play QuickBooks: consent, tokens, accounting API and webhooks, and a page to edit invoices.
+    """Play QuickBooks: consent, tokens, accounting API, webhooks, and a page to edit invoices.
 
     Refuses to start unless QUICKBOOKS_ENVIRONMENT is `simulator`.
     """

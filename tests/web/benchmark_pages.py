@@ -22,13 +22,13 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message
 
 from service.app import create_app
-from service.cli.serve import spare_the_collector
 from service.config.loading import settings_from
 from service.config.parsers import Operator
 from service.database.engine import Database
 from service.database.schema import migrate
 from service.kit import logs
 from service.kit.clock import now
+from service.kit.collector import spare_the_collector
 from service.kit.exact_json import decode, encode
 from service.services import Services, build_services
 from service.store import sessions
