@@ -26,8 +26,8 @@ from service.services import Services
 from service.store import audit, connections, findings, old_rows, outbox
 from service.store.findings import Found
 from service.store.old_rows import Concerned
+from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
 from workers.delivery.findings import keep_findings
-from workers.delivery.turn import NotItsTurn, infactor_turn
 
 log = structlog.get_logger(__name__)
 
@@ -111,9 +111,9 @@ def look_again(services: Services) -> None:
         )
     for supplier_id in due:
         try:
-            with infactor_turn(services):
+            with reaching_infactor(services):
                 adopt_for_supplier(services, supplier_id)
-        except NotItsTurn:
+        except InfactorUnavailable:
             return
 
 

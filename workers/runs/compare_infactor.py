@@ -29,8 +29,8 @@ from service.infactor.wording import status
 from service.store import documents, old_rows, outbox, runs
 from workers.company import CompanyContext
 from workers.delivery.adoption import recorded_of
-from workers.delivery.order import key_of
-from workers.delivery.turn import NotItsTurn, infactor_turn
+from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
+from workers.delivery.deliver import key_of
 
 _MENDABLE = frozenset(
     {DifferenceKind.MISSING, DifferenceKind.EDITED, DifferenceKind.BEHIND, DifferenceKind.AHEAD}
@@ -104,10 +104,10 @@ def _ask(
 ) -> list[InfactorDifference] | str:
     """Return how Infactor's documents differ from this page, or why they cannot be compared."""
     try:
-        with infactor_turn(company.services) as infactor:
+        with reaching_infactor(company.services) as infactor:
             there = infactor.invoices.read([key_of(invoice) for invoice, _ in page], _FIELDS)
             doubles = infactor.invoices.others(*_identities(page)) if page else []
-    except NotItsTurn as e:
+    except InfactorUnavailable as e:
         return str(e)
     with company.services.database.read() as session:
         taken = old_rows.taken(session, [str(other["_id"]) for other in doubles])

@@ -13,7 +13,7 @@ from service.infactor.wording import AMOUNTS, DATES, LABELS, WORDS, label
 from service.kit.clock import now
 from tests.web.conftest import Place, said
 from tests.web.ops.operators import add_companies, add_finding, audited, flash_in
-from workers.delivery.transitions import MONEY
+from workers.delivery.findings import MONEY
 
 
 def test_findings_are_shown_by_severity_with_what_was_approved_and_what_is_now(

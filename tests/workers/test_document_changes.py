@@ -14,7 +14,7 @@ from service.simulator.server import RunningSimulator
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
 from tests.workers.world import an_invoice
-from workers.delivery.transitions import DocumentChange, missing, moved_past_hold
+from workers.delivery.findings import DocumentChange, missing, moved_past_hold
 
 MINUTES = timedelta(minutes=1)
 DAYS = timedelta(days=1)
