@@ -23,6 +23,7 @@ from service.infactor.bson import to_bson
 from service.infactor.mapping import SupplierDetails, invoice_id, map_invoice
 from service.kit import logs
 from service.kit.clock import now
+from service.kit.collector import spare_the_collector
 from service.services import Services, build_services
 from service.store import connections, invoices, outbox
 from service.store.invoices import InvoiceRow
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--postgresql", action="store_true", help="instead of a SQLite file")
     options = parser.parse_args()
     logs.configure("WARNING", "json")
+    spare_the_collector()
     with mongodb_server() as mongodb, an_own_database(options.postgresql) as database:
         services = _services(database, mongodb)
         rows = [_row(number) for number in range(options.invoices)]
