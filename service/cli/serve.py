@@ -96,6 +96,7 @@ def worker(
         raise fail("REDIS_URL is not set: without it `serve` does the workers' work itself.", 2)
     broker = worker_broker(settings.redis_url.get_secret_value())
     with services_of(settings, broker) as services:
+        spare_the_collector()
         run_worker(services, threads)
 
 
