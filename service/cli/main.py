@@ -11,7 +11,7 @@ from service.kit.collector import no_collections
 
 _START = "Start"
 _SUPPLIERS = "Suppliers"
-_LOOK = "Look and mend"
+_LOOK = "Check and fix"
 
 
 class Command(NamedTuple):
@@ -68,7 +68,7 @@ COMMANDS = (
     Command(
         _START,
         "simulator",
-        "simulator:simulator",
+        "serve:simulator",
         "Play QuickBooks: consent, tokens, accounting API, webhooks, and a page to edit invoices.",
     ),
     Command(
@@ -116,14 +116,14 @@ COMMANDS = (
     Command(
         _LOOK,
         "findings",
-        "findings:show_findings",
+        "invoices:show_findings",
         "Show what is no longer as it was approved in Infactor, the critical first.",
     ),
     Command(
         _LOOK,
         "acknowledge",
-        "findings:acknowledge",
-        "Acknowledge a finding: nobody is alerted to it any more, unless it changes.",
+        "invoices:acknowledge",
+        "Acknowledge a finding: it no longer counts as something that is wrong.",
     ),
     Command(
         _LOOK,
@@ -141,18 +141,18 @@ COMMANDS = (
         _LOOK,
         "sync",
         "sync:sync",
-        "Look now for what changed in QuickBooks since the last look, and work on waiting notices.",
+        "Look now for what changed in QuickBooks since the last sync, and work on waiting notices.",
     ),
     Command(
         _LOOK,
         "backfill",
-        "backfill:backfill",
+        "runs:backfill",
         "Bring in invoices from the past. A company's backfill under way is joined, not repeated.",
     ),
     Command(
         _LOOK,
         "reconcile",
-        "reconcile:reconcile",
+        "runs:reconcile",
         "Compare QuickBooks with the record: count, totals, balances, and each invoice's version.",
     ),
     Command(
@@ -185,7 +185,7 @@ COMMANDS = (
         "audit:show_audit",
         "Show what operators did, the newest first: who, when and to which company.",
     ),
-    Command(_LOOK, "alerts", "alerts:group", "Try the places where alerts go."),
+    Command(_LOOK, "alerts", "status:group", "Try the places where alerts go."),
     Command(
         _LOOK,
         "connections",

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 from sqlalchemy import ColumnElement, Executable, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session, aliased, defer
 
-from service.database.due import has_come
 from service.database.tables import Connection, Document, Invoice, Receipt, Revision
+from service.database.types import has_come
 from service.database.upsert import Insert, excluded, insert_all, rows_given, rows_text
 from service.domain import Action
 from service.kit.clock import now
@@ -49,6 +49,8 @@ class Outgoing:
     recorded_at: datetime
     deleted: bool
     hold: str | None
+    holds: list[Any]
+    signals: list[Any]
     mapped: dict[str, Any] | None
     buyer_emails: list[Any]
     balance: Decimal | None

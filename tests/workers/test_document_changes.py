@@ -10,7 +10,7 @@ from sqlalchemy import delete
 from service.database.tables import Document, Finding, Invoice, Receipt
 from service.infactor.collection import DocumentState
 from service.kit.clock import now
-from service.simulator.server import RunningSimulator
+from service.simulator.app import RunningSimulator
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
 from tests.workers.world import an_invoice

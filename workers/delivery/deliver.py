@@ -10,8 +10,7 @@ import structlog
 
 from service.database.engine import Database
 from service.database.tables import Connection, Document, Invoice
-from service.domain import Action, Hold, State
-from service.infactor.bson import from_bson
+from service.domain import Action, RuleCode, State
 from service.infactor.collection import (
     REVISION,
     DeliveryOrder,
@@ -23,6 +22,7 @@ from service.infactor.collection import (
     state_of,
 )
 from service.infactor.document_lifecycle import MARKER, columns_of, decide
+from service.infactor.mongo import from_bson
 from service.infactor.users import Account, preferred
 from service.infactor.warnings import WarningCode, warning
 from service.kit.backoff import backoff
@@ -140,7 +140,7 @@ def order_for(
         key=key_of(invoice),
         revision=invoice.revision,
         mapped=mapped,
-        hold=Hold(invoice.hold) if invoice.hold else None,
+        hold=RuleCode(invoice.hold) if invoice.hold else None,
         handed_over=seen is not None and seen.supplier_id != company.supplier_id,
         may_create=_may_create(invoice, seen),
         unseen=seen is None,

@@ -14,10 +14,12 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.database.tables import Document, Invoice
-from service.domain import APPROVED, FindingKind, Hold, Severity, State
-from service.infactor.bson import from_bson, to_bson
+from service.domain import APPROVED, FindingKind, RuleCode, Severity, State
 from service.infactor.collection import DocumentState, marks_of
-from service.infactor.deviations import InvoiceFacts, deviations, text_of
+from service.infactor.deviations import OVER, DecisionBasis, deviations, text_of
+from service.infactor.mongo import from_bson, to_bson
+from service.infactor.rules.catalogue import CATALOGUE
+from service.infactor.rules.judge import reasons_of
 from service.store import findings, outbox
 from service.store.findings import Found
 from service.store.outbox import Outgoing
@@ -101,6 +103,7 @@ def keep_changes(
         for change in changes
         if (past := moved_past_hold(change, was_held=_was_held(session, change))) is not None
     }
+    against_rules = {change.invoice.id: approved_against_rules(change) for change in changes}
     approved = {change.invoice.id: change for change in changes if change.approved}
     written = outbox.fields_written_since(session, approved.keys(), now - HURRY)
     hurried = {
@@ -111,6 +114,7 @@ def keep_changes(
         FindingKind.MISSING: gone,
         FindingKind.MOVED_ON: moved_on,
         FindingKind.HURRIED: hurried,
+        FindingKind.RULE: against_rules,
         FindingKind.CHANGED: changed,
     }
     keep_findings(session, connection_id, found, now)
@@ -178,6 +182,22 @@ def moved_past_hold(change: DocumentChange, *, was_held: bool) -> list[Found] | 
     ]
 
 
+def approved_against_rules(change: DocumentChange) -> list[Found]:
+    """Return a finding for each rule that applies to an invoice which somebody has approved.
+
+    What a rule means then is its own; once no money moves any more, it means nothing.
+    """
+    after = change.after
+    if after is None or after.state not in APPROVED or after.state in OVER:
+        return []
+    reasons = [*reasons_of(change.invoice.holds), *reasons_of(change.invoice.signals)]
+    return [
+        Found(field=reason.code, severity=severity, state=after.state, current=str(reason))
+        for reason in reasons
+        if (severity := CATALOGUE[reason.code].after_approval)
+    ]
+
+
 def changed_before_approval(
     change: DocumentChange, written: Mapping[str, tuple[Any, Any]]
 ) -> list[Found]:
@@ -211,17 +231,17 @@ def changed_after_approval(
     invoice, seen = change.invoice, change.before
     state = change.after.state if change.after else ""
     then = (
-        InvoiceFacts(
+        DecisionBasis(
             balance=seen.balance, currency=seen.currency or currency, customer_id=seen.customer_id
         )
         if seen
         else None
     )
-    facts = InvoiceFacts(
+    facts = DecisionBasis(
         balance=invoice.balance,
         currency=invoice.currency or currency,
         customer_id=invoice.customer_id,
-        hold=Hold(invoice.hold) if invoice.hold else None,
+        hold=RuleCode(invoice.hold) if invoice.hold else None,
         deleted=invoice.deleted,
     )
     return [

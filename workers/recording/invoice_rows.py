@@ -6,19 +6,21 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
+import msgspec
+
 from service.config.settings import Settings
 from service.database.tables import Customer, Invoice
-from service.domain import Hold, RevisionCause
+from service.domain import RevisionCause
 from service.infactor.document_lifecycle import SUPPLIER
 from service.infactor.edition import EDITION
-from service.infactor.holds import hold_of
-from service.infactor.mapping import Mapped, map_invoice
+from service.infactor.mapping import map_invoice
+from service.infactor.rules.facts import InvoiceFacts, decoded, encoded, facts_of
 from service.infactor.warnings import InvoiceWarning
 from service.kit import exact_json
 from service.quickbooks.entity import Entity
 from service.store import customers
 from service.store.invoices import InvoiceRow
-from workers.company import CompanyContext
+from workers.company import RecordedCompany
 from workers.reading.reads import customer_id_of
 
 # Fits the column; a currency has three letters.
@@ -29,7 +31,8 @@ _CONTENT = (
     "deleted",
     "void_noticed",
     "mapped",
-    "hold",
+    "holds",
+    "signals",
     "warnings",
     "total",
     "balance",
@@ -65,17 +68,18 @@ class InvoiceBasis:
 
 
 class InvoiceRows:
-    """Builds the rows of one batch, all with the same time of recording."""
+    """Builds the rows of one batch, all with the same time of recording, not judged yet."""
 
-    def __init__(self, company: CompanyContext, at: datetime, latest: datetime) -> None:
+    def __init__(self, company: RecordedCompany, at: datetime, latest: datetime) -> None:
         self.company = company
         self.settings: Settings = company.services.settings
-        self._at = at
+        self.at = at
         self.latest = latest  # a change that QuickBooks dates later than that is not believed so
         supplier, settings = company.supplier, self.settings
         self._rules = [
             *(EDITION, supplier.email, supplier.name, supplier.address, company.country),
-            *(settings.infactor_currency, *sorted(settings.infactor_hold)),
+            # What was held yesterday, or by other rules, is judged again when it is read again.
+            *(settings.infactor_currency, settings.rules.digest, settings.today(at)),
         ]
 
     def digest(self, basis: InvoiceBasis) -> str:
@@ -115,7 +119,10 @@ class InvoiceRows:
             void_noticed=void_noticed,
             source=found.raw,
             mapped=mapped.document,
-            hold=self._hold(mapped, void_noticed=void_noticed),
+            facts=encoded(facts_of(found.raw, mapped, called_void=void_noticed)),
+            hold=None,
+            holds=[],
+            signals=[],
             warnings=[_plain(warning) for warning in mapped.warnings],
             customer_id=customer_id_of(found.raw),
             customer_versions=basis.customer_versions,
@@ -125,40 +132,39 @@ class InvoiceRows:
             currency=mapped.currency[:_LONGEST_CURRENCY] if mapped.currency else None,
             created_ms=mapped.document["created"],
             revision=before.revision + 1 if before else 1,
-            recorded_at=self._at,
+            recorded_at=self.at,
             buyer_emails=list(mapped.buyer_emails),
         )
 
     def deletion(self, quickbooks_id: str, fetch_number: int, before: Invoice | None) -> InvoiceRow:
-        """Return the row of a deleted invoice: its last content, held as deleted if that is in
-        force.
-        """
-        hold = before.hold if before else None
-        if Hold.DELETED in self.settings.infactor_hold:
-            hold = Hold.DELETED
+        """Return the row of a deleted invoice: its last content, if there was any."""
         if before is not None:
+            facts = msgspec.structs.replace(decoded(before.facts), deleted=True)
             return replace(
                 row_of(before),
                 fetch_number=fetch_number,
                 digest="",
                 deleted=True,
-                hold=hold,
+                facts=encoded(facts),
                 revision=before.revision + 1,
-                recorded_at=self._at,
+                recorded_at=self.at,
             )
         return InvoiceRow(
             id=self.company.invoice_id(quickbooks_id),
             connection_id=self.company.connection_id,
             quickbooks_id=quickbooks_id,
             sync_token=0,
-            last_updated=self._at,
+            last_updated=self.at,
             fetch_number=fetch_number,
             digest="",
             deleted=True,
             void_noticed=False,
             source={"Id": quickbooks_id},
             mapped=None,
-            hold=hold,
+            facts=encoded(InvoiceFacts(deleted=True)),
+            hold=None,
+            holds=[],
+            signals=[],
             warnings=[],
             customer_id=None,
             customer_versions="",
@@ -168,17 +174,8 @@ class InvoiceRows:
             currency=None,
             created_ms=0,
             revision=1,
-            recorded_at=self._at,
+            recorded_at=self.at,
             buyer_emails=[],
-        )
-
-    def _hold(self, mapped: Mapped, *, void_noticed: bool) -> Hold | None:
-        return hold_of(
-            mapped,
-            deleted=False,
-            voided_by_notice=void_noticed,
-            currency=self.settings.infactor_currency,
-            in_force=self.settings.infactor_hold,
         )
 
 
@@ -206,6 +203,8 @@ def revision(row: InvoiceRow, before: InvoiceRow | None, cause: RevisionCause) -
         "last_updated": row.last_updated,
         "customer_versions": row.customer_versions,
         "hold": row.hold,
+        "holds": row.holds,
+        "signals": row.signals,
         "changes": _changes(before.mapped if before else None, row.mapped),
     }
 

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from service.database.tables import Failure, Tally
-from service.domain import Action, Hold
+from service.domain import Action, RuleCode
 from service.errors import SyncError
 from service.store import inbox
 from workers.reading.reads import Place
@@ -25,7 +25,7 @@ class Outcome:
     invoice_id: str = ""  # Infactor's
     place: Place | None = None
     action: Action = Action.UNCHANGED
-    hold: Hold | None = None
+    hold: RuleCode | None = None
     revision: int | None = None
     remapped: bool = False  # not read, but mapped again with a customer that has changed
     withheld: bool = False  # nothing was recorded: an operator has to approve its withdrawal

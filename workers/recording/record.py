@@ -5,7 +5,9 @@ A batch is one transaction, with what its caller finishes in it; QuickBooks is n
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -13,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from service.database.engine import after_commit
 from service.database.tables import Customer, Document, Invoice, Run
-from service.domain import Action, Hold, OwnNotice, RevisionCause
+from service.domain import Action, OwnNotice, RevisionCause, RuleCode
 from service.errors import ApprovalNeeded, Disconnected, SyncError, Unmappable
 from service.infactor import document_lifecycle
 from service.infactor.document_lifecycle import Decision, columns_of
@@ -21,17 +23,17 @@ from service.kit.clock import now
 from service.quickbooks.entity import Entity, entity
 from service.store import (
     approvals,
-    connection_lifecycle,
     connections,
     customers,
-    inbox,
     invoices,
+    own_notices,
     plausible,
 )
 from service.store.invoices import InvoiceRow, RecordedVersion
-from workers.company import CompanyContext
+from workers.company import RecordedCompany
 from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
 from workers.recording.invoice_rows import InvoiceBasis, InvoiceRows, revision, row_of, same
+from workers.recording.judging import Judge
 from workers.recording.outcome import Outcome, Recorded
 from workers.recording.withdrawal_limit import check_withdrawals
 from workers.retry import pause_of_parked
@@ -41,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 @contextmanager
 def recording(
-    company: CompanyContext,
+    company: RecordedCompany,
     reads: CompleteReads,
     *,
     cause: RevisionCause,
@@ -78,7 +80,7 @@ def recording(
 
 
 def _announce(
-    company: CompanyContext,
+    company: RecordedCompany,
     session: Session,
     recorded: Recorded,
     cause: RevisionCause,
@@ -99,7 +101,21 @@ def _announce(
         after_commit(session, company.services.jobs.deliver, company.connection_id)
 
 
-def rehearse(company: CompanyContext, reads: CompleteReads) -> Recorded:
+def record_judgements(company: RecordedCompany, ids: Collection[str]) -> int:
+    """Judge these recorded invoices again and record what changes, in one transaction.
+
+    Nothing is read. What would be withdrawn beyond the limit is left to an operator. Returns how
+    many invoices have other reasons now.
+    """
+    cause = RevisionCause.RULES
+    with company.services.database.write() as session:
+        recorded = _Batch(company, session, cause, frozenset()).judge_within_limit(ids)
+        invoices.note_withdrawn(session, recorded.withdrawn)
+        _announce(company, session, recorded, cause, lambda _: ())
+    return sum(outcome.revision is not None for outcome in recorded)
+
+
+def rehearse(company: RecordedCompany, reads: CompleteReads) -> Recorded:
     """Return the outcomes that recording these reads would have; change nothing."""
     with company.services.database.trial() as session:
         return _Batch(company, session, RevisionCause.REHEARSAL, frozenset()).write(reads)
@@ -108,7 +124,7 @@ def rehearse(company: CompanyContext, reads: CompleteReads) -> Recorded:
 class _Batch:
     def __init__(
         self,
-        company: CompanyContext,
+        company: RecordedCompany,
         session: Session,
         cause: RevisionCause,
         voided: frozenset[str],
@@ -120,23 +136,36 @@ class _Batch:
         self._cause = cause
         self._voided = voided
         self._overrule = overrule
-        self._rows = InvoiceRows(company, now(), plausible.latest(session))
+        at = now()
+        self._rows = InvoiceRows(company, at, plausible.latest(session))
+        self._judge = Judge(session, company.services.settings, company.connection_id, at)
         self._recorded = Recorded()
         self._withheld: Mapping[str, str] = {}
 
     def write_within_limit(self, reads: CompleteReads) -> Recorded:
         """Write the batch, but leave what would be withdrawn beyond the limit to an operator."""
+        return self._within_limit(partial(self.write, reads))
+
+    def judge_within_limit(self, ids: Collection[str]) -> Recorded:
+        """Write what the rules say of these invoices now, and leave the same to an operator."""
+        recorded = self._within_limit(partial(self._judge_again, ids))
+        # Whatever an operator confirms is read once more, and must not count as unchanged.
+        withheld = {one.invoice_id: "" for one in recorded if one.withheld}
+        invoices.keep_digests(self._session, withheld)
+        return recorded
+
+    def _within_limit(self, write: Callable[[], Recorded]) -> Recorded:
         company, session = self._company, self._session
         try:
             with session.begin_nested():
-                recorded = self.write(reads)
+                recorded = write()
                 check_withdrawals(session, company.connection_id, recorded, None)
                 return recorded
         except ApprovalNeeded as e:
             stopped = e
         session.expire_all()  # what was undone may have been read
         self._recorded, self._withheld = Recorded(), recorded.withdrawn
-        recorded = self.write(reads)
+        recorded = write()
         approvals.withhold(
             session,
             company.connection_id,
@@ -186,11 +215,26 @@ class _Batch:
             if self._differs(basis, changed_customers, versions)
         }
         known = self._known([*new, *reads.gone], versions)
-        rows = [*self._mapped(new, known), *self._deletions(reads.gone, known)]
+        rows = self._judge.judged([*self._mapped(new, known), *self._deletions(reads.gone, known)])
         self._keep(self._unless_withheld(rows), known)
         self._note_unchanged(bases.keys() - new.keys(), versions)
         if changed_customers:
             self._remap(changed_customers, skip=ids)
+        return self._recorded
+
+    def _judge_again(self, ids: Collection[str]) -> Recorded:
+        connections.lock(self._session, self._company.connection_id)
+        stored = invoices.load(self._session, ids)
+        rows = [
+            replace(row_of(invoice), revision=invoice.revision + 1, recorded_at=self._rows.at)
+            for invoice in stored.values()
+            if invoice.mapped is not None
+        ]
+        rows = self._unless_withheld(self._judge.judged(rows), remapped=True)
+        actions = self._write_newer(rows, stored, remap=True)
+        self._recorded += [
+            _written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
+        ]
         return self._recorded
 
     def _note_times_ahead(self, times: Sequence[datetime]) -> None:
@@ -205,7 +249,7 @@ class _Batch:
             Outcome(
                 quickbooks_id=row.quickbooks_id,
                 invoice_id=row.id,
-                hold=Hold(self._withheld[row.id]),
+                hold=RuleCode(self._withheld[row.id]),
                 remapped=remapped,
                 withheld=True,
             )
@@ -221,7 +265,7 @@ class _Batch:
         """Raise Disconnected if the company was disconnected or handed over since it was read."""
         connection_id, supplier_id = self._company.connection_id, self._company.supplier_id
         connections.lock(self._session, connection_id)
-        if not connection_lifecycle.is_held_by(self._session, connection_id, supplier_id):
+        if not connections.is_held_by(self._session, connection_id, supplier_id):
             raise Disconnected("the connection ended while its company was being read")
 
     def _entities(self, reads: Sequence[Read]) -> dict[str, tuple[Entity, int]]:
@@ -318,7 +362,7 @@ class _Batch:
                 rows.append(self._rows.read(basis, invoice))
             except Unmappable as e:  # it stays as it is
                 self._fail(invoice.quickbooks_id, e)
-        rows = self._unless_withheld(rows, remapped=True)
+        rows = self._unless_withheld(self._judge.judged(rows), remapped=True)
         actions = self._write_newer(rows, stored, remap=True)
         self._recorded += [
             _written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
@@ -383,7 +427,7 @@ class _Batch:
         return document_lifecycle.decide(
             current.document if current else None,
             row.mapped,
-            Hold(row.hold) if row.hold else None,
+            RuleCode(row.hold) if row.hold else None,
             withdraw=self._rows.settings.infactor_withdraw,
             handed_over=current is not None and current.supplier_id != self._company.supplier_id,
         )
@@ -396,7 +440,7 @@ def _unwritten(
         quickbooks_id=quickbooks_id,
         invoice_id=invoice_id,
         action=Action.UNCHANGED if is_offered else Action.HOLD,
-        hold=Hold(hold) if hold else None,
+        hold=RuleCode(hold) if hold else None,
     )
 
 
@@ -405,7 +449,7 @@ def _written(row: InvoiceRow, action: Action, *, remapped: bool = False) -> Outc
         quickbooks_id=row.quickbooks_id,
         invoice_id=row.id,
         action=action,
-        hold=Hold(row.hold) if row.hold else None,
+        hold=RuleCode(row.hold) if row.hold else None,
         revision=row.revision,
         remapped=remapped,
     )
@@ -417,7 +461,7 @@ def keep_failures(
     """Store what could not be recorded as notices to try again, unless a notice `asked` for it."""
     at = now()
     unasked = {i for i in recorded.failed if is_id(i)} - set(asked)
-    inbox.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
+    own_notices.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
     for place, error in recorded.unnamed.items():
         due_at = at + pause_of_parked(error, 1)
-        inbox.park_unnamed(session, connection_id, place, error, at, place.since, due_at)
+        own_notices.park_unnamed(session, connection_id, place, error, at, place.since, due_at)

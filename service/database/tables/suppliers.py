@@ -83,6 +83,8 @@ class Connection(Base):
     unasked: Mapped[int] = mapped_column(default=0)
     unasked_at: Mapped[datetime | None] = mapped_column(Instant)
     nudge_due_at: Mapped[datetime | None] = mapped_column(Instant)
+    # By which rules, and on which day, its invoices were last judged; see `workers.judging`.
+    judged_by: Mapped[str] = mapped_column(String(64), default="", server_default="")
     # When rows of Infactor's old import were last checked; until then nothing is delivered.
     adopted_at: Mapped[datetime | None] = mapped_column(Instant)
 

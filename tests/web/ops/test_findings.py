@@ -160,7 +160,7 @@ def test_a_finding_is_acknowledged_with_a_note(
     )
     assert answer.headers["location"] == "/ops/findings?severity=critical"
     page = said(browser.get(answer.headers["location"]).text)
-    assert "Acknowledged: it is told again only if it changes." in page
+    assert "Acknowledged: it is reported again only if it changes." in page
     assert "Called the <lender>." in page
     assert audited(place)[1:] == [("ops:ada", "acknowledge", company)]
 

@@ -98,6 +98,7 @@ def _suppliers() -> None:
         sa.Column("unasked", sa.Integer, nullable=False, server_default="0"),
         sa.Column("unasked_at", _INSTANT),
         sa.Column("nudge_due_at", _INSTANT),
+        sa.Column("judged_by", sa.String(64), nullable=False, server_default=""),
         sa.Column("adopted_at", _INSTANT),
         sa.UniqueConstraint("environment", "realm_digest"),
     )
@@ -199,7 +200,10 @@ def _invoices() -> None:
         sa.Column("void_noticed", sa.Boolean, nullable=False),
         sa.Column("source", _JSON, nullable=False),
         sa.Column("mapped", _JSON),
-        sa.Column("hold", sa.String(16)),
+        sa.Column("facts", sa.Text, nullable=False, server_default=""),
+        sa.Column("hold", sa.String(20)),
+        sa.Column("holds", sa.Text, nullable=False, server_default="[]"),
+        sa.Column("signals", sa.Text, nullable=False, server_default="[]"),
         sa.Column("warnings", _JSON, nullable=False),
         sa.Column("customer_id", sa.String(64)),
         sa.Column("customer_versions", sa.Text, nullable=False),
@@ -250,7 +254,7 @@ def _invoices() -> None:
         **_where("mapped IS NOT NULL"),
     )
     op.create_index(
-        "ix_invoices_to_mend",
+        "ix_invoices_to_fix",
         "invoices",
         ["connection_id", "created_ms", "id"],
         **_where("hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"),
@@ -347,7 +351,9 @@ def _invoices() -> None:
         sa.Column("sync_token", sa.BigInteger, nullable=False),
         sa.Column("last_updated", _INSTANT),
         sa.Column("customer_versions", sa.Text, nullable=False),
-        sa.Column("hold", sa.String(16)),
+        sa.Column("hold", sa.String(20)),
+        sa.Column("holds", sa.Text, nullable=False, server_default="[]"),
+        sa.Column("signals", sa.Text, nullable=False, server_default="[]"),
         sa.Column("changes", _JSON, nullable=False),
     )
 
@@ -474,8 +480,8 @@ def _operations() -> None:
         sa.Column("since", _INSTANT, nullable=False),
         sa.Column("raised_at", _INSTANT, nullable=False),
         sa.Column("ended_at", _INSTANT),
-        sa.Column("told_at", _INSTANT),
-        sa.Column("end_told_at", _INSTANT),
+        sa.Column("sent_at", _INSTANT),
+        sa.Column("end_sent_at", _INSTANT),
         sa.Column("accepted_by", sa.Text, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("due_at", _INSTANT),
