@@ -364,11 +364,11 @@ def test_a_list_of_commands_imports_none_of_them():
     """`--help`, `--version` and a mistyped command answer at once."""
     imported = imported_by("import service.cli.main")
     ours = {name for name in imported if within(name, "service")}
-    assert ours == {"service", "service.cli", "service.cli.main", "service.kit", *_COLLECTOR}
+    assert ours == {"service", "service.cli", "service.cli.main", "service.kit", *_MEMORY}
     assert not imported & {"rich.console", "sqlalchemy", "pydantic", "httpx", "dramatiq"}
 
 
-_COLLECTOR = {"service.kit.collector"}
+_MEMORY = {"service.kit.memory"}
 
 
 def test_a_start_imports_nothing_that_only_another_command_needs():

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from service.kit.collector import no_collections
+from service.kit.memory import no_collections
 
 _START = "Start"
 _SUPPLIERS = "Suppliers"

@@ -11,7 +11,7 @@ from dotenv import dotenv_values
 from service.cli.console import ENV_FILE, fail, hint, says_what_is_wrong
 from service.cli.context import ready, services_of, settings_and_logs
 from service.config.settings import Settings
-from service.kit.collector import no_collections, spare_the_collector
+from service.kit.memory import no_collections, share_heaps, spare_the_collector
 
 
 @says_what_is_wrong
@@ -35,6 +35,7 @@ def serve(
         from service.web.connection_limits import limited_protocol
         from workers.process import watching, working
 
+    share_heaps()
     settings = settings_and_logs()
     port = port or settings.listen_port
     _check_free(host, port)
@@ -94,6 +95,7 @@ def worker(
     """Do the background work; run as many of these processes as you like."""
     from workers.process import run_worker, worker_broker
 
+    share_heaps()
     settings = settings_and_logs()
     if settings.redis_url is None:
         raise fail("REDIS_URL is not set: without it `serve` does the workers' work itself.", 2)

@@ -28,8 +28,8 @@ from service.database.engine import Database
 from service.database.schema import migrate
 from service.kit import logs
 from service.kit.clock import now
-from service.kit.collector import spare_the_collector
 from service.kit.exact_json import decode, encode
+from service.kit.memory import spare_the_collector
 from service.services import Services, build_services
 from service.store import sessions
 from service.store.runs import EMPTY_RECONCILE

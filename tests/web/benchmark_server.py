@@ -17,7 +17,7 @@ import service.app
 from service.config.loading import load_settings
 from service.jobs import receiver_broker
 from service.kit import logs
-from service.kit.collector import spare_the_collector
+from service.kit.memory import spare_the_collector
 from service.services import build_services
 from service.web.connection_limits import limited_protocol
 from service.web.webhook.intake import Intake

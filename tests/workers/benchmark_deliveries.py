@@ -23,7 +23,7 @@ from service.infactor.mapping import SupplierDetails, invoice_id, map_invoice
 from service.infactor.mongo import to_bson
 from service.kit import logs
 from service.kit.clock import now
-from service.kit.collector import spare_the_collector
+from service.kit.memory import spare_the_collector
 from service.services import Services, build_services
 from service.store import connections, invoices, outbox
 from service.store.invoices import InvoiceRow
