@@ -1,6 +1,5 @@
 """A long-running process' memory: when it is collected, and how much of it threads may keep."""
 
-import ctypes
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +35,8 @@ def share_heaps() -> None:
     page of invoices as often as there are threads. Where the C library is another one, as on
     Alpine, nothing happens.
     """
+    import ctypes  # noqa: PLC0415 - a command that only prints needs none of this
+
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, _ARENAS)

@@ -24,12 +24,12 @@ from pymongo import MongoClient
 
 from service.infactor.users import SUPPLIER, VERIFIED
 from service.kit import logs
+from tests import processes
 from tests.journey.books import realm
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import mongodb_server, postgres, redis_server, wait_until
 
 _ROOT = Path(__file__).parents[2]
-_TICKS = os.sysconf("SC_CLK_TCK")
 _TENTHS = 10
 
 
@@ -120,14 +120,16 @@ class Measure:
         times = os.times()
         return Used(
             clock=time.monotonic(),
-            workers=sum(_cpu(worker.pid) for worker in self.workers),
-            postgresql=_cpu(self.postmaster) + sum(map(_cpu, _children(self.postmaster))),
+            workers=sum(processes.cpu(worker.pid) for worker in self.workers),
+            postgresql=processes.cpu_of_all(self.postmaster),
             simulator=times.user + times.system,
         )
 
     def peaks(self) -> str:
         """Return the most memory that each worker has had."""
-        return ", ".join(f"{_peak(worker.pid)} MB" for worker in self.workers)
+        return ", ".join(
+            f"{processes.megabytes(worker.pid, peak=True)} MB" for worker in self.workers
+        )
 
     def count(self, query: str) -> int:
         """Return the number that a query gives."""
@@ -155,7 +157,7 @@ def _measuring(made: Deployment, url: str, workers: int) -> Iterator[Measure]:
             stack.callback(process.wait, 60)
             stack.callback(process.terminate)
             started.append(process)
-        yield Measure(database, started, _parent(row[0]))
+        yield Measure(database, started, processes.parent(row[0]))
 
 
 def _import(
@@ -191,31 +193,6 @@ def _reconcile(measure: Measure, made: Deployment) -> None:
 _RECORDED = "SELECT sum((tally::json ->> 'read')::bigint) FROM runs WHERE kind = 'backfill'"
 _OUTGOING = "SELECT count(*) FROM invoices WHERE delivered_revision < revision"
 _RUNNING = "SELECT count(*) FROM runs WHERE state = 'active'"
-
-
-def _stat(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-
-
-def _parent(pid: int) -> int:
-    return int(_stat(pid)[1])
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _cpu(pid: int) -> float:
-    """Return the seconds of CPU of a process, and of its children that have ended."""
-    try:
-        return sum(map(int, _stat(pid)[11:15])) / _TICKS
-    except FileNotFoundError:
-        return 0.0  # it has ended, and now counts as its parent's
-
-
-def _peak(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ import httpx
 
 from service.database.engine import Database
 from service.database.schema import migrate
+from tests import processes
 from tests.servers import free_port, mongodb_server, postgres, redis_server, wait_until
 from tests.workers.world import environment
 
 ROOT = Path(__file__).parents[2]
-_TICKS = os.sysconf("SC_CLK_TCK")
 _ENV = {**os.environ, "PYTHONPATH": str(ROOT), "LOG_LEVEL": "INFO", "LOG_FORMAT": "json"}
 _COMMANDS = {
     'python -c "import typer, rich"': ("-c", "import typer, rich"),
@@ -74,10 +74,10 @@ def _serve(url: str, settings: Mapping[str, str]) -> tuple[float, int]:
                 return False
 
         wait_until(lives, 60, "/livez")
-        cpu = _cpu(process.pid)
+        cpu = processes.cpu(process.pid)
         for _ in range(3):
             client.get(f"http://127.0.0.1:{port}/readyz")
-        return cpu, _megabytes(process.pid)
+        return cpu, processes.megabytes(process.pid)
 
 
 def _worker(url: str, settings: Mapping[str, str]) -> int:
@@ -87,8 +87,8 @@ def _worker(url: str, settings: Mapping[str, str]) -> int:
         for line in process.stderr:
             if b"worker.started" in line:
                 break
-        wait_until(lambda: _threads(process.pid) > 8, 60, "the threads")
-        return _megabytes(process.pid)
+        wait_until(lambda: processes.threads(process.pid) > 8, 60, "the threads")
+        return processes.megabytes(process.pid)
 
 
 @contextmanager
@@ -109,20 +109,6 @@ def _started(
         finally:
             process.kill()
             process.communicate()
-
-
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _threads(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/task").iterdir()))
-
-
-def _megabytes(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) // 1024
 
 
 if __name__ == "__main__":
