@@ -39,14 +39,13 @@ from service.store import connections, runs
 
 _HARD_END_NEAR = timedelta(days=30)
 
-group = typer.Typer(rich_markup_mode="markdown")
+group = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
 @group.callback(invoke_without_command=True)
 @says_what_is_wrong
 def show_connections(context: typer.Context, as_json: Json = False) -> None:
-    """Show every company's connection: its state, its last reads, how many invoices it has, and how
-    many reads it has cost this month.
+    """Show every company's connection: its state, last reads, invoices, and reads this month.
 
     `pause`, `resume`, `retry`, `disconnect`, `release` and `reset-watermarks` change one.
     """

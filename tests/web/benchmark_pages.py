@@ -22,7 +22,6 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message
 
 from service.app import create_app
-from service.cli.serve import freeze_collector
 from service.config.loading import settings_from
 from service.config.parsers import Operator
 from service.database.engine import Database
@@ -30,6 +29,7 @@ from service.database.schema import migrate
 from service.kit import logs
 from service.kit.clock import now
 from service.kit.exact_json import decode, encode
+from service.kit.memory import spare_the_collector
 from service.services import Services, build_services
 from service.store import sessions
 from service.store.runs import EMPTY_RECONCILE
@@ -179,7 +179,7 @@ def operator_pages(cookie: str) -> list[Measured]:
 def main(rounds: int) -> None:
     """Print the table."""
     logs.configure("ERROR", "console")
-    freeze_collector()
+    spare_the_collector()
     with postgres() as url:
         database = Database(url.replace("postgresql://", "postgresql+psycopg://"))
         values = environment("http://127.0.0.1:1", url, OPS_USERS=entry("ada"), **INFACTOR)

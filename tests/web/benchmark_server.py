@@ -14,10 +14,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 import service.app
-from service.cli.serve import freeze_collector
 from service.config.loading import load_settings
 from service.jobs import receiver_broker
 from service.kit import logs
+from service.kit.memory import spare_the_collector
 from service.services import build_services
 from service.web.connection_limits import limited_protocol
 from service.web.webhook.intake import Intake
@@ -39,7 +39,7 @@ def main(port: int, one_by_one: bool) -> None:
     broker = receiver_broker(redis_url.get_secret_value() if redis_url else None)
     if one_by_one:
         service.app.Intake = partial(Intake, most_webhooks=1)  # type: ignore[assignment,misc]
-    freeze_collector()
+    spare_the_collector()
     ours = service.app.create_app(build_services(settings, broker))
     theirs = Starlette(routes=[Route(BARE, bare, methods=["POST"])])
 
