@@ -17,6 +17,9 @@ _DECIMALS = {
 }
 
 
+_UNITS = [Decimal(1).scaleb(-decimals) for decimals in range(5)]
+
+
 def round_to_minor_unit(amount: Decimal, currency: str | None) -> Decimal:
     """Return the amount to the decimals of its currency, half a unit away from zero.
 
@@ -31,7 +34,7 @@ def round_to_minor_unit(amount: Decimal, currency: str | None) -> Decimal:
 
 def minor_unit(currency: str | None) -> Decimal:
     """Return the smallest amount of this currency, such as 0.01."""
-    return Decimal(1).scaleb(-_DECIMALS.get(_code(currency), _USUAL_DECIMALS))
+    return _UNITS[_DECIMALS.get(_code(currency), _USUAL_DECIMALS)]
 
 
 def same_amount(one: Any, other: Any, currency: str | None) -> bool:

@@ -4,12 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from service.simulator.app import RunningSimulator
 from sqlalchemy import select, update
 
 from service.database.tables import BuyerAccount, Connection, Invoice, InvoiceToJudge
 from service.infactor.mapping import invoice_id
 from service.kit.clock import now
+from service.simulator.app import RunningSimulator
 from service.store import judging as judging_store
 from tests.workers.conftest import connected
 from tests.workers.world import REALM, World, a_customer, an_invoice

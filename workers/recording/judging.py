@@ -1,9 +1,10 @@
 """Judges recorded invoices by the rules in force."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from service.config.settings import Settings
@@ -44,11 +45,11 @@ class Judge:
         alike = Circumstances(today=self._today, currency=self._settings.infactor_currency)
         found = dict.fromkeys(facts, alike)
         for id_, account in self._accounts(facts).items():
-            found[id_] = replace(found[id_], account=account)
+            found[id_] = dataclasses.replace(found[id_], account=account)
         for id_, hour in self._busy_hours(facts).items():
-            found[id_] = replace(found[id_], busy_hour=hour)
+            found[id_] = dataclasses.replace(found[id_], busy_hour=hour)
         for id_, gap in self._missing_numbers(facts).items():
-            found[id_] = replace(found[id_], numbers_missing=gap)
+            found[id_] = dataclasses.replace(found[id_], numbers_missing=gap)
         return found
 
     def _accounts(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, AccountShares]:
