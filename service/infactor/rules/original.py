@@ -17,6 +17,7 @@ _SUBTOTAL = "SubTotalLineDetail"
 _DESCRIPTION = "DescriptionOnly"
 # Each line is rounded on its own; but no invoice may be out by more than so many units.
 _MOST_UNITS = 100
+_MOST_DIGITS = 15
 
 
 def was_sent(raw: Mapping[str, Any]) -> bool | None:
@@ -94,7 +95,7 @@ def _sums(raw: Mapping[str, Any]) -> _Sums | None:
     for line in _flat(lines):
         kind, amount = line.get("DetailType"), _amount(line.get("Amount"))
         if kind in (_SALES, _GROUP):
-            sums.add(amount, _with_tax(line, amount))
+            sums.add(amount, _with_tax(line, amount) if sums.inclusive else amount)
         elif kind == _DISCOUNT:
             sums.add(-amount, -amount)
         elif kind == _SUBTOTAL:
@@ -134,4 +135,9 @@ def _with_tax(line: Mapping[str, Any], amount: Decimal) -> Decimal:
 
 
 def _amount(value: object) -> Decimal:
-    return _NOTHING if value is None else number(value, "Line.Amount")
+    if value is None:
+        return _NOTHING
+    # Nearly every amount is like this, and there are several in each invoice.
+    if type(value) is Decimal and value.is_finite() and abs(value.adjusted()) < _MOST_DIGITS:
+        return value
+    return number(value, "Line.Amount")
