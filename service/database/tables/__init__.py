@@ -20,6 +20,7 @@ from service.database.tables.invoices import (
     OldId,
     Receipt,
     Revision,
+    SettlementRow,
 )
 from service.database.tables.metadata import Base
 from service.database.tables.operations import (
@@ -83,6 +84,7 @@ __all__ = [
     "Run",
     "RunSeen",
     "Sample",
+    "SettlementRow",
     "SpentLink",
     "SumsRow",
     "Supplier",

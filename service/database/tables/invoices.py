@@ -29,6 +29,9 @@ HELD = "hold IS NOT NULL OR old_rows_held"
 OLD_ROWS_HELD = "old_rows_held"
 """Which invoices wait for somebody to explain rows of Infactor's old import."""
 
+APPROVED_AND_PAID = "approved_at IS NOT NULL AND balance < total"
+"""Which invoices a buyer had approved and something has been paid on."""
+
 WITHDRAWN = "withdrawn"
 """Which documents we have withdrawn."""
 
@@ -97,6 +100,12 @@ class Invoice(Base):
         ),
         Index("ux_invoices_adopted", "adopted", unique=True),
         Index(
+            "ix_invoices_approved_and_paid",
+            "connection_id",
+            sqlite_where=text(APPROVED_AND_PAID),
+            postgresql_where=text(APPROVED_AND_PAID),
+        ),
+        Index(
             "ix_invoices_old_rows_held",
             "connection_id",
             sqlite_where=text(OLD_ROWS_HELD),
@@ -152,6 +161,8 @@ class Invoice(Base):
     withdrawn_at: Mapped[float | None] = mapped_column(Float(53))
     # When a buyer was first seen to have approved it: from then on its history is kept for years.
     approved_at: Mapped[datetime | None] = mapped_column(Instant)
+    # At which revision its payments were last read.
+    settled_revision: Mapped[int] = mapped_column(default=0, server_default="0")
     # The row of Infactor's old import that is this invoice's document: its ObjectId.
     adopted: Mapped[str | None] = mapped_column(String(24))
     # Its invoiceId, by which Infactor and its people know it.
@@ -263,6 +274,21 @@ class Receipt(Base):
     outcome: Mapped[str] = mapped_column(String(16))  # of an Action: created, refreshed …
     state: Mapped[str | None] = mapped_column(String(64))  # Infactor's, as met; None: no document
     changed: Mapped[list[Any]] = mapped_column(ExactJSON)  # names of the fields that were written
+
+
+class SettlementRow(Base):
+    """What one payment settled of an approved invoice, in one way."""
+
+    __tablename__ = "settlements"
+
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
+    payment_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)  # a SettlementKind
+    amount: Mapped[Decimal] = mapped_column(Money)
+    paid_on: Mapped[str] = mapped_column(String(10))  # the payment's own day; "" if it has none
+    payer: Mapped[str] = mapped_column(Text)
+    account: Mapped[str] = mapped_column(Text)
+    read_at: Mapped[datetime] = mapped_column(Instant)
 
 
 class Finding(Base):

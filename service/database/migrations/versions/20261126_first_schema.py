@@ -40,6 +40,7 @@ def downgrade() -> None:
             "findings",
             "receipts",
             "documents",
+            "settlements",
             "erased_revisions",
             "revisions",
             "old_ids",
@@ -236,6 +237,7 @@ def _invoices() -> None:
         sa.Column("delivery_warnings", _JSON, nullable=False, server_default="[]"),
         sa.Column("withdrawn_at", sa.Float(53)),
         sa.Column("approved_at", _INSTANT),
+        sa.Column("settled_revision", sa.Integer, nullable=False, server_default="0"),
         sa.Column("adopted", sa.String(24)),
         sa.Column("adopted_as", sa.String(64)),
         sa.Column("old_rows_held", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -278,6 +280,12 @@ def _invoices() -> None:
         **_where("withdrawn_at IS NOT NULL"),
     )
     op.create_index("ux_invoices_adopted", "invoices", ["adopted"], unique=True)
+    op.create_index(
+        "ix_invoices_approved_and_paid",
+        "invoices",
+        ["connection_id"],
+        **_where("approved_at IS NOT NULL AND balance < total"),
+    )
     op.create_index(
         "ix_invoices_old_rows_held", "invoices", ["connection_id"], **_where("old_rows_held")
     )
@@ -373,6 +381,17 @@ def _invoices() -> None:
         sa.Column("entry_digest", sa.String(64), nullable=False),
         sa.Column("link", sa.String(64), nullable=False),
         sa.UniqueConstraint("connection_id", "sequence"),
+    )
+    op.create_table(
+        "settlements",
+        sa.Column("invoice_id", sa.String(32), sa.ForeignKey("invoices.id"), primary_key=True),
+        sa.Column("payment_id", sa.String(64), primary_key=True),
+        sa.Column("kind", sa.String(16), primary_key=True),
+        sa.Column("amount", _MONEY, nullable=False),
+        sa.Column("paid_on", sa.String(10), nullable=False),
+        sa.Column("payer", sa.Text, nullable=False),
+        sa.Column("account", sa.Text, nullable=False),
+        sa.Column("read_at", _INSTANT, nullable=False),
     )
     op.create_table(
         "erased_revisions",
