@@ -77,7 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workers.alerts": {*_SERVICES, "service.monitoring"},
     "workers.clock_watch": _STORE,
     "workers.reading": {*_WORK, "workers.reading.reads"},
-    "workers.reading.reads": {"service.store"},
+    "workers.reading.reads": {"service.kit", "service.quickbooks", "service.store"},
     # What was read, but nobody who reads: recording holds locks, and QuickBooks may take minutes.
     "workers.recording": {*_WORK, "workers.reading.reads"},
     "workers.sync": {*_WORK, *_READING, "workers.recording"},
