@@ -88,17 +88,18 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("service.monitoring", "workers.recording", "workers.delivery"),
     },
     "workers.judging": {*_WORK, "workers.recording"},
+    "workers.settlements": {*_WORK, "workers.delivery"},
     "workers.upkeep": {*_WORK, "service.queries"},
     "workers.schedule": {
         *_WORK,
         *("workers.alerts", "workers.clock_watch", "workers.delivery", "workers.judging"),
-        *("workers.runs", "workers.upkeep"),
+        *("workers.runs", "workers.settlements", "workers.upkeep"),
     },
     "workers.lanes": set(),
     "workers.process": {
         *_WORK,
         *("workers.delivery", "workers.judging", "workers.lanes", "workers.runs"),
-        *("workers.schedule", "workers.sync"),
+        *("workers.schedule", "workers.settlements", "workers.sync"),
     },
 }
 # Class names with two classes, and why both may have it. The simulator is apart on purpose, and is
@@ -111,7 +112,7 @@ CLASSES_OF_ONE_NAME = {
 FILES_OF_ONE_NAME = {
     "one noun, with a file in each layer that deals with it: from its table to its page": {
         *("actions", "alerts", "approvals", "companies", "connections", "findings"),
-        *("inbox", "invoices", "judging", "notices", "runs"),
+        *("inbox", "invoices", "judging", "notices", "runs", "settlements"),
     },
     "a command, and what it carries out": {*("audit", "forget", "links", "sync")},
     "the service's as a whole, and one package's": {"errors", "metrics", "wording"},

@@ -200,7 +200,6 @@ def retry(company: ByRealm = None, connection: ById = None, supplier: BySupplier
     Where QuickBooks has ended the connection, its last token is tried again: it may be good after
     all. Exit status: 1 when it is not, or when nobody can tell.
     """
-    from service.operations.try_again import try_again
 
     failed = False
     with command_services() as services:
@@ -213,7 +212,7 @@ def retry(company: ByRealm = None, connection: ById = None, supplier: BySupplier
                 )
                 continue
             try:
-                try_again(services, one.id, operator())
+                actions.retry(services, one.id, operator())
             except SyncError as e:
                 failed = True
                 again = f"infactor-quickbooks connect-url --connection {one.id}"

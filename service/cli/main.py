@@ -185,6 +185,12 @@ COMMANDS = (
         "audit:show_audit",
         "Show what operators did, the newest first: who, when and to which company.",
     ),
+    Command(
+        _LOOK,
+        "verify",
+        "verify:verify",
+        "Check that no recorded revision was changed or left out.",
+    ),
     Command(_LOOK, "alerts", "status:group", "Try the places where alerts go."),
     Command(
         _LOOK,

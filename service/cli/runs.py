@@ -1,4 +1,4 @@
-"""Starts runs for a command, and follows them to their end."""
+"""`backfill` and `reconcile`: starts runs, follows them to their end, and says what they did."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -92,6 +92,10 @@ class Settings(BaseSettings):
     infactor_timezone: str = "UTC"
     """At whose midnight an invoice becomes overdue: a time zone such as `America/New_York`."""
 
+    infactor_keep_years: Annotated[int, Field(ge=1, le=100)] = 7
+    """For how many years findings and receipts of an invoice are kept once a buyer has approved it;
+    those of others are kept for 90 days. Revisions are always kept."""
+
     infactor_withdraw: bool = True
     """`on` withdraws an invoice from Infactor when it is voided, deleted or paid before its buyer
     has decided, and restores it when that is undone; `off` only reports it to operators."""

@@ -20,7 +20,7 @@ from service.infactor.deviations import OVER, DecisionBasis, deviations, text_of
 from service.infactor.mongo import from_bson, to_bson
 from service.infactor.rules.catalogue import CATALOGUE
 from service.infactor.rules.judge import reasons_of
-from service.store import findings, outbox
+from service.store import documents, findings, outbox
 from service.store.findings import Found
 from service.store.outbox import Outgoing
 
@@ -104,6 +104,9 @@ def keep_changes(
         if (past := moved_past_hold(change, was_held=_was_held(session, change))) is not None
     }
     against_rules = {change.invoice.id: approved_against_rules(change) for change in changes}
+    documents.note_approved(
+        session, [change.invoice.id for change in changes if change.approved], now
+    )
     approved = {change.invoice.id: change for change in changes if change.approved}
     written = outbox.fields_written_since(session, approved.keys(), now - HURRY)
     hurried = {
