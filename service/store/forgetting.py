@@ -25,11 +25,12 @@ from service.database.tables import (
     Revision,
     Run,
     RunSeen,
+    SettlementRow,
     Supplier,
 )
 from service.database.upsert import chunked
 from service.domain import ConnectionState, State
-from service.store import sessions
+from service.store import chain, sessions
 from service.store.documents import count_undecided
 from service.store.invoices import keys
 
@@ -65,7 +66,8 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     kept_ids = select(Invoice.id).where(theirs)
     left_undecided = count_undecided(session, connection_id, Document.seen_at.is_not(None))
     of_runs = select(Run.id).where(Run.connection_id == connection_id)
-    for table in (Revision, Receipt, Finding):
+    chain.erase(session, connection_id, gone)
+    for table in (Revision, Receipt, Finding, SettlementRow):
         _do(session, delete(table).where(table.invoice_id.in_(gone)))
     documents = _do(session, delete(Document).where(Document.invoice_id.in_(gone)))
     invoices = _do(session, delete(Invoice).where(theirs, Invoice.id.not_in(kept)))

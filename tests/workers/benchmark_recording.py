@@ -17,11 +17,11 @@ import msgspec
 from dramatiq.brokers.stub import StubBroker
 from sqlalchemy import text
 
-from service.cli.serve import spare_the_collector
 from service.config.loading import settings_from
 from service.database.engine import Database
 from service.database.schema import migrate
 from service.kit import logs
+from service.kit.memory import spare_the_collector
 from service.quickbooks import queries
 from service.services import build_services
 from service.simulator.app import RunningSimulator, running

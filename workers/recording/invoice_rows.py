@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from service.config.settings import Settings
 from service.database.tables import Customer, Invoice
 from service.domain import RevisionCause
+from service.infactor.deviations import text_of
 from service.infactor.document_lifecycle import SUPPLIER
 from service.infactor.edition import EDITION
 from service.infactor.mapping import map_invoice
@@ -207,7 +208,29 @@ def revision(row: InvoiceRow, before: InvoiceRow | None, cause: RevisionCause) -
         "holds": row.holds,
         "signals": row.signals,
         "changes": _changes(before.mapped if before else None, row.mapped),
+        "entry": _entry(row, cause),
     }
+
+
+def _entry(row: InvoiceRow, cause: RevisionCause) -> str:
+    """Return what an auditor reads of this revision, as JSON; nobody is named in it."""
+    mapped = row.mapped or {}
+    entry = {
+        "invoice": row.id,
+        "revision": row.revision,
+        "at": row.recorded_at.isoformat(),
+        "cause": cause.value,
+        "sync_token": row.sync_token,
+        "number": row.doc_number,
+        "customer": row.customer_id,
+        "total": text_of(row.total),
+        "balance": text_of(row.balance),
+        "currency": row.currency,
+        "due": mapped.get("payableDate") or None,
+        "deleted": row.deleted,
+        "holds": [one["code"] for one in row.holds],
+    }
+    return exact_json.encode(entry).decode()
 
 
 def _changes(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from service.infactor.document_lifecycle import Decision, columns_of
 from service.kit.clock import now
 from service.store import (
     approvals,
+    chain,
     connections,
     customers,
     invoices,
@@ -398,9 +399,9 @@ class _Batch:
             self._session, changed, remap=remap, overrule=self._overrule and not remap
         )
         written = [row for row in changed if row.id in accepted]
-        invoices.add_revisions(
-            self._session, [revision(row, before.get(row.id), self._cause) for row in written]
-        )
+        revisions = [revision(row, before.get(row.id), self._cause) for row in written]
+        connection_id = self._company.connection_id
+        invoices.add_revisions(self._session, chain.linked(self._session, connection_id, revisions))
         return self._deliver(written)
 
     def _deliver(self, rows: Sequence[InvoiceRow]) -> dict[str, Action]:

@@ -14,11 +14,13 @@ from service.database.tables.inbox import Notice
 from service.database.tables.invoices import (
     Customer,
     Document,
+    ErasedRevision,
     Finding,
     Invoice,
     OldId,
     Receipt,
     Revision,
+    SettlementRow,
 )
 from service.database.tables.metadata import Base
 from service.database.tables.operations import (
@@ -60,6 +62,7 @@ __all__ = [
     "DifferenceRow",
     "Document",
     "DocumentCursor",
+    "ErasedRevision",
     "Failure",
     "Finding",
     "Heartbeat",
@@ -81,6 +84,7 @@ __all__ = [
     "Run",
     "RunSeen",
     "Sample",
+    "SettlementRow",
     "SpentLink",
     "SumsRow",
     "Supplier",

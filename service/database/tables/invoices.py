@@ -29,6 +29,9 @@ HELD = "hold IS NOT NULL OR old_rows_held"
 OLD_ROWS_HELD = "old_rows_held"
 """Which invoices wait for somebody to explain rows of Infactor's old import."""
 
+APPROVED_AND_PAID = "approved_at IS NOT NULL AND balance < total"
+"""Which invoices a buyer had approved and something has been paid on."""
+
 WITHDRAWN = "withdrawn"
 """Which documents we have withdrawn."""
 
@@ -97,6 +100,12 @@ class Invoice(Base):
         ),
         Index("ux_invoices_adopted", "adopted", unique=True),
         Index(
+            "ix_invoices_approved_and_paid",
+            "connection_id",
+            sqlite_where=text(APPROVED_AND_PAID),
+            postgresql_where=text(APPROVED_AND_PAID),
+        ),
+        Index(
             "ix_invoices_old_rows_held",
             "connection_id",
             sqlite_where=text(OLD_ROWS_HELD),
@@ -150,6 +159,10 @@ class Invoice(Base):
     delivery_warnings: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
     # When it was last withdrawn, in seconds of the database's clock; restored or not since.
     withdrawn_at: Mapped[float | None] = mapped_column(Float(53))
+    # When a buyer was first seen to have approved it: from then on its history is kept for years.
+    approved_at: Mapped[datetime | None] = mapped_column(Instant)
+    # At which revision its payments were last read.
+    settled_revision: Mapped[int] = mapped_column(default=0, server_default="0")
     # The row of Infactor's old import that is this invoice's document: its ObjectId.
     adopted: Mapped[str | None] = mapped_column(String(24))
     # Its invoiceId, by which Infactor and its people know it.
@@ -179,6 +192,7 @@ class Revision(Base):
     """One change of an invoice's record: when, why, and which fields."""
 
     __tablename__ = "revisions"
+    __table_args__ = (UniqueConstraint("connection_id", "sequence"),)
 
     invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
@@ -192,6 +206,23 @@ class Revision(Base):
     holds: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
     signals: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
     changes: Mapped[dict[str, Any]] = mapped_column(ExactJSON)  # {field: [before, after]}
+    # Its place in the company's chain; see `store.chain`.
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    entry: Mapped[str] = mapped_column(Text)
+    entry_digest: Mapped[str] = mapped_column(String(64))
+    link: Mapped[str] = mapped_column(String(64))
+
+
+class ErasedRevision(Base):
+    """A link of a company's chain whose revision was deleted when the company was forgotten."""
+
+    __tablename__ = "erased_revisions"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    entry_digest: Mapped[str] = mapped_column(String(64))
+    link: Mapped[str] = mapped_column(String(64))
 
 
 class Document(Base):
@@ -243,6 +274,21 @@ class Receipt(Base):
     outcome: Mapped[str] = mapped_column(String(16))  # of an Action: created, refreshed …
     state: Mapped[str | None] = mapped_column(String(64))  # Infactor's, as met; None: no document
     changed: Mapped[list[Any]] = mapped_column(ExactJSON)  # names of the fields that were written
+
+
+class SettlementRow(Base):
+    """What one payment settled of an approved invoice, in one way."""
+
+    __tablename__ = "settlements"
+
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
+    payment_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)  # a SettlementKind
+    amount: Mapped[Decimal] = mapped_column(Money)
+    paid_on: Mapped[str] = mapped_column(String(10))  # the payment's own day; "" if it has none
+    payer: Mapped[str] = mapped_column(Text)
+    account: Mapped[str] = mapped_column(Text)
+    read_at: Mapped[datetime] = mapped_column(Instant)
 
 
 class Finding(Base):
