@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 from sqlalchemy import ColumnElement, Executable, and_, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -66,10 +67,11 @@ class InvoiceRow(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def columns(self) -> dict[str, Any]:
         """Return the values by column name, with the columns `NAMES`."""
-        values = {name: getattr(self, name) for name in COLUMNS} | keys(self.mapped)
+        values = asdict(self) | keys(self.mapped)
         values["mapped"] = self.mapped_text
-        if self.source_text is not None:
-            values["source"] = msgspec.Raw(self.source_text)
+        text = values.pop("source_text")
+        if text is not None:
+            values["source"] = msgspec.Raw(text)
         return values
 
 
