@@ -87,7 +87,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *_READING,
         *("service.monitoring", "workers.recording", "workers.delivery"),
     },
-    "workers.judging": {*_WORK, "workers.recording"},
+    "workers.accounts": _WORK,
+    "workers.judging": {*_WORK, "workers.accounts", "workers.recording"},
     "workers.settlements": {*_WORK, "workers.delivery"},
     "workers.upkeep": {*_WORK, "service.queries"},
     "workers.schedule": {
@@ -111,7 +112,7 @@ CLASSES_OF_ONE_NAME = {
 # File names with several files, by why they may have it.
 FILES_OF_ONE_NAME = {
     "one noun, with a file in each layer that deals with it: from its table to its page": {
-        *("actions", "alerts", "approvals", "companies", "connections", "findings"),
+        *("accounts", "actions", "alerts", "approvals", "companies", "connections", "findings"),
         *("inbox", "invoices", "judging", "notices", "runs", "settlements"),
     },
     "a command, and what it carries out": {*("audit", "forget", "links", "sync")},

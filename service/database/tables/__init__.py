@@ -12,11 +12,14 @@ from service.database.tables.coordination import (
 )
 from service.database.tables.inbox import Notice
 from service.database.tables.invoices import (
+    BusyHour,
+    BuyerAccount,
     Customer,
     Document,
     ErasedRevision,
     Finding,
     Invoice,
+    InvoiceToJudge,
     OldId,
     Receipt,
     Revision,
@@ -56,6 +59,8 @@ __all__ = [
     "Base",
     "Breaker",
     "BrowserSession",
+    "BusyHour",
+    "BuyerAccount",
     "ClockError",
     "Connection",
     "Customer",
@@ -67,6 +72,7 @@ __all__ = [
     "Finding",
     "Heartbeat",
     "Invoice",
+    "InvoiceToJudge",
     "InvoicesCursor",
     "Lease",
     "LoginAttempt",

@@ -36,17 +36,9 @@ def downgrade() -> None:
         *("reads", "processes", "paces", "leases", "heartbeats", "deliveries"),
         *("clock_errors", "breakers"),
         *("runs_seen", "runs"),
-        *(
-            "findings",
-            "receipts",
-            "documents",
-            "settlements",
-            "erased_revisions",
-            "revisions",
-            "old_ids",
-            "invoices",
-            "customers",
-        ),
+        *("findings", "receipts", "documents", "settlements", "erased_revisions"),
+        *("revisions", "old_ids"),
+        *("invoices_to_judge", "invoices", "busy_hours", "buyer_accounts", "customers"),
         *("notices", "spent_links", "oauth_states", "sessions", "connections", "suppliers"),
     ):
         op.drop_table(table)
@@ -111,6 +103,7 @@ def _suppliers() -> None:
         sa.Column("chain_length", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("chain_link", sa.String(64), nullable=False, server_default=""),
         sa.Column("judged_by", sa.String(64), nullable=False, server_default=""),
+        sa.Column("accounts_due_at", _INSTANT),
         sa.Column("adopted_at", _INSTANT),
         sa.UniqueConstraint("environment", "realm_digest"),
     )
@@ -196,8 +189,22 @@ def _invoices() -> None:
         sa.Column("last_updated", _INSTANT, nullable=False),
         sa.Column("fetch_number", sa.BigInteger, nullable=False),
         sa.Column("renamed_at_fetch", sa.BigInteger),
+        sa.Column("bills_parent", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("open_balance", _MONEY),
+        sa.Column("balance_until", _INSTANT),
         sa.Column("source", _JSON, nullable=False),
         sa.Column("read_at", _INSTANT, nullable=False),
+    )
+    op.create_table(
+        "buyer_accounts",
+        sa.Column(
+            "connection_id", sa.String(32), sa.ForeignKey("connections.id"), primary_key=True
+        ),
+        sa.Column("customer_id", sa.String(64), primary_key=True),
+        sa.Column("buyer_id", sa.String(64), nullable=False),
+        sa.Column("concentration", sa.Integer),
+        sa.Column("overdue", sa.Integer),
+        sa.Column("credit", sa.Integer),
     )
     op.create_table(
         "invoices",
@@ -246,6 +253,12 @@ def _invoices() -> None:
     op.create_index("ix_invoices_amount", "invoices", ["connection_id", "total", "id"])
     op.create_index("ix_invoices_customer", "invoices", ["connection_id", "customer_id"])
     op.create_index("ix_invoices_doc_number", "invoices", ["doc_number"])
+    op.create_index(
+        "ix_invoices_open",
+        "invoices",
+        ["connection_id", "customer_id", "due_key", "currency", "last_updated", "balance"],
+        **_where("balance > 0 AND NOT deleted"),
+    )
     op.create_index("ix_invoices_due", "invoices", ["connection_id", "due_key", "id"])
     op.create_index(
         "ix_invoices_held",
@@ -288,6 +301,18 @@ def _invoices() -> None:
     )
     op.create_index(
         "ix_invoices_old_rows_held", "invoices", ["connection_id"], **_where("old_rows_held")
+    )
+    op.create_table(
+        "busy_hours",
+        sa.Column(
+            "connection_id", sa.String(32), sa.ForeignKey("connections.id"), primary_key=True
+        ),
+        sa.Column("hour", sa.Integer, primary_key=True, autoincrement=False),
+    )
+    op.create_table(
+        "invoices_to_judge",
+        sa.Column("connection_id", sa.String(32), primary_key=True),
+        sa.Column("invoice_id", sa.String(32), primary_key=True),
     )
     op.create_table(
         "old_ids",
