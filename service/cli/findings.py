@@ -1,14 +1,14 @@
 """`findings` and `acknowledge`: what changed in QuickBooks after an approval in Infactor."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
-from service.cli.console import answer_json, fail, hint, says_what_is_wrong, utc_cell
+from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table, utc_cell
 from service.cli.context import Json, command_services, name_of, operator
-from service.cli.listing import SHOWN, Limit, show_list
-from service.domain import FindingKind
-from service.infactor.wording import finding_words, status
+from service.cli.listing import SHOWN, Limit, hint_at_more
+from service.infactor.wording import status
 from service.operations import actions
 from service.store import findings
 from service.store.findings import FindingEntry
@@ -36,18 +36,17 @@ def show_findings(
         answer_json(_row(entry) for entry in listed)
         return
     currency = services.settings.infactor_currency
-    show_list(
+    shown = limit or SHOWN
+    show_table(
         "Findings",
         (
             *("Id", "Severity", "Company", "Invoice", "In Infactor", "What"),
             *("Approved", "Now", "Since", *(("Over",) if history else ())),
         ),
-        (
-            (*_cells(one, currency), *((utc_cell(one.finding.closed_at),) if history else ()))
-            for one in listed
-        ),
-        limit,
+        (line for one in listed[:shown] for line in _lines(one, currency, history=history)),
     )
+    if len(listed) > shown:
+        hint_at_more(shown)
 
 
 @says_what_is_wrong
@@ -69,22 +68,25 @@ def acknowledge(
     hint("Acknowledged: it is told again only if it changes.")
 
 
-def _cells(entry: FindingEntry, currency: str) -> tuple[object, ...]:
-    """Return a finding's line; an invoice that names no currency is in `currency`."""
+def _lines(entry: FindingEntry, currency: str, *, history: bool) -> Iterator[tuple[object, ...]]:
+    """Yield a line for each field of a finding, what they share in the first alone.
+
+    An invoice that names no currency is in `currency`.
+    """
     finding, invoice = entry.finding, entry.invoice
     seen = f" (seen: {finding.note})" if finding.acknowledged_at else ""
-    values = of_finding(finding, invoice, entry.approved_currency, currency)
-    return (
+    about: tuple[object, ...] = (
         finding.id,
         f"{finding.severity}{seen}",
         name_of(entry.company),
         invoice.doc_number or invoice.quickbooks_id,
         status(finding.state),
-        finding_words(finding.field, finding.kind),
-        # If the document is gone, there are no values.
-        *(("", "") if finding.kind == FindingKind.MISSING else values),
-        utc_cell(finding.found_at),
     )
+    times = (utc_cell(finding.found_at), *((utc_cell(finding.closed_at),) if history else ()))
+    for one in of_finding(finding, invoice, entry.approved_currency, currency):
+        values = (one.approved, one.current) if one.tells else ("", "")
+        yield *about, one.what, *values, *times
+        about, times = ("",) * len(about), ("",) * len(times)
 
 
 def _row(entry: FindingEntry) -> dict[str, Any]:
@@ -100,9 +102,7 @@ def _row(entry: FindingEntry) -> dict[str, Any]:
         "number": invoice.doc_number,
         "state": finding.state,
         "status": status(finding.state),
-        "field": finding.field,
-        "approved": finding.approved,
-        "current": finding.current,
+        "fields": finding.fields,
         "found_at": finding.found_at,
         "changed_at": finding.changed_at,
         "closed_at": finding.closed_at,

@@ -68,6 +68,6 @@ def keep_findings(
             "finding.begun",
             invoice=finding.invoice_id,
             kind=kind,
-            field=finding.field,
+            fields=[one["field"] for one in finding.fields],
             severity=finding.severity,
         )

@@ -125,7 +125,13 @@ def approved_against_rules(change: DocumentChange) -> list[Found]:
         return []
     reasons = [*reasons_of(change.invoice.holds), *reasons_of(change.invoice.signals)]
     return [
-        Found(field=reason.code, severity=severity, state=after.state, current=str(reason))
+        Found(
+            field=reason.code,
+            severity=severity,
+            state=after.state,
+            current=str(reason),
+            cause=reason.code,
+        )
         for reason in reasons
         if (severity := CATALOGUE[reason.code].after_approval)
     ]

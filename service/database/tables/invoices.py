@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict
 
 from sqlalchemy import (
     BigInteger,
@@ -31,6 +31,19 @@ OLD_ROWS_HELD = "old_rows_held"
 
 WITHDRAWN = "withdrawn"
 """Which documents we have withdrawn."""
+
+
+ALARMING = "closed_at IS NULL AND acknowledged_at IS NULL AND severity = 'critical'"
+"""Which findings are alerts."""
+
+
+class FoundField(TypedDict):
+    """One field of a finding, with what was approved and what is now, as text."""
+
+    field: str
+    severity: str
+    approved: str | None
+    current: str | None
 
 
 class Customer(Base):
@@ -246,7 +259,7 @@ class Receipt(Base):
 
 
 class Finding(Base):
-    """A difference that an operator should look at, from its beginning to its end."""
+    """What an operator should look at, from its beginning to its end: a cause, with its fields."""
 
     __tablename__ = "findings"
     __table_args__ = (
@@ -254,23 +267,30 @@ class Finding(Base):
             "ux_findings_open",
             "invoice_id",
             "kind",
-            "field",
+            "cause",
             unique=True,
             sqlite_where=text("closed_at IS NULL"),
             postgresql_where=text("closed_at IS NULL"),
         ),
         Index("ix_findings_connection", "connection_id", "id"),
+        Index(
+            "ix_findings_alarming",
+            "connection_id",
+            "id",
+            sqlite_where=text(ALARMING),
+            postgresql_where=text(ALARMING),
+        ),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"))
     connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
     kind: Mapped[str] = mapped_column(String(24))  # a FindingKind
-    field: Mapped[str] = mapped_column(String(32))
-    severity: Mapped[str] = mapped_column(String(16))  # a Severity
+    # Which of its kind: a rule's code, or "" where a kind has one cause alone.
+    cause: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    severity: Mapped[str] = mapped_column(String(16))  # the most urgent of its fields'
     state: Mapped[str] = mapped_column(String(64))  # Infactor's, when it was found
-    approved: Mapped[str | None] = mapped_column(Text)
-    current: Mapped[str | None] = mapped_column(Text)
+    fields: Mapped[list[FoundField]] = mapped_column(ExactJSON)
     found_at: Mapped[datetime] = mapped_column(Instant)
     changed_at: Mapped[datetime] = mapped_column(Instant)
     closed_at: Mapped[datetime | None] = mapped_column(Instant)

@@ -1,5 +1,6 @@
 """The operators' list of findings, and their acknowledgement."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +12,7 @@ from starlette.responses import Response
 
 from service.database.tables import Connection, Finding, Invoice
 from service.domain import Severity
-from service.infactor.wording import finding_words, status
+from service.infactor.wording import status
 from service.operations import actions
 from service.store import connections, findings
 from service.store.findings import FindingEntry
@@ -20,7 +21,7 @@ from service.web.ops.forms import asking, number, words
 from service.web.ops.session import operator_of
 from service.web.state import AppState
 from service.web.templating import ROW_ID
-from service.wording import of_finding
+from service.wording import FindingLine, of_finding
 
 LIST = "/ops/findings"
 PAGE_SIZE = 50
@@ -37,9 +38,7 @@ class FindingRow:
     buyer: str
     company: Connection
     status: str
-    what: str
-    approved: str
-    current: str
+    lines: Sequence[FindingLine]
 
 
 def listing(request: Request[AppState]) -> Response:
@@ -118,16 +117,13 @@ def _company(session: Session, environment: str, connection_id: str) -> Connecti
 def _row(entry: FindingEntry, currency: str) -> FindingRow:
     """Return a finding's line; an invoice that names no currency is in `currency`."""
     finding = entry.finding
-    approved, current = of_finding(finding, entry.invoice, entry.approved_currency, currency)
     return FindingRow(
         finding=finding,
         invoice=entry.invoice,
         buyer=(entry.invoice.mapped or {}).get("companyName") or "",
         company=entry.company,
         status=status(finding.state),
-        what=finding_words(finding.field, finding.kind),
-        approved=approved,
-        current=current,
+        lines=of_finding(finding, entry.invoice, entry.approved_currency, currency),
     )
 
 
