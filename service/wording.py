@@ -10,11 +10,13 @@ from typing import Any
 
 from service.database.tables import DifferenceRow, Finding, Invoice, Notice, Tally
 from service.domain import DifferenceKind, FindingKind, NoticeStatus, OwnNotice, State
-from service.infactor.quickbooks_records import calendar_date
+from service.infactor.quickbooks_records import MOST_MONEY, calendar_date
 from service.infactor.wording import AMOUNTS, DATES, WORDS, finding_words, status
 
 _LONGEST_SHORTENED = 300  # characters
 _LONGEST_GIST = 600
+_CURRENCY = re.compile(r"^[A-Za-z]{3} | [A-Za-z]{3}$")
+_MONEY = str.maketrans("", "", ",$\N{EURO SIGN}\N{POUND SIGN} ")
 _ADDRESS = re.compile(r"[^\s@(,;]+@[\w-]+(?:\.[\w-]+)*")
 
 _OWN = {
@@ -51,6 +53,19 @@ def plain(amount: Decimal | int) -> Decimal:
     """Return an amount with two to seven decimals; raises InvalidOperation for too many digits."""
     whole, _, decimals = f"{round(Decimal(amount), 7):f}".partition(".")
     return Decimal(f"{whole}.{decimals.rstrip('0').ljust(2, '0')}")
+
+
+def amount_in(words: str) -> Decimal | None:
+    """Return the amount that these words are as people or pages write it, if they are one."""
+    plain = _CURRENCY.sub("", words).translate(_MONEY).replace("\N{MINUS SIGN}", "-")
+    if not plain.isascii():
+        return None
+    try:
+        amount = Decimal(plain)
+    except InvalidOperation:
+        return None
+    known = amount.is_finite() and -7 < amount.adjusted() < 13 and abs(amount) < MOST_MONEY
+    return amount if known else None
 
 
 def day(text: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, Select, literal, or_, select, tuple_, union
+from sqlalchemy import ColumnElement, Select, literal, select, tuple_, union
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import (
@@ -104,21 +104,33 @@ def search(
     ours = [Connection.environment == environment]
     if connection_id is not None:
         ours.append(Connection.id == connection_id)
-    ids = union(*(_ids(ours, one) for one in _matches(text, amount))).subquery()
-    query = (
+    matches = _matches(text, amount) if text else [Invoice.quickbooks_id != ""]
+    query = _listed(ours, matches).limit(limit)
+    place = session.get(Invoice, after) if after is not None else None
+    if place is not None:
+        there = tuple_(literal(place.created_ms), literal(place.id))
+        query = query.where(tuple_(Invoice.created_ms, Invoice.id) < there)
+    return [ListedInvoice(*row) for row in session.execute(query)]
+
+
+def named(session: Session, environment: str, text: str, limit: int) -> Sequence[ListedInvoice]:
+    """Return the invoices with this number or id, those entered last first."""
+    query = _listed([Connection.environment == environment], _named(text)).limit(limit)
+    return [ListedInvoice(*row) for row in session.execute(query)]
+
+
+def _listed(
+    ours: Sequence[ColumnElement[bool]], matches: Sequence[ColumnElement[bool]]
+) -> Select[Invoice, Document | None, Connection]:
+    ids = union(*(_ids(ours, one) for one in matches)).subquery()
+    return (
         select(Invoice, Document, Connection)
         .join(ids, ids.c.id == Invoice.id)
         .join(Connection, Connection.id == Invoice.connection_id)
         .join(Document, Document.invoice_id == Invoice.id, isouter=True)
         .options(defer(Invoice.source))
         .order_by(Invoice.created_ms.desc(), Invoice.id.desc())
-        .limit(limit)
     )
-    place = session.get(Invoice, after) if after is not None else None
-    if place is not None:
-        there = tuple_(literal(place.created_ms), literal(place.id))
-        query = query.where(tuple_(Invoice.created_ms, Invoice.id) < there)
-    return [ListedInvoice(*row) for row in session.execute(query)]
 
 
 def _ids(ours: Sequence[ColumnElement[bool]], matches: ColumnElement[bool]) -> Select[str]:
@@ -127,14 +139,16 @@ def _ids(ours: Sequence[ColumnElement[bool]], matches: ColumnElement[bool]) -> S
 
 
 def _matches(text: str, amount: Decimal | None) -> list[ColumnElement[bool]]:
-    if not text:
-        return [Invoice.quickbooks_id != ""]
     buyer = folded(text)
-    matches = [
+    matches = [*_named(text), Invoice.sought.between(buyer, buyer + _AFTER_EVERY_TEXT)]
+    return matches if amount is None else [*matches, Invoice.total == amount]
+
+
+def _named(text: str) -> list[ColumnElement[bool]]:
+    return [
         Invoice.doc_number == text,
         Invoice.id == text,
         Invoice.quickbooks_id == text,
-        or_(Invoice.adopted_as == text, Invoice.adopted == text),
-        Invoice.sought.between(buyer, buyer + _AFTER_EVERY_TEXT),
+        Invoice.adopted_as == text,
+        Invoice.adopted == text,
     ]
-    return matches if amount is None else [*matches, Invoice.total == amount]

@@ -25,7 +25,13 @@ class DeliveryRows:
 
     def invoice(self, quickbooks_id: str = "1", **fields: Any) -> str:
         """Add an invoice at revision 1 that is not delivered yet."""
-        given = {"recorded_at": now(), "mapped": {"invoiceNo": "1"}, "doc_number": "101", **fields}
+        given = {
+            "recorded_at": now(),
+            "mapped": {"invoiceNo": "1"},
+            "doc_number": "101",
+            "source": {"Id": quickbooks_id},
+            **fields,
+        }
         row = Invoice(
             id=self.id(quickbooks_id),
             connection_id=self.connection_id,
@@ -33,7 +39,6 @@ class DeliveryRows:
             sync_token=0,
             last_updated=now(),
             fetch_number=1,
-            source={"Id": quickbooks_id},
             warnings=[],
             buyer_emails=[],
             delivery_warnings=[],

@@ -110,6 +110,12 @@ class Invoice(Base):
         ),
         Index("ux_invoices_adopted", "adopted", unique=True),
         Index(
+            "ix_invoices_adopted_as",
+            "adopted_as",
+            sqlite_where=text("adopted_as IS NOT NULL"),
+            postgresql_where=text("adopted_as IS NOT NULL"),
+        ),
+        Index(
             "ix_invoices_old_rows_held",
             "connection_id",
             sqlite_where=text(OLD_ROWS_HELD),
