@@ -13,7 +13,7 @@ from service.infactor.rules.catalogue import word
 from service.infactor.rules.judge import Reason, reasons_of
 from service.infactor.wording import status
 from service.queries import invoice_record
-from service.queries.invoice_record import InvoiceRecord, ListedInvoice
+from service.queries.invoice_record import InvoiceRecord, FoundInvoice
 from service.wording import called, money, of_finding, what, why
 
 _MOST_NAMED = 20
@@ -73,7 +73,7 @@ def _found(
     return [one for one in found if one is not None]
 
 
-def _choose(listed: Sequence[ListedInvoice]) -> None:
+def _choose(listed: Sequence[FoundInvoice]) -> None:
     show_table(
         "Invoices",
         ("Id", "Number", "Buyer", "Company"),

@@ -20,6 +20,7 @@ from service.cli import (
     links,
     notices,
     reconcile,
+    rules,
     serve,
     setup,
     simulator,
@@ -59,6 +60,7 @@ app.add_typer(alerts.group, name="alerts", rich_help_panel=_LOOK)
 app.add_typer(connections.group, name="connections", rich_help_panel=_LOOK)
 app.command("invoices", rich_help_panel=_LOOK)(invoices.show_invoices)
 app.command("invoice", rich_help_panel=_LOOK)(invoice.show_invoice)
+app.command("rules", rich_help_panel=_LOOK)(rules.show_rules)
 app.command("findings", rich_help_panel=_LOOK)(findings.show_findings)
 app.command(rich_help_panel=_LOOK)(findings.acknowledge)
 app.command("notices", rich_help_panel=_LOOK)(notices.show_notices)

@@ -40,7 +40,7 @@ class InvoiceRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class ListedInvoice:
+class FoundInvoice:
     """One invoice that was searched for."""
 
     invoice: Invoice
@@ -95,7 +95,7 @@ def search(
     connection_id: str | None = None,
     after: str | None = None,
     limit: int,
-) -> Sequence[ListedInvoice]:
+) -> Sequence[FoundInvoice]:
     """Return the invoices after this id that match, those entered last first.
 
     A number, an id of Infactor's or QuickBooks' and an amount match as a whole, a buyer by how the
@@ -110,13 +110,13 @@ def search(
     if place is not None:
         there = tuple_(literal(place.created_ms), literal(place.id))
         query = query.where(tuple_(Invoice.created_ms, Invoice.id) < there)
-    return [ListedInvoice(*row) for row in session.execute(query)]
+    return [FoundInvoice(*row) for row in session.execute(query)]
 
 
-def named(session: Session, environment: str, text: str, limit: int) -> Sequence[ListedInvoice]:
+def named(session: Session, environment: str, text: str, limit: int) -> Sequence[FoundInvoice]:
     """Return the invoices with this number or id, those entered last first."""
     query = _listed([Connection.environment == environment], _named(text)).limit(limit)
-    return [ListedInvoice(*row) for row in session.execute(query)]
+    return [FoundInvoice(*row) for row in session.execute(query)]
 
 
 def _listed(

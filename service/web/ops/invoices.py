@@ -20,7 +20,7 @@ from service.infactor.rules.judge import reasons_of
 from service.infactor.wording import label, status
 from service.kit import exact_json
 from service.queries import companies, invoice_record
-from service.queries.invoice_record import MOST_SHOWN, ListedInvoice
+from service.queries.invoice_record import MOST_SHOWN, FoundInvoice
 from service.web.ops.flash import page
 from service.web.ops.forms import asking, words
 from service.web.state import AppState
@@ -67,7 +67,7 @@ def listing(request: Request[AppState]) -> Response:
     environment = services.settings.quickbooks_environment
     text, company_id = words(query, "q"), query.get("company", "")
     after = query.get("after", "")
-    found: Sequence[ListedInvoice] = []
+    found: Sequence[FoundInvoice] = []
     late = False
     company = _company(request, company_id)
     try:
