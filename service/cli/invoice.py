@@ -13,7 +13,7 @@ from service.infactor.rules.catalogue import word
 from service.infactor.rules.judge import Reason, reasons_of
 from service.infactor.wording import status
 from service.queries import invoice_record
-from service.queries.invoice_record import InvoiceRecord, FoundInvoice
+from service.queries.invoice_record import FoundInvoice, InvoiceRecord
 from service.wording import called, money, of_finding, what, why
 
 _MOST_NAMED = 20

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table
+from service.cli.console import (
+    Limit,
+    answer_json,
+    fail,
+    hint,
+    says_what_is_wrong,
+    show_list,
+    show_table,
+)
 from service.cli.context import Json, command_services, name_of
-from service.cli.listing import Limit, show_list
 from service.cli.runs import progress_bars
 from service.config.settings import Settings
 from service.database.tables import Connection

@@ -27,7 +27,7 @@ def infactor_away(facts: Facts) -> Iterator[Condition]:
             severity=Severity.CRITICAL,
             since=facts.now - timedelta(seconds=broken.seconds),
             text=f"Nothing is delivered for {span(broken.seconds)}: {shortened(broken.why)}."
-            " Deliveries wait and follow by themselves.",
+            " Deliveries wait and follow automatically.",
             command=_DOCTOR,
         )
 
