@@ -9,6 +9,7 @@ import typer
 
 from service.cli.console import (
     Limit,
+    answer,
     answer_json,
     fail,
     hint,
@@ -20,7 +21,7 @@ from service.cli.context import Json, command_services, name_of
 from service.cli.runs import progress_bars
 from service.config.settings import Settings
 from service.database.tables import Connection
-from service.infactor.rules.book import RuleInForce, parse_changes
+from service.infactor.rules.book import RuleInForce, parse_changes, rule_book
 from service.infactor.rules.rule import Profile
 from service.services import Services
 from service.store import connections, judging
@@ -45,6 +46,9 @@ def show_rules(
         str | None,
         typer.Option(help="Show what this INFACTOR_PROFILE would do: guide, standard or lender."),
     ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print every rule with its defaults, for a document.")
+    ] = False,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
@@ -53,6 +57,10 @@ def show_rules(
     With --what-if or --profile, judge every recorded invoice by other rules instead, and name each
     that they would hold, offer or signal. That writes nothing and reads nothing of QuickBooks.
     """
+    if markdown:
+        for line in catalogue_in_markdown():
+            answer(line)
+        return
     with command_services() as services:
         if what_if is None and profile is None:
             _show_in_force(services, as_json=as_json)
@@ -129,6 +137,24 @@ def limit_of(one: RuleInForce) -> str:
 def asks(one: RuleInForce) -> str:
     """Return what the rule asks, with its limit."""
     return one.rule.asks.format(limit=limit_of(one))
+
+
+def catalogue_in_markdown() -> Iterator[str]:
+    """Yield the lines of the guide's table of rules."""
+    columns = ("rule", "asks", "standard", "lender", "limit", "supplier", "after approval")
+    yield f"| {' | '.join(columns)} |"
+    yield f"|{'---|' * len(columns)}"
+    for one in rule_book(Profile.STANDARD).every:
+        rule = one.rule
+        cells = (
+            f"`{rule.code}`",
+            asks(one),
+            *(rule.default(Profile.STANDARD), rule.default(Profile.LENDER)),
+            limit_of(one) or "-",
+            "review" if rule.advice is None else rule.words,
+            rule.after_approval or "-",
+        )
+        yield f"| {' | '.join(cells)} |"
 
 
 class _Changes:
