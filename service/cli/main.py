@@ -14,6 +14,7 @@ from service.cli import (
     forget,
     invoice,
     invoices,
+    ledger,
     links,
     notices,
     rules,
@@ -56,6 +57,7 @@ app.add_typer(status.group, name="alerts", rich_help_panel=_LOOK)
 app.add_typer(connections.group, name="connections", rich_help_panel=_LOOK)
 app.command("invoices", rich_help_panel=_LOOK)(invoices.show_invoices)
 app.command("invoice", rich_help_panel=_LOOK)(invoice.show_invoice)
+app.command("ledger", rich_help_panel=_LOOK)(ledger.show_ledger)
 app.command("rules", rich_help_panel=_LOOK)(rules.show_rules)
 app.command("findings", rich_help_panel=_LOOK)(invoices.show_findings)
 app.command(rich_help_panel=_LOOK)(invoices.acknowledge)

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Executable, and_, case, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.database.tables import Connection, Document, Invoice, Revision
@@ -55,8 +55,12 @@ class InvoiceRow:
     buyer_emails: list[Any]
 
     def columns(self) -> dict[str, Any]:
-        """Return the values by column name, with the columns `NAMES`."""
-        return {name: getattr(self, name) for name in self.__slots__} | keys(self.mapped)
+        """Return the values by column name, with the columns `NAMES` and `first_total`.
+
+        What is recorded already keeps its own `first_total`.
+        """
+        given = {name: getattr(self, name) for name in self.__slots__}
+        return given | keys(self.mapped) | {"first_total": self.total}
 
 
 def load(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
@@ -132,8 +136,23 @@ def _if_read_later(statement: Insert) -> Executable:
 def _replace_if(statement: Insert, is_newer: ColumnElement[bool]) -> Executable:
     changed = [name for name in (*InvoiceRow.__slots__, *NAMES) if name not in _IDENTITY]
     return statement.on_conflict_do_update(
-        index_elements=[Invoice.id], set_=excluded(statement, *changed), where=is_newer
+        index_elements=[Invoice.id],
+        set_={
+            **excluded(statement, *changed),
+            "first_total": func.coalesce(Invoice.first_total, statement.excluded.first_total),
+            "settled_at": _settled_at(statement.excluded),
+        },
+        where=is_newer,
     ).returning(Invoice.id)
+
+
+def _settled_at(new: Any) -> ColumnElement[float | None]:
+    """Return this moment if the balance has just become 0, None while something is due."""
+    return case(
+        (new.balance > 0, None),
+        (and_(Invoice.balance > 0, new.balance <= 0), database_now()),
+        else_=Invoice.settled_at,
+    )
 
 
 def _is_newer(new: Any, *, remap: bool) -> ColumnElement[bool]:

@@ -92,7 +92,12 @@ class Invoice(Base):
             sqlite_where=text(HELD),
             postgresql_where=text(HELD),
         ),
-        Index("ix_invoices_customer", "connection_id", "customer_id"),
+        # Every column that the ledger adds up, so that it reads no invoice.
+        Index(
+            "ix_invoices_customer",
+            *("connection_id", "customer_id", "currency", "due_key", "deleted", "total"),
+            *("balance", "first_total", "settled_at", "created_ms", "id"),
+        ),
         Index("ix_invoices_doc_number", "doc_number"),
         Index(
             "ix_invoices_outgoing",
@@ -155,6 +160,11 @@ class Invoice(Base):
     total: Mapped[Decimal | None] = mapped_column(Money)
     balance: Mapped[Decimal | None] = mapped_column(Money)
     currency: Mapped[str | None] = mapped_column(String(8))
+    # The total with which it was first recorded.
+    first_total: Mapped[Decimal | None] = mapped_column(Money)
+    # When its balance was seen to have become 0, in seconds of the database's clock; None while
+    # something is due, and where it was 0 when first read.
+    settled_at: Mapped[float | None] = mapped_column(Float(53))
     created_ms: Mapped[int] = mapped_column(BigInteger, default=0)
     revision: Mapped[int] = mapped_column(default=1)
     recorded_at: Mapped[datetime] = mapped_column(Instant)

@@ -10,6 +10,7 @@ from service.web.ops import (
     findings,
     forms,
     invoices,
+    ledger,
     login,
     notices,
     overview,
@@ -47,6 +48,8 @@ def routes() -> list[BaseRoute]:
         ("GET", invoices.LIST, invoices.listing),
         ("POST", invoices.LIST, posted(invoices.search)),
         ("GET", "/ops/invoices/{id}", invoices.detail),
+        ("GET", ledger.PAGE, ledger.listing),
+        ("GET", f"{ledger.PAGE}.csv", ledger.download),
         ("GET", findings.LIST, findings.listing),
         ("POST", "/ops/findings/{id}/acknowledge", posted(findings.acknowledge)),
     ]

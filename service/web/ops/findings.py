@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,8 +13,9 @@ from service.database.tables import Connection, Finding, Invoice
 from service.domain import Severity
 from service.infactor.wording import status
 from service.operations import actions
-from service.store import connections, findings
+from service.store import findings
 from service.store.findings import FindingEntry
+from service.web.ops.companies import chosen
 from service.web.ops.flash import page, redirect_with
 from service.web.ops.forms import asking, number, words
 from service.web.ops.session import operator_of
@@ -45,8 +45,8 @@ def listing(request: Request[AppState]) -> Response:
     """Show a page of open findings of one severity; without a choice, of the most severe."""
     services, query = request.state["services"], request.query_params
     environment = services.settings.quickbooks_environment
+    company = chosen(request)
     with services.database.read() as session:
-        company = _company(session, environment, query.get("company", ""))
         only = company.id if company else None
         counts = findings.by_severity(session, environment, only)
         severity = query.get("severity", "")
@@ -102,16 +102,6 @@ def acknowledge(request: Request[AppState], form: FormData) -> Response:
         services.database, finding_id, environment, note, operator_of(request).actor, seen=seen
     )
     return redirect_with(request, here, "acknowledged" if found is not None else "no-finding")
-
-
-def _company(session: Session, environment: str, connection_id: str) -> Connection | None:
-    """Return the company to narrow the list to, if any; 404 for another environment."""
-    if not connection_id:
-        return None
-    found = connections.get(session, connection_id) if ROW_ID.fullmatch(connection_id) else None
-    if found is None or found.environment != environment:
-        raise HTTPException(404)
-    return found
 
 
 def _row(entry: FindingEntry, currency: str) -> FindingRow:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from service.config.settings import Settings
-from service.database.tables import Connection, Document, Finding, Invoice
+from service.database.tables import Document, Finding, Invoice
 from service.domain import RevisionCause
 from service.errors import OutOfTime
 from service.infactor.document_lifecycle import is_withdrawn
@@ -19,8 +19,9 @@ from service.infactor.rules.catalogue import CATALOGUE, word
 from service.infactor.rules.judge import reasons_of
 from service.infactor.wording import label, status
 from service.kit import exact_json
-from service.queries import companies, invoice_record
+from service.queries import invoice_record
 from service.queries.invoice_record import MOST_SHOWN, FoundInvoice
+from service.web.ops.companies import chosen
 from service.web.ops.flash import page
 from service.web.ops.forms import asking, words
 from service.web.state import AppState
@@ -69,7 +70,7 @@ def listing(request: Request[AppState]) -> Response:
     after = query.get("after", "")
     found: Sequence[FoundInvoice] = []
     late = False
-    company = _company(request, company_id)
+    company = chosen(request)
     try:
         if text or company:
             with services.database.read(seconds=_PAGE_SECONDS) as session:
@@ -177,20 +178,6 @@ def told(kept: Sequence[Any]) -> list[ToldReason]:
         )
         for one in reasons_of(kept)
     ]
-
-
-def _company(request: Request[AppState], connection_id: str) -> Connection | None:
-    """Return the company to narrow the list to, if any; 404 for another environment."""
-    if not connection_id:
-        return None
-    services = request.state["services"]
-    if ROW_ID.fullmatch(connection_id):
-        with services.database.read() as session:
-            environment = services.settings.quickbooks_environment
-            found = companies.one(session, environment, connection_id)
-        if found is not None:
-            return found.connection
-    raise HTTPException(404)
 
 
 def _lines(

@@ -214,6 +214,8 @@ def _invoices() -> None:
         sa.Column("total", _MONEY),
         sa.Column("balance", _MONEY),
         sa.Column("currency", sa.String(8)),
+        sa.Column("first_total", _MONEY),
+        sa.Column("settled_at", sa.Float(53)),
         sa.Column("created_ms", sa.BigInteger, nullable=False),
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("recorded_at", _INSTANT, nullable=False),
@@ -230,7 +232,14 @@ def _invoices() -> None:
         sa.UniqueConstraint("connection_id", "quickbooks_id"),
     )
     op.create_index("ix_invoices_amount", "invoices", ["connection_id", "total", "id"])
-    op.create_index("ix_invoices_customer", "invoices", ["connection_id", "customer_id"])
+    op.create_index(
+        "ix_invoices_customer",
+        "invoices",
+        [
+            *("connection_id", "customer_id", "currency", "due_key", "deleted", "total"),
+            *("balance", "first_total", "settled_at", "created_ms", "id"),
+        ],
+    )
     op.create_index("ix_invoices_doc_number", "invoices", ["doc_number"])
     op.create_index("ix_invoices_due", "invoices", ["connection_id", "due_key", "id"])
     op.create_index(
