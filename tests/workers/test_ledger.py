@@ -1,4 +1,4 @@
-"""What the ledger needs of an invoice's past is kept as the invoice arrives, changes and is paid."""
+"""What the ledger needs of an invoice's past is kept as it arrives, changes and is paid."""
 
 from datetime import UTC, date, datetime
 
