@@ -69,7 +69,7 @@ def open_and_close(services: Services) -> None:
         log.info("alert.over", cause=cause, connection=subject or None)
 
 
-def tell_of_no_writes(services: Services, error: Exception) -> None:
+def alert_without_database(services: Services, error: Exception) -> None:
     """Send `database.refuses` to ALERT_URL without storing an alert, which the database refuses.
 
     Each process sends it once an hour while that lasts; the message id is the same for all.

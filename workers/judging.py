@@ -12,7 +12,7 @@ from service.infactor.rules.judge import Judgement, plain
 from service.infactor.rules.rule import Mode
 from service.kit.clock import now
 from service.services import Services
-from service.store import judging
+from service.store import chain, judging
 from service.store.judging import JudgedInvoice
 from workers.company import RecordedCompany
 from workers.recording.judging import Judge
@@ -62,6 +62,9 @@ def _judge(company: RecordedCompany) -> None:
             changed += record_judgements(company, others)
     with services.database.write() as session:
         judging.judged(session, company.connection_id, wanted)
+        head = chain.of_company(session, company.connection_id)
+    # Kept elsewhere, the last link shows whether somebody has written another history since.
+    log.info("chain.head", connection=company.connection_id, revisions=head.length, link=head.link)
     log.info("rules.judged", connection=company.connection_id, invoices=seen, changed=changed)
 
 

@@ -12,7 +12,7 @@ import structlog
 from service.coordination import heartbeats
 from service.domain import ProcessKind
 from service.services import Services
-from workers.alerts import tell_of_no_writes, watch
+from workers.alerts import alert_without_database, watch
 from workers.clock_watch import ClockWatch
 from workers.delivery import adoption, poll
 from workers.judging import ask_for_judging
@@ -62,7 +62,7 @@ def poll_infactor(services: Services) -> None:
 
 
 # On a clock of its own, because ALERT_URL may answer slowly.
-ALERTS = Periodic("alerts", 15.0, watch, clock="alerts", failed=tell_of_no_writes)
+ALERTS = Periodic("alerts", 15.0, watch, clock="alerts", failed=alert_without_database)
 
 PERIODIC = (
     Periodic("requeue", 2.0, requeue_due),

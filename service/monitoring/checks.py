@@ -1,4 +1,4 @@
-"""Everything that is wrong now, from all checks."""
+"""Everything that is wrong now: all checks, the most urgent first."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

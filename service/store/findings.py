@@ -41,32 +41,32 @@ class Found:
 def keep(
     session: Session,
     connection_id: str,
-    kind: FindingKind,
-    found: Mapping[str, Collection[Found]],
+    found: Mapping[FindingKind, Mapping[str, Collection[Found]]],
     now: datetime,
 ) -> list[Finding]:
-    """Make `found` the open findings of this kind of these invoices; return the new ones.
+    """Make `found` the open findings of these kinds of these invoices; return the new ones.
 
     One of the same cause stays. If a field has changed or joined it that is as serious as the
     whole, it is no longer acknowledged. A finding without fields closes and stays in the history.
     """
-    open_now = _open(session, kind, found.keys())
+    open_now = _open(session, found)
     begun = []
-    for invoice_id, those in found.items():
-        for cause, group in _by_cause(those).items():
-            known = open_now.pop((invoice_id, cause), None)
-            if known is None:
-                known = Finding(
-                    invoice_id=invoice_id,
-                    connection_id=connection_id,
-                    kind=kind,
-                    cause=cause,
-                    fields=[],
-                    found_at=now,
-                )
-                session.add(known)
-                begun.append(known)
-            _set(known, group, now)
+    for kind, by_invoice in found.items():
+        for invoice_id, those in by_invoice.items():
+            for cause, group in _by_cause(those).items():
+                known = open_now.pop((kind, invoice_id, cause), None)
+                if known is None:
+                    known = Finding(
+                        invoice_id=invoice_id,
+                        connection_id=connection_id,
+                        kind=kind,
+                        cause=cause,
+                        fields=[],
+                        found_at=now,
+                    )
+                    session.add(known)
+                    begun.append(known)
+                _set(known, group, now)
     for over in open_now.values():
         over.closed_at = now
     return begun
@@ -95,20 +95,23 @@ def _set(finding: Finding, group: Sequence[Found], now: datetime) -> None:
 
 
 def _open(
-    session: Session, kind: FindingKind, invoice_ids: Collection[str]
-) -> dict[tuple[str, str], Finding]:
+    session: Session, found: Mapping[FindingKind, Mapping[str, Collection[Found]]]
+) -> dict[tuple[str, str, str], Finding]:
+    """Return the open findings that `found` may change, by kind, invoice and cause."""
+    every = sorted({invoice_id for by_invoice in found.values() for invoice_id in by_invoice})
     return {
-        (finding.invoice_id, finding.cause): finding
-        for chunk in chunked(sorted(invoice_ids))
+        (finding.kind, finding.invoice_id, finding.cause): finding
+        for chunk in chunked(every)
         for finding in session.scalars(
             select(Finding)
             .where(
                 Finding.invoice_id.in_(chunk),
-                Finding.kind == kind,
+                Finding.kind.in_(found.keys()),
                 Finding.closed_at.is_(None),
             )
             .with_for_update()
         )
+        if finding.invoice_id in found[FindingKind(finding.kind)]
     }
 
 

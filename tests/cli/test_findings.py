@@ -127,7 +127,7 @@ def test_what_somebody_has_seen_to_is_no_longer_wrong_until_it_changes(place: Pl
     with place.services() as services, services.database.write() as session:
         finding = session.get_one(Finding, 2)
         about = {finding.invoice_id: [replace(changed, current="80")]}
-        findings.keep(session, finding.connection_id, finding.kind, about, NOW)
+        findings.keep(session, finding.connection_id, {finding.kind: about}, NOW)
     assert causes(place) == ["finding.critical"]
 
 

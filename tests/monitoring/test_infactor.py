@@ -22,8 +22,8 @@ class TestAway:
         (away,) = scene.wrong()
         assert (away.cause, away.severity) == ("infactor.away", "critical")
         assert away.text == (
-            "Nothing is delivered for 2 min: no MongoDB answers. Deliveries wait and follow by"
-            " themselves."
+            "Nothing is delivered for 2 min: no MongoDB answers. Deliveries wait and follow"
+            " automatically."
         )
         assert away.command == "infactor-quickbooks doctor"
         assert away.since is not None

@@ -22,7 +22,6 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message
 
 from service.app import create_app
-from service.cli.serve import spare_the_collector
 from service.config.loading import settings_from
 from service.config.parsers import Operator
 from service.database.engine import Database
@@ -30,6 +29,7 @@ from service.database.schema import migrate
 from service.kit import logs
 from service.kit.clock import now
 from service.kit.exact_json import decode, encode
+from service.kit.memory import spare_the_collector
 from service.services import Services, build_services
 from service.store import sessions
 from service.store.runs import EMPTY_RECONCILE

@@ -1,9 +1,9 @@
 """Judges recorded invoices by the rules in force."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from service.config.settings import Settings

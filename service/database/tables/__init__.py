@@ -14,6 +14,7 @@ from service.database.tables.inbox import Notice
 from service.database.tables.invoices import (
     Customer,
     Document,
+    ErasedRevision,
     Finding,
     FoundField,
     Invoice,
@@ -61,6 +62,7 @@ __all__ = [
     "DifferenceRow",
     "Document",
     "DocumentCursor",
+    "ErasedRevision",
     "Failure",
     "Finding",
     "FoundField",

@@ -179,6 +179,8 @@ class Invoice(Base):
     delivery_warnings: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
     # When it was last withdrawn, in seconds of the database's clock; restored or not since.
     withdrawn_at: Mapped[float | None] = mapped_column(Float(53))
+    # When a buyer was first seen to have approved it: from then on its history is kept for years.
+    approved_at: Mapped[datetime | None] = mapped_column(Instant)
     # The row of Infactor's old import that is this invoice's document: its ObjectId.
     adopted: Mapped[str | None] = mapped_column(String(24))
     # Its invoiceId, by which Infactor and its people know it.
@@ -208,6 +210,7 @@ class Revision(Base):
     """One change of an invoice's record: when, why, and which fields."""
 
     __tablename__ = "revisions"
+    __table_args__ = (UniqueConstraint("connection_id", "sequence"),)
 
     invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
@@ -221,6 +224,23 @@ class Revision(Base):
     holds: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
     signals: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
     changes: Mapped[dict[str, Any]] = mapped_column(ExactJSON)  # {field: [before, after]}
+    # Its place in the company's chain; see `store.chain`.
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    entry: Mapped[str] = mapped_column(Text)
+    entry_digest: Mapped[str] = mapped_column(String(64))
+    link: Mapped[str] = mapped_column(String(64))
+
+
+class ErasedRevision(Base):
+    """A link of a company's chain whose revision was deleted when the company was forgotten."""
+
+    __tablename__ = "erased_revisions"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    entry_digest: Mapped[str] = mapped_column(String(64))
+    link: Mapped[str] = mapped_column(String(64))
 
 
 class Document(Base):

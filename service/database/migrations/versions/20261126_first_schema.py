@@ -36,7 +36,16 @@ def downgrade() -> None:
         *("reads", "processes", "paces", "leases", "heartbeats", "deliveries"),
         *("clock_errors", "breakers"),
         *("runs_seen", "runs"),
-        *("findings", "receipts", "documents", "revisions", "old_ids", "invoices", "customers"),
+        *(
+            "findings",
+            "receipts",
+            "documents",
+            "erased_revisions",
+            "revisions",
+            "old_ids",
+            "invoices",
+            "customers",
+        ),
         *("notices", "spent_links", "oauth_states", "sessions", "connections", "suppliers"),
     ):
         op.drop_table(table)
@@ -98,6 +107,8 @@ def _suppliers() -> None:
         sa.Column("unasked", sa.Integer, nullable=False, server_default="0"),
         sa.Column("unasked_at", _INSTANT),
         sa.Column("nudge_due_at", _INSTANT),
+        sa.Column("chain_length", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("chain_link", sa.String(64), nullable=False, server_default=""),
         sa.Column("judged_by", sa.String(64), nullable=False, server_default=""),
         sa.Column("adopted_at", _INSTANT),
         sa.UniqueConstraint("environment", "realm_digest"),
@@ -226,6 +237,7 @@ def _invoices() -> None:
         sa.Column("delivery_error", sa.Text),
         sa.Column("delivery_warnings", _JSON, nullable=False, server_default="[]"),
         sa.Column("withdrawn_at", sa.Float(53)),
+        sa.Column("approved_at", _INSTANT),
         sa.Column("adopted", sa.String(24)),
         sa.Column("adopted_as", sa.String(64)),
         sa.Column("old_rows_held", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -372,6 +384,21 @@ def _invoices() -> None:
         sa.Column("holds", sa.Text, nullable=False, server_default="[]"),
         sa.Column("signals", sa.Text, nullable=False, server_default="[]"),
         sa.Column("changes", _JSON, nullable=False),
+        sa.Column("connection_id", sa.String(32), sa.ForeignKey("connections.id"), nullable=False),
+        sa.Column("sequence", sa.BigInteger, nullable=False),
+        sa.Column("entry", sa.Text, nullable=False),
+        sa.Column("entry_digest", sa.String(64), nullable=False),
+        sa.Column("link", sa.String(64), nullable=False),
+        sa.UniqueConstraint("connection_id", "sequence"),
+    )
+    op.create_table(
+        "erased_revisions",
+        sa.Column(
+            "connection_id", sa.String(32), sa.ForeignKey("connections.id"), primary_key=True
+        ),
+        sa.Column("sequence", sa.BigInteger, primary_key=True),
+        sa.Column("entry_digest", sa.String(64), nullable=False),
+        sa.Column("link", sa.String(64), nullable=False),
     )
 
 
