@@ -13,6 +13,7 @@ from sqlalchemy import Delete, Update, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import (
+    Alert,
     BusyHour,
     BuyerAccount,
     Connection,
@@ -100,6 +101,8 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
         "accounts_due_at": None,
     }
     _do(session, update(Connection).where(Connection.id == connection_id).values(reduced))
+    # Texts of findings name buyers.
+    _do(session, update(Alert).where(Alert.subject == connection_id).values(text=""))
     return forgotten
 
 

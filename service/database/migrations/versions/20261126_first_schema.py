@@ -233,6 +233,8 @@ def _invoices() -> None:
         sa.Column("total", _MONEY),
         sa.Column("balance", _MONEY),
         sa.Column("currency", sa.String(8)),
+        sa.Column("first_total", _MONEY),
+        sa.Column("settled_at", sa.Float(53)),
         sa.Column("created_ms", sa.BigInteger, nullable=False),
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("recorded_at", _INSTANT, nullable=False),
@@ -251,7 +253,14 @@ def _invoices() -> None:
         sa.UniqueConstraint("connection_id", "quickbooks_id"),
     )
     op.create_index("ix_invoices_amount", "invoices", ["connection_id", "total", "id"])
-    op.create_index("ix_invoices_customer", "invoices", ["connection_id", "customer_id"])
+    op.create_index(
+        "ix_invoices_customer",
+        "invoices",
+        [
+            *("connection_id", "customer_id", "currency", "due_key", "deleted", "total"),
+            *("balance", "first_total", "settled_at", "created_ms", "id"),
+        ],
+    )
     op.create_index("ix_invoices_doc_number", "invoices", ["doc_number"])
     op.create_index(
         "ix_invoices_open",
@@ -298,6 +307,9 @@ def _invoices() -> None:
         "invoices",
         ["connection_id"],
         **_where("approved_at IS NOT NULL AND balance < total"),
+    )
+    op.create_index(
+        "ix_invoices_adopted_as", "invoices", ["adopted_as"], **_where("adopted_as IS NOT NULL")
     )
     op.create_index(
         "ix_invoices_old_rows_held", "invoices", ["connection_id"], **_where("old_rows_held")
@@ -357,11 +369,10 @@ def _invoices() -> None:
         sa.Column("invoice_id", sa.String(32), sa.ForeignKey("invoices.id"), nullable=False),
         sa.Column("connection_id", sa.String(32), sa.ForeignKey("connections.id"), nullable=False),
         sa.Column("kind", sa.String(24), nullable=False),
-        sa.Column("field", sa.String(32), nullable=False),
+        sa.Column("cause", sa.String(32), nullable=False, server_default=""),
         sa.Column("severity", sa.String(16), nullable=False),
         sa.Column("state", sa.String(64), nullable=False),
-        sa.Column("approved", sa.Text),
-        sa.Column("current", sa.Text),
+        sa.Column("fields", _JSON, nullable=False),
         sa.Column("found_at", _INSTANT, nullable=False),
         sa.Column("changed_at", _INSTANT, nullable=False),
         sa.Column("closed_at", _INSTANT),
@@ -372,9 +383,15 @@ def _invoices() -> None:
     op.create_index(
         "ux_findings_open",
         "findings",
-        ["invoice_id", "kind", "field"],
+        ["invoice_id", "kind", "cause"],
         unique=True,
         **_where("closed_at IS NULL"),
+    )
+    op.create_index(
+        "ix_findings_alarming",
+        "findings",
+        ["connection_id", "id"],
+        **_where("closed_at IS NULL AND acknowledged_at IS NULL AND severity = 'critical'"),
     )
     op.create_table(
         "receipts",
@@ -545,9 +562,11 @@ def _operations() -> None:
         sa.Column("id", _ROW_ID, primary_key=True),
         sa.Column("cause", sa.String(32), nullable=False),
         sa.Column("subject", sa.String(64), nullable=False),
+        sa.Column("about", sa.String(64), nullable=False, server_default=""),
         sa.Column("severity", sa.String(16), nullable=False),
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("command", sa.Text, nullable=False),
+        sa.Column("page", sa.Text, nullable=False, server_default=""),
         sa.Column("since", _INSTANT, nullable=False),
         sa.Column("raised_at", _INSTANT, nullable=False),
         sa.Column("ended_at", _INSTANT),
@@ -560,7 +579,11 @@ def _operations() -> None:
     )
     op.create_index("ix_alerts_newest", "alerts", ["raised_at"])
     op.create_index(
-        "ux_alerts_open", "alerts", ["cause", "subject"], unique=True, **_where("ended_at IS NULL")
+        "ux_alerts_open",
+        "alerts",
+        ["cause", "subject", "about"],
+        unique=True,
+        **_where("ended_at IS NULL"),
     )
     op.create_table(
         "audit",
