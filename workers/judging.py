@@ -2,13 +2,16 @@
 have changed, some of them when something has changed that surrounds them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import structlog
 
 from service.config.settings import Settings
+from service.domain import RuleCode
 from service.infactor.rules.facts import decoded
-from service.infactor.rules.judge import plain
+from service.infactor.rules.judge import Judgement, plain
+from service.infactor.rules.rule import Mode
 from service.kit.clock import now
 from service.services import Services
 from service.store import chain, judging
@@ -94,6 +97,61 @@ def _judge_asked(company: RecordedCompany) -> None:
 def _asked(company: RecordedCompany) -> Sequence[str]:
     with company.services.database.read() as session:
         return judging.asked(session, company.connection_id, _PAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherReason:
+    """A rule that means something else to an invoice by other rules: a mode each, `off` for none.
+
+    `held` and `would_be_held`: whether the invoice is held, by any rule.
+    """
+
+    invoice_id: str
+    code: RuleCode
+    before: Mode
+    after: Mode
+    held: bool
+    would_be_held: bool
+
+
+def what_if(
+    services: Services, connection_id: str, other: Settings
+) -> Iterator[tuple[int, list[OtherReason]]]:
+    """Yield, page by page, (invoices judged, what the rules of `other` settings say otherwise).
+
+    Judges by both, so it shows what the change of settings does and nothing else. Writes nothing
+    and reads nothing of QuickBooks.
+    """
+    after, at = "", now()
+    while True:
+        with services.database.read() as session:
+            page = judging.page(session, connection_id, after, _PAGE)
+            facts = {one.id: decoded(one.facts) for one in page}
+            by_ours, by_other = (
+                Judge(session, settings, connection_id, at).judgements(facts)
+                for settings in (services.settings, other)
+            )
+        if not page:
+            return
+        others = (_otherwise(one.id, by_ours[one.id], by_other[one.id]) for one in page)
+        yield len(page), [reason for reasons in others for reason in reasons]
+        after = page[-1].quickbooks_id
+
+
+def _otherwise(invoice_id: str, ours: Judgement, others: Judgement) -> Iterator[OtherReason]:
+    before, after = _modes(ours), _modes(others)
+    held = (ours.hold is not None, others.hold is not None)
+    for code in RuleCode:
+        modes = before.get(code, Mode.OFF), after.get(code, Mode.OFF)
+        if modes[0] is not modes[1]:
+            yield OtherReason(invoice_id, code, *modes, *held)
+
+
+def _modes(judgement: Judgement) -> dict[RuleCode, Mode]:
+    return {
+        **{one.code: Mode.SIGNAL for one in judgement.signals},
+        **{one.code: Mode.HOLD for one in judgement.holds},
+    }
 
 
 def _page(company: RecordedCompany, after: str) -> list[JudgedInvoice]:

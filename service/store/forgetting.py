@@ -13,6 +13,7 @@ from sqlalchemy import Delete, Update, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import (
+    Alert,
     BusyHour,
     BuyerAccount,
     Connection,
@@ -28,6 +29,7 @@ from service.database.tables import (
     Revision,
     Run,
     RunSeen,
+    SettlementRow,
     Supplier,
 )
 from service.database.upsert import chunked
@@ -69,7 +71,7 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     left_undecided = count_undecided(session, connection_id, Document.seen_at.is_not(None))
     of_runs = select(Run.id).where(Run.connection_id == connection_id)
     chain.erase(session, connection_id, gone)
-    for table in (Revision, Receipt, Finding):
+    for table in (Revision, Receipt, Finding, SettlementRow):
         _do(session, delete(table).where(table.invoice_id.in_(gone)))
     documents = _do(session, delete(Document).where(Document.invoice_id.in_(gone)))
     invoices = _do(session, delete(Invoice).where(theirs, Invoice.id.not_in(kept)))
@@ -99,6 +101,8 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
         "accounts_due_at": None,
     }
     _do(session, update(Connection).where(Connection.id == connection_id).values(reduced))
+    # Texts of findings name buyers.
+    _do(session, update(Alert).where(Alert.subject == connection_id).values(text=""))
     return forgotten
 
 

@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Executable, and_, func, or_, select, update
+from msgspec.structs import asdict
+from sqlalchemy import ColumnElement, Executable, and_, case, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.database.tables import Connection, Document, Invoice, Revision
@@ -75,11 +76,16 @@ class InvoiceRow(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return None if self.mapped is None else exact_json.encoded(self.mapped)
 
     def columns(self) -> dict[str, Any]:
-        """Return the values by column name, with the columns `NAMES`."""
-        values = {name: getattr(self, name) for name in COLUMNS} | keys(self.mapped)
+        """Return the values by column name, with the columns `NAMES` and `first_total`.
+
+        What is recorded already keeps its own `first_total`.
+        """
+        values = asdict(self) | keys(self.mapped)
         values["mapped"] = self.mapped_text
-        if self.source_text is not None:
-            values["source"] = msgspec.Raw(self.source_text)
+        values["first_total"] = self.total
+        text = values.pop("source_text")
+        if text is not None:
+            values["source"] = msgspec.Raw(text)
         return values
 
 
@@ -160,8 +166,23 @@ def _if_read_later(statement: Insert) -> Executable:
 def _replace_if(statement: Insert, is_newer: ColumnElement[bool]) -> Executable:
     changed = [name for name in (*COLUMNS, *NAMES) if name not in _IDENTITY]
     return statement.on_conflict_do_update(
-        index_elements=[Invoice.id], set_=excluded(statement, *changed), where=is_newer
+        index_elements=[Invoice.id],
+        set_={
+            **excluded(statement, *changed),
+            "first_total": func.coalesce(Invoice.first_total, statement.excluded.first_total),
+            "settled_at": _settled_at(statement.excluded),
+        },
+        where=is_newer,
     ).returning(Invoice.id)
+
+
+def _settled_at(new: Any) -> ColumnElement[float | None]:
+    """Return this moment if the balance has just become 0, None while something is due."""
+    return case(
+        (new.balance > 0, None),
+        (and_(Invoice.balance > 0, new.balance <= 0), database_now()),
+        else_=Invoice.settled_at,
+    )
 
 
 def _is_newer(new: Any, *, remap: bool) -> ColumnElement[bool]:

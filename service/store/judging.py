@@ -1,10 +1,11 @@
 """Which companies and invoices have to be judged again, and what the rules know of them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from decimal import Decimal
+from typing import Any, NamedTuple
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice, InvoiceToJudge
@@ -107,3 +108,56 @@ def page(session: Session, connection_id: str, after: str, limit: int) -> Sequen
         .limit(limit)
     )
     return [JudgedInvoice(*row) for row in found]
+
+
+Kept = Sequence[Mapping[str, Any]]
+
+
+def kept_reasons(session: Session, environment: str) -> Iterator[tuple[Kept, Kept]]:
+    """Yield (holds, signals), as they are kept, of every invoice that has any."""
+    found = session.execute(
+        select(Invoice.holds, Invoice.signals)
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .where(
+            Connection.environment == environment, or_(Invoice.holds != [], Invoice.signals != [])
+        )
+        .execution_options(yield_per=1_000)
+    )
+    yield from ((holds, signals) for holds, signals in found)
+
+
+def count(session: Session, environment: str) -> int:
+    """Return how many invoices the rules can judge: those that were ever read."""
+    return session.execute(
+        select(func.count())
+        .select_from(Invoice)
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .where(Connection.environment == environment, Invoice.mapped.is_not(None))
+    ).scalar_one()
+
+
+class NamedInvoice(NamedTuple):
+    """What tells people which invoice it is, and how much is due."""
+
+    id: str
+    quickbooks_id: str
+    number: str
+    buyer: str
+    balance: Decimal | None
+    currency: str | None
+
+
+def named(session: Session, ids: Collection[str]) -> dict[str, NamedInvoice]:
+    """Return these invoices, by id."""
+    columns = (
+        *(Invoice.id, Invoice.quickbooks_id, Invoice.doc_number),
+        *(Invoice.mapped, Invoice.balance, Invoice.currency),
+    )
+    found = {}
+    for chunk in chunked(sorted(ids)):
+        for id_, own_id, number, mapped, *money in session.execute(
+            select(*columns).where(Invoice.id.in_(chunk))
+        ):
+            buyer = str((mapped or {}).get("companyName") or "")
+            found[id_] = NamedInvoice(id_, own_id, number, buyer, *money)
+    return found

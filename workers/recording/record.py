@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import structlog
 from msgspec.structs import replace
@@ -425,19 +426,27 @@ class _Batch:
         invoices.write_documents(
             self._session,
             [
-                {
-                    "invoice_id": row.id,
-                    "connection_id": row.connection_id,
-                    "supplier_id": self._company.supplier_id,
-                    **columns_of(document),
-                    "revision": row.revision,
-                    "written_at": row.recorded_at,
-                }
+                self._document_row(row, document, decisions[row.id].action)
                 for row in rows
                 if (document := decisions[row.id].document) is not None
             ],
         )
         return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
+
+    def _document_row(
+        self, row: InvoiceRow, document: Mapping[str, Any], action: Action
+    ) -> dict[str, Any]:
+        written = {
+            "invoice_id": row.id,
+            "connection_id": row.connection_id,
+            "supplier_id": self._company.supplier_id,
+            **columns_of(document),
+            "revision": row.revision,
+            "written_at": row.recorded_at,
+        }
+        if action is Action.CREATE:  # as it is mapped, which is JSON already
+            written["document"] = row.mapped_text
+        return written
 
     def _decide(self, row: InvoiceRow, current: Document | None) -> Decision:
         if row.mapped is None:  # deleted before it was ever read

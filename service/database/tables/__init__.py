@@ -18,11 +18,13 @@ from service.database.tables.invoices import (
     Document,
     ErasedRevision,
     Finding,
+    FoundField,
     Invoice,
     InvoiceToJudge,
     OldId,
     Receipt,
     Revision,
+    SettlementRow,
 )
 from service.database.tables.metadata import Base
 from service.database.tables.operations import (
@@ -69,6 +71,7 @@ __all__ = [
     "ErasedRevision",
     "Failure",
     "Finding",
+    "FoundField",
     "Heartbeat",
     "Invoice",
     "InvoiceToJudge",
@@ -89,6 +92,7 @@ __all__ = [
     "Run",
     "RunSeen",
     "Sample",
+    "SettlementRow",
     "SpentLink",
     "SumsRow",
     "Supplier",
