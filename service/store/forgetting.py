@@ -13,11 +13,15 @@ from sqlalchemy import Delete, Update, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import (
+    Alert,
+    BusyHour,
+    BuyerAccount,
     Connection,
     Customer,
     Document,
     Finding,
     Invoice,
+    InvoiceToJudge,
     Notice,
     OldId,
     Pace,
@@ -76,6 +80,9 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     _do(session, delete(RunSeen).where(RunSeen.run_id.in_(of_runs)))
     _do(session, delete(Pace).where(Pace.connection_id == connection_id))
     _do(session, delete(OldId).where(OldId.connection_id == connection_id))
+    _do(session, delete(BusyHour).where(BusyHour.connection_id == connection_id))
+    _do(session, delete(BuyerAccount).where(BuyerAccount.connection_id == connection_id))
+    _do(session, delete(InvoiceToJudge).where(InvoiceToJudge.connection_id == connection_id))
     forgotten = Forgotten(
         customers=_do(session, delete(Customer).where(Customer.connection_id == connection_id)),
         invoices=invoices,
@@ -85,14 +92,17 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
         receipts=receipts,
         left_undecided=left_undecided,
     )
-    reduced = {
+    reduced: dict[str, Any] = {
         "company_name": "",
         "country": "",
         "last_synced_at": None,
         "suspended_at": None,
         "adopted_at": None,
+        "accounts_due_at": None,
     }
     _do(session, update(Connection).where(Connection.id == connection_id).values(reduced))
+    # Texts of findings name buyers.
+    _do(session, update(Alert).where(Alert.subject == connection_id).values(text=""))
     return forgotten
 
 
