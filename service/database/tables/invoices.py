@@ -139,6 +139,7 @@ class Invoice(Base):
         Index(
             "ix_invoices_open",
             *("connection_id", "customer_id", "due_key", "currency", "last_updated", "balance"),
+            "deleted",  # SQLite asks it again
             sqlite_where=text(OPEN),
             postgresql_where=text(OPEN),
         ),

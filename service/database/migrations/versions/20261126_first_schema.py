@@ -265,7 +265,10 @@ def _invoices() -> None:
     op.create_index(
         "ix_invoices_open",
         "invoices",
-        ["connection_id", "customer_id", "due_key", "currency", "last_updated", "balance"],
+        [
+            *("connection_id", "customer_id", "due_key", "currency", "last_updated", "balance"),
+            "deleted",
+        ],
         **_where("balance > 0 AND NOT deleted"),
     )
     op.create_index("ix_invoices_due", "invoices", ["connection_id", "due_key", "id"])
