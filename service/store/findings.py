@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Finding, FoundField, Invoice
 from service.database.tables.invoices import ALARMING
-from service.database.types import condition
+from service.database.types import among, condition
 from service.database.upsert import chunked
 from service.domain import FindingKind, Severity
 
@@ -99,18 +99,16 @@ def _open(
 ) -> dict[tuple[str, str, str], Finding]:
     """Return the open findings that `found` may change, by kind, invoice and cause."""
     every = sorted({invoice_id for by_invoice in found.values() for invoice_id in by_invoice})
+    if not every:
+        return {}
+    query = select(Finding).where(
+        among(Finding.invoice_id, every),
+        Finding.kind.in_(found.keys()),
+        Finding.closed_at.is_(None),
+    )
     return {
         (finding.kind, finding.invoice_id, finding.cause): finding
-        for chunk in chunked(every)
-        for finding in session.scalars(
-            select(Finding)
-            .where(
-                Finding.invoice_id.in_(chunk),
-                Finding.kind.in_(found.keys()),
-                Finding.closed_at.is_(None),
-            )
-            .with_for_update()
-        )
+        for finding in session.scalars(query.with_for_update())
         if finding.invoice_id in found[FindingKind(finding.kind)]
     }
 

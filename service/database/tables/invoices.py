@@ -29,6 +29,12 @@ HELD = "hold IS NOT NULL OR old_rows_held"
 OLD_ROWS_HELD = "old_rows_held"
 """Which invoices wait for somebody to explain rows of Infactor's old import."""
 
+APPROVED_AND_PAID = "approved_at IS NOT NULL AND balance < total"
+"""Which invoices a buyer had approved and something has been paid on."""
+
+OPEN = "balance > 0 AND NOT deleted"
+"""On which invoices something is left to be paid."""
+
 WITHDRAWN = "withdrawn"
 """Which documents we have withdrawn."""
 
@@ -59,8 +65,39 @@ class Customer(Base):
     fetch_number: Mapped[int] = mapped_column(BigInteger)
     # The read that first showed the present name: invoices read earlier carry the old one.
     renamed_at_fetch: Mapped[int | None] = mapped_column(BigInteger)
+    # BillWithParent: its parent is the buyer.
+    bills_parent: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # Balance: its open invoices less its unapplied credits. Invoices that changed until then, by
+    # QuickBooks' own clock, are surely in it.
+    open_balance: Mapped[Decimal | None] = mapped_column(Money)
+    balance_until: Mapped[datetime | None] = mapped_column(Instant)
     source: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
     read_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class BuyerAccount(Base):
+    """A customer with open invoices, and its buyer's whole account as last counted, in percent.
+
+    Several customers may have one buyer; see `store.accounts`.
+    """
+
+    __tablename__ = "buyer_accounts"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    buyer_id: Mapped[str] = mapped_column(String(64))
+    concentration: Mapped[int | None] = mapped_column()
+    overdue: Mapped[int | None] = mapped_column()
+    credit: Mapped[int | None] = mapped_column()
+
+
+class BusyHour(Base):
+    """An hour, by its number since 1970, in which far more invoices were entered than usual."""
+
+    __tablename__ = "busy_hours"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    hour: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
 
 
 class Invoice(Base):
@@ -98,6 +135,13 @@ class Invoice(Base):
             *("connection_id", "customer_id", "currency", "due_key", "deleted", "total"),
             *("balance", "first_total", "settled_at", "created_ms", "id"),
         ),
+        # All that an account is counted from, so that counting reads no invoice.
+        Index(
+            "ix_invoices_open",
+            *("connection_id", "customer_id", "due_key", "currency", "last_updated", "balance"),
+            sqlite_where=text(OPEN),
+            postgresql_where=text(OPEN),
+        ),
         Index("ix_invoices_doc_number", "doc_number"),
         Index(
             "ix_invoices_outgoing",
@@ -119,6 +163,12 @@ class Invoice(Base):
             "adopted_as",
             sqlite_where=text("adopted_as IS NOT NULL"),
             postgresql_where=text("adopted_as IS NOT NULL"),
+        ),
+        Index(
+            "ix_invoices_approved_and_paid",
+            "connection_id",
+            sqlite_where=text(APPROVED_AND_PAID),
+            postgresql_where=text(APPROVED_AND_PAID),
         ),
         Index(
             "ix_invoices_old_rows_held",
@@ -181,6 +231,8 @@ class Invoice(Base):
     withdrawn_at: Mapped[float | None] = mapped_column(Float(53))
     # When a buyer was first seen to have approved it: from then on its history is kept for years.
     approved_at: Mapped[datetime | None] = mapped_column(Instant)
+    # At which revision its payments were last read.
+    settled_revision: Mapped[int] = mapped_column(default=0, server_default="0")
     # The row of Infactor's old import that is this invoice's document: its ObjectId.
     adopted: Mapped[str | None] = mapped_column(String(24))
     # Its invoiceId, by which Infactor and its people know it.
@@ -192,6 +244,18 @@ class Invoice(Base):
     def document_id(self) -> str:
         """The invoiceId of its document in Infactor, which only an adopted row has of its own."""
         return self.id if self.adopted is None else self.adopted_as or self.adopted
+
+
+class InvoiceToJudge(Base):
+    """An invoice that has to be judged again, because another one has changed.
+
+    Without foreign keys, which would wait for the other company's transactions.
+    """
+
+    __tablename__ = "invoices_to_judge"
+
+    connection_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    invoice_id: Mapped[str] = mapped_column(String(32), primary_key=True)
 
 
 class OldId(Base):
@@ -292,6 +356,21 @@ class Receipt(Base):
     outcome: Mapped[str] = mapped_column(String(16))  # of an Action: created, refreshed …
     state: Mapped[str | None] = mapped_column(String(64))  # Infactor's, as met; None: no document
     changed: Mapped[list[Any]] = mapped_column(ExactJSON)  # names of the fields that were written
+
+
+class SettlementRow(Base):
+    """What one payment settled of an approved invoice, in one way."""
+
+    __tablename__ = "settlements"
+
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
+    payment_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)  # a SettlementKind
+    amount: Mapped[Decimal] = mapped_column(Money)
+    paid_on: Mapped[str] = mapped_column(String(10))  # the payment's own day; "" if it has none
+    payer: Mapped[str] = mapped_column(Text)
+    account: Mapped[str] = mapped_column(Text)
+    read_at: Mapped[datetime] = mapped_column(Instant)
 
 
 class Finding(Base):

@@ -105,7 +105,7 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
         connection = connections.get(session, invoice.connection_id)
     # A copy in Infactor is nothing that QuickBooks changed, and nothing that a supplier can end.
     # What a rule asks of an approved invoice is between operator and financier.
-    hidden = (FindingKind.DOUBLED, FindingKind.RULE)
+    hidden = (FindingKind.DOUBLED, FindingKind.RULE, FindingKind.SETTLED)
     changed = [one for one in found_of_it if one.kind not in hidden]
     shown, where = fields(found), status_of(found)
     lines, currency = lines_of(shown["items"]), currency_of(found, settings.infactor_currency)
