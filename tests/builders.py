@@ -86,5 +86,5 @@ def like(connection: Connection, connection_id: str, **fields: Any) -> Connectio
 def hold_of(mapped: Mapped, currency: str = "USD") -> RuleCode | None:
     """Return the leading hold of an invoice that was mapped so, by the rules of every profile."""
     around = Circumstances(today=date(2026, 11, 30), currency=currency)
-    facts = facts_of({}, mapped, called_void=False)
+    facts = facts_of({}, mapped, called_void=False, today=around.today)
     return judge(facts, around, rule_book(Profile.STANDARD)).hold
