@@ -69,7 +69,9 @@ def plan(notices: Iterable[Notice]) -> Plan:
     made = Plan()
     for notice in notices:
         entity_id = notice.entity_id or ""
-        if notice.entity == "Invoice":
+        if notice.operation == OwnNotice.UNREADABLE:
+            made.places.append(notice)
+        elif notice.entity == "Invoice":
             made.invoices.setdefault(entity_id, []).append(notice)
             if notice.operation == "voided":
                 made.voided.add(entity_id)
@@ -77,8 +79,6 @@ def plan(notices: Iterable[Notice]) -> Plan:
             made.customers.setdefault(entity_id, []).append(notice)
             if notice.operation == "merged" and notice.deleted_id:
                 made.merged_away.setdefault(notice.deleted_id, []).append(notice)
-        elif notice.operation == OwnNotice.UNREADABLE:
-            made.places.append(notice)
         else:
             made.changes.append(notice)
     return made
@@ -163,9 +163,14 @@ class Batch:
         """Read the changes around an unreadable row again, and end its notice if all were shown."""
         cursor = Cursor(notice.changed_at)
         connection_id = self._company.connection_id
+        of_customers = notice.entity == "Customer"
         while not cursor.done and cursor.since == notice.changed_at:
-            page = read_page(self._company, cursor)
-            with self._recording(page.reads, RevisionCause.CHECK) as (session, recorded):
+            page = read_page(self._company, cursor, "Customer" if of_customers else "Invoice")
+            reads = page.reads
+            if of_customers:
+                self._customers.take(reads.found)
+                reads = InvoiceReads(unnamed=reads.unnamed)
+            with self._recording(reads, RevisionCause.CHECK) as (session, recorded):
                 failed = set(filter(is_id, recorded.failed))
                 inbox.ask_for_invoices(session, connection_id, failed, OwnNotice.UNRECORDED, now())
                 self._finish_invoices(session, recorded)

@@ -420,4 +420,4 @@ def keep_failures(
     inbox.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
     for place, error in recorded.unnamed.items():
         due_at = at + pause_of_parked(error, 1)
-        inbox.park_unnamed(session, connection_id, place, error, at, place.since, due_at)
+        inbox.park_unnamed(session, connection_id, place, error, at, due_at, since=place.since)

@@ -28,7 +28,7 @@ from workers.reading.customers import CustomerReads
 from workers.reading.reads import InvoiceReads, Read
 from workers.recording.outcome import Recorded, add
 from workers.recording.record import keep_failures, recording
-from workers.retry import may_pass_in_parts
+from workers.retry import may_pass_in_parts, pause_of_parked
 from workers.runs import compare_quickbooks
 
 log = structlog.get_logger(__name__)
@@ -177,7 +177,11 @@ def _customers(company: CompanyContext, run: Run) -> bool:
         }
         runs.checkpoint(session, run, onwards, tally)
         for place, error in page.reads.unnamed.items():
-            inbox.park_unnamed(session, company.connection_id, place, error, now())
+            at, id_ = now(), company.connection_id
+            due_at = at + pause_of_parked(error, 1)
+            inbox.park_unnamed(
+                session, id_, place, error, at, due_at, since=place.since, is_customer=True
+            )
     return True
 
 
