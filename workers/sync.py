@@ -27,7 +27,7 @@ from service.errors import (
 from service.kit.clock import now
 from service.services import Services
 from service.store import connections, inbox, invoices, watermarks
-from workers.company import CompanyContext, note_outage
+from workers.company import CompanyContext, note_outage, note_success
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import read_invoices
 from workers.reading.customers import CustomerReads
@@ -220,7 +220,7 @@ class Batch:
         connection_id = self._company.connection_id
         error = self._last_error
         if error is None or len(self._failed) < self._size or not is_ambiguous(error):
-            connections.synced(session, connection_id, now())
+            note_success(session, connection_id)
         else:
             connections.pause(session, connection_id, now() + pause_for(error, 0), str(error))
             note_outage(session, connection_id, error)

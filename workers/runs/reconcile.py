@@ -19,9 +19,9 @@ from service.quickbooks.entity import parse_instant
 from service.quickbooks.page import changed_at
 from service.quickbooks.queries import EntityName
 from service.services import Services
-from service.store import connections, inbox, invoices, runs, watermarks
+from service.store import inbox, invoices, runs, watermarks
 from service.wording import called, several
-from workers.company import CompanyContext
+from workers.company import CompanyContext, note_success
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import confirm
 from workers.reading.customers import CustomerReads
@@ -121,7 +121,7 @@ def _changes(company: CompanyContext, run: Run) -> bool:
         error = _not_recorded(tally["failures"])
         if runs.finish(session, run, RunState.DONE, tally, error, now(), unannounced=unannounced):
             watermarks.reconciled(session, company.connection_id, found.time, now())
-        connections.synced(session, company.connection_id, now())
+        note_success(session, company.connection_id)
     log.info(
         "reconcile.ended",
         run=run.id,

@@ -8,8 +8,8 @@ import structlog
 from service.database.tables import Run
 from service.domain import RevisionCause, RunState
 from service.kit.clock import now
-from service.store import connections, runs
-from workers.company import CompanyContext
+from service.store import runs
+from workers.company import CompanyContext, note_success
 from workers.reading.by_id import MAX_IDS, read_invoices
 from workers.reading.customers import CustomerReads
 from workers.recording.outcome import add
@@ -26,7 +26,7 @@ def step(company: CompanyContext, run: Run) -> bool:
     with recording(company, reads, cause=RevisionCause.NOTICE, run=run) as (session, recorded):
         tally = add(run.tally, recorded)
         keep_failures(session, company.connection_id, recorded)
-        connections.synced(session, company.connection_id, now())
+        note_success(session, company.connection_id)
         if left:
             runs.checkpoint(session, run, {"invoices": left}, tally)
         else:
