@@ -24,6 +24,7 @@ from service.errors import (
     TooLarge,
     Unforeseen,
 )
+from service.jobs import SYNC
 from service.kit.clock import now
 from service.services import Services
 from service.store import connections, inbox, invoices, watermarks
@@ -379,4 +380,5 @@ def _nudge_again(services: Services, connection_id: str, lease: str) -> None:
         delay = timedelta(seconds=wait)
         if connections.schedule_nudge(session, connection_id, now(), delay):
             delay_ms = int(delay.total_seconds() * 1000) + 1
-            after_commit(session, services.jobs.sync, connection_id, delay_ms=delay_ms)
+            send = partial(services.jobs.sync, connection_id, delay_ms=delay_ms)
+            after_commit(session, services.jobs.attempt, send, SYNC)

@@ -160,12 +160,13 @@ def test_redis_that_is_full_is_logged_once(
     ):
         made = watch.deployment
         redis.config_set("maxmemory-policy", "noeviction")
-        # So that messages are under way when it fills up.
-        made.sim("POST", "/faults", [{"kind": "query", "delay": 2, "count": 1}])
-        made.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("1", TotalAmt=7, Balance=7))
-        asked = made.sim("GET", "/calls")["total"]
-        wait_until(lambda: made.sim("GET", "/calls")["total"] > asked, SECONDS, "a call")
+        # So that an import's message is under way when it fills up.
+        made.sim("POST", "/faults", [{"kind": "query", "delay": 3, "count": 1}])
+        asked = made.sim("GET", "/calls")["by_kind"]["query"]
+        made.start("backfill", "backfill", "--all")
+        wait_until(lambda: made.sim("GET", "/calls")["by_kind"]["query"] > asked, SECONDS, "it")
         redis.config_set("maxmemory", "1")
+        made.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("1", TotalAmt=7, Balance=7))
         watch.all_name("queue.refuses")
         log = tmp_path / "worker-0.log"
         wait_until(lambda: "queue.refuses" in log.read_text(), SECONDS, "the worker's line")

@@ -21,6 +21,7 @@ from service.errors import (
     Throttled,
     Unforeseen,
 )
+from service.jobs import RUN
 from service.kit.clock import now
 from service.services import Services
 from service.store import approvals, connections, runs
@@ -48,9 +49,9 @@ def connection_of(services: Services, run_id: int) -> str | None:
 
 
 def work_on_run(services: Services, run_id: int) -> None:
-    """Do the run's next step, and ask for the one after it."""
+    """Do the run's next step, and ask for the one after it, which the sweep does otherwise."""
     if advance(services, run_id):
-        services.jobs.run(run_id)
+        services.jobs.attempt(partial(services.jobs.run, run_id), RUN)
 
 
 def advance(services: Services, run_id: int) -> bool:
