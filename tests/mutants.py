@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +136,10 @@ def _entry(key: ast.expr | None, value: ast.expr) -> ast.AST:
 
 
 def tests_of(mutant: Mutant, contexts: Path | None) -> list[str]:
-    """Return the tests that run the line, those of fewer lines first; all where that is unknown."""
+    """Return the tests that run its function, the most likely first; all where that is unknown.
+
+    Those below tests/store come first, then those that run the fewest lines of the file.
+    """
     if contexts is None or mutant.path == Path(_MIGRATION):
         return list(FOLDERS)
     from coverage import CoverageData
@@ -143,9 +147,10 @@ def tests_of(mutant: Mutant, contexts: Path | None) -> list[str]:
     data = CoverageData(str(contexts))
     data.read()
     (file,) = [f for f in data.measured_files() if f.endswith(str(mutant.path))]
-    function = _function_around(mutant)
     by_line = data.contexts_by_lineno(file)
-    return sorted({c.split("|")[0] for line in function for c in by_line.get(line, ()) if c})
+    lines = Counter(c.split("|")[0] for found in by_line.values() for c in found if c)
+    running = {c.split("|")[0] for n in _function_around(mutant) for c in by_line.get(n, ()) if c}
+    return sorted(running, key=lambda test: (not test.startswith(FOLDERS[0]), lines[test], test))
 
 
 def _function_around(mutant: Mutant) -> range:
