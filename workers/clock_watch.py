@@ -65,10 +65,8 @@ class ClockWatch:
         if abs(step) > clocks.STEP_SECONDS:
             self._note(clocks.DATABASE, step)
         off = time.time() - present
-        if (
-            abs(off) > clocks.STEP_SECONDS
-            and time.monotonic() - self._noted_at >= _NOTED_EVERY_SECONDS
-        ):
+        noted_lately = time.monotonic() - self._noted_at < _NOTED_EVERY_SECONDS
+        if abs(off) > clocks.STEP_SECONDS and not noted_lately:
             self._noted_at = time.monotonic()
             self._note(socket.gethostname()[:64], off)
 
