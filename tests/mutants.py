@@ -1,6 +1,6 @@
 """Takes each guard out of the source once, and says which test notices.
 
-    python -m tests.mutants [--list] [--contexts FILE] [PART ...]
+    python -m tests.mutants [--list] [--contexts FILE] [--tests TEST ... --] [PART ...]
 
 A guard is what makes a write conditional: a condition of an UPDATE or DELETE beyond the row's key,
 the `where` of an upsert, a lock of rows, a field of the filter of an update in MongoDB, a unique
@@ -8,7 +8,7 @@ key. Each is taken out in a copy of the checkout, where tests run until the firs
 that survives is held by no test, or guards nothing. PART picks guards whose line names it.
 
 Which tests run a line is read from FILE, written by `pytest --cov --cov-context=test` (pytest-cov);
-without it all tests below `FOLDERS` run, which takes hours.
+without it all tests below `FOLDERS` run, which takes hours. TEST names the only tests to run.
 """
 
 import argparse
@@ -204,6 +204,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants")
     parser.add_argument("--list", action="store_true", help="only say what the guards are")
     parser.add_argument("--contexts", type=Path, help="which test runs which line")
+    parser.add_argument("--tests", nargs="+", help="run these tests alone")
     parser.add_argument("part", nargs="*", help="only guards whose line names one of these")
     given = parser.parse_args()
     chosen = [m for m in mutants() if not given.part or any(p in str(m) for p in given.part)]
@@ -214,7 +215,7 @@ def main() -> None:
         copy = Path(folder) / "copy"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", "__pycache__", ".*cache"))
         for mutant in chosen:
-            tests = tests_of(mutant, given.contexts)
+            tests = given.tests or tests_of(mutant, given.contexts)
             found = first_failure(mutant, copy, tests) if tests else "no test runs it"
             print(f"{mutant}\n    {found or 'SURVIVED'} ({len(tests)} tests run it)", flush=True)
 
