@@ -122,7 +122,7 @@ def connect(storm: Storm, services: Services) -> dict[int, str]:
         }
     early = [made[number] for number in storm.imported]
     begin_imports(services, early)
-    wait_until(lambda: not importing(services, early), 120, "the first imports", every=0.2)
+    wait_until(lambda: not importing(services, early), 600, "the first imports", every=0.2)
     begin_imports(services, set(made.values()) - set(early))
     return made
 
@@ -199,7 +199,7 @@ def believe_quickbooks(storm: Storm, services: Services) -> None:
     for number in sorted(storm.lied_to):
         chosen = ("--connection", storm.connections[number])
         storm.deployment.try_command("reconcile", *chosen, "--fix", "--overrule", "--json")
-    wait_until(lambda: worked_off(services), 300, "what was overruled", every=0.5)
+    wait_until(lambda: worked_off(services), 900, "what was overruled", every=0.5)
 
 
 def operate(storm: Storm, services: Services) -> None:
@@ -226,9 +226,9 @@ def operate(storm: Storm, services: Services) -> None:
 def calm_down(storm: Storm, services: Services) -> None:
     """Wait until QuickBooks has delivered everything, and everything is worked off."""
     sender = storm.deployment.simulator.simulator.sender
-    wait_until(sender.idle, 240, "QuickBooks' deliveries")
+    wait_until(sender.idle, 900, "QuickBooks' deliveries")
     operate(storm, services)
-    wait_until(lambda: worked_off(services), 300, "the notices, runs and deliveries", every=0.5)
+    wait_until(lambda: worked_off(services), 900, "the notices, runs and deliveries", every=0.5)
 
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -269,7 +269,7 @@ def reconcile_daily(storm: Storm, services: Services) -> None:
     with services.database.write() as session:
         session.execute(update(Connection).values(reconcile_due_at=now()))
     begin_due(services)
-    wait_until(lambda: worked_off(services), 300, "the reconciles", every=0.5)
+    wait_until(lambda: worked_off(services), 900, "the reconciles", every=0.5)
 
 
 def unexplained(services: Services) -> list[Any]:
