@@ -30,6 +30,7 @@ from service.store import (
     inbox,
     invoices,
     old_rows,
+    plausible,
     runs,
     sessions,
     tokens,
@@ -446,3 +447,20 @@ def test_an_outage_that_was_none_does_not_end(database: Database, connection_id:
         connections.outage_began(session, connection_id, "QuickBooks is down", AT)
         assert connections.outage_ended(session, connection_id)
         assert not connections.outage_ended(session, connection_id)
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_only_what_was_noted_of_this_company_before_is_forgotten(database: Database) -> None:
+    ahead = datetime(2099, 1, 1, tzinfo=UTC)
+    with database.write() as session:
+        session.execute(update(Connection).values(time_ahead=ahead, time_ahead_at=AT))
+
+    def forget(before: datetime) -> list[datetime | None]:
+        with database.write() as session:
+            plausible.forget_ahead(session, "c1", before)
+        with database.read() as session:
+            noted = select(Connection.time_ahead).order_by(Connection.id)
+            return list(session.scalars(noted))
+
+    assert forget(AT) == [ahead, ahead]
+    assert forget(AT + timedelta(seconds=1)) == [None, ahead]
