@@ -22,7 +22,6 @@ from pathlib import Path
 from types import ModuleType
 
 from service.kit import clock as kit_clock
-from service.quickbooks import http as quickbooks_http
 
 CLOCK = struct.Struct("d")
 _context = multiprocessing.get_context("forkserver")
@@ -102,17 +101,18 @@ def _go_by(clock: Path) -> None:
     def shifted() -> float:
         return right() + float(CLOCK.unpack_from(ahead)[0])
 
-    class Shifted(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:
+    class Clock:
+        fromtimestamp = datetime.fromtimestamp
+
+        @staticmethod
+        def now(tz: tzinfo) -> datetime:
             return datetime.fromtimestamp(shifted(), tz)
 
     for module in list(sys.modules.values()):
         for name, value in list(getattr(module, "__dict__", {}).items()):
             if value is right:
                 setattr(module, name, shifted)
-    for module in (kit_clock, quickbooks_http):
-        module.datetime = Shifted  # type: ignore[attr-defined]
+    kit_clock.datetime = Clock  # type: ignore[attr-defined]
 
 
 def _connect(number: int, opened: int) -> None:

@@ -178,9 +178,13 @@ def measure(made: Deployment, cookie: str) -> dict[str, list[float]]:
     return found
 
 
-def shown(milliseconds: list[float]) -> str:
-    cuts = statistics.quantiles(milliseconds, n=20)
-    return f"p50 {cuts[9]:7.1f}   p95 {cuts[18]:7.1f}   most {max(milliseconds):7.1f} ms"
+def show(when: str, found: dict[str, list[float]]) -> None:
+    """Print the figures of each."""
+    for name, times in found.items():
+        cuts = statistics.quantiles(times, n=20)
+        half, most, longest = cuts[9], cuts[18], max(times)
+        figures = f"p50 {half:7.1f}   p95 {most:7.1f}   most {longest:7.1f} ms"
+        print(f"{when:8}{name:25} {figures}", flush=True)
 
 
 def main() -> None:
@@ -199,12 +203,10 @@ def main() -> None:
         began = time.monotonic()
         large, other = fill(database, given.invoices).split()
         print(f"{given.invoices:,} invoices, filled in {time.monotonic() - began:.0f} s")
-        alone = measure(made, other)
+        show("alone", measure(made, other))
         crowd = Crowd(made.receivers[0], large)
         with crowd.asking():
-            beside = measure(made, other)
-        for name, times in alone.items():
-            print(f"{name}\n    alone   {shown(times)}\n    beside  {shown(beside[name])}")
+            show("beside", measure(made, other))
         for name, seconds in crowd.seconds.items():
             print(f"{name}: {len(seconds)} times, the longest {max(seconds):.1f} s")
         for what, count in sorted(crowd.told.items()):
