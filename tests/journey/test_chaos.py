@@ -184,7 +184,8 @@ def waits_for_somebody(services: Services) -> set[Key]:
             or company.keys_refused_since
         )
         fails = run.state == "active" and run.halted_at is None and run.failing_since is not None
-        if fails and not explained and run.error_class not in MAY_PASS:
+        # One without an error is to be tried again at once: it waits for a worker.
+        if fails and run.error is not None and not explained and run.error_class not in MAY_PASS:
             found.add(("run.failing", id_))
         if run.state == "failed" and run.halted_at is None:
             found.add(("reconcile.red" if kind == "reconcile" else "run.failing", id_))
