@@ -4,7 +4,9 @@ The values stand in the database, in Infactor's documents and in what programs r
 change. Everything may import this file; it imports nothing of ours.
 """
 
+import re
 from enum import StrEnum
+from typing import NewType
 
 
 class ConnectionState(StrEnum):
@@ -63,6 +65,7 @@ class RevisionCause(StrEnum):
     BACKFILL = "backfill"
     RECONCILE = "reconcile"
     COMMAND = "command"
+    RULES = "rules"  # judged again, without a read
     REHEARSAL = "rehearsal"  # what a dry run would do; nothing of it is kept
 
 
@@ -72,7 +75,7 @@ class ProcessKind(StrEnum):
 
 
 class Severity(StrEnum):
-    """How soon somebody should look, the most urgent first."""
+    """How soon somebody should act, the most urgent first."""
 
     CRITICAL = "critical"
     WARNING = "warning"
@@ -108,6 +111,7 @@ class FindingKind(StrEnum):
     HURRIED = "hurried"  # its amounts were overwritten just before the approval
     MISSING = "missing"
     DOUBLED = "doubled"  # an older copy of it can still be financed
+    RULE = "rule"  # a rule holds it, but somebody had decided already
 
 
 class State(StrEnum):
@@ -134,15 +138,48 @@ ENDED = frozenset({State.COMPLETED, State.IFACTOR_REJECTED, State.IFACTOR_PROPOS
 """Infactor's pages lead nowhere from here. From `invoice_rejected` only we do, where it is ours."""
 
 
-class Hold(StrEnum):
-    """Why an invoice is recorded but not sent to Infactor; of several, the first one counts."""
+class RuleCode(StrEnum):
+    """What a rule about an invoice asks; of the reasons for a hold, the first in this order leads.
 
+    A code has at most 20 letters and never changes: it stands in the database and in settings.
+    """
+
+    # Without these there is nothing to lend on.
     DELETED = "deleted"
     VOID = "void"
     NOT_POSITIVE = "not_positive"
     PAID = "paid"
     PARTLY_PAID = "partly_paid"
     CURRENCY = "currency"
+    # Nobody knows whether the record is still true.
+    UNPROVEN = "unproven"
+    # The invoice itself.
+    DUPLICATE = "duplicate"
+    OWN_BUYER = "own_buyer"
+    LOOKALIKE_DOMAIN = "lookalike_domain"
+    LINES_DIFFER = "lines_differ"
+    NOT_SENT = "not_sent"
+    # Its dates.
+    NO_DUE_DATE = "no_due_date"
+    OVERDUE = "overdue"
+    DUE_TOO_SOON = "due_too_soon"
+    TERMS_TOO_LONG = "terms_too_long"
+    TOO_OLD = "too_old"
+    FUTURE_DATED = "future_dated"
+    BACKDATED = "backdated"
+    # Its buyer's whole account.
+    SET_OFF = "set_off"
+    CROSS_AGED = "cross_aged"
+    CONCENTRATION = "concentration"
+    # Signs that somebody should look.
+    SHARED_ADDRESS = "shared_address"
+    FREE_MAIL = "free_mail"
+    BUYER_CHANGED = "buyer_changed"
+    PAY_LINK = "pay_link"
+    ROUND_AMOUNT = "round_amount"
+    NUMBER_GAP = "number_gap"
+    EDITED_OFTEN = "edited_often"
+    BURST = "burst"
 
 
 class Action(StrEnum):
@@ -171,3 +208,18 @@ _PAST = {
     Action.RESTORE: "restored",
     Action.FROZEN: "frozen",
 }
+
+
+RealmId = NewType("RealmId", str)
+
+_DIGITS = re.compile(r"0*([1-9][0-9]{0,19})")
+
+
+def realm_id_of(text: str) -> RealmId | None:
+    """Return the id that was written, or None for what is none: it is ASCII digits, 20 at most.
+
+    Without blanks around it and leading zeros: two spellings of one company would be two companies,
+    with an owner each.
+    """
+    found = _DIGITS.fullmatch(text.strip()) if len(text) <= 64 else None
+    return RealmId(found[1]) if found else None

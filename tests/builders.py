@@ -1,9 +1,16 @@
 """Records of QuickBooks, and rows of ours: ordinary but for what a test says."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from service.database.tables import Connection
+from service.domain import RuleCode
+from service.infactor.mapping import Mapped
+from service.infactor.rules.book import rule_book
+from service.infactor.rules.circumstances import Circumstances
+from service.infactor.rules.facts import facts_of
+from service.infactor.rules.judge import judge
+from service.infactor.rules.rule import Profile
 
 
 def an_invoice(quickbooks_id: str = "1", **fields: Any) -> dict[str, Any]:
@@ -55,3 +62,10 @@ def like(connection: Connection, connection_id: str, **fields: Any) -> Connectio
     """Return another company, like this one but for its ids and these fields."""
     same = {column.key: getattr(connection, column.key) for column in Connection.__table__.columns}
     return Connection(**{**same, "id": connection_id, "realm_digest": connection_id, **fields})
+
+
+def hold_of(mapped: Mapped, currency: str = "USD") -> RuleCode | None:
+    """Return the leading hold of an invoice that was mapped so, by the rules of every profile."""
+    around = Circumstances(today=date(2026, 11, 30), currency=currency)
+    facts = facts_of({}, mapped, called_void=False)
+    return judge(facts, around, rule_book(Profile.STANDARD)).hold

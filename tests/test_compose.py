@@ -50,7 +50,7 @@ def test_docker_compose_accepts_the_file_with_the_example_as_env(folder: Path):
         environment = yaml.safe_load(ended.stdout)["services"][service]["environment"]
         assert environment["REDIS_URL"] == "redis://:example-redis-password@redis/0"
         assert environment["DATABASE_URL"].endswith(":example-postgres-password@postgres/infactor")
-        assert environment["INFACTOR_HOLD"].count(",") == 5
+        assert environment["INFACTOR_PROFILE"] == "standard"
 
 
 @pytest.mark.parametrize("name", ["POSTGRES_PASSWORD", "REDIS_PASSWORD"])

@@ -16,7 +16,7 @@ import pytest
 import typer
 
 from service import domain
-from service.cli.main import app
+from service.cli.main import COMMANDS, app
 from service.config.example import variables
 
 ROOT = Path(__file__).parent.parent
@@ -87,17 +87,18 @@ MAY_IMPORT: dict[str, set[str]] = {
         *_READING,
         *("service.monitoring", "workers.recording", "workers.delivery"),
     },
+    "workers.judging": {*_WORK, "workers.recording"},
     "workers.upkeep": {*_WORK, "service.queries"},
     "workers.schedule": {
         *_WORK,
-        *("workers.alerts", "workers.clock_watch", "workers.delivery", "workers.runs"),
-        "workers.upkeep",
+        *("workers.alerts", "workers.clock_watch", "workers.delivery", "workers.judging"),
+        *("workers.runs", "workers.upkeep"),
     },
     "workers.lanes": set(),
     "workers.process": {
         *_WORK,
-        *("workers.delivery", "workers.lanes", "workers.runs", "workers.schedule"),
-        "workers.sync",
+        *("workers.delivery", "workers.judging", "workers.lanes", "workers.runs"),
+        *("workers.schedule", "workers.sync"),
     },
 }
 # Class names with two classes, and why both may have it. The simulator is apart on purpose, and is
@@ -109,13 +110,12 @@ CLASSES_OF_ONE_NAME = {
 # File names with several files, by why they may have it.
 FILES_OF_ONE_NAME = {
     "one noun, with a file in each layer that deals with it: from its table to its page": {
-        *("actions", "alerts", "approvals", "companies", "connections", "customers", "findings"),
-        *("inbox", "intake", "invoices", "notices", "runs"),
+        *("actions", "alerts", "approvals", "companies", "connections", "findings"),
+        *("inbox", "invoices", "judging", "notices", "runs"),
     },
-    "a command, and what it carries out": {
-        *("audit", "backfill", "forget", "links", "reconcile", "sync")
-    },
+    "a command, and what it carries out": {*("audit", "forget", "links", "sync")},
     "the service's as a whole, and one package's": {"errors", "metrics", "wording"},
+    "what is known before something is decided, of the service and of an invoice": {"facts"},
     "each package has one of its own": {"command", "endpoints", "session"},
 }
 TOP_LEVEL = {
@@ -218,7 +218,7 @@ def test_every_import_follows_the_layout():
         ("service.web.supplier.dashboard", "service.web.ops.flash"),
         ("workers.sync", "workers.runs.backfill"),
         ("workers.recording.record", "workers.delivery.deliver"),
-        ("workers.recording.record", "workers.reading.customers"),
+        ("workers.recording.record", "workers.reading.by_id"),
         ("workers.reading.reads", "workers.company"),
     ],
 )
@@ -250,7 +250,7 @@ def a_cycle(imports: Mapping[str, set[str]]) -> list[str]:
 
 def test_no_module_imports_itself_by_way_of_others():
     imports = imports_among(dict(modules("service", "workers")))
-    assert imports["service.config.loading"] >= {"service.config.checks", "service.config.settings"}
+    assert imports["service.config.loading"] >= {"service.config.settings", "service.errors"}
     assert a_cycle(imports) == []
 
 
@@ -316,7 +316,7 @@ def test_only_what_speaks_to_intuit_or_to_operators_calls_anybody_by_http():
         "service.services",
         "service.quickbooks.client",
         "service.quickbooks.oauth",
-        "service.quickbooks.http",
+        "service.quickbooks.faults",
         "service.kit.bounded_http",
         "service.kit.tls",
         "service.monitoring.alert_sender",
@@ -343,13 +343,49 @@ def test_nothing_but_service_infactor_speaks_to_infactors_database():
 
 def test_the_service_runs_without_ever_importing_the_simulator():
     program = (
-        "import sys, service.cli.main, service.app, workers.process\n"
-        "sys.exit([name for name in sys.modules if name.startswith('service.simulator')] or 0)"
+        "import service.app, workers.process\n"
+        "from service.cli.main import COMMANDS\n"
+        "[command.load() for command in COMMANDS]"
     )
+    assert "service.simulator" not in imported_by(program)
+
+
+def imported_by(program: str) -> set[str]:
+    """Return what a Python has imported that has run this program, besides its own library."""
+    program += "\nimport sys; sys.stdout.write(' '.join(sys.modules))"
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stderr) == (0, "")
+    return {*ended.stdout.split()} - sys.stdlib_module_names
+
+
+def test_a_list_of_commands_imports_none_of_them():
+    """`--help`, `--version` and a mistyped command answer at once."""
+    imported = imported_by("import service.cli.main")
+    ours = {name for name in imported if within(name, "service")}
+    assert ours == {"service", "service.cli", "service.cli.main", "service.kit", *_MEMORY}
+    assert not imported & {"rich.console", "sqlalchemy", "pydantic", "httpx", "dramatiq"}
+
+
+_MEMORY = {"service.kit.memory"}
+
+
+def test_a_start_imports_nothing_that_only_another_command_needs():
+    imported = imported_by(
+        "import service.app, workers.process\n"
+        "from service.cli.main import COMMANDS\n"
+        "[command.load() for command in COMMANDS if command.name in ('serve', 'worker')]"
+    )
+    assert "sqlalchemy" in imported
+    assert not imported & {"alembic", "mako", "apprise", "service.cli.demo", "service.cli.runs"}
+
+
+def test_the_list_says_of_a_command_what_its_help_begins_with():
+    for row in COMMANDS:
+        help_text = row.load().help
+        assert help_text
+        assert help_text.partition("\n\n")[0] == row.summary
 
 
 def test_the_readme_names_every_setting():
@@ -400,7 +436,7 @@ FIELDS = {
 }
 # Where the same letters are a word of somebody else's, or of a type of the module's own.
 OTHER_WORDS = {
-    ("service.config.checks", "missing"),  # pydantic's
+    ("service.config.loading", "missing"),  # pydantic's
     ("service.links", "connect"),
     ("service.queries.invoices", "changed"),
     ("service.web.supplier.invoice", "created"),  # a field of the document

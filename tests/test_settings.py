@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import make_url
 
 from service.config.loading import load_settings, settings_from
-from service.domain import Hold
+from service.domain import RuleCode
 from service.errors import ConfigurationError
-from service.infactor.holds import ALL_HOLDS
+from service.infactor.rules.book import RuleChange, rule_book
+from service.infactor.rules.rule import Mode, Profile
 
 A_KEY = base64.urlsafe_b64encode(b"\xfb" * 32).decode()
 ANOTHER_KEY = base64.urlsafe_b64encode(b"\x01" * 32).decode()
@@ -50,7 +51,8 @@ def test_the_needed_settings_are_enough():
     assert settings.database_url.get_secret_value() == "sqlite:///infactor-quickbooks.db"
     assert settings.key_ring == [b"\xfb" * 32]
     assert settings.verifier_tokens == []
-    assert settings.infactor_hold == ALL_HOLDS
+    assert settings.infactor_profile == "standard"
+    assert settings.rules == rule_book(Profile.STANDARD)
     assert settings.infactor_currency == "USD"
     assert settings.webhook_max_bytes == 16 * 1024 * 1024
     assert settings.listen_port == 3000
@@ -168,10 +170,16 @@ def test_whoever_lacks_a_secret_is_sent_to_the_backup_first(name: str, value: st
         ("REDIS_URL", "redis://zq", "REDIS_URL: remove it, or set DATABASE_URL to postgresql://"),
         ("INFACTOR_CURRENCY", "zqzq", "INFACTOR_CURRENCY: must be three letters, such as USD"),
         (
-            "INFACTOR_HOLD",
-            "void,zq",
-            "INFACTOR_HOLD: must be none, or a comma-separated list of: deleted, void, ",
+            "INFACTOR_PROFILE",
+            "zqzq",
+            "INFACTOR_PROFILE: must be guide, standard or lender",
         ),
+        (
+            "INFACTOR_RULES",
+            "overdue=hold:zq",
+            "INFACTOR_RULES: overdue: the limit must be a whole number of days, such as ",
+        ),
+        ("INFACTOR_TIMEZONE", "Zq/Zq", "INFACTOR_TIMEZONE: must be a time zone such as UTC or "),
         ("TERMS_URL", "http://zq.example", "TERMS_URL: must begin with https:// and name a host"),
         ("PRIVACY_URL", "https:///zq", "PRIVACY_URL: must begin with https:// and name a host"),
         ("INFACTOR_WITHDRAW", "zq", "INFACTOR_WITHDRAW: must be on or off"),
@@ -241,17 +249,20 @@ def test_lists_are_comma_separated():
             **NEEDED,
             "QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS": "one, two,",
             "ENCRYPTION_KEYS": f"{ANOTHER_KEY}, {A_KEY}",
-            "INFACTOR_HOLD": "void, deleted",
+            "INFACTOR_RULES": "void=off, overdue=hold:30",
         }
     )
     assert settings.verifier_tokens == ["one", "two"]
     assert settings.key_ring == [b"\x01" * 32, b"\xfb" * 32]
-    assert settings.infactor_hold == {Hold.VOID, Hold.DELETED}
+    assert settings.infactor_rules == (
+        RuleChange(RuleCode.VOID, Mode.OFF, None),
+        RuleChange(RuleCode.OVERDUE, Mode.HOLD, 30),
+    )
 
 
 def test_no_holds_and_no_withdrawals_can_be_chosen():
-    settings = settings_from({**NEEDED, "INFACTOR_HOLD": "none", "INFACTOR_WITHDRAW": "off"})
-    assert settings.infactor_hold == frozenset()
+    settings = settings_from({**NEEDED, "INFACTOR_PROFILE": "Guide", "INFACTOR_WITHDRAW": "off"})
+    assert settings.rules.in_force == ()
     assert settings.infactor_withdraw is False
 
 

@@ -15,13 +15,44 @@ from service.store import connections, plausible, runs
 
 
 @dataclass(frozen=True)
-class CompanyContext:
+class RecordedCompany:
+    """A company as recorded, whether QuickBooks can be asked for it or not."""
+
     services: Services
     connection_id: str
     supplier_id: int
     supplier: mapping.SupplierDetails
     country: str  # as QuickBooks writes it; "" where it is not known
     realm_id: str = field(repr=False)
+
+    @classmethod
+    def recorded(cls, services: Services, connection_id: str) -> "RecordedCompany | None":
+        """Return the company of this connection, alive or not; None if it was forgotten."""
+        with services.database.read() as session:
+            connection = connections.get(session, connection_id)
+            if connection is None:
+                return None
+            owner = connections.supplier(session, connection.supplier_id)
+        if owner is None:
+            return None
+        return RecordedCompany(
+            services=services,
+            connection_id=connection_id,
+            supplier_id=owner.id,
+            supplier=mapping.SupplierDetails(owner.email, owner.name, owner.address),
+            country=connection.country,
+            realm_id=services.access.realm_id(connection),
+        )
+
+    def invoice_id(self, quickbooks_id: str) -> str:
+        """Return Infactor's `invoiceId` of one of the company's invoices."""
+        return mapping.invoice_id(self.realm_id, quickbooks_id)
+
+
+@dataclass(frozen=True)
+class CompanyContext(RecordedCompany):
+    """A company that QuickBooks can be asked for."""
+
     api: CompanyClient
 
     @classmethod
@@ -49,10 +80,6 @@ class CompanyContext:
             realm_id=services.access.realm_id(connection),
             api=services.access.company(connection, purpose),
         )
-
-    def invoice_id(self, quickbooks_id: str) -> str:
-        """Return Infactor's `invoiceId` of one of the company's invoices."""
-        return mapping.invoice_id(self.realm_id, quickbooks_id)
 
     def latest_believed(self) -> datetime:
         """Return the latest time of QuickBooks' that is believed at this moment."""

@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -18,9 +18,9 @@ from redis import Redis, RedisError
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from service.jobs import ALL, DELIVER, RUN, SYNC
+from service.jobs import ALL, DELIVER, JUDGE, RUN, SYNC, Job
 from service.services import Services
-from workers import sync
+from workers import judging, sync
 from workers.delivery import deliver
 from workers.lanes import PATIENCE_SECONDS, Lanes
 from workers.runs import run
@@ -33,8 +33,8 @@ _MIN_BACKOFF_MS = 1_000
 _MAX_BACKOFF_MS = 30_000
 # Longer than any sync: 500 single reads at 6 a second, and a page that takes its minute.
 _TIME_LIMIT_MS = 10 * 60 * 1000
-# The sweep has sent it again many times over. Not an hour: messages of a process whose clock is
-# behind all look old.
+# The requeue job has sent it again many times over. Not an hour: messages of a process whose clock
+# is behind all look old.
 _MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000
 
 
@@ -51,7 +51,16 @@ def declare(broker: Broker, services: Services, lanes: Lanes) -> None:
         if connection_id is not None:
             lanes.take(connection_id, lambda: run.work_on_run(services, run_id))
 
-    for job, function in ((SYNC, sync_company), (DELIVER, deliver_company), (RUN, work_on_run)):
+    def judge_company(connection_id: str) -> None:
+        judging.judge_company(services, connection_id)
+
+    functions: dict[Job, Callable[..., None]] = {
+        SYNC: sync_company,
+        DELIVER: deliver_company,
+        RUN: work_on_run,
+        JUDGE: judge_company,
+    }
+    for job, function in functions.items():
         Actor(
             function,
             broker=broker,
@@ -139,7 +148,7 @@ def worker_broker(redis_url: str | None) -> Broker:
     client = Redis.from_url(
         redis_url, socket_timeout=10, retry=Retry(ExponentialBackoff(cap=2, base=0.1), 5)
     )
-    # A killed worker's messages are taken over within seconds; the sweep sends them meanwhile.
+    # A killed worker's messages are taken over within seconds; the requeue job sends them too.
     broker: Broker = RedisBroker(  # type: ignore[no-untyped-call]
         client=client, heartbeat_timeout=20_000, maintenance_chance=50_000
     )

@@ -12,11 +12,12 @@ import structlog
 from service.coordination import heartbeats
 from service.domain import ProcessKind
 from service.services import Services
-from workers.alerts import tell_of_no_writes, watch
+from workers.alerts import alert_without_database, watch
 from workers.clock_watch import ClockWatch
 from workers.delivery import adoption, poll
+from workers.judging import ask_for_judging
 from workers.runs.reconcile import begin_due
-from workers.upkeep import keep_alive, prune, revive, sample, sweep, try_keys
+from workers.upkeep import keep_alive, prune, requeue_due, revive, sample, try_keys
 
 log = structlog.get_logger(__name__)
 
@@ -57,18 +58,19 @@ def poll_infactor(services: Services) -> None:
         return
     poll.poll_documents(services)
     poll.poll_buyers(services)
-    adoption.look_again(services)
+    adoption.match_again(services)
 
 
 # On a clock of its own, because ALERT_URL may answer slowly.
-ALERTS = Periodic("alerts", 15.0, watch, clock="alerts", failed=tell_of_no_writes)
+ALERTS = Periodic("alerts", 15.0, watch, clock="alerts", failed=alert_without_database)
 
 PERIODIC = (
-    Periodic("sweep", 2.0, sweep),
+    Periodic("requeue", 2.0, requeue_due),
     Periodic("heartbeat", heartbeats.BEAT_SECONDS, beat),
-    # On a clock of its own, because a sweep may wait for Redis.
+    # On a clock of its own, because a requeue may wait for Redis.
     Periodic("presence", heartbeats.BEAT_SECONDS, appear, clock="presence", everywhere=True),
     Periodic("reconcile", 60.0, begin_due),
+    Periodic("judging", 15.0, ask_for_judging),
     Periodic("sample", 60.0, sample),
     # May take many minutes, if Intuit is slow or much is to be deleted.
     Periodic("keys", 60.0, try_keys, clock="upkeep"),

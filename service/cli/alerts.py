@@ -7,7 +7,9 @@ from service.cli.context import Json, command_services
 from service.monitoring.alert_sender import NotSent, send_test
 from service.store import alerts
 
-group = typer.Typer(help="Try the places where alerts go.", no_args_is_help=True)
+group = typer.Typer(
+    help="Try the places where alerts go.", no_args_is_help=True, add_completion=False
+)
 
 
 @group.callback()

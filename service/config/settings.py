@@ -5,8 +5,10 @@ value: a problem names its variable and the fix.
 """
 
 import re
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     AliasChoices,
@@ -21,8 +23,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.config import parsers
 from service.config.parsers import Operator, key_text, parse_keys, parse_operators
-from service.domain import Hold
-from service.infactor.holds import ALL_HOLDS, parse_holds
+from service.infactor.rules.book import RuleBook, RuleChange, parse_changes, rule_book
+from service.infactor.rules.rule import Profile
 from service.kit.standard_webhooks import signing_key
 
 CALLBACK_PATH = "/quickbook/connect"
@@ -41,7 +43,6 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
     )
 
     quickbooks_client_id: str = Field(
@@ -78,12 +79,22 @@ class Settings(BaseSettings):
     """Infactor shows amounts as dollars and knows no currency, so an invoice in any other
     currency than this one, or in none that is certain, is held back (three letters)."""
 
-    infactor_hold: Annotated[frozenset[Hold], NoDecode] = Field(
-        default=ALL_HOLDS, examples=[",".join(Hold)]
-    )
-    """Reasons for which an invoice is recorded but not offered in Infactor, comma-separated.
-    Leave one out and such invoices can be financed; `none` offers every invoice, as Infactor's
-    own guide does."""
+    infactor_profile: Literal["guide", "standard", "lender"] = "standard"
+    """Which invoices are offered: `guide` offers every invoice, as Infactor's own guide does;
+    `standard` holds back what is paid, void or deleted, and what nobody can prove; `lender` holds
+    back all that a careful lender would not lend on. `infactor-quickbooks rules` lists them."""
+
+    infactor_rules: Annotated[tuple[RuleChange, ...], NoDecode] = ()
+    """Changes of single rules, comma-separated, each `code=off`, `code=signal` (operators see it)
+    or `code=hold` (the invoice is not offered), with a limit where the rule has one, such as
+    `overdue=hold:30,free_mail=off`."""
+
+    infactor_timezone: str = "UTC"
+    """At whose midnight an invoice becomes overdue: a time zone such as `America/New_York`."""
+
+    infactor_keep_years: Annotated[int, Field(ge=1, le=100)] = 7
+    """For how many years findings and receipts of an invoice are kept once a buyer has approved it;
+    those of others are kept for 90 days. Revisions are always kept."""
 
     infactor_withdraw: bool = True
     """`on` withdraws an invoice from Infactor when it is voided, deleted or paid before its buyer
@@ -146,8 +157,8 @@ class Settings(BaseSettings):
 
     quickbooks_reads_per_month: Annotated[int, Field(gt=0)] = 500_000
     """How many metered reads the app has in a calendar month, over all companies; Intuit's free
-    tier has 500,000, and then blocks the app for everybody until the next month. At 80 % operators
-    are told, at 90 % backfills wait for the next month, at 97 % only notifications are read for."""
+    tier has 500,000, and then blocks the app for everybody until the next month. At 80 % an alert
+    goes out, at 90 % backfills wait for the next month, at 97 % only notifications are read for."""
 
     alert_url: SecretStr | None = None
     """Where to send alerts: each is POSTed there once as JSON, and once when it is over, signed as
@@ -219,6 +230,15 @@ class Settings(BaseSettings):
     def delivers(self) -> bool:
         """Whether invoices are delivered into Infactor's own database."""
         return self.infactor_mongodb_url is not None
+
+    @property
+    def rules(self) -> RuleBook:
+        """The rules in force."""
+        return rule_book(Profile(self.infactor_profile), self.infactor_rules)
+
+    def today(self, now: datetime) -> date:
+        """Return the day of this moment in INFACTOR_TIMEZONE."""
+        return now.astimezone(ZoneInfo(self.infactor_timezone)).date()
 
     @property
     def sends_alerts(self) -> bool:
@@ -308,10 +328,22 @@ class Settings(BaseSettings):
     def _upper_currency(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("infactor_hold", mode="before")
+    @field_validator("infactor_profile", mode="before")
     @classmethod
-    def _holds(cls, value: object) -> object:
-        return parse_holds(value) if isinstance(value, str) else value
+    def _lower_profile(cls, value: str) -> str:
+        return value.lower()
+
+    @field_validator("infactor_rules", mode="before")
+    @classmethod
+    def _changes(cls, value: object) -> object:
+        return parse_changes(value) if isinstance(value, str) else value
+
+    @field_validator("infactor_timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("must be a time zone such as UTC or America/New_York")
+        return value
 
     @field_validator("terms_url", "privacy_url")
     @classmethod

@@ -9,11 +9,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from service.domain import Hold, Severity, State
+from service.domain import RuleCode, Severity, State
 from service.infactor.buyers import same_address, same_name
 from service.infactor.document_lifecycle import QUICKBOOKS_OWNED
 from service.infactor.money import same_amount, same_currency
 from service.infactor.quickbooks_records import calendar_date
+from service.infactor.rules.catalogue import public
 from service.infactor.wording import AMOUNTS, DATES
 
 
@@ -28,13 +29,13 @@ class Deviation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InvoiceFacts:
+class DecisionBasis:
     """What is recorded of an invoice beside its document."""
 
     balance: Decimal | None
     currency: str | None
     customer_id: str | None = None
-    hold: Hold | None = None
+    hold: RuleCode | None = None
     deleted: bool = False
 
 
@@ -47,8 +48,7 @@ _FOLLOWING = frozenset(
 )
 _COMPARED = tuple(name for name in QUICKBOOKS_OWNED if name not in _FOLLOWING)
 _TOO_LONG = frozenset({"items", "taxDetails"})
-# States in which no money moves any more.
-_OVER = frozenset(
+OVER = frozenset(
     {
         State.INVOICE_REJECTED,
         State.IFACTOR_REJECTED,
@@ -57,14 +57,15 @@ _OVER = frozenset(
         State.COMPLETED,
     }
 )
+"""States in which no money moves any more."""
 _LONGEST_TEXT = 300
 
 
 def deviations(
     approved: Mapping[str, Any],
     mapped: Mapping[str, Any] | None,
-    then: InvoiceFacts | None,
-    now: InvoiceFacts,
+    then: DecisionBasis | None,
+    now: DecisionBasis,
     state: str,
 ) -> list[Deviation]:
     """Return the differences between the decided document and the invoice, in exact numbers.
@@ -78,25 +79,26 @@ def deviations(
     found = [*_fate(then, now), *_fields(approved, mapped or approved, then, now)]
     if then is not None:
         found += _facts(then, now)
-    if state in _OVER:
+    if state in OVER:
         return [Deviation(d.field, d.approved, d.current, Severity.INFO) for d in found]
     return found
 
 
-def _fate(then: InvoiceFacts | None, now: InvoiceFacts) -> Iterator[Deviation]:
-    if now.deleted or now.hold in (Hold.DELETED, Hold.VOID):
+def _fate(then: DecisionBasis | None, now: DecisionBasis) -> Iterator[Deviation]:
+    if now.deleted or now.hold in (RuleCode.DELETED, RuleCode.VOID):
         fate = "deleted" if now.deleted else str(now.hold)
         yield Deviation("invoice", "open", fate, Severity.CRITICAL)
     elif then is None and now.hold:
         # It was approved before it was first seen, and nobody knows whether it was held then.
-        yield Deviation("invoice", None, str(now.hold), Severity.CRITICAL)
+        # Suppliers read it too.
+        yield Deviation("invoice", None, public(now.hold), Severity.CRITICAL)
 
 
 def _fields(
     approved: Mapping[str, Any],
     mapped: Mapping[str, Any],
-    then: InvoiceFacts | None,
-    now: InvoiceFacts,
+    then: DecisionBasis | None,
+    now: DecisionBasis,
 ) -> Iterator[Deviation]:
     customers = (then.customer_id if then else None, now.customer_id)
     same_customer = None not in customers and len(set(customers)) == 1
@@ -140,7 +142,7 @@ def _severity(name: str, before: Any, after: Any, *, same_customer: bool) -> Sev
     return Severity.INFO
 
 
-def _facts(then: InvoiceFacts, now: InvoiceFacts) -> Iterator[Deviation]:
+def _facts(then: DecisionBasis, now: DecisionBasis) -> Iterator[Deviation]:
     if None not in (then.customer_id, now.customer_id) and then.customer_id != now.customer_id:
         customers = (f"Id {then.customer_id}", f"Id {now.customer_id}")
         yield Deviation("customer", *customers, Severity.CRITICAL)

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.domain import Action, Hold, State
-from service.infactor.holds import remark
+from service.domain import Action, RuleCode, State
+from service.infactor.rules.catalogue import is_marker, public, remark
 
 SUPPLIER = ("supplierEmail", "supplierName", "supplierAddress")
 """Rewritten only when the company was handed over to another supplier."""
@@ -45,7 +45,7 @@ QUICKBOOKS_OWNED = (
 
 REMARK = "buyerInvoiceRemark"
 MARKER = "qbkWithdrawn"
-"""Holds the reason why we withdrew the invoice; absent if we did not."""
+"""Holds the reason why we withdrew the invoice, as `public` gives it; absent if we did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Decision:
 def decide(
     current: Mapping[str, Any] | None,
     mapped: Mapping[str, Any],
-    hold: Hold | None,
+    hold: RuleCode | None,
     *,
     withdraw: bool = True,
     handed_over: bool = False,
@@ -97,8 +97,8 @@ def is_withdrawn(document: Mapping[str, Any]) -> bool:
     marker = document.get(MARKER)
     return (
         document.get("state") == State.INVOICE_REJECTED
-        and marker in list(Hold)
-        and document.get(REMARK) == remark(Hold(marker))
+        and is_marker(marker)
+        and document.get(REMARK) == remark(str(marker))
     )
 
 
@@ -115,7 +115,7 @@ def columns_of(document: Mapping[str, Any]) -> dict[str, Any]:
 def _while_undecided(
     current: Mapping[str, Any],
     mapped: Mapping[str, Any],
-    hold: Hold | None,
+    hold: RuleCode | None,
     changed: tuple[str, ...],
 ) -> Decision:
     if hold:
@@ -129,8 +129,9 @@ def _refreshed(current: Mapping[str, Any], mapped: Mapping[str, Any]) -> dict[st
     return {**current, **{name: mapped[name] for name in QUICKBOOKS_OWNED}}
 
 
-def _withdrawn(current: Mapping[str, Any], hold: Hold) -> dict[str, Any]:
-    ours = {"state": State.INVOICE_REJECTED.value, REMARK: remark(hold), MARKER: hold.value}
+def _withdrawn(current: Mapping[str, Any], hold: RuleCode) -> dict[str, Any]:
+    marker = public(hold)
+    ours = {"state": State.INVOICE_REJECTED.value, REMARK: remark(marker), MARKER: marker}
     return {**current, **ours}
 
 

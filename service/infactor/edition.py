@@ -6,7 +6,7 @@ from pathlib import Path
 
 def edition_of(folder: Path) -> str:
     """Return a digest of the Python files in this folder, another one after each change."""
-    files = sorted(folder.glob("*.py"))
+    files = sorted(folder.rglob("*.py"))
     return blake2b(b"".join(file.read_bytes() for file in files), digest_size=8).hexdigest()
 
 

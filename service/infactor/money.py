@@ -17,6 +17,9 @@ _DECIMALS = {
 }
 
 
+_UNITS = [Decimal(1).scaleb(-decimals) for decimals in range(5)]
+
+
 def round_to_minor_unit(amount: Decimal, currency: str | None) -> Decimal:
     """Return the amount to the decimals of its currency, half a unit away from zero.
 
@@ -24,7 +27,7 @@ def round_to_minor_unit(amount: Decimal, currency: str | None) -> Decimal:
     amount that has no more than its decimals keeps its digits.
     """
     decimals = _DECIMALS.get(_code(currency), _USUAL_DECIMALS)
-    exact = _WIDE.quantize(amount, Decimal(1).scaleb(-decimals))
+    exact = _WIDE.quantize(amount, _UNITS[decimals])
     if exact == amount:
         return amount
     return exact if exact else abs(exact)

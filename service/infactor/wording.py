@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from datetime import date
 
-from service.domain import FindingKind, State
+from service.domain import FindingKind, RuleCode, State
 from service.infactor.quickbooks_records import calendar_date
+from service.infactor.rules.catalogue import CATALOGUE
 
 _EMAIL = "BillEmail.Address, else the customer's PrimaryEmailAddr.Address, else its parents'"
 _ACCOUNT = "your account in Infactor"
@@ -111,6 +112,8 @@ def label(field: str) -> str:
 
 def finding_words(field: str, kind: str) -> str:
     """Return a finding in words: the field, and what happened unless it merely changed."""
+    if kind == FindingKind.RULE:
+        return f"Approved, though {CATALOGUE[RuleCode(field)].words}"
     name, about = label(field), _ABOUT.get(kind, kind)
     return f"{name}: {about}" if about else name
 

@@ -1,4 +1,4 @@
-"""Findings: differences for an operator to look at, each until it is over."""
+"""Findings: differences for an operator to review, each until it is over."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,46 +26,49 @@ class Found:
 def keep(
     session: Session,
     connection_id: str,
-    kind: FindingKind,
-    found: Mapping[str, Collection[Found]],
+    found: Mapping[FindingKind, Mapping[str, Collection[Found]]],
     now: datetime,
 ) -> list[Finding]:
-    """Make `found` the open findings of this kind of these invoices; return the new ones.
+    """Make `found` the open findings of these kinds of these invoices; return the new ones.
 
     An open one about the same field stays; if it has changed, it is no longer acknowledged. One
-    that is no longer found closes and stays in the history.
+    that is no longer found closes and stays in the history. `found` is by kind and invoice id.
     """
-    open_now = _open(session, kind, found.keys())
+    open_now = _open(session, found)
     begun = []
-    for invoice_id, those in found.items():
-        for one in those:
-            known = open_now.pop((invoice_id, one.field), None)
-            if known is None:
-                begun.append(_begin(session, invoice_id, connection_id, kind, one, now))
-            elif (known.current, known.severity) != (one.current, one.severity):
-                known.current, known.severity = one.current, one.severity
-                known.state, known.changed_at = one.state, now
-                known.acknowledged_at = known.note = None
+    for kind, by_invoice in found.items():
+        for invoice_id, those in by_invoice.items():
+            for one in those:
+                known = open_now.pop((kind, invoice_id, one.field), None)
+                if known is None:
+                    begun.append(_begin(session, invoice_id, connection_id, kind, one, now))
+                elif (known.current, known.severity) != (one.current, one.severity):
+                    known.current, known.severity = one.current, one.severity
+                    known.state, known.changed_at = one.state, now
+                    known.acknowledged_at = known.note = None
     for over in open_now.values():
         over.closed_at = now
     return begun
 
 
 def _open(
-    session: Session, kind: FindingKind, invoice_ids: Collection[str]
-) -> dict[tuple[str, str], Finding]:
+    session: Session, found: Mapping[FindingKind, Mapping[str, Collection[Found]]]
+) -> dict[tuple[str, str, str], Finding]:
+    """Return the open findings that `found` may change, by kind, invoice and field."""
+    every = sorted({invoice_id for by_invoice in found.values() for invoice_id in by_invoice})
     return {
-        (finding.invoice_id, finding.field): finding
-        for chunk in chunked(sorted(invoice_ids))
+        (finding.kind, finding.invoice_id, finding.field): finding
+        for chunk in chunked(every)
         for finding in session.scalars(
             select(Finding)
             .where(
                 Finding.invoice_id.in_(chunk),
-                Finding.kind == kind,
+                Finding.kind.in_(found.keys()),
                 Finding.closed_at.is_(None),
             )
             .with_for_update()
         )
+        if finding.invoice_id in found[FindingKind(finding.kind)]
     }
 
 

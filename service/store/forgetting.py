@@ -29,7 +29,7 @@ from service.database.tables import (
 )
 from service.database.upsert import chunked
 from service.domain import ConnectionState, State
-from service.store import sessions
+from service.store import chain, sessions
 from service.store.documents import count_undecided
 from service.store.invoices import keys
 
@@ -65,6 +65,7 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     kept_ids = select(Invoice.id).where(theirs)
     left_undecided = count_undecided(session, connection_id, Document.seen_at.is_not(None))
     of_runs = select(Run.id).where(Run.connection_id == connection_id)
+    chain.erase(session, connection_id, gone)
     for table in (Revision, Receipt, Finding):
         _do(session, delete(table).where(table.invoice_id.in_(gone)))
     documents = _do(session, delete(Document).where(Document.invoice_id.in_(gone)))

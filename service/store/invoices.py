@@ -5,14 +5,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, Executable, and_, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.database.tables import Connection, Document, Invoice, Revision
 from service.database.types import database_now
 from service.database.upsert import Insert, Rule, chunked, excluded, insert_all
+from service.kit import exact_json
 
 NAMES = ("number_key", "due_key", "sought")
 
@@ -25,8 +28,9 @@ _WIDTH = 12
 _IDENTITY = frozenset({"id", "connection_id", "quickbooks_id"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InvoiceRow:
+class InvoiceRow(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """A row of an invoice; `source_text` is its source as JSON, where that is known already."""
+
     id: str
     connection_id: str
     quickbooks_id: str
@@ -38,7 +42,10 @@ class InvoiceRow:
     void_noticed: bool
     source: dict[str, Any]
     mapped: dict[str, Any] | None
+    facts: str = ""
     hold: str | None
+    holds: list[Any] = []
+    signals: list[Any] = []
     warnings: list[Any]
     customer_id: str | None
     customer_versions: str
@@ -50,10 +57,24 @@ class InvoiceRow:
     revision: int
     recorded_at: datetime
     buyer_emails: list[Any]
+    source_text: bytes | None = None
+
+    @cached_property
+    def mapped_text(self) -> msgspec.Raw | None:
+        """The mapped invoice as JSON, which is stored more than once."""
+        return None if self.mapped is None else exact_json.encoded(self.mapped)
 
     def columns(self) -> dict[str, Any]:
         """Return the values by column name, with the columns `NAMES`."""
-        return {name: getattr(self, name) for name in self.__slots__} | keys(self.mapped)
+        values = {name: getattr(self, name) for name in COLUMNS} | keys(self.mapped)
+        values["mapped"] = self.mapped_text
+        if self.source_text is not None:
+            values["source"] = msgspec.Raw(self.source_text)
+        return values
+
+
+COLUMNS = tuple(name for name in InvoiceRow.__struct_fields__ if name != "source_text")
+"""The columns of the table that an InvoiceRow gives as they are."""
 
 
 def load(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
@@ -110,7 +131,7 @@ def upsert_if_newer(
     rule: Rule = _if_read_later if overrule else newer
     for chunk in chunked(sorted(rows, key=lambda row: row.id)):
         written = insert_all(session, Invoice, [row.columns() for row in chunk], rule)
-        accepted.update(written.scalars())
+        accepted.update(id_ for (id_,) in written)
     return accepted
 
 
@@ -127,7 +148,7 @@ def _if_read_later(statement: Insert) -> Executable:
 
 
 def _replace_if(statement: Insert, is_newer: ColumnElement[bool]) -> Executable:
-    changed = [name for name in (*InvoiceRow.__slots__, *NAMES) if name not in _IDENTITY]
+    changed = [name for name in (*COLUMNS, *NAMES) if name not in _IDENTITY]
     return statement.on_conflict_do_update(
         index_elements=[Invoice.id], set_=excluded(statement, *changed), where=is_newer
     ).returning(Invoice.id)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from service.infactor.holds import ALL_HOLDS, hold_of
 from service.infactor.mapping import Mapped, SupplierDetails, map_invoice
+from tests.builders import hold_of
 
 SUPPLIER = SupplierDetails("s@example.com", "S", "local")
 
@@ -32,9 +32,7 @@ def mapped(
 
 def verdict(found: Mapped, infactors: str = "USD") -> tuple[str | None, str | None, list[str]]:
     """Return the currency, the hold, and the warnings."""
-    hold = hold_of(
-        found, deleted=False, voided_by_notice=False, currency=infactors, in_force=ALL_HOLDS
-    )
+    hold = hold_of(found, infactors)
     return found.currency, hold, [warning.code.value for warning in found.warnings]
 
 

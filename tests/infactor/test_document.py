@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.domain import Action, Hold, State
+from service.domain import Action, RuleCode, State
 from service.infactor.document_lifecycle import (
     CONSTANTS,
     IDENTITY,
@@ -15,6 +15,7 @@ from service.infactor.document_lifecycle import (
     is_withdrawn,
 )
 from service.infactor.mapping import SupplierDetails, map_invoice
+from service.infactor.rules.catalogue import CATALOGUE
 
 PAID = "Automatic, from QuickBooks: paid, not a decision of your buyer"
 VOIDED = "Automatic, from QuickBooks: voided, not a decision of your buyer"
@@ -35,7 +36,7 @@ def a_document(total: str = "10.00", **fields: Any) -> dict[str, Any]:
     return {**mapped.document, **fields}
 
 
-def action(current: dict[str, Any] | None, hold: Hold | None, **more: Any) -> str:
+def action(current: dict[str, Any] | None, hold: RuleCode | None, **more: Any) -> str:
     return decide(current, a_document(), hold, **more).action.value
 
 
@@ -63,8 +64,8 @@ def test_infactor_knows_twelve_states() -> None:
 
 
 @pytest.mark.parametrize("withdraw", [True, False])
-@pytest.mark.parametrize("hold", Hold)
-def test_a_held_invoice_is_not_created(hold: Hold, withdraw: bool) -> None:
+@pytest.mark.parametrize("hold", CATALOGUE)
+def test_a_held_invoice_is_not_created(hold: RuleCode, withdraw: bool) -> None:
     assert decide(None, a_document(), hold, withdraw=withdraw) == Decision(Action.HOLD)
 
 
@@ -78,35 +79,35 @@ def test_an_invoice_without_a_hold_is_created_as_mapped(withdraw: bool) -> None:
 ROWS = [
     # current document, hold, action, action with INFACTOR_WITHDRAW=off
     ({"state": "invoice_created"}, None, "unchanged", "unchanged"),
-    ({"state": "invoice_created"}, Hold.PAID, "withdraw", "unchanged"),
+    ({"state": "invoice_created"}, RuleCode.PAID, "withdraw", "unchanged"),
     ({"state": "invoice_created", "qbkWithdrawn": "paid"}, None, "unchanged", "unchanged"),
     ({"state": "invoice_created", "invoiceAmount": 9}, None, "refresh", "refresh"),
-    ({"state": "invoice_created", "invoiceAmount": 9}, Hold.VOID, "withdraw", "refresh"),
-    (WITHDRAWN, Hold.PAID, "unchanged", "unchanged"),
-    (WITHDRAWN, Hold.DELETED, "unchanged", "unchanged"),
-    ({**WITHDRAWN, "invoiceAmount": 9}, Hold.PAID, "unchanged", "unchanged"),
+    ({"state": "invoice_created", "invoiceAmount": 9}, RuleCode.VOID, "withdraw", "refresh"),
+    (WITHDRAWN, RuleCode.PAID, "unchanged", "unchanged"),
+    (WITHDRAWN, RuleCode.DELETED, "unchanged", "unchanged"),
+    ({**WITHDRAWN, "invoiceAmount": 9}, RuleCode.PAID, "unchanged", "unchanged"),
     (WITHDRAWN, None, "restore", "frozen"),
     ({**WITHDRAWN, "buyerInvoiceRemark": VOIDED}, None, "frozen", "frozen"),
     ({**WITHDRAWN, "buyerInvoiceRemark": PAID + "."}, None, "frozen", "frozen"),
     ({**WITHDRAWN, "buyerInvoiceRemark": None}, None, "frozen", "frozen"),
-    ({**WITHDRAWN, "buyerInvoiceRemark": "no"}, Hold.PAID, "frozen", "frozen"),
+    ({**WITHDRAWN, "buyerInvoiceRemark": "no"}, RuleCode.PAID, "frozen", "frozen"),
     ({**WITHDRAWN, "qbkWithdrawn": "void"}, None, "frozen", "frozen"),
     ({**WITHDRAWN, "qbkWithdrawn": "whatever"}, None, "frozen", "frozen"),
     ({**WITHDRAWN, "qbkWithdrawn": ["paid"]}, None, "frozen", "frozen"),
     ({"state": "invoice_rejected", "buyerInvoiceRemark": PAID}, None, "frozen", "frozen"),
     ({"state": "invoice_rejected"}, None, "frozen", "frozen"),
     (BY_THE_BUYER, None, "frozen", "frozen"),
-    (BY_THE_BUYER, Hold.PAID, "frozen", "frozen"),
+    (BY_THE_BUYER, RuleCode.PAID, "frozen", "frozen"),
     ({"state": None}, None, "frozen", "frozen"),
-    ({"state": "invoice_voided"}, Hold.VOID, "frozen", "frozen"),
-    *(({"state": s}, hold, "frozen", "frozen") for s in MOVED_ON for hold in (None, Hold.PAID)),
+    ({"state": "invoice_voided"}, RuleCode.VOID, "frozen", "frozen"),
+    *(({"state": s}, hold, "frozen", "frozen") for s in MOVED_ON for hold in (None, RuleCode.PAID)),
     *(({**WITHDRAWN, "state": s}, None, "frozen", "frozen") for s in MOVED_ON),
 ]
 
 
 @pytest.mark.parametrize(("fields", "hold", "on", "off"), ROWS)
 def test_state_hold_marker_and_remark_give_the_action(
-    fields: dict[str, Any], hold: Hold | None, on: str, off: str
+    fields: dict[str, Any], hold: RuleCode | None, on: str, off: str
 ) -> None:
     current = a_document(**fields)
 
@@ -118,19 +119,19 @@ def test_a_document_without_a_state_is_left_alone() -> None:
     current = a_document()
     del current["state"]
 
-    assert action(current, None) == action(current, Hold.PAID) == "frozen"
+    assert action(current, None) == action(current, RuleCode.PAID) == "frozen"
 
 
 @pytest.mark.parametrize(
     ("fields", "hold"),
     [
         ({}, None),
-        (WITHDRAWN, Hold.PAID),
+        (WITHDRAWN, RuleCode.PAID),
         (BY_THE_BUYER, None),
         ({"state": "invoice_accepted", "invoiceAmount": 9}, None),
     ],
 )
-def test_unchanged_and_frozen_write_nothing(fields: dict[str, Any], hold: Hold | None) -> None:
+def test_unchanged_and_frozen_write_nothing(fields: dict[str, Any], hold: RuleCode | None) -> None:
     assert decide(a_document(**fields), a_document(), hold).document is None
 
 
@@ -176,12 +177,12 @@ def test_a_refresh_leaves_identity_constants_and_workflow_alone() -> None:
     ("theirs", "hold", "action"),
     [
         ({"state": "invoice_created"}, None, "refresh"),
-        ({"state": "invoice_created"}, Hold.PAID, "withdraw"),
+        ({"state": "invoice_created"}, RuleCode.PAID, "withdraw"),
         (WITHDRAWN, None, "restore"),
     ],
 )
 def test_what_is_written_after_a_hand_over_is_in_the_new_suppliers_name(
-    theirs: dict[str, Any], hold: Hold | None, action: str
+    theirs: dict[str, Any], hold: RuleCode | None, action: str
 ) -> None:
     former = {"supplierEmail": "former@example.com", "supplierName": "F", "supplierAddress": "F"}
     decision = decide(a_document(**theirs, **former), a_document(), hold, handed_over=True)
@@ -207,7 +208,7 @@ def test_equal_money_in_other_digits_is_no_difference() -> None:
 def test_a_withdrawal_changes_the_state_the_remark_and_the_marker_only() -> None:
     current = a_document("10.00", invoiceDocs="/uploads/x")
 
-    decision = decide(current, a_document("0"), Hold.VOID)
+    decision = decide(current, a_document("0"), RuleCode.VOID)
 
     assert decision.action == "withdraw"
     assert decision.document == {
@@ -219,8 +220,8 @@ def test_a_withdrawal_changes_the_state_the_remark_and_the_marker_only() -> None
     assert decision.changed == ("invoiceAmount", "purchaseAmount")
 
 
-@pytest.mark.parametrize("hold", Hold)
-def test_a_withdrawal_is_recognised_and_restored_whatever_its_reason(hold: Hold) -> None:
+@pytest.mark.parametrize("hold", CATALOGUE)
+def test_a_withdrawal_is_recognised_and_restored_whatever_its_reason(hold: RuleCode) -> None:
     current = a_document("9.00", invoiceDocs="/uploads/x")
     withdrawn = decide(current, a_document(), hold).document
 
@@ -245,7 +246,7 @@ def test_neither_document_is_changed() -> None:
     current, mapped = a_document("9.00", **WITHDRAWN), a_document("10.00")
 
     decide(current, mapped, None)
-    decide({**current, "state": "invoice_created"}, mapped, Hold.PAID)
+    decide({**current, "state": "invoice_created"}, mapped, RuleCode.PAID)
 
     assert current == a_document("9.00", **WITHDRAWN)
     assert mapped == a_document("10.00")

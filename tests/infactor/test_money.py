@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from service.domain import Hold
-from service.infactor.holds import ALL_HOLDS, hold_of
+from service.domain import RuleCode
 from service.infactor.mapping import Mapped, SupplierDetails, map_invoice
 from service.infactor.money import round_to_minor_unit, same_amount
 from service.infactor.quickbooks_records import read_invoice
 from service.kit import exact_json
+from tests.builders import hold_of
 
 
 def raw(total: str, balance: str, currency: str | None = None, tax: str = "0") -> Any:
@@ -27,8 +27,8 @@ def mapped(*figures: Any, infactors: str = "USD") -> Mapped:
     return map_invoice(raw(*figures), [], supplier, "qbk-1", currency=infactors)
 
 
-def hold(of: Mapped, currency: str = "USD") -> Hold | None:
-    return hold_of(of, deleted=False, voided_by_notice=False, currency=currency, in_force=ALL_HOLDS)
+def hold(of: Mapped, currency: str = "USD") -> RuleCode | None:
+    return hold_of(of, currency)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from service.infactor.holds import ALL_HOLDS, hold_of
 from service.infactor.mapping import Mapped, SupplierDetails, invoice_id, map_invoice
 from service.kit import exact_json
+from tests.builders import hold_of
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 VARIANTS = sorted(p.stem for p in PAYLOADS.glob("*.json") if not p.stem.endswith(".infactor"))
@@ -67,8 +67,5 @@ def test_warns_of_what_the_supplier_should_mend(variant: str) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_is_held_for_the_reason_that_its_figures_give(variant: str) -> None:
-    hold = hold_of(
-        mapped(variant), deleted=False, voided_by_notice=False, currency="USD", in_force=ALL_HOLDS
-    )
-
+    hold = hold_of(mapped(variant))
     assert (hold.value if hold else None) == expected(variant)["hold"]

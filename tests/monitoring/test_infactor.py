@@ -21,8 +21,8 @@ class TestAway:
         (away,) = scene.wrong()
         assert (away.cause, away.severity) == ("infactor.away", "critical")
         assert away.text == (
-            "Nothing is delivered for 2 min: no MongoDB answers. Deliveries wait and follow by"
-            " themselves."
+            "Nothing is delivered for 2 min: no MongoDB answers. Deliveries wait and follow"
+            " automatically."
         )
         assert away.command == "infactor-quickbooks doctor"
         assert away.since is not None
@@ -134,8 +134,8 @@ def test_critical_findings_are_one_thing_for_each_company(scene: Scene) -> None:
         subject="c1",
         company="Company c1",
         since=NOW - 2 * HOURS,
-        text="2 critical findings: somebody may lend or pay on what is no longer so in QuickBooks,"
-        " on what was held back, or twice.",
+        text="2 critical findings: somebody may fund or pay what has since changed in QuickBooks,"
+        " what was held back, or twice.",
         command="infactor-quickbooks findings",
     )
     assert (second.subject, second.text[:19]) == ("c2", "1 critical finding:")

@@ -4,14 +4,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.database.tables import Document, Invoice
-from service.domain import Hold
+from service.domain import RuleCode
 from service.infactor.document_lifecycle import MARKER, REMARK
-from service.infactor.holds import remark
-from service.web.supplier.invoice_view import InvoiceStatus, status_of, to_mend
+from service.infactor.rules.catalogue import remark
+from service.web.supplier.invoice_view import InvoiceStatus, status_of, to_fix
 from tests.web.conftest import Place, said
 
 
-def document(state: str, marker: Hold | None = None) -> Document:
+def document(state: str, marker: RuleCode | None = None) -> Document:
     """Return Infactor's document in this state; `marker` says that it was withdrawn, and why."""
     ours = {MARKER: marker.value, REMARK: remark(marker)} if marker else {}
     return Document(state=state, document={"state": state, **ours})
@@ -21,20 +21,20 @@ def document(state: str, marker: Hold | None = None) -> Document:
     ("hold", "found", "wanted"),
     [
         (None, None, InvoiceStatus("On its way to Infactor")),
-        ("paid", None, InvoiceStatus("Not offered: paid in QuickBooks", Hold.PAID)),
+        ("paid", None, InvoiceStatus("Not offered: paid in QuickBooks", RuleCode.PAID)),
         (None, document("invoice_created"), InvoiceStatus("Approval Awaited")),
         ("paid", document("invoice_accepted"), InvoiceStatus("Approved")),
         ("paid", document("invoice_rejected"), InvoiceStatus("Rejected")),
         (
             "deleted",
-            document("invoice_rejected", Hold.PARTLY_PAID),
-            InvoiceStatus("Not offered: deleted in QuickBooks", Hold.DELETED, withdrawn=True),
+            document("invoice_rejected", RuleCode.PARTLY_PAID),
+            InvoiceStatus("Not offered: deleted in QuickBooks", RuleCode.DELETED, withdrawn=True),
         ),
         (  # no hold is in force any more, and the documents are left alone
             None,
-            document("invoice_rejected", Hold.PARTLY_PAID),
+            document("invoice_rejected", RuleCode.PARTLY_PAID),
             InvoiceStatus(
-                "Not offered: partly paid in QuickBooks", Hold.PARTLY_PAID, withdrawn=True
+                "Not offered: partly paid in QuickBooks", RuleCode.PARTLY_PAID, withdrawn=True
             ),
         ),
     ],
@@ -53,12 +53,12 @@ def test_the_reason_that_counts_is_the_present_one(
         ("currency", ["unnamed_currency"]),
     ],
 )
-def test_of_what_is_not_offered_only_the_reason_is_to_be_mended(
+def test_of_what_is_not_offered_only_the_reason_is_to_be_fixed(
     hold: str | None, codes: list[str]
 ) -> None:
     warnings = [{"code": "no_due_date"}, {"code": "unnamed_currency"}]
     invoice = Invoice(hold=hold, warnings=warnings, delivery_warnings=[])
-    assert [one["code"] for one in to_mend(invoice)] == codes
+    assert [one["code"] for one in to_fix(invoice)] == codes
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def browser(place: Place) -> TestClient:
     with place.services.database.write() as session:
         invoice = session.get(Invoice, place.invoice_id("1"))
         offered = session.get(Document, invoice.id)
-        withdrawn = document("invoice_rejected", Hold.PARTLY_PAID)
+        withdrawn = document("invoice_rejected", RuleCode.PARTLY_PAID)
         offered.document = {**offered.document, **withdrawn.document}
         offered.state = withdrawn.state
         invoice.hold = "deleted"

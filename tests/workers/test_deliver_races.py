@@ -5,14 +5,13 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from service.domain import Hold
+from service.domain import RuleCode
 from service.infactor.collection import DeliveryOrder, InvoiceCollection
 from service.infactor.document_lifecycle import QUICKBOOKS_OWNED, SUPPLIER
 from service.infactor.mongo import InfactorDatabase
 from tests.workers.delivering import Delivering
 from tests.workers.world import an_invoice
-from workers.delivery.order import order_for
-from workers.delivery.results import Delivery, DeliveryResults
+from workers.delivery.deliver import Delivery, DeliveryResults, order_for
 
 
 def order(
@@ -29,7 +28,7 @@ def order(
         "state": "invoice_created",
     }
     return DeliveryOrder(
-        key=key, revision=revision, mapped=mapped, hold=Hold(hold) if hold else None, **more
+        key=key, revision=revision, mapped=mapped, hold=RuleCode(hold) if hold else None, **more
     )
 
 

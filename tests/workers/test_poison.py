@@ -310,7 +310,7 @@ def test_a_bad_customer_is_called_a_customer(world: World) -> None:
     assert places == ["the first customer after Id 8 in the order of changes"]
 
 
-def test_the_bad_customer_comes_back_when_it_is_mended(world: World) -> None:
+def test_the_bad_customer_comes_back_when_it_is_fixed(world: World) -> None:
     world.arrive(an_invoice("1"))
     world.pass_time_in_quickbooks(seconds=2)
     world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "mended@example.com"}))
@@ -329,7 +329,7 @@ def test_the_bad_customer_comes_back_when_it_is_mended(world: World) -> None:
     assert world.documents()["1"]["buyerEmail"] == "mended@example.com"
 
 
-def test_the_bad_invoice_comes_back_when_it_is_mended(world: World) -> None:
+def test_the_bad_invoice_comes_back_when_it_is_fixed(world: World) -> None:
     world.put("Invoice", an_invoice("1"), an_invoice("2"))
     cannot_show(world, "1")
     world.backfill()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.simulator.server import RunningSimulator
+from service.simulator.app import RunningSimulator
 from tests.workers.conftest import connected
 from tests.workers.reconciling import set_connection
 from tests.workers.world import World, an_event, an_invoice
@@ -204,7 +204,7 @@ def test_with_withdraw_off_a_void_leaves_the_document_alone(
 def test_a_deleted_invoice_stays_held_for_what_it_was_where_deletions_are_not_held(
     simulator: RunningSimulator, sqlite_url: str
 ) -> None:
-    with connected(simulator, sqlite_url, INFACTOR_HOLD="paid") as world:
+    with connected(simulator, sqlite_url, INFACTOR_RULES="deleted=off") as world:
         world.arrive(an_invoice("1", Balance=0))
         world.delete("Invoice", "1")
         world.hear("Invoice", "1", "deleted")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.domain import Action, Hold
+from service.domain import Action, RuleCode
 from service.errors import Poisoned, Unmappable
 from service.store.runs import EMPTY_TALLY
 from workers.recording.outcome import Outcome, Recorded, add
@@ -12,7 +12,7 @@ from workers.recording.outcome import Outcome, Recorded, add
 PLACE = "the first invoice after Id 144 in the order of changes"
 
 
-def an_outcome(action: Action, hold: Hold | None = None, **fields: Any) -> Outcome:
+def an_outcome(action: Action, hold: RuleCode | None = None, **fields: Any) -> Outcome:
     return Outcome(quickbooks_id="1", invoice_id="qbk-1", action=action, hold=hold, **fields)
 
 
@@ -29,10 +29,10 @@ def changes(*outcomes: Outcome) -> dict[str, Any]:
         (an_outcome(Action.REFRESH, revision=2), {"refreshed": 1}),
         (an_outcome(Action.RESTORE, revision=2), {"restored": 1}),
         (an_outcome(Action.UNCHANGED), {"unchanged": 1}),
-        (an_outcome(Action.WITHDRAW, Hold.VOID, revision=2), {"withdrawn": 1}),
-        (an_outcome(Action.HOLD, Hold.PAID, revision=1), {"held": {"paid": 1}}),
-        (an_outcome(Action.UNCHANGED, Hold.PAID), {"held": {"paid": 1}}),
-        (an_outcome(Action.FROZEN, Hold.PAID, revision=2), {"unchanged": 1}),
+        (an_outcome(Action.WITHDRAW, RuleCode.VOID, revision=2), {"withdrawn": 1}),
+        (an_outcome(Action.HOLD, RuleCode.PAID, revision=1), {"held": {"paid": 1}}),
+        (an_outcome(Action.UNCHANGED, RuleCode.PAID), {"held": {"paid": 1}}),
+        (an_outcome(Action.FROZEN, RuleCode.PAID, revision=2), {"unchanged": 1}),
         (an_outcome(Action.FROZEN, revision=2), {"unchanged": 1}),
         # Gone before it was ever read, where deleted invoices are not held.
         (an_outcome(Action.HOLD, revision=1), {"unchanged": 1}),
@@ -48,7 +48,7 @@ def test_each_invoice_that_was_read_counts_once(outcome: Outcome, counted: Any) 
 
 def test_what_was_only_mapped_again_counts_where_it_was_withdrawn() -> None:
     again = an_outcome(Action.REFRESH, revision=2, remapped=True)
-    withdrawn = an_outcome(Action.WITHDRAW, Hold.VOID, revision=2, remapped=True)
+    withdrawn = an_outcome(Action.WITHDRAW, RuleCode.VOID, revision=2, remapped=True)
     assert changes(again, withdrawn) == {"withdrawn": 1}
 
 
@@ -66,6 +66,6 @@ def test_failures_are_counted_and_named_once_however_often_they_are_met() -> Non
 
 
 def test_counting_leaves_the_tally_before_as_it_was() -> None:
-    before = add(EMPTY_TALLY, Recorded([an_outcome(Action.HOLD, Hold.PAID, revision=1)]))
-    after = add(before, Recorded([an_outcome(Action.UNCHANGED, Hold.PAID)]))
+    before = add(EMPTY_TALLY, Recorded([an_outcome(Action.HOLD, RuleCode.PAID, revision=1)]))
+    after = add(before, Recorded([an_outcome(Action.UNCHANGED, RuleCode.PAID)]))
     assert (before["held"], after["held"]) == ({"paid": 1}, {"paid": 2})

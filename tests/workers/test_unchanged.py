@@ -79,7 +79,7 @@ def test_a_void_notice_about_an_unchanged_invoice_has_it_mapped_again(world: Wor
 
 
 def test_other_settings_have_every_invoice_mapped_again(marked: World) -> None:
-    settings = marked.services.settings.model_copy(update={"infactor_hold": frozenset()})
+    settings = marked.services.settings.model_copy(update={"infactor_profile": "guide"})
     marked.services = replace(marked.services, settings=settings)
     marked.hear("Invoice", "1", "updated")
     assert is_mapped_again(marked)
@@ -89,7 +89,7 @@ def test_other_rules_are_another_edition(tmp_path: Path) -> None:
     package = tmp_path / "infactor"
     shutil.copytree(Path(edition.__file__).parent, package)
     assert edition_of(package) == EDITION
-    (package / "holds.py").write_text((package / "holds.py").read_text() + "# changed\n")
+    (package / "mapping.py").write_text((package / "mapping.py").read_text() + "# changed\n")
     assert edition_of(package) != EDITION
 
 

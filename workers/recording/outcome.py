@@ -1,10 +1,11 @@
 """The outcome of each invoice of a batch, and the tally that a run shows."""
 
 from collections import Counter
-from dataclasses import dataclass
+
+import msgspec
 
 from service.database.tables import Failure, Tally
-from service.domain import Action, Hold
+from service.domain import Action, RuleCode
 from service.errors import SyncError
 from service.store import inbox
 from workers.reading.reads import Place
@@ -12,8 +13,7 @@ from workers.reading.reads import Place
 _MOST_FAILURES_KEPT = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of one invoice.
 
     `action` is what its record led to in Infactor. `revision` is the one written, None if nothing
@@ -25,7 +25,7 @@ class Outcome:
     invoice_id: str = ""  # Infactor's
     place: Place | None = None
     action: Action = Action.UNCHANGED
-    hold: Hold | None = None
+    hold: RuleCode | None = None
     revision: int | None = None
     remapped: bool = False  # not read, but mapped again with a customer that has changed
     withheld: bool = False  # nothing was recorded: an operator has to approve its withdrawal

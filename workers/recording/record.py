@@ -3,35 +3,37 @@
 A batch is one transaction, with what its caller finishes in it; QuickBooks is not called meanwhile.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from functools import partial
 
 import structlog
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from service.database.engine import after_commit
 from service.database.tables import Customer, Document, Invoice, Run
-from service.domain import Action, Hold, OwnNotice, RevisionCause
+from service.domain import Action, OwnNotice, RevisionCause, RuleCode
 from service.errors import ApprovalNeeded, Disconnected, SyncError, Unmappable
 from service.infactor import document_lifecycle
 from service.infactor.document_lifecycle import Decision, columns_of
 from service.kit.clock import now
-from service.quickbooks.entity import Entity, entity
 from service.store import (
     approvals,
-    connection_lifecycle,
+    chain,
     connections,
     customers,
-    inbox,
     invoices,
+    own_notices,
     plausible,
 )
 from service.store.invoices import InvoiceRow, RecordedVersion
-from workers.company import CompanyContext
-from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
+from workers.company import RecordedCompany
+from workers.reading.reads import CompleteReads, Read, is_id
 from workers.recording.invoice_rows import InvoiceBasis, InvoiceRows, revision, row_of, same
+from workers.recording.judging import Judge
 from workers.recording.outcome import Outcome, Recorded
 from workers.recording.withdrawal_limit import check_withdrawals
 from workers.retry import pause_of_parked
@@ -41,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 @contextmanager
 def recording(
-    company: CompanyContext,
+    company: RecordedCompany,
     reads: CompleteReads,
     *,
     cause: RevisionCause,
@@ -73,20 +75,27 @@ def recording(
             recorded = batch.write_within_limit(reads)
         if cause is not RevisionCause.COMMAND and not (run is not None and run.confirmed):
             invoices.note_withdrawn(session, recorded.withdrawn)
-        _announce(company, session, recorded, cause, webhooks)
+        _announce(company, session, recorded, cause, run, webhooks)
         yield session, recorded
 
 
 def _announce(
-    company: CompanyContext,
+    company: RecordedCompany,
     session: Session,
     recorded: Recorded,
     cause: RevisionCause,
+    run: Run | None,
     webhooks: Callable[[str], Sequence[str]],
 ) -> None:
-    """After the commit, log what was written, and ask for its delivery."""
+    """After the commit, log what was written, and ask for its delivery.
+
+    A run has one line for all of a batch: it may write a million invoices.
+    """
     written = [outcome for outcome in recorded if outcome.revision is not None]
-    for outcome in written:
+    if run is not None and written:
+        actions = Counter(outcome.action.value for outcome in written)
+        after_commit(session, log.info, "invoices.recorded", run=run.id, cause=cause, **actions)
+    for outcome in written if run is None else ():
         line = {
             "invoice": outcome.invoice_id,
             "revision": outcome.revision,
@@ -99,7 +108,21 @@ def _announce(
         after_commit(session, company.services.jobs.deliver, company.connection_id)
 
 
-def rehearse(company: CompanyContext, reads: CompleteReads) -> Recorded:
+def record_judgements(company: RecordedCompany, ids: Collection[str]) -> int:
+    """Judge these recorded invoices again and record what changes, in one transaction.
+
+    Nothing is read. What would be withdrawn beyond the limit is left to an operator. Returns how
+    many invoices have other reasons now.
+    """
+    cause = RevisionCause.RULES
+    with company.services.database.write() as session:
+        recorded = _Batch(company, session, cause, frozenset()).judge_within_limit(ids)
+        invoices.note_withdrawn(session, recorded.withdrawn)
+        _announce(company, session, recorded, cause, None, lambda _: ())
+    return sum(outcome.revision is not None for outcome in recorded)
+
+
+def rehearse(company: RecordedCompany, reads: CompleteReads) -> Recorded:
     """Return the outcomes that recording these reads would have; change nothing."""
     with company.services.database.trial() as session:
         return _Batch(company, session, RevisionCause.REHEARSAL, frozenset()).write(reads)
@@ -108,7 +131,7 @@ def rehearse(company: CompanyContext, reads: CompleteReads) -> Recorded:
 class _Batch:
     def __init__(
         self,
-        company: CompanyContext,
+        company: RecordedCompany,
         session: Session,
         cause: RevisionCause,
         voided: frozenset[str],
@@ -120,23 +143,36 @@ class _Batch:
         self._cause = cause
         self._voided = voided
         self._overrule = overrule
-        self._rows = InvoiceRows(company, now(), plausible.latest(session))
+        at = now()
+        self._rows = InvoiceRows(company, at, plausible.latest(session))
+        self._judge = Judge(session, company.services.settings, company.connection_id, at)
         self._recorded = Recorded()
         self._withheld: Mapping[str, str] = {}
 
     def write_within_limit(self, reads: CompleteReads) -> Recorded:
         """Write the batch, but leave what would be withdrawn beyond the limit to an operator."""
+        return self._within_limit(partial(self.write, reads))
+
+    def judge_within_limit(self, ids: Collection[str]) -> Recorded:
+        """Write what the rules say of these invoices now, and leave the same to an operator."""
+        recorded = self._within_limit(partial(self._judge_again, ids))
+        # Whatever an operator confirms is read once more, and must not count as unchanged.
+        withheld = {one.invoice_id: "" for one in recorded if one.withheld}
+        invoices.keep_digests(self._session, withheld)
+        return recorded
+
+    def _within_limit(self, write: Callable[[], Recorded]) -> Recorded:
         company, session = self._company, self._session
         try:
             with session.begin_nested():
-                recorded = self.write(reads)
+                recorded = write()
                 check_withdrawals(session, company.connection_id, recorded, None)
                 return recorded
         except ApprovalNeeded as e:
             stopped = e
         session.expire_all()  # what was undone may have been read
         self._recorded, self._withheld = Recorded(), recorded.withdrawn
-        recorded = self.write(reads)
+        recorded = write()
         approvals.withhold(
             session,
             company.connection_id,
@@ -172,9 +208,9 @@ class _Batch:
             self._fail(quickbooks_id, error)
         for place, error in reads.unnamed.items():
             self._recorded.append(Outcome(place=place, error=error))
-        found = self._entities(reads.found)
+        found = self._identified(reads.found)
         self._note_times_ahead(
-            [parsed.last_updated for parsed, _ in found.values()]
+            [read.entity.last_updated for read in found.values()]
             + [customer.last_updated for customer in reads.customers.values()]
         )
         ids = {self._company.invoice_id(i) for i in [*found, *reads.gone]}
@@ -186,11 +222,26 @@ class _Batch:
             if self._differs(basis, changed_customers, versions)
         }
         known = self._known([*new, *reads.gone], versions)
-        rows = [*self._mapped(new, known), *self._deletions(reads.gone, known)]
+        rows = self._judge.judged([*self._mapped(new, known), *self._deletions(reads.gone, known)])
         self._keep(self._unless_withheld(rows), known)
         self._note_unchanged(bases.keys() - new.keys(), versions)
         if changed_customers:
             self._remap(changed_customers, skip=ids)
+        return self._recorded
+
+    def _judge_again(self, ids: Collection[str]) -> Recorded:
+        connections.lock(self._session, self._company.connection_id)
+        stored = invoices.load(self._session, ids)
+        rows = [
+            replace(row_of(invoice), revision=invoice.revision + 1, recorded_at=self._rows.at)
+            for invoice in stored.values()
+            if invoice.mapped is not None
+        ]
+        rows = self._unless_withheld(self._judge.judged(rows), remapped=True)
+        actions = self._write_newer(rows, stored, remap=True)
+        self._recorded += [
+            _written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
+        ]
         return self._recorded
 
     def _note_times_ahead(self, times: Sequence[datetime]) -> None:
@@ -205,7 +256,7 @@ class _Batch:
             Outcome(
                 quickbooks_id=row.quickbooks_id,
                 invoice_id=row.id,
-                hold=Hold(self._withheld[row.id]),
+                hold=RuleCode(self._withheld[row.id]),
                 remapped=remapped,
                 withheld=True,
             )
@@ -221,31 +272,29 @@ class _Batch:
         """Raise Disconnected if the company was disconnected or handed over since it was read."""
         connection_id, supplier_id = self._company.connection_id, self._company.supplier_id
         connections.lock(self._session, connection_id)
-        if not connection_lifecycle.is_held_by(self._session, connection_id, supplier_id):
+        if not connections.is_held_by(self._session, connection_id, supplier_id):
             raise Disconnected("the connection ended while its company was being read")
 
-    def _entities(self, reads: Sequence[Read]) -> dict[str, tuple[Entity, int]]:
-        """Return what has an Id and a version, with its fetch number, by QuickBooks Id."""
-        found: dict[str, tuple[Entity, int]] = {}
+    def _identified(self, reads: Sequence[Read]) -> dict[str, Read]:
+        """Return what has an Id and a version, by QuickBooks Id."""
+        found: dict[str, Read] = {}
         for read in reads:
             try:
-                parsed = entity(read.raw)
+                found[read.entity.id] = read
             except Unmappable as e:
                 self._fail(str(read.raw.get("Id"))[:64], e)
-            else:
-                found[parsed.id] = (parsed, read.fetch_number)
         return found
 
     def _bases(
-        self, found: dict[str, tuple[Entity, int]], versions: dict[str, RecordedVersion]
+        self, found: dict[str, Read], versions: dict[str, RecordedVersion]
     ) -> dict[str, InvoiceBasis]:
-        buyers = self._buyers([parsed.raw for parsed, _ in found.values()])
+        buyers = self._buyers(found.values())
         bases = {}
-        for quickbooks_id, (parsed, fetch_number) in found.items():
+        for quickbooks_id, read in found.items():
             before = versions.get(self._company.invoice_id(quickbooks_id))
             called_void = quickbooks_id in self._voided or bool(before and before.void_noticed)
-            chain = customers.chain(buyers, customer_id_of(parsed.raw))
-            bases[quickbooks_id] = InvoiceBasis(parsed, fetch_number, chain, called_void)
+            chain = customers.chain(buyers, read.customer_id)
+            bases[quickbooks_id] = InvoiceBasis(read, chain, called_void)
         return bases
 
     def _differs(
@@ -255,7 +304,7 @@ class _Batch:
         versions: dict[str, RecordedVersion],
     ) -> bool:
         """Return whether the record may have to become another one: mapping tells for sure."""
-        before = versions.get(self._company.invoice_id(basis.found.id))
+        before = versions.get(self._company.invoice_id(basis.read.entity.id))
         if self._cause == RevisionCause.RECONCILE:
             return True  # something differs, and the digest may be what is wrong
         if before is None or any(c.quickbooks_id in changed_customers for c in basis.chain):
@@ -298,8 +347,8 @@ class _Batch:
             for i, fetch_number in gone.items()
         ]
 
-    def _buyers(self, raws: Sequence[dict[str, Any]]) -> dict[str, Customer]:
-        wanted = {i for raw in raws if (i := customer_id_of(raw))}
+    def _buyers(self, reads: Iterable[Read]) -> dict[str, Customer]:
+        wanted = {i for read in reads if (i := read.customer_id)}
         return customers.load_with_parents(self._session, self._company.connection_id, wanted)
 
     def _remap(self, changed: set[str], skip: set[str]) -> None:
@@ -308,17 +357,17 @@ class _Batch:
         concerned = customers.with_children(self._session, connection_id, changed)
         theirs = invoices.of_customers(self._session, connection_id, concerned)
         stored = invoices.load(self._session, {id_ for id_, *_ in theirs} - skip)
-        buyers = self._buyers([invoice.source for invoice in stored.values()])
+        reads = {id_: Read(one.source, one.fetch_number) for id_, one in stored.items()}
+        buyers = self._buyers(reads.values())
         rows = []
-        for invoice in stored.values():
+        for id_, invoice in stored.items():
             try:
-                found = entity(invoice.source)
-                chain = customers.chain(buyers, customer_id_of(found.raw))
-                basis = InvoiceBasis(found, invoice.fetch_number, chain, invoice.void_noticed)
+                chain = customers.chain(buyers, reads[id_].customer_id)
+                basis = InvoiceBasis(reads[id_], chain, invoice.void_noticed)
                 rows.append(self._rows.read(basis, invoice))
             except Unmappable as e:  # it stays as it is
                 self._fail(invoice.quickbooks_id, e)
-        rows = self._unless_withheld(rows, remapped=True)
+        rows = self._unless_withheld(self._judge.judged(rows), remapped=True)
         actions = self._write_newer(rows, stored, remap=True)
         self._recorded += [
             _written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
@@ -349,9 +398,9 @@ class _Batch:
             self._session, changed, remap=remap, overrule=self._overrule and not remap
         )
         written = [row for row in changed if row.id in accepted]
-        invoices.add_revisions(
-            self._session, [revision(row, before.get(row.id), self._cause) for row in written]
-        )
+        revisions = [revision(row, before.get(row.id), self._cause) for row in written]
+        connection_id = self._company.connection_id
+        invoices.add_revisions(self._session, chain.linked(self._session, connection_id, revisions))
         return self._deliver(written)
 
     def _deliver(self, rows: Sequence[InvoiceRow]) -> dict[str, Action]:
@@ -383,7 +432,7 @@ class _Batch:
         return document_lifecycle.decide(
             current.document if current else None,
             row.mapped,
-            Hold(row.hold) if row.hold else None,
+            RuleCode(row.hold) if row.hold else None,
             withdraw=self._rows.settings.infactor_withdraw,
             handed_over=current is not None and current.supplier_id != self._company.supplier_id,
         )
@@ -396,7 +445,7 @@ def _unwritten(
         quickbooks_id=quickbooks_id,
         invoice_id=invoice_id,
         action=Action.UNCHANGED if is_offered else Action.HOLD,
-        hold=Hold(hold) if hold else None,
+        hold=RuleCode(hold) if hold else None,
     )
 
 
@@ -405,7 +454,7 @@ def _written(row: InvoiceRow, action: Action, *, remapped: bool = False) -> Outc
         quickbooks_id=row.quickbooks_id,
         invoice_id=row.id,
         action=action,
-        hold=Hold(row.hold) if row.hold else None,
+        hold=RuleCode(row.hold) if row.hold else None,
         revision=row.revision,
         remapped=remapped,
     )
@@ -417,7 +466,9 @@ def keep_failures(
     """Store what could not be recorded as notices to try again, unless a notice `asked` for it."""
     at = now()
     unasked = {i for i in recorded.failed if is_id(i)} - set(asked)
-    inbox.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
+    own_notices.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
     for place, error in recorded.unnamed.items():
         due_at = at + pause_of_parked(error, 1)
-        inbox.park_unnamed(session, connection_id, place, error, at, due_at, since=place.since)
+        own_notices.park_unnamed(
+            session, connection_id, place, error, at, due_at, since=place.since
+        )

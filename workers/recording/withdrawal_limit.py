@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import Run
 from service.errors import ApprovalNeeded
-from service.infactor.holds import word
+from service.infactor.rules.catalogue import word
 from service.store import approvals, invoices
 from service.store.approvals import Held
 from workers.recording.outcome import Recorded

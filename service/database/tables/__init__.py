@@ -14,6 +14,7 @@ from service.database.tables.inbox import Notice
 from service.database.tables.invoices import (
     Customer,
     Document,
+    ErasedRevision,
     Finding,
     Invoice,
     OldId,
@@ -60,6 +61,7 @@ __all__ = [
     "DifferenceRow",
     "Document",
     "DocumentCursor",
+    "ErasedRevision",
     "Failure",
     "Finding",
     "Heartbeat",

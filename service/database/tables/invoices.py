@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from service.database.tables.metadata import Base
 from service.database.types import ExactJSON, Instant, Key, Money, RowId
 
-TO_MEND = "hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"
+TO_FIX = "hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"
 """Which invoices have a warning that the supplier should fix and no hold."""
 
 HELD = "hold IS NOT NULL OR old_rows_held"
@@ -68,10 +68,10 @@ class Invoice(Base):
             postgresql_where=text("mapped IS NOT NULL"),
         ),
         Index(
-            "ix_invoices_to_mend",
+            "ix_invoices_to_fix",
             *("connection_id", "created_ms", "id"),
-            sqlite_where=text(TO_MEND),
-            postgresql_where=text(TO_MEND),
+            sqlite_where=text(TO_FIX),
+            postgresql_where=text(TO_FIX),
         ),
         Index(
             "ix_invoices_held",
@@ -118,7 +118,13 @@ class Invoice(Base):
     source: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
     # None if deleted before it was ever read, after a handover until mapped again, or forgotten.
     mapped: Mapped[dict[str, Any] | None] = mapped_column(ExactJSON)
-    hold: Mapped[str | None] = mapped_column(String(16))
+    # What the rules ask of it; see `infactor.rules.facts`. Empty if it was never read.
+    facts: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # The leading one of `holds`, for queries; a RuleCode.
+    hold: Mapped[str | None] = mapped_column(String(20))
+    # Every rule that keeps it from being offered, and every other that applies.
+    holds: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
+    signals: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
     warnings: Mapped[list[Any]] = mapped_column(ExactJSON)
     customer_id: Mapped[str | None] = mapped_column(String(64))
     customer_versions: Mapped[str] = mapped_column(Text, default="")
@@ -144,6 +150,8 @@ class Invoice(Base):
     delivery_warnings: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
     # When it was last withdrawn, in seconds of the database's clock; restored or not since.
     withdrawn_at: Mapped[float | None] = mapped_column(Float(53))
+    # When a buyer was first seen to have approved it: from then on its history is kept for years.
+    approved_at: Mapped[datetime | None] = mapped_column(Instant)
     # The row of Infactor's old import that is this invoice's document: its ObjectId.
     adopted: Mapped[str | None] = mapped_column(String(24))
     # Its invoiceId, by which Infactor and its people know it.
@@ -173,6 +181,7 @@ class Revision(Base):
     """One change of an invoice's record: when, why, and which fields."""
 
     __tablename__ = "revisions"
+    __table_args__ = (UniqueConstraint("connection_id", "sequence"),)
 
     invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
@@ -181,8 +190,28 @@ class Revision(Base):
     sync_token: Mapped[int] = mapped_column(BigInteger)
     last_updated: Mapped[datetime | None] = mapped_column(Instant)
     customer_versions: Mapped[str] = mapped_column(Text)
-    hold: Mapped[str | None] = mapped_column(String(16))
+    hold: Mapped[str | None] = mapped_column(String(20))
+    # Every reason, as the invoice's own row had them; see `infactor.rules.judge.plain`.
+    holds: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
+    signals: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
     changes: Mapped[dict[str, Any]] = mapped_column(ExactJSON)  # {field: [before, after]}
+    # Its place in the company's chain; see `store.chain`.
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    entry: Mapped[str] = mapped_column(Text)
+    entry_digest: Mapped[str] = mapped_column(String(64))
+    link: Mapped[str] = mapped_column(String(64))
+
+
+class ErasedRevision(Base):
+    """A link of a company's chain whose revision was deleted when the company was forgotten."""
+
+    __tablename__ = "erased_revisions"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    entry_digest: Mapped[str] = mapped_column(String(64))
+    link: Mapped[str] = mapped_column(String(64))
 
 
 class Document(Base):
@@ -237,7 +266,7 @@ class Receipt(Base):
 
 
 class Finding(Base):
-    """A difference that an operator should look at, from its beginning to its end."""
+    """A difference for an operator to review, from its beginning to its end."""
 
     __tablename__ = "findings"
     __table_args__ = (

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from service.database.engine import after_commit
 from service.database.tables import Run
-from service.infactor.holds import word
+from service.infactor.rules.catalogue import word
 from service.operations import actions
 from service.queries import companies
 from service.queries.companies import CompanyEntry

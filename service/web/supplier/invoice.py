@@ -12,16 +12,25 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.database.tables import Connection, Finding, Invoice, Supplier
-from service.domain import FindingKind, Hold, RevisionCause
-from service.infactor.holds import field, word
+from service.domain import FindingKind, RevisionCause
+from service.infactor.rules.catalogue import advice, field, public_words
 from service.infactor.wording import INFACTORS, ORIGINS, finding_words, label
 from service.kit.clock import now
 from service.quickbooks.endpoints import Environment, invoice_page
 from service.store import connections, findings, invoices
 from service.web.session import supplier_of
 from service.web.state import AppState
-from service.web.supplier.invoice_lines import lines_of, sums_of, taxes_of
-from service.web.supplier.invoice_view import Found, currency_of, fields, payout, status_of, to_mend
+from service.web.supplier.invoice_view import (
+    Found,
+    currency_of,
+    fields,
+    lines_of,
+    payout,
+    status_of,
+    sums_of,
+    taxes_of,
+    to_fix,
+)
 from service.web.supplier.list_query import ListQuery
 from service.web.templating import email, part, render, row_id, time_tag
 from service.wording import of_finding, written
@@ -49,19 +58,6 @@ class Change:
     current: str
     found_at: datetime
 
-
-HOLD_ADVICE = {
-    Hold.DELETED: "The invoice was deleted in QuickBooks. There is nothing to do here.",
-    Hold.VOID: "The invoice was voided in QuickBooks. If that was a mistake, make a new invoice.",
-    Hold.NOT_POSITIVE: "Only invoices with a total above zero can be financed. Correct the lines "
-    "in QuickBooks if the total is wrong.",
-    Hold.PAID: "Nothing is left to be paid on this invoice. If a payment was applied to it by "
-    "mistake, take it off in QuickBooks.",
-    Hold.PARTLY_PAID: "Part of this invoice has been paid already, and Infactor can only finance "
-    "the whole. If a payment was applied by mistake, take it off in QuickBooks.",
-    Hold.CURRENCY: "Infactor shows amounts in {currency} only, and this invoice is in another "
-    "currency. To have it financed, make it in {currency} in QuickBooks.",
-}
 
 CAUSES = {
     RevisionCause.NOTICE: "QuickBooks reported a change",
@@ -108,12 +104,14 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
         found_of_it = findings.of_invoice(session, invoice.id)
         connection = connections.get(session, invoice.connection_id)
     # A copy in Infactor is nothing that QuickBooks changed, and nothing that a supplier can end.
-    changed = [one for one in found_of_it if one.kind != FindingKind.DOUBLED]
+    # What a rule asks of an approved invoice is between operator and financier.
+    hidden = (FindingKind.DOUBLED, FindingKind.RULE)
+    changed = [one for one in found_of_it if one.kind not in hidden]
     shown, where = fields(found), status_of(found)
     lines, currency = lines_of(shown["items"]), currency_of(found, settings.infactor_currency)
     return {
         "invoice": invoice,
-        "to_mend": to_mend(invoice),
+        "to_fix": to_fix(invoice),
         "offered": document is not None,
         "connection": connection,
         "shown": shown,
@@ -132,14 +130,10 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
         "changed": [_change(one, found, settings.infactor_currency) for one in changed],
         "label": label,
         "written": written,
-        "advice": _advice(where.hold, settings.infactor_currency),
-        "hold_words": word,
+        "advice": advice(where.hold, settings.infactor_currency) if where.hold else "",
+        "hold_words": public_words,
         "causes": CAUSES,
     }
-
-
-def _advice(hold: Hold | None, currency: str) -> str:
-    return HOLD_ADVICE[hold].format(currency=currency) if hold else ""
 
 
 def _change(finding: Finding, found: Found, currency: str) -> Change:

@@ -36,7 +36,16 @@ def downgrade() -> None:
         *("reads", "processes", "paces", "leases", "heartbeats", "deliveries"),
         *("clock_errors", "breakers"),
         *("runs_seen", "runs"),
-        *("findings", "receipts", "documents", "revisions", "old_ids", "invoices", "customers"),
+        *(
+            "findings",
+            "receipts",
+            "documents",
+            "erased_revisions",
+            "revisions",
+            "old_ids",
+            "invoices",
+            "customers",
+        ),
         *("notices", "spent_links", "oauth_states", "sessions", "connections", "suppliers"),
     ):
         op.drop_table(table)
@@ -98,6 +107,9 @@ def _suppliers() -> None:
         sa.Column("unasked", sa.Integer, nullable=False, server_default="0"),
         sa.Column("unasked_at", _INSTANT),
         sa.Column("nudge_due_at", _INSTANT),
+        sa.Column("chain_length", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("chain_link", sa.String(64), nullable=False, server_default=""),
+        sa.Column("judged_by", sa.String(64), nullable=False, server_default=""),
         sa.Column("adopted_at", _INSTANT),
         sa.UniqueConstraint("environment", "realm_digest"),
     )
@@ -199,7 +211,10 @@ def _invoices() -> None:
         sa.Column("void_noticed", sa.Boolean, nullable=False),
         sa.Column("source", _JSON, nullable=False),
         sa.Column("mapped", _JSON),
-        sa.Column("hold", sa.String(16)),
+        sa.Column("facts", sa.Text, nullable=False, server_default=""),
+        sa.Column("hold", sa.String(20)),
+        sa.Column("holds", sa.Text, nullable=False, server_default="[]"),
+        sa.Column("signals", sa.Text, nullable=False, server_default="[]"),
         sa.Column("warnings", _JSON, nullable=False),
         sa.Column("customer_id", sa.String(64)),
         sa.Column("customer_versions", sa.Text, nullable=False),
@@ -220,6 +235,7 @@ def _invoices() -> None:
         sa.Column("delivery_error", sa.Text),
         sa.Column("delivery_warnings", _JSON, nullable=False, server_default="[]"),
         sa.Column("withdrawn_at", sa.Float(53)),
+        sa.Column("approved_at", _INSTANT),
         sa.Column("adopted", sa.String(24)),
         sa.Column("adopted_as", sa.String(64)),
         sa.Column("old_rows_held", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -250,7 +266,7 @@ def _invoices() -> None:
         **_where("mapped IS NOT NULL"),
     )
     op.create_index(
-        "ix_invoices_to_mend",
+        "ix_invoices_to_fix",
         "invoices",
         ["connection_id", "created_ms", "id"],
         **_where("hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"),
@@ -347,8 +363,25 @@ def _invoices() -> None:
         sa.Column("sync_token", sa.BigInteger, nullable=False),
         sa.Column("last_updated", _INSTANT),
         sa.Column("customer_versions", sa.Text, nullable=False),
-        sa.Column("hold", sa.String(16)),
+        sa.Column("hold", sa.String(20)),
+        sa.Column("holds", sa.Text, nullable=False, server_default="[]"),
+        sa.Column("signals", sa.Text, nullable=False, server_default="[]"),
         sa.Column("changes", _JSON, nullable=False),
+        sa.Column("connection_id", sa.String(32), sa.ForeignKey("connections.id"), nullable=False),
+        sa.Column("sequence", sa.BigInteger, nullable=False),
+        sa.Column("entry", sa.Text, nullable=False),
+        sa.Column("entry_digest", sa.String(64), nullable=False),
+        sa.Column("link", sa.String(64), nullable=False),
+        sa.UniqueConstraint("connection_id", "sequence"),
+    )
+    op.create_table(
+        "erased_revisions",
+        sa.Column(
+            "connection_id", sa.String(32), sa.ForeignKey("connections.id"), primary_key=True
+        ),
+        sa.Column("sequence", sa.BigInteger, primary_key=True),
+        sa.Column("entry_digest", sa.String(64), nullable=False),
+        sa.Column("link", sa.String(64), nullable=False),
     )
 
 
@@ -474,8 +507,8 @@ def _operations() -> None:
         sa.Column("since", _INSTANT, nullable=False),
         sa.Column("raised_at", _INSTANT, nullable=False),
         sa.Column("ended_at", _INSTANT),
-        sa.Column("told_at", _INSTANT),
-        sa.Column("end_told_at", _INSTANT),
+        sa.Column("sent_at", _INSTANT),
+        sa.Column("end_sent_at", _INSTANT),
         sa.Column("accepted_by", sa.Text, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("due_at", _INSTANT),

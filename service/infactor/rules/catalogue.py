@@ -1,0 +1,76 @@
+"""Every rule, and the words for it."""
+
+from service.domain import RuleCode
+from service.infactor.rules import dates, essentials
+from service.infactor.rules.rule import Rule
+
+_ORDER = list(RuleCode)
+
+CATALOGUE: dict[RuleCode, Rule] = {
+    rule.code: rule
+    for rule in sorted((*essentials.RULES, *dates.RULES), key=lambda rule: _ORDER.index(rule.code))
+}
+"""By code, in the order in which they lead."""
+
+REVIEW = "review"
+"""Stands in Infactor for every rule whose reason is not for the supplier to know."""
+
+_REVIEW_WORDS = "under review"
+
+
+def word(code: str) -> str:
+    """Return the reason in words that also fit after a number, for operators: 3 paid, 2 deleted."""
+    return CATALOGUE[RuleCode(code)].words
+
+
+def public(code: RuleCode) -> str:
+    """Return what Infactor's document says of the reason: its code, or `review`."""
+    return REVIEW if CATALOGUE[code].advice is None else code.value
+
+
+def public_words(code: RuleCode) -> str:
+    """Return the reason in words for the supplier, who is not told what makes them suspect."""
+    rule = CATALOGUE[code]
+    return _REVIEW_WORDS if rule.advice is None else rule.words
+
+
+def sentence(code: RuleCode) -> str:
+    """Return what the supplier reads instead of a status."""
+    where = "in QuickBooks" if CATALOGUE[code].advice is not None else "at Infactor"
+    return f"Not offered: {public_words(code)} {where}"
+
+
+def advice(code: RuleCode, currency: str) -> str:
+    """Return what the supplier can do; `currency` is Infactor's."""
+    text = CATALOGUE[code].advice
+    if text is None:
+        return "Infactor is checking this invoice. There is nothing to do here."
+    return text.format(currency=currency)
+
+
+def field(code: RuleCode) -> str:
+    """Return QuickBooks' name of the field that is the reason; "" if it is none, or private."""
+    rule = CATALOGUE[code]
+    return rule.field if rule.advice is not None else ""
+
+
+def remark(marker: str) -> str:
+    """Return the remark of an invoice that was withdrawn with this marker, a value of `public`.
+
+    It must never change, or none would be restored. Raises ValueError for an unknown marker.
+    """
+    words = _REVIEW_WORDS if marker == REVIEW else CATALOGUE[RuleCode(marker)].words
+    return f"Automatic, from QuickBooks: {words}, not a decision of your buyer"
+
+
+def is_marker(value: object) -> bool:
+    """Return whether a document's marker is one of ours."""
+    return isinstance(value, str) and value in _MARKERS
+
+
+def code_of(marker: str) -> RuleCode:
+    """Return the first rule that withdraws with this marker."""
+    return _MARKERS[marker]
+
+
+_MARKERS = {public(code): code for code in reversed(CATALOGUE)}
