@@ -88,7 +88,7 @@ def watched(world: World) -> Iterator[ClockWatch]:
     """Follow the database's clock, until the end of the test."""
     watch = ClockWatch(world.services.database)
     try:
-        watch.look()
+        watch.check()
         yield watch
     finally:
         clock.follow(None)
@@ -162,14 +162,14 @@ def test_a_step_is_told_and_names_the_clock(world: World, theirs: DatabaseClock)
     with watched(world) as watch:
         assert told(world) == []
         theirs.set(-20.0)  # as much as NTP may do
-        watch.look()
+        watch.check()
         assert told(world) == []
         theirs.set(-TWO_HOURS)
-        watch.look()
+        watch.check()
         assert ("database", _said("The clock of the database was set back by 2 h.")) in told(world)
         assert world.web.get("/readyz").json()["status"] == "degraded"
         theirs.set(A_DAY)
-        watch.look()
+        watch.check()
         assert ("database", _said("The clock of the database was set forward by 24 h.")) in told(
             world
         )
@@ -191,7 +191,7 @@ def test_nobody_falls_silent_because_the_clock_is_set(
             heartbeats.beat(session, "clock")
         theirs.set(step)
         assert silent() == []  # before anybody has noticed
-        watch.look()
+        watch.check()
         assert silent() == []
         with world.services.database.write() as session:
             session.execute(update(ClockError).values(at=ClockError.at - 120.0))
