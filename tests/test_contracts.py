@@ -77,7 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workers.alerts": {*_SERVICES, "service.monitoring"},
     "workers.clock_watch": _STORE,
     "workers.reading": {*_WORK, "workers.reading.reads"},
-    "workers.reading.reads": {"service.store"},
+    "workers.reading.reads": {"service.kit", "service.quickbooks", "service.store"},
     # What was read, but nobody who reads: recording holds locks, and QuickBooks may take minutes.
     "workers.recording": {*_WORK, "workers.reading.reads"},
     "workers.sync": {*_WORK, *_READING, "workers.recording"},
@@ -87,18 +87,20 @@ MAY_IMPORT: dict[str, set[str]] = {
         *_READING,
         *("service.monitoring", "workers.recording", "workers.delivery"),
     },
-    "workers.judging": {*_WORK, "workers.recording"},
+    "workers.accounts": _WORK,
+    "workers.judging": {*_WORK, "workers.accounts", "workers.recording"},
+    "workers.settlements": {*_WORK, "workers.delivery"},
     "workers.upkeep": {*_WORK, "service.queries"},
     "workers.schedule": {
         *_WORK,
         *("workers.alerts", "workers.clock_watch", "workers.delivery", "workers.judging"),
-        *("workers.runs", "workers.upkeep"),
+        *("workers.runs", "workers.settlements", "workers.upkeep"),
     },
     "workers.lanes": set(),
     "workers.process": {
         *_WORK,
         *("workers.delivery", "workers.judging", "workers.lanes", "workers.runs"),
-        *("workers.schedule", "workers.sync"),
+        *("workers.schedule", "workers.settlements", "workers.sync"),
     },
 }
 # Class names with two classes, and why both may have it. The simulator is apart on purpose, and is
@@ -110,8 +112,8 @@ CLASSES_OF_ONE_NAME = {
 # File names with several files, by why they may have it.
 FILES_OF_ONE_NAME = {
     "one noun, with a file in each layer that deals with it: from its table to its page": {
-        *("actions", "alerts", "approvals", "companies", "connections", "findings"),
-        *("inbox", "invoices", "judging", "notices", "runs"),
+        *("accounts", "actions", "alerts", "approvals", "companies", "connections", "findings"),
+        *("inbox", "invoice", "invoices", "judging", "ledger", "notices", "runs", "settlements"),
     },
     "a command, and what it carries out": {*("audit", "forget", "links", "sync")},
     "the service's as a whole, and one package's": {"errors", "metrics", "wording"},

@@ -17,6 +17,7 @@ from workers.clock_watch import ClockWatch
 from workers.delivery import adoption, poll
 from workers.judging import ask_for_judging
 from workers.runs.reconcile import begin_due
+from workers.settlements import ask_for_settlements
 from workers.upkeep import keep_alive, prune, requeue_due, revive, sample, try_keys
 
 log = structlog.get_logger(__name__)
@@ -71,6 +72,7 @@ PERIODIC = (
     Periodic("presence", heartbeats.BEAT_SECONDS, appear, clock="presence", everywhere=True),
     Periodic("reconcile", 60.0, begin_due),
     Periodic("judging", 15.0, ask_for_judging),
+    Periodic("settlements", 15.0, ask_for_settlements),
     Periodic("sample", 60.0, sample),
     # May take many minutes, if Intuit is slow or much is to be deleted.
     Periodic("keys", 60.0, try_keys, clock="upkeep"),

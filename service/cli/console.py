@@ -181,7 +181,12 @@ def show_list(
     found = list(islice(rows, shown + 1))
     show_table(title, columns, found[:shown])
     if len(found) > shown:
-        hint(f"These are {order}{shown}. --limit shows more, --json all of them.")
+        hint_at_more(shown, order)
+
+
+def hint_at_more(shown: int, order: str = "") -> None:
+    """Say that only so many were shown."""
+    hint(f"These are {order}{shown}. --limit shows more, --json all of them.")
 
 
 def newest(

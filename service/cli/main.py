@@ -115,6 +115,24 @@ COMMANDS = (
     ),
     Command(
         _LOOK,
+        "invoice",
+        "invoice:show_invoice",
+        "Show everything known of one invoice: why it is held, its history, notices and findings.",
+    ),
+    Command(
+        _LOOK,
+        "ledger",
+        "ledger:show_ledger",
+        "Show what each buyer owes: amount due and its age, share, dilution, days to pay.",
+    ),
+    Command(
+        _LOOK,
+        "rules",
+        "rules:show_rules",
+        "Show the rules in force, and how many invoices each holds and signals now.",
+    ),
+    Command(
+        _LOOK,
         "findings",
         "invoices:show_findings",
         "Show what is no longer as it was approved in Infactor, the critical first.",

@@ -171,7 +171,11 @@ def acknowledge(
         kept = note.strip()[:_LONGEST_NOTE]
         found = findings.acknowledge(session, finding_id, environment, kept, now(), seen=seen)
         if found is not None:
-            details = {"finding": finding_id, "kind": found.kind, "field": found.field}
+            details = {
+                "finding": finding_id,
+                "kind": found.kind,
+                "fields": [one["field"] for one in found.fields],
+            }
             audit.record(session, actor, "acknowledge", found.connection_id, details, now())
     return found
 

@@ -9,12 +9,21 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Executable, and_, func, or_, select, update
+from msgspec.structs import asdict
+from sqlalchemy import ColumnElement, Executable, and_, case, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.database.tables import Connection, Document, Invoice, Revision
 from service.database.types import database_now
-from service.database.upsert import Insert, Rule, chunked, excluded, insert_all
+from service.database.upsert import (
+    Insert,
+    Rule,
+    chunked,
+    excluded,
+    insert_all,
+    rows_given,
+    rows_text,
+)
 from service.kit import exact_json
 
 NAMES = ("number_key", "due_key", "sought")
@@ -23,7 +32,9 @@ NAMES = ("number_key", "due_key", "sought")
 _LONGEST_BUYER = 200
 _LONGEST_NUMBER = 100
 _DIGITS = re.compile("[0-9]+")
-_WIDTH = 12
+
+NUMBER_WIDTH = 12
+"""How many digits a number within an invoice's number has, where it is sorted by it."""
 
 _IDENTITY = frozenset({"id", "connection_id", "quickbooks_id"})
 
@@ -65,11 +76,16 @@ class InvoiceRow(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return None if self.mapped is None else exact_json.encoded(self.mapped)
 
     def columns(self) -> dict[str, Any]:
-        """Return the values by column name, with the columns `NAMES`."""
-        values = {name: getattr(self, name) for name in COLUMNS} | keys(self.mapped)
+        """Return the values by column name, with the columns `NAMES` and `first_total`.
+
+        What is recorded already keeps its own `first_total`.
+        """
+        values = asdict(self) | keys(self.mapped)
         values["mapped"] = self.mapped_text
-        if self.source_text is not None:
-            values["source"] = msgspec.Raw(self.source_text)
+        values["first_total"] = self.total
+        text = values.pop("source_text")
+        if text is not None:
+            values["source"] = msgspec.Raw(text)
         return values
 
 
@@ -150,8 +166,23 @@ def _if_read_later(statement: Insert) -> Executable:
 def _replace_if(statement: Insert, is_newer: ColumnElement[bool]) -> Executable:
     changed = [name for name in (*COLUMNS, *NAMES) if name not in _IDENTITY]
     return statement.on_conflict_do_update(
-        index_elements=[Invoice.id], set_=excluded(statement, *changed), where=is_newer
+        index_elements=[Invoice.id],
+        set_={
+            **excluded(statement, *changed),
+            "first_total": func.coalesce(Invoice.first_total, statement.excluded.first_total),
+            "settled_at": _settled_at(statement.excluded),
+        },
+        where=is_newer,
     ).returning(Invoice.id)
+
+
+def _settled_at(new: Any) -> ColumnElement[float | None]:
+    """Return this moment if the balance has just become 0, None while something is due."""
+    return case(
+        (new.balance > 0, None),
+        (and_(Invoice.balance > 0, new.balance <= 0), database_now()),
+        else_=Invoice.settled_at,
+    )
 
 
 def _is_newer(new: Any, *, remap: bool) -> ColumnElement[bool]:
@@ -201,10 +232,33 @@ def keys(mapped: Mapping[str, Any] | None) -> dict[str, str]:
         str(found.get(name) or "") for name in ("invoiceNo", "companyName", "payableDate")
     )
     return {
-        "number_key": _natural(folded(number)[:_LONGEST_NUMBER]),
+        "number_key": number_key(number),
         "due_key": due[:10] or "~",  # after every date
         "sought": f"{folded(buyer)[:_LONGEST_BUYER]}\n{folded(number)[:_LONGEST_NUMBER]}",
     }
+
+
+def number_key(number: str) -> str:
+    """Return the text by which a number is sorted: its digits are as wide as `NUMBER_WIDTH`."""
+    return _natural(folded(number)[:_LONGEST_NUMBER])
+
+
+def numbers_before(session: Session, connection_id: str, keys: Collection[str]) -> dict[str, str]:
+    """Return the number key before each of these, of the company's recorded invoices."""
+    found: dict[str, str] = {}
+    given = rows_given(session.get_bind().dialect.name, Invoice, ("number_key",))
+    before = (
+        select(Invoice.number_key)
+        .where(Invoice.connection_id == connection_id, Invoice.number_key < given.c.number_key)
+        .order_by(Invoice.number_key.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    for chunk in chunked(sorted(keys)):
+        rows = rows_text([{"number_key": key} for key in chunk])
+        answers = session.execute(select(given.c.number_key, before), {"rows": rows})
+        found |= {key: earlier for key, earlier in answers if earlier is not None}
+    return found
 
 
 def folded(text: str) -> str:
@@ -214,7 +268,7 @@ def folded(text: str) -> str:
 
 def _natural(number: str) -> str:
     """Return a text that sorts 9 before 10, whatever stands before or after."""
-    padded = _DIGITS.sub(lambda digits: digits[0].lstrip("0").rjust(_WIDTH, "0"), number)
+    padded = _DIGITS.sub(lambda digits: digits[0].lstrip("0").rjust(NUMBER_WIDTH, "0"), number)
     return padded[:_LONGEST_NUMBER]
 
 

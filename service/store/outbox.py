@@ -5,17 +5,17 @@ whatever is lost, or was recorded before Infactor's database was configured, is 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import ColumnElement, Executable, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session, aliased, defer
 
 from service.database.tables import Connection, Document, Invoice, Receipt, Revision
-from service.database.types import has_come
+from service.database.types import among, has_come
 from service.database.upsert import Insert, excluded, insert_all, rows_given, rows_text
 from service.domain import Action
 from service.kit.clock import now
@@ -34,8 +34,7 @@ _due_since = case(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """What a delivery needs of a recorded invoice: the columns of `Invoice` by the same names.
 
     Not an `Invoice`, because SQLAlchemy takes longer to make one than Infactor to store it.
@@ -59,7 +58,7 @@ class Outgoing:
     adopted: str | None
 
 
-_OUTGOING_COLUMNS = [getattr(Invoice, one.name) for one in fields(Outgoing)]
+_OUTGOING_COLUMNS = [getattr(Invoice, name) for name in Outgoing._fields]
 
 
 def due(session: Session, connection_id: str, at: datetime, limit: int) -> list[Outgoing]:
@@ -70,7 +69,7 @@ def due(session: Session, connection_id: str, at: datetime, limit: int) -> list[
         .order_by(Invoice.recorded_at, Invoice.id)
         .limit(limit)
     )
-    return [Outgoing(*row) for row in rows]
+    return list(map(Outgoing._make, rows))
 
 
 def due_connections(session: Session, environment: str, at: datetime) -> Sequence[str]:
@@ -130,7 +129,7 @@ def lock_progress(session: Session, ids: Collection[str]) -> dict[str, DeliveryP
         Invoice.delivery_warnings,
     )
     rows = session.execute(
-        select(*columns).where(Invoice.id.in_(ids)).order_by(Invoice.id).with_for_update()
+        select(*columns).where(among(Invoice.id, ids)).order_by(Invoice.id).with_for_update()
     )
     return {row[0]: DeliveryProgress(*row) for row in rows}
 
@@ -178,7 +177,7 @@ def _replace_documents(statement: Insert) -> Insert:
 def documents_of(session: Session, ids: Collection[str]) -> dict[str, Document]:
     """Return what was last seen of these invoices in Infactor's own database, by id."""
     rows = session.scalars(
-        select(Document).where(Document.invoice_id.in_(ids), Document.seen_at.is_not(None))
+        select(Document).where(among(Document.invoice_id, ids), Document.seen_at.is_not(None))
     )
     return {row.invoice_id: row for row in rows}
 

@@ -60,8 +60,11 @@ def main() -> None:
                 settings=settings,
             )
         )
+        # Before any worker runs, so that nothing is imported while others still connect.
+        for number in range(options.companies):
+            made.connect(realm(number), _email(number))
         measure = stack.enter_context(_measuring(made, url, options.workers))
-        _import(measure, made, options.companies, each, delivers=options.mongodb)
+        _import(measure, options.companies, each, delivers=options.mongodb)
         if options.reconcile:
             _reconcile(measure, made)
 
@@ -160,14 +163,10 @@ def _measuring(made: Deployment, url: str, workers: int) -> Iterator[Measure]:
         yield Measure(database, started, processes.parent(row[0]))
 
 
-def _import(
-    measure: Measure, made: Deployment, companies: int, each: int, *, delivers: bool
-) -> None:
+def _import(measure: Measure, companies: int, each: int, *, delivers: bool) -> None:
     wanted = companies * each
     print(f"{wanted:,} invoices of {companies} companies, {len(measure.workers)} workers")
     begun = last = measure.used()
-    for number in range(companies):
-        made.connect(realm(number), _email(number))
     for tenth in range(1, _TENTHS + 1):
         goal = wanted * tenth // _TENTHS
         wait_until(lambda goal=goal: measure.count(_RECORDED) >= goal, 36_000, "records", every=0.2)

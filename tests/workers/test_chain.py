@@ -173,7 +173,7 @@ def test_what_belongs_to_an_approved_invoice_is_kept_for_years(world: World) -> 
         rows.receipt(number, "unchanged", at)
     prune_at(world.services, at)
     with world.services.database.read() as session:
-        findings = session.execute(select(Finding.invoice_id, Finding.field)).all()
+        findings = session.execute(select(Finding.invoice_id, Finding.cause)).all()
         receipts = session.scalars(select(Receipt.invoice_id)).all()
         approved = session.scalars(select(Invoice.id).where(Invoice.approved_at.is_not(None))).one()
     assert {tuple(row) for row in findings} == {(approved, "f91"), (approved, f"f{6 * 366}")}

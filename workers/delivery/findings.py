@@ -143,7 +143,7 @@ def keep_findings(
             "finding.begun",
             invoice=finding.invoice_id,
             kind=finding.kind,
-            field=finding.field,
+            fields=[one["field"] for one in finding.fields],
             severity=finding.severity,
         )
 
@@ -195,7 +195,13 @@ def approved_against_rules(change: DocumentChange) -> list[Found]:
         return []
     reasons = [*reasons_of(change.invoice.holds), *reasons_of(change.invoice.signals)]
     return [
-        Found(field=reason.code, severity=severity, state=after.state, current=str(reason))
+        Found(
+            field=reason.code,
+            severity=severity,
+            state=after.state,
+            current=str(reason),
+            cause=reason.code,
+        )
         for reason in reasons
         if (severity := CATALOGUE[reason.code].after_approval)
     ]

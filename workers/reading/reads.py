@@ -6,10 +6,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from service.errors import SyncError
+from service.errors import SyncError, Unmappable
 from service.kit import exact_json
 from service.quickbooks.entity import Entity, entity
-from service.quickbooks.queries import changed_at
 from service.store.customers import CustomerRead
 
 # The same limit as for the ids of invoices.
@@ -34,7 +33,10 @@ class Read:
     @cached_property
     def changed_at(self) -> datetime | None:
         """The second of the object's last change, or None if it names none."""
-        return changed_at(self.raw)
+        try:
+            return self.entity.last_updated.replace(microsecond=0)
+        except Unmappable:
+            return None
 
     @cached_property
     def customer_id(self) -> str | None:

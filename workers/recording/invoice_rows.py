@@ -75,10 +75,11 @@ class InvoiceRows:
         self.at = at
         self.latest = latest  # a change that QuickBooks dates later than that is not believed so
         supplier, settings = company.supplier, self.settings
+        self._today = settings.today(at)
         rules = [
             *(EDITION, supplier.email, supplier.name, supplier.address, company.country),
             # What was held yesterday, or by other rules, is judged again when it is read again.
-            *(settings.infactor_currency, settings.rules.digest, settings.today(at)),
+            *(settings.infactor_currency, settings.rules.digest, self._today),
         ]
         self._rules = blake2b(exact_json.encode(rules), digest_size=16)
 
@@ -121,7 +122,15 @@ class InvoiceRows:
             source=read.raw,
             source_text=read.text,
             mapped=mapped.document,
-            facts=encoded(facts_of(read.raw, mapped, called_void=void_noticed)),
+            facts=encoded(
+                facts_of(
+                    read.raw,
+                    mapped,
+                    called_void=void_noticed,
+                    before=decoded(before.facts) if before and before.facts else None,
+                    today=self._today,
+                )
+            ),
             hold=None,
             holds=[],
             signals=[],

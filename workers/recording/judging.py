@@ -1,16 +1,22 @@
 """Judges recorded invoices by the rules in force."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from service.config.settings import Settings
-from service.infactor.rules.circumstances import Circumstances
+from service.domain import RuleCode
+from service.infactor.rules.circumstances import AccountShares, Circumstances, NumberGap
 from service.infactor.rules.facts import InvoiceFacts, decoded
 from service.infactor.rules.judge import Judgement, judge, plain
+from service.infactor.rules.shares import ACCOUNT_RULES
+from service.store import accounts
+from service.store.accounts import HOUR_MS
 from service.store.invoices import InvoiceRow
+from workers.recording.numbers import missing_numbers
 
 
 class Judge:
@@ -37,7 +43,52 @@ class Judge:
 
     def _circumstances(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, Circumstances]:
         alike = Circumstances(today=self._today, currency=self._settings.infactor_currency)
-        return dict.fromkeys(facts, alike)
+        found = dict.fromkeys(facts, alike)
+        for id_, account in self._accounts(facts).items():
+            found[id_] = dataclasses.replace(found[id_], account=account)
+        for id_, hour in self._busy_hours(facts).items():
+            found[id_] = dataclasses.replace(found[id_], busy_hour=hour)
+        for id_, gap in self._missing_numbers(facts).items():
+            found[id_] = dataclasses.replace(found[id_], numbers_missing=gap)
+        return found
+
+    def _accounts(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, AccountShares]:
+        """Return the accounts, as last counted, of the buyers of those that are open."""
+        customers = {
+            id_: known.customer_id
+            for id_, known in facts.items()
+            if known.customer_id and known.balance > 0
+        }
+        if not customers or not self._settings.rules.asks_any(ACCOUNT_RULES):
+            return {}
+        wanted = set(customers.values())
+        kept = accounts.of_customers(self._session, self._connection_id, wanted)
+        return {
+            id_: AccountShares(*kept[customer])
+            for id_, customer in customers.items()
+            if customer in kept
+        }
+
+    def _busy_hours(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, str]:
+        if not self._settings.rules.asks_any({RuleCode.BURST}):
+            return {}
+        busy = accounts.busy_hours(self._session, self._connection_id)
+        if not busy:
+            return {}
+        hours = {id_: known.created_ms // HOUR_MS for id_, known in facts.items()}
+        return {id_: _hour_text(hour) for id_, hour in hours.items() if hour in busy}
+
+    def _missing_numbers(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, NumberGap]:
+        """Return the gaps in the numbers; none while an import may still fill them."""
+        if not self._settings.rules.asks_any({RuleCode.NUMBER_GAP}):
+            return {}
+        if accounts.is_importing(self._session, self._connection_id):
+            return {}
+        return missing_numbers(self._session, self._connection_id, facts)
+
+
+def _hour_text(hour: int) -> str:
+    return datetime.fromtimestamp(hour * HOUR_MS // 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _with(row: InvoiceRow, judgement: Judgement) -> InvoiceRow:

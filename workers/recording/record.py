@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import structlog
 from msgspec.structs import replace
@@ -19,13 +20,16 @@ from service.domain import Action, OwnNotice, RevisionCause, RuleCode
 from service.errors import ApprovalNeeded, Disconnected, SyncError, Unmappable
 from service.infactor import document_lifecycle
 from service.infactor.document_lifecycle import Decision, columns_of
+from service.infactor.rules.shares import COUNTED_RULES
 from service.kit.clock import now
 from service.store import (
+    accounts,
     approvals,
     chain,
     connections,
     customers,
     invoices,
+    judging,
     own_notices,
     plausible,
 )
@@ -75,6 +79,8 @@ def recording(
             recorded = batch.write_within_limit(reads)
         if cause is not RevisionCause.COMMAND and not (run is not None and run.confirmed):
             invoices.note_withdrawn(session, recorded.withdrawn)
+        if batch.moves_accounts and company.services.settings.rules.asks_any(COUNTED_RULES):
+            accounts.ask(session, company.connection_id, now())
         _announce(company, session, recorded, cause, run, webhooks)
         yield session, recorded
 
@@ -117,6 +123,7 @@ def record_judgements(company: RecordedCompany, ids: Collection[str]) -> int:
     cause = RevisionCause.RULES
     with company.services.database.write() as session:
         recorded = _Batch(company, session, cause, frozenset()).judge_within_limit(ids)
+        judging.answered(session, company.connection_id, ids)
         invoices.note_withdrawn(session, recorded.withdrawn)
         _announce(company, session, recorded, cause, None, lambda _: ())
     return sum(outcome.revision is not None for outcome in recorded)
@@ -148,6 +155,12 @@ class _Batch:
         self._judge = Judge(session, company.services.settings, company.connection_id, at)
         self._recorded = Recorded()
         self._withheld: Mapping[str, str] = {}
+        self._customers_changed = False
+
+    @property
+    def moves_accounts(self) -> bool:
+        """Whether the batch may have changed what a buyer has open."""
+        return self._customers_changed or any(one.revision is not None for one in self._recorded)
 
     def write_within_limit(self, reads: CompleteReads) -> Recorded:
         """Write the batch, but leave what would be withdrawn beyond the limit to an operator."""
@@ -204,6 +217,7 @@ class _Batch:
             now(),
             overrule=self._overrule,
         )
+        self._customers_changed = bool(changed_customers)
         for quickbooks_id, error in reads.failed.items():
             self._fail(quickbooks_id, error)
         for place, error in reads.unnamed.items():
@@ -412,19 +426,27 @@ class _Batch:
         invoices.write_documents(
             self._session,
             [
-                {
-                    "invoice_id": row.id,
-                    "connection_id": row.connection_id,
-                    "supplier_id": self._company.supplier_id,
-                    **columns_of(document),
-                    "revision": row.revision,
-                    "written_at": row.recorded_at,
-                }
+                self._document_row(row, document, decisions[row.id].action)
                 for row in rows
                 if (document := decisions[row.id].document) is not None
             ],
         )
         return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
+
+    def _document_row(
+        self, row: InvoiceRow, document: Mapping[str, Any], action: Action
+    ) -> dict[str, Any]:
+        written = {
+            "invoice_id": row.id,
+            "connection_id": row.connection_id,
+            "supplier_id": self._company.supplier_id,
+            **columns_of(document),
+            "revision": row.revision,
+            "written_at": row.recorded_at,
+        }
+        if action is Action.CREATE:  # as it is mapped, which is JSON already
+            written["document"] = row.mapped_text
+        return written
 
     def _decide(self, row: InvoiceRow, current: Document | None) -> Decision:
         if row.mapped is None:  # deleted before it was ever read

@@ -12,14 +12,19 @@ from service.database.tables.coordination import (
 )
 from service.database.tables.inbox import Notice
 from service.database.tables.invoices import (
+    BusyHour,
+    BuyerAccount,
     Customer,
     Document,
     ErasedRevision,
     Finding,
+    FoundField,
     Invoice,
+    InvoiceToJudge,
     OldId,
     Receipt,
     Revision,
+    SettlementRow,
 )
 from service.database.tables.metadata import Base
 from service.database.tables.operations import (
@@ -55,6 +60,8 @@ __all__ = [
     "Base",
     "Breaker",
     "BrowserSession",
+    "BusyHour",
+    "BuyerAccount",
     "ClockError",
     "Connection",
     "Customer",
@@ -64,8 +71,10 @@ __all__ = [
     "ErasedRevision",
     "Failure",
     "Finding",
+    "FoundField",
     "Heartbeat",
     "Invoice",
+    "InvoiceToJudge",
     "InvoicesCursor",
     "Lease",
     "LoginAttempt",
@@ -83,6 +92,7 @@ __all__ = [
     "Run",
     "RunSeen",
     "Sample",
+    "SettlementRow",
     "SpentLink",
     "SumsRow",
     "Supplier",

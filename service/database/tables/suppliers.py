@@ -88,6 +88,8 @@ class Connection(Base):
     chain_link: Mapped[str] = mapped_column(String(64), default="", server_default="")
     # By which rules, and on which day, its invoices were last judged; see `workers.judging`.
     judged_by: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    # When the buyers' accounts are counted next; None while nothing has changed since.
+    accounts_due_at: Mapped[datetime | None] = mapped_column(Instant)
     # When rows of Infactor's old import were last checked; until then nothing is delivered.
     adopted_at: Mapped[datetime | None] = mapped_column(Instant)
 
