@@ -189,9 +189,7 @@ def _replace_if(statement: Insert, is_newer: ColumnElement[bool]) -> Executable:
 
 def _settled_at(new: Any) -> ColumnElement[float | None]:
     """Return this moment if the balance has just become 0, None while something is due."""
-    nothing = literal_column(
-        "0", Invoice.balance.type
-    )  # the statement is prepared once, without parameters of its own
+    nothing: ColumnElement[Any] = literal_column("0")  # a parameter would count as a row's value
     return case(
         (new.balance > nothing, null()),
         (and_(Invoice.balance > nothing, new.balance <= nothing), database_now()),
