@@ -306,13 +306,13 @@ def _invoices() -> None:
     )
     op.create_index("ux_invoices_adopted", "invoices", ["adopted"], unique=True)
     op.create_index(
+        "ix_invoices_adopted_as", "invoices", ["adopted_as"], **_where("adopted_as IS NOT NULL")
+    )
+    op.create_index(
         "ix_invoices_approved_and_paid",
         "invoices",
         ["connection_id"],
         **_where("approved_at IS NOT NULL AND balance < total"),
-    )
-    op.create_index(
-        "ix_invoices_adopted_as", "invoices", ["adopted_as"], **_where("adopted_as IS NOT NULL")
     )
     op.create_index(
         "ix_invoices_old_rows_held", "invoices", ["connection_id"], **_where("old_rows_held")
