@@ -1,5 +1,7 @@
 """Judges all of a company again, without a read: at midnight, and when the rules have changed."""
 
+from collections.abc import Sequence
+
 import structlog
 
 from service.config.settings import Settings
@@ -7,7 +9,7 @@ from service.infactor.rules.facts import decoded
 from service.infactor.rules.judge import plain
 from service.kit.clock import now
 from service.services import Services
-from service.store import judging
+from service.store import judging, same_sale
 from service.store.judging import JudgedInvoice
 from workers.company import RecordedCompany
 from workers.recording.judging import Judge
@@ -21,7 +23,7 @@ _MOST_AT_ONCE = 50
 
 def ask_for_judging(services: Services) -> None:
     """Ask for each company to be judged whose invoices were judged by other rules, or another
-    day's.
+    day's; or one of which is to be judged again because of another invoice.
 
     So also the day after the clock was set ahead, and the one after it was set back.
     """
@@ -40,11 +42,36 @@ def judged_by(settings: Settings) -> str:
 
 
 def judge_company(services: Services, connection_id: str) -> None:
-    """Judge the company's invoices, unless another process does, and record what has changed."""
+    """Judge the company's invoices, unless another process does, and record what has changed.
+
+    All of them if the rules or the day are others, else those that were asked for.
+    """
     with services.leases.hold(f"judge:{connection_id}") as mine:
         company = RecordedCompany.recorded(services, connection_id) if mine else None
         if company is not None:
-            _judge(company)
+            if _is_due(company):
+                _judge(company)
+            _judge_asked(company)
+
+
+def _is_due(company: RecordedCompany) -> bool:
+    with company.services.database.read() as session:
+        wanted = judged_by(company.services.settings)
+        return judging.is_due(session, company.connection_id, wanted)
+
+
+def _judge_asked(company: RecordedCompany) -> None:
+    """Judge those whose neighbours have changed; see `same_sale.ask`."""
+    while ids := _asked(company):
+        changed = record_judgements(company, ids)
+        log.info(
+            "rules.judged", connection=company.connection_id, invoices=len(ids), changed=changed
+        )
+
+
+def _asked(company: RecordedCompany) -> Sequence[str]:
+    with company.services.database.read() as session:
+        return same_sale.asked(session, company.connection_id, _PAGE)
 
 
 def _judge(company: RecordedCompany) -> None:

@@ -108,6 +108,31 @@ def open_of(session: Session, kind: FindingKind, invoice_ids: Collection[str]) -
     }
 
 
+def found_of(
+    session: Session, kind: FindingKind, invoice_ids: Collection[str]
+) -> dict[str, list[Found]]:
+    """Return the open findings of this kind of these invoices, by invoice id."""
+    found: dict[str, list[Found]] = {}
+    for chunk in chunked(sorted(invoice_ids)):
+        for finding in session.scalars(
+            select(Finding).where(
+                Finding.invoice_id.in_(chunk),
+                Finding.kind == kind,
+                Finding.closed_at.is_(None),
+            )
+        ):
+            found.setdefault(finding.invoice_id, []).append(
+                Found(
+                    field=finding.field,
+                    severity=Severity(finding.severity),
+                    state=finding.state,
+                    approved=finding.approved,
+                    current=finding.current,
+                )
+            )
+    return found
+
+
 def open_of_company(session: Session, kind: FindingKind, connection_id: str) -> set[str]:
     """Return those of the company's invoices that have an open finding of this kind."""
     return set(

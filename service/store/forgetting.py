@@ -13,11 +13,13 @@ from sqlalchemy import Delete, Update, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import (
+    BuyerAddress,
     Connection,
     Customer,
     Document,
     Finding,
     Invoice,
+    InvoiceToJudge,
     Notice,
     OldId,
     Pace,
@@ -65,11 +67,18 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     kept_ids = select(Invoice.id).where(theirs)
     left_undecided = count_undecided(session, connection_id, Document.seen_at.is_not(None))
     of_runs = select(Run.id).where(Run.connection_id == connection_id)
+    for ours in (BuyerAddress, InvoiceToJudge):
+        _do(session, delete(ours).where(ours.connection_id == connection_id))
     for table in (Revision, Receipt, Finding):
         _do(session, delete(table).where(table.invoice_id.in_(gone)))
     documents = _do(session, delete(Document).where(Document.invoice_id.in_(gone)))
     invoices = _do(session, delete(Invoice).where(theirs, Invoice.id.not_in(kept)))
-    _do(session, update(Revision).where(Revision.invoice_id.in_(kept_ids)).values(changes={}))
+    _do(
+        session,
+        update(Revision)
+        .where(Revision.invoice_id.in_(kept_ids))
+        .values(changes={}, holds=[], signals=[]),
+    )
     _reduce(session, connection_id)
     _do(session, delete(RunSeen).where(RunSeen.run_id.in_(of_runs)))
     _do(session, delete(Pace).where(Pace.connection_id == connection_id))
@@ -83,14 +92,15 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
         receipts=receipts,
         left_undecided=left_undecided,
     )
-    reduced = {
+    nameless: dict[str, Any] = {
         "company_name": "",
         "country": "",
+        "own_emails": [],
         "last_synced_at": None,
         "suspended_at": None,
         "adopted_at": None,
     }
-    _do(session, update(Connection).where(Connection.id == connection_id).values(reduced))
+    _do(session, update(Connection).where(Connection.id == connection_id).values(nameless))
     return forgotten
 
 
@@ -114,6 +124,10 @@ def _reduce(session: Session, connection_id: str) -> None:
     ).all()
     nothing: dict[str, Any] = {
         "mapped": None,
+        "facts": "",
+        "holds": [],
+        "signals": [],
+        "buyer_emails": [],
         "digest": "",
         "warnings": [],
         "customer_id": None,

@@ -53,6 +53,10 @@ class InvoiceRow:
     revision: int
     recorded_at: datetime
     buyer_emails: list[Any]
+    twin_number: int | None = None
+    twin_buyer: int | None = None
+    twin_name: int | None = None
+    twin_email: int | None = None
 
     def columns(self) -> dict[str, Any]:
         """Return the values by column name, with the columns `NAMES`."""

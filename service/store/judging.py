@@ -3,20 +3,35 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from service.database.tables import Connection, Invoice
+from service.database.tables import Connection, Invoice, InvoiceToJudge
 
 
 def due(session: Session, environment: str, wanted: str, limit: int) -> Sequence[str]:
-    """Return connections whose invoices were last judged by other rules or on another day."""
+    """Return connections whose invoices were last judged by other rules or on another day.
+
+    And those of which an invoice is to be judged again.
+    """
+    asked = select(InvoiceToJudge.connection_id)
     return session.scalars(
         select(Connection.id)
-        .where(Connection.environment == environment, Connection.judged_by != wanted)
+        .where(
+            Connection.environment == environment,
+            or_(Connection.judged_by != wanted, Connection.id.in_(asked)),
+        )
         .order_by(Connection.id)
         .limit(limit)
     ).all()
+
+
+def is_due(session: Session, connection_id: str, wanted: str) -> bool:
+    """Return whether all of the company's invoices are to be judged again."""
+    query = select(Connection.id).where(
+        Connection.id == connection_id, Connection.judged_by != wanted
+    )
+    return session.execute(query).first() is not None
 
 
 def judged(session: Session, connection_id: str, wanted: str) -> None:

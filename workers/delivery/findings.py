@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from service.domain import FindingKind
-from service.store import findings, outbox
+from service.store import findings, outbox, same_sale
 from service.store.findings import Found
 from workers.delivery.transitions import (
     HURRY,
@@ -31,8 +31,15 @@ def keep_changes(
         for change in changes
         if (past := moved_past_hold(change, was_held=_was_held(session, change))) is not None
     }
-    against_rules = {change.invoice.id: approved_against_rules(change) for change in changes}
+    standing = findings.found_of(
+        session, FindingKind.RULE, [change.invoice.id for change in changes]
+    )
+    against_rules = {
+        change.invoice.id: approved_against_rules(change, standing.get(change.invoice.id, ()))
+        for change in changes
+    }
     approved = {change.invoice.id: change for change in changes if change.approved}
+    same_sale.ask_for_neighbours(session, [c.invoice.id for c in changes if c.moved])
     written = outbox.fields_written_since(session, approved.keys(), now - HURRY)
     hurried = {
         invoice_id: changed_before_approval(approved[invoice_id], fields)

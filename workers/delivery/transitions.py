@@ -4,7 +4,7 @@ Infactor enforces no states, so a held invoice can be moved on all the same. A b
 approve in the minutes in which QuickBooks changes an invoice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -115,20 +115,25 @@ def moved_past_hold(change: DocumentChange, *, was_held: bool) -> list[Found] | 
     ]
 
 
-def approved_against_rules(change: DocumentChange) -> list[Found]:
+def approved_against_rules(change: DocumentChange, standing: Collection[Found]) -> list[Found]:
     """Return a finding for each rule that applies to an invoice which somebody has approved.
 
-    What a rule means then is its own; once no money moves any more, it means nothing.
+    What a rule means then is its own; once no money moves any more, it means nothing. What had to
+    be so at the moment of the approval stays as it was found then: `standing` are those open now.
     """
     after = change.after
     if after is None or after.state not in APPROVED or after.state in OVER:
         return []
     reasons = [*reasons_of(change.invoice.holds), *reasons_of(change.invoice.signals)]
-    return [
+    found = [
         Found(field=reason.code, severity=severity, state=after.state, current=str(reason))
         for reason in reasons
         if (severity := CATALOGUE[reason.code].after_approval)
+        and (change.approved or not CATALOGUE[reason.code].at_approval)
     ]
+    if change.approved:
+        return found
+    return [*found, *(one for one in standing if CATALOGUE[RuleCode(one.field)].at_approval)]
 
 
 def changed_before_approval(

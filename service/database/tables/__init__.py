@@ -12,10 +12,12 @@ from service.database.tables.coordination import (
 )
 from service.database.tables.inbox import Notice
 from service.database.tables.invoices import (
+    BuyerAddress,
     Customer,
     Document,
     Finding,
     Invoice,
+    InvoiceToJudge,
     OldId,
     Receipt,
     Revision,
@@ -54,6 +56,7 @@ __all__ = [
     "Base",
     "Breaker",
     "BrowserSession",
+    "BuyerAddress",
     "ClockError",
     "Connection",
     "Customer",
@@ -64,6 +67,7 @@ __all__ = [
     "Finding",
     "Heartbeat",
     "Invoice",
+    "InvoiceToJudge",
     "InvoicesCursor",
     "Lease",
     "LoginAttempt",

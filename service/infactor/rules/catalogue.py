@@ -1,14 +1,17 @@
 """Every rule, and the words for it."""
 
 from service.domain import RuleCode
-from service.infactor.rules import dates, essentials
+from service.infactor.rules import addresses, dates, duplicates, essentials
 from service.infactor.rules.rule import Rule
 
 _ORDER = list(RuleCode)
 
 CATALOGUE: dict[RuleCode, Rule] = {
     rule.code: rule
-    for rule in sorted((*essentials.RULES, *dates.RULES), key=lambda rule: _ORDER.index(rule.code))
+    for rule in sorted(
+        (*essentials.RULES, *duplicates.RULES, *addresses.RULES, *dates.RULES),
+        key=lambda rule: _ORDER.index(rule.code),
+    )
 }
 """By code, in the order in which they lead."""
 

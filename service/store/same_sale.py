@@ -1,0 +1,124 @@
+"""Invoices that share a key with others, in all companies; and which of them to judge again.
+
+What the keys mean is said in `infactor.rules.twins`.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from service.database.tables import Connection, Document, Invoice, InvoiceToJudge
+from service.database.upsert import Insert, chunked, insert_all
+
+COLUMNS = (Invoice.twin_number, Invoice.twin_buyer, Invoice.twin_name, Invoice.twin_email)
+"""In the order of a `TwinKeys`."""
+
+MOST = 20
+"""So many invoices with one key are compared with each other, those that were entered first."""
+
+Key = tuple[int, int]
+"""Which one of COLUMNS, and its value."""
+
+
+def sharing(session: Session, keys: Collection[Key]) -> dict[Key, list[str]]:
+    """Return the ids of the first recorded invoices with each of these keys, if there are any."""
+    found: dict[Key, list[str]] = {}
+    for kind, column in enumerate(COLUMNS):
+        wanted = sorted({value for of, value in keys if of == kind})
+        for chunk in chunked(wanted):
+            query = select(column, Invoice.id).where(column.in_(chunk))
+            rows = session.execute(query.order_by(column, Invoice.created_ms, Invoice.id))
+            for value, id_ in rows:
+                if value is None:
+                    continue
+                those = found.setdefault((kind, value), [])
+                if len(those) < MOST:
+                    those.append(id_)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the rules ask of an invoice that shares a key: facts as text, and Infactor's state."""
+
+    id: str
+    connection_id: str
+    supplier_id: int
+    facts: str
+    state: str | None
+
+
+def load(session: Session, ids: Collection[str], environment: str) -> dict[str, Shared]:
+    """Return those of these invoices that are of this environment, by id."""
+    found: dict[str, Shared] = {}
+    columns = (Invoice.id, Invoice.connection_id, Connection.supplier_id)
+    for chunk in chunked(sorted(ids)):
+        rows = session.execute(
+            select(*columns, Invoice.facts, Document.state)
+            .join(Connection, Connection.id == Invoice.connection_id)
+            .join(Document, Document.invoice_id == Invoice.id, isouter=True)
+            .where(Invoice.id.in_(chunk), Connection.environment == environment)
+        )
+        found |= {row[0]: Shared(*row) for row in rows}
+    return found
+
+
+def ask(session: Session, ids: Collection[str]) -> set[str]:
+    """Ask for these invoices to be judged again; return their companies' connections."""
+    companies: set[str] = set()
+    for chunk in chunked(sorted(ids)):
+        columns = (Invoice.connection_id, Invoice.id)
+        found = session.execute(select(*columns).where(Invoice.id.in_(chunk)).order_by(Invoice.id))
+        rows = [{"connection_id": company, "invoice_id": id_} for company, id_ in found]
+        if rows:
+            insert_all(session, InvoiceToJudge, rows, _unless_asked)
+        companies |= {row["connection_id"] for row in rows}
+    return companies
+
+
+def ask_for_neighbours(session: Session, ids: Collection[str]) -> set[str]:
+    """Ask for the invoices that share a key with one of these, and those of these that do.
+
+    Returns their companies' connections.
+    """
+    of_each: dict[str, set[Key]] = {}
+    for chunk in chunked(sorted(ids)):
+        for id_, *values in session.execute(
+            select(Invoice.id, *COLUMNS).where(Invoice.id.in_(chunk))
+        ):
+            keys = {(kind, value) for kind, value in enumerate(values) if value is not None}
+            of_each[id_] = keys
+    several = {
+        key: those
+        for key, those in sharing(session, set().union(*of_each.values())).items()
+        if len(those) > 1
+    }
+    own = {id_ for id_, keys in of_each.items() if not keys.isdisjoint(several)}
+    return ask(session, own.union(*several.values()))
+
+
+def _unless_asked(statement: Insert) -> Insert:
+    return statement.on_conflict_do_nothing()
+
+
+def asked(session: Session, connection_id: str, limit: int) -> Sequence[str]:
+    """Return the next of the company's invoices that are to be judged again."""
+    return session.scalars(
+        select(InvoiceToJudge.invoice_id)
+        .where(InvoiceToJudge.connection_id == connection_id)
+        .order_by(InvoiceToJudge.invoice_id)
+        .limit(limit)
+    ).all()
+
+
+def answered(session: Session, connection_id: str, ids: Collection[str]) -> None:
+    """Note that these invoices are judged in this transaction, by what is committed now."""
+    for chunk in chunked(sorted(ids)):
+        session.execute(
+            delete(InvoiceToJudge).where(
+                InvoiceToJudge.connection_id == connection_id,
+                InvoiceToJudge.invoice_id.in_(chunk),
+            )
+        )
