@@ -21,8 +21,8 @@ from service.database.types import database_now
 from service.infactor.mapping import invoice_id
 from service.kit.clock import now
 from service.operations import actions
-from service.simulator.server import RunningSimulator
-from service.store import inbox
+from service.simulator.app import RunningSimulator
+from service.store import own_notices
 from tests.servers import wait_until
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, seen_once
@@ -33,11 +33,12 @@ from workers.schedule import PERIODIC
 
 # So many seconds after it was done last, each is done again.
 SECONDS = {
-    "sweep": 2,
+    "requeue": 2,
     "heartbeat": 10,
     "presence": 10,
     "alerts": 15,
     "reconcile": 60,
+    "judging": 15,
     "sample": 60,
     "keys": 60,
     "poll": 300,
@@ -81,7 +82,7 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
     world.connection_id = busy
     set_connection(world, reconcile_due_at=at - timedelta(minutes=1))
     with world.services.database.write() as session:
-        wanted = inbox.ask_for_changes(session, busy, "sync", at)
+        wanted = own_notices.ask_for_changes(session, busy, "sync", at)
         old = at - timedelta(days=91)
         session.add(Notice(format="own", status="done", received_at=old, handled_at=old))
     is_done = (Notice.id == wanted) & (Notice.status == "done")
@@ -89,11 +90,12 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
     is_accepted = (Connection.id == refused) & Connection.keys_refused_since.is_(None)
     is_revived = (Connection.id == dead) & (Connection.state == "connected")
     return {
-        "sweep": lambda: count(world, Notice, is_done) == 1,
+        "requeue": lambda: count(world, Notice, is_done) == 1,
         "heartbeat": lambda: count(world, Heartbeat, Heartbeat.name == "clock") == 1,
         "presence": lambda: count(world, Process, Process.kind == "worker") == 1,
         "alerts": lambda: count(world, Alert, Alert.cause == "connection.dead") > 0,
         "reconcile": lambda: count(world, Run, Run.kind == "reconcile") == 1,
+        "judging": lambda: count(world, Connection, Connection.judged_by != "") == 5,
         "sample": lambda: count(world, Sample) == 1,
         "poll": lambda: (
             delivering.last_seen("1").state == "invoice_accepted"
@@ -172,7 +174,7 @@ def test_no_other_work_waits_for_an_infactor_that_does_not_answer(
         with working(world.services, threads=4):
             wait_until(lambda: is_polling(world), what="the poll")
             with world.services.database.write() as session:
-                inbox.ask_for_changes(session, world.connection_id, "sync", now())
+                own_notices.ask_for_changes(session, world.connection_id, "sync", now())
             wait_until(lambda: {status for status, _ in world.notices()} == {"done"}, 7, "the sync")
             assert is_polling(world)
 
