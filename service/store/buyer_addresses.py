@@ -20,12 +20,9 @@ class AddressRow(NamedTuple):
     since_ms: int
 
 
-def note(session: Session, rows: Collection[AddressRow]) -> None:
-    """Keep these addresses, each with the earliest time."""
-    earliest: dict[tuple[str, str, str], AddressRow] = {}
-    for row in sorted(rows, key=lambda row: row.since_ms):
-        earliest.setdefault(row[:3], row)
-    for chunk in chunked(sorted(earliest.values())):
+def note(session: Session, rows: Sequence[AddressRow]) -> None:
+    """Keep these addresses, each once, with the earliest time that is known of it."""
+    for chunk in chunked(rows):
         insert_all(session, BuyerAddress, [row._asdict() for row in chunk], _unless_earlier)
 
 

@@ -5,14 +5,16 @@ What the keys mean is said in `infactor.rules.twins`.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
-from sqlalchemy import delete, select
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, delete, func, literal, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Document, Invoice, InvoiceToJudge
 from service.database.upsert import Insert, chunked, insert_all
+from service.kit import exact_json
 
-COLUMNS = (Invoice.twin_number, Invoice.twin_buyer, Invoice.twin_name, Invoice.twin_email)
+COLUMNS: tuple[Any, ...] = (Invoice.twin_number, Invoice.twin_buyer, Invoice.twin_name, Invoice.twin_email)
 """In the order of a `TwinKeys`."""
 
 MOST = 20
@@ -27,16 +29,22 @@ def sharing(session: Session, keys: Collection[Key]) -> dict[Key, list[str]]:
     found: dict[Key, list[str]] = {}
     for kind, column in enumerate(COLUMNS):
         wanted = sorted({value for of, value in keys if of == kind})
-        for chunk in chunked(wanted):
-            query = select(column, Invoice.id).where(column.in_(chunk))
-            rows = session.execute(query.order_by(column, Invoice.created_ms, Invoice.id))
-            for value, id_ in rows:
-                if value is None:
-                    continue
-                those = found.setdefault((kind, value), [])
-                if len(those) < MOST:
-                    those.append(id_)
+        if not wanted:
+            continue
+        query = select(column, Invoice.id).where(_is_among(session, column, wanted))
+        for value, id_ in session.execute(query.order_by(column, Invoice.created_ms, Invoice.id)):
+            those = found.setdefault((kind, value), [])
+            if len(those) < MOST:
+                those.append(id_)
     return found
+
+
+def _is_among(session: Session, column: Any, values: list[int]) -> ColumnElement[bool]:
+    """A condition: the column has one of these values, which are one parameter."""
+    if session.get_bind().dialect.name == "sqlite":
+        each = func.json_each(exact_json.encode(values).decode()).table_valued("value")
+        return cast(ColumnElement[bool], column.in_(select(each.c.value)))
+    return cast(ColumnElement[bool], column == any_(literal(values, ARRAY(BigInteger))))
 
 
 @dataclass(frozen=True, slots=True)

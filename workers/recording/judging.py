@@ -101,7 +101,7 @@ class Judge:
             .join(Supplier, Supplier.id == Connection.supplier_id)
             .where(Connection.id == self._connection_id)
         ).one()
-        addresses = frozenset([row.email, *row.own_emails])
+        addresses = frozenset(map(str.casefold, [row.email, *row.own_emails]))
         return Owner(self._connection_id, row.supplier_id, row.environment, addresses)
 
 

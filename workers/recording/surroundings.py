@@ -10,6 +10,7 @@ from service.infactor.rules.domains import domain_of, lookalikes, own_domains
 from service.infactor.rules.facts import InvoiceFacts, decoded
 from service.infactor.rules.twins import Twin, twin_keys
 from service.store import buyer_addresses, same_sale
+from service.store.buyer_addresses import AddressRow
 from service.store.same_sale import MOST, Key
 
 Facts = Mapping[str, InvoiceFacts]
@@ -110,7 +111,7 @@ def shared_addresses(session: Session, owner: Owner, facts: Facts) -> frozenset[
 
 def lookalike_domains(session: Session, owner: Owner, facts: Facts) -> dict[str, str]:
     """Return which domains of these buyers look like another one of the supplier's."""
-    wanted = {domain_of(email) for known in facts.values() for email in known.emails}
+    wanted = set(map(domain_of, {email for known in facts.values() for email in known.emails}))
     if not wanted:
         return {}
     known = buyer_addresses.domains(session, owner.supplier_id, owner.environment)
@@ -118,15 +119,14 @@ def lookalike_domains(session: Session, owner: Owner, facts: Facts) -> dict[str,
     return lookalikes(wanted, known | own)
 
 
-def addresses_of(
-    connection_id: str, facts: Iterable[InvoiceFacts]
-) -> set[buyer_addresses.AddressRow]:
+def addresses_of(connection_id: str, facts: Iterable[InvoiceFacts]) -> list[AddressRow]:
     """Return what is to be kept of the buyers' addresses of these invoices."""
-    return {
-        buyer_addresses.AddressRow(
-            connection_id, email.casefold(), one.top_customer_id, domain_of(email), one.created_ms
-        )
-        for one in facts
-        if one.top_customer_id
-        for email in one.emails
-    }
+    since: dict[tuple[str, str], int] = {}
+    for one in facts:
+        for email in one.emails if one.top_customer_id else ():
+            key = email.casefold(), one.top_customer_id or ""
+            since[key] = min(one.created_ms, since.get(key, one.created_ms))
+    return [
+        AddressRow(connection_id, address, customer_id, domain_of(address), earliest)
+        for (address, customer_id), earliest in sorted(since.items())
+    ]

@@ -12,10 +12,9 @@ from service.infactor.rules.rule import Figures, Limit, Mode, Rule
 def _own_buyer(facts: InvoiceFacts, around: Circumstances, limit: int) -> Figures | None:
     if not around.own_addresses:
         return None
-    own = {address.casefold() for address in around.own_addresses}
     domains = own_domains(around.own_addresses)
     for address in facts.emails:
-        if address.casefold() in own:
+        if address.casefold() in around.own_addresses:
             return {"address": address, "whose": "the supplier's own address"}
         if within(domain_of(address), domains):
             return {"address": address, "whose": "at the supplier's own domain"}

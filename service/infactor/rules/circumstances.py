@@ -23,8 +23,8 @@ class Circumstances:
     """Whether documents are withdrawn from Infactor; else what is deleted stays offered there."""
     twins: Sequence[Twin] = ()
     """The invoices that share a key with it."""
-    own_addresses: Set[str] = frozenset()
-    """The supplier's e-mail addresses: of their account, and of their company in QuickBooks."""
+    own_addresses: frozenset[str] = frozenset()
+    """The supplier's e-mail addresses in one case: of their account, and of their company."""
     shared_addresses: Set[str] = frozenset()
     """Addresses that several customers of the company have, in one case; projects of one customer
     are not several."""

@@ -119,7 +119,8 @@ def domain_of(address: str) -> str:
     return address.rpartition("@")[2].casefold().rstrip(".") if "@" in address else ""
 
 
-def own_domains(addresses: Collection[str]) -> frozenset[str]:
+@lru_cache(maxsize=64)
+def own_domains(addresses: frozenset[str]) -> frozenset[str]:
     """Return the domains of these addresses that are somebody's own, not a mail provider's."""
     return frozenset(map(domain_of, addresses)) - FREE_MAIL - _NOBODYS - {""}
 

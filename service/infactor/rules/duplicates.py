@@ -29,7 +29,7 @@ def _duplicate(
 
 def _twins(facts: InvoiceFacts, around: Circumstances, limit: int) -> Iterator[tuple[Twin, str]]:
     """Yield the twins that count, the leading first, and what each shares with this invoice."""
-    if facts.total <= 0:
+    if not around.twins or facts.total <= 0:
         return
     for twin in sorted(around.twins, key=_rank):
         if _counts(twin, around) and (what := shared(facts, twin, limit)):

@@ -8,7 +8,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from typing import NamedTuple
 from service.infactor.rules.facts import InvoiceFacts
 
 _LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
+_SIGNS = re.compile(r"[\W_]+")
 _DELETED = re.compile(r"\(deleted[\s\d-]*\)", re.IGNORECASE)
 # What a company is, not what it is called; without punctuation.
 _LEGAL_FORMS = frozenset(
@@ -60,15 +62,22 @@ def twin_keys(facts: InvoiceFacts) -> TwinKeys:
     total = facts.total if facts.total > 0 else facts.total_before_void
     if total is None:
         return TwinKeys()
-    amount = f"{total.normalize():f} {facts.currency or ''}"
-    number, name = normal_number(facts.number), normal_name(facts.buyer)
-    dated = f"{amount} {facts.txn_date}" if facts.txn_date else None
-    email = facts.emails[0].casefold() if facts.emails else None
+    email = facts.emails[0] if facts.emails else ""
+    return _keys(facts.number, facts.buyer, email, total, facts.currency, facts.txn_date)
+
+
+# Asked twice of each invoice that is recorded: for its row, and when it is judged.
+@lru_cache(maxsize=4096)
+def _keys(
+    number: str, buyer: str, email: str, total: Decimal, currency: str | None, dated: date | None
+) -> TwinKeys:
+    number, name, email = normal_number(number), normal_name(buyer), email.casefold()
+    amount = f"{total.normalize():f} {currency or ''}"
     return TwinKeys(
-        _key("number", number, amount),
-        _key("buyer", number, name),
-        _key("name", name, dated),
-        _key("email", email, dated),
+        _key(f"number\0{number}\0{amount}") if number else None,
+        _key(f"buyer\0{number}\0{name}") if number and name else None,
+        _key(f"name\0{name}\0{amount}\0{dated}") if name and dated else None,
+        _key(f"email\0{email}\0{amount}\0{dated}") if email and dated else None,
     )
 
 
@@ -108,17 +117,15 @@ def _same_address(one: InvoiceFacts, other: InvoiceFacts) -> bool:
     return any(email.casefold() in mine for email in other.emails)
 
 
-def _key(*parts: str | None) -> int | None:
-    if not all(parts):
-        return None
-    text = "\0".join(filter(None, parts)).encode(errors="surrogatepass")
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big", signed=True)
+def _key(text: str) -> int:
+    digest = blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
 
 
 def normal_number(number: str) -> str:
     """Return the number as people compare it: INV-0010, inv 10 and Inv10 are one."""
-    text = unicodedata.normalize("NFKC", number).casefold()
-    return "".join(filter(str.isalnum, _LEADING_ZEROS.sub("", text)))
+    text = number if number.isascii() else unicodedata.normalize("NFKC", number)
+    return _SIGNS.sub("", _LEADING_ZEROS.sub("", text.casefold()))
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from service.infactor.rules.facts import InvoiceFacts
 from service.infactor.rules.judge import judge
 from service.infactor.rules.rule import Profile
 
-OURS = frozenset({"Owner@Supplies.test", "supplies@gmail.com", "books@example.com"})
+OURS = frozenset({"owner@supplies.test", "supplies@gmail.com", "books@example.com"})
 
 
 def applies(change: str, *emails: str, **more: Any) -> dict[str, str] | None:
