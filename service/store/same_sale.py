@@ -14,7 +14,12 @@ from service.database.tables import Connection, Document, Invoice, InvoiceToJudg
 from service.database.upsert import Insert, chunked, insert_all
 from service.kit import exact_json
 
-COLUMNS: tuple[Any, ...] = (Invoice.twin_number, Invoice.twin_buyer, Invoice.twin_name, Invoice.twin_email)
+COLUMNS: tuple[Any, ...] = (
+    Invoice.twin_number,
+    Invoice.twin_buyer,
+    Invoice.twin_name,
+    Invoice.twin_email,
+)
 """In the order of a `TwinKeys`."""
 
 MOST = 20
