@@ -5,9 +5,10 @@ What the keys mean is said in `infactor.rules.twins`.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, delete, func, literal, select
+from sqlalchemy import ARRAY, BigInteger, Select, Text, any_, bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Document, Invoice, InvoiceToJudge
@@ -32,24 +33,29 @@ Key = tuple[int, int]
 def sharing(session: Session, keys: Collection[Key]) -> dict[Key, list[str]]:
     """Return the ids of the first recorded invoices with each of these keys, if there are any."""
     found: dict[Key, list[str]] = {}
-    for kind, column in enumerate(COLUMNS):
+    on_sqlite = session.get_bind().dialect.name == "sqlite"
+    for kind in range(len(COLUMNS)):
         wanted = sorted({value for of, value in keys if of == kind})
         if not wanted:
             continue
-        query = select(column, Invoice.id).where(_is_among(session, column, wanted))
-        for value, id_ in session.execute(query.order_by(column, Invoice.created_ms, Invoice.id)):
+        given = {"keys": exact_json.encode(wanted).decode() if on_sqlite else wanted}
+        for value, id_ in session.execute(_with_keys(kind, on_sqlite=on_sqlite), given):
             those = found.setdefault((kind, value), [])
             if len(those) < MOST:
                 those.append(id_)
     return found
 
 
-def _is_among(session: Session, column: Any, values: list[int]) -> ColumnElement[bool]:
-    """A condition: the column has one of these values, which are one parameter."""
-    if session.get_bind().dialect.name == "sqlite":
-        each = func.json_each(exact_json.encode(values).decode()).table_valued("value")
-        return cast(ColumnElement[bool], column.in_(select(each.c.value)))
-    return cast(ColumnElement[bool], column == any_(literal(values, ARRAY(BigInteger))))
+@cache
+def _with_keys(kind: int, *, on_sqlite: bool) -> Select[Any, Any]:
+    """Return the query for (value, id) of one kind of key; all of `:keys` are one parameter."""
+    column = COLUMNS[kind]
+    if on_sqlite:
+        each = func.json_each(bindparam("keys", type_=Text)).table_valued("value")
+        among = column.in_(select(each.c.value))
+    else:
+        among = column == any_(bindparam("keys", type_=ARRAY(BigInteger)))
+    return select(column, Invoice.id).where(among).order_by(column, Invoice.created_ms, Invoice.id)
 
 
 @dataclass(frozen=True, slots=True)
