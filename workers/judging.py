@@ -1,16 +1,22 @@
-"""Judges all of a company again, without a read: at midnight, and when the rules have changed."""
+"""Judges recorded invoices again, without a read: all of a company at midnight and when the rules
+have changed, some of them when something has changed that surrounds them.
+"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import structlog
 
 from service.config.settings import Settings
+from service.domain import RuleCode
 from service.infactor.rules.facts import decoded
-from service.infactor.rules.judge import plain
+from service.infactor.rules.judge import Judgement, plain
+from service.infactor.rules.rule import Mode
 from service.kit.clock import now
 from service.services import Services
-from service.store import judging, same_sale
+from service.store import chain, judging
 from service.store.judging import JudgedInvoice
+from workers.accounts import count_accounts
 from workers.company import RecordedCompany
 from workers.recording.judging import Judge
 from workers.recording.record import record_judgements
@@ -23,14 +29,14 @@ _MOST_AT_ONCE = 50
 
 def ask_for_judging(services: Services) -> None:
     """Ask for each company to be judged whose invoices were judged by other rules, or another
-    day's; or one of which is to be judged again because of another invoice.
+    day's, or some of whose invoices have to be judged again.
 
     So also the day after the clock was set ahead, and the one after it was set back.
     """
     settings = services.settings
     with services.database.read() as session:
         due = judging.due(
-            session, settings.quickbooks_environment, judged_by(settings), _MOST_AT_ONCE
+            session, settings.quickbooks_environment, judged_by(settings), now(), _MOST_AT_ONCE
         )
     for connection_id in due:
         services.jobs.judge(connection_id)
@@ -44,38 +50,27 @@ def judged_by(settings: Settings) -> str:
 def judge_company(services: Services, connection_id: str) -> None:
     """Judge the company's invoices, unless another process does, and record what has changed.
 
-    All of them if the rules or the day are others, else those that were asked for.
+    All of them if they were judged by other rules or on another day, else those that were asked
+    for; after the accounts of its buyers are counted, which asks for more.
     """
     with services.leases.hold(f"judge:{connection_id}") as mine:
         company = RecordedCompany.recorded(services, connection_id) if mine else None
-        if company is not None:
-            if _is_due(company):
-                _judge(company)
+        if company is None:
+            return
+        count_accounts(company)
+        wanted = judged_by(services.settings)
+        with services.database.read() as session:
+            is_judged = judging.is_judged(session, connection_id, wanted)
+        if is_judged:
             _judge_asked(company)
+        else:
+            _judge_all(company, wanted)
 
 
-def _is_due(company: RecordedCompany) -> bool:
-    with company.services.database.read() as session:
-        wanted = judged_by(company.services.settings)
-        return judging.is_due(session, company.connection_id, wanted)
-
-
-def _judge_asked(company: RecordedCompany) -> None:
-    """Judge those whose neighbours have changed; see `same_sale.ask`."""
-    while ids := _asked(company):
-        changed = record_judgements(company, ids)
-        log.info(
-            "rules.judged", connection=company.connection_id, invoices=len(ids), changed=changed
-        )
-
-
-def _asked(company: RecordedCompany) -> Sequence[str]:
-    with company.services.database.read() as session:
-        return same_sale.asked(session, company.connection_id, _PAGE)
-
-
-def _judge(company: RecordedCompany) -> None:
-    services, wanted = company.services, judged_by(company.services.settings)
+def _judge_all(company: RecordedCompany, wanted: str) -> None:
+    services = company.services
+    with services.database.write() as session:
+        judging.all_answered(session, company.connection_id)
     after, seen, changed = "", 0, 0
     while page := _page(company, after):
         seen, after = seen + len(page), page[-1].quickbooks_id
@@ -84,7 +79,79 @@ def _judge(company: RecordedCompany) -> None:
             changed += record_judgements(company, others)
     with services.database.write() as session:
         judging.judged(session, company.connection_id, wanted)
+        head = chain.of_company(session, company.connection_id)
+    # Kept elsewhere, the last link shows whether somebody has written another history since.
+    log.info("chain.head", connection=company.connection_id, revisions=head.length, link=head.link)
     log.info("rules.judged", connection=company.connection_id, invoices=seen, changed=changed)
+
+
+def _judge_asked(company: RecordedCompany) -> None:
+    seen, changed = 0, 0
+    while ids := _asked(company):
+        seen += len(ids)
+        changed += record_judgements(company, ids)
+    if seen:
+        log.info("rules.judged", connection=company.connection_id, invoices=seen, changed=changed)
+
+
+def _asked(company: RecordedCompany) -> Sequence[str]:
+    with company.services.database.read() as session:
+        return judging.asked(session, company.connection_id, _PAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherReason:
+    """A rule that means something else to an invoice by other rules: a mode each, `off` for none.
+
+    `held` and `would_be_held`: whether the invoice is held, by any rule.
+    """
+
+    invoice_id: str
+    code: RuleCode
+    before: Mode
+    after: Mode
+    held: bool
+    would_be_held: bool
+
+
+def what_if(
+    services: Services, connection_id: str, other: Settings
+) -> Iterator[tuple[int, list[OtherReason]]]:
+    """Yield, page by page, (invoices judged, what the rules of `other` settings say otherwise).
+
+    Judges by both, so it shows what the change of settings does and nothing else. Writes nothing
+    and reads nothing of QuickBooks.
+    """
+    after, at = "", now()
+    while True:
+        with services.database.read() as session:
+            page = judging.page(session, connection_id, after, _PAGE)
+            facts = {one.id: decoded(one.facts) for one in page}
+            by_ours, by_other = (
+                Judge(session, settings, connection_id, at).judgements(facts)
+                for settings in (services.settings, other)
+            )
+        if not page:
+            return
+        others = (_otherwise(one.id, by_ours[one.id], by_other[one.id]) for one in page)
+        yield len(page), [reason for reasons in others for reason in reasons]
+        after = page[-1].quickbooks_id
+
+
+def _otherwise(invoice_id: str, ours: Judgement, others: Judgement) -> Iterator[OtherReason]:
+    before, after = _modes(ours), _modes(others)
+    held = (ours.hold is not None, others.hold is not None)
+    for code in RuleCode:
+        modes = before.get(code, Mode.OFF), after.get(code, Mode.OFF)
+        if modes[0] is not modes[1]:
+            yield OtherReason(invoice_id, code, *modes, *held)
+
+
+def _modes(judgement: Judgement) -> dict[RuleCode, Mode]:
+    return {
+        **{one.code: Mode.SIGNAL for one in judgement.signals},
+        **{one.code: Mode.HOLD for one in judgement.holds},
+    }
 
 
 def _page(company: RecordedCompany, after: str) -> list[JudgedInvoice]:

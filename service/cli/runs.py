@@ -1,4 +1,4 @@
-"""Starts runs for a command, and follows them to their end."""
+"""`backfill` and `reconcile`: starts runs, follows them to their end, and says what they did."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,16 +8,24 @@ from functools import partial
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 from sqlalchemy.orm import Session
 
 from service import wording
 from service.cli.console import (
-    ShownColumn,
     answer_json,
     fail,
     hint,
     hints,
+    one_line,
     says_what_is_wrong,
     show_table,
 )
@@ -134,14 +142,26 @@ def _advance(services: Services, run_id: int) -> bool:
 def progress_bars() -> Progress:
     """Return progress bars for a terminal; nothing elsewhere."""
     return Progress(
-        ShownColumn(lambda task: task.description),
+        _ShownColumn(lambda task: task.description),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        ShownColumn(lambda task: str(task.fields["note"])),
+        _ShownColumn(lambda task: str(task.fields["note"])),
         console=hints,
         disable=not hints.is_terminal,
     )
+
+
+class _ShownColumn(ProgressColumn):
+    """A column of a progress bar that shows one of a task's texts."""
+
+    def __init__(self, text_of: Callable[[Task], str]) -> None:
+        self._text_of = text_of
+        super().__init__()
+
+    def render(self, task: Task) -> Text:
+        """Return the text of this bar."""
+        return one_line(self._text_of(task))
 
 
 def _show(progress: Progress, bar: Any, seen: Followed) -> None:

@@ -3,17 +3,18 @@
 What the keys mean is said in `infactor.rules.twins`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Select, Text, any_, bindparam, delete, func, select
+from sqlalchemy import ARRAY, BigInteger, Select, Text, any_, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from service.database.tables import Connection, Document, Invoice, InvoiceToJudge
-from service.database.upsert import Insert, chunked, insert_all
+from service.database.tables import Connection, Document, Invoice
+from service.database.upsert import chunked
 from service.kit import exact_json
+from service.store import judging
 
 COLUMNS: tuple[Any, ...] = (
     Invoice.twin_number,
@@ -86,15 +87,15 @@ def load(session: Session, ids: Collection[str], environment: str) -> dict[str, 
 
 def ask(session: Session, ids: Collection[str]) -> set[str]:
     """Ask for these invoices to be judged again; return their companies' connections."""
-    companies: set[str] = set()
+    companies: dict[str, list[str]] = {}
     for chunk in chunked(sorted(ids)):
         columns = (Invoice.connection_id, Invoice.id)
         found = session.execute(select(*columns).where(Invoice.id.in_(chunk)).order_by(Invoice.id))
-        rows = [{"connection_id": company, "invoice_id": id_} for company, id_ in found]
-        if rows:
-            insert_all(session, InvoiceToJudge, rows, _unless_asked)
-        companies |= {row["connection_id"] for row in rows}
-    return companies
+        for company, id_ in found:
+            companies.setdefault(company, []).append(id_)
+    for company in sorted(companies):
+        judging.ask(session, company, companies[company])
+    return set(companies)
 
 
 def ask_for_neighbours(session: Session, ids: Collection[str]) -> set[str]:
@@ -116,28 +117,3 @@ def ask_for_neighbours(session: Session, ids: Collection[str]) -> set[str]:
     }
     own = {id_ for id_, keys in of_each.items() if not keys.isdisjoint(several)}
     return ask(session, own.union(*several.values()))
-
-
-def _unless_asked(statement: Insert) -> Insert:
-    return statement.on_conflict_do_nothing()
-
-
-def asked(session: Session, connection_id: str, limit: int) -> Sequence[str]:
-    """Return the next of the company's invoices that are to be judged again."""
-    return session.scalars(
-        select(InvoiceToJudge.invoice_id)
-        .where(InvoiceToJudge.connection_id == connection_id)
-        .order_by(InvoiceToJudge.invoice_id)
-        .limit(limit)
-    ).all()
-
-
-def answered(session: Session, connection_id: str, ids: Collection[str]) -> None:
-    """Note that these invoices are judged in this transaction, by what is committed now."""
-    for chunk in chunked(sorted(ids)):
-        session.execute(
-            delete(InvoiceToJudge).where(
-                InvoiceToJudge.connection_id == connection_id,
-                InvoiceToJudge.invoice_id.in_(chunk),
-            )
-        )

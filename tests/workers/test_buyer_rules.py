@@ -117,9 +117,13 @@ def test_an_approval_soon_after_the_address_was_replaced_is_critical(
 def rule_findings(world: World) -> list[tuple[str, str, str, str]]:
     with world.services.database.read() as session:
         rows = session.execute(
-            select(Invoice.quickbooks_id, Finding.field, Finding.severity, Finding.current)
+            select(Invoice.quickbooks_id, Finding.fields)
             .join(Finding, Finding.invoice_id == Invoice.id)
             .where(Finding.kind == "rule", Finding.closed_at.is_(None))
             .order_by(Invoice.quickbooks_id)
         )
-        return [(id_, field, severity, current or "") for id_, field, severity, current in rows]
+        return [
+            (id_, one["field"], one["severity"], one["current"] or "")
+            for id_, fields in rows
+            for one in fields
+        ]

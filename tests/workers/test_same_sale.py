@@ -166,7 +166,7 @@ def test_a_twin_of_one_that_was_approved_is_critical(
         delivering.deliver()
         with world.services.database.read() as session:
             found = session.scalars(select(Finding)).all()
-        assert [(one.field, one.severity) for one in found] == [("duplicate", "critical")]
+        assert [(one.cause, one.severity) for one in found] == [("duplicate", "critical")]
         assert delivering.state("1") == ("invoice_accepted", None)
 
 

@@ -1,30 +1,34 @@
 """Judges recorded invoices by the rules in force."""
 
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 
-from sqlalchemy import select
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from service.config.settings import Settings
-from service.database.tables import Connection, Supplier
 from service.domain import RuleCode
-from service.infactor.rules.circumstances import Circumstances
+from service.infactor.rules.circumstances import AccountShares, Circumstances, NumberGap
 from service.infactor.rules.facts import InvoiceFacts, decoded
 from service.infactor.rules.judge import Judgement, judge, plain
-from service.store import buyer_addresses
+from service.infactor.rules.shares import ACCOUNT_RULES
+from service.store import accounts, buyer_addresses
+from service.store.accounts import HOUR_MS
 from service.store.invoices import InvoiceRow
+from workers.recording.numbers import missing_numbers
 from workers.recording.surroundings import (
     Owner,
     Twins,
+    TwinsOfOne,
     addresses_of,
     lookalike_domains,
+    owner_of,
     shared_addresses,
 )
 
-_DUPLICATES = {RuleCode.DUPLICATE, RuleCode.DUPLICATE_ELSEWHERE}
+DUPLICATES = frozenset({RuleCode.DUPLICATE, RuleCode.DUPLICATE_ELSEWHERE})
 
 
 class Judge:
@@ -37,13 +41,7 @@ class Judge:
         self._settings = settings
         self._connection_id = connection_id
         self._today = settings.today(at)
-        self._asked = {one.rule.code for one in settings.rules.in_force}
         self._twins: list[Twins] = []
-
-    @property
-    def asks_for_twins(self) -> bool:
-        """Whether a rule in force asks for other invoices of the same sale."""
-        return not self._asked.isdisjoint(_DUPLICATES)
 
     def judgements(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, Judgement]:
         """Return the judgement of each of these invoices, by its id."""
@@ -67,42 +65,84 @@ class Judge:
         return {other for twins in self._twins for other in twins.others(ids)}
 
     def _circumstances(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, Circumstances]:
-        alike = self._alike(facts)
-        around = dict.fromkeys(facts, alike)
-        if self.asks_for_twins:
-            twins = Twins(self._session, self._owner, facts)
-            self._twins.append(twins)
-            around |= twins.surrounding(alike)
-        return around
+        found = dict.fromkeys(facts, self._alike(facts))
+        for id_, twins in self._twins_of(facts).items():
+            found[id_] = dataclasses.replace(
+                found[id_], id=id_, twins=twins.twins, state=twins.state
+            )
+        for id_, account in self._accounts(facts).items():
+            found[id_] = dataclasses.replace(found[id_], account=account)
+        for id_, hour in self._busy_hours(facts).items():
+            found[id_] = dataclasses.replace(found[id_], busy_hour=hour)
+        for id_, gap in self._missing_numbers(facts).items():
+            found[id_] = dataclasses.replace(found[id_], numbers_missing=gap)
+        return found
 
     def _alike(self, facts: Mapping[str, InvoiceFacts]) -> Circumstances:
         """Return what surrounds all of them in the same way."""
-        session, owner, asked = self._session, self._owner, self._asked
-        return Circumstances(
+        session, owner, rules = self._session, self._owner, self._settings.rules
+        around = Circumstances(
             today=self._today,
             currency=self._settings.infactor_currency,
             withdraws=self._settings.infactor_withdraw,
             own_addresses=owner.addresses,
-            shared_addresses=shared_addresses(session, owner, facts)
-            if RuleCode.SHARED_ADDRESS in asked
-            else frozenset(),
-            lookalikes=lookalike_domains(session, owner, facts)
-            if RuleCode.LOOKALIKE_DOMAIN in asked
-            else {},
         )
+        if rules.asks_any({RuleCode.SHARED_ADDRESS}):
+            shared = shared_addresses(session, owner, facts)
+            around = dataclasses.replace(around, shared_addresses=shared)
+        if rules.asks_any({RuleCode.LOOKALIKE_DOMAIN}):
+            like = lookalike_domains(session, owner, facts)
+            around = dataclasses.replace(around, lookalikes=like)
+        return around
+
+    def _twins_of(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, TwinsOfOne]:
+        if not self._settings.rules.asks_any(DUPLICATES):
+            return {}
+        twins = Twins(self._session, self._owner, facts)
+        self._twins.append(twins)
+        return twins.of_each()
 
     @cached_property
     def _owner(self) -> Owner:
-        row = self._session.execute(
-            select(
-                *(Connection.supplier_id, Connection.environment, Connection.own_emails),
-                Supplier.email,
-            )
-            .join(Supplier, Supplier.id == Connection.supplier_id)
-            .where(Connection.id == self._connection_id)
-        ).one()
-        addresses = frozenset(map(str.casefold, [row.email, *row.own_emails]))
-        return Owner(self._connection_id, row.supplier_id, row.environment, addresses)
+        return owner_of(self._session, self._connection_id)
+
+    def _accounts(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, AccountShares]:
+        """Return the accounts, as last counted, of the buyers of those that are open."""
+        customers = {
+            id_: known.customer_id
+            for id_, known in facts.items()
+            if known.customer_id and known.balance > 0
+        }
+        if not customers or not self._settings.rules.asks_any(ACCOUNT_RULES):
+            return {}
+        wanted = set(customers.values())
+        kept = accounts.of_customers(self._session, self._connection_id, wanted)
+        return {
+            id_: AccountShares(*kept[customer])
+            for id_, customer in customers.items()
+            if customer in kept
+        }
+
+    def _busy_hours(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, str]:
+        if not self._settings.rules.asks_any({RuleCode.BURST}):
+            return {}
+        busy = accounts.busy_hours(self._session, self._connection_id)
+        if not busy:
+            return {}
+        hours = {id_: known.created_ms // HOUR_MS for id_, known in facts.items()}
+        return {id_: _hour_text(hour) for id_, hour in hours.items() if hour in busy}
+
+    def _missing_numbers(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, NumberGap]:
+        """Return the gaps in the numbers; none while an import may still fill them."""
+        if not self._settings.rules.asks_any({RuleCode.NUMBER_GAP}):
+            return {}
+        if accounts.is_importing(self._session, self._connection_id):
+            return {}
+        return missing_numbers(self._session, self._connection_id, facts)
+
+
+def _hour_text(hour: int) -> str:
+    return datetime.fromtimestamp(hour * HOUR_MS // 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _with(row: InvoiceRow, judgement: Judgement) -> InvoiceRow:

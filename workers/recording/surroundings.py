@@ -1,11 +1,12 @@
 """What surrounds the invoices of one company, read for a whole batch at once."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.infactor.rules.circumstances import Circumstances
+from service.database.tables import Connection, Supplier
 from service.infactor.rules.domains import domain_of, lookalikes, own_domains
 from service.infactor.rules.facts import InvoiceFacts, decoded
 from service.infactor.rules.twins import Twin, twin_keys
@@ -25,6 +26,28 @@ class Owner:
     supplier_id: int
     environment: str
     addresses: frozenset[str]
+
+
+def owner_of(session: Session, connection_id: str) -> Owner:
+    """Return the owner of the company of this connection."""
+    row = session.execute(
+        select(
+            *(Connection.supplier_id, Connection.environment, Connection.own_emails),
+            Supplier.email,
+        )
+        .join(Supplier, Supplier.id == Connection.supplier_id)
+        .where(Connection.id == connection_id)
+    ).one()
+    addresses = frozenset(map(str.casefold, [row.email, *row.own_emails]))
+    return Owner(connection_id, row.supplier_id, row.environment, addresses)
+
+
+@dataclass(frozen=True, slots=True)
+class TwinsOfOne:
+    """The invoices that share a key with one, and the state of its own document in Infactor."""
+
+    state: str | None
+    twins: Sequence[Twin]
 
 
 class Twins:
@@ -51,8 +74,9 @@ class Twins:
             concerned |= {i for i, keys in self._keys.items() if not shared.isdisjoint(keys)}
         self._known = same_sale.load(session, concerned, owner.environment)
 
-    def surrounding(self, around: Circumstances) -> Iterator[tuple[str, Circumstances]]:
-        """Yield the circumstances, with the twins, of each invoice that has any."""
+    def of_each(self) -> dict[str, TwinsOfOne]:
+        """Return the twins of each invoice that has any."""
+        found: dict[str, TwinsOfOne] = {}
         for id_, keys in self._keys.items():
             ids = {
                 other
@@ -62,7 +86,8 @@ class Twins:
             } - {id_}
             twins = [twin for other in sorted(ids) if (twin := self._twin(other))]
             if twins:
-                yield id_, replace(around, id=id_, state=self._state(id_), twins=twins)
+                found[id_] = TwinsOfOne(self._state(id_), twins)
+        return found
 
     def others(self, ids: Collection[str]) -> set[str]:
         """Return recorded invoices beside the batch that share a key with one of these of it."""

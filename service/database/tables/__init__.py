@@ -12,15 +12,20 @@ from service.database.tables.coordination import (
 )
 from service.database.tables.inbox import Notice
 from service.database.tables.invoices import (
+    BusyHour,
+    BuyerAccount,
     BuyerAddress,
     Customer,
     Document,
+    ErasedRevision,
     Finding,
+    FoundField,
     Invoice,
     InvoiceToJudge,
     OldId,
     Receipt,
     Revision,
+    SettlementRow,
 )
 from service.database.tables.metadata import Base
 from service.database.tables.operations import (
@@ -56,6 +61,8 @@ __all__ = [
     "Base",
     "Breaker",
     "BrowserSession",
+    "BusyHour",
+    "BuyerAccount",
     "BuyerAddress",
     "ClockError",
     "Connection",
@@ -63,8 +70,10 @@ __all__ = [
     "DifferenceRow",
     "Document",
     "DocumentCursor",
+    "ErasedRevision",
     "Failure",
     "Finding",
+    "FoundField",
     "Heartbeat",
     "Invoice",
     "InvoiceToJudge",
@@ -85,6 +94,7 @@ __all__ = [
     "Run",
     "RunSeen",
     "Sample",
+    "SettlementRow",
     "SpentLink",
     "SumsRow",
     "Supplier",

@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from service.infactor.mapping import Mapped
+from service.infactor.rules.original import differing_sum, takes_payment, was_sent
 
 _NOTHING = Decimal(0)
+_MOST_EDITS = 20
 
 
 class InvoiceFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,6 +36,14 @@ class InvoiceFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     buyer: str = ""
     emails: tuple[str, ...] = ()
     """Every valid address that QuickBooks gives for the buyer, the document's own first."""
+    sent: bool | None = None
+    """It was e-mailed or printed; None where QuickBooks does not say."""
+    online_payment: bool = False
+    lines_total: Decimal | None = None
+    """What lines, discounts and tax come to, if that is not the total."""
+    edited: tuple[date, ...] = ()
+    """The days on which its amount, currency, buyer or due date was found changed, the last ones,
+    in INFACTOR_TIMEZONE; a day may stand there twice."""
     address_changed: date | None = None
     """When the first of them was last another one than before, in INFACTOR_TIMEZONE."""
     address_before: str = ""
@@ -47,14 +57,14 @@ def facts_of(
     mapped: Mapped,
     *,
     called_void: bool,
+    today: date,
     before: InvoiceFacts | None = None,
-    today: date | None = None,
     top_customer_id: str | None = None,
 ) -> InvoiceFacts:
     """Return the facts of an invoice as QuickBooks gave it and as it was mapped.
 
     `called_void`: a notice has said that it was voided, which counts only while its total is 0.
-    `before`: its facts as they are recorded so far; what has changed since has changed `today`.
+    `before`: its facts as they are recorded so far; `today` is the day on which it was read.
     """
     changed, address_before = _change(before, mapped.buyer_emails, today)
     return InvoiceFacts(
@@ -71,14 +81,27 @@ def facts_of(
         customer_id=mapped.customer_id,
         buyer=mapped.document["companyName"],
         emails=mapped.buyer_emails,
+        sent=was_sent(raw),
+        online_payment=takes_payment(raw),
+        lines_total=differing_sum(raw, mapped.total, mapped.currency),
+        edited=_edits(mapped, before, today),
         address_changed=changed,
         address_before=address_before,
         top_customer_id=top_customer_id or mapped.customer_id,
     )
 
 
+def _edits(mapped: Mapped, before: InvoiceFacts | None, today: date) -> tuple[date, ...]:
+    if before is None:
+        return ()
+    known = (before.total, before.currency, before.customer_id, before.due_date)
+    found = (mapped.total, mapped.currency, mapped.customer_id, mapped.due_date)
+    edits = before.edited if known == found else (*before.edited, today)
+    return edits[-_MOST_EDITS:]
+
+
 def _change(
-    before: InvoiceFacts | None, emails: Sequence[str], today: date | None
+    before: InvoiceFacts | None, emails: Sequence[str], today: date
 ) -> tuple[date | None, str]:
     """Return when the buyer's first address was last replaced, and what it was until then."""
     if before is None:
