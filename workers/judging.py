@@ -3,22 +3,19 @@ have changed, some of them when something has changed that surrounds them.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from service.config.settings import Settings
-from service.domain import RuleCode
 from service.infactor.rules.facts import decoded
-from service.infactor.rules.judge import Judgement, plain
-from service.infactor.rules.rule import Mode
+from service.infactor.rules.judge import plain
 from service.kit.clock import now
 from service.services import Services
 from service.store import chain, judging
 from service.store.judging import JudgedInvoice
 from workers.accounts import count_accounts
 from workers.company import RecordedCompany
-from workers.recording.judging import Judge
+from workers.recording.judging import Judge, OtherReason, kept, other_reasons
 from workers.recording.record import record_judgements
 
 log = structlog.get_logger(__name__)
@@ -99,21 +96,6 @@ def _asked(company: RecordedCompany) -> Sequence[str]:
         return judging.asked(session, company.connection_id, _PAGE)
 
 
-@dataclass(frozen=True, slots=True)
-class OtherReason:
-    """A rule that means something else to an invoice by other rules: a mode each, `off` for none.
-
-    `held` and `would_be_held`: whether the invoice is held, by any rule.
-    """
-
-    invoice_id: str
-    code: RuleCode
-    before: Mode
-    after: Mode
-    held: bool
-    would_be_held: bool
-
-
 def what_if(
     services: Services, connection_id: str, other: Settings
 ) -> Iterator[tuple[int, list[OtherReason]]]:
@@ -133,25 +115,15 @@ def what_if(
             )
         if not page:
             return
-        others = (_otherwise(one.id, by_ours[one.id], by_other[one.id]) for one in page)
-        yield len(page), [reason for reasons in others for reason in reasons]
+        yield (
+            len(page),
+            [
+                reason
+                for one in page
+                for reason in other_reasons(one.id, kept(by_ours[one.id]), kept(by_other[one.id]))
+            ],
+        )
         after = page[-1].quickbooks_id
-
-
-def _otherwise(invoice_id: str, ours: Judgement, others: Judgement) -> Iterator[OtherReason]:
-    before, after = _modes(ours), _modes(others)
-    held = (ours.hold is not None, others.hold is not None)
-    for code in RuleCode:
-        modes = before.get(code, Mode.OFF), after.get(code, Mode.OFF)
-        if modes[0] is not modes[1]:
-            yield OtherReason(invoice_id, code, *modes, *held)
-
-
-def _modes(judgement: Judgement) -> dict[RuleCode, Mode]:
-    return {
-        **{one.code: Mode.SIGNAL for one in judgement.signals},
-        **{one.code: Mode.HOLD for one in judgement.holds},
-    }
 
 
 def _page(company: RecordedCompany, after: str) -> list[JudgedInvoice]:

@@ -122,7 +122,7 @@ def _findings(found: Sequence[Settlement], document: Document | None) -> list[Fo
     state = document.state if document else ""
     severity = Severity.INFO if state in OVER else Severity.CRITICAL
     return [
-        Found(field=kind, severity=severity, state=state, current=_text(those))
+        Found(field=kind, severity=severity, state=state, current=_text(those), cause=kind)
         for kind in SettlementKind
         if (those := [one for one in found if one.kind is kind])
     ]

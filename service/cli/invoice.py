@@ -123,6 +123,14 @@ def _show(found: InvoiceRecord, settings: Settings) -> None:
         ),
     )
     _table(
+        "Payments",
+        ("Day", "Kind", "Amount", "Payer", "Account"),
+        (
+            (one.paid_on, one.kind, money(one.amount), one.payer, one.account)
+            for one in found.settlements
+        ),
+    )
+    _table(
         "Notices",
         ("Id", "Received", "What", "Status", "Result", "Delivery"),
         (
@@ -204,6 +212,7 @@ def _json(found: InvoiceRecord) -> dict[str, Any]:
         "findings": [_columns(one, "invoice_id", "connection_id") for one in found.findings],
         "revisions": [_columns(one, "invoice_id") for one in found.revisions],
         "receipts": [_columns(one, "invoice_id") for one in found.receipts],
+        "payments": [_columns(one, "invoice_id") for one in found.settlements],
         "notices": [
             _columns(one, "realm_digest", "realm_sealed", "dedupe_key") for one in found.notices
         ],

@@ -1,9 +1,8 @@
 """`rules`: the rules in force, and what others would change."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,22 +13,19 @@ from service.cli.console import (
     fail,
     hint,
     says_what_is_wrong,
-    show_list,
     show_table,
 )
-from service.cli.context import Json, command_services, name_of
+from service.cli.context import Json, command_services
 from service.cli.runs import progress_bars
+from service.cli.what_if import WhatIf, show_changes
 from service.config.settings import Settings
-from service.database.tables import Connection
 from service.infactor.rules.book import RuleInForce, parse_changes, rule_book
 from service.infactor.rules.rule import Profile
 from service.services import Services
 from service.store import connections, judging
-from service.store.judging import NamedInvoice
-from service.wording import called, money, several
 
 if TYPE_CHECKING:
-    from workers.judging import OtherReason
+    pass
 
 
 @says_what_is_wrong
@@ -72,7 +68,7 @@ def show_rules(
 def _other(settings: Settings, what_if: str | None, profile: str | None) -> Settings:
     """Return the settings with the rules that were asked for; exit with what to correct.
 
-    Changes come on top of INFACTOR_RULES, and another profile keeps those.
+    WhatIf come on top of INFACTOR_RULES, and another profile keeps those.
     """
     changes = {change.code: change for change in settings.infactor_rules}
     try:
@@ -157,49 +153,19 @@ def catalogue_in_markdown() -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
-class _Changes:
-    """What other rules would change: how many invoices, and how much is due on them."""
-
-    def __init__(self, currency: str) -> None:
-        self._currency = currency
-        self._by_rule: Counter[str] = Counter()
-        self._moved: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
-        self._due: dict[bool, dict[str, Decimal]] = {True: {}, False: {}}
-
-    def add(self, others: "Sequence[OtherReason]", named: Mapping[str, NamedInvoice]) -> None:
-        """Add the changes of a page; an invoice that changes sides counts once."""
-        self._by_rule.update(f"{one.code}: {one.before} to {one.after}" for one in others)
-        moved = {one.invoice_id: one for one in others if one.held != one.would_be_held}
-        for id_, one in moved.items():
-            due, name = self._due[one.would_be_held], named[id_].currency or self._currency
-            self._moved[one.would_be_held]["invoices"] += 1
-            due[name] = due.get(name, Decimal(0)) + (named[id_].balance or 0)
-
-    def lines(self) -> Iterator[str]:
-        """Yield the sums in words."""
-        for change, count in self._by_rule.items():
-            yield f"{change}: {several(count, 'invoice', 'invoices')}."
-        for side, words in ((True, "Held instead of offered"), (False, "Offered instead of held")):
-            count = self._moved[side]["invoices"]
-            due = ", ".join(money(sum_, name) for name, sum_ in sorted(self._due[side].items()))
-            yield f"{words}: {several(count, 'invoice', 'invoices')}{due and f', {due} due'}."
-        yield "Nothing was written."
-
-
 def _show_what_if(services: Services, other: Settings, limit: int | None, *, as_json: bool) -> None:
-    changes = _Changes(other.infactor_currency)
-    found = _what_if(services, other, changes)
+    changes = WhatIf(other.infactor_currency)
+    _what_if(services, other, changes)
     if as_json:
-        answer_json(found)
+        answer_json(changes.found)
     else:
-        columns = ("Company", "Invoice", "Buyer", "Balance due", "Rule", "From", "To")
-        show_list("What would change", columns, [_line(one) for one in found], limit)
+        show_changes(changes.found, limit)
     for line in changes.lines():
         hint(line)
 
 
-def _what_if(services: Services, other: Settings, changes: _Changes) -> Iterator[dict[str, Any]]:
-    """Yield each invoice and rule that the other rules judge otherwise, and add them up."""
+def _what_if(services: Services, other: Settings, changes: WhatIf) -> None:
+    """Add to `changes` each invoice and rule that the other rules judge otherwise."""
     from workers.judging import what_if
 
     with services.database.read() as session:
@@ -212,35 +178,5 @@ def _what_if(services: Services, other: Settings, changes: _Changes) -> Iterator
             for judged, others in what_if(services, company.id, other):
                 with services.database.read() as session:
                     named = judging.named(session, {one.invoice_id for one in others})
-                changes.add(others, named)
                 progress.advance(bar, judged)
-                for one in others:
-                    yield _row(company, named[one.invoice_id], one, other.infactor_currency)
-
-
-def _row(
-    company: Connection, invoice: NamedInvoice, one: "OtherReason", currency: str
-) -> dict[str, Any]:
-    return {
-        "connection": company.id,
-        "company": name_of(company),
-        "invoice": invoice.id,
-        "quickbooks_id": invoice.quickbooks_id,
-        "number": invoice.number,
-        "buyer": invoice.buyer,
-        "balance": invoice.balance,
-        "currency": invoice.currency or currency,
-        "rule": one.code,
-        "from": one.before,
-        "to": one.after,
-        "held": one.held,
-        "would_be_held": one.would_be_held,
-    }
-
-
-def _line(row: Mapping[str, Any]) -> tuple[object, ...]:
-    return (
-        *(row["company"], called(row["quickbooks_id"], row["number"]), row["buyer"]),
-        money(row["balance"], row["currency"]),
-        *(row["rule"], row["from"], row["to"]),
-    )
+                changes.add(company, others, named)

@@ -15,6 +15,7 @@ from service.database.tables import (
     Notice,
     Receipt,
     Revision,
+    SettlementRow,
     Supplier,
 )
 from service.store.invoices import folded
@@ -37,6 +38,7 @@ class InvoiceRecord:
     receipts: Sequence[Receipt]
     findings: Sequence[Finding]
     notices: Sequence[Notice]
+    settlements: Sequence[SettlementRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ def record(
     receipts = select(Receipt).where(Receipt.invoice_id == invoice_id)
     findings = select(Finding).where(Finding.invoice_id == invoice_id)
     notices = select(Notice).where(*about)
+    settlements = select(SettlementRow).where(SettlementRow.invoice_id == invoice_id).limit(most)
     return InvoiceRecord(
         invoice=invoice,
         document=document,
@@ -83,6 +86,7 @@ def record(
         receipts=session.scalars(receipts.order_by(Receipt.id.desc()).limit(most)).all(),
         findings=session.scalars(findings.order_by(Finding.id.desc()).limit(most)).all(),
         notices=session.scalars(notices.order_by(Notice.id.desc()).limit(most)).all(),
+        settlements=session.scalars(settlements.order_by(SettlementRow.paid_on.desc())).all(),
     )
 
 

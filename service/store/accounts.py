@@ -11,8 +11,10 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Select,
+    TextClause,
     and_,
     case,
     delete,
@@ -20,13 +22,14 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.orm import Session
 
 from service.database.tables import BusyHour, BuyerAccount, Connection, Customer, Invoice, Run
 from service.database.tables.invoices import OPEN
-from service.database.types import condition, has_come
+from service.database.types import has_come
 from service.database.upsert import chunked, insert_all
 from service.domain import RunKind, RunState
 from service.store.customers import MAX_DEPTH
@@ -147,11 +150,11 @@ def open_elsewhere(session: Session, connection_id: str, currency: str) -> OpenE
     return found
 
 
-def _counts(currency: str) -> tuple[ColumnElement[bool], ...]:
+def _counts(currency: str) -> tuple[ColumnElement[bool] | TextClause, ...]:
     """Conditions: something is left to be paid, in this currency or in one that is not named."""
     named = func.upper(func.trim(Invoice.currency))
     code = currency.strip().upper()
-    return (condition(OPEN), or_(Invoice.currency.is_(None), named.in_(("", code))))
+    return (text(OPEN), or_(Invoice.currency.is_(None), named.in_(("", code))))
 
 
 def buyers_of(
@@ -267,7 +270,7 @@ def open_invoices(
             select(Invoice.id).where(
                 Invoice.connection_id == connection_id,
                 Invoice.customer_id.in_(chunk),
-                condition(OPEN),
+                text(OPEN),
             )
         )
     return found
@@ -318,7 +321,7 @@ def _import() -> Select[int]:
 
 def entered_by_hour(session: Session, connection_id: str, since_ms: int) -> dict[int, int]:
     """Return how many invoices were entered in each hour since then, by its number since 1970."""
-    hour = (Invoice.created_ms // literal_column(str(HOUR_MS))).label("hour")
+    hour = (Invoice.created_ms // literal_column(str(HOUR_MS), BigInteger)).label("hour")
     rows = session.execute(
         select(hour, func.count())
         .where(Invoice.connection_id == connection_id, Invoice.created_ms >= since_ms)

@@ -10,7 +10,18 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import asdict
-from sqlalchemy import ColumnElement, Executable, and_, case, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    and_,
+    case,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.database.tables import Connection, Document, Invoice, Revision
@@ -182,9 +193,10 @@ def _replace_if(statement: Insert, is_newer: ColumnElement[bool]) -> Executable:
 
 def _settled_at(new: Any) -> ColumnElement[float | None]:
     """Return this moment if the balance has just become 0, None while something is due."""
+    nothing: ColumnElement[Any] = literal_column("0")  # a parameter would count as a row's value
     return case(
-        (new.balance > 0, None),
-        (and_(Invoice.balance > 0, new.balance <= 0), database_now()),
+        (new.balance > nothing, null()),
+        (and_(Invoice.balance > nothing, new.balance <= nothing), database_now()),
         else_=Invoice.settled_at,
     )
 

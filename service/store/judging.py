@@ -136,6 +136,17 @@ def count(session: Session, environment: str) -> int:
     ).scalar_one()
 
 
+def kept_of(session: Session, ids: Collection[str]) -> dict[str, tuple[Kept, Kept]]:
+    """Return (holds, signals) of those of these invoices that are recorded, by id."""
+    return {
+        id_: (holds, signals)
+        for chunk in chunked(sorted(ids))
+        for id_, holds, signals in session.execute(
+            select(Invoice.id, Invoice.holds, Invoice.signals).where(Invoice.id.in_(chunk))
+        )
+    }
+
+
 class NamedInvoice(NamedTuple):
     """What tells people which invoice it is, and how much is due."""
 

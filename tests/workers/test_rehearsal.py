@@ -10,7 +10,7 @@ from service.database.tables import Base
 from tests.workers.world import World, a_customer, an_invoice
 from workers.company import CompanyContext
 from workers.reading.by_id import CustomerReads, read_invoices
-from workers.recording.record import rehearse
+from workers.recording.record import Rehearsed, rehearse
 from workers.runs.backfill import estimate, rehearse_backfill
 
 # What any call at all leaves behind: its place in the schedule, its count, its token, its number.
@@ -31,7 +31,7 @@ def everything(world: World) -> dict[str, list[Any]]:
 
 def rehearsed(world: World, since: datetime | None = None) -> dict[str, Any]:
     company = CompanyContext.of(world.services, world.connection_id)
-    return rehearse_backfill(company, since, lambda tally: None)
+    return rehearse_backfill(company, since, lambda *_: None)
 
 
 def believable(world: World) -> None:
@@ -76,6 +76,21 @@ def test_a_dry_run_counts_as_the_real_run_does(world: World) -> None:
     assert dry["failures"] == real["failures"]
 
 
+def test_a_dry_run_names_each_rule_that_comes_to_hold_or_signal_an_invoice(world: World) -> None:
+    believable(world)
+    pages: list[Rehearsed] = []
+    company = CompanyContext.of(world.services, world.connection_id)
+    rehearse_backfill(company, None, lambda _, page: pages.append(page))
+    (page,) = pages
+    reasons = [one for one in page.reasons if one.code in ("paid", "void")]
+    told = {
+        (page.named[one.invoice_id].quickbooks_id, one.code, one.before, one.after, one.held)
+        for one in reasons
+    }
+    assert told == {("4", "void", "off", "hold", False), ("6", "paid", "off", "hold", False)}
+    assert all(one.would_be_held for one in reasons)
+
+
 def test_a_dry_run_of_several_pages_reads_each_invoice_once(world: World) -> None:
     company = world.simulator.simulator.companies["9341455000000001"]
     company.load(
@@ -104,7 +119,7 @@ def test_a_single_invoice_can_be_rehearsed(world: World, kind: str) -> None:
     before = everything(world)
     company = CompanyContext.of(world.services, world.connection_id)
     reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
-    recorded = rehearse(company, reads)
+    recorded, _, _ = rehearse(company, reads)
     words = {"created": "created", "gone": "held: deleted"}
     assert [(one.quickbooks_id, str(one)) for one in recorded] == [("1", words[kind])]
     assert everything(world) == before

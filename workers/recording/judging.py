@@ -1,9 +1,11 @@
 """Judges recorded invoices by the rules in force."""
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
 
 from msgspec.structs import replace
 from sqlalchemy.orm import Session
@@ -13,6 +15,7 @@ from service.domain import RuleCode
 from service.infactor.rules.circumstances import AccountShares, Circumstances, NumberGap
 from service.infactor.rules.facts import InvoiceFacts, decoded
 from service.infactor.rules.judge import Judgement, judge, plain
+from service.infactor.rules.rule import Mode
 from service.infactor.rules.shares import ACCOUNT_RULES
 from service.store import accounts, buyer_addresses
 from service.store.accounts import HOUR_MS
@@ -152,3 +155,44 @@ def _with(row: InvoiceRow, judgement: Judgement) -> InvoiceRow:
         holds=plain(judgement.holds),
         signals=plain(judgement.signals),
     )
+
+
+Kept = tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]
+"""(holds, signals) as the record keeps them."""
+
+
+def kept(judgement: Judgement) -> Kept:
+    """Return the reasons as the record keeps them."""
+    return plain(judgement.holds), plain(judgement.signals)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherReason:
+    """A rule that comes to mean something else to an invoice: a mode each, `off` for nothing.
+
+    `held` and `would_be_held`: whether the invoice is held, by any rule.
+    """
+
+    invoice_id: str
+    code: RuleCode
+    before: Mode
+    after: Mode
+    held: bool
+    would_be_held: bool
+
+
+def other_reasons(invoice_id: str, before: Kept, after: Kept) -> Iterator[OtherReason]:
+    """Yield each rule that means something else after than before."""
+    modes_before, modes_after = _modes(before), _modes(after)
+    for code in RuleCode:
+        modes = modes_before.get(code, Mode.OFF), modes_after.get(code, Mode.OFF)
+        if modes[0] is not modes[1]:
+            yield OtherReason(invoice_id, code, *modes, bool(before[0]), bool(after[0]))
+
+
+def _modes(reasons: Kept) -> dict[str, Mode]:
+    holds, signals = reasons
+    return {
+        **{one["code"]: Mode.SIGNAL for one in signals},
+        **{one["code"]: Mode.HOLD for one in holds},
+    }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from msgspec.structs import replace
@@ -36,6 +36,7 @@ from service.store import (
     same_sale,
 )
 from service.store.invoices import InvoiceRow, RecordedVersion
+from service.store.judging import NamedInvoice
 from workers.company import RecordedCompany
 from workers.reading.reads import CompleteReads, Read, is_id
 from workers.recording.invoice_rows import (
@@ -46,7 +47,7 @@ from workers.recording.invoice_rows import (
     sale,
     same,
 )
-from workers.recording.judging import DUPLICATES, Judge
+from workers.recording.judging import DUPLICATES, Judge, OtherReason, other_reasons
 from workers.recording.outcome import Outcome, Recorded
 from workers.recording.surroundings import keys_of
 from workers.recording.withdrawal_limit import check_withdrawals
@@ -139,10 +140,32 @@ def record_judgements(company: RecordedCompany, ids: Collection[str]) -> int:
     return sum(outcome.revision is not None for outcome in recorded)
 
 
-def rehearse(company: RecordedCompany, reads: CompleteReads) -> Recorded:
-    """Return the outcomes that recording these reads would have; change nothing."""
-    with company.services.database.trial() as session:
-        return _Batch(company, session, RevisionCause.REHEARSAL, frozenset()).write(reads)
+class Rehearsed(NamedTuple):
+    """What recording would lead to: the outcomes, and each rule that would mean something else.
+
+    `named` are the invoices that `reasons` are about, by Infactor's id.
+    """
+
+    recorded: Recorded
+    reasons: Sequence[OtherReason]
+    named: Mapping[str, NamedInvoice]
+
+
+def rehearse(company: RecordedCompany, reads: CompleteReads) -> Rehearsed:
+    """Return what recording these reads would lead to; change nothing."""
+    database = company.services.database
+    with database.trial() as session:
+        recorded = _Batch(company, session, RevisionCause.REHEARSAL, frozenset()).write(reads)
+        ids = {one.invoice_id for one in recorded if one.revision is not None}
+        after, named = judging.kept_of(session, ids), judging.named(session, ids)
+    with database.read() as session:
+        before = judging.kept_of(session, ids)
+    reasons = [
+        reason
+        for id_ in sorted(after)
+        for reason in other_reasons(id_, before.get(id_, ((), ())), after[id_])
+    ]
+    return Rehearsed(recorded, reasons, named)
 
 
 class _Batch:
@@ -525,4 +548,6 @@ def keep_failures(
     own_notices.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
     for place, error in recorded.unnamed.items():
         due_at = at + pause_of_parked(error, 1)
-        own_notices.park_unnamed(session, connection_id, place, error, at, place.since, due_at)
+        own_notices.park_unnamed(
+            session, connection_id, place, error, at, due_at, since=place.since
+        )

@@ -12,11 +12,11 @@ from service.domain import RevisionCause, RunCause, RunState
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.store import connections, invoices, judging, runs, watermarks
-from workers.company import CompanyContext
+from workers.company import CompanyContext, note_success
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import CustomerReads, read_invoices
 from workers.recording.outcome import add
-from workers.recording.record import keep_failures, recording, rehearse
+from workers.recording.record import Rehearsed, keep_failures, recording, rehearse
 
 log = structlog.get_logger(__name__)
 
@@ -44,9 +44,12 @@ def estimate(company: CompanyContext, since: datetime | None) -> Estimate:
 
 
 def rehearse_backfill(
-    company: CompanyContext, since: datetime | None, on_page: Callable[[Tally], None]
+    company: CompanyContext, since: datetime | None, on_page: Callable[[Tally, Rehearsed], None]
 ) -> Tally:
-    """Return the tally that a backfill would have; call `on_page` with it after each page."""
+    """Return the tally that a backfill would have.
+
+    Calls `on_page` after each page, with the tally so far and what the page would lead to.
+    """
     tally = runs.EMPTY_TALLY
     cursor = Cursor(since)
     customers = CustomerReads(company)
@@ -54,8 +57,9 @@ def rehearse_backfill(
         page = read_page(company, cursor)
         if cursor.since is None and page.reads.found:
             customers.read_first_page()
-        tally = add(tally, rehearse(company, customers.complete(page.reads)))
-        on_page(tally)
+        rehearsed = rehearse(company, customers.complete(page.reads))
+        tally = add(tally, rehearsed.recorded)
+        on_page(tally, rehearsed)
         cursor = page.cursor
     return tally
 
@@ -82,7 +86,7 @@ def step(company: CompanyContext, run: Run) -> bool:
         keep_failures(session, company.connection_id, recorded)
         if run.since is None:
             runs.mark_seen(session, run.id, recorded.answered)
-        connections.synced(session, company.connection_id, now())
+        note_success(session, company.connection_id)
     log.info("backfill.page", run=run.id, invoices=len(page.reads.found))
     return True
 

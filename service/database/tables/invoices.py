@@ -139,6 +139,7 @@ class Invoice(Base):
         Index(
             "ix_invoices_open",
             *("connection_id", "customer_id", "due_key", "currency", "last_updated", "balance"),
+            "deleted",  # SQLite asks it again
             sqlite_where=text(OPEN),
             postgresql_where=text(OPEN),
         ),
@@ -163,16 +164,16 @@ class Invoice(Base):
         ),
         Index("ux_invoices_adopted", "adopted", unique=True),
         Index(
-            "ix_invoices_approved_and_paid",
-            "connection_id",
-            sqlite_where=text(APPROVED_AND_PAID),
-            postgresql_where=text(APPROVED_AND_PAID),
-        ),
-        Index(
             "ix_invoices_adopted_as",
             "adopted_as",
             sqlite_where=text("adopted_as IS NOT NULL"),
             postgresql_where=text("adopted_as IS NOT NULL"),
+        ),
+        Index(
+            "ix_invoices_approved_and_paid",
+            "connection_id",
+            sqlite_where=text(APPROVED_AND_PAID),
+            postgresql_where=text(APPROVED_AND_PAID),
         ),
         Index(
             "ix_invoices_old_rows_held",

@@ -271,7 +271,10 @@ def _invoices() -> None:
     op.create_index(
         "ix_invoices_open",
         "invoices",
-        ["connection_id", "customer_id", "due_key", "currency", "last_updated", "balance"],
+        [
+            *("connection_id", "customer_id", "due_key", "currency", "last_updated", "balance"),
+            "deleted",
+        ],
         **_where("balance > 0 AND NOT deleted"),
     )
     op.create_index("ix_invoices_due", "invoices", ["connection_id", "due_key", "id"])
@@ -313,13 +316,13 @@ def _invoices() -> None:
     op.create_index("ix_invoices_twin_email", "invoices", ["twin_email", "created_ms", "id"])
     op.create_index("ux_invoices_adopted", "invoices", ["adopted"], unique=True)
     op.create_index(
+        "ix_invoices_adopted_as", "invoices", ["adopted_as"], **_where("adopted_as IS NOT NULL")
+    )
+    op.create_index(
         "ix_invoices_approved_and_paid",
         "invoices",
         ["connection_id"],
         **_where("approved_at IS NOT NULL AND balance < total"),
-    )
-    op.create_index(
-        "ix_invoices_adopted_as", "invoices", ["adopted_as"], **_where("adopted_as IS NOT NULL")
     )
     op.create_index(
         "ix_invoices_old_rows_held", "invoices", ["connection_id"], **_where("old_rows_held")
