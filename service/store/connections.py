@@ -164,15 +164,24 @@ def add(session: Session, connection: Connection) -> None:
 
 
 def renew(
-    session: Session, connection_id: str, company_name: str, now: datetime, *, country: str = ""
+    session: Session,
+    connection_id: str,
+    company_name: str,
+    now: datetime,
+    *,
+    country: str = "",
+    own_emails: Sequence[str] = (),
 ) -> None:
-    """Mark the connection as good again; its tokens are stored apart. "" keeps the country."""
+    """Mark the connection as good again; its tokens are stored apart. "" keeps the country, and no
+    address keeps the addresses.
+    """
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id)
         .values(
             company_name=company_name,
             country=country or Connection.country,
+            own_emails=list(own_emails) or Connection.own_emails,
             state=ConnectionState.CONNECTED,
             problem=None,
             paused_until=None,
