@@ -88,7 +88,10 @@ def _prober(broker: Broker) -> Redis | None:
 
 
 class Jobs:
-    """Asks for background work, from any thread; only `deliver` tolerates an unreachable queue."""
+    """Asks for background work, from any thread.
+
+    Only `deliver` and `judge` tolerate an unreachable queue.
+    """
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
@@ -109,7 +112,8 @@ class Jobs:
         self._send(RUN, run_id, delay_ms)
 
     def judge(self, connection_id: str) -> None:
-        self._send(JUDGE, connection_id, None)
+        """Ask for a judging; an unreachable queue is only logged: the rows say what is due."""
+        self.attempt(lambda: self._send(JUDGE, connection_id, None), JUDGE)
 
     def settle(self, connection_id: str) -> None:
         self._send(SETTLE, connection_id, None)

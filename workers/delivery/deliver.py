@@ -206,7 +206,7 @@ class DeliveryResults:
         self._log()
 
     def _log(self) -> None:
-        """Log each of a notice's few invoices, and of a backfill's many how many of each outcome."""
+        """Log each of few invoices, and of many how many have each outcome."""
         if len(self._receipts) > _MOST_LOGGED:
             counts = Counter(receipt["outcome"] for receipt in self._receipts)
             log.info("invoices.delivered", connection=self._company.id, **counts)
