@@ -35,6 +35,7 @@ def billed(quickbooks_id: str, address: str, customer: str = "7") -> dict[str, A
     return an_invoice(
         quickbooks_id,
         BillEmail={"Address": address},
+        MetaData={"CreateTime": f"2026-11-{int(quickbooks_id):02}T10:00:00Z"},
         CustomerRef={"value": customer, "name": f"Buyer {customer}"},
     )
 
