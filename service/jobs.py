@@ -87,7 +87,10 @@ def _prober(broker: Broker) -> Redis | None:
 
 
 class Jobs:
-    """Asks for background work, from any thread; only `deliver` tolerates an unreachable queue."""
+    """Asks for background work, from any thread.
+
+    Only `deliver` and `judge` tolerate an unreachable queue.
+    """
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
@@ -108,7 +111,8 @@ class Jobs:
         self._send(RUN, run_id, delay_ms)
 
     def judge(self, connection_id: str) -> None:
-        self._send(JUDGE, connection_id, None)
+        """Ask for all of a company to be judged; the caller has committed, as with `deliver`."""
+        self.attempt(lambda: self._send(JUDGE, connection_id, None), JUDGE)
 
     def trouble(self) -> QueueTrouble | None:
         """Return why the queue takes no work, or None; it is known within a second.
@@ -190,6 +194,9 @@ class Nudges:
 
     def run(self, run_id: int) -> None:
         self._put(RUN, run_id)
+
+    def judge(self, connection_id: str) -> None:
+        self._put(JUDGE, connection_id)
 
     def _put(self, job: Job, row_id: str | int) -> None:
         with self._asked:

@@ -1,14 +1,17 @@
-"""Judges all of a company again, without a read: at midnight, and when the rules have changed."""
+"""Judges all of a company again, without a read: at midnight, when the rules have changed, and when
+its proof was lost or found.
+"""
 
 import structlog
 
 from service.config.settings import Settings
+from service.domain import RuleCode
 from service.infactor.rules.facts import decoded
 from service.infactor.rules.judge import plain
 from service.kit.clock import now
 from service.services import Services
 from service.store import judging
-from service.store.judging import JudgedInvoice
+from service.store.judging import Basis, JudgedInvoice
 from workers.company import RecordedCompany
 from workers.recording.judging import Judge
 from workers.recording.record import record_judgements
@@ -20,27 +23,32 @@ _MOST_AT_ONCE = 50
 
 
 def ask_for_judging(services: Services) -> None:
-    """Ask for each company to be judged whose invoices were judged by other rules, or another
-    day's.
+    """Ask for each company to be judged whose invoices were judged by other rules, on another day,
+    or while it was otherwise known whether they are true.
 
-    So also the day after the clock was set ahead, and the one after it was set back.
+    So also the day after the clock was set ahead, and the one after it was set back; and whatever
+    ended or proved a company, though its message was lost or nobody worked then.
     """
     settings = services.settings
     with services.database.read() as session:
-        due = judging.due(
-            session, settings.quickbooks_environment, judged_by(settings), _MOST_AT_ONCE
-        )
+        environment = settings.quickbooks_environment
+        due = judging.due(session, environment, _basis(settings), _MOST_AT_ONCE)
+    if due and services.jobs.trouble() is not None:
+        return  # as with a sweep, each would wait for it
     for connection_id in due:
         services.jobs.judge(connection_id)
 
 
-def judged_by(settings: Settings) -> str:
-    """Return what a judgement depends on besides the record: the rules in force, and the day."""
-    return f"{settings.rules.digest} {settings.today(now()).isoformat()}"
+def _basis(settings: Settings) -> Basis:
+    at = now()
+    rules = f"{settings.rules.digest} {settings.today(at).isoformat()}"
+    return Basis(rules, settings.rules.limit_of(RuleCode.UNPROVEN), at)
 
 
 def judge_company(services: Services, connection_id: str) -> None:
-    """Judge the company's invoices, unless another process does, and record what has changed."""
+    """Judge the company's invoices if that is due, unless another process does, and record what
+    has changed.
+    """
     with services.leases.hold(f"judge:{connection_id}") as mine:
         company = RecordedCompany.recorded(services, connection_id) if mine else None
         if company is not None:
@@ -48,7 +56,11 @@ def judge_company(services: Services, connection_id: str) -> None:
 
 
 def _judge(company: RecordedCompany) -> None:
-    services, wanted = company.services, judged_by(company.services.settings)
+    services, basis = company.services, _basis(company.services.settings)
+    with services.database.read() as session:
+        wanted = judging.wanted(session, company.connection_id, basis)
+    if wanted is None:
+        return
     after, seen, changed = "", 0, 0
     while page := _page(company, after):
         seen, after = seen + len(page), page[-1].quickbooks_id

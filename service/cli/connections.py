@@ -180,6 +180,8 @@ def pause(company: ByRealm = None, connection: ById = None, supplier: BySupplier
     with command_services() as services:
         for one, _ in _chosen(services, company, connection, supplier):
             changed = actions.pause(services.database, one.id, operator())
+            if changed:
+                nudge(services, partial(services.jobs.judge, one.id))
             answer(f"{name_of(one)}: {'paused' if changed else 'was paused already'}.")
 
 

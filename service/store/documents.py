@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Text, and_, func, or_, select, type_coerce
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Invoice
-from service.domain import ENDED, State
+from service.domain import ENDED, RuleCode, State
 
 # The long columns, which nobody here needs.
 _WITHOUT_CONTENT = (defer(Invoice.source), defer(Invoice.mapped))
@@ -22,6 +22,27 @@ def count_undecided(session: Session, connection_id: str, which: ColumnElement[b
         .join(Invoice, Invoice.id == Document.invoice_id)
         .where(
             Invoice.connection_id == connection_id, Document.state == State.INVOICE_CREATED, which
+        )
+    ).scalar_one()
+
+
+def count_offered(session: Session, connection_id: str) -> int:
+    """Return how many invoices of the company wait for their buyer's decision, and are not held.
+
+    Those that only wait for the company to be proved count, whether withdrawn for that already.
+    """
+    unproven = Invoice.hold == RuleCode.UNPROVEN
+    undecided = Document.state == State.INVOICE_CREATED
+    return session.execute(
+        select(func.count())
+        .select_from(Document)
+        .join(Invoice, Invoice.id == Document.invoice_id)
+        .where(
+            Invoice.connection_id == connection_id,
+            or_(
+                and_(undecided, or_(Invoice.hold.is_(None), unproven)),
+                and_(Document.withdrawn, unproven),
+            ),
         )
     ).scalar_one()
 

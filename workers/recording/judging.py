@@ -7,9 +7,11 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from service.config.settings import Settings
+from service.domain import RuleCode
 from service.infactor.rules.circumstances import Circumstances
 from service.infactor.rules.facts import InvoiceFacts, decoded
 from service.infactor.rules.judge import Judgement, judge, plain
+from service.store import proof
 from service.store.invoices import InvoiceRow
 
 
@@ -22,6 +24,7 @@ class Judge:
         self._session = session
         self._settings = settings
         self._connection_id = connection_id
+        self._at = at
         self._today = settings.today(at)
 
     def judgements(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, Judgement]:
@@ -36,8 +39,18 @@ class Judge:
         return [_with(row, judgements[row.id]) for row in rows]
 
     def _circumstances(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, Circumstances]:
-        alike = Circumstances(today=self._today, currency=self._settings.infactor_currency)
+        alike = Circumstances(
+            today=self._today,
+            currency=self._settings.infactor_currency,
+            proved=self._is_proved(),
+        )
         return dict.fromkeys(facts, alike)
+
+    def _is_proved(self) -> bool:
+        hours = self._settings.rules.limit_of(RuleCode.UNPROVEN)
+        if hours is None:
+            return True
+        return proof.is_company_proved(self._session, self._connection_id, hours, self._at)
 
 
 def _with(row: InvoiceRow, judgement: Judgement) -> InvoiceRow:

@@ -124,6 +124,8 @@ def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
         if not runs.finish(session, run, RunState.DONE, tally, difference, now()):
             return True  # somebody asked for more meanwhile
         _move_watermark(session, company.connection_id, run, cursor.since)
+        if run.since is None and not difference:
+            company.prove(session, run.fetch_number)
         if difference and run.since is None:
             order: ReconcileCursor = {"full": True, "fix": True}
             runs.begin_reconcile(session, run.connection_id, RunCause(run.cause), order, now())

@@ -44,6 +44,10 @@ class RuleBook:
     digest: str
     """Another one whenever the same invoice might be judged otherwise."""
 
+    def limit_of(self, code: RuleCode) -> int | None:
+        """Return the limit of a rule that is in force; None of one that is off."""
+        return next((one.limit for one in self.in_force if one.rule.code is code), None)
+
 
 @lru_cache(maxsize=32)
 def rule_book(profile: Profile, changes: tuple[RuleChange, ...] = ()) -> RuleBook:

@@ -1,14 +1,16 @@
 """Every rule, and the words for it."""
 
 from service.domain import RuleCode
-from service.infactor.rules import dates, essentials
+from service.infactor.rules import dates, essentials, proof
 from service.infactor.rules.rule import Rule
 
 _ORDER = list(RuleCode)
 
 CATALOGUE: dict[RuleCode, Rule] = {
     rule.code: rule
-    for rule in sorted((*essentials.RULES, *dates.RULES), key=lambda rule: _ORDER.index(rule.code))
+    for rule in sorted(
+        (*essentials.RULES, *proof.RULES, *dates.RULES), key=lambda rule: _ORDER.index(rule.code)
+    )
 }
 """By code, in the order in which they lead."""
 
