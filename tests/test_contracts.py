@@ -111,7 +111,7 @@ CLASSES_OF_ONE_NAME = {
 FILES_OF_ONE_NAME = {
     "one noun, with a file in each layer that deals with it: from its table to its page": {
         *("actions", "alerts", "approvals", "companies", "connections", "customers", "findings"),
-        *("inbox", "intake", "invoices", "judging", "notices", "runs"),
+        *("inbox", "intake", "invoices", "judging", "notices", "proof", "runs"),
     },
     "a command, and what it carries out": {
         *("audit", "backfill", "forget", "links", "reconcile", "sync")

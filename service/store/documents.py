@@ -8,8 +8,9 @@ from sqlalchemy import ColumnElement, Text, and_, func, or_, select, type_coerce
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Invoice
-from service.domain import ENDED, RuleCode, State
+from service.domain import APPROVED, ENDED, RuleCode, State
 
+MONEY_MAY_MOVE = sorted(APPROVED - ENDED)
 # The long columns, which nobody here needs.
 _WITHOUT_CONTENT = (defer(Invoice.source), defer(Invoice.mapped))
 
@@ -24,6 +25,18 @@ def count_undecided(session: Session, connection_id: str, which: ColumnElement[b
             Invoice.connection_id == connection_id, Document.state == State.INVOICE_CREATED, which
         )
     ).scalar_one()
+
+
+def is_financed() -> ColumnElement[bool]:
+    """A condition: a buyer has approved an invoice of the connection's company, and money may move.
+
+    So it is until Infactor's pages lead nowhere from it.
+    """
+    return (
+        select(Document.invoice_id)
+        .where(Document.connection_id == Connection.id, Document.state.in_(MONEY_MAY_MOVE))
+        .exists()
+    )
 
 
 def count_offered(session: Session, connection_id: str) -> int:
