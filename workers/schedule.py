@@ -17,7 +17,7 @@ from workers.clock_watch import ClockWatch
 from workers.delivery import adoption, poll
 from workers.judging import ask_for_judging
 from workers.runs.reconcile import begin_due
-from workers.upkeep import keep_alive, prune, revive, sample, sweep, try_keys
+from workers.upkeep import keep_alive, learn_habits, prune, revive, sample, sweep, try_keys
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +77,7 @@ PERIODIC = (
     Periodic("keep-alive", 3600.0, keep_alive, clock="upkeep"),
     Periodic("revive", 3600.0, revive, clock="upkeep"),
     Periodic("prune", 3600.0, prune, clock="upkeep"),
+    Periodic("habits", 6 * 3600.0, learn_habits, clock="upkeep"),
     # Infactor's database may be slow.
     Periodic("poll", 300.0, poll_infactor, clock="infactor"),
     ALERTS,

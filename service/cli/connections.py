@@ -33,9 +33,10 @@ from service.domain import ConnectionState
 from service.errors import Disconnected, SyncError
 from service.kit.clock import now
 from service.operations import actions
-from service.queries import invoices
+from service.queries import invoices, measures
 from service.services import Services
 from service.store import connections, runs
+from service.wording import span
 
 _HARD_END_NEAR = timedelta(days=30)
 
@@ -60,7 +61,7 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
     show_table(
         "Connections",
         (
-            *("Supplier", "Company", "Realm id", "State", "Last sync", "Reconciled"),
+            *("Supplier", "Company", "Realm id", "State", "Last sync", "Reconciled up to", "Lag"),
             *("Invoices", "Backfill", "Reads this month"),
         ),
         (
@@ -70,7 +71,8 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
                 row["realm_id"],
                 _state(row),
                 utc_cell(row["last_synced_at"]),
-                utc_cell(row["reconciled_at"]),
+                f"{utc_cell(row['watermark'])}, {span(row['watermark_age_seconds'])} ago",
+                span(row["lag_seconds"]) if row["lag_seconds"] else "-",
                 f"{row['in_infactor']} of {row['invoices']} in Infactor",
                 row["backfill"],
                 f"{row['reads']:,}",
@@ -88,6 +90,8 @@ def _rows(services: Services) -> list[dict[str, Any]]:
         reads = rate_limit.reads_by_connection(session, f"{now():%Y-%m}")
         everyone = connections.everyone(session, services.settings.quickbooks_environment)
         ids = [connection.id for connection, _ in everyone]
+        environment, at = services.settings.quickbooks_environment, now()
+        waiting = measures.waiting_since(session, environment, at, ids)
         numbers, backfills = invoices.of_companies(session, ids), runs.latest_of(session, ids)
         for connection, owner in everyone:
             recorded, offered = numbers[connection.id]
@@ -95,6 +99,7 @@ def _rows(services: Services) -> list[dict[str, Any]]:
             rows.append(
                 {
                     **_row(services, connection, owner),
+                    "lag_seconds": _age(waiting.get(connection.id, at), at),
                     "invoices": recorded,
                     "in_infactor": offered,
                     "backfill": None if run is None else run.state,
@@ -122,9 +127,16 @@ def _row(services: Services, connection: Connection, supplier: Supplier) -> dict
         "released_at": connection.released_at,
         "last_synced_at": connection.last_synced_at,
         "reconciled_at": connection.reconciled_at,
+        "watermark": connection.reconciled_until,
+        "watermark_age_seconds": _age(connection.reconciled_until, now()),
+        "proved_at": connection.proved_at,
         "refresh_token_expires_at": connection.refresh_expires_at,
         "authorisation_ends_at": connection.hard_expires_at,
     }
+
+
+def _age(since: datetime, at: datetime) -> int:
+    return max(0, round((at - since).total_seconds()))
 
 
 def _state(row: dict[str, Any]) -> str:

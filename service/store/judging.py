@@ -27,7 +27,7 @@ class Basis:
         """Return what a connection's `judged_by` is once its company has been judged by this."""
         if self.proof_hours is None:
             return literal(self.rules)
-        proved = proof.is_proved(self.proof_hours, self.at)
+        proved = proof.is_proved(*proof.period(self.proof_hours, self.at))
         return case((proved, f"{self.rules} proved"), else_=f"{self.rules} unproven")
 
 

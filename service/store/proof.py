@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import BindParameter, ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection
 from service.domain import ConnectionState
+
+_Moment = datetime | BindParameter[datetime]
 
 LOST: Mapping[str, Any] = {
     "proved_at": None,
@@ -50,23 +52,28 @@ def prove(session: Session, connection_id: str, fetch_number: int, now: datetime
     return False
 
 
-def is_proved(hours: int, now: datetime) -> ColumnElement[bool]:
-    """A condition: the connection lives, and its company was proved within so many hours.
+def period(hours: int, now: datetime) -> tuple[datetime, datetime]:
+    """Return (from when, until when) a proof counts at this moment, for so many hours.
 
-    A proof that the clock has put into the future before it was set back counts no longer.
+    One that the clock has put into the future before it was set back counts no longer than that.
     """
     longest = timedelta(hours=hours)
+    return now - longest, now + longest
+
+
+def is_proved(first: _Moment, last: _Moment) -> ColumnElement[bool]:
+    """A condition: the connection lives, and its company was proved in this period."""
     return and_(
         Connection.state == ConnectionState.CONNECTED,
         Connection.suspended_at.is_(None),
         Connection.proved_at.is_not(None),
-        Connection.proved_at.between(now - longest, now + longest),
+        Connection.proved_at.between(first, last),
     )
 
 
 def is_company_proved(session: Session, connection_id: str, hours: int, now: datetime) -> bool:
     """Return whether this company is proved."""
     found = session.execute(
-        select(Connection.id).where(Connection.id == connection_id, is_proved(hours, now))
+        select(Connection.id).where(Connection.id == connection_id, is_proved(*period(hours, now)))
     )
     return found.first() is not None

@@ -86,6 +86,8 @@ class Connection(Base):
     # How many objects QuickBooks sent that were not asked for, lately, and when the last one.
     unasked: Mapped[int] = mapped_column(default=0)
     unasked_at: Mapped[datetime | None] = mapped_column(Instant)
+    # After so many seconds without a webhook it is silent against its habit; see `store.silence`.
+    silent_after: Mapped[int | None] = mapped_column()
     nudge_due_at: Mapped[datetime | None] = mapped_column(Instant)
     # By which rules, and on which day, its invoices were last judged; see `workers.judging`.
     judged_by: Mapped[str] = mapped_column(String(64), default="", server_default="")

@@ -99,6 +99,7 @@ def _suppliers() -> None:
         sa.Column("failures", sa.Integer, nullable=False),
         sa.Column("unasked", sa.Integer, nullable=False, server_default="0"),
         sa.Column("unasked_at", _INSTANT),
+        sa.Column("silent_after", sa.Integer),
         sa.Column("nudge_due_at", _INSTANT),
         sa.Column("judged_by", sa.String(64), nullable=False, server_default=""),
         sa.Column("adopted_at", _INSTANT),
