@@ -39,10 +39,13 @@ def ask_for_judging(services: Services) -> None:
         services.jobs.judge(connection_id)
 
 
+def judged_by(settings: Settings) -> str:
+    """Return what every company's judgements depend on: the rules in force, and the day."""
+    return f"{settings.rules.digest} {settings.today(now()).isoformat()}"
+
+
 def _basis(settings: Settings) -> Basis:
-    at = now()
-    rules = f"{settings.rules.digest} {settings.today(at).isoformat()}"
-    return Basis(rules, settings.rules.limit_of(RuleCode.UNPROVEN), at)
+    return Basis(judged_by(settings), settings.rules.limit_of(RuleCode.UNPROVEN), now())
 
 
 def judge_company(services: Services, connection_id: str) -> None:

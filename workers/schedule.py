@@ -69,7 +69,7 @@ PERIODIC = (
     Periodic("heartbeat", heartbeats.BEAT_SECONDS, beat),
     # On a clock of its own, because a sweep may wait for Redis.
     Periodic("presence", heartbeats.BEAT_SECONDS, appear, clock="presence", everywhere=True),
-    Periodic("reconcile", 60.0, begin_due),
+    Periodic("reconcile", 15.0, begin_due),
     Periodic("judging", 15.0, ask_for_judging),
     Periodic("sample", 60.0, sample),
     # May take many minutes, if Intuit is slow or much is to be deleted.

@@ -38,6 +38,7 @@ from service.services import Services
 from service.store import connections, runs
 from service.wording import span
 
+_WORTH_A_WORD = 60  # seconds
 _HARD_END_NEAR = timedelta(days=30)
 
 group = typer.Typer(rich_markup_mode="markdown")
@@ -61,7 +62,7 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
     show_table(
         "Connections",
         (
-            *("Supplier", "Company", "Realm id", "State", "Last sync", "Reconciled up to", "Lag"),
+            *("Supplier", "Company", "Realm id", "State", "Last sync", "Reconciled"),
             *("Invoices", "Backfill", "Reads this month"),
         ),
         (
@@ -70,9 +71,8 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
                 row["company"],
                 row["realm_id"],
                 _state(row),
-                utc_cell(row["last_synced_at"]),
-                f"{utc_cell(row['watermark'])}, {span(row['watermark_age_seconds'])} ago",
-                span(row["lag_seconds"]) if row["lag_seconds"] else "-",
+                _lag(row),
+                f"{span(row['watermark_age_seconds'])} ago",
                 f"{row['in_infactor']} of {row['invoices']} in Infactor",
                 row["backfill"],
                 f"{row['reads']:,}",
@@ -133,6 +133,13 @@ def _row(services: Services, connection: Connection, supplier: Supplier) -> dict
         "refresh_token_expires_at": connection.refresh_expires_at,
         "authorisation_ends_at": connection.hard_expires_at,
     }
+
+
+def _lag(row: dict[str, Any]) -> str:
+    """Return when the company was last read, and for how long its oldest notice has waited."""
+    late = row["lag_seconds"] >= _WORTH_A_WORD
+    waits = f"; waits {span(row['lag_seconds'])}" if late else ""
+    return f"{utc_cell(row['last_synced_at'])}{waits}"
 
 
 def _age(since: datetime, at: datetime) -> int:
