@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from service.config.settings import Settings
 from service.jobs import Nudges
+from service.kit.metrics import AnswerCounter
 from service.quickbooks.endpoints import endpoints
 from service.services import Services
 from service.web import errors, ops, templating
@@ -29,7 +30,7 @@ from service.web.middleware.security_headers import SecurityHeaders
 from service.web.state import AppState
 from service.web.supplier import connection, dashboard, download, entry, invoice
 from service.web.webhook.endpoint import Webhook
-from service.web.webhook.heartbeat import AnswerCounter, HeartbeatThread
+from service.web.webhook.heartbeat import HeartbeatThread
 from service.web.webhook.intake import Intake
 
 Background = Callable[[Services], AbstractContextManager[None]]

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from service.coordination import leases, rate_limit
 from service.database.engine import Database
 from service.database.tables import Connection
+from service.domain import RealmId
 from service.errors import (
     Barred,
     BudgetSpent,
@@ -28,7 +29,6 @@ from service.errors import (
     TransientError,
 )
 from service.kit.clock import now
-from service.kit.realm import RealmId
 from service.kit.vault import Vault
 from service.quickbooks.client import BearerAuth, CompanyClient
 from service.quickbooks.oauth import REFUSALS, OAuth, Tokens
@@ -106,7 +106,7 @@ class CompanyAccess:
             self._http,
             self._api_url,
             self.realm_id(connection),
-            BearerAuth(lambda rejected: self.access_token(connection.id, rejected)),
+            BearerAuth(partial(self.access_token, connection.id)),
             self.permit(connection.id, purpose),
             partial(self._note_unasked, connection.id),
         )

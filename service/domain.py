@@ -4,7 +4,9 @@ The values stand in the database, in Infactor's documents and in what programs r
 change. Everything may import this file; it imports nothing of ours.
 """
 
+import re
 from enum import StrEnum
+from typing import NewType
 
 
 class ConnectionState(StrEnum):
@@ -74,7 +76,7 @@ class ProcessKind(StrEnum):
 
 
 class Severity(StrEnum):
-    """How soon somebody should look, the most urgent first."""
+    """How soon somebody should act, the most urgent first."""
 
     CRITICAL = "critical"
     WARNING = "warning"
@@ -207,3 +209,18 @@ _PAST = {
     Action.RESTORE: "restored",
     Action.FROZEN: "frozen",
 }
+
+
+RealmId = NewType("RealmId", str)
+
+_DIGITS = re.compile(r"0*([1-9][0-9]{0,19})")
+
+
+def realm_id_of(text: str) -> RealmId | None:
+    """Return the id that was written, or None for what is none: it is ASCII digits, 20 at most.
+
+    Without blanks around it and leading zeros: two spellings of one company would be two companies,
+    with an owner each.
+    """
+    found = _DIGITS.fullmatch(text.strip()) if len(text) <= 64 else None
+    return RealmId(found[1]) if found else None

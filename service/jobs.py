@@ -1,7 +1,7 @@
 """The background jobs, their queues, and the only code that builds a queue message.
 
 A message is a nudge: the id of a row and nothing else. The row says what to do, so a lost message
-costs a few seconds, until the sweep sends it again.
+costs a few seconds, until the requeue job sends it again.
 """
 
 import threading
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 # the last one anyway.
 _ROUND_SECONDS = 0.25
 _TRIAL_SECONDS = 60
-# The sweep sends again what could not be sent.
+# The requeue job sends again what could not be sent.
 _IMPATIENT: dict[str, Any] = {
     "socket_timeout": 0.5,
     "socket_connect_timeout": 0.5,
@@ -133,7 +133,7 @@ class Jobs:
             self._prober.close()
 
     def attempt(self, send: Callable[[], object], job: Job) -> None:
-        """Send, although the queue may be away: the row is stored, and the sweep finds it."""
+        """Send, although the queue may be away: the row is stored, and the requeue job finds it."""
         try:
             send()
         except RedisError as e:
@@ -158,7 +158,7 @@ class Jobs:
 
 
 def receiver_broker(redis_url: str | None) -> Broker:
-    """Return a broker that gives up on Redis after half a second, as the sweep sends again."""
+    """Return a broker that gives up on Redis after half a second; the requeue job sends again."""
     if redis_url is None:
         return StubBroker()
     client = Redis.from_url(redis_url, **_IMPATIENT)

@@ -22,7 +22,7 @@ _OWN = {
     OwnNotice.UNREADABLE: "What QuickBooks cannot show",
 }
 _TO_BE_SAVED = (
-    "Whoever keeps the books has to open and save it in QuickBooks, and then this can be put back;"
+    "Whoever keeps the books has to open and save it in QuickBooks, and then this can be retried;"
     " or Intuit's support is asked, with this intuit_tid."
 )
 
@@ -161,7 +161,7 @@ def advice(tally: Tally) -> str | None:
     return ADVICE if _unreadable(tally) else None
 
 
-def is_beyond_mending(tally: Tally) -> bool:
+def is_beyond_fixing(tally: Tally) -> bool:
     """Return whether all that a run left are invoices that QuickBooks cannot show."""
     return bool(_unreadable(tally)) and not _differing(tally) and not tally.get("infactor")
 

@@ -1,7 +1,7 @@
 """What the server of commands imports before it forks: all that any command would."""
 
 import service.app
-import service.simulator.server
+import service.simulator.app
 import workers.process
 from service.cli.main import main as cli
 from service.kit.tls import public_authorities

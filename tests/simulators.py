@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from service.simulator.app import create_simulator
+from service.simulator.app import RunningSimulator, create_simulator, serving
 from service.simulator.books.book import Book
 from service.simulator.clock import Clock
 from service.simulator.config import SimulatorConfig
-from service.simulator.server import RunningSimulator, serving
 
 
 class Simulators:

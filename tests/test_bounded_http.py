@@ -21,7 +21,7 @@ from service.kit.bounded_http import AnswerTooLong, BoundedTransport
 from service.monitoring.alert_sender import AlertSender, NotSent
 from service.quickbooks.client import BearerAuth, CompanyClient, http_client
 from service.quickbooks.endpoints import endpoints
-from service.quickbooks.http import TIMED_OUT, TOO_LONG
+from service.quickbooks.faults import TIMED_OUT, TOO_LONG
 from service.quickbooks.oauth import OAuth
 from service.quickbooks.queries import count, page_by_time
 

@@ -52,6 +52,10 @@ class Trace:
         finally:
             self._on = False
 
+    def forget(self) -> None:
+        """Start again from nothing."""
+        self.functions, self.deepest = set(), []
+
     def profile(self, frame: FrameType, event: str, arg: Any) -> None:
         """Take note of a call; for `sys.setprofile`."""
         if not (self._on and event == "call" and _is_ours(frame.f_code)):

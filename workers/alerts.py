@@ -16,7 +16,7 @@ from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.kit.text import cause_of
 from service.monitoring.alert_sender import Channel, NotSent
-from service.monitoring.conditions import wrong_now
+from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
 from service.monitoring.pages import TITLES, link_of
 from service.monitoring.refusals import Refusals, refusals
@@ -78,7 +78,7 @@ def tell_of_no_writes(services: Services, error: Exception) -> None:
     at = now()
     for condition in Refusals(database=cause_of(error.orig)).conditions():
         message_id = f"{condition.cause}-{at:%Y-%m-%dT%H}"
-        told = {
+        content = {
             "alert": None,
             "cause": condition.cause,
             "severity": condition.severity,
@@ -89,12 +89,12 @@ def tell_of_no_writes(services: Services, error: Exception) -> None:
             "text": condition.text,
             "command": condition.command,
         }
-        data = told | _help(services, condition.cause, "")
+        data = content | _help(services, condition.cause, "")
         for channel in services.alert_channels:
             try:
                 channel.send_once(message_id, condition.cause, at, data)
             except NotSent as e:
-                log.warning("alert.not_told", cause=condition.cause, why=f"{channel.name} {e}")
+                log.warning("alert.not_sent", cause=condition.cause, why=f"{channel.name} {e}")
 
 
 def send_alerts(services: Services) -> None:
@@ -103,7 +103,7 @@ def send_alerts(services: Services) -> None:
     with services.database.read() as session:
         news = [
             (alert, _company(connections.get(session, alert.subject)))
-            for alert in alerts.untold(session, now(), _MOST_AT_ONCE)
+            for alert in alerts.unsent(session, now(), _MOST_AT_ONCE)
         ]
     open_channels = list(services.alert_channels)
     for alert, company in news:
@@ -121,7 +121,7 @@ def _send_one(
     services: Services, open_channels: list[Channel], alert: Alert, company: str | None
 ) -> None:
     """Send to each channel that has not accepted it; take those that refuse out of the list."""
-    over = alert.told_at is not None
+    over = alert.sent_at is not None
     phase = "over" if over else "begun"
     at = (alert.ended_at if over else None) or alert.raised_at
     message_id = f"alert-{alert.id}-{int(alert.raised_at.timestamp())}-{phase}"
@@ -146,11 +146,11 @@ def _send_one(
         pause = backoff(alert.attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
         with services.database.write() as session:
             alerts.postpone(session, alert.id, now() + pause, why, accepted)
-        log.warning("alert.not_told", alert=alert.id, cause=alert.cause, why=why)
+        log.warning("alert.not_sent", alert=alert.id, cause=alert.cause, why=why)
         return
     with services.database.write() as session:
-        alerts.told(session, alert.id, over=over, now=now())
-    log.info("alert.told", alert=alert.id, cause=alert.cause, phase=phase)
+        alerts.note_sent(session, alert.id, over=over, now=now())
+    log.info("alert.sent", alert=alert.id, cause=alert.cause, phase=phase)
 
 
 def _help(services: Services, cause: str, subject: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class ClockWatch:
         self._thread = threading.Thread(target=self._run, name="clock-watch", daemon=True)
 
     def start(self) -> None:
-        """Begin to look, at once."""
+        """Start to check, at once."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -44,15 +44,15 @@ class ClockWatch:
     def _run(self) -> None:
         while True:
             try:
-                self.look()
+                self.check()
             except Exception as e:
-                # The database is away: the seconds are counted on, and the next look is soon.
+                # The database is away: the seconds are counted on, and the next check is soon.
                 log.warning("clock_watch.failed", error=type(e).__name__)
             if self._stopping.wait(_EVERY_SECONDS):
                 return
 
-    def look(self) -> None:
-        """Follow the database's clock; note a step since the last look, and a clock that is off."""
+    def check(self) -> None:
+        """Follow the database's clock; note a step since the last time, and a clock that is off."""
         with self._database.read() as session:
             ahead = clocks.ahead_of_monotonic(session)
             last_beat = session.execute(select(func.max(Heartbeat.at))).scalar_one()
@@ -60,7 +60,7 @@ class ClockWatch:
             return
         clock.follow(ahead)
         present = time.monotonic() + ahead
-        # While nobody looked it may have been set back behind what it had said.
+        # In between it may have been set back behind what it had said.
         missed = min(0.0, present - (last_beat or 0.0))
         step = missed if self._ahead is None else ahead - self._ahead
         self._ahead = ahead

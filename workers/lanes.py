@@ -2,7 +2,7 @@
 
 A company's turn is waited for only so long: then it goes on by itself, and the worker's thread is
 free for the next. A company whose last turn was so long has its next one only while few such turns
-go on. What is turned away loses nothing: the sweep asks again.
+go on. What is turned away loses nothing: the requeue job asks again.
 """
 
 import threading
@@ -95,7 +95,7 @@ class Lanes:
             (self._slow.add if long else self._slow.discard)(turn.company)
             turn.ended.set()
         if turn.error is not None and turn.handed_off:
-            # Nobody waits for it any more: its row is there, and the sweep asks again.
+            # Nobody waits for it any more: its row is there, and the requeue job asks again.
             log.error("turn.failed", connection=turn.company, error=type(turn.error).__name__)
 
     def _end_hung(self) -> None:

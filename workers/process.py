@@ -33,8 +33,8 @@ _MIN_BACKOFF_MS = 1_000
 _MAX_BACKOFF_MS = 30_000
 # Longer than any sync: 500 single reads at 6 a second, and a page that takes its minute.
 _TIME_LIMIT_MS = 10 * 60 * 1000
-# The sweep has sent it again many times over. Not an hour: messages of a process whose clock is
-# behind all look old.
+# The requeue job has sent it again many times over. Not an hour: messages of a process whose clock
+# is behind all look old.
 _MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000
 
 
@@ -148,7 +148,7 @@ def worker_broker(redis_url: str | None) -> Broker:
     client = Redis.from_url(
         redis_url, socket_timeout=10, retry=Retry(ExponentialBackoff(cap=2, base=0.1), 5)
     )
-    # A killed worker's messages are taken over within seconds; the sweep sends them meanwhile.
+    # A killed worker's messages are taken over within seconds; the requeue job sends them too.
     broker: Broker = RedisBroker(  # type: ignore[no-untyped-call]
         client=client, heartbeat_timeout=20_000, maintenance_chance=50_000
     )

@@ -29,8 +29,7 @@ from service.errors import (
     Unrecognised,
 )
 from service.kit.backoff import LONGEST_PAUSE, backoff
-from service.quickbooks.faults import CUT_SHORT, GONE, SPOILT
-from service.quickbooks.http import TIMED_OUT, TOO_LONG
+from service.quickbooks.faults import CUT_SHORT, GONE, SPOILT, TIMED_OUT, TOO_LONG
 
 _FIRST_PAUSE = timedelta(seconds=2)
 _LONGEST_PAUSE = timedelta(minutes=15)

@@ -17,7 +17,7 @@ from workers.clock_watch import ClockWatch
 from workers.delivery import adoption, poll
 from workers.judging import ask_for_judging
 from workers.runs.reconcile import begin_due
-from workers.upkeep import keep_alive, learn_habits, prune, revive, sample, sweep, try_keys
+from workers.upkeep import keep_alive, learn_habits, prune, requeue_due, revive, sample, try_keys
 
 log = structlog.get_logger(__name__)
 
@@ -58,16 +58,16 @@ def poll_infactor(services: Services) -> None:
         return
     poll.poll_documents(services)
     poll.poll_buyers(services)
-    adoption.look_again(services)
+    adoption.match_again(services)
 
 
 # On a clock of its own, because ALERT_URL may answer slowly.
 ALERTS = Periodic("alerts", 15.0, watch, clock="alerts", failed=tell_of_no_writes)
 
 PERIODIC = (
-    Periodic("sweep", 2.0, sweep),
+    Periodic("requeue", 2.0, requeue_due),
     Periodic("heartbeat", heartbeats.BEAT_SECONDS, beat),
-    # On a clock of its own, because a sweep may wait for Redis.
+    # On a clock of its own, because a requeue may wait for Redis.
     Periodic("presence", heartbeats.BEAT_SECONDS, appear, clock="presence", everywhere=True),
     Periodic("reconcile", 15.0, begin_due),
     Periodic("judging", 15.0, ask_for_judging),

@@ -26,12 +26,11 @@ from service.errors import (
 )
 from service.kit.clock import now
 from service.services import Services
-from service.store import connections, inbox, invoices, watermarks
+from service.store import connections, inbox, invoices, own_notices, watermarks
 from workers.company import CompanyContext, note_outage
 from workers.reading.by_change import Cursor, read_page
-from workers.reading.by_id import read_invoices
-from workers.reading.customers import CustomerReads
-from workers.reading.reads import InvoiceReads, is_id
+from workers.reading.by_id import CustomerReads, read_invoices
+from workers.reading.reads import CompleteReads, is_id
 from workers.recording.outcome import Recorded
 from workers.recording.record import keep_failures, recording
 from workers.retry import (
@@ -108,7 +107,8 @@ class Batch:
         self._customers.read(self._wanted.customers.keys())
         answered = self._read_changes() if self._wanted.changes else set()
         ids = {**self._wanted.invoices, **self._merged}.keys() - answered
-        reads = read_invoices(self._company, sorted(ids), patient=True)
+        read = read_invoices(self._company, sorted(ids), patient=True)
+        reads = self._customers.complete(read)
         with self._recording(reads, RevisionCause.NOTICE) as (session, recorded):
             self._finish_invoices(session, recorded)
             self._finish_others(session)
@@ -147,7 +147,8 @@ class Batch:
             except (Poisoned, TooLarge) as e:
                 self._changes_error = e
                 break
-            with self._recording(page.reads, self._cause_of_changes()) as (session, recorded):
+            reads = self._customers.complete(page.reads)
+            with self._recording(reads, self._cause_of_changes()) as (session, recorded):
                 self._finish_invoices(session, recorded)
                 self._finish_changes(session, recorded, until=page.cursor.since)
             answered |= recorded.answered
@@ -165,9 +166,12 @@ class Batch:
         connection_id = self._company.connection_id
         while not cursor.done and cursor.since == notice.changed_at:
             page = read_page(self._company, cursor)
-            with self._recording(page.reads, RevisionCause.CHECK) as (session, recorded):
+            reads = self._customers.complete(page.reads)
+            with self._recording(reads, RevisionCause.CHECK) as (session, recorded):
                 failed = set(filter(is_id, recorded.failed))
-                inbox.ask_for_invoices(session, connection_id, failed, OwnNotice.UNRECORDED, now())
+                own_notices.ask_for_invoices(
+                    session, connection_id, failed, OwnNotice.UNRECORDED, now()
+                )
                 self._finish_invoices(session, recorded)
                 cursor = page.cursor
                 if recorded.unnamed:
@@ -177,11 +181,11 @@ class Batch:
             self._end(session, [notice], "what is there was read")
 
     def _recording(
-        self, reads: InvoiceReads, cause: RevisionCause
+        self, reads: CompleteReads, cause: RevisionCause
     ) -> AbstractContextManager[tuple[Session, Recorded]]:
         return recording(
             self._company,
-            self._customers.complete(reads),
+            reads,
             cause=cause,
             voided=frozenset(self._wanted.voided),
             webhooks=partial(self._webhook_ids, cause=cause),

@@ -1,4 +1,4 @@
-"""The periodic jobs of this service itself: sweep, keep-alive of tokens, samples, pruning."""
+"""The periodic jobs of this service itself: requeueing, keep-alive of tokens, samples, pruning."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -144,7 +144,7 @@ def _all_of(services: Services, deletion: _Deletion, before: datetime, chunk: in
             return total
 
 
-def sweep(services: Services) -> None:
+def requeue_due(services: Services) -> None:
     """Send a nudge for each company with due notices or deliveries, and each run that may go on.
 
     So a flushed queue, a lost nudge or a dead worker costs at most one interval. The lease turns

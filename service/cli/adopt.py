@@ -32,7 +32,7 @@ def adopt(
 ) -> None:
     """Adopt the rows that Infactor's own old import wrote, and list those that nobody explains.
 
-    The service does so by itself before a supplier's first delivery. Nothing is written into
+    The service does so before a supplier's first delivery. Nothing is written into
     Infactor here: an adopted row is written to when its invoice is delivered. While unexplained
     rows of an Id are there, invoices with that Id wait.
 
@@ -75,9 +75,9 @@ def _supplier_of(services: Services, email: str | None, connection_id: str | Non
 
 def _rows(found: OldRows) -> Iterator[dict[str, Any]]:
     for row in found.adopted.values():
-        told = _row(row)
+        shown = _row(row)
         # The name that Infactor knows it by: it has no other document of the invoice.
-        yield {**told, "adopted_by": told["invoiceId"], "why": None, "holds": None}
+        yield {**shown, "adopted_by": shown["invoiceId"], "why": None, "holds": None}
     for row, why in found.unexplained:
         # A copy holds nothing, but another row of its Id may.
         holds = id_of(row) if id_of(row) in found.held else None
@@ -118,6 +118,6 @@ def _summarise(found: OldRows, *, dry_run: bool) -> None:
         ids = ", ".join(sorted(found.held, key=int)[:20])
         more = ", …" if len(found.held) > 20 else ""
         hint(
-            f"Held, so that nothing is offered twice: Id {ids}{more}. In Infactor's database, mend"
+            f"Held, so that nothing is offered twice: Id {ids}{more}. In Infactor's database, fix"
             " or remove what is not this supplier's, then run this again."
         )

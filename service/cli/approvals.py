@@ -73,9 +73,9 @@ def _waiting(run: Run | None, run_id: int) -> Run:
     if run.state != RunState.ACTIVE:
         raise fail(f"Run {run_id} has ended ({run.state}): there is nothing to decide.", 2)
     if run.halted_at is None and run.confirmed:
-        raise fail(f"Run {run_id} is confirmed already and goes on by itself.", 2)
+        raise fail(f"Run {run_id} is confirmed already and continues.", 2)
     if run.halted_at is None:
-        raise fail(f"Run {run_id} has not stopped: it goes on by itself.", 2)
+        raise fail(f"Run {run_id} has not stopped: it continues.", 2)
     return run
 
 
@@ -99,7 +99,7 @@ def _say_approved(connection: Connection) -> None:
     if connection.state != ConnectionState.CONNECTED or connection.suspended_at is not None:
         answer("Confirmed. It goes on once the company is connected and not paused.")
     else:
-        answer("Confirmed. It goes on by itself, within seconds where workers run.")
+        answer("Confirmed. It continues within seconds where workers run.")
     hint(
         "It asks QuickBooks again and is not stopped any more, however much that is. What it"
         " withdraws is restored when the reason goes away."

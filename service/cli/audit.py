@@ -3,9 +3,8 @@
 from itertools import islice
 from typing import Any
 
-from service.cli.console import answer_json, says_what_is_wrong, utc_cell
+from service.cli.console import Limit, answer_json, newest, says_what_is_wrong, show_list, utc_cell
 from service.cli.context import Json, command_services, name_of
-from service.cli.listing import Limit, newest, show_list
 from service.database.tables import AuditEntry, Connection
 from service.store import audit
 

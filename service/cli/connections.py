@@ -179,7 +179,7 @@ def _disconnected(row: dict[str, Any]) -> str:
 def _say_what_to_do(row: dict[str, Any]) -> None:
     if row["state"] == ConnectionState.CONNECTED and row["barred_since"]:
         hint(
-            f"{row['company']} does not let us in. Once that is mended in QuickBooks:"
+            f"{row['company']} does not let us in. Once that is fixed in QuickBooks:"
             f" infactor-quickbooks connections retry --connection {row['connection']}"
         )
     # Nobody has to reconnect a forgotten or released company.
@@ -206,7 +206,7 @@ def pause(company: ByRealm = None, connection: ById = None, supplier: BySupplier
 
 @says_what_is_wrong
 def resume(company: ByRealm = None, connection: ById = None, supplier: BySupplier = None) -> None:
-    """End a pause; whatever changed meanwhile is read and compared by itself."""
+    """End a pause; whatever changed meanwhile is read and compared automatically."""
     with command_services() as services:
         for one, _ in _chosen(services, company, connection, supplier):
             changed = actions.resume(services.database, one.id, operator())
@@ -217,7 +217,7 @@ def resume(company: ByRealm = None, connection: ById = None, supplier: BySupplie
 
 @says_what_is_wrong
 def retry(company: ByRealm = None, connection: ById = None, supplier: BySupplier = None) -> None:
-    """Retry at once what waits after a failure; by itself it is retried at most an hour apart.
+    """Retry at once what waits after a failure; otherwise it is retried at most an hour apart.
 
     Where QuickBooks has ended the connection, its last token is tried again: it may be good after
     all. Exit status: 1 when it is not, or when nobody can tell.

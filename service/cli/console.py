@@ -3,11 +3,12 @@
 import codecs
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import wraps
+from itertools import islice
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 from alembic.util import CommandError
@@ -16,10 +17,14 @@ from rich.progress import ProgressColumn, Task
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.orm import Session
 
+from service.database.tables import AuditEntry, Connection, Notice
 from service.errors import ConfigurationError, ServiceError
 from service.kit import exact_json
 from service.kit.text import cause_of, shown
+from service.services import Services
+from service.store import connections
 
 # Insufficient privilege, no such table, no such schema: for an operator to fix.
 _OPERATORS_STATES = frozenset({"42501", "42P01", "3F000"})
@@ -165,3 +170,52 @@ def database_trouble(error: DBAPIError) -> str:
     else:
         advice = "check that the database runs, and that its address, user and password are right"
     return f"DATABASE_URL: cannot be opened: {cause}; {advice}"
+
+
+SHOWN = 100
+_PAGE = 500
+
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help=f"At most so many; default: {SHOWN}, with --json all of them."),
+]
+E = TypeVar("E", AuditEntry, Notice)
+
+
+def show_list(
+    title: str,
+    columns: Iterable[str],
+    rows: Iterable[Iterable[object]],
+    limit: int | None,
+    order: str = "",
+) -> None:
+    """Print the first `limit` rows (100 if None) as a table, and a hint if there are more.
+
+    `order` describes them in the hint: "the newest ".
+    """
+    shown = limit or SHOWN
+    found = list(islice(rows, shown + 1))
+    show_table(title, columns, found[:shown])
+    if len(found) > shown:
+        hint(f"These are {order}{shown}. --limit shows more, --json all of them.")
+
+
+def newest(
+    services: Services, read: Callable[[Session, int | None, int], Sequence[E]]
+) -> Iterator[tuple[E, Connection | None]]:
+    """Yield every row with its company, the newest first.
+
+    `read(session, before, limit)` returns the next page: rows with ids below `before`.
+    """
+    companies: dict[str, Connection | None] = {}
+    before: int | None = None
+    while True:
+        with services.database.read() as session:
+            page = read(session, before, _PAGE)
+            for connection_id in {row.connection_id for row in page if row.connection_id}:
+                if connection_id not in companies:
+                    companies[connection_id] = connections.get(session, connection_id)
+        yield from ((row, companies.get(row.connection_id or "")) for row in page)
+        if len(page) < _PAGE:
+            return
+        before = page[-1].id

@@ -20,10 +20,9 @@ from service.config.settings import Settings
 from service.coordination import clocks
 from service.database.schema import prepare
 from service.database.tables import Connection, Supplier
-from service.domain import ConnectionState
+from service.domain import ConnectionState, realm_id_of
 from service.errors import ConfigurationError
 from service.kit import clock, logs
-from service.kit.realm import realm_id_of
 from service.services import Services, build_services
 from service.store import connections, invoices
 
@@ -97,7 +96,7 @@ def missing_file(settings: Settings) -> str | None:
 
 
 def nudge(services: Services, send: Callable[[], None]) -> None:
-    """Send a nudge; if Redis is away, say so: the sweep finds the work."""
+    """Send a nudge; if Redis is away, say so: the requeue job finds the work."""
     if services.settings.embedded:
         return
     try:

@@ -8,20 +8,16 @@ import typer
 
 from service.cli import (
     adopt,
-    alerts,
     approvals,
     audit,
-    backfill,
     connections,
-    findings,
     forget,
     invoices,
     links,
     notices,
-    reconcile,
+    runs,
     serve,
     setup,
-    simulator,
     status,
     sync,
 )
@@ -40,30 +36,30 @@ app = typer.Typer(
 
 _START = "Start"
 _SUPPLIERS = "Suppliers"
-_LOOK = "Look and mend"
+_LOOK = "Check and fix"
 
 app.command(rich_help_panel=_START)(command.demo)
 app.command(rich_help_panel=_START)(setup.init)
 app.command(rich_help_panel=_START)(serve.serve)
 app.command(rich_help_panel=_START)(serve.worker)
 app.command(rich_help_panel=_START)(serve.migrate)
-app.command(rich_help_panel=_START)(simulator.simulator)
+app.command(rich_help_panel=_START)(serve.simulator)
 app.command("ops-user", rich_help_panel=_START)(setup.ops_user)
 app.command("connect-url", rich_help_panel=_SUPPLIERS)(links.connect_url)
 app.command("supplier-url", rich_help_panel=_SUPPLIERS)(links.supplier_url)
 app.command("log-out", rich_help_panel=_SUPPLIERS)(links.log_out)
 app.command(rich_help_panel=_LOOK)(status.status)
 app.command(rich_help_panel=_LOOK)(doctor.doctor)
-app.add_typer(alerts.group, name="alerts", rich_help_panel=_LOOK)
+app.add_typer(status.group, name="alerts", rich_help_panel=_LOOK)
 app.add_typer(connections.group, name="connections", rich_help_panel=_LOOK)
 app.command("invoices", rich_help_panel=_LOOK)(invoices.show_invoices)
-app.command("findings", rich_help_panel=_LOOK)(findings.show_findings)
-app.command(rich_help_panel=_LOOK)(findings.acknowledge)
+app.command("findings", rich_help_panel=_LOOK)(invoices.show_findings)
+app.command(rich_help_panel=_LOOK)(invoices.acknowledge)
 app.command("notices", rich_help_panel=_LOOK)(notices.show_notices)
 app.command(rich_help_panel=_LOOK)(notices.replay)
 app.command(rich_help_panel=_LOOK)(sync.sync)
-app.command(rich_help_panel=_LOOK)(backfill.backfill)
-app.command(rich_help_panel=_LOOK)(reconcile.reconcile)
+app.command(rich_help_panel=_LOOK)(runs.backfill)
+app.command(rich_help_panel=_LOOK)(runs.reconcile)
 app.command(rich_help_panel=_LOOK)(adopt.adopt)
 app.command(rich_help_panel=_LOOK)(approvals.confirm)
 app.command(rich_help_panel=_LOOK)(setup.rekey)

@@ -8,11 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.console import (
+    Limit,
     answer,
     answer_json,
     fail,
     hint,
+    newest,
     says_what_is_wrong,
+    show_list,
     utc_cell,
 )
 from service.cli.context import (
@@ -25,7 +28,6 @@ from service.cli.context import (
     operator,
     realm_digest,
 )
-from service.cli.listing import Limit, newest, show_list
 from service.database.tables import Connection, Notice
 from service.domain import ConnectionState, NoticeStatus
 from service.operations import actions
@@ -150,12 +152,12 @@ def replay(
         )
         if not count:
             raise fail(
-                "Nothing to put back: no parked or done notice matches."
+                "Nothing to retry: no parked or done notice matches."
                 " Pending ones are tried anyway; ignored ones can never be acted upon."
                 + ("" if invoice is None else meant(services, list(known), invoice))
             )
         _send(services, [known[connection_id] for connection_id in sorted(whose)])
-    answer(f"{count} {'notice' if count == 1 else 'notices'} put back.")
+    answer(f"{count} {'notice' if count == 1 else 'notices'} will be retried.")
 
 
 def _given(**options: Any) -> dict[str, Any]:

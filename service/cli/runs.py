@@ -1,22 +1,46 @@
 """Starts runs for a command, and follows them to their end."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from sqlalchemy.orm import Session
 
-from service.cli.console import ShownColumn, fail, hint, hints
-from service.cli.context import Chosen, name_of, nudge
-from service.database.tables import Connection, Run
-from service.domain import ConnectionState, RunState
+from service import wording
+from service.cli.console import (
+    ShownColumn,
+    answer_json,
+    fail,
+    hint,
+    hints,
+    says_what_is_wrong,
+    show_table,
+)
+from service.cli.context import (
+    ById,
+    ByRealm,
+    Chosen,
+    Json,
+    check_invoice,
+    command_services,
+    instant,
+    meant,
+    name_of,
+    nudge,
+    operator,
+    readable,
+)
+from service.database.tables import Connection, Invoice, Run, Supplier
+from service.domain import ConnectionState, DifferenceKind, RevisionCause, RunState
 from service.kit.clock import now
+from service.operations import actions
 from service.services import Services
-from service.store import connections, runs
+from service.store import audit, connections, runs
 from service.wording import format_utc
 
 _POLL_SECONDS = 0.3
@@ -52,7 +76,7 @@ def follow(
                 if connection_id in ended:
                     continue
                 worked |= _advance(services, run_id)
-                seen, may_go_on = _look(services, run_id)
+                seen, may_go_on = _check(services, run_id)
                 _show(progress, bars[connection_id], seen)
                 if seen.run.state != RunState.ACTIVE or not may_go_on:
                     ended[connection_id] = seen
@@ -61,7 +85,7 @@ def follow(
     return ended
 
 
-def _look(services: Services, run_id: int) -> tuple[Followed, bool]:
+def _check(services: Services, run_id: int) -> tuple[Followed, bool]:
     """Return the run as it is now, and whether it will go on soon, without an operator."""
     with services.database.read() as session:
         run = runs.get(session, run_id)
@@ -71,7 +95,7 @@ def _look(services: Services, run_id: int) -> tuple[Followed, bool]:
     readable = connection.state == ConnectionState.CONNECTED and connection.suspended_at is None
     until, why = _wait(run, connection)
     waits = (
-        f"waits until {format_utc(until)}: {why}. It goes on by itself; to try at once:"
+        f"waits until {format_utc(until)}: {why}. It continues automatically; to try at once:"
         f" infactor-quickbooks connections retry --connection {connection.id}"
         if until
         else None
@@ -125,3 +149,299 @@ def _show(progress: Progress, bar: Any, seen: Followed) -> None:
     if waiting and progress.disable and progress.tasks[bar].fields["note"] != waiting:
         hint(f"{progress.tasks[bar].description}: {waiting}")
     progress.update(bar, total=run.expected, completed=run.tally["read"], note=waiting)
+
+
+@says_what_is_wrong
+def backfill(
+    supplier: Annotated[str | None, typer.Option(help="All companies of this supplier.")] = None,
+    company: Annotated[str | None, typer.Option(help="The company with this realm id.")] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Every connected company.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only what changed in QuickBooks since: 2026-01-31, or with a time."),
+    ] = None,
+    invoice: Annotated[
+        str | None,
+        typer.Option(help="Only the invoice with this QuickBooks Id, which is not its number."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing; show what would change and its cost.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One summary a line, on stdout.")] = False,
+) -> None:
+    """Bring in invoices from the past. A company's backfill under way is joined, not repeated.
+
+    Exit status: 0 when everything is recorded, 1 when something failed or a company had to be
+    left out, 2 for bad options.
+    """
+    if sum((supplier is not None, company is not None, everybody)) != 1:
+        raise fail("Name one of --supplier EMAIL, --company REALM or --all.", 2)
+    check_invoice(invoice)
+    if invoice is not None and since is not None:
+        raise fail("--invoice and --since exclude each other.", 2)
+    start = instant("--since", since)
+    with command_services() as services:
+        services.leases.start()
+        chosen, left_out = readable(services, supplier, company)
+        if invoice is not None:
+            summaries = [_one_invoice(services, c, invoice, dry_run) for c in chosen]
+        elif dry_run:
+            summaries = [_rehearse(services, c, start) for c in chosen]
+        else:
+            summaries = _run(services, chosen, start)
+    if as_json:
+        answer_json(summaries)
+    else:
+        for summary in summaries:
+            _explain(summary)
+    if left_out or any(summary["failed"] or summary["error"] for summary in summaries):
+        raise typer.Exit(1)
+
+
+def _run(
+    services: Services, chosen: Sequence[Chosen], since: datetime | None
+) -> list[dict[str, Any]]:
+    def begin(session: Session, connection: Connection) -> int:
+        return actions.backfill(session, connection.id, since, operator())
+
+    ended = follow(services, chosen, begin)
+    return [
+        _summary(c, owner, ended[c.id].run.tally, ended[c.id].waits or _error(ended[c.id].run))
+        for c, owner in chosen
+    ]
+
+
+def _error(run: Run) -> str | None:
+    """Return what is wrong with a run that is no longer waited for."""
+    if (why := stopped(run)) is not None:
+        return why
+    return run.error or (
+        "paused by an operator before its end" if run.state == RunState.ACTIVE else None
+    )
+
+
+def _rehearse(services: Services, chosen: Chosen, since: datetime | None) -> dict[str, Any]:
+    from workers.company import CompanyContext
+    from workers.runs.backfill import estimate, rehearse_backfill
+
+    connection, owner = chosen
+    company = CompanyContext.of(services, connection.id)
+    cost = estimate(company, since)
+    hint(
+        f"{connection.company_name}: {cost.invoices} invoices;"
+        f" a backfill takes about {cost.reads} reads and {cost.seconds:g} seconds."
+    )
+    with progress_bars() as progress:
+        bar = progress.add_task(
+            f"{connection.company_name} (dry run)", total=cost.invoices, note=""
+        )
+        tally = rehearse_backfill(
+            company, since, lambda so_far: progress.update(bar, completed=so_far["read"])
+        )
+    estimated = {"invoices": cost.invoices, "reads": cost.reads, "seconds": cost.seconds}
+    return {**_summary(connection, owner, tally, None), "dry_run": True, "estimate": estimated}
+
+
+def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool) -> dict[str, Any]:
+    from workers.company import CompanyContext
+    from workers.reading.by_id import CustomerReads, read_invoices
+    from workers.recording.outcome import add
+    from workers.recording.record import recording, rehearse
+
+    connection, owner = chosen
+    company = CompanyContext.of(services, connection.id)
+    reads = CustomerReads(company).complete(read_invoices(company, [invoice]))
+    if reads.gone and not _was_read(services, company.invoice_id(invoice)):
+        why = f"QuickBooks has no invoice with Id {invoice}."
+        why += meant(services, [connection.id], invoice)
+        return {**_summary(connection, owner, runs.EMPTY_TALLY, why), "dry_run": dry_run}
+    if dry_run:
+        recorded = rehearse(company, reads)
+    else:
+        with recording(company, reads, cause=RevisionCause.COMMAND) as (session, recorded):
+            details = {"invoice": invoice}
+            audit.record(session, operator(), "backfill", connection.id, details, now())
+    tally = add(runs.EMPTY_TALLY, recorded)
+    return {**_summary(connection, owner, tally, None), "dry_run": dry_run}
+
+
+def _was_read(services: Services, invoice_id: str) -> bool:
+    """Return whether QuickBooks has ever shown us this invoice."""
+    with services.database.read() as session:
+        known = session.get(Invoice, invoice_id)
+    return known is not None and known.mapped is not None
+
+
+def _summary(
+    connection: Connection, owner: Supplier, tally: Mapping[str, Any], error: str | None
+) -> dict[str, Any]:
+    return {
+        "company": connection.company_name,
+        "supplier": owner.email,
+        "dry_run": False,
+        **{name: tally[name] for name in ("read", "created", "refreshed", "unchanged")},
+        **{name: tally[name] for name in ("withdrawn", "restored", "held", "failed", "failures")},
+        "counted": tally.get("counted"),
+        "recorded": tally.get("recorded"),
+        "error": error,
+    }
+
+
+def _explain(summary: dict[str, Any]) -> None:
+    would = "would be " if summary["dry_run"] else ""
+    parts = [f"{summary['read']} read"]
+    parts += [
+        f"{summary[name]} {would}{name}"
+        for name in ("created", "refreshed", "withdrawn", "restored")
+        if summary[name]
+    ]
+    parts.append(f"{summary['unchanged']} unchanged")
+    parts += [f"{count} held: {reason}" for reason, count in sorted(summary["held"].items())]
+    parts.append(f"{summary['failed']} failed")
+    hint(f"{summary['company']}: {', '.join(parts)}.")
+    for failure in summary["failures"]:
+        hint(f"  invoice {failure['id']}: {failure['message']}")
+    if summary["error"]:
+        hint(f"  {summary['error']}")
+
+
+_ABOUT_AHEAD = (
+    "Where the record is ahead, an answer of QuickBooks' may have been wrong: `reconcile --fix"
+    " --overrule` records what it says now"
+)
+
+
+@says_what_is_wrong
+def reconcile(
+    company: ByRealm = None,
+    connection: ById = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Every connected company.")] = False,
+    fix: Annotated[
+        bool,
+        typer.Option("--fix", help="Fix what differs, from QuickBooks; else only report."),
+    ] = False,
+    overrule: Annotated[
+        bool,
+        typer.Option(
+            "--overrule",
+            help="With --fix: believe what QuickBooks says now, even where the record looks newer.",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare QuickBooks with the record: count, totals, balances, and each invoice's version.
+
+    Then, where invoices are delivered into Infactor's own database, the record with what is there.
+
+    Reads every invoice of the company, 1,000 a read. Once a day the service checks for
+    what its notices did not tell, which costs one read where nothing changed.
+
+    Exit status: 0 when nothing differs, or everything was fixed; 1 when a difference is left, or
+    a company had to be left out; 2 for bad options.
+    """
+    if sum((company is not None, connection is not None, everybody)) != 1:
+        raise fail("Name one of --company REALM, --connection ID or --all.", 2)
+    if overrule and not fix:
+        raise fail("--overrule fixes, so it needs --fix.", 2)
+
+    def begin(session: Session, chosen: Connection) -> int:
+        return actions.reconcile(session, chosen.id, fix, operator(), overrule=overrule)
+
+    with command_services() as services:
+        services.leases.start()
+        chosen, left_out = readable(services, realm_id=company, connection_id=connection)
+        ended = follow(services, chosen, begin)
+    summaries = [_reconcile_summary(one, owner, ended[one.id], fix=fix) for one, owner in chosen]
+    if as_json:
+        answer_json(summaries)
+    else:
+        for summary in summaries:
+            _explain_reconcile(summary)
+    if left_out or any(summary["error"] for summary in summaries):
+        raise typer.Exit(1)
+
+
+def _reconcile_summary(
+    connection: Connection, owner: Supplier, ended: Followed, *, fix: bool
+) -> dict[str, Any]:
+    run = ended.run
+    return {
+        "company": name_of(connection),
+        "connection": connection.id,
+        "supplier": owner.email,
+        "quickbooks": run.tally["there"],
+        "recorded": run.tally["here"],
+        "differences": run.tally["differences"],
+        "fixed": run.tally["fixed"],
+        "infactor": run.tally["infactor"],
+        "infactor_fixed": run.tally["infactor_fixed"],
+        "infactor_compared": run.tally["infactor_compared"],
+        "error": ended.waits or _reconcile_error(run),
+        "advice": _advice(run, fix),
+    }
+
+
+def _reconcile_error(run: Run) -> str | None:
+    if run.state == RunState.DONE:
+        return run.error
+    return stopped(run) or run.error or "did not end"
+
+
+def _advice(run: Run, fix: bool) -> str | None:
+    if run.error is None or run.state != RunState.DONE:
+        return None
+    about_unreadable = wording.advice(run.tally)
+    ahead = any(one["kind"] == DifferenceKind.AHEAD for one in run.tally["differences"])
+    about_ahead = _ABOUT_AHEAD if ahead else None
+    # What it could not fix now it will not fix the next time.
+    if fix and (about_unreadable or ahead):
+        return ". ".join(filter(None, (about_ahead, about_unreadable)))
+    parts = ("`reconcile --fix` fixes what can be fixed", about_ahead, about_unreadable)
+    return ". ".join(filter(None, parts))
+
+
+def _explain_reconcile(summary: dict[str, Any]) -> None:
+    name = summary["company"]
+    if summary["quickbooks"] is None:
+        hint(f"{name}: could not be compared: {summary['error']}")
+        return
+    show_table(
+        name,
+        ("", "Invoices", "Sum of totals", "Sum of balances"),
+        (
+            (where, f"{sums['count']:,}", f"{sums['total']:,.2f}", f"{sums['balance']:,.2f}")
+            for where, sums in (
+                ("in QuickBooks", summary["quickbooks"]),
+                ("recorded", summary["recorded"]),
+            )
+        ),
+    )
+    for title, found in (("Fixed", summary["fixed"]), ("Differs", summary["differences"])):
+        if found:
+            show_table(
+                f"{name}: {title.lower()}",
+                ("Id", "Number", "How", "In QuickBooks", "Recorded"),
+                ((d["id"], d["number"], d["kind"], d["there"], d["here"]) for d in found),
+            )
+    if not summary["differences"]:
+        hint(f"{name}: the record is what QuickBooks says.")
+    _explain_infactor(summary)
+    if summary["error"]:
+        hint(". ".join(filter(None, (f"{name}: {summary['error']}", summary["advice"]))) + ".")
+
+
+def _explain_infactor(summary: dict[str, Any]) -> None:
+    """Show the comparison with Infactor's documents, if there was one."""
+    name = summary["company"]
+    for title, found in (
+        ("delivered to Infactor again", summary["infactor_fixed"]),
+        ("differs in Infactor", summary["infactor"]),
+    ):
+        if found:
+            show_table(
+                f"{name}: {title}",
+                ("Id", "Number", "How", "In Infactor", "Delivered"),
+                ((d["id"], d["number"], d["kind"], d["there"], d["here"]) for d in found),
+            )
+    if summary["infactor_compared"] is not None and not summary["infactor"]:
+        hint(f"{name}: Infactor has what was delivered.")

@@ -1,4 +1,4 @@
-"""`status`: what is wrong now, since when, and what to do about it."""
+"""`status`: what is wrong now, and what to do about it; `alerts test`: whether alerts arrive."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,15 +8,16 @@ from typing import Any
 
 import typer
 
-from service.cli.console import answer, answer_json, says_what_is_wrong
+from service.cli.console import answer, answer_json, fail, says_what_is_wrong
 from service.cli.context import Json, command_services
 from service.kit.clock import now
+from service.monitoring.alert_sender import NotSent, send_test
+from service.monitoring.checks import current_status
 from service.monitoring.condition import Condition
-from service.monitoring.conditions import look
 from service.monitoring.processes import CLOCK, RECEIVER
 from service.monitoring.refusals import refusals
 from service.monitoring.summary import InfactorSummary, Summary
-from service.store import documents
+from service.store import alerts, documents
 from service.wording import format_utc, several, span
 
 _WIDTH = 79
@@ -35,7 +36,7 @@ def status(as_json: Json = False) -> None:
         at = now()
         refused = refusals(services.database, services.jobs)
         with services.database.read() as session:
-            wrong, figures = look(session, services.settings, at, refused)
+            wrong, figures = current_status(session, services.settings, at, refused)
             # Not part of the figures that pages ask for every few seconds: it counts all documents.
             environment = services.settings.quickbooks_environment
             delivered = documents.count(session, environment) if services.settings.delivers else 0
@@ -49,10 +50,10 @@ def status(as_json: Json = False) -> None:
 
 
 def _as_json(wrong: Sequence[Condition], figures: Summary, delivered: int) -> dict[str, Any]:
-    told = {"wrong": [asdict(condition) for condition in wrong], **asdict(figures)}
+    report = {"wrong": [asdict(condition) for condition in wrong], **asdict(figures)}
     if figures.infactor is not None:
-        told["infactor"]["delivered"] = delivered
-    return told
+        report["infactor"]["delivered"] = delivered
+    return report
 
 
 def _conditions(wrong: Sequence[Condition]) -> Iterator[str]:
@@ -94,7 +95,7 @@ def _summary(figures: Summary, delivered: int, at: datetime) -> Iterator[str]:
 
 
 def _infactor(figures: InfactorSummary, delivered: int) -> str:
-    critical = f" ({figures.critical:,} critical, not seen to)" if figures.critical else ""
+    critical = f" ({figures.critical:,} critical, not acknowledged)" if figures.critical else ""
     return (
         f"{delivered:,} delivered; {figures.outgoing:,} outgoing;"
         f" {several(figures.findings, 'finding', 'findings')}{critical}"
@@ -115,3 +116,41 @@ def _reads(figures: Summary) -> str:
 
 def _ago(then: datetime, at: datetime) -> str:
     return f"{span(max(0.0, (at - then).total_seconds()))} ago"
+
+
+group = typer.Typer(help="Try the places where alerts go.", no_args_is_help=True)
+
+
+@group.callback()
+def _group() -> None:
+    """Keep `test` a command of its own."""
+
+
+@group.command("test")
+@says_what_is_wrong
+def try_alerts(as_json: Json = False) -> None:
+    """Send a test alert to ALERT_URL and to each of ALERT_URLS.
+
+    If all accept it, alerts that could not be sent before are sent within seconds.
+
+    Exit status: 0 when all accept it, 1 when one does not, 2 when there is none.
+    """
+    with command_services() as services:
+        if not services.alert_channels:
+            raise fail("Set ALERT_URL or ALERT_URLS: no alert is sent anywhere now.", 2)
+        refused = 0
+        for channel in services.alert_channels:
+            error = None
+            try:
+                send_test(channel, services.settings)
+            except NotSent as e:
+                error, refused = str(e), refused + 1
+            if as_json:
+                answer_json([{"channel": channel.name, "error": error}])
+            else:
+                answer(f"{channel.name} {error or 'accepted a test alert'}.")
+        if not refused:
+            with services.database.write() as session:
+                alerts.hurry(session)
+    if refused:
+        raise typer.Exit(1)

@@ -19,9 +19,9 @@ from service.cli.context import (
     operator,
     readable,
 )
-from service.database.due import waits
 from service.database.engine import after_commit
 from service.database.tables import Connection, Notice, Run
+from service.database.types import waits
 from service.domain import ConnectionState, NoticeStatus
 from service.kit.clock import now
 from service.operations import actions
@@ -47,10 +47,10 @@ def sync(
     everybody: Annotated[bool, typer.Option("--all", help="Every connected company.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Look now for what changed in QuickBooks since the last look, and work on waiting notices.
+    """Look now for what changed in QuickBooks since the last sync, and work on waiting notices.
 
     Exit status: 1 when a company could not be read or had to be left out; what was asked for is
-    then tried again by itself.
+    then retried automatically.
     """
     if sum((supplier is not None, company is not None, everybody)) != 1:
         raise fail("Name one of --supplier EMAIL, --company REALM or --all.", 2)

@@ -154,8 +154,8 @@ class Settings(BaseSettings):
 
     quickbooks_reads_per_month: Annotated[int, Field(gt=0)] = 500_000
     """How many metered reads the app has in a calendar month, over all companies; Intuit's free
-    tier has 500,000, and then blocks the app for everybody until the next month. At 80 % operators
-    are told, at 90 % backfills wait for the next month, at 97 % only notifications are read for."""
+    tier has 500,000, and then blocks the app for everybody until the next month. At 80 % an alert
+    goes out, at 90 % backfills wait for the next month, at 97 % only notifications are read for."""
 
     alert_url: SecretStr | None = None
     """Where to send alerts: each is POSTed there once as JSON, and once when it is over, signed as

@@ -9,9 +9,8 @@ from datetime import timedelta
 from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
-from service.database.due import is_over
 from service.database.tables import Breaker
-from service.database.types import database_now
+from service.database.types import database_now, is_over
 from service.database.upsert import insert
 from service.kit.backoff import backoff
 

@@ -25,9 +25,9 @@ def ahead_of_monotonic(session: Session) -> float | None:
     present = select(database_now())
     session.execute(present)  # the first statement may have to connect
     began = time.monotonic()
-    told = float(session.execute(present).scalar_one())
+    theirs = float(session.execute(present).scalar_one())
     ended = time.monotonic()
-    return None if ended - began > _SLOW_SECONDS else told - (began + ended) / 2
+    return None if ended - began > _SLOW_SECONDS else theirs - (began + ended) / 2
 
 
 @dataclass(frozen=True, slots=True)

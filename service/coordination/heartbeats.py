@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, case, func, select, update
 from sqlalchemy.orm import Session
 
-from service.database.due import LONGEST_FENCE
 from service.database.tables import Connection, Heartbeat, WebhookAnswers
-from service.database.types import database_now
+from service.database.types import LONGEST_FENCE, database_now
 from service.database.upsert import insert
 from service.domain import ConnectionState
 

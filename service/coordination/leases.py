@@ -12,10 +12,9 @@ import structlog
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.database.due import LONGEST_FENCE, is_over
 from service.database.engine import Database
 from service.database.tables import Lease
-from service.database.types import database_now
+from service.database.types import LONGEST_FENCE, database_now, is_over
 from service.database.upsert import insert
 
 log = structlog.get_logger(__name__)

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, case, func, or_, select
 from sqlalchemy.orm import Session
 
-from service.database.due import LONGEST_FENCE, is_over
 from service.database.tables import Connection, Pace, Reads
-from service.database.types import database_now
+from service.database.types import LONGEST_FENCE, database_now, is_over
 from service.database.upsert import insert
 
 INTERVAL = 1 / 6

@@ -1,6 +1,6 @@
-"""Column types that mean the same on SQLite and PostgreSQL."""
+"""Column types that mean the same on SQLite and PostgreSQL, and how moments are compared there."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
@@ -14,13 +14,16 @@ from sqlalchemy import (
     Numeric,
     Text,
     literal_column,
+    or_,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Float, TypeDecorator, TypeEngine
 
 from service.kit import exact_json
+from service.kit.backoff import LONGEST_PAUSE
 
 _MICRO = Decimal("0.000001")
 
@@ -114,3 +117,29 @@ def _sqlite_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
 @compiles(database_now)
 def _postgresql_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
     return "extract(epoch from clock_timestamp())::double precision"
+
+
+LONGEST_FENCE = 60.0
+"""The longest, in seconds, that a lease or a breaker keeps others out."""
+
+
+def has_come(
+    due_at: SQLCoreOperations[Any], now: datetime, longest: timedelta = LONGEST_PAUSE
+) -> ColumnElement[bool]:
+    """A condition: this time, if there is one, has come; nobody waits longer than `longest`.
+
+    A time that lies further ahead was written by a clock that has been set back since. It counts as
+    over: else work would stand still until the clock is there again.
+    """
+    return or_(due_at.is_(None), due_at <= now, due_at > now + longest)
+
+
+def waits(due_at: datetime | None, now: datetime) -> bool:
+    """Return whether this time, if there is one, has still to come; see `has_come`."""
+    return due_at is not None and now < due_at <= now + LONGEST_PAUSE
+
+
+def is_over(until: SQLCoreOperations[Any], longest: float = LONGEST_FENCE) -> ColumnElement[bool]:
+    """A condition: a moment of the database's clock has passed; see `has_come`."""
+    now = database_now()
+    return or_(until <= now, until > now + longest)

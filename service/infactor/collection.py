@@ -19,10 +19,9 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge
 from service.domain import Action, RuleCode, State
 from service.errors import InfactorAway
 from service.infactor import document_lifecycle
-from service.infactor.bson import from_bson, to_bson
 from service.infactor.document_lifecycle import MARKER, REMARK, Decision
 from service.infactor.mapping import PREFIX
-from service.infactor.mongo import InfactorDatabase, infactors_errors
+from service.infactor.mongo import InfactorDatabase, from_bson, infactors_errors, to_bson
 
 REVISION = "qbkRevision"
 """The field with the document's revision."""

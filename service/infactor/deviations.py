@@ -29,7 +29,7 @@ class Deviation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InvoiceFacts:
+class DecisionBasis:
     """What is recorded of an invoice beside its document."""
 
     balance: Decimal | None
@@ -64,8 +64,8 @@ _LONGEST_TEXT = 300
 def deviations(
     approved: Mapping[str, Any],
     mapped: Mapping[str, Any] | None,
-    then: InvoiceFacts | None,
-    now: InvoiceFacts,
+    then: DecisionBasis | None,
+    now: DecisionBasis,
     state: str,
 ) -> list[Deviation]:
     """Return the differences between the decided document and the invoice, in exact numbers.
@@ -84,7 +84,7 @@ def deviations(
     return found
 
 
-def _fate(then: InvoiceFacts | None, now: InvoiceFacts) -> Iterator[Deviation]:
+def _fate(then: DecisionBasis | None, now: DecisionBasis) -> Iterator[Deviation]:
     if now.deleted or now.hold in (RuleCode.DELETED, RuleCode.VOID):
         fate = "deleted" if now.deleted else str(now.hold)
         yield Deviation("invoice", "open", fate, Severity.CRITICAL)
@@ -97,8 +97,8 @@ def _fate(then: InvoiceFacts | None, now: InvoiceFacts) -> Iterator[Deviation]:
 def _fields(
     approved: Mapping[str, Any],
     mapped: Mapping[str, Any],
-    then: InvoiceFacts | None,
-    now: InvoiceFacts,
+    then: DecisionBasis | None,
+    now: DecisionBasis,
 ) -> Iterator[Deviation]:
     customers = (then.customer_id if then else None, now.customer_id)
     same_customer = None not in customers and len(set(customers)) == 1
@@ -142,7 +142,7 @@ def _severity(name: str, before: Any, after: Any, *, same_customer: bool) -> Sev
     return Severity.INFO
 
 
-def _facts(then: InvoiceFacts, now: InvoiceFacts) -> Iterator[Deviation]:
+def _facts(then: DecisionBasis, now: DecisionBasis) -> Iterator[Deviation]:
     if None not in (then.customer_id, now.customer_id) and then.customer_id != now.customer_id:
         customers = (f"Id {then.customer_id}", f"Id {now.customer_id}")
         yield Deviation("customer", *customers, Severity.CRITICAL)

@@ -12,8 +12,8 @@ from typing import Any
 
 from service.domain import State
 from service.errors import Unmappable
-from service.infactor.bson import MOST_BYTES, shortened, size
 from service.infactor.currency import currency_of
+from service.infactor.mongo import MOST_BYTES, shortened, size
 from service.infactor.quickbooks_records import (
     Customer,
     Email,

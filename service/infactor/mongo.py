@@ -1,10 +1,10 @@
-"""Client of Infactor's MongoDB: its connections, its errors, the rights of its user.
+"""Infactor's MongoDB: the client, what its errors mean, and values in the types that it stores."""
 
-Infactor's old drivers work with servers up to 5.0, so nothing here needs more than 4.2.
-"""
-
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pymongo
@@ -153,10 +153,10 @@ def missing_rights(infactor: InfactorDatabase) -> list[str] | None:
     """Return our user's missing rights, as "insert on invoices"; None without access control."""
     database = infactor.invoices.database
     with infactors_errors(), pymongo.timeout(_SECONDS):
-        told = database.command("connectionStatus", showPrivileges=True)["authInfo"]
-    if not told.get("authenticatedUsers"):
+        answer = database.command("connectionStatus", showPrivileges=True)["authInfo"]
+    if not answer.get("authenticatedUsers"):
         return None
-    privileges = told.get("authenticatedUserPrivileges", [])
+    privileges = answer.get("authenticatedUserPrivileges", [])
     return [
         f"{action} on {collection}"
         for collection, needed in NEEDED.items()
@@ -176,3 +176,96 @@ def _allowed(privileges: list[Mapping[str, Any]], database: str, collection: str
             and privilege["resource"].get("collection") in (collection, "")
         )
     }
+
+
+MOST_BYTES = 15_000_000
+"""Limit of our document; the rest of MongoDB's 16 MB is for what Infactor adds."""
+
+_HEADER = 5  # of a document: its length, and the zero at its end
+_FIELD = 2  # the type before a name, and the zero behind it
+_NUMBER = 8
+
+_AS_THEY_ARE = frozenset({str, bool, type(None)})
+_NUMBERS = frozenset({int, Decimal})
+
+
+def to_bson(value: Any) -> Any:
+    """Return exact JSON in stored types: numbers as doubles, names that MongoDB 4.2 allows.
+
+    A leading `$` and dots in names become full-width characters.
+    """
+    kind = type(value)
+    if kind is dict:
+        return {
+            name if name.isidentifier() else _allowed_name(name): (
+                inner if type(inner) in _AS_THEY_ARE else to_bson(inner)
+            )
+            for name, inner in value.items()
+        }
+    if kind is list:
+        return [to_bson(inner) for inner in value]
+    if kind in _NUMBERS:
+        return float(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    raise TypeError(f"{kind.__name__} is not exact JSON")
+
+
+def from_bson(value: Any) -> Any:
+    """Return a stored value as exact JSON; other types, such as an ObjectId, as their text.
+
+    A double becomes the shortest decimal that gives it, or a whole number.
+    """
+    match value:
+        case bool() | None | str() | int():
+            return value
+        case float():
+            return _number(value)
+        case datetime():
+            return value.isoformat()
+        case dict():
+            return {str(name): from_bson(inner) for name, inner in value.items()}
+        case list():
+            return [from_bson(inner) for inner in value]
+    return str(value)
+
+
+def _number(value: float) -> int | Decimal | None:
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() else Decimal(repr(value))
+
+
+def _allowed_name(name: str) -> str:
+    if "." in name:
+        name = name.replace(".", "\N{FULLWIDTH FULL STOP}")
+    return f"\N{FULLWIDTH DOLLAR SIGN}{name[1:]}" if name.startswith("$") else name
+
+
+def size(value: Any) -> int:
+    """Return the size in bytes of exact JSON as BSON, with every number a double (bsonspec.org)."""
+    match value:
+        case None:
+            return 0
+        case bool():
+            return 1
+        case str():
+            return _HEADER + len(value.encode())
+        case int() | Decimal():
+            return _NUMBER
+        case Mapping():
+            fields = (_FIELD + len(name.encode()) + size(inner) for name, inner in value.items())
+            return _HEADER + sum(fields)
+        case _:
+            inner = (_FIELD + len(str(at)) + size(item) for at, item in enumerate(value))
+            return _HEADER + sum(inner)
+
+
+def shortened(items: Sequence[Any], room: int) -> list[Any]:
+    """Return as many of the first items as fit, as an array, into `room` bytes."""
+    left = room - _HEADER
+    for at, item in enumerate(items):
+        left -= _FIELD + len(str(at)) + size(item)
+        if left < 0:
+            return list(items[:at])
+    return list(items)

@@ -1,8 +1,14 @@
 """What this process counts for Prometheus; `web/health/metrics.py` adds figures of the database."""
 
+import collections
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 
 from prometheus_client import Counter, Histogram
+
+from service.kit.clock import now
 
 PREFIX = "infactor_quickbooks_"
 
@@ -41,3 +47,35 @@ def notices_received(entity: str, followed: bool) -> Counter:
 def request_seconds(route: str, method: str, status: str) -> Histogram:
     """Return the histogram of these requests; all three labels come from short lists of our own."""
     return REQUEST_SECONDS.labels(route, method, status)
+
+
+class AnswerCounter:
+    """Counts how webhooks were answered, until the counts are taken."""
+
+    def __init__(self) -> None:
+        self._counts: collections.Counter[tuple[int, str]] = (
+            collections.Counter()
+        )  # by minutes since 1970
+        self._lock = threading.Lock()
+
+    def count(self, outcome: str) -> None:
+        """Count one answer by its outcome, of which WEBHOOK_REQUESTS has the list."""
+        webhook_requests(outcome).inc()
+        minute = int(now().timestamp()) // 60
+        with self._lock:
+            self._counts[minute, outcome] += 1
+
+    def take(self) -> Mapping[tuple[datetime, str], int]:
+        """Return {(minute, outcome): count} and start again from zero."""
+        with self._lock:
+            taken, self._counts = self._counts, collections.Counter()
+        return {
+            (datetime.fromtimestamp(minute * 60, UTC), outcome): count
+            for (minute, outcome), count in taken.items()
+        }
+
+    def give_back(self, counts: Mapping[tuple[datetime, str], int]) -> None:
+        """Add counts that could not be stored."""
+        with self._lock:
+            for (minute, outcome), count in counts.items():
+                self._counts[int(minute.timestamp()) // 60, outcome] += count

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from service.domain import RealmId
 from service.errors import ConfigurationError
-from service.kit.realm import RealmId
 
 _NONCE_BYTES = 12
 

@@ -23,7 +23,7 @@ def infactor_away(facts: Facts) -> Iterator[Condition]:
             severity=Severity.CRITICAL,
             since=facts.now - timedelta(seconds=broken.seconds),
             text=f"Nothing is delivered for {span(broken.seconds)}: {shortened(broken.why)}."
-            " Deliveries wait and follow by themselves.",
+            " Deliveries wait and follow automatically.",
             command=_DOCTOR,
         )
 
@@ -74,7 +74,7 @@ def critical_findings(facts: Facts) -> Iterator[Condition]:
             severity=Severity.CRITICAL,
             since=since,
             text=f"{several(one.critical, 'critical finding', 'critical findings')}: somebody may"
-            " lend or pay on what is no longer so in QuickBooks, on what was held back, or twice.",
+            " fund or pay what has since changed in QuickBooks, what was held back, or twice.",
             command="infactor-quickbooks findings",
         )
 

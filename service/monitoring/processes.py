@@ -90,12 +90,12 @@ def wrong_clocks(facts: Facts) -> Iterator[Condition]:
             subject=one.name,
             severity=Severity.CRITICAL,
             since=facts.now - timedelta(seconds=one.ago),
-            text=f"{_told_of(one)} Let NTP set the clocks. Work goes on by the database's.",
+            text=f"{_in_words(one)} Let NTP set the clocks. Work goes on by the database's.",
             command="infactor-quickbooks doctor",
         )
 
 
-def _told_of(clock: WrongClock) -> str:
+def _in_words(clock: WrongClock) -> str:
     how_much = span(round(abs(clock.seconds), -1))
     if clock.name == clocks.DATABASE:
         way = "back" if clock.seconds < 0 else "forward"

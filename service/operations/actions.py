@@ -20,7 +20,7 @@ from service.store import (
     connection_lifecycle,
     connections,
     findings,
-    inbox,
+    own_notices,
     runs,
     sessions,
     watermarks,
@@ -86,7 +86,7 @@ def log_out(database: Database, supplier_id: int, actor: str) -> int:
 
 def sync(session: Session, connection_id: str, actor: str) -> int:
     """Ask for what changed in the company since the watermark; return the notice's id."""
-    notice_id = inbox.ask_for_changes(session, connection_id, OwnNotice.SYNC, now())
+    notice_id = own_notices.ask_for_changes(session, connection_id, OwnNotice.SYNC, now())
     audit.record(session, actor, "sync", connection_id, {}, now())
     return notice_id
 

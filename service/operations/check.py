@@ -6,7 +6,7 @@ from service.coordination import leases
 from service.domain import OwnNotice
 from service.kit.clock import now
 from service.services import Services
-from service.store import connections, inbox
+from service.store import connections, own_notices
 
 # Anybody may say so: each company is asked once in so many seconds.
 _SPACING_SECONDS = 60.0
@@ -25,6 +25,6 @@ def check(services: Services, connection_ids: Collection[str]) -> list[str]:
                 continue
             name, owner = f"check:{connection_id}", leases.new_owner()
             if leases.acquire(session, name, owner, seconds=_SPACING_SECONDS):
-                inbox.ask_for_changes(session, connection_id, OwnNotice.CHECK, at)
+                own_notices.ask_for_changes(session, connection_id, OwnNotice.CHECK, at)
                 asked.append(connection_id)
     return asked

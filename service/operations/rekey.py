@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from service.database.engine import Database
 from service.database.tables import Connection, Notice
+from service.domain import RealmId
 from service.kit.clock import now
-from service.kit.realm import RealmId
 from service.kit.vault import Vault
 from service.store import audit
 

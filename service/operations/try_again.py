@@ -4,7 +4,7 @@ from service.domain import ConnectionState, OwnNotice
 from service.errors import SyncError
 from service.kit.clock import now
 from service.services import Services
-from service.store import approvals, audit, connections, inbox, runs
+from service.store import approvals, audit, connections, inbox, own_notices, runs
 
 
 def try_again(services: Services, connection_id: str, actor: str) -> None:
@@ -28,5 +28,5 @@ def try_again(services: Services, connection_id: str, actor: str) -> None:
         waiting += len(runs.hurry_all(session, connection_id))
         # With nothing left to do, a read shows whether the company lets us in again.
         if not waiting and not approvals.waiting(session, [connection_id]):
-            inbox.ask_for_changes(session, connection_id, OwnNotice.SYNC, now())
+            own_notices.ask_for_changes(session, connection_id, OwnNotice.SYNC, now())
         audit.record(session, actor, "retry", connection_id, {}, now())

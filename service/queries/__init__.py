@@ -1,1 +1,1 @@
-"""What pages, commands and metrics look at; only `notices.replay` and samples write."""
+"""What pages, commands and metrics show; only `notices.replay` and samples write."""

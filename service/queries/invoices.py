@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Finding, Invoice
-from service.database.tables.invoices import HELD, TO_MEND, WITHDRAWN
+from service.database.tables.invoices import HELD, TO_FIX, WITHDRAWN
 from service.database.types import condition
 from service.domain import State
 from service.store import findings
@@ -62,7 +62,7 @@ class StatusFilter:
     Those that we have withdrawn count as not offered.
     """
 
-    kind: Literal["any", "states", "to mend", "changed", "not offered", "on its way"] = "any"
+    kind: Literal["any", "states", "to fix", "changed", "not offered", "on its way"] = "any"
     states: tuple[str, ...] = ()
 
 
@@ -240,8 +240,8 @@ def _has_status(
             if State.INVOICE_REJECTED in status.states:
                 there = there.where(not_(withdrawn))
             return [Invoice.id.in_(there)]
-        case "to mend":
-            return [condition(TO_MEND)]
+        case "to fix":
+            return [condition(TO_FIX)]
         case "changed":
             of_company = Finding.connection_id == connection_id
             return [Invoice.id.in_(findings.changed(of_company))]

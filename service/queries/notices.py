@@ -66,7 +66,7 @@ def replay(
             dedupe_key=case((Notice.event_id.is_not(None), Notice.dedupe_key)),
             reason=case(
                 (Notice.operation == OwnNotice.UNREADABLE, Notice.reason),  # where it is
-                else_="put back by an operator",
+                else_="retried by an operator",
             ),
             attempts=0,
             losses=0,

@@ -12,10 +12,15 @@ import httpx
 from service.errors import Gone, Poisoned, TransientError
 from service.kit.bounded_http import BoundedTransport
 from service.quickbooks.entity import parse_instant, quickbooks_time
-from service.quickbooks.faults import SPOILT, answer_of, wants_new_token
-from service.quickbooks.http import intuit_tid, no_cookies, reaching_intuit
-from service.quickbooks.page import Page, is_before, others_in, page_of
-from service.quickbooks.queries import EntityName, Statement
+from service.quickbooks.faults import (
+    SPOILT,
+    answer_of,
+    intuit_tid,
+    no_cookies,
+    reaching_intuit,
+    wants_new_token,
+)
+from service.quickbooks.queries import EntityName, Page, Statement, is_before, others_in, page_of
 
 Kind = Literal["companyinfo", "read", "query", "count", "cdc"]
 
@@ -146,10 +151,7 @@ class CompanyClient:
             self._tell_unasked("read", 1, tid)
         raise _unexpected(f"the {entity} that was asked for", tid)
 
-    def query(self, statement: Statement) -> list[dict[str, Any]]:
-        return self.page(statement).found
-
-    def page(self, statement: Statement) -> Page:
+    def query(self, statement: Statement) -> Page:
         """Return the rows of a query, and how many positions they take."""
         response, tid = self._query("query", statement)
         try:
@@ -225,14 +227,14 @@ class CompanyClient:
             if (gone and kind != "read") or (spoilt and kind in ("count", "companyinfo")):
                 raise TransientError(str(e), intuit_tid=e.intuit_tid, code=e.code) from e
             raise
-        self._look_at_clock(answer)
+        self._note_time(answer)
         return answer, intuit_tid(response.headers)
 
     def _tell_unasked(self, kind: Kind, count: int, tid: str | None) -> None:
         if count:
             self._on_unasked(kind, count, tid)
 
-    def _look_at_clock(self, answer: dict[str, Any]) -> None:
+    def _note_time(self, answer: dict[str, Any]) -> None:
         with suppress(KeyError, TypeError, ValueError):
             self.time = parse_instant(answer["time"])
 

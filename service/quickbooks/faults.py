@@ -1,4 +1,4 @@
-"""What an answer of the accounting API means: one table, closed by default (reference 3.8).
+"""What a failed call of the accounting API means: one table, closed by default (reference 3.8).
 
 Intuit's errors come as `Fault`, as the gateway's lower-case `fault`, as XML although JSON was asked
 for, or without a body; also with HTTP 200, in a list, and in a part of an answer. A known code
@@ -7,9 +7,16 @@ decides, whatever the status; without one, the status decides. What neither tabl
 """
 
 import codecs
+import logging
 import re
 from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, NamedTuple
+
+import httpx
 
 from service.errors import (
     Barred,
@@ -23,7 +30,7 @@ from service.errors import (
     Unrecognised,
 )
 from service.kit import exact_json
-from service.quickbooks.http import intuit_tid, retry_after
+from service.kit.bounded_http import AnswerTooLong
 
 THROTTLED_FOR = 60.0
 """Seconds to pause a company after a 429 without Retry-After (reference 3.6)."""
@@ -176,26 +183,27 @@ def _fault_in(content: Any, body: bytes) -> Fault | None:
 # Faults also stand in one part of an answer or of a batch.
 _PARTS = ("QueryResponse", "CDCResponse", "BatchItemResponse", "queryResponse", "cdcresponse",
           "batchItemResponse", "IntuitResponse")  # fmt: skip
-
-
 _DEEPEST = 3
 
 
-def _faults(content: Any, deepest: int = _DEEPEST) -> Iterator[Fault]:
-    for part in _objects(content):
-        for name, told in (("Fault", True), ("fault", False)):
-            for fault in _objects(part.get(name)):
-                yield from _errors(fault, told=told)
-        for name in _PARTS if deepest else ():
-            yield from _faults(part.get(name), deepest - 1)
+def _faults(content: Any) -> Iterator[Fault]:
+    """Yield each error of an answer, and then those of its parts."""
+    parts = _objects(content)
+    for _ in range(_DEEPEST + 1):
+        for part in parts:
+            for fault in _objects(part.get("Fault")):
+                yield from _errors(fault)
+            # The gateway's messages only repeat the code.
+            for fault in _objects(part.get("fault")):
+                yield from _errors(fault, quoted=False)
+        parts = [inner for part in parts for name in _PARTS for inner in _objects(part.get(name))]
 
 
-def _errors(fault: dict[str, Any], *, told: bool) -> Iterator[Fault]:
-    """Yield each error of a fault, without the gateway's messages: they only repeat the code."""
+def _errors(fault: dict[str, Any], *, quoted: bool = True) -> Iterator[Fault]:
     for error in [*_objects(fault.get("Error")), *_objects(fault.get("error"))] or [{}]:
         message = error.get("Message", error.get("message"))
         code = _code(error.get("code", error.get("Code"))) or _code_in_words(message)
-        yield Fault(code, _harmless(message) if told else None)
+        yield Fault(code, _harmless(message) if quoted else None)
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
@@ -248,3 +256,80 @@ def _harmless(message: Any) -> str | None:
         return None
     shown = _REVEALING.sub("…", " ".join(message[:2000].split()))
     return "".join(c for c in shown if c.isprintable())[:_LONGEST_MESSAGE] or None
+
+
+# One odd answer must not silence a company for longer.
+_LONGEST_WAIT = 900.0
+_TRACE_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
+
+TIMED_OUT = "timeout"
+"""The `code` of the error for an answer that took too long: a smaller query may pass."""
+TOO_LONG = "too long"
+"""The `code` of the error for an answer of too many bytes: a smaller query may pass."""
+
+# httpx logs every address, and Intuit's addresses contain the realm id.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+def no_cookies() -> CookieJar:
+    """Return a jar that stays empty, so that nothing passes from one company to the next."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+
+
+@contextmanager
+def reaching_intuit() -> Iterator[None]:
+    """Turn every failure to get a complete answer into TransientError.
+
+    Without the cause: httpx repeats headers, addresses and bytes in its messages.
+    """
+    try:
+        yield
+    except AnswerTooLong as e:
+        words = f"QuickBooks' answer is longer than {e.most // 2**20} MiB; the rest was not read"
+        raise TransientError(words, code=TOO_LONG) from None
+    except httpx.ReadTimeout:
+        late = "QuickBooks did not answer in time"
+        raise TransientError(late, code=TIMED_OUT, is_outage=True) from None
+    except httpx.RequestError as e:
+        away = f"QuickBooks could not be reached ({type(e).__name__})"
+        raise TransientError(away, is_outage=True) from None
+
+
+def intuit_tid(headers: Mapping[str, str]) -> str | None:
+    """Return the trace id for Intuit's support; its header comes with underscore or dash."""
+    value = _first(headers, "intuit_tid", "intuit-tid")
+    return value if value and _TRACE_ID.fullmatch(value) else None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that an answer asks to wait, at most 15 minutes; None if it does not ask.
+
+    Intuit documents no such header, so both forms of HTTP are read: seconds and a date. A date is
+    compared with the answer's own date, because our clock may differ from Intuit's.
+    """
+    value = (_first(headers, "retry-after") or "").strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), _LONGEST_WAIT)
+    until, now = _date(value), date_of(headers) or datetime.now(UTC)
+    if until is None:
+        return None
+    return min(max((until - now).total_seconds(), 0.0), _LONGEST_WAIT)
+
+
+def date_of(headers: Mapping[str, str]) -> datetime | None:
+    """Return the time of the answer by its server's clock."""
+    return _date(_first(headers, "date") or "")
+
+
+def _first(headers: Mapping[str, str], *names: str) -> str | None:
+    found = {name.lower(): value for name, value in headers.items()}
+    return next((found[name] for name in names if name in found), None)
+
+
+def _date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

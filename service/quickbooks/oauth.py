@@ -24,8 +24,14 @@ from service.errors import (
 from service.kit import exact_json
 from service.kit.bounded_http import BoundedTransport
 from service.quickbooks.endpoints import Endpoints
-from service.quickbooks.faults import known_fault
-from service.quickbooks.http import date_of, intuit_tid, no_cookies, reaching_intuit, retry_after
+from service.quickbooks.faults import (
+    date_of,
+    intuit_tid,
+    known_fault,
+    no_cookies,
+    reaching_intuit,
+    retry_after,
+)
 
 _NAMES = {
     "authorization_endpoint": "authorize",
@@ -126,7 +132,7 @@ class OAuth:
     def exchange(self, code: str, state: str) -> Tokens:
         """Return the tokens for a fresh authorisation code, which is then spent.
 
-        `state` is that of the journey: the code of another one is refused. Raises Refused if the
+        `state` is that of the flow: the code of another one is refused. Raises Refused if the
         code is spent, too old or not one.
         """
         rejected = Refused("the authorisation code was refused")
@@ -180,7 +186,7 @@ class OAuth:
         self._client.close()
 
     def _verifier(self, state: str) -> str:
-        """Return the secret of this journey (PKCE, RFC 7636), which nobody has to keep.
+        """Return the secret of this flow (PKCE, RFC 7636), which nobody has to keep.
 
         Intuit names no such method in its discovery document, and has to ignore what it does not
         know (RFC 6749, 3.1).
@@ -293,12 +299,12 @@ def discovery_of(
 ) -> Discovery:
     """Return how Intuit's endpoints compare with ours; raises Unrecognised for any other answer."""
     try:
-        told = json.loads(body) if status == 200 else None
+        document = json.loads(body) if status == 200 else None
     except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
+        document = None
+    if not isinstance(document, dict):
         raise Unrecognised(f"the discovery document could not be read (HTTP {status})")
     moved = tuple(
-        name for name, attribute in _NAMES.items() if told.get(name) != getattr(ours, attribute)
+        name for name, attribute in _NAMES.items() if document.get(name) != getattr(ours, attribute)
     )
     return Discovery(moved, date_of(headers))

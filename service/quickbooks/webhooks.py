@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
-from service.kit.realm import realm_id_of
+from service.domain import realm_id_of
 from service.quickbooks.entity import parse_instant
 from service.quickbooks.event import (
     FOLLOWED,

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.database.due import has_come
 from service.database.tables import Alert
+from service.database.types import has_come
 from service.database.upsert import insert
 
 QUIET = timedelta(seconds=60)
@@ -64,7 +64,7 @@ def _resume(session: Session, key: Key, now: datetime) -> bool:
     latest = select(func.max(Alert.id)).where(mine).scalar_subquery()
     resumed = session.execute(
         update(Alert)
-        .where(Alert.id == latest, Alert.ended_at > now - QUIET, Alert.end_told_at.is_(None))
+        .where(Alert.id == latest, Alert.ended_at > now - QUIET, Alert.end_sent_at.is_(None))
         .values(ended_at=None)
         .returning(Alert.id)
     )
@@ -77,7 +77,7 @@ def end(session: Session, ids: Collection[int], now: datetime) -> None:
     )
 
 
-def untold(session: Session, now: datetime, limit: int) -> Sequence[Alert]:
+def unsent(session: Session, now: datetime, limit: int) -> Sequence[Alert]:
     """Return the alerts whose beginning or end is to be sent now, the oldest first."""
     return session.scalars(
         select(Alert)
@@ -90,12 +90,12 @@ def untold(session: Session, now: datetime, limit: int) -> Sequence[Alert]:
 def _is_news(now: datetime) -> ColumnElement[bool]:
     """A condition: the alert's beginning or end is still to be sent."""
     begun = and_(
-        Alert.told_at.is_(None),
+        Alert.sent_at.is_(None),
         or_(Alert.ended_at.is_(None), Alert.ended_at > now - _OLD_NEWS),
     )
     over = and_(
-        Alert.told_at.is_not(None),
-        Alert.end_told_at.is_(None),
+        Alert.sent_at.is_not(None),
+        Alert.end_sent_at.is_(None),
         or_(Alert.ended_at <= now - QUIET, Alert.ended_at > now + QUIET),
         Alert.ended_at > now - _OLD_NEWS,
     )
@@ -120,9 +120,9 @@ def hurry(session: Session) -> None:
     session.execute(update(Alert).where(Alert.due_at.is_not(None)).values(due_at=None))
 
 
-def told(session: Session, alert_id: int, *, over: bool, now: datetime) -> None:
+def note_sent(session: Session, alert_id: int, *, over: bool, now: datetime) -> None:
     """Note that the message about this alert's beginning, or end, was accepted by every channel."""
-    news = {"end_told_at": now} if over else {"told_at": now}
+    news = {"end_sent_at": now} if over else {"sent_at": now}
     session.execute(
         update(Alert)
         .where(Alert.id == alert_id)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice
 from service.domain import ConnectionState, OwnNotice
-from service.store import inbox, proof, runs
+from service.store import own_notices, proof, runs
 
 NO_TOKENS = {
     "access_sealed": None,
@@ -35,7 +35,7 @@ def resume(session: Session, connection_id: str, now: datetime) -> bool:
         {"suspended_at": None, "reconcile_due_at": now},
     )
     if resumed:
-        inbox.ask_for_changes(session, connection_id, OwnNotice.RESUMED, now)
+        own_notices.ask_for_changes(session, connection_id, OwnNotice.RESUMED, now)
     return resumed
 
 
@@ -84,16 +84,6 @@ def hand_over(session: Session, connection_id: str, supplier_id: int, now: datet
         .where(Connection.id == connection_id)
         .values(supplier_id=supplier_id, connected_at=now, last_synced_at=None, adopted_at=None)
     )
-
-
-def is_held_by(session: Session, connection_id: str, supplier_id: int) -> bool:
-    """Return whether the company is connected and belongs to this supplier."""
-    query = select(Connection.id).where(
-        Connection.id == connection_id,
-        Connection.state == ConnectionState.CONNECTED,
-        Connection.supplier_id == supplier_id,
-    )
-    return session.execute(query).first() is not None
 
 
 def _change(

@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, case, func, literal, select, update
 from sqlalchemy.orm import Session
 
-from service.database.due import has_come
 from service.database.tables import Connection, Supplier
-from service.database.types import Instant
+from service.database.types import Instant, has_come
 from service.database.upsert import excluded, insert
 from service.domain import ConnectionState
 from service.errors import Disconnected
@@ -69,7 +68,7 @@ def get(session: Session, connection_id: str) -> Connection | None:
 
 def connected(session: Session, connection_id: str) -> Connection:
     """Return the connection; raises Disconnected unless it is alive."""
-    connection = get(session, connection_id)
+    connection = session.get(Connection, connection_id)
     if connection is None or connection.state != ConnectionState.CONNECTED:
         raise Disconnected("the connection has ended; the supplier has to connect again")
     return connection
@@ -334,3 +333,13 @@ def schedule_nudge(session: Session, connection_id: str, now: datetime, delay: t
         .returning(Connection.id)
     )
     return asked.first() is not None
+
+
+def is_held_by(session: Session, connection_id: str, supplier_id: int) -> bool:
+    """Return whether the company is connected and belongs to this supplier."""
+    query = select(Connection.id).where(
+        Connection.id == connection_id,
+        Connection.state == ConnectionState.CONNECTED,
+        Connection.supplier_id == supplier_id,
+    )
+    return session.execute(query).first() is not None

@@ -1,4 +1,4 @@
-"""Findings: differences for an operator to look at, each until it is over."""
+"""Findings: differences for an operator to review, each until it is over."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

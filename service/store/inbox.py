@@ -5,18 +5,34 @@ nothing can be done about is `ignored` from the start; one that keeps failing is
 tried again at its `due_at`, if it has one.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from hashlib import sha256
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
+from msgspec import Struct
+from msgspec.structs import replace
+from sqlalchemy import (
+    ClauseElement,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.orm import Session, aliased
 
-from service.database.due import has_come
+from service.database.engine import Statements
 from service.database.tables import Connection, Notice, Run
-from service.database.upsert import chunked, insert
-from service.domain import NoticeStatus, OwnNotice, RunKind, RunState
+from service.database.types import has_come, instant_text
+from service.database.upsert import chunked, insert_for, instant_given, rows_given, rows_text
+from service.domain import ConnectionState, NoticeStatus, OwnNotice, RunKind, RunState
 from service.store.connections import may_be_called
 
 # Written out in the query, where the databases recognise the condition of a partial index.
@@ -256,92 +272,6 @@ def _comes_back(now: datetime) -> ColumnElement[bool]:
     return and_(Notice.status == _PARKED, again)
 
 
-def ask_for_changes(session: Session, connection_id: str, why: OwnNotice, now: datetime) -> int:
-    """Add an own notice that asks for whatever changed since the watermark; return its id."""
-    notice = Notice(
-        connection_id=connection_id,
-        format="own",
-        entity="Connection",
-        operation=why,
-        received_at=now,
-        status=NoticeStatus.PENDING,
-    )
-    session.add(notice)
-    session.flush()
-    return notice.id
-
-
-def ask_for_invoices(
-    session: Session,
-    connection_id: str,
-    quickbooks_ids: Collection[str],
-    why: OwnNotice,
-    now: datetime,
-) -> None:
-    """Add an own notice for each of these invoices that has no pending or parked one.
-
-    So one policy tries every failed invoice again and parks it in the end.
-    """
-    open_already = open_invoices(session, connection_id, quickbooks_ids)
-    for quickbooks_id in sorted(set(quickbooks_ids) - open_already):
-        session.add(
-            Notice(
-                connection_id=connection_id,
-                format="own",
-                entity="Invoice",
-                operation=why,
-                entity_id=quickbooks_id,
-                received_at=now,
-                status=NoticeStatus.PENDING,
-            )
-        )
-
-
-def park_unnamed(
-    session: Session,
-    connection_id: str,
-    place: str,
-    error: Exception,
-    now: datetime,
-    since: datetime | None = None,
-    due_at: datetime | None = None,
-) -> None:
-    """Park a notice for a place in QuickBooks' answers that it cannot show; no invoice id is known.
-
-    A place has one parked notice, however often it is met, with the newest error. From `due_at` on
-    it is looked at again, in what changed from `since` on.
-    """
-    parked = insert(session, Notice).values(
-        dedupe_key=_key_of_place(connection_id, place),
-        connection_id=connection_id,
-        format="own",
-        entity="Connection",
-        operation=OwnNotice.UNREADABLE,
-        received_at=now,
-        status=NoticeStatus.PARKED,
-        reason=f"QuickBooks cannot show {place}",
-        handled_at=now,
-        changed_at=since,
-        due_at=due_at,
-        **evidence(error),
-    )
-    met_again = {
-        "duplicates": Notice.duplicates + 1,
-        "status": NoticeStatus.PARKED,
-        "reason": f"QuickBooks cannot show {place}",
-        "handled_at": now,
-        "due_at": case((Notice.status == NoticeStatus.PARKED, Notice.due_at), else_=due_at),
-        **evidence(error),
-    }
-    session.execute(
-        parked.on_conflict_do_update(index_elements=[Notice.dedupe_key], set_=met_again)
-    )
-
-
-def _key_of_place(connection_id: str, place: str) -> str:
-    return sha256(f"{connection_id} {OwnNotice.UNREADABLE} {place}".encode()).hexdigest()
-
-
 def open_invoices(
     session: Session, connection_id: str, quickbooks_ids: Collection[str]
 ) -> set[str]:
@@ -396,3 +326,94 @@ def parked_of_companies(session: Session, connection_ids: Collection[str]) -> di
     """Return how many open parked notices there are, by connection id, without zeros."""
     rows = session.execute(_parked_of_companies.where(Notice.connection_id.in_(connection_ids)))
     return {connection_id: count for connection_id, count in rows if connection_id}
+
+
+class NewNotice(Struct, frozen=True, kw_only=True, rename={"webhook_id": "delivery_id"}):
+    """One event from the receiver, with the columns of the notice that it becomes.
+
+    `reason` says why nothing can be done about it, `changed_at` is as `instant_text` writes it, and
+    `duplicates` counts repetitions in the same batch.
+    """
+
+    dedupe_key: str
+    format: str
+    event_id: str | None = None
+    realm_digest: str | None = None
+    realm_sealed: str | None = None
+    entity: str | None = None
+    operation: str | None = None
+    entity_id: str | None = None
+    deleted_id: str | None = None
+    changed_at: str | None = None
+    body_sealed: str | None = None
+    reason: str | None = None
+    webhook_id: str | None = None
+    duplicates: int = 0
+
+
+def insert_notices(
+    statements: Statements, notices: Iterable[NewNotice], environment: str, now: datetime
+) -> set[str]:
+    """Store each notice once; return the ids of connections that have one of them pending.
+
+    A repetition raises the counter of the stored notice. It is one statement, because a small batch
+    spent its time on round trips.
+    """
+    first: dict[str, NewNotice] = {}
+    for notice in notices:
+        known = first.setdefault(notice.dedupe_key, notice)
+        if known is not notice:
+            first[notice.dedupe_key] = replace(known, duplicates=known.duplicates + 1)
+    if not first:
+        return set()
+    stored = statements.run(
+        _insert_statement(statements.dialect),
+        {
+            "rows": rows_text(list(first.values())),
+            "environment": environment,
+            "now": instant_text(now),
+        },
+    )
+    return {id_ for id_, status in stored if id_ is not None and status == NoticeStatus.PENDING}
+
+
+@cache
+def _insert_statement(dialect: str) -> ClauseElement:
+    """Insert `:rows`, each for the connection of its company, if it has one."""
+    given = rows_given(dialect, Notice, NewNotice.__struct_encode_fields__)
+    now = instant_given(dialect, "now")
+    stranger, ignored = Connection.id.is_(None), given.c.reason.is_not(None)
+    row = {name: given.c[name] for name in NewNotice.__struct_encode_fields__} | {
+        "connection_id": Connection.id,
+        "realm_digest": case((stranger, given.c.realm_digest)),
+        "realm_sealed": case((stranger, given.c.realm_sealed)),
+        "received_at": now,
+        "handled_at": case((ignored, now)),
+        "status": case((ignored, NoticeStatus.IGNORED.value), else_=NoticeStatus.PENDING.value),
+        "reason": case(
+            (ignored, given.c.reason),
+            (stranger, "no connection for this company yet: kept until it connects"),
+            (
+                Connection.state == ConnectionState.DISCONNECTED,
+                "the company is disconnected: kept until it connects again",
+            ),
+        ),
+        "attempts": literal(0),
+        "losses": literal(0),
+    }
+    theirs = and_(
+        Connection.environment == bindparam("environment"),
+        Connection.realm_digest == given.c.realm_digest,
+    )
+    rows = (
+        select(*row.values())
+        .select_from(given.outerjoin(Connection, theirs))
+        .where(true())  # or SQLite takes the ON of ON CONFLICT for the join's
+        # In one order everywhere, so that two receivers with the same events cannot deadlock.
+        .order_by(given.c.dedupe_key)
+    )
+    insert = insert_for(dialect, Notice).from_select(list(row), rows)
+    return insert.on_conflict_do_update(
+        index_elements=[Notice.dedupe_key],
+        set_={"duplicates": Notice.duplicates + insert.excluded.duplicates + 1},
+    ).returning(Notice.connection_id, Notice.status)

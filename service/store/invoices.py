@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -38,10 +38,10 @@ class InvoiceRow:
     void_noticed: bool
     source: dict[str, Any]
     mapped: dict[str, Any] | None
-    facts: str
+    facts: str = ""
     hold: str | None
-    holds: list[Any]
-    signals: list[Any]
+    holds: list[Any] = field(default_factory=list)
+    signals: list[Any] = field(default_factory=list)
     warnings: list[Any]
     customer_id: str | None
     customer_versions: str

@@ -39,7 +39,7 @@ class Concerned:
         return self.id if self.adopted is None else self.adopted_as or self.adopted
 
 
-def looked_at(session: Session, connection_id: str, quickbooks_ids: Collection[str]) -> bool:
+def were_matched(session: Session, connection_id: str, quickbooks_ids: Collection[str]) -> bool:
     """Return whether old rows were checked since these invoices of the company were recorded."""
     connection = session.get(Connection, connection_id)
     if connection is None or connection.adopted_at is None:
@@ -96,7 +96,7 @@ def adopted_by(session: Session, connection_ids: Collection[str]) -> dict[str, s
 def due_suppliers(
     session: Session, environment: str, before: datetime, open_before: datetime, limit: int
 ) -> Sequence[int]:
-    """Return the suppliers whose rows were last looked at before then, the longest ago first.
+    """Return the suppliers whose rows were last matched before then, the longest ago first.
 
     The later time counts where a row holds an invoice or doubles one.
     """

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session, aliased, defer
 
-from service.database.due import has_come
 from service.database.tables import Connection, Document, Invoice, Receipt, Revision
+from service.database.types import has_come
 from service.database.upsert import Insert, excluded, insert_all
 from service.domain import Action
 from service.kit.clock import now

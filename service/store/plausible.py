@@ -1,7 +1,7 @@
 """Which times of QuickBooks' can be: those that the database's clock has reached, or nearly.
 
 A version or a watermark from the future would stand for ever: nothing true is newer. So a time
-that lies further ahead is not believed; it is noted, for an operator to be told of it.
+that lies further ahead is not believed; it is noted, so that an operator is alerted.
 """
 
 from datetime import UTC, datetime, timedelta

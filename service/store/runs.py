@@ -7,7 +7,6 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, ScalarSelect, case, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
-from service.database.due import has_come
 from service.database.tables import (
     Connection,
     Invoice,
@@ -18,6 +17,7 @@ from service.database.tables import (
     RunSeen,
     Tally,
 )
+from service.database.types import has_come
 from service.database.upsert import Insert, insert, insert_all
 from service.domain import RunCause, RunKind, RunState
 from service.errors import KeysRefused, StoreFailed, TransientError
@@ -63,12 +63,12 @@ EMPTY_TALLY: Tally = {
 EMPTY_RECONCILE: Tally = {
     **EMPTY_TALLY,
     "unreadable": [],
-    "mended": [],
+    "fixed": [],
     "differences": [],
     "there": None,
     "here": None,
     "infactor": [],
-    "infactor_mended": [],
+    "infactor_fixed": [],
     "infactor_compared": None,
 }
 

@@ -147,8 +147,8 @@ def use_consent(session: Session, state: str, now: datetime) -> tuple[OAuthState
 
 def began_by_button(session: Session, state: str) -> bool:
     """Return whether the consent with this state was begun by Infactor's own button."""
-    journey = session.get(OAuthState, digest(state))
-    return journey is not None and journey.infactor_user is not None
+    consent = session.get(OAuthState, digest(state))
+    return consent is not None and consent.infactor_user is not None
 
 
 def is_under_way(session: Session, state_digest: str) -> bool:

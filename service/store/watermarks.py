@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import BindParameter, ColumnElement, and_, case, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from service.database.due import has_come
 from service.database.tables import Connection, Run
+from service.database.types import has_come
 from service.domain import RunKind, RunState
 from service.store import documents, plausible
 from service.store.connections import may_be_called

@@ -21,7 +21,7 @@ _OWN_FILES = 100
 _MOST_CONNECTIONS = 1000
 # So long a request may take to come in whole, and a client to take a piece of the answer.
 _PATIENCE_SECONDS = 20.0
-_TOLD_EVERY_SECONDS = 60.0
+_LOG_EVERY_SECONDS = 60.0
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -41,7 +41,7 @@ class Connections:
         self._open: set[LimitedProtocol] = set()
         self._waiting: dict[LimitedProtocol, float] = {}
         self._sweeps = False
-        self._told_at: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     def opened(self, connection: "LimitedProtocol") -> None:
         """Count a connection that has just come."""
@@ -70,10 +70,10 @@ class Connections:
         self._waiting.pop(connection, None)
 
     def may_tell(self, what: str, now: float) -> bool:
-        """Return whether this was not told within the last minute: attackers fill no log."""
-        if now - self._told_at.get(what, -_TOLD_EVERY_SECONDS) < _TOLD_EVERY_SECONDS:
+        """Return whether this was not logged within the last minute: attackers fill no log."""
+        if now - self._logged_at.get(what, -_LOG_EVERY_SECONDS) < _LOG_EVERY_SECONDS:
             return False
-        self._told_at[what] = now
+        self._logged_at[what] = now
         return True
 
     def _drop(self, connection: "LimitedProtocol") -> None:

@@ -3,10 +3,10 @@
 from typing import TypedDict
 
 from service.jobs import Nudges
+from service.kit.metrics import AnswerCounter
 from service.services import Services
 from service.web.count_cache import CountCache
 from service.web.health.probes import Probes
-from service.web.webhook.heartbeat import AnswerCounter
 from service.web.webhook.intake import Intake
 
 

@@ -199,7 +199,7 @@ def test_a_run_that_has_stopped(deployment: Deployment, reader: Reader) -> None:
     page = reader.page()
     log_in(page, deployment, "/ops/connections")
     page.get_by_role("link", name="Journey Company").click()
-    page.get_by_role("checkbox", name="Mend what differs").check()
+    page.get_by_role("checkbox", name="Fix what differs").check()
     page.get_by_role("button", name="Reconcile").click()
     decide = page.get_by_role("link", name="Decide")
     expect(decide).to_be_visible()  # by itself, once it has stopped
@@ -216,13 +216,13 @@ def test_an_open_page_follows_its_company(deployment: Deployment, reader: Reader
     page = reader.page()
     log_in(page, deployment, "/ops/connections")
     page.get_by_role("link", name="Journey Company").click()
-    mend = page.get_by_role("checkbox", name="Mend what differs")
-    mend.check()
+    fix = page.get_by_role("checkbox", name="Fix what differs")
+    fix.check()
     before = page.locator("#live").element_handle()
     deployment.command("sync", "--all")
     before.wait_for_element_state("hidden")  # another has come in its place
-    expect(mend).to_be_checked()
-    expect(mend).to_be_focused()
+    expect(fix).to_be_checked()
+    expect(fix).to_be_focused()
     page.get_by_role("button", name="Pause").focus()
     deployment.command("connections", "pause", "--company", REALM)
     expect(page.get_by_role("button", name="Resume")).to_be_visible()  # by itself
@@ -251,8 +251,8 @@ def test_a_parked_notice_is_put_back(deployment: Deployment, reader: Reader) -> 
     look(page, "ops-notices-parked")
     deployment.sim("DELETE", "/poison")
     page.get_by_role("checkbox").check()
-    page.get_by_role("button", name="Put the chosen back").click()
-    expect(page.locator("#told")).to_contain_text("put back")
+    page.get_by_role("button", name="Retry the chosen ones").click()
+    expect(page.locator("#flash")).to_contain_text("retried")
     wait_until(lambda: not deployment.rows("notices", "--parked"), 60, "its being done")
 
 

@@ -84,7 +84,7 @@ def test_who_cancels_closes_the_window_and_tries_again(
     heading(page, "Example Supplies")
 
 
-def test_an_invoice_that_has_to_be_mended(deployment: Deployment, reader: Reader) -> None:
+def test_an_invoice_that_has_to_be_fixed(deployment: Deployment, reader: Reader) -> None:
     page = reader.page()
     arrive(deployment, page)
     look(page, "dashboard")
@@ -95,7 +95,7 @@ def test_an_invoice_that_has_to_be_mended(deployment: Deployment, reader: Reader
     expect(new).to_be_visible()  # by itself, without a reload
     new.click()
     heading(page, "Quickbook #J-900")
-    expect(page.get_by_text("To mend:")).to_be_visible()
+    expect(page.get_by_text("To fix:")).to_be_visible()
     # A moment is in the reader's own zone, with the exact one at hand.
     moment = page.locator("time").first
     expect(moment).to_have_text(re.compile(r"(GMT\u2011[45]|E[SD]T)$"))
@@ -105,7 +105,7 @@ def test_an_invoice_that_has_to_be_mended(deployment: Deployment, reader: Reader
     look(page, "invoice-fields")
 
     deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("900"))
-    expect(page.get_by_text("To mend:")).to_have_count(0)  # by itself
+    expect(page.get_by_text("To fix:")).to_have_count(0)  # by itself
     heading(page, "Quickbook #J-900")
 
 

@@ -139,7 +139,7 @@ def test_a_dry_run_shows_what_it_would_do_and_changes_nothing(
     assert "\x1b" not in ended.stdout
     assert ended.stderr == (
         "1 rows would be adopted, 2 would be listed.\n"
-        "Held, so that nothing is offered twice: Id 146. In Infactor's database, mend or remove"
+        "Held, so that nothing is offered twice: Id 146. In Infactor's database, fix or remove"
         " what is not this supplier's, then run this again.\n"
     )
     assert kept(place) == (None, False, [])

@@ -181,7 +181,7 @@ def test_a_notice_that_is_replayed_again_and_again_changes_nothing(
     for _ in range(3):
         wait_until(lambda: is_done(deployment, number), 30, "the notice is done")
         said = deployment.command("replay", "--notice", str(number))
-        assert said == "1 notice put back.\n"
+        assert said == "1 notice will be retried.\n"
     wait_until(lambda: is_done(deployment, number), 30, "the notice is done")
     assert deployment.rows("invoices", "--held") == before
 
@@ -233,7 +233,7 @@ def test_answers_stay_on_one_line_however_long(deployment: Deployment) -> None:
     assert len(link.stdout) > 300
 
 
-def test_an_unmigrated_postgresql_is_refused_with_the_command_that_mends_it(
+def test_an_unmigrated_postgresql_is_refused_with_the_command_that_fixes_it(
     postgres_database: str, deployment: Deployment
 ) -> None:
     environment = {**deployment.environment, "DATABASE_URL": postgres_database}

@@ -11,7 +11,7 @@ from service.database.tables import Run
 from service.store import approvals, runs
 from tests.cli.place import NOW, Place
 from tests.cli.test_commands import an_invoice, run
-from tests.cli.test_mending import rows
+from tests.cli.test_fixing import rows
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import wait_until
 
@@ -95,7 +95,7 @@ def test_a_command_says_that_its_run_has_stopped_and_confirming_lets_it_go_on(
     done = run(deployment, "confirm", "--run", number)
     assert done.returncode == 0
     assert done.stdout == (
-        f"{looked.stdout}Confirmed. It goes on by itself, within seconds where workers run.\n"
+        f"{looked.stdout}Confirmed. It continues within seconds where workers run.\n"
     )
     wait_until(lambda: states(deployment) == ["invoice_rejected"] * 6, 30, "the withdrawals")
     audited = deployment.rows("audit")[0]
@@ -137,8 +137,8 @@ def a_run(place: Place, company: str, **values: Any) -> int:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"halted_at": None}, "Run 1 has not stopped: it goes on by itself.\n"),
-        ({"confirmed": True}, "Run 1 is confirmed already and goes on by itself.\n"),
+        ({"halted_at": None}, "Run 1 has not stopped: it continues.\n"),
+        ({"confirmed": True}, "Run 1 is confirmed already and continues.\n"),
         (
             {"state": "failed", "halted_at": NOW},
             "Run 1 has ended (failed): there is nothing to decide.\n",

@@ -16,9 +16,9 @@ from sqlalchemy import update
 
 from service.database.tables import Connection, Heartbeat
 from service.database.types import database_now
+from service.simulator.app import running
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
-from service.simulator.server import running
 from tests.cli.place import Place
 from tests.journey.deployment import SECRETS, VERIFIER
 from tests.servers import away, free_port
@@ -233,7 +233,7 @@ def test_an_infactor_without_access_control_is_a_warning(
     found = look(place.with_settings(mongodb), 0)
     assert found["mongodb"] == ("ok", "answers")
     assert found["mongodb rights"][0] == "warn"
-    assert found["mongodb rights"][1].startswith("could not be told: access control is off")
+    assert found["mongodb rights"][1].startswith("could not be checked: access control is off")
     assert found["mongodb content"][0] == "warn"
     infactors.users.insert_one({"email": "supplier@example.com", "type": "Supplier"})
     found = look(place.with_settings(mongodb), 0)

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from service.cli.doctor.check import CheckResult, examine, ok
-from service.cli.doctor.infactor_checks import _version
 from service.cli.doctor.reach_checks import alerts_out, public_address
-from service.cli.doctor.service_checks import PUBLISHED_SECRET_SHA256, _is_public, is_published
+from service.cli.doctor.service_checks import (
+    PUBLISHED_SECRET_SHA256,
+    _is_public,
+    _version,
+    is_published,
+)
 from service.config.loading import settings_from
 from service.config.settings import Settings
 from tests.cli.test_doctor import address

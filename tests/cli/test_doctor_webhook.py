@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.doctor.webhook import _ADVICE, wait_for_webhook
+from service.cli.doctor.reach_checks import _ADVICE, wait_for_webhook
 from service.coordination import heartbeats
 from service.kit.clock import now
 from service.services import Services

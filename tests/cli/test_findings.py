@@ -16,7 +16,7 @@ from service.monitoring.infactor import critical_findings
 from service.store import findings
 from service.store.findings import Found
 from tests.cli.place import NOW, Place
-from tests.cli.test_mending import rows
+from tests.cli.test_fixing import rows
 from tests.store.delivery_rows import DeliveryRows
 
 REALM, OTHER = "9341455000000077", "9341455000000088"
@@ -109,7 +109,7 @@ def test_what_somebody_has_seen_to_is_no_longer_wrong_until_it_changes(place: Pl
     assert causes(place) == ["finding.critical"]
     ended = place.run("acknowledge", "--finding", "2", "--note", "called the lender")
     assert (ended.returncode, ended.stdout) == (0, "")
-    assert ended.stderr == "Acknowledged: it is told again only if it changes.\n"
+    assert ended.stderr == "Acknowledged: it is reported again only if it changes.\n"
     assert causes(place) == []
     (audited,) = rows(place, "audit")
     assert (audited["action"], audited["connection"]) == ("acknowledge", f"connection-of-{REALM}")
@@ -199,7 +199,7 @@ def test_status_has_a_line_about_infactors_own_database(place: Place) -> None:
     delivering = place.with_settings(DELIVERS)
     ended = delivering.run("status")
     assert (
-        "\ninfactor    1 delivered; 1 outgoing; 3 findings (1 critical, not seen to)\n"
+        "\ninfactor    1 delivered; 1 outgoing; 3 findings (1 critical, not acknowledged)\n"
         in ended.stdout
     )
     assert "finding.critical (critical)" in ended.stdout

@@ -15,7 +15,7 @@ from service.database.tables import Connection, Document, Supplier
 from service.kit.clock import now
 from tests.cli.place import NOW, Place, a_notice
 from tests.cli.test_commands import an_invoice, run
-from tests.cli.test_mending import rows
+from tests.cli.test_fixing import rows
 from tests.journey.deployment import Deployment, deployed
 from tests.servers import wait_until
 from tests.store.delivery_rows import DeliveryRows
@@ -290,7 +290,7 @@ NO_SUPPLIER = "No supplier with this e-mail address has opened a link yet.\n"
         (["connections", "release", "--connection", "1"], NOBODY),
         (["connections", "release"], "Name one of --company REALM or --connection ID.\n"),
         (["connections", "reset-watermarks"], NAME_ONE),
-        (["reconcile", "--all", "--overrule"], "--overrule mends, so it needs --fix.\n"),
+        (["reconcile", "--all", "--overrule"], "--overrule fixes, so it needs --fix.\n"),
         (["sync"], "Name one of --supplier EMAIL, --company REALM or --all.\n"),
         (["forget", "--yes"], "Name one of --supplier EMAIL or --company REALM.\n"),
         (["forget", "--company", "1", "--yes"], NOBODY),
@@ -327,7 +327,7 @@ def test_the_list_says_how_a_connection_stands(place: Place) -> None:
     assert states(place, released_at=NOW).startswith("released 2026-11-22")
 
 
-def test_what_mends_is_in_the_audit_too(place: Place) -> None:
+def test_what_fixes_is_in_the_audit_too(place: Place) -> None:
     company = place.add_company(REALM, "Bright Bakery")
     place.add_notices(a_notice(company, "parked"))
     moments = [now()]

@@ -42,7 +42,7 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
         yield made
 
 
-def test_a_difference_is_named_and_mended(deployment: Deployment) -> None:
+def test_a_difference_is_named_and_fixed(deployment: Deployment) -> None:
     (green,) = deployment.rows("reconcile", "--all")
     sums = {"count": 3, "total": 3001.5, "balance": 2001}
     assert (green["quickbooks"], green["recorded"]) == (sums, sums)
@@ -60,11 +60,11 @@ def test_a_difference_is_named_and_mended(deployment: Deployment) -> None:
     assert len(deployment.rows("invoices", "--held")) == 3  # it only looked
 
     said = deployment.command("reconcile", "--connection", red["connection"], "--fix")
-    assert "Reconciled Company: mended" in said
+    assert "Reconciled Company: fixed" in said
     assert "2,901.00" in said
-    (mended,) = deployment.rows("reconcile", "--all")
+    (fixed,) = deployment.rows("reconcile", "--all")
     sums = {"count": 3, "total": 2901, "balance": 1900.5}
-    assert (mended["quickbooks"], mended["recorded"]) == (sums, sums)
+    assert (fixed["quickbooks"], fixed["recorded"]) == (sums, sums)
     assert deployment.document("4") is not None
 
     deployment.command("backfill", "--all", "--invoice", "4")
@@ -89,8 +89,9 @@ def test_a_company_that_quickbooks_wants_left_alone_is_not_waited_for(
     for command in (("reconcile", "--all", "--fix"), ("backfill", "--all")):
         (row,) = deployment.rows(*command, status=1)
         waits = re.fullmatch(
-            r"waits until (.*) UTC: QuickBooks is down \(HTTP 503\).*\. It goes on by itself; to"
-            r" try at once: infactor-quickbooks connections retry --connection \w{32}",
+            r"waits until (.*) UTC: QuickBooks is down \(HTTP 503\).*\. It continues"
+            r" automatically; to try at once:"
+            r" infactor-quickbooks connections retry --connection \w{32}",
             row["error"],
         )
         assert waits is not None, row["error"]
@@ -112,7 +113,7 @@ def test_what_quickbooks_cannot_show_is_no_dead_end(deployment: Deployment) -> N
         " Intuit's support is asked, with the intuit_tid of the parked notice"
     )
     (red,) = deployment.rows("reconcile", "--all", status=1)
-    assert red["advice"] == f"`reconcile --fix` mends what can be mended. {advice}"
+    assert red["advice"] == f"`reconcile --fix` fixes what can be fixed. {advice}"
     (red,) = deployment.rows("reconcile", "--all", "--fix", status=1)
     assert [(d["id"], d["number"], d["kind"]) for d in red["differences"]] == [
         ("2", "R-2", "unreadable")
@@ -123,7 +124,7 @@ def test_what_quickbooks_cannot_show_is_no_dead_end(deployment: Deployment) -> N
     )
 
 
-def test_infactors_own_documents_are_compared_and_mended_too(
+def test_infactors_own_documents_are_compared_and_fixed_too(
     tmp_path: Path, infactors: Database[dict[str, Any]]
 ) -> None:
     book = {
@@ -165,8 +166,8 @@ def test_infactors_own_documents_are_compared_and_mended_too(
 
         said = made.command("reconcile", "--all", "--fix")
         assert "Reconciled Company: delivered to Infactor again" in said
-        mended = {**one, "invoiceAmount": 1000.5}
-        wait_until(lambda: infactors.invoices.find_one(mended), 30, "the mended document")
+        fixed = {**one, "invoiceAmount": 1000.5}
+        wait_until(lambda: infactors.invoices.find_one(fixed), 30, "the fixed document")
 
 
 def settled(deployment: Deployment) -> bool:

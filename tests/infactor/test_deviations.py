@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.infactor.buyers import same_address, same_name
-from service.infactor.deviations import InvoiceFacts, deviations
+from service.infactor.deviations import DecisionBasis, deviations
 
 DOCUMENT = {
     "companyName": "Closing Co",
@@ -27,7 +27,7 @@ def told(
 ) -> list[tuple[str, str]]:
     """Return (field, severity) of what is told of an approved document."""
     then, now = (
-        InvoiceFacts(balance=Decimal(balance), currency=currency, customer_id=customer)
+        DecisionBasis(balance=Decimal(balance), currency=currency, customer_id=customer)
         for balance, currency, customer in zip(balances, currencies, customers, strict=True)
     )
     found = deviations(DOCUMENT | approved, DOCUMENT | mapped, then, now, "invoice_accepted")

@@ -210,7 +210,7 @@ def test_a_numeric_text_is_taken_for_the_number() -> None:
     assert result.document["taxAmount"] == Decimal("1.5")
 
 
-def test_every_warning_names_its_field_and_says_how_to_mend_it() -> None:
+def test_every_warning_names_its_field_and_says_how_to_fix_it() -> None:
     for code in WarningCode:
         fields = {"DocNumber", "DueDate", "CustomerRef", "BillEmail", "Line", "CurrencyRef"}
         assert warning(code).field in fields

@@ -335,7 +335,7 @@ def test_a_strangers_row_is_no_copy(fields: dict[str, Any], copy: bool) -> None:
 def test_a_row_that_comes_while_its_invoice_may_be_delivered_is_held_first() -> None:
     found = match([an_invoice(deliverable=True)], [a_row()])
     assert (found.adopted, found.held) == ({}, {"145"})
-    assert listed(found) == [(FIRST, "came after the first look, and is adopted at the next one")]
+    assert listed(found) == [(FIRST, "came after the first check, and is adopted at the next one")]
 
 
 def test_an_unexplained_row_holds_the_id_of_an_adopted_one_too() -> None:

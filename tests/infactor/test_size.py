@@ -6,8 +6,8 @@ from typing import Any
 import bson
 import pytest
 
-from service.infactor.bson import MOST_BYTES, from_bson, shortened, size, to_bson
 from service.infactor.mapping import SupplierDetails, map_invoice
+from service.infactor.mongo import MOST_BYTES, from_bson, shortened, size, to_bson
 
 SUPPLIER = SupplierDetails("supplier@example.com", "Example", "local")
 

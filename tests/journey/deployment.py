@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 
 from service.quickbooks.webhooks import sign
+from service.simulator.app import RunningSimulator, running
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
-from service.simulator.server import RunningSimulator, running
 from tests import commands
 from tests.servers import free_port, wait_until
 

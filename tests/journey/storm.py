@@ -173,7 +173,7 @@ class Storm:
                 time.sleep(ahead)  # the pace of the storm, not a wait for anything
         while disasters:
             disasters.popleft()[1]()
-        self._mend_spoilt()
+        self._fix_spoilt()
         self.sim("POST", "behave")
         # What just failed comes again soon, not in five minutes as by Intuit's own ladder.
         self.sim("POST", "settings", {"retry_seconds": [0.5, 1, 2]})
@@ -306,7 +306,7 @@ class Storm:
 
     def _spoil(self) -> None:
         """Let an invoice spoil every answer that holds it, until the next one does."""
-        self._mend_spoilt()
+        self._fix_spoilt()
         company = self._random.randrange(self.companies)
         if id_ := self._some_invoice(company):
             text = self._random.choice(sorted(SPOILS)).decode().strip('"')
@@ -314,7 +314,7 @@ class Storm:
             self._spoilt = company, id_
             self.counted["spoilt"] += 1
 
-    def _mend_spoilt(self) -> None:
+    def _fix_spoilt(self) -> None:
         if self._spoilt is not None and self._spoilt not in self._gone:
             company, id_ = self._spoilt
             self._put(company, "Invoice", an_invoice(id_, self._amount()))

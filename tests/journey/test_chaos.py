@@ -388,7 +388,7 @@ def figures(storm: Storm, services: Services) -> dict[str, Any]:
         "invoices": invoices,
         "notices": dict(statuses),
         "repetitions": repeated,
-        "mended by reconciles": sum(run.tally["read"] for run in runs),
+        "fixed by reconciles": sum(run.tally["read"] for run in runs),
         "reads": storm.sim("GET", "calls")["total"],
         "deliveries": dict(receipts),
     }

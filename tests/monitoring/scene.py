@@ -20,8 +20,8 @@ from service.database.tables import (
     WebhookAnswers,
 )
 from service.database.types import database_now
+from service.monitoring.checks import wrong_now
 from service.monitoring.condition import Condition
-from service.monitoring.conditions import wrong_now
 from service.monitoring.facts import Facts
 from service.store import connections, runs
 from tests.builders import a_connection

@@ -125,8 +125,8 @@ def test_each_cause_is_told_once_and_once_when_it_is_over(
         "timestamp": alert.ended_at.isoformat(),
         "data": {**told, "ended_at": alert.ended_at.isoformat()},
     }
-    assert alert.told_at is not None
-    assert alert.end_told_at is not None
+    assert alert.sent_at is not None
+    assert alert.end_sent_at is not None
     path, headers, _ = listener.received[0]
     assert (path, headers["content-type"]) == (
         "/alerts?key=a-key-in-the-address",
@@ -166,7 +166,7 @@ def test_what_is_not_taken_is_told_again_under_the_same_id_later_and_later(
         began = now()
         watch(services)
         (alert,) = alerts(scene)
-        assert (alert.attempts, alert.told_at, alert.error) == (
+        assert (alert.attempts, alert.sent_at, alert.error) == (
             attempt,
             None,
             "ALERT_URL answered 500",
@@ -199,7 +199,7 @@ def test_where_one_message_is_not_taken_the_others_wait_and_then_have_their_turn
     let_pass(scene, hours=1)
     watch(services)
     assert len(attempts(listener)) == 4
-    assert [a.told_at is not None for a in alerts(scene)] == [True, True]
+    assert [a.sent_at is not None for a in alerts(scene)] == [True, True]
 
 
 def test_a_redirect_is_not_followed(scene: Scene, services: Services, listener: Listener) -> None:
@@ -257,7 +257,7 @@ def test_without_alert_url_there_is_a_history_all_the_same(
     assert alert.command == "infactor-quickbooks connections"
     assert alert.raised_at > alert.since
     assert alert.ended_at is not None
-    assert alert.told_at is None
+    assert alert.sent_at is None
 
 
 @pytest.mark.slow
@@ -282,7 +282,7 @@ def test_nothing_of_the_address_or_of_the_company_is_logged(scene: Scene) -> Non
         structlog.testing.capture_logs() as events,
     ):
         watch(services)
-    assert [event["event"] for event in events] == ["alert.begun", "alert.not_told"]
+    assert [event["event"] for event in events] == ["alert.begun", "alert.not_sent"]
     assert events[1]["why"] == "ALERT_URL did not answer (ConnectError)"
     private = ("a-password", "a-path", "a-key", "someone", "127.0.0.1", "Company c1")
     assert [text for text in private if text in str(events)] == []

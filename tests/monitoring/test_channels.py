@@ -121,7 +121,7 @@ def test_who_has_accepted_a_message_is_not_sent_it_again(
         "Critical: Alerts cannot be sent",
     ]
     with scene.database.read() as session:
-        told: list[datetime | None] = list(session.scalars(select(Alert.told_at)))
+        told: list[datetime | None] = list(session.scalars(select(Alert.sent_at)))
     assert None not in told
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.wording import advice, by_name, gist, is_beyond_mending
+from service.wording import advice, by_name, gist, is_beyond_fixing
 
 
 def left(quickbooks_id: str, number: str, kind: str, **fields: str) -> dict[str, str]:
@@ -18,7 +18,7 @@ def a_tally(*differences: dict[str, str], infactor: list[dict[str, str]] | None 
 
 def test_nothing_left_says_nothing() -> None:
     assert (by_name(a_tally()), gist(a_tally()), advice(a_tally())) == (None, None, None)
-    assert not is_beyond_mending(a_tally())
+    assert not is_beyond_fixing(a_tally())
     assert gist({}) is None  # of a run that an older version has ended
 
 
@@ -40,7 +40,7 @@ def test_each_kind_has_a_number_of_its_own_and_names_invoices_as_people_do() -> 
         "QuickBooks cannot show 2 invoices; 2 invoices differ from QuickBooks; 1 document differs"
         " in Infactor; Infactor's documents could not be compared: no answer"
     )
-    assert not is_beyond_mending(tally)
+    assert not is_beyond_fixing(tally)
 
 
 def test_ten_are_named() -> None:
@@ -48,12 +48,12 @@ def test_ten_are_named() -> None:
     assert (by_name(tally) or "").endswith("Id 9 (missing), …")
 
 
-def test_what_cannot_be_shown_is_beyond_mending_and_has_advice() -> None:
+def test_what_cannot_be_shown_is_beyond_fixing_and_has_advice() -> None:
     tally = a_tally(UNREADABLE)
-    assert is_beyond_mending(tally)
+    assert is_beyond_fixing(tally)
     assert advice(tally) == (
         "What QuickBooks cannot show, whoever keeps the books has to open and save there; or"
         " Intuit's support is asked, with the intuit_tid of the parked notice"
     )
     document = left("", "", "", there="no answer")
-    assert not is_beyond_mending(a_tally(UNREADABLE, infactor=[document]))
+    assert not is_beyond_fixing(a_tally(UNREADABLE, infactor=[document]))

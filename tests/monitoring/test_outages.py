@@ -12,7 +12,7 @@ from service.database.types import database_now
 from service.domain import ProcessKind
 from service.jobs import QueueTrouble
 from service.kit.version import running_version
-from service.monitoring.conditions import wrong_now
+from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
 from service.monitoring.refusals import Refusals
 from tests import databases

@@ -15,9 +15,9 @@ from service.quickbooks.endpoints import endpoints
 from service.quickbooks.entity import entity
 from service.quickbooks.oauth import OAuth, Tokens
 from service.quickbooks.queries import by_ids, count, page_by_id, page_by_time
+from service.simulator.app import RunningSimulator
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
-from service.simulator.server import RunningSimulator
 from tests.simulators import Simulators
 
 REALM = "9341455000000001"
@@ -148,15 +148,15 @@ def test_another_company_is_refused(sim: RunningSimulator, tokens: Tokens) -> No
 
 def test_every_statement_is_understood(company: CompanyClient) -> None:
     third = entity(company.read("Invoice", "3")).last_updated
-    assert ids(company.query(by_ids("Invoice", ["2", "4", "99"]))) == ["4", "2"]
-    assert ids(company.query(page_by_time("Invoice", third))) == ["3", "4", "5"]
-    assert ids(company.query(page_by_time("Invoice", None, start=4))) == ["4", "5"]
-    assert ids(company.query(page_by_time("Invoice", None, start=6))) == []
-    assert ids(company.query(page_by_id("Customer"))) == ["1", "2"]
-    assert ids(company.query(by_ids("Customer", ["1", "2"]))) == ["1", "2"]
+    assert ids(company.query(by_ids("Invoice", ["2", "4", "99"])).found) == ["4", "2"]
+    assert ids(company.query(page_by_time("Invoice", third)).found) == ["3", "4", "5"]
+    assert ids(company.query(page_by_time("Invoice", None, start=4)).found) == ["4", "5"]
+    assert ids(company.query(page_by_time("Invoice", None, start=6)).found) == []
+    assert ids(company.query(page_by_id("Customer")).found) == ["1", "2"]
+    assert ids(company.query(by_ids("Customer", ["1", "2"])).found) == ["1", "2"]
     assert company.count(count("Customer")) == 2
     assert company.count(count("Invoice", third)) == 3
-    assert company.query(page_by_time("CreditMemo", None)) == []
+    assert company.query(page_by_time("CreditMemo", None)).found == []
 
 
 def test_what_is_not_there_is_gone(company: CompanyClient) -> None:

@@ -144,7 +144,7 @@ def test_a_query_is_posted(intuit: "Scripted", company: CompanyClient, permit: P
     intuit.will_answer(
         b'{"QueryResponse":{"Invoice":[' + INVOICE + b'],"startPosition":1,"maxResults":1}}'
     )
-    [invoice] = company.query(by_ids("Invoice", ["145", "146"]))
+    [invoice] = company.query(by_ids("Invoice", ["145", "146"])).found
     assert invoice["TotalAmt"] == Decimal("269.50")
     [asked] = intuit.asked
     assert (asked.method, asked.path) == ("POST", f"/v3/company/{REALM}/query")
@@ -164,7 +164,7 @@ def test_a_query_is_posted(intuit: "Scripted", company: CompanyClient, permit: P
 )
 def test_no_match_is_an_empty_list(intuit: "Scripted", company: CompanyClient, body: bytes) -> None:
     intuit.will_answer(body)
-    assert company.query(page_by_time("Invoice", None)) == []
+    assert company.query(page_by_time("Invoice", None)).found == []
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_a_token_that_is_refused_by_its_code_is_replaced_once(
 ) -> None:
     intuit.will_answer(EXPIRED, status)
     intuit.will_answer(b'{"QueryResponse":{}}')
-    assert company.query(by_ids("Invoice", ["145"])) == []
+    assert company.query(by_ids("Invoice", ["145"])).found == []
     assert wallet.asked == [None, "token-1"]
 
 
@@ -295,7 +295,7 @@ def test_an_expired_token_is_replaced_once_and_the_same_query_sent_again(
 ) -> None:
     intuit.will_answer(EXPIRED, 401)
     intuit.will_answer(b'{"QueryResponse":{}}')
-    assert company.query(by_ids("Invoice", ["145"])) == []
+    assert company.query(by_ids("Invoice", ["145"])).found == []
     assert wallet.asked == [None, "token-1"]
     first, second = intuit.asked
     assert first.headers["authorization"] == "Bearer token-1"
@@ -454,7 +454,7 @@ def test_the_client_takes_nothing_from_its_surroundings() -> None:
 def test_a_thousand_invoices_come_in_one_answer(intuit: "Scripted", company: CompanyClient) -> None:
     rows = [{"Id": str(n)} for n in range(1000)]
     intuit.will_answer(json.dumps({"QueryResponse": {"Invoice": rows}}).encode())
-    assert len(company.query(page_by_time("Invoice", None))) == 1000
+    assert len(company.query(page_by_time("Invoice", None)).found) == 1000
 
 
 SINCE = datetime(2026, 10, 1, 16, 20, 0, 700000, UTC)
@@ -495,7 +495,7 @@ def test_what_a_query_did_not_ask_for_is_dropped_and_told(
 ) -> None:
     body = {"QueryResponse": {**answer, "startPosition": 1, "maxResults": 1}}
     intuit.will_answer(json.dumps(body).encode(), intuit_tid=TID)
-    assert [found["Id"] for found in company.query(statement)] == kept
+    assert [found["Id"] for found in company.query(statement).found] == kept
     assert unasked.told == ([("query", dropped, TID)] if dropped else [])
 
 
@@ -530,14 +530,14 @@ def test_a_full_page_stays_full_without_what_was_dropped(
 ) -> None:
     body = {"QueryResponse": {"Invoice": [row("1", -1), row("2"), row("3")]}}
     intuit.will_answer(json.dumps(body).encode())
-    page = company.page(page_by_time("Invoice", SINCE, most=3))
+    page = company.query(page_by_time("Invoice", SINCE, most=3))
     assert (len(page.found), page.given, page.unasked) == (2, 3, 1)
 
 
 def test_a_million_rows_are_cut_to_the_page(intuit: "Scripted", company: CompanyClient) -> None:
     body = b'{"QueryResponse":{"Invoice":[' + b"{}," * 999_999 + b"{}]}}"
     intuit.will_answer(body)
-    assert len(company.query(page_by_time("Invoice", None))) == 1000
+    assert len(company.query(page_by_time("Invoice", None)).found) == 1000
 
 
 def test_another_object_than_the_one_read_is_told(

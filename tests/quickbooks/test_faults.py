@@ -17,8 +17,14 @@ from service.errors import (
     TransientError,
     Unrecognised,
 )
-from service.quickbooks.faults import CUT_SHORT, SPOILT, answer_of, wants_new_token
-from service.quickbooks.http import intuit_tid, retry_after
+from service.quickbooks.faults import (
+    CUT_SHORT,
+    SPOILT,
+    answer_of,
+    intuit_tid,
+    retry_after,
+    wants_new_token,
+)
 
 TOKEN = "AB01601390262kxzxOlnHYdhtEVRXISU7piPqQrCmmbDN35Yjd"
 TOKEN_ECHO = (

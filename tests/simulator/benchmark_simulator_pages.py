@@ -9,8 +9,8 @@ import statistics
 import sys
 import time
 
+from service.simulator.app import running
 from service.simulator.books.book import Book
-from service.simulator.server import running
 from tests.simulator.wire import Wire, a_config
 
 REALM = "9341455000000003"

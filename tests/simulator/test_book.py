@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from service.simulator.app import running
 from service.simulator.books.book import Book, BookError
 from service.simulator.books.company import Company
 from service.simulator.clock import to_seconds
 from service.simulator.generate.companies import generated_book
-from service.simulator.server import running
 from tests.simulator.wire import REALM, Wire, a_config
 
 NOW = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)

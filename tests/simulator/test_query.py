@@ -4,8 +4,8 @@ import time
 
 import pytest
 
+from service.simulator.app import running
 from service.simulator.books.book import Book
-from service.simulator.server import running
 from tests.simulator.wire import REALM, Wire, a_config
 
 

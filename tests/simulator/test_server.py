@@ -7,10 +7,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-import service.simulator.server as server_module
+import service.simulator.app as server_module
+from service.simulator.app import run, running
 from service.simulator.books.book import Book
 from service.simulator.clock import Clock
-from service.simulator.server import run, running
 from tests.simulator.wire import KEYS, REALM, Wire, a_config
 
 

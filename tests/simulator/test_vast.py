@@ -8,11 +8,11 @@ from random import Random
 
 import pytest
 
+from service.simulator.app import running
 from service.simulator.books.book import Book, BookError
 from service.simulator.generate.companies import vast_company
 from service.simulator.generate.vast import VastShelf
 from service.simulator.records import Json, Record, Shelf
-from service.simulator.server import running
 from tests.simulator.wire import Wire, a_config
 
 REALM = "9341455000000003"

@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
+from service.simulator.app import RunningSimulator
 from service.simulator.clock import Clock
 from service.simulator.config import SimulatorConfig
-from service.simulator.server import RunningSimulator
 
 REALM = "9341455000000001"
 OTHER_REALM = "9341455000000002"

@@ -12,8 +12,8 @@ from service.database.engine import Database, Statements
 from service.database.tables import Connection, Notice
 from service.errors import TransientError
 from service.queries import notices
-from service.store import inbox
-from service.store.intake import NewNotice, insert_notices
+from service.store import inbox, own_notices
+from service.store.inbox import NewNotice, insert_notices
 from tests.servers import wait_until
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
@@ -172,7 +172,7 @@ def test_a_claim_leaves_alone_what_is_not_due(database: Database, connection_id:
     with database.write() as session:
         batch, _ = inbox.claim(session, "c1", "me", AT)
         later = AT + timedelta(seconds=60)
-        inbox.retry(session, [batch[0].id], TransientError("unwell", intuit_tid="t-1"), later)
+        inbox.retry(session, [batch[0].id], TransientError("unavailable", intuit_tid="t-1"), later)
         inbox.finish(session, [batch[1].id], "done", AT)
     with database.write() as session:
         assert not inbox.has_due(session, "c1", AT + timedelta(seconds=59))
@@ -181,7 +181,7 @@ def test_a_claim_leaves_alone_what_is_not_due(database: Database, connection_id:
         (notice,) = inbox.claim(session, "c1", "me", later)[0]
     assert (notice.error_class, notice.error_message, notice.intuit_tid) == (
         "TransientError",
-        "unwell",
+        "unavailable",
         "t-1",
     )
     assert (notice.attempts, notice.losses) == (2, 0)
@@ -238,7 +238,7 @@ def places(database: Database) -> list[tuple[str | None, str, str | None, int]]:
 
 def meet(database: Database, connection_id: str, place: str, error: str) -> None:
     with database.write() as session:
-        inbox.park_unnamed(session, connection_id, place, TransientError(error), AT)
+        own_notices.park_unnamed(session, connection_id, place, TransientError(error), AT)
 
 
 def test_a_place_that_cannot_be_shown_is_one_parked_notice_of_its_company(

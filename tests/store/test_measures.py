@@ -117,7 +117,7 @@ def test_companies_are_counted_by_state(database: Database, connection_id: str) 
         c2={"suspended_at": AT},
         c3={"state": "disconnected", "problem": "QuickBooks refuses its refresh token"},
         c4={"state": "disconnected", "suspended_at": AT},
-        c5={"problem": "QuickBooks is unwell", "paused_until": AT},
+        c5={"problem": "QuickBooks is down", "paused_until": AT},
         c6={"environment": "production"},
     )
     states = {"connected": 2, "suspended": 1, "dead": 1, "disconnected": 1}

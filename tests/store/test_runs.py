@@ -116,7 +116,7 @@ def test_what_came_back_is_no_loss(database: Database, connection_id: str) -> No
             assert not lost
             assert run is not None
         with database.write() as session:
-            runs.postpone(session, run_id, AT, "unwell")
+            runs.postpone(session, run_id, AT, "unavailable")
     run = found(database, run_id)
     assert (run.attempts, run.losses) == (9, 0)
     with database.write() as session:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from service.domain import realm_id_of
 from service.errors import ConfigurationError
-from service.kit.realm import realm_id_of
 from service.kit.vault import Vault
 
 OLD, NEW = b"o" * 32, b"n" * 32

@@ -64,7 +64,7 @@ FILL = [
     SELECT 'qbk-' || left(md5(n::text), 28), 'c1', n::text, 0, now(), 1, false, false,
       CAST(:source AS text),
       replace(replace(CAST(:mapped AS text), 'NUMBER', n::text), 'BUYER', 'Buyer ' || n % 4000),
-      CASE WHEN n % 3 = 0 THEN 'paid' END, CASE WHEN n % 500 = 0 THEN '[{"text":"Mend"}]'
+      CASE WHEN n % 3 = 0 THEN 'paid' END, CASE WHEN n % 500 = 0 THEN '[{"text":"Fix"}]'
       ELSE '[]' END, '', n::text, lpad(n::text, 12, '0'), (date '2020-01-01' + n % 3000)::text,
       'buyer ' || n % 4000 || E'\\n' || n, n % 9973, n % 7919, n * 1000, 1, now(), '[]', 1, 0, '[]'
     FROM generate_series(1, :invoices) n""",
@@ -130,8 +130,8 @@ def supplier_pages(cookie: str) -> list[Measured]:
         "last page": "?last=1",
         "last page by buyer": "?sort=buyer&last=1",
         "a page in the middle": f"?after={invoice_id(INVOICES // 2)}",
-        "to mend": "?status=to-mend",
-        "to mend, by due date": "?status=to-mend&sort=due",
+        "to fix": "?status=to-fix",
+        "to fix, by due date": "?status=to-fix&sort=due",
         "not offered": "?status=not-offered",
         "approved": "?status=approved",
         "a rare status": "?status=proposal-received",

@@ -21,9 +21,9 @@ from service.config.loading import settings_from
 from service.database.tables import Base, Connection, Invoice
 from service.kit.clock import now
 from service.services import Services, build_services
+from service.simulator.app import RunningSimulator
 from service.simulator.books.book import Book
 from service.simulator.config import SimulatorConfig
-from service.simulator.server import RunningSimulator
 from tests import databases
 from tests.builders import a_customer, an_invoice
 from tests.simulators import Simulators

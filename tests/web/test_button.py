@@ -293,7 +293,7 @@ def test_an_answer_counts_once(place: Place, browser: TestClient) -> None:
     answer = browser.get(back)
     assert kind(answer) == "answered-already"
     page = said(browser.get(answer.headers["location"]).text)
-    assert "If you saw that your company is connected, all is well." in page
+    assert "If you saw that your company is connected, you are all set." in page
     assert len(place.connections()) == 1
 
 

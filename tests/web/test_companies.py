@@ -43,7 +43,7 @@ def test_the_list_can_be_of_one_of_them(company: str, second: str, browser: Test
     assert "Quickbook #102 Other Books 100.00 USD" in said(page)
 
 
-@pytest.mark.parametrize("query", ["", "?q=101&sort=amount", "?status=to-mend"])
+@pytest.mark.parametrize("query", ["", "?q=101&sort=amount", "?status=to-fix"])
 def test_the_page_asks_as_much_however_many_they_are(
     place: Place, browser: TestClient, query: str
 ) -> None:

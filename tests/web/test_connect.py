@@ -117,7 +117,7 @@ def test_an_import_that_waits_for_an_operator_says_nothing_technical(place: Plac
         )
     for page in (address, f"{address}/progress"):
         shown = said(browser.get(page).text)
-        assert "staff look at this before it goes on. You need do nothing." in shown
+        assert "staff review this before it continues. You have nothing to do." in shown
         assert "withdraw" not in shown
         assert "slow to answer" not in shown
     with place.services.database.write() as session:

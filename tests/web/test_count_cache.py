@@ -44,11 +44,11 @@ def test_so_it_is_with_how_they_stand(
     [connection] = place.connections()
 
     def numbers() -> dict[str, tuple[int, ...]]:
-        filters = (StatusFilter("to mend"), StatusFilter("any"))
+        filters = (StatusFilter("to fix"), StatusFilter("any"))
         with place.services.database.read() as session:
             return cache.by_status(session, [connection.id], connection.supplier_id, filters)
 
     assert numbers() == {connection.id: (0, 1)}
-    place.do('UPDATE invoices SET warnings = \'[{"text":"Mend"}]\'')
+    place.do('UPDATE invoices SET warnings = \'[{"text":"Fix"}]\'')
     clock[0] += later
     assert numbers() == {connection.id: found}

@@ -46,7 +46,7 @@ def test_the_file_has_every_invoice_once(browser: TestClient) -> None:
     )
     assert found[-1].keys() == {
         *("Request no", "Buyer", "Buyer e-mail", "PO title", "Amount", "Currency", "Still open"),
-        *("Invoice date", "Due", "Days to payout", "Status", "To mend", "Company"),
+        *("Invoice date", "Due", "Days to payout", "Status", "To fix", "Company"),
     }
 
 

@@ -48,7 +48,6 @@ def test_a_receiver_by_itself_is_ready(place: Place) -> None:
             "database": "ok",
             "queue": "embedded",
             "oldest_pending_seconds": 0,
-            "clock": "ok",
             "infactor": "own record",
         },
     )

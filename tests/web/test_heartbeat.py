@@ -10,8 +10,8 @@ from service.coordination import heartbeats
 from service.database.engine import Database
 from service.database.tables import Heartbeat, WebhookAnswers
 from service.kit.clock import now
+from service.kit.metrics import AnswerCounter
 from service.quickbooks.webhooks import sign
-from service.web.webhook.heartbeat import AnswerCounter
 from service.web.webhook.heartbeat import HeartbeatThread as Beats
 from tests import databases
 from tests.servers import wait_until

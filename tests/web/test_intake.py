@@ -19,7 +19,7 @@ from service.database.tables import Notice
 from service.jobs import Jobs, Nudges
 from service.quickbooks.webhooks import sign
 from service.services import build_services
-from service.store.intake import NewNotice
+from service.store.inbox import NewNotice
 from service.web.webhook.intake import TIMEOUT_SECONDS, Intake, NotStored
 from tests import databases
 from tests.servers import wait_until

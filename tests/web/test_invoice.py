@@ -1,4 +1,4 @@
-"""The page of one invoice: how it adds up, where its fields come from, and what to mend where."""
+"""The page of one invoice: how it adds up, where its fields come from, and what to fix where."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from service.infactor.wording import ORIGINS
 from service.kit import exact_json
 from service.quickbooks.endpoints import invoice_page
 from service.services import build_services
-from service.web.supplier.invoice_lines import Sums, lines_of, sums_of
+from service.web.supplier.invoice_view import Sums, lines_of, sums_of
 from tests.web.conftest import CUSTOMER, OURS, PUBLIC_URL, Place, an_invoice, said, settings_of
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
@@ -40,7 +40,7 @@ def sale(amount: float) -> dict[str, Any]:
 
 @pytest.fixture
 def book() -> dict[str, Any]:
-    """A company with an invoice that has a discount and tax, and some that want mending."""
+    """A company with an invoice that has a discount and tax, and some that want fixing."""
     lines = [
         sale(100.0),
         {"DetailType": "SubTotalLineDetail", "Amount": 100.0, "SubTotalLineDetail": {}},
@@ -144,7 +144,7 @@ def test_the_table_of_origins_has_the_fields_of_the_document() -> None:
     assert list(ORIGINS) == list(written)
 
 
-def test_what_is_to_be_mended_names_quickbooks_own_field(page: Shown) -> None:
+def test_what_is_to_be_fixed_names_quickbooks_own_field(page: Shown) -> None:
     assert "Field in QuickBooks: DueDate" in said(page("3"))
     assert "Field in QuickBooks: Balance" in said(page("2"))
     assert "Field in QuickBooks" not in page("1")
@@ -200,9 +200,9 @@ def test_an_invoices_lines_are_text(page: Shown) -> None:
     assert "A &lt;i&gt;thing&lt;/i&gt;" in page("1")
 
 
-def test_an_open_page_follows_what_is_mended(place: Place, page: Shown) -> None:
+def test_an_open_page_follows_what_is_fixed(place: Place, page: Shown) -> None:
     shown = page("3")
-    assert "To mend:" in shown
+    assert "To fix:" in shown
     browser = place.log_in()
     (address,) = re.findall(r'hx-get="([^"]+)"', shown)
     assert re.fullmatch(r"/quickbook/invoices/qbk-\w+/live\?seen=\w{16}", address)
@@ -211,7 +211,7 @@ def test_an_open_page_follows_what_is_mended(place: Place, page: Shown) -> None:
     changed = browser.get(address)
     assert changed.status_code == 200
     assert changed.text.startswith('<div id="live" hx-get="/quickbook/invoices/')
-    assert "To mend:" not in changed.text
+    assert "To fix:" not in changed.text
     assert "Days to payout" in changed.text
     (again,) = re.findall(r'hx-get="([^"]+)"', changed.text)
     assert browser.get(again).status_code == 204

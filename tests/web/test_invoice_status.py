@@ -1,13 +1,13 @@
 """Where an invoice stands, in the words that its supplier reads."""
 
 import pytest
-from service.infactor.holds import remark
 from starlette.testclient import TestClient
 
 from service.database.tables import Document, Invoice
 from service.domain import RuleCode
 from service.infactor.document_lifecycle import MARKER, REMARK
-from service.web.supplier.invoice_view import InvoiceStatus, status_of, to_mend
+from service.infactor.rules.catalogue import remark
+from service.web.supplier.invoice_view import InvoiceStatus, status_of, to_fix
 from tests.web.conftest import Place, said
 
 
@@ -53,12 +53,12 @@ def test_the_reason_that_counts_is_the_present_one(
         ("currency", ["unnamed_currency"]),
     ],
 )
-def test_of_what_is_not_offered_only_the_reason_is_to_be_mended(
+def test_of_what_is_not_offered_only_the_reason_is_to_be_fixed(
     hold: str | None, codes: list[str]
 ) -> None:
     warnings = [{"code": "no_due_date"}, {"code": "unnamed_currency"}]
     invoice = Invoice(hold=hold, warnings=warnings, delivery_warnings=[])
-    assert [one["code"] for one in to_mend(invoice)] == codes
+    assert [one["code"] for one in to_fix(invoice)] == codes
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.kit import exact_json
-from service.web.supplier.invoice_lines import Line, Sums, lines_of, sums_of, taxes_of
+from service.web.supplier.invoice_view import Line, Sums, lines_of, sums_of, taxes_of
 from service.web.templating import STATIC, time_tag
 from service.wording import day, money
 

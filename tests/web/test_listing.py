@@ -6,12 +6,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from service.infactor.holds import remark
 from starlette.testclient import TestClient
 
 from service.database.tables import Document, Invoice
 from service.domain import RuleCode
 from service.infactor.document_lifecycle import MARKER, REMARK, is_withdrawn
+from service.infactor.rules.catalogue import remark
 from service.web.supplier.invoice_view import payout
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 
@@ -170,17 +170,17 @@ def test_what_we_withdrew_is_not_offered_and_not_rejected(
 
 
 @pytest.mark.both_databases("the statements are its own")
-def test_a_filter_shows_what_is_to_be_mended(place: Place, browser: TestClient) -> None:
-    place.do("""UPDATE invoices SET delivery_warnings = '[{"text": "Mend"}]'
+def test_a_filter_shows_what_is_to_be_fixed(place: Place, browser: TestClient) -> None:
+    place.do("""UPDATE invoices SET delivery_warnings = '[{"text": "Fix"}]'
         WHERE quickbooks_id = '2'""")
-    assert numbers(place, browser, "?status=to-mend") == ["6", "4", "2"]
+    assert numbers(place, browser, "?status=to-fix") == ["6", "4", "2"]
 
 
 @pytest.mark.both_databases("the statements are its own")
 def test_the_form_keeps_what_was_asked_for(browser: TestClient) -> None:
-    page = browser.get("/quickbook/?q=a%22%3Cb&status=to-mend&sort=due").text
+    page = browser.get("/quickbook/?q=a%22%3Cb&status=to-fix&sort=due").text
     assert 'name="q" value="a&#34;&lt;b"' in page
-    assert '<option value="to-mend" selected>' in page
+    assert '<option value="to-fix" selected>' in page
     assert '<option value="due" selected>' in page
 
 
@@ -275,13 +275,13 @@ def test_what_the_page_itself_writes_can_be_searched_for(
     assert numbers(place, browser, f"?q={quote(words)}") == found
 
 
-def test_of_held_invoices_nothing_is_to_mend(place: Place, browser: TestClient) -> None:
-    assert numbers(place, browser, "?status=to-mend") == ["6", "4"]
+def test_of_held_invoices_nothing_is_to_fix(place: Place, browser: TestClient) -> None:
+    assert numbers(place, browser, "?status=to-fix") == ["6", "4"]
     place.do("UPDATE invoices SET hold = 'paid' WHERE quickbooks_id = '4'")
-    assert numbers(place, browser, "?status=to-mend") == ["6"]
-    assert " 1 to mend" in said(browser.get("/quickbook/").text)
-    assert browser.get("/quickbook/").text.count('<span class="mend">') == 1
-    assert "To mend:" not in browser.get(f"/quickbook/invoices/{place.invoice_id('4')}").text
+    assert numbers(place, browser, "?status=to-fix") == ["6"]
+    assert " 1 to fix" in said(browser.get("/quickbook/").text)
+    assert browser.get("/quickbook/").text.count('<span class="fix">') == 1
+    assert "To fix:" not in browser.get(f"/quickbook/invoices/{place.invoice_id('4')}").text
     file = browser.get("/quickbook/invoices.csv?q=a-7").text.splitlines()[1]
     assert "In QuickBooks, open the invoice" not in file
 

@@ -1,16 +1,16 @@
-"""What of its invoices a company's card leads to: to mend, changed since decided, not offered."""
+"""What of its invoices a company's card leads to: to fix, changed since decided, not offered."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from service.infactor.holds import remark
 from starlette.testclient import TestClient
 
 from service.database.tables import Document
 from service.domain import RuleCode
 from service.infactor.document_lifecycle import MARKER, REMARK, is_withdrawn
+from service.infactor.rules.catalogue import CATALOGUE, public, remark
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
 from tests.web.ops.operators import add_finding
 
@@ -48,7 +48,7 @@ def decide(place: Place, number: str, state: str, more: Mapping[str, str] | None
 
 
 def withdraw(place: Place, number: str, hold: RuleCode = RuleCode.PAID) -> None:
-    decide(place, number, "invoice_rejected", {MARKER: hold.value, REMARK: remark(hold)})
+    decide(place, number, "invoice_rejected", {MARKER: public(hold), REMARK: remark(public(hold))})
     place.do(f"UPDATE invoices SET hold = '{hold}' WHERE quickbooks_id = '{number}'")
 
 
@@ -72,7 +72,7 @@ def test_what_is_held_back_is_counted_and_led_to(place: Place, browser: TestClie
     assert numbers(browser, "?status=not-offered") == ["105"]
 
 
-@pytest.mark.parametrize("hold", RuleCode)
+@pytest.mark.parametrize("hold", CATALOGUE)
 def test_what_we_have_withdrawn_is_not_counted_as_in_infactor(
     place: Place, browser: TestClient, hold: RuleCode
 ) -> None:
@@ -128,13 +128,13 @@ def test_each_companys_card_leads_to_its_own(
     place.connect(browser, place.token(another_company=True), OTHER)
     other = place.connections()[1].id
     place.imported(other)
-    place.do('UPDATE invoices SET warnings = \'[{"text":"Mend"}]\'')
+    place.do('UPDATE invoices SET warnings = \'[{"text":"Fix"}]\'')
     assert news(browser) == [
-        (f"?status=to-mend&company={company}", "4 to mend"),
+        (f"?status=to-fix&company={company}", "4 to fix"),
         (f"?status=not-offered&company={company}", "1 not offered"),
-        (f"?status=to-mend&company={other}", "1 to mend"),
+        (f"?status=to-fix&company={other}", "1 to fix"),
     ]
-    assert numbers(browser, f"?status=to-mend&company={other}") == ["109"]
+    assert numbers(browser, f"?status=to-fix&company={other}") == ["109"]
 
 
 def test_the_card_stays_while_one_searches(browser: TestClient) -> None:

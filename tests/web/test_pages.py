@@ -82,10 +82,10 @@ def test_text_from_quickbooks_is_never_markup(browser: TestClient) -> None:
     assert "A <b>" not in page
 
 
-def test_what_is_to_be_mended_is_counted_in_the_table_and_told_on_the_page(
+def test_what_is_to_be_fixed_is_counted_in_the_table_and_told_on_the_page(
     place: Place, browser: TestClient
 ) -> None:
-    assert cells(browser.get("/quickbook/").text, "No number")[-1] == "Approval Awaited 1 to mend"
+    assert cells(browser.get("/quickbook/").text, "No number")[-1] == "Approval Awaited 1 to fix"
     page = browser.get(f"/quickbook/invoices/{place.invoice_id('5')}").text
     assert "This invoice has no number. In QuickBooks, open the invoice" in page
 

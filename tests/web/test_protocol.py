@@ -14,10 +14,10 @@ import uvicorn
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from service.kit.metrics import AnswerCounter
 from service.quickbooks.webhooks import sign
 from service.web.connection_limits import LimitedProtocol, limited_protocol
 from service.web.middleware.page_limit import PageLimit
-from service.web.webhook.heartbeat import AnswerCounter
 from tests.servers import wait_until
 from tests.web.conftest import CONFIG, Place
 

@@ -69,7 +69,7 @@ def test_the_link_still_works_after_a_denial(place: Place) -> None:
     ("error", "wanted"),
     [
         ("invalid_scope", "refused-by-quickbooks"),
-        ("server_error", "unwell"),
+        ("server_error", "unavailable"),
         ("<b>supplier@example.com</b>", "refused-by-quickbooks"),
     ],
 )
@@ -230,7 +230,7 @@ def test_quickbooks_unwell_stores_nothing_and_the_link_works_afterwards(
     browser, token = place.browser(), place.token()
     place.sim("POST", "/faults", {**fault, "count": None})
     place.consent()
-    assert kind(browser.get(place.decided(place.begin(browser, token)))) == "unwell"
+    assert kind(browser.get(place.decided(place.begin(browser, token)))) == "unavailable"
     assert place.nothing_is_stored()
     place.sim("DELETE", "/faults")
     assert place.connect(browser, token).headers["location"].startswith("/quickbook/connected/")
@@ -240,7 +240,7 @@ def test_quickbooks_unwell_while_renewing_leaves_the_connection_as_it_was(place:
     place.connect(place.browser())
     [before] = place.connections()
     place.sim("POST", "/faults", {"kind": "companyinfo", "preset": "5xx", "status": 503})
-    assert kind(place.connect(place.browser())) == "unwell"
+    assert kind(place.connect(place.browser())) == "unavailable"
     [after] = place.connections()
     assert (after.state, after.refresh_sealed) == ("connected", before.refresh_sealed)
     assert place.is_granted()
@@ -352,7 +352,7 @@ def test_every_problem_has_a_page_of_its_own_that_stays_open(
         ("company-taken", True),
         ("other-company", True),
         ("not-accepted", True),
-        ("unwell", True),
+        ("unavailable", True),
         ("unexpected", True),
     ],
 )

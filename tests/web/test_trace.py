@@ -23,7 +23,7 @@ def test_one_connect_callback_runs_through_few_files(trace: Trace, place: Place)
         answer = browser.get(callback)
     print(f"\nOne connect callback: {trace}")
     assert answer.headers["location"].startswith("/quickbook/connected/")
-    assert trace.files >= {"service/web/connect/callback.py", "service/web/connect/flow.py"}
+    assert "service/web/connect/callback.py" in trace.files
     assert not any(file.startswith("service/simulator/") for file in trace.files)
     assert len(trace.files) <= 40
     assert len(trace.deepest) <= 13

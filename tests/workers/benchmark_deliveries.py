@@ -19,8 +19,8 @@ from sqlalchemy import delete, func, select, update
 from service.config.loading import settings_from
 from service.database.schema import migrate
 from service.database.tables import Document, Invoice, Receipt
-from service.infactor.bson import to_bson
 from service.infactor.mapping import SupplierDetails, invoice_id, map_invoice
+from service.infactor.mongo import to_bson
 from service.kit import logs
 from service.kit.clock import now
 from service.services import Services, build_services

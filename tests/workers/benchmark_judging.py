@@ -1,10 +1,10 @@
 """What judging a whole company costs at midnight, beside reading the same rows.
 
-`python -m tests.workers.benchmark_judging [--invoices N] [--proof] [--postgresql]` records a company
-of the simulator, and then judges all of it by the lender's rules, on a day on which nothing changes.
-With `--proof` also as nothing proves the company any more, and as something does again: then each
-invoice is written. The reference reads the same columns of the same rows page by page. CPU of the
-thread, without the simulator's and PostgreSQL's, and seconds on the wall.
+`python -m tests.workers.benchmark_judging [--invoices N] [--proof] [--postgresql]` records a
+company of the simulator, and judges all of it by the lender's rules, on a day on which nothing
+changes. With `--proof` also as nothing proves the company any more, and as something does again:
+then each invoice is written. The reference reads the same columns of the same rows page by page.
+CPU of the thread, without the simulator's and PostgreSQL's, and seconds on the wall.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from service.database.tables import Connection
 from service.kit import logs
 from service.kit.clock import now
 from service.services import build_services
+from service.simulator.app import RunningSimulator, running
 from service.simulator.books.book import Book
 from service.simulator.generate.companies import VAST_REALM, with_vast_company
-from service.simulator.server import RunningSimulator, running
 from service.store import judging
 from tests.databases import an_own_database
 from tests.workers import world as worlds

@@ -23,9 +23,9 @@ from service.database.schema import migrate
 from service.kit import logs
 from service.quickbooks import queries
 from service.services import build_services
+from service.simulator.app import RunningSimulator, running
 from service.simulator.books.book import Book
 from service.simulator.generate.companies import VAST_REALM, with_vast_company
-from service.simulator.server import RunningSimulator, running
 from tests.databases import an_own_database
 from tests.workers import world as worlds
 from tests.workers.world import World

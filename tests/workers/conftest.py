@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from service.simulator.app import RunningSimulator
 from service.simulator.books.book import Book
-from service.simulator.server import RunningSimulator
 from tests.simulators import Simulators
 from tests.workers import world as worlds
 from tests.workers.delivering import Delivering, infactor_settings

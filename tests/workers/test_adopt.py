@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from service.database.tables import AuditEntry, Connection, Invoice, OldId
 from service.errors import ConfigurationError, InfactorAway
 from service.kit.clock import now
-from service.simulator.server import RunningSimulator
+from service.simulator.app import RunningSimulator
 from service.store import connection_lifecycle, connections, forgetting, old_rows
 from tests.servers import away, free_port
 from tests.workers import world as worlds
@@ -27,7 +27,7 @@ from workers.delivery.adoption import (
     adopt_for_supplier,
     adopt_old_rows,
     ensure_adopted,
-    look_again,
+    match_again,
     rehearse,
 )
 from workers.schedule import poll_infactor
@@ -301,8 +301,8 @@ def test_a_thousand_rows_are_kept_in_a_few_statements(world: World, infactors: I
     assert (len(found.adopted), len(found.held)) == (1, 1199)
     with world.services.database.read() as session:
         assert len(session.scalars(select(OldId)).all()) == 1199
-        assert not old_rows.looked_at(session, world.connection_id, numbers)
-        assert old_rows.looked_at(session, world.connection_id, ["5"])
+        assert not old_rows.were_matched(session, world.connection_id, numbers)
+        assert old_rows.were_matched(session, world.connection_id, ["5"])
 
 
 def test_an_adopted_invoice_is_known_by_its_documents_own_id(
@@ -419,7 +419,7 @@ class TestLooksAgain:
             looked = now() - timedelta(days=2)
             with world.services.database.write() as session:
                 session.execute(update(Connection).values(adopted_at=looked))
-            look_again(world.services)
+            match_again(world.services)
             assert adopted_at(world) == looked
 
 

@@ -13,7 +13,7 @@ from service.database.tables import Invoice, Notice
 from service.errors import TransientError
 from service.kit import clock
 from service.kit.clock import now
-from service.monitoring.conditions import wrong_now
+from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
 from service.store import runs
 from tests.servers import wait_until

@@ -8,7 +8,7 @@ from sqlalchemy import update
 from service.database.tables import Document, Invoice
 from service.domain import State
 from service.infactor.mapping import invoice_id
-from service.simulator.server import RunningSimulator
+from service.simulator.app import RunningSimulator
 from tests.servers import away
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering
@@ -92,7 +92,7 @@ def test_fixing_delivers_again_what_nobody_has_decided_about(delivering: Deliver
     six_ways_to_differ(delivering)
     ended = compare(delivering.world, fix=True)
     assert sorted(named(ended["infactor"])) == [("1", "doubled"), ("2", "deleted")]
-    assert sorted(named(ended["infactor_mended"])) == [
+    assert sorted(named(ended["infactor_fixed"])) == [
         ("1", "missing"),
         ("3", "edited by hand"),
         ("4", "behind"),
@@ -102,8 +102,8 @@ def test_fixing_delivers_again_what_nobody_has_decided_about(delivering: Deliver
         delivering.deliver()
     assert (delivering.document("1") or {})["state"] == "invoice_created"
     assert delivering.document("2") is None
-    mended = delivering.document("3") or {}
-    assert (mended["invoiceAmount"], mended["items"]) == (100.0, [])
+    fixed = delivering.document("3") or {}
+    assert (fixed["invoiceAmount"], fixed["items"]) == (100.0, [])
     again = compare(delivering.world)
     assert sorted(named(again["infactor"])) == [("1", "doubled"), ("2", "deleted")]
 
@@ -131,7 +131,7 @@ def test_what_was_marked_as_delivered_and_never_came_is_missing(
     with delivering.world.services.database.write() as session:
         session.execute(update(Invoice).values(delivered_revision=1))
     ended = compare(delivering.world, fix=True)
-    assert named(ended["infactor_mended"]) == [("1", "missing")]
+    assert named(ended["infactor_fixed"]) == [("1", "missing")]
     assert ended["error"] is None
     delivering.deliver()
     assert delivering.state() == ("invoice_created", None)

@@ -118,10 +118,10 @@ def test_every_difference_is_named(world: World) -> None:
 
 
 @pytest.mark.both_databases("the statements are its own")
-def test_fixing_mends_all_but_what_quickbooks_has_turned_back(world: World) -> None:
+def test_fixing_fixes_all_but_what_quickbooks_has_turned_back(world: World) -> None:
     seven_ways_to_differ(world)
     ended = compare(world, fix=True)
-    assert sorted(named(ended["mended"])) == [
+    assert sorted(named(ended["fixed"])) == [
         ("1", "missing"),
         ("2", "outdated"),
         ("3", "amounts"),
@@ -185,7 +185,7 @@ def test_a_deletion_is_found_though_its_customer_changes_meanwhile(world: World)
     world.hear("Customer", "7", "updated")
     assert {d["buyerEmail"] for d in world.documents().values()} == {"new@example.com"}
     ended = finish(world, run_id)
-    assert named(ended["mended"]) == [("2", "deleted there")]
+    assert named(ended["fixed"]) == [("2", "deleted there")]
     assert world.holds() == {"1": None, "2": "deleted"}
 
 

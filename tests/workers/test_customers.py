@@ -7,8 +7,7 @@ import pytest
 from service.database.tables import Customer
 from tests.workers.world import World, a_customer, an_event, an_invoice
 from workers.company import CompanyContext
-from workers.reading.by_id import read_invoices
-from workers.reading.customers import CustomerReads
+from workers.reading.by_id import CustomerReads, read_invoices
 from workers.recording.record import recording
 
 SUB = {"ParentRef": {"value": "7"}, "Job": True, "DisplayName": "Site", "PrimaryEmailAddr": {}}
@@ -32,16 +31,16 @@ def names(world: World) -> dict[str, str]:
     return {i: document["companyName"] for i, document in world.documents().items()}
 
 
-def test_a_mended_email_address_reaches_the_invoices_without_reading_them(world: World) -> None:
+def test_a_fixed_email_address_reaches_the_invoices_without_reading_them(world: World) -> None:
     world.put("Customer", a_customer("7", PrimaryEmailAddr={"Address": "no address"}))
     world.put("Invoice", an_invoice("1"), an_invoice("2"))
     world.webhook(an_event("Invoice", "1", "created"), an_event("Invoice", "2", "created"))
     world.sync()
     assert emails(world) == {"1": "", "2": ""}
-    world.put("Customer", a_customer("7", PrimaryEmailAddr={"Address": "mended@example.com"}))
+    world.put("Customer", a_customer("7", PrimaryEmailAddr={"Address": "fixed@example.com"}))
     world.forget_calls()
     world.hear("Customer", "7", "updated")
-    assert emails(world) == {"1": "mended@example.com", "2": "mended@example.com"}
+    assert emails(world) == {"1": "fixed@example.com", "2": "fixed@example.com"}
     assert world.calls() == 1
     assert world.notices()[-1] == ("done", "customer read")
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from service.simulator.server import RunningSimulator
+from service.simulator.app import RunningSimulator
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
 from tests.workers.world import an_invoice

@@ -11,8 +11,7 @@ from service.infactor.document_lifecycle import QUICKBOOKS_OWNED, SUPPLIER
 from service.infactor.mongo import InfactorDatabase
 from tests.workers.delivering import Delivering
 from tests.workers.world import an_invoice
-from workers.delivery.order import order_for
-from workers.delivery.results import Delivery, DeliveryResults
+from workers.delivery.deliver import Delivery, DeliveryResults, order_for
 
 
 def order(

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from service.coordination import heartbeats
 from service.database.tables import Heartbeat, Run
 from service.kit.clock import now
-from service.web.webhook.heartbeat import AnswerCounter
+from service.kit.metrics import AnswerCounter
 from service.web.webhook.heartbeat import HeartbeatThread as Beats
 from tests.servers import wait_until
 from tests.workers.world import World, an_invoice

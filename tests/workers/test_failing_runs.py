@@ -12,8 +12,8 @@ from service.database.tables import Connection, Run
 from service.errors import ConfigurationError
 from service.jobs import Jobs
 from service.kit.clock import now
+from service.monitoring.checks import current_status
 from service.monitoring.condition import Condition
-from service.monitoring.conditions import look
 from service.monitoring.refusals import Refusals
 from service.monitoring.summary import Summary
 from service.store import runs
@@ -52,7 +52,7 @@ def begin(world: World, kind: str) -> int:
 def seen(world: World) -> tuple[dict[str, Condition], Summary]:
     """Return what `status` says: each condition by its cause, and the figures."""
     with world.services.database.read() as session:
-        wrong, figures = look(session, world.services.settings, now(), Refusals())
+        wrong, figures = current_status(session, world.services.settings, now(), Refusals())
     return {condition.cause: condition for condition in wrong}, figures
 
 
@@ -276,7 +276,7 @@ def test_a_worker_that_dies_each_time_is_told_and_tried_once_an_hour_at_most(
     assert go_on(world, run_id).state == "done"
 
 
-def test_a_fault_of_our_own_is_told_and_the_run_goes_on_once_it_is_mended(
+def test_a_fault_of_our_own_is_told_and_the_run_goes_on_once_it_is_fixed(
     world: World,
 ) -> None:
     """As with ENCRYPTION_KEYS that are not the right ones."""

@@ -311,7 +311,7 @@ def test_a_query_that_is_too_large_is_halved(world: World) -> None:
 def test_an_ambiguous_fault_of_one_invoice_is_tried_again_while_the_others_are_done(
     world: World,
 ) -> None:
-    """10000 is what QuickBooks says of a bad record, and of itself when it is unwell."""
+    """10000 is what QuickBooks says of a bad record, and of itself when it is down."""
     heard(world, "1", "2", "3", "4")
     world.poison("Invoice", "2", fault=system_error())
     world.sync()
@@ -426,7 +426,7 @@ def test_no_token_is_in_any_stored_error(world: World) -> None:
 
 
 def test_wrong_keys_of_the_app_keep_the_notices_and_the_connection(world: World) -> None:
-    """An operator mends that for all companies at once; nothing may have been given up by then."""
+    """An operator fixes that for all companies at once; nothing may have been given up by then."""
     heard(world, "1")
     world.faults({"preset": "401", "count": 1}, {"preset": "invalid_client"})
     world.sync()

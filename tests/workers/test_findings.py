@@ -145,8 +145,8 @@ def test_once_no_money_can_move_all_is_information(delivering: Delivering, state
 def test_a_customer_with_another_address_is_another_buyer(delivering: Delivering) -> None:
     approved(delivering, CustomerRef={"value": "7"})
     world = delivering.world
-    mended = {"PrimaryEmailAddr": {"Address": "new@example.com"}}
-    world.put("Customer", a_customer(SyncToken="1", **mended))
+    fixed = {"PrimaryEmailAddr": {"Address": "new@example.com"}}
+    world.put("Customer", a_customer(SyncToken="1", **fixed))
     world.hear("Customer", "7", "updated")
     delivering.deliver()
     assert delivering.findings() == [

@@ -31,8 +31,7 @@ from tests.workers.test_lifecycle import is_granted
 from tests.workers.world import REALM, World, a_customer, an_event, an_invoice
 from workers.company import CompanyContext
 from workers.delivery.poll import poll_documents
-from workers.reading.by_id import read_invoices
-from workers.reading.customers import CustomerReads
+from workers.reading.by_id import CustomerReads, read_invoices
 from workers.recording.record import recording
 
 EMPTY = Forgotten(customers=0, invoices=0, documents=0, notices=0, runs=0, receipts={})

@@ -12,7 +12,7 @@ from service.config.loading import settings_from
 from service.kit.clock import now
 from service.quickbooks.webhooks import sign
 from service.services import build_services
-from service.simulator.server import RunningSimulator
+from service.simulator.app import RunningSimulator
 from service.store import connections, inbox
 from tests.servers import free_port, wait_until
 from tests.workers.conftest import connected

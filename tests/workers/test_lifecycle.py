@@ -17,8 +17,7 @@ from tests.servers import wait_until
 from tests.workers.reconciling import catch_up
 from tests.workers.world import REALM, World, an_event, an_invoice
 from workers.company import CompanyContext
-from workers.reading.by_id import read_invoices
-from workers.reading.customers import CustomerReads
+from workers.reading.by_id import CustomerReads, read_invoices
 from workers.recording.record import recording
 
 
@@ -165,7 +164,7 @@ def test_a_refresh_under_way_brings_back_nothing(world: World) -> None:
 def test_a_late_error_does_not_make_a_deliberate_end_look_like_a_refusal(world: World) -> None:
     disconnect(world.services, world.connection_id, "cli:me", force=False)
     with world.services.database.write() as session:
-        connections.pause(session, world.connection_id, now(), "QuickBooks is unwell")
+        connections.pause(session, world.connection_id, now(), "QuickBooks is down")
     assert (world.connection().problem, world.connection().failures) == (None, 0)
 
 

@@ -12,7 +12,7 @@ from service.config.loading import settings_from
 from service.database.tables import Connection, Notice, Reads, Run
 from service.errors import BudgetSpent, Throttled, TransientError
 from service.kit.clock import now
-from service.store import inbox
+from service.store import own_notices
 from tests.servers import wait_until
 from tests.workers.reconciling import due, finish, set_connection
 from tests.workers.world import REALM, World, an_event, an_invoice, environment
@@ -120,7 +120,7 @@ def test_a_429_pauses_one_company_and_no_other(world: World) -> None:
     other = world.connect("9341455000000002", "other@example.com")
     with world.services.database.write() as session:
         for connection_id in (throttled, other):
-            inbox.ask_for_changes(session, connection_id, "sync", now())
+            own_notices.ask_for_changes(session, connection_id, "sync", now())
     world.faults({"preset": "429-json", "company": REALM})
     sync_company(world.services, throttled)
     sync_company(world.services, other)

@@ -8,7 +8,7 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 
 from service.kit.clock import now
-from service.store import connections, inbox
+from service.store import connections, own_notices
 from tests.servers import wait_until
 from tests.workers.reconciling import set_connection
 from tests.workers.world import World, an_event, an_invoice
@@ -93,7 +93,7 @@ def test_no_work_waits_for_a_connection_that_intuit_keeps_waiting(world: World) 
     with working(world.services, threads=4):
         world.wait_for_refresh()
         with world.services.database.write() as session:
-            inbox.ask_for_changes(session, world.connection_id, "sync", now())
+            own_notices.ask_for_changes(session, world.connection_id, "sync", now())
         wait_until(lambda: statuses(world) == {"done"}, timeout=6, what="the notice")
         with world.services.database.read() as session:
             waiting = connections.get(session, idle)

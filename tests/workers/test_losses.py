@@ -10,7 +10,7 @@ from service.kit.clock import now
 from service.store import inbox
 from tests.workers.world import DOCUMENTS, ENDS_OF_NOTICES, World, an_event, an_invoice
 from workers.process import worker_broker
-from workers.upkeep import sweep
+from workers.upkeep import requeue_due
 
 
 def heard(world: World, *quickbooks_ids: str) -> None:
@@ -136,5 +136,5 @@ def test_a_sweep_does_not_wait_for_a_queue_that_never_answers(
     """The heartbeat shares its clock: after two minutes, workers would be called silent."""
     heard(world, "1")
     jobs = Jobs(worker_broker(f"redis://127.0.0.1:{silent_port}/0"))
-    sweep(replace(world.services, jobs=jobs))  # a worker's client alone waits for a minute
+    requeue_due(replace(world.services, jobs=jobs))  # a worker's client alone waits for a minute
     jobs.close()

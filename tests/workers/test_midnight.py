@@ -10,7 +10,7 @@ import pytest
 
 from service.infactor.rules.book import parse_changes
 from service.kit.clock import now
-from service.simulator.server import RunningSimulator
+from service.simulator.app import RunningSimulator
 from tests.servers import wait_until
 from tests.workers.conftest import connected
 from tests.workers.test_clock_steps import DatabaseClock

@@ -25,7 +25,7 @@ def heard(world: World) -> None:
         ({"kind": "token", "status": 503}, "QuickBooks' token service is down (HTTP 503)"),
     ],
 )
-def test_what_nobody_here_can_mend_is_an_outage(
+def test_what_nobody_here_can_fix_is_an_outage(
     world: World, fault: dict[str, Any], why: str
 ) -> None:
     heard(world)

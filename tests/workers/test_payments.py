@@ -6,7 +6,7 @@ import pytest
 
 from service.domain import OwnNotice
 from service.kit.clock import now
-from service.store import inbox, watermarks
+from service.store import own_notices, watermarks
 from tests.workers.world import World, an_event, an_invoice
 
 
@@ -135,7 +135,7 @@ def test_a_query_for_changes_that_quickbooks_calls_invalid_spoils_no_other_notic
 def test_a_renewed_connection_reads_what_changed_while_nobody_noticed(world: World) -> None:
     world.put("Invoice", an_invoice("1"))
     with world.services.database.write() as session:
-        inbox.ask_for_changes(session, world.connection_id, "renewed", now())
+        own_notices.ask_for_changes(session, world.connection_id, "renewed", now())
     world.sync()
     assert world.documents()["1"]["state"] == "invoice_created"
     assert world.notices() == [("done", "the company's changed invoices were read")]
@@ -147,7 +147,7 @@ def test_what_we_asked_for_is_not_called_a_payment(world: World, reported: bool)
     world.arrive(an_invoice("1"))
     world.put("Invoice", an_invoice("1", TotalAmt=80.0, Balance=80.0))
     with world.services.database.write() as session:
-        inbox.ask_for_changes(session, world.connection_id, OwnNotice.SYNC, now())
+        own_notices.ask_for_changes(session, world.connection_id, OwnNotice.SYNC, now())
     if reported:
         world.hear("Payment", "900", "created")
     else:

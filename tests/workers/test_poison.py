@@ -310,7 +310,7 @@ def test_a_bad_customer_is_called_a_customer(world: World) -> None:
     assert places == ["the first customer after Id 8 in the order of changes"]
 
 
-def test_the_bad_invoice_comes_back_when_it_is_mended(world: World) -> None:
+def test_the_bad_invoice_comes_back_when_it_is_fixed(world: World) -> None:
     world.put("Invoice", an_invoice("1"), an_invoice("2"))
     cannot_show(world, "1")
     world.backfill()

@@ -9,8 +9,8 @@ from service.database.tables import Document
 from service.kit.clock import now
 from tests.workers.delivering import Delivering
 from tests.workers.world import World, an_invoice
+from workers.delivery.circuit import reaching_infactor
 from workers.delivery.poll import note_changes, poll_buyers, poll_documents, read_page
-from workers.delivery.turn import infactor_turn
 
 
 def test_a_decision_is_noted_and_what_was_approved_is_compared(delivering: Delivering) -> None:
@@ -159,7 +159,7 @@ def test_what_is_delivered_while_we_look_is_left_to_the_delivery(
     services = delivering.world.services
     page = read_page(services, "")
     delivering.decide(state="invoice_accepted")
-    with infactor_turn(services) as infactor:
+    with reaching_infactor(services) as infactor:
         states = infactor.invoices.states([page[0][0].id])
     delivering.decide(state="invoice_created")
     delivering.arrive(an_invoice(DocNumber="9"))

@@ -38,14 +38,14 @@ def test_lost_notices_end_complete(world: World) -> None:
     world.pass_time_in_quickbooks(minutes=1)
     world.put("Invoice", an_invoice("1", TotalAmt=70.0, Balance=70.0), an_invoice("3"))
     world.delete("Invoice", "2")
-    world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "mended@example.com"}))
+    world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "fixed@example.com"}))
     ended = reconcile(world)
     assert (ended["state"], ended["error"]) == ("done", None)
     documents = world.documents()
     assert documents["1"]["invoiceAmount"] == 70.0
     assert documents["2"]["state"] == "invoice_rejected"
     assert documents["3"]["state"] == "invoice_created"
-    assert {documents[i]["buyerEmail"] for i in ("1", "3")} == {"mended@example.com"}
+    assert {documents[i]["buyerEmail"] for i in ("1", "3")} == {"fixed@example.com"}
     assert {cause for number, cause in world.revisions() if number > 1} == {"reconcile"}
 
 
@@ -142,14 +142,14 @@ def test_a_gap_of_fifty_days_ends_complete(world: World) -> None:
     reconciled_long_ago(world, days=50)
     world.delete("Invoice", "1")
     world.put("Invoice", an_invoice("2", TotalAmt=55.0, Balance=55.0), an_invoice("3"))
-    world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "mended@example.com"}))
+    world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "fixed@example.com"}))
     world.forget_calls()
     ended = reconcile(world)
     assert (ended["state"], ended["error"], ended["differences"]) == ("done", None, [])
     documents = world.documents()
     assert documents["1"]["state"] == "invoice_rejected"
     assert documents["2"]["invoiceAmount"] == 55.0
-    assert documents["3"]["buyerEmail"] == "mended@example.com"
+    assert documents["3"]["buyerEmail"] == "fixed@example.com"
     assert world.calls("cdc") == 0
     assert watermark(world) > now() - timedelta(minutes=5)
 

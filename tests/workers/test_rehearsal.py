@@ -9,8 +9,7 @@ from sqlalchemy import text
 from service.database.tables import Base
 from tests.workers.world import World, a_customer, an_invoice
 from workers.company import CompanyContext
-from workers.reading.by_id import read_invoices
-from workers.reading.customers import CustomerReads
+from workers.reading.by_id import CustomerReads, read_invoices
 from workers.recording.record import rehearse
 from workers.runs.backfill import estimate, rehearse_backfill
 

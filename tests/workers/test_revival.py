@@ -9,8 +9,8 @@ from sqlalchemy import delete, select, update
 from service.database.tables import Connection, Notice
 from service.errors import Disconnected, TransientError
 from service.kit.clock import now
+from service.monitoring.checks import current_status
 from service.monitoring.condition import Condition
-from service.monitoring.conditions import look
 from service.monitoring.refusals import Refusals
 from service.operations import actions, disconnect
 from service.operations.try_again import try_again
@@ -28,7 +28,7 @@ WRONG_APP = [
 def seen(world: World) -> dict[str, Condition]:
     """Return what `status` calls wrong, by cause; here no worker is meant to live."""
     with world.services.database.read() as session:
-        wrong, _ = look(session, world.services.settings, now(), Refusals())
+        wrong, _ = current_status(session, world.services.settings, now(), Refusals())
     return {c.cause: c for c in wrong if c.cause != "workers.silent"}
 
 
@@ -69,7 +69,7 @@ def test_the_apps_wrong_keys_end_no_connection_and_are_told_at_once(
     assert refused.text == (
         "QuickBooks does not accept the app's keys, for 1 of 1 company: check"
         " QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET, and restart with the right ones."
-        " No connection has ended; everything goes on by itself then."
+        " No connection has ended; everything continues automatically then."
     )
     world.no_faults()
     world.sync()

@@ -21,8 +21,8 @@ from service.database.types import database_now
 from service.infactor.mapping import invoice_id
 from service.kit.clock import now
 from service.operations import actions
-from service.simulator.server import RunningSimulator
-from service.store import inbox
+from service.simulator.app import RunningSimulator
+from service.store import own_notices
 from tests.servers import wait_until
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, seen_once
@@ -33,7 +33,7 @@ from workers.schedule import PERIODIC
 
 # So many seconds after it was done last, each is done again.
 SECONDS = {
-    "sweep": 2,
+    "requeue": 2,
     "heartbeat": 10,
     "presence": 10,
     "alerts": 15,
@@ -83,23 +83,23 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
     world.connection_id = busy
     set_connection(world, reconcile_due_at=at - timedelta(minutes=1))
     with world.services.database.write() as session:
-        wanted = inbox.ask_for_changes(session, busy, "sync", at)
+        wanted = own_notices.ask_for_changes(session, busy, "sync", at)
         old = at - timedelta(days=91)
         session.add(Notice(format="own", status="done", received_at=old, handled_at=old))
         for hours in range(0, 480, 16):
             heard = {"connection_id": busy, "received_at": at - timedelta(hours=hours)}
             session.add(Notice(format="cloudevents", status="done", handled_at=at, **heard))
-    judged = Connection.judged_by == ""
     is_done = (Notice.id == wanted) & (Notice.status == "done")
     is_alive = (Connection.id == idle) & (Connection.access_expires_at > at)
     is_accepted = (Connection.id == refused) & Connection.keys_refused_since.is_(None)
     is_revived = (Connection.id == dead) & (Connection.state == "connected")
     return {
-        "sweep": lambda: count(world, Notice, is_done) == 1,
+        "requeue": lambda: count(world, Notice, is_done) == 1,
         "heartbeat": lambda: count(world, Heartbeat, Heartbeat.name == "clock") == 1,
         "presence": lambda: count(world, Process, Process.kind == "worker") == 1,
         "alerts": lambda: count(world, Alert, Alert.cause == "connection.dead") > 0,
         "reconcile": lambda: count(world, Run, Run.kind == "reconcile") == 1,
+        "judging": lambda: count(world, Connection, Connection.judged_by != "") == 5,
         "sample": lambda: count(world, Sample) == 1,
         "poll": lambda: (
             delivering.last_seen("1").state == "invoice_accepted"
@@ -109,7 +109,6 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
         "keep-alive": lambda: count(world, Connection, is_alive) == 1,
         "revive": lambda: count(world, Connection, is_revived) == 1,
         "prune": lambda: count(world, Notice, Notice.handled_at == old) == 0,
-        "judging": lambda: count(world, Connection, judged) == 0,
         "habits": lambda: count(world, Connection, Connection.silent_after.is_not(None)) == 1,
     }
 
@@ -180,7 +179,7 @@ def test_no_other_work_waits_for_an_infactor_that_does_not_answer(
         with working(world.services, threads=4):
             wait_until(lambda: is_polling(world), what="the poll")
             with world.services.database.write() as session:
-                inbox.ask_for_changes(session, world.connection_id, "sync", now())
+                own_notices.ask_for_changes(session, world.connection_id, "sync", now())
             wait_until(lambda: {status for status, _ in world.notices()} == {"done"}, 7, "the sync")
             assert is_polling(world)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.simulator.server import RunningSimulator
+from service.simulator.app import RunningSimulator
 from tests.workers.conftest import connected
 from tests.workers.reconciling import set_connection
 from tests.workers.world import World, an_event, an_invoice

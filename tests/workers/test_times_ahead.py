@@ -8,8 +8,8 @@ from sqlalchemy import select, update
 
 from service.database.tables import Customer, Invoice
 from service.kit.clock import now
+from service.monitoring.checks import wrong_now
 from service.monitoring.condition import Condition
-from service.monitoring.conditions import wrong_now
 from service.monitoring.facts import Facts
 from service.operations import actions
 from service.store import watermarks
@@ -226,7 +226,7 @@ def test_an_operator_overrules_what_looks_newer_than_quickbooks(world: World) ->
         run_id = actions.reconcile(session, world.connection_id, True, "cli:anna", overrule=True)
     ended = finish(world, run_id)
     assert (ended["differences"], ended["error"]) == ([], None)
-    assert named(ended["mended"]) == [("1", "ahead")]
+    assert named(ended["fixed"]) == [("1", "ahead")]
     document = world.documents()["1"]
     assert (document["state"], document["buyerEmail"]) == ("invoice_created", "buyer@example.com")
     with world.services.database.read() as session:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.kit.clock import now
-from service.monitoring.conditions import wrong_now
+from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
 from tests.workers.reconciling import reconcile
 from tests.workers.test_poison import START, fill, pages

@@ -479,7 +479,7 @@ def test_an_empty_listing_deletes_nothing(
     world.faults({"preset": "empty", "kind": "query", "entity": "Invoice", **empty})
     ended = finish(world, run_id)
     assert (ended["state"], ended["withdrawn"], ended["unchanged"]) == ("done", 0, 60)
-    assert ended.get("mended", []) == []
+    assert ended.get("fixed", []) == []
     assert world.calls("read") == reads
     assert states(world) == {LET: 60}
     assert set(world.holds().values()) == {None}

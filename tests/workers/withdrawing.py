@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from service.kit.clock import now
-from service.monitoring.conditions import wrong_now
+from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
 from service.store import approvals, runs
 from tests.workers.reconciling import finish

@@ -27,10 +27,10 @@ from service.kit.clock import now
 from service.quickbooks.oauth import Tokens
 from service.quickbooks.webhooks import sign
 from service.services import Services, build_services
+from service.simulator.app import RunningSimulator
 from service.simulator.config import SimulatorConfig
 from service.simulator.faults import Fault, poisoned
 from service.simulator.records import Record, Shelf
-from service.simulator.server import RunningSimulator
 from service.store import connections, invoices, runs, watermarks
 from service.store import tokens as authorisations
 from service.store.tokens import SealedTokens
@@ -40,7 +40,7 @@ from tests.servers import wait_until
 from workers.judging import judge_company
 from workers.runs.run import advance, work_on_run
 from workers.sync import sync_company
-from workers.upkeep import sweep
+from workers.upkeep import requeue_due
 
 VERIFIER = "a-verifier-token"
 REALM = "9341455000000001"
@@ -291,7 +291,7 @@ class World:
     def sweep(self) -> list[tuple[str, Any]]:
         """Sweep, and return the work that was asked for: (actor, row id)."""
         broker = StubBroker()
-        sweep(replace(self.services, jobs=Jobs(broker)))
+        requeue_due(replace(self.services, jobs=Jobs(broker)))
         return asked_for(broker)
 
     def delayed(self) -> list[tuple[str, Any]]:

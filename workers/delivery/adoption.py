@@ -26,8 +26,8 @@ from service.services import Services
 from service.store import audit, connections, findings, old_rows, outbox
 from service.store.findings import Found
 from service.store.old_rows import Concerned
+from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
 from workers.delivery.findings import keep_findings
-from workers.delivery.turn import NotItsTurn, infactor_turn
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ def ensure_adopted(
     match rows that matched nothing then. Costs two small queries, and a scan only if needed.
     """
     with services.database.read() as session:
-        done = old_rows.looked_at(session, connection_id, quickbooks_ids)
+        done = old_rows.were_matched(session, connection_id, quickbooks_ids)
     if not done:
         adopt_old_rows(services, connection_id)
 
@@ -69,9 +69,9 @@ def adopt_old_rows(services: Services, connection_id: str) -> OldRows:
 
 def rehearse(services: Services, supplier_id: int) -> OldRows:
     """Return what adopting the supplier's old rows would do; change nothing."""
-    look = _look(services, supplier_id, adopted_too=True)
+    old = _read_old_import(services, supplier_id, adopted_too=True)
     with services.database.read() as session:
-        return look.match(session)
+        return old.match(session)
 
 
 def adopt_for_supplier(services: Services, supplier_id: int, actor: str | None = None) -> OldRows:
@@ -80,25 +80,25 @@ def adopt_for_supplier(services: Services, supplier_id: int, actor: str | None =
     An Id is a small number that several companies may have, and a row belongs to one of them only.
     `actor` is the operator who ordered it, for the audit.
     """
-    look = _look(services, supplier_id, adopted_too=actor is not None)
+    old = _read_old_import(services, supplier_id, adopted_too=actor is not None)
     with services.database.write() as session:
         # Of two that run at the same time, the second one finds what the first has adopted.
         connections.lock_supplier(session, supplier_id)
         # Companies before invoices: the same lock order as in recording.
-        for connection_id in look.companies:
+        for connection_id in old.companies:
             connections.lock(session, connection_id)
-        found = look.match(session)
+        found = old.match(session)
         old_rows.adopt(session, {i: _ids(row) for i, row in found.adopted.items()})
-        old_rows.hold(session, look.companies, found.held, now())
-        _keep_findings(session, look, found)
+        old_rows.hold(session, old.companies, found.held, now())
+        _keep_findings(session, old, found)
         if actor is not None:
             details = {"supplier": supplier_id, **_counts(found)}
             audit.record(session, actor, "adopt", None, details, now())
-    log.info("old_rows.looked_at", companies=look.companies, **_counts(found))
+    log.info("old_rows.matched", companies=old.companies, **_counts(found))
     return found
 
 
-def look_again(services: Services) -> None:
+def match_again(services: Services) -> None:
     """Match the rows of suppliers again, in case somebody fixed them or ran the old import again.
 
     Once a day, and every hour while a row holds an invoice or doubles one. Where Infactor is away,
@@ -111,14 +111,14 @@ def look_again(services: Services) -> None:
         )
     for supplier_id in due:
         try:
-            with infactor_turn(services):
+            with reaching_infactor(services):
                 adopt_for_supplier(services, supplier_id)
-        except NotItsTurn:
+        except InfactorUnavailable:
             return
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _OldImport:
     """What Infactor has: the old rows, and which of our invoices have a document of their own."""
 
     companies: list[str]
@@ -184,14 +184,16 @@ def _name(row: Row) -> str:
     return one_line(text(row.get("invoiceId")) or shown(row.get("_id")), _LONGEST_ID)
 
 
-def _look(services: Services, supplier_id: int, *, adopted_too: bool = False) -> _Look:
+def _read_old_import(
+    services: Services, supplier_id: int, *, adopted_too: bool = False
+) -> _OldImport:
     """Ask Infactor for the rows; with `adopted_too` also for those that were adopted before.
 
     Once its invoice was delivered, such a row is none of the old import's any more.
     """
     if services.infactor is None:
         raise ConfigurationError(
-            "INFACTOR_MONGODB_URL: not set, so Infactor's old rows cannot be looked at"
+            "INFACTOR_MONGODB_URL: not set, so Infactor's old rows cannot be read"
         )
     with services.database.read() as session:
         owner = connections.supplier(session, supplier_id)
@@ -203,12 +205,12 @@ def _look(services: Services, supplier_id: int, *, adopted_too: bool = False) ->
     known = {row_id(row) for row in rows}
     rows += reader.rows_by_id(services.infactor, adopted.keys() - known)
     known |= {row_id(row) for row in rows}
-    look = _Look(companies, services.settings.infactor_currency, rows)
+    old = _OldImport(companies, services.settings.infactor_currency, rows)
     with services.database.read() as session:
-        ids = [invoice.id for invoice in look.concerned(session)]
+        ids = [invoice.id for invoice in old.concerned(session)]
     own = frozenset(reader.own_documents(services.infactor, ids))
     gone = {number: name for number, name in adopted.items() if number not in known}
-    return replace(look, own=own, gone=gone)
+    return replace(old, own=own, gone=gone)
 
 
 def _ids(row: Row) -> tuple[str, str | None]:
@@ -216,31 +218,31 @@ def _ids(row: Row) -> tuple[str, str | None]:
     return row_id(row) or "", one_line(text(row.get("invoiceId")), _LONGEST_ID) or None
 
 
-def _keep_findings(session: Session, look: _Look, found: OldRows) -> None:
-    """Leave open exactly the findings that follow from this look."""
-    copies = _copies(session, look, found)
-    for connection_id in look.companies:
+def _keep_findings(session: Session, old: _OldImport, found: OldRows) -> None:
+    """Leave open exactly the findings that follow from this old."""
+    copies = _copies(session, old, found)
+    for connection_id in old.companies:
         known = findings.open_of_company(session, FindingKind.DOUBLED, connection_id)
         mine = copies.get(connection_id, {})
         every = {**dict.fromkeys(known, ()), **mine}
         keep_findings(session, connection_id, FindingKind.DOUBLED, every, now())
 
 
-def _copies(session: Session, look: _Look, found: OldRows) -> dict[str, dict[str, list[Found]]]:
+def _copies(session: Session, old: _OldImport, found: OldRows) -> dict[str, dict[str, list[Found]]]:
     """Return what is found of copies, by company and invoice."""
     copies: dict[str, dict[str, list[Found]]] = {}
     if not found.copies:
         return copies
     seen = outbox.documents_of(session, list(found.copies))
-    for invoice in look.concerned(session):
+    for invoice in old.concerned(session):
         rows, document = found.copies.get(invoice.id, []), seen.get(invoice.id)
         adopted = found.adopted.get(invoice.id, {})
-        told = copies_found(
+        copies_of_it = copies_found(
             text(adopted.get("invoiceId")) or invoice.document_id,
             document.state if document else text(adopted.get("state")),
             rows,
         )
-        copies.setdefault(invoice.connection_id, {})[invoice.id] = told
+        copies.setdefault(invoice.connection_id, {})[invoice.id] = copies_of_it
     return copies
 
 

@@ -1,17 +1,66 @@
 """Delivers recorded invoices into Infactor's database, in order; never delays the recording."""
 
-from service.database.tables import Connection
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+
+from service.database.engine import Database
+from service.database.tables import Connection, Document, Invoice
+from service.domain import Action, FindingKind, RuleCode, State
+from service.infactor.collection import (
+    REVISION,
+    DeliveryOrder,
+    DeliveryRefusal,
+    DeliveryResult,
+    DocumentState,
+    Key,
+    own_key,
+    state_of,
+)
+from service.infactor.document_lifecycle import MARKER, columns_of, decide
+from service.infactor.mongo import from_bson
+from service.infactor.users import Account, preferred
+from service.infactor.warnings import WarningCode, warning
+from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.services import Services
-from service.store import connections, outbox
+from service.store import connections, inbox, outbox
+from service.store.findings import Found
+from service.store.outbox import DeliveryProgress
 from workers.delivery.adoption import ensure_adopted
-from workers.delivery.order import addresses_of, order_for
-from workers.delivery.results import Delivery, DeliveryResults
-from workers.delivery.turn import Infactor, NotItsTurn, infactor_turn
+from workers.delivery.circuit import Infactor, InfactorUnavailable, reaching_infactor
+from workers.delivery.findings import (
+    DocumentChange,
+    changed_after_approval,
+    keep_changes,
+    keep_findings,
+)
 
 _BATCH = 500
 # After so many batches the company waits for its next turn: all companies share the workers.
 _MOST_BATCHES = 10
+_FIRST_PAUSE = timedelta(seconds=30)
+_LONGEST_PAUSE = timedelta(hours=1)
+_NOT_REGISTERED = {
+    name: str(value) for name, value in asdict(warning(WarningCode.BUYER_NOT_REGISTERED)).items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A delivered invoice and its result; `seen` is its document as last seen before.
+
+    `result` is None if the document kept changing during the delivery.
+    """
+
+    invoice: Invoice
+    seen: Document | None
+    order: DeliveryOrder
+    result: DeliveryResult | DeliveryRefusal | None
 
 
 def deliver_company(services: Services, connection_id: str) -> None:
@@ -38,10 +87,10 @@ def _deliver_some(services: Services, connection_id: str) -> bool:
     if not ids:
         return False
     try:
-        with infactor_turn(services) as infactor:
+        with reaching_infactor(services) as infactor:
             ensure_adopted(services, connection_id, ids)
             deliveries = _deliver_batch(services, infactor, company)
-    except NotItsTurn:
+    except InfactorUnavailable:
         return False
     currency = services.settings.infactor_currency
     DeliveryResults(company, deliveries, currency=currency).save(services.database)
@@ -61,3 +110,217 @@ def _deliver_batch(services: Services, infactor: Infactor, company: Connection) 
         Delivery(invoice, seen.get(invoice.id), order, results.get(order.key))
         for invoice, order in zip(invoices, orders, strict=True)
     ]
+
+
+def order_for(
+    invoice: Invoice,
+    seen: Document | None,
+    company: Connection,
+    registered: Mapping[str, str],
+    account: Account | None,
+) -> DeliveryOrder:
+    """Return the order that delivers this invoice; `seen` is its document as last seen.
+
+    The buyer's address is spelled as in their account, because Infactor compares it exactly.
+    `registered` is the result of `Users.registered_buyers`. A new document gets the name and
+    address of the supplier's `account`.
+    """
+    mapped, warnings = invoice.mapped, []
+    if mapped is not None:
+        address, known = preferred(addresses_of(invoice), registered)
+        mapped = {**mapped, "buyerEmail": address, "companyEmail": address}
+        if account is not None:
+            mapped |= {"supplierName": account.name, "supplierAddress": account.address}
+        if address and not known:
+            warnings = [dict(_NOT_REGISTERED)]
+    return DeliveryOrder(
+        key=key_of(invoice),
+        revision=invoice.revision,
+        mapped=mapped,
+        hold=RuleCode(invoice.hold) if invoice.hold else None,
+        handed_over=seen is not None and seen.supplier_id != company.supplier_id,
+        may_create=_may_create(invoice, seen),
+        warnings=warnings,
+    )
+
+
+def _may_create(invoice: Invoice, seen: Document | None) -> bool:
+    """Return whether a missing document may be created.
+
+    A decided or adopted one was deleted by hand: created again, it would be offered as undecided.
+    """
+    undecided = seen is None or seen.state == State.INVOICE_CREATED
+    return undecided and invoice.adopted is None
+
+
+def key_of(invoice: Invoice) -> Key:
+    """Return the `_id` of the invoice's document. No other function decides it."""
+    return invoice.id if invoice.adopted is None else own_key(invoice.adopted)
+
+
+def addresses_of(invoice: Invoice) -> list[str]:
+    """Return the buyer's addresses. Invoices recorded before these were stored have at most one."""
+    known = [email for email in invoice.buyer_emails if isinstance(email, str)]
+    return known or [email for email in [(invoice.mapped or {}).get("buyerEmail")] if email]
+
+
+log = structlog.get_logger(__name__)
+
+
+class DeliveryResults:
+    """The results of one batch of a company's deliveries."""
+
+    def __init__(
+        self, company: Connection, deliveries: Sequence[Delivery], *, currency: str
+    ) -> None:
+        """An invoice that names no currency is taken to be in `currency`."""
+        self._company = company
+        self._deliveries = deliveries
+        self._currency = currency
+        self._at = now()
+        self._receipts: list[dict[str, Any]] = []
+        self._documents: list[dict[str, Any]] = []
+        self._frozen: list[Invoice] = []
+        self._changed: dict[str, list[Found]] = {}
+        self._changes: list[DocumentChange] = []
+
+    def save(self, database: Database) -> None:
+        """Store everything in one transaction; what was not delivered becomes due again later."""
+        with database.write() as session:
+            ids = [delivery.invoice.id for delivery in self._deliveries]
+            current = outbox.lock_progress(session, ids)
+            for delivery in self._deliveries:
+                if delivery.invoice.id in current:  # else it was forgotten meanwhile
+                    self._add(current[delivery.invoice.id], delivery)
+            outbox.save_progress(session, list(current.values()))
+            outbox.add_receipts(session, self._receipts)
+            for sent in self._frozen:
+                inbox.take_back(session, sent.connection_id, sent.quickbooks_id, sent.recorded_at)
+            outbox.save_documents(session, self._documents)
+            self._keep_findings(session)
+        for receipt in self._receipts:
+            log.info(
+                "invoice.delivered",
+                invoice=receipt["invoice_id"],
+                revision=receipt["revision"],
+                outcome=receipt["outcome"],
+                state=receipt["state"],
+            )
+
+    def _add(self, current: DeliveryProgress, delivery: Delivery) -> None:
+        result = delivery.result
+        if result is None or isinstance(result, DeliveryRefusal):
+            why = result.why if result else "the document kept changing while it was delivered"
+            self._postpone(current, delivery.invoice, why)
+            return
+        current.delivery_attempts = 0
+        # The buyer who decided has seen the invoice, so no warning applies any more.
+        seen_by_buyer = result.action is Action.FROZEN
+        current.delivery_warnings = [] if seen_by_buyer else list(delivery.order.warnings)
+        if result.newer is not None:
+            _catch_up(current, delivery.invoice, result.newer)
+            return
+        sent = delivery.invoice
+        # A late worker created an older revision than the one delivered before: the newer is still
+        # to do.
+        late = current.delivered_revision > sent.revision and result.action is Action.CREATE
+        current.delivered_revision = 0 if late else max(current.delivered_revision, sent.revision)
+        action = _action(delivery, result)
+        if action is Action.FROZEN:
+            self._frozen.append(sent)
+        self._receipts.append(
+            {
+                "invoice_id": sent.id,
+                "revision": sent.revision,
+                "at": self._at,
+                "outcome": action.past,
+                "state": result.state,
+                "changed": list(result.changed),
+            }
+        )
+        if result.after is not None:
+            self._documents.append(self._document(delivery, result, action))
+        self._note_change(delivery, result)
+
+    def _postpone(self, current: DeliveryProgress, sent: Invoice, why: str) -> None:
+        pause = backoff(current.delivery_attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
+        current.delivery_error = why
+        current.delivery_attempts += 1
+        current.delivery_due_at = self._at + pause
+        log.warning("invoice.not_delivered", invoice=sent.id, revision=sent.revision, why=why)
+
+    def _document(
+        self, delivery: Delivery, result: DeliveryResult, action: Action
+    ) -> dict[str, Any]:
+        sent = delivery.invoice
+        # A decided document keeps its balance, currency and supplier of that time.
+        decided = delivery.seen if action is Action.FROZEN else None
+        document = _content(delivery, result) | {"state": result.state}
+        return {
+            "invoice_id": sent.id,
+            "connection_id": sent.connection_id,
+            "supplier_id": (decided or self._company).supplier_id,
+            **columns_of({n: v for n, v in document.items() if n not in ("_id", REVISION)}),
+            "revision": sent.revision,
+            "written_at": self._at,
+            "balance": (decided or sent).balance,
+            "currency": (decided or sent).currency,
+            "customer_id": (decided or sent).customer_id,
+            "seen_at": self._at,
+        }
+
+    def _note_change(self, delivery: Delivery, result: DeliveryResult) -> None:
+        if delivery.order.mapped is None:
+            return
+        after = _state_after(result)
+        change = DocumentChange(
+            invoice=delivery.invoice,
+            before=delivery.seen,
+            after=after,
+            # Not what was last seen: a restoring delivery has taken the marker away.
+            withdrawn=after.marks.get(MARKER) if after else None,
+        )
+        self._changes.append(change)
+        self._changed[delivery.invoice.id] = (
+            changed_after_approval(change, result.before, delivery.order.mapped, self._currency)
+            if result.action is Action.FROZEN and result.before is not None
+            else []
+        )
+
+    def _keep_findings(self, session: Session) -> None:
+        keep_findings(session, self._company.id, FindingKind.CHANGED, self._changed, self._at)
+        keep_changes(session, self._company.id, self._changes, self._at)
+
+
+def _action(delivery: Delivery, result: DeliveryResult) -> Action:
+    """Return what was done. If the answer was lost, derive it from the document seen before."""
+    order, seen = delivery.order, delivery.seen
+    if not result.repeated or order.mapped is None:
+        return result.action
+    return decide(seen.document if seen else None, order.mapped, order.hold).action
+
+
+def _state_after(result: DeliveryResult) -> DocumentState | None:
+    if result.after is None or result.state is None:
+        return None
+    return replace(state_of(result.after), state=result.state)
+
+
+def _content(delivery: Delivery, result: DeliveryResult) -> dict[str, Any]:
+    """Return Infactor's document in exact numbers: ours, where Infactor stores what we wrote."""
+    order, seen = delivery.order, delivery.seen
+    if result.action is Action.CREATE and order.mapped is not None:
+        return dict(order.mapped)
+    if result.action is Action.UNCHANGED and not result.repeated and seen is not None:
+        return dict(seen.document)
+    found: dict[str, Any] = from_bson(result.after)
+    return found
+
+
+def _catch_up(current: DeliveryProgress, sent: Invoice, newer: int) -> None:
+    """Continue from Infactor's revision, which is ahead after our database was restored from a
+    backup.
+    """
+    if current.revision == sent.revision:
+        current.revision = newer + 1
+        log.warning("invoice.behind", invoice=current.id, revision=sent.revision, newer=newer)

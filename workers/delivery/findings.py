@@ -1,24 +1,87 @@
-"""Opens findings about a company's documents, and closes them when they no longer apply."""
+"""Findings about documents: what a change of one means, and opening and closing them.
+
+Infactor enforces no states, so a held invoice can be moved on all the same. A buyer can also
+approve in the minutes in which QuickBooks changes an invoice.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
-from service.domain import FindingKind
+from service.database.tables import Document, Invoice
+from service.domain import APPROVED, FindingKind, RuleCode, Severity, State
+from service.infactor.collection import DocumentState, marks_of
+from service.infactor.deviations import OVER, DecisionBasis, deviations, text_of
+from service.infactor.mongo import from_bson, to_bson
+from service.infactor.rules.catalogue import CATALOGUE
+from service.infactor.rules.judge import reasons_of
 from service.store import findings, outbox
 from service.store.findings import Found
-from workers.delivery.transitions import (
-    HURRY,
-    DocumentChange,
-    approved_against_rules,
-    changed_before_approval,
-    missing,
-    moved_past_hold,
-)
 
 log = structlog.get_logger(__name__)
+
+# A buyer's page with the old amount can stay open for so long.
+HURRY = timedelta(minutes=15)
+MONEY = ("invoiceAmount", "payableDate", "taxAmount", "items")
+_BACK = frozenset({State.INVOICE_CREATED, State.INVOICE_REJECTED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentChange:
+    """An invoice's document as last seen and as it is now; None if there is none.
+
+    `withdrawn` is our reason for withdrawing it, if its marker is known.
+    """
+
+    invoice: Invoice
+    before: Document | None
+    after: DocumentState | None
+    withdrawn: str | None
+
+    @property
+    def moved(self) -> bool:
+        """True if the state has changed."""
+        return self.after is not None and self.after.state != self.state_before
+
+    @property
+    def marked(self) -> bool:
+        """True if the remark or marker differ from those last seen."""
+        known = self.before.document if self.before else {}
+        return self.after is not None and self.after.marks != marks_of(known)
+
+    @property
+    def undecided(self) -> bool:
+        """True if nobody has decided, or the decision was taken back."""
+        return self.after is not None and self.after.state == State.INVOICE_CREATED
+
+    @property
+    def astray(self) -> bool:
+        """True if an undecided document is at another revision than the one delivered.
+
+        A backup was restored, or a worker was very late.
+        """
+        return (
+            self.after is not None
+            and self.before is not None
+            and self.undecided
+            and self.after.revision != self.before.revision
+            and self.invoice.delivered_revision >= self.invoice.revision
+        )
+
+    @property
+    def approved(self) -> bool:
+        """True if a buyer has approved it since it was last seen."""
+        approved = self.after is not None and self.after.state in APPROVED
+        return approved and self.state_before not in APPROVED
+
+    @property
+    def state_before(self) -> str:
+        """The state when last seen; empty if it was never seen."""
+        return self.before.state if self.before else ""
 
 
 def keep_changes(
@@ -71,3 +134,114 @@ def keep_findings(
             field=finding.field,
             severity=finding.severity,
         )
+
+
+def missing(change: DocumentChange) -> list[Found]:
+    """Return the finding that a document which was there is gone; [] if it is not."""
+    if change.before is None or change.after is not None:
+        return []
+    state = change.before.state
+    return [
+        Found(
+            field="document",
+            severity=Severity.CRITICAL,
+            state=state,
+            approved="there",
+            current="gone",
+        )
+    ]
+
+
+def moved_past_hold(change: DocumentChange, *, was_held: bool) -> list[Found] | None:
+    """Return the finding that a held invoice was moved on, [] to close it, None to leave it.
+
+    `was_held`: the invoice was held already in the revision at which its document was last seen. An
+    invoice that got its hold later may have been approved before: see `changed_after_approval`.
+    """
+    hold, withdrawn = change.invoice.hold, change.withdrawn
+    if change.after is None:
+        return None
+    state = change.after.state
+    if state in _BACK or not (hold or withdrawn):
+        return []
+    seen_held = was_held and change.moved and change.state_before in _BACK
+    if not (withdrawn or seen_held):
+        return None
+    why = f"withdrawn: {withdrawn}" if withdrawn else f"held back: {hold}"
+    return [
+        Found(field="state", severity=Severity.CRITICAL, state=state, approved=why, current=state)
+    ]
+
+
+def approved_against_rules(change: DocumentChange) -> list[Found]:
+    """Return a finding for each rule that applies to an invoice which somebody has approved.
+
+    What a rule means then is its own; once no money moves any more, it means nothing.
+    """
+    after = change.after
+    if after is None or after.state not in APPROVED or after.state in OVER:
+        return []
+    reasons = [*reasons_of(change.invoice.holds), *reasons_of(change.invoice.signals)]
+    return [
+        Found(field=reason.code, severity=severity, state=after.state, current=str(reason))
+        for reason in reasons
+        if (severity := CATALOGUE[reason.code].after_approval)
+    ]
+
+
+def changed_before_approval(
+    change: DocumentChange, written: Mapping[str, tuple[Any, Any]]
+) -> list[Found]:
+    """Return a finding for each amount in `written` ({field: (before, after)}) upon an approval."""
+    if change.after is None or not change.approved:
+        return []
+    return [
+        Found(
+            field=name,
+            severity=Severity.WARNING,
+            state=change.after.state,
+            approved=text_of(before),
+            current=text_of(after),
+        )
+        for name, (before, after) in written.items()
+        if name in MONEY
+    ]
+
+
+def changed_after_approval(
+    change: DocumentChange,
+    approved: Mapping[str, Any],
+    mapped: Mapping[str, Any] | None,
+    currency: str,
+) -> list[Found]:
+    """Return a finding for each field that differs from what was approved.
+
+    `approved` is the document in stored types, `mapped` the record in exact JSON. An invoice that
+    names no currency is in `currency`.
+    """
+    invoice, seen = change.invoice, change.before
+    state = change.after.state if change.after else ""
+    then = (
+        DecisionBasis(
+            balance=seen.balance, currency=seen.currency or currency, customer_id=seen.customer_id
+        )
+        if seen
+        else None
+    )
+    facts = DecisionBasis(
+        balance=invoice.balance,
+        currency=invoice.currency or currency,
+        customer_id=invoice.customer_id,
+        hold=RuleCode(invoice.hold) if invoice.hold else None,
+        deleted=invoice.deleted,
+    )
+    return [
+        Found(
+            field=one.field,
+            severity=one.severity,
+            state=state,
+            approved=one.approved,
+            current=one.current,
+        )
+        for one in deviations(from_bson(approved), from_bson(to_bson(mapped)), then, facts, state)
+    ]

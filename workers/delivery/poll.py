@@ -17,10 +17,9 @@ from service.infactor.users import preferred
 from service.kit.clock import now
 from service.services import Services
 from service.store import documents, findings, outbox
-from workers.delivery.findings import keep_changes
-from workers.delivery.order import addresses_of, key_of
-from workers.delivery.transitions import DocumentChange
-from workers.delivery.turn import NotItsTurn, infactor_turn
+from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
+from workers.delivery.deliver import addresses_of, key_of
+from workers.delivery.findings import DocumentChange, keep_changes
 
 log = structlog.get_logger(__name__)
 
@@ -36,9 +35,9 @@ def poll_documents(services: Services) -> None:
     after = ""
     while page := read_page(services, after):
         try:
-            with infactor_turn(services) as infactor:
+            with reaching_infactor(services) as infactor:
                 states = infactor.invoices.states([key_of(invoice) for invoice, _ in page])
-        except NotItsTurn:
+        except InfactorUnavailable:
             return
         note_changes(services, page, states)
         if len(page) < _PAGE:
@@ -160,9 +159,9 @@ def poll_buyers(services: Services) -> None:
             return
         emails = {email for invoice in page for email in addresses_of(invoice)}
         try:
-            with infactor_turn(services) as infactor:
+            with reaching_infactor(services) as infactor:
                 registered = infactor.users.registered_buyers(emails)
-        except NotItsTurn:
+        except InfactorUnavailable:
             return
         found = [i for i in page if preferred(addresses_of(i), registered)[1]]
         if found:

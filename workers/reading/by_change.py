@@ -17,9 +17,8 @@ from service.errors import Poisoned, SyncError, TransientError
 from service.kit.text import one_line
 from service.quickbooks import queries
 from service.quickbooks.entity import parse_instant
-from service.quickbooks.http import TIMED_OUT, TOO_LONG
-from service.quickbooks.page import Page, changed_at
-from service.quickbooks.queries import EntityName
+from service.quickbooks.faults import TIMED_OUT, TOO_LONG
+from service.quickbooks.queries import EntityName, Page, changed_at
 from service.wording import called
 from workers.company import CompanyContext
 from workers.reading.reads import InvoiceReads, Place, Read
@@ -130,7 +129,7 @@ def read_page(
 
 
 def _rows(company: CompanyContext, entity_name: EntityName, cursor: Cursor) -> Page:
-    return company.api.page(
+    return company.api.query(
         queries.page_by_time(entity_name, cursor.since, cursor.skip + 1, cursor.size)
     )
 

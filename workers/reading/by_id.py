@@ -1,14 +1,20 @@
-"""Reads objects by id, in few queries; one bad record does not spoil the others."""
+"""Reads a company's invoices and customers by id."""
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
+from typing import Any
 
-from service.errors import Gone, Poisoned, SyncError, TooLarge, TransientError
+from service.errors import Gone, Poisoned, SyncError, TooLarge, TransientError, Unmappable
+from service.kit.clock import now
 from service.quickbooks import queries
-from service.quickbooks.faults import GONE, SPOILT
-from service.quickbooks.http import TIMED_OUT
+from service.quickbooks.entity import entity
+from service.quickbooks.faults import CUT_SHORT, GONE, SPOILT, TIMED_OUT
 from service.quickbooks.queries import EntityName
+from service.store import customers
+from service.store.customers import CustomerRead
 from workers.company import CompanyContext
-from workers.reading.reads import InvoiceReads, Read
+from workers.reading.reads import CompleteReads, InvoiceReads, Read, customer_id_of, id_in, is_id
 from workers.retry import is_ambiguous, may_be_a_records, may_pass_in_parts
 
 MAX_IDS = 500
@@ -35,32 +41,34 @@ class Query:
 
         Raises TransientError if QuickBooks itself is down.
         """
-        for start in range(0, len(ids), MAX_IDS):
-            self._ask(ids[start : start + MAX_IDS])
+        unasked = deque(ids[start : start + MAX_IDS] for start in range(0, len(ids), MAX_IDS))
+        while unasked:
+            some = unasked.popleft()
+            fetch_number = self._company.draw_fetch_number()
+            try:
+                rows = self._company.api.query(queries.by_ids(self._entity, some))
+            except SyncError as e:
+                if e.code == GONE:
+                    continue  # each is read by itself before it is believed to be deleted
+                self._raise_unless_a_records(e)
+                if len(some) == 1:
+                    self.failed[some[0]] = e
+                else:
+                    middle = len(some) // 2
+                    unasked.extendleft((some[middle:], some[:middle]))
+            else:
+                self._vain = 0
+                self.found += [Read(raw, fetch_number) for raw in rows.found]
 
-    def _ask(self, ids: Sequence[str]) -> None:
-        fetch_number = self._company.draw_fetch_number()
-        try:
-            raws = self._company.api.query(queries.by_ids(self._entity, ids))
-        except SyncError as e:
-            if e.code == GONE:
-                return  # each is read by itself before it is believed to be deleted
-            if not self._is_a_records(e):
-                raise
-            self._vain += 1
-            _doubt_an_outage(e, self._vain)
-            if e.code == SPOILT and self._vain == _MOST_VAIN:
-                # Many records may share what spoils them. An answer without records tells.
-                self._company.api.count(queries.count(self._entity))
-            if len(ids) == 1:
-                self.failed[ids[0]] = e
-                return
-            middle = len(ids) // 2
-            self._ask(ids[:middle])
-            self._ask(ids[middle:])
-        else:
-            self._vain = 0
-            self.found += [Read(raw, fetch_number) for raw in raws]
+    def _raise_unless_a_records(self, error: SyncError) -> None:
+        """Raise, unless the error is a record's among those that were asked for."""
+        if not self._is_a_records(error):
+            raise error
+        self._vain += 1
+        _doubt_an_outage(error, self._vain)
+        if error.code == SPOILT and self._vain == _MOST_VAIN:
+            # Many records may share what spoils them. An answer without records tells.
+            self._company.api.count(queries.count(self._entity))
 
 
 def _doubt_an_outage(error: SyncError, vain: int) -> None:
@@ -110,3 +118,85 @@ def confirm(
             reads.failed[invoice_id] = e
         else:
             vain = 0
+
+
+# Notices renew them; the age limit is for lost notices.
+_MAX_AGE = timedelta(days=30)
+
+
+class CustomerReads:
+    """Reads customers for one batch, and keeps them in memory until it is recorded.
+
+    Invoices of `failed` ones are mapped with the cached version, or without one and with a warning.
+    """
+
+    def __init__(self, company: CompanyContext) -> None:
+        self._company = company
+        self.fresh: dict[str, CustomerRead] = {}
+        self.failed: dict[str, SyncError] = {}
+        self._asked: set[str] = set()
+
+    def complete(self, reads: InvoiceReads) -> CompleteReads:
+        """Return the reads with all customers read so far; read those that the cache lacks."""
+        wanted = {i for read in reads.found if (i := customer_id_of(read.raw))}
+        for _ in range(customers.MAX_DEPTH + 1):
+            wanted |= {read.parent_id for read in self.fresh.values() if read.parent_id}
+            missing = self._missing(wanted)
+            if not missing:
+                break
+            self.read(missing)
+        return CompleteReads(**vars(reads), customers=self.fresh)
+
+    def read(self, ids: Collection[str]) -> None:
+        """Read these customers, whether cached or not.
+
+        Raises TransientError if the answer about one is cut short: no invoice is mapped without its
+        customer because a connection broke.
+        """
+        self._asked |= set(ids)
+        query = Query(self._company, "Customer")
+        query.ask(sorted(i for i in ids if is_id(i)))
+        for error in query.failed.values():
+            if error.code == CUT_SHORT:
+                raise error
+        self.failed |= query.failed
+        self.take(query.found)
+
+    def read_first_page(self) -> None:
+        """Read up to 1,000 customers in one query: for most companies, that is all of them."""
+        fetch_number = self._company.draw_fetch_number()
+        try:
+            raws = self._company.api.query(queries.page_by_id("Customer")).found
+        except SyncError as e:
+            if not may_pass_in_parts(e):
+                raise
+            return  # read by id instead, where one bad record does not spoil the others
+        for raw in raws:
+            self._keep(raw, fetch_number)
+
+    def take(self, reads: Iterable[Read]) -> None:
+        """Keep customers that another query has read."""
+        for read in reads:
+            self._keep(read.raw, read.fetch_number)
+
+    def _missing(self, ids: set[str]) -> set[str]:
+        unread = ids - self._asked - self.fresh.keys()
+        if not unread:
+            return set()
+        with self._company.services.database.read() as session:
+            return customers.stale(session, self._company.connection_id, unread, now() - _MAX_AGE)
+
+    def _keep(self, raw: dict[str, Any], fetch_number: int) -> None:
+        try:
+            read = entity(raw)
+        except Unmappable as e:
+            self.failed[str(raw.get("Id"))[:64]] = e
+            return
+        self.fresh[read.id] = CustomerRead(
+            quickbooks_id=read.id,
+            parent_id=id_in(raw, "ParentRef"),
+            sync_token=read.sync_token,
+            last_updated=read.last_updated,
+            fetch_number=fetch_number,
+            source=raw,
+        )

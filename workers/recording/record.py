@@ -23,11 +23,10 @@ from service.kit.clock import now
 from service.quickbooks.entity import Entity, entity
 from service.store import (
     approvals,
-    connection_lifecycle,
     connections,
     customers,
-    inbox,
     invoices,
+    own_notices,
     plausible,
 )
 from service.store.invoices import InvoiceRow, RecordedVersion
@@ -267,7 +266,7 @@ class _Batch:
         """Raise Disconnected if the company was disconnected or handed over since it was read."""
         connection_id, supplier_id = self._company.connection_id, self._company.supplier_id
         connections.lock(self._session, connection_id)
-        if not connection_lifecycle.is_held_by(self._session, connection_id, supplier_id):
+        if not connections.is_held_by(self._session, connection_id, supplier_id):
             raise Disconnected("the connection ended while its company was being read")
 
     def _entities(self, reads: Sequence[Read]) -> dict[str, tuple[Entity, int]]:
@@ -467,7 +466,7 @@ def keep_failures(
     """Store what could not be recorded as notices to try again, unless a notice `asked` for it."""
     at = now()
     unasked = {i for i in recorded.failed if is_id(i)} - set(asked)
-    inbox.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
+    own_notices.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
     for place, error in recorded.unnamed.items():
         due_at = at + pause_of_parked(error, 1)
-        inbox.park_unnamed(session, connection_id, place, error, at, place.since, due_at)
+        own_notices.park_unnamed(session, connection_id, place, error, at, place.since, due_at)

@@ -14,8 +14,7 @@ from service.quickbooks import queries
 from service.store import connections, invoices, runs, watermarks
 from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page
-from workers.reading.by_id import read_invoices
-from workers.reading.customers import CustomerReads
+from workers.reading.by_id import CustomerReads, read_invoices
 from workers.recording.outcome import add
 from workers.recording.record import keep_failures, recording, rehearse
 

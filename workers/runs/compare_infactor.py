@@ -19,20 +19,20 @@ from service.database.tables import (
     Tally,
 )
 from service.domain import DifferenceKind, State
-from service.infactor.bson import from_bson, to_bson
 from service.infactor.collection import REVISION, state_of
 from service.infactor.deviations import text_of
 from service.infactor.document_lifecycle import QUICKBOOKS_OWNED
+from service.infactor.mongo import from_bson, to_bson
 from service.infactor.old_import.matching import can_go_on, is_copy
 from service.infactor.old_import.values import text
 from service.infactor.wording import status
 from service.store import documents, old_rows, outbox, runs
 from workers.company import CompanyContext
 from workers.delivery.adoption import recorded_of
-from workers.delivery.order import key_of
-from workers.delivery.turn import NotItsTurn, infactor_turn
+from workers.delivery.circuit import InfactorUnavailable, reaching_infactor
+from workers.delivery.deliver import key_of
 
-_MENDABLE = frozenset(
+_FIXABLE = frozenset(
     {DifferenceKind.MISSING, DifferenceKind.EDITED, DifferenceKind.BEHIND, DifferenceKind.AHEAD}
 )
 _PAGE = 200
@@ -84,7 +84,7 @@ def step(company: CompanyContext, run: Run, order: ReconcileCursor, tally: Tally
                 tally["infactor_compared"] = (tally["infactor_compared"] or 0) + len(page)
             runs.checkpoint(session, run, order, tally)
         pages += 1
-    if place["done"] and tally["infactor_mended"]:
+    if place["done"] and tally["infactor_fixed"]:
         company.services.jobs.deliver(company.connection_id)
     return not place["done"]
 
@@ -104,10 +104,10 @@ def _ask(
 ) -> list[InfactorDifference] | str:
     """Return how Infactor's documents differ from this page, or why they cannot be compared."""
     try:
-        with infactor_turn(company.services) as infactor:
+        with reaching_infactor(company.services) as infactor:
             there = infactor.invoices.read([key_of(invoice) for invoice, _ in page], _FIELDS)
             doubles = infactor.invoices.others(*_identities(page)) if page else []
-    except NotItsTurn as e:
+    except InfactorUnavailable as e:
         return str(e)
     with company.services.database.read() as session:
         taken = old_rows.taken(session, [str(other["_id"]) for other in doubles])
@@ -230,16 +230,16 @@ def _keep(
     session: Session, tally: Tally, found: Sequence[InfactorDifference], *, fix: bool
 ) -> None:
     """Add the differences to the tally; with `fix`, ask for the deliveries that can fix them."""
-    mended = [one for one in found if fix and one.kind in _MENDABLE]
+    fixed = [one for one in found if fix and one.kind in _FIXABLE]
     # An edited document has the recorded revision, and only a later one is written over it.
-    anew = [one.invoice.id for one in mended if one.kind == DifferenceKind.EDITED]
+    anew = [one.invoice.id for one in fixed if one.kind == DifferenceKind.EDITED]
     outbox.deliver_as_new_revision(session, anew)
     outbox.deliver_again(
-        session, [one.invoice.id for one in mended if one.kind != DifferenceKind.EDITED]
+        session, [one.invoice.id for one in fixed if one.kind != DifferenceKind.EDITED]
     )
-    left = [one for one in found if one not in mended]
+    left = [one for one in found if one not in fixed]
     tally["infactor"] = _named(tally["infactor"], left)
-    tally["infactor_mended"] = _named(tally["infactor_mended"], mended)
+    tally["infactor_fixed"] = _named(tally["infactor_fixed"], fixed)
 
 
 def _named(before: list[DifferenceRow], more: Sequence[InfactorDifference]) -> list[DifferenceRow]:

@@ -22,8 +22,7 @@ from service.store.comparison import InvoiceSums, QuickBooksDifference, SeenInvo
 from service.wording import by_name
 from workers.company import CompanyContext
 from workers.reading.by_change import ChangePage, Cursor, read_page
-from workers.reading.by_id import read_invoices
-from workers.reading.customers import CustomerReads
+from workers.reading.by_id import CustomerReads, read_invoices
 from workers.reading.reads import InvoiceReads, Read
 from workers.recording.outcome import add
 from workers.recording.record import keep_failures, recording
@@ -99,7 +98,7 @@ class _Comparison:
             comparison.forget(session, self._run.id, reads.gone)
             if self._order["fix"]:
                 ids = [one.quickbooks_id for one in shown]
-                self._mended(self._differences(session, only=ids))
+                self._fixed(self._differences(session, only=ids))
             else:
                 self._count(session)
                 self._checkpoint(session)
@@ -130,7 +129,7 @@ class _Comparison:
             missing = comparison.not_shown(session, self._run, self._order["first"], _MOST_UNSEEN)
         if missing:
             reads = read_invoices(self._company, [one.quickbooks_id for one in missing])
-            self._mended([one for one in missing if one.quickbooks_id in reads.gone])
+            self._fixed([one for one in missing if one.quickbooks_id in reads.gone])
             self._keep(reads)
 
     def _differences(
@@ -145,8 +144,8 @@ class _Comparison:
             return False
         return compare_infactor.step(self._company, self._run, self._order, self._tally)
 
-    def _mended(self, found: Sequence[QuickBooksDifference]) -> None:
-        self._tally["mended"] = [*self._tally["mended"], *_plain(found)][:MOST_NAMED]
+    def _fixed(self, found: Sequence[QuickBooksDifference]) -> None:
+        self._tally["fixed"] = [*self._tally["fixed"], *_plain(found)][:MOST_NAMED]
 
     def _checkpoint(self, session: Session) -> None:
         runs.checkpoint(session, self._run, self._order, self._tally)
@@ -169,7 +168,7 @@ class _Comparison:
             "reconcile.compared",
             run=self._run.id,
             read=tally["read"],
-            mended=len(tally["mended"]),
+            fixed=len(tally["fixed"]),
             differences=len(tally["differences"]),
             infactor=len(tally["infactor"]),
         )
@@ -188,7 +187,7 @@ def _verdict(
     left = {one["id"] for one in remaining}
     return {
         **tally,
-        "mended": [one for one in tally["mended"] if one["id"] not in left],
+        "fixed": [one for one in tally["fixed"] if one["id"] not in left],
         "differences": remaining,
         "there": _sums(comparison.sums_there(session, run)),
         "here": _sums(comparison.sums_here(session, run)),

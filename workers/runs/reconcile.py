@@ -16,15 +16,13 @@ from service.errors import SyncError
 from service.kit.clock import now
 from service.quickbooks.client import CDC_FURTHEST, Changes
 from service.quickbooks.entity import parse_instant
-from service.quickbooks.page import changed_at
-from service.quickbooks.queries import EntityName
+from service.quickbooks.queries import EntityName, changed_at
 from service.services import Services
-from service.store import connections, inbox, invoices, runs, watermarks
+from service.store import connections, inbox, invoices, own_notices, runs, watermarks
 from service.wording import called, several
 from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page
-from workers.reading.by_id import confirm
-from workers.reading.customers import CustomerReads
+from workers.reading.by_id import CustomerReads, confirm
 from workers.reading.reads import InvoiceReads, Read
 from workers.recording.outcome import Recorded, add
 from workers.recording.record import keep_failures, recording
@@ -178,7 +176,7 @@ def _customers(company: CompanyContext, run: Run) -> bool:
         }
         runs.checkpoint(session, run, onwards, tally)
         for place, error in page.reads.unnamed.items():
-            inbox.park_unnamed(session, company.connection_id, place, error, now())
+            own_notices.park_unnamed(session, company.connection_id, place, error, now())
     return True
 
 
@@ -197,11 +195,11 @@ def _unannounced(
     session: Session, company: CompanyContext, recorded: Recorded, found: Changes
 ) -> int:
     """Count the changes of at least 15 minutes ago for which no notice has come."""
-    told = inbox.open_invoices(session, company.connection_id, recorded.changed)
+    notified = inbox.open_invoices(session, company.connection_id, recorded.changed)
     times = {str(raw.get("Id")): changed_at(raw) for raw in found.objects["Invoice"]}
     times |= found.deleted["Invoice"]
     latest = found.time - _NOTICES_TAKE
-    return sum(1 for i in recorded.changed - told if (at := times.get(i)) and at <= latest)
+    return sum(1 for i in recorded.changed - notified if (at := times.get(i)) and at <= latest)
 
 
 def _not_recorded(failures: list[Failure]) -> str | None:

@@ -11,7 +11,7 @@ from dramatiq.middleware import TimeLimitExceeded
 
 from service.company_access import Purpose
 from service.database.tables import Run
-from service.domain import RunKind
+from service.domain import RevisionCause, RunKind, RunState
 from service.errors import (
     ApprovalNeeded,
     Barred,
@@ -25,17 +25,42 @@ from service.kit.clock import now
 from service.services import Services
 from service.store import approvals, connections, runs
 from workers.company import CompanyContext, note_outage
+from workers.reading.by_id import MAX_IDS, CustomerReads, read_invoices
+from workers.recording.outcome import add
+from workers.recording.record import keep_failures, recording
 from workers.retry import failure_of, insist, pause_of_run, why
-from workers.runs import backfill, reconcile, withdrawal
+from workers.runs import backfill, reconcile
 
 log = structlog.get_logger(__name__)
+
+
+def _withdraw(company: CompanyContext, run: Run) -> bool:
+    """Read and record the next invoices whose withdrawal an operator approved; end after the last.
+
+    Notices asked for more of them than the limit lets through. QuickBooks is asked once more: what
+    it does not say any more is not withdrawn.
+    """
+    wanted = runs.invoices_of(run)
+    reads = CustomerReads(company).complete(read_invoices(company, wanted[:MAX_IDS]))
+    left = wanted[MAX_IDS:]
+    with recording(company, reads, cause=RevisionCause.NOTICE, run=run) as (session, recorded):
+        tally = add(run.tally, recorded)
+        keep_failures(session, company.connection_id, recorded)
+        connections.synced(session, company.connection_id, now())
+        if left:
+            runs.checkpoint(session, run, {"invoices": left}, tally)
+        else:
+            runs.finish(session, run, RunState.DONE, tally, None, now())
+    log.info("withdrawal.read", run=run.id, invoices=len(wanted) - len(left))
+    return bool(left)
+
 
 Step = Callable[[CompanyContext, Run], bool]
 # For each kind: what its reads are for, and its step, which returns whether the run goes on.
 _KINDS: dict[RunKind, tuple[Purpose, Step]] = {
     RunKind.BACKFILL: ("backfill", backfill.step),
     RunKind.RECONCILE: ("reconcile", reconcile.step),
-    RunKind.WITHDRAWAL: ("notice", withdrawal.step),
+    RunKind.WITHDRAWAL: ("notice", _withdraw),
 }
 _DIED = "the worker died each time that it worked on this step"
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @says_what_is_wrong
 def demo(
     check: Annotated[
-        bool, typer.Option("--check", help="Make the journey by itself, and say what held.")
+        bool, typer.Option("--check", help="Run the whole flow unattended, and report each step.")
     ] = False,
     port: Annotated[int, typer.Option(help="Port of the service; 0 takes a free one.")] = 3000,
     simulator_port: Annotated[
@@ -25,8 +25,8 @@ def demo(
     ] = 8700,
 ) -> None:
     """Start the service and a QuickBooks simulator in a temporary folder; say what to open."""
-    from service.cli.demo.journey import journey
     from service.cli.demo.stack import Stack, StackError
+    from service.cli.demo.walkthrough import walk_through
 
     if check:
         port = simulator_port = 0
@@ -35,7 +35,7 @@ def demo(
         try:
             with stack.running():
                 if check:
-                    if not journey(stack):
+                    if not walk_through(stack):
                         raise typer.Exit(1)
                     return
                 _explain(stack)

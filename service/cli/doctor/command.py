@@ -48,7 +48,7 @@ def doctor(
 
 
 def _wait(seconds: float) -> CheckResult:
-    from service.cli.doctor.webhook import WAITING, wait_for_webhook
+    from service.cli.doctor.reach_checks import WAITING, wait_for_webhook
 
     hint(WAITING)
     with command_services() as services:
@@ -69,17 +69,17 @@ def _chain(first: CheckResult, others: Iterable[CheckResult]) -> Iterable[CheckR
 
 def _tell(findings: Iterable[CheckResult], *, as_json: bool) -> list[CheckResult]:
     """Print each result as it arrives, then what to do; return all of them."""
-    told = []
+    shown = []
     for finding in findings:
-        told.append(finding)
+        shown.append(finding)
         if as_json:
             answer_json([asdict(finding)])
         else:
             answer(f"{finding.verdict:<5} {finding.check:<16} {finding.seen}")
-    todo = [finding for finding in told if finding.advice]
+    todo = [finding for finding in shown if finding.advice]
     if todo and not as_json:
         answer("")
         answer("What to do:")
         for finding in todo:
             answer(f"- {finding.check}: {finding.advice}")
-    return told
+    return shown

@@ -1,4 +1,4 @@
-"""The checks of `doctor` on this service and on Intuit."""
+"""The checks of `doctor` on this service, Intuit and Infactor's database."""
 
 import hashlib
 import hmac
@@ -16,18 +16,19 @@ from sqlalchemy.exc import DBAPIError
 from service.cli.console import database_trouble
 from service.cli.context import missing_file
 from service.cli.doctor.check import Check, CheckResult, bad, ok, warn
-from service.cli.doctor.infactor_checks import infactors_database
 from service.cli.doctor.reach_checks import alerts_out, public_address
 from service.config import parsers
 from service.config.settings import Settings
 from service.coordination import heartbeats
 from service.database import schema
 from service.database.types import database_now
-from service.errors import ConfigurationError, SyncError
+from service.errors import ConfigurationError, InfactorAway, SyncError
+from service.infactor import mongo
+from service.infactor.mongo import InfactorDatabase
 from service.jobs import Jobs, receiver_broker
 from service.monitoring.processes import CLOCK, RECEIVER, SILENT_SECONDS
 from service.monitoring.refusals import database_refusal
-from service.services import Services, build_services
+from service.services import Services, build_services, infactor_database
 from service.store import tokens
 from service.wording import span
 
@@ -114,7 +115,7 @@ def database(settings: Settings) -> Iterator[CheckResult]:
             yield from _rows(services, settings)
         except DBAPIError as e:
             seen, _, advice = database_trouble(e).rpartition("; ")
-            yield bad("database", seen, f"{advice}; schema, keys and processes were not looked at")
+            yield bad("database", seen, f"{advice}; schema, keys and processes were not checked")
 
 
 def _other_schema(current: str | None, head: str | None) -> CheckResult:
@@ -191,20 +192,20 @@ def intuit(settings: Settings) -> Iterator[CheckResult]:
     who = "the simulator" if settings.quickbooks_environment == "simulator" else "Intuit"
     with _services(settings) as services:
         try:
-            told = services.oauth.discovery()
+            found = services.oauth.discovery()
         except SyncError as e:
             yield bad("intuit", str(e), _how_to_reach(settings))
             return
     at = datetime.now(UTC)
-    if told.moved:
-        names = ", ".join(told.moved)
+    if found.moved:
+        names = ", ".join(found.moved)
         yield bad("intuit", f"another {names} than this version calls", "update this service")
     else:
         yield ok("intuit", f"{who}'s discovery document names the endpoints that are called")
-    if told.time is None:
+    if found.time is None:
         yield warn("clock", f"{who} does not say what time it is")
     else:
-        yield _clock("clock", f"{who}'s", (told.time - at).total_seconds())
+        yield _clock("clock", f"{who}'s", (found.time - at).total_seconds())
 
 
 def _how_to_reach(settings: Settings) -> str:
@@ -237,6 +238,92 @@ def _services(settings: Settings) -> Iterator[Services]:
         yield services
     finally:
         services.close()
+
+
+_OLDEST, _NEWEST = (4, 2), (5, 0)
+_ROLE = "give the user of INFACTOR_MONGODB_URL the role that the README describes"
+
+
+def infactors_database(settings: Settings) -> Iterator[CheckResult]:
+    """Check that the database can be reached, has a usable version, and gives us our rights."""
+    try:
+        infactor = infactor_database(settings)
+    except ConfigurationError as e:
+        seen, _, advice = str(e).partition("; ")
+        yield bad("mongodb", seen, advice)
+        return
+    except InfactorAway as e:
+        yield bad("mongodb", str(e), "correct INFACTOR_MONGODB_URL")
+        return
+    if infactor is None:
+        yield ok("mongodb", "not configured: this service's own record is Infactor's invoice table")
+        return
+    try:
+        yield from _reached(infactor)
+    except InfactorAway as e:
+        yield bad("mongodb", str(e), _how_to_fix(e))
+    finally:
+        infactor.close()
+
+
+def _reached(infactor: InfactorDatabase) -> Iterator[CheckResult]:
+    version = infactor.version()
+    yield ok("mongodb", "answers")
+    yield _version(version)
+    yield from _rights(infactor)
+    yield _content(infactor)
+
+
+def _version(version: str) -> CheckResult:
+    name = "mongodb version"
+    try:
+        numbers = tuple(int(part) for part in version.split(".")[:2])
+    except ValueError:
+        return warn(name, f"{version}, which is no number", "Infactor works with 4.2 to 5.0")
+    if numbers < _OLDEST:
+        return bad(name, f"{version}, older than 4.2", "update it to 4.2, 4.4 or 5.0")
+    if numbers > _NEWEST:
+        advice = "see that this is the database that Infactor runs on; its drivers refuse 6.0"
+        return warn(name, f"{version}: Infactor's own old drivers work up to 5.0", advice)
+    return ok(name, version)
+
+
+def _rights(infactor: InfactorDatabase) -> Iterator[CheckResult]:
+    name = "mongodb rights"
+    try:
+        mongo.check_reading(infactor)
+        missing = mongo.missing_rights(infactor)
+    except InfactorAway as e:
+        yield bad(name, str(e), _ROLE)
+        return
+    if missing is None:
+        seen = "could not be checked: access control is off, so whoever reaches it may do anything"
+        yield warn(name, seen, "switch access control on, and give this service a user of its own")
+    elif missing:
+        yield bad(name, f"missing: {', '.join(missing)}", _ROLE)
+    else:
+        yield ok(name, "reads and writes invoices, reads users and sessions")
+
+
+def _content(infactor: InfactorDatabase) -> CheckResult:
+    name = "mongodb content"
+    try:
+        known = mongo.looks_like_infactors(infactor)
+    except InfactorAway as e:
+        return bad(name, str(e), _ROLE)
+    if known:
+        return ok(name, "has accounts of Infactor's users")
+    return warn(
+        name,
+        "nobody has an account there: it may be another database than Infactor's",
+        "compare INFACTOR_MONGODB_DATABASE with the name in Infactor's own configuration",
+    )
+
+
+def _how_to_fix(error: InfactorAway) -> str:
+    if "not accepted" in str(error):
+        return "correct user and password there; a user of another database needs ?authSource=NAME"
+    return "check that MongoDB 4.2 to 5.0 runs at INFACTOR_MONGODB_URL and can be reached from here"
 
 
 CHECKS: list[tuple[str, Check]] = [

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from service.database.tables.metadata import Base
 from service.database.types import ExactJSON, Instant, Key, Money, RowId
 
-TO_MEND = "hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"
+TO_FIX = "hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"
 """Which invoices have a warning that the supplier should fix and no hold."""
 
 HELD = "hold IS NOT NULL OR old_rows_held"
@@ -68,10 +68,10 @@ class Invoice(Base):
             postgresql_where=text("mapped IS NOT NULL"),
         ),
         Index(
-            "ix_invoices_to_mend",
+            "ix_invoices_to_fix",
             *("connection_id", "created_ms", "id"),
-            sqlite_where=text(TO_MEND),
-            postgresql_where=text(TO_MEND),
+            sqlite_where=text(TO_FIX),
+            postgresql_where=text(TO_FIX),
         ),
         Index(
             "ix_invoices_held",
@@ -246,7 +246,7 @@ class Receipt(Base):
 
 
 class Finding(Base):
-    """A difference that an operator should look at, from its beginning to its end."""
+    """A difference for an operator to review, from its beginning to its end."""
 
     __tablename__ = "findings"
     __table_args__ = (

@@ -36,8 +36,8 @@ class Alert(Base):
     raised_at: Mapped[datetime] = mapped_column(Instant)
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
     # When every channel had accepted the message about its beginning, and about its end.
-    told_at: Mapped[datetime | None] = mapped_column(Instant)
-    end_told_at: Mapped[datetime | None] = mapped_column(Instant)
+    sent_at: Mapped[datetime | None] = mapped_column(Instant)
+    end_sent_at: Mapped[datetime | None] = mapped_column(Instant)
     # Which of several channels have accepted the current message, by key, separated by spaces.
     accepted_by: Mapped[str] = mapped_column(Text, default="")
     attempts: Mapped[int] = mapped_column(default=0)

@@ -96,12 +96,12 @@ class Tally(TypedDict):
 
     # Of a reconcile.
     unreadable: NotRequired[list[str]]  # places
-    mended: NotRequired[list[DifferenceRow]]
+    fixed: NotRequired[list[DifferenceRow]]
     differences: NotRequired[list[DifferenceRow]]
     there: NotRequired[SumsRow | None]  # None until everything is read
     here: NotRequired[SumsRow | None]
     infactor: NotRequired[list[DifferenceRow]]
-    infactor_mended: NotRequired[list[DifferenceRow]]
+    infactor_fixed: NotRequired[list[DifferenceRow]]
     infactor_compared: NotRequired[int | None]  # documents; None where none was
 
 

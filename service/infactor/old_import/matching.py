@@ -258,7 +258,7 @@ def _why_not(invoice: RecordedInvoice, row: Row) -> str:
         return f"its state is {text(row.get('state')) or 'missing'}"
     if not _is_sure(invoice, row):
         return _NOT_ENOUGH
-    return "came after the first look, and is adopted at the next one"
+    return "came after the first check, and is adopted at the next one"
 
 
 def _order(row: Row) -> tuple[int, bool, Decimal, str]:

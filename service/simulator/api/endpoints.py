@@ -8,9 +8,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.simulator import faults
-from service.simulator.api import search, writes
+from service.simulator.api import writes
 from service.simulator.api.gateway import answer
-from service.simulator.api.query import parse
+from service.simulator.api.query import parse, run
 from service.simulator.api.writes import decoded, written_by
 from service.simulator.books.company import Company
 from service.simulator.books.schema import ENTITY_NAMES, shown
@@ -34,7 +34,7 @@ async def query(request: Request) -> Response:
     def work(company: Company) -> Json:
         if not source.strip():
             raise unparsable("<EOF>", 1)
-        return {"QueryResponse": search.run(company, parse(source), switches)}
+        return {"QueryResponse": run(company, parse(source), switches)}
 
     return await answer(request, "query", _entity_of(source), work, what=source)
 
@@ -200,7 +200,7 @@ def _answered(simulator: Simulator, company: Company, item: Json) -> Json:
 
 def _done(simulator: Simulator, company: Company, item: Json) -> Json:
     if "Query" in item:
-        found = search.run(company, parse(str(item["Query"])), simulator.switches)
+        found = run(company, parse(str(item["Query"])), simulator.switches)
         return {"QueryResponse": found}
     entity = next((name for name in item if ENTITY_NAMES.get(name.lower()) in ENTITIES), None)
     if entity is None:

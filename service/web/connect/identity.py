@@ -55,9 +55,9 @@ def logged_in(services: Services, cookies: str) -> Account:
     return verified_supplier(Users(services.infactor).by_id(user_id))
 
 
-def still_logged_in(services: Services, journey: OAuthState, cookies: str) -> None:
+def still_logged_in(services: Services, consent: OAuthState, cookies: str) -> None:
     """Raise ConnectProblem unless the account that pressed the button is still logged in."""
-    if journey.infactor_user is None:
+    if consent.infactor_user is None:
         return
     try:
         account = logged_in(services, cookies)
@@ -65,5 +65,5 @@ def still_logged_in(services: Services, journey: OAuthState, cookies: str) -> No
         raise ConnectProblem(Problem.LOGGED_OUT, str(e)) from None
     except InfactorAway as e:
         raise ConnectProblem(Problem.INFACTOR_AWAY, str(e)) from None
-    if account.id != journey.infactor_user:
+    if account.id != consent.infactor_user:
         raise ConnectProblem(Problem.LOGGED_OUT, "somebody else is logged in now")

@@ -46,7 +46,7 @@ class Problem(StrEnum):
     COMPANY_TAKEN = "company-taken"
     OTHER_COMPANY = "other-company"
     NOT_ACCEPTED = "not-accepted"
-    UNWELL = "unwell"
+    UNAVAILABLE = "unavailable"
     UNEXPECTED = "unexpected"
 
 

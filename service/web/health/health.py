@@ -25,10 +25,9 @@ async def readyz(request: Request[AppState]) -> Response:
     still come in.
     """
     probes = request.state["probes"]
-    stored, queued, clock, infactor, wrong = await asyncio.gather(
+    stored, queued, infactor, wrong = await asyncio.gather(
         probes.database.answer(),
         probes.queue.answer(),
-        probes.clock.answer(),
         probes.infactor.answer(),
         probes.wrong.answer(),
     )
@@ -41,7 +40,6 @@ async def readyz(request: Request[AppState]) -> Response:
     degraded = (
         queue != "ok"
         or stored.oldest_due > _LONGEST_WAIT_SECONDS
-        or clock != "ok"
         or infactor in (None, "away")
         or wrong != []
     )
@@ -53,7 +51,6 @@ async def readyz(request: Request[AppState]) -> Response:
             "database": "ok",
             "queue": "embedded" if embedded else queue,
             "oldest_pending_seconds": round(stored.oldest_due),
-            "clock": clock or "unknown",
             "infactor": infactor or "unknown",
         }
     )

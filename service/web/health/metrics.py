@@ -144,7 +144,7 @@ def _infactor(measures: Measures) -> Iterable[Metric]:
     """Yield what concerns Infactor's database; without values if none is configured."""
     yield _gauges(
         "findings_open",
-        "Findings that an operator should look at, by severity.",
+        "Findings for an operator to review, by severity.",
         "severity",
         measures.findings,
     )

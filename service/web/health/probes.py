@@ -9,11 +9,11 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from service.coordination import circuit_breaker, clocks
+from service.coordination import circuit_breaker
 from service.database import schema
 from service.jobs import QueueTrouble
 from service.kit.clock import now
-from service.monitoring.conditions import wrong_now
+from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
 from service.monitoring.refusals import Refusals, database_refusal
 from service.queries import measures
@@ -92,7 +92,6 @@ class Probes:
     database: Probe[StoreAnswer]
     queue: Probe[Refusals]
     wrong: Probe[list[str]]  # the cause of each condition
-    clock: Probe[str]  # "ok", or which was set by how many seconds, or is so many ahead
     infactor: Probe[str]  # "own record" where Infactor's table is ours, else "ok" or "away"
     measures: Probe[Measures | None]
 
@@ -137,16 +136,10 @@ def probes_for(services: Services) -> Probes:
             facts = Facts(session, services.settings, now(), queue.waited() or _NO_QUEUE)
             return sorted({condition.cause for condition in wrong_now(facts)})
 
-    def clock() -> str:
-        with services.database.read() as session:
-            wrong = clocks.wrong(session)
-        return ", ".join(f"{one.name} {one.seconds:+,.0f} s" for one in wrong) or "ok"
-
     return Probes(
         database=Probe(database, seconds=_DATABASE_SECONDS),
         infactor=Probe(infactor, seconds=_DATABASE_SECONDS),
         queue=queue,
         wrong=Probe(wrong, seconds=_DATABASE_SECONDS),
-        clock=Probe(clock, seconds=_DATABASE_SECONDS),
         measures=Probe(measured, seconds=_DATABASE_SECONDS),
     )

@@ -56,8 +56,10 @@ class Chart:
     @property
     def summary(self) -> str:
         """The picture in words, for those who do not see it."""
-        told = (f"{s.name}: latest {s.latest}, highest {s.highest}" for s in self.series if s.path)
-        return f"{'. '.join(told)}."
+        read_aloud = (
+            f"{s.name}: latest {s.latest}, highest {s.highest}" for s in self.series if s.path
+        )
+        return f"{'. '.join(read_aloud)}."
 
 
 @dataclass(frozen=True, slots=True)

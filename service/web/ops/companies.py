@@ -15,11 +15,10 @@ from starlette.responses import RedirectResponse, Response
 
 from service import wording
 from service.config.settings import Settings
-from service.database.due import waits
 from service.database.tables import Connection, Run
-from service.domain import ConnectionState, RunKind, RunState
+from service.database.types import waits
+from service.domain import ConnectionState, RunKind, RunState, realm_id_of
 from service.kit.clock import now
-from service.kit.realm import realm_id_of
 from service.monitoring.infactor import STUCK
 from service.operations import actions
 from service.queries import companies, measures
@@ -293,5 +292,5 @@ def verdict(run: Run | None) -> ConnectionStatus:
         return ConnectionStatus("Failed", "bad", run.error or "")
     if run.error is not None:
         return ConnectionStatus("Differs", "bad", run.error)
-    mended = len(run.tally.get("mended", [])) + len(run.tally.get("infactor_mended", []))
-    return ConnectionStatus(f"Agrees, {mended:,} mended" if mended else "Agrees", "good")
+    fixed = len(run.tally.get("fixed", [])) + len(run.tally.get("infactor_fixed", []))
+    return ConnectionStatus(f"Agrees, {fixed:,} fixed" if fixed else "Agrees", "good")

@@ -13,7 +13,7 @@ from service.web.ops.session import SESSION, is_proof, operator_of, proof
 from service.web.state import AppState
 from service.web.templating import render
 
-_PURPOSE = "told"
+_PURPOSE = "flash"
 _SECONDS = 60
 _FORM = re.compile(r"([a-z-]{1,32})\.([0-9]{1,7})\.([0-9a-f]{64})")
 
@@ -31,7 +31,7 @@ _TEXTS: Mapping[str, tuple[bool, str]] = {
         False,
         "Nothing was changed: QuickBooks did not say whether its last token is good. Try later.",
     ),
-    "sync": (True, "Asked for: what changed since the last look is read within seconds."),
+    "sync": (True, "Asked for: what changed since the last sync is read within seconds."),
     "backfill": (True, "Asked for: a backfill; below is how far it is."),
     "reconcile": (True, "Asked for: a reconcile; below is how far it is."),
     "halted": (
@@ -68,12 +68,12 @@ _TEXTS: Mapping[str, tuple[bool, str]] = {
     ),
     "released": (True, "Released: whoever connects the company next has it."),
     "is-connected": (False, "Nothing was changed: disconnect the company first."),
-    "replayed": (True, "{count} put back, to be worked on again."),
+    "replayed": (True, "{count} will be retried."),
     "nothing-replayed": (
         False,
-        "Nothing was put back: choose notices that are parked or done.",
+        "Nothing to retry: choose notices that are parked or done.",
     ),
-    "acknowledged": (True, "Acknowledged: it is told again only if it changes."),
+    "acknowledged": (True, "Acknowledged: it is reported again only if it changes."),
     "no-link": (
         False,
         "No link was made: the supplier's name or address has characters that a link cannot carry."
@@ -125,7 +125,7 @@ def clear(request: Request[AppState], response: Response) -> None:
 
 
 def _cookie(path: str) -> Cookie:
-    return Cookie("infactor_ops_told", path, "strict", max_age=_SECONDS, of_page=True)
+    return Cookie("infactor_ops_flash", path, "strict", max_age=_SECONDS, of_page=True)
 
 
 def _about(request: Request[AppState], path: str, word: str, count: str) -> tuple[str, ...]:

@@ -15,8 +15,8 @@ from service.coordination import rate_limit
 from service.domain import Severity
 from service.kit.clock import now
 from service.monitoring import notices
+from service.monitoring.checks import current_status
 from service.monitoring.condition import Condition
-from service.monitoring.conditions import look
 from service.monitoring.pages import page_of, title_of
 from service.monitoring.processes import CLOCK, SILENT_SECONDS
 from service.monitoring.summary import Summary
@@ -94,7 +94,7 @@ def _seen_now(request: Request[AppState]) -> dict[str, Any]:
     which = RANGES.get(request.query_params.get("range", ""), RANGES["24h"])
     refused = request.state["probes"].refusals()
     with services.database.read() as session:
-        wrong, figures = look(session, services.settings, at, refused)
+        wrong, figures = current_status(session, services.settings, at, refused)
         context = _context(session, wrong, figures, which, at)
     content = part("ops/status.html", context)
     version = sha256(content.encode()).hexdigest()[:16]

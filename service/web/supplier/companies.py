@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from service.database.due import waits
 from service.database.tables import Connection, Run, Supplier
+from service.database.types import waits
 from service.domain import ConnectionState, RunState
 from service.kit.clock import now
 from service.store import approvals, connections, inbox, runs
@@ -39,11 +39,11 @@ class ImportProgress:
 
 @dataclass(frozen=True, slots=True)
 class CompanyView:
-    """A connected company and its import; `unwell`: QuickBooks fails; `failed`: parked notices."""
+    """A connected company; `unavailable`: QuickBooks is down; `failed`: parked ones."""
 
     connection: Connection
     progress: ImportProgress | None
-    unwell: bool
+    unavailable: bool
     failed: int
 
     @property
@@ -84,7 +84,7 @@ def companies_of(session: Session, connections: Sequence[Connection]) -> list[Co
             connection=one,
             progress=progress.get(one.id),
             failed=failed.get(one.id, 0),
-            unwell=one.failures > 0 and waits(one.paused_until, at),
+            unavailable=one.failures > 0 and waits(one.paused_until, at),
         )
         for one in connections
     ]

@@ -30,7 +30,7 @@ _LAPSES_SOON = timedelta(days=14)
 
 
 def show(request: Request[AppState]) -> Response:
-    return _page(request, "connection.html", _standing)
+    return _page(request, "connection.html", _state_of)
 
 
 def ask(request: Request[AppState]) -> Response:
@@ -75,7 +75,7 @@ def _unconfirmed(
     return {"failed": False}
 
 
-def _standing(
+def _state_of(
     request: Request[AppState], session: Session, connection: Connection
 ) -> dict[str, Any]:
     count = request.state["count_cache"].of_company

@@ -27,7 +27,7 @@ from service.web.supplier.list_query import (
     ON_ITS_WAY,
     SORTS,
     STATUSES,
-    TO_MEND,
+    TO_FIX,
     ListQuery,
 )
 from service.web.templating import render
@@ -36,7 +36,7 @@ from service.web.threads import in_dedicated_threads
 PAGE_SECONDS = 2.0
 _SEARCHES_AT_ONCE = 4
 # The links of a company's card: status, and its words.
-_NEWS = {TO_MEND: "to mend", CHANGED: "changed since decided", NOT_OFFERED: "not offered"}
+_NEWS = {TO_FIX: "to fix", CHANGED: "changed since decided", NOT_OFFERED: "not offered"}
 
 
 def dashboard(request: Request[AppState]) -> Response:
@@ -70,7 +70,7 @@ class DashboardView:
         state = [
             (
                 *(one.id, one.company_name, one.state, one.suspended_at, one.last_synced_at),
-                *(c.unwell, c.refused, c.ends_at, c.progress, c.failed),
+                *(c.unavailable, c.refused, c.ends_at, c.progress, c.failed),
             )
             for c in self.companies
             for one in (c.connection,)

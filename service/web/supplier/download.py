@@ -23,7 +23,7 @@ from service.services import Services
 from service.store import connections
 from service.web.session import supplier_of
 from service.web.state import AppState
-from service.web.supplier.invoice_view import fields, row, to_mend
+from service.web.supplier.invoice_view import fields, row, to_fix
 from service.web.supplier.list_query import ListQuery
 from service.wording import plain
 
@@ -39,7 +39,7 @@ HEAD = (
     "Due",
     "Days to payout",
     "Status",
-    "To mend",
+    "To fix",
     "Company",
 )
 _SECONDS = 10.0
@@ -111,12 +111,12 @@ def _text(
 def _cells(found: Found, currency: str, today: date, names: dict[str, str]) -> Sequence[Any]:
     invoice, shown = found[0], fields(found)
     one = row(found, currency, today)
-    mend = [warning["text"] for warning in to_mend(invoice)]
+    fix = [warning["text"] for warning in to_fix(invoice)]
     return (
         *(one.number, one.buyer, shown["buyerEmail"], one.title),
         *(_amount(one.amount), one.currency, _amount(one.balance)),
         *(shown["invoiceDate"], shown["payableDate"], one.days or ""),
-        *(one.status.words, " ".join(mend), names[invoice.connection_id]),
+        *(one.status.words, " ".join(fix), names[invoice.connection_id]),
     )
 
 

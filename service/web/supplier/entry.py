@@ -10,9 +10,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from service import links
+from service.domain import realm_id_of
 from service.errors import LinkError
 from service.kit.clock import now
-from service.kit.realm import realm_id_of
 from service.links import LinkExpired
 from service.operations.check import check
 from service.store import connections, sessions

@@ -20,8 +20,17 @@ from service.quickbooks.endpoints import Environment, invoice_page
 from service.store import connections, findings, invoices
 from service.web.session import supplier_of
 from service.web.state import AppState
-from service.web.supplier.invoice_lines import lines_of, sums_of, taxes_of
-from service.web.supplier.invoice_view import Found, currency_of, fields, payout, status_of, to_mend
+from service.web.supplier.invoice_view import (
+    Found,
+    currency_of,
+    fields,
+    lines_of,
+    payout,
+    status_of,
+    sums_of,
+    taxes_of,
+    to_fix,
+)
 from service.web.supplier.list_query import ListQuery
 from service.web.templating import email, part, render, row_id, time_tag
 from service.wording import of_finding, written
@@ -102,7 +111,7 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
     lines, currency = lines_of(shown["items"]), currency_of(found, settings.infactor_currency)
     return {
         "invoice": invoice,
-        "to_mend": to_mend(invoice),
+        "to_fix": to_fix(invoice),
         "offered": document is not None,
         "connection": connection,
         "shown": shown,

@@ -25,7 +25,7 @@ _SIZE, _LARGEST_SIZE = 50, 100
 _WRITTEN_BEFORE = re.compile(r"^(?:quickbook )?# *(?=.)", re.IGNORECASE)
 _CURRENCY = re.compile(r"^[A-Za-z]{3} | [A-Za-z]{3}$")
 _MONEY = str.maketrans("", "", ",$\N{EURO SIGN}\N{POUND SIGN} ")
-TO_MEND = "to-mend"
+TO_FIX = "to-fix"
 CHANGED = "changed"
 NOT_OFFERED = "not-offered"
 ON_ITS_WAY = "on-its-way"
@@ -38,7 +38,7 @@ def _statuses() -> dict[str, tuple[str, StatusFilter]]:
         for word, states in states_by_word().items()
     }
     return {
-        TO_MEND: ("To mend", StatusFilter("to mend")),
+        TO_FIX: ("To fix", StatusFilter("to fix")),
         CHANGED: ("Changed since decided", StatusFilter("changed")),
         NOT_OFFERED: ("Not offered", StatusFilter("not offered")),
         ON_ITS_WAY: ("On its way to Infactor", StatusFilter("on its way")),

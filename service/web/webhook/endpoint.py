@@ -20,13 +20,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.database.types import instant_text
+from service.domain import RealmId
 from service.kit.metrics import notices_received
-from service.kit.realm import RealmId
 from service.kit.text import one_line
 from service.kit.vault import Vault
 from service.quickbooks.event import FOLLOWED, Event
 from service.quickbooks.webhooks import MOST_EVENTS, TooManyEvents, parse, verify
-from service.store.intake import NewNotice
+from service.store.inbox import NewNotice
 from service.web.error_references import crashed
 from service.web.middleware.access_log import note
 from service.web.state import AppState

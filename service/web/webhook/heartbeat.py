@@ -1,9 +1,8 @@
 """The receiver's heartbeat; it also stores the counts of answers, which cost no write each."""
 
 import threading
-from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 
@@ -12,39 +11,9 @@ from service.coordination.presence import Presence
 from service.database.engine import Database
 from service.domain import ProcessKind
 from service.kit.clock import now
-from service.kit.metrics import webhook_requests
+from service.kit.metrics import AnswerCounter
 
 log = structlog.get_logger(__name__)
-
-
-class AnswerCounter:
-    """Counts how webhooks were answered, until the counts are taken."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[tuple[int, str]] = Counter()  # by minutes since 1970
-        self._lock = threading.Lock()
-
-    def count(self, outcome: str) -> None:
-        """Count one answer by its outcome, of which `kit/metrics.py` has the list."""
-        webhook_requests(outcome).inc()
-        minute = int(now().timestamp()) // 60
-        with self._lock:
-            self._counts[minute, outcome] += 1
-
-    def take(self) -> Mapping[tuple[datetime, str], int]:
-        """Return {(minute, outcome): count} and start again from zero."""
-        with self._lock:
-            taken, self._counts = self._counts, Counter()
-        return {
-            (datetime.fromtimestamp(minute * 60, UTC), outcome): count
-            for (minute, outcome), count in taken.items()
-        }
-
-    def give_back(self, counts: Mapping[tuple[datetime, str], int]) -> None:
-        """Add counts that could not be stored."""
-        with self._lock:
-            for (minute, outcome), count in counts.items():
-                self._counts[int(minute.timestamp()) // 60, outcome] += count
 
 
 class HeartbeatThread:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from service.database.engine import Database, Statements
 from service.jobs import Nudges
 from service.kit.clock import now
-from service.store.intake import NewNotice, insert_notices
+from service.store.inbox import NewNotice, insert_notices
 
 log = structlog.get_logger(__name__)
 

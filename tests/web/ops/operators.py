@@ -72,7 +72,7 @@ def logged_in(place: Place, name: str = "ada") -> TestClient:
 
 def flash_in(page: str) -> str:
     """Return what the page says of the order before it; nothing if that is nothing."""
-    found = re.search(r'<p id="told"[^>]*>([^<]*)</p>', page)
+    found = re.search(r'<p id="flash"[^>]*>([^<]*)</p>', page)
     return found[1] if found else ""
 
 

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from service.database.tables import Connection
 from service.kit.clock import now
-from service.monitoring import conditions
+from service.monitoring import checks
 from service.monitoring.condition import Condition
 from service.monitoring.pages import TITLES, page_of
 from service.web.ops.overview import alarm_of
@@ -55,7 +55,7 @@ def test_only_what_is_critical_is_framed_as_such(
 
 
 def test_everything_that_can_be_wrong_has_a_title_in_words() -> None:
-    sources = Path(conditions.__file__).parent.glob("*.py")
+    sources = Path(checks.__file__).parent.glob("*.py")
     causes = {one for path in sources for one in re.findall(r'cause="([^"]+)"', path.read_text())}
     assert causes == TITLES.keys()
 
@@ -79,7 +79,7 @@ def test_everything_that_can_be_wrong_has_a_title_in_words() -> None:
         ("workers.silent", "", None),
     ],
 )
-def test_each_condition_leads_to_where_it_can_be_mended(
+def test_each_condition_leads_to_where_it_can_be_fixed(
     cause: str, subject: str, page: str | None
 ) -> None:
     assert page_of(cause, subject) == page
@@ -163,10 +163,10 @@ class TestWithInfactorsDatabase:
         rows.invoice("1", delivered_revision=1)
         rows.finding("1", "critical", field="invoiceAmount")
         rows.finding("1", "critical", field="balance")
-        assert "Findings 2 2 critical, not seen to" in said(browser.get("/ops/").text)
+        assert "Findings 2 2 critical, not acknowledged" in said(browser.get("/ops/").text)
         place.do("UPDATE findings SET acknowledged_at = changed_at WHERE field = 'balance'")
         page = browser.get("/ops/").text
-        assert "Findings 2 1 critical, not seen to" in said(page)
+        assert "Findings 2 1 critical, not acknowledged" in said(page)
         assert "1 critical finding:" in said(page)
         assert 'class="figure bad"' in page
         place.do("UPDATE findings SET acknowledged_at = changed_at")

@@ -220,7 +220,7 @@ def test_what_it_would_withdraw_is_named_with_reasons_and_amounts(
     place.do("UPDATE invoices SET hold = 'paid'")
     page = said(browser.get(f"/ops/runs/{run_id}").text)
     assert "101 Buyer Seven 100.00 USD Paid withdrawn meanwhile" in page
-    assert "All of them have been withdrawn meanwhile, because notices told of them" in page
+    assert "All of them have been withdrawn meanwhile, because notices reported them" in page
 
 
 def test_of_very_many_only_so_many_are_shown(

@@ -53,7 +53,7 @@ def test_a_company_shows_its_supplier_state_tokens_and_last_reconcile(
                 kind="reconcile",
                 cause="daily",
                 state="done",
-                tally={**runs.EMPTY_RECONCILE, "mended": [{"id": "1"}]},
+                tally={**runs.EMPTY_RECONCILE, "fixed": [{"id": "1"}]},
                 created_at=at,
                 finished_at=at,
             )
@@ -71,7 +71,7 @@ def test_a_company_shows_its_supplier_state_tokens_and_last_reconcile(
     page = browser.get("/ops/connections").text
     row = said(page.split("<tbody")[1])
     assert "Our <b>Books</b> Example Supplies supplier@example.com Connected" in row
-    assert "Agrees, 1 mended" in row
+    assert "Agrees, 1 fixed" in row
     assert "none yet" not in row
     assert f'href="/ops/connections/{company}"' in page
 
@@ -317,7 +317,7 @@ def test_a_backfill_is_begun_once_and_its_progress_shown_by_itself(
 
 
 @pytest.mark.parametrize(("form", "fix"), [({}, False), ({"fix": "yes"}, True)])
-def test_a_reconcile_mends_only_when_asked_to(
+def test_a_reconcile_fixes_only_when_asked_to(
     place: Place, company: str, browser: TestClient, form: dict[str, str], fix: bool
 ) -> None:
     assert ordered(browser, company, "reconcile", **form).startswith("Asked for: a reconcile;")

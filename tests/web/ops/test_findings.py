@@ -13,7 +13,7 @@ from service.infactor.wording import AMOUNTS, DATES, LABELS, WORDS, label
 from service.kit.clock import now
 from tests.web.conftest import Place, said
 from tests.web.ops.operators import add_companies, add_finding, audited, flash_in
-from workers.delivery.transitions import MONEY
+from workers.delivery.findings import MONEY
 
 
 def test_findings_are_shown_by_severity_with_what_was_approved_and_what_is_now(
@@ -160,7 +160,7 @@ def test_a_finding_is_acknowledged_with_a_note(
     )
     assert answer.headers["location"] == "/ops/findings?severity=critical"
     page = said(browser.get(answer.headers["location"]).text)
-    assert "Acknowledged: it is told again only if it changes." in page
+    assert "Acknowledged: it is reported again only if it changes." in page
     assert "Called the <lender>." in page
     assert audited(place)[1:] == [("ops:ada", "acknowledge", company)]
 

@@ -10,7 +10,7 @@ from tests.web.conftest import OTHER, Place, said
 from tests.web.ops.operators import flash_in, operator
 
 PAUSED = "Paused: nobody calls QuickBooks for this company until you resume it."
-COOKIE = "infactor_ops_told"
+COOKIE = "infactor_ops_flash"
 
 
 @pytest.fixture

@@ -170,10 +170,10 @@ def test_what_is_stuck_says_what_to_do_and_offers_nothing_else(
     add(place, company, "pending", received_at=long_ago, due_at=long_ago)
     add(place, company, "pending", received_at=long_ago, due_at=soon, attempts=3)
     page = browser.get("/ops/notices?status=stuck").text
-    advice = "Those with an error: QuickBooks answered so; look at the company. Those without"
+    advice = "Those with an error: QuickBooks answered so; check the company. Those without"
     assert advice in said(page)
     assert "Choose" not in page
-    assert "Put the chosen back" not in page
+    assert "Retry the chosen ones" not in page
     first, second = said(page.split("<tbody")[1]).split("3 attempts")
     assert "was due" in first
     assert "next try" not in first
@@ -235,7 +235,7 @@ def test_a_selection_is_put_back_and_nothing_else(
     ignored, pending = add(place, company, "ignored"), add(place, company, "pending")
     where, told = replayed(browser, first, second, ignored, pending, status="parked", before="99")
     assert where == "/ops/notices?status=parked&before=99"
-    assert told == "2 notices put back, to be worked on again."
+    assert told == "2 notices will be retried."
     assert [status_of(place, one) for one in (first, second, third, ignored)] == [
         "pending",
         "pending",
@@ -253,7 +253,7 @@ def test_one_notice_is_put_back_by_its_number(
     place: Place, company: str, browser: TestClient
 ) -> None:
     one = add(place, company, "parked")
-    assert replayed(browser, one)[1] == "1 notice put back, to be worked on again."
+    assert replayed(browser, one)[1] == "1 notice will be retried."
     assert place.only("SELECT details FROM audit ORDER BY id DESC LIMIT 1") == (
         f'{{"notices":1,"companies":1,"notice":{one}}}'
     )
@@ -265,21 +265,21 @@ def test_all_parked_notices_of_a_page_are_put_back_at_once(
     ids = [add(place, company, "parked") for _ in range(52)]
     unknown = add(place, None, "parked")
     page = browser.get("/ops/notices?status=parked").text
-    assert page.count('name="all" value="yes">Put all shown back') == 2  # above and below
+    assert page.count('name="all" value="yes">Retry all shown') == 2  # above and below
     shown_ids = re.findall('name="shown" value="([0-9]+)"', page)
     assert len(shown_ids) == 49
     form = {"shown": shown_ids, "notice": shown_ids[:1], "status": "parked"}
     answer = browser.post("/ops/notices/replay", data={**form, "all": "yes"})
     assert answer.headers["location"] == "/ops/notices?status=parked"
     page = browser.get("/ops/notices?status=parked").text
-    assert flash_in(page) == "49 notices put back, to be worked on again."
+    assert flash_in(page) == "49 notices will be retried."
     assert shown(page) == [unknown, *ids[2::-1]]
-    assert page.count("Put all shown back") == 1
+    assert page.count("Retry all shown") == 1
     add(place, company, "done")
     for elsewhere in ("", "?status=done"):
         page = browser.get(f"/ops/notices{elsewhere}").text
-        assert "Put the chosen back" in page
-        assert "Put all shown back" not in page
+        assert "Retry the chosen ones" in page
+        assert "Retry all shown" not in page
         assert 'name="shown"' not in page
 
 
@@ -287,7 +287,7 @@ def test_without_a_choice_nothing_is_put_back(
     place: Place, company: str, browser: TestClient
 ) -> None:
     parked = add(place, company, "parked")
-    assert replayed(browser)[1].startswith("Nothing was put back")
+    assert replayed(browser)[1].startswith("Nothing to retry")
     assert status_of(place, parked) == "parked"
     assert audited(place)[1:] == []
 
@@ -297,7 +297,7 @@ def test_a_notice_of_another_environment_is_not_put_back(
 ) -> None:
     parked = add(place, company, "parked")
     place.do("UPDATE connections SET environment = 'production'")
-    assert replayed(browser, parked)[1].startswith("Nothing was put back")
+    assert replayed(browser, parked)[1].startswith("Nothing to retry")
     assert status_of(place, parked) == "parked"
 
 
@@ -322,7 +322,7 @@ class TestOnPostgreSQL:
             assert browser.get(f"/ops/connections?after={after}").status_code == 200
         for text in ("1", "1-abc", "e" * 32, "books"):
             assert found(browser, text) == [parked], text
-        assert replayed(browser, parked)[1].startswith("1 notice put back")
+        assert replayed(browser, parked)[1].startswith("1 notice will be retried")
         assert audited(place)[1:] == [("ops:ada", "replay", company)]
 
 
@@ -383,7 +383,7 @@ def test_what_quickbooks_cannot_show_says_where_it_is_and_what_to_do(
     assert (
         "QuickBooks cannot show the first invoice after 176 (Id 76) in the order of changes:"
         " QuickBooks failed on a record of the query. Whoever keeps the books has to open and save"
-        " it in QuickBooks, and then this can be put back; or Intuit's support is asked, with this"
+        " it in QuickBooks, and then this can be retried; or Intuit's support is asked, with this"
         " intuit_tid. intuit_tid 1-abc-def"
     ) in said(page)
     assert f'aria-label="Choose notice {unreadable}"' in page

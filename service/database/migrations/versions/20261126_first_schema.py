@@ -257,7 +257,7 @@ def _invoices() -> None:
         **_where("mapped IS NOT NULL"),
     )
     op.create_index(
-        "ix_invoices_to_mend",
+        "ix_invoices_to_fix",
         "invoices",
         ["connection_id", "created_ms", "id"],
         **_where("hold IS NULL AND (warnings <> '[]' OR delivery_warnings <> '[]')"),
@@ -484,8 +484,8 @@ def _operations() -> None:
         sa.Column("since", _INSTANT, nullable=False),
         sa.Column("raised_at", _INSTANT, nullable=False),
         sa.Column("ended_at", _INSTANT),
-        sa.Column("told_at", _INSTANT),
-        sa.Column("end_told_at", _INSTANT),
+        sa.Column("sent_at", _INSTANT),
+        sa.Column("end_sent_at", _INSTANT),
         sa.Column("accepted_by", sa.Text, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("due_at", _INSTANT),

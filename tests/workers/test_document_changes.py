@@ -10,11 +10,11 @@ from sqlalchemy import delete
 from service.database.tables import Document, Finding, Invoice, Receipt
 from service.infactor.collection import DocumentState
 from service.kit.clock import now
-from service.simulator.server import RunningSimulator
+from service.simulator.app import RunningSimulator
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
 from tests.workers.world import an_invoice
-from workers.delivery.transitions import DocumentChange, missing, moved_past_hold
+from workers.delivery.findings import DocumentChange, missing, moved_past_hold
 
 MINUTES = timedelta(minutes=1)
 DAYS = timedelta(days=1)

@@ -17,7 +17,7 @@ from tests.store.delivery_rows import DeliveryRows
 
 REALM, OTHER = "9341455000000077", "9341455000000088"
 NOTHING = (
-    "Nothing to put back: no parked or done notice matches. Pending ones are tried anyway;"
+    "Nothing to retry: no parked or done notice matches. Pending ones are tried anyway;"
     " ignored ones can never be acted upon.\n"
 )
 
@@ -74,7 +74,7 @@ def test_what_quickbooks_cannot_show_says_where_it_is_and_what_to_do(place: Plac
     assert " ".join(" ".join(line[6] for line in lines).split()) == (
         "QuickBooks cannot show the first invoice after 176 (Id 76) in the order of changes:"
         " QuickBooks failed on a record of the query. Whoever keeps the books has to open and save"
-        " it in QuickBooks, and then this can be put back; or Intuit's support is asked, with this"
+        " it in QuickBooks, and then this can be retried; or Intuit's support is asked, with this"
         " intuit_tid."
     )
 
@@ -101,7 +101,7 @@ def test_a_table_shows_a_hundred_notices_and_programs_get_all_of_them(place: Pla
     assert [row["id"] for row in rows(place, "notices", "--limit", "2")] == [101, 100]
 
 
-def test_a_disconnected_company_comes_with_the_command_that_mends_it(place: Place) -> None:
+def test_a_disconnected_company_comes_with_the_command_that_fixes_it(place: Place) -> None:
     lost = place.add_company(REALM, "Bright Bakery", state="disconnected")
     place.add_company(OTHER, "Connected Bakery")
     ended = place.run("connections")
@@ -135,15 +135,15 @@ def test_one_notice_is_put_back_as_if_it_had_just_come(place: Place) -> None:
     )
     before = now()
     ended = place.run("replay", "--notice", str(one))
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1 notice put back.\n", "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1 notice will be retried.\n", "")
     with place.services() as services, services.database.read() as session:
-        mended, other = session.get_one(Notice, one), session.get_one(Notice, another)
+        fixed, other = session.get_one(Notice, one), session.get_one(Notice, another)
     assert (other.status, other.attempts, other.losses) == ("parked", 4, 3)
-    assert (mended.status, mended.reason) == ("pending", "put back by an operator")
-    assert (mended.attempts, mended.losses, mended.handled_at) == (0, 0, None)
-    assert (mended.error_class, mended.error_message, mended.intuit_tid) == (None, None, None)
-    assert mended.due_at is not None
-    assert before <= mended.due_at <= now()
+    assert (fixed.status, fixed.reason) == ("pending", "retried by an operator")
+    assert (fixed.attempts, fixed.losses, fixed.handled_at) == (0, 0, None)
+    assert (fixed.error_class, fixed.error_message, fixed.intuit_tid) == (None, None, None)
+    assert fixed.due_at is not None
+    assert before <= fixed.due_at <= now()
 
 
 def test_replaying_twice_is_harmless(place: Place) -> None:
@@ -160,7 +160,7 @@ def test_what_is_pending_or_can_never_be_acted_upon_stays(place: Place) -> None:
     company = place.add_company(REALM, "Bright Bakery")
     kinds = ("pending", "done", "parked", "ignored")
     place.add_notices(*(a_notice(company, status) for status in kinds))
-    assert place.run("replay", "--company", REALM).stdout == "2 notices put back.\n"
+    assert place.run("replay", "--company", REALM).stdout == "2 notices will be retried.\n"
     assert statuses(place) == {1: "pending", 2: "pending", 3: "pending", 4: "ignored"}
 
 
@@ -194,7 +194,7 @@ def test_notices_of_a_disconnected_company_wait(place: Place) -> None:
     company = place.add_company(REALM, "Bright Bakery", state="disconnected")
     place.add_notices(a_notice(company, "parked"))
     ended = place.run("replay", "--notice", "1")
-    assert (ended.returncode, ended.stdout) == (0, "1 notice put back.\n")
+    assert (ended.returncode, ended.stdout) == (0, "1 notice will be retried.\n")
     assert ended.stderr == "Bright Bakery: not connected; its notices wait until it is again.\n"
 
 
@@ -291,7 +291,7 @@ def test_without_redis_the_notice_is_put_back_all_the_same(
     parked: Callable[[str], Place],
 ) -> None:
     ended = parked("redis://127.0.0.1:1").run("replay", "--notice", "1")
-    assert (ended.returncode, ended.stdout) == (0, "1 notice put back.\n")
+    assert (ended.returncode, ended.stdout) == (0, "1 notice will be retried.\n")
     assert ended.stderr == (
         "REDIS_URL: no answer (ConnectionError); workers find the work once it is back.\n"
     )

@@ -208,9 +208,9 @@ def test_a_run_that_fails(scene: Scene, kind: str, cause: str, called: str) -> N
             company="Company c1",
             severity="critical",
             since=NOW - MINUTES,
-            text=f"The {called} fails: QuickBooks refused (HTTP 400, code 6000). It is tried again"
-            " by itself, at most an hour apart, and goes on from where it is; until then invoices"
-            " may be missing or out of date here.",
+            text=f"The {called} fails: QuickBooks refused (HTTP 400, code 6000). It is retried"
+            " automatically, at most an hour apart, and goes on from where it is; until then"
+            " invoices may be missing or out of date here.",
             command="infactor-quickbooks connections retry --connection c1",
         )
     ]

@@ -14,7 +14,7 @@ from service.coordination import circuit_breaker
 from service.database.tables import Breaker, Finding
 from service.database.types import database_now
 from service.errors import ConfigurationError
-from service.simulator.server import RunningSimulator
+from service.simulator.app import RunningSimulator
 from tests import servers
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings, seen_once

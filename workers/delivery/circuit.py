@@ -16,32 +16,32 @@ from service.services import Services
 log = structlog.get_logger(__name__)
 
 
-class NotItsTurn(ServiceError):
+class InfactorUnavailable(ServiceError):
     """Infactor's database is away, or not configured; the message says why. The work waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Infactor:
-    """The collections of one turn; both raise InfactorAway if the database does not answer."""
+    """Infactor's collections; both raise InfactorAway if the database does not answer."""
 
     invoices: InvoiceCollection
     users: Users
 
 
 @contextmanager
-def infactor_turn(services: Services) -> Iterator[Infactor]:
+def reaching_infactor(services: Services) -> Iterator[Infactor]:
     """Give Infactor's collections, and record for all processes whether they answered.
 
-    Raises NotItsTurn if no database is configured or it is away, before or during the block.
+    Raises InfactorUnavailable if none is configured or it is away, before or during the block.
     """
     if services.infactor is None:
-        raise NotItsTurn("INFACTOR_MONGODB_URL is not set")
+        raise InfactorUnavailable("INFACTOR_MONGODB_URL is not set")
     with services.database.read() as session:
         broken = circuit_breaker.broken(session, INFACTOR)
     if broken is not None:
         with services.database.write() as session:
             if not circuit_breaker.may_try(session, INFACTOR):
-                raise NotItsTurn(broken.why)
+                raise InfactorUnavailable(broken.why)
     try:
         yield Infactor(
             invoices=InvoiceCollection(
@@ -53,7 +53,7 @@ def infactor_turn(services: Services) -> Iterator[Infactor]:
         with services.database.write() as session:
             circuit_breaker.failed(session, INFACTOR, str(e))
         log.warning("infactor.away", why=str(e))
-        raise NotItsTurn(str(e)) from e
+        raise InfactorUnavailable(str(e)) from e
     if broken is not None:
         with services.database.write() as session:
             circuit_breaker.works(session, INFACTOR)

@@ -25,9 +25,9 @@ class _NotSo(Exception):
     """A step's expectation did not hold."""
 
 
-def journey(stack: Stack) -> bool:
+def walk_through(stack: Stack) -> bool:
     """Do all steps, print each, and return whether all succeeded."""
-    walk = _Journey(stack)
+    walk = _Walkthrough(stack)
     started = time.monotonic()
     steps: list[tuple[str, Callable[[], str]]] = [
         ("connect a company through the consent page", walk.connect),
@@ -54,7 +54,7 @@ def journey(stack: Stack) -> bool:
     return True
 
 
-class _Journey:
+class _Walkthrough:
     """The steps, as the supplier's browser, QuickBooks and Infactor see them."""
 
     def __init__(self, stack: Stack) -> None:

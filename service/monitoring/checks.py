@@ -8,17 +8,35 @@ from sqlalchemy.orm import Session
 
 from service.config.settings import Settings
 from service.domain import Severity
-from service.monitoring import companies, infactor, notices, processes, sending
+from service.monitoring import books, companies, infactor, notices, processes
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
 from service.monitoring.refusals import Refusals
 from service.monitoring.summary import Summary, summary
 from service.store import alerts
+from service.wording import several, shortened
 
 
 def refused_writes(facts: Facts) -> Iterator[Condition]:
     """Give a condition for each store that takes no writes."""
     return facts.refusals.conditions()
+
+
+def refused_alerts(facts: Facts) -> Iterator[Condition]:
+    """Yield a condition while alerts could not be sent where the settings want them."""
+    if not facts.settings.sends_alerts:
+        return
+    count, since, why = alerts.refused(facts.session, facts.now)
+    if count:
+        yield Condition(
+            cause="alerts.refused",
+            severity=Severity.CRITICAL,
+            since=since,
+            text=f"{several(count, 'alert', 'alerts')} could not be sent, so nobody is alerted:"
+            f" {shortened(why or 'no reason')}. Check the address and whoever listens there. They"
+            " are sent again automatically, at most an hour apart; the command sends them now.",
+            command="infactor-quickbooks alerts test",
+        )
 
 
 # In the order in which they are shown, the most urgent first.
@@ -32,10 +50,10 @@ _CHECKS = (
     infactor.infactor_away,
     infactor.stuck_deliveries,
     notices.stuck_notices,
-    sending.refused_alerts,
+    refused_alerts,
     companies.refused_keys,
     companies.dead_connections,
-    companies.unproven_books,
+    books.unproven_books,
     companies.barred_companies,
     companies.failing_runs,
     companies.stopped_withdrawals,
@@ -44,10 +62,11 @@ _CHECKS = (
     notices.broken_webhooks,
     companies.outages,
     processes.mixed_versions,
-    companies.silent_companies,
+    books.silent_companies,
     companies.unasked_answers,
     companies.lasting_throttle,
     companies.ending_tokens,
+    companies.tokens_ending_soon,
     notices.high_reads,
     notices.parked_notices,
     infactor.refused_deliveries,
@@ -72,7 +91,7 @@ def wrong_now(facts: Facts) -> list[Condition]:
     return sorted(found, key=lambda condition: condition.severity != Severity.CRITICAL)
 
 
-def look(
+def current_status(
     session: Session, settings: Settings, at: datetime, refusals: Refusals
 ) -> tuple[Sequence[Condition], Summary]:
     """Return (what is wrong now, the critical first; the figures of the summary)."""

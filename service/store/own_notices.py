@@ -1,0 +1,99 @@
+"""Notices that the service sends itself: work that no event of QuickBooks' asks for."""
+
+from collections.abc import Collection
+from datetime import datetime
+from hashlib import sha256
+
+from sqlalchemy import case
+from sqlalchemy.orm import Session
+
+from service.database.tables import Notice
+from service.database.upsert import insert
+from service.domain import NoticeStatus, OwnNotice
+from service.store import inbox
+
+
+def ask_for_changes(session: Session, connection_id: str, why: OwnNotice, now: datetime) -> int:
+    """Add an own notice that asks for whatever changed since the watermark; return its id."""
+    notice = Notice(
+        connection_id=connection_id,
+        format="own",
+        entity="Connection",
+        operation=why,
+        received_at=now,
+        status=NoticeStatus.PENDING,
+    )
+    session.add(notice)
+    session.flush()
+    return notice.id
+
+
+def ask_for_invoices(
+    session: Session,
+    connection_id: str,
+    quickbooks_ids: Collection[str],
+    why: OwnNotice,
+    now: datetime,
+) -> None:
+    """Add an own notice for each of these invoices that has no pending or parked one.
+
+    So one policy tries every failed invoice again and parks it in the end.
+    """
+    open_already = inbox.open_invoices(session, connection_id, quickbooks_ids)
+    for quickbooks_id in sorted(set(quickbooks_ids) - open_already):
+        session.add(
+            Notice(
+                connection_id=connection_id,
+                format="own",
+                entity="Invoice",
+                operation=why,
+                entity_id=quickbooks_id,
+                received_at=now,
+                status=NoticeStatus.PENDING,
+            )
+        )
+
+
+def park_unnamed(
+    session: Session,
+    connection_id: str,
+    place: str,
+    error: Exception,
+    now: datetime,
+    since: datetime | None = None,
+    due_at: datetime | None = None,
+) -> None:
+    """Park a notice for a place in QuickBooks' answers that it cannot show; no invoice id is known.
+
+    A place has one parked notice, however often it is met, with the newest error. From `due_at` on
+    it is read again, in what changed from `since` on.
+    """
+    parked = insert(session, Notice).values(
+        dedupe_key=_key_of_place(connection_id, place),
+        connection_id=connection_id,
+        format="own",
+        entity="Connection",
+        operation=OwnNotice.UNREADABLE,
+        received_at=now,
+        status=NoticeStatus.PARKED,
+        reason=f"QuickBooks cannot show {place}",
+        handled_at=now,
+        changed_at=since,
+        due_at=due_at,
+        **inbox.evidence(error),
+    )
+    met_again = {
+        "duplicates": Notice.duplicates + 1,
+        "status": NoticeStatus.PARKED,
+        "reason": f"QuickBooks cannot show {place}",
+        "handled_at": now,
+        "due_at": case((Notice.status == NoticeStatus.PARKED, Notice.due_at), else_=due_at),
+        **inbox.evidence(error),
+    }
+    session.execute(
+        parked.on_conflict_do_update(index_elements=[Notice.dedupe_key], set_=met_again)
+    )
+
+
+def _key_of_place(connection_id: str, place: str) -> str:
+    return sha256(f"{connection_id} {OwnNotice.UNREADABLE} {place}".encode()).hexdigest()
