@@ -14,7 +14,7 @@ from service.domain import realm_id_of
 from service.errors import LinkError
 from service.kit.clock import now
 from service.links import LinkExpired
-from service.operations.check import check
+from service.operations.departure import check
 from service.store import connections, sessions
 from service.web.connect.authorise import to_consent
 from service.web.connect.identity import vouched
