@@ -78,7 +78,10 @@ def test_notices_of_a_disconnected_company_wait_without_a_call(world: World) -> 
     world.reconnect()
     assert world.sweep() == [("sync_company", world.connection_id)]
     world.sync()
-    assert world.notices() == [("done", "created"), ("done", "created")]
+    assert world.notices() == [("done", "held: unproven"), ("done", "held: unproven")]
+    set_connection(world, reconcile_due_at=now())
+    catch_up(world)
+    assert sorted(world.documents()) == ["1", "2"]
 
 
 @pytest.mark.both_databases("the statements are its own")
