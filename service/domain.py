@@ -112,7 +112,16 @@ class FindingKind(StrEnum):
     HURRIED = "hurried"  # its amounts were overwritten just before the approval
     MISSING = "missing"
     DOUBLED = "doubled"  # an older copy of it can still be financed
+    SETTLED = "settled"  # paid, credited or written off in QuickBooks, after the approval
     RULE = "rule"  # a rule holds it, but somebody had decided already
+
+
+class SettlementKind(StrEnum):
+    """How part of an invoice was settled."""
+
+    CASH = "cash"
+    CREDIT_NOTE = "credit_note"
+    WRITE_OFF = "write_off"
 
 
 class State(StrEnum):

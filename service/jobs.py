@@ -49,7 +49,8 @@ SYNC: Final = Job("sync_company", "sync", "connection_id", 0)
 DELIVER: Final = Job("deliver_company", "deliveries", "connection_id", 5)
 RUN: Final = Job("work_on_run", "runs", "run_id", 10)
 JUDGE: Final = Job("judge_company", "judging", "connection_id", 7)
-ALL: Final = (SYNC, DELIVER, RUN, JUDGE)
+SETTLE: Final = Job("explain_payments", "settlements", "connection_id", 6)
+ALL: Final = (SYNC, DELIVER, RUN, JUDGE, SETTLE)
 
 
 def message(job: Job, row_id: str | int) -> Message[None]:
@@ -113,6 +114,9 @@ class Jobs:
     def judge(self, connection_id: str) -> None:
         """Ask for all of a company to be judged; the caller has committed, as with `deliver`."""
         self.attempt(lambda: self._send(JUDGE, connection_id, None), JUDGE)
+
+    def settle(self, connection_id: str) -> None:
+        self._send(SETTLE, connection_id, None)
 
     def trouble(self) -> QueueTrouble | None:
         """Return why the queue takes no work, or None; it is known within a second.

@@ -1,17 +1,23 @@
 """Words for people, the same on pages, in commands and in alerts."""
 
+import re
 import textwrap
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from service.database.tables import DifferenceRow, Finding, Invoice, Notice, Tally
 from service.domain import DifferenceKind, FindingKind, NoticeStatus, OwnNotice, State
-from service.infactor.quickbooks_records import calendar_date
-from service.infactor.wording import AMOUNTS, DATES, WORDS, status
+from service.infactor.quickbooks_records import MOST_MONEY, calendar_date
+from service.infactor.wording import AMOUNTS, DATES, WORDS, finding_words, status
 
 _LONGEST_SHORTENED = 300  # characters
+_LONGEST_GIST = 600
+_CURRENCY = re.compile(r"^[A-Za-z]{3} | [A-Za-z]{3}$")
+_MONEY = str.maketrans("", "", ",$\N{EURO SIGN}\N{POUND SIGN} ")
+_ADDRESS = re.compile(r"[^\s@(,;]+@[\w-]+(?:\.[\w-]+)*")
 
 _OWN = {
     OwnNotice.SYNC: "What changed, asked for by an operator",
@@ -50,6 +56,19 @@ def plain(amount: Decimal | int) -> Decimal:
     return Decimal(f"{whole}.{decimals.rstrip('0').ljust(2, '0')}")
 
 
+def amount_in(words: str) -> Decimal | None:
+    """Return the amount that these words are as people or pages write it, if they are one."""
+    plain = _CURRENCY.sub("", words).translate(_MONEY).replace("\N{MINUS SIGN}", "-")
+    if not plain.isascii():
+        return None
+    try:
+        amount = Decimal(plain)
+    except InvalidOperation:
+        return None
+    known = amount.is_finite() and -7 < amount.adjusted() < 13 and abs(amount) < MOST_MONEY
+    return amount if known else None
+
+
 def day(text: str) -> str:
     """Return a date of QuickBooks' as `30 Nov 2026`; other text stays as it is, and "" is `-`."""
     found = calendar_date(text)
@@ -76,9 +95,9 @@ def span(seconds: float) -> str:
     return f"{int(seconds)} s"
 
 
-def shortened(text: str) -> str:
-    """Return a text on one line, cut after a word at 300 characters."""
-    return textwrap.shorten(text, _LONGEST_SHORTENED, placeholder=" …")
+def shortened(text: str, longest: int = _LONGEST_SHORTENED) -> str:
+    """Return a text on one line, cut after a word at so many characters."""
+    return textwrap.shorten(text, longest, placeholder=" …")
 
 
 def several(count: int, one: str, many: str) -> str:
@@ -103,17 +122,59 @@ def written(field: str, value: Any, currency: str | None = None) -> str:
     return text
 
 
+@dataclass(frozen=True, slots=True)
+class FindingLine:
+    """One field of a finding in words; `tells`: what was approved and what is now say something."""
+
+    what: str
+    approved: str
+    current: str
+    severity: str
+    tells: bool
+
+
 def of_finding(
     finding: Finding, invoice: Invoice, approved_currency: str | None, currency: str
-) -> tuple[str, str]:
-    """Return (approved, current) in words; amounts that name no currency are in `currency`."""
+) -> list[FindingLine]:
+    """Return a finding's fields in words; amounts that name no currency are in `currency`."""
     before = approved_currency or currency
     # What was found in Infactor's document alone is in the document's currency.
     now = (invoice.currency or currency) if finding.kind == FindingKind.CHANGED else before
-    return (
-        written(finding.field, finding.approved, before),
-        written(finding.field, finding.current, now),
+    return [
+        FindingLine(
+            what=finding_words(one["field"], finding.kind),
+            approved=written(one["field"], one["approved"], before),
+            current=written(one["field"], one["current"], now),
+            severity=one["severity"],
+            tells=finding.kind != FindingKind.MISSING,
+        )
+        for one in finding.fields
+    ]
+
+
+def gist_of_finding(
+    finding: Finding, invoice: Invoice, approved_currency: str | None, currency: str
+) -> str:
+    """Return a finding in a few sentences for an alert, with the buyer's name and no address."""
+    name = invoice.doc_number or f"Id {invoice.quickbooks_id}"
+    buyer = str((invoice.mapped or {}).get("companyName") or "")
+    lines = of_finding(finding, invoice, approved_currency, currency)
+    told = [_line(one) for one in lines if one.severity == finding.severity]
+    others = len(lines) - len(told)
+    more = f" {several(others, 'other field', 'other fields')} changed too." if others else ""
+    text = (
+        f"Invoice {name}{f' ({buyer})' if buyer else ''}: {'; '.join(told[:_MOST_NAMED])}.{more}"
+        f" In Infactor: {status(finding.state)}."
     )
+    return shortened(_ADDRESS.sub("(address)", text), _LONGEST_GIST)
+
+
+def _line(one: FindingLine) -> str:
+    if not one.tells or (one.approved, one.current) == ("-", "-"):
+        return one.what
+    if one.approved == "-":
+        return f"{one.what}: {one.current.rstrip('.')}"
+    return f"{one.what}: approved {one.approved}, now {one.current}"
 
 
 def what(notice: Notice, called: str | None = None) -> str:

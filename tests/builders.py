@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from service.database.tables import Connection
+from service.database.tables import Connection, Finding
 from service.domain import RuleCode
 from service.infactor.mapping import Mapped
 from service.infactor.rules.book import rule_book
@@ -38,6 +38,25 @@ def a_customer(quickbooks_id: str = "7", **fields: Any) -> dict[str, Any]:
         "PrimaryEmailAddr": {"Address": "buyer@example.com"},
         **fields,
     }
+
+
+def a_finding(invoice_id: str, connection_id: str, severity: str, **given: Any) -> Finding:
+    """Return a finding of one field, or with `fields`; its cause is the field unless given."""
+    field = given.pop("field", "invoiceAmount")
+    one = {"field": field, "severity": severity}
+    one |= {name: given.pop(name, None) for name in ("approved", "current")}
+    return Finding(
+        invoice_id=invoice_id,
+        connection_id=connection_id,
+        severity=severity,
+        **{
+            "kind": "changed",
+            "state": "invoice_accepted",
+            "cause": field,
+            "fields": [one],
+            **given,
+        },
+    )
 
 
 def a_connection(connection_id: str, supplier_id: int, at: datetime, **fields: Any) -> Connection:

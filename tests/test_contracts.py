@@ -16,7 +16,7 @@ import pytest
 import typer
 
 from service import domain
-from service.cli.main import app
+from service.cli.main import COMMANDS, app
 from service.config.example import variables
 
 ROOT = Path(__file__).parent.parent
@@ -77,7 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workers.alerts": {*_SERVICES, "service.monitoring"},
     "workers.clock_watch": _STORE,
     "workers.reading": {*_WORK, "workers.reading.reads"},
-    "workers.reading.reads": {"service.store"},
+    "workers.reading.reads": {"service.kit", "service.quickbooks", "service.store"},
     # What was read, but nobody who reads: recording holds locks, and QuickBooks may take minutes.
     "workers.recording": {*_WORK, "workers.reading.reads"},
     "workers.sync": {*_WORK, *_READING, "workers.recording"},
@@ -87,18 +87,20 @@ MAY_IMPORT: dict[str, set[str]] = {
         *_READING,
         *("service.monitoring", "workers.recording", "workers.delivery"),
     },
-    "workers.judging": {*_WORK, "workers.recording"},
+    "workers.accounts": _WORK,
+    "workers.judging": {*_WORK, "workers.accounts", "workers.recording"},
+    "workers.settlements": {*_WORK, "workers.delivery"},
     "workers.upkeep": {*_WORK, "service.queries"},
     "workers.schedule": {
         *_WORK,
         *("workers.alerts", "workers.clock_watch", "workers.delivery", "workers.judging"),
-        *("workers.runs", "workers.upkeep"),
+        *("workers.runs", "workers.settlements", "workers.upkeep"),
     },
     "workers.lanes": set(),
     "workers.process": {
         *_WORK,
         *("workers.delivery", "workers.judging", "workers.lanes", "workers.runs"),
-        *("workers.schedule", "workers.sync"),
+        *("workers.schedule", "workers.settlements", "workers.sync"),
     },
 }
 # Class names with two classes, and why both may have it. The simulator is apart on purpose, and is
@@ -110,8 +112,9 @@ CLASSES_OF_ONE_NAME = {
 # File names with several files, by why they may have it.
 FILES_OF_ONE_NAME = {
     "one noun, with a file in each layer that deals with it: from its table to its page": {
-        *("actions", "alerts", "approvals", "companies", "connections", "findings"),
-        *("inbox", "invoices", "judging", "notices", "proof", "runs"),
+        *("accounts", "actions", "alerts", "approvals", "companies", "connections", "findings"),
+        *("inbox", "invoice", "invoices", "judging", "ledger", "notices", "proof", "runs"),
+        "settlements",
     },
     "a command, and what it carries out": {*("audit", "forget", "links", "sync")},
     "the service's as a whole, and one package's": {"errors", "metrics", "wording"},
@@ -343,13 +346,49 @@ def test_nothing_but_service_infactor_speaks_to_infactors_database():
 
 def test_the_service_runs_without_ever_importing_the_simulator():
     program = (
-        "import sys, service.cli.main, service.app, workers.process\n"
-        "sys.exit([name for name in sys.modules if name.startswith('service.simulator')] or 0)"
+        "import service.app, workers.process\n"
+        "from service.cli.main import COMMANDS\n"
+        "[command.load() for command in COMMANDS]"
     )
+    assert "service.simulator" not in imported_by(program)
+
+
+def imported_by(program: str) -> set[str]:
+    """Return what a Python has imported that has run this program, besides its own library."""
+    program += "\nimport sys; sys.stdout.write(' '.join(sys.modules))"
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stderr) == (0, "")
+    return {*ended.stdout.split()} - sys.stdlib_module_names
+
+
+def test_a_list_of_commands_imports_none_of_them():
+    """`--help`, `--version` and a mistyped command answer at once."""
+    imported = imported_by("import service.cli.main")
+    ours = {name for name in imported if within(name, "service")}
+    assert ours == {"service", "service.cli", "service.cli.main", "service.kit", *_MEMORY}
+    assert not imported & {"rich.console", "sqlalchemy", "pydantic", "httpx", "dramatiq"}
+
+
+_MEMORY = {"service.kit.memory"}
+
+
+def test_a_start_imports_nothing_that_only_another_command_needs():
+    imported = imported_by(
+        "import service.app, workers.process\n"
+        "from service.cli.main import COMMANDS\n"
+        "[command.load() for command in COMMANDS if command.name in ('serve', 'worker')]"
+    )
+    assert "sqlalchemy" in imported
+    assert not imported & {"alembic", "mako", "apprise", "service.cli.demo", "service.cli.runs"}
+
+
+def test_the_list_says_of_a_command_what_its_help_begins_with():
+    for row in COMMANDS:
+        help_text = row.load().help
+        assert help_text
+        assert help_text.partition("\n\n")[0] == row.summary
 
 
 def test_the_readme_names_every_setting():

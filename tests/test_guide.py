@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from service.cli.rules import catalogue_in_markdown
+
 ROOT = Path(__file__).parent.parent
 GUIDE = sorted((ROOT / "service" / "guide").glob("*.md"))
 _NAMED = re.compile(r"`((?:service|workers|tests)/[^`\s:]*)(?::([\w.]+))?`")
@@ -68,6 +70,11 @@ def test_the_guide_names_every_package_and_every_file_outside_one():
     ]
     assert "service/store/" in named
     assert [name for name in named if f"`{name}`" not in text] == []
+
+
+def test_the_guides_table_of_rules_is_the_one_that_the_code_has():
+    page = (ROOT / "service" / "guide" / "rules.md").read_text()
+    assert "".join(f"{line}\n" for line in catalogue_in_markdown()) in page
 
 
 def causes() -> set[str]:

@@ -44,7 +44,7 @@ def open_and_close(services: Services) -> None:
     refused = refusals(services.database, services.jobs)
     with services.database.read() as session:
         facts = Facts(session, services.settings, at, refused)
-        found = {(c.cause, c.subject): c for c in wrong_now(facts)}
+        found = {c.key: c for c in wrong_now(facts)}
         known = {key: alert.id for key, alert in alerts.open_now(session).items()}
     begun = [found[key] for key in found.keys() - known.keys()]
     over = known.keys() - found.keys()
@@ -54,21 +54,22 @@ def open_and_close(services: Services) -> None:
         for condition in begun:
             alerts.begin(
                 session,
-                (condition.cause, condition.subject),
+                condition.key,
                 severity=condition.severity,
                 text=condition.text,
                 command=condition.command,
+                page=condition.page,
                 since=condition.since or at,
                 now=at,
             )
         alerts.end(session, [known[key] for key in over], at)
     for condition in begun:
         log.warning("alert.begun", cause=condition.cause, connection=condition.subject or None)
-    for cause, subject in over:
+    for cause, subject, _ in over:
         log.info("alert.over", cause=cause, connection=subject or None)
 
 
-def tell_of_no_writes(services: Services, error: Exception) -> None:
+def alert_without_database(services: Services, error: Exception) -> None:
     """Send `database.refuses` to ALERT_URL without storing an alert, which the database refuses.
 
     Each process sends it once an hour while that lasts; the message id is the same for all.
@@ -89,7 +90,7 @@ def tell_of_no_writes(services: Services, error: Exception) -> None:
             "text": condition.text,
             "command": condition.command,
         }
-        data = content | _help(services, condition.cause, "")
+        data = content | _help(services, condition.cause, "", "")
         for channel in services.alert_channels:
             try:
                 channel.send_once(message_id, condition.cause, at, data)
@@ -126,7 +127,7 @@ def _send_one(
     at = (alert.ended_at if over else None) or alert.raised_at
     message_id = f"alert-{alert.id}-{int(alert.raised_at.timestamp())}-{phase}"
     kind = f"{alert.cause}.ended" if over else alert.cause
-    data = _data(alert, company) | _help(services, alert.cause, alert.subject)
+    data = _data(alert, company) | _help(services, alert.cause, alert.subject, alert.page)
     accepted, refusals = set(alert.accepted_by.split()), []
     for channel in services.alert_channels:
         if channel.key in accepted:
@@ -153,10 +154,10 @@ def _send_one(
     log.info("alert.sent", alert=alert.id, cause=alert.cause, phase=phase)
 
 
-def _help(services: Services, cause: str, subject: str) -> dict[str, Any]:
+def _help(services: Services, cause: str, subject: str, page: str) -> dict[str, Any]:
     return {
         "title": TITLES.get(cause, cause),
-        "link": link_of(cause, subject, services.settings.operators_url),
+        "link": link_of(cause, subject, services.settings.operators_url, page),
     }
 
 

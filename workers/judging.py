@@ -1,6 +1,9 @@
-"""Judges all of a company again, without a read: at midnight, when the rules have changed, and when
-its proof was lost or found.
+"""Judges recorded invoices again, without a read: all of a company at midnight and when the rules
+have changed, some of them when something has changed that surrounds them.
 """
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import structlog
 
@@ -10,10 +13,11 @@ from service.infactor.rules.facts import decoded
 from service.infactor.rules.judge import plain
 from service.kit.clock import now
 from service.services import Services
-from service.store import judging
+from service.store import chain, judging
 from service.store.judging import Basis, JudgedInvoice
+from workers.accounts import count_accounts
 from workers.company import RecordedCompany
-from workers.recording.judging import Judge
+from workers.recording.judging import Judge, OtherReason, kept, other_reasons
 from workers.recording.record import record_judgements
 
 log = structlog.get_logger(__name__)
@@ -24,7 +28,7 @@ _MOST_AT_ONCE = 50
 
 def ask_for_judging(services: Services) -> None:
     """Ask for each company to be judged whose invoices were judged by other rules, on another day,
-    or while it was otherwise known whether they are true.
+    or while it was otherwise known whether they are true; or some of which have to be judged again.
 
     So also the day after the clock was set ahead, and the one after it was set back; and whatever
     ended or proved a company, though its message was lost or nobody worked then.
@@ -32,7 +36,7 @@ def ask_for_judging(services: Services) -> None:
     settings = services.settings
     with services.database.read() as session:
         environment = settings.quickbooks_environment
-        due = judging.due(session, environment, _basis(settings), _MOST_AT_ONCE)
+        due = judging.due(session, environment, basis_of(settings, now()), _MOST_AT_ONCE)
     if due and services.jobs.trouble() is not None:
         return  # as with a sweep, each would wait for it
     for connection_id in due:
@@ -44,26 +48,34 @@ def judged_by(settings: Settings) -> str:
     return f"{settings.rules.digest} {settings.today(now()).isoformat()}"
 
 
-def _basis(settings: Settings) -> Basis:
-    return Basis(judged_by(settings), settings.rules.limit_of(RuleCode.UNPROVEN), now())
+def basis_of(settings: Settings, at: datetime) -> Basis:
+    """Return what judgements depend on at this moment besides the record."""
+    return Basis(judged_by(settings), settings.rules.limit_of(RuleCode.UNPROVEN), at)
 
 
 def judge_company(services: Services, connection_id: str) -> None:
-    """Judge the company's invoices if that is due, unless another process does, and record what
-    has changed.
+    """Judge the company's invoices, unless another process does, and record what has changed.
+
+    All of them if that is due, else those that were asked for; after the accounts of its buyers
+    are counted, which asks for more.
     """
     with services.leases.hold(f"judge:{connection_id}") as mine:
         company = RecordedCompany.recorded(services, connection_id) if mine else None
-        if company is not None:
-            _judge(company)
+        if company is None:
+            return
+        count_accounts(company)
+        with services.database.read() as session:
+            wanted = judging.wanted(session, connection_id, basis_of(services.settings, now()))
+        if wanted is None:
+            _judge_asked(company)
+        else:
+            _judge_all(company, wanted)
 
 
-def _judge(company: RecordedCompany) -> None:
-    services, basis = company.services, _basis(company.services.settings)
-    with services.database.read() as session:
-        wanted = judging.wanted(session, company.connection_id, basis)
-    if wanted is None:
-        return
+def _judge_all(company: RecordedCompany, wanted: str) -> None:
+    services = company.services
+    with services.database.write() as session:
+        judging.all_answered(session, company.connection_id)
     after, seen, changed = "", 0, 0
     while page := _page(company, after):
         seen, after = seen + len(page), page[-1].quickbooks_id
@@ -72,7 +84,54 @@ def _judge(company: RecordedCompany) -> None:
             changed += record_judgements(company, others)
     with services.database.write() as session:
         judging.judged(session, company.connection_id, wanted)
+        head = chain.of_company(session, company.connection_id)
+    # Kept elsewhere, the last link shows whether somebody has written another history since.
+    log.info("chain.head", connection=company.connection_id, revisions=head.length, link=head.link)
     log.info("rules.judged", connection=company.connection_id, invoices=seen, changed=changed)
+
+
+def _judge_asked(company: RecordedCompany) -> None:
+    seen, changed = 0, 0
+    while ids := _asked(company):
+        seen += len(ids)
+        changed += record_judgements(company, ids)
+    if seen:
+        log.info("rules.judged", connection=company.connection_id, invoices=seen, changed=changed)
+
+
+def _asked(company: RecordedCompany) -> Sequence[str]:
+    with company.services.database.read() as session:
+        return judging.asked(session, company.connection_id, _PAGE)
+
+
+def what_if(
+    services: Services, connection_id: str, other: Settings
+) -> Iterator[tuple[int, list[OtherReason]]]:
+    """Yield, page by page, (invoices judged, what the rules of `other` settings say otherwise).
+
+    Judges by both, so it shows what the change of settings does and nothing else. Writes nothing
+    and reads nothing of QuickBooks.
+    """
+    after, at = "", now()
+    while True:
+        with services.database.read() as session:
+            page = judging.page(session, connection_id, after, _PAGE)
+            facts = {one.id: decoded(one.facts) for one in page}
+            by_ours, by_other = (
+                Judge(session, settings, connection_id, at).judgements(facts)
+                for settings in (services.settings, other)
+            )
+        if not page:
+            return
+        yield (
+            len(page),
+            [
+                reason
+                for one in page
+                for reason in other_reasons(one.id, kept(by_ours[one.id]), kept(by_other[one.id]))
+            ],
+        )
+        after = page[-1].quickbooks_id
 
 
 def _page(company: RecordedCompany, after: str) -> list[JudgedInvoice]:

@@ -18,9 +18,9 @@ from redis import Redis, RedisError
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from service.jobs import ALL, DELIVER, JUDGE, RUN, SYNC, Job
+from service.jobs import ALL, DELIVER, JUDGE, RUN, SETTLE, SYNC, Job
 from service.services import Services
-from workers import judging, sync
+from workers import judging, settlements, sync
 from workers.delivery import deliver
 from workers.lanes import PATIENCE_SECONDS, Lanes
 from workers.runs import run
@@ -54,11 +54,15 @@ def declare(broker: Broker, services: Services, lanes: Lanes) -> None:
     def judge_company(connection_id: str) -> None:
         judging.judge_company(services, connection_id)
 
+    def explain_payments(connection_id: str) -> None:
+        lanes.take(connection_id, lambda: settlements.explain_payments(services, connection_id))
+
     functions: dict[Job, Callable[..., None]] = {
         SYNC: sync_company,
         DELIVER: deliver_company,
         RUN: work_on_run,
         JUDGE: judge_company,
+        SETTLE: explain_payments,
     }
     for job, function in functions.items():
         Actor(

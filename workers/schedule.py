@@ -12,11 +12,12 @@ import structlog
 from service.coordination import heartbeats
 from service.domain import ProcessKind
 from service.services import Services
-from workers.alerts import tell_of_no_writes, watch
+from workers.alerts import alert_without_database, watch
 from workers.clock_watch import ClockWatch
 from workers.delivery import adoption, poll
 from workers.judging import ask_for_judging
 from workers.runs.reconcile import begin_due
+from workers.settlements import ask_for_settlements
 from workers.upkeep import keep_alive, learn_habits, prune, requeue_due, revive, sample, try_keys
 
 log = structlog.get_logger(__name__)
@@ -62,7 +63,7 @@ def poll_infactor(services: Services) -> None:
 
 
 # On a clock of its own, because ALERT_URL may answer slowly.
-ALERTS = Periodic("alerts", 15.0, watch, clock="alerts", failed=tell_of_no_writes)
+ALERTS = Periodic("alerts", 15.0, watch, clock="alerts", failed=alert_without_database)
 
 PERIODIC = (
     Periodic("requeue", 2.0, requeue_due),
@@ -71,6 +72,7 @@ PERIODIC = (
     Periodic("presence", heartbeats.BEAT_SECONDS, appear, clock="presence", everywhere=True),
     Periodic("reconcile", 15.0, begin_due),
     Periodic("judging", 15.0, ask_for_judging),
+    Periodic("settlements", 15.0, ask_for_settlements),
     Periodic("sample", 60.0, sample),
     # May take many minutes, if Intuit is slow or much is to be deleted.
     Periodic("keys", 60.0, try_keys, clock="upkeep"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy.orm import Session
@@ -111,8 +112,6 @@ _OLD: tuple[tuple[_Deletion, timedelta], ...] = (
     (pruning.ended_runs, _KEPT),
     (pruning.counted_deliveries, _KEPT),
     (pruning.ended_alerts, _KEPT),
-    (pruning.closed_findings, _KEPT),
-    (pruning.old_receipts, _KEPT),
     (measures.old_samples, _KEPT),
 )
 
@@ -128,10 +127,17 @@ def prune_at(services: Services, at: datetime, *, chunk: int = _CHUNK) -> None:
         sessions.prune(session, at)
         login_attempts.prune(session, at)
         leases.prune(session, older_than_seconds=_LEASES_KEPT_SECONDS)
-    for deletion, kept in _OLD:
-        deleted = _all_of(services, deletion, at - kept, chunk)
+    of_approved = at - timedelta(days=366 * services.settings.infactor_keep_years)
+    of_invoices = (pruning.closed_findings, pruning.old_receipts)
+    deletions = [(deletion.__name__, deletion, at - kept) for deletion, kept in _OLD]
+    deletions += [
+        (deletion.__name__, partial(deletion, of_approved=of_approved), at - _KEPT)
+        for deletion in of_invoices
+    ]
+    for what, deletion, before in deletions:
+        deleted = _all_of(services, deletion, before, chunk)
         if deleted:
-            log.info("pruned", what=deletion.__name__, rows=deleted)
+            log.info("pruned", what=what, rows=deleted)
 
 
 def _all_of(services: Services, deletion: _Deletion, before: datetime, chunk: int) -> int:

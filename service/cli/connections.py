@@ -41,14 +41,13 @@ from service.wording import span
 _WORTH_A_WORD = 60  # seconds
 _HARD_END_NEAR = timedelta(days=30)
 
-group = typer.Typer(rich_markup_mode="markdown")
+group = typer.Typer(rich_markup_mode="markdown", add_completion=False)
 
 
 @group.callback(invoke_without_command=True)
 @says_what_is_wrong
 def show_connections(context: typer.Context, as_json: Json = False) -> None:
-    """Show every company's connection: its state, its last reads, how many invoices it has, and how
-    many reads it has cost this month.
+    """Show every company's connection: its state, last reads, invoices, and reads this month.
 
     `pause`, `resume`, `retry`, `disconnect`, `release` and `reset-watermarks` change one.
     """
@@ -222,7 +221,6 @@ def retry(company: ByRealm = None, connection: ById = None, supplier: BySupplier
     Where QuickBooks has ended the connection, its last token is tried again: it may be good after
     all. Exit status: 1 when it is not, or when nobody can tell.
     """
-    from service.operations.try_again import try_again
 
     failed = False
     with command_services() as services:
@@ -235,7 +233,7 @@ def retry(company: ByRealm = None, connection: ById = None, supplier: BySupplier
                 )
                 continue
             try:
-                try_again(services, one.id, operator())
+                actions.retry(services, one.id, operator())
             except SyncError as e:
                 failed = True
                 again = f"infactor-quickbooks connect-url --connection {one.id}"

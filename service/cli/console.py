@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
-from alembic.util import CommandError
 from rich.console import Console
-from rich.progress import ProgressColumn, Task
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
@@ -118,18 +116,6 @@ def fail(text: str, status: int = 1) -> typer.Exit:
     return typer.Exit(status)
 
 
-class ShownColumn(ProgressColumn):
-    """A column of a progress bar that shows one of a task's texts."""
-
-    def __init__(self, text_of: Callable[[Task], str]) -> None:
-        self._text_of = text_of
-        super().__init__()
-
-    def render(self, task: Task) -> Text:
-        """Return the text of this bar."""
-        return one_line(self._text_of(task))
-
-
 def says_what_is_wrong(command: Callable[P, R]) -> Callable[P, R]:
     """Turn errors that an operator can fix into a message and an exit status."""
 
@@ -143,8 +129,6 @@ def says_what_is_wrong(command: Callable[P, R]) -> Callable[P, R]:
             if is_ours(e):
                 raise
             raise fail(database_trouble(e), 2) from None
-        except CommandError as e:
-            raise fail(f"DATABASE_URL: the schema is not of this version: {e}", 2) from None
         except ServiceError as e:
             raise fail(str(e)) from None
         except KeyboardInterrupt:
@@ -197,7 +181,12 @@ def show_list(
     found = list(islice(rows, shown + 1))
     show_table(title, columns, found[:shown])
     if len(found) > shown:
-        hint(f"These are {order}{shown}. --limit shows more, --json all of them.")
+        hint_at_more(shown, order)
+
+
+def hint_at_more(shown: int, order: str = "") -> None:
+    """Say that only so many were shown."""
+    hint(f"These are {order}{shown}. --limit shows more, --json all of them.")
 
 
 def newest(

@@ -12,16 +12,17 @@ from service.cli.console import (
     answer_json,
     fail,
     hint,
+    hint_at_more,
     says_what_is_wrong,
-    show_list,
     show_table,
     utc_cell,
 )
 from service.cli.context import Json, command_services, name_of, named_supplier, operator
+from service.cli.invoice import reason_json
 from service.database.tables import Document, Invoice
-from service.domain import FindingKind, RuleCode
-from service.infactor.rules.catalogue import sentence
-from service.infactor.wording import finding_words, status
+from service.infactor.rules.catalogue import word
+from service.infactor.rules.judge import reasons_of
+from service.infactor.wording import status
 from service.operations import actions
 from service.services import Services
 from service.store import connections, findings, invoices
@@ -41,11 +42,20 @@ def show_invoices(
     with command_services() as services:
         chosen = _chosen(services, supplier)
         if as_json:
-            answer_json(_document(i, d) for i, d in _invoices(services, *chosen, held))
+            answer_json(_json(i, d) for i, d in _invoices(services, *chosen, held))
             return
         show_table(
             "Invoices",
-            ("Request no", "Buyer", "PO title", "Amount", "Payable", "Status", "Infactor id"),
+            (
+                "Request no",
+                "Buyer",
+                "PO title",
+                "Amount",
+                "Payable",
+                "Status",
+                "Signals",
+                "Infactor id",
+            ),
             (
                 _invoice_line(i, d, services.settings.infactor_currency)
                 for i, d in _invoices(services, *chosen, held)
@@ -79,6 +89,19 @@ def _invoices(
         offset += _PAGE
 
 
+def _json(invoice: Invoice, document: Document | None) -> dict[str, Any]:
+    """Return the document with every reason for which it is held, and every other signal."""
+    reasons = {"holds": invoice.holds, "signals": invoice.signals}
+    told = {name: [reason_json(one) for one in reasons_of(kept)] for name, kept in reasons.items()}
+    return {**_document(invoice, document), **told}
+
+
+def _held_because(invoice: Invoice) -> str:
+    """Return every reason why it is held; "" if it is not."""
+    words = ", ".join(word(one["code"]) for one in invoice.holds)
+    return f"Held: {words or word(invoice.hold)}" if invoice.hold else ""
+
+
 def _document(invoice: Invoice, document: Document | None) -> dict[str, Any]:
     """Return Infactor's document, or the one that it would have."""
     if document:
@@ -95,7 +118,8 @@ def _invoice_line(invoice: Invoice, document: Document | None, currency: str) ->
         shown["purchaseTitle"],
         f"{_amount(shown['invoiceAmount'])} {invoice.currency or currency}",
         shown["payableDate"],
-        sentence(RuleCode(invoice.hold)) if invoice.hold else status(shown["state"]),
+        _held_because(invoice) or status(shown["state"]),
+        ", ".join(word(one["code"]) for one in invoice.signals),
         invoice.document_id,
     )
 
@@ -126,21 +150,17 @@ def show_findings(
         answer_json(_finding_row(entry) for entry in listed)
         return
     currency = services.settings.infactor_currency
-    show_list(
+    shown = limit or SHOWN
+    show_table(
         "Findings",
         (
             *("Id", "Severity", "Company", "Invoice", "In Infactor", "What"),
             *("Approved", "Now", "Since", *(("Over",) if history else ())),
         ),
-        (
-            (
-                *_finding_cells(one, currency),
-                *((utc_cell(one.finding.closed_at),) if history else ()),
-            )
-            for one in listed
-        ),
-        limit,
+        (line for one in listed[:shown] for line in _lines(one, currency, history=history)),
     )
+    if len(listed) > shown:
+        hint_at_more(shown)
 
 
 @says_what_is_wrong
@@ -162,22 +182,25 @@ def acknowledge(
     hint("Acknowledged: it is reported again only if it changes.")
 
 
-def _finding_cells(entry: FindingEntry, currency: str) -> tuple[object, ...]:
-    """Return a finding's line; an invoice that names no currency is in `currency`."""
+def _lines(entry: FindingEntry, currency: str, *, history: bool) -> Iterator[tuple[object, ...]]:
+    """Yield a line for each field of a finding, what they share in the first alone.
+
+    An invoice that names no currency is in `currency`.
+    """
     finding, invoice = entry.finding, entry.invoice
     seen = f" (seen: {finding.note})" if finding.acknowledged_at else ""
-    values = of_finding(finding, invoice, entry.approved_currency, currency)
-    return (
+    about: tuple[object, ...] = (
         finding.id,
         f"{finding.severity}{seen}",
         name_of(entry.company),
         invoice.doc_number or invoice.quickbooks_id,
         status(finding.state),
-        finding_words(finding.field, finding.kind),
-        # If the document is gone, there are no values.
-        *(("", "") if finding.kind == FindingKind.MISSING else values),
-        utc_cell(finding.found_at),
     )
+    times = (utc_cell(finding.found_at), *((utc_cell(finding.closed_at),) if history else ()))
+    for one in of_finding(finding, invoice, entry.approved_currency, currency):
+        values = (one.approved, one.current) if one.tells else ("", "")
+        yield *about, one.what, *values, *times
+        about, times = ("",) * len(about), ("",) * len(times)
 
 
 def _finding_row(entry: FindingEntry) -> dict[str, Any]:
@@ -193,9 +216,7 @@ def _finding_row(entry: FindingEntry) -> dict[str, Any]:
         "number": invoice.doc_number,
         "state": finding.state,
         "status": status(finding.state),
-        "field": finding.field,
-        "approved": finding.approved,
-        "current": finding.current,
+        "fields": finding.fields,
         "found_at": finding.found_at,
         "changed_at": finding.changed_at,
         "closed_at": finding.closed_at,

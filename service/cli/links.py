@@ -175,7 +175,6 @@ def _hint_at_newcomer(settings: Settings, email: str) -> None:
 
 def _known_name(settings: Settings, email: str) -> str | None:
     """Return the supplier's recorded name, None if unknown; raises _CannotTell."""
-    from alembic.util import CommandError
     from sqlalchemy.exc import SQLAlchemyError
 
     from service.database import schema
@@ -189,7 +188,7 @@ def _known_name(settings: Settings, email: str) -> str | None:
         schema.prepare(database)
         with database.read() as session:
             found = connections.supplier_by_email(session, email)
-    except (SQLAlchemyError, CommandError, ConfigurationError) as e:
+    except (SQLAlchemyError, ConfigurationError) as e:
         # A link needs no database: this only decides about a hint.
         raise _CannotTell from e
     else:

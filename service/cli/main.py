@@ -1,79 +1,270 @@
-"""The command `infactor-quickbooks`."""
+"""The command `infactor-quickbooks`: which commands there are, each imported only when it runs."""
 
 import os
-from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple, cast
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from service.cli import (
-    adopt,
-    approvals,
-    audit,
-    connections,
-    forget,
-    invoices,
-    links,
-    notices,
-    runs,
-    serve,
-    setup,
-    status,
-    sync,
-)
-from service.cli.console import answer
-from service.cli.demo import command
-from service.cli.doctor import command as doctor
-
-app = typer.Typer(
-    name="infactor-quickbooks",
-    help="Carries suppliers' QuickBooks invoices into Infactor and keeps them true.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
+from service.kit.memory import no_collections
 
 _START = "Start"
 _SUPPLIERS = "Suppliers"
 _LOOK = "Check and fix"
 
-app.command(rich_help_panel=_START)(command.demo)
-app.command(rich_help_panel=_START)(setup.init)
-app.command(rich_help_panel=_START)(serve.serve)
-app.command(rich_help_panel=_START)(serve.worker)
-app.command(rich_help_panel=_START)(serve.migrate)
-app.command(rich_help_panel=_START)(serve.simulator)
-app.command("ops-user", rich_help_panel=_START)(setup.ops_user)
-app.command("connect-url", rich_help_panel=_SUPPLIERS)(links.connect_url)
-app.command("supplier-url", rich_help_panel=_SUPPLIERS)(links.supplier_url)
-app.command("log-out", rich_help_panel=_SUPPLIERS)(links.log_out)
-app.command(rich_help_panel=_LOOK)(status.status)
-app.command(rich_help_panel=_LOOK)(doctor.doctor)
-app.add_typer(status.group, name="alerts", rich_help_panel=_LOOK)
-app.add_typer(connections.group, name="connections", rich_help_panel=_LOOK)
-app.command("invoices", rich_help_panel=_LOOK)(invoices.show_invoices)
-app.command("findings", rich_help_panel=_LOOK)(invoices.show_findings)
-app.command(rich_help_panel=_LOOK)(invoices.acknowledge)
-app.command("notices", rich_help_panel=_LOOK)(notices.show_notices)
-app.command(rich_help_panel=_LOOK)(notices.replay)
-app.command(rich_help_panel=_LOOK)(sync.sync)
-app.command(rich_help_panel=_LOOK)(runs.backfill)
-app.command(rich_help_panel=_LOOK)(runs.reconcile)
-app.command(rich_help_panel=_LOOK)(adopt.adopt)
-app.command(rich_help_panel=_LOOK)(approvals.confirm)
-app.command(rich_help_panel=_LOOK)(setup.rekey)
-app.command(rich_help_panel=_LOOK)(forget.forget)
-app.command("audit", rich_help_panel=_LOOK)(audit.show_audit)
+
+class Command(NamedTuple):
+    """A command of the table: which one, where, and what it does.
+
+    `place` is `module:name` below `service.cli`, the name of a function or of a `typer.Typer`.
+    `summary` is what the list of commands says of it: the first paragraph of its help.
+    """
+
+    panel: str
+    name: str
+    place: str
+    summary: str
+
+    def load(self) -> TyperCommand | TyperGroup:
+        """Import what the command runs, and return it as Typer makes it."""
+        module, _, attribute = self.place.partition(":")
+        with no_collections():
+            found = getattr(import_module(f"service.cli.{module}"), attribute)
+        if not isinstance(found, typer.Typer):
+            function, found = found, _typer()
+            found.command(self.name)(function)
+        return cast(TyperCommand | TyperGroup, typer.main.get_command(found))
+
+
+COMMANDS = (
+    Command(
+        _START,
+        "demo",
+        "demo.command:demo",
+        "Start the service and a QuickBooks simulator in a temporary folder; say what to open.",
+    ),
+    Command(
+        _START,
+        "init",
+        "setup:init",
+        "Write a .env with fresh secrets, and say which of them to back up.",
+    ),
+    Command(
+        _START,
+        "serve",
+        "serve:serve",
+        "Receive notifications and show the pages; without REDIS_URL, do all the work as well.",
+    ),
+    Command(
+        _START,
+        "worker",
+        "serve:worker",
+        "Do the background work; run as many of these processes as you like.",
+    ),
+    Command(
+        _START, "migrate", "serve:migrate", "Bring the database to the schema of this version."
+    ),
+    Command(
+        _START,
+        "simulator",
+        "serve:simulator",
+        "Play QuickBooks: consent, tokens, accounting API, webhooks, and a page to edit invoices.",
+    ),
+    Command(
+        _START,
+        "ops-user",
+        "setup:ops_user",
+        "Print an entry for OPS_USERS; asks twice for a password, or reads it from stdin.",
+    ),
+    Command(
+        _SUPPLIERS,
+        "connect-url",
+        "links:connect_url",
+        "Print the link with which a supplier connects QuickBooks.",
+    ),
+    Command(
+        _SUPPLIERS,
+        "supplier-url",
+        "links:supplier_url",
+        "Print the link with which a supplier sees what has arrived.",
+    ),
+    Command(
+        _SUPPLIERS,
+        "log-out",
+        "links:log_out",
+        "Log a supplier out in every browser, as when a device is lost.",
+    ),
+    Command(
+        _LOOK,
+        "status",
+        "status:status",
+        "Show what is wrong now, since when and what to do; then how things stand.",
+    ),
+    Command(
+        _LOOK,
+        "doctor",
+        "doctor.command:doctor",
+        "Check settings, addresses, database, queue, Infactor's MongoDB, Intuit, clocks and keys.",
+    ),
+    Command(
+        _LOOK,
+        "invoices",
+        "invoices:show_invoices",
+        "Show the invoices that are in Infactor, and with --held also those that are held back.",
+    ),
+    Command(
+        _LOOK,
+        "invoice",
+        "invoice:show_invoice",
+        "Show everything known of one invoice: why it is held, its history, notices and findings.",
+    ),
+    Command(
+        _LOOK,
+        "ledger",
+        "ledger:show_ledger",
+        "Show what each buyer owes: amount due and its age, share, dilution, days to pay.",
+    ),
+    Command(
+        _LOOK,
+        "rules",
+        "rules:show_rules",
+        "Show the rules in force, and how many invoices each holds and signals now.",
+    ),
+    Command(
+        _LOOK,
+        "findings",
+        "invoices:show_findings",
+        "Show what is no longer as it was approved in Infactor, the critical first.",
+    ),
+    Command(
+        _LOOK,
+        "acknowledge",
+        "invoices:acknowledge",
+        "Acknowledge a finding: it no longer counts as something that is wrong.",
+    ),
+    Command(
+        _LOOK,
+        "notices",
+        "notices:show_notices",
+        "Show the notices that QuickBooks sent, the newest first, and what became of them.",
+    ),
+    Command(
+        _LOOK,
+        "replay",
+        "notices:replay",
+        "Put parked and done notices back, to be worked on again; harmless to repeat.",
+    ),
+    Command(
+        _LOOK,
+        "sync",
+        "sync:sync",
+        "Look now for what changed in QuickBooks since the last sync, and work on waiting notices.",
+    ),
+    Command(
+        _LOOK,
+        "backfill",
+        "runs:backfill",
+        "Bring in invoices from the past. A company's backfill under way is joined, not repeated.",
+    ),
+    Command(
+        _LOOK,
+        "reconcile",
+        "runs:reconcile",
+        "Compare QuickBooks with the record: count, totals, balances, and each invoice's version.",
+    ),
+    Command(
+        _LOOK,
+        "adopt",
+        "adopt:adopt",
+        "Adopt the rows that Infactor's own old import wrote, and list those that nobody explains.",
+    ),
+    Command(
+        _LOOK,
+        "confirm",
+        "approvals:confirm",
+        "Let a run go on that has stopped, because it would withdraw so much.",
+    ),
+    Command(
+        _LOOK,
+        "rekey",
+        "setup:rekey",
+        "Seal everything stored with the first of ENCRYPTION_KEYS, and digest it with SECRET_KEY.",
+    ),
+    Command(
+        _LOOK,
+        "forget",
+        "forget:forget",
+        "Disconnect for good, and delete tokens, customers, invoices and notices.",
+    ),
+    Command(
+        _LOOK,
+        "audit",
+        "audit:show_audit",
+        "Show what operators did, the newest first: who, when and to which company.",
+    ),
+    Command(
+        _LOOK,
+        "verify",
+        "verify:verify",
+        "Check that no recorded revision was changed or left out.",
+    ),
+    Command(_LOOK, "alerts", "status:group", "Try the places where alerts go."),
+    Command(
+        _LOOK,
+        "connections",
+        "connections:group",
+        "Show every company's connection: its state, last reads, invoices, and reads this month.",
+    ),
+)
+
+
+class _Listed(TyperCommand):
+    """A command of the table: itself a name and a summary, and the real one once it is called."""
+
+    def __init__(self, row: Command) -> None:
+        super().__init__(row.name, help=row.summary, rich_help_panel=row.panel)
+        self._row = row
+
+    def make_context(self, info_name: str | None, *args: Any, **extra: Any) -> Any:
+        """Return the context of the real command, which then is the one that runs."""
+        return self._row.load().make_context(info_name, *args, **extra)
+
+
+class _Listing(TyperGroup):
+    """The group of all commands of the table, of which none is imported yet."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands.update((row.name, _Listed(row)) for row in COMMANDS)
+
+
+def _typer(**attributes: Any) -> typer.Typer:
+    return typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+        **attributes,
+    )
+
+
+app = _typer(
+    name="infactor-quickbooks",
+    cls=_Listing,
+    help="Carries suppliers' QuickBooks invoices into Infactor and keeps them true.",
+    no_args_is_help=True,
+)
 
 
 def _show_version(wanted: bool) -> None:
     if not wanted:
         return
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        answer(f"infactor-quickbooks {version('infactor-quickbooks')}")
+        typer.echo(f"infactor-quickbooks {version('infactor-quickbooks')}")
     except PackageNotFoundError:
-        answer("infactor-quickbooks, not installed as a package")
+        typer.echo("infactor-quickbooks, not installed as a package")
     raise typer.Exit
 
 

@@ -125,10 +125,10 @@ def replay(
     ] = None,
     until: Annotated[str | None, typer.Option(help="And before: the same forms.")] = None,
 ) -> None:
-    """Put parked and done notices back, to be worked on again; harmless however often it is done.
-    A company that is left alone for a while is called at once.
+    """Put parked and done notices back, to be worked on again; harmless to repeat.
 
-    Several options together choose what fits all of them. Exit status: 1 when nothing does.
+    A company that is left alone for a while is called at once. Several options
+    together choose what fits all of them. Exit status: 1 when nothing does.
     """
     if all(option is None for option in (notice, invoice, company, since)):
         raise fail(

@@ -1,23 +1,31 @@
-"""Starts runs for a command, and follows them to their end."""
+"""`backfill` and `reconcile`: starts runs, follows them to their end, and says what they did."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 from sqlalchemy.orm import Session
 
 from service import wording
 from service.cli.console import (
-    ShownColumn,
     answer_json,
     fail,
     hint,
     hints,
+    one_line,
     says_what_is_wrong,
     show_table,
 )
@@ -35,13 +43,17 @@ from service.cli.context import (
     operator,
     readable,
 )
-from service.database.tables import Connection, Invoice, Run, Supplier
+from service.cli.what_if import WhatIf, show_changes
+from service.database.tables import Connection, Invoice, Run, Supplier, Tally
 from service.domain import ConnectionState, DifferenceKind, RevisionCause, RunState
 from service.kit.clock import now
 from service.operations import actions
 from service.services import Services
 from service.store import audit, connections, runs
 from service.wording import format_utc
+
+if TYPE_CHECKING:
+    from workers.recording.record import Rehearsed
 
 _POLL_SECONDS = 0.3
 _PATIENCE = timedelta(minutes=1)
@@ -134,14 +146,26 @@ def _advance(services: Services, run_id: int) -> bool:
 def progress_bars() -> Progress:
     """Return progress bars for a terminal; nothing elsewhere."""
     return Progress(
-        ShownColumn(lambda task: task.description),
+        _ShownColumn(lambda task: task.description),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        ShownColumn(lambda task: str(task.fields["note"])),
+        _ShownColumn(lambda task: str(task.fields["note"])),
         console=hints,
         disable=not hints.is_terminal,
     )
+
+
+class _ShownColumn(ProgressColumn):
+    """A column of a progress bar that shows one of a task's texts."""
+
+    def __init__(self, text_of: Callable[[Task], str]) -> None:
+        self._text_of = text_of
+        super().__init__()
+
+    def render(self, task: Task) -> Text:
+        """Return the text of this bar."""
+        return one_line(self._text_of(task))
 
 
 def _show(progress: Progress, bar: Any, seen: Followed) -> None:
@@ -183,19 +207,28 @@ def backfill(
     with command_services() as services:
         services.leases.start()
         chosen, left_out = readable(services, supplier, company)
+        changes = WhatIf(services.settings.infactor_currency)
         if invoice is not None:
-            summaries = [_one_invoice(services, c, invoice, dry_run) for c in chosen]
+            summaries = [_one_invoice(services, c, invoice, dry_run, changes) for c in chosen]
         elif dry_run:
-            summaries = [_rehearse(services, c, start) for c in chosen]
+            summaries = [_rehearse(services, c, start, changes) for c in chosen]
         else:
             summaries = _run(services, chosen, start)
-    if as_json:
-        answer_json(summaries)
-    else:
-        for summary in summaries:
-            _explain(summary)
+    _answer(summaries, changes if dry_run else None, as_json=as_json)
     if left_out or any(summary["failed"] or summary["error"] for summary in summaries):
         raise typer.Exit(1)
+
+
+def _answer(summaries: Sequence[dict[str, Any]], changes: WhatIf | None, *, as_json: bool) -> None:
+    """Print what became of each company, after what a rehearsal found."""
+    if as_json:
+        answer_json([*(changes.found if changes else ()), *summaries])
+    elif changes and changes.found:
+        show_changes(changes.found, None)
+    for line in changes.lines() if changes else ():
+        hint(line)
+    for summary in () if as_json else summaries:
+        _explain(summary)
 
 
 def _run(
@@ -220,7 +253,13 @@ def _error(run: Run) -> str | None:
     )
 
 
-def _rehearse(services: Services, chosen: Chosen, since: datetime | None) -> dict[str, Any]:
+def _rehearse(
+    services: Services,
+    chosen: Chosen,
+    since: datetime | None,
+    changes: WhatIf,
+) -> dict[str, Any]:
+    """Return the summary of a rehearsal; `changes` gets what it would change."""
     from workers.company import CompanyContext
     from workers.runs.backfill import estimate, rehearse_backfill
 
@@ -235,14 +274,23 @@ def _rehearse(services: Services, chosen: Chosen, since: datetime | None) -> dic
         bar = progress.add_task(
             f"{connection.company_name} (dry run)", total=cost.invoices, note=""
         )
-        tally = rehearse_backfill(
-            company, since, lambda so_far: progress.update(bar, completed=so_far["read"])
-        )
+
+        def on_page(so_far: Tally, page: "Rehearsed") -> None:
+            progress.update(bar, completed=so_far["read"])
+            changes.add(connection, page.reasons, page.named)
+
+        tally = rehearse_backfill(company, since, on_page)
     estimated = {"invoices": cost.invoices, "reads": cost.reads, "seconds": cost.seconds}
     return {**_summary(connection, owner, tally, None), "dry_run": True, "estimate": estimated}
 
 
-def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool) -> dict[str, Any]:
+def _one_invoice(
+    services: Services,
+    chosen: Chosen,
+    invoice: str,
+    dry_run: bool,
+    changes: WhatIf,
+) -> dict[str, Any]:
     from workers.company import CompanyContext
     from workers.reading.by_id import CustomerReads, read_invoices
     from workers.recording.outcome import add
@@ -256,7 +304,8 @@ def _one_invoice(services: Services, chosen: Chosen, invoice: str, dry_run: bool
         why += meant(services, [connection.id], invoice)
         return {**_summary(connection, owner, runs.EMPTY_TALLY, why), "dry_run": dry_run}
     if dry_run:
-        recorded = rehearse(company, reads)
+        recorded, reasons, named = rehearse(company, reads)
+        changes.add(connection, reasons, named)
     else:
         with recording(company, reads, cause=RevisionCause.COMMAND) as (session, recorded):
             details = {"invoice": invoice}

@@ -1,6 +1,5 @@
 """`serve`, `worker`, `simulator`: the long-running processes; `migrate`: the schema they need."""
 
-import gc
 import os
 import socket
 from pathlib import Path
@@ -12,6 +11,7 @@ from dotenv import dotenv_values
 from service.cli.console import ENV_FILE, fail, hint, says_what_is_wrong
 from service.cli.context import ready, services_of, settings_and_logs
 from service.config.settings import Settings
+from service.kit.memory import no_collections, share_heaps, spare_the_collector
 
 
 @says_what_is_wrong
@@ -26,14 +26,16 @@ def serve(
     ] = 4,
 ) -> None:
     """Receive notifications and show the pages; without REDIS_URL, do all the work as well."""
-    import uvicorn
+    with no_collections():
+        import uvicorn
 
-    from service.app import create_app
-    from service.jobs import receiver_broker
-    from service.services import build_services
-    from service.web.connection_limits import limited_protocol
-    from workers.process import watching, working
+        from service.app import create_app
+        from service.jobs import receiver_broker
+        from service.services import build_services
+        from service.web.connection_limits import limited_protocol
+        from workers.process import watching, working
 
+    share_heaps()
     settings = settings_and_logs()
     port = port or settings.listen_port
     _check_free(host, port)
@@ -58,13 +60,6 @@ def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=25,
     )
-
-
-def spare_the_collector() -> None:
-    """Exempt everything loaded so far from garbage collection: a full one stops all threads."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def _check_free(host: str, port: int) -> None:
@@ -100,11 +95,13 @@ def worker(
     """Do the background work; run as many of these processes as you like."""
     from workers.process import run_worker, worker_broker
 
+    share_heaps()
     settings = settings_and_logs()
     if settings.redis_url is None:
         raise fail("REDIS_URL is not set: without it `serve` does the workers' work itself.", 2)
     broker = worker_broker(settings.redis_url.get_secret_value())
     with services_of(settings, broker) as services:
+        spare_the_collector()
         run_worker(services, threads)
 
 
@@ -157,7 +154,7 @@ def simulator(
         typer.Option(help="Default: the first of QUICKBOOKS_WEBHOOK_VERIFIER_TOKENS."),
     ] = None,
 ) -> None:
-    """Play QuickBooks: consent, tokens, accounting API and webhooks, and a page to edit invoices.
+    """Play QuickBooks: consent, tokens, accounting API, webhooks, and a page to edit invoices.
 
     Refuses to start unless QUICKBOOKS_ENVIRONMENT is `simulator`.
     """

@@ -67,7 +67,7 @@ def init(
 def ops_user(
     name: Annotated[str, typer.Argument(help="The operator's name: lower-case letters, digits.")],
 ) -> None:
-    """Print an entry for OPS_USERS, after asking twice for a password, or reading it from stdin.
+    """Print an entry for OPS_USERS; asks twice for a password, or reads it from stdin.
 
     Nothing is stored: put the entry into `.env` and restart `serve`.
     """

@@ -118,7 +118,9 @@ def _ago(then: datetime, at: datetime) -> str:
     return f"{span(max(0.0, (at - then).total_seconds()))} ago"
 
 
-group = typer.Typer(help="Try the places where alerts go.", no_args_is_help=True)
+group = typer.Typer(
+    help="Try the places where alerts go.", no_args_is_help=True, add_completion=False
+)
 
 
 @group.callback()

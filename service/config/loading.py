@@ -1,4 +1,4 @@
-"""Where settings come from: the environment and `.env`, or a mapping of values."""
+"""Where settings come from, the environment and `.env`, and whether they fit each other."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

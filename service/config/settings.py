@@ -43,7 +43,6 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
     )
 
     quickbooks_client_id: str = Field(
@@ -92,6 +91,10 @@ class Settings(BaseSettings):
 
     infactor_timezone: str = "UTC"
     """At whose midnight an invoice becomes overdue: a time zone such as `America/New_York`."""
+
+    infactor_keep_years: Annotated[int, Field(ge=1, le=100)] = 7
+    """For how many years findings and receipts of an invoice are kept once a buyer has approved it;
+    those of others are kept for 90 days. Revisions are always kept."""
 
     infactor_withdraw: bool = True
     """`on` withdraws an invoice from Infactor when it is voided, deleted or paid before its buyer

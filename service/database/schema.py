@@ -1,34 +1,46 @@
-"""Migrating a database to this version's schema, and telling whether it has it."""
+"""Migrating a database to this version's schema, and telling whether it has it.
 
-from functools import cache
+Alembic is imported only to migrate: that a database is at `HEAD` is one small query.
+"""
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import inspect, text
 from sqlalchemy.orm import Session
 
 from service.database.engine import Database
 from service.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0001"
+"""The revision of the latest migration, which is the schema that this version needs."""
+
 # Any number will do, if every process takes the same one.
 _ADVISORY_LOCK = 7_308_620_214
+_VERSION = text("SELECT version_num FROM alembic_version")
 
 
 def migrate(database: Database) -> None:
     """Bring the schema up to date, in one transaction.
 
     A second process waits, by SQLite's BEGIN IMMEDIATE or PostgreSQL's advisory lock, and finds the
-    work done.
+    work done. Raises ConfigurationError if the schema is of a version that this one does not know.
     """
+    from alembic import command  # noqa: PLC0415 - only here
+    from alembic.util import CommandError  # noqa: PLC0415 - only here
+
     with database.engine.execution_options(writes=True).begin() as connection:
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _ADVISORY_LOCK})
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as e:
+            raise ConfigurationError(f"DATABASE_URL: the schema is not of this version: {e}") from e
 
 
 def prepare(database: Database) -> None:
@@ -37,38 +49,34 @@ def prepare(database: Database) -> None:
     A SQLite file is migrated. For PostgreSQL a ConfigurationError names the command, so that a
     rolling deployment migrates once and on purpose.
     """
-    if database.is_sqlite:
-        migrate(database)
+    current = version(database)
+    if current == HEAD:
         return
-    current, head = versions(database)
-    if current != head:
+    if not database.is_sqlite:
         raise ConfigurationError(
-            f"DATABASE_URL: the schema is at {current or 'nothing'}, this version needs {head};"
+            f"DATABASE_URL: the schema is at {current or 'nothing'}, this version needs {HEAD};"
             " run `infactor-quickbooks migrate` first"
         )
+    migrate(database)
 
 
-def versions(database: Database) -> tuple[str | None, str | None]:
-    """Return (the schema that the database has, the one that this version needs)."""
+def version(database: Database) -> str | None:
+    """Return the revision of the schema that the database has; None if it has none."""
     with database.engine.connect() as connection:
-        return _current(connection), _head()
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        found: str | None = connection.scalar(_VERSION)
+        return found
 
 
 def is_current(session: Session) -> bool:
     """Return whether the schema is this version's; raises where there is none at all."""
-    return session.scalars(text("SELECT version_num FROM alembic_version")).all() == [_head()]
+    return bool(session.scalar(_VERSION) == HEAD)
 
 
-def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+def _config() -> "Config":
+    from alembic.config import Config  # noqa: PLC0415 - only here
 
-
-@cache
-def _head() -> str | None:
-    return ScriptDirectory.from_config(_config()).get_current_head()
-
-
-def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")

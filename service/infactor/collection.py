@@ -3,7 +3,8 @@
 A document is decided from what was read, and written only if it is still that: its state, our
 marker and a lower revision are in the filter of the update. So a buyer who decides in between has
 the last word, and an older revision never replaces a newer one. A write whose answer was lost is
-recognised by its revision.
+recognised by its revision. A document that was never seen is inserted without a look: one that is
+there all the same refuses that, and is read then.
 """
 
 import re
@@ -13,7 +14,7 @@ from typing import Any
 
 from bson import ObjectId
 from bson.errors import InvalidDocument
-from pymongo import UpdateOne
+from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge
 
 from service.domain import Action, RuleCode, State
@@ -44,7 +45,10 @@ Key = Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryOrder:
-    """One revision of an invoice for its document; `mapped` is None if it was never read."""
+    """One revision of an invoice for its document; `mapped` is None if it was never read.
+
+    `unseen`: its document was never seen, so that there is probably none.
+    """
 
     key: Key
     revision: int
@@ -52,6 +56,7 @@ class DeliveryOrder:
     hold: RuleCode | None
     handed_over: bool = False
     may_create: bool = True
+    unseen: bool = False
     warnings: Sequence[Mapping[str, str]] = ()
 
 
@@ -96,7 +101,15 @@ class _Write:
     order: DeliveryOrder
     before: Mapping[str, Any] | None
     decision: Decision
-    update: UpdateOne
+    request: InsertOne[dict[str, Any]] | UpdateOne
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What the server did not take, and of which writes its answer does not tell."""
+
+    refused: Mapping[Key, DeliveryRefusal]
+    unclear: Collection[Key]
 
 
 class InvoiceCollection:
@@ -111,13 +124,12 @@ class InvoiceCollection:
     ) -> dict[Key, DeliveryResult | DeliveryRefusal]:
         """Write the orders; return the results, without those whose document kept changing."""
         left = {order.key: order for order in orders}
-        ended: dict[Key, DeliveryResult | DeliveryRefusal] = {}
+        ended = self._write([self._creation(o) for o in left.values() if _is_creatable(o)])
         for _ in range(_MOST_ROUNDS):
+            left = {key: order for key, order in left.items() if key not in ended}
             if not left:
                 break
-            round_ended = self._round(left)
-            ended |= round_ended
-            left = {key: order for key, order in left.items() if key not in round_ended}
+            ended |= self._round(left)
         return ended
 
     def read(
@@ -161,15 +173,11 @@ class InvoiceCollection:
                 writes.append(made)
             else:
                 ended[key] = made
-        refused = self._write(writes)
-        after = self.read([write.order.key for write in writes], ("state", REVISION))
-        for write in writes:
-            key = write.order.key
-            if key in refused:
-                ended[key] = refused[key]
-            elif key in after and after[key].get(REVISION) == write.order.revision:
-                ended[key] = _done(write, after[key])
-        return ended
+        return ended | self._write(writes)
+
+    def _creation(self, order: DeliveryOrder) -> _Write:
+        decision = document_lifecycle.decide(None, to_bson(order.mapped), order.hold)
+        return _Write(order, None, decision, _request(order, None, decision))
 
     def _decide(
         self, order: DeliveryOrder, current: Mapping[str, Any] | None
@@ -201,21 +209,21 @@ class InvoiceCollection:
                 state=_text_of_state(current),
                 changed=decision.changed,
             )
-        return _Write(order, current, decision, _update(order, current, decision))
+        return _Write(order, current, decision, _request(order, current, decision))
 
-    def _write(self, writes: Sequence[_Write]) -> dict[Key, DeliveryRefusal]:
-        """Send the updates; return those that the server refuses."""
+    def _write(self, writes: Sequence[_Write]) -> dict[Key, DeliveryResult | DeliveryRefusal]:
+        """Write; return the results, without those whose document is another one by now."""
         if not writes:
             return {}
         try:
-            return self._send(writes)
+            return self._send_and_see(writes)
         except (InvalidDocument, DocumentTooLarge):
             # The client does not say which one; the others must not suffer.
-            return {key: why for write in writes for key, why in self._alone(write).items()}
+            return {key: made for write in writes for key, made in self._alone(write).items()}
 
-    def _alone(self, write: _Write) -> dict[Key, DeliveryRefusal]:
+    def _alone(self, write: _Write) -> dict[Key, DeliveryResult | DeliveryRefusal]:
         try:
-            return self._send([write])
+            return self._send_and_see([write])
         except (InvalidDocument, DocumentTooLarge) as e:
             return {
                 write.order.key: DeliveryRefusal(
@@ -223,22 +231,46 @@ class InvoiceCollection:
                 )
             }
 
-    def _send(self, writes: Sequence[_Write]) -> dict[Key, DeliveryRefusal]:
-        refused: dict[Key, DeliveryRefusal] = {}
+    def _send_and_see(
+        self, writes: Sequence[_Write]
+    ) -> dict[Key, DeliveryResult | DeliveryRefusal]:
+        sent = self._send(writes)
+        there = self.read(sent.unclear, ("state", REVISION))
+        ended: dict[Key, DeliveryResult | DeliveryRefusal] = {**sent.refused}
+        for write in writes:
+            key, revision = write.order.key, write.order.revision
+            if key in ended:
+                continue
+            if key not in sent.unclear:
+                ended[key] = _done(write, write.decision.document or write.before)
+            elif key in there and there[key].get(REVISION) == revision:
+                ended[key] = _done(write, there[key])
+        return ended
+
+    def _send(self, writes: Sequence[_Write]) -> _Sent:
+        failed: dict[Key, int | None] = {}
         with infactors_errors(but=(InvalidDocument, DocumentTooLarge)):
             try:
-                self._invoices.bulk_write([write.update for write in writes], ordered=False)
+                requests = [write.request for write in writes]
+                matched = self._invoices.bulk_write(requests, ordered=False).matched_count
             except BulkWriteError as e:
                 if e.details.get("writeConcernErrors"):
                     raise InfactorAway(
                         "Infactor's MongoDB did not confirm a write in time"
                     ) from None
+                matched = e.details.get("nMatched", 0)
                 for error in e.details.get("writeErrors", []):
-                    # Another worker was faster: what it wrote is read again.
-                    if error.get("code") != _DUPLICATE_KEY:
-                        why = f"Infactor's MongoDB refused it (error {error.get('code')})"
-                        refused[writes[error["index"]].order.key] = DeliveryRefusal(why)
-        return refused
+                    failed[writes[error["index"]].order.key] = error.get("code")
+        refused = {
+            key: DeliveryRefusal(f"Infactor's MongoDB refused it (error {code})")
+            for key, code in failed.items()
+            # Another worker was faster: what it wrote is read again.
+            if code != _DUPLICATE_KEY
+        }
+        unclear = failed.keys() - refused.keys()
+        updates = {w.order.key for w in writes if w.before is not None} - failed.keys()
+        # The server tells how many of them matched their condition, and not which.
+        return _Sent(refused, unclear | updates if matched < len(updates) else unclear)
 
 
 def own_key(text: str) -> Key:
@@ -246,12 +278,17 @@ def own_key(text: str) -> Key:
     return ObjectId(text)
 
 
-def _update(
+def _is_creatable(order: DeliveryOrder) -> bool:
+    """Return whether the document may be inserted without a look at what is there."""
+    return order.unseen and order.may_create and order.mapped is not None and order.hold is None
+
+
+def _request(
     order: DeliveryOrder, before: Mapping[str, Any] | None, decision: Decision
-) -> UpdateOne:
+) -> InsertOne[dict[str, Any]] | UpdateOne:
     if before is None:
-        whole = {**(decision.document or {}), REVISION: order.revision}
-        return UpdateOne({"_id": order.key}, {"$setOnInsert": whole}, upsert=True)
+        whole = {"_id": order.key, **(decision.document or {}), REVISION: order.revision}
+        return InsertOne(whole)
     after = before if decision.document is None else decision.document
     values = {name: v for name, v in after.items() if name not in before or before[name] != v}
     gone = {name: "" for name in before if name not in after}
@@ -268,7 +305,7 @@ def _update(
     return UpdateOne(only_if, changes)
 
 
-def _done(write: _Write, after: Mapping[str, Any]) -> DeliveryResult:
+def _done(write: _Write, after: Mapping[str, Any] | None) -> DeliveryResult:
     decision = write.decision
     written = decision.action in (Action.REFRESH, Action.RESTORE)
     return DeliveryResult(

@@ -7,6 +7,7 @@ company that has not turned on multicurrency may leave that out, and is then in 
 import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from service.errors import Unmappable
@@ -192,6 +193,7 @@ def _money_of(country: str) -> str | None:
     return _MONEY.get(_country(country))
 
 
+@lru_cache(maxsize=1024)
 def _country(written: str) -> str:
     """Return a country's code of two letters, or the letters of what is not known."""
     letters = _letters(written)

@@ -95,14 +95,16 @@ def map_invoice(
     buyer_name: str | None = None,
     currency: str = "USD",
     country: str = "",
+    text: bytes | None = None,
 ) -> Mapped:
     """Return Infactor's document of the invoice; raises Unmappable if a field does not allow it.
 
     `customers` is the invoice's customer, then its parents up to the top, as far as known;
     `buyer_name` replaces the name on the invoice after a rename. `currency` is Infactor's,
     `country` the company's. Amounts are rounded to the decimals of the invoice's currency.
+    `text` is `raw_invoice` as `exact_json.encode` writes it, where that is known.
     """
-    invoice = read_invoice(raw_invoice, currency)
+    invoice = read_invoice(raw_invoice, currency, text)
     buyer = _buyer(invoice, [read_customer(raw) for raw in customers], buyer_name)
     customer = customers[0] if customers else {}
     own_currency, is_concluded = currency_of(
@@ -130,12 +132,13 @@ def _document(
 ) -> dict[str, Any]:
     number = _filled(invoice.doc_number) or ""
     created = invoice.created
+    day = created.date().isoformat()
     due = calendar_date(invoice.due_date)
     email = buyer.emails[0] if buyer.emails else ""
     return {
         "invoiceNo": number,
         "invoiceAmount": invoice.total_amt,
-        "invoiceDate": created.date().isoformat(),
+        "invoiceDate": day,
         "payableDate": due.isoformat() if due else "",
         "taxAmount": invoice.rounded(invoice.total_tax, currency),
         "items": completed(invoice.line or []),
@@ -144,7 +147,7 @@ def _document(
         "contactName": buyer.name,
         "buyerEmail": email,
         "companyEmail": email,
-        "purchaseDate": created.date().isoformat(),
+        "purchaseDate": day,
         "state": State.INVOICE_CREATED.value,
         "qbkInvoiceId": invoice.id,
         "source": "QuickBooks",
@@ -228,7 +231,7 @@ def invoice_id(realm_id: str, quickbooks_id: str) -> str:
     UTF-8. A realm id is digits only, so the colon is unambiguous.
     """
     digest = hashlib.sha256(f"{realm_id}:{quickbooks_id}".encode()).digest()
-    return PREFIX + base64.b32encode(digest).decode("ascii")[:26].lower()
+    return PREFIX + base64.b32encode(digest[:20]).decode("ascii")[:26].lower()
 
 
 def completed(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -244,6 +247,8 @@ def _completed(line: dict[str, Any], field: str) -> dict[str, Any]:
         detail = {}
     elif not isinstance(detail, dict):
         raise Unmappable(f"{field}.{_SALES}", "not an object")
+    elif all(map(_is_number, (line.get("Amount"), detail.get("Qty"), detail.get("UnitPrice")))):
+        return line
     return {**line, _SALES: {**detail, **_additions(line.get("Amount"), detail, field)}}
 
 
@@ -259,6 +264,10 @@ def _additions(raw_amount: object, detail: dict[str, Any], field: str) -> dict[s
     if price is not None and qty is None:
         return {"Qty": _quotient(amount, price, 1, f"{field}.Amount")}
     return {}
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is Decimal or type(value) is int
 
 
 def _number(value: object, field: str) -> Decimal | None:

@@ -17,17 +17,24 @@ _DECIMALS = {
 }
 
 
+_UNITS = [Decimal(1).scaleb(-decimals) for decimals in range(5)]
+
+
 def round_to_minor_unit(amount: Decimal, currency: str | None) -> Decimal:
     """Return the amount to the decimals of its currency, half a unit away from zero.
 
     QuickBooks sends residues of its own arithmetic, such as 362.06999999999994 for 362.07. An
     amount that has no more than its decimals keeps its digits.
     """
-    decimals = _DECIMALS.get(_code(currency), _USUAL_DECIMALS)
-    exact = _WIDE.quantize(amount, Decimal(1).scaleb(-decimals))
+    exact = _WIDE.quantize(amount, minor_unit(currency))
     if exact == amount:
         return amount
     return exact if exact else abs(exact)
+
+
+def minor_unit(currency: str | None) -> Decimal:
+    """Return the smallest amount of this currency, such as 0.01."""
+    return _UNITS[_DECIMALS.get(_code(currency), _USUAL_DECIMALS)]
 
 
 def same_amount(one: Any, other: Any, currency: str | None) -> bool:

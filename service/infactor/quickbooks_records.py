@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -18,6 +19,7 @@ from service.infactor.money import round_to_minor_unit
 _MAX_DEPTH = 50
 _MAX_INTEGER_DIGITS = 15
 _PLAIN: int = 10**_MAX_INTEGER_DIGITS
+_LONG = b"0" * (_MAX_INTEGER_DIGITS + 1)
 _MAX_DECIMALS = 40  # QuickBooks has sent residues of its own arithmetic such as 5.68E-14
 
 MOST_MONEY = 9_000_000_000_000
@@ -26,6 +28,7 @@ MOST_MONEY = 9_000_000_000_000
 _Filled = Annotated[str, msgspec.Meta(min_length=1)]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 # A time or an offset behind a date says nothing about the day: it is the one that is written.
 _DATE = re.compile(
     r"\s*(\d{4}-\d{2}-\d{2})"
@@ -97,12 +100,14 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 _Record = TypeVar("_Record", Invoice, Customer)
 
 
-def read_invoice(raw: Mapping[str, Any], currency: str) -> Invoice:
+def read_invoice(raw: Mapping[str, Any], currency: str, text: bytes | None = None) -> Invoice:
     """Return the invoice's fields; raises Unmappable.
 
-    Total and balance are rounded as its currency is, or `currency` if it names none.
+    Total and balance are rounded as its currency is, or `currency` if it names none. `text` is
+    `raw` as `exact_json.encode` writes it, where that is known: most show at once that they are
+    clean.
     """
-    invoice = _read(raw, Invoice, "")
+    invoice = _read(raw, Invoice, "", text)
     check_money(invoice.total_amt, "TotalAmt")
     total, balance = invoice.rounded(invoice.total_amt, currency), invoice.balance
     if balance is not None:
@@ -116,11 +121,13 @@ def read_customer(raw: Mapping[str, Any]) -> Customer:
     return _read(raw, Customer, "Customer.")
 
 
-def _read(raw: Mapping[str, Any], kind: type[_Record], prefix: str) -> _Record:
+def _read(
+    raw: Mapping[str, Any], kind: type[_Record], prefix: str, text: bytes | None = None
+) -> _Record:
     if not isinstance(raw, Mapping):
         raise Unmappable(prefix.rstrip(".") or "Invoice", "not an object")
     clean = {name: raw[name] for name in kind.__struct_encode_fields__ if name in raw}
-    if not _is_clean(clean):
+    if not (_is_clean(clean) if text is None else _is_clean_text(text)):
         clean = {name: _cleaned(value, prefix + name, 0) for name, value in clean.items()}
     try:
         return msgspec.convert(clean, kind)
@@ -149,9 +156,10 @@ def parse_offset_time(text: str, field: str) -> datetime:
 
 def milliseconds(when: datetime) -> int:
     """Return whole milliseconds since 1970."""
-    return (when - _EPOCH) // timedelta(milliseconds=1)
+    return (when - _EPOCH) // _MILLISECOND
 
 
+@lru_cache(maxsize=4096)  # many invoices share their days
 def calendar_date(text: str | None) -> date | None:
     """Return the day of a text that begins YYYY-MM-DD, also with a time or offset; or None."""
     # fromisoformat also accepts 20261029 and 2026-W44-4, which Infactor's pages do not.
@@ -223,6 +231,29 @@ def _is_clean(value: Any) -> bool:
         if not inner:
             return True
         level = inner
+    return False
+
+
+_SIGNS = bytes.maketrans(b"0123456789.+-E", b"0000000000000e")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _is_clean_text(text: bytes) -> bool:
+    """Return the same of a record as JSON, or False where that is not certain.
+
+    What matters is searched for in the whole text: an escaped NUL, a number longer than a plain
+    one or with an exponent, and nesting, of which each round removes the innermost level.
+    """
+    if b"\\u0000" in text:
+        return False
+    digits = text.translate(_SIGNS)
+    if _LONG in digits or b"0e0" in digits:
+        return False
+    brackets = text.translate(None, _NO_BRACKETS)
+    for _ in range(_MAX_DEPTH):
+        if not brackets:
+            return True
+        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
     return False
 
 

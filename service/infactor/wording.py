@@ -77,6 +77,9 @@ LABELS = {
     "currency": "Currency",
     "customer": "Customer",
     "balance": "Still open",
+    "cash": "Paid",
+    "credit_note": "Credit note",
+    "write_off": "Written off",
 }
 """By field of a finding: of the document, or recorded beside it."""
 
@@ -100,6 +103,7 @@ _ABOUT: Mapping[str, str] = {
     FindingKind.CHANGED: "",
     FindingKind.MOVED_ON: "moved on though held back",
     FindingKind.HURRIED: "written over just before the approval",
+    FindingKind.SETTLED: "after the approval",
     FindingKind.MISSING: "gone from Infactor",
     FindingKind.DOUBLED: "in Infactor more than once",
 }

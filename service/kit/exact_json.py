@@ -24,3 +24,8 @@ def decode(data: bytes | str) -> Any:
 def encode(value: Any) -> bytes:
     """Return compact JSON, with keys in the order given and decimals as numbers."""
     return _encoder.encode(value)
+
+
+def encoded(value: Any) -> msgspec.Raw:
+    """Return the value as JSON that `encode` takes over as it is, alone or as a part."""
+    return msgspec.Raw(_encoder.encode(value))

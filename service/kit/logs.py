@@ -98,6 +98,8 @@ def configure(level: str = "INFO", log_format: str = "auto") -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in ("httpx", "httpcore", "sqlalchemy", "python_multipart", "asyncio", "pymongo"):
         logging.getLogger(name).setLevel(logging.WARNING)  # below it they quote URLs and values
+    # It lists its own plugins as soon as it is imported.
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         theirs = logging.getLogger(name)
         theirs.handlers.clear()

@@ -1,4 +1,4 @@
-"""Everything that is wrong now, from all checks."""
+"""Everything that is wrong now: all checks, the most urgent first."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -102,7 +102,7 @@ def current_status(
     soon = {c.subject for c in found if c.cause == "token.ending_soon"}
     return [
         # A count over a period forgets when it began; its alert does not.
-        replace(c, since=min(c.since or at, known.get((c.cause, c.subject), at)))
+        replace(c, since=min(c.since or at, known.get(c.key, at)))
         for c in found
         # The more urgent condition says the same.
         if not (c.cause == "token.ending" and c.subject in soon)

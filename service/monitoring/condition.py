@@ -10,8 +10,9 @@ from service.domain import Severity
 class Condition:
     """One thing that is wrong now, since when, and the command to run about it.
 
-    `subject` is a connection's id, or "" for all companies. `text` names no company and no person,
-    so that it may be stored and sent.
+    `subject` is a connection's id, or "" for all companies; `about` tells several of one cause and
+    subject apart. `text` may be stored and sent: it has no e-mail address, and names no company and
+    no person, but for the buyer of a finding. `page` is its own page's path, if it has one.
     """
 
     cause: str
@@ -19,5 +20,12 @@ class Condition:
     text: str
     command: str
     subject: str = ""
+    about: str = ""
     company: str = ""
     since: datetime | None = None  # None where the database does not say
+    page: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells its alert from every other."""
+        return self.cause, self.subject, self.about

@@ -6,11 +6,15 @@ from datetime import timedelta
 from service.domain import Severity
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
-from service.store import old_rows, outbox
-from service.wording import several, shortened, span
+from service.store import findings, old_rows, outbox
+from service.store.findings import FindingEntry, Open
+from service.wording import gist_of_finding, several, shortened, span
 
 AWAY_SECONDS = 120.0
 STUCK = timedelta(minutes=10)
+MOST_FINDINGS_TOLD = 10
+"""So many critical findings of one company have an alert of their own."""
+_CRITICAL = "finding.critical"
 _DOCTOR = "infactor-quickbooks doctor"
 
 
@@ -64,19 +68,51 @@ def refused_deliveries(facts: Facts) -> Iterator[Condition]:
 
 
 def critical_findings(facts: Facts) -> Iterator[Condition]:
-    """Yield a condition for each company with an unacknowledged critical finding."""
-    alarming = [(one.since, one) for one in facts.findings if one.since is not None]
-    for since, one in sorted(alarming, key=lambda found: found[0]):
-        yield Condition(
-            cause="finding.critical",
-            subject=one.connection_id,
-            company=one.company,
-            severity=Severity.CRITICAL,
-            since=since,
-            text=f"{several(one.critical, 'critical finding', 'critical findings')}: somebody may"
-            " fund or pay what has since changed in QuickBooks, what was held back, or twice.",
-            command="infactor-quickbooks findings",
-        )
+    """Yield a condition for each unacknowledged critical finding, the oldest first.
+
+    Of each company the oldest ones, and one condition that counts the others: a company that loses
+    thousands at once sends no thousands of messages. When one is over, the next takes its place.
+    """
+    counts = {one.connection_id: one for one in facts.findings if one.critical}
+    if not counts:
+        return
+    for entry in findings.alarming(facts.session, facts.environment, MOST_FINDINGS_TOLD):
+        yield _critical_finding(facts, entry)
+    for one in counts.values():
+        if one.critical > MOST_FINDINGS_TOLD:
+            yield _more_findings(one)
+
+
+def _critical_finding(facts: Facts, entry: FindingEntry) -> Condition:
+    finding, invoice = entry.finding, entry.invoice
+    currency = facts.settings.infactor_currency
+    gist = gist_of_finding(finding, invoice, entry.approved_currency, currency)
+    return Condition(
+        cause=_CRITICAL,
+        subject=entry.company.id,
+        about=str(finding.id),
+        company=entry.company.company_name,
+        severity=Severity.CRITICAL,
+        since=finding.found_at,
+        text=f"{gist} Someone may fund or pay it.",
+        command=f"infactor-quickbooks invoice {invoice.id}",
+        page=f"/ops/invoices/{invoice.id}",
+    )
+
+
+def _more_findings(one: Open) -> Condition:
+    more = one.critical - MOST_FINDINGS_TOLD
+    return Condition(
+        cause=_CRITICAL,
+        subject=one.connection_id,
+        about="more",
+        company=one.company,
+        severity=Severity.CRITICAL,
+        since=one.since,
+        text=f"{several(more, 'more critical finding', 'more critical findings')} of this company,"
+        f" beside the {MOST_FINDINGS_TOLD} that have an alert of their own.",
+        command="infactor-quickbooks findings",
+    )
 
 
 def held_old_rows(facts: Facts) -> Iterator[Condition]:

@@ -66,7 +66,7 @@ def crowded_receivers(facts: Facts) -> Iterator[Condition]:
             text=f"{int(count):,} connections or requests within"
             f" {span(FORGED_WITHIN.total_seconds())} were turned away, because a receiver had as"
             " many as it takes. Webhooks go first, but somebody opens very many: limit"
-            " connections at the proxy, look there who it is, or start more receivers.",
+            " connections at the proxy, check there who it is, or start more receivers.",
             command="infactor-quickbooks notices --limit 20",
         )
 

@@ -59,13 +59,18 @@ def title_of(cause: str) -> str:
     return TITLES[cause]
 
 
-def page_of(cause: str, subject: str) -> str | None:
-    """Return the path of the page where an operator can act on this condition, if any."""
+def page_of(cause: str, subject: str, own: str = "") -> str | None:
+    """Return the path of the page where an operator can act on this condition, if any.
+
+    `own` is the condition's own page, where it has one.
+    """
+    if own:
+        return own
     known = "/ops/connections/{subject}" if subject else None
     page = _PAGES.get(cause, known)
     return page and page.format(subject=subject)
 
 
-def link_of(cause: str, subject: str, base: str) -> str:
+def link_of(cause: str, subject: str, base: str, own: str = "") -> str:
     """Return the address of that page below `base`, or of the overview."""
-    return base + (page_of(cause, subject) or "/ops/")
+    return base + (page_of(cause, subject, own) or "/ops/")

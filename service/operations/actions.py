@@ -1,6 +1,6 @@
 """What operators do, on the command line or in a browser. Each action leaves a line in the audit.
 
-Those that take a database commit before they return. The caller sends the nudges afterwards.
+Each commits before it returns, unless it takes a session. The caller sends the nudges afterwards.
 """
 
 from collections.abc import Callable, Collection
@@ -12,14 +12,17 @@ from sqlalchemy.orm import Session
 from service.database.engine import Database
 from service.database.tables import Connection, Finding, ReconcileCursor, Run
 from service.domain import ConnectionState, OwnNotice, RunCause
+from service.errors import SyncError
 from service.kit.clock import now
 from service.queries import notices
+from service.services import Services
 from service.store import (
     approvals,
     audit,
     connection_lifecycle,
     connections,
     findings,
+    inbox,
     own_notices,
     runs,
     sessions,
@@ -168,7 +171,11 @@ def acknowledge(
         kept = note.strip()[:_LONGEST_NOTE]
         found = findings.acknowledge(session, finding_id, environment, kept, now(), seen=seen)
         if found is not None:
-            details = {"finding": finding_id, "kind": found.kind, "field": found.field}
+            details = {
+                "finding": finding_id,
+                "kind": found.kind,
+                "fields": [one["field"] for one in found.fields],
+            }
             audit.record(session, actor, "acknowledge", found.connection_id, details, now())
     return found
 
@@ -176,3 +183,28 @@ def acknowledge(
 def is_readable(connection: Connection) -> bool:
     """Return whether the company is connected and not paused."""
     return connection.state == ConnectionState.CONNECTED and connection.suspended_at is None
+
+
+def retry(services: Services, connection_id: str, actor: str) -> None:
+    """End every wait that failures caused for this company, so that workers retry at once.
+
+    Where QuickBooks has ended the connection, its last token is tried now: raises Disconnected if
+    it is dead, another SyncError if nobody can tell. One that was ended on purpose has no token.
+    """
+    with services.database.read() as session:
+        connection = connections.get(session, connection_id)
+    if connection is not None and connection.state == ConnectionState.DISCONNECTED:
+        try:
+            services.access.revive(connection_id)
+        except SyncError as e:
+            with services.database.write() as session:
+                audit.record(session, actor, "retry", connection_id, {"why": str(e)}, now())
+            raise
+    with services.database.write() as session:
+        connections.call_again(session, connection_id)
+        waiting = inbox.hurry(session, connection_id, now())
+        waiting += len(runs.hurry_all(session, connection_id))
+        # With nothing left to do, a read shows whether the company lets us in again.
+        if not waiting and not approvals.waiting(session, [connection_id]):
+            own_notices.ask_for_changes(session, connection_id, OwnNotice.SYNC, now())
+        audit.record(session, actor, "retry", connection_id, {}, now())

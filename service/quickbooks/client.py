@@ -148,7 +148,7 @@ class CompanyClient:
         if isinstance(found, dict) and found.get("Id") == id_:
             return found
         if isinstance(found, dict) and "Id" in found:
-            self._tell_unasked("read", 1, tid)
+            self._report_unasked("read", 1, tid)
         raise _unexpected(f"the {entity} that was asked for", tid)
 
     def query(self, statement: Statement) -> Page:
@@ -158,7 +158,7 @@ class CompanyClient:
             rows = page_of(statement, response)
         except ValueError as e:
             raise _unexpected(str(e), tid) from None
-        self._tell_unasked("query", rows.unasked, tid)
+        self._report_unasked("query", rows.unasked, tid)
         return rows
 
     def count(self, statement: Statement) -> int:
@@ -176,7 +176,7 @@ class CompanyClient:
             changes, unasked = _changes(entities, since, answer)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise _unexpected("a CDCResponse", tid) from None
-        self._tell_unasked("cdc", unasked, tid)
+        self._report_unasked("cdc", unasked, tid)
         return changes
 
     def _query(self, kind: Kind, statement: Statement) -> tuple[dict[str, Any], str | None]:
@@ -230,7 +230,7 @@ class CompanyClient:
         self._note_time(answer)
         return answer, intuit_tid(response.headers)
 
-    def _tell_unasked(self, kind: Kind, count: int, tid: str | None) -> None:
+    def _report_unasked(self, kind: Kind, count: int, tid: str | None) -> None:
         if count:
             self._on_unasked(kind, count, tid)
 

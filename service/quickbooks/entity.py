@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from service.errors import Unmappable
@@ -58,6 +59,7 @@ def _instant(name: str, value: object) -> datetime:
         raise Unmappable(name, str(e)) from e
 
 
+@lru_cache(maxsize=4096)  # a row's time is asked for several times, and many rows share theirs
 def parse_instant(text: str) -> datetime:
     """Return the instant in UTC, cut to microseconds.
 

@@ -131,6 +131,8 @@ def known_fault(status: int, headers: Mapping[str, str], body: bytes) -> SyncErr
 
 def wants_new_token(status: int, body: bytes) -> bool:
     """Return whether another access token may help: code 3200, or a 401 without a known code."""
+    if 200 <= status < 300 and b"ault" not in body:
+        return False  # a page of invoices, which is decoded only once
     fault = _fault_in(_decoded(body), body) or Fault()
     return fault.code == _EXPIRED or (status == 401 and fault.code not in BY_CODE)
 

@@ -133,7 +133,7 @@ def _in_order(rows: list[dict[str, Any]]) -> bool:
     return first is None or last is None or first <= last
 
 
-def _fits(statement: Statement, row: Mapping[str, Any]) -> bool:
+def _fits(statement: Statement, row: dict[str, Any]) -> bool:
     if statement.ids is not None and row.get("Id") not in statement.ids:
         return False
     return not is_before(row, statement.since)
@@ -145,16 +145,18 @@ def others_in(group: Mapping[str, Any], entities: Iterable[str]) -> int:
     return sum(len(group[name]) for name in names if isinstance(group[name], list))
 
 
-def is_before(row: Mapping[str, Any], since: datetime | None) -> bool:
+def is_before(row: dict[str, Any], since: datetime | None) -> bool:
     """Return whether the object's last change was before `since`, in whole seconds."""
+    if since is None:
+        return False
     at = changed_at(row)
-    return since is not None and at is not None and at < since.replace(microsecond=0)
+    return at is not None and at < since.replace(microsecond=0)
 
 
-def changed_at(row: Mapping[str, Any]) -> datetime | None:
+def changed_at(row: dict[str, Any]) -> datetime | None:
     """Return the second of an object's last change, or None if it names none."""
     try:
         # Queries compare whole seconds.
-        return entity(dict(row)).last_updated.replace(microsecond=0)
+        return entity(row).last_updated.replace(microsecond=0)
     except Unmappable:
         return None

@@ -20,13 +20,13 @@ REFUSED = "alerts.refused"
 _OLD_NEWS = timedelta(days=1)
 _LONGEST_ERROR = 200
 
-Key = tuple[str, str]
-"""(cause, subject) of an alert."""
+Key = tuple[str, str, str]
+"""(cause, subject, which of the subject's) of an alert."""
 
 
 def open_now(session: Session) -> dict[Key, Alert]:
     rows = session.scalars(select(Alert).where(Alert.ended_at.is_(None)))
-    return {(alert.cause, alert.subject): alert for alert in rows}
+    return {(alert.cause, alert.subject, alert.about): alert for alert in rows}
 
 
 def begin(
@@ -36,19 +36,22 @@ def begin(
     severity: str,
     text: str,
     command: str,
+    page: str = "",
     since: datetime,
     now: datetime,
 ) -> None:
     """Leave one open alert of this key, which may be one that is open or has just ended."""
-    cause, subject = key
+    cause, subject, about = key
     if _resume(session, key, now):
         return
     new = insert(session, Alert).values(
         cause=cause,
         subject=subject,
+        about=about,
         severity=severity,
         text=text,
         command=command,
+        page=page,
         since=since,
         raised_at=now,
         accepted_by="",
@@ -59,8 +62,8 @@ def begin(
 
 def _resume(session: Session, key: Key, now: datetime) -> bool:
     """Open the alert again that has just ended, if nobody was sent its end."""
-    cause, subject = key
-    mine = and_(Alert.cause == cause, Alert.subject == subject)
+    cause, subject, about = key
+    mine = and_(Alert.cause == cause, Alert.subject == subject, Alert.about == about)
     latest = select(func.max(Alert.id)).where(mine).scalar_subquery()
     resumed = session.execute(
         update(Alert)

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import select
@@ -13,6 +14,11 @@ from service.database.upsert import chunked, excluded, insert
 
 # Projects and sub-customers nest at most five deep in QuickBooks.
 MAX_DEPTH = 5
+
+# Longer than it takes to record what was read, and than clocks differ.
+_SURELY_READ = timedelta(minutes=10)
+# More than anybody owes: SQLite keeps amounts as millionths in 64 bits.
+_MOST_MONEY = 9_000_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +74,9 @@ def _store_chunk(
                 "last_updated",
                 "fetch_number",
                 "renamed_at_fetch",
+                "bills_parent",
+                "open_balance",
+                "balance_until",
                 "source",
                 "read_at",
             ),
@@ -85,6 +94,9 @@ def _store_chunk(
                 "last_updated": read.last_updated,
                 "fetch_number": read.fetch_number,
                 "renamed_at_fetch": _renamed_at(known.get(read.quickbooks_id), read),
+                "bills_parent": read.source.get("BillWithParent") is True,
+                "open_balance": _open_balance(read.source),
+                "balance_until": now - _SURELY_READ,
                 "source": read.source,
                 "read_at": now,
             }
@@ -104,6 +116,16 @@ def _renamed_at(known: Customer | None, read: CustomerRead) -> int | None:
     if display_name(known.source) != display_name(read.source):
         return read.fetch_number
     return known.renamed_at_fetch
+
+
+def _open_balance(source: dict[str, Any]) -> Decimal | None:
+    """Return what QuickBooks says that the customer owes, less unapplied credits; None if it says
+    nothing that can be kept.
+    """
+    balance = source.get("Balance")
+    if isinstance(balance, bool) or not isinstance(balance, int | Decimal):
+        return None
+    return Decimal(balance) if -_MOST_MONEY < balance < _MOST_MONEY else None
 
 
 def display_name(source: dict[str, Any]) -> str | None:

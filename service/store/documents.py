@@ -1,6 +1,6 @@
 """What was last seen of Infactor's own documents, a page at a time for polls and reconciles."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Text, and_, func, or_, select, type_coerce
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Invoice
+from service.database.upsert import chunked
 from service.domain import APPROVED, ENDED, RuleCode, State
 
 MONEY_MAY_MOVE = sorted(APPROVED - ENDED)
@@ -141,3 +142,13 @@ def count(session: Session, environment: str) -> int:
         .join(Connection, Connection.id == Document.connection_id)
         .where(Document.seen_at.is_not(None), Connection.environment == environment)
     ).scalar_one()
+
+
+def note_approved(session: Session, ids: Collection[str], at: datetime) -> None:
+    """Note when these invoices were first seen to be approved."""
+    for chunk in chunked(sorted(ids)):
+        session.execute(
+            update(Invoice)
+            .where(Invoice.id.in_(chunk), Invoice.approved_at.is_(None))
+            .values(approved_at=at)
+        )

@@ -4,93 +4,113 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, case, func, select, update
 from sqlalchemy.orm import Session, defer
 
-from service.database.tables import Connection, Document, Finding, Invoice
+from service.database.tables import Connection, Document, Finding, FoundField, Invoice
+from service.database.tables.invoices import ALARMING
+from service.database.types import among, condition
 from service.database.upsert import chunked
 from service.domain import FindingKind, Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """One finding about a field of an invoice, as it is now."""
+    """What was found of one field of an invoice, as it is now.
+
+    Those of one kind and `cause` are one finding: a rule's code, or "" where a kind has one cause.
+    """
 
     field: str
     severity: Severity
     state: str
     approved: str | None = None
     current: str | None = None
+    cause: str = ""
+
+    def as_field(self) -> FoundField:
+        """Return it as a finding keeps it."""
+        return FoundField(
+            field=self.field,
+            severity=self.severity.value,
+            approved=self.approved,
+            current=self.current,
+        )
 
 
 def keep(
     session: Session,
     connection_id: str,
-    kind: FindingKind,
-    found: Mapping[str, Collection[Found]],
+    found: Mapping[FindingKind, Mapping[str, Collection[Found]]],
     now: datetime,
 ) -> list[Finding]:
-    """Make `found` the open findings of this kind of these invoices; return the new ones.
+    """Make `found` the open findings of these kinds of these invoices; return the new ones.
 
-    An open one about the same field stays; if it has changed, it is no longer acknowledged. One
-    that is no longer found closes and stays in the history.
+    One of the same cause stays. If a field has changed or joined it that is as serious as the
+    whole, it is no longer acknowledged. A finding without fields closes and stays in the history.
     """
-    open_now = _open(session, kind, found.keys())
+    open_now = _open(session, found)
     begun = []
-    for invoice_id, those in found.items():
-        for one in those:
-            known = open_now.pop((invoice_id, one.field), None)
-            if known is None:
-                begun.append(_begin(session, invoice_id, connection_id, kind, one, now))
-            elif (known.current, known.severity) != (one.current, one.severity):
-                known.current, known.severity = one.current, one.severity
-                known.state, known.changed_at = one.state, now
-                known.acknowledged_at = known.note = None
+    for kind, by_invoice in found.items():
+        for invoice_id, those in by_invoice.items():
+            for cause, group in _by_cause(those).items():
+                known = open_now.pop((kind, invoice_id, cause), None)
+                if known is None:
+                    known = Finding(
+                        invoice_id=invoice_id,
+                        connection_id=connection_id,
+                        kind=kind,
+                        cause=cause,
+                        fields=[],
+                        found_at=now,
+                    )
+                    session.add(known)
+                    begun.append(known)
+                _set(known, group, now)
     for over in open_now.values():
         over.closed_at = now
     return begun
 
 
+def _by_cause(found: Collection[Found]) -> dict[str, list[Found]]:
+    groups: dict[str, list[Found]] = {}
+    for one in found:
+        groups.setdefault(one.cause, []).append(one)
+    return groups
+
+
+def _set(finding: Finding, group: Sequence[Found], now: datetime) -> None:
+    """Let the finding have these fields; what was approved stays as it was first found."""
+    before = {one["field"]: one for one in finding.fields}
+    severity = min((one.severity for one in group), key=list(Severity).index)
+    fields = [one.as_field() for one in group]
+    for one in fields:
+        one["approved"] = before.get(one["field"], one)["approved"]
+    if fields == finding.fields:
+        return
+    finding.fields, finding.severity, finding.changed_at = fields, severity.value, now
+    finding.state = group[0].state
+    if any(one != before.get(one["field"]) and one["severity"] == severity for one in fields):
+        finding.acknowledged_at = finding.note = None
+
+
 def _open(
-    session: Session, kind: FindingKind, invoice_ids: Collection[str]
-) -> dict[tuple[str, str], Finding]:
-    return {
-        (finding.invoice_id, finding.field): finding
-        for chunk in chunked(sorted(invoice_ids))
-        for finding in session.scalars(
-            select(Finding)
-            .where(
-                Finding.invoice_id.in_(chunk),
-                Finding.kind == kind,
-                Finding.closed_at.is_(None),
-            )
-            .with_for_update()
-        )
-    }
-
-
-def _begin(
-    session: Session,
-    invoice_id: str,
-    connection_id: str,
-    kind: FindingKind,
-    one: Found,
-    now: datetime,
-) -> Finding:
-    finding = Finding(
-        invoice_id=invoice_id,
-        connection_id=connection_id,
-        kind=kind,
-        field=one.field,
-        severity=one.severity,
-        state=one.state,
-        approved=one.approved,
-        current=one.current,
-        found_at=now,
-        changed_at=now,
+    session: Session, found: Mapping[FindingKind, Mapping[str, Collection[Found]]]
+) -> dict[tuple[str, str, str], Finding]:
+    """Return the open findings that `found` may change, by kind, invoice and cause."""
+    every = sorted({invoice_id for by_invoice in found.values() for invoice_id in by_invoice})
+    if not every:
+        return {}
+    query = select(Finding).where(
+        among(Finding.invoice_id, every),
+        Finding.kind.in_(found.keys()),
+        Finding.closed_at.is_(None),
     )
-    session.add(finding)
-    return finding
+    return {
+        (finding.kind, finding.invoice_id, finding.cause): finding
+        for finding in session.scalars(query.with_for_update())
+        if finding.invoice_id in found[FindingKind(finding.kind)]
+    }
 
 
 def open_of(session: Session, kind: FindingKind, invoice_ids: Collection[str]) -> set[str]:
@@ -200,7 +220,7 @@ class Open:
     since: datetime | None
 
 
-_alarming = and_(Finding.acknowledged_at.is_(None), Finding.severity == Severity.CRITICAL)
+_alarming = condition(ALARMING)
 _by_company = (
     select(
         Connection.id,
@@ -218,6 +238,29 @@ _by_company = (
 def by_company(session: Session, environment: str) -> list[Open]:
     """Return the open findings of each company that has any."""
     return [Open(*row) for row in session.execute(_by_company, {"environment": environment})]
+
+
+_number = (
+    func.row_number().over(partition_by=Finding.connection_id, order_by=Finding.id).label("number")
+)
+_numbered = (
+    select(Finding.id, _number)
+    .join(Connection, Connection.id == Finding.connection_id)
+    .where(Connection.environment == bindparam("environment"), _alarming)
+    .subquery()
+)
+
+
+def alarming(session: Session, environment: str, most: int) -> "list[FindingEntry]":
+    """Return the unacknowledged critical findings, the oldest `most` of each company."""
+    chosen = select(_numbered.c.id).where(_numbered.c.number <= most)
+    query = (
+        _entries()
+        .where(Finding.id.in_(chosen))
+        .order_by(Finding.id)
+        .params(environment=environment)
+    )
+    return [FindingEntry(*row) for row in session.execute(query)]
 
 
 def by_severity(

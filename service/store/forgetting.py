@@ -13,11 +13,15 @@ from sqlalchemy import Delete, Update, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import (
+    Alert,
+    BusyHour,
+    BuyerAccount,
     Connection,
     Customer,
     Document,
     Finding,
     Invoice,
+    InvoiceToJudge,
     Notice,
     OldId,
     Pace,
@@ -25,11 +29,12 @@ from service.database.tables import (
     Revision,
     Run,
     RunSeen,
+    SettlementRow,
     Supplier,
 )
 from service.database.upsert import chunked
 from service.domain import ConnectionState, State
-from service.store import sessions
+from service.store import chain, sessions
 from service.store.documents import count_undecided
 from service.store.invoices import keys
 
@@ -65,7 +70,8 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     kept_ids = select(Invoice.id).where(theirs)
     left_undecided = count_undecided(session, connection_id, Document.seen_at.is_not(None))
     of_runs = select(Run.id).where(Run.connection_id == connection_id)
-    for table in (Revision, Receipt, Finding):
+    chain.erase(session, connection_id, gone)
+    for table in (Revision, Receipt, Finding, SettlementRow):
         _do(session, delete(table).where(table.invoice_id.in_(gone)))
     documents = _do(session, delete(Document).where(Document.invoice_id.in_(gone)))
     invoices = _do(session, delete(Invoice).where(theirs, Invoice.id.not_in(kept)))
@@ -74,6 +80,9 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     _do(session, delete(RunSeen).where(RunSeen.run_id.in_(of_runs)))
     _do(session, delete(Pace).where(Pace.connection_id == connection_id))
     _do(session, delete(OldId).where(OldId.connection_id == connection_id))
+    _do(session, delete(BusyHour).where(BusyHour.connection_id == connection_id))
+    _do(session, delete(BuyerAccount).where(BuyerAccount.connection_id == connection_id))
+    _do(session, delete(InvoiceToJudge).where(InvoiceToJudge.connection_id == connection_id))
     forgotten = Forgotten(
         customers=_do(session, delete(Customer).where(Customer.connection_id == connection_id)),
         invoices=invoices,
@@ -83,14 +92,17 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
         receipts=receipts,
         left_undecided=left_undecided,
     )
-    reduced = {
+    reduced: dict[str, Any] = {
         "company_name": "",
         "country": "",
         "last_synced_at": None,
         "suspended_at": None,
         "adopted_at": None,
+        "accounts_due_at": None,
     }
     _do(session, update(Connection).where(Connection.id == connection_id).values(reduced))
+    # Texts of findings name buyers.
+    _do(session, update(Alert).where(Alert.subject == connection_id).values(text=""))
     return forgotten
 
 

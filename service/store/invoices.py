@@ -2,17 +2,40 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, and_, func, or_, select, update
+import msgspec
+from msgspec.structs import asdict
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    and_,
+    case,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.database.tables import Connection, Document, Invoice, Revision
 from service.database.types import database_now
-from service.database.upsert import Insert, Rule, chunked, excluded, insert_all
+from service.database.upsert import (
+    Insert,
+    Rule,
+    chunked,
+    excluded,
+    insert_all,
+    rows_given,
+    rows_text,
+)
+from service.kit import exact_json
 
 NAMES = ("number_key", "due_key", "sought")
 
@@ -20,13 +43,16 @@ NAMES = ("number_key", "due_key", "sought")
 _LONGEST_BUYER = 200
 _LONGEST_NUMBER = 100
 _DIGITS = re.compile("[0-9]+")
-_WIDTH = 12
+
+NUMBER_WIDTH = 12
+"""How many digits a number within an invoice's number has, where it is sorted by it."""
 
 _IDENTITY = frozenset({"id", "connection_id", "quickbooks_id"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InvoiceRow:
+class InvoiceRow(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """A row of an invoice; `source_text` is its source as JSON, where that is known already."""
+
     id: str
     connection_id: str
     quickbooks_id: str
@@ -40,8 +66,8 @@ class InvoiceRow:
     mapped: dict[str, Any] | None
     facts: str = ""
     hold: str | None
-    holds: list[Any] = field(default_factory=list)
-    signals: list[Any] = field(default_factory=list)
+    holds: list[Any] = []
+    signals: list[Any] = []
     warnings: list[Any]
     customer_id: str | None
     customer_versions: str
@@ -53,10 +79,29 @@ class InvoiceRow:
     revision: int
     recorded_at: datetime
     buyer_emails: list[Any]
+    source_text: bytes | None = None
+
+    @cached_property
+    def mapped_text(self) -> msgspec.Raw | None:
+        """The mapped invoice as JSON, which is stored more than once."""
+        return None if self.mapped is None else exact_json.encoded(self.mapped)
 
     def columns(self) -> dict[str, Any]:
-        """Return the values by column name, with the columns `NAMES`."""
-        return {name: getattr(self, name) for name in self.__slots__} | keys(self.mapped)
+        """Return the values by column name, with the columns `NAMES` and `first_total`.
+
+        What is recorded already keeps its own `first_total`.
+        """
+        values = asdict(self) | keys(self.mapped)
+        values["mapped"] = self.mapped_text
+        values["first_total"] = self.total
+        text = values.pop("source_text")
+        if text is not None:
+            values["source"] = msgspec.Raw(text)
+        return values
+
+
+COLUMNS = tuple(name for name in InvoiceRow.__struct_fields__ if name != "source_text")
+"""The columns of the table that an InvoiceRow gives as they are."""
 
 
 def load(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
@@ -113,7 +158,7 @@ def upsert_if_newer(
     rule: Rule = _if_read_later if overrule else newer
     for chunk in chunked(sorted(rows, key=lambda row: row.id)):
         written = insert_all(session, Invoice, [row.columns() for row in chunk], rule)
-        accepted.update(written.scalars())
+        accepted.update(id_ for (id_,) in written)
     return accepted
 
 
@@ -130,10 +175,26 @@ def _if_read_later(statement: Insert) -> Executable:
 
 
 def _replace_if(statement: Insert, is_newer: ColumnElement[bool]) -> Executable:
-    changed = [name for name in (*InvoiceRow.__slots__, *NAMES) if name not in _IDENTITY]
+    changed = [name for name in (*COLUMNS, *NAMES) if name not in _IDENTITY]
     return statement.on_conflict_do_update(
-        index_elements=[Invoice.id], set_=excluded(statement, *changed), where=is_newer
+        index_elements=[Invoice.id],
+        set_={
+            **excluded(statement, *changed),
+            "first_total": func.coalesce(Invoice.first_total, statement.excluded.first_total),
+            "settled_at": _settled_at(statement.excluded),
+        },
+        where=is_newer,
     ).returning(Invoice.id)
+
+
+def _settled_at(new: Any) -> ColumnElement[float | None]:
+    """Return this moment if the balance has just become 0, None while something is due."""
+    nothing: ColumnElement[Any] = literal_column("0")  # a parameter would count as a row's value
+    return case(
+        (new.balance > nothing, null()),
+        (and_(Invoice.balance > nothing, new.balance <= nothing), database_now()),
+        else_=Invoice.settled_at,
+    )
 
 
 def _is_newer(new: Any, *, remap: bool) -> ColumnElement[bool]:
@@ -183,10 +244,33 @@ def keys(mapped: Mapping[str, Any] | None) -> dict[str, str]:
         str(found.get(name) or "") for name in ("invoiceNo", "companyName", "payableDate")
     )
     return {
-        "number_key": _natural(folded(number)[:_LONGEST_NUMBER]),
+        "number_key": number_key(number),
         "due_key": due[:10] or "~",  # after every date
         "sought": f"{folded(buyer)[:_LONGEST_BUYER]}\n{folded(number)[:_LONGEST_NUMBER]}",
     }
+
+
+def number_key(number: str) -> str:
+    """Return the text by which a number is sorted: its digits are as wide as `NUMBER_WIDTH`."""
+    return _natural(folded(number)[:_LONGEST_NUMBER])
+
+
+def numbers_before(session: Session, connection_id: str, keys: Collection[str]) -> dict[str, str]:
+    """Return the number key before each of these, of the company's recorded invoices."""
+    found: dict[str, str] = {}
+    given = rows_given(session.get_bind().dialect.name, Invoice, ("number_key",))
+    before = (
+        select(Invoice.number_key)
+        .where(Invoice.connection_id == connection_id, Invoice.number_key < given.c.number_key)
+        .order_by(Invoice.number_key.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    for chunk in chunked(sorted(keys)):
+        rows = rows_text([{"number_key": key} for key in chunk])
+        answers = session.execute(select(given.c.number_key, before), {"rows": rows})
+        found |= {key: earlier for key, earlier in answers if earlier is not None}
+    return found
 
 
 def folded(text: str) -> str:
@@ -196,7 +280,7 @@ def folded(text: str) -> str:
 
 def _natural(number: str) -> str:
     """Return a text that sorts 9 before 10, whatever stands before or after."""
-    padded = _DIGITS.sub(lambda digits: digits[0].lstrip("0").rjust(_WIDTH, "0"), number)
+    padded = _DIGITS.sub(lambda digits: digits[0].lstrip("0").rjust(NUMBER_WIDTH, "0"), number)
     return padded[:_LONGEST_NUMBER]
 
 

@@ -1,15 +1,17 @@
-"""Which companies have to be judged again, and what the rules know of their invoices."""
+"""Which companies and invoices have to be judged again, and what the rules know of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from decimal import Decimal
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, case, literal, select, update
+from sqlalchemy import ColumnElement, case, delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.database.tables import Connection, Invoice
-from service.store import proof
+from service.database.tables import Connection, Invoice, InvoiceToJudge
+from service.database.upsert import Insert, chunked, insert_all
+from service.store import accounts, proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,63 @@ class Basis:
 
 def due(session: Session, environment: str, basis: Basis, limit: int) -> Sequence[str]:
     """Return connections whose invoices were last judged by other rules, on another day, or while
-    it was otherwise known whether they are true.
+    it was otherwise known whether they are true; or some of which are to be judged again, or whose
+    buyers' accounts are to be counted.
     """
+    asked = select(InvoiceToJudge.connection_id)
+    is_due = or_(
+        Connection.judged_by != basis.key(),
+        Connection.id.in_(asked),
+        accounts.is_due(basis.at),
+    )
     return session.scalars(
         select(Connection.id)
-        .where(Connection.environment == environment, Connection.judged_by != basis.key())
+        .where(Connection.environment == environment, is_due)
         .order_by(Connection.id)
         .limit(limit)
     ).all()
+
+
+def ask(session: Session, connection_id: str, ids: Collection[str]) -> None:
+    """Ask for these invoices of the company to be judged again."""
+    rows = [{"connection_id": connection_id, "invoice_id": id_} for id_ in sorted(ids)]
+    for chunk in chunked(rows):
+        insert_all(session, InvoiceToJudge, chunk, _unless_asked)
+
+
+def _unless_asked(statement: Insert) -> Insert:
+    return statement.on_conflict_do_nothing()
+
+
+def ask_for_all(session: Session, connection_id: str) -> None:
+    """Ask for all of the company's invoices to be judged again."""
+    judged(session, connection_id, "")
+
+
+def asked(session: Session, connection_id: str, limit: int) -> Sequence[str]:
+    """Return the next of the company's invoices that are to be judged again."""
+    return session.scalars(
+        select(InvoiceToJudge.invoice_id)
+        .where(InvoiceToJudge.connection_id == connection_id)
+        .order_by(InvoiceToJudge.invoice_id)
+        .limit(limit)
+    ).all()
+
+
+def answered(session: Session, connection_id: str, ids: Collection[str]) -> None:
+    """Note that these invoices are judged, or are about to be."""
+    for chunk in chunked(sorted(ids)):
+        session.execute(
+            delete(InvoiceToJudge).where(
+                InvoiceToJudge.connection_id == connection_id,
+                InvoiceToJudge.invoice_id.in_(chunk),
+            )
+        )
+
+
+def all_answered(session: Session, connection_id: str) -> None:
+    """Note that all of the company's invoices are about to be judged."""
+    session.execute(delete(InvoiceToJudge).where(InvoiceToJudge.connection_id == connection_id))
 
 
 def wanted(session: Session, connection_id: str, basis: Basis) -> str | None:
@@ -82,3 +133,67 @@ def page(session: Session, connection_id: str, after: str, limit: int) -> Sequen
         .limit(limit)
     )
     return [JudgedInvoice(*row) for row in found]
+
+
+Kept = Sequence[Mapping[str, Any]]
+
+
+def kept_reasons(session: Session, environment: str) -> Iterator[tuple[Kept, Kept]]:
+    """Yield (holds, signals), as they are kept, of every invoice that has any."""
+    found = session.execute(
+        select(Invoice.holds, Invoice.signals)
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .where(
+            Connection.environment == environment, or_(Invoice.holds != [], Invoice.signals != [])
+        )
+        .execution_options(yield_per=1_000)
+    )
+    yield from ((holds, signals) for holds, signals in found)
+
+
+def count(session: Session, environment: str) -> int:
+    """Return how many invoices the rules can judge: those that were ever read."""
+    return session.execute(
+        select(func.count())
+        .select_from(Invoice)
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .where(Connection.environment == environment, Invoice.mapped.is_not(None))
+    ).scalar_one()
+
+
+def kept_of(session: Session, ids: Collection[str]) -> dict[str, tuple[Kept, Kept]]:
+    """Return (holds, signals) of those of these invoices that are recorded, by id."""
+    return {
+        id_: (holds, signals)
+        for chunk in chunked(sorted(ids))
+        for id_, holds, signals in session.execute(
+            select(Invoice.id, Invoice.holds, Invoice.signals).where(Invoice.id.in_(chunk))
+        )
+    }
+
+
+class NamedInvoice(NamedTuple):
+    """What tells people which invoice it is, and how much is due."""
+
+    id: str
+    quickbooks_id: str
+    number: str
+    buyer: str
+    balance: Decimal | None
+    currency: str | None
+
+
+def named(session: Session, ids: Collection[str]) -> dict[str, NamedInvoice]:
+    """Return these invoices, by id."""
+    columns = (
+        *(Invoice.id, Invoice.quickbooks_id, Invoice.doc_number),
+        *(Invoice.mapped, Invoice.balance, Invoice.currency),
+    )
+    found = {}
+    for chunk in chunked(sorted(ids)):
+        for id_, own_id, number, mapped, *money in session.execute(
+            select(*columns).where(Invoice.id.in_(chunk))
+        ):
+            buyer = str((mapped or {}).get("companyName") or "")
+            found[id_] = NamedInvoice(id_, own_id, number, buyer, *money)
+    return found

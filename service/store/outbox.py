@@ -7,14 +7,16 @@ whatever is lost, or was recorded before Infactor's database was configured, is 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from decimal import Decimal
+from functools import cache
+from typing import Any, ClassVar, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Executable, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session, aliased, defer
 
 from service.database.tables import Connection, Document, Invoice, Receipt, Revision
-from service.database.types import has_come
-from service.database.upsert import Insert, excluded, insert_all
+from service.database.types import among, has_come
+from service.database.upsert import Insert, excluded, insert_all, rows_given, rows_text
 from service.domain import Action
 from service.kit.clock import now
 
@@ -32,25 +34,42 @@ _due_since = case(
 )
 
 
-def due(session: Session, connection_id: str, at: datetime, limit: int) -> Sequence[Invoice]:
-    """Return the company's next invoices to deliver, in recording order, without `source`."""
-    return session.scalars(
-        select(Invoice)
-        .options(defer(Invoice.source, raiseload=True))
+class Outgoing(NamedTuple):
+    """What a delivery needs of a recorded invoice: the columns of `Invoice` by the same names.
+
+    Not an `Invoice`, because SQLAlchemy takes longer to make one than Infactor to store it.
+    """
+
+    id: str
+    connection_id: str
+    quickbooks_id: str
+    revision: int
+    delivered_revision: int
+    recorded_at: datetime
+    deleted: bool
+    hold: str | None
+    holds: list[Any]
+    signals: list[Any]
+    mapped: dict[str, Any] | None
+    buyer_emails: list[Any]
+    balance: Decimal | None
+    currency: str | None
+    customer_id: str | None
+    adopted: str | None
+
+
+_OUTGOING_COLUMNS = [getattr(Invoice, name) for name in Outgoing._fields]
+
+
+def due(session: Session, connection_id: str, at: datetime, limit: int) -> list[Outgoing]:
+    """Return the company's next invoices to deliver, in recording order."""
+    rows = session.execute(
+        select(*_OUTGOING_COLUMNS)
         .where(Invoice.connection_id == connection_id, _is_due(at))
         .order_by(Invoice.recorded_at, Invoice.id)
         .limit(limit)
-    ).all()
-
-
-def due_ids(session: Session, connection_id: str, at: datetime, limit: int) -> Sequence[str]:
-    """Return the QuickBooks Ids of the company's next invoices to deliver."""
-    return session.scalars(
-        select(Invoice.quickbooks_id)
-        .where(Invoice.connection_id == connection_id, _is_due(at))
-        .order_by(Invoice.recorded_at, Invoice.id)
-        .limit(limit)
-    ).all()
+    )
+    return list(map(Outgoing._make, rows))
 
 
 def due_connections(session: Session, environment: str, at: datetime) -> Sequence[str]:
@@ -70,6 +89,7 @@ class DeliveryProgress:
     """How far the delivery of one invoice is."""
 
     COLUMNS: ClassVar = (
+        "id",
         "revision",
         "delivered_revision",
         "delivery_attempts",
@@ -87,8 +107,8 @@ class DeliveryProgress:
     delivery_error: str | None = None
 
     def as_columns(self) -> dict[str, Any]:
-        """Return the values by column name, and the id as `key`."""
-        return {"key": self.id} | {name: getattr(self, name) for name in self.COLUMNS}
+        """Return the values by column name."""
+        return {name: getattr(self, name) for name in self.COLUMNS}
 
 
 def lock_invoices(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
@@ -109,19 +129,36 @@ def lock_progress(session: Session, ids: Collection[str]) -> dict[str, DeliveryP
         Invoice.delivery_warnings,
     )
     rows = session.execute(
-        select(*columns).where(Invoice.id.in_(ids)).order_by(Invoice.id).with_for_update()
+        select(*columns).where(among(Invoice.id, ids)).order_by(Invoice.id).with_for_update()
     )
     return {row[0]: DeliveryProgress(*row) for row in rows}
 
 
 def save_progress(session: Session, rows: Sequence[DeliveryProgress]) -> None:
-    statement = (
-        update(Invoice)
-        .where(Invoice.id == bindparam("key"))
-        .values({name: bindparam(name) for name in DeliveryProgress.COLUMNS})
-    )
-    if rows:
-        session.connection().execute(statement, [row.as_columns() for row in rows])
+    """Store how far these deliveries are; PostgreSQL gets all of them in one statement."""
+    if not rows:
+        return
+    columns = [row.as_columns() for row in rows]
+    if session.get_bind().dialect.name == "sqlite":
+        keyed = [{"key": row.id, **values} for row, values in zip(rows, columns, strict=True)]
+        session.connection().execute(_progress_of_one(), keyed)
+    else:
+        session.connection().execute(_progress_of_all(), {"rows": rows_text(columns)})
+
+
+@cache
+def _progress_of_one() -> Executable:
+    _, *names = DeliveryProgress.COLUMNS
+    changes: dict[str, Any] = {name: bindparam(name) for name in names}
+    return update(Invoice).where(Invoice.id == bindparam("key")).values(changes)
+
+
+@cache
+def _progress_of_all() -> Executable:
+    _, *names = DeliveryProgress.COLUMNS
+    given = rows_given("postgresql", Invoice, DeliveryProgress.COLUMNS)
+    changes: dict[str, Any] = {name: given.c[name] for name in names}
+    return update(Invoice).where(Invoice.id == given.c.id).values(changes)
 
 
 def save_documents(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -140,7 +177,7 @@ def _replace_documents(statement: Insert) -> Insert:
 def documents_of(session: Session, ids: Collection[str]) -> dict[str, Document]:
     """Return what was last seen of these invoices in Infactor's own database, by id."""
     rows = session.scalars(
-        select(Document).where(Document.invoice_id.in_(ids), Document.seen_at.is_not(None))
+        select(Document).where(among(Document.invoice_id, ids), Document.seen_at.is_not(None))
     )
     return {row.invoice_id: row for row in rows}
 

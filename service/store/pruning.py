@@ -1,6 +1,7 @@
 """Deleting what nobody needs any more, at most `limit` rows a call; each returns how many."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
@@ -9,6 +10,7 @@ from service.database.tables import (
     Alert,
     Base,
     Finding,
+    Invoice,
     Notice,
     Receipt,
     Run,
@@ -76,15 +78,33 @@ def ended_alerts(session: Session, before: datetime, limit: int) -> int:
     return _delete(session, Alert, Alert.id, Alert.ended_at < before, limit)
 
 
-def closed_findings(session: Session, before: datetime, limit: int) -> int:
-    return _delete(session, Finding, Finding.id, Finding.closed_at < before, limit)
+def closed_findings(
+    session: Session, before: datetime, limit: int, *, of_approved: datetime
+) -> int:
+    """Delete findings closed before then; of invoices ever approved, before `of_approved`."""
+    old = _old(Finding.closed_at, Finding.invoice_id, before, of_approved)
+    return _delete(session, Finding, Finding.id, old, limit)
 
 
-def old_receipts(session: Session, before: datetime, limit: int) -> int:
-    """Delete receipts from before then, but for the newest of each invoice."""
+def old_receipts(session: Session, before: datetime, limit: int, *, of_approved: datetime) -> int:
+    """Delete receipts from before then, but for the newest of each invoice.
+
+    Those of invoices ever approved are deleted if they are from before `of_approved`.
+    """
     newer = aliased(Receipt)
     is_newest = ~exists().where(newer.invoice_id == Receipt.invoice_id, newer.id > Receipt.id)
-    return _delete(session, Receipt, Receipt.id, and_(Receipt.at < before, ~is_newest), limit)
+    old = _old(Receipt.at, Receipt.invoice_id, before, of_approved)
+    return _delete(session, Receipt, Receipt.id, and_(old, ~is_newest), limit)
+
+
+def _old(
+    at: InstrumentedAttribute[Any],
+    invoice_id: InstrumentedAttribute[str],
+    before: datetime,
+    of_approved: datetime,
+) -> ColumnElement[bool]:
+    approved = exists().where(Invoice.id == invoice_id, Invoice.approved_at.is_not(None))
+    return and_(at < before, or_(at < of_approved, ~approved))
 
 
 def _delete(

@@ -69,7 +69,7 @@ class Connections:
         self._open.discard(connection)
         self._waiting.pop(connection, None)
 
-    def may_tell(self, what: str, now: float) -> bool:
+    def may_log(self, what: str, now: float) -> bool:
         """Return whether this was not logged within the last minute: attackers fill no log."""
         if now - self._logged_at.get(what, -_LOG_EVERY_SECONDS) < _LOG_EVERY_SECONDS:
             return False
@@ -170,7 +170,7 @@ class LimitedProtocol(HttpToolsProtocol):
         answers = self.app_state.get("answers")
         if answers is not None:
             answers.count(outcome)
-        if self.shared.may_tell(outcome, self.loop.time()):
+        if self.shared.may_log(outcome, self.loop.time()):
             log.warning("connection.refused", why=outcome, **more)
 
     def _head_bytes(self) -> int:

@@ -101,9 +101,10 @@ def test_operators_tables_need_no_scrolling(
 ) -> None:
     with closing(sqlite3.connect(tmp_path / "pages.db")) as connection, connection:
         connection.execute(
-            "INSERT INTO findings (invoice_id, connection_id, kind, field, severity, state,"
-            " approved, current, found_at, changed_at) SELECT id, connection_id, 'changed',"
-            " 'invoiceAmount', 'critical', 'invoice_accepted', '123456789.12', '23456789.12',"
+            "INSERT INTO findings (invoice_id, connection_id, kind, severity, state, fields,"
+            " found_at, changed_at) SELECT id, connection_id, 'changed', 'critical',"
+            ' \'invoice_accepted\', \'[{"field":"invoiceAmount","severity":"critical",'
+            '"approved":"123456789.12","current":"23456789.12"}]\','
             " recorded_at, recorded_at FROM invoices WHERE quickbooks_id IN ('101', '102')"
         )
         connection.execute(

@@ -206,7 +206,7 @@ def test_held_and_doubled_rows_are_told_unasked(
     assert "finding.critical (critical)" in told
     (doubled,) = [json.loads(line) for line in place.run("findings", "--json").stdout.splitlines()]
     assert (doubled["kind"], doubled["invoice"]) == ("doubled", "random-1")
-    assert doubled["current"] == "random-2: Approval Awaited"
+    assert doubled["fields"][0]["current"] == "random-2: Approval Awaited"
     listed = " ".join(place.run("findings").stdout.split())
     assert "Document: in Infactor more than once" in listed
 

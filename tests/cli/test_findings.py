@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from service.database.tables import Connection, Finding
+from service.domain import Severity
 from service.monitoring.facts import Facts
 from service.monitoring.infactor import critical_findings
 from service.store import findings
@@ -113,15 +114,20 @@ def test_what_somebody_has_seen_to_is_no_longer_wrong_until_it_changes(place: Pl
     assert causes(place) == []
     (audited,) = rows(place, "audit")
     assert (audited["action"], audited["connection"]) == ("acknowledge", f"connection-of-{REALM}")
-    assert audited["details"] == {"finding": 2, "kind": "changed", "field": "invoiceAmount"}
+    assert audited["details"] == {"finding": 2, "kind": "changed", "fields": ["invoiceAmount"]}
     assert audited["actor"] == f"cli:{getuser()}"
     first = cells(place.run("findings").stdout)[0]
     assert first[:2] == ["2", "critical (seen: called the lender)"]
-    changed = Found(field="invoiceAmount", severity="critical", state="invoice_accepted")
+    changed = Found(
+        field="invoiceAmount",
+        severity=Severity.CRITICAL,
+        state="invoice_accepted",
+        cause="invoiceAmount",
+    )
     with place.services() as services, services.database.write() as session:
         finding = session.get_one(Finding, 2)
         about = {finding.invoice_id: [replace(changed, current="80")]}
-        findings.keep(session, finding.connection_id, finding.kind, about, NOW)
+        findings.keep(session, finding.connection_id, {finding.kind: about}, NOW)
     assert causes(place) == ["finding.critical"]
 
 
@@ -168,7 +174,10 @@ def test_programs_get_everything(place: Place) -> None:
         "kind": "changed",
         "state": "invoice_accepted",
     }
-    assert (first["approved"], first["current"], first["closed_at"]) == ("100", "90", None)
+    assert first["closed_at"] is None
+    assert first["fields"] == [
+        {"field": "invoiceAmount", "severity": "critical", "approved": "100", "current": "90"}
+    ]
 
 
 def rows_of(place: Place, *arguments: str) -> list[dict[str, Any]]:
@@ -203,5 +212,5 @@ def test_status_has_a_line_about_infactors_own_database(place: Place) -> None:
         in ended.stdout
     )
     assert "finding.critical (critical)" in ended.stdout
-    assert "$ infactor-quickbooks findings\n" in ended.stdout
+    assert "$ infactor-quickbooks invoice qbk-" in ended.stdout
     assert ended.returncode == 1

@@ -43,9 +43,9 @@ class Deployment:
     started: dict[str, tuple[str, ...]] = field(default_factory=dict)
     seen_in_addresses: list[str] = field(default_factory=list)
 
-    def command(self, *arguments: str, status: int = 0) -> str:
+    def command(self, *arguments: str, status: int = 0, timeout: float = 120) -> str:
         """Return what a command prints on stdout; its stderr joins the logs."""
-        done = commands.run(*arguments, env=self.environment, cwd=self.folder, timeout=120)
+        done = commands.run(*arguments, env=self.environment, cwd=self.folder, timeout=timeout)
         with (self.folder / "commands.log").open("a") as log:
             log.write(done.stderr)
         assert done.returncode == status, f"{arguments}: {done.returncode}\n{done.stderr}"

@@ -20,7 +20,7 @@ from service.database.tables import Breaker, Connection, Document, Invoice, Noti
 from service.domain import RunCause
 from service.infactor.mapping import invoice_id
 from service.kit.clock import now
-from service.operations.try_again import try_again
+from service.operations import actions
 from service.services import Services, build_services
 from service.store import approvals, inbox
 from service.store.runs import MAY_PASS, create_or_join
@@ -218,7 +218,7 @@ def operate(storm: Storm, services: Services) -> None:
         storm.deployment.command("confirm", "--run", str(run.id), "--drop")
         storm.counted["dropped by an operator"] += 1
     for connection_id in shut_out:
-        try_again(services, connection_id, "operator")
+        actions.retry(services, connection_id, "operator")
 
 
 def calm_down(storm: Storm, services: Services) -> None:

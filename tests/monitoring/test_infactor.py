@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from service.monitoring.condition import Condition
+from service.monitoring.pages import link_of
 from service.queries import companies
-from service.store import outbox
+from service.store import findings, outbox
 from tests.monitoring.scene import HOURS, MINUTES, NOW, Scene
 
 pytestmark = pytest.mark.both_databases("the statements are its own")
@@ -21,8 +22,8 @@ class TestAway:
         (away,) = scene.wrong()
         assert (away.cause, away.severity) == ("infactor.away", "critical")
         assert away.text == (
-            "Nothing is delivered for 2 min: no MongoDB answers. Deliveries wait and follow by"
-            " themselves."
+            "Nothing is delivered for 2 min: no MongoDB answers. Deliveries wait and follow"
+            " automatically."
         )
         assert away.command == "infactor-quickbooks doctor"
         assert away.since is not None
@@ -119,28 +120,66 @@ def test_invoices_that_infactor_does_not_take(scene: Scene) -> None:
     assert scene.wrong() == []
 
 
-def test_critical_findings_are_one_thing_for_each_company(scene: Scene) -> None:
-    for name in ("c1", "c2", "c3"):
+def test_each_critical_finding_is_told_with_the_invoice_it_is_about(scene: Scene) -> None:
+    for name in ("c1", "c2"):
         scene.company(name)
-        scene.rows(name).invoice()
-    scene.rows("c1").finding("1", "critical", found_at=NOW - 2 * HOURS)
-    scene.rows("c1").finding("1", "critical", field="balance", found_at=NOW - HOURS)
+        mapped = {"companyName": "Zephyr zoe@zephyr.example"}
+        scene.rows(name).invoice(doc_number="1460", currency="USD", mapped=mapped)
+        scene.rows(name).invoice("2")
+    fields = [
+        {"field": "invoice", "severity": "critical", "approved": "open", "current": "void"},
+        {"field": "balance", "severity": "critical", "approved": "1016.67", "current": "0"},
+        {"field": "invoiceNo", "severity": "info", "approved": "1460", "current": "1461"},
+    ]
+    scene.rows("c1").finding("1", "critical", fields=fields, found_at=NOW - 2 * HOURS)
+    address = {"field": "buyerEmail", "approved": "zoe@zephyr.example", "current": "x@y.example"}
+    scene.rows("c1").finding("2", "critical", found_at=NOW - HOURS, **address)
     scene.rows("c2").finding("1", "critical", found_at=NOW - HOURS)
-    scene.rows("c3").finding("1", "warning")
-    first, second = scene.wrong()
+    scene.rows("c2").finding("2", "warning")
+    first, second, third = scene.wrong()
     assert first == Condition(
         cause="finding.critical",
         severity="critical",
         subject="c1",
+        about="1",
         company="Company c1",
         since=NOW - 2 * HOURS,
-        text="2 critical findings: somebody may lend or pay on what is no longer so in QuickBooks,"
-        " on what was held back, or twice.",
-        command="infactor-quickbooks findings",
+        text="Invoice 1460 (Zephyr (address)): Invoice: approved open, now void; Still open:"
+        " approved 1,016.67 USD, now 0.00 USD. 1 other field changed too. In Infactor: Approved."
+        " Someone may fund or pay it.",
+        command="infactor-quickbooks invoice qbk-c1-1",
+        page="/ops/invoices/qbk-c1-1",
     )
-    assert (second.subject, second.text[:19]) == ("c2", "1 critical finding:")
+    assert second.text == (
+        "Invoice 101: Buyer's e-mail address: approved (address), now (address). In Infactor:"
+        " Approved. Someone may fund or pay it."
+    )
+    assert (third.subject, third.about) == ("c2", "3")
     scene.rows().close_findings()
     assert scene.wrong() == []
+
+
+def test_of_many_critical_findings_ten_of_a_company_are_told_and_the_others_counted(
+    scene: Scene,
+) -> None:
+    for name in ("c1", "c2"):
+        scene.company(name)
+        scene.rows(name).invoice()
+    for number in range(13):
+        scene.rows("c1").finding("1", "critical", field=f"field-{number}")
+    scene.rows("c2").finding("1", "critical")
+    told = [(one.subject, one.about) for one in scene.wrong()]
+    assert told == [*(("c1", str(n)) for n in range(1, 11)), ("c2", "14"), ("c1", "more")]
+    more = scene.wrong()[-1]
+    assert more.text == (
+        "3 more critical findings of this company, beside the 10 that have an alert of their own."
+    )
+    assert link_of(more.cause, more.subject, "", more.page) == (
+        "/ops/findings?severity=critical&company=c1"
+    )
+    with scene.database.write() as session:
+        findings.acknowledge(session, 3, "simulator", "called", NOW)
+    assert ("c1", "11") in [(one.subject, one.about) for one in scene.wrong()]
 
 
 def test_invoices_that_wait_for_old_rows_to_be_explained(scene: Scene) -> None:

@@ -24,7 +24,7 @@ from tests.cli.place import Place
 from tests.journey.deployment import SECRETS
 from tests.monitoring.listener import SECRET, Listener, listening
 from tests.servers import wait_until
-from workers.alerts import tell_of_no_writes, watch
+from workers.alerts import alert_without_database, watch
 from workers.schedule import PERIODIC, Clock, Periodic
 
 SETTINGS = {
@@ -177,12 +177,12 @@ def test_a_database_without_writes_is_told_though_no_alert_can_be_kept(
 ) -> None:
     place = place.with_settings({"ALERT_URL": listener.url, "ALERT_SECRET": SECRET})
     (alerts,) = (job for job in PERIODIC if job.name == "alerts")
-    assert alerts.failed is tell_of_no_writes
+    assert alerts.failed is alert_without_database
     failures: list[Exception] = []
 
     def failed(services: Services, error: Exception) -> None:
         failures.append(error)
-        tell_of_no_writes(services, error)
+        alert_without_database(services, error)
 
     often = Periodic("alerts", 0.02, alerts.work, failed=failed)
     with (

@@ -9,6 +9,7 @@ from sqlalchemy import update
 from service.database.engine import Database
 from service.database.tables import Connection, Document, Finding, Invoice, Receipt
 from service.kit.clock import now
+from tests.builders import a_finding
 
 
 @dataclass
@@ -24,7 +25,13 @@ class DeliveryRows:
 
     def invoice(self, quickbooks_id: str = "1", **fields: Any) -> str:
         """Add an invoice at revision 1 that is not delivered yet."""
-        given = {"recorded_at": now(), "mapped": {"invoiceNo": "1"}, "doc_number": "101", **fields}
+        given = {
+            "recorded_at": now(),
+            "mapped": {"invoiceNo": "1"},
+            "doc_number": "101",
+            "source": {"Id": quickbooks_id},
+            **fields,
+        }
         row = Invoice(
             id=self.id(quickbooks_id),
             connection_id=self.connection_id,
@@ -32,7 +39,6 @@ class DeliveryRows:
             sync_token=0,
             last_updated=now(),
             fetch_number=1,
-            source={"Id": quickbooks_id},
             warnings=[],
             buyer_emails=[],
             delivery_warnings=[],
@@ -82,9 +88,6 @@ class DeliveryRows:
     def finding(self, quickbooks_id: str, severity: str, **fields: Any) -> None:
         """Add a finding that is open, unless the fields say otherwise."""
         given = {
-            "kind": "changed",
-            "field": "invoiceAmount",
-            "state": "invoice_accepted",
             "approved": "100",
             "current": "90",
             "found_at": now(),
@@ -92,14 +95,7 @@ class DeliveryRows:
             **fields,
         }
         with self.database.write() as session:
-            session.add(
-                Finding(
-                    invoice_id=self.id(quickbooks_id),
-                    connection_id=self.connection_id,
-                    severity=severity,
-                    **given,
-                )
-            )
+            session.add(a_finding(self.id(quickbooks_id), self.connection_id, severity, **given))
 
     def close_findings(self) -> None:
         """Let everything be over."""

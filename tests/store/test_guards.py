@@ -26,7 +26,7 @@ from tests.builders import like
 from tests.store.delivery_rows import DeliveryRows
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
-KEY = ("queue.away", "")
+KEY = ("queue.away", "", "")
 
 
 def begin_alert(database: Database, at: datetime) -> None:
@@ -110,7 +110,8 @@ def test_old_findings_of_one_kind_are_closed_and_closed_ones_stay_as_they_are(
                     invoice_id=invoice_id,
                     connection_id=connection_id,
                     kind=kind,
-                    field=field,
+                    cause=field,
+                    fields=[],
                     severity="critical",
                     state="invoice_accepted",
                     found_at=long_ago,

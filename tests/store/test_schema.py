@@ -9,6 +9,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from service.database import schema
@@ -118,3 +119,7 @@ def test_a_downgrade_leaves_nothing_behind(database_url: str) -> None:
     migrate(database)
     assert tables(database) == TABLES
     database.close()
+
+
+def test_the_latest_migration_is_what_a_start_looks_for() -> None:
+    assert ScriptDirectory.from_config(schema._config()).get_heads() == [schema.HEAD]

@@ -1,11 +1,11 @@
 """Which version of an invoice may replace which, decided in SQL alone."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from service.database.engine import Database
 from service.database.tables import Invoice

@@ -22,7 +22,6 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message
 
 from service.app import create_app
-from service.cli.serve import spare_the_collector
 from service.config.loading import settings_from
 from service.config.parsers import Operator
 from service.database.engine import Database
@@ -30,6 +29,7 @@ from service.database.schema import migrate
 from service.kit import logs
 from service.kit.clock import now
 from service.kit.exact_json import decode, encode
+from service.kit.memory import spare_the_collector
 from service.services import Services, build_services
 from service.store import sessions
 from service.store.runs import EMPTY_RECONCILE
@@ -97,11 +97,13 @@ FILL = [
     """INSERT INTO samples (slot, lag_p50, lag_p95, pending, oldest_pending, done, parked, ignored)
     SELECT extract(epoch FROM now())::bigint / 300 - n, 1.5, 3, 2, 1, 40, 0, 1
     FROM generate_series(1, 30 * 288) n""",
-    """INSERT INTO findings (invoice_id, connection_id, kind, field, severity, state, approved,
-      current, found_at, changed_at)
-    SELECT id, connection_id, 'changed', 'balance', CASE WHEN quickbooks_id::int % 40 = 1
-      THEN 'critical' ELSE 'info' END, 'invoice_accepted', '1', '2', now(), now()
-    FROM invoices WHERE quickbooks_id::int % 20 = 1""",
+    """INSERT INTO findings (invoice_id, connection_id, kind, severity, state, fields, found_at,
+      changed_at)
+    SELECT id, connection_id, 'changed', severity, 'invoice_accepted',
+      '[{"field":"balance","severity":"' || severity || '","approved":"1","current":"2"}]',
+      now(), now()
+    FROM (SELECT id, connection_id, CASE WHEN quickbooks_id::int % 40 = 1 THEN 'critical'
+      ELSE 'info' END severity FROM invoices WHERE quickbooks_id::int % 20 = 1) graded""",
 ]
 
 

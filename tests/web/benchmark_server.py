@@ -14,10 +14,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 import service.app
-from service.cli.serve import spare_the_collector
 from service.config.loading import load_settings
 from service.jobs import receiver_broker
 from service.kit import logs
+from service.kit.memory import spare_the_collector
 from service.services import build_services
 from service.web.connection_limits import limited_protocol
 from service.web.webhook.intake import Intake

@@ -37,7 +37,7 @@ def find(place: Place, *found: Found, kind: FindingKind = FindingKind.CHANGED) -
     with place.services.database.write() as session:
         connection_id = session.get_one(Invoice, place.invoice_id("1")).connection_id
         about = {place.invoice_id("1"): list(found)}
-        findings.keep(session, connection_id, kind, about, now())
+        findings.keep(session, connection_id, {kind: about}, now())
 
 
 def page(place: Place, browser: TestClient) -> str:

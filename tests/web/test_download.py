@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.kit.clock import now
-from service.web.supplier.download import cell
+from service.kit.spreadsheet import cell
 from tests.web.conftest import CUSTOMER, OURS, Place, an_invoice
 
 

@@ -101,11 +101,15 @@ class Delivering:
         return [(row.revision, row.outcome, row.state) for row in rows]
 
     def findings(self, *, history: bool = False) -> list[tuple[str, str, str | None, str | None]]:
-        """Return (field, severity, approved, current) of the findings, the oldest first."""
+        """Return (field, severity, approved, current) of the findings' fields, oldest first."""
         with self.world.services.database.read() as session:
             rows = findings.listed(session, "simulator", history=history)
         found = sorted((row.finding for row in rows), key=lambda finding: finding.id)
-        return [(f.field, f.severity, f.approved, f.current) for f in found]
+        return [
+            (one["field"], one["severity"], one["approved"], one["current"])
+            for finding in found
+            for one in finding.fields
+        ]
 
     def finding_rows(self) -> list[Finding]:
         """Return all findings, the oldest first."""
@@ -115,9 +119,13 @@ class Delivering:
     def found(self, kind: str) -> list[tuple[Any, ...]]:
         """Return (field, severity, state, approved, current, whether open) of each finding."""
         return [
-            (f.field, f.severity, f.state, f.approved, f.current, f.closed_at is None)
+            (
+                *(one["field"], one["severity"], f.state, one["approved"], one["current"]),
+                f.closed_at is None,
+            )
             for f in self.finding_rows()
             if f.kind == kind
+            for one in f.fields
         ]
 
     def last_seen(self, quickbooks_id: str = "1") -> Document:

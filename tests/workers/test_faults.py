@@ -10,6 +10,7 @@ from service.database.tables import Notice
 from service.kit.clock import now
 from service.operations import actions
 from service.simulator.faults import system_error
+from tests.workers.reconciling import catch_up, set_connection
 from tests.workers.world import World, a_customer, an_event, an_invoice
 
 WAITS = "waiting for the next attempt"

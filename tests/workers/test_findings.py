@@ -7,9 +7,11 @@ import pytest
 from sqlalchemy import select
 
 from service.database.tables import Alert, Finding
+from service.infactor.mapping import invoice_id
 from service.kit.clock import now
+from service.store import findings
 from tests.workers.delivering import Delivering
-from tests.workers.world import a_customer, an_invoice
+from tests.workers.world import REALM, a_customer, an_invoice
 from workers.alerts import open_and_close
 from workers.delivery.poll import poll_documents
 
@@ -175,15 +177,13 @@ def test_one_finding_for_a_change_however_often_it_is_delivered(delivering: Deli
     (first,) = delivering.finding_rows()
     delivering.arrive(an_invoice(DueDate="2099-12-24", DocNumber="9"))
     delivering.arrive(an_invoice(DueDate="2026-12-31", DocNumber="9"))
-    due, number = delivering.finding_rows()
-    assert (due.id, due.found_at, due.approved, due.current) == (
-        first.id,
-        first.found_at,
-        "2099-12-01",
-        "2026-12-31",
-    )
-    assert due.changed_at > first.changed_at
-    assert (number.field, number.current) == ("invoiceNo", "9")
+    (one,) = delivering.finding_rows()
+    assert (one.id, one.found_at) == (first.id, first.found_at)
+    assert one.changed_at > first.changed_at
+    assert delivering.findings() == [
+        ("invoiceNo", "info", "101", "9"),
+        ("payableDate", "info", "2099-12-01", "2026-12-31"),
+    ]
     assert len(delivering.receipts()) == 5
 
 
@@ -195,14 +195,53 @@ def test_what_is_reverted_in_quickbooks_closes_and_stays_in_the_history(
     delivering.arrive(an_invoice(TotalAmt=80.0, Balance=80.0, DocNumber="9"))
     delivering.arrive(an_invoice(DocNumber="9"))
     assert delivering.findings() == [("invoiceNo", "info", "101", "9")]
-    assert delivering.findings(history=True) == [
+    delivering.arrive(an_invoice())
+    assert delivering.findings() == []
+    assert delivering.findings(history=True) == [("invoiceNo", "info", "101", "9")]
+    delivering.arrive(an_invoice(TotalAmt=80.0, Balance=80.0))
+    assert [f.closed_at is None for f in delivering.finding_rows()] == [False, True]
+
+
+def test_a_deleted_invoice_whose_amounts_had_changed_is_one_finding(delivering: Delivering) -> None:
+    approved(delivering)
+    delivering.arrive(an_invoice(TotalAmt=80.0, Balance=80.0, DocNumber="9"))
+    delivering.world.delete("Invoice", "1")
+    delivering.world.hear("Invoice", "1", "deleted")
+    delivering.deliver()
+    (finding,) = delivering.finding_rows()
+    assert (finding.kind, finding.severity) == ("changed", "critical")
+    assert delivering.findings() == [
+        ("invoice", "critical", "open", "deleted"),
         ("invoiceNo", "info", "101", "9"),
         ("invoiceAmount", "critical", "100", "80"),
         ("balance", "critical", "100", "80"),
     ]
-    delivering.arrive(an_invoice(TotalAmt=80.0, Balance=80.0))
-    reopened = [f for f in delivering.finding_rows() if f.field == "invoiceAmount"]
-    assert [f.closed_at is None for f in reopened] == [False, True]
+
+
+def acknowledged(delivering: Delivering) -> bool:
+    """Acknowledge the one finding, and return whether it is."""
+    (finding,) = delivering.finding_rows()
+    with delivering.world.services.database.write() as session:
+        findings.acknowledge(session, finding.id, "simulator", "called", now())
+    return still_acknowledged(delivering)
+
+
+def still_acknowledged(delivering: Delivering) -> bool:
+    (finding,) = delivering.finding_rows()
+    return finding.acknowledged_at is not None
+
+
+def test_only_what_is_as_serious_undoes_an_acknowledgement(delivering: Delivering) -> None:
+    approved(delivering)
+    delivering.arrive(an_invoice(Balance=40.0))
+    assert acknowledged(delivering)
+    delivering.arrive(an_invoice(Balance=40.0, DocNumber="9"))
+    assert still_acknowledged(delivering)
+    delivering.arrive(an_invoice(Balance=30.0, DocNumber="9"))
+    assert not still_acknowledged(delivering)
+    assert acknowledged(delivering)
+    delivering.arrive(an_invoice(Balance=30.0, BillEmail={"Address": "else@example.com"}))
+    assert not still_acknowledged(delivering)
 
 
 def test_what_changes_before_the_approval_is_no_finding(delivering: Delivering) -> None:
@@ -222,6 +261,7 @@ def test_critical_ones_are_alerts_until_they_are_over(delivering: Delivering) ->
         (alert,) = session.scalars(select(Alert)).all()
         since = session.scalars(select(Finding.found_at).order_by(Finding.id)).first()
     assert (alert.cause, alert.subject) == ("finding.critical", world.connection_id)
+    assert alert.page == f"/ops/invoices/{invoice_id(REALM, '1')}"
     assert (alert.severity, alert.since, alert.ended_at) == ("critical", since, None)
     delivering.arrive(an_invoice())
     open_and_close(world.services)

@@ -144,7 +144,7 @@ def test_closed_findings_go_and_open_ones_stay(world: World) -> None:
         rows.finding("1", "critical", field=field, **old)
     prune_at(world.services, NOW)
     with world.services.database.read() as session:
-        assert session.scalars(select(Finding.field).order_by(Finding.id)).all() == ["a", "b"]
+        assert session.scalars(select(Finding.cause).order_by(Finding.id)).all() == ["a", "b"]
 
 
 @pytest.mark.both_databases("the statements are its own")

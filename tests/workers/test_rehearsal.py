@@ -31,7 +31,7 @@ def everything(world: World) -> dict[str, list[Any]]:
 
 def rehearsed(world: World, since: datetime | None = None) -> dict[str, Any]:
     company = CompanyContext.of(world.services, world.connection_id)
-    return rehearse_backfill(company, since, lambda tally: None)
+    return rehearse_backfill(company, since, lambda *_: None)
 
 
 def believable(world: World) -> None:
@@ -104,7 +104,7 @@ def test_a_single_invoice_can_be_rehearsed(world: World, kind: str) -> None:
     before = everything(world)
     company = CompanyContext.of(world.services, world.connection_id)
     reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
-    recorded = rehearse(company, reads)
+    recorded, _, _ = rehearse(company, reads)
     words = {"created": "created", "gone": "held: deleted"}
     assert [(one.quickbooks_id, str(one)) for one in recorded] == [("1", words[kind])]
     assert everything(world) == before

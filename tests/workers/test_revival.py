@@ -13,7 +13,6 @@ from service.monitoring.checks import current_status
 from service.monitoring.condition import Condition
 from service.monitoring.refusals import Refusals
 from service.operations import actions, disconnect
-from service.operations.try_again import try_again
 from tests.workers.reconciling import catch_up, due, finish, set_connection
 from tests.workers.world import World, an_event, an_invoice
 from workers.upkeep import revive, try_keys
@@ -183,7 +182,7 @@ def test_what_was_ended_on_purpose_is_never_tried(world: World) -> None:
     world.count_refreshes()
     revive(world.services)
     with pytest.raises(Disconnected, match="no token left"):
-        try_again(world.services, world.connection_id, "test")
+        actions.retry(world.services, world.connection_id, "test")
     assert world.refreshes() == 0
     assert world.connection().state == "disconnected"
 
@@ -219,7 +218,7 @@ def test_an_operator_may_try_at_any_time(world: World) -> None:
     world.put("Invoice", an_invoice("1"))
     revive(world.services)
     assert world.connection().state == "disconnected"
-    try_again(world.services, world.connection_id, "test")
+    actions.retry(world.services, world.connection_id, "test")
     assert world.connection().state == "connected"
     world.sync()
     catch_up(world)
@@ -235,7 +234,7 @@ def test_trying_a_barred_company_again_waits_for_nothing(world: World) -> None:
     set_connection(world, paused_until=None)
     world.advance(run_id)
     assert world.sweep() == []
-    try_again(world.services, world.connection_id, "test")
+    actions.retry(world.services, world.connection_id, "test")
     assert sorted(world.sweep()) == [
         ("sync_company", world.connection_id),
         ("work_on_run", run_id),
@@ -254,7 +253,7 @@ def test_where_nothing_waits_trying_again_asks_whether_it_works(world: World) ->
         failures=3,
     )
     assert "connection.barred" in seen(world)
-    try_again(world.services, world.connection_id, "test")
+    actions.retry(world.services, world.connection_id, "test")
     with world.services.database.read() as session:
         assert session.scalars(select(Notice.operation)).all() == ["sync"]
     world.sync()

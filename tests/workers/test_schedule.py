@@ -16,6 +16,7 @@ from service.database.tables import (
     Process,
     Run,
     Sample,
+    SettlementRow,
 )
 from service.database.types import database_now
 from service.infactor.mapping import invoice_id
@@ -39,6 +40,7 @@ SECONDS = {
     "alerts": 15,
     "reconcile": 15,
     "judging": 15,
+    "settlements": 15,
     "sample": 60,
     "keys": 60,
     "poll": 300,
@@ -67,6 +69,11 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
     """Leave something to do to each periodic job; return how to see that it was done, by name."""
     world = delivering.world
     at, busy = now(), world.connection_id
+    delivering.arrive(an_invoice("3"))
+    delivering.decide("3", state="invoice_accepted")
+    delivering.poll()
+    world.pay("3")
+    world.hear("Invoice", "3", "updated")
     delivering.arrive(an_invoice("1"))
     delivering.decide("1", state="invoice_accepted")
     delivering.arrive(an_invoice("2"))
@@ -100,6 +107,7 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
         "alerts": lambda: count(world, Alert, Alert.cause == "connection.dead") > 0,
         "reconcile": lambda: count(world, Run, Run.kind == "reconcile") == 1,
         "judging": lambda: count(world, Connection, Connection.judged_by != "") == 5,
+        "settlements": lambda: count(world, SettlementRow) == 1,
         "sample": lambda: count(world, Sample) == 1,
         "poll": lambda: (
             delivering.last_seen("1").state == "invoice_accepted"

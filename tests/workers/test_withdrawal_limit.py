@@ -445,7 +445,7 @@ def test_a_rehearsal_tells_how_many_it_would_withdraw(world: World) -> None:
     offered(world, 10)
     paid_now(world, 10)
     company = CompanyContext.of(world.services, world.connection_id)
-    assert rehearse_backfill(company, None, lambda _: None)["withdrawn"] == 10
+    assert rehearse_backfill(company, None, lambda *_: None)["withdrawn"] == 10
     assert states(world) == {LET: 10}
 
 

@@ -41,9 +41,9 @@ _LONGEST_TEXT = 300
 
 def ensure_adopted(
     services: Services, connection_id: str, quickbooks_ids: Collection[str] = ()
-) -> None:
+) -> bool:
     """Adopt the old rows of these invoices, unless that was done already; raises as
-    `adopt_old_rows`.
+    `adopt_old_rows`. Return whether anything may have changed.
 
     Call it before a delivery, with the QuickBooks Ids: an invoice recorded since the last time may
     match rows that matched nothing then. Costs two small queries, and a scan only if needed.
@@ -52,6 +52,7 @@ def ensure_adopted(
         done = old_rows.were_matched(session, connection_id, quickbooks_ids)
     if not done:
         adopt_old_rows(services, connection_id)
+    return not done
 
 
 def adopt_old_rows(services: Services, connection_id: str) -> OldRows:
@@ -225,7 +226,7 @@ def _keep_findings(session: Session, old: _OldImport, found: OldRows) -> None:
         known = findings.open_of_company(session, FindingKind.DOUBLED, connection_id)
         mine = copies.get(connection_id, {})
         every = {**dict.fromkeys(known, ()), **mine}
-        keep_findings(session, connection_id, FindingKind.DOUBLED, every, now())
+        keep_findings(session, connection_id, {FindingKind.DOUBLED: every}, now())
 
 
 def _copies(session: Session, old: _OldImport, found: OldRows) -> dict[str, dict[str, list[Found]]]:

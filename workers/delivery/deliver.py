@@ -1,16 +1,16 @@
 """Delivers recorded invoices into Infactor's database, in order; never delays the recording."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy.orm import Session
 
 from service.database.engine import Database
 from service.database.tables import Connection, Document, Invoice
-from service.domain import Action, FindingKind, RuleCode, State
+from service.domain import Action, RuleCode, State
 from service.infactor.collection import (
     REVISION,
     DeliveryOrder,
@@ -30,14 +30,13 @@ from service.kit.clock import now
 from service.services import Services
 from service.store import connections, inbox, outbox
 from service.store.findings import Found
-from service.store.outbox import DeliveryProgress
+from service.store.outbox import DeliveryProgress, Outgoing
 from workers.delivery.adoption import ensure_adopted
 from workers.delivery.circuit import Infactor, InfactorUnavailable, reaching_infactor
 from workers.delivery.findings import (
     DocumentChange,
     changed_after_approval,
     keep_changes,
-    keep_findings,
 )
 
 _BATCH = 500
@@ -57,7 +56,7 @@ class Delivery:
     `result` is None if the document kept changing during the delivery.
     """
 
-    invoice: Invoice
+    invoice: Invoice | Outgoing
     seen: Document | None
     order: DeliveryOrder
     result: DeliveryResult | DeliveryRefusal | None
@@ -83,23 +82,26 @@ def _deliver_some(services: Services, connection_id: str) -> bool:
         company = connections.get(session, connection_id)
         if company is None or company.environment != environment:
             return False
-        ids = outbox.due_ids(session, connection_id, now(), _BATCH)
-    if not ids:
+        waiting = outbox.due(session, connection_id, now(), _BATCH)
+    if not waiting:
         return False
     try:
         with reaching_infactor(services) as infactor:
-            ensure_adopted(services, connection_id, ids)
-            deliveries = _deliver_batch(services, infactor, company)
+            if ensure_adopted(services, connection_id, [one.quickbooks_id for one in waiting]):
+                with services.database.read() as session:
+                    waiting = outbox.due(session, connection_id, now(), _BATCH)
+            deliveries = _deliver_batch(services, infactor, company, waiting)
     except InfactorUnavailable:
         return False
     currency = services.settings.infactor_currency
     DeliveryResults(company, deliveries, currency=currency).save(services.database)
-    return len(ids) == _BATCH
+    return len(waiting) == _BATCH
 
 
-def _deliver_batch(services: Services, infactor: Infactor, company: Connection) -> list[Delivery]:
+def _deliver_batch(
+    services: Services, infactor: Infactor, company: Connection, invoices: Sequence[Outgoing]
+) -> list[Delivery]:
     with services.database.read() as session:
-        invoices = outbox.due(session, company.id, now(), _BATCH)
         seen = outbox.documents_of(session, [invoice.id for invoice in invoices])
         supplier = connections.supplier(session, company.supplier_id)
     registered = infactor.users.registered_buyers({e for i in invoices for e in addresses_of(i)})
@@ -113,7 +115,7 @@ def _deliver_batch(services: Services, infactor: Infactor, company: Connection) 
 
 
 def order_for(
-    invoice: Invoice,
+    invoice: Invoice | Outgoing,
     seen: Document | None,
     company: Connection,
     registered: Mapping[str, str],
@@ -130,7 +132,8 @@ def order_for(
         address, known = preferred(addresses_of(invoice), registered)
         mapped = {**mapped, "buyerEmail": address, "companyEmail": address}
         if account is not None:
-            mapped |= {"supplierName": account.name, "supplierAddress": account.address}
+            mapped["supplierName"] = account.name
+            mapped["supplierAddress"] = account.address
         if address and not known:
             warnings = [dict(_NOT_REGISTERED)]
     return DeliveryOrder(
@@ -140,11 +143,12 @@ def order_for(
         hold=RuleCode(invoice.hold) if invoice.hold else None,
         handed_over=seen is not None and seen.supplier_id != company.supplier_id,
         may_create=_may_create(invoice, seen),
+        unseen=seen is None,
         warnings=warnings,
     )
 
 
-def _may_create(invoice: Invoice, seen: Document | None) -> bool:
+def _may_create(invoice: Invoice | Outgoing, seen: Document | None) -> bool:
     """Return whether a missing document may be created.
 
     A decided or adopted one was deleted by hand: created again, it would be offered as undecided.
@@ -153,12 +157,12 @@ def _may_create(invoice: Invoice, seen: Document | None) -> bool:
     return undecided and invoice.adopted is None
 
 
-def key_of(invoice: Invoice) -> Key:
+def key_of(invoice: Invoice | Outgoing) -> Key:
     """Return the `_id` of the invoice's document. No other function decides it."""
     return invoice.id if invoice.adopted is None else own_key(invoice.adopted)
 
 
-def addresses_of(invoice: Invoice) -> list[str]:
+def addresses_of(invoice: Invoice | Outgoing) -> list[str]:
     """Return the buyer's addresses. Invoices recorded before these were stored have at most one."""
     known = [email for email in invoice.buyer_emails if isinstance(email, str)]
     return known or [email for email in [(invoice.mapped or {}).get("buyerEmail")] if email]
@@ -180,7 +184,7 @@ class DeliveryResults:
         self._at = now()
         self._receipts: list[dict[str, Any]] = []
         self._documents: list[dict[str, Any]] = []
-        self._frozen: list[Invoice] = []
+        self._frozen: list[Invoice | Outgoing] = []
         self._changed: dict[str, list[Found]] = {}
         self._changes: list[DocumentChange] = []
 
@@ -197,15 +201,11 @@ class DeliveryResults:
             for sent in self._frozen:
                 inbox.take_back(session, sent.connection_id, sent.quickbooks_id, sent.recorded_at)
             outbox.save_documents(session, self._documents)
-            self._keep_findings(session)
-        for receipt in self._receipts:
-            log.info(
-                "invoice.delivered",
-                invoice=receipt["invoice_id"],
-                revision=receipt["revision"],
-                outcome=receipt["outcome"],
-                state=receipt["state"],
-            )
+            keep_changes(session, self._company.id, self._changes, self._at, self._changed)
+        if self._receipts:
+            # One line for all, by outcome; each invoice has its receipt.
+            counts = Counter(receipt["outcome"] for receipt in self._receipts)
+            log.info("invoices.delivered", connection=self._company.id, **counts)
 
     def _add(self, current: DeliveryProgress, delivery: Delivery) -> None:
         result = delivery.result
@@ -242,7 +242,7 @@ class DeliveryResults:
             self._documents.append(self._document(delivery, result, action))
         self._note_change(delivery, result)
 
-    def _postpone(self, current: DeliveryProgress, sent: Invoice, why: str) -> None:
+    def _postpone(self, current: DeliveryProgress, sent: Invoice | Outgoing, why: str) -> None:
         pause = backoff(current.delivery_attempts, _FIRST_PAUSE, _LONGEST_PAUSE)
         current.delivery_error = why
         current.delivery_attempts += 1
@@ -287,10 +287,6 @@ class DeliveryResults:
             else []
         )
 
-    def _keep_findings(self, session: Session) -> None:
-        keep_findings(session, self._company.id, FindingKind.CHANGED, self._changed, self._at)
-        keep_changes(session, self._company.id, self._changes, self._at)
-
 
 def _action(delivery: Delivery, result: DeliveryResult) -> Action:
     """Return what was done. If the answer was lost, derive it from the document seen before."""
@@ -317,7 +313,7 @@ def _content(delivery: Delivery, result: DeliveryResult) -> dict[str, Any]:
     return found
 
 
-def _catch_up(current: DeliveryProgress, sent: Invoice, newer: int) -> None:
+def _catch_up(current: DeliveryProgress, sent: Invoice | Outgoing, newer: int) -> None:
     """Continue from Infactor's revision, which is ahead after our database was restored from a
     backup.
     """

@@ -7,6 +7,7 @@ approve in the minutes in which QuickBooks changes an invoice.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -19,8 +20,9 @@ from service.infactor.deviations import OVER, DecisionBasis, deviations, text_of
 from service.infactor.mongo import from_bson, to_bson
 from service.infactor.rules.catalogue import CATALOGUE
 from service.infactor.rules.judge import reasons_of
-from service.store import findings, outbox
+from service.store import documents, findings, outbox
 from service.store.findings import Found
+from service.store.outbox import Outgoing
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +39,7 @@ class DocumentChange:
     `withdrawn` is our reason for withdrawing it, if its marker is known.
     """
 
-    invoice: Invoice
+    invoice: Invoice | Outgoing
     before: Document | None
     after: DocumentState | None
     withdrawn: str | None
@@ -85,9 +87,16 @@ class DocumentChange:
 
 
 def keep_changes(
-    session: Session, connection_id: str, changes: Sequence[DocumentChange], now: datetime
+    session: Session,
+    connection_id: str,
+    changes: Sequence[DocumentChange],
+    now: datetime,
+    changed: Mapping[str, Collection[Found]] = MappingProxyType({}),
 ) -> None:
-    """Open and close the findings that follow from these changes of a company's documents."""
+    """Open and close the findings that follow from these changes of a company's documents.
+
+    `changed` is what differs from what was approved, by invoice id, of those that were compared.
+    """
     gone = {change.invoice.id: missing(change) for change in changes}
     moved_on = {
         change.invoice.id: past
@@ -95,19 +104,23 @@ def keep_changes(
         if (past := moved_past_hold(change, was_held=_was_held(session, change))) is not None
     }
     against_rules = {change.invoice.id: approved_against_rules(change) for change in changes}
+    documents.note_approved(
+        session, [change.invoice.id for change in changes if change.approved], now
+    )
     approved = {change.invoice.id: change for change in changes if change.approved}
     written = outbox.fields_written_since(session, approved.keys(), now - HURRY)
     hurried = {
         invoice_id: changed_before_approval(approved[invoice_id], fields)
         for invoice_id, fields in written.items()
     }
-    for kind, found in (
-        (FindingKind.MISSING, gone),
-        (FindingKind.MOVED_ON, moved_on),
-        (FindingKind.HURRIED, hurried),
-        (FindingKind.RULE, against_rules),
-    ):
-        keep_findings(session, connection_id, kind, found, now)
+    found: dict[FindingKind, Mapping[str, Collection[Found]]] = {
+        FindingKind.MISSING: gone,
+        FindingKind.MOVED_ON: moved_on,
+        FindingKind.HURRIED: hurried,
+        FindingKind.RULE: against_rules,
+        FindingKind.CHANGED: changed,
+    }
+    keep_findings(session, connection_id, found, now)
 
 
 def _was_held(session: Session, change: DocumentChange) -> bool:
@@ -121,17 +134,16 @@ def _was_held(session: Session, change: DocumentChange) -> bool:
 def keep_findings(
     session: Session,
     connection_id: str,
-    kind: FindingKind,
-    found: Mapping[str, Collection[Found]],
+    found: Mapping[FindingKind, Mapping[str, Collection[Found]]],
     now: datetime,
 ) -> None:
-    """Leave exactly these findings of a kind open, by invoice id, and log those that are new."""
-    for finding in findings.keep(session, connection_id, kind, found, now):
+    """Leave exactly these findings open, by kind and invoice id, and log those that are new."""
+    for finding in findings.keep(session, connection_id, found, now):
         log.warning(
             "finding.begun",
             invoice=finding.invoice_id,
-            kind=kind,
-            field=finding.field,
+            kind=finding.kind,
+            fields=[one["field"] for one in finding.fields],
             severity=finding.severity,
         )
 
@@ -183,7 +195,13 @@ def approved_against_rules(change: DocumentChange) -> list[Found]:
         return []
     reasons = [*reasons_of(change.invoice.holds), *reasons_of(change.invoice.signals)]
     return [
-        Found(field=reason.code, severity=severity, state=after.state, current=str(reason))
+        Found(
+            field=reason.code,
+            severity=severity,
+            state=after.state,
+            current=str(reason),
+            cause=reason.code,
+        )
         for reason in reasons
         if (severity := CATALOGUE[reason.code].after_approval)
     ]

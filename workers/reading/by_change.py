@@ -7,10 +7,10 @@ skip rows that change during paging (reference 3.3, 4.2).
 A page that QuickBooks cannot show is halved until the one bad row is alone, which is stepped over.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from service.database.tables import PageCursor
 from service.errors import Poisoned, SyncError, TransientError
@@ -18,7 +18,7 @@ from service.kit.text import one_line
 from service.quickbooks import queries
 from service.quickbooks.entity import parse_instant
 from service.quickbooks.faults import TIMED_OUT, TOO_LONG
-from service.quickbooks.queries import EntityName, Page, changed_at
+from service.quickbooks.queries import EntityName, Page
 from service.wording import called
 from workers.company import CompanyContext
 from workers.reading.reads import InvoiceReads, Place, Read
@@ -123,9 +123,11 @@ def read_page(
             else:
                 cursor = replace(cursor, size=cursor.size // 2, slow=slow)
         else:
-            fresh = [raw for raw in rows.found if raw.get("Id") not in cursor.seen]
-            reads = InvoiceReads(found=[Read(raw, fetch_number) for raw in fresh])
-            return ChangePage(reads, _after(cursor, rows, company.latest_believed()))
+            reads = [Read(raw, fetch_number) for raw in rows.found]
+            seen = frozenset(cursor.seen)
+            fresh = [read for read in reads if str(read.raw.get("Id")) not in seen]
+            onwards = _after(cursor, reads, rows.given, company.latest_believed())
+            return ChangePage(InvoiceReads(found=fresh), onwards)
 
 
 def _rows(company: CompanyContext, entity_name: EntityName, cursor: Cursor) -> Page:
@@ -177,25 +179,28 @@ def _place(entity_name: EntityName, cursor: Cursor, number: int) -> str:
     return f"the {nth} of all in the order of changes"
 
 
-def _after(cursor: Cursor, rows: Page, latest: datetime) -> Cursor:
-    """Return where to go on: after the last change whose time is not ahead of `latest`."""
-    # Dropped rows filled the page, but need not be there the next time.
-    raws, done = rows.found, rows.given < cursor.size
-    times = [changed_at(raw) for raw in raws]
+def _after(cursor: Cursor, reads: Sequence[Read], given: int, latest: datetime) -> Cursor:
+    """Return where to go on: after the last change whose time is not ahead of `latest`.
+
+    `given` are the positions that the page took: dropped rows filled it, but need not be there the
+    next time.
+    """
+    done = given < cursor.size
+    times = (read.changed_at for read in reads)
     last = max((t for t in times if t and t <= latest), default=cursor.since)
-    at_last = tuple(str(r.get("Id")) for r, t in zip(raws, times, strict=True) if t == last)
+    at_last = tuple(str(read.raw.get("Id")) for read in reads if read.changed_at == last)
     size = cursor.size if cursor.slow else min(cursor.size * 2, queries.PAGE)
-    name = _called(raws[-1]) if raws else cursor.last
+    name = _called(reads[-1]) if reads else cursor.last
     here = replace(cursor, since=last, last=name, size=size, bad=0, done=done)
     if last == cursor.since:
         # Still inside the same second.
         seen = tuple(dict.fromkeys([*cursor.seen, *at_last]))[-_MOST_SEEN:]
-        return replace(here, skip=cursor.skip + (0 if done else len(raws)), seen=seen)
-    whole_page = len(at_last) == len(raws) and not done
-    skip = len(raws) if whole_page else 0
+        return replace(here, skip=cursor.skip + (0 if done else len(reads)), seen=seen)
+    whole_page = len(at_last) == len(reads) and not done
+    skip = len(reads) if whole_page else 0
     return replace(here, skip=skip, seen=at_last, behind=cursor.bad)
 
 
-def _called(raw: dict[str, Any]) -> str:
-    number = one_line(raw.get("DocNumber"), _LONGEST_NUMBER)
-    return called(one_line(raw.get("Id"), _LONGEST_NUMBER), number)
+def _called(read: Read) -> str:
+    number = one_line(read.raw.get("DocNumber"), _LONGEST_NUMBER)
+    return called(one_line(read.raw.get("Id"), _LONGEST_NUMBER), number)

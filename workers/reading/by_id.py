@@ -3,18 +3,16 @@
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
-from typing import Any
 
 from service.errors import Gone, Poisoned, SyncError, TooLarge, TransientError, Unmappable
 from service.kit.clock import now
 from service.quickbooks import queries
-from service.quickbooks.entity import entity
 from service.quickbooks.faults import CUT_SHORT, GONE, SPOILT, TIMED_OUT
 from service.quickbooks.queries import EntityName
 from service.store import customers
 from service.store.customers import CustomerRead
 from workers.company import CompanyContext
-from workers.reading.reads import CompleteReads, InvoiceReads, Read, customer_id_of, id_in, is_id
+from workers.reading.reads import CompleteReads, InvoiceReads, Read, id_in, is_id
 from workers.retry import is_ambiguous, may_be_a_records, may_pass_in_parts
 
 MAX_IDS = 500
@@ -138,7 +136,7 @@ class CustomerReads:
 
     def complete(self, reads: InvoiceReads) -> CompleteReads:
         """Return the reads with all customers read so far; read those that the cache lacks."""
-        wanted = {i for read in reads.found if (i := customer_id_of(read.raw))}
+        wanted = {i for read in reads.found if (i := read.customer_id)}
         for _ in range(customers.MAX_DEPTH + 1):
             wanted |= {read.parent_id for read in self.fresh.values() if read.parent_id}
             missing = self._missing(wanted)
@@ -171,13 +169,12 @@ class CustomerReads:
             if not may_pass_in_parts(e):
                 raise
             return  # read by id instead, where one bad record does not spoil the others
-        for raw in raws:
-            self._keep(raw, fetch_number)
+        self.take(Read(raw, fetch_number) for raw in raws)
 
     def take(self, reads: Iterable[Read]) -> None:
         """Keep customers that another query has read."""
         for read in reads:
-            self._keep(read.raw, read.fetch_number)
+            self._keep(read)
 
     def _missing(self, ids: set[str]) -> set[str]:
         unread = ids - self._asked - self.fresh.keys()
@@ -186,17 +183,17 @@ class CustomerReads:
         with self._company.services.database.read() as session:
             return customers.stale(session, self._company.connection_id, unread, now() - _MAX_AGE)
 
-    def _keep(self, raw: dict[str, Any], fetch_number: int) -> None:
+    def _keep(self, read: Read) -> None:
         try:
-            read = entity(raw)
+            found = read.entity
         except Unmappable as e:
-            self.failed[str(raw.get("Id"))[:64]] = e
+            self.failed[str(read.raw.get("Id"))[:64]] = e
             return
-        self.fresh[read.id] = CustomerRead(
-            quickbooks_id=read.id,
-            parent_id=id_in(raw, "ParentRef"),
-            sync_token=read.sync_token,
-            last_updated=read.last_updated,
-            fetch_number=fetch_number,
-            source=raw,
+        self.fresh[found.id] = CustomerRead(
+            quickbooks_id=found.id,
+            parent_id=id_in(read.raw, "ParentRef"),
+            sync_token=found.sync_token,
+            last_updated=found.last_updated,
+            fetch_number=read.fetch_number,
+            source=read.raw,
         )

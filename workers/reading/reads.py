@@ -3,21 +3,50 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
-from service.errors import SyncError
+from service.errors import SyncError, Unmappable
+from service.kit import exact_json
+from service.quickbooks.entity import Entity, entity
 from service.store.customers import CustomerRead
 
 # The same limit as for the ids of invoices.
 _LONGEST_ID = 18
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Read:
-    """One object as QuickBooks sent it, and the fetch number of that read."""
+    """One object as QuickBooks sent it, and the fetch number of that read.
+
+    What several steps ask for is found out once.
+    """
 
     raw: dict[str, Any]
     fetch_number: int
+
+    @cached_property
+    def entity(self) -> Entity:
+        """The object's identity and version; raises Unmappable."""
+        return entity(self.raw)
+
+    @cached_property
+    def changed_at(self) -> datetime | None:
+        """The second of the object's last change, or None if it names none."""
+        try:
+            return self.entity.last_updated.replace(microsecond=0)
+        except Unmappable:
+            return None
+
+    @cached_property
+    def customer_id(self) -> str | None:
+        """The id of the invoice's customer, or None if it names none that is an id."""
+        return id_in(self.raw, "CustomerRef")
+
+    @cached_property
+    def text(self) -> bytes:
+        """All of the object as JSON, with every number's digits."""
+        return exact_json.encode(self.raw)
 
 
 class Place(str):
@@ -56,11 +85,6 @@ class CompleteReads(InvoiceReads):
     """Invoices with their customers by id: together with the cache, all that recording needs."""
 
     customers: Mapping[str, CustomerRead]
-
-
-def customer_id_of(raw_invoice: dict[str, Any]) -> str | None:
-    """Return the id of the invoice's customer, or None if it names none that is an id."""
-    return id_in(raw_invoice, "CustomerRef")
 
 
 def id_in(raw: dict[str, Any], name: str) -> str | None:

@@ -1,27 +1,27 @@
 """Builds the row of one version of an invoice, from what was read and what was recorded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from service.config.settings import Settings
 from service.database.tables import Customer, Invoice
 from service.domain import RevisionCause
+from service.infactor.deviations import text_of
 from service.infactor.document_lifecycle import SUPPLIER
 from service.infactor.edition import EDITION
 from service.infactor.mapping import map_invoice
 from service.infactor.rules.facts import InvoiceFacts, decoded, encoded, facts_of
 from service.infactor.warnings import InvoiceWarning
 from service.kit import exact_json
-from service.quickbooks.entity import Entity
 from service.store import customers
-from service.store.invoices import InvoiceRow
+from service.store.invoices import COLUMNS, InvoiceRow
 from workers.company import RecordedCompany
-from workers.reading.reads import customer_id_of
+from workers.reading.reads import Read
 
 # Fits the column; a currency has three letters.
 _LONGEST_CURRENCY = 8
@@ -48,8 +48,7 @@ class InvoiceBasis:
     called the invoice void.
     """
 
-    found: Entity
-    fetch_number: int
+    read: Read
     chain: Sequence[Customer]
     called_void: bool
 
@@ -58,7 +57,7 @@ class InvoiceBasis:
         """The buyer's new name if it was renamed after the invoice was read."""
         chain = self.chain
         renamed_at = chain[0].renamed_at_fetch if chain else None
-        if renamed_at is None or renamed_at < self.fetch_number:
+        if renamed_at is None or renamed_at < self.read.fetch_number:
             return None
         return customers.display_name(chain[0].source)
 
@@ -76,35 +75,38 @@ class InvoiceRows:
         self.at = at
         self.latest = latest  # a change that QuickBooks dates later than that is not believed so
         supplier, settings = company.supplier, self.settings
-        self._rules = [
+        self._today = settings.today(at)
+        rules = [
             *(EDITION, supplier.email, supplier.name, supplier.address, company.country),
             # What was held yesterday, or by other rules, is judged again when it is read again.
-            *(settings.infactor_currency, settings.rules.digest, settings.today(at)),
+            *(settings.infactor_currency, settings.rules.digest, self._today),
         ]
+        self._rules = blake2b(exact_json.encode(rules), digest_size=16)
 
     def digest(self, basis: InvoiceBasis) -> str:
         """Return a digest of all that decides the row's content; equal ones mean equal content."""
-        made_from = (
-            *(basis.found.raw, basis.customer_versions, basis.buyer_name, basis.called_void),
-            self._rules,
-        )
-        return blake2b(exact_json.encode(made_from), digest_size=16).hexdigest()
+        others = (basis.customer_versions, basis.buyer_name, basis.called_void)
+        digest = self._rules.copy()
+        digest.update(exact_json.encode(others))
+        digest.update(basis.read.text)
+        return digest.hexdigest()
 
     def read(self, basis: InvoiceBasis, before: Invoice | None) -> InvoiceRow:
         """Return the row of an invoice as it was read; raises Unmappable.
 
         That it was called void is remembered as long as its total stays zero.
         """
-        found = basis.found
+        read, found = basis.read, basis.read.entity
         invoice_id = self.company.invoice_id(found.id)
         mapped = map_invoice(
-            found.raw,
+            read.raw,
             [customer.source for customer in basis.chain],
             self.company.supplier,
             invoice_id,
             buyer_name=basis.buyer_name,
             currency=self.settings.infactor_currency,
             country=self.company.country,
+            text=read.text,
         )
         void_noticed = mapped.total == 0 and basis.called_void
         return InvoiceRow(
@@ -113,18 +115,27 @@ class InvoiceRows:
             quickbooks_id=found.id,
             sync_token=found.sync_token,
             last_updated=found.last_updated if found.last_updated <= self.latest else None,
-            fetch_number=basis.fetch_number,
+            fetch_number=read.fetch_number,
             digest=self.digest(basis),
             deleted=False,
             void_noticed=void_noticed,
-            source=found.raw,
+            source=read.raw,
+            source_text=read.text,
             mapped=mapped.document,
-            facts=encoded(facts_of(found.raw, mapped, called_void=void_noticed)),
+            facts=encoded(
+                facts_of(
+                    read.raw,
+                    mapped,
+                    called_void=void_noticed,
+                    before=decoded(before.facts) if before and before.facts else None,
+                    today=self._today,
+                )
+            ),
             hold=None,
             holds=[],
             signals=[],
             warnings=[_plain(warning) for warning in mapped.warnings],
-            customer_id=customer_id_of(found.raw),
+            customer_id=read.customer_id,
             customer_versions=basis.customer_versions,
             doc_number=mapped.doc_number or "",
             total=mapped.total,
@@ -139,7 +150,7 @@ class InvoiceRows:
     def deletion(self, quickbooks_id: str, fetch_number: int, before: Invoice | None) -> InvoiceRow:
         """Return the row of a deleted invoice: its last content, if there was any."""
         if before is not None:
-            facts = msgspec.structs.replace(decoded(before.facts), deleted=True)
+            facts = replace(decoded(before.facts), deleted=True)
             return replace(
                 row_of(before),
                 fetch_number=fetch_number,
@@ -180,7 +191,7 @@ class InvoiceRows:
 
 
 def row_of(invoice: Invoice) -> InvoiceRow:
-    return InvoiceRow(**{name: getattr(invoice, name) for name in InvoiceRow.__slots__})
+    return InvoiceRow(**{name: getattr(invoice, name) for name in COLUMNS})
 
 
 def same(before: InvoiceRow | None, row: InvoiceRow) -> bool:
@@ -206,7 +217,29 @@ def revision(row: InvoiceRow, before: InvoiceRow | None, cause: RevisionCause) -
         "holds": row.holds,
         "signals": row.signals,
         "changes": _changes(before.mapped if before else None, row.mapped),
+        "entry": _entry(row, cause),
     }
+
+
+def _entry(row: InvoiceRow, cause: RevisionCause) -> str:
+    """Return what an auditor reads of this revision, as JSON; nobody is named in it."""
+    mapped = row.mapped or {}
+    entry = {
+        "invoice": row.id,
+        "revision": row.revision,
+        "at": row.recorded_at.isoformat(),
+        "cause": cause.value,
+        "sync_token": row.sync_token,
+        "number": row.doc_number,
+        "customer": row.customer_id,
+        "total": text_of(row.total),
+        "balance": text_of(row.balance),
+        "currency": row.currency,
+        "due": mapped.get("payableDate") or None,
+        "deleted": row.deleted,
+        "holds": [one["code"] for one in row.holds],
+    }
+    return exact_json.encode(entry).decode()
 
 
 def _changes(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,18 +1,25 @@
 """Judges recorded invoices by the rules in force."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from service.config.settings import Settings
 from service.domain import RuleCode
-from service.infactor.rules.circumstances import Circumstances
+from service.infactor.rules.circumstances import AccountShares, Circumstances, NumberGap
 from service.infactor.rules.facts import InvoiceFacts, decoded
 from service.infactor.rules.judge import Judgement, judge, plain
-from service.store import proof
+from service.infactor.rules.rule import Mode
+from service.infactor.rules.shares import ACCOUNT_RULES
+from service.store import accounts, proof
+from service.store.accounts import HOUR_MS
 from service.store.invoices import InvoiceRow
+from workers.recording.numbers import missing_numbers
 
 
 class Judge:
@@ -44,13 +51,58 @@ class Judge:
             currency=self._settings.infactor_currency,
             proved=self._is_proved(),
         )
-        return dict.fromkeys(facts, alike)
+        found = dict.fromkeys(facts, alike)
+        for id_, account in self._accounts(facts).items():
+            found[id_] = dataclasses.replace(found[id_], account=account)
+        for id_, hour in self._busy_hours(facts).items():
+            found[id_] = dataclasses.replace(found[id_], busy_hour=hour)
+        for id_, gap in self._missing_numbers(facts).items():
+            found[id_] = dataclasses.replace(found[id_], numbers_missing=gap)
+        return found
+
+    def _accounts(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, AccountShares]:
+        """Return the accounts, as last counted, of the buyers of those that are open."""
+        customers = {
+            id_: known.customer_id
+            for id_, known in facts.items()
+            if known.customer_id and known.balance > 0
+        }
+        if not customers or not self._settings.rules.asks_any(ACCOUNT_RULES):
+            return {}
+        wanted = set(customers.values())
+        kept = accounts.of_customers(self._session, self._connection_id, wanted)
+        return {
+            id_: AccountShares(*kept[customer])
+            for id_, customer in customers.items()
+            if customer in kept
+        }
+
+    def _busy_hours(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, str]:
+        if not self._settings.rules.asks_any({RuleCode.BURST}):
+            return {}
+        busy = accounts.busy_hours(self._session, self._connection_id)
+        if not busy:
+            return {}
+        hours = {id_: known.created_ms // HOUR_MS for id_, known in facts.items()}
+        return {id_: _hour_text(hour) for id_, hour in hours.items() if hour in busy}
+
+    def _missing_numbers(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, NumberGap]:
+        """Return the gaps in the numbers; none while an import may still fill them."""
+        if not self._settings.rules.asks_any({RuleCode.NUMBER_GAP}):
+            return {}
+        if accounts.is_importing(self._session, self._connection_id):
+            return {}
+        return missing_numbers(self._session, self._connection_id, facts)
 
     def _is_proved(self) -> bool:
         hours = self._settings.rules.limit_of(RuleCode.UNPROVEN)
         if hours is None:
             return True
         return proof.is_company_proved(self._session, self._connection_id, hours, self._at)
+
+
+def _hour_text(hour: int) -> str:
+    return datetime.fromtimestamp(hour * HOUR_MS // 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _with(row: InvoiceRow, judgement: Judgement) -> InvoiceRow:
@@ -60,3 +112,44 @@ def _with(row: InvoiceRow, judgement: Judgement) -> InvoiceRow:
         holds=plain(judgement.holds),
         signals=plain(judgement.signals),
     )
+
+
+Kept = tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]
+"""(holds, signals) as the record keeps them."""
+
+
+def kept(judgement: Judgement) -> Kept:
+    """Return the reasons as the record keeps them."""
+    return plain(judgement.holds), plain(judgement.signals)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherReason:
+    """A rule that comes to mean something else to an invoice: a mode each, `off` for nothing.
+
+    `held` and `would_be_held`: whether the invoice is held, by any rule.
+    """
+
+    invoice_id: str
+    code: RuleCode
+    before: Mode
+    after: Mode
+    held: bool
+    would_be_held: bool
+
+
+def other_reasons(invoice_id: str, before: Kept, after: Kept) -> Iterator[OtherReason]:
+    """Yield each rule that means something else after than before."""
+    modes_before, modes_after = _modes(before), _modes(after)
+    for code in RuleCode:
+        modes = modes_before.get(code, Mode.OFF), modes_after.get(code, Mode.OFF)
+        if modes[0] is not modes[1]:
+            yield OtherReason(invoice_id, code, *modes, bool(before[0]), bool(after[0]))
+
+
+def _modes(reasons: Kept) -> dict[str, Mode]:
+    holds, signals = reasons
+    return {
+        **{one["code"]: Mode.SIGNAL for one in signals},
+        **{one["code"]: Mode.HOLD for one in holds},
+    }

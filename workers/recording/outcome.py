@@ -1,7 +1,8 @@
 """The outcome of each invoice of a batch, and the tally that a run shows."""
 
 from collections import Counter
-from dataclasses import dataclass
+
+import msgspec
 
 from service.database.tables import Failure, Tally
 from service.domain import Action, RuleCode
@@ -12,8 +13,7 @@ from workers.reading.reads import Place
 _MOST_FAILURES_KEPT = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of one invoice.
 
     `action` is what its record led to in Infactor. `revision` is the one written, None if nothing

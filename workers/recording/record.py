@@ -3,14 +3,15 @@
 A batch is one transaction, with what its caller finishes in it; QuickBooks is not called meanwhile.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from service.database.engine import after_commit
@@ -19,21 +20,25 @@ from service.domain import Action, OwnNotice, RevisionCause, RuleCode
 from service.errors import ApprovalNeeded, Disconnected, SyncError, Unmappable
 from service.infactor import document_lifecycle
 from service.infactor.document_lifecycle import Decision, columns_of
+from service.infactor.rules.shares import COUNTED_RULES
 from service.kit.clock import now
-from service.quickbooks.entity import Entity, entity
 from service.store import (
+    accounts,
     approvals,
+    chain,
     connections,
     customers,
     invoices,
+    judging,
     own_notices,
     plausible,
 )
 from service.store.invoices import InvoiceRow, RecordedVersion
+from service.store.judging import NamedInvoice
 from workers.company import RecordedCompany
-from workers.reading.reads import CompleteReads, Read, customer_id_of, is_id
+from workers.reading.reads import CompleteReads, Read, is_id
 from workers.recording.invoice_rows import InvoiceBasis, InvoiceRows, revision, row_of, same
-from workers.recording.judging import Judge
+from workers.recording.judging import Judge, OtherReason, other_reasons
 from workers.recording.outcome import Outcome, Recorded
 from workers.recording.withdrawal_limit import check_withdrawals
 from workers.retry import pause_of_parked
@@ -75,7 +80,9 @@ def recording(
             recorded = batch.write_within_limit(reads)
         if cause is not RevisionCause.COMMAND and not (run is not None and run.confirmed):
             invoices.note_withdrawn(session, recorded.withdrawn)
-        _announce(company, session, recorded, cause, webhooks)
+        if batch.moves_accounts and company.services.settings.rules.asks_any(COUNTED_RULES):
+            accounts.ask(session, company.connection_id, now())
+        _announce(company, session, recorded, cause, run, webhooks)
         yield session, recorded
 
 
@@ -84,11 +91,18 @@ def _announce(
     session: Session,
     recorded: Recorded,
     cause: RevisionCause,
+    run: Run | None,
     webhooks: Callable[[str], Sequence[str]],
 ) -> None:
-    """After the commit, log what was written, and ask for its delivery."""
+    """After the commit, log what was written, and ask for its delivery.
+
+    A run has one line for all of a batch: it may write a million invoices.
+    """
     written = [outcome for outcome in recorded if outcome.revision is not None]
-    for outcome in written:
+    if run is not None and written:
+        actions = Counter(outcome.action.value for outcome in written)
+        after_commit(session, log.info, "invoices.recorded", run=run.id, cause=cause, **actions)
+    for outcome in written if run is None else ():
         line = {
             "invoice": outcome.invoice_id,
             "revision": outcome.revision,
@@ -110,15 +124,38 @@ def record_judgements(company: RecordedCompany, ids: Collection[str]) -> int:
     cause = RevisionCause.RULES
     with company.services.database.write() as session:
         recorded = _Batch(company, session, cause, frozenset()).judge_within_limit(ids)
+        judging.answered(session, company.connection_id, ids)
         invoices.note_withdrawn(session, recorded.withdrawn)
-        _announce(company, session, recorded, cause, lambda _: ())
+        _announce(company, session, recorded, cause, None, lambda _: ())
     return sum(outcome.revision is not None for outcome in recorded)
 
 
-def rehearse(company: RecordedCompany, reads: CompleteReads) -> Recorded:
-    """Return the outcomes that recording these reads would have; change nothing."""
-    with company.services.database.trial() as session:
-        return _Batch(company, session, RevisionCause.REHEARSAL, frozenset()).write(reads)
+class Rehearsed(NamedTuple):
+    """What recording would lead to: the outcomes, and each rule that would mean something else.
+
+    `named` are the invoices that `reasons` are about, by Infactor's id.
+    """
+
+    recorded: Recorded
+    reasons: Sequence[OtherReason]
+    named: Mapping[str, NamedInvoice]
+
+
+def rehearse(company: RecordedCompany, reads: CompleteReads) -> Rehearsed:
+    """Return what recording these reads would lead to; change nothing."""
+    database = company.services.database
+    with database.trial() as session:
+        recorded = _Batch(company, session, RevisionCause.REHEARSAL, frozenset()).write(reads)
+        ids = {one.invoice_id for one in recorded if one.revision is not None}
+        after, named = judging.kept_of(session, ids), judging.named(session, ids)
+    with database.read() as session:
+        before = judging.kept_of(session, ids)
+    reasons = [
+        reason
+        for id_ in sorted(after)
+        for reason in other_reasons(id_, before.get(id_, ((), ())), after[id_])
+    ]
+    return Rehearsed(recorded, reasons, named)
 
 
 class _Batch:
@@ -142,6 +179,12 @@ class _Batch:
         self._recorded = Recorded()
         self._withheld: Mapping[str, str] = {}
         self._were_unproven: set[str] = set()
+        self._customers_changed = False
+
+    @property
+    def moves_accounts(self) -> bool:
+        """Whether the batch may have changed what a buyer has open."""
+        return self._customers_changed or any(one.revision is not None for one in self._recorded)
 
     def write_within_limit(self, reads: CompleteReads) -> Recorded:
         """Write the batch, but leave what would be withdrawn beyond the limit to an operator."""
@@ -198,13 +241,14 @@ class _Batch:
             now(),
             overrule=self._overrule,
         )
+        self._customers_changed = bool(changed_customers)
         for quickbooks_id, error in reads.failed.items():
             self._fail(quickbooks_id, error)
         for place, error in reads.unnamed.items():
             self._recorded.append(Outcome(place=place, error=error))
-        found = self._entities(reads.found)
+        found = self._identified(reads.found)
         self._note_times_ahead(
-            [parsed.last_updated for parsed, _ in found.values()]
+            [read.entity.last_updated for read in found.values()]
             + [customer.last_updated for customer in reads.customers.values()]
         )
         ids = {self._company.invoice_id(i) for i in [*found, *reads.gone]}
@@ -269,28 +313,26 @@ class _Batch:
         if not connections.is_held_by(self._session, connection_id, supplier_id):
             raise Disconnected("the connection ended while its company was being read")
 
-    def _entities(self, reads: Sequence[Read]) -> dict[str, tuple[Entity, int]]:
-        """Return what has an Id and a version, with its fetch number, by QuickBooks Id."""
-        found: dict[str, tuple[Entity, int]] = {}
+    def _identified(self, reads: Sequence[Read]) -> dict[str, Read]:
+        """Return what has an Id and a version, by QuickBooks Id."""
+        found: dict[str, Read] = {}
         for read in reads:
             try:
-                parsed = entity(read.raw)
+                found[read.entity.id] = read
             except Unmappable as e:
                 self._fail(str(read.raw.get("Id"))[:64], e)
-            else:
-                found[parsed.id] = (parsed, read.fetch_number)
         return found
 
     def _bases(
-        self, found: dict[str, tuple[Entity, int]], versions: dict[str, RecordedVersion]
+        self, found: dict[str, Read], versions: dict[str, RecordedVersion]
     ) -> dict[str, InvoiceBasis]:
-        buyers = self._buyers([parsed.raw for parsed, _ in found.values()])
+        buyers = self._buyers(found.values())
         bases = {}
-        for quickbooks_id, (parsed, fetch_number) in found.items():
+        for quickbooks_id, read in found.items():
             before = versions.get(self._company.invoice_id(quickbooks_id))
             called_void = quickbooks_id in self._voided or bool(before and before.void_noticed)
-            chain = customers.chain(buyers, customer_id_of(parsed.raw))
-            bases[quickbooks_id] = InvoiceBasis(parsed, fetch_number, chain, called_void)
+            chain = customers.chain(buyers, read.customer_id)
+            bases[quickbooks_id] = InvoiceBasis(read, chain, called_void)
         return bases
 
     def _differs(
@@ -300,7 +342,7 @@ class _Batch:
         versions: dict[str, RecordedVersion],
     ) -> bool:
         """Return whether the record may have to become another one: mapping tells for sure."""
-        before = versions.get(self._company.invoice_id(basis.found.id))
+        before = versions.get(self._company.invoice_id(basis.read.entity.id))
         if self._cause == RevisionCause.RECONCILE:
             return True  # something differs, and the digest may be what is wrong
         if before is None or any(c.quickbooks_id in changed_customers for c in basis.chain):
@@ -343,8 +385,8 @@ class _Batch:
             for i, fetch_number in gone.items()
         ]
 
-    def _buyers(self, raws: Sequence[dict[str, Any]]) -> dict[str, Customer]:
-        wanted = {i for raw in raws if (i := customer_id_of(raw))}
+    def _buyers(self, reads: Iterable[Read]) -> dict[str, Customer]:
+        wanted = {i for read in reads if (i := read.customer_id)}
         return customers.load_with_parents(self._session, self._company.connection_id, wanted)
 
     def _remap(self, changed: set[str], skip: set[str]) -> None:
@@ -353,13 +395,13 @@ class _Batch:
         concerned = customers.with_children(self._session, connection_id, changed)
         theirs = invoices.of_customers(self._session, connection_id, concerned)
         stored = invoices.load(self._session, {id_ for id_, *_ in theirs} - skip)
-        buyers = self._buyers([invoice.source for invoice in stored.values()])
+        reads = {id_: Read(one.source, one.fetch_number) for id_, one in stored.items()}
+        buyers = self._buyers(reads.values())
         rows = []
-        for invoice in stored.values():
+        for id_, invoice in stored.items():
             try:
-                found = entity(invoice.source)
-                chain = customers.chain(buyers, customer_id_of(found.raw))
-                basis = InvoiceBasis(found, invoice.fetch_number, chain, invoice.void_noticed)
+                chain = customers.chain(buyers, reads[id_].customer_id)
+                basis = InvoiceBasis(reads[id_], chain, invoice.void_noticed)
                 rows.append(self._rows.read(basis, invoice))
             except Unmappable as e:  # it stays as it is
                 self._fail(invoice.quickbooks_id, e)
@@ -409,9 +451,9 @@ class _Batch:
             self._were_unproven.update(
                 row.id for row in before.values() if row.hold == RuleCode.UNPROVEN
             )
-        invoices.add_revisions(
-            self._session, [revision(row, before.get(row.id), self._cause) for row in written]
-        )
+        revisions = [revision(row, before.get(row.id), self._cause) for row in written]
+        connection_id = self._company.connection_id
+        invoices.add_revisions(self._session, chain.linked(self._session, connection_id, revisions))
         return self._deliver(written)
 
     def _deliver(self, rows: Sequence[InvoiceRow]) -> dict[str, Action]:
@@ -423,19 +465,27 @@ class _Batch:
         invoices.write_documents(
             self._session,
             [
-                {
-                    "invoice_id": row.id,
-                    "connection_id": row.connection_id,
-                    "supplier_id": self._company.supplier_id,
-                    **columns_of(document),
-                    "revision": row.revision,
-                    "written_at": row.recorded_at,
-                }
+                self._document_row(row, document, decisions[row.id].action)
                 for row in rows
                 if (document := decisions[row.id].document) is not None
             ],
         )
         return {invoice_id: decision.action for invoice_id, decision in decisions.items()}
+
+    def _document_row(
+        self, row: InvoiceRow, document: Mapping[str, Any], action: Action
+    ) -> dict[str, Any]:
+        written = {
+            "invoice_id": row.id,
+            "connection_id": row.connection_id,
+            "supplier_id": self._company.supplier_id,
+            **columns_of(document),
+            "revision": row.revision,
+            "written_at": row.recorded_at,
+        }
+        if action is Action.CREATE:  # as it is mapped, which is JSON already
+            written["document"] = row.mapped_text
+        return written
 
     def _decide(self, row: InvoiceRow, current: Document | None) -> Decision:
         if row.mapped is None:  # deleted before it was ever read

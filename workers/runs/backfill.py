@@ -11,12 +11,12 @@ from service.database.tables import ReconcileCursor, Run, Tally
 from service.domain import RevisionCause, RunCause, RunState
 from service.kit.clock import now
 from service.quickbooks import queries
-from service.store import connections, invoices, runs, watermarks
+from service.store import connections, invoices, judging, runs, watermarks
 from workers.company import CompanyContext
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import CustomerReads, read_invoices
 from workers.recording.outcome import add
-from workers.recording.record import keep_failures, recording, rehearse
+from workers.recording.record import Rehearsed, keep_failures, recording, rehearse
 
 log = structlog.get_logger(__name__)
 
@@ -44,9 +44,12 @@ def estimate(company: CompanyContext, since: datetime | None) -> Estimate:
 
 
 def rehearse_backfill(
-    company: CompanyContext, since: datetime | None, on_page: Callable[[Tally], None]
+    company: CompanyContext, since: datetime | None, on_page: Callable[[Tally, Rehearsed], None]
 ) -> Tally:
-    """Return the tally that a backfill would have; call `on_page` with it after each page."""
+    """Return the tally that a backfill would have.
+
+    Calls `on_page` after each page, with the tally so far and what the page would lead to.
+    """
     tally = runs.EMPTY_TALLY
     cursor = Cursor(since)
     customers = CustomerReads(company)
@@ -54,8 +57,9 @@ def rehearse_backfill(
         page = read_page(company, cursor)
         if cursor.since is None and page.reads.found:
             customers.read_first_page()
-        tally = add(tally, rehearse(company, customers.complete(page.reads)))
-        on_page(tally)
+        rehearsed = rehearse(company, customers.complete(page.reads))
+        tally = add(tally, rehearsed.recorded)
+        on_page(tally, rehearsed)
         cursor = page.cursor
     return tally
 
@@ -125,6 +129,8 @@ def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
         _move_watermark(session, company.connection_id, run, cursor.since)
         if run.since is None and not difference:
             company.prove(session, run.fetch_number)
+        # While it ran, much was missing that the rules ask about.
+        judging.ask_for_all(session, company.connection_id)
         if difference and run.since is None:
             order: ReconcileCursor = {"full": True, "fix": True}
             runs.begin_reconcile(session, run.connection_id, RunCause(run.cause), order, now())

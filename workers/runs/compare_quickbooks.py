@@ -16,7 +16,7 @@ from service.errors import Unmappable
 from service.infactor.quickbooks_records import read_invoice
 from service.kit.clock import now
 from service.quickbooks import queries
-from service.quickbooks.entity import entity, parse_instant
+from service.quickbooks.entity import parse_instant
 from service.store import comparison, connections, plausible, runs, watermarks
 from service.store.comparison import InvoiceSums, QuickBooksDifference, SeenInvoice
 from service.wording import by_name
@@ -226,7 +226,7 @@ def _shown(reads: InvoiceReads, currency: str) -> list[SeenInvoice]:
 
 def _one(read: Read, currency: str) -> SeenInvoice | None:
     try:
-        found = entity(read.raw)
+        found = read.entity
     except Unmappable:
         return None  # recording reports what is wrong with it
     try:

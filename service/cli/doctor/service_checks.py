@@ -102,12 +102,12 @@ def database(settings: Settings) -> Iterator[CheckResult]:
         return
     with _services(settings) as services:
         try:
-            current, head = schema.versions(services.database)
+            current = schema.version(services.database)
             yield ok("database", f"{kind} answers")
-            if current != head:
-                yield _other_schema(current, head)
+            if current != schema.HEAD:
+                yield _other_schema(current)
                 return
-            yield ok("schema", f"at {head}, as this version needs it")
+            yield ok("schema", f"at {current}, as this version needs it")
             if refusal := database_refusal(services.database):
                 advice = "let it write again: end its read-only mode, or give it disk space"
                 yield bad("database", f"{kind} answers, but takes no writes: {refusal}", advice)
@@ -118,8 +118,8 @@ def database(settings: Settings) -> Iterator[CheckResult]:
             yield bad("database", seen, f"{advice}; schema, keys and processes were not checked")
 
 
-def _other_schema(current: str | None, head: str | None) -> CheckResult:
-    seen = f"at {current or 'nothing'}, this version needs {head}"
+def _other_schema(current: str | None) -> CheckResult:
+    seen = f"at {current or 'nothing'}, this version needs {schema.HEAD}"
     advice = "run `infactor-quickbooks migrate`; a later schema needs that later version"
     return bad("schema", seen, advice)
 

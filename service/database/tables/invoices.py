@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict
 
 from sqlalchemy import (
     BigInteger,
@@ -29,8 +29,27 @@ HELD = "hold IS NOT NULL OR old_rows_held"
 OLD_ROWS_HELD = "old_rows_held"
 """Which invoices wait for somebody to explain rows of Infactor's old import."""
 
+APPROVED_AND_PAID = "approved_at IS NOT NULL AND balance < total"
+"""Which invoices a buyer had approved and something has been paid on."""
+
+OPEN = "balance > 0 AND NOT deleted"
+"""On which invoices something is left to be paid."""
+
 WITHDRAWN = "withdrawn"
 """Which documents we have withdrawn."""
+
+
+ALARMING = "closed_at IS NULL AND acknowledged_at IS NULL AND severity = 'critical'"
+"""Which findings are alerts."""
+
+
+class FoundField(TypedDict):
+    """One field of a finding, with what was approved and what is now, as text."""
+
+    field: str
+    severity: str
+    approved: str | None
+    current: str | None
 
 
 class Customer(Base):
@@ -46,8 +65,39 @@ class Customer(Base):
     fetch_number: Mapped[int] = mapped_column(BigInteger)
     # The read that first showed the present name: invoices read earlier carry the old one.
     renamed_at_fetch: Mapped[int | None] = mapped_column(BigInteger)
+    # BillWithParent: its parent is the buyer.
+    bills_parent: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # Balance: its open invoices less its unapplied credits. Invoices that changed until then, by
+    # QuickBooks' own clock, are surely in it.
+    open_balance: Mapped[Decimal | None] = mapped_column(Money)
+    balance_until: Mapped[datetime | None] = mapped_column(Instant)
     source: Mapped[dict[str, Any]] = mapped_column(ExactJSON)
     read_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class BuyerAccount(Base):
+    """A customer with open invoices, and its buyer's whole account as last counted, in percent.
+
+    Several customers may have one buyer; see `store.accounts`.
+    """
+
+    __tablename__ = "buyer_accounts"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    buyer_id: Mapped[str] = mapped_column(String(64))
+    concentration: Mapped[int | None] = mapped_column()
+    overdue: Mapped[int | None] = mapped_column()
+    credit: Mapped[int | None] = mapped_column()
+
+
+class BusyHour(Base):
+    """An hour, by its number since 1970, in which far more invoices were entered than usual."""
+
+    __tablename__ = "busy_hours"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    hour: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
 
 
 class Invoice(Base):
@@ -79,7 +129,20 @@ class Invoice(Base):
             sqlite_where=text(HELD),
             postgresql_where=text(HELD),
         ),
-        Index("ix_invoices_customer", "connection_id", "customer_id"),
+        # Every column that the ledger adds up, so that it reads no invoice.
+        Index(
+            "ix_invoices_customer",
+            *("connection_id", "customer_id", "currency", "due_key", "deleted", "total"),
+            *("balance", "first_total", "settled_at", "created_ms", "id"),
+        ),
+        # All that an account is counted from, so that counting reads no invoice.
+        Index(
+            "ix_invoices_open",
+            *("connection_id", "customer_id", "due_key", "currency", "last_updated", "balance"),
+            "deleted",  # SQLite asks it again
+            sqlite_where=text(OPEN),
+            postgresql_where=text(OPEN),
+        ),
         Index("ix_invoices_doc_number", "doc_number"),
         Index(
             "ix_invoices_outgoing",
@@ -96,6 +159,18 @@ class Invoice(Base):
             postgresql_where=text("withdrawn_at IS NOT NULL"),
         ),
         Index("ux_invoices_adopted", "adopted", unique=True),
+        Index(
+            "ix_invoices_adopted_as",
+            "adopted_as",
+            sqlite_where=text("adopted_as IS NOT NULL"),
+            postgresql_where=text("adopted_as IS NOT NULL"),
+        ),
+        Index(
+            "ix_invoices_approved_and_paid",
+            "connection_id",
+            sqlite_where=text(APPROVED_AND_PAID),
+            postgresql_where=text(APPROVED_AND_PAID),
+        ),
         Index(
             "ix_invoices_old_rows_held",
             "connection_id",
@@ -136,6 +211,11 @@ class Invoice(Base):
     total: Mapped[Decimal | None] = mapped_column(Money)
     balance: Mapped[Decimal | None] = mapped_column(Money)
     currency: Mapped[str | None] = mapped_column(String(8))
+    # The total with which it was first recorded.
+    first_total: Mapped[Decimal | None] = mapped_column(Money)
+    # When its balance was seen to have become 0, in seconds of the database's clock; None while
+    # something is due, and where it was 0 when first read.
+    settled_at: Mapped[float | None] = mapped_column(Float(53))
     created_ms: Mapped[int] = mapped_column(BigInteger, default=0)
     revision: Mapped[int] = mapped_column(default=1)
     recorded_at: Mapped[datetime] = mapped_column(Instant)
@@ -150,6 +230,10 @@ class Invoice(Base):
     delivery_warnings: Mapped[list[Any]] = mapped_column(ExactJSON, default=list)
     # When it was last withdrawn, in seconds of the database's clock; restored or not since.
     withdrawn_at: Mapped[float | None] = mapped_column(Float(53))
+    # When a buyer was first seen to have approved it: from then on its history is kept for years.
+    approved_at: Mapped[datetime | None] = mapped_column(Instant)
+    # At which revision its payments were last read.
+    settled_revision: Mapped[int] = mapped_column(default=0, server_default="0")
     # The row of Infactor's old import that is this invoice's document: its ObjectId.
     adopted: Mapped[str | None] = mapped_column(String(24))
     # Its invoiceId, by which Infactor and its people know it.
@@ -161,6 +245,18 @@ class Invoice(Base):
     def document_id(self) -> str:
         """The invoiceId of its document in Infactor, which only an adopted row has of its own."""
         return self.id if self.adopted is None else self.adopted_as or self.adopted
+
+
+class InvoiceToJudge(Base):
+    """An invoice that has to be judged again, because another one has changed.
+
+    Without foreign keys, which would wait for the other company's transactions.
+    """
+
+    __tablename__ = "invoices_to_judge"
+
+    connection_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    invoice_id: Mapped[str] = mapped_column(String(32), primary_key=True)
 
 
 class OldId(Base):
@@ -179,6 +275,7 @@ class Revision(Base):
     """One change of an invoice's record: when, why, and which fields."""
 
     __tablename__ = "revisions"
+    __table_args__ = (UniqueConstraint("connection_id", "sequence"),)
 
     invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
@@ -192,6 +289,23 @@ class Revision(Base):
     holds: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
     signals: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
     changes: Mapped[dict[str, Any]] = mapped_column(ExactJSON)  # {field: [before, after]}
+    # Its place in the company's chain; see `store.chain`.
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    entry: Mapped[str] = mapped_column(Text)
+    entry_digest: Mapped[str] = mapped_column(String(64))
+    link: Mapped[str] = mapped_column(String(64))
+
+
+class ErasedRevision(Base):
+    """A link of a company's chain whose revision was deleted when the company was forgotten."""
+
+    __tablename__ = "erased_revisions"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    entry_digest: Mapped[str] = mapped_column(String(64))
+    link: Mapped[str] = mapped_column(String(64))
 
 
 class Document(Base):
@@ -245,8 +359,23 @@ class Receipt(Base):
     changed: Mapped[list[Any]] = mapped_column(ExactJSON)  # names of the fields that were written
 
 
+class SettlementRow(Base):
+    """What one payment settled of an approved invoice, in one way."""
+
+    __tablename__ = "settlements"
+
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
+    payment_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)  # a SettlementKind
+    amount: Mapped[Decimal] = mapped_column(Money)
+    paid_on: Mapped[str] = mapped_column(String(10))  # the payment's own day; "" if it has none
+    payer: Mapped[str] = mapped_column(Text)
+    account: Mapped[str] = mapped_column(Text)
+    read_at: Mapped[datetime] = mapped_column(Instant)
+
+
 class Finding(Base):
-    """A difference for an operator to review, from its beginning to its end."""
+    """What an operator should review, from its beginning to its end: a cause with its fields."""
 
     __tablename__ = "findings"
     __table_args__ = (
@@ -254,23 +383,30 @@ class Finding(Base):
             "ux_findings_open",
             "invoice_id",
             "kind",
-            "field",
+            "cause",
             unique=True,
             sqlite_where=text("closed_at IS NULL"),
             postgresql_where=text("closed_at IS NULL"),
         ),
         Index("ix_findings_connection", "connection_id", "id"),
+        Index(
+            "ix_findings_alarming",
+            "connection_id",
+            "id",
+            sqlite_where=text(ALARMING),
+            postgresql_where=text(ALARMING),
+        ),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"))
     connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
     kind: Mapped[str] = mapped_column(String(24))  # a FindingKind
-    field: Mapped[str] = mapped_column(String(32))
-    severity: Mapped[str] = mapped_column(String(16))  # a Severity
+    # Which of its kind: a rule's code, or "" where a kind has one cause alone.
+    cause: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    severity: Mapped[str] = mapped_column(String(16))  # the most urgent of its fields'
     state: Mapped[str] = mapped_column(String(64))  # Infactor's, when it was found
-    approved: Mapped[str | None] = mapped_column(Text)
-    current: Mapped[str | None] = mapped_column(Text)
+    fields: Mapped[list[FoundField]] = mapped_column(ExactJSON)
     found_at: Mapped[datetime] = mapped_column(Instant)
     changed_at: Mapped[datetime] = mapped_column(Instant)
     closed_at: Mapped[datetime | None] = mapped_column(Instant)

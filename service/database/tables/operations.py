@@ -19,6 +19,7 @@ class Alert(Base):
             "ux_alerts_open",
             "cause",
             "subject",
+            "about",
             unique=True,
             sqlite_where=text("ended_at IS NULL"),
             postgresql_where=text("ended_at IS NULL"),
@@ -29,9 +30,13 @@ class Alert(Base):
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     cause: Mapped[str] = mapped_column(String(32))  # connection.dead, reads.high …
     subject: Mapped[str] = mapped_column(String(64))  # a connection's id, or "" for all of it
+    # Which of the subject's, where it may have several of this cause.
+    about: Mapped[str] = mapped_column(String(64), default="", server_default="")
     severity: Mapped[str] = mapped_column(String(16))  # critical | warning
     text: Mapped[str] = mapped_column(Text)
     command: Mapped[str] = mapped_column(Text)  # what to run about it
+    # The path of the page about it; "" where its cause and subject say which.
+    page: Mapped[str] = mapped_column(Text, default="", server_default="")
     since: Mapped[datetime] = mapped_column(Instant)
     raised_at: Mapped[datetime] = mapped_column(Instant)
     ended_at: Mapped[datetime | None] = mapped_column(Instant)

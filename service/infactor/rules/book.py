@@ -1,6 +1,6 @@
 """The rules as they are in force: the profile's defaults, and what an operator has changed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -47,6 +47,10 @@ class RuleBook:
     def limit_of(self, code: RuleCode) -> int | None:
         """Return the limit of a rule that is in force; None of one that is off."""
         return next((one.limit for one in self.in_force if one.rule.code is code), None)
+
+    def asks_any(self, codes: Collection[RuleCode]) -> bool:
+        """Return whether any of these rules is in force."""
+        return any(one.rule.code in codes for one in self.in_force)
 
 
 @lru_cache(maxsize=32)

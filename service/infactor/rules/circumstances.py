@@ -4,6 +4,29 @@ from dataclasses import dataclass
 from datetime import date
 
 
+@dataclass(frozen=True, slots=True)
+class AccountShares:
+    """The whole account of an invoice's buyer, in percent; None where a share says nothing.
+
+    As it was last counted, not to the minute: see `workers.accounts`.
+    """
+
+    concentration: int | None = None
+    """Of what all buyers of the supplier have open, how much is this buyer's."""
+    overdue: int | None = None
+    """How much of what the buyer has open is overdue."""
+    credit: int | None = None
+    """Unapplied credits and payments, of what the buyer has open; may be more than all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberGap:
+    """How many numbers are missing before an invoice's, and the last number before them."""
+
+    before: str
+    missing: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
     """All that the rules ask besides the invoice's own facts."""
@@ -14,3 +37,7 @@ class Circumstances:
     """The one that Infactor shows."""
     proved: bool = True
     """The company was known to be as recorded within the limit of the rule that asks."""
+    account: AccountShares = AccountShares()
+    numbers_missing: NumberGap | None = None
+    busy_hour: str = ""
+    """The hour in which it was entered, in words, if far more were entered then than usual."""

@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from service.infactor.mapping import Mapped
+from service.infactor.rules.original import differing_sum, takes_payment, was_sent
 
 _NOTHING = Decimal(0)
+_MOST_EDITS = 20
 
 
 class InvoiceFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -23,6 +25,8 @@ class InvoiceFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """QuickBooks marks it as void, or a notice has called it so; and its total is 0."""
     created: date | None = None
     """The day of MetaData.CreateTime, in the offset that QuickBooks wrote."""
+    created_ms: int = 0
+    """MetaData.CreateTime, in milliseconds since 1970."""
     txn_date: date | None = None
     due_date: date | None = None
     number: str = ""
@@ -30,12 +34,28 @@ class InvoiceFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     buyer: str = ""
     emails: tuple[str, ...] = ()
     """Every valid address that QuickBooks gives for the buyer, the document's own first."""
+    sent: bool | None = None
+    """It was e-mailed or printed; None where QuickBooks does not say."""
+    online_payment: bool = False
+    lines_total: Decimal | None = None
+    """What lines, discounts and tax come to, if that is not the total."""
+    edited: tuple[date, ...] = ()
+    """The days on which its amount, currency, buyer or due date was found changed, the last ones,
+    in INFACTOR_TIMEZONE; a day may stand there twice."""
 
 
-def facts_of(raw: Mapping[str, Any], mapped: Mapped, *, called_void: bool) -> InvoiceFacts:
+def facts_of(
+    raw: Mapping[str, Any],
+    mapped: Mapped,
+    *,
+    called_void: bool,
+    today: date,
+    before: InvoiceFacts | None = None,
+) -> InvoiceFacts:
     """Return the facts of an invoice as QuickBooks gave it and as it was mapped.
 
     `called_void`: a notice has said that it was voided, which counts only while its total is 0.
+    `before`: its facts as they are recorded so far; `today` is the day on which it was read.
     """
     return InvoiceFacts(
         total=mapped.total,
@@ -43,13 +63,27 @@ def facts_of(raw: Mapping[str, Any], mapped: Mapped, *, called_void: bool) -> In
         currency=mapped.currency,
         void=mapped.total == 0 and (mapped.voided or called_void),
         created=date.fromisoformat(mapped.document["invoiceDate"]),
+        created_ms=mapped.document["created"],
         txn_date=mapped.txn_date,
         due_date=mapped.due_date,
         number=mapped.doc_number or "",
         customer_id=mapped.customer_id,
         buyer=mapped.document["companyName"],
         emails=mapped.buyer_emails,
+        sent=was_sent(raw),
+        online_payment=takes_payment(raw),
+        lines_total=differing_sum(raw, mapped.total, mapped.currency),
+        edited=_edits(mapped, before, today),
     )
+
+
+def _edits(mapped: Mapped, before: InvoiceFacts | None, today: date) -> tuple[date, ...]:
+    if before is None:
+        return ()
+    known = (before.total, before.currency, before.customer_id, before.due_date)
+    found = (mapped.total, mapped.currency, mapped.customer_id, mapped.due_date)
+    edits = before.edited if known == found else (*before.edited, today)
+    return edits[-_MOST_EDITS:]
 
 
 _decoder = msgspec.json.Decoder(InvoiceFacts)

@@ -1,4 +1,4 @@
-"""The writes, `POST /v3/company/<realmId>/<entity>`, and the replies to repeated request ids."""
+"""The writes, `POST /v3/company/<realmId>/<entity>`: their checks, and replies to repeated ids."""
 
 from collections.abc import Callable
 from decimal import Decimal

@@ -8,6 +8,7 @@ from typing import Any
 
 from service.simulator.books.book import record_problem
 from service.simulator.books.company import Company, with_defaults
+from service.simulator.books.receivables import MOST_LEVELS, customer_of, owed, owing, parent_of
 from service.simulator.books.totals import money, unapplied
 from service.simulator.clock import to_seconds
 from service.simulator.events import Event
@@ -94,6 +95,7 @@ class Ledger:
                     fields[name] = record.data[name] + DELETED
             return self.revise("Customer", id_, fields, "deleted")
         self._unlink(entity, record)
+        self._owe(entity, record, None)
         self.company.shelves[entity].remove(record, self.now)
         self._note(entity, id_, "deleted")
         if entity == "Payment":
@@ -156,7 +158,7 @@ class Ledger:
         finally:
             for entity, record in before:
                 if record:
-                    self.company.shelves[entity].put(record)
+                    self._shelve(entity, record)
             self.events = events
 
     def _apply(self, payment: Record, sign: int) -> None:
@@ -213,9 +215,27 @@ class Ledger:
         return {**self._touched(data), "SyncToken": str(int(data["SyncToken"]) + 1)}
 
     def _store(self, entity: str, data: Json) -> Record:
-        record = Record(data)
+        return self._shelve(entity, Record(data))
+
+    def _shelve(self, entity: str, record: Record) -> Record:
+        if entity in TRANSACTIONS:
+            self._owe(entity, self.company.shelves[entity].get(record.id), record)
         self.company.shelves[entity].put(record)
         return record
+
+    def _owe(self, entity: str, before: Record | None, after: Record | None) -> None:
+        """Keep what the customers owe; QuickBooks does not count that as a change of theirs."""
+        shelf = self.company.shelves["Customer"]
+        for record, sign in ((before, -1), (after, 1)):
+            amount = sign * owed(entity, record.data) if record else Decimal(0)
+            customer_id = customer_of(record.data) if record else ""
+            for _ in range(MOST_LEVELS if amount else 0):
+                customer = shelf.get(customer_id)
+                if customer is None:
+                    break
+                itself = record is not None and customer_id == customer_of(record.data)
+                shelf.put(Record(owing(customer.data, amount, itself=itself)))
+                customer_id = parent_of(customer.data)
 
     def _save(self, entity: str, data: Json, operation: str) -> Record:
         for _ in range(self._switches.updates_per_save if operation == "updated" else 1):

@@ -6,6 +6,7 @@ from decimal import Decimal
 from random import Random
 
 from service.simulator.books.book import Book
+from service.simulator.books.receivables import customer_of, owed, with_balances
 from service.simulator.books.totals import CENT, settle
 from service.simulator.clock import to_seconds
 from service.simulator.generate.variants import (
@@ -54,7 +55,12 @@ def vast_company(now: datetime, count: int, seed: int = 1) -> tuple[Series, list
     maker = _Maker(Random(f"{seed}-vast"), now, paying=False)  # noqa: S311
     buyers = customers(maker.random, to_seconds(now - SPAN))
     shapes = [maker.invoice(buyers, variant, now) for variant in VARIANTS * 10]
-    return Series(count, now, tuple(template(shape) for shape in shapes)), buyers
+    amounts = [
+        (customer_of(shape), owed("Invoice", shape) * len(range(place, count, len(shapes))))
+        for place, shape in enumerate(shapes)
+    ]
+    series = Series(count, now, tuple(template(shape) for shape in shapes))
+    return series, with_balances(buyers, amounts)
 
 
 @dataclass
@@ -76,12 +82,17 @@ class _Maker:
             self.invoice(buyers, VARIANTS[n % len(VARIANTS)], self._office_hours(n * step))
             for n in range(count)
         ]
+        credits = [self._credit_memo(buyers, n) for n in range(3)]
+        made = {"Invoice": invoices, "Payment": self.payments, "CreditMemo": credits}
+        amounts = [
+            (customer_of(data), owed(entity, data))
+            for entity, records in made.items()
+            for data in records
+        ]
         return {
             "CompanyInfo": {"Id": "1", "MetaData": meta, "domain": "QBO", **info},
-            "Customer": buyers,
-            "Invoice": invoices,
-            "Payment": self.payments,
-            "CreditMemo": [self._credit_memo(buyers, n) for n in range(3)],
+            "Customer": with_balances(buyers, amounts),
+            **made,
         }
 
     def invoice(self, buyers: list[Json], variant: Variant, created: datetime) -> Json:

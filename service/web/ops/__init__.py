@@ -3,7 +3,18 @@
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, request_response
 
-from service.web.ops import actions, approvals, companies, findings, forms, login, notices, overview
+from service.web.ops import (
+    actions,
+    approvals,
+    companies,
+    findings,
+    forms,
+    invoices,
+    ledger,
+    login,
+    notices,
+    overview,
+)
 from service.web.ops.forms import posted
 from service.web.ops.session import OperatorsOnly
 
@@ -34,6 +45,11 @@ def routes() -> list[BaseRoute]:
         ("POST", notices.LIST, posted(notices.search)),
         ("GET", notices.NEWS, notices.news),
         ("POST", "/ops/notices/replay", posted(notices.replay)),
+        ("GET", invoices.LIST, invoices.listing),
+        ("POST", invoices.LIST, posted(invoices.search)),
+        ("GET", "/ops/invoices/{id}", invoices.detail),
+        ("GET", ledger.PAGE, ledger.listing),
+        ("GET", f"{ledger.PAGE}.csv", ledger.download),
         ("GET", findings.LIST, findings.listing),
         ("POST", "/ops/findings/{id}/acknowledge", posted(findings.acknowledge)),
     ]

@@ -18,7 +18,6 @@ from service.domain import ConnectionState
 from service.errors import Disconnected, LinkError, SyncError
 from service.kit.clock import now
 from service.operations import actions, disconnect
-from service.operations.try_again import try_again
 from service.store import approvals, runs
 from service.web.ops.companies import LIST, company_of
 from service.web.ops.flash import page, redirect_with
@@ -98,7 +97,7 @@ def _retry(one: OperatorAction) -> str:
     if one.connection.suspended_at is not None:
         return "not-readable"
     try:
-        try_again(one.request.state["services"], one.connection.id, one.actor)
+        actions.retry(one.request.state["services"], one.connection.id, one.actor)
     except Disconnected:
         return "still-dead"
     except SyncError:

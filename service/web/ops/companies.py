@@ -28,7 +28,7 @@ from service.store import runs as runs_
 from service.web.ops.flash import page
 from service.web.ops.forms import asking, numbers, words
 from service.web.state import AppState
-from service.web.templating import part, render, row_id
+from service.web.templating import ROW_ID, part, render, row_id
 
 LIST = "/ops/connections"
 LATE = "late"  # companies with stuck or refused deliveries
@@ -131,6 +131,21 @@ def company_of(request: Request[AppState]) -> CompanyEntry:
     if found is None:
         raise HTTPException(404)
     return found
+
+
+def chosen(request: Request[AppState]) -> Connection | None:
+    """Return the company to which `?company=` narrows a list, if any; 404 for an unknown one."""
+    connection_id = request.query_params.get("company", "")
+    if not connection_id:
+        return None
+    services = request.state["services"]
+    if ROW_ID.fullmatch(connection_id):
+        with services.database.read() as session:
+            environment = services.settings.quickbooks_environment
+            found = companies.one(session, environment, connection_id)
+        if found is not None:
+            return found.connection
+    raise HTTPException(404)
 
 
 def detail(request: Request[AppState]) -> Response:

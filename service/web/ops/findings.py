@@ -1,9 +1,9 @@
 """The operators' list of findings, and their acknowledgement."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -11,16 +11,17 @@ from starlette.responses import Response
 
 from service.database.tables import Connection, Finding, Invoice
 from service.domain import Severity
-from service.infactor.wording import finding_words, status
+from service.infactor.wording import status
 from service.operations import actions
-from service.store import connections, findings
+from service.store import findings
 from service.store.findings import FindingEntry
+from service.web.ops.companies import chosen
 from service.web.ops.flash import page, redirect_with
 from service.web.ops.forms import asking, number, words
 from service.web.ops.session import operator_of
 from service.web.state import AppState
 from service.web.templating import ROW_ID
-from service.wording import of_finding
+from service.wording import FindingLine, of_finding
 
 LIST = "/ops/findings"
 PAGE_SIZE = 50
@@ -37,17 +38,15 @@ class FindingRow:
     buyer: str
     company: Connection
     status: str
-    what: str
-    approved: str
-    current: str
+    lines: Sequence[FindingLine]
 
 
 def listing(request: Request[AppState]) -> Response:
     """Show a page of open findings of one severity; without a choice, of the most severe."""
     services, query = request.state["services"], request.query_params
     environment = services.settings.quickbooks_environment
+    company = chosen(request)
     with services.database.read() as session:
-        company = _company(session, environment, query.get("company", ""))
         only = company.id if company else None
         counts = findings.by_severity(session, environment, only)
         severity = query.get("severity", "")
@@ -105,29 +104,16 @@ def acknowledge(request: Request[AppState], form: FormData) -> Response:
     return redirect_with(request, here, "acknowledged" if found is not None else "no-finding")
 
 
-def _company(session: Session, environment: str, connection_id: str) -> Connection | None:
-    """Return the company to narrow the list to, if any; 404 for another environment."""
-    if not connection_id:
-        return None
-    found = connections.get(session, connection_id) if ROW_ID.fullmatch(connection_id) else None
-    if found is None or found.environment != environment:
-        raise HTTPException(404)
-    return found
-
-
 def _row(entry: FindingEntry, currency: str) -> FindingRow:
     """Return a finding's line; an invoice that names no currency is in `currency`."""
     finding = entry.finding
-    approved, current = of_finding(finding, entry.invoice, entry.approved_currency, currency)
     return FindingRow(
         finding=finding,
         invoice=entry.invoice,
         buyer=(entry.invoice.mapped or {}).get("companyName") or "",
         company=entry.company,
         status=status(finding.state),
-        what=finding_words(finding.field, finding.kind),
-        approved=approved,
-        current=current,
+        lines=of_finding(finding, entry.invoice, entry.approved_currency, currency),
     )
 
 

@@ -108,7 +108,8 @@ def _context(
     known = tuple(measures.spans(session, measures.begin_of(slot + 1) - which.back, which.slots))
     return {
         "wrong": [
-            (one, title_of(one.cause), page_of(one.cause, one.subject)) for one in wrong[:_MOST]
+            (one, title_of(one.cause), page_of(one.cause, one.subject, one.page))
+            for one in wrong[:_MOST]
         ],
         "any_critical": any(one.severity == Severity.CRITICAL for one in wrong),
         "more": max(0, len(wrong) - _MOST),
@@ -131,7 +132,7 @@ def _readers(session: Session, figures: Summary, at: datetime) -> Sequence[tuple
 
 
 def alarm_of(wrong: Sequence[Condition]) -> Alarm:
-    which = sorted(f"{condition.cause} {condition.subject}" for condition in wrong)
+    which = sorted(" ".join(condition.key) for condition in wrong)
     version = sha256("\n".join(which).encode()).hexdigest()[:16]
     return Alarm(len(wrong), _sentence(wrong), version)
 

@@ -1,7 +1,5 @@
-"""A supplier's invoices as a CSV file; without a byte order mark, Excel would misread its UTF-8."""
+"""A supplier's invoices as a CSV file."""
 
-import csv
-import io
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import date
@@ -17,6 +15,7 @@ from starlette.routing import Route
 
 from service.errors import OutOfTime
 from service.kit.clock import now
+from service.kit.spreadsheet import BYTE_ORDER_MARK, lines
 from service.queries import invoices
 from service.queries.invoices import Found, Wanted
 from service.services import Services
@@ -49,10 +48,6 @@ _OUT_OF_TIME = (
     " and download it again."
 )
 _AT_FIRST, _AT_ONCE = 50, 1000  # so that the download begins soon
-# What a spreadsheet takes for a formula, including wide forms and leading blanks. If it splits
-# lines at semicolons, also what would begin a cell of its own, with or without quotes.
-_FORMULA = re.compile(r"[\s\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
-_INNER = re.compile(r"([;\t\r\n])(?=[\s\u200b\ufeff\x22]*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 _NOT_FOR_NAMES = re.compile(r"[^\w-]+")
 
 
@@ -74,15 +69,6 @@ def download(request: Request[AppState], threads: CapacityLimiter) -> Response:
     )
 
 
-def cell(value: Any) -> str:
-    """Return a value for a spreadsheet: text never as a formula, a number unchanged."""
-    if isinstance(value, Decimal | int):
-        return f"{value:f}" if isinstance(value, Decimal) else str(value)
-    text = "" if value is None else str(value)
-    text = _INNER.sub(r"\1'", text)
-    return f"'{text}" if _FORMULA.match(text) else text
-
-
 async def _in_threads(texts: Iterator[str], threads: CapacityLimiter) -> AsyncIterator[str]:
     """Give the texts, made in these threads."""
     while (text := await to_thread.run_sync(next, texts, None, limiter=threads)) is not None:
@@ -92,7 +78,7 @@ async def _in_threads(texts: Iterator[str], threads: CapacityLimiter) -> AsyncIt
 def _text(
     services: Services, wanted: Wanted, names: dict[str, str], seconds: float = _SECONDS
 ) -> Iterator[str]:
-    yield "\ufeff" + _lines([HEAD])
+    yield BYTE_ORDER_MARK + lines([HEAD])
     currency, today, after = services.settings.infactor_currency, now().date(), None
     while True:
         at_once = _AT_ONCE if after else _AT_FIRST
@@ -100,9 +86,9 @@ def _text(
             with services.database.read(seconds=seconds) as session:
                 page = invoices.page(session, wanted, at_once, after=after)
         except OutOfTime:
-            yield _lines([[_OUT_OF_TIME]])
+            yield lines([[_OUT_OF_TIME]])
             return
-        yield _lines([_cells(found, currency, today, names) for found in page.found])
+        yield lines([_cells(found, currency, today, names) for found in page.found])
         if not page.later:
             return
         after = page.found[-1][0].id
@@ -126,12 +112,6 @@ def _amount(value: Any) -> Any:
         return plain(value) if isinstance(value, Decimal | int) else value
     except InvalidOperation:
         return str(value)
-
-
-def _lines(rows: Sequence[Sequence[Any]]) -> str:
-    written = io.StringIO()
-    csv.writer(written).writerows([cell(value) for value in row] for row in rows)
-    return written.getvalue()
 
 
 def _disposition(whose: str, today: date) -> str:

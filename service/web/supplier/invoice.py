@@ -14,7 +14,7 @@ from starlette.routing import Route
 from service.database.tables import Connection, Finding, Invoice, Supplier
 from service.domain import FindingKind, RevisionCause
 from service.infactor.rules.catalogue import advice, field, public_words
-from service.infactor.wording import INFACTORS, ORIGINS, finding_words, label
+from service.infactor.wording import INFACTORS, ORIGINS, label
 from service.kit.clock import now
 from service.quickbooks.endpoints import Environment, invoice_page
 from service.store import connections, findings, invoices
@@ -51,7 +51,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One finding in words."""
+    """One field of a finding in words."""
 
     what: str
     approved: str
@@ -105,7 +105,7 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
         connection = connections.get(session, invoice.connection_id)
     # A copy in Infactor is nothing that QuickBooks changed, and nothing that a supplier can end.
     # What a rule asks of an approved invoice is between operator and financier.
-    hidden = (FindingKind.DOUBLED, FindingKind.RULE)
+    hidden = (FindingKind.DOUBLED, FindingKind.RULE, FindingKind.SETTLED)
     changed = [one for one in found_of_it if one.kind not in hidden]
     shown, where = fields(found), status_of(found)
     lines, currency = lines_of(shown["items"]), currency_of(found, settings.infactor_currency)
@@ -127,7 +127,9 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
         "taxes": (taxes := taxes_of(shown["taxDetails"])),
         "fields": _mapped({**shown, "items": lines, "taxDetails": taxes}),
         "history": history,
-        "changed": [_change(one, found, settings.infactor_currency) for one in changed],
+        "changed": [
+            line for one in changed for line in _change(one, found, settings.infactor_currency)
+        ],
         "label": label,
         "written": written,
         "advice": advice(where.hold, settings.infactor_currency) if where.hold else "",
@@ -136,12 +138,13 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
     }
 
 
-def _change(finding: Finding, found: Found, currency: str) -> Change:
+def _change(finding: Finding, found: Found, currency: str) -> list[Change]:
     invoice, document = found
     theirs = document.currency if document else None
-    approved, current = of_finding(finding, invoice, theirs, currency)
-    what = finding_words(finding.field, finding.kind)
-    return Change(what, approved, current, finding.found_at)
+    return [
+        Change(one.what, one.approved, one.current, finding.found_at)
+        for one in of_finding(finding, invoice, theirs, currency)
+    ]
 
 
 def _in_quickbooks(invoice: Invoice, connection: Connection | None) -> str | None:

@@ -3,14 +3,13 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from urllib.parse import urlencode
 
-from service.infactor.quickbooks_records import MOST_MONEY
 from service.infactor.wording import states_by_word
 from service.queries.invoices import Sort, StatusFilter, Wanted
 from service.web.templating import ROW_ID
+from service.wording import amount_in
 
 SORTS = {
     Sort.NEWEST: "Newest first",
@@ -23,8 +22,6 @@ _LONGEST_WORDS = 100
 _SIZE, _LARGEST_SIZE = 50, 100
 # As our own pages write a number or an amount.
 _WRITTEN_BEFORE = re.compile(r"^(?:quickbook )?# *(?=.)", re.IGNORECASE)
-_CURRENCY = re.compile(r"^[A-Za-z]{3} | [A-Za-z]{3}$")
-_MONEY = str.maketrans("", "", ",$\N{EURO SIGN}\N{POUND SIGN} ")
 TO_FIX = "to-fix"
 CHANGED = "changed"
 NOT_OFFERED = "not-offered"
@@ -87,7 +84,7 @@ class ListQuery:
             connection_ids=(self.company,) if self.company else tuple(connection_ids),
             supplier_id=supplier_id,
             words=_WRITTEN_BEFORE.sub("", self.words),
-            amount=_amount(self.words),
+            amount=amount_in(self.words),
             status=STATUSES[self.status][1] if self.status else StatusFilter(),
             sort=self.sort,
         )
@@ -130,16 +127,3 @@ def _row(text: str | None) -> str | None:
 def _size(text: str) -> int:
     known = text.isascii() and text.isdigit() and len(text) < 6
     return min(max(int(text), 1), _LARGEST_SIZE) if known else _SIZE
-
-
-def _amount(words: str) -> Decimal | None:
-    """Return the amount that the search words are, if any."""
-    plain = _CURRENCY.sub("", words).translate(_MONEY).replace("\N{MINUS SIGN}", "-")
-    if not plain.isascii():
-        return None
-    try:
-        amount = Decimal(plain)
-    except InvalidOperation:
-        return None
-    known = amount.is_finite() and -7 < amount.adjusted() < 13 and abs(amount) < MOST_MONEY
-    return amount if known else None

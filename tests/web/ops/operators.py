@@ -8,12 +8,12 @@ from typing import Any
 import httpx
 from starlette.testclient import TestClient
 
-from service.database.tables import Finding, Sample
+from service.database.tables import Sample
 from service.kit.clock import now
 from service.kit.passwords import hashed
 from service.queries import measures
 from service.store import audit, connections, sessions
-from tests.builders import a_connection
+from tests.builders import a_connection, a_finding
 from tests.web.conftest import PUBLIC_URL, Place
 
 PASSWORD = "correct horse battery"
@@ -87,15 +87,8 @@ def add_finding(place: Place, company: str, severity: str, **fields: Any) -> int
     """Add a finding about invoice 1; return its id."""
     given = {"kind": "changed", "approved": "100", "current": "40", **fields}
     with place.services.database.write() as session:
-        finding = Finding(
-            invoice_id=place.invoice_id("1"),
-            connection_id=company,
-            severity=severity,
-            state="invoice_accepted",
-            found_at=now() - timedelta(hours=1),
-            changed_at=now(),
-            **{"field": "invoiceAmount", **given},
-        )
+        times = {"found_at": now() - timedelta(hours=1), "changed_at": now()}
+        finding = a_finding(place.invoice_id("1"), company, severity, **times, **given)
         session.add(finding)
         session.flush()
         return finding.id

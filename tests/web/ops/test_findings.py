@@ -32,7 +32,7 @@ def test_findings_are_shown_by_severity_with_what_was_approved_and_what_is_now(
     assert "No open finding of this severity" in none
     page = said(browser.get("/ops/findings").text)
     assert "Critical 0 Warning 1 Info 0" in page
-    assert "Due 24 Dec 2026 2 Jan 2027" in page
+    assert "Due: approved 24 Dec 2026, now 2 Jan 2027" in page
     add_finding(
         place,
         company,
@@ -42,11 +42,10 @@ def test_findings_are_shown_by_severity_with_what_was_approved_and_what_is_now(
         approved="there",
         current="gone",
     )
-    html = browser.get("/ops/findings").text
-    page = said(html)
+    page = said(browser.get("/ops/findings").text)
     assert "101 Critical Buyer Seven Our <b>Books</b>" in page
     assert "Document: gone from Infactor" in page
-    assert html.count('class="value"></td>') == 2  # what it says already
+    assert "Document: gone from Infactor:" not in page  # what it says already
     advice = "Call whoever acts next in Infactor before money moves"
     assert advice in page
     assert advice not in said(browser.get("/ops/findings?severity=warning").text)
@@ -57,15 +56,15 @@ def test_findings_are_shown_by_severity_with_what_was_approved_and_what_is_now(
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"approved": "1100.5", "current": "40"}, "Amount 1,100.50 EUR 40.00 CAD"),
+        ({"approved": "1100.5", "current": "40"}, "Amount: approved 1,100.50 EUR, now 40.00 CAD"),
         (
             {"field": "balance", "approved": "0", "current": "3"},
-            "Still open 0.00 EUR 3.00 CAD",
+            "Still open: approved 0.00 EUR, now 3.00 CAD",
         ),
-        ({"field": "taxAmount", "approved": None, "current": "many"}, "Tax - many"),
+        ({"field": "taxAmount", "approved": None, "current": "many"}, "Tax: approved -, now many"),
         (
             {"kind": "hurried", "approved": "9", "current": "8"},
-            "Amount: written over just before the approval 9.00 EUR 8.00 EUR",
+            "Amount: written over just before the approval: approved 9.00 EUR, now 8.00 EUR",
         ),
         (
             {
@@ -74,11 +73,18 @@ def test_findings_are_shown_by_severity_with_what_was_approved_and_what_is_now(
                 "approved": "held back: partly_paid",
                 "current": "ifactor_request",
             },
-            "Status: moved on though held back held back: partly paid Factoring Requested",
+            "Status: moved on though held back: approved held back: partly paid, now Factoring"
+            " Requested",
         ),
-        ({"field": "invoice", "approved": "open", "current": "void"}, "Invoice open void"),
-        ({"field": "items", "approved": None, "current": None}, "Items - -"),
-        ({"field": "buyerEmail", "approved": "", "current": "a_b@c.d"}, "address - a_b@c.d"),
+        (
+            {"field": "invoice", "approved": "open", "current": "void"},
+            "Invoice: approved open, now void",
+        ),
+        ({"field": "items", "approved": None, "current": None}, "Items: approved -, now -"),
+        (
+            {"field": "buyerEmail", "approved": "", "current": "a_b@c.d"},
+            "address: approved -, now a_b@c.d",
+        ),
     ],
 )
 def test_a_finding_is_told_in_words_and_amounts_in_their_currency(

@@ -36,7 +36,9 @@ def downgrade() -> None:
         *("reads", "processes", "paces", "leases", "heartbeats", "deliveries"),
         *("clock_errors", "breakers"),
         *("runs_seen", "runs"),
-        *("findings", "receipts", "documents", "revisions", "old_ids", "invoices", "customers"),
+        *("findings", "receipts", "documents", "settlements", "erased_revisions"),
+        *("revisions", "old_ids"),
+        *("invoices_to_judge", "invoices", "busy_hours", "buyer_accounts", "customers"),
         *("notices", "spent_links", "oauth_states", "sessions", "connections", "suppliers"),
     ):
         op.drop_table(table)
@@ -101,7 +103,10 @@ def _suppliers() -> None:
         sa.Column("unasked_at", _INSTANT),
         sa.Column("silent_after", sa.Integer),
         sa.Column("nudge_due_at", _INSTANT),
+        sa.Column("chain_length", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("chain_link", sa.String(64), nullable=False, server_default=""),
         sa.Column("judged_by", sa.String(64), nullable=False, server_default=""),
+        sa.Column("accounts_due_at", _INSTANT),
         sa.Column("adopted_at", _INSTANT),
         sa.UniqueConstraint("environment", "realm_digest"),
     )
@@ -187,8 +192,22 @@ def _invoices() -> None:
         sa.Column("last_updated", _INSTANT, nullable=False),
         sa.Column("fetch_number", sa.BigInteger, nullable=False),
         sa.Column("renamed_at_fetch", sa.BigInteger),
+        sa.Column("bills_parent", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("open_balance", _MONEY),
+        sa.Column("balance_until", _INSTANT),
         sa.Column("source", _JSON, nullable=False),
         sa.Column("read_at", _INSTANT, nullable=False),
+    )
+    op.create_table(
+        "buyer_accounts",
+        sa.Column(
+            "connection_id", sa.String(32), sa.ForeignKey("connections.id"), primary_key=True
+        ),
+        sa.Column("customer_id", sa.String(64), primary_key=True),
+        sa.Column("buyer_id", sa.String(64), nullable=False),
+        sa.Column("concentration", sa.Integer),
+        sa.Column("overdue", sa.Integer),
+        sa.Column("credit", sa.Integer),
     )
     op.create_table(
         "invoices",
@@ -217,6 +236,8 @@ def _invoices() -> None:
         sa.Column("total", _MONEY),
         sa.Column("balance", _MONEY),
         sa.Column("currency", sa.String(8)),
+        sa.Column("first_total", _MONEY),
+        sa.Column("settled_at", sa.Float(53)),
         sa.Column("created_ms", sa.BigInteger, nullable=False),
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("recorded_at", _INSTANT, nullable=False),
@@ -227,14 +248,32 @@ def _invoices() -> None:
         sa.Column("delivery_error", sa.Text),
         sa.Column("delivery_warnings", _JSON, nullable=False, server_default="[]"),
         sa.Column("withdrawn_at", sa.Float(53)),
+        sa.Column("approved_at", _INSTANT),
+        sa.Column("settled_revision", sa.Integer, nullable=False, server_default="0"),
         sa.Column("adopted", sa.String(24)),
         sa.Column("adopted_as", sa.String(64)),
         sa.Column("old_rows_held", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.UniqueConstraint("connection_id", "quickbooks_id"),
     )
     op.create_index("ix_invoices_amount", "invoices", ["connection_id", "total", "id"])
-    op.create_index("ix_invoices_customer", "invoices", ["connection_id", "customer_id"])
+    op.create_index(
+        "ix_invoices_customer",
+        "invoices",
+        [
+            *("connection_id", "customer_id", "currency", "due_key", "deleted", "total"),
+            *("balance", "first_total", "settled_at", "created_ms", "id"),
+        ],
+    )
     op.create_index("ix_invoices_doc_number", "invoices", ["doc_number"])
+    op.create_index(
+        "ix_invoices_open",
+        "invoices",
+        [
+            *("connection_id", "customer_id", "due_key", "currency", "last_updated", "balance"),
+            "deleted",
+        ],
+        **_where("balance > 0 AND NOT deleted"),
+    )
     op.create_index("ix_invoices_due", "invoices", ["connection_id", "due_key", "id"])
     op.create_index(
         "ix_invoices_held",
@@ -270,7 +309,28 @@ def _invoices() -> None:
     )
     op.create_index("ux_invoices_adopted", "invoices", ["adopted"], unique=True)
     op.create_index(
+        "ix_invoices_adopted_as", "invoices", ["adopted_as"], **_where("adopted_as IS NOT NULL")
+    )
+    op.create_index(
+        "ix_invoices_approved_and_paid",
+        "invoices",
+        ["connection_id"],
+        **_where("approved_at IS NOT NULL AND balance < total"),
+    )
+    op.create_index(
         "ix_invoices_old_rows_held", "invoices", ["connection_id"], **_where("old_rows_held")
+    )
+    op.create_table(
+        "busy_hours",
+        sa.Column(
+            "connection_id", sa.String(32), sa.ForeignKey("connections.id"), primary_key=True
+        ),
+        sa.Column("hour", sa.Integer, primary_key=True, autoincrement=False),
+    )
+    op.create_table(
+        "invoices_to_judge",
+        sa.Column("connection_id", sa.String(32), primary_key=True),
+        sa.Column("invoice_id", sa.String(32), primary_key=True),
     )
     op.create_table(
         "old_ids",
@@ -315,11 +375,10 @@ def _invoices() -> None:
         sa.Column("invoice_id", sa.String(32), sa.ForeignKey("invoices.id"), nullable=False),
         sa.Column("connection_id", sa.String(32), sa.ForeignKey("connections.id"), nullable=False),
         sa.Column("kind", sa.String(24), nullable=False),
-        sa.Column("field", sa.String(32), nullable=False),
+        sa.Column("cause", sa.String(32), nullable=False, server_default=""),
         sa.Column("severity", sa.String(16), nullable=False),
         sa.Column("state", sa.String(64), nullable=False),
-        sa.Column("approved", sa.Text),
-        sa.Column("current", sa.Text),
+        sa.Column("fields", _JSON, nullable=False),
         sa.Column("found_at", _INSTANT, nullable=False),
         sa.Column("changed_at", _INSTANT, nullable=False),
         sa.Column("closed_at", _INSTANT),
@@ -330,9 +389,15 @@ def _invoices() -> None:
     op.create_index(
         "ux_findings_open",
         "findings",
-        ["invoice_id", "kind", "field"],
+        ["invoice_id", "kind", "cause"],
         unique=True,
         **_where("closed_at IS NULL"),
+    )
+    op.create_index(
+        "ix_findings_alarming",
+        "findings",
+        ["connection_id", "id"],
+        **_where("closed_at IS NULL AND acknowledged_at IS NULL AND severity = 'critical'"),
     )
     op.create_table(
         "receipts",
@@ -358,6 +423,32 @@ def _invoices() -> None:
         sa.Column("holds", sa.Text, nullable=False, server_default="[]"),
         sa.Column("signals", sa.Text, nullable=False, server_default="[]"),
         sa.Column("changes", _JSON, nullable=False),
+        sa.Column("connection_id", sa.String(32), sa.ForeignKey("connections.id"), nullable=False),
+        sa.Column("sequence", sa.BigInteger, nullable=False),
+        sa.Column("entry", sa.Text, nullable=False),
+        sa.Column("entry_digest", sa.String(64), nullable=False),
+        sa.Column("link", sa.String(64), nullable=False),
+        sa.UniqueConstraint("connection_id", "sequence"),
+    )
+    op.create_table(
+        "settlements",
+        sa.Column("invoice_id", sa.String(32), sa.ForeignKey("invoices.id"), primary_key=True),
+        sa.Column("payment_id", sa.String(64), primary_key=True),
+        sa.Column("kind", sa.String(16), primary_key=True),
+        sa.Column("amount", _MONEY, nullable=False),
+        sa.Column("paid_on", sa.String(10), nullable=False),
+        sa.Column("payer", sa.Text, nullable=False),
+        sa.Column("account", sa.Text, nullable=False),
+        sa.Column("read_at", _INSTANT, nullable=False),
+    )
+    op.create_table(
+        "erased_revisions",
+        sa.Column(
+            "connection_id", sa.String(32), sa.ForeignKey("connections.id"), primary_key=True
+        ),
+        sa.Column("sequence", sa.BigInteger, primary_key=True),
+        sa.Column("entry_digest", sa.String(64), nullable=False),
+        sa.Column("link", sa.String(64), nullable=False),
     )
 
 
@@ -478,9 +569,11 @@ def _operations() -> None:
         sa.Column("id", _ROW_ID, primary_key=True),
         sa.Column("cause", sa.String(32), nullable=False),
         sa.Column("subject", sa.String(64), nullable=False),
+        sa.Column("about", sa.String(64), nullable=False, server_default=""),
         sa.Column("severity", sa.String(16), nullable=False),
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("command", sa.Text, nullable=False),
+        sa.Column("page", sa.Text, nullable=False, server_default=""),
         sa.Column("since", _INSTANT, nullable=False),
         sa.Column("raised_at", _INSTANT, nullable=False),
         sa.Column("ended_at", _INSTANT),
@@ -493,7 +586,11 @@ def _operations() -> None:
     )
     op.create_index("ix_alerts_newest", "alerts", ["raised_at"])
     op.create_index(
-        "ux_alerts_open", "alerts", ["cause", "subject"], unique=True, **_where("ended_at IS NULL")
+        "ux_alerts_open",
+        "alerts",
+        ["cause", "subject", "about"],
+        unique=True,
+        **_where("ended_at IS NULL"),
     )
     op.create_table(
         "audit",

@@ -1,0 +1,172 @@
+"""`verify`: whether the chain of each company's revisions is whole, and an export for auditors."""
+
+import json
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+from sqlalchemy.orm import Session
+
+from service.cli.console import answer_json, fail, says_what_is_wrong, show_table
+from service.cli.context import Json, command_services, name_of
+from service.database.tables import Connection, Invoice
+from service.kit import exact_json
+from service.kit.hash_chain import FIRST, digest_of, link_after
+from service.store import chain, connections
+
+_MOST_NAMED = 5
+_PAGE = 1_000
+
+Export = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write every chain to this file, one JSON object a line, for an auditor. The guide's "
+        "page on what is kept has a script that checks such a file offline.",
+    ),
+]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was found of one company's chain; `problems` is empty where it is whole."""
+
+    connection_id: str
+    company: str
+    length: int
+    link: str
+    erased: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "connection": self.connection_id,
+            "company": self.company,
+            "revisions": self.length,
+            "erased": self.erased,
+            "link": self.link,
+            "problems": self.problems,
+        }
+
+
+@says_what_is_wrong
+def verify(export: Export = None, as_json: Json = False) -> None:
+    """Check that no recorded revision was changed or left out.
+
+    Each revision's entry is linked to the one before. Compare the last link with one that you noted
+    earlier or hold in an export: a chain can be cut off at its end, but not without that showing.
+    """
+    with command_services() as services, _opened(export) as file:
+        environment = services.settings.quickbooks_environment
+        with services.database.read() as session:
+            found = [
+                _verdict(session, connection, file)
+                for connection, _ in connections.everyone(session, environment)
+            ]
+    if as_json:
+        answer_json(verdict.as_json() for verdict in found)
+    else:
+        columns = ("Company", "Revisions", "Erased", "Last link", "Result")
+        show_table("Chains", columns, map(_cells, found))
+    if export is not None:
+        typer.echo(f"Wrote {export}.", err=True)
+    broken = [verdict for verdict in found if verdict.problems]
+    if broken:
+        raise fail(
+            f"{len(broken)} of {len(found)} chains are not whole: somebody changed the database"
+            " past the service, or restored part of it from a backup."
+        )
+
+
+def _opened(export: Path | None) -> Any:
+    return nullcontext() if export is None else export.open("w", encoding="utf-8")
+
+
+def _verdict(session: Session, connection: Connection, file: TextIO | None) -> Verdict:
+    head = chain.of_company(session, connection.id)
+    verdict = Verdict(connection.id, name_of(connection), head.length, head.link)
+    if file is not None:
+        _write(file, {"connection": connection.id, "length": head.length, "link": head.link})
+    last: dict[str, dict[str, Any]] = {}
+    for problem in _walked(session, verdict, last, file):
+        verdict.problems.append(problem)
+    verdict.problems += _otherwise_recorded(session, connection.id, last)
+    return verdict
+
+
+def _walked(
+    session: Session, verdict: Verdict, last: dict[str, dict[str, Any]], file: TextIO | None
+) -> Iterator[str]:
+    """Walk the chain, fill `last` with each invoice's last entry, and yield what is wrong."""
+    sequence, link = 0, FIRST
+    for one in chain.entries(session, verdict.connection_id):
+        if file is not None:
+            _write(
+                file,
+                {
+                    "sequence": one.sequence,
+                    "entry": one.entry,
+                    "entry_digest": one.entry_digest,
+                    "link": one.link,
+                },
+            )
+        if one.sequence != sequence + 1:
+            yield f"revisions {sequence + 1} to {one.sequence - 1} are missing"
+        if one.entry is None:
+            verdict.erased += 1
+        elif digest_of(one.entry) != one.entry_digest:
+            yield f"revision {one.sequence} was changed"
+        if one.sequence == sequence + 1 and link_after(link, one.entry_digest) != one.link:
+            yield f"revision {one.sequence} does not follow the one before"
+        sequence, link = one.sequence, one.link
+        if one.entry is not None:
+            entry = exact_json.decode(one.entry)
+            last[entry["invoice"]] = entry
+    if sequence != verdict.length or (sequence and link != verdict.link):
+        yield f"the chain ends at revision {sequence}, and {verdict.length} were recorded"
+
+
+def _otherwise_recorded(
+    session: Session, connection_id: str, last: dict[str, dict[str, Any]]
+) -> list[str]:
+    """Return a line for each invoice whose record differs from its last entry."""
+    found, after = [], ""
+    while page := chain.recorded(session, connection_id, after, _PAGE):
+        found += [f"invoice {one.id} is recorded otherwise" for one in page if _differs(one, last)]
+        after = page[-1].id
+        session.expunge_all()
+    return found
+
+
+def _differs(invoice: Invoice, last: dict[str, dict[str, Any]]) -> bool:
+    entry = last.get(invoice.id)
+    if entry is None:
+        return True
+    recorded = (invoice.total, invoice.balance, invoice.deleted, invoice.hold)
+    holds = entry["holds"]
+    return recorded != (
+        _amount(entry["total"]),
+        _amount(entry["balance"]),
+        entry["deleted"],
+        holds[0] if holds else None,
+    )
+
+
+def _amount(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+def _cells(verdict: Verdict) -> tuple[object, ...]:
+    named = verdict.problems[:_MOST_NAMED]
+    more = len(verdict.problems) - len(named)
+    lines = [*named, *([f"and {more:,} more"] if more else [])]
+    result = "\n".join(lines) or "whole"
+    return (verdict.company, verdict.length, verdict.erased, verdict.link[:16] or "-", result)
+
+
+def _write(file: TextIO, line: dict[str, Any]) -> None:
+    file.write(json.dumps(line) + "\n")

@@ -1,0 +1,158 @@
+"""Everything that is known of one invoice, for operators; and how they find it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import ColumnElement, Select, literal, select, tuple_, union
+from sqlalchemy.orm import Session, defer
+
+from service.database.tables import (
+    Connection,
+    Document,
+    Finding,
+    Invoice,
+    Notice,
+    Receipt,
+    Revision,
+    SettlementRow,
+    Supplier,
+)
+from service.store.invoices import folded
+
+MOST_SHOWN = 50
+"""So many revisions, receipts, notices and findings of an invoice are shown, the newest."""
+
+_AFTER_EVERY_TEXT = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceRecord:
+    """One invoice, and all that surrounds it, each the newest first."""
+
+    invoice: Invoice
+    document: Document | None
+    company: Connection
+    supplier: Supplier
+    revisions: Sequence[Revision]
+    receipts: Sequence[Receipt]
+    findings: Sequence[Finding]
+    notices: Sequence[Notice]
+    settlements: Sequence[SettlementRow]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundInvoice:
+    """One invoice that was searched for."""
+
+    invoice: Invoice
+    document: Document | None
+    company: Connection
+
+
+def record(
+    session: Session, environment: str, invoice_id: str, *, most: int | None = MOST_SHOWN
+) -> InvoiceRecord | None:
+    """Return what is known of the invoice with this id; None if this environment has none.
+
+    With `most`, only so many of each kind of row.
+    """
+    found = session.execute(
+        select(Invoice, Document, Connection, Supplier)
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .join(Supplier, Supplier.id == Connection.supplier_id)
+        .join(Document, Document.invoice_id == Invoice.id, isouter=True)
+        .where(Invoice.id == invoice_id, Connection.environment == environment)
+    ).first()
+    if found is None:
+        return None
+    invoice, document, company, supplier = found
+    about = (
+        Notice.connection_id == invoice.connection_id,
+        Notice.entity == "Invoice",
+        Notice.entity_id == invoice.quickbooks_id,
+    )
+    revisions = select(Revision).where(Revision.invoice_id == invoice_id)
+    receipts = select(Receipt).where(Receipt.invoice_id == invoice_id)
+    findings = select(Finding).where(Finding.invoice_id == invoice_id)
+    notices = select(Notice).where(*about)
+    settlements = select(SettlementRow).where(SettlementRow.invoice_id == invoice_id).limit(most)
+    return InvoiceRecord(
+        invoice=invoice,
+        document=document,
+        company=company,
+        supplier=supplier,
+        revisions=session.scalars(revisions.order_by(Revision.number.desc()).limit(most)).all(),
+        receipts=session.scalars(receipts.order_by(Receipt.id.desc()).limit(most)).all(),
+        findings=session.scalars(findings.order_by(Finding.id.desc()).limit(most)).all(),
+        notices=session.scalars(notices.order_by(Notice.id.desc()).limit(most)).all(),
+        settlements=session.scalars(settlements.order_by(SettlementRow.paid_on.desc())).all(),
+    )
+
+
+def search(
+    session: Session,
+    environment: str,
+    text: str,
+    *,
+    amount: Decimal | None = None,
+    connection_id: str | None = None,
+    after: str | None = None,
+    limit: int,
+) -> Sequence[FoundInvoice]:
+    """Return the invoices after this id that match, those entered last first.
+
+    A number, an id of Infactor's or QuickBooks' and an amount match as a whole, a buyer by how the
+    name begins: each has an index. Without a text, all of the company.
+    """
+    ours = [Connection.environment == environment]
+    if connection_id is not None:
+        ours.append(Connection.id == connection_id)
+    matches = _matches(text, amount) if text else [Invoice.quickbooks_id != ""]
+    query = _listed(ours, matches).limit(limit)
+    place = session.get(Invoice, after) if after is not None else None
+    if place is not None:
+        there = tuple_(literal(place.created_ms), literal(place.id))
+        query = query.where(tuple_(Invoice.created_ms, Invoice.id) < there)
+    return [FoundInvoice(*row) for row in session.execute(query)]
+
+
+def named(session: Session, environment: str, text: str, limit: int) -> Sequence[FoundInvoice]:
+    """Return the invoices with this number or id, those entered last first."""
+    query = _listed([Connection.environment == environment], _named(text)).limit(limit)
+    return [FoundInvoice(*row) for row in session.execute(query)]
+
+
+def _listed(
+    ours: Sequence[ColumnElement[bool]], matches: Sequence[ColumnElement[bool]]
+) -> Select[Invoice, Document | None, Connection]:
+    ids = union(*(_ids(ours, one) for one in matches)).subquery()
+    return (
+        select(Invoice, Document, Connection)
+        .join(ids, ids.c.id == Invoice.id)
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .join(Document, Document.invoice_id == Invoice.id, isouter=True)
+        .options(defer(Invoice.source))
+        .order_by(Invoice.created_ms.desc(), Invoice.id.desc())
+    )
+
+
+def _ids(ours: Sequence[ColumnElement[bool]], matches: ColumnElement[bool]) -> Select[str]:
+    of_company = Invoice.connection_id == Connection.id
+    return select(Invoice.id).join(Connection, of_company).where(*ours, matches)
+
+
+def _matches(text: str, amount: Decimal | None) -> list[ColumnElement[bool]]:
+    buyer = folded(text)
+    matches = [*_named(text), Invoice.sought.between(buyer, buyer + _AFTER_EVERY_TEXT)]
+    return matches if amount is None else [*matches, Invoice.total == amount]
+
+
+def _named(text: str) -> list[ColumnElement[bool]]:
+    return [
+        Invoice.doc_number == text,
+        Invoice.id == text,
+        Invoice.quickbooks_id == text,
+        Invoice.adopted_as == text,
+        Invoice.adopted == text,
+    ]

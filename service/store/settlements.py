@@ -1,0 +1,62 @@
+"""What settled invoices that a buyer had approved, as their payments say."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import and_, delete, select, update
+from sqlalchemy.orm import Session, defer
+
+from service.database.tables import Connection, Document, Invoice, SettlementRow
+from service.database.upsert import insert_all
+
+# As the partial index has it, so that it is used.
+_PAID_ANEW = and_(
+    Invoice.approved_at.is_not(None),
+    Invoice.balance < Invoice.total,
+    Invoice.settled_revision < Invoice.revision,
+)
+
+
+def due_connections(session: Session, environment: str) -> Sequence[str]:
+    """Return connections whose approved invoices were paid in part or whole since they were last
+    explained.
+    """
+    waiting = select(Invoice.id).where(Invoice.connection_id == Connection.id, _PAID_ANEW)
+    return session.scalars(
+        select(Connection.id).where(Connection.environment == environment, waiting.exists())
+    ).all()
+
+
+def due(
+    session: Session, connection_id: str, limit: int
+) -> Sequence[tuple[Invoice, Document | None]]:
+    """Return the company's next such invoices, with their documents in Infactor as last seen."""
+    found = session.execute(
+        select(Invoice, Document)
+        .options(defer(Invoice.mapped, raiseload=True), defer(Document.document, raiseload=True))
+        .join(Document, Document.invoice_id == Invoice.id, isouter=True)
+        .where(Invoice.connection_id == connection_id, _PAID_ANEW)
+        .order_by(Invoice.id)
+        .limit(limit)
+    )
+    return [(invoice, document) for invoice, document in found]
+
+
+def keep(session: Session, rows: Sequence[Mapping[str, Any]], read: Mapping[str, int]) -> None:
+    """Replace what is known of these invoices, {id: the revision that was explained}, by `rows`."""
+    session.execute(delete(SettlementRow).where(SettlementRow.invoice_id.in_(read)))
+    if rows:
+        insert_all(session, SettlementRow, rows)
+    for invoice_id, revision in read.items():
+        session.execute(
+            update(Invoice).where(Invoice.id == invoice_id).values(settled_revision=revision)
+        )
+
+
+def of_invoice(session: Session, invoice_id: str) -> Sequence[SettlementRow]:
+    """Return what settled this invoice, the oldest first."""
+    return session.scalars(
+        select(SettlementRow)
+        .where(SettlementRow.invoice_id == invoice_id)
+        .order_by(SettlementRow.paid_on, SettlementRow.payment_id, SettlementRow.kind)
+    ).all()
