@@ -165,6 +165,7 @@ class RuleCode(StrEnum):
     UNPROVEN = "unproven"
     # The invoice itself.
     DUPLICATE = "duplicate"
+    DUPLICATE_ELSEWHERE = "duplicate_elsewhere"
     OWN_BUYER = "own_buyer"
     LOOKALIKE_DOMAIN = "lookalike_domain"
     LINES_DIFFER = "lines_differ"

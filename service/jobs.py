@@ -112,7 +112,7 @@ class Jobs:
         self._send(RUN, run_id, delay_ms)
 
     def judge(self, connection_id: str) -> None:
-        """Ask for all of a company to be judged; the caller has committed, as with `deliver`."""
+        """Ask for a judging; an unreachable queue is only logged: the rows say what is due."""
         self.attempt(lambda: self._send(JUDGE, connection_id, None), JUDGE)
 
     def settle(self, connection_id: str) -> None:

@@ -6,18 +6,24 @@ that a shell would have given it, and runs `service.cli.main.main`. What such a 
 (imports, warnings, the installed script) is tested with a real one, in tests/cli/test_start.py.
 """
 
+import mmap
 import multiprocessing
 import os
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from datetime import datetime, tzinfo
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import ModuleType
 
+from service.kit import clock as kit_clock
+
+CLOCK = struct.Struct("d")
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["__main__", "tests.commands_preloaded"])
 
@@ -43,21 +49,32 @@ def run(
 
 
 def start(
-    *arguments: str, env: Mapping[str, str], cwd: Path, stdout: Path, stderr: Path
+    *arguments: str,
+    env: Mapping[str, str],
+    cwd: Path,
+    stdout: Path,
+    stderr: Path,
+    clock: Path | None = None,
 ) -> ForkServerProcess:
     """Start a command whose output is added to these files; it ends with the tests at the latest.
 
-    An `exitcode` below zero is the signal that ended it, as of subprocess.Popen.
+    An `exitcode` below zero is the signal that ended it, as of subprocess.Popen. Its machine's
+    clock is ahead by the seconds that the file `clock` holds at each moment, as CLOCK packs them.
     """
     process = _context.Process(
-        target=_become, args=(arguments, dict(env), cwd, stdout, stderr), daemon=True
+        target=_become, args=(arguments, dict(env), cwd, stdout, stderr, clock), daemon=True
     )
     process.start()
     return process
 
 
 def _become(
-    arguments: tuple[str, ...], env: dict[str, str], cwd: Path, stdout: Path, stderr: Path
+    arguments: tuple[str, ...],
+    env: dict[str, str],
+    cwd: Path,
+    stdout: Path,
+    stderr: Path,
+    clock: Path | None,
 ) -> None:
     threading.Thread(target=_end_with_the_tests, daemon=True).start()
     os.chdir(cwd)
@@ -69,7 +86,33 @@ def _become(
         _connect(number, os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for as long as the process
     sys.argv = ["infactor-quickbooks", *arguments]
-    _preloaded().cli()
+    cli = _preloaded().cli
+    if clock is not None:
+        _go_by(clock)
+    cli()
+
+
+def _go_by(clock: Path) -> None:
+    """Let every module of this process see the machine's clock as far ahead as the file says."""
+    with clock.open("rb") as file:
+        ahead = mmap.mmap(file.fileno(), CLOCK.size, prot=mmap.PROT_READ)
+    right = time.time
+
+    def shifted() -> float:
+        return right() + float(CLOCK.unpack_from(ahead)[0])
+
+    class Clock:
+        fromtimestamp = datetime.fromtimestamp
+
+        @staticmethod
+        def now(tz: tzinfo) -> datetime:
+            return datetime.fromtimestamp(shifted(), tz)
+
+    for module in list(sys.modules.values()):
+        for name, value in list(getattr(module, "__dict__", {}).items()):
+            if value is right:
+                setattr(module, name, shifted)
+    kit_clock.datetime = Clock  # type: ignore[attr-defined]
 
 
 def _connect(number: int, opened: int) -> None:

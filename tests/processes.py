@@ -11,7 +11,7 @@ def cpu(pid: int) -> float:
     """Return the seconds of CPU of a process, and of its children that have ended."""
     try:
         return sum(map(int, _stat(pid)[11:15])) / _TICKS
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0.0  # it has ended, and now counts as its parent's
 
 
@@ -42,11 +42,11 @@ def _stat(pid: int) -> list[str]:
 
 
 def _descendants(pid: int) -> Iterator[int]:
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        try:
-            children = [int(child) for child in (task / "children").read_text().split()]
-        except FileNotFoundError:
-            continue  # it has ended meanwhile
-        for child in children:
-            yield child
-            yield from _descendants(child)
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        lists = [(task / "children").read_text() for task in tasks]
+    except (FileNotFoundError, ProcessLookupError):
+        return  # it has ended meanwhile
+    for child in map(int, " ".join(lists).split()):
+        yield child
+        yield from _descendants(child)

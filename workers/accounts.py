@@ -55,7 +55,8 @@ def count_accounts(company: RecordedCompany) -> None:
         ids |= _count_hours(company, session)
         judging.ask(session, connection_id, ids)
         accounts.counted(session, connection_id)
-    log.info("accounts.counted", connection=connection_id, customers=len(after), invoices=len(ids))
+    if ids:
+        log.info("accounts.moved", connection=connection_id, invoices=len(ids))
 
 
 def _accounts(

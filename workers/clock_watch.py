@@ -15,8 +15,6 @@ from service.kit import clock
 log = structlog.get_logger(__name__)
 
 _EVERY_SECONDS = 5.0
-# Further apart than NTP lets two clocks be, and than it moves one at once.
-_STEP_SECONDS = 30.0
 # So often at most is it noted that this machine's clock is wrong.
 _NOTED_EVERY_SECONDS = 60.0
 
@@ -64,10 +62,11 @@ class ClockWatch:
         missed = min(0.0, present - (last_beat or 0.0))
         step = missed if self._ahead is None else ahead - self._ahead
         self._ahead = ahead
-        if abs(step) > _STEP_SECONDS:
+        if abs(step) > clocks.STEP_SECONDS:
             self._note(clocks.DATABASE, step)
         off = time.time() - present
-        if abs(off) > _STEP_SECONDS and time.monotonic() - self._noted_at >= _NOTED_EVERY_SECONDS:
+        noted_lately = time.monotonic() - self._noted_at < _NOTED_EVERY_SECONDS
+        if abs(off) > clocks.STEP_SECONDS and not noted_lately:
             self._noted_at = time.monotonic()
             self._note(socket.gethostname()[:64], off)
 

@@ -12,7 +12,7 @@ from service.infactor import mapping
 from service.kit.clock import now
 from service.quickbooks.client import CompanyClient
 from service.services import Services
-from service.store import connections, plausible, proof
+from service.store import connections, plausible, proof, runs
 
 
 @dataclass(frozen=True)
@@ -110,5 +110,17 @@ def note_outage(session: Session, connection_id: str, error: SyncError) -> None:
     """
     if isinstance(error, TransientError) and error.is_outage:
         connections.outage_began(session, connection_id, str(error), now())
-    elif isinstance(error, Throttled) or not isinstance(error, TransientError):
-        connections.outage_ended(session, connection_id)
+        return
+    answered = isinstance(error, Throttled) or not isinstance(error, TransientError)
+    if answered and connections.outage_ended(session, connection_id):
+        runs.hurry_all(session, connection_id)
+
+
+def note_success(session: Session, connection_id: str) -> None:
+    """Note that the company was read without an error.
+
+    If that ends an outage, runs that failed because of it are tried at once, and not told to fail
+    until then.
+    """
+    if connections.synced(session, connection_id, now()):
+        runs.hurry_all(session, connection_id)

@@ -24,13 +24,14 @@ from service.errors import (
     TooLarge,
     Unforeseen,
 )
+from service.jobs import SYNC
 from service.kit.clock import now
 from service.services import Services
 from service.store import connections, inbox, invoices, own_notices, watermarks
-from workers.company import CompanyContext, note_outage
+from workers.company import CompanyContext, note_outage, note_success
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import CustomerReads, read_invoices
-from workers.reading.reads import CompleteReads, is_id
+from workers.reading.reads import CompleteReads, InvoiceReads, is_id
 from workers.recording.outcome import Recorded
 from workers.recording.record import keep_failures, recording
 from workers.retry import (
@@ -68,7 +69,9 @@ def plan(notices: Iterable[Notice]) -> Plan:
     made = Plan()
     for notice in notices:
         entity_id = notice.entity_id or ""
-        if notice.entity == "Invoice":
+        if notice.operation == OwnNotice.UNREADABLE:
+            made.places.append(notice)
+        elif notice.entity == "Invoice":
             made.invoices.setdefault(entity_id, []).append(notice)
             if notice.operation == "voided":
                 made.voided.add(entity_id)
@@ -76,8 +79,6 @@ def plan(notices: Iterable[Notice]) -> Plan:
             made.customers.setdefault(entity_id, []).append(notice)
             if notice.operation == "merged" and notice.deleted_id:
                 made.merged_away.setdefault(notice.deleted_id, []).append(notice)
-        elif notice.operation == OwnNotice.UNREADABLE:
-            made.places.append(notice)
         else:
             made.changes.append(notice)
     return made
@@ -164,9 +165,14 @@ class Batch:
         """Read the changes around an unreadable row again, and end its notice if all were shown."""
         cursor = Cursor(notice.changed_at)
         connection_id = self._company.connection_id
+        of_customers = notice.entity == "Customer"
         while not cursor.done and cursor.since == notice.changed_at:
-            page = read_page(self._company, cursor)
-            reads = self._customers.complete(page.reads)
+            page = read_page(self._company, cursor, "Customer" if of_customers else "Invoice")
+            shown = page.reads
+            if of_customers:
+                self._customers.take(shown.found)
+                shown = InvoiceReads(unnamed=shown.unnamed)
+            reads = self._customers.complete(shown)
             with self._recording(reads, RevisionCause.CHECK) as (session, recorded):
                 failed = set(filter(is_id, recorded.failed))
                 own_notices.ask_for_invoices(
@@ -219,7 +225,7 @@ class Batch:
         connection_id = self._company.connection_id
         error = self._last_error
         if error is None or len(self._failed) < self._size or not is_ambiguous(error):
-            connections.synced(session, connection_id, now())
+            note_success(session, connection_id)
         else:
             connections.pause(session, connection_id, now() + pause_for(error, 0), str(error))
             note_outage(session, connection_id, error)
@@ -378,4 +384,5 @@ def _nudge_again(services: Services, connection_id: str, lease: str) -> None:
         delay = timedelta(seconds=wait)
         if connections.schedule_nudge(session, connection_id, now(), delay):
             delay_ms = int(delay.total_seconds() * 1000) + 1
-            after_commit(session, services.jobs.sync, connection_id, delay_ms=delay_ms)
+            send = partial(services.jobs.sync, connection_id, delay_ms=delay_ms)
+            after_commit(session, services.jobs.attempt, send, SYNC)

@@ -2,19 +2,22 @@
 
 import getpass
 import os
+import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 from dramatiq import Broker
 from redis import RedisError
 from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from service.cli.console import ENV_FILE, fail, hint
+from service.cli.console import ENV_FILE, database_trouble, fail, hint
 from service.config.loading import load_settings
 from service.config.settings import Settings
 from service.coordination import clocks
@@ -25,6 +28,10 @@ from service.errors import ConfigurationError
 from service.kit import clock, logs
 from service.services import Services, build_services
 from service.store import connections, invoices
+
+log = structlog.get_logger(__name__)
+
+_AGAIN_SECONDS = 2.0
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, on stdout.")]
 
@@ -63,6 +70,28 @@ def ready(services: Services) -> None:
     """Prepare the schema; raise ConfigurationError if it or the keys do not fit this database."""
     prepare(services.database)
     services.access.check_keys()
+
+
+def wait_until_ready(services: Services, stopping: threading.Event) -> None:
+    """Return once `ready` succeeds, or `stopping` is set; raise as `ready` does.
+
+    A PostgreSQL that is away is waited for, and logged once; a SQLite file is nobody's to start.
+    """
+    away = False
+    while not stopping.is_set():
+        try:
+            ready(services)
+        except OperationalError as e:
+            if services.database.is_sqlite:
+                raise
+            if not away:
+                log.warning("database.away", why=database_trouble(e))
+            away = True
+            stopping.wait(_AGAIN_SECONDS)
+        else:
+            if away:
+                log.info("database.back")
+            return
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +11,13 @@ import typer
 from dotenv import dotenv_values
 
 from service.cli.console import ENV_FILE, fail, hint, says_what_is_wrong
-from service.cli.context import ready, services_of, settings_and_logs
+from service.cli.context import settings_and_logs, wait_until_ready
 from service.config.settings import Settings
 from service.kit.memory import no_collections, share_heaps, spare_the_collector
+from service.services import Services, build_services
+
+# How long a start may take before somebody who asks is told that it is under way.
+_SILENT_SECONDS = 3.0
 
 
 @says_what_is_wrong
@@ -31,7 +37,6 @@ def serve(
 
         from service.app import create_app
         from service.jobs import receiver_broker
-        from service.services import build_services
         from service.web.connection_limits import limited_protocol
         from workers.process import watching, working
 
@@ -43,7 +48,7 @@ def serve(
     services = build_services(
         settings, receiver_broker(redis_url.get_secret_value() if redis_url else None)
     )
-    ready(services)
+    _open(services, host, port)
     background = (lambda s: working(s, threads)) if settings.embedded else watching
     _warn(settings)
     spare_the_collector()
@@ -60,6 +65,39 @@ def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=25,
     )
+
+
+def _open(services: Services, host: str, port: int) -> None:
+    """Return once the database is ready; meanwhile answer that this process is alive, and 503."""
+    import uvicorn
+
+    from service.web.connection_limits import limited_protocol
+    from service.web.health.waiting import waiting_app
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            waiting_app(),
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            ws="none",
+            server_header=False,
+            http=limited_protocol(),
+            timeout_graceful_shutdown=2,
+        )
+    )
+    stopping = threading.Event()
+    with ThreadPoolExecutor(1, "database") as thread:
+        opening = thread.submit(wait_until_ready, services, stopping)
+        try:
+            opening.result(_SILENT_SECONDS)
+        except TimeoutError:
+            opening.add_done_callback(lambda _: setattr(server, "should_exit", True))
+            server.run()
+        finally:
+            stopping.set()
+    opening.result()
 
 
 def _check_free(host: str, port: int) -> None:
@@ -99,10 +137,10 @@ def worker(
     settings = settings_and_logs()
     if settings.redis_url is None:
         raise fail("REDIS_URL is not set: without it `serve` does the workers' work itself.", 2)
-    broker = worker_broker(settings.redis_url.get_secret_value())
-    with services_of(settings, broker) as services:
-        spare_the_collector()
-        run_worker(services, threads)
+    services = build_services(settings, worker_broker(settings.redis_url.get_secret_value()))
+    wait_until_ready(services, threading.Event())
+    spare_the_collector()
+    run_worker(services, threads)
 
 
 @says_what_is_wrong

@@ -11,6 +11,8 @@ from service.database.types import database_now
 from service.database.upsert import insert
 
 DATABASE = "database"
+# Further than NTP moves a clock at once, and lets two be apart.
+STEP_SECONDS = 30.0
 _SLOW_SECONDS = 2.0
 # Said for an hour of a step, which is over when it is seen; of a machine while it goes wrong.
 _STEP_SAID_SECONDS = 3600.0
@@ -64,6 +66,12 @@ _wrong = (
     )
     .order_by(ClockError.name)
 )
+
+
+def seconds_since_step(session: Session) -> float | None:
+    """Return how long ago the database's clock was last seen to be set, None if it never was."""
+    ago = session.scalars(select(_ago).where(ClockError.name == DATABASE, _ago >= 0.0)).first()
+    return None if ago is None else float(ago)
 
 
 def wrong(session: Session) -> list[WrongClock]:

@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, case, func, select, update
 from sqlalchemy.orm import Session
 
+from service.coordination import clocks
 from service.database.tables import Connection, Heartbeat, WebhookAnswers
 from service.database.types import LONGEST_FENCE, database_now
 from service.database.upsert import insert
 from service.domain import ConnectionState
+from service.kit.clock import followed_now
 
 BEAT_SECONDS = 10.0
 # After a longer gap without a receiver, each company is asked for what was missed.
@@ -24,7 +26,7 @@ _TRIAL = "trial"  # nobody's: when the database last took a write for the sake o
 _since = database_now() - Heartbeat.at
 # One from the future was left before the clock was set back, by as much at least.
 _age = case((_since < -LONGEST_FENCE, -_since), (_since < 0, 0.0), else_=_since)
-_ages = select(Heartbeat.name, _age).where(Heartbeat.name != _TRIAL)
+_ages = select(Heartbeat.name, Heartbeat.at, _age, database_now()).where(Heartbeat.name != _TRIAL)
 
 
 def beat(session: Session, name: str) -> float | None:
@@ -49,8 +51,21 @@ def try_to_write(session: Session) -> None:
 
 
 def ages(session: Session) -> dict[str, float]:
-    """Return how many seconds ago any process of each kind was last alive."""
-    return {name: float(age) for name, age in session.execute(_ages)}
+    """Return how many seconds ago any process of each kind was last alive, at least.
+
+    When the database's clock is set, its times of before say nothing: a process that has not heard
+    of it counts by the clock as it was, and everybody else from the step on.
+    """
+    followed, since_step = followed_now(), clocks.seconds_since_step(session)
+    found: dict[str, float] = {}
+    for name, at, age, present in session.execute(_ages):
+        known = [float(age)]
+        if followed is not None and abs(present - followed) > clocks.STEP_SECONDS:
+            known.append(max(0.0, followed - at))
+        if since_step is not None:
+            known.append(since_step)
+        found[name] = min(known)
+    return found
 
 
 def reconcile_soon(session: Session, environment: str, now: datetime) -> int:

@@ -97,18 +97,24 @@ class _ValuesInsert:
     row: str
     conversions: Sequence[tuple[str, Callable[[Any], Any] | None]]
     defaults: Mapping[str, Any]
+    own: Sequence[Any]  # what the rule brings: its places are behind those of the rows
 
     @classmethod
     def of(cls, table: type[Base], rule: Rule, names: Collection[str]) -> "_ValuesInsert":
         columns = table.__table__.c
         statement = typing.cast(ClauseElement, rule(sqlite.insert(table)))
-        compiled = statement.compile(dialect=sqlite.dialect(), column_keys=[*names])
-        order = typing.cast(SQLCompiler, compiled).positiontup or []
+        compiled = typing.cast(
+            SQLCompiler, statement.compile(dialect=sqlite.dialect(), column_keys=[*names])
+        )
+        given = compiled.positiontup or []
+        order = [name for name in given if name in columns]
+        own = [compiled.binds[name] for name in given if name not in columns]
         return cls(
             text=str(compiled),
             row=f"({', '.join('?' * len(order))})",
             conversions=[(name, _conversion(columns[name].type)) for name in order],
             defaults={name: _default(columns[name].default) for name in order if name not in names},
+            own=[_processed(bind.type, bind.value) for bind in own],
         )
 
     def run(self, session: Session, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
@@ -117,7 +123,7 @@ class _ValuesInsert:
         for start in range(0, len(rows), _ROWS_OF_VALUES):
             some = rows[start : start + _ROWS_OF_VALUES]
             text = self.text.replace(self.row, ", ".join([self.row] * len(some)), 1)
-            values = tuple(chain.from_iterable(map(self._values, some)))
+            values = (*chain.from_iterable(map(self._values, some)), *self.own)
             returned += _returned(connection.exec_driver_sql(text, values))
         return returned
 
@@ -132,6 +138,11 @@ class _ValuesInsert:
 def _conversion(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
     """Return how values of this type become what SQLite's driver takes; None: as they are."""
     return _instant if isinstance(kind, Instant) else _processor(kind)
+
+
+def _processed(kind: TypeEngine[Any], value: Any) -> Any:
+    convert = _conversion(kind)
+    return value if convert is None else convert(value)
 
 
 def _processor(kind: TypeEngine[Any]) -> Any:

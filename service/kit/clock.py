@@ -15,9 +15,13 @@ class _Followed:
 
 
 def now() -> datetime:
-    if _Followed.ahead is None:
-        return datetime.now(UTC)
-    return datetime.fromtimestamp(time.monotonic() + _Followed.ahead, UTC)
+    followed = followed_now()
+    return datetime.now(UTC) if followed is None else datetime.fromtimestamp(followed, UTC)
+
+
+def followed_now() -> float | None:
+    """Return the present in seconds since 1970 by the followed clock, None where none is."""
+    return None if _Followed.ahead is None else time.monotonic() + _Followed.ahead
 
 
 def follow(ahead: float | None) -> None:

@@ -65,9 +65,10 @@ def crowded_receivers(facts: Facts) -> Iterator[Condition]:
             since=first,
             text=f"{int(count):,} connections or requests within"
             f" {span(FORGED_WITHIN.total_seconds())} were turned away, because a receiver had as"
-            " many as it takes. Webhooks go first, but somebody opens very many: limit"
-            " connections at the proxy, check there who it is, or start more receivers.",
-            command="infactor-quickbooks notices --limit 20",
+            " many as it takes. Webhooks go first, but somebody opens very many. The command shows"
+            " from where, on the receiver's machine or the proxy's: limit connections there, or"
+            " start more receivers.",
+            command=f"ss -tn state established '( sport = :{facts.settings.listen_port} )'",
         )
 
 

@@ -163,7 +163,8 @@ class CompanyClient:
 
     def count(self, statement: Statement) -> int:
         response, tid = self._query("count", statement)
-        total = response.get("totalCount", 0)
+        # Even of nothing Intuit states the count: without one, nothing is known (reference 3.2).
+        total = response.get("totalCount")
         if type(total) is not int or total < 0:
             raise _unexpected("a count", tid)
         return total

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, select, update
+from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Supplier
@@ -164,15 +164,24 @@ def add(session: Session, connection: Connection) -> None:
 
 
 def renew(
-    session: Session, connection_id: str, company_name: str, now: datetime, *, country: str = ""
+    session: Session,
+    connection_id: str,
+    company_name: str,
+    now: datetime,
+    *,
+    country: str = "",
+    own_emails: Sequence[str] = (),
 ) -> None:
-    """Mark the connection as good again; its tokens are stored apart. "" keeps the country."""
+    """Mark the connection as good again; its tokens are stored apart. "" keeps the country, and no
+    address keeps the addresses.
+    """
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id)
         .values(
             company_name=company_name,
             country=country or Connection.country,
+            own_emails=list(own_emails) or Connection.own_emails,
             state=ConnectionState.CONNECTED,
             problem=None,
             paused_until=None,
@@ -198,9 +207,18 @@ def draw_fetch_number(session: Session, connection_id: str) -> int:
     ).scalar_one()
 
 
-def synced(session: Session, connection_id: str, now: datetime) -> None:
-    """Note that the company was read without an error, unless another worker has paused it."""
-    session.execute(
+def synced(session: Session, connection_id: str, now: datetime) -> bool:
+    """Note that the company was read without an error, unless another worker has paused it.
+
+    Return whether that ended an outage, or that QuickBooks barred us.
+    """
+    hindered = session.scalars(
+        select(Connection.id).where(
+            Connection.id == connection_id,
+            or_(Connection.outage_since.is_not(None), Connection.barred_since.is_not(None)),
+        )
+    ).first()
+    noted = session.execute(
         update(Connection)
         .where(
             Connection.id == connection_id,
@@ -217,7 +235,9 @@ def synced(session: Session, connection_id: str, now: datetime) -> None:
             barred_since=None,
             problem=None,
         )
+        .returning(Connection.id)
     )
+    return noted.first() is not None and hindered is not None
 
 
 def outage_began(session: Session, connection_id: str, why: str, now: datetime) -> None:
@@ -229,12 +249,15 @@ def outage_began(session: Session, connection_id: str, why: str, now: datetime) 
     )
 
 
-def outage_ended(session: Session, connection_id: str) -> None:
-    session.execute(
+def outage_ended(session: Session, connection_id: str) -> bool:
+    """Note that QuickBooks answers for the company; return whether that ended an outage."""
+    ended = session.execute(
         update(Connection)
         .where(Connection.id == connection_id, Connection.outage_since.is_not(None))
         .values(outage_since=None, outage=None)
+        .returning(Connection.id)
     )
+    return ended.first() is not None
 
 
 def pause(session: Session, connection_id: str, until: datetime, why: str) -> None:

@@ -128,6 +128,31 @@ def open_of(session: Session, kind: FindingKind, invoice_ids: Collection[str]) -
     }
 
 
+def found_of(
+    session: Session, kind: FindingKind, invoice_ids: Collection[str]
+) -> dict[str, list[Found]]:
+    """Return the open findings of this kind of these invoices, by invoice id."""
+    found: dict[str, list[Found]] = {}
+    query = select(Finding).where(
+        among(Finding.invoice_id, sorted(invoice_ids)),
+        Finding.kind == kind,
+        Finding.closed_at.is_(None),
+    )
+    for finding in session.scalars(query) if invoice_ids else ():
+        found.setdefault(finding.invoice_id, []).extend(
+            Found(
+                field=one["field"],
+                severity=Severity(one["severity"]),
+                state=finding.state,
+                approved=one["approved"],
+                current=one["current"],
+                cause=finding.cause,
+            )
+            for one in finding.fields
+        )
+    return found
+
+
 def open_of_company(session: Session, kind: FindingKind, connection_id: str) -> set[str]:
     """Return those of the company's invoices that have an open finding of this kind."""
     return set(

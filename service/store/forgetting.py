@@ -16,6 +16,7 @@ from service.database.tables import (
     Alert,
     BusyHour,
     BuyerAccount,
+    BuyerAddress,
     Connection,
     Customer,
     Document,
@@ -75,13 +76,19 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
         _do(session, delete(table).where(table.invoice_id.in_(gone)))
     documents = _do(session, delete(Document).where(Document.invoice_id.in_(gone)))
     invoices = _do(session, delete(Invoice).where(theirs, Invoice.id.not_in(kept)))
-    _do(session, update(Revision).where(Revision.invoice_id.in_(kept_ids)).values(changes={}))
+    _do(
+        session,
+        update(Revision)
+        .where(Revision.invoice_id.in_(kept_ids))
+        .values(changes={}, holds=[], signals=[]),
+    )
     _reduce(session, connection_id)
     _do(session, delete(RunSeen).where(RunSeen.run_id.in_(of_runs)))
     _do(session, delete(Pace).where(Pace.connection_id == connection_id))
     _do(session, delete(OldId).where(OldId.connection_id == connection_id))
     _do(session, delete(BusyHour).where(BusyHour.connection_id == connection_id))
     _do(session, delete(BuyerAccount).where(BuyerAccount.connection_id == connection_id))
+    _do(session, delete(BuyerAddress).where(BuyerAddress.connection_id == connection_id))
     _do(session, delete(InvoiceToJudge).where(InvoiceToJudge.connection_id == connection_id))
     forgotten = Forgotten(
         customers=_do(session, delete(Customer).where(Customer.connection_id == connection_id)),
@@ -95,6 +102,7 @@ def forget_company(session: Session, connection_id: str) -> Forgotten:
     reduced: dict[str, Any] = {
         "company_name": "",
         "country": "",
+        "own_emails": [],
         "last_synced_at": None,
         "suspended_at": None,
         "adopted_at": None,
@@ -126,6 +134,10 @@ def _reduce(session: Session, connection_id: str) -> None:
     ).all()
     nothing: dict[str, Any] = {
         "mapped": None,
+        "facts": "",
+        "holds": [],
+        "signals": [],
+        "buyer_emails": [],
         "digest": "",
         "warnings": [],
         "customer_id": None,

@@ -79,6 +79,10 @@ class InvoiceRow(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     revision: int
     recorded_at: datetime
     buyer_emails: list[Any]
+    twin_number: int | None = None
+    twin_buyer: int | None = None
+    twin_name: int | None = None
+    twin_email: int | None = None
     source_text: bytes | None = None
 
     @cached_property

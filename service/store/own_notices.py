@@ -60,19 +60,21 @@ def park_unnamed(
     place: str,
     error: Exception,
     now: datetime,
+    due_at: datetime,
+    *,
     since: datetime | None = None,
-    due_at: datetime | None = None,
+    is_customer: bool = False,
 ) -> None:
-    """Park a notice for a place in QuickBooks' answers that it cannot show; no invoice id is known.
+    """Park a notice for a place in QuickBooks' answers that it cannot show; no Id is known.
 
     A place has one parked notice, however often it is met, with the newest error. From `due_at` on
-    it is read again, in what changed from `since` on.
+    it is read again, in the invoices or customers that changed from `since` on.
     """
     parked = insert(session, Notice).values(
         dedupe_key=_key_of_place(connection_id, place),
         connection_id=connection_id,
         format="own",
-        entity="Connection",
+        entity="Customer" if is_customer else "Connection",
         operation=OwnNotice.UNREADABLE,
         received_at=now,
         status=NoticeStatus.PARKED,

@@ -53,3 +53,19 @@ def test_a_server_that_is_no_primary_is_asked_once(
     infactors.client.admin.command(order)
     with pytest.raises(InfactorAway):
         old_rows(opened, MAIL)
+
+
+def test_a_server_that_falls_silent_during_the_scan_is_left(
+    opened: InfactorDatabase, infactors: Database[dict[str, Any]]
+) -> None:
+    infactors.invoices.insert_one(a_row(1))
+    what = {
+        "failCommands": ["find"],
+        "appName": "infactor-quickbooks",
+        "blockConnection": True,
+        "blockTimeMS": 60_000,
+    }
+    order = {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": what}
+    infactors.client.admin.command(order)
+    with pytest.raises(InfactorAway):
+        old_rows(opened, MAIL, seconds=0.5)

@@ -106,12 +106,26 @@ class Deployment:
         self.start(name, *self.started[name])
 
     def start(self, name: str, *arguments: str) -> None:
-        """Start a process of the deployment; one of the same name goes on with its log."""
-        log = self.folder / f"{name}.log"
+        """Start a process of the deployment; one of the same name keeps its log and clock."""
+        log, clock = self.folder / f"{name}.log", self._clock_of(name)
+        if not clock.exists():
+            self.set_clock(name, 0.0)
         self.started[name] = arguments
         self.processes[name] = commands.start(
-            *arguments, env=self.environment, cwd=self.folder, stdout=log, stderr=log
+            *arguments, env=self.environment, cwd=self.folder, stdout=log, stderr=log, clock=clock
         )
+
+    def set_clock(self, name: str, seconds_ahead: float) -> None:
+        """Set the clock of the machine that this process thinks it is on."""
+        with self._clock_of(name).open("r+b" if self._clock_of(name).exists() else "wb") as file:
+            file.write(commands.CLOCK.pack(seconds_ahead))
+
+    def _clock_of(self, name: str) -> Path:
+        return self.folder / f"{name}.clock"
+
+    def log_of(self, name: str) -> str:
+        """Return the last lines of a process."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")[-2000:]
 
     def serves(self, url: str) -> bool:
         """Return whether a receiver answers there; fails when a process has ended."""

@@ -145,8 +145,8 @@ class Storm:
         """The companies that are imported before the storm."""
         return range(self.companies // 2)
 
-    def rage(self, events: int, seconds: float, look: Callable[[], None]) -> None:
-        """Let so many things happen in at least so many seconds; `look` once in the middle."""
+    def rage(self, events: int, seconds: float) -> None:
+        """Let so many things happen in at least so many seconds."""
         self.sim("POST", "settings", {
             "collect_seconds": 0.2,
             "mix_companies": True,
@@ -161,36 +161,26 @@ class Storm:
             "void_updates_invoice": True,
             "seed": self.seed,
         })  # fmt: skip
-        disasters = self._disasters(seconds, look)
+        disasters = self._disasters(seconds)
         begun = time.monotonic()
         for number in range(events):
             while disasters and disasters[0][0] <= number / events:
                 disasters.popleft()[1]()
             self._someone_works()
-            self.supervise()
             ahead = begun + seconds * number / events - time.monotonic()
             if ahead > 0:
                 time.sleep(ahead)  # the pace of the storm, not a wait for anything
         while disasters:
             disasters.popleft()[1]()
+        for name, process in self.deployment.processes.items():
+            assert process.exitcode is None, self.deployment.log_of(name)
         self._fix_spoilt()
         self.sim("POST", "behave")
         # What just failed comes again soon, not in five minutes as by Intuit's own ladder.
         self.sim("POST", "settings", {"retry_seconds": [0.5, 1, 2]})
         self.infactors.client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
-    def supervise(self) -> None:
-        """Start what ended because it was started while the database let nobody in."""
-        for name, process in list(self.deployment.processes.items()):
-            if process.exitcode is not None:
-                log = (self.deployment.folder / f"{name}.log").read_text()
-                assert log.splitlines()[-1].startswith("DATABASE_URL: "), log[-2000:]
-                self.deployment.start(name, *self.deployment.started[name])
-                self.counted["started again"] += 1
-
-    def _disasters(
-        self, seconds: float, look: Callable[[], None]
-    ) -> deque[tuple[float, Callable[[], None]]]:
+    def _disasters(self, seconds: float) -> deque[tuple[float, Callable[[], None]]]:
         """Return what happens when, as shares of the storm, the first one first."""
         planned: list[tuple[float, Callable[[], None]]] = []
         planned += [(t, self._fault) for t in _every(0.55, seconds)]
@@ -204,13 +194,20 @@ class Storm:
         planned += [(t, self._say_2099) for t in _every(6.0, seconds)]
         planned += [(t, self._strangers) for t in _every(3.0, seconds)]
         planned += [(t, self._slow_down) for t in _every(12.0, seconds)]
-        planned += [(0.35, self._lie), (0.5, look), (0.7, self._lie)]
+        planned += [(0.35, self._lie), (0.7, self._lie)]
         planned += [(0.4, self._flush_redis), (0.6, self._restart_database)]
         planned += [(0.3, self._fill_redis), (0.38, self._empty_redis)]
         planned += [(0.8, self._read_only_database)]
         # A day ahead and back, then two hours back, and right again.
         for share, seconds_ahead in ((0.2, 86_400), (0.45, 0), (0.65, -7200), (0.95, 0)):
             planned.append((share, partial(self._set_clock, seconds_ahead)))
+        # The clock of one process' machine, as far, while the database's is right or wrong.
+        for share, name, seconds_ahead in (
+            *((0.1, "worker-0", 86_400), (0.3, "worker-0", 0), (0.5, "worker-1", -7200)),
+            *((0.25, "serve-0", -7200), (0.55, "serve-0", 86_400), (0.85, "serve-0", 0)),
+            (0.9, "worker-1", 0),
+        ):
+            planned.append((share, partial(self._set_machine, name, seconds_ahead)))
         return deque(sorted(planned, key=lambda one: one[0]))
 
     # What people do in QuickBooks.
@@ -438,6 +435,10 @@ class Storm:
                 "UPDATE clock_ahead SET by = make_interval(secs => %s)", [seconds_ahead]
             )
         self.counted["clock steps"] += 1
+
+    def _set_machine(self, name: str, seconds_ahead: int) -> None:
+        self.deployment.set_clock(name, seconds_ahead)
+        self.counted["clock steps of one process"] += 1
 
     def _stray_notices(self) -> None:
         """Deliver notices to the other receiver: repeated, of nobody, unreadable, or unsigned."""

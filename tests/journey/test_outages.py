@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
+from redis import Redis
 
 from tests.journey.deployment import Deployment, deployed
 from tests.journey.test_journey import REALM, a_book, an_invoice
@@ -143,6 +145,109 @@ def test_redis_that_is_away_is_named_and_logged_once(
         assert set(loud) <= {"queue.away", "alert.begun", "clock.failed", "workers.silent"}
         assert len(loud) <= 4
         assert (tmp_path / "serve-0.log").read_text().count('"event": "queue.away"') <= 1
+
+
+@pytest.mark.slow
+def test_redis_that_is_full_is_logged_once(
+    tmp_path: Path, postgres_database: str, listener: Listener
+) -> None:
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}/0"
+    with (
+        redis_server(port),
+        watched(tmp_path, postgres_database, listener, redis_url=url, workers=1) as watch,
+        Redis.from_url(url) as redis,
+    ):
+        made = watch.deployment
+        redis.config_set("maxmemory-policy", "noeviction")
+        # So that an import's message is under way when it fills up.
+        made.sim("POST", "/faults", [{"kind": "query", "delay": 3, "count": 1}])
+        asked = made.sim("GET", "/calls")["by_kind"]["query"]
+        made.start("backfill", "backfill", "--all")
+        wait_until(lambda: made.sim("GET", "/calls")["by_kind"]["query"] > asked, SECONDS, "it")
+        redis.config_set("maxmemory", "1")
+        made.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("1", TotalAmt=7, Balance=7))
+        watch.all_name("queue.refuses")
+        log = tmp_path / "worker-0.log"
+        wait_until(lambda: "queue.refuses" in log.read_text(), SECONDS, "the worker's line")
+        redis.config_set("maxmemory", "0")
+        wait_until(lambda: watch.causes() == [], SECONDS, "the end of the outage")
+        wait_until(lambda: "queue.back" in log.read_text(), SECONDS, "the worker's line")
+        wait_until(lambda: made.document("1")["invoiceAmount"] == 7, SECONDS, "the change")
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        loud = [one["event"] for one in lines if one["level"] in ("warning", "error", "critical")]
+        assert [one for one in loud if one not in ("alert.begun", "clock.failed")] == [
+            "queue.refuses"
+        ]
+        assert "Traceback" not in made.logs()
+
+
+@contextmanager
+def shut(url: str) -> Iterator[None]:
+    """Let nobody into this PostgreSQL database during the block, as while its server is away."""
+    server, _, name = url.rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as by:
+        by.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        by.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+        )
+        try:
+            yield
+        finally:
+            by.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+def readiness(base: str) -> int | None:
+    """Return the status of `/readyz`, None where nobody listens."""
+    try:
+        return httpx.get(f"{base}/readyz").status_code
+    except httpx.TransportError:
+        return None
+
+
+@pytest.mark.slow
+@pytest.mark.postgresql("SQLite's file is never away")
+def test_processes_that_start_while_the_database_is_away_wait_for_it(
+    tmp_path: Path, postgres_database: str, redis_database: str
+) -> None:
+    names = ("serve-0", "worker-0")
+    with deployed(
+        tmp_path, a_book(), postgres_database, redis_url=redis_database, workers=1
+    ) as made:
+        base = made.receivers[0]
+        logs = [tmp_path / f"{name}.log" for name in names]
+        with shut(postgres_database):
+            for name in names:
+                made.kill_and_restart(name)
+            wait_until(lambda: made.serves(base), SECONDS, "that it lives")
+            wait_until(
+                lambda: all("database.away" in log.read_text() for log in logs), SECONDS, "a line"
+            )
+            assert readiness(base) == 503
+            assert httpx.get(f"{base}/quickbook/").status_code == 503
+            assert made.deliver(0, b"[]") == 503
+        # Between the two servers of the process nobody listens for a moment.
+        wait_until(lambda: made.serves(base) and readiness(base) == 200, SECONDS, "work")
+        assert made.deliver(0, b"[]") == 200
+        for log in logs:
+            wait_until(lambda log=log: "database.back" in log.read_text(), SECONDS, "its line")
+            assert log.read_text().count("database.away") == 1
+        # What another start would not mend either ends them.
+        with psycopg.connect(postgres_database, autocommit=True) as by:
+            by.execute("UPDATE alembic_version SET version_num = 'of another version'")
+        with shut(postgres_database):
+            for name in names:
+                made.kill_and_restart(name)
+            wait_until(
+                lambda: all(log.read_text().count("database.away") == 2 for log in logs),
+                SECONDS,
+                "a line",
+            )
+        for name in names:
+            made.processes[name].join(SECONDS)
+            assert made.processes[name].exitcode == 2
+        assert "run `infactor-quickbooks migrate` first" in logs[0].read_text()
+        made.processes.clear()
 
 
 @pytest.mark.slow

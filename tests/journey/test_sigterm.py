@@ -31,7 +31,7 @@ def test_a_sync_in_the_middle_of_a_slow_answer_is_finished(deployment: Deploymen
     deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("500"))
     script = deployment.simulator.simulator.script
     wait_until(lambda: not script.rules, 20, "the slow answer is under way")
-    assert "invoice.recorded" not in deployment.logs().partition("backfill.ended")[2]
+    assert "invoices.recorded" not in deployment.logs().partition("backfill.ended")[2]
 
     assert set(deployment.stop().values()) <= {0, -signal.SIGTERM}
 

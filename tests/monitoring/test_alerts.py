@@ -84,6 +84,26 @@ def live(scene: Scene, connection_id: str = "c1") -> None:
     scene.change(connection_id, state="connected", problem=None, disconnected_at=None)
 
 
+def test_a_second_critical_finding_is_sent_while_the_first_is_open(
+    scene: Scene, services: Services, listener: Listener
+) -> None:
+    scene.company("c1")
+    for number in ("1", "2"):
+        scene.rows("c1").invoice(number, doc_number=f"R-{number}")
+    scene.rows("c1").finding("1", "critical")
+    watch(services)
+    scene.rows("c1").finding("2", "critical")
+    for _ in range(3):
+        watch(services)
+    first, second = [message["data"] for message in listener.messages()]
+    assert second["text"].startswith("Invoice R-2: Amount: approved 100.00 USD, now 90.00 USD.")
+    assert (second["connection"], second["company"]) == ("c1", "Company c1")
+    assert [one["link"].rpartition("/ops")[2] for one in (first, second)] == [
+        "/invoices/qbk-c1-1",
+        "/invoices/qbk-c1-2",
+    ]
+
+
 def test_each_cause_is_told_once_and_once_when_it_is_over(
     scene: Scene, services: Services, listener: Listener
 ) -> None:

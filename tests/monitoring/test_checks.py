@@ -320,6 +320,7 @@ def test_whoever_was_turned_away_for_want_of_room(scene: Scene) -> None:
     (crowded,) = scene.wrong()
     assert (crowded.cause, crowded.severity) == ("receivers.crowded", "warning")
     assert crowded.text.startswith("7 connections or requests within 10 min were turned away")
+    assert crowded.command == "ss -tn state established '( sport = :3000 )'"
 
 
 def test_a_burst_of_deliveries_without_a_right_signature(scene: Scene) -> None:

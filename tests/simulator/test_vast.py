@@ -10,7 +10,7 @@ import pytest
 
 from service.simulator.app import running
 from service.simulator.books.book import Book, BookError
-from service.simulator.generate.companies import vast_company
+from service.simulator.generate.companies import vast_company, with_vast_company
 from service.simulator.generate.vast import VastShelf
 from service.simulator.records import Json, Record, Shelf
 from tests.simulator.wire import Wire, a_config
@@ -139,3 +139,15 @@ def test_a_book_can_ask_for_generated_invoices() -> None:
 def test_a_bad_wish_for_generated_invoices_is_refused(bad: object) -> None:
     with pytest.raises(BookError, match="77: Generated"):
         Book.of({"77": {"Generated": bad}})
+
+
+def test_a_generated_company_replaces_none_of_the_book() -> None:
+    theirs = {"CompanyInfo": {"CompanyName": "Theirs"}}
+    book = with_vast_company(Book.of({REALM: theirs}), 25)
+    assert book.companies == {
+        REALM: theirs,
+        "9341455000000004": {
+            "CompanyInfo": {"CompanyName": "Longshore Wholesale", "Country": "US"},
+            "Generated": {"Invoice": 25},
+        },
+    }

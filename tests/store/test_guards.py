@@ -9,7 +9,17 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from service.database.engine import Database
-from service.database.tables import Alert, Base, Connection, Document, Finding, Notice, Run
+from service.database.tables import (
+    Alert,
+    Base,
+    Connection,
+    Document,
+    Finding,
+    Invoice,
+    Notice,
+    OAuthState,
+    Run,
+)
 from service.domain import FindingKind
 from service.infactor.document_lifecycle import columns_of
 from service.store import (
@@ -19,7 +29,11 @@ from service.store import (
     findings,
     inbox,
     invoices,
+    old_rows,
+    plausible,
     runs,
+    sessions,
+    tokens,
     watermarks,
 )
 from tests.builders import like
@@ -282,3 +296,172 @@ def test_an_older_revision_of_a_document_is_not_written_over_a_newer_one(
     write(3)
     with database.read() as session:
         assert session.scalars(select(Document.revision)).all() == [3]
+
+
+def test_a_new_session_takes_over_the_consents_of_its_supplier_in_that_browser(
+    database: Database, connection_id: str
+) -> None:
+    browser, another = "b" * 64, "a" * 64
+
+    def begin(session: Session, supplier_id: int, session_digest: str) -> str:
+        return sessions.begin_consent(
+            session,
+            session_digest=session_digest,
+            environment="simulator",
+            supplier_id=supplier_id,
+            link_id=None,
+            another_company=False,
+            now=AT,
+        )
+
+    with database.write() as session:
+        mine = session.scalars(select(Connection.supplier_id)).one()
+        theirs = connections.upsert_supplier(session, "t@example.com", "T", "", AT)
+        states = [
+            begin(session, mine, browser),
+            begin(session, mine, another),
+            begin(session, theirs, browser),
+        ]
+        cookie = sessions.replace(session, browser, mine, AT)
+        kept = [session.get_one(OAuthState, sessions.digest(state)) for state in states]
+        found = [consent.session_digest for consent in kept]
+    assert found == [sessions.digest(cookie), another, browser]
+
+
+def test_a_consent_is_used_once_and_no_other_with_it(
+    database: Database, connection_id: str
+) -> None:
+    with database.write() as session:
+        supplier_id = session.scalars(select(Connection.supplier_id)).one()
+        one, other = (
+            sessions.begin_consent(
+                session,
+                session_digest="b" * 64,
+                environment="simulator",
+                supplier_id=supplier_id,
+                link_id=None,
+                another_company=False,
+                now=AT,
+            )
+            for _ in range(2)
+        )
+    used = []
+    for state in (one, one, other):
+        with database.write() as session:
+            used.append(sessions.use_consent(session, state, AT)[1])
+    assert used == [True, False, True]
+
+
+def sealed(refresh: str) -> tokens.SealedTokens:
+    later = AT + timedelta(hours=1)
+    return tokens.SealedTokens(
+        access="access",
+        access_expires_at=later,
+        refresh=refresh,
+        refresh_expires_at=later,
+        hard_expires_at=later,
+    )
+
+
+def refresh_tokens(database: Database) -> list[tuple[str | None, str]]:
+    """Return the refresh token and the state of each company."""
+    with database.read() as session:
+        columns = (Connection.refresh_sealed, Connection.state)
+        return [tuple(row) for row in session.execute(select(*columns).order_by(Connection.id))]
+
+
+@pytest.fixture
+def two_companies(database: Database, connection_id: str) -> None:
+    """Another company with the same tokens beside the first."""
+    with database.write() as session:
+        session.add(like(session.scalars(select(Connection)).one(), "c2"))
+        session.flush()
+        session.execute(update(Connection).values(refresh_sealed="old"))
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_tokens_are_replaced_of_one_company_and_only_those_that_they_were_got_with(
+    database: Database,
+) -> None:
+    old, new = ("old", "connected"), ("new", "connected")
+    with database.write() as session:
+        assert not tokens.replace_tokens(session, "c1", sealed("new"), "another")
+    assert refresh_tokens(database) == [old, old]
+    for _ in range(2):  # what was stored already counts as stored
+        with database.write() as session:
+            assert tokens.replace_tokens(session, "c1", sealed("new"), "old")
+        assert refresh_tokens(database) == [new, old]
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_one_company_is_declared_dead_and_only_because_of_its_last_token(
+    database: Database,
+) -> None:
+    old = ("old", "connected")
+    with database.write() as session:
+        assert not tokens.disconnect(session, "c1", "another", "invalid_grant", AT)
+    assert refresh_tokens(database) == [old, old]
+    with database.write() as session:
+        assert tokens.disconnect(session, "c1", "old", "invalid_grant", AT)
+    assert refresh_tokens(database) == [("old", "disconnected"), old]
+
+
+def test_an_invoice_keeps_the_old_row_that_it_has(database: Database, connection_id: str) -> None:
+    rows = DeliveryRows(database, connection_id)
+    ids = [rows.invoice("1"), rows.invoice("2")]
+    for row in ("a" * 24, "b" * 24):
+        with database.write() as session:
+            old_rows.adopt(session, {ids[0]: (row, None)})
+    with database.read() as session:
+        adopted = select(Invoice.adopted).order_by(Invoice.quickbooks_id)
+        assert session.scalars(adopted).all() == ["a" * 24, None]
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_only_this_companys_invoices_are_let_go(database: Database) -> None:
+    for company in ("c1", "c2"):
+        DeliveryRows(database, company).invoice("1", old_rows_held=True)
+    with database.write() as session:
+        old_rows.hold(session, ["c1"], [], AT)
+    with database.read() as session:
+        held = select(Invoice.old_rows_held).order_by(Invoice.connection_id)
+        assert session.scalars(held).all() == [False, True]
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_a_reconcile_resets_no_other_companys_watermark_that_lies_ahead(
+    database: Database,
+) -> None:
+    ahead = datetime(2099, 1, 1, tzinfo=UTC)
+    with database.write() as session:
+        session.execute(update(Connection).values(changes_read_until=ahead))
+    with database.write() as session:
+        watermarks.reconciled(session, "c1", AT, AT)
+    with database.read() as session:
+        found = select(Connection.changes_read_until).order_by(Connection.id)
+        assert session.scalars(found).all() == [AT, ahead]
+
+
+def test_an_outage_that_was_none_does_not_end(database: Database, connection_id: str) -> None:
+    with database.write() as session:
+        assert not connections.outage_ended(session, connection_id)
+        connections.outage_began(session, connection_id, "QuickBooks is down", AT)
+        assert connections.outage_ended(session, connection_id)
+        assert not connections.outage_ended(session, connection_id)
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_only_what_was_noted_of_this_company_before_is_forgotten(database: Database) -> None:
+    ahead = datetime(2099, 1, 1, tzinfo=UTC)
+    with database.write() as session:
+        session.execute(update(Connection).values(time_ahead=ahead, time_ahead_at=AT))
+
+    def forget(before: datetime) -> list[datetime | None]:
+        with database.write() as session:
+            plausible.forget_ahead(session, "c1", before)
+        with database.read() as session:
+            noted = select(Connection.time_ahead).order_by(Connection.id)
+            return list(session.scalars(noted))
+
+    assert forget(AT) == [ahead, ahead]
+    assert forget(AT + timedelta(seconds=1)) == [None, ahead]

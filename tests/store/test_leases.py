@@ -183,3 +183,28 @@ def test_a_heartbeat_that_comes_late_does_not_bring_a_lease_back(database: Datab
     with database.write() as session:
         leases.extend(session, ["work"], "a")
     assert acquired(database, "b")
+
+
+def test_what_its_holder_does_not_hold_any_more_lapses(database: Database) -> None:
+    """Though it could not be given back, as the database was away: its owner is still written."""
+    with database.write() as session:
+        for name in ("work", "more work"):
+            assert leases.acquire(session, name, "a", seconds=5.0)
+        leases.extend(session, ["more work"], "a")
+    with database.read() as session:
+        left = select(Lease.until - database_now()).order_by(Lease.name)
+        more, work = session.scalars(left).all()
+    assert (more > 10.0, work < 6.0) == (True, True)
+
+
+def test_when_a_lease_was_taken_is_kept_for_as_long_as_anybody_may_ask(database: Database) -> None:
+    assert acquired(database, "a")
+    with database.write() as session:
+        leases.release(session, "work", "a")
+        leases.prune(session, 3600.0)
+    assert not acquired(database, "b", spacing=600.0)
+    move(database, seconds=3601.0)
+    with database.write() as session:
+        leases.prune(session, 3600.0)
+    with database.read() as session:
+        assert session.scalars(select(Lease.name)).all() == []

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import pytest
@@ -10,12 +10,23 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from service.database.engine import Database
-from service.database.tables import Connection, Document, Finding, Run
-from service.store import approvals, connections, findings, forgetting, runs
+from service.database.tables import Connection, Customer, Document, Finding, Invoice, Run
+from service.domain import FindingKind
+from service.store import (
+    approvals,
+    connections,
+    customers,
+    findings,
+    forgetting,
+    invoices,
+    outbox,
+    runs,
+)
 from tests.servers import wait_until
 from tests.store.delivery_rows import DeliveryRows
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
+LATER = AT + timedelta(hours=1)
 T = TypeVar("T")
 
 
@@ -116,3 +127,85 @@ def test_who_locks_a_company_or_a_supplier_lets_others_wait(
             wait_until(lambda: waiting.done() or is_waited_for(database), what="the other one")
             ended.append("the first")
         assert waiting.result() == ["the first"]
+
+
+@pytest.mark.postgresql("a lock of a row is its own")
+def test_a_run_that_ends_meanwhile_is_not_claimed(database: Database, connection_id: str) -> None:
+    with database.write() as session:
+        run_id = runs.create_or_join(session, connection_id, "command", None, AT)
+    claimed = meanwhile(
+        database,
+        lambda session: session.execute(update(Run).values(state="done")),
+        lambda session: runs.claim(session, run_id, "simulator", "a worker", AT),
+    )
+    assert claimed == (None, False)
+
+
+def a_customer_row(session: Session, connection_id: str) -> Customer:
+    row = Customer(
+        connection_id=connection_id,
+        quickbooks_id="7",
+        sync_token=1,
+        last_updated=AT,
+        fetch_number=1,
+        source={},
+        read_at=AT,
+    )
+    session.add(row)
+    return row
+
+
+# What each reads of the only row under a lock, before and after it was changed by somebody else.
+LOCKED: dict[str, tuple[Callable[[Session], object], Callable[[Session], object], object]] = {
+    "versions of invoices": (
+        lambda session: session.execute(update(Invoice).values(digest="theirs")),
+        lambda session: [v.digest for v in invoices.lock_versions(session, ["qbk-c1-1"]).values()],
+        ["theirs"],
+    ),
+    "invoices": (
+        lambda session: session.execute(update(Invoice).values(revision=2)),
+        lambda session: [i.revision for i in outbox.lock_invoices(session, ["qbk-c1-1"]).values()],
+        [2],
+    ),
+    "progress": (
+        lambda session: session.execute(update(Invoice).values(revision=2)),
+        lambda session: [p.revision for p in outbox.lock_progress(session, ["qbk-c1-1"]).values()],
+        [2],
+    ),
+    "documents": (
+        lambda session: session.execute(update(Document).values(state="invoice_accepted")),
+        lambda session: [d.state for d in invoices.documents(session, ["qbk-c1-1"]).values()],
+        ["invoice_accepted"],
+    ),
+    "customers": (
+        lambda session: session.execute(update(Customer).values(sync_token=2)),
+        lambda session: [
+            c.sync_token for c in customers.load(session, "c1", ["7"], lock=True).values()
+        ],
+        [2],
+    ),
+    "findings": (
+        lambda session: session.execute(update(Finding).values(closed_at=AT)),
+        # Nothing is found any more: the finding that has ended meanwhile does not end again.
+        lambda session: (
+            findings.keep(session, "c1", FindingKind.CHANGED, {"qbk-c1-1": []}, LATER),
+            session.scalars(select(Finding.closed_at)).all(),
+        )[1],
+        [AT],
+    ),
+}
+
+
+@pytest.mark.postgresql("a lock of a row is its own")
+@pytest.mark.parametrize("what", LOCKED)
+def test_who_locks_rows_reads_what_is_committed_meanwhile(
+    database: Database, connection_id: str, what: str
+) -> None:
+    rows = DeliveryRows(database, connection_id)
+    rows.invoice()
+    rows.document()
+    rows.finding("1", "critical")
+    with database.write() as session:
+        a_customer_row(session, connection_id)
+    change, read, expected = LOCKED[what]
+    assert meanwhile(database, change, read) == expected

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, event, text, update
 
 from service.coordination import heartbeats
-from service.database.tables import Invoice, Notice
+from service.database.tables import ClockError, Invoice, Notice
 from service.errors import TransientError
 from service.kit import clock
 from service.kit.clock import now
@@ -88,7 +88,7 @@ def watched(world: World) -> Iterator[ClockWatch]:
     """Follow the database's clock, until the end of the test."""
     watch = ClockWatch(world.services.database)
     try:
-        watch.look()
+        watch.check()
         yield watch
     finally:
         clock.follow(None)
@@ -162,17 +162,40 @@ def test_a_step_is_told_and_names_the_clock(world: World, theirs: DatabaseClock)
     with watched(world) as watch:
         assert told(world) == []
         theirs.set(-20.0)  # as much as NTP may do
-        watch.look()
+        watch.check()
         assert told(world) == []
         theirs.set(-TWO_HOURS)
-        watch.look()
+        watch.check()
         assert ("database", _said("The clock of the database was set back by 2 h.")) in told(world)
         assert world.web.get("/readyz").json()["status"] == "degraded"
         theirs.set(A_DAY)
-        watch.look()
+        watch.check()
         assert ("database", _said("The clock of the database was set forward by 24 h.")) in told(
             world
         )
+
+
+@pytest.mark.both_databases("the statements are its own")
+@pytest.mark.parametrize("step", [A_DAY, -TWO_HOURS])
+def test_nobody_falls_silent_because_the_clock_is_set(
+    world: World, theirs: DatabaseClock, step: float
+) -> None:
+    def silent() -> list[str]:
+        with world.services.database.read() as session:
+            found = wrong_now(Facts(session, world.services.settings, now()))
+        return [one.cause for one in found if one.cause.endswith(".silent")]
+
+    with watched(world) as watch:
+        with world.services.database.write() as session:
+            heartbeats.beat(session, "receiver")
+            heartbeats.beat(session, "clock")
+        theirs.set(step)
+        assert silent() == []  # before anybody has noticed
+        watch.check()
+        assert silent() == []
+        with world.services.database.write() as session:
+            session.execute(update(ClockError).values(at=ClockError.at - 120.0))
+        assert silent() == ["receivers.silent", "workers.silent"]
 
 
 def _said(first: str) -> str:

@@ -183,6 +183,28 @@ def test_an_outage_of_a_moment_is_not_told_and_one_that_lasts_is(world: World) -
     assert go_on(world, run_id).state == "done"
 
 
+@pytest.mark.both_databases("the statements are its own")
+@pytest.mark.parametrize("hindrance", [{"preset": "503-html"}, {"fault": "3100"}])
+def test_when_quickbooks_is_back_it_is_tried_at_once_and_not_told_before(
+    world: World, hindrance: dict[str, Any]
+) -> None:
+    run_id = begin(world, "import")
+    world.faults({"fault": "6000", "count": 1})
+    assert world.advance(run_id) is False
+    assert "run.failing" in seen(world)[0]
+    world.faults({**hindrance, "count": 9})
+    world.hear("Invoice", "1", "updated")
+    world.sync()
+    assert "run.failing" not in seen(world)[0]
+    world.no_faults()
+    world.let_time_pass()
+    with world.services.database.write() as session:
+        session.execute(update(Run).values(due_at=now() + timedelta(minutes=30)))
+    world.sync_at_once()
+    assert "run.failing" not in seen(world)[0]
+    assert world.run(run_id).due_at is None
+
+
 def test_what_waits_for_its_turn_does_not_fail(world: World) -> None:
     run_id = begin(world, "import")
     world.faults({"preset": "429-json"})

@@ -310,6 +310,25 @@ def test_a_bad_customer_is_called_a_customer(world: World) -> None:
     assert places == ["the first customer after Id 8 in the order of changes"]
 
 
+def test_the_bad_customer_comes_back_when_it_is_fixed(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.pass_time_in_quickbooks(seconds=2)
+    world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "mended@example.com"}))
+    cannot_show(world, "7", entity="Customer")
+    reconcile(world)
+    (_, parked) = world.notice_rows()
+    assert (parked.status, parked.entity, parked.entity_id) == ("parked", "Customer", None)
+    world.let_parked_come_back()
+    world.sync()
+    (_, parked) = world.notice_rows()
+    assert parked.status == "parked"  # still so
+    world._order("DELETE", "poison")
+    world.let_parked_come_back()
+    world.sync()
+    assert world.notices()[1:] == [("done", "what is there was read")]
+    assert world.documents()["1"]["buyerEmail"] == "mended@example.com"
+
+
 def test_the_bad_invoice_comes_back_when_it_is_fixed(world: World) -> None:
     world.put("Invoice", an_invoice("1"), an_invoice("2"))
     cannot_show(world, "1")

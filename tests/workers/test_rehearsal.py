@@ -10,7 +10,7 @@ from service.database.tables import Base
 from tests.workers.world import World, a_customer, an_invoice
 from workers.company import CompanyContext
 from workers.reading.by_id import CustomerReads, read_invoices
-from workers.recording.record import rehearse
+from workers.recording.record import Rehearsed, rehearse
 from workers.runs.backfill import estimate, rehearse_backfill
 
 # What any call at all leaves behind: its place in the schedule, its count, its token, its number.
@@ -74,6 +74,21 @@ def test_a_dry_run_counts_as_the_real_run_does(world: World) -> None:
         "failed": 1,
     }
     assert dry["failures"] == real["failures"]
+
+
+def test_a_dry_run_names_each_rule_that_comes_to_hold_or_signal_an_invoice(world: World) -> None:
+    believable(world)
+    pages: list[Rehearsed] = []
+    company = CompanyContext.of(world.services, world.connection_id)
+    rehearse_backfill(company, None, lambda _, page: pages.append(page))
+    (page,) = pages
+    reasons = [one for one in page.reasons if one.code in ("paid", "void")]
+    told = {
+        (page.named[one.invoice_id].quickbooks_id, one.code, one.before, one.after, one.held)
+        for one in reasons
+    }
+    assert told == {("4", "void", "off", "hold", False), ("6", "paid", "off", "hold", False)}
+    assert all(one.would_be_held for one in reasons)
 
 
 def test_a_dry_run_of_several_pages_reads_each_invoice_once(world: World) -> None:

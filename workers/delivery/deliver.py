@@ -39,6 +39,7 @@ from workers.delivery.findings import (
     keep_changes,
 )
 
+_MOST_LOGGED = 20
 _BATCH = 500
 # After so many batches the company waits for its next turn: all companies share the workers.
 _MOST_BATCHES = 10
@@ -202,10 +203,22 @@ class DeliveryResults:
                 inbox.take_back(session, sent.connection_id, sent.quickbooks_id, sent.recorded_at)
             outbox.save_documents(session, self._documents)
             keep_changes(session, self._company.id, self._changes, self._at, self._changed)
-        if self._receipts:
-            # One line for all, by outcome; each invoice has its receipt.
+        self._log()
+
+    def _log(self) -> None:
+        """Log each of few invoices, and of many how many have each outcome."""
+        if len(self._receipts) > _MOST_LOGGED:
             counts = Counter(receipt["outcome"] for receipt in self._receipts)
             log.info("invoices.delivered", connection=self._company.id, **counts)
+            return
+        for receipt in self._receipts:
+            log.info(
+                "invoice.delivered",
+                invoice=receipt["invoice_id"],
+                revision=receipt["revision"],
+                outcome=receipt["outcome"],
+                state=receipt["state"],
+            )
 
     def _add(self, current: DeliveryProgress, delivery: Delivery) -> None:
         result = delivery.result

@@ -20,7 +20,7 @@ from service.infactor.deviations import OVER, DecisionBasis, deviations, text_of
 from service.infactor.mongo import from_bson, to_bson
 from service.infactor.rules.catalogue import CATALOGUE
 from service.infactor.rules.judge import reasons_of
-from service.store import documents, findings, outbox
+from service.store import documents, findings, outbox, same_sale
 from service.store.findings import Found
 from service.store.outbox import Outgoing
 
@@ -81,6 +81,12 @@ class DocumentChange:
         return approved and self.state_before not in APPROVED
 
     @property
+    def taken_back(self) -> bool:
+        """True if an approval that was seen is one no longer."""
+        now = self.after.state if self.after else ""
+        return self.state_before in APPROVED and now not in APPROVED
+
+    @property
     def state_before(self) -> str:
         """The state when last seen; empty if it was never seen."""
         return self.before.state if self.before else ""
@@ -103,11 +109,19 @@ def keep_changes(
         for change in changes
         if (past := moved_past_hold(change, was_held=_was_held(session, change))) is not None
     }
-    against_rules = {change.invoice.id: approved_against_rules(change) for change in changes}
+    standing = findings.found_of(
+        session, FindingKind.RULE, [change.invoice.id for change in changes]
+    )
+    against_rules = {
+        change.invoice.id: approved_against_rules(change, standing.get(change.invoice.id, ()))
+        for change in changes
+    }
     documents.note_approved(
         session, [change.invoice.id for change in changes if change.approved], now
     )
     approved = {change.invoice.id: change for change in changes if change.approved}
+    decided = [change.invoice.id for change in changes if change.approved or change.taken_back]
+    same_sale.ask_for_neighbours(session, decided)
     written = outbox.fields_written_since(session, approved.keys(), now - HURRY)
     hurried = {
         invoice_id: changed_before_approval(approved[invoice_id], fields)
@@ -185,16 +199,17 @@ def moved_past_hold(change: DocumentChange, *, was_held: bool) -> list[Found] | 
     ]
 
 
-def approved_against_rules(change: DocumentChange) -> list[Found]:
+def approved_against_rules(change: DocumentChange, standing: Collection[Found]) -> list[Found]:
     """Return a finding for each rule that applies to an invoice which somebody has approved.
 
-    What a rule means then is its own; once no money moves any more, it means nothing.
+    What a rule means then is its own; once no money moves any more, it means nothing. What had to
+    be so at the moment of the approval stays as it was found then: `standing` are those open now.
     """
     after = change.after
     if after is None or after.state not in APPROVED or after.state in OVER:
         return []
     reasons = [*reasons_of(change.invoice.holds), *reasons_of(change.invoice.signals)]
-    return [
+    found = [
         Found(
             field=reason.code,
             severity=severity,
@@ -204,7 +219,11 @@ def approved_against_rules(change: DocumentChange) -> list[Found]:
         )
         for reason in reasons
         if (severity := CATALOGUE[reason.code].after_approval)
+        and (change.approved or not CATALOGUE[reason.code].at_approval)
     ]
+    if change.approved:
+        return found
+    return [*found, *(one for one in standing if CATALOGUE[RuleCode(one.field)].at_approval)]
 
 
 def changed_before_approval(

@@ -16,6 +16,7 @@ from service.infactor.document_lifecycle import SUPPLIER
 from service.infactor.edition import EDITION
 from service.infactor.mapping import map_invoice
 from service.infactor.rules.facts import InvoiceFacts, decoded, encoded, facts_of
+from service.infactor.rules.twins import twin_keys
 from service.infactor.warnings import InvoiceWarning
 from service.kit import exact_json
 from service.store import customers
@@ -109,6 +110,15 @@ class InvoiceRows:
             text=read.text,
         )
         void_noticed = mapped.total == 0 and basis.called_void
+        facts = facts_of(
+            read.raw,
+            mapped,
+            called_void=void_noticed,
+            before=decoded(before.facts) if before and before.facts else None,
+            today=self._today,
+            top_customer_id=basis.chain[-1].quickbooks_id if basis.chain else None,
+        )
+        twin = twin_keys(facts)
         return InvoiceRow(
             id=invoice_id,
             connection_id=self.company.connection_id,
@@ -122,15 +132,7 @@ class InvoiceRows:
             source=read.raw,
             source_text=read.text,
             mapped=mapped.document,
-            facts=encoded(
-                facts_of(
-                    read.raw,
-                    mapped,
-                    called_void=void_noticed,
-                    before=decoded(before.facts) if before and before.facts else None,
-                    today=self._today,
-                )
-            ),
+            facts=encoded(facts),
             hold=None,
             holds=[],
             signals=[],
@@ -145,6 +147,10 @@ class InvoiceRows:
             revision=before.revision + 1 if before else 1,
             recorded_at=self.at,
             buyer_emails=list(mapped.buyer_emails),
+            twin_number=twin.number,
+            twin_buyer=twin.buyer,
+            twin_name=twin.name,
+            twin_email=twin.email,
         )
 
     def deletion(self, quickbooks_id: str, fetch_number: int, before: Invoice | None) -> InvoiceRow:
@@ -192,6 +198,12 @@ class InvoiceRows:
 
 def row_of(invoice: Invoice) -> InvoiceRow:
     return InvoiceRow(**{name: getattr(invoice, name) for name in COLUMNS})
+
+
+def sale(row: InvoiceRow) -> tuple[object, ...]:
+    """Return what decides which invoices it is a duplicate of, or they of it."""
+    keys = (row.twin_number, row.twin_buyer, row.twin_name, row.twin_email)
+    return (*keys, row.deleted, bool(row.total), row.created_ms)
 
 
 def same(before: InvoiceRow | None, row: InvoiceRow) -> bool:

@@ -1,9 +1,10 @@
 """Judges recorded invoices by the rules in force."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from msgspec.structs import replace
@@ -16,10 +17,21 @@ from service.infactor.rules.facts import InvoiceFacts, decoded
 from service.infactor.rules.judge import Judgement, judge, plain
 from service.infactor.rules.rule import Mode
 from service.infactor.rules.shares import ACCOUNT_RULES
-from service.store import accounts, proof
+from service.store import accounts, buyer_addresses, proof
 from service.store.accounts import HOUR_MS
 from service.store.invoices import InvoiceRow
 from workers.recording.numbers import missing_numbers
+from workers.recording.surroundings import (
+    Owner,
+    Twins,
+    TwinsOfOne,
+    addresses_of,
+    lookalike_domains,
+    owner_of,
+    shared_addresses,
+)
+
+DUPLICATES = frozenset({RuleCode.DUPLICATE, RuleCode.DUPLICATE_ELSEWHERE})
 
 
 class Judge:
@@ -33,6 +45,7 @@ class Judge:
         self._connection_id = connection_id
         self._at = at
         self._today = settings.today(at)
+        self._twins: list[Twins] = []
 
     def judgements(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, Judgement]:
         """Return the judgement of each of these invoices, by its id."""
@@ -41,17 +54,26 @@ class Judge:
         return {id_: judge(known, around[id_], book) for id_, known in facts.items()}
 
     def judged(self, rows: Sequence[InvoiceRow]) -> list[InvoiceRow]:
-        """Return these rows with the reasons that their facts give them now."""
-        judgements = self.judgements({row.id: decoded(row.facts) for row in rows})
+        """Return these rows with the reasons that their facts give them now.
+
+        That they are about to be recorded is known from now on: which addresses the buyers have.
+        """
+        facts = {row.id: decoded(row.facts) for row in rows}
+        noted = addresses_of(self._connection_id, facts.values())
+        buyer_addresses.note(self._session, noted)
+        judgements = self.judgements(facts)
         return [_with(row, judgements[row.id]) for row in rows]
 
+    def neighbours(self, ids: Collection[str]) -> set[str]:
+        """Return the invoices beside those judged that share a key with one of these of them."""
+        return {other for twins in self._twins for other in twins.others(ids)}
+
     def _circumstances(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, Circumstances]:
-        alike = Circumstances(
-            today=self._today,
-            currency=self._settings.infactor_currency,
-            proved=self._is_proved(),
-        )
-        found = dict.fromkeys(facts, alike)
+        found = dict.fromkeys(facts, self._alike(facts))
+        for id_, twins in self._twins_of(facts).items():
+            found[id_] = dataclasses.replace(
+                found[id_], id=id_, twins=twins.twins, state=twins.state
+            )
         for id_, account in self._accounts(facts).items():
             found[id_] = dataclasses.replace(found[id_], account=account)
         for id_, hour in self._busy_hours(facts).items():
@@ -59,6 +81,35 @@ class Judge:
         for id_, gap in self._missing_numbers(facts).items():
             found[id_] = dataclasses.replace(found[id_], numbers_missing=gap)
         return found
+
+    def _alike(self, facts: Mapping[str, InvoiceFacts]) -> Circumstances:
+        """Return what surrounds all of them in the same way."""
+        session, owner, rules = self._session, self._owner, self._settings.rules
+        around = Circumstances(
+            today=self._today,
+            currency=self._settings.infactor_currency,
+            withdraws=self._settings.infactor_withdraw,
+            own_addresses=owner.addresses,
+            proved=self._is_proved(),
+        )
+        if rules.asks_any({RuleCode.SHARED_ADDRESS}):
+            shared = shared_addresses(session, owner, facts)
+            around = dataclasses.replace(around, shared_addresses=shared)
+        if rules.asks_any({RuleCode.LOOKALIKE_DOMAIN}):
+            like = lookalike_domains(session, owner, facts)
+            around = dataclasses.replace(around, lookalikes=like)
+        return around
+
+    def _twins_of(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, TwinsOfOne]:
+        if not self._settings.rules.asks_any(DUPLICATES):
+            return {}
+        twins = Twins(self._session, self._owner, facts)
+        self._twins.append(twins)
+        return twins.of_each()
+
+    @cached_property
+    def _owner(self) -> Owner:
+        return owner_of(self._session, self._connection_id)
 
     def _accounts(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, AccountShares]:
         """Return the accounts, as last counted, of the buyers of those that are open."""

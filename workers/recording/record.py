@@ -20,6 +20,7 @@ from service.domain import Action, OwnNotice, RevisionCause, RuleCode
 from service.errors import ApprovalNeeded, Disconnected, SyncError, Unmappable
 from service.infactor import document_lifecycle
 from service.infactor.document_lifecycle import Decision, columns_of
+from service.infactor.rules.facts import decoded
 from service.infactor.rules.shares import COUNTED_RULES
 from service.kit.clock import now
 from service.store import (
@@ -32,14 +33,23 @@ from service.store import (
     judging,
     own_notices,
     plausible,
+    same_sale,
 )
 from service.store.invoices import InvoiceRow, RecordedVersion
 from service.store.judging import NamedInvoice
 from workers.company import RecordedCompany
 from workers.reading.reads import CompleteReads, Read, is_id
-from workers.recording.invoice_rows import InvoiceBasis, InvoiceRows, revision, row_of, same
-from workers.recording.judging import Judge, OtherReason, other_reasons
+from workers.recording.invoice_rows import (
+    InvoiceBasis,
+    InvoiceRows,
+    revision,
+    row_of,
+    sale,
+    same,
+)
+from workers.recording.judging import DUPLICATES, Judge, OtherReason, other_reasons
 from workers.recording.outcome import Outcome, Recorded
+from workers.recording.surroundings import keys_of
 from workers.recording.withdrawal_limit import check_withdrawals
 from workers.retry import pause_of_parked
 
@@ -78,6 +88,7 @@ def recording(
             recorded = batch.write(reads)
         else:
             recorded = batch.write_within_limit(reads)
+        batch.ask_for_neighbours()
         if cause is not RevisionCause.COMMAND and not (run is not None and run.confirmed):
             invoices.note_withdrawn(session, recorded.withdrawn)
         if batch.moves_accounts and company.services.settings.rules.asks_any(COUNTED_RULES):
@@ -124,7 +135,6 @@ def record_judgements(company: RecordedCompany, ids: Collection[str]) -> int:
     cause = RevisionCause.RULES
     with company.services.database.write() as session:
         recorded = _Batch(company, session, cause, frozenset()).judge_within_limit(ids)
-        judging.answered(session, company.connection_id, ids)
         invoices.note_withdrawn(session, recorded.withdrawn)
         _announce(company, session, recorded, cause, None, lambda _: ())
     return sum(outcome.revision is not None for outcome in recorded)
@@ -179,6 +189,9 @@ class _Batch:
         self._recorded = Recorded()
         self._withheld: Mapping[str, str] = {}
         self._were_unproven: set[str] = set()
+        # What was recorded before of invoices that may now be duplicates of others, or these of
+        # them; None for a new one.
+        self._moved: dict[str, InvoiceRow | None] = {}
         self._customers_changed = False
 
     @property
@@ -208,7 +221,7 @@ class _Batch:
         except ApprovalNeeded as e:
             stopped = e
         session.expire_all()  # what was undone may have been read
-        self._recorded, self._withheld = Recorded(), recorded.withdrawn
+        self._recorded, self._withheld, self._moved = Recorded(), recorded.withdrawn, {}
         recorded = write()
         approvals.withhold(
             session,
@@ -267,8 +280,25 @@ class _Batch:
             self._remap(changed_customers, skip=ids)
         return self._recorded
 
+    def ask_for_neighbours(self) -> None:
+        """Ask for the invoices to be judged again that share, or shared, a sale with those written.
+
+        They may be another company's, which has transactions of its own.
+        """
+        if not self._moved or not self._rows.settings.rules.asks_any(DUPLICATES):
+            return
+        session, jobs = self._session, self._company.services.jobs
+        left = {key for was in self._moved.values() if was for key in keys_of(decoded(was.facts))}
+        shared = same_sale.sharing(session, left)
+        ids = {id_ for ids in shared.values() for id_ in ids} - self._moved.keys()
+        for connection_id in sorted(
+            same_sale.ask(session, ids | self._judge.neighbours(self._moved))
+        ):
+            after_commit(session, jobs.judge, connection_id)
+
     def _judge_again(self, ids: Collection[str]) -> Recorded:
         connections.lock(self._session, self._company.connection_id)
+        judging.answered(self._session, self._company.connection_id, ids)
         stored = invoices.load(self._session, ids)
         rows = [
             replace(row_of(invoice), revision=invoice.revision + 1, recorded_at=self._rows.at)
@@ -451,6 +481,10 @@ class _Batch:
             self._were_unproven.update(
                 row.id for row in before.values() if row.hold == RuleCode.UNPROVEN
             )
+        for row in written:
+            was = before.get(row.id)
+            if was is None or sale(was) != sale(row):
+                self._moved[row.id] = was
         revisions = [revision(row, before.get(row.id), self._cause) for row in written]
         connection_id = self._company.connection_id
         invoices.add_revisions(self._session, chain.linked(self._session, connection_id, revisions))
@@ -519,4 +553,6 @@ def keep_failures(
     own_notices.ask_for_invoices(session, connection_id, unasked, OwnNotice.UNRECORDED, at)
     for place, error in recorded.unnamed.items():
         due_at = at + pause_of_parked(error, 1)
-        own_notices.park_unnamed(session, connection_id, place, error, at, place.since, due_at)
+        own_notices.park_unnamed(
+            session, connection_id, place, error, at, due_at, since=place.since
+        )

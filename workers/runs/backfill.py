@@ -12,7 +12,7 @@ from service.domain import RevisionCause, RunCause, RunState
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.store import connections, invoices, judging, runs, watermarks
-from workers.company import CompanyContext
+from workers.company import CompanyContext, note_success
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import CustomerReads, read_invoices
 from workers.recording.outcome import add
@@ -86,7 +86,7 @@ def step(company: CompanyContext, run: Run) -> bool:
         keep_failures(session, company.connection_id, recorded)
         if run.since is None:
             runs.mark_seen(session, run.id, recorded.answered)
-        connections.synced(session, company.connection_id, now())
+        note_success(session, company.connection_id)
     log.info("backfill.page", run=run.id, invoices=len(page.reads.found))
     return True
 

@@ -17,10 +17,10 @@ from service.infactor.quickbooks_records import read_invoice
 from service.kit.clock import now
 from service.quickbooks import queries
 from service.quickbooks.entity import parse_instant
-from service.store import comparison, connections, plausible, runs, watermarks
+from service.store import comparison, plausible, runs, watermarks
 from service.store.comparison import InvoiceSums, QuickBooksDifference, SeenInvoice
 from service.wording import by_name
-from workers.company import CompanyContext
+from workers.company import CompanyContext, note_success
 from workers.reading.by_change import ChangePage, Cursor, read_page
 from workers.reading.by_id import CustomerReads, read_invoices
 from workers.reading.reads import InvoiceReads, Read
@@ -163,7 +163,7 @@ class _Comparison:
             if "since" in self._order and "until" in self._order:
                 until = parse_instant(self._order["until"])
                 watermarks.reconciled(session, connection_id, until, now())
-            connections.synced(session, connection_id, now())
+            note_success(session, connection_id)
         log.info(
             "reconcile.compared",
             run=self._run.id,

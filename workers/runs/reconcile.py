@@ -18,15 +18,15 @@ from service.quickbooks.client import CDC_FURTHEST, Changes
 from service.quickbooks.entity import parse_instant
 from service.quickbooks.queries import EntityName, changed_at
 from service.services import Services
-from service.store import connections, inbox, invoices, own_notices, runs, watermarks
+from service.store import inbox, invoices, own_notices, runs, watermarks
 from service.wording import called, several
-from workers.company import CompanyContext
+from workers.company import CompanyContext, note_success
 from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import CustomerReads, confirm
 from workers.reading.reads import InvoiceReads, Read
 from workers.recording.outcome import Recorded, add
 from workers.recording.record import keep_failures, recording
-from workers.retry import may_pass_in_parts
+from workers.retry import may_pass_in_parts, pause_of_parked
 from workers.runs import compare_quickbooks
 
 log = structlog.get_logger(__name__)
@@ -120,7 +120,7 @@ def _changes(company: CompanyContext, run: Run) -> bool:
         if runs.finish(session, run, RunState.DONE, tally, error, now(), unannounced=unannounced):
             watermarks.reconciled(session, company.connection_id, found.time, now())
             company.prove(session, fetch_number)
-        connections.synced(session, company.connection_id, now())
+        note_success(session, company.connection_id)
     log.info(
         "reconcile.ended",
         run=run.id,
@@ -176,7 +176,11 @@ def _customers(company: CompanyContext, run: Run) -> bool:
         }
         runs.checkpoint(session, run, onwards, tally)
         for place, error in page.reads.unnamed.items():
-            own_notices.park_unnamed(session, company.connection_id, place, error, now())
+            at, id_ = now(), company.connection_id
+            due_at = at + pause_of_parked(error, 1)
+            own_notices.park_unnamed(
+                session, id_, place, error, at, due_at, since=place.since, is_customer=True
+            )
     return True
 
 

@@ -21,10 +21,11 @@ from service.errors import (
     Throttled,
     Unforeseen,
 )
+from service.jobs import RUN
 from service.kit.clock import now
 from service.services import Services
 from service.store import approvals, connections, runs
-from workers.company import CompanyContext, note_outage
+from workers.company import CompanyContext, note_outage, note_success
 from workers.reading.by_id import MAX_IDS, CustomerReads, read_invoices
 from workers.recording.outcome import add
 from workers.recording.record import keep_failures, recording
@@ -46,7 +47,7 @@ def _withdraw(company: CompanyContext, run: Run) -> bool:
     with recording(company, reads, cause=RevisionCause.NOTICE, run=run) as (session, recorded):
         tally = add(run.tally, recorded)
         keep_failures(session, company.connection_id, recorded)
-        connections.synced(session, company.connection_id, now())
+        note_success(session, company.connection_id)
         if left:
             runs.checkpoint(session, run, {"invoices": left}, tally)
         else:
@@ -73,9 +74,9 @@ def connection_of(services: Services, run_id: int) -> str | None:
 
 
 def work_on_run(services: Services, run_id: int) -> None:
-    """Do the run's next step, and ask for the one after it."""
+    """Do the run's next step, and ask for the one after it, which the sweep does otherwise."""
     if advance(services, run_id):
-        services.jobs.run(run_id)
+        services.jobs.attempt(partial(services.jobs.run, run_id), RUN)
 
 
 def advance(services: Services, run_id: int) -> bool:

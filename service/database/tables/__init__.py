@@ -14,6 +14,7 @@ from service.database.tables.inbox import Notice
 from service.database.tables.invoices import (
     BusyHour,
     BuyerAccount,
+    BuyerAddress,
     Customer,
     Document,
     ErasedRevision,
@@ -62,6 +63,7 @@ __all__ = [
     "BrowserSession",
     "BusyHour",
     "BuyerAccount",
+    "BuyerAddress",
     "ClockError",
     "Connection",
     "Customer",

@@ -144,6 +144,10 @@ class Invoice(Base):
             postgresql_where=text(OPEN),
         ),
         Index("ix_invoices_doc_number", "doc_number"),
+        Index("ix_invoices_twin_number", "twin_number", "created_ms", "id"),
+        Index("ix_invoices_twin_buyer", "twin_buyer", "created_ms", "id"),
+        Index("ix_invoices_twin_name", "twin_name", "created_ms", "id"),
+        Index("ix_invoices_twin_email", "twin_email", "created_ms", "id"),
         Index(
             "ix_invoices_outgoing",
             "connection_id",
@@ -208,6 +212,11 @@ class Invoice(Base):
     number_key: Mapped[str] = mapped_column(Key, default="", server_default="")
     due_key: Mapped[str] = mapped_column(Key, default="~", server_default="~")
     sought: Mapped[str] = mapped_column(Key, default="", server_default="")
+    # Digests of what invoices of one sale share; see `infactor.rules.twins`.
+    twin_number: Mapped[int | None] = mapped_column(BigInteger)
+    twin_buyer: Mapped[int | None] = mapped_column(BigInteger)
+    twin_name: Mapped[int | None] = mapped_column(BigInteger)
+    twin_email: Mapped[int | None] = mapped_column(BigInteger)
     total: Mapped[Decimal | None] = mapped_column(Money)
     balance: Mapped[Decimal | None] = mapped_column(Money)
     currency: Mapped[str | None] = mapped_column(String(8))
@@ -245,6 +254,21 @@ class Invoice(Base):
     def document_id(self) -> str:
         """The invoiceId of its document in Infactor, which only an adopted row has of its own."""
         return self.id if self.adopted is None else self.adopted_as or self.adopted
+
+
+class BuyerAddress(Base):
+    """An e-mail address that a company's customer has, or had, on an invoice or in its record."""
+
+    __tablename__ = "buyer_addresses"
+    __table_args__ = (Index("ix_buyer_addresses_domain", "connection_id", "domain", "since_ms"),)
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    address: Mapped[str] = mapped_column(Key, primary_key=True)  # case-folded
+    # Of a project or sub-customer, the customer to whom it belongs.
+    customer_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    domain: Mapped[str] = mapped_column(Key)
+    # When the first invoice with it was entered in QuickBooks.
+    since_ms: Mapped[int] = mapped_column(BigInteger)
 
 
 class InvoiceToJudge(Base):

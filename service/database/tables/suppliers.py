@@ -4,12 +4,13 @@ Other tables know a company by its connection's id; only here is the realm id, s
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.database.tables.metadata import Base
-from service.database.types import Instant, RowId
+from service.database.types import ExactJSON, Instant, RowId
 
 
 class Supplier(Base):
@@ -39,6 +40,8 @@ class Connection(Base):
     company_name: Mapped[str] = mapped_column(Text)
     # As QuickBooks writes it, to conclude the home currency from; "" where it is not known.
     country: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # The company's own e-mail addresses in QuickBooks: a buyer who has one is no buyer.
+    own_emails: Mapped[list[Any]] = mapped_column(ExactJSON, default=list, server_default="[]")
     state: Mapped[str] = mapped_column(String(16))  # a ConnectionState
     problem: Mapped[str | None] = mapped_column(Text)  # why it is disconnected or paused
     access_sealed: Mapped[str | None] = mapped_column(Text)

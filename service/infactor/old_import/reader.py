@@ -8,8 +8,9 @@ from bson import ObjectId
 
 from service.infactor.mongo import InfactorDatabase, infactors_errors
 
-# Infactor's collection has no index: each call scans all of it, which can take a while.
-_SCAN_SECONDS = 120.0
+# Infactor's collection has no index: each call scans all of it, a million rows in seconds. A server
+# that falls silent meanwhile holds a thread for as long.
+_SCAN_SECONDS = 30.0
 _CHUNK = 1_000
 
 _FIELDS = (
@@ -27,8 +28,13 @@ _FIELDS = (
 _PROJECTION = dict.fromkeys(_FIELDS, 1)
 
 
-def old_rows(infactor: InfactorDatabase, supplier_email: str) -> list[dict[str, Any]]:
-    """Return the old import's rows under exactly this e-mail address; raises InfactorAway."""
+def old_rows(
+    infactor: InfactorDatabase, supplier_email: str, *, seconds: float = _SCAN_SECONDS
+) -> list[dict[str, Any]]:
+    """Return the old import's rows under exactly this e-mail address, within `seconds`.
+
+    Raises InfactorAway.
+    """
     of_the_old_import = {
         "supplierEmail": supplier_email,
         "source": {"$regex": "^quickbooks?$", "$options": "i"},
@@ -43,7 +49,7 @@ def old_rows(infactor: InfactorDatabase, supplier_email: str) -> list[dict[str, 
     scan = {"find": invoices.name, "filter": of_the_old_import, "projection": _PROJECTION}
     # A command, because the client sends a find again and again for as long as it may take, where
     # a server that is no primary any more refuses it at once: the job tries again by itself.
-    with infactors_errors(), pymongo.timeout(_SCAN_SECONDS):
+    with infactors_errors(), pymongo.timeout(seconds):
         return list(invoices.database.cursor_command(scan))
 
 

@@ -1,11 +1,14 @@
 """Every rule, and the words for it."""
 
 from service.domain import RuleCode
-from service.infactor.rules import account, dates, essentials, paper, proof
+from service.infactor.rules import account, addresses, dates, duplicates, essentials, paper, proof
 from service.infactor.rules.rule import Rule
 
 _ORDER = list(RuleCode)
-_RULES = (*essentials.RULES, *proof.RULES, *dates.RULES, *paper.RULES, *account.RULES)
+_RULES = (
+    *(*essentials.RULES, *proof.RULES, *duplicates.RULES, *addresses.RULES),
+    *(*dates.RULES, *paper.RULES, *account.RULES),
+)
 
 CATALOGUE: dict[RuleCode, Rule] = {
     rule.code: rule for rule in sorted(_RULES, key=lambda rule: _ORDER.index(rule.code))

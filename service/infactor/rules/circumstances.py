@@ -1,7 +1,10 @@
 """What surrounds an invoice while it is judged: the day, and what else is recorded."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import date
+
+from service.infactor.rules.twins import Twin
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +44,18 @@ class Circumstances:
     numbers_missing: NumberGap | None = None
     busy_hour: str = ""
     """The hour in which it was entered, in words, if far more were entered then than usual."""
+    id: str = ""
+    """The invoice's own; Infactor's invoiceId."""
+    state: str | None = None
+    """Of its document in Infactor, where it has twins; None if there is none."""
+    withdraws: bool = True
+    """Whether documents are withdrawn from Infactor; else what is deleted stays offered there."""
+    twins: Sequence[Twin] = ()
+    """The invoices that share a key with it."""
+    own_addresses: frozenset[str] = frozenset()
+    """The supplier's e-mail addresses in one case: of their account, and of their company."""
+    shared_addresses: Set[str] = frozenset()
+    """Addresses that several customers of the company have, in one case; projects of one customer
+    are not several."""
+    lookalikes: Mapping[str, str] = field(default_factory=dict)
+    """Domains of buyers that look like another one: {domain: the other}."""

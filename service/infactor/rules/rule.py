@@ -62,6 +62,8 @@ class Rule:
     """What the supplier can do. None where they can do nothing, or must not know why."""
     after_approval: Severity | None = None
     """How serious it is where somebody has approved already; None where it means nothing then."""
+    at_approval: bool = False
+    """Whether only what was so at the moment of the approval is serious, and stays so."""
 
     def default(self, profile: Profile) -> Mode:
         """Return what follows from it in this profile unless an operator says otherwise."""

@@ -1,5 +1,6 @@
 """Generates realistic companies, the same for the same seed, with dates around the present."""
 
+import itertools
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -43,10 +44,14 @@ def generated_book(now: datetime, seed: int = 1) -> Book:
 
 
 def with_vast_company(book: Book, count: int) -> Book:
-    """Return the book with one more company, which has `count` invoices."""
+    """Return the book with one more company, which has `count` invoices.
+
+    Its realm id is VAST_REALM, or the next one that no company of the book has.
+    """
+    free = (str(n) for n in itertools.count(int(VAST_REALM)) if str(n) not in book.companies)
     info = {"CompanyName": "Longshore Wholesale", "Country": "US"}
     company = {"CompanyInfo": info, "Generated": {"Invoice": count}}
-    return Book({**book.companies, VAST_REALM: company})
+    return Book({**book.companies, next(free): company})
 
 
 def vast_company(now: datetime, count: int, seed: int = 1) -> tuple[Series, list[Json]]:

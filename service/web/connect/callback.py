@@ -6,6 +6,7 @@ again in the transaction that stores the connection. Nothing counts as connected
 itself has answered.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,6 +25,7 @@ from service.database.engine import after_commit
 from service.database.tables import Connection, OAuthState
 from service.domain import ConnectionState, OwnNotice, RealmId, RunCause, realm_id_of
 from service.errors import Poisoned, SyncError, TransientError
+from service.infactor.mapping import addresses, distinct
 from service.jobs import Nudges
 from service.kit.clock import now
 from service.kit.text import one_line
@@ -95,6 +97,7 @@ class Newcomer:
     tokens: Tokens
     name: str
     country: str
+    own_emails: Sequence[str] = field(repr=False)
     time: datetime  # by QuickBooks' own clock
 
 
@@ -233,7 +236,15 @@ def _answering(
         raise _problem_of(e) from e
     info = found.company_info
     country = one_line(info.get("Country"), 100)
-    return Newcomer(realm_id, realm_digest, tokens, _name(info), country, found.time)
+    return Newcomer(
+        realm_id=realm_id,
+        realm_digest=realm_digest,
+        tokens=tokens,
+        name=_name(info),
+        country=country,
+        own_emails=_own_emails(info),
+        time=found.time,
+    )
 
 
 def _problem_of(error: SyncError) -> ConnectProblem:
@@ -310,6 +321,7 @@ def _begin(
             realm_sealed=services.access.seal_realm_id(connection_id, newcomer.realm_id),
             company_name=newcomer.name,
             country=newcomer.country,
+            own_emails=list(newcomer.own_emails),
             state=ConnectionState.CONNECTED,
             connected_at=at,
             renewed_at=at,
@@ -333,7 +345,14 @@ def _renew(
         connection_lifecycle.hand_over(session, before.id, consent.supplier_id, at)
         after_commit(session, log.info, "connection.handed_over", connection=before.id)
     name = newcomer.name or before.company_name
-    connections.renew(session, before.id, name, at, country=newcomer.country)
+    connections.renew(
+        session,
+        before.id,
+        name,
+        at,
+        country=newcomer.country,
+        own_emails=newcomer.own_emails,
+    )
     # The new consent may fix what has failed.
     runs.hurry_all(session, before.id)
     inbox.hurry(session, before.id, at)
@@ -356,6 +375,13 @@ def _revoke_unless_live(services: Services, realm_digest: str, tokens: Tokens) -
         services.oauth.revoke(tokens.refresh_token)
     except SyncError as e:
         log.warning("token.not_revoked", error=type(e).__name__, intuit_tid=e.intuit_tid)
+
+
+def _own_emails(company_info: dict[str, Any]) -> Sequence[str]:
+    """Return the company's e-mail addresses: its own, and the one that its customers see."""
+    fields = (company_info.get(key) for key in ("Email", "CustomerCommunicationEmailAddr"))
+    texts = [field.get("Address") for field in fields if isinstance(field, dict)]
+    return distinct(one for text in texts if isinstance(text, str) for one in addresses(text))
 
 
 def _name(company_info: dict[str, Any]) -> str:

@@ -38,7 +38,8 @@ def downgrade() -> None:
         *("runs_seen", "runs"),
         *("findings", "receipts", "documents", "settlements", "erased_revisions"),
         *("revisions", "old_ids"),
-        *("invoices_to_judge", "invoices", "busy_hours", "buyer_accounts", "customers"),
+        *("invoices_to_judge", "invoices", "busy_hours", "buyer_addresses", "buyer_accounts"),
+        "customers",
         *("notices", "spent_links", "oauth_states", "sessions", "connections", "suppliers"),
     ):
         op.drop_table(table)
@@ -68,6 +69,7 @@ def _suppliers() -> None:
         sa.Column("realm_sealed", sa.Text, nullable=False),
         sa.Column("company_name", sa.Text, nullable=False),
         sa.Column("country", sa.Text, nullable=False, server_default=""),
+        sa.Column("own_emails", _JSON, nullable=False, server_default="[]"),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("problem", sa.Text),
         sa.Column("access_sealed", sa.Text),
@@ -233,6 +235,10 @@ def _invoices() -> None:
         sa.Column("number_key", _KEY, nullable=False, server_default=""),
         sa.Column("due_key", _KEY, nullable=False, server_default="~"),
         sa.Column("sought", _KEY, nullable=False, server_default=""),
+        sa.Column("twin_number", sa.BigInteger),
+        sa.Column("twin_buyer", sa.BigInteger),
+        sa.Column("twin_name", sa.BigInteger),
+        sa.Column("twin_email", sa.BigInteger),
         sa.Column("total", _MONEY),
         sa.Column("balance", _MONEY),
         sa.Column("currency", sa.String(8)),
@@ -307,6 +313,10 @@ def _invoices() -> None:
         ["connection_id", "withdrawn_at"],
         **_where("withdrawn_at IS NOT NULL"),
     )
+    op.create_index("ix_invoices_twin_number", "invoices", ["twin_number", "created_ms", "id"])
+    op.create_index("ix_invoices_twin_buyer", "invoices", ["twin_buyer", "created_ms", "id"])
+    op.create_index("ix_invoices_twin_name", "invoices", ["twin_name", "created_ms", "id"])
+    op.create_index("ix_invoices_twin_email", "invoices", ["twin_email", "created_ms", "id"])
     op.create_index("ux_invoices_adopted", "invoices", ["adopted"], unique=True)
     op.create_index(
         "ix_invoices_adopted_as", "invoices", ["adopted_as"], **_where("adopted_as IS NOT NULL")
@@ -319,6 +329,19 @@ def _invoices() -> None:
     )
     op.create_index(
         "ix_invoices_old_rows_held", "invoices", ["connection_id"], **_where("old_rows_held")
+    )
+    op.create_table(
+        "buyer_addresses",
+        sa.Column(
+            "connection_id", sa.String(32), sa.ForeignKey("connections.id"), primary_key=True
+        ),
+        sa.Column("address", _KEY, primary_key=True),
+        sa.Column("customer_id", sa.String(64), primary_key=True),
+        sa.Column("domain", _KEY, nullable=False),
+        sa.Column("since_ms", sa.BigInteger, nullable=False),
+    )
+    op.create_index(
+        "ix_buyer_addresses_domain", "buyer_addresses", ["connection_id", "domain", "since_ms"]
     )
     op.create_table(
         "busy_hours",
