@@ -75,7 +75,10 @@ class CompanyAccess:
         api_url: str,
         reads_per_month: int,
         call_interval: float = rate_limit.INTERVAL,
+        when_lost: Callable[[str], None] = lambda connection_id: None,
     ) -> None:
+        """`when_lost` is called with the id of each connection that QuickBooks has ended."""
+        self._when_lost = when_lost
         self._reads_per_month = reads_per_month
         self._call_interval = call_interval
         self._database = database
@@ -287,6 +290,7 @@ class CompanyAccess:
             dead = disconnect(session, connection_id, used, str(refusal), now())
         if dead:
             log.warning("connection.lost", connection=connection_id, intuit_tid=refusal.intuit_tid)
+            self._when_lost(connection_id)
             raise refusal
         return self._newer(connection_id)
 

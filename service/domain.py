@@ -29,6 +29,7 @@ class OwnNotice(StrEnum):
     SYNC = "sync"
     RESUMED = "resumed"
     RENEWED = "renewed"
+    CHECK = "check"
     UNRECORDED = "unrecorded"
     UNREADABLE = "unreadable"
 

@@ -199,6 +199,9 @@ class Nudges:
     def run(self, run_id: int) -> None:
         self._put(RUN, run_id)
 
+    def judge(self, connection_id: str) -> None:
+        self._put(JUDGE, connection_id)
+
     def _put(self, job: Job, row_id: str | int) -> None:
         with self._asked:
             self._waiting[job, row_id] = None

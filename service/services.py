@@ -86,6 +86,7 @@ def build_services(
         settings.redirect_uri,
     )
     http = http_client()
+    jobs = Jobs(broker)
     return Services(
         settings=settings,
         database=database,
@@ -99,9 +100,10 @@ def build_services(
             places.api,
             settings.quickbooks_reads_per_month,
             call_interval,
+            when_lost=jobs.judge,
         ),
         leases=HeldLeases(database),
-        jobs=Jobs(broker),
+        jobs=jobs,
         http=http,
         alert_channels=channels(settings),
         presence=Presence(accepts_webhooks=bool(settings.verifier_tokens)),

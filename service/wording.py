@@ -23,6 +23,7 @@ _OWN = {
     OwnNotice.SYNC: "What changed, asked for by an operator",
     OwnNotice.RESUMED: "What changed while it was paused",
     OwnNotice.RENEWED: "What changed until it was connected again",
+    OwnNotice.CHECK: "Whether QuickBooks still lets us in",
     OwnNotice.UNRECORDED: "Invoice {}, which could not be recorded",
     OwnNotice.UNREADABLE: "What QuickBooks cannot show",
 }

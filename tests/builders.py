@@ -72,6 +72,7 @@ def a_connection(connection_id: str, supplier_id: int, at: datetime, **fields: A
         "changes_read_until": at,
         "reconciled_until": at,
         "reconcile_due_at": at,
+        "proved_at": at,
         **fields,
     }
     return Connection(id=connection_id, supplier_id=supplier_id, **given)

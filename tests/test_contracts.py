@@ -113,7 +113,8 @@ CLASSES_OF_ONE_NAME = {
 FILES_OF_ONE_NAME = {
     "one noun, with a file in each layer that deals with it: from its table to its page": {
         *("accounts", "actions", "alerts", "approvals", "companies", "connections", "findings"),
-        *("inbox", "invoice", "invoices", "judging", "ledger", "notices", "runs", "settlements"),
+        *("inbox", "invoice", "invoices", "judging", "ledger", "notices", "proof", "runs"),
+        "settlements",
     },
     "a command, and what it carries out": {*("audit", "forget", "links", "sync")},
     "the service's as a whole, and one package's": {"errors", "metrics", "wording"},

@@ -6,12 +6,13 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from service.company_access import Purpose
+from service.database.engine import after_commit
 from service.errors import Disconnected, SyncError, Throttled, TransientError
 from service.infactor import mapping
 from service.kit.clock import now
 from service.quickbooks.client import CompanyClient
 from service.services import Services
-from service.store import connections, plausible, runs
+from service.store import connections, plausible, proof, runs
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,14 @@ class RecordedCompany:
     def invoice_id(self, quickbooks_id: str) -> str:
         """Return Infactor's `invoiceId` of one of the company's invoices."""
         return mapping.invoice_id(self.realm_id, quickbooks_id)
+
+    def prove(self, session: Session, fetch_number: int) -> None:
+        """Note that a look has proved the company, in the transaction that records what it found.
+
+        See `proof.prove`. Whatever was held because nothing did is judged again afterwards.
+        """
+        if proof.prove(session, self.connection_id, fetch_number, now()):
+            after_commit(session, self.services.jobs.judge, self.connection_id)
 
 
 @dataclass(frozen=True)

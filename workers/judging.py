@@ -3,16 +3,18 @@ have changed, some of them when something has changed that surrounds them.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import structlog
 
 from service.config.settings import Settings
+from service.domain import RuleCode
 from service.infactor.rules.facts import decoded
 from service.infactor.rules.judge import plain
 from service.kit.clock import now
 from service.services import Services
 from service.store import chain, judging
-from service.store.judging import JudgedInvoice
+from service.store.judging import Basis, JudgedInvoice
 from workers.accounts import count_accounts
 from workers.company import RecordedCompany
 from workers.recording.judging import Judge, OtherReason, kept, other_reasons
@@ -25,40 +27,46 @@ _MOST_AT_ONCE = 50
 
 
 def ask_for_judging(services: Services) -> None:
-    """Ask for each company to be judged whose invoices were judged by other rules, or another
-    day's, or some of whose invoices have to be judged again.
+    """Ask for each company to be judged whose invoices were judged by other rules, on another day,
+    or while it was otherwise known whether they are true; or some of which have to be judged again.
 
-    So also the day after the clock was set ahead, and the one after it was set back.
+    So also the day after the clock was set ahead, and the one after it was set back; and whatever
+    ended or proved a company, though its message was lost or nobody worked then.
     """
     settings = services.settings
     with services.database.read() as session:
-        due = judging.due(
-            session, settings.quickbooks_environment, judged_by(settings), now(), _MOST_AT_ONCE
-        )
+        environment = settings.quickbooks_environment
+        due = judging.due(session, environment, basis_of(settings, now()), _MOST_AT_ONCE)
+    if due and services.jobs.trouble() is not None:
+        return  # as with a sweep, each would wait for it
     for connection_id in due:
         services.jobs.judge(connection_id)
 
 
 def judged_by(settings: Settings) -> str:
-    """Return what a judgement depends on besides the record: the rules in force, and the day."""
+    """Return what every company's judgements depend on: the rules in force, and the day."""
     return f"{settings.rules.digest} {settings.today(now()).isoformat()}"
+
+
+def basis_of(settings: Settings, at: datetime) -> Basis:
+    """Return what judgements depend on at this moment besides the record."""
+    return Basis(judged_by(settings), settings.rules.limit_of(RuleCode.UNPROVEN), at)
 
 
 def judge_company(services: Services, connection_id: str) -> None:
     """Judge the company's invoices, unless another process does, and record what has changed.
 
-    All of them if they were judged by other rules or on another day, else those that were asked
-    for; after the accounts of its buyers are counted, which asks for more.
+    All of them if that is due, else those that were asked for; after the accounts of its buyers
+    are counted, which asks for more.
     """
     with services.leases.hold(f"judge:{connection_id}") as mine:
         company = RecordedCompany.recorded(services, connection_id) if mine else None
         if company is None:
             return
         count_accounts(company)
-        wanted = judged_by(services.settings)
         with services.database.read() as session:
-            is_judged = judging.is_judged(session, connection_id, wanted)
-        if is_judged:
+            wanted = judging.wanted(session, connection_id, basis_of(services.settings, now()))
+        if wanted is None:
             _judge_asked(company)
         else:
             _judge_all(company, wanted)

@@ -18,7 +18,7 @@ from workers.delivery import adoption, poll
 from workers.judging import ask_for_judging
 from workers.runs.reconcile import begin_due
 from workers.settlements import ask_for_settlements
-from workers.upkeep import keep_alive, prune, requeue_due, revive, sample, try_keys
+from workers.upkeep import keep_alive, learn_habits, prune, requeue_due, revive, sample, try_keys
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +70,7 @@ PERIODIC = (
     Periodic("heartbeat", heartbeats.BEAT_SECONDS, beat),
     # On a clock of its own, because a requeue may wait for Redis.
     Periodic("presence", heartbeats.BEAT_SECONDS, appear, clock="presence", everywhere=True),
-    Periodic("reconcile", 60.0, begin_due),
+    Periodic("reconcile", 15.0, begin_due),
     Periodic("judging", 15.0, ask_for_judging),
     Periodic("settlements", 15.0, ask_for_settlements),
     Periodic("sample", 60.0, sample),
@@ -79,6 +79,7 @@ PERIODIC = (
     Periodic("keep-alive", 3600.0, keep_alive, clock="upkeep"),
     Periodic("revive", 3600.0, revive, clock="upkeep"),
     Periodic("prune", 3600.0, prune, clock="upkeep"),
+    Periodic("habits", 6 * 3600.0, learn_habits, clock="upkeep"),
     # Infactor's database may be slow.
     Periodic("poll", 300.0, poll_infactor, clock="infactor"),
     ALERTS,

@@ -12,7 +12,16 @@ from service.errors import Disconnected, KeysRefused, SyncError
 from service.kit.clock import now
 from service.queries import measures
 from service.services import Services
-from service.store import inbox, login_attempts, outbox, pruning, runs, sessions, tokens
+from service.store import (
+    inbox,
+    login_attempts,
+    outbox,
+    pruning,
+    runs,
+    sessions,
+    silence,
+    tokens,
+)
 from workers.retry import why
 
 log = structlog.get_logger(__name__)
@@ -79,6 +88,15 @@ def revive(services: Services) -> None:
             services.access.revive(connection_id)
         except SyncError as e:
             log.info("connection.not_revived", connection=connection_id, **why(e))
+
+
+def learn_habits(services: Services) -> None:
+    """Learn of each company how long it is usually silent."""
+    with services.database.read() as session:
+        ids = silence.companies(session, services.settings.quickbooks_environment)
+    for connection_id in ids:
+        with services.database.write() as session:
+            silence.learn(session, connection_id)
 
 
 _CHUNK = 1000

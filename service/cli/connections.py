@@ -33,10 +33,12 @@ from service.domain import ConnectionState
 from service.errors import Disconnected, SyncError
 from service.kit.clock import now
 from service.operations import actions
-from service.queries import invoices
+from service.queries import invoices, measures
 from service.services import Services
 from service.store import connections, runs
+from service.wording import span
 
+_WORTH_A_WORD = 60  # seconds
 _HARD_END_NEAR = timedelta(days=30)
 
 group = typer.Typer(rich_markup_mode="markdown", add_completion=False)
@@ -68,8 +70,8 @@ def show_connections(context: typer.Context, as_json: Json = False) -> None:
                 row["company"],
                 row["realm_id"],
                 _state(row),
-                utc_cell(row["last_synced_at"]),
-                utc_cell(row["reconciled_at"]),
+                _lag(row),
+                f"{span(row['watermark_age_seconds'])} ago",
                 f"{row['in_infactor']} of {row['invoices']} in Infactor",
                 row["backfill"],
                 f"{row['reads']:,}",
@@ -87,6 +89,8 @@ def _rows(services: Services) -> list[dict[str, Any]]:
         reads = rate_limit.reads_by_connection(session, f"{now():%Y-%m}")
         everyone = connections.everyone(session, services.settings.quickbooks_environment)
         ids = [connection.id for connection, _ in everyone]
+        environment, at = services.settings.quickbooks_environment, now()
+        waiting = measures.waiting_since(session, environment, at, ids)
         numbers, backfills = invoices.of_companies(session, ids), runs.latest_of(session, ids)
         for connection, owner in everyone:
             recorded, offered = numbers[connection.id]
@@ -94,6 +98,7 @@ def _rows(services: Services) -> list[dict[str, Any]]:
             rows.append(
                 {
                     **_row(services, connection, owner),
+                    "lag_seconds": _age(waiting.get(connection.id, at), at),
                     "invoices": recorded,
                     "in_infactor": offered,
                     "backfill": None if run is None else run.state,
@@ -121,9 +126,23 @@ def _row(services: Services, connection: Connection, supplier: Supplier) -> dict
         "released_at": connection.released_at,
         "last_synced_at": connection.last_synced_at,
         "reconciled_at": connection.reconciled_at,
+        "watermark": connection.reconciled_until,
+        "watermark_age_seconds": _age(connection.reconciled_until, now()),
+        "proved_at": connection.proved_at,
         "refresh_token_expires_at": connection.refresh_expires_at,
         "authorisation_ends_at": connection.hard_expires_at,
     }
+
+
+def _lag(row: dict[str, Any]) -> str:
+    """Return when the company was last read, and for how long its oldest notice has waited."""
+    late = row["lag_seconds"] >= _WORTH_A_WORD
+    waits = f"; waits {span(row['lag_seconds'])}" if late else ""
+    return f"{utc_cell(row['last_synced_at'])}{waits}"
+
+
+def _age(since: datetime, at: datetime) -> int:
+    return max(0, round((at - since).total_seconds()))
 
 
 def _state(row: dict[str, Any]) -> str:
@@ -179,6 +198,8 @@ def pause(company: ByRealm = None, connection: ById = None, supplier: BySupplier
     with command_services() as services:
         for one, _ in _chosen(services, company, connection, supplier):
             changed = actions.pause(services.database, one.id, operator())
+            if changed:
+                nudge(services, partial(services.jobs.judge, one.id))
             answer(f"{name_of(one)}: {'paused' if changed else 'was paused already'}.")
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from service.config.settings import Settings
 from service.domain import Severity
-from service.monitoring import companies, infactor, notices, processes
+from service.monitoring import books, companies, infactor, notices, processes
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
 from service.monitoring.refusals import Refusals
@@ -53,6 +53,7 @@ _CHECKS = (
     refused_alerts,
     companies.refused_keys,
     companies.dead_connections,
+    books.unproven_books,
     companies.barred_companies,
     companies.failing_runs,
     companies.stopped_withdrawals,
@@ -61,6 +62,7 @@ _CHECKS = (
     notices.broken_webhooks,
     companies.outages,
     processes.mixed_versions,
+    books.silent_companies,
     companies.unasked_answers,
     companies.lasting_throttle,
     companies.ending_tokens,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 TITLES: Mapping[str, str] = {
     "connection.dead": "Connection ended by QuickBooks",
+    "books.unproven": "Approved invoices that nothing confirms",
     "connection.barred": "QuickBooks does not let us in",
     "keys.refused": "QuickBooks refuses the app's keys",
     "run.failing": "An import or reconcile fails",
@@ -11,6 +12,7 @@ TITLES: Mapping[str, str] = {
     "token.ending_soon": "Authorisation ends within 7 days",
     "reconcile.red": "Reconcile failed or left a difference",
     "withdrawals.stopped": "Many withdrawals wait for a decision",
+    "company.silent": "No webhooks come, against its habit",
     "answers.unasked": "QuickBooks sent what nobody asked for",
     "throttled.lasting": "QuickBooks answers too many requests",
     "webhooks.forged": "Many webhooks with a wrong signature",

@@ -48,6 +48,7 @@ def disconnect(services: Services, connection_id: str, actor: str, *, force: boo
             details = {"revoked": revocation.problem is None}
             audit.record(session, actor, "disconnect", connection_id, details, now())
             after_commit(session, log.info, "connection.ended", connection=connection_id, **details)
+            after_commit(session, services.jobs.judge, connection_id)
     except (NotRevoked, ConnectedAgain) as e:
         # QuickBooks may have ended the connection all the same: this line says who wanted that.
         with services.database.write() as session:

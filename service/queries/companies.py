@@ -8,9 +8,9 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from service.database.tables import Connection, Notice, Run, Supplier
+from service.database.tables import Connection, Run, Supplier
 from service.domain import ConnectionState
-from service.store import approvals, inbox, outbox, runs
+from service.store import approvals, inbox, outbox, runs, silence
 
 
 class Filter(StrEnum):
@@ -137,13 +137,7 @@ def _in_state(state: str) -> list[ColumnElement[bool]]:
 def _with_news(session: Session, rows: Sequence[tuple[Connection, Supplier]]) -> list[CompanyEntry]:
     """Add to each company what an operator checks first, at a few index look-ups a company."""
     ids = [connection.id for connection, _ in rows]
-    last = (
-        select(Notice.received_at)
-        .where(Notice.connection_id == Connection.id, Notice.format != "own")
-        .order_by(Notice.received_at.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
+    last = silence.last_webhook()
     newest = runs.newest_reconcile()
     news = {
         connection_id: (at, run_id)

@@ -5,7 +5,7 @@ million notices, all take about 20 ms on PostgreSQL, because nothing reads all n
 indexes need their condition literally in the query. A sample is kept every five minutes for charts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -44,6 +44,7 @@ class Measures:
 
     open_notices: Mapping[str, int]
     oldest_due: float
+    oldest_watermark: float
     ended_notices: Mapping[tuple[str, str], int]  # by status and outcome
     lags: Mapping[float, float]  # by quantile
     lags_known: int
@@ -79,6 +80,7 @@ def measure(
             status: _open(session, status) for status in (NoticeStatus.PENDING, NoticeStatus.PARKED)
         },
         oldest_due=oldest_due(session, environment, now),
+        oldest_watermark=oldest_watermark(session, environment, now),
         ended_notices=_ended(session, now - RECENT),
         lags=quantiles(recent),
         lags_known=len(recent),
@@ -138,6 +140,40 @@ def oldest_due(session: Session, environment: str, now: datetime) -> float:
     """
     since = session.execute(_oldest_due, {"environment": environment, "now": now}).scalar_one()
     return max(0.0, (now - (since or now)).total_seconds())
+
+
+def waiting_since(
+    session: Session, environment: str, now: datetime, ids: Collection[str]
+) -> dict[str, datetime]:
+    """Return since when the oldest notice of each of these companies has waited.
+
+    As with `oldest_due`; a company of which none waits is not in it.
+    """
+    rows = session.execute(
+        select(_waits_since.c.connection_id, _waits_since.c.since)
+        .join(Connection, Connection.id == _waits_since.c.connection_id)
+        .where(
+            *notices.was_workable(bindparam("environment"), bindparam("now")),
+            Connection.id.in_(ids),
+        ),
+        {"environment": environment, "now": now},
+    )
+    return {connection_id: min(since, now) for connection_id, since in rows}
+
+
+def oldest_watermark(session: Session, environment: str, now: datetime) -> float:
+    """Return how many seconds ago the company was reconciled that was so least lately.
+
+    Those that are paused or disconnected do not count. Reads all connections.
+    """
+    until = session.execute(
+        select(func.min(Connection.reconciled_until)).where(
+            Connection.environment == environment,
+            Connection.state == ConnectionState.CONNECTED,
+            Connection.suspended_at.is_(None),
+        )
+    ).scalar_one()
+    return max(0.0, (now - (until or now)).total_seconds())
 
 
 def _open(session: Session, status: str) -> int:

@@ -16,8 +16,11 @@ from service.store import documents, runs, watermarks
 
 
 def undecided(session: Session, connection_id: str) -> int:
-    """Return how many of the company's invoices in Infactor are neither decided nor held."""
-    return documents.count_undecided(session, connection_id, Invoice.hold.is_(None))
+    """Return how many of the company's invoices in Infactor are neither decided nor held.
+
+    One that is held only because nothing proves the company counts as not held.
+    """
+    return documents.count_offered(session, connection_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice
 from service.domain import ConnectionState, OwnNotice
-from service.store import own_notices, runs
+from service.store import own_notices, proof, runs
 
 NO_TOKENS = {
     "access_sealed": None,
@@ -22,7 +22,8 @@ NO_TOKENS = {
 
 def suspend(session: Session, connection_id: str, now: datetime) -> bool:
     """Pause the company: nobody calls QuickBooks for it. Return False if it is paused already."""
-    return _change(session, connection_id, Connection.suspended_at.is_(None), {"suspended_at": now})
+    paused = {"suspended_at": now, **proof.LOST}
+    return _change(session, connection_id, Connection.suspended_at.is_(None), paused)
 
 
 def resume(session: Session, connection_id: str, now: datetime) -> bool:
@@ -46,6 +47,7 @@ def end(session: Session, connection_id: str, refresh_sealed: str | None, now: d
     """
     ended = {
         **NO_TOKENS,
+        **proof.LOST,
         "state": ConnectionState.DISCONNECTED,
         "problem": None,
         "disconnected_at": func.coalesce(Connection.disconnected_at, now),

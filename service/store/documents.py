@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Invoice
 from service.database.upsert import chunked
-from service.domain import ENDED, State
+from service.domain import APPROVED, ENDED, RuleCode, State
 
+MONEY_MAY_MOVE = sorted(APPROVED - ENDED)
 # The long columns, which nobody here needs.
 _WITHOUT_CONTENT = (defer(Invoice.source), defer(Invoice.mapped))
 
@@ -23,6 +24,39 @@ def count_undecided(session: Session, connection_id: str, which: ColumnElement[b
         .join(Invoice, Invoice.id == Document.invoice_id)
         .where(
             Invoice.connection_id == connection_id, Document.state == State.INVOICE_CREATED, which
+        )
+    ).scalar_one()
+
+
+def is_financed() -> ColumnElement[bool]:
+    """A condition: a buyer has approved an invoice of the connection's company, and money may move.
+
+    So it is until Infactor's pages lead nowhere from it.
+    """
+    return (
+        select(Document.invoice_id)
+        .where(Document.connection_id == Connection.id, Document.state.in_(MONEY_MAY_MOVE))
+        .exists()
+    )
+
+
+def count_offered(session: Session, connection_id: str) -> int:
+    """Return how many invoices of the company wait for their buyer's decision, and are not held.
+
+    Those that only wait for the company to be proved count, whether withdrawn for that already.
+    """
+    unproven = Invoice.hold == RuleCode.UNPROVEN
+    undecided = Document.state == State.INVOICE_CREATED
+    return session.execute(
+        select(func.count())
+        .select_from(Document)
+        .join(Invoice, Invoice.id == Document.invoice_id)
+        .where(
+            Invoice.connection_id == connection_id,
+            or_(
+                and_(undecided, or_(Invoice.hold.is_(None), unproven)),
+                and_(Document.withdrawn, unproven),
+            ),
         )
     ).scalar_one()
 

@@ -1,26 +1,49 @@
 """Which companies and invoices have to be judged again, and what the rules know of them."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import ColumnElement, case, delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice, InvoiceToJudge
 from service.database.upsert import Insert, chunked, insert_all
-from service.store import accounts
+from service.store import accounts, proof
 
 
-def due(
-    session: Session, environment: str, wanted: str, now: datetime, limit: int
-) -> Sequence[str]:
-    """Return connections whose invoices were last judged by other rules or on another day, or some
-    of which are to be judged again, or whose buyers' accounts are to be counted.
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What judgements depend on besides the record: the rules in force, the day, and the moment.
+
+    `proof_hours` is for how long a company counts as proved; None where no rule asks that.
+    """
+
+    rules: str
+    proof_hours: int | None
+    at: datetime
+
+    def key(self) -> ColumnElement[str]:
+        """Return what a connection's `judged_by` is once its company has been judged by this."""
+        if self.proof_hours is None:
+            return literal(self.rules)
+        proved = proof.is_proved(*proof.period(self.proof_hours, self.at))
+        return case((proved, f"{self.rules} proved"), else_=f"{self.rules} unproven")
+
+
+def due(session: Session, environment: str, basis: Basis, limit: int) -> Sequence[str]:
+    """Return connections whose invoices were last judged by other rules, on another day, or while
+    it was otherwise known whether they are true; or some of which are to be judged again, or whose
+    buyers' accounts are to be counted.
     """
     asked = select(InvoiceToJudge.connection_id)
-    is_due = or_(Connection.judged_by != wanted, Connection.id.in_(asked), accounts.is_due(now))
+    is_due = or_(
+        Connection.judged_by != basis.key(),
+        Connection.id.in_(asked),
+        accounts.is_due(basis.at),
+    )
     return session.scalars(
         select(Connection.id)
         .where(Connection.environment == environment, is_due)
@@ -71,10 +94,12 @@ def all_answered(session: Session, connection_id: str) -> None:
     session.execute(delete(InvoiceToJudge).where(InvoiceToJudge.connection_id == connection_id))
 
 
-def is_judged(session: Session, connection_id: str, wanted: str) -> bool:
-    """Return whether the company's invoices were last judged by this."""
-    query = select(Connection.judged_by).where(Connection.id == connection_id)
-    return session.scalars(query).one() == wanted
+def wanted(session: Session, connection_id: str, basis: Basis) -> str | None:
+    """Return the key by which the company has to be judged; None if it was judged by that."""
+    key = basis.key()
+    return session.scalars(
+        select(key).where(Connection.id == connection_id, Connection.judged_by != key)
+    ).first()
 
 
 def judged(session: Session, connection_id: str, wanted: str) -> None:

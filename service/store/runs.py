@@ -96,6 +96,7 @@ def create_or_join(
         .values(
             since=since,
             generation=Run.generation + 1,
+            fetch_number=_drawn_so_far(connection_id),
             cursor=None,
             expected=None,
             tally=EMPTY_TALLY,
@@ -162,7 +163,8 @@ def begin_withdrawal(session: Session, connection_id: str, now: datetime) -> int
 
 def _active(session: Session, **new: Any) -> int:
     """Return the id of the company's active run of this kind, which is `new` if none was there."""
-    statement = insert(session, Run).values(state=RunState.ACTIVE, **new)
+    begun = _drawn_so_far(new["connection_id"])
+    statement = insert(session, Run).values(state=RunState.ACTIVE, fetch_number=begun, **new)
     # The update changes nothing, but locks the run, so that it cannot end at this moment.
     joined = statement.on_conflict_do_update(
         index_elements=[Run.connection_id, Run.kind],
@@ -170,6 +172,11 @@ def _active(session: Session, **new: Any) -> int:
         set_={"kind": Run.kind},
     )
     return session.execute(joined.returning(Run.id)).scalar_one()
+
+
+def _drawn_so_far(connection_id: str) -> ScalarSelect[int]:
+    """Return a subquery for the company's last fetch number: later reads have higher ones."""
+    return select(Connection.fetch_number).where(Connection.id == connection_id).scalar_subquery()
 
 
 def newest_reconcile() -> ScalarSelect[int]:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import Connection
 from service.domain import ConnectionState
-from service.store import runs
+from service.store import proof, runs
 
 _REVIVED_EVERY = timedelta(days=1)
 # Long enough for the seventh time.
@@ -87,7 +87,7 @@ def disconnect(
     done = session.execute(
         update(Connection)
         .where(Connection.id == connection_id, Connection.refresh_sealed == refresh_sealed)
-        .values(state=ConnectionState.DISCONNECTED, problem=why, disconnected_at=now)
+        .values(state=ConnectionState.DISCONNECTED, problem=why, disconnected_at=now, **proof.LOST)
         .returning(Connection.id)
     )
     return done.first() is not None

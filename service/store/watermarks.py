@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import BindParameter, ColumnElement, case, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, and_, case, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.database.tables import Connection, Run
 from service.database.types import has_come
 from service.domain import RunKind, RunState
-from service.store import plausible
+from service.store import documents, plausible
 from service.store.connections import may_be_called
 
 RECONCILE_EVERY = timedelta(days=1)
+RECONCILE_FINANCED_EVERY = timedelta(hours=1)
+_SOONER = RECONCILE_EVERY - RECONCILE_FINANCED_EVERY
 _LONGEST_WAIT = RECONCILE_EVERY + timedelta(minutes=1)
 _AHEAD_COUNTS_AS = timedelta(days=1)
 
@@ -98,8 +100,10 @@ def to_reconcile(
 ) -> Sequence[Connection]:
     """Return the connections whose reconcile is due and has not begun, the longest due first.
 
-    It waits for an active backfill, which would read the same, unless that waits itself.
+    A financed company's is due by so much sooner as it is reconciled more often. It waits for an
+    active backfill, which would read the same, unless that waits itself.
     """
+    sooner = and_(documents.is_financed(), Connection.reconcile_due_at <= now + _SOONER)
     busy = select(Run.id).where(
         Run.connection_id == Connection.id,
         Run.state == RunState.ACTIVE,
@@ -110,7 +114,7 @@ def to_reconcile(
         select(Connection)
         .where(
             may_be_called(environment, now),
-            has_come(Connection.reconcile_due_at, now, _LONGEST_WAIT),
+            or_(has_come(Connection.reconcile_due_at, now, _LONGEST_WAIT), sooner),
             ~busy.exists(),
         )
         .order_by(Connection.reconcile_due_at)

@@ -58,7 +58,7 @@ class Scene:
 
     def company(self, connection_id: str = "c1", **fields: Any) -> str:
         """Add a company, connected for long unless the fields say otherwise."""
-        given = {"reconcile_due_at": NOW + timedelta(days=1), **fields}
+        given = {"reconcile_due_at": NOW + timedelta(days=1), "proved_at": NOW, **fields}
         with self.database.write() as session:
             supplier_id = connections.ensure_supplier(session, "s@example.com", "S", "", LONG_AGO)
             session.add(a_connection(connection_id, supplier_id, LONG_AGO, **given))

@@ -136,6 +136,7 @@ def test_every_measure_is_told_under_its_own_name() -> None:
     measures = Measures(
         open_notices={"pending": 1, "parked": 2},
         oldest_due=3.5,
+        oldest_watermark=7200.5,
         ended_notices={("done", "created"): 4, ("parked", "Poisoned"): 5},
         lags={0.5: 6.25, 0.99: 7.25},
         lags_known=8,
@@ -159,6 +160,7 @@ def test_every_measure_is_told_under_its_own_name() -> None:
         ("notices_open", "pending"): 1,
         ("notices_open", "parked"): 2,
         ("notices_oldest_due_seconds",): 3.5,
+        ("watermark_oldest_seconds",): 7200.5,
         ("notices_ended_last_hour", "created", "done"): 4,
         ("notices_ended_last_hour", "Poisoned", "parked"): 5,
         ("lag_seconds", "0.5"): 6.25,
@@ -244,7 +246,7 @@ def test_the_readme_names_every_metric(place: Place) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     text = peer(place, "127.0.0.1").get("/metrics").text
     names = set(re.findall(r"^# TYPE (?!python_|process_)(\S+?)(?<!_created) ", text, re.MULTILINE))
-    assert len(names) == 23
+    assert len(names) == 24
     assert [name for name in names if not name.startswith(PREFIX)] == []
     assert [name for name in names if f"`{name.removeprefix(PREFIX)}`" not in readme] == []
 

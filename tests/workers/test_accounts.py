@@ -61,8 +61,8 @@ def is_due(world: World) -> bool:
     """Return whether the periodic job asks for the company."""
     settings = world.services.settings
     with world.services.database.read() as session:
-        wanted, at = judging.judged_by(settings), now() + timedelta(seconds=31)
-        return bool(judging_store.due(session, "simulator", wanted, at, 50))
+        basis = judging.basis_of(settings, now() + timedelta(seconds=31))
+        return bool(judging_store.due(session, "simulator", basis, 50))
 
 
 @pytest.mark.both_databases("counts in SQL, over amounts and texts of dates")

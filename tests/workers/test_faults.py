@@ -10,6 +10,7 @@ from service.database.tables import Notice
 from service.kit.clock import now
 from service.operations import actions
 from service.simulator.faults import system_error
+from tests.workers.reconciling import catch_up, set_connection
 from tests.workers.world import World, a_customer, an_event, an_invoice
 
 WAITS = "waiting for the next attempt"
@@ -78,7 +79,10 @@ def test_notices_of_a_disconnected_company_wait_without_a_call(world: World) -> 
     world.reconnect()
     assert world.sweep() == [("sync_company", world.connection_id)]
     world.sync()
-    assert world.notices() == [("done", "created"), ("done", "created")]
+    assert world.notices() == [("done", "held: unproven"), ("done", "held: unproven")]
+    set_connection(world, reconcile_due_at=now())
+    catch_up(world)
+    assert sorted(world.documents()) == ["1", "2"]
 
 
 @pytest.mark.both_databases("the statements are its own")

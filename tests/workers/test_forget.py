@@ -277,6 +277,7 @@ def test_a_forgotten_company_that_comes_back_meets_its_receipts(world: World) ->
     forget_company(world.services, world.connection_id, "cli:me")
     world.reconnect()
     world.backfill()
+    world.judge()
     documents = world.documents()
     assert sorted(documents) == ["1", "2"]
     assert documents["2"] == receipt

@@ -14,6 +14,7 @@ from service.kit.clock import now
 from service.operations.disconnect import ConnectedAgain, NotRevoked, Revocation, disconnect, end
 from service.store import connection_lifecycle, connections
 from tests.servers import wait_until
+from tests.workers.reconciling import catch_up
 from tests.workers.world import REALM, World, an_event, an_invoice
 from workers.company import CompanyContext
 from workers.reading.by_id import CustomerReads, read_invoices
@@ -61,8 +62,10 @@ def test_a_paused_company_is_not_called_and_catches_up_when_resumed(world: World
     assert before <= due_at <= now()
     assert world.sweep() == [("sync_company", world.connection_id)]
     world.sync()
-    assert sorted(world.documents()) == ["1", "2"]
     assert [status for status, _ in world.notices()] == ["done", "done"]
+    assert world.holds() == {"1": "unproven", "2": "unproven"}
+    catch_up(world)
+    assert sorted(world.documents()) == ["1", "2"]
 
 
 def test_a_disconnected_company_has_no_tokens_here_and_none_at_quickbooks(world: World) -> None:

@@ -13,7 +13,7 @@ from service.monitoring.checks import current_status
 from service.monitoring.condition import Condition
 from service.monitoring.refusals import Refusals
 from service.operations import actions, disconnect
-from tests.workers.reconciling import due, finish, set_connection
+from tests.workers.reconciling import catch_up, due, finish, set_connection
 from tests.workers.world import World, an_event, an_invoice
 from workers.upkeep import revive, try_keys
 
@@ -127,6 +127,7 @@ def test_a_good_token_that_was_called_invalid_comes_back_and_catches_up(world: W
     assert {status for status, _ in world.notices()} == {"done"}
     (run,) = due(world)
     assert finish(world, run.id)["state"] == "done"
+    world.judge()
     assert world.holds() == {"1": "paid", "2": "deleted", "3": None}
 
 
@@ -220,6 +221,7 @@ def test_an_operator_may_try_at_any_time(world: World) -> None:
     actions.retry(world.services, world.connection_id, "test")
     assert world.connection().state == "connected"
     world.sync()
+    catch_up(world)
     assert list(world.documents()) == ["1"]
 
 

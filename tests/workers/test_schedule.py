@@ -38,7 +38,7 @@ SECONDS = {
     "heartbeat": 10,
     "presence": 10,
     "alerts": 15,
-    "reconcile": 60,
+    "reconcile": 15,
     "judging": 15,
     "settlements": 15,
     "sample": 60,
@@ -47,6 +47,7 @@ SECONDS = {
     "keep-alive": 3600,
     "revive": 3600,
     "prune": 3600,
+    "habits": 21600,
 }
 
 
@@ -92,6 +93,9 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
         wanted = own_notices.ask_for_changes(session, busy, "sync", at)
         old = at - timedelta(days=91)
         session.add(Notice(format="own", status="done", received_at=old, handled_at=old))
+        for hours in range(0, 480, 16):
+            heard = {"connection_id": busy, "received_at": at - timedelta(hours=hours)}
+            session.add(Notice(format="cloudevents", status="done", handled_at=at, **heard))
     is_done = (Notice.id == wanted) & (Notice.status == "done")
     is_alive = (Connection.id == idle) & (Connection.access_expires_at > at)
     is_accepted = (Connection.id == refused) & Connection.keys_refused_since.is_(None)
@@ -113,6 +117,7 @@ def work_for_each(delivering: Delivering) -> dict[str, Callable[[], bool]]:
         "keep-alive": lambda: count(world, Connection, is_alive) == 1,
         "revive": lambda: count(world, Connection, is_revived) == 1,
         "prune": lambda: count(world, Notice, Notice.handled_at == old) == 0,
+        "habits": lambda: count(world, Connection, Connection.silent_after.is_not(None)) == 1,
     }
 
 

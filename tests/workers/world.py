@@ -37,6 +37,7 @@ from service.store.tokens import SealedTokens
 from tests import databases
 from tests.builders import a_connection, a_customer, an_invoice  # noqa: F401 - of a world, too
 from tests.servers import wait_until
+from workers.judging import judge_company
 from workers.runs.run import advance, work_on_run
 from workers.sync import sync_company
 from workers.upkeep import requeue_due
@@ -278,6 +279,10 @@ class World:
         """Work on the company's due notices, as a worker would some time later."""
         self.let_time_pass()
         sync_company(self.services, self.connection_id)
+
+    def judge(self) -> None:
+        """Judge all of the company again if that is due, as a worker would within seconds."""
+        judge_company(self.services, self.connection_id)
 
     def sync_at_once(self) -> None:
         """Work on the company's due notices, as a worker would at this moment."""

@@ -17,7 +17,7 @@ from service.infactor.rules.facts import InvoiceFacts, decoded
 from service.infactor.rules.judge import Judgement, judge, plain
 from service.infactor.rules.rule import Mode
 from service.infactor.rules.shares import ACCOUNT_RULES
-from service.store import accounts, buyer_addresses
+from service.store import accounts, buyer_addresses, proof
 from service.store.accounts import HOUR_MS
 from service.store.invoices import InvoiceRow
 from workers.recording.numbers import missing_numbers
@@ -43,6 +43,7 @@ class Judge:
         self._session = session
         self._settings = settings
         self._connection_id = connection_id
+        self._at = at
         self._today = settings.today(at)
         self._twins: list[Twins] = []
 
@@ -89,6 +90,7 @@ class Judge:
             currency=self._settings.infactor_currency,
             withdraws=self._settings.infactor_withdraw,
             own_addresses=owner.addresses,
+            proved=self._is_proved(),
         )
         if rules.asks_any({RuleCode.SHARED_ADDRESS}):
             shared = shared_addresses(session, owner, facts)
@@ -142,6 +144,12 @@ class Judge:
         if accounts.is_importing(self._session, self._connection_id):
             return {}
         return missing_numbers(self._session, self._connection_id, facts)
+
+    def _is_proved(self) -> bool:
+        hours = self._settings.rules.limit_of(RuleCode.UNPROVEN)
+        if hours is None:
+            return True
+        return proof.is_company_proved(self._session, self._connection_id, hours, self._at)
 
 
 def _hour_text(hour: int) -> str:

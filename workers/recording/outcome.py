@@ -28,8 +28,21 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     hold: RuleCode | None = None
     revision: int | None = None
     remapped: bool = False  # not read, but mapped again with a customer that has changed
+    was_unproven: bool = False  # it was withdrawn, or may be, only because nothing proved it
     withheld: bool = False  # nothing was recorded: an operator has to approve its withdrawal
     error: SyncError | None = None
+
+    @property
+    def withdraws(self) -> bool:
+        """True if it takes the invoice away from its buyer, for a reason that the record gives.
+
+        That nothing proves the record is no such reason: it ends by itself. Where another one
+        replaces it, the invoice is withdrawn then.
+        """
+        if self.hold in (None, RuleCode.UNPROVEN):
+            return False
+        replaced = self.was_unproven and self.action is Action.UNCHANGED
+        return self.action is Action.WITHDRAW or replaced
 
     def __str__(self) -> str:
         if self.withheld:
@@ -75,8 +88,11 @@ class Recorded(list[Outcome]):
 
     @property
     def withdrawn(self) -> dict[str, str]:
-        """The hold of what was withdrawn, also by mapping it again, by Infactor's ids."""
-        return {one.invoice_id: str(one.hold) for one in self if one.action is Action.WITHDRAW}
+        """The hold of what was withdrawn, also by mapping it again, by Infactor's ids.
+
+        See `Outcome.withdraws`.
+        """
+        return {one.invoice_id: str(one.hold) for one in self if one.withdraws}
 
 
 def add(tally: Tally, recorded: Recorded) -> Tally:
@@ -105,7 +121,7 @@ def add(tally: Tally, recorded: Recorded) -> Tally:
 def _counted_as(outcome: Outcome) -> str:
     if outcome.action is Action.FROZEN:
         return Action.UNCHANGED.past
-    if outcome.action is Action.WITHDRAW:
+    if outcome.action is Action.WITHDRAW or outcome.withdraws:
         return Action.WITHDRAW.past
     if outcome.hold is not None:
         return Action.HOLD.past

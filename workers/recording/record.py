@@ -188,6 +188,7 @@ class _Batch:
         self._judge = Judge(session, company.services.settings, company.connection_id, at)
         self._recorded = Recorded()
         self._withheld: Mapping[str, str] = {}
+        self._were_unproven: set[str] = set()
         # What was recorded before of invoices that may now be duplicates of others, or these of
         # them; None for a new one.
         self._moved: dict[str, InvoiceRow | None] = {}
@@ -307,7 +308,7 @@ class _Batch:
         rows = self._unless_withheld(self._judge.judged(rows), remapped=True)
         actions = self._write_newer(rows, stored, remap=True)
         self._recorded += [
-            _written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
+            self._written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
         ]
         return self._recorded
 
@@ -437,7 +438,7 @@ class _Batch:
         rows = self._unless_withheld(self._judge.judged(rows), remapped=True)
         actions = self._write_newer(rows, stored, remap=True)
         self._recorded += [
-            _written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
+            self._written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
         ]
 
     def _keep(self, rows: Sequence[InvoiceRow], known: dict[str, Invoice]) -> None:
@@ -445,13 +446,24 @@ class _Batch:
         offered = invoices.offered(self._session, [r.id for r in rows if r.id not in actions])
         for row in rows:
             if row.id in actions:
-                self._recorded.append(_written(row, actions[row.id]))
+                self._recorded.append(self._written(row, actions[row.id]))
                 continue
             before = known.get(row.id)
             hold = before.hold if before else row.hold
             self._recorded.append(
                 _unwritten(row.quickbooks_id, row.id, hold, is_offered=row.id in offered)
             )
+
+    def _written(self, row: InvoiceRow, action: Action, *, remapped: bool = False) -> Outcome:
+        return Outcome(
+            quickbooks_id=row.quickbooks_id,
+            invoice_id=row.id,
+            action=action,
+            hold=RuleCode(row.hold) if row.hold else None,
+            revision=row.revision,
+            remapped=remapped,
+            was_unproven=row.id in self._were_unproven,
+        )
 
     def _write_newer(
         self, rows: Sequence[InvoiceRow], known: dict[str, Invoice], *, remap: bool = False
@@ -465,6 +477,10 @@ class _Batch:
             self._session, changed, remap=remap, overrule=self._overrule and not remap
         )
         written = [row for row in changed if row.id in accepted]
+        if self._rows.settings.infactor_withdraw:
+            self._were_unproven.update(
+                row.id for row in before.values() if row.hold == RuleCode.UNPROVEN
+            )
         for row in written:
             was = before.get(row.id)
             if was is None or sale(was) != sale(row):
@@ -525,17 +541,6 @@ def _unwritten(
         invoice_id=invoice_id,
         action=Action.UNCHANGED if is_offered else Action.HOLD,
         hold=RuleCode(hold) if hold else None,
-    )
-
-
-def _written(row: InvoiceRow, action: Action, *, remapped: bool = False) -> Outcome:
-    return Outcome(
-        quickbooks_id=row.quickbooks_id,
-        invoice_id=row.id,
-        action=action,
-        hold=RuleCode(row.hold) if row.hold else None,
-        revision=row.revision,
-        remapped=remapped,
     )
 
 

@@ -127,6 +127,8 @@ def _compare(company: CompanyContext, run: Run, cursor: Cursor) -> bool:
         if not runs.finish(session, run, RunState.DONE, tally, difference, now()):
             return True  # somebody asked for more meanwhile
         _move_watermark(session, company.connection_id, run, cursor.since)
+        if run.since is None and not difference:
+            company.prove(session, run.fetch_number)
         # While it ran, much was missing that the rules ask about.
         judging.ask_for_all(session, company.connection_id)
         if difference and run.since is None:

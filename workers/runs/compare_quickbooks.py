@@ -159,6 +159,7 @@ class _Comparison:
                 return True
             if self._order["fix"]:  # what is still there was noted again
                 plausible.forget_ahead(session, connection_id, self._run.created_at)
+                self._company.prove(session, self._order["first"])
             if "since" in self._order and "until" in self._order:
                 until = parse_instant(self._order["until"])
                 watermarks.reconciled(session, connection_id, until, now())

@@ -119,6 +119,7 @@ def _changes(company: CompanyContext, run: Run) -> bool:
         error = _not_recorded(tally["failures"])
         if runs.finish(session, run, RunState.DONE, tally, error, now(), unannounced=unannounced):
             watermarks.reconciled(session, company.connection_id, found.time, now())
+            company.prove(session, fetch_number)
         note_success(session, company.connection_id)
     log.info(
         "reconcile.ended",

@@ -130,6 +130,8 @@ class Run(Base):
     since: Mapped[datetime | None] = mapped_column(Instant)
     # Widening an active run starts it over: pages of an older generation do not count.
     generation: Mapped[int] = mapped_column(default=0)
+    # The company's fetch number when it began: whatever it reads has a higher one.
+    fetch_number: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     # A PageCursor of a backfill, a ReconcileCursor of a reconcile, else an InvoicesCursor.
     cursor: Mapped[PageCursor | ReconcileCursor | InvoicesCursor | None] = mapped_column(ExactJSON)
     expected: Mapped[int | None] = mapped_column()

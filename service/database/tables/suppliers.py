@@ -65,6 +65,10 @@ class Connection(Base):
     time_ahead: Mapped[datetime | None] = mapped_column(Instant)
     time_ahead_at: Mapped[datetime | None] = mapped_column(Instant)
     reconciled_at: Mapped[datetime | None] = mapped_column(Instant)
+    # When the whole company was last known to be recorded as QuickBooks has it, and the fetch
+    # number that a read must exceed to prove it; see `store.proof`.
+    proved_at: Mapped[datetime | None] = mapped_column(Instant)
+    proof_lost: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     reconcile_due_at: Mapped[datetime] = mapped_column(Instant)
     refreshes: Mapped[int] = mapped_column(default=0)
     # Rises by one for each read of this company; orders answers without comparing clocks.
@@ -85,6 +89,8 @@ class Connection(Base):
     # How many objects QuickBooks sent that were not asked for, lately, and when the last one.
     unasked: Mapped[int] = mapped_column(default=0)
     unasked_at: Mapped[datetime | None] = mapped_column(Instant)
+    # After so many seconds without a webhook it is silent against its habit; see `store.silence`.
+    silent_after: Mapped[int | None] = mapped_column()
     nudge_due_at: Mapped[datetime | None] = mapped_column(Instant)
     # How many revisions its chain has, and the last link; see `store.chain`.
     chain_length: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")

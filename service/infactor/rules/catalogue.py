@@ -1,12 +1,12 @@
 """Every rule, and the words for it."""
 
 from service.domain import RuleCode
-from service.infactor.rules import account, addresses, dates, duplicates, essentials, paper
+from service.infactor.rules import account, addresses, dates, duplicates, essentials, paper, proof
 from service.infactor.rules.rule import Rule
 
 _ORDER = list(RuleCode)
 _RULES = (
-    *(*essentials.RULES, *duplicates.RULES, *addresses.RULES),
+    *(*essentials.RULES, *proof.RULES, *duplicates.RULES, *addresses.RULES),
     *(*dates.RULES, *paper.RULES, *account.RULES),
 )
 

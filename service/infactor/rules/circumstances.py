@@ -38,6 +38,8 @@ class Circumstances:
     """In INFACTOR_TIMEZONE."""
     currency: str
     """The one that Infactor shows."""
+    proved: bool = True
+    """The company was known to be as recorded within the limit of the rule that asks."""
     account: AccountShares = AccountShares()
     numbers_missing: NumberGap | None = None
     busy_hour: str = ""

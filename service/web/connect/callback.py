@@ -328,6 +328,7 @@ def _begin(
             changes_read_until=began,
             reconciled_until=began,
             reconcile_due_at=at + watermarks.RECONCILE_EVERY,
+            proved_at=at,
         ),
     )
     if newcomer.time > plausible.latest(session):

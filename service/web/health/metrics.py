@@ -120,6 +120,11 @@ def _notices(measures: Measures) -> Iterable[Metric]:
 def _companies(measures: Measures) -> Iterable[Metric]:
     yield _gauges("connections", "Companies by state.", "state", measures.connections)
     yield _gauges("reads", "Metered reads of this month by kind.", "kind", measures.reads)
+    yield _gauge(
+        "watermark_oldest_seconds",
+        "Up to how long ago the connected company was reconciled that was so least lately.",
+        measures.oldest_watermark,
+    )
     refreshes = CounterMetricFamily(f"{PREFIX}token_refreshes", "Renewals of companies' tokens.")
     refreshes.add_metric([], measures.refreshes)
     yield refreshes

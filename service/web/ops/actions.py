@@ -78,7 +78,10 @@ def _obstacle(name: str, connection: Connection) -> str:
 
 def _pause(one: OperatorAction) -> str:
     database = one.request.state["services"].database
-    return "paused" if actions.pause(database, one.connection.id, one.actor) else "was-paused"
+    if not actions.pause(database, one.connection.id, one.actor):
+        return "was-paused"
+    one.request.state["nudges"].judge(one.connection.id)
+    return "paused"
 
 
 def _resume(one: OperatorAction) -> str:

@@ -21,7 +21,7 @@ from service.domain import ConnectionState, RunKind, RunState, realm_id_of
 from service.kit.clock import now
 from service.monitoring.infactor import STUCK
 from service.operations import actions
-from service.queries import companies
+from service.queries import companies, measures
 from service.queries.companies import CompanyEntry
 from service.store import approvals, connections, findings, outbox, tokens
 from service.store import runs as runs_
@@ -68,6 +68,12 @@ def listing(request: Request[AppState]) -> Response:
         shown = found[:PAGE_SIZE]
         ids = [entry.connection.id for entry in shown] if state == LATE else []
         owed = outbox.backlog_of_each(session, ids) if ids else {}
+        waiting = measures.waiting_since(
+            session,
+            services.settings.quickbooks_environment,
+            now(),
+            [entry.connection.id for entry in shown],
+        )
     kept = {"q": text, "supplier": query.get("supplier", ""), "state": state}
     return page(
         request,
@@ -77,6 +83,7 @@ def listing(request: Request[AppState]) -> Response:
                 (entry, state_of(entry.connection), verdict(entry.reconcile)) for entry in shown
             ],
             "owed": owed,
+            "waiting": waiting,
             "longest_error": _LONGEST_ERROR,
             "states": [(name, asking(LIST, {**kept, "state": name})) for name in states],
             "state": state,
@@ -212,6 +219,9 @@ def _facts(session: Session, entry: CompanyEntry) -> dict[str, Any]:
         "connection": connection,
         "state": state_of(connection),
         "verdict": verdict(entry.reconcile),
+        "waiting": measures.waiting_since(
+            session, connection.environment, now(), [connection.id]
+        ).get(connection.id),
         "findings": sum(
             findings.by_severity(session, connection.environment, connection.id).values()
         ),

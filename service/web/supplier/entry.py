@@ -1,7 +1,7 @@
 """The view link, log-out, and the addresses that Intuit's portal requires.
 
 Intuit's addresses change nothing by themselves: the end of a connection is believed only when the
-API says so.
+API says so, which is asked at once.
 """
 
 from starlette.exceptions import HTTPException
@@ -10,9 +10,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from service import links
+from service.domain import realm_id_of
 from service.errors import LinkError
 from service.kit.clock import now
 from service.links import LinkExpired
+from service.operations.departure import check
 from service.store import connections, sessions
 from service.web.connect.authorise import to_consent
 from service.web.connect.identity import vouched
@@ -98,10 +100,33 @@ def welcome(request: Request[AppState]) -> Response:
 
 
 def disconnected(request: Request[AppState]) -> Response:
-    """Say what has stopped after a disconnection inside QuickBooks, and how to connect again."""
+    """Say what has stopped after a disconnection inside QuickBooks, and how to connect again.
+
+    Whether it has, QuickBooks is asked: about the company that Intuit names, or else about those of
+    the supplier whose browser this is.
+    """
+    services, nudges = request.state["services"], request.state["nudges"]
+    for connection_id in check(services, _said_to_have_left(request)):
+        nudges.sync(connection_id)
     if request.url.query:
         return RedirectResponse("/quickbook/disconnected", 303)
     return render(request, "disconnected.html", {"supplier": supplier_if_any(request)})
+
+
+def _said_to_have_left(request: Request[AppState]) -> list[str]:
+    services = request.state["services"]
+    environment = services.settings.quickbooks_environment
+    realm_id = realm_id_of(request.query_params.get("realmId", ""))
+    supplier = supplier_if_any(request)
+    with services.database.read() as session:
+        if realm_id is not None:
+            digest = services.vault.digest(realm_id)
+            named = connections.by_realm(session, environment, digest)
+            return [] if named is None else [named.id]
+        if supplier is not None:
+            theirs = connections.of_supplier(session, supplier.id, environment)
+            return [one.id for one in theirs]
+    return []
 
 
 def home(request: Request[AppState]) -> Response:

@@ -1,0 +1,134 @@
+"""What is wrong with what is known of companies' books: nothing confirms them, or no webhook comes.
+
+Each statement is built once: building one takes longer than running it.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from sqlalchemy import bindparam, func, not_, select
+
+from service import wording
+from service.database.tables import Connection, Document, Invoice
+from service.database.types import Instant
+from service.domain import ConnectionState, RuleCode, Severity
+from service.monitoring.condition import Condition
+from service.monitoring.facts import Facts
+from service.store import documents, proof, silence
+from service.wording import several, span, utc_day
+
+# So many companies do not stop working at once.
+_MANY = 4
+
+_is_ours = Connection.environment == bindparam("environment")
+_first, _last = (bindparam(name, type_=Instant) for name in ("first", "last"))
+_unproven = (
+    select(
+        *(Connection.id, Connection.company_name, Connection.state, Connection.disconnected_at),
+        *(Connection.suspended_at, Connection.proved_at),
+        func.count(),
+        func.sum(Invoice.total),
+    )
+    .join(Document, Document.connection_id == Connection.id)
+    .join(Invoice, Invoice.id == Document.invoice_id)
+    .where(
+        _is_ours,
+        Connection.released_at.is_(None),
+        Document.state.in_(documents.MONEY_MAY_MOVE),
+        not_(proof.is_proved(_first, _last)),
+    )
+    .group_by(Connection.id)
+    .order_by(Connection.id)
+)
+
+
+def unproven_books(facts: Facts) -> Iterator[Condition]:
+    """Yield each company with approved invoices whose books nothing confirms.
+
+    One for the company, whatever it has approved; a company that was released is let go.
+    """
+    hours = facts.settings.rules.limit_of(RuleCode.UNPROVEN)
+    if hours is None:
+        return
+    first, last = proof.period(hours, facts.now)
+    values = {"environment": facts.environment, "first": first, "last": last}
+    for row in facts.session.execute(_unproven, values):
+        connection_id, company, state, ended_at, suspended_at, proved_at, count, total = row
+        look = f"infactor-quickbooks reconcile --connection {connection_id} --fix"
+        why, since, command = f"nothing has confirmed its books for {hours} h", proved_at, look
+        if state != ConnectionState.CONNECTED:
+            why, since = "its connection has ended", ended_at
+            command = f"infactor-quickbooks connect-url --connection {connection_id}"
+        elif suspended_at is not None:
+            why, since = "it is paused", suspended_at
+            command = f"infactor-quickbooks connections resume --connection {connection_id}"
+        elif proved_at is None:
+            why = "nothing has confirmed its books since it was away"
+        money = wording.money(total, facts.settings.infactor_currency)
+        yield Condition(
+            cause="books.unproven",
+            subject=connection_id,
+            company=company,
+            severity=Severity.CRITICAL,
+            since=since,
+            text=f"{several(count, 'approved invoice', 'approved invoices')} of this company,"
+            f" {money} in all, may have changed in QuickBooks: {why}. Call whoever acts next in"
+            " Infactor before money moves. Undecided ones are withdrawn until a reconcile has"
+            " confirmed the books.",
+            command=command,
+        )
+
+
+_silent = select(
+    *(Connection.id, Connection.company_name, Connection.silent_after),
+    silence.last_webhook(),
+    documents.is_financed(),
+).where(
+    _is_ours,
+    Connection.state == ConnectionState.CONNECTED,
+    Connection.suspended_at.is_(None),
+    Connection.silent_after.is_not(None),
+)
+
+
+def silent_companies(facts: Facts) -> Iterator[Condition]:
+    """Yield each company from which no webhook comes, against its habit.
+
+    One condition for all where there are many: then it is the webhooks that are wrong.
+    """
+    rows = facts.session.execute(_silent, {"environment": facts.environment})
+    found = [
+        (connection_id, company, timedelta(seconds=longest), last, financed)
+        for connection_id, company, longest, last, financed in rows
+        if last is not None and longest is not None
+        if last < facts.now - timedelta(seconds=longest)
+    ]
+    if len(found) >= _MANY:
+        yield Condition(
+            cause="company.silent",
+            severity=_silence_is(any(financed for *_, financed in found)),
+            since=min(last for *_, last, _ in found),
+            text=f"No webhooks come from {len(found):,} companies, for longer than ever in"
+            f" {silence.LEARNT_FROM.days} days: webhooks look broken. Until they come again,"
+            " reconciles alone find what changes.",
+            command="infactor-quickbooks connections",
+        )
+        return
+    for connection_id, company, longest, last, financed in found:
+        often = "an hour, because money may move" if financed else "a day"
+        yield Condition(
+            cause="company.silent",
+            subject=connection_id,
+            company=company,
+            severity=_silence_is(financed),
+            since=last + longest,
+            text=f"No webhook has come from this company since {utc_day(last)}; by its habit of"
+            f" {silence.LEARNT_FROM.days} days one was due within {span(longest.total_seconds())}."
+            f" What changes is found by a reconcile once {often}. Ask its supplier whether they"
+            " still work in QuickBooks, or compare everything.",
+            command=f"infactor-quickbooks reconcile --connection {connection_id} --fix",
+        )
+
+
+def _silence_is(financed: bool) -> Severity:
+    return Severity.CRITICAL if financed else Severity.WARNING
