@@ -160,6 +160,8 @@ def _empty(call: Call, now: datetime) -> Answer:
     inside: dict[str, Any] = {"QueryResponse": {}}
     if call.kind == "cdc":
         inside = {"CDCResponse": [{"QueryResponse": [{}]}]}
+    elif "count(" in call.what.lower():
+        inside = {"QueryResponse": {"totalCount": 0}}
     return Answer(200, exact_json.encode({**inside, "time": to_millis(now)}))
 
 

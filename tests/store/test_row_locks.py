@@ -188,7 +188,7 @@ LOCKED: dict[str, tuple[Callable[[Session], object], Callable[[Session], object]
         lambda session: session.execute(update(Finding).values(closed_at=AT)),
         # Nothing is found any more: the finding that has ended meanwhile does not end again.
         lambda session: (
-            findings.keep(session, "c1", FindingKind.CHANGED, {"qbk-c1-1": []}, LATER),
+            findings.keep(session, "c1", {FindingKind.CHANGED: {"qbk-c1-1": []}}, LATER),
             session.scalars(select(Finding.closed_at)).all(),
         )[1],
         [AT],

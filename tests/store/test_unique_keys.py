@@ -50,7 +50,7 @@ def rows(database: Database, connection_id: str) -> None:
         runs.create_or_join(session, connection_id, "command", None, AT)
         alerts.begin(
             session,
-            ("queue.away", ""),
+            ("queue.away", "", ""),
             severity="critical",
             text="Away.",
             command="doctor",

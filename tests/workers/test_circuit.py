@@ -134,7 +134,7 @@ def test_a_breaker_waits_longer_each_time_and_a_minute_at_most(
 def test_a_write_that_fails_is_tried_again_and_written_once(
     delivering: Delivering, data: dict[str, Any], why: str
 ) -> None:
-    with failing(delivering.infactors, "update", **data):
+    with failing(delivering.infactors, "insert", **data):
         delivering.arrive(an_invoice())
     assert why_away(delivering) == why
     assert delivering.receipts() == []

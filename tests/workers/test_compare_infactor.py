@@ -53,6 +53,7 @@ def test_what_was_delivered_and_left_alone_is_green(delivering: Delivering) -> N
 
 
 def six_ways_to_differ(delivering: Delivering) -> None:
+    delivering.world.signal_nothing()
     delivered(delivering, 6)
     delivering.decide("2", state="invoice_accepted")
     delivering.arrive(an_invoice("2", DocNumber="77"))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from service.database.tables import Customer
+from service.domain import RevisionCause
 from tests.workers.world import World, a_customer, an_event, an_invoice
 from workers.company import CompanyContext
 from workers.reading.by_id import CustomerReads, read_invoices
@@ -216,6 +217,6 @@ def test_recording_reads_nothing_of_what_it_needs(world: World) -> None:
     company = CompanyContext.of(world.services, world.connection_id)
     reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
     world.forget_calls()
-    with recording(company, reads, cause="notice"):
+    with recording(company, reads, cause=RevisionCause.NOTICE):
         pass
     assert (world.calls(), emails(world)) == (0, {"1": "buyer@example.com"})

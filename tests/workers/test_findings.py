@@ -81,7 +81,7 @@ def approved(delivering: Delivering, state: str = "invoice_accepted", **fields: 
             [("taxAmount", "info", "0", "7.5"), ("taxDetails", "info", None, None)],
         ),
         (
-            {"Line": [{"Id": "1", "Amount": 1, "DetailType": "SubTotalLineDetail"}]},
+            {"Line": [{"Id": "1", "Amount": 100, "DetailType": "SalesItemLineDetail"}]},
             [("items", "info", None, None)],
         ),
     ],

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import select
 
 from service.database.tables import Invoice, Revision, Run
+from service.infactor.rules.book import parse_changes
 from service.kit.clock import now
 from tests.workers.delivering import Delivering
 from tests.workers.world import World, an_invoice, asked_for
@@ -71,7 +72,7 @@ def test_judging_again_changes_nothing_where_nothing_has_changed(world: World) -
 def test_more_than_the_limit_waits_for_an_operator(world: World) -> None:
     for i in range(1, 8):
         world.arrive(an_invoice(str(i), DueDate=in_days(-3)))
-    with_settings(world, infactor_profile="lender")
+    with_settings(world, infactor_rules=parse_changes("overdue=hold"))
     judge_company(world.services, world.connection_id)
     assert {reasons(world, str(i))[0] == [] for i in range(1, 8)} == {True}
     with world.services.database.read() as session:

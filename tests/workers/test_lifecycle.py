@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from service.database.tables import AuditEntry, Connection
+from service.domain import RevisionCause
 from service.errors import Disconnected
 from service.kit.clock import now
 from service.operations.disconnect import ConnectedAgain, NotRevoked, Revocation, disconnect, end
@@ -178,7 +179,7 @@ def test_a_worker_that_has_read_records_nothing_of_a_company_that_ended_meanwhil
     recorded: list[int] = []
 
     def record() -> None:
-        with recording(company, reads, cause="notice"):
+        with recording(company, reads, cause=RevisionCause.NOTICE):
             recorded.append(1)
 
     with ThreadPoolExecutor() as pool:
@@ -206,9 +207,9 @@ def test_what_was_read_for_the_former_supplier_is_not_recorded_for_the_next(worl
     company = CompanyContext.of(world.services, world.connection_id)
     reads = CustomerReads(company).complete(read_invoices(company, ["1"]))
     sold = replace(company, supplier_id=-1)
-    with pytest.raises(Disconnected), recording(sold, reads, cause="notice"):
+    with pytest.raises(Disconnected), recording(sold, reads, cause=RevisionCause.NOTICE):
         pytest.fail("it is nobody else's")
-    with recording(company, reads, cause="notice"):
+    with recording(company, reads, cause=RevisionCause.NOTICE):
         assert world.documents() == {}
     assert sorted(world.documents()) == ["1"]
 

@@ -34,6 +34,7 @@ def books(world: World, count: int, *paid: int, realm: str = REALM) -> None:
 
 def offered(world: World, count: int, *, realm: str = REALM) -> None:
     """Let so many invoices be in Infactor."""
+    world.signal_nothing()
     books(world, count, realm=realm)
     assert world.backfill()["created"] == count
 

@@ -22,6 +22,8 @@ from service.config.loading import settings_from
 from service.database.tables import Connection, Customer, Lease, Notice, Pace, Reads, Revision, Run
 from service.database.types import database_now
 from service.infactor.document_lifecycle import is_withdrawn
+from service.infactor.rules.book import RuleChange, rule_book
+from service.infactor.rules.rule import Mode, Profile
 from service.jobs import Jobs
 from service.kit.clock import now
 from service.quickbooks.oauth import Tokens
@@ -321,6 +323,15 @@ class World:
         """Let the spacing to the last sync not be over, however slow this machine is."""
         with self.services.database.write() as session:
             session.execute(update(Lease).values(taken_at=database_now() + 60))
+
+    def signal_nothing(self) -> None:
+        """Let only the rules that hold by default be in force, so that nothing is judged anew."""
+        default = rule_book(Profile.STANDARD).every
+        off = tuple(
+            RuleChange(one.rule.code, Mode.OFF, None) for one in default if one.mode is Mode.SIGNAL
+        )
+        settings = self.services.settings.model_copy(update={"infactor_rules": off})
+        self.services = replace(self.services, settings=settings)
 
     def belong_to(self, environment: str) -> None:
         """Let the connection be one of this QuickBooks environment."""
