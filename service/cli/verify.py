@@ -11,7 +11,7 @@ from typing import Annotated, Any, TextIO
 import typer
 from sqlalchemy.orm import Session
 
-from service.cli.console import answer_json, fail, says_what_is_wrong, show_table
+from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table
 from service.cli.context import Json, command_services, name_of
 from service.database.tables import Connection, Invoice
 from service.kit import exact_json
@@ -73,7 +73,7 @@ def verify(export: Export = None, as_json: Json = False) -> None:
         columns = ("Company", "Revisions", "Erased", "Last link", "Result")
         show_table("Chains", columns, map(_cells, found))
     if export is not None:
-        typer.echo(f"Wrote {export}.", err=True)
+        hint(f"Wrote {export}.")
     broken = [verdict for verdict in found if verdict.problems]
     if broken:
         raise fail(

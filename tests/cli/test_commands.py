@@ -90,7 +90,10 @@ def test_invoices_prints_one_infactor_document_a_line(deployment: Deployment) ->
         "grnAmount": "",
         "companyType": "",
         "companyPhone": "",
+        "holds": [],
+        "signals": document["signals"],
     }
+    assert "duplicate" in [one["code"] for one in document["signals"]]
 
 
 def test_held_invoices_are_shown_only_when_asked_for(deployment: Deployment) -> None:
@@ -98,7 +101,7 @@ def test_held_invoices_are_shown_only_when_asked_for(deployment: Deployment) -> 
     everything = {d["qbkInvoiceId"] for d in deployment.rows("invoices", "--held")}
     assert offered == ["1"]
     assert everything == {"1", "2"}
-    assert "Not offered: paid in QuickBooks" in deployment.command("invoices", "--held")
+    assert "Held: paid" in deployment.command("invoices", "--held")
 
 
 def test_invoices_of_another_supplier_are_not_shown(deployment: Deployment) -> None:
@@ -140,7 +143,8 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(deployment: Deploy
     deployment.sim("POST", "/settings", {"webhooks": "off"})
     deployment.sim("PUT", f"/companies/{REALM}/Invoice", new)
     before = deployment.rows("invoices", "--held")
-    (summary,) = deployment.rows("backfill", "--all", "--dry-run", status=1)
+    (*changes, summary) = deployment.rows("backfill", "--all", "--dry-run", status=1)
+    assert ("C-4", "off") in {(one["number"], one["from"]) for one in changes}
     assert summary["dry_run"] is True
     assert summary["created"] == 1
     assert summary["estimate"]["invoices"] == 4

@@ -76,7 +76,8 @@ def test_a_paused_company_waits_and_catches_up_when_resumed(deployment: Deployme
     assert "Command Company: paused by an operator, left out;" in left_out.stderr
     resumed = run(deployment, "connections", "resume", "--supplier", "supplier@example.com")
     assert (resumed.returncode, resumed.stdout) == (0, "Command Company: resumed.\n")
-    wait_until(lambda: deployment.document("2") is not None, 30, "what was missed")
+    # Offered again once a look has proved the books, and the company has been judged by that.
+    wait_until(lambda: deployment.document("2") is not None, 120, "what was missed")
     assert actions(deployment) == [
         ("backfill", "Command Company"),
         ("pause", "Command Company"),
@@ -127,9 +128,10 @@ def test_an_id_that_quickbooks_does_not_have_is_no_deleted_invoice(deployment: D
     for options in ([], ["--dry-run"]):
         number = run(deployment, *one, "1020", *options)
         assert (number.returncode, number.stdout) == (1, "")
-        assert number.stderr == f"{NO_SUCH}1020. Number 1020 is Id 20.\n"
+        assert number.stderr.endswith(f"{NO_SUCH}1020. Number 1020 is Id 20.\n")
         unknown = run(deployment, *one, "99999", *options)
-        assert (unknown.returncode, unknown.stderr) == (1, f"{NO_SUCH}99999.\n")
+        assert unknown.returncode == 1
+        assert unknown.stderr.endswith(f"{NO_SUCH}99999.\n")
     (summary,) = deployment.rows(*one, "1020", status=1)
     assert (summary["read"], summary["held"]) == (0, {})
     assert summary["error"] == "QuickBooks has no invoice with Id 1020. Number 1020 is Id 20."

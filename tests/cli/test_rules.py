@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from service.database.tables import Connection
 from service.infactor.rules.facts import InvoiceFacts, encoded
+from service.kit.clock import now
 from tests.cli.place import Place
 from tests.store.delivery_rows import DeliveryRows
 
@@ -22,6 +25,8 @@ def place(tmp_path: Path) -> Place:
     """A company with an overdue invoice, a paid one, and one of which nothing is to be said."""
     place = Place(tmp_path)
     company = place.add_company(REALM, "Bright Bakery")
+    with place.services() as services, services.database.write() as session:
+        session.execute(update(Connection).values(proved_at=now()))
     overdue = [{"code": "overdue", "figures": {"due": "2020-01-01"}}]
     paid = [{"code": "paid", "figures": {"total": "70"}}]
     with place.services() as services:

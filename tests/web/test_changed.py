@@ -52,7 +52,7 @@ def test_what_changed_after_the_approval_is_shown_until_it_is_undone(
 ) -> None:
     heading = "Changed since it was decided in Infactor"
     assert heading not in page(place, browser)
-    amount = {"severity": "critical", "approved": "100.00", "current": "60.00"}
+    amount = {"severity": Severity.CRITICAL, "approved": "100.00", "current": "60.00"}
     find(place, Found(field="invoiceAmount", state="invoice_accepted", **amount))
     text = page(place, browser)
     assert heading in text
@@ -87,7 +87,7 @@ def test_what_changed_is_told_in_words_and_amounts_in_their_currency(
 ) -> None:
     place.do("UPDATE documents SET currency = 'EUR'")
     place.do("UPDATE invoices SET currency = 'CAD'")
-    find(place, Found(severity="warning", state="invoice_accepted", **fields))
+    find(place, Found(severity=Severity.WARNING, state="invoice_accepted", **fields))
     assert words in page(place, browser)
 
 
@@ -137,7 +137,7 @@ def test_what_was_agreed_stays_in_its_currency(place: Place, browser: TestClient
     with place.services.database.write() as session:
         session.get_one(Document, place.invoice_id("1")).currency = "USD"
         session.get_one(Invoice, place.invoice_id("1")).currency = "EUR"
-    amount = {"severity": "critical", "approved": "USD", "current": "EUR"}
+    amount = {"severity": Severity.CRITICAL, "approved": "USD", "current": "EUR"}
     find(place, Found(field="currency", state="invoice_accepted", **amount))
     text = page(place, browser)
     assert "Amount in Infactor 100.00 USD Still open in QuickBooks 100.00 EUR" in text

@@ -2,7 +2,6 @@
 
 import re
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -10,13 +9,13 @@ from starlette.testclient import TestClient
 
 from service.database.tables import Connection
 from service.kit.clock import now
-from service.monitoring import checks
 from service.monitoring.condition import Condition
 from service.monitoring.pages import TITLES, page_of
 from service.web.ops.overview import alarm_of
 from tests.builders import like
 from tests.servers import away
 from tests.store.delivery_rows import DeliveryRows
+from tests.test_guide import causes
 from tests.web.conftest import Place, said
 from tests.web.ops.operators import add_companies, add_samples, entry, live_address
 
@@ -55,9 +54,7 @@ def test_only_what_is_critical_is_framed_as_such(
 
 
 def test_everything_that_can_be_wrong_has_a_title_in_words() -> None:
-    sources = Path(checks.__file__).parent.glob("*.py")
-    causes = {one for path in sources for one in re.findall(r'cause="([^"]+)"', path.read_text())}
-    assert causes == TITLES.keys()
+    assert causes() == TITLES.keys()
 
 
 @pytest.mark.parametrize(
@@ -164,10 +161,10 @@ class TestWithInfactorsDatabase:
         rows.finding("1", "critical", field="invoiceAmount")
         rows.finding("1", "critical", field="balance")
         assert "Findings 2 2 critical, not acknowledged" in said(browser.get("/ops/").text)
-        place.do("UPDATE findings SET acknowledged_at = changed_at WHERE field = 'balance'")
+        place.do("UPDATE findings SET acknowledged_at = changed_at WHERE cause = 'balance'")
         page = browser.get("/ops/").text
         assert "Findings 2 1 critical, not acknowledged" in said(page)
-        assert "1 critical finding:" in said(page)
+        assert "Changed after an approval" in said(page)
         assert 'class="figure bad"' in page
         place.do("UPDATE findings SET acknowledged_at = changed_at")
         page = browser.get("/ops/").text

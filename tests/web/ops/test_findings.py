@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.database.tables import Finding
+from service.domain import SettlementKind
 from service.infactor import deviations
 from service.infactor.wording import AMOUNTS, DATES, LABELS, WORDS, label
 from service.kit.clock import now
@@ -98,7 +99,7 @@ def test_a_finding_is_told_in_words_and_amounts_in_their_currency(
 
 def test_every_field_of_a_finding_has_a_label() -> None:
     told = {"invoice", "document", "state", "currency", "customer", "balance"}
-    told |= {*deviations._COMPARED, *MONEY}
+    told |= {*deviations._COMPARED, *MONEY, *SettlementKind}
     assert told == LABELS.keys()
     assert [name for name in AMOUNTS | DATES | WORDS if label(name) == name] == []
 
