@@ -1,10 +1,12 @@
 """Where settings come from, the environment and `.env`, and whether they fit each other."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsError
 
@@ -20,6 +22,8 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
     Raises ConfigurationError with one line for each setting to fix.
     """
     try:
+        written = dotenv_values(env_file) if env_file and env_file.is_file() else {}
+        _refuse_gone({**written, **os.environ})
         return _checked(Settings, _env_file=env_file)
     except ConfigurationError as e:
         lines = [*no_file(env_file), str(e)] if env_file else [str(e)]
@@ -28,8 +32,18 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
         raise ConfigurationError(f"{env_file}: cannot be read ({type(e).__name__})") from None
 
 
+def _refuse_gone(given: Mapping[str, str | None]) -> None:
+    """Raise ConfigurationError for a setting that is no more: what it said must not be lost."""
+    if given.get("INFACTOR_HOLD"):
+        raise ConfigurationError(
+            "INFACTOR_HOLD: remove it; INFACTOR_PROFILE picks which rules hold an invoice, and"
+            " INFACTOR_RULES changes single ones, such as INFACTOR_RULES=partly_paid=off"
+        )
+
+
 def settings_from(values: Mapping[str, str]) -> Settings:
     """Return the settings that `values` alone give; raises as `load_settings` does."""
+    _refuse_gone(values)
     return _checked(_Given, **{name: value for name, value in values.items() if value})
 
 

@@ -57,3 +57,18 @@ def test_a_file_that_is_not_text_is_named(bare_environment: pytest.MonkeyPatch, 
     file.write_bytes(b"SECRET_KEY=\xff\xfe")
     with pytest.raises(ConfigurationError, match=r"\.env: cannot be read"):
         load_settings(file)
+
+
+@pytest.mark.parametrize("where", ["environment", "file"])
+def test_a_setting_that_is_no_more_stops_the_start(
+    bare_environment: pytest.MonkeyPatch, tmp_path: Path, where: str
+):
+    """What it said about money must not be lost unseen."""
+    for name, value in NEEDED.items():
+        bare_environment.setenv(name, value)
+    if where == "file":
+        (tmp_path / ".env").write_text("INFACTOR_HOLD=none\n")
+    else:
+        bare_environment.setenv("INFACTOR_HOLD", "none")
+    with pytest.raises(ConfigurationError, match="INFACTOR_HOLD: remove it; INFACTOR_PROFILE"):
+        load_settings(tmp_path / ".env")
