@@ -106,6 +106,7 @@ class Batch:
         for notice in self._wanted.places:
             self._read_place(notice)
         self._customers.read(self._wanted.customers.keys())
+        self._customers.confirm(self._wanted.customers.keys())
         answered = self._read_changes() if self._wanted.changes else set()
         ids = {**self._wanted.invoices, **self._merged}.keys() - answered
         read = read_invoices(self._company, sorted(ids), patient=True)

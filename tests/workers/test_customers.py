@@ -145,6 +145,14 @@ def test_a_customer_that_could_not_be_read_at_first_reaches_its_invoices_later(
     assert emails(world) == {"1": "buyer@example.com"}
 
 
+def test_a_customer_that_an_answer_leaves_out_is_read_alone(world: World) -> None:
+    world.arrive(an_invoice("1"))
+    world.put("Customer", a_customer(PrimaryEmailAddr={"Address": "new@example.com"}))
+    world.faults({"preset": "empty", "kind": "query", "entity": "Customer", "count": 1})
+    world.hear("Customer", "7", "updated")
+    assert emails(world) == {"1": "new@example.com"}
+
+
 @pytest.mark.both_databases("the statements are its own")
 def test_a_customer_that_quickbooks_cannot_show_spoils_nobody_elses_notice(world: World) -> None:
     world.put("Customer", a_customer("8"), a_customer("9"))

@@ -160,6 +160,20 @@ class CustomerReads:
         self.failed |= query.failed
         self.take(query.found)
 
+    def confirm(self, ids: Collection[str]) -> None:
+        """Read alone those of these that an answer left out: QuickBooks deletes no customer.
+
+        One that was merged away is gone, and stays as it is recorded.
+        """
+        for customer_id in sorted(set(filter(is_id, ids)) - self.fresh.keys() - self.failed.keys()):
+            fetch_number = self._company.draw_fetch_number()
+            try:
+                self._keep(Read(self._company.api.read("Customer", customer_id), fetch_number))
+            except Gone:
+                continue
+            except (Poisoned, TooLarge) as e:
+                self.failed[customer_id] = e
+
     def read_first_page(self) -> None:
         """Read up to 1,000 customers in one query: for most companies, that is all of them."""
         fetch_number = self._company.draw_fetch_number()
