@@ -49,13 +49,13 @@ def test_other_rules_judge_what_is_recorded_without_a_read(delivering: Deliverin
     judge_company(world.services, world.connection_id)
     assert delivering.state("1") == ("invoice_created", None)
     reads = world.calls()
-    with_settings(world, infactor_profile="lender")
+    with_settings(world, infactor_rules=parse_changes("overdue=hold"))
     judge_company(world.services, world.connection_id)
     delivering.deliver()
     assert world.calls() == reads
     assert delivering.state("1")[0] == "invoice_rejected"
     assert delivering.state("2") == ("invoice_created", None)
-    with_settings(world, infactor_profile="standard")
+    with_settings(world, infactor_rules=())
     judge_company(world.services, world.connection_id)
     delivering.deliver()
     assert delivering.state("1") == ("invoice_created", None)
