@@ -83,7 +83,9 @@ def server() -> Iterator[Endless]:
 
 @pytest.fixture
 def http() -> Iterator[httpx.Client]:
-    with httpx.Client(transport=BoundedTransport(MIB), timeout=5) as client:
+    # The server closes after each answer, perhaps when the next request is under way.
+    alone = {"Connection": "close"}
+    with httpx.Client(transport=BoundedTransport(MIB), timeout=5, headers=alone) as client:
         yield client
 
 

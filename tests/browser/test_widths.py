@@ -50,6 +50,7 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
 
 def tables(page: Page) -> dict[int, tuple[int, int]]:
     """Return how much room its table has in each width, and how much it needs."""
+    page.wait_for_load_state()  # and so its stylesheet
     measured = {}
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
