@@ -516,3 +516,17 @@ def test_no_test_replaces_our_own_code():
         and re.match(r"['\"]?(service|workers)\b", ast.unparse(node.args[0]))
     ]
     assert found == []
+
+
+def test_every_module_is_imported_by_another_one():
+    """What nobody imports is left over; commands are imported by their row of the table."""
+    every = dict(modules("service", "workers"))
+    commands = {f"service.cli.{row.place.partition(':')[0]}" for row in COMMANDS}
+    imported = set().union(*imports_among(every, for_types=True).values()) | commands
+    by_tools = {"service.cli.__main__", "service.database.migrations.env"}
+    left_over = {
+        module
+        for module, path in every.items()
+        if path.stem != "__init__" and "versions" not in path.parts
+    }
+    assert left_over - imported - by_tools == set()

@@ -10,7 +10,6 @@ import structlog
 from service.config.settings import Settings
 from service.domain import RuleCode
 from service.infactor.rules.facts import decoded
-from service.infactor.rules.judge import plain
 from service.kit.clock import now
 from service.services import Services
 from service.store import chain, judging
@@ -148,6 +147,5 @@ def _judged_otherwise(company: RecordedCompany, page: list[JudgedInvoice]) -> li
     return [
         one.id
         for one in page
-        if (plain(judgements[one.id].holds), plain(judgements[one.id].signals))
-        != (one.holds, one.signals)
+        if kept(judgements[one.id]) != (one.holds, one.signals)
     ]
