@@ -47,7 +47,7 @@ Key = Any
 class DeliveryOrder:
     """One revision of an invoice for its document; `mapped` is None if it was never read.
 
-    `unseen`: its document was never seen, so that there is probably none.
+    `unseen`: its document was never seen, so it may be inserted without a read.
     """
 
     key: Key
@@ -185,15 +185,6 @@ class InvoiceCollection:
         if order.mapped is None or (current is None and not order.may_create):
             return _HELD
         revision = _revision_of(current)
-        if current is not None and revision >= order.revision:
-            return DeliveryResult(
-                action=Action.UNCHANGED,
-                before=current,
-                after=current,
-                state=_text_of_state(current),
-                repeated=revision == order.revision,
-                newer=revision if revision > order.revision else None,
-            )
         decision = document_lifecycle.decide(
             current,
             to_bson(order.mapped),
@@ -201,6 +192,20 @@ class InvoiceCollection:
             withdraw=self._withdraw,
             handed_over=order.handed_over,
         )
+        ahead = revision > order.revision
+        # One of this revision is what we wrote, unless it was decided about something else: then
+        # our record was restored from a backup and counts again.
+        other = decision.action is Action.FROZEN and bool(decision.changed)
+        repeated = revision == order.revision and not other
+        if current is not None and (ahead or repeated):
+            return DeliveryResult(
+                action=Action.UNCHANGED,
+                before=current,
+                after=current,
+                state=_text_of_state(current),
+                repeated=repeated,
+                newer=revision if ahead else None,
+            )
         if decision.action in (Action.HOLD, Action.FROZEN):
             return DeliveryResult(
                 action=decision.action,
@@ -235,7 +240,8 @@ class InvoiceCollection:
         self, writes: Sequence[_Write]
     ) -> dict[Key, DeliveryResult | DeliveryRefusal]:
         sent = self._send(writes)
-        there = self.read(sent.unclear, ("state", REVISION))
+        updated = {write.order.key for write in writes if write.before is not None}
+        there = self.read(updated.intersection(sent.unclear), ("state", REVISION))
         ended: dict[Key, DeliveryResult | DeliveryRefusal] = {**sent.refused}
         for write in writes:
             key, revision = write.order.key, write.order.revision
@@ -243,7 +249,8 @@ class InvoiceCollection:
                 continue
             if key not in sent.unclear:
                 ended[key] = _done(write, write.decision.document or write.before)
-            elif key in there and there[key].get(REVISION) == revision:
+            # A document that stands where one was to be created is read whole: it may be decided.
+            elif write.before is not None and there.get(key, {}).get(REVISION) == revision:
                 ended[key] = _done(write, there[key])
         return ended
 

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import delete, select
+
+from service.database.tables import Document, Invoice
 from service.domain import RuleCode
 from service.infactor.collection import DeliveryOrder, InvoiceCollection
 from service.infactor.document_lifecycle import QUICKBOOKS_OWNED, SUPPLIER
@@ -151,3 +154,23 @@ def test_a_record_that_is_behind_infactor_goes_on_counting_from_there(
     delivering.deliver()
     document = delivering.document() or {}
     assert (document["invoiceAmount"], document["qbkRevision"]) == (60.0, 10)
+
+
+def test_an_approved_document_of_the_same_revision_is_not_taken_for_our_own(
+    delivering: Delivering,
+) -> None:
+    """Our database was restored from a backup, and the invoice is recorded as its first revision
+    again, with another amount. What the buyer approved stays known as what was approved.
+    """
+    delivering.arrive(an_invoice())
+    delivering.decide(state="invoice_accepted")
+    delivering.change(Invoice, delivered_revision=0, total=80, balance=80)
+    with delivering.world.services.database.write() as session:
+        session.execute(delete(Document))
+        invoice = session.scalars(select(Invoice)).one()
+        invoice.mapped = {**(invoice.mapped or {}), "invoiceAmount": 80}
+    delivering.deliver()
+    assert (delivering.document() or {})["invoiceAmount"] == 100.0
+    assert delivering.last_seen().document["invoiceAmount"] == 100
+    assert delivering.receipts()[-1] == (1, "frozen", "invoice_accepted")
+    assert ("invoiceAmount", "critical", "100", "80") in delivering.findings()

@@ -227,8 +227,9 @@ class DeliveryResults:
             self._postpone(current, delivery.invoice, why)
             return
         current.delivery_attempts = 0
+        action = _action(delivery, result)
         # The buyer who decided has seen the invoice, so no warning applies any more.
-        seen_by_buyer = result.action is Action.FROZEN
+        seen_by_buyer = action is Action.FROZEN
         current.delivery_warnings = [] if seen_by_buyer else list(delivery.order.warnings)
         if result.newer is not None:
             _catch_up(current, delivery.invoice, result.newer)
@@ -238,7 +239,6 @@ class DeliveryResults:
         # to do.
         late = current.delivered_revision > sent.revision and result.action is Action.CREATE
         current.delivered_revision = 0 if late else max(current.delivered_revision, sent.revision)
-        action = _action(delivery, result)
         if action is Action.FROZEN:
             self._frozen.append(sent)
         self._receipts.append(

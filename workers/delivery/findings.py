@@ -18,11 +18,13 @@ from service.domain import APPROVED, FindingKind, RuleCode, Severity, State
 from service.infactor.collection import DocumentState, marks_of
 from service.infactor.deviations import OVER, DecisionBasis, deviations, text_of
 from service.infactor.mongo import from_bson, to_bson
-from service.infactor.rules.catalogue import CATALOGUE
+from service.infactor.rules.catalogue import CATALOGUE, public
 from service.infactor.rules.judge import reasons_of
 from service.store import documents, findings, outbox, same_sale
 from service.store.findings import Found
 from service.store.outbox import Outgoing
+
+_AT_APPROVAL = frozenset(code for code, rule in CATALOGUE.items() if rule.at_approval)
 
 log = structlog.get_logger(__name__)
 
@@ -193,7 +195,8 @@ def moved_past_hold(change: DocumentChange, *, was_held: bool) -> list[Found] | 
     seen_held = was_held and change.moved and change.state_before in _BACK
     if not (withdrawn or seen_held):
         return None
-    why = f"withdrawn: {withdrawn}" if withdrawn else f"held back: {hold}"
+    # Suppliers read it too.
+    why = f"withdrawn: {withdrawn}" if withdrawn else f"held back: {public(RuleCode(str(hold)))}"
     return [
         Found(field="state", severity=Severity.CRITICAL, state=state, approved=why, current=state)
     ]
@@ -223,7 +226,7 @@ def approved_against_rules(change: DocumentChange, standing: Collection[Found]) 
     ]
     if change.approved:
         return found
-    return [*found, *(one for one in standing if CATALOGUE[RuleCode(one.field)].at_approval)]
+    return [*found, *(one for one in standing if one.field in _AT_APPROVAL)]
 
 
 def changed_before_approval(
