@@ -161,8 +161,6 @@ class RuleCode(StrEnum):
     PAID = "paid"
     PARTLY_PAID = "partly_paid"
     CURRENCY = "currency"
-    # Nobody knows whether the record is still true.
-    UNPROVEN = "unproven"
     # The invoice itself.
     DUPLICATE = "duplicate"
     DUPLICATE_ELSEWHERE = "duplicate_elsewhere"
@@ -191,6 +189,8 @@ class RuleCode(StrEnum):
     NUMBER_GAP = "number_gap"
     EDITED_OFTEN = "edited_often"
     BURST = "burst"
+    # Nobody knows whether the record is still true. Last: where it leads, it is the only hold.
+    UNPROVEN = "unproven"
 
 
 class Action(StrEnum):

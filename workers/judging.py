@@ -12,7 +12,7 @@ from service.domain import RuleCode
 from service.infactor.rules.facts import decoded
 from service.kit.clock import now
 from service.services import Services
-from service.store import chain, judging
+from service.store import accounts, chain, judging
 from service.store.judging import Basis, JudgedInvoice
 from workers.accounts import count_accounts
 from workers.company import RecordedCompany
@@ -62,9 +62,12 @@ def judge_company(services: Services, connection_id: str) -> None:
         company = RecordedCompany.recorded(services, connection_id) if mine else None
         if company is None:
             return
-        count_accounts(company)
+        at = now()
         with services.database.read() as session:
-            wanted = judging.wanted(session, connection_id, basis_of(services.settings, now()))
+            wanted = judging.wanted(session, connection_id, basis_of(services.settings, at))
+            counts = wanted is not None or accounts.is_company_due(session, connection_id, at)
+        if counts:
+            count_accounts(company)
         if wanted is None:
             _judge_asked(company)
         else:
@@ -74,7 +77,7 @@ def judge_company(services: Services, connection_id: str) -> None:
 def _judge_all(company: RecordedCompany, wanted: str) -> None:
     services = company.services
     with services.database.write() as session:
-        judging.all_answered(session, company.connection_id)
+        judging.begin(session, company.connection_id, wanted)
     after, seen, changed = "", 0, 0
     while page := _page(company, after):
         seen, after = seen + len(page), page[-1].quickbooks_id
@@ -82,7 +85,7 @@ def _judge_all(company: RecordedCompany, wanted: str) -> None:
         if others:
             changed += record_judgements(company, others)
     with services.database.write() as session:
-        judging.judged(session, company.connection_id, wanted)
+        judging.end(session, company.connection_id, wanted)
         head = chain.of_company(session, company.connection_id)
     # Kept elsewhere, the last link shows whether somebody has written another history since.
     log.info("chain.head", connection=company.connection_id, revisions=head.length, link=head.link)
@@ -144,8 +147,4 @@ def _judged_otherwise(company: RecordedCompany, page: list[JudgedInvoice]) -> li
     with services.database.read() as session:
         judge = Judge(session, services.settings, company.connection_id, now())
         judgements = judge.judgements({one.id: decoded(one.facts) for one in page})
-    return [
-        one.id
-        for one in page
-        if kept(judgements[one.id]) != (one.holds, one.signals)
-    ]
+    return [one.id for one in page if kept(judgements[one.id]) != (one.holds, one.signals)]

@@ -52,10 +52,13 @@ def declare(broker: Broker, services: Services, lanes: Lanes) -> None:
             lanes.take(connection_id, lambda: run.work_on_run(services, run_id))
 
     def judge_company(connection_id: str) -> None:
-        judging.judge_company(services, connection_id)
+        # Slow for its own reasons: that says nothing of the company's QuickBooks.
+        lanes.take(f"judge:{connection_id}", lambda: judging.judge_company(services, connection_id))
 
     def explain_payments(connection_id: str) -> None:
-        lanes.take(connection_id, lambda: settlements.explain_payments(services, connection_id))
+        lanes.take(
+            f"settle:{connection_id}", lambda: settlements.explain_payments(services, connection_id)
+        )
 
     functions: dict[Job, Callable[..., None]] = {
         SYNC: sync_company,

@@ -307,6 +307,14 @@ def is_due(now: datetime) -> ColumnElement[bool]:
     )
 
 
+def is_company_due(session: Session, connection_id: str, now: datetime) -> bool:
+    """Return whether this company's accounts are to be counted."""
+    found = session.execute(
+        select(Connection.id).where(Connection.id == connection_id, is_due(now))
+    )
+    return found.first() is not None
+
+
 def is_importing(session: Session, connection_id: str) -> bool:
     """Return whether the company's invoices are being imported, so that many are missing yet."""
     found = session.execute(_import().where(Run.connection_id == connection_id))

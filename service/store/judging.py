@@ -10,8 +10,10 @@ from sqlalchemy import ColumnElement, case, delete, func, literal, or_, select, 
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice, InvoiceToJudge
-from service.database.upsert import Insert, chunked, insert_all
+from service.database.upsert import Insert, chunked, excluded, insert_all
 from service.store import accounts, proof
+
+_BEGUN = " begun"  # behind what a company is being judged by
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,18 @@ def ask(session: Session, connection_id: str, ids: Collection[str]) -> None:
 
 
 def _unless_asked(statement: Insert) -> Insert:
-    return statement.on_conflict_do_nothing()
+    """Lock what is asked for already: whoever answers it waits for what is about to be committed,
+    and judges by that.
+    """
+    return statement.on_conflict_do_update(
+        index_elements=[InvoiceToJudge.connection_id, InvoiceToJudge.invoice_id],
+        set_=excluded(statement, "invoice_id"),
+    )
 
 
 def ask_for_all(session: Session, connection_id: str) -> None:
-    """Ask for all of the company's invoices to be judged again."""
-    judged(session, connection_id, "")
+    """Ask for all of the company's invoices to be judged again, though they are being judged."""
+    session.execute(update(Connection).where(Connection.id == connection_id).values(judged_by=""))
 
 
 def asked(session: Session, connection_id: str, limit: int) -> Sequence[str]:
@@ -81,17 +89,25 @@ def asked(session: Session, connection_id: str, limit: int) -> Sequence[str]:
 def answered(session: Session, connection_id: str, ids: Collection[str]) -> None:
     """Note that these invoices are judged, or are about to be."""
     for chunk in chunked(sorted(ids)):
-        session.execute(
-            delete(InvoiceToJudge).where(
-                InvoiceToJudge.connection_id == connection_id,
-                InvoiceToJudge.invoice_id.in_(chunk),
-            )
-        )
+        _answer(session, connection_id, InvoiceToJudge.invoice_id.in_(chunk))
 
 
-def all_answered(session: Session, connection_id: str) -> None:
-    """Note that all of the company's invoices are about to be judged."""
-    session.execute(delete(InvoiceToJudge).where(InvoiceToJudge.connection_id == connection_id))
+def _answer(session: Session, connection_id: str, *which: ColumnElement[bool]) -> None:
+    """Delete these, locked in the order in which `ask` locks them."""
+    mine = (InvoiceToJudge.connection_id == connection_id, *which)
+    locked = select(InvoiceToJudge.invoice_id).where(*mine)
+    session.execute(locked.order_by(InvoiceToJudge.invoice_id).with_for_update()).all()
+    session.execute(delete(InvoiceToJudge).where(*mine))
+
+
+def begin(session: Session, connection_id: str, wanted: str) -> None:
+    """Note that all of the company's invoices are about to be judged by this."""
+    _answer(session, connection_id)
+    session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id)
+        .values(judged_by=f"{wanted}{_BEGUN}")
+    )
 
 
 def wanted(session: Session, connection_id: str, basis: Basis) -> str | None:
@@ -102,15 +118,17 @@ def wanted(session: Session, connection_id: str, basis: Basis) -> str | None:
     ).first()
 
 
-def judged(session: Session, connection_id: str, wanted: str) -> None:
-    """Note by what the company's invoices are judged now."""
+def end(session: Session, connection_id: str, wanted: str) -> None:
+    """Note by what the company's invoices are judged, unless that was asked for again meanwhile."""
     session.execute(
-        update(Connection).where(Connection.id == connection_id).values(judged_by=wanted)
+        update(Connection)
+        .where(Connection.id == connection_id, Connection.judged_by == f"{wanted}{_BEGUN}")
+        .values(judged_by=wanted)
     )
 
 
 class JudgedInvoice(NamedTuple):
-    """The facts of an invoice, and its reasons as texts of the columns."""
+    """The facts of an invoice, and its reasons, as the record keeps them."""
 
     id: str
     quickbooks_id: str

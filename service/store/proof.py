@@ -23,6 +23,7 @@ _Moment = datetime | BindParameter[datetime]
 
 LOST: Mapping[str, Any] = {
     "proved_at": None,
+    "judged_by": "",  # though the proof is found again before anybody has judged
     "fetch_number": Connection.fetch_number + 1,
     "proof_lost": Connection.fetch_number + 1,
 }

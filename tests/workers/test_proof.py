@@ -1,17 +1,19 @@
 """What nothing proves is withdrawn, and given back by the look that proves it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
-from service.database.tables import Connection
+from service.database.tables import Connection, Run
 from service.errors import Disconnected
+from service.infactor.rules.book import parse_changes
 from service.kit.clock import now
 from service.operations import actions
 from service.operations.disconnect import disconnect
-from service.store import proof
+from service.store import judging, proof
 from tests.workers.delivering import Delivering
 from tests.workers.reconciling import catch_up, due, finish, reconcile, set_connection
 from tests.workers.world import REALM, World, an_invoice, asked_for
@@ -252,3 +254,56 @@ def test_a_stranger_at_that_address_costs_nothing(world: World, query: str) -> N
     world.forget_calls()
     assert world.web.get(f"/quickbook/disconnected{query}").status_code == 200
     assert (world.notices(), world.calls()) == ([], 0)
+
+
+def test_what_was_withdrawn_before_counts_no_second_time_when_the_company_is_back(
+    world: World,
+) -> None:
+    """As many as may be withdrawn within an hour were overdue before the connection ended."""
+    yesterday = (now() - timedelta(days=1)).date().isoformat()
+    for number in range(1, 5):
+        world.arrive(an_invoice(str(number), DueDate=yesterday))
+    rules = {"infactor_rules": parse_changes("overdue=hold")}
+    settings = world.services.settings.model_copy(update=rules)
+    world.services = replace(world.services, settings=settings)
+    world.judge()
+    assert set(world.holds().values()) == {"overdue"}
+    leave(world)
+    world.judge()
+    world.reconnect()
+    catch_up(world)
+    world.judge()
+    assert set(world.holds().values()) == {"overdue"}
+    with world.services.database.read() as session:
+        assert session.scalars(select(Run.id).where(Run.halted_at.is_not(None))).all() == []
+
+
+def test_what_is_asked_for_while_the_company_is_judged_is_judged_again(world: World) -> None:
+    """As the first import ends, or the proof is lost and found, during a long judging."""
+    world.arrive(an_invoice("1"))
+    with world.services.database.write() as session:
+        judging.begin(session, world.connection_id, "a key")
+        judging.ask_for_all(session, world.connection_id)
+        judging.end(session, world.connection_id, "a key")
+    assert world.connection().judged_by == ""
+    with world.services.database.write() as session:
+        judging.begin(session, world.connection_id, "a key")
+        judging.end(session, world.connection_id, "a key")
+    assert world.connection().judged_by == "a key"
+
+
+def test_a_proof_lost_and_found_before_anybody_has_judged_is_judged(world: World) -> None:
+    """What was recorded in between is held, and nothing else would ever give it back."""
+    world.arrive(an_invoice("1"))
+    world.judge()
+    pause(world)
+    assert actions.resume(world.services.database, world.connection_id, "cli:me")
+    world.put("Invoice", an_invoice("1", DocNumber="77"))
+    world.hear("Invoice", "1", "updated")
+    assert world.holds() == {"1": "unproven"}
+    with world.services.database.write() as session:
+        connection = session.get_one(Connection, world.connection_id)
+        assert proof.prove(session, world.connection_id, connection.fetch_number, now())
+    assert is_due(world)
+    world.judge()
+    assert states(world) == {"1": CREATED}

@@ -29,6 +29,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     revision: int | None = None
     remapped: bool = False  # not read, but mapped again with a customer that has changed
     was_unproven: bool = False  # it was withdrawn, or may be, only because nothing proved it
+    judged_unproven: bool = False  # it was judged without a read, and nothing proves it
     withheld: bool = False  # nothing was recorded: an operator has to approve its withdrawal
     error: SyncError | None = None
 
@@ -37,12 +38,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         """True if it takes the invoice away from its buyer, for a reason that the record gives.
 
         That nothing proves the record is no such reason: it ends by itself. Where another one
-        replaces it, the invoice is withdrawn then.
+        joins it, the invoice is withdrawn then.
         """
         if self.hold in (None, RuleCode.UNPROVEN):
             return False
-        replaced = self.was_unproven and self.action is Action.UNCHANGED
-        return self.action is Action.WITHDRAW or replaced
+        joined = self.was_unproven and self.action is Action.UNCHANGED
+        return joined or (self.action is Action.WITHDRAW and not self.judged_unproven)
 
     def __str__(self) -> str:
         if self.withheld:

@@ -273,8 +273,9 @@ class _Batch:
             if self._differs(basis, changed_customers, versions)
         }
         known = self._known([*new, *reads.gone], versions)
-        rows = self._judge.judged([*self._mapped(new, known), *self._deletions(reads.gone, known)])
-        self._keep(self._unless_withheld(rows), known)
+        rows = [*self._mapped(new, known), *self._deletions(reads.gone, known)]
+        # What is withheld stays as it is, and others are judged beside that.
+        self._keep(self._judge.judged(self._unless_withheld(rows)), known)
         self._note_unchanged(bases.keys() - new.keys(), versions)
         if changed_customers:
             self._remap(changed_customers, skip=ids)
@@ -305,7 +306,7 @@ class _Batch:
             for invoice in stored.values()
             if invoice.mapped is not None
         ]
-        rows = self._unless_withheld(self._judge.judged(rows), remapped=True)
+        rows = self._judge.judged(self._unless_withheld(rows, remapped=True))
         actions = self._write_newer(rows, stored, remap=True)
         self._recorded += [
             self._written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
@@ -435,7 +436,7 @@ class _Batch:
                 rows.append(self._rows.read(basis, invoice))
             except Unmappable as e:  # it stays as it is
                 self._fail(invoice.quickbooks_id, e)
-        rows = self._unless_withheld(self._judge.judged(rows), remapped=True)
+        rows = self._judge.judged(self._unless_withheld(rows, remapped=True))
         actions = self._write_newer(rows, stored, remap=True)
         self._recorded += [
             self._written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
@@ -463,6 +464,8 @@ class _Batch:
             revision=row.revision,
             remapped=remapped,
             was_unproven=row.id in self._were_unproven,
+            judged_unproven=self._cause is RevisionCause.RULES
+            and any(one["code"] == RuleCode.UNPROVEN for one in row.holds),
         )
 
     def _write_newer(
