@@ -18,13 +18,14 @@ from service.quickbooks.queries import by_ids
 from service.services import Services
 from service.store import connections, settlements
 from service.store.findings import Found
-from workers.company import CompanyContext
+from workers.company import CompanyContext, note_outage
 from workers.delivery.findings import keep_findings
 from workers.retry import why
 
 log = structlog.get_logger(__name__)
 
 _BATCH = 500
+_SPACING_SECONDS = 60.0
 _WORDS = {
     SettlementKind.CASH: "paid",
     SettlementKind.CREDIT_NOTE: "settled by a credit note",
@@ -36,7 +37,9 @@ def ask_for_settlements(services: Services) -> None:
     """Ask for the payments of each company's approved invoices that were paid since."""
     with services.database.read() as session:
         environment = services.settings.quickbooks_environment
-        due = settlements.due_connections(session, environment)
+        due = settlements.due_connections(session, environment, now())
+    if due and services.jobs.trouble() is not None:
+        return  # a worker's own client would wait for a minute for each
     for connection_id in due:
         services.jobs.settle(connection_id)
 
@@ -47,7 +50,7 @@ def explain_payments(services: Services, connection_id: str) -> None:
     Each payment is read once for each change of an invoice that it belongs to.
     """
     environment = services.settings.quickbooks_environment
-    with services.leases.hold(f"settlements:{connection_id}") as mine:
+    with services.leases.hold(f"settlements:{connection_id}", spacing=_SPACING_SECONDS) as mine:
         if not mine:
             return
         with services.database.read() as session:
@@ -60,6 +63,8 @@ def explain_payments(services: Services, connection_id: str) -> None:
         except Disconnected:
             return  # they are still wanted when the supplier has connected again
         except SyncError as e:  # asked for again in a minute
+            with services.database.write() as session:
+                note_outage(session, connection_id, e)
             log.warning("settlements.not_read", connection=connection_id, **why(e))
 
 
@@ -74,7 +79,7 @@ def _explain_some(company: CompanyContext) -> bool:
     found = {invoice.id: _settled(invoice, payments) for invoice, _ in due}
     with database.write() as session:
         rows = [row for invoice, _ in due for row in _rows(invoice, found[invoice.id])]
-        settlements.keep(session, rows, {invoice.id: invoice.revision for invoice, _ in due})
+        settlements.keep(session, rows, {invoice.id: invoice.fetch_number for invoice, _ in due})
         told = {invoice.id: _findings(found[invoice.id], document) for invoice, document in due}
         keep_findings(session, company.connection_id, {FindingKind.SETTLED: told}, now())
     log.info("settlements.read", connection=company.connection_id, invoices=len(due))

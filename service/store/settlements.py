@@ -1,6 +1,7 @@
 """What settled invoices that a buyer had approved, as their payments say."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, delete, select, update
@@ -8,22 +9,23 @@ from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Invoice, SettlementRow
 from service.database.upsert import insert_all
+from service.store import connections
 
 # As the partial index has it, so that it is used.
 _PAID_ANEW = and_(
     Invoice.approved_at.is_not(None),
     Invoice.balance < Invoice.total,
-    Invoice.settled_revision < Invoice.revision,
+    Invoice.settled_fetch < Invoice.fetch_number,
 )
 
 
-def due_connections(session: Session, environment: str) -> Sequence[str]:
+def due_connections(session: Session, environment: str, now: datetime) -> Sequence[str]:
     """Return connections whose approved invoices were paid in part or whole since they were last
     explained.
     """
     waiting = select(Invoice.id).where(Invoice.connection_id == Connection.id, _PAID_ANEW)
     return session.scalars(
-        select(Connection.id).where(Connection.environment == environment, waiting.exists())
+        select(Connection.id).where(connections.may_be_called(environment, now), waiting.exists())
     ).all()
 
 
@@ -43,13 +45,13 @@ def due(
 
 
 def keep(session: Session, rows: Sequence[Mapping[str, Any]], read: Mapping[str, int]) -> None:
-    """Replace what is known of these invoices, {id: the revision that was explained}, by `rows`."""
+    """Replace what is known of these invoices by `rows`; `read` is {id: fetch number explained}."""
     session.execute(delete(SettlementRow).where(SettlementRow.invoice_id.in_(read)))
     if rows:
         insert_all(session, SettlementRow, rows)
-    for invoice_id, revision in read.items():
+    for invoice_id, fetch_number in read.items():
         session.execute(
-            update(Invoice).where(Invoice.id == invoice_id).values(settled_revision=revision)
+            update(Invoice).where(Invoice.id == invoice_id).values(settled_fetch=fetch_number)
         )
 
 

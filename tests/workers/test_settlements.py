@@ -112,6 +112,7 @@ def test_payments_that_cannot_be_read_now_are_read_later(delivering: Delivering)
     explain(delivering)
     assert settled(delivering) == []
     world.no_faults()
+    world.let_time_pass()
     assert asked(delivering) == [world.connection_id]
     explain(delivering)
     assert [kind for kind, *_ in settled(delivering)] == ["cash"]

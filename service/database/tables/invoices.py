@@ -241,8 +241,8 @@ class Invoice(Base):
     withdrawn_at: Mapped[float | None] = mapped_column(Float(53))
     # When a buyer was first seen to have approved it: from then on its history is kept for years.
     approved_at: Mapped[datetime | None] = mapped_column(Instant)
-    # At which revision its payments were last read.
-    settled_revision: Mapped[int] = mapped_column(default=0, server_default="0")
+    # Of which read its payments were last read.
+    settled_fetch: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     # The row of Infactor's old import that is this invoice's document: its ObjectId.
     adopted: Mapped[str | None] = mapped_column(String(24))
     # Its invoiceId, by which Infactor and its people know it.

@@ -255,7 +255,7 @@ def _invoices() -> None:
         sa.Column("delivery_warnings", _JSON, nullable=False, server_default="[]"),
         sa.Column("withdrawn_at", sa.Float(53)),
         sa.Column("approved_at", _INSTANT),
-        sa.Column("settled_revision", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("settled_fetch", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("adopted", sa.String(24)),
         sa.Column("adopted_as", sa.String(64)),
         sa.Column("old_rows_held", sa.Boolean, nullable=False, server_default=sa.false()),
