@@ -96,10 +96,13 @@ FAULTS: tuple[Json, ...] = (
 
 # What Infactor's database does out of the blue: refuse, break off, or apply and not say so.
 AWAY: tuple[Json, ...] = (
-    {"failCommands": ["update"], "closeConnection": True},
+    {"failCommands": ["update", "insert"], "closeConnection": True},
     {"failCommands": ["find"], "closeConnection": True},
-    {"failCommands": ["update"], "errorCode": 91},
-    {"failCommands": ["update"], "writeConcernError": {"code": 64, "errmsg": "timed out"}},
+    {"failCommands": ["update", "insert"], "errorCode": 91},
+    {
+        "failCommands": ["update", "insert"],
+        "writeConcernError": {"code": 64, "errmsg": "timed out"},
+    },
 )
 
 

@@ -163,8 +163,10 @@ class CustomerReads:
     def confirm(self, ids: Collection[str]) -> None:
         """Read alone those of these that an answer left out: QuickBooks deletes no customer.
 
-        One that was merged away is gone, and stays as it is recorded.
+        One that was merged away is gone, and stays as it is recorded. Raises TransientError when it
+        is QuickBooks that is unwell.
         """
+        vain = 0
         for customer_id in sorted(set(filter(is_id, ids)) - self.fresh.keys() - self.failed.keys()):
             fetch_number = self._company.draw_fetch_number()
             try:
@@ -172,7 +174,11 @@ class CustomerReads:
             except Gone:
                 continue
             except (Poisoned, TooLarge) as e:
+                vain += 1
+                _doubt_an_outage(e, vain)
                 self.failed[customer_id] = e
+            else:
+                vain = 0
 
     def read_first_page(self) -> None:
         """Read up to 1,000 customers in one query: for most companies, that is all of them."""

@@ -55,8 +55,8 @@ class _Comparison:
             self._begin()
         cursor = self._cursor()
         if cursor.done:
-            if self._order["fix"] and "infactor" not in self._order:
-                self._confirm_deletions()
+            if self._order["fix"] and "infactor" not in self._order and self._confirm_deletions():
+                return True
             return self._compare_with_infactor() or self._end()
         page = read_page(self._company, cursor)
         self._order["page"] = self._onwards(page).as_json()
@@ -123,14 +123,18 @@ class _Comparison:
     def _count(self, session: Session) -> None:
         self._tally["read"] = comparison.sums_there(session, self._run).count
 
-    def _confirm_deletions(self) -> None:
-        """Record as deleted what was not shown and answers 610 when read alone."""
+    def _confirm_deletions(self) -> bool:
+        """Record as deleted what was not shown and answers 610 when read alone; return whether
+        there may be more.
+        """
         with self._company.services.database.read() as session:
             missing = comparison.not_shown(session, self._run, self._order["first"], _MOST_UNSEEN)
-        if missing:
-            reads = read_invoices(self._company, [one.quickbooks_id for one in missing])
-            self._fixed([one for one in missing if one.quickbooks_id in reads.gone])
-            self._keep(reads)
+        if not missing:
+            return False
+        reads = read_invoices(self._company, [one.quickbooks_id for one in missing])
+        self._fixed([one for one in missing if one.quickbooks_id in reads.gone])
+        self._keep(reads)
+        return len(missing) == _MOST_UNSEEN and bool(reads.gone)
 
     def _differences(
         self, session: Session, only: Collection[str] | None = None
