@@ -174,3 +174,17 @@ def test_an_approved_document_of_the_same_revision_is_not_taken_for_our_own(
     assert delivering.last_seen().document["invoiceAmount"] == 100
     assert delivering.receipts()[-1] == (1, "frozen", "invoice_accepted")
     assert ("invoiceAmount", "critical", "100", "80") in delivering.findings()
+
+
+def test_what_was_written_is_known_though_the_worker_died_and_only_a_signal_has_changed(
+    delivering: Delivering,
+) -> None:
+    """It died after the write, before it could say so; the next revision has the same content."""
+    delivering.arrive(an_invoice())
+    old = dict(delivering.last_seen().document)
+    delivering.arrive(an_invoice(TotalAmt=80.0, Balance=80.0))
+    delivering.change(Document, document=old, revision=1)
+    delivering.change(Invoice, delivered_revision=1, revision=3)
+    delivering.deliver()
+    assert delivering.receipts()[-1] == (3, "unchanged", "invoice_created")
+    assert delivering.last_seen().document["invoiceAmount"] == 80

@@ -320,7 +320,9 @@ def _content(delivery: Delivery, result: DeliveryResult) -> dict[str, Any]:
     order, seen = delivery.order, delivery.seen
     if result.action is Action.CREATE and order.mapped is not None:
         return dict(order.mapped)
-    if result.action is Action.UNCHANGED and not result.repeated and seen is not None:
+    # What was last seen is what is there, unless the answer to a write in between was lost.
+    there = (result.before or {}).get(REVISION)
+    if result.action is Action.UNCHANGED and seen is not None and seen.revision == there:
         return dict(seen.document)
     found: dict[str, Any] = from_bson(result.after)
     return found
