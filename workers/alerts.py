@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from service.database.tables import Alert, Connection
+from service.domain import Severity
 from service.kit.backoff import backoff
 from service.kit.clock import now
 from service.kit.text import cause_of
@@ -45,10 +46,16 @@ def open_and_close(services: Services) -> None:
     with services.database.read() as session:
         facts = Facts(session, services.settings, at, refused)
         found = {c.key: c for c in wrong_now(facts)}
-        known = {key: alert.id for key, alert in alerts.open_now(session).items()}
+        known = {key: (alert.id, alert.severity) for key, alert in alerts.open_now(session).items()}
     begun = [found[key] for key in found.keys() - known.keys()]
+    worse = [
+        condition
+        for key, condition in found.items()
+        if condition.severity == Severity.CRITICAL
+        and known.get(key, (0, Severity.CRITICAL))[1] != Severity.CRITICAL
+    ]
     over = known.keys() - found.keys()
-    if not begun and not over:
+    if not begun and not worse and not over:
         return
     with services.database.write() as session:
         for condition in begun:
@@ -62,8 +69,17 @@ def open_and_close(services: Services) -> None:
                 since=condition.since or at,
                 now=at,
             )
-        alerts.end(session, [known[key] for key in over], at)
-    for condition in begun:
+        for condition in worse:
+            alerts.escalate(
+                session,
+                known[condition.key][0],
+                severity=condition.severity,
+                text=condition.text,
+                command=condition.command,
+                now=at,
+            )
+        alerts.end(session, [known[key][0] for key in over], at)
+    for condition in (*begun, *worse):
         log.warning("alert.begun", cause=condition.cause, connection=condition.subject or None)
     for cause, subject, _ in over:
         log.info("alert.over", cause=cause, connection=subject or None)
@@ -125,7 +141,7 @@ def _send_one(
     over = alert.sent_at is not None
     phase = "over" if over else "begun"
     at = (alert.ended_at if over else None) or alert.raised_at
-    message_id = f"alert-{alert.id}-{int(alert.raised_at.timestamp())}-{phase}"
+    message_id = f"alert-{alert.id}-{int(alert.raised_at.timestamp() * 1000)}-{phase}"
     kind = f"{alert.cause}.ended" if over else alert.cause
     data = _data(alert, company) | _help(services, alert.cause, alert.subject, alert.page)
     accepted, refusals = set(alert.accepted_by.split()), []

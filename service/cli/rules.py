@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -23,9 +23,6 @@ from service.infactor.rules.book import RuleInForce, parse_changes, rule_book
 from service.infactor.rules.rule import Profile
 from service.services import Services
 from service.store import connections, judging
-
-if TYPE_CHECKING:
-    pass
 
 
 @says_what_is_wrong
@@ -68,7 +65,7 @@ def show_rules(
 def _other(settings: Settings, what_if: str | None, profile: str | None) -> Settings:
     """Return the settings with the rules that were asked for; exit with what to correct.
 
-    WhatIf come on top of INFACTOR_RULES, and another profile keeps those.
+    The changes come on top of INFACTOR_RULES, and another profile keeps those.
     """
     changes = {change.code: change for change in settings.infactor_rules}
     try:

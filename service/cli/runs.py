@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from service import wording
 from service.cli.console import (
+    Limit,
     answer_json,
     fail,
     hint,
@@ -191,7 +192,11 @@ def backfill(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write nothing; show what would change and its cost.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One summary a line, on stdout.")] = False,
+    limit: Limit = None,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="One summary a line; before them what a dry run would change."),
+    ] = False,
 ) -> None:
     """Bring in invoices from the past. A company's backfill under way is joined, not repeated.
 
@@ -214,17 +219,19 @@ def backfill(
             summaries = [_rehearse(services, c, start, changes) for c in chosen]
         else:
             summaries = _run(services, chosen, start)
-    _answer(summaries, changes if dry_run else None, as_json=as_json)
+    _answer(summaries, changes if dry_run else None, limit, as_json=as_json)
     if left_out or any(summary["failed"] or summary["error"] for summary in summaries):
         raise typer.Exit(1)
 
 
-def _answer(summaries: Sequence[dict[str, Any]], changes: WhatIf | None, *, as_json: bool) -> None:
+def _answer(
+    summaries: Sequence[dict[str, Any]], changes: WhatIf | None, limit: int | None, *, as_json: bool
+) -> None:
     """Print what became of each company, after what a rehearsal found."""
     if as_json:
         answer_json([*(changes.found if changes else ()), *summaries])
     elif changes and changes.found:
-        show_changes(changes.found, None)
+        show_changes(changes.found, limit)
     for line in changes.lines() if changes else ():
         hint(line)
     for summary in () if as_json else summaries:

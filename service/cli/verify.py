@@ -83,7 +83,12 @@ def verify(export: Export = None, as_json: Json = False) -> None:
 
 
 def _opened(export: Path | None) -> Any:
-    return nullcontext() if export is None else export.open("w", encoding="utf-8")
+    if export is None:
+        return nullcontext()
+    try:  # an older export is not to be lost: the new one is compared with it
+        return export.open("x", encoding="utf-8")
+    except OSError as e:
+        raise fail(f"--export: cannot create {export}: {e.strerror}.", 2) from None
 
 
 def _verdict(session: Session, connection: Connection, file: TextIO | None) -> Verdict:
@@ -146,14 +151,15 @@ def _differs(invoice: Invoice, last: dict[str, dict[str, Any]]) -> bool:
     entry = last.get(invoice.id)
     if entry is None:
         return True
-    recorded = (invoice.total, invoice.balance, invoice.deleted, invoice.hold)
+    recorded = (invoice.total, invoice.balance, invoice.deleted, invoice.currency)
+    said = (_amount(entry["total"]), _amount(entry["balance"]), entry["deleted"], entry["currency"])
+    if invoice.mapped is None:  # forgotten: that is left of it, and no more
+        return recorded != said
+    codes = [one["code"] for one in invoice.holds]
+    names = (invoice.doc_number, invoice.customer_id, codes, invoice.hold)
     holds = entry["holds"]
-    return recorded != (
-        _amount(entry["total"]),
-        _amount(entry["balance"]),
-        entry["deleted"],
-        holds[0] if holds else None,
-    )
+    first = holds[0] if holds else None
+    return (*recorded, *names) != (*said, entry["number"], entry["customer"], holds, first)
 
 
 def _amount(text: str | None) -> Decimal | None:

@@ -135,6 +135,8 @@ class AppriseSender(Channel):
         # Its log lines may quote addresses.
         logging.getLogger("apprise").setLevel(logging.CRITICAL)
         self._types = apprise.NotifyType
+        # Names of buyers and companies come from QuickBooks: no service may take them for HTML.
+        self._format = apprise.NotifyFormat.TEXT
         with warnings.catch_warnings():
             # Some plugins use what Python is going to drop.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -153,6 +155,7 @@ class AppriseSender(Channel):
                 title=title_for_people(kind, data),
                 body=body_for_people(data),
                 notify_type=self._type(data),
+                body_format=self._format,
             )
         except Exception as e:
             # A plugin's; without the cause, which may repeat the address.

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Label, and_, case, func, literal, or_, sel
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Invoice, Supplier
+from service.database.types import among
 
 AGES = ("not due", "1-30", "31-60", "61-90", "over 90")
 """Days past the due date. What is due today, and what has no due date, is not due."""
@@ -62,8 +63,9 @@ def ledger(
     `currency`. It is one pass over an index.
     """
     ours = [Connection.environment == environment]
-    if connection_ids is not None:
-        ours.append(Connection.id.in_(connection_ids))
+    if connection_ids is not None:  # a share is one of all that is due to the supplier
+        theirs = select(Connection.supplier_id).where(Connection.id.in_(connection_ids))
+        ours.append(Connection.supplier_id.in_(theirs))
     # Written out in the query, where PostgreSQL recognises what it groups by.
     named = func.coalesce(Invoice.currency, literal(currency, literal_execute=True))
     sums = (
@@ -80,14 +82,21 @@ def ledger(
     )
     supplier = (Connection.supplier_id, sums.c.currency)
     of_supplier = func.sum(sums.c.open).over(partition_by=supplier)
-    query = (
+    shares = (
         select(sums, Connection.company_name, Supplier.name, of_supplier.label("all_open"))
         .join(Connection, Connection.id == sums.c.connection_id)
         .join(Supplier, Supplier.id == Connection.supplier_id)
-        .order_by(sums.c.open.desc(), sums.c.connection_id, sums.c.customer_id, sums.c.currency)
+        .subquery()
+    )
+    each = shares.c
+    query = (
+        select(shares)
+        .order_by(each.open.desc(), each.connection_id, each.customer_id, each.currency)
         .offset(offset)
         .limit(limit)
     )
+    if connection_ids is not None:
+        query = query.where(each.connection_id.in_(connection_ids))
     rows = session.execute(query).all()
     names = _names(session, [row.newest for row in rows])
     return [_entry(row, names.get(row.newest, "")) for row in rows]
@@ -131,7 +140,7 @@ def _ages(today: date) -> list[ColumnElement[bool]]:
 def _names(session: Session, invoice_ids: Sequence[str]) -> dict[str, str]:
     """Return how each of these invoices calls its buyer."""
     found = session.execute(
-        select(Invoice.id, Invoice.mapped).where(Invoice.id.in_(set(invoice_ids)))
+        select(Invoice.id, Invoice.mapped).where(among(Invoice.id, sorted(set(invoice_ids))))
     )
     return {id_: str((mapped or {}).get("companyName") or "") for id_, mapped in found}
 

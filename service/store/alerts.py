@@ -60,6 +60,26 @@ def begin(
     session.execute(new.on_conflict_do_nothing())
 
 
+def escalate(
+    session: Session, alert_id: int, *, severity: str, text: str, command: str, now: datetime
+) -> None:
+    """Send the open alert again, as one that has become more serious."""
+    session.execute(
+        update(Alert)
+        .where(Alert.id == alert_id, Alert.ended_at.is_(None))
+        .values(
+            severity=severity,
+            text=text,
+            command=command,
+            raised_at=now,
+            sent_at=None,
+            accepted_by="",
+            attempts=0,
+            due_at=None,
+        )
+    )
+
+
 def _resume(session: Session, key: Key, now: datetime) -> bool:
     """Open the alert again that has just ended, if nobody was sent its end."""
     cause, subject, about = key

@@ -86,10 +86,10 @@ def _set(finding: Finding, group: Sequence[Found], now: datetime) -> None:
     fields = [one.as_field() for one in group]
     for one in fields:
         one["approved"] = before.get(one["field"], one)["approved"]
+    finding.state = group[0].state
     if fields == finding.fields:
         return
     finding.fields, finding.severity, finding.changed_at = fields, severity.value, now
-    finding.state = group[0].state
     if any(one != before.get(one["field"]) and one["severity"] == severity for one in fields):
         finding.acknowledged_at = finding.note = None
 

@@ -280,6 +280,30 @@ def test_without_alert_url_there_is_a_history_all_the_same(
     assert alert.sent_at is None
 
 
+def test_what_becomes_critical_is_sent_again_and_what_becomes_a_warning_is_not(
+    scene: Scene, services: Services, listener: Listener
+) -> None:
+    at = now() - timedelta(hours=1)
+    for name in ("c1", "c2", "c3"):
+        scene.company(name)
+    scene.change("c1", throttled_since=at)
+    watch(services)
+    scene.change("c2", throttled_since=at)
+    scene.change("c3", throttled_since=at)
+    watch(services)
+    watch(services)
+    scene.change("c3", throttled_since=None)
+    scene.change("c2", throttled_since=None)
+    watch(services)
+    told = [(one["data"]["severity"], one["data"]["text"][:36]) for one in listener.messages()]
+    assert told == [
+        ("warning", "QuickBooks has answered 1 company no"),
+        ("critical", "QuickBooks has answered 3 companies "),
+    ]
+    first, second = listener.ids()
+    assert first != second  # a receiver that drops what it has seen takes both
+
+
 @pytest.mark.slow
 def test_a_listener_that_never_answers_holds_nobody_up(
     scene: Scene, services: Services, listener: Listener

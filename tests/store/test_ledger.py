@@ -85,6 +85,7 @@ def test_a_buyer_is_a_customer_of_one_company_and_a_currency(rows: DeliveryRows)
         ("c1", "Buyer None", "USD", 5, 0.05),
     ]
     assert [one.open for one in entries(rows, connection_ids=["c2"])] == [20]
+    assert [one.share for one in entries(rows, connection_ids=["c2"])] == [0.2]
     assert [one.open for one in entries(rows, offset=1, limit=2)] == [40, 20]
 
 

@@ -98,6 +98,11 @@ def test_an_untouched_chain_is_whole_here_and_offline(
         ),
         (["UPDATE invoices SET balance = 7 WHERE quickbooks_id = '2'"], " is recorded otherwise"),
         (["UPDATE invoices SET hold = NULL WHERE quickbooks_id = '1'"], " is recorded otherwise"),
+        (["UPDATE invoices SET holds = '[]' WHERE quickbooks_id = '1'"], " is recorded otherwise"),
+        (
+            ["UPDATE invoices SET doc_number = '9' WHERE quickbooks_id = '1'"],
+            " is recorded otherwise",
+        ),
     ],
 )
 def test_what_was_changed_past_the_service_is_named(
@@ -142,6 +147,17 @@ def test_a_rewritten_history_is_not_the_one_of_an_older_export(
     ended = check(tmp_path, "older.jsonl", "--older", "newer.jsonl")
     assert ended.returncode == 1
     assert "its history is not the one of the older export" in ended.stderr
+
+
+def test_an_export_never_overwrites_another_file(
+    books: World, simulator: RunningSimulator, tmp_path: Path
+) -> None:
+    (tmp_path / "older.jsonl").write_text("an older export")
+    env = {"PATH": os.environ["PATH"], **environment(simulator.url, books.database_url)}
+    ended = commands.run("verify", "--export", "older.jsonl", env=env, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "--export: cannot create older.jsonl: File exists." in ended.stderr
+    assert (tmp_path / "older.jsonl").read_text() == "an older export"
 
 
 def test_forgetting_leaves_the_links_of_what_it_deletes(

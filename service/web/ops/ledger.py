@@ -22,6 +22,7 @@ from service.wording import money
 
 PAGE = "/ops/ledger"
 PAGE_SIZE = 50
+_LAST_PAGE = 100_000
 _PAGE_SECONDS = 5.0
 _WIDTH = 100
 
@@ -37,7 +38,7 @@ class Bar:
 def listing(request: Request[AppState]) -> Response:
     """Show a page of buyers, those that owe most first."""
     services, company = request.state["services"], chosen(request)
-    turned = number(request.query_params.get("page")) or 1
+    turned = min(number(request.query_params.get("page")) or 1, _LAST_PAGE)
     found: Sequence[LedgerEntry] = []
     late = False
     try:
