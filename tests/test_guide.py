@@ -107,7 +107,7 @@ def test_every_condition_has_its_paragraph_and_the_table_names_no_other():
 
 
 def test_every_page_of_the_folder_is_a_page_of_the_guide():
-    assert sorted(chapters.NAMES) == [page.stem for page in GUIDE]
+    assert sorted(chapters.PURPOSES) == [page.stem for page in GUIDE]
 
 
 def test_every_condition_has_a_title_a_paragraph_and_a_place_to_link_to():

@@ -9,10 +9,10 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from service.cli.console import answer, fail, says_what_is_wrong
-from service.guide.chapters import NAMES, chapter, chapters, paragraph
+from service.guide.chapters import PURPOSES, chapter, chapters, paragraph
 
 _WIDEST = 100
-_LONGEST_NAME = max(map(len, NAMES))
+_LONGEST_NAME = max(map(len, PURPOSES))
 
 
 @says_what_is_wrong
@@ -47,13 +47,13 @@ def show_guide(
 def _show_list() -> None:
     if not sys.stdout.isatty():
         for one in chapters():
-            answer(f"{one.name:<{_LONGEST_NAME}}  {one.title}")
+            answer(f"{one.name:<{_LONGEST_NAME}}  {one.purpose}")
         return
     table = Table(title="Pages of the guide", title_justify="left", show_edge=False)
-    for column in ("page", "title", "for"):
-        table.add_column(column, no_wrap=column == "page")
+    table.add_column("page", no_wrap=True)
+    table.add_column("what it is for")
     for one in chapters():
-        table.add_row(one.name, one.title, one.summary)
+        table.add_row(one.name, one.purpose)
     _console().print(table)
 
 

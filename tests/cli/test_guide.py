@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli.main import app
-from service.guide.chapters import FOLDER, NAMES
+from service.guide.chapters import FOLDER, PURPOSES
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -26,8 +26,8 @@ def test_a_condition_has_its_paragraph() -> None:
 def test_without_a_page_it_lists_them() -> None:
     status, printed, _ = run()
     assert status == 0
-    assert [line.split()[0] for line in printed.splitlines()] == list(NAMES)
-    assert "operating     Operating" in printed
+    assert [line.split()[0] for line in printed.splitlines()] == list(PURPOSES)
+    assert "operating     What is wrong, who is told," in printed
 
 
 @pytest.mark.parametrize("name", ["nothing", "connection.nothing", "../README"])

@@ -5,19 +5,19 @@ import re
 import pytest
 from starlette.testclient import TestClient
 
-from service.guide.chapters import NAMES
+from service.guide.chapters import PURPOSES
 from tests.web.conftest import Place, said
 
 
 def test_every_chapter_opens_and_leads_to_the_others(place: Place, browser: TestClient) -> None:
     contents = browser.get("/ops/guide").text
-    assert re.findall(r'<dt><a href="/ops/guide/([a-z]+)"', contents) == list(NAMES)
+    assert re.findall(r'<li><a href="/ops/guide/([a-z]+)"', contents) == list(PURPOSES)
     addresses = set()
-    for name in NAMES:
+    for name in PURPOSES:
         page = browser.get(f"/ops/guide/{name}")
         assert (page.status_code, page.text.count("<h1>")) == (200, 1)
         addresses |= set(re.findall(r'href="(/ops/guide[^"#]*)', page.text))
-    assert addresses == {"/ops/guide", *(f"/ops/guide/{name}" for name in NAMES)}
+    assert addresses == {"/ops/guide", *(f"/ops/guide/{name}" for name in PURPOSES)}
 
 
 def test_an_alarm_leads_to_its_paragraph(place: Place, company: str, browser: TestClient) -> None:
