@@ -245,9 +245,10 @@ class _Listing(TyperGroup):
         self.commands.update((row.name, _Listed(row)) for row in COMMANDS)
 
 
-def _typer(**attributes: Any) -> typer.Typer:
+def _typer(*, completes: bool = False, **attributes: Any) -> typer.Typer:
     return typer.Typer(
-        add_completion=False,
+        add_completion=completes,
+        context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
         **attributes,
@@ -255,6 +256,7 @@ def _typer(**attributes: Any) -> typer.Typer:
 
 
 app = _typer(
+    completes=True,
     name="infactor-quickbooks",
     cls=_Listing,
     help="Carries suppliers' QuickBooks invoices into Infactor and keeps them true.",
