@@ -148,8 +148,9 @@ def test_once_somebody_has_decided_quickbooks_changes_nothing_in_infactor(
     delivering: Delivering, states: tuple[str, ...], event: str
 ) -> None:
     decided = dict(zip("1234", states, strict=False))
+    delivering.world.put("Invoice", *map(an_invoice, decided))
+    hear(delivering, "created", *decided)
     for number, state in decided.items():
-        delivering.arrive(an_invoice(number))
         delivering.decide(number, state=state)
     before = {number: delivering.document(number) for number in decided}
     happen(delivering, event, *decided)
@@ -200,9 +201,13 @@ def happen(delivering: Delivering, event: str, *numbers: str) -> None:
             world.delete("Invoice", number)
         else:
             world.pay(number, None if event == "payment" else 40.0)
-    operation = {"void": "void", "delete": "deleted"}.get(event, "updated")
-    world.webhook(*[an_event("Invoice", number, operation) for number in numbers])
-    world.sync()
+    hear(delivering, {"void": "void", "delete": "deleted"}.get(event, "updated"), *numbers)
+
+
+def hear(delivering: Delivering, operation: str, *numbers: str) -> None:
+    """Let notices of these invoices come in one webhook, and what they say go on to Infactor."""
+    delivering.world.webhook(*[an_event("Invoice", number, operation) for number in numbers])
+    delivering.world.sync()
     delivering.deliver()
 
 
