@@ -123,10 +123,13 @@ def _show(found: InvoiceRecord, settings: Settings) -> None:
         ),
     )
     _table(
-        "Payments",
-        ("Day", "Kind", "Amount", "Payer", "Account"),
+        "Payments and credits",
+        ("Day", "Kind", "Number", "Dated", "Amount", "Customer", "Account"),
         (
-            (one.paid_on, one.kind, money(one.amount), one.payer, one.account)
+            (
+                *(one.paid_on, one.kind, one.number, one.dated),
+                *(money(one.amount), one.payer, one.account),
+            )
             for one in found.settlements
         ),
     )
