@@ -16,7 +16,6 @@ from service.config.settings import Settings
 from service.database.tables import Connection, Document, Invoice
 from service.database.types import Instant
 from service.domain import ConnectionState, RuleCode, Severity
-from service.infactor.rules.rule import Mode
 from service.monitoring.condition import Condition
 from service.monitoring.facts import Facts
 from service.store import documents, proof, silence
@@ -105,7 +104,7 @@ def _amounts(sums: Sequence[tuple[Any, ...]], currency: str) -> str:
 
 def _undecided(settings: Settings) -> str:
     """Return what becomes of the company's invoices that nobody has decided about."""
-    if settings.rules.mode_of(RuleCode.UNPROVEN) is not Mode.HOLD:
+    if not settings.rules.holds(RuleCode.UNPROVEN):
         return "Undecided ones stay offered: the rule `unproven` is a signal."
     if not settings.infactor_withdraw:
         return "Undecided ones stay offered: INFACTOR_WITHDRAW is off. New ones are not created."

@@ -48,9 +48,9 @@ class RuleBook:
         """Return the limit of a rule that is in force; None of one that is off."""
         return next((one.limit for one in self.in_force if one.rule.code is code), None)
 
-    def mode_of(self, code: RuleCode) -> Mode:
-        """Return what follows from a rule."""
-        return next((one.mode for one in self.in_force if one.rule.code is code), Mode.OFF)
+    def holds(self, code: RuleCode) -> bool:
+        """Return whether an invoice is not offered while this rule applies."""
+        return any(one.mode is Mode.HOLD for one in self.in_force if one.rule.code is code)
 
     def asks_any(self, codes: Collection[RuleCode]) -> bool:
         """Return whether any of these rules is in force."""
