@@ -12,7 +12,7 @@ import structlog
 from service.database.tables import Document, Invoice
 from service.domain import FindingKind, SettlementKind, Severity
 from service.errors import Disconnected, SyncError
-from service.infactor.deviations import OVER, text_of
+from service.infactor.deviations import OVER
 from service.infactor.settlements import (
     Settlement,
     Transaction,
@@ -27,6 +27,7 @@ from service.quickbooks.queries import EntityName
 from service.services import Services
 from service.store import connections, settlements
 from service.store.findings import Found
+from service.wording import money
 from workers.company import CompanyContext, note_outage
 from workers.delivery.findings import keep_findings
 from workers.reading.by_id import Query
@@ -90,7 +91,11 @@ def _explain_some(company: CompanyContext) -> bool:
     with database.write() as session:
         rows = [row for invoice, _ in due for row in _rows(invoice, found[invoice.id])]
         settlements.keep(session, rows, {invoice.id: invoice.fetch_number for invoice, _ in due})
-        told = {invoice.id: _findings(found[invoice.id], document) for invoice, document in due}
+        everyones = company.services.settings.infactor_currency
+        told = {
+            invoice.id: _findings(found[invoice.id], document, invoice.currency or everyones)
+            for invoice, document in due
+        }
         keep_findings(session, company.connection_id, {FindingKind.SETTLED: told}, now())
     log.info("settlements.read", connection=company.connection_id, invoices=len(due))
     return len(due) == _BATCH
@@ -149,21 +154,23 @@ def _rows(invoice: Invoice, found: Sequence[Settlement]) -> list[dict[str, Any]]
     ]
 
 
-def _findings(found: Sequence[Settlement], document: Document | None) -> list[Found]:
-    """Return a finding for each way in which the invoice was settled."""
+def _findings(found: Sequence[Settlement], document: Document | None, currency: str) -> list[Found]:
+    """Return a finding for each way in which the invoice was settled; amounts in its currency."""
     state = document.state if document else ""
     severity = Severity.INFO if state in OVER else Severity.CRITICAL
     return [
-        Found(field=kind, severity=severity, state=state, current=_text(those), cause=kind)
+        Found(
+            field=kind, severity=severity, state=state, current=_text(those, currency), cause=kind
+        )
         for kind in SettlementKind
         if (those := [one for one in found if one.kind is kind])
     ]
 
 
-def _text(found: Sequence[Settlement]) -> str:
+def _text(found: Sequence[Settlement], currency: str) -> str:
     """Return the settlements of one kind in words."""
     return "; ".join(
-        f"{text_of(one.amount)} {_by(one)}"
+        f"{money(one.amount, currency)} {_by(one)}"
         + (f" on {one.on.isoformat()}" if one.on else "")
         + (f" by {one.payer}" if one.payer and one.kind is SettlementKind.CASH else "")
         + (f" for {one.payer}" if one.payer and one.kind is not SettlementKind.CASH else "")

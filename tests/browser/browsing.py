@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,14 +113,14 @@ class Reader:
             self.wrong.append(text)
 
 
-def look(page: Page, name: str) -> None:
-    """Look at the page in every width and light, and fail for what is wrong.
+def look(page: Page, name: str, widths: Sequence[int] = WIDTHS) -> None:
+    """Look at the page in each width and light, and fail for what is wrong.
 
     Nothing may be wider than the window or leave its card at the right, and axe-core may find no
     violation of WCAG 2.2 AA. With PICTURES set it keeps what it saw.
     """
     found: list[str] = []
-    for width in WIDTHS:
+    for width in widths:
         page.set_viewport_size({"width": width, "height": 900})
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)

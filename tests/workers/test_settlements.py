@@ -48,7 +48,9 @@ def test_who_paid_when_and_how_much_is_read_once(delivering: Delivering) -> None
     with world.services.database.read() as session:
         (row,) = session.scalars(select(SettlementRow)).all()
     assert (row.kind, f"{row.amount:.2f}", row.payer) == ("cash", "40.00", "Buyer Seven")
-    assert settled(delivering) == [("cash", "critical", f"40 paid on {row.paid_on} by Buyer Seven")]
+    assert settled(delivering) == [
+        ("cash", "critical", f"40.00 USD paid on {row.paid_on} by Buyer Seven")
+    ]
     assert asked(delivering) == []
     assert explain(delivering) == 0
 
@@ -130,12 +132,12 @@ def test_cash_credit_note_and_write_off_are_three_findings_of_what_was_read_once
     assert world.reads()["query"] >= 4  # they are metered
     on = "on 2026-11-30"
     cash = f"{on} by Buyer Seven, account Checking"
-    credit = f"30 credited by note CN-5 of 2026-11-15 {on} for Buyer Seven, account Sales"
-    lost = f"20 written off by entry of 2026-11-20 {on} for Buyer Seven, account Bad Debts"
+    credit = f"30.00 USD credited by note CN-5 of 2026-11-15 {on} for Buyer Seven, account Sales"
+    lost = f"20.00 USD written off by entry of 2026-11-20 {on} for Buyer Seven, account Bad Debts"
     assert sorted(settled(delivering)) == [
-        ("cash", "critical", f"100 paid {cash}"),
-        ("cash", "critical", f"50 paid {cash}"),
-        ("cash", "critical", f"70 paid {cash}"),
+        ("cash", "critical", f"100.00 USD paid {cash}"),
+        ("cash", "critical", f"50.00 USD paid {cash}"),
+        ("cash", "critical", f"70.00 USD paid {cash}"),
         ("credit_note", "critical", credit),
         ("credit_note", "critical", credit),
         ("write_off", "critical", lost),
@@ -154,9 +156,9 @@ def test_one_that_quickbooks_cannot_show_keeps_back_no_other(delivering: Deliver
     explain(delivering)
     kinds = sorted((kind, text.split(" on ")[0]) for kind, _, text in settled(delivering))
     assert kinds == [
-        ("cash", "100 paid"),
-        ("cash", "70 paid"),
-        ("credit_note", "30 credited by note"),
+        ("cash", "100.00 USD paid"),
+        ("cash", "70.00 USD paid"),
+        ("credit_note", "30.00 USD credited by note"),
     ]
     assert asked(delivering) == []
 
