@@ -88,7 +88,7 @@ def _unproven_company(
         since=since,
         text=f"{several(count, 'approved invoice', 'approved invoices')} of this company,"
         f" {_amounts(sums, facts.settings.infactor_currency)} in all, may have changed in"
-        f" QuickBooks: {why}. Call whoever acts next in Infactor before money moves."
+        f" QuickBooks: {why}. Call the person who acts next in Infactor before money moves."
         f" {_undecided(facts.settings)}",
         command=command,
     )
@@ -105,9 +105,11 @@ def _amounts(sums: Sequence[tuple[Any, ...]], currency: str) -> str:
 def _undecided(settings: Settings) -> str:
     """Return what becomes of the company's invoices that nobody has decided about."""
     if not settings.rules.holds(RuleCode.UNPROVEN):
-        return "Undecided ones stay offered: the rule `unproven` is a signal."
+        return "Undecided ones stay in Infactor: the rule `unproven` is a signal."
     if not settings.infactor_withdraw:
-        return "Undecided ones stay offered: INFACTOR_WITHDRAW is off. New ones are not created."
+        return (
+            "Undecided ones stay in Infactor: INFACTOR_WITHDRAW is off. New ones are not created."
+        )
     return "Undecided ones are withdrawn until a reconcile has confirmed the books."
 
 

@@ -22,20 +22,22 @@ def document(state: str, marker: RuleCode | None = None) -> Document:
     ("hold", "found", "wanted"),
     [
         (None, None, InvoiceStatus("On its way to Infactor")),
-        ("paid", None, InvoiceStatus("Not offered: paid in QuickBooks", RuleCode.PAID)),
+        ("paid", None, InvoiceStatus("Not in Infactor: paid in QuickBooks", RuleCode.PAID)),
         (None, document("invoice_created"), InvoiceStatus("Approval Awaited")),
         ("paid", document("invoice_accepted"), InvoiceStatus("Approved")),
         ("paid", document("invoice_rejected"), InvoiceStatus("Rejected")),
         (
             "deleted",
             document("invoice_rejected", RuleCode.PARTLY_PAID),
-            InvoiceStatus("Not offered: deleted in QuickBooks", RuleCode.DELETED, withdrawn=True),
+            InvoiceStatus(
+                "Not in Infactor: deleted in QuickBooks", RuleCode.DELETED, withdrawn=True
+            ),
         ),
         (  # no hold is in force any more, and the documents are left alone
             None,
             document("invoice_rejected", RuleCode.PARTLY_PAID),
             InvoiceStatus(
-                "Not offered: partly paid in QuickBooks", RuleCode.PARTLY_PAID, withdrawn=True
+                "Not in Infactor: partly paid in QuickBooks", RuleCode.PARTLY_PAID, withdrawn=True
             ),
         ),
     ],
@@ -80,7 +82,7 @@ def browser(place: Place) -> TestClient:
 
 def test_the_table_says_why_a_withdrawn_invoice_is_not_offered_now(browser: TestClient) -> None:
     page = said(browser.get("/quickbook/").text)
-    assert "Not offered: deleted in QuickBooks" in page
+    assert "Not in Infactor: deleted in QuickBooks" in page
     assert "partly paid" not in page
 
 
@@ -89,14 +91,14 @@ def test_the_page_of_a_withdrawn_invoice_says_what_infactor_has_and_quickbooks_h
 ) -> None:
     page = said(browser.get(f"/quickbook/invoices/{place.invoice_id('1')}").text)
     assert (
-        "Not offered: deleted in QuickBooks. The invoice was deleted in QuickBooks. There is"
-        " nothing to do here. Infactor had it before: there it was withdrawn, and stands as"
-        " rejected with the remark “Automatic, from QuickBooks: partly paid, not a decision of"
+        "Not in Infactor: deleted in QuickBooks. The invoice was deleted in QuickBooks. There is"
+        " nothing to do here. It was in Infactor before. There it shows as rejected, with the"
+        " remark “Automatic, from QuickBooks: partly paid, not a decision of"
         " your buyer”." in page
     )
     assert "qbkWithdrawn partly_paid" in page
-    assert "What happened in QuickBooks" in page
-    assert "What Infactor has stands above." in page
+    assert "History from QuickBooks" in page
+    assert "The current Infactor values are shown above." in page
 
 
 def reasons(*codes: RuleCode) -> list[dict[str, object]]:
@@ -117,19 +119,18 @@ def test_what_makes_a_supplier_suspect_hides_nothing_that_they_can_fix(place: Pl
         invoice.hold = PRIVATE.value
     page = said(browser.get(f"/quickbook/invoices/{invoice.id}").text)
     told = [
-        "Not offered: never sent in QuickBooks. This invoice was not sent to your customer",
-        "Not offered: overdue in QuickBooks. This invoice is overdue.",
-        "Not offered: under review at Infactor. Infactor is checking this invoice.",
+        "Not in Infactor: never sent in QuickBooks. This invoice was not sent to your customer",
+        "Not in Infactor: overdue in QuickBooks. This invoice is overdue.",
+        "Not in Infactor: under review at Infactor. Infactor is checking this invoice.",
     ]
     assert [page.count(words) for words in told] == [1, 1, 1]
-    assert page.count("Field in QuickBooks: EmailStatus") == 1
-    assert "Not offered: never sent in QuickBooks" in said(browser.get("/quickbook/").text)
+    assert "Not in Infactor: never sent in QuickBooks" in said(browser.get("/quickbook/").text)
     with place.services.database.write() as session:
         invoice = session.get(Invoice, place.invoice_id("1"))
         invoice.holds = reasons(PRIVATE, RuleCode.BACKDATED)
     page = said(browser.get(f"/quickbook/invoices/{invoice.id}").text)
     assert page.count("Infactor is checking this invoice") == 1
-    assert "own" not in page.partition("What happened")[0].split("Infactor is checking")[0]
+    assert "own" not in page.partition("History from")[0].split("Infactor is checking")[0]
 
 
 def test_the_history_tells_of_rules_only_what_is_news_to_the_supplier() -> None:

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from service.database.tables import Connection, Finding, Invoice, Supplier
 from service.domain import FindingKind, RevisionCause
-from service.infactor.wording import INFACTORS, ORIGINS, label
+from service.infactor.wording import label
 from service.kit.clock import now
 from service.quickbooks.endpoints import Environment, invoice_page
 from service.store import connections, findings, invoices
@@ -42,11 +42,10 @@ _NOTHING: tuple[Any, ...] = ("", None, [], {}, ())
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of Infactor's document, with its origin in QuickBooks."""
+    """One field of Infactor's document, by its label."""
 
     name: str
     value: Any
-    origin: str
     empty: bool
 
 
@@ -159,7 +158,7 @@ def _in_quickbooks(invoice: Invoice, connection: Connection | None) -> str | Non
 
 def _mapped(shown: Mapping[str, Any]) -> list[Field]:
     return [
-        Field(name, _in_words(name, value), ORIGINS.get(name, INFACTORS), value in _NOTHING)
+        Field(label(name), _in_words(name, value), value in _NOTHING)
         for name, value in shown.items()
     ]
 

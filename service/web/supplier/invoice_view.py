@@ -14,7 +14,6 @@ from service.infactor.quickbooks_records import calendar_date
 from service.infactor.rules.catalogue import (
     advice,
     code_of,
-    field,
     leading,
     public_words,
     sentence,
@@ -131,7 +130,7 @@ def status_of(found: Found) -> InvoiceStatus:
     """Return Infactor's word for the invoice's state, or why it is not there."""
     invoice, document = found
     if document is None and invoice.old_rows_held:
-        return InvoiceStatus("Not offered: Infactor has an older copy of it")
+        return InvoiceStatus("Not in Infactor: Infactor has an older copy of it")
     hold = leading(holds_of(invoice))
     if document is None:
         return _held(hold) if hold else InvoiceStatus("On its way to Infactor")
@@ -153,11 +152,10 @@ def _held(hold: RuleCode, *, withdrawn: bool = False) -> InvoiceStatus:
 
 @dataclass(frozen=True, slots=True)
 class HeldReason:
-    """Why an invoice is not offered, and what its supplier can do; `field` is QuickBooks' name."""
+    """Why an invoice is not in Infactor, and what its supplier can do."""
 
     words: str
     advice: str
-    field: str
 
 
 def reasons_of(invoice: Invoice, where: InvoiceStatus, currency: str) -> list[HeldReason]:
@@ -169,10 +167,7 @@ def reasons_of(invoice: Invoice, where: InvoiceStatus, currency: str) -> list[He
         return []
     told = dict.fromkeys([where.hold, *holds_of(invoice)])
     each = {sentence(code): code for code in reversed(told)}
-    return [
-        HeldReason(words, advice(code, currency), field(code))
-        for words, code in reversed(each.items())
-    ]
+    return [HeldReason(words, advice(code, currency)) for words, code in reversed(each.items())]
 
 
 @dataclass(frozen=True, slots=True)
