@@ -53,7 +53,7 @@ def test_amounts_of_different_currencies_are_not_added(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("settings", "undecided"),
     [
-        ({"INFACTOR_RULES": "unproven=signal"}, "stay in Infactor: the rule `unproven` is a signal."),
+        ({"INFACTOR_RULES": "unproven=signal"}, "stay in Infactor: the rule `unproven` is"),
         ({"INFACTOR_WITHDRAW": "off"}, "stay in Infactor: INFACTOR_WITHDRAW is off."),
     ],
 )
