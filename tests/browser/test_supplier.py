@@ -55,7 +55,7 @@ def test_connecting_in_a_window_of_its_own(deployment: Deployment, reader: Reade
     look(page, "authorise")
     with page.expect_popup() as opened:
         page.get_by_role("button", name="Connect to QuickBooks").click()
-    expect(page.get_by_text("QuickBooks has opened in a window of its own")).to_be_visible()
+    expect(page.get_by_text("QuickBooks opened in a new window")).to_be_visible()
     popup = opened.value
     consent(popup)
     heading(popup, "Journey Company is connected")
@@ -95,7 +95,7 @@ def test_an_invoice_that_has_to_be_fixed(deployment: Deployment, reader: Reader)
     expect(new).to_be_visible()  # by itself, without a reload
     new.click()
     heading(page, "Invoice J-900")
-    expect(page.get_by_text("To fix:")).to_be_visible()
+    expect(page.get_by_text("Fix this:")).to_be_visible()
     # A moment is in the reader's own zone, with the exact one at hand.
     moment = page.locator("time").first
     expect(moment).to_have_text(re.compile(r"(GMT\u2011[45]|E[SD]T)$"))
@@ -105,7 +105,7 @@ def test_an_invoice_that_has_to_be_fixed(deployment: Deployment, reader: Reader)
     look(page, "invoice-fields")
 
     deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("900"))
-    expect(page.get_by_text("To fix:")).to_have_count(0)  # by itself
+    expect(page.get_by_text("Fix this:")).to_have_count(0)  # by itself
     heading(page, "Invoice J-900")
 
 
