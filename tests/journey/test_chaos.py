@@ -93,6 +93,9 @@ def test_chaos(request: pytest.FixtureRequest, storm: Storm, services: Services)
         calm_down(storm, services)
     storm.counted.update({f"looks that met {cause}": n for cause, n in vigil.causes.items()})
     storm.counted["looks"] = vigil.looks
+    print(json.dumps({"answered": storm.answered, "never met": storm.never_met}, indent=1))
+    if minutes is not None and minutes >= 3:
+        assert storm.never_met == []
     assert vigil.looks > seconds / 20
     assert vigil.longer_than(SILENT_SECONDS) == {}
     believe_quickbooks(storm, services)
