@@ -217,6 +217,7 @@ class Storm:
         planned += [(t, self._spoil) for t in _every(6.0, seconds)]
         planned += [(t, self._say_2099) for t in _every(6.0, seconds)]
         planned += [(t, self._strangers) for t in _every(3.0, seconds)]
+        planned += [(t, self._let_a_day_pass) for t in _every(1.5, seconds)]
         planned += [(t, self._slow_down) for t in _every(12.0, seconds)]
         planned += [(0.35, self._lie), (0.7, self._lie)]
         planned += [(0.4, self._flush_redis), (0.6, self._restart_database)]
@@ -359,6 +360,14 @@ class Storm:
         for company in self._random.sample(range(self.companies), 4):
             self.sim("POST", "faults", {"delay": 5, "company": realm(company), "count": 3})
         self.counted["slow companies"] += 4
+
+    def _let_a_day_pass(self) -> None:
+        """Let the daily reconcile of a company be due, which asks what has changed."""
+        chosen = self.connections[self._random.choice(self.imported)]
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            due = "UPDATE connections SET reconcile_due_at = clock_timestamp() WHERE id = %s"
+            connection.execute(due, [chosen])
+        self.counted["days passed"] += 1
 
     def _spoil(self) -> None:
         """Let an invoice spoil every answer that holds it, until the next one does."""
