@@ -122,11 +122,17 @@ _CLOCK = """
       $$ SELECT pg_catalog.clock_timestamp() + by FROM public.clock_ahead $$;
 """
 
-_FULL = """
-    CREATE FUNCTION public.no_room() RETURNS trigger LANGUAGE plpgsql AS
-      $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = 'disk_full'; END $$;
-    CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON invoices EXECUTE FUNCTION public.no_room();
-    CREATE TRIGGER no_room BEFORE UPDATE ON runs EXECUTE FUNCTION public.no_room();
+_DISK = """
+    CREATE TABLE public.disk AS SELECT false AS is_full;
+    CREATE FUNCTION public.find_room() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        IF (SELECT is_full FROM public.disk) THEN
+          RAISE EXCEPTION 'no space left on device' USING ERRCODE = 'disk_full';
+        END IF;
+        RETURN NULL;
+      END $$;
+    CREATE TRIGGER find_room BEFORE INSERT OR UPDATE ON invoices EXECUTE FUNCTION find_room();
+    CREATE TRIGGER find_room BEFORE UPDATE ON runs EXECUTE FUNCTION find_room();
 """
 
 
@@ -160,7 +166,7 @@ class Storm:
         name = self.database_url.rpartition("/")[2]
         self._database = name
         self._server = self.database_url.rpartition("/")[0] + "/postgres"
-        self._let_clock_be_set()
+        self._let_it_fail()
 
     @property
     def imported(self) -> range:
@@ -483,13 +489,15 @@ class Storm:
 
     def _fill_disk(self) -> None:
         """Let whatever would be recorded find no room, as on a disk that is full."""
-        with psycopg.connect(self.database_url, autocommit=True) as connection:
-            connection.execute(_FULL)
+        self._set_disk(is_full=True)
         self.counted["disk full"] += 1
 
     def _empty_disk(self) -> None:
+        self._set_disk(is_full=False)
+
+    def _set_disk(self, *, is_full: bool) -> None:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
-            connection.execute("DROP FUNCTION public.no_room CASCADE")
+            connection.execute("UPDATE public.disk SET is_full = %s", [is_full])
 
     def _end_connections(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute(
@@ -497,10 +505,11 @@ class Storm:
             [self._database],
         )
 
-    def _let_clock_be_set(self) -> None:
-        """Give the database a clock of its own, for whoever connects from now on: all do."""
+    def _let_it_fail(self) -> None:
+        """Give the database a clock and a disk that can be set, for whoever connects from now on."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute(_CLOCK)
+            connection.execute(_DISK)
             connection.execute(
                 f"ALTER DATABASE {self._database} SET search_path = public, pg_catalog"
             )
