@@ -506,7 +506,7 @@ class Storm:
         )
 
     def _let_it_fail(self) -> None:
-        """Give the database a clock and a disk that can be set, for whoever connects from now on."""
+        """Give the database a clock and a disk that can be set, for all who connect from now on."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute(_CLOCK)
             connection.execute(_DISK)
