@@ -23,6 +23,7 @@ from service.database.tables import (
 from service.domain import FindingKind
 from service.infactor.document_lifecycle import columns_of
 from service.store import (
+    accounts,
     alerts,
     approvals,
     connections,
@@ -36,6 +37,7 @@ from service.store import (
     tokens,
     watermarks,
 )
+from service.store.accounts import KeptAccount, Shares
 from tests.builders import like
 from tests.store.delivery_rows import DeliveryRows
 
@@ -465,3 +467,40 @@ def test_only_what_was_noted_of_this_company_before_is_forgotten(database: Datab
 
     assert forget(AT) == [ahead, ahead]
     assert forget(AT + timedelta(seconds=1)) == [None, ahead]
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_of_accounts_only_those_that_changed_are_replaced_and_none_of_another_company(
+    database: Database,
+) -> None:
+    low, high = (KeptAccount("7", Shares(share, 0, 0)) for share in (10, 90))
+    with database.write() as session:
+        for company in ("c1", "c2"):
+            accounts.keep(session, company, {}, {"7": low, "8": low})
+            accounts.keep_busy_hours(session, company, (), (3, 4))
+    with database.write() as session:
+        accounts.keep(session, "c1", {"7": low, "8": low}, {"7": high, "8": low})
+        accounts.keep_busy_hours(session, "c1", (3, 4), (4, 5))
+    with database.read() as session:
+        kept = {company: accounts.kept(session, company) for company in ("c1", "c2")}
+        busy = {company: accounts.busy_hours(session, company) for company in ("c1", "c2")}
+    assert kept == {"c1": {"7": high, "8": low}, "c2": {"7": low, "8": low}}
+    assert busy == {"c1": {4, 5}, "c2": {3, 4}}
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_accounts_that_are_to_be_counted_already_are_not_put_off(database: Database) -> None:
+    def due() -> list[datetime | None]:
+        with database.read() as session:
+            return list(session.scalars(select(Connection.accounts_due_at).order_by(Connection.id)))
+
+    def ask(at: datetime) -> None:
+        with database.write() as session:
+            accounts.ask(session, "c1", at)
+
+    in_half_a_minute = AT + timedelta(seconds=30)
+    ask(AT)
+    ask(AT + timedelta(seconds=20))
+    assert due() == [in_half_a_minute, None]
+    ask(AT - timedelta(hours=1))  # the clock was set back
+    assert due() == [in_half_a_minute - timedelta(hours=1), None]
