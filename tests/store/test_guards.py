@@ -30,6 +30,7 @@ from service.store import (
     findings,
     inbox,
     invoices,
+    judging,
     old_rows,
     plausible,
     runs,
@@ -504,3 +505,23 @@ def test_accounts_that_are_to_be_counted_already_are_not_put_off(database: Datab
     assert due() == [in_half_a_minute, None]
     ask(AT - timedelta(hours=1))  # the clock was set back
     assert due() == [in_half_a_minute - timedelta(hours=1), None]
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_one_company_is_judged_and_only_if_nobody_has_asked_again(database: Database) -> None:
+    def judged_by() -> list[str]:
+        with database.read() as session:
+            return list(session.scalars(select(Connection.judged_by).order_by(Connection.id)))
+
+    for company in ("c1", "c2"):
+        with database.write() as session:
+            judging.begin(session, company, "today")
+    with database.write() as session:
+        judging.end(session, "c1", "today")
+    begun = judged_by()[1]
+    assert judged_by() == ["today", begun]
+    with database.write() as session:
+        judging.ask_for_all(session, "c2")
+        judging.end(session, "c2", "today")
+    assert judged_by() == ["today", ""]
+    assert begun != "today"
