@@ -223,7 +223,7 @@ class Storm:
         planned += [(t, self._spoil) for t in _every(6.0, seconds)]
         planned += [(t, self._say_2099) for t in _every(6.0, seconds)]
         planned += [(t, self._strangers) for t in _every(3.0, seconds)]
-        planned += [(t, self._let_a_day_pass) for t in _every(1.5, seconds)]
+        planned += [(t, self._let_an_hour_pass) for t in _every(5.0, seconds)]
         planned += [(t, self._slow_down) for t in _every(12.0, seconds)]
         planned += [(0.35, self._lie), (0.7, self._lie)]
         planned += [(0.4, self._flush_redis), (0.6, self._restart_database)]
@@ -339,8 +339,12 @@ class Storm:
     def _order(self, rule: Json) -> None:
         """Let some company's next calls be answered so; of tokens, nobody knows whose they are."""
         of_tokens = "token" in (rule.get("kind"), _KINDS.get(rule.get("preset", "")))
-        whose = {} if of_tokens else {"company": realm(self._random.randrange(self.companies))}
+        of_changes = rule.get("kind") == "cdc"
+        company = self._random.choice(self.imported if of_changes else range(self.companies))
+        whose = {} if of_tokens else {"company": realm(company)}
         self.sim("POST", "faults", {**rule, **whose})
+        if of_changes:
+            self._let_a_day_pass(company)
         self._ordered[_named(exact_json.convert(rule, Rule))] += rule["count"]
 
     def _count_answered(self) -> None:
@@ -367,13 +371,22 @@ class Storm:
             self.sim("POST", "faults", {"delay": 5, "company": realm(company), "count": 3})
         self.counted["slow companies"] += 4
 
-    def _let_a_day_pass(self) -> None:
+    def _let_a_day_pass(self, company: int) -> None:
         """Let the daily reconcile of a company be due, which asks what has changed."""
-        chosen = self.connections[self._random.choice(self.imported)]
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             due = "UPDATE connections SET reconcile_due_at = clock_timestamp() WHERE id = %s"
-            connection.execute(due, [chosen])
+            connection.execute(due, [self.connections[company]])
         self.counted["days passed"] += 1
+
+    def _let_an_hour_pass(self) -> None:
+        """Let the pauses of all companies be over: else the first to be barred would see no more."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            for table, until in (("connections", "paused_until"), ("runs", "due_at")):
+                connection.execute(
+                    f"UPDATE {table} SET {until} = NULL WHERE id IN (SELECT id FROM {table}"  # noqa: S608 - ours
+                    f" WHERE {until} IS NOT NULL FOR UPDATE SKIP LOCKED)"
+                )
+        self.counted["hours passed"] += 1
 
     def _spoil(self) -> None:
         """Let an invoice spoil every answer that holds it, until the next one does."""
