@@ -379,11 +379,11 @@ class Storm:
         self.counted["days passed"] += 1
 
     def _let_an_hour_pass(self) -> None:
-        """Let the pauses of all companies be over: else the first to be barred would see no more."""
+        """Let all pauses be over: else a company that is barred once would see no more."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             for table, until in (("connections", "paused_until"), ("runs", "due_at")):
                 connection.execute(
-                    f"UPDATE {table} SET {until} = NULL WHERE id IN (SELECT id FROM {table}"  # noqa: S608 - ours
+                    f"UPDATE {table} SET {until} = NULL WHERE id IN (SELECT id FROM {table}"
                     f" WHERE {until} IS NOT NULL FOR UPDATE SKIP LOCKED)"
                 )
         self.counted["hours passed"] += 1
