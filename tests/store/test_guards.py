@@ -33,6 +33,7 @@ from service.store import (
     judging,
     old_rows,
     plausible,
+    proof,
     runs,
     sessions,
     tokens,
@@ -525,3 +526,20 @@ def test_one_company_is_judged_and_only_if_nobody_has_asked_again(database: Data
         judging.end(session, "c2", "today")
     assert judged_by() == ["today", ""]
     assert begun != "today"
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_a_look_proves_its_company_alone_and_none_that_is_paused(database: Database) -> None:
+    def proved() -> list[datetime | None]:
+        with database.read() as session:
+            return list(session.scalars(select(Connection.proved_at).order_by(Connection.id)))
+
+    with database.write() as session:
+        session.execute(
+            update(Connection).where(Connection.id == "c2").values(suspended_at=AT, proof_lost=0)
+        )
+        before = proved()[1]
+        later = AT + timedelta(days=1)
+        assert not proof.prove(session, "c2", 5, later)
+        assert proof.prove(session, "c1", 5, later)
+    assert proved() == [later, before]
