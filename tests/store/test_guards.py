@@ -543,3 +543,14 @@ def test_a_look_proves_its_company_alone_and_none_that_is_paused(database: Datab
         assert not proof.prove(session, "c2", 5, later)
         assert proof.prove(session, "c1", 5, later)
     assert proved() == [later, before]
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_changes_move_the_watermark_of_their_company_alone_and_not_back(database: Database) -> None:
+    with database.write() as session:
+        session.execute(update(Connection).values(changes_read_until=AT))
+        watermarks.changes_read(session, "c1", AT + timedelta(hours=1))
+        watermarks.changes_read(session, "c1", AT)
+    with database.read() as session:
+        found = select(Connection.changes_read_until).order_by(Connection.id)
+        assert session.scalars(found).all() == [AT + timedelta(hours=1), AT]
