@@ -163,6 +163,7 @@ class Storm:
         self._codes: list[str] = []
         self._ordered: Counter[str] = Counter()
         self._spoilt: tuple[int, str] | None = None
+        self._disk_is_full = False
         name = self.database_url.rpartition("/")[2]
         self._database = name
         self._server = self.database_url.rpartition("/")[0] + "/postgres"
@@ -380,6 +381,8 @@ class Storm:
 
     def _let_an_hour_pass(self) -> None:
         """Let all pauses be over: else a company that is barred once would see no more."""
+        if self._disk_is_full:
+            return
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             for table, until in (("connections", "paused_until"), ("runs", "due_at")):
                 connection.execute(
@@ -511,6 +514,7 @@ class Storm:
     def _set_disk(self, *, is_full: bool) -> None:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute("UPDATE public.disk SET is_full = %s", [is_full])
+        self._disk_is_full = is_full
 
     def _end_connections(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute(
