@@ -554,3 +554,18 @@ def test_changes_move_the_watermark_of_their_company_alone_and_not_back(database
     with database.read() as session:
         found = select(Connection.changes_read_until).order_by(Connection.id)
         assert session.scalars(found).all() == [AT + timedelta(hours=1), AT]
+
+
+def test_a_reconcile_moves_no_watermark_back_but_one_that_lies_ahead(
+    database: Database, connection_id: str
+) -> None:
+    def after(until: datetime) -> datetime:
+        with database.write() as session:
+            session.execute(update(Connection).values(reconciled_until=until))
+            watermarks.reconciled(session, connection_id, AT, AT)
+        with database.read() as session:
+            return session.scalars(select(Connection.reconciled_until)).one()
+
+    hour = timedelta(hours=1)
+    assert (after(AT - hour), after(AT + hour)) == (AT, AT + hour)
+    assert after(datetime(2099, 1, 1, tzinfo=UTC)) == AT
