@@ -569,3 +569,22 @@ def test_a_reconcile_moves_no_watermark_back_but_one_that_lies_ahead(
     hour = timedelta(hours=1)
     assert (after(AT - hour), after(AT + hour)) == (AT, AT + hour)
     assert after(datetime(2099, 1, 1, tzinfo=UTC)) == AT
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_watermarks_that_lie_ahead_are_reset_of_one_company_and_of_none_that_are_right(
+    database: Database,
+) -> None:
+    ahead = datetime(2099, 1, 1, tzinfo=UTC)
+
+    def reset() -> bool:
+        with database.write() as session:
+            return watermarks.reset(session, "c1", AT)
+
+    assert not reset()
+    with database.write() as session:
+        session.execute(update(Connection).values(changes_read_until=ahead))
+    assert reset()
+    with database.read() as session:
+        found = session.scalars(select(Connection.changes_read_until).order_by(Connection.id)).all()
+    assert (found[0] < ahead, found[1]) == (True, ahead)
