@@ -1,7 +1,7 @@
 """The Starlette application of the receiver."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -46,13 +46,17 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
         intake = Intake(services.database, environment, nudges)
         answers = AnswerCounter()
         heartbeat = HeartbeatThread(services.database, environment, answers, services.presence)
-        work = background(services) if background else nullcontext()
-        services.leases.start()
-        nudges.start()
-        intake.start()
-        heartbeat.start()
-        await run_in_threadpool(work.__enter__)
-        try:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(run_in_threadpool, services.close)
+            services.leases.start()
+            if background is not None:
+                work = background(services)
+                await run_in_threadpool(work.__enter__)
+                stack.push_async_callback(run_in_threadpool, work.__exit__, None, None, None)
+            # The intake ends first: what it stores has its nudges still sent.
+            for thread in (nudges, heartbeat, intake):
+                thread.start()
+                stack.push_async_callback(run_in_threadpool, thread.stop)
             yield {
                 "services": services,
                 "nudges": nudges,
@@ -61,12 +65,6 @@ def create_app(services: Services, background: Background | None = None) -> ASGI
                 "probes": probes_for(services),
                 "count_cache": CountCache(),
             }
-        finally:
-            await run_in_threadpool(intake.stop)
-            await run_in_threadpool(heartbeat.stop)
-            await run_in_threadpool(nudges.stop)
-            await run_in_threadpool(work.__exit__, None, None, None)
-            await run_in_threadpool(services.close)
 
     app = Starlette(
         routes=routes(services.settings),

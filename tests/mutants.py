@@ -5,8 +5,9 @@
 A guard is what makes a write conditional: a condition of an UPDATE or DELETE beyond the row's key,
 the `where` of an upsert, a lock of rows, a field of the filter of an update in MongoDB, a unique
 key. Each is taken out in a copy of the checkout, where tests run until the first one fails. A guard
-that survives is held by no test, or guards nothing; `ACCEPTED` says why some may. PART picks guards
-whose line names it.
+that survives is held by no test, or guards nothing; `ACCEPTED` says why some may. NO VERDICT means
+that pytest itself failed: a file that cannot be imported, no test found. PART picks guards whose
+line names it.
 
 Which tests run a line is read from FILE, written by `pytest --cov --cov-context=test` (pytest-cov);
 without it all tests below `FOLDERS` run, which takes hours. TEST names the only tests to run.
@@ -23,6 +24,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from tests.test_contracts import ROOT
 
@@ -103,12 +106,13 @@ class Source:
         )
 
 
-def mutants(root: Path = ROOT) -> Iterator[Mutant]:
+def mutants(root: Path = ROOT, schema: str | None = _MIGRATION) -> Iterator[Mutant]:
     """Give each file of the service without one of its guards."""
     for folder in _LOCATIONS:
         for path in sorted((root / folder).rglob("*.py")):
             yield from _of_file(path.relative_to(root), path.read_text())
-    yield from _of_schema(Path(_MIGRATION), (root / _MIGRATION).read_text())
+    if schema is not None:
+        yield from _of_schema(Path(schema), (root / schema).read_text())
 
 
 def _of_file(path: Path, text: str) -> Iterator[Mutant]:
@@ -116,8 +120,9 @@ def _of_file(path: Path, text: str) -> Iterator[Mutant]:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr == "where" and _begins_with(node.func, ("update", "delete")):
-                for condition in node.args if len(node.args) > 1 else ():
-                    yield source.without(condition)
+                # The first condition of a statement alone is the row's key.
+                are_guards = len(node.args) > 1 or _calls(node.func.value, "where")
+                yield from (source.without(condition) for condition in node.args if are_guards)
             elif node.func.attr == "with_for_update":
                 yield source.without(node, ast.unparse(node.func.value))
             elif node.func.attr == "on_conflict_do_update":
@@ -146,6 +151,15 @@ def _begins_with(node: ast.expr, names: Collection[str]) -> bool:
     while isinstance(node, ast.Attribute | ast.Call):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             return node.func.id in names
+        node = node.value if isinstance(node, ast.Attribute) else node.func
+    return False
+
+
+def _calls(node: ast.expr, method: str) -> bool:
+    """Return whether a method of this name is called in a chain of calls."""
+    while isinstance(node, ast.Attribute | ast.Call):
+        if isinstance(node, ast.Attribute) and node.attr == method:
+            return True
         node = node.value if isinstance(node, ast.Attribute) else node.func
     return False
 
@@ -191,17 +205,37 @@ def _function_around(mutant: Mutant) -> range:
 
 
 def first_failure(mutant: Mutant, copy: Path, tests: list[str]) -> str | None:
-    """Return the first test that fails without the guard, None if all pass."""
+    """Return the first test that fails without the guard, None if all pass.
+
+    Raises NoVerdict if the tests could not be run to a result.
+    """
     path = copy / mutant.path
     whole = path.read_text()
     path.write_text(mutant.source)
     try:
-        return _failure(copy, tests)
+        return _run(copy, tests)
     finally:
         path.write_text(whole)
 
 
-def _failure(copy: Path, tests: list[str]) -> str | None:
+class NoVerdict(Exception):
+    """Tests that say nothing about a guard: none were found, or pytest itself failed."""
+
+
+def noticed_by(returncode: int, output: str) -> str | None:
+    """Return the test that failed, by how pytest ended; None if all passed.
+
+    Raises NoVerdict unless pytest says that tests passed or failed.
+    """
+    if returncode == pytest.ExitCode.OK:
+        return None
+    failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if returncode == pytest.ExitCode.TESTS_FAILED and failed:
+        return failed[0].split(" - ")[0]
+    raise NoVerdict(f"pytest ended with {returncode}: {output[-300:]}")
+
+
+def _run(copy: Path, tests: list[str]) -> str | None:
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:randomly"]
     (copy / "chosen").write_text("\n".join(tests))
     try:
@@ -216,10 +250,7 @@ def _failure(copy: Path, tests: list[str]) -> str | None:
         )
     except subprocess.TimeoutExpired:
         return "(no end)"
-    if done.returncode == 0:
-        return None
-    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return failed[0].split(" - ")[0] if failed else done.stdout[-300:]
+    return noticed_by(done.returncode, done.stdout + done.stderr)
 
 
 def main() -> None:
@@ -239,9 +270,18 @@ def main() -> None:
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", "__pycache__", ".*cache"))
         for mutant in chosen:
             tests = given.tests or tests_of(mutant, given.contexts)
-            found = first_failure(mutant, copy, tests) if tests else "no test runs it"
-            end = found or (f"accepted: {mutant.accepted}" if mutant.accepted else "SURVIVED")
-            print(f"{mutant}\n    {end} ({len(tests)} tests run it)", flush=True)
+            print(f"{mutant}\n    {_end(mutant, copy, tests)}", flush=True)
+
+
+def _end(mutant: Mutant, copy: Path, tests: list[str]) -> str:
+    if not tests:
+        return "NO TEST runs it"
+    try:
+        found = first_failure(mutant, copy, tests)
+    except NoVerdict as e:
+        return f"NO VERDICT: {e}"
+    end = found or (f"accepted: {mutant.accepted}" if mutant.accepted else "SURVIVED")
+    return f"{end} ({len(tests)} tests or folders chosen)"
 
 
 if __name__ == "__main__":

@@ -46,8 +46,18 @@ def config(folder: Path) -> subprocess.CompletedProcess[str]:
 def test_docker_compose_accepts_the_file_with_the_example_as_env(folder: Path):
     ended = config(folder)
     assert ended.returncode == 0, ended.stderr
+    made = yaml.safe_load(ended.stdout)["services"]
+    confined = {"read_only": True, "cap_drop": ["ALL"]}
+    assert {
+        name: {key: one[key] for key in confined} for name, one in made.items()
+    } == dict.fromkeys(("migrate", "postgres", "receiver", "redis", "worker"), confined)
+    assert {name: one["mem_limit"] for name, one in made.items()} == {
+        **dict.fromkeys(("migrate", "receiver", "worker"), "1g"),
+        "postgres": "2g",
+        "redis": "300m",
+    }
     for service in ("receiver", "worker", "migrate"):
-        environment = yaml.safe_load(ended.stdout)["services"][service]["environment"]
+        environment = made[service]["environment"]
         assert environment["REDIS_URL"] == "redis://:example-redis-password@redis/0"
         assert environment["DATABASE_URL"].endswith(":example-postgres-password@postgres/infactor")
         assert environment["INFACTOR_PROFILE"] == "standard"
@@ -69,6 +79,17 @@ def test_no_container_may_more_than_it_needs(services: dict[str, Any]):
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
     assert {name for name, service in services.items() if "cap_add" in service} == {"postgres"}
+
+
+def test_images_of_others_name_their_version_and_the_file_says_how_to_pin_them(
+    services: dict[str, Any],
+):
+    images = {name: service["image"] for name, service in services.items()}
+    ours = {name for name, image in images.items() if image == "infactor-quickbooks"}
+    assert ours == {"migrate", "receiver", "worker"}
+    for name in images.keys() - ours:
+        assert re.fullmatch(r"\w+:\d+(\.\d+)*(@sha256:[0-9a-f]{64})?", images[name]), name
+    assert "put the digest that" in (ROOT / "docker-compose.yml").read_text()
 
 
 def test_redis_takes_its_password_from_where_nobody_lists_it(services: dict[str, Any]):

@@ -3,6 +3,7 @@
 import getpass
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ from service.store import connections, invoices
 log = structlog.get_logger(__name__)
 
 _AGAIN_SECONDS = 2.0
+_SAY_AGAIN_SECONDS = 60.0
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, on stdout.")]
 
@@ -72,24 +74,33 @@ def ready(services: Services) -> None:
     services.access.check_keys()
 
 
-def wait_until_ready(services: Services, stopping: threading.Event) -> None:
+def wait_until_ready(
+    services: Services,
+    stopping: threading.Event,
+    *,
+    every: float = _AGAIN_SECONDS,
+    say_every: float = _SAY_AGAIN_SECONDS,
+) -> None:
     """Return once `ready` succeeds, or `stopping` is set; raise as `ready` does.
 
-    A PostgreSQL that is away is waited for, and logged once; a SQLite file is nobody's to start.
+    A PostgreSQL that is away, or refuses this user, is tried `every` so many seconds. That is
+    logged at once, again when the reason changes, and `say_every` so many seconds. A SQLite file is
+    nobody's to start.
     """
-    away = False
+    since, said, said_at = time.monotonic(), None, 0.0
     while not stopping.is_set():
         try:
             ready(services)
         except OperationalError as e:
             if services.database.is_sqlite:
                 raise
-            if not away:
-                log.warning("database.away", why=database_trouble(e))
-            away = True
-            stopping.wait(_AGAIN_SECONDS)
+            why, now = database_trouble(e), time.monotonic()
+            if why != said or now - said_at >= say_every:
+                log.warning("database.away", why=why, seconds=round(now - since))
+                said, said_at = why, now
+            stopping.wait(every)
         else:
-            if away:
+            if said is not None:
                 log.info("database.back")
             return
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import Process
-from service.database.types import database_now
+from service.database.types import LONGEST_FENCE, database_now
 from service.database.upsert import insert
 from service.domain import ProcessKind
 from service.kit.version import running_version
@@ -38,7 +38,10 @@ class Presence:
         self.is_known = False
 
     def report(self, session: Session, kind: ProcessKind) -> None:
-        """Note that this process is alive, and forget those that ended an hour ago."""
+        """Note that this process is alive, and forget those that ended an hour ago.
+
+        One that the clock has been set back behind may have ended: if it lives, it says so again.
+        """
         now = database_now()
         said = {
             "version": running_version(),
@@ -48,7 +51,8 @@ class Presence:
         statement = insert(session, Process).values(id=self._id, kind=kind, **said)
         keys = [Process.id, Process.kind]
         session.execute(statement.on_conflict_do_update(index_elements=keys, set_=said))
-        session.execute(delete(Process).where(Process.at < now - _FORGOTTEN_SECONDS))
+        forgotten = or_(Process.at < now - _FORGOTTEN_SECONDS, Process.at > now + LONGEST_FENCE)
+        session.execute(delete(Process).where(forgotten))
         self.is_known = True
 
     def leave(self, session: Session) -> None:
@@ -57,7 +61,7 @@ class Presence:
 
 
 _alive = select(Process.kind, Process.version, Process.accepts_webhooks).where(
-    Process.at >= database_now() - ALIVE_SECONDS
+    Process.at.between(database_now() - ALIVE_SECONDS, database_now() + LONGEST_FENCE)
 )
 
 

@@ -30,6 +30,7 @@ REVISION = "qbkRevision"
 # A document that changes between reading and writing more often than this has to wait.
 _MOST_ROUNDS = 3
 _DUPLICATE_KEY = 11000
+_INDEX = re.compile(r" index: (\S{1,127}) ")
 _LONGEST_STATE = 32
 MARKS = (REMARK, MARKER)
 """The fields that say why we withdrew a document."""
@@ -255,7 +256,7 @@ class InvoiceCollection:
         return ended
 
     def _send(self, writes: Sequence[_Write]) -> _Sent:
-        failed: dict[Key, int | None] = {}
+        failed: dict[Key, Mapping[str, Any]] = {}
         with infactors_errors(but=(InvalidDocument, DocumentTooLarge)):
             try:
                 requests = [write.request for write in writes]
@@ -267,17 +268,36 @@ class InvoiceCollection:
                     ) from None
                 matched = e.details.get("nMatched", 0)
                 for error in e.details.get("writeErrors", []):
-                    failed[writes[error["index"]].order.key] = error.get("code")
+                    failed[writes[error["index"]].order.key] = error
         refused = {
-            key: DeliveryRefusal(f"Infactor's MongoDB refused it (error {code})")
-            for key, code in failed.items()
+            key: DeliveryRefusal(f"Infactor's MongoDB refused it ({_why(error)})")
+            for key, error in failed.items()
             # Another worker was faster: what it wrote is read again.
-            if code != _DUPLICATE_KEY
+            if not _is_there_already(error)
         }
         unclear = failed.keys() - refused.keys()
         updates = {w.order.key for w in writes if w.before is not None} - failed.keys()
         # The server tells how many of them matched their condition, and not which.
         return _Sent(refused, unclear | updates if matched < len(updates) else unclear)
+
+
+def _is_there_already(error: Mapping[str, Any]) -> bool:
+    """Return whether a write failed because there is a document of this `_id`."""
+    return error.get("code") == _DUPLICATE_KEY and _index_of(error) == "_id_"
+
+
+def _why(error: Mapping[str, Any]) -> str:
+    """Return why a write failed, without the values, which are people's."""
+    code, index = error.get("code"), _index_of(error)
+    if code == _DUPLICATE_KEY and index:
+        return f"error {code}: another document has the same values in its unique index {index}"
+    return f"error {code}"
+
+
+def _index_of(error: Mapping[str, Any]) -> str | None:
+    """Return the unique index that an error names, in its text alone: the rest has no name."""
+    found = _INDEX.search(str(error.get("errmsg", "")))
+    return found[1] if found else None
 
 
 def own_key(text: str) -> Key:

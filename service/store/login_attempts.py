@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, and_, delete, func, not_, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import LoginAttempt
@@ -27,11 +27,7 @@ def free_at(session: Session, about: str, most: int, now: datetime) -> datetime 
     """Return when the next attempt is allowed, if more than `most` are noted; None means now."""
     times = session.scalars(
         select(LoginAttempt.at)
-        .where(
-            LoginAttempt.about == _digest(about),
-            LoginAttempt.at > now - WITHIN,
-            LoginAttempt.at <= now + WITHIN,
-        )
+        .where(*_noted(about, now))
         .order_by(LoginAttempt.at.desc(), LoginAttempt.id.desc())
         .limit(most + 1)
     ).all()
@@ -40,8 +36,7 @@ def free_at(session: Session, about: str, most: int, now: datetime) -> datetime 
 
 def count(session: Session, about: str, now: datetime) -> int:
     """Return how many attempts at this name, or from this address, are noted."""
-    noted = (LoginAttempt.about == _digest(about), LoginAttempt.at > now - WITHIN)
-    return session.execute(select(func.count()).where(*noted)).scalar_one()
+    return session.execute(select(func.count()).where(*_noted(about, now))).scalar_one()
 
 
 def take_back(session: Session, ids: Collection[int]) -> None:
@@ -56,7 +51,16 @@ def forgive(session: Session, about: str) -> None:
 
 def prune(session: Session, now: datetime) -> None:
     """Delete the attempts that no longer count."""
-    session.execute(delete(LoginAttempt).where(LoginAttempt.at <= now - WITHIN))
+    session.execute(delete(LoginAttempt).where(not_(_lately(now))))
+
+
+def _noted(about: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return LoginAttempt.about == _digest(about), _lately(now)
+
+
+def _lately(now: datetime) -> ColumnElement[bool]:
+    """A condition: the attempt counts. One of the future was noted before a clock was set back."""
+    return and_(LoginAttempt.at > now - WITHIN, LoginAttempt.at <= now + WITHIN)
 
 
 def _digest(text: str) -> str:

@@ -4,15 +4,25 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from structlog.testing import capture_logs
 
 from service.cli.console import database_trouble, is_ours
+from service.cli.context import wait_until_ready
+from service.config.loading import settings_from
+from service.jobs import receiver_broker
+from service.services import build_services
 from tests.cli.place import Place
+from tests.journey.deployment import SECRETS
+from tests.servers import wait_until
 
 LOOKING = [
     ["connections"],
@@ -40,6 +50,43 @@ def test_a_database_that_is_away_is_one_line_without_its_password(
         " Connection refused; check that the database runs, and that its address, user and"
         " password are right\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("user", "name", "why"),
+    [
+        ("postgres", "nowhere", 'database "nowhere" does not exist'),
+        ("nobody", "postgres", 'role "nobody" does not exist'),
+    ],
+)
+@pytest.mark.postgresql("a file asks nobody for a name")
+def test_a_database_that_refuses_us_is_one_line_at_once(
+    place: Place, postgres_url: str, user: str, name: str, why: str
+) -> None:
+    server = urlsplit(postgres_url)
+    url = f"postgresql://{user}:hush-hush@{server.hostname}:{server.port}/{name}"
+    ended = place.with_settings({"DATABASE_URL": url}).run("status")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("DATABASE_URL: cannot be opened: connection to server at ")
+    assert f"FATAL: {why}; check that the database runs" in ended.stderr
+    assert "hush-hush" not in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.postgresql("a file is nobody's to start")
+def test_what_waits_for_a_database_says_why_again_and_again(postgres_url: str) -> None:
+    url = urlsplit(postgres_url)._replace(path="/made_later").geturl()
+    settings = settings_from({**SECRETS, "DATABASE_URL": url})
+    services, stopping = build_services(settings, receiver_broker(None)), threading.Event()
+    with capture_logs() as logs, ThreadPoolExecutor(1) as pool:
+        try:
+            pool.submit(wait_until_ready, services, stopping, every=0.01, say_every=0.1)
+            wait_until(lambda: len(logs) >= 3, what="three lines")
+        finally:
+            stopping.set()
+    services.close()
+    assert {line["event"] for line in logs} == {"database.away"}
+    assert 'database "made_later" does not exist' in logs[2]["why"]
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["notices"]])

@@ -15,14 +15,17 @@ from functools import partial
 from typing import Any
 
 import httpx
+import msgspec
 import psycopg
 import redis
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
+from service.quickbooks.faults import GONE
 from service.simulator import exact_json
-from service.simulator.faults import SPOILS
+from service.simulator.faults import CATALOGUE, SPOILS
 from service.simulator.records import Json
+from service.simulator.script import Rule
 from tests.journey.books import BUYERS, a_customer, an_invoice, realm
 from tests.journey.deployment import Deployment
 
@@ -94,6 +97,12 @@ FAULTS: tuple[Json, ...] = (
     {"kind": "token", "status": 400, "body": _WRONG_KEYS},
 )
 
+# Any other answer: a code of the table under a status, an envelope and a call that chance picks.
+# Left out: what would end a connection, and a 610 to a read, which says that something is gone.
+_ODD_STATUSES = (None, 200, 302, 400, 401, 403, 404, 413, 418, 429, 500, 503)
+_ODD_FORMATS = ("json", "xml", "gateway", "list", "batch")
+_ODD_KINDS = ("query", "cdc", "token", "accounting")
+
 # What Infactor's database does out of the blue: refuse, break off, or apply and not say so.
 AWAY: tuple[Json, ...] = (
     {"failCommands": ["update", "insert"], "closeConnection": True},
@@ -113,6 +122,19 @@ _CLOCK = """
       $$ SELECT pg_catalog.clock_timestamp() + by FROM public.clock_ahead $$;
 """
 
+_DISK = """
+    CREATE TABLE public.disk AS SELECT false AS is_full;
+    CREATE FUNCTION public.find_room() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        IF (SELECT is_full FROM public.disk) THEN
+          RAISE EXCEPTION 'no space left on device' USING ERRCODE = 'disk_full';
+        END IF;
+        RETURN NULL;
+      END $$;
+    CREATE TRIGGER find_room BEFORE INSERT OR UPDATE ON invoices EXECUTE FUNCTION find_room();
+    CREATE TRIGGER find_room BEFORE UPDATE ON runs EXECUTE FUNCTION find_room();
+"""
+
 
 @dataclass
 class Storm:
@@ -128,6 +150,7 @@ class Storm:
     approved: dict[str, dict[str, Any]] = field(default_factory=dict)  # as it was, by invoiceId
     counted: Counter[str] = field(default_factory=Counter)
     connections: dict[int, str] = field(default_factory=dict)
+    answered: Counter[str] = field(default_factory=Counter)  # calls that met a fault, by the fault
     lied_to: set[int] = field(default_factory=set)  # companies of which QuickBooks said untrue rows
 
     def __post_init__(self) -> None:
@@ -137,11 +160,14 @@ class Storm:
         self._versions: Counter[tuple[int, str]] = Counter()
         self._http = httpx.Client(base_url=self.deployment.simulator.url, timeout=30)
         self._faults: list[Json] = []
+        self._codes: list[str] = []
+        self._ordered: Counter[str] = Counter()
         self._spoilt: tuple[int, str] | None = None
+        self._disk_is_full = False
         name = self.database_url.rpartition("/")[2]
         self._database = name
         self._server = self.database_url.rpartition("/")[0] + "/postgres"
-        self._let_clock_be_set()
+        self._let_it_fail()
 
     @property
     def imported(self) -> range:
@@ -178,6 +204,7 @@ class Storm:
         for name, process in self.deployment.processes.items():
             assert process.exitcode is None, self.deployment.log_of(name)
         self._fix_spoilt()
+        self._count_answered()
         self.sim("POST", "behave")
         # What just failed comes again soon, not in five minutes as by Intuit's own ladder.
         self.sim("POST", "settings", {"retry_seconds": [0.5, 1, 2]})
@@ -187,6 +214,7 @@ class Storm:
         """Return what happens when, as shares of the storm, the first one first."""
         planned: list[tuple[float, Callable[[], None]]] = []
         planned += [(t, self._fault) for t in _every(0.55, seconds)]
+        planned += [(t, self._odd_answer) for t in _every(1.1, seconds)]
         planned += [(t, self._poison) for t in _every(7.0, seconds)]
         planned += [(t, self._kill) for t in _every(4.0, seconds)]
         planned += [(t, self._tokens_end) for t in _every(20.0, seconds)]
@@ -196,11 +224,13 @@ class Storm:
         planned += [(t, self._spoil) for t in _every(6.0, seconds)]
         planned += [(t, self._say_2099) for t in _every(6.0, seconds)]
         planned += [(t, self._strangers) for t in _every(3.0, seconds)]
+        planned += [(t, self._let_an_hour_pass) for t in _every(5.0, seconds)]
         planned += [(t, self._slow_down) for t in _every(12.0, seconds)]
         planned += [(0.35, self._lie), (0.7, self._lie)]
         planned += [(0.4, self._flush_redis), (0.6, self._restart_database)]
         planned += [(0.3, self._fill_redis), (0.38, self._empty_redis)]
         planned += [(0.8, self._read_only_database)]
+        planned += [(0.72, self._fill_disk), (0.79, self._empty_disk)]
         # A day ahead and back, then two hours back, and right again.
         for share, seconds_ahead in ((0.2, 86_400), (0.45, 0), (0.65, -7200), (0.95, 0)):
             planned.append((share, partial(self._set_clock, seconds_ahead)))
@@ -291,18 +321,75 @@ class Storm:
         """Order the next fault; each comes once before any comes again."""
         if not self._faults:
             self._faults = self._random.sample(FAULTS, len(FAULTS))
-        company = realm(self._random.randrange(self.companies))
         fault = self._faults.pop()
-        of_tokens = "token" in (fault.get("kind"), _KINDS.get(fault.get("preset", "")))
-        whose = {} if of_tokens else {"company": company}
-        self.sim("POST", "faults", {"count": self._random.randint(1, 3), **fault, **whose})
+        self._order({"count": self._random.randint(1, 3), **fault})
         self.counted["faults"] += 1
+
+    def _odd_answer(self) -> None:
+        """Order the next code of the table; each comes once before any comes again."""
+        if not self._codes:
+            self._codes = self._random.sample(sorted(CATALOGUE), len(CATALOGUE))
+        kind, status = self._random.choice(_ODD_KINDS), self._random.choice(_ODD_STATUSES)
+        code = self._codes.pop()
+        if (code, kind) == (GONE, "accounting"):
+            kind = "query"
+        rule: Json = {"fault": code, "kind": kind, "format": self._random.choice(_ODD_FORMATS)}
+        self._order({**rule, "count": 1, **({"status": status} if status else {})})
+        self.counted["odd answers"] += 1
+
+    def _order(self, rule: Json) -> None:
+        """Let some company's next calls be answered so; of tokens, nobody knows whose they are."""
+        of_tokens = "token" in (rule.get("kind"), _KINDS.get(rule.get("preset", "")))
+        of_changes = rule.get("kind") == "cdc"
+        company = self._random.choice(self.imported if of_changes else range(self.companies))
+        whose = {} if of_tokens else {"company": realm(company)}
+        self.sim("POST", "faults", {**rule, **whose})
+        if of_changes:
+            self._let_a_day_pass(company)
+        self._ordered[_named(exact_json.convert(rule, Rule))] += rule["count"]
+
+    def _count_answered(self) -> None:
+        """Count how many calls met each fault, which may be fewer than was ordered."""
+        simulator = self.deployment.simulator.simulator
+        with simulator.lock:
+            left = Counter[str]()
+            for rule in simulator.script.rules:
+                left[_named(rule)] += rule.count or 0
+        for name, ordered in self._ordered.items():
+            self.answered[name] += ordered - left[name]
+
+    @property
+    def never_met(self) -> list[Json]:
+        """The faults and codes that no call of the service has met."""
+        met = {name for name, count in self.answered.items() if count > 0}
+        faults = [fault for fault in FAULTS if _named(exact_json.convert(fault, Rule)) not in met]
+        codes = {exact_json.decode(name).get("fault") for name in met}
+        return faults + [{"fault": code} for code in sorted(CATALOGUE.keys() - codes)]
 
     def _slow_down(self) -> None:
         """Let four companies answer slowly for a while."""
         for company in self._random.sample(range(self.companies), 4):
             self.sim("POST", "faults", {"delay": 5, "company": realm(company), "count": 3})
         self.counted["slow companies"] += 4
+
+    def _let_a_day_pass(self, company: int) -> None:
+        """Let the daily reconcile of a company be due, which asks what has changed."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            due = "UPDATE connections SET reconcile_due_at = clock_timestamp() WHERE id = %s"
+            connection.execute(due, [self.connections[company]])
+        self.counted["days passed"] += 1
+
+    def _let_an_hour_pass(self) -> None:
+        """Let all pauses be over: else a company that is barred once would see no more."""
+        if self._disk_is_full:
+            return
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            for table, until in (("connections", "paused_until"), ("runs", "due_at")):
+                connection.execute(
+                    f"UPDATE {table} SET {until} = NULL WHERE id IN (SELECT id FROM {table}"
+                    f" WHERE {until} IS NOT NULL FOR UPDATE SKIP LOCKED)"
+                )
+        self.counted["hours passed"] += 1
 
     def _spoil(self) -> None:
         """Let an invoice spoil every answer that holds it, until the next one does."""
@@ -416,16 +503,30 @@ class Storm:
             self._end_connections(connection)
         self.counted["database read-only"] += 1
 
+    def _fill_disk(self) -> None:
+        """Let whatever would be recorded find no room, as on a disk that is full."""
+        self._set_disk(is_full=True)
+        self.counted["disk full"] += 1
+
+    def _empty_disk(self) -> None:
+        self._set_disk(is_full=False)
+
+    def _set_disk(self, *, is_full: bool) -> None:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            connection.execute("UPDATE public.disk SET is_full = %s", [is_full])
+        self._disk_is_full = is_full
+
     def _end_connections(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
             [self._database],
         )
 
-    def _let_clock_be_set(self) -> None:
-        """Give the database a clock of its own, for whoever connects from now on: all do."""
+    def _let_it_fail(self) -> None:
+        """Give the database a clock and a disk that can be set, for all who connect from now on."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute(_CLOCK)
+            connection.execute(_DISK)
             connection.execute(
                 f"ALTER DATABASE {self._database} SET search_path = public, pg_catalog"
             )
@@ -476,6 +577,13 @@ class Storm:
         if not (refused and answer.status_code in (400, 404)):
             answer.raise_for_status()
         return answer.json() if answer.content else None
+
+
+def _named(rule: Rule) -> str:
+    """Return what a fault is, whosever and however often."""
+    given = msgspec.structs.asdict(rule).items()
+    usual = msgspec.structs.asdict(Rule(company=rule.company, count=rule.count))
+    return exact_json.encode({name: v for name, v in given if v != usual[name]}).decode()
 
 
 def _every(gap: float, seconds: float) -> list[float]:

@@ -106,7 +106,9 @@ def test_chaos(request: pytest.FixtureRequest, storm: Storm, services: Services)
     green = storm.deployment.rows("reconcile", "--all")
     assert [row["error"] for row in green] == [None] * COMPANIES
     assert {cause for cause, _ in conditions(storm)} & FOR_SOMEBODY == set()
-    print(json.dumps(figures(storm, services), indent=2))
+    print(json.dumps({"answered": storm.answered, **figures(storm, services)}, indent=2))
+    if minutes is not None and minutes >= 3:
+        assert storm.never_met == []
 
 
 def connect(storm: Storm, services: Services) -> dict[int, str]:

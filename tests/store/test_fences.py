@@ -6,10 +6,12 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from service.coordination import circuit_breaker, heartbeats, leases, rate_limit
+from service.coordination import circuit_breaker, heartbeats, leases, presence, rate_limit
+from service.coordination.presence import Presence
 from service.database.engine import Database
-from service.database.tables import Breaker, Heartbeat, Lease, Pace
+from service.database.tables import Breaker, Heartbeat, Lease, Pace, Process
 from service.database.types import database_now
+from service.domain import ProcessKind
 
 STEPS = [61.0, 7200.0, 86_400.0]
 
@@ -23,6 +25,7 @@ def set_back(database: Database, by: float) -> None:
         later = {"open_until": Breaker.open_until + by, "since": Breaker.since + by}
         session.execute(update(Breaker).values(later))
         session.execute(update(Heartbeat).values(at=Heartbeat.at + by))
+        session.execute(update(Process).values(at=Process.at + by))
 
 
 def lease(session: Session) -> bool:
@@ -96,6 +99,20 @@ def test_a_heartbeat_from_the_future_is_as_old_as_the_clock_was_set_back(
         assert heartbeats.ages(session)["receiver"] == pytest.approx(7200, abs=30)
         assert heartbeats.beat(session, "receiver") == pytest.approx(7200, abs=30)
         assert heartbeats.ages(session)["receiver"] < 30
+
+
+def test_a_process_of_the_future_is_not_alive_until_it_says_so_again(database: Database) -> None:
+    """Who was replaced by another version before the clock was set back is not there for a day."""
+    ended, living = Presence(accepts_webhooks=False), Presence(accepts_webhooks=True)
+    with database.write() as session:
+        ended.report(session, ProcessKind.RECEIVER)
+        living.report(session, ProcessKind.WORKER)
+    set_back(database, 7200.0)
+    with database.write() as session:
+        assert presence.living(session) == []
+        living.report(session, ProcessKind.WORKER)
+        assert [one.kind for one in presence.living(session)] == ["worker"]
+        assert session.query(Process).count() == 1
 
 
 def test_what_is_away_is_so_since_now_at_the_latest(database: Database) -> None:

@@ -23,19 +23,23 @@ from service.database.tables import (
 from service.domain import FindingKind
 from service.infactor.document_lifecycle import columns_of
 from service.store import (
+    accounts,
     alerts,
     approvals,
     connections,
     findings,
     inbox,
     invoices,
+    judging,
     old_rows,
     plausible,
+    proof,
     runs,
     sessions,
     tokens,
     watermarks,
 )
+from service.store.accounts import KeptAccount, Shares
 from tests.builders import like
 from tests.store.delivery_rows import DeliveryRows
 
@@ -465,3 +469,122 @@ def test_only_what_was_noted_of_this_company_before_is_forgotten(database: Datab
 
     assert forget(AT) == [ahead, ahead]
     assert forget(AT + timedelta(seconds=1)) == [None, ahead]
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_of_accounts_only_those_that_changed_are_replaced_and_none_of_another_company(
+    database: Database,
+) -> None:
+    low, high = (KeptAccount("7", Shares(share, 0, 0)) for share in (10, 90))
+    with database.write() as session:
+        for company in ("c1", "c2"):
+            accounts.keep(session, company, {}, {"7": low, "8": low})
+            accounts.keep_busy_hours(session, company, (), (3, 4))
+    with database.write() as session:
+        accounts.keep(session, "c1", {"7": low, "8": low}, {"7": high, "8": low})
+        accounts.keep_busy_hours(session, "c1", (3, 4), (4, 5))
+    with database.read() as session:
+        kept = {company: accounts.kept(session, company) for company in ("c1", "c2")}
+        busy = {company: accounts.busy_hours(session, company) for company in ("c1", "c2")}
+    assert kept == {"c1": {"7": high, "8": low}, "c2": {"7": low, "8": low}}
+    assert busy == {"c1": {4, 5}, "c2": {3, 4}}
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_accounts_that_are_to_be_counted_already_are_not_put_off(database: Database) -> None:
+    def due() -> list[datetime | None]:
+        with database.read() as session:
+            return list(session.scalars(select(Connection.accounts_due_at).order_by(Connection.id)))
+
+    def ask(at: datetime) -> None:
+        with database.write() as session:
+            accounts.ask(session, "c1", at)
+
+    in_half_a_minute = AT + timedelta(seconds=30)
+    ask(AT)
+    ask(AT + timedelta(seconds=20))
+    assert due() == [in_half_a_minute, None]
+    ask(AT - timedelta(hours=1))  # the clock was set back
+    assert due() == [in_half_a_minute - timedelta(hours=1), None]
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_one_company_is_judged_and_only_if_nobody_has_asked_again(database: Database) -> None:
+    def judged_by() -> list[str]:
+        with database.read() as session:
+            return list(session.scalars(select(Connection.judged_by).order_by(Connection.id)))
+
+    for company in ("c1", "c2"):
+        with database.write() as session:
+            judging.begin(session, company, "today")
+    with database.write() as session:
+        judging.end(session, "c1", "today")
+    begun = judged_by()[1]
+    assert judged_by() == ["today", begun]
+    with database.write() as session:
+        judging.ask_for_all(session, "c2")
+        judging.end(session, "c2", "today")
+    assert judged_by() == ["today", ""]
+    assert begun != "today"
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_a_look_proves_its_company_alone_and_none_that_is_paused(database: Database) -> None:
+    def proved() -> list[datetime | None]:
+        with database.read() as session:
+            return list(session.scalars(select(Connection.proved_at).order_by(Connection.id)))
+
+    with database.write() as session:
+        session.execute(
+            update(Connection).where(Connection.id == "c2").values(suspended_at=AT, proof_lost=0)
+        )
+        before = proved()[1]
+        later = AT + timedelta(days=1)
+        assert not proof.prove(session, "c2", 5, later)
+        assert proof.prove(session, "c1", 5, later)
+    assert proved() == [later, before]
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_changes_move_the_watermark_of_their_company_alone_and_not_back(database: Database) -> None:
+    with database.write() as session:
+        session.execute(update(Connection).values(changes_read_until=AT))
+        watermarks.changes_read(session, "c1", AT + timedelta(hours=1))
+        watermarks.changes_read(session, "c1", AT)
+    with database.read() as session:
+        found = select(Connection.changes_read_until).order_by(Connection.id)
+        assert session.scalars(found).all() == [AT + timedelta(hours=1), AT]
+
+
+def test_a_reconcile_moves_no_watermark_back_but_one_that_lies_ahead(
+    database: Database, connection_id: str
+) -> None:
+    def after(until: datetime) -> datetime:
+        with database.write() as session:
+            session.execute(update(Connection).values(reconciled_until=until))
+            watermarks.reconciled(session, connection_id, AT, AT)
+        with database.read() as session:
+            return session.scalars(select(Connection.reconciled_until)).one()
+
+    hour = timedelta(hours=1)
+    assert (after(AT - hour), after(AT + hour)) == (AT, AT + hour)
+    assert after(datetime(2099, 1, 1, tzinfo=UTC)) == AT
+
+
+@pytest.mark.usefixtures("two_companies")
+def test_watermarks_that_lie_ahead_are_reset_of_one_company_and_of_none_that_are_right(
+    database: Database,
+) -> None:
+    ahead = datetime(2099, 1, 1, tzinfo=UTC)
+
+    def reset() -> bool:
+        with database.write() as session:
+            return watermarks.reset(session, "c1", AT)
+
+    assert not reset()
+    with database.write() as session:
+        session.execute(update(Connection).values(changes_read_until=ahead))
+    assert reset()
+    with database.read() as session:
+        found = session.scalars(select(Connection.changes_read_until).order_by(Connection.id)).all()
+    assert (found[0] < ahead, found[1]) == (True, ahead)

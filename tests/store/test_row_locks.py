@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import pytest
@@ -19,6 +20,7 @@ from service.store import (
     findings,
     forgetting,
     invoices,
+    judging,
     outbox,
     runs,
 )
@@ -209,3 +211,27 @@ def test_who_locks_rows_reads_what_is_committed_meanwhile(
         a_customer_row(session, connection_id)
     change, read, expected = LOCKED[what]
     assert meanwhile(database, change, read) == expected
+
+
+@pytest.mark.postgresql("a lock of a row is its own")
+def test_who_answers_and_who_asks_again_lock_in_one_order(
+    database: Database, connection_id: str
+) -> None:
+    """Else each waits for what the other holds, and one of them fails."""
+    DeliveryRows(database, connection_id).invoice("1")
+    DeliveryRows(database, connection_id).invoice("2")
+    first, second = "qbk-c1-1", "qbk-c1-2"
+    # Rows are found in the order in which they were written: not the one that is meant.
+    for id_ in (second, first):
+        with database.write() as session:
+            judging.ask(session, connection_id, [id_])
+    answer = partial(judging.answered, connection_id=connection_id, ids=[first, second])
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as session:
+            judging.ask(session, connection_id, [first])
+            answering = pool.submit(in_a_transaction, database, answer)
+            wait_until(lambda: is_waited_for(database), what="a lock to wait for")
+            judging.ask(session, connection_id, [second])
+        answering.result()
+    with database.read() as session:
+        assert judging.asked(session, connection_id, 10) == []

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+from dramatiq.brokers.stub import StubBroker
 from starlette.testclient import TestClient
 
 from service.app import create_app
@@ -15,7 +16,8 @@ from service.coordination import heartbeats
 from service.database.tables import Notice
 from service.jobs import receiver_broker
 from service.kit.clock import now
-from service.services import build_services
+from service.services import Services, build_services
+from service.simulator.app import RunningSimulator
 from service.web.health.probes import Probe, probes_for
 from tests.servers import free_port
 from tests.web.conftest import Place, settings_of
@@ -136,3 +138,28 @@ def test_a_question_that_hangs_costs_one_thread_however_often_it_is_asked() -> N
     # What was answered too late is not kept: the next one asks anew.
     patient = Probe(ask, seconds=30)
     assert asyncio.run(patient.answer()) == 2
+
+
+def test_a_receiver_whose_work_cannot_begin_leaves_no_thread_behind(
+    simulator: RunningSimulator, sqlite_url: str
+) -> None:
+    class CannotBegin(Exception):
+        pass
+
+    @contextmanager
+    def background(_: Services) -> Iterator[None]:
+        raise CannotBegin
+        yield
+
+    def threads() -> set[str]:
+        return {thread.name for thread in threading.enumerate()}
+
+    before = threads()
+    settings = settings_from(settings_of(simulator.url, sqlite_url))
+    services = build_services(settings, StubBroker())
+    with (
+        pytest.raises(CannotBegin),
+        TestClient(create_app(services, background)),
+    ):
+        pass
+    assert threads() & {"nudges", "intake", "heartbeat", "leases"} <= before

@@ -317,6 +317,24 @@ def test_an_adopted_invoice_is_known_by_its_documents_own_id(
     assert found["3"].startswith("qbk-")
 
 
+def test_a_copy_is_named_after_a_document_that_infactor_has(
+    delivering: Delivering, infactors: Infactors
+) -> None:
+    """Whose name is its `_id` where it has no other, on the first day and once it was delivered."""
+    world = delivering.world
+    record(world, "1")
+    nameless, _ = import_rows(infactors, a_row("1", invoiceId=None), a_row("1", created=1.0e13))
+    first = adopt_old_rows(world.services, world.connection_id)
+    delivering.deliver()
+    later = adopt_old_rows(world.services, world.connection_id)
+    for found in (first, later):
+        assert [why for _, why in found.unexplained] == [
+            f"copy of {nameless}; can still be financed"
+        ]
+    (doubled,) = delivering.findings()
+    assert doubled == ("document", "critical", nameless, "random1: Approval Awaited")
+
+
 def test_what_was_adopted_is_still_told_once_it_was_delivered(
     delivering: Delivering, infactors: Infactors
 ) -> None:

@@ -296,6 +296,26 @@ def test_infactors_refusal_of_one_document_stops_no_other(delivering: Delivering
     assert delivering.receipts("2") == [(1, "created", "invoice_created")]
 
 
+def test_a_unique_index_of_infactors_own_refuses_one_document_and_names_itself(
+    delivering: Delivering,
+) -> None:
+    """It is not taken for another worker that was faster: whose document is read again for ever."""
+    delivering.infactors.invoices.create_index("invoiceNo", unique=True, name="one_number")
+    delivering.arrive(an_invoice("1", DocNumber="7"))
+    delivering.arrive(an_invoice("2", DocNumber="7"))
+    refused = delivering.record("2")
+    assert refused.delivery_error == (
+        "Infactor's MongoDB refused it (error 11000: another document has the same values in its"
+        " unique index one_number)"
+    )
+    delivering.arrive(an_invoice("2", DocNumber="9"))
+    assert delivering.record("2").delivery_error is None
+    # A change is refused as a creation is.
+    delivering.arrive(an_invoice("2", DocNumber="7"))
+    assert "one_number" in (delivering.record("2").delivery_error or "")
+    assert (delivering.document("2") or {})["invoiceNo"] == "9"
+
+
 def test_with_withdraw_off_workflow_fields_are_left_alone(
     simulator: RunningSimulator, infactors: Database[dict[str, Any]], sqlite_url: str
 ) -> None:

@@ -239,7 +239,7 @@ def _copies(session: Session, old: _OldImport, found: OldRows) -> dict[str, dict
         rows, document = found.copies.get(invoice.id, []), seen.get(invoice.id)
         adopted = found.adopted.get(invoice.id, {})
         copies_of_it = copies_found(
-            text(adopted.get("invoiceId")) or invoice.document_id,
+            _name(adopted) if adopted else invoice.document_id,
             document.state if document else text(adopted.get("state")),
             rows,
         )

@@ -195,7 +195,8 @@ class _Matching:
 
     def _list_copies(self, invoice: RecordedInvoice, copies: Iterable[Row]) -> None:
         adopted = self.adopted.get(invoice.invoice_id)
-        original = text(adopted.get("invoiceId")) if adopted is not None else ""
+        # As it is called in Infactor, also on the day on which it is adopted.
+        original = "" if adopted is None else text(adopted.get("invoiceId")) or row_id(adopted)
         original = original or invoice.document_id or invoice.invoice_id
         for row in copies:
             goes_on = can_go_on(row)

@@ -10,11 +10,11 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 async def _livez(_: Request) -> Response:
-    return PlainTextResponse("ok\n")
+    return PlainTextResponse("ok, but waiting for the database: the log says why\n")
 
 
 async def _readyz(_: Request) -> Response:
-    return JSONResponse({"status": "unavailable", "database": "does not answer"}, 503)
+    return JSONResponse({"status": "unavailable", "database": "cannot be opened"}, 503)
 
 
 async def _later(_: Request) -> Response:
