@@ -4,15 +4,12 @@
 company of the simulator, and judges all of it by the lender's rules, on a day on which nothing
 changes. With `--proof` also as nothing proves the company any more, and as something does again:
 then each invoice is written. The reference reads the same columns of the same rows page by page.
-CPU of the thread, without the simulator's and PostgreSQL's, and seconds on the wall.
+CPU of the one thread that judges, and of PostgreSQL's server; the simulator's does not count.
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import httpx
 from dramatiq.brokers.stub import StubBroker
@@ -28,6 +25,7 @@ from service.simulator.app import RunningSimulator, running
 from service.simulator.books.book import Book
 from service.simulator.generate.companies import VAST_REALM, with_vast_company
 from service.store import judging
+from tests.costs import Cost, Meter, median
 from tests.databases import an_own_database
 from tests.workers import world as worlds
 from tests.workers.world import World
@@ -36,12 +34,6 @@ from workers.runs.run import advance
 
 _ROUNDS = 3
 _PAGE = 1_000
-
-
-@dataclass(frozen=True)
-class _Cost:
-    cpu: float
-    wall: float
 
 
 def main() -> None:
@@ -53,21 +45,22 @@ def main() -> None:
     options = parser.parse_args()
     logs.configure("ERROR", "json")
     book = with_vast_company(Book.of({}), options.invoices)
-    measured: dict[str, list[_Cost]] = {}
+    measured: dict[str, list[Cost]] = {}
     with running(worlds.CONFIG, book) as simulator:
         simulator.simulator.switch({"requests_per_second": None})
         with an_own_database(options.postgresql) as url, _world(simulator, url) as world:
             _record(world)
+            meter = Meter(url)
             for _ in range(_ROUNDS):
                 for name, work in _works(world, proof=options.proof):
-                    measured.setdefault(name, []).append(_cost(work))
+                    measured.setdefault(name, []).append(meter.cost(work))
     where = "PostgreSQL" if options.postgresql else "SQLite"
     print(f"{options.invoices:,} invoices on {where}, median of {_ROUNDS} rounds")
-    base = statistics.median(cost.cpu for cost in measured["reference: the rows read"])
+    base = median(measured["reference: the rows read"])
     for name, costs in measured.items():
-        cpu = statistics.median(cost.cpu for cost in costs)
-        wall = statistics.median(cost.wall for cost in costs)
-        print(f"  {name:<32}{cpu:7.1f} s CPU {wall:7.1f} s   {cpu / base:5.1f} times the reference")
+        cost = median(costs)
+        times = (cost.own + cost.server) / (base.own + base.server)
+        print(f"  {name:<32}{cost}   {times:5.1f} times the reference")
 
 
 def _works(world: World, *, proof: bool) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -110,12 +103,6 @@ def _record(world: World) -> None:
     while advance(world.services, run_id):
         pass
     assert world.run(run_id).state == "done"
-
-
-def _cost(work: Callable[[], object]) -> _Cost:
-    cpu, wall = time.thread_time(), time.monotonic()
-    work()
-    return _Cost(time.thread_time() - cpu, time.monotonic() - wall)
 
 
 @contextmanager

@@ -19,8 +19,9 @@ from service.infactor.rules.facts import InvoiceFacts, decoded, encoded, facts_o
 from service.infactor.rules.twins import twin_keys
 from service.infactor.warnings import InvoiceWarning
 from service.kit import exact_json
-from service.store import customers
+from service.store import customers, same_sale
 from service.store.invoices import COLUMNS, InvoiceRow
+from service.store.same_sale import Key
 from workers.company import RecordedCompany
 from workers.reading.reads import Read
 
@@ -202,8 +203,16 @@ def row_of(invoice: Invoice) -> InvoiceRow:
 
 def sale(row: InvoiceRow) -> tuple[object, ...]:
     """Return what decides which invoices it is a duplicate of, or they of it."""
-    keys = (row.twin_number, row.twin_buyer, row.twin_name, row.twin_email)
-    return (*keys, row.deleted, bool(row.total), row.created_ms)
+    return (*_keys(row), row.deleted, bool(row.total), row.created_ms)
+
+
+def keys_of(row: InvoiceRow) -> tuple[Key, ...]:
+    """Return what it may share with others, as the store looks it up."""
+    return same_sale.keys_of(_keys(row))
+
+
+def _keys(row: InvoiceRow) -> tuple[int | None, ...]:
+    return (row.twin_number, row.twin_buyer, row.twin_name, row.twin_email)
 
 
 def same(before: InvoiceRow | None, row: InvoiceRow) -> bool:

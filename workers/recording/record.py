@@ -20,7 +20,6 @@ from service.domain import Action, OwnNotice, RevisionCause, RuleCode
 from service.errors import ApprovalNeeded, Disconnected, SyncError, Unmappable
 from service.infactor import document_lifecycle
 from service.infactor.document_lifecycle import Decision, columns_of
-from service.infactor.rules.facts import decoded
 from service.infactor.rules.shares import COUNTED_RULES
 from service.kit.clock import now
 from service.store import (
@@ -37,11 +36,13 @@ from service.store import (
 )
 from service.store.invoices import InvoiceRow, RecordedVersion
 from service.store.judging import NamedInvoice
+from service.store.same_sale import Key
 from workers.company import RecordedCompany
 from workers.reading.reads import CompleteReads, Read, is_id
 from workers.recording.invoice_rows import (
     InvoiceBasis,
     InvoiceRows,
+    keys_of,
     revision,
     row_of,
     sale,
@@ -49,7 +50,6 @@ from workers.recording.invoice_rows import (
 )
 from workers.recording.judging import DUPLICATES, Judge, OtherReason, other_reasons
 from workers.recording.outcome import Outcome, Recorded
-from workers.recording.surroundings import keys_of
 from workers.recording.withdrawal_limit import check_withdrawals
 from workers.retry import pause_of_parked
 
@@ -189,9 +189,9 @@ class _Batch:
         self._recorded = Recorded()
         self._withheld: Mapping[str, str] = {}
         self._were_unproven: set[str] = set()
-        # What was recorded before of invoices that may now be duplicates of others, or these of
-        # them; None for a new one.
-        self._moved: dict[str, InvoiceRow | None] = {}
+        # The keys, now and before, of invoices that may now be duplicates of others, or these of
+        # them.
+        self._moved: dict[str, set[Key]] = {}
         self._customers_changed = False
 
     @property
@@ -288,14 +288,11 @@ class _Batch:
         """
         if not self._moved or not self._rows.settings.rules.asks_any(DUPLICATES):
             return
-        session, jobs = self._session, self._company.services.jobs
-        left = {key for was in self._moved.values() if was for key in keys_of(decoded(was.facts))}
-        shared = same_sale.sharing(session, left)
-        ids = {id_ for ids in shared.values() for id_ in ids} - self._moved.keys()
-        for connection_id in sorted(
-            same_sale.ask(session, ids | self._judge.neighbours(self._moved))
-        ):
-            after_commit(session, jobs.judge, connection_id)
+        session, services = self._session, self._company.services
+        environment = services.settings.quickbooks_environment
+        asked = same_sale.ask_for_neighbours(session, environment, self._moved)
+        for connection_id in sorted(asked):
+            after_commit(session, services.jobs.judge, connection_id)
 
     def _judge_again(self, ids: Collection[str]) -> Recorded:
         connections.lock(self._session, self._company.connection_id)
@@ -487,7 +484,7 @@ class _Batch:
         for row in written:
             was = before.get(row.id)
             if was is None or sale(was) != sale(row):
-                self._moved[row.id] = was
+                self._moved[row.id] = {*keys_of(row), *(keys_of(was) if was else ())}
         revisions = [revision(row, before.get(row.id), self._cause) for row in written]
         connection_id = self._company.connection_id
         invoices.add_revisions(self._session, chain.linked(self._session, connection_id, revisions))
