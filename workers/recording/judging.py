@@ -162,7 +162,7 @@ Kept = tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]
 """(holds, signals) as the record keeps them."""
 
 
-def kept(judgement: Judgement) -> Kept:
+def kept(judgement: Judgement) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the reasons as the record keeps them."""
     return plain(judgement.holds), plain(judgement.signals)
 

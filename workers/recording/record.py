@@ -8,10 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
-from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from service.database.engine import after_commit
@@ -20,6 +19,7 @@ from service.domain import Action, OwnNotice, RevisionCause, RuleCode
 from service.errors import ApprovalNeeded, Disconnected, SyncError, Unmappable
 from service.infactor import document_lifecycle
 from service.infactor.document_lifecycle import Decision, columns_of
+from service.infactor.rules.facts import decoded
 from service.infactor.rules.shares import COUNTED_RULES
 from service.kit.clock import now
 from service.store import (
@@ -35,25 +35,28 @@ from service.store import (
     same_sale,
 )
 from service.store.invoices import InvoiceRow, RecordedVersion
-from service.store.judging import NamedInvoice
+from service.store.judging import NamedInvoice, RecordedReasons
 from service.store.same_sale import Key
 from workers.company import RecordedCompany
 from workers.reading.reads import CompleteReads, Read, is_id
 from workers.recording.invoice_rows import (
     InvoiceBasis,
     InvoiceRows,
+    judged_revision,
     keys_of,
     revision,
     row_of,
     sale,
     same,
 )
-from workers.recording.judging import DUPLICATES, Judge, OtherReason, other_reasons
+from workers.recording.judging import DUPLICATES, Judge, OtherReason, kept, other_reasons
 from workers.recording.outcome import Outcome, Recorded
 from workers.recording.withdrawal_limit import check_withdrawals
 from workers.retry import pause_of_parked
 
 log = structlog.get_logger(__name__)
+
+R = TypeVar("R", InvoiceRow, RecordedReasons)
 
 
 @contextmanager
@@ -295,28 +298,54 @@ class _Batch:
             after_commit(session, services.jobs.judge, connection_id)
 
     def _judge_again(self, ids: Collection[str]) -> Recorded:
-        connections.lock(self._session, self._company.connection_id)
-        judging.answered(self._session, self._company.connection_id, ids)
-        stored = invoices.load(self._session, ids)
+        session, connection_id = self._session, self._company.connection_id
+        connections.lock(session, connection_id)
+        judging.answered(session, connection_id, ids)
+        before = self._unless_withheld(judging.lock(session, ids), remapped=True)
+        judgements = self._judge.judgements({row.id: decoded(row.facts) for row in before})
         rows = [
-            replace(row_of(invoice), revision=invoice.revision + 1, recorded_at=self._rows.at)
-            for invoice in stored.values()
-            if invoice.mapped is not None
+            row._replace(hold=hold, holds=holds, signals=signals, revision=row.revision + 1)
+            for row in before
+            for hold in (judgements[row.id].hold,)
+            for holds, signals in (kept(judgements[row.id]),)
+            if (holds, signals) != (row.holds, row.signals)
         ]
-        rows = self._judge.judged(self._unless_withheld(rows, remapped=True))
-        actions = self._write_newer(rows, stored, remap=True)
-        self._recorded += [
-            self._written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
-        ]
+        if not rows:
+            return self._recorded
+        self._note_unproven(before)
+        judging.save(session, rows, self._rows.at)
+        revisions = [judged_revision(row, self._rows.at, self._cause) for row in rows]
+        invoices.add_revisions(session, chain.linked(session, connection_id, revisions))
+        actions = self._actions(rows)
+        self._recorded += [self._written(row, actions[row.id], remapped=True) for row in rows]
         return self._recorded
+
+    def _actions(self, rows: Sequence[RecordedReasons]) -> dict[str, Action]:
+        """Return what these rows, which were judged again, do to Infactor's documents.
+
+        Those are stored if nothing is delivered. Else no document is read as a whole.
+        """
+        ids = [row.id for row in rows]
+        if not self._rows.settings.delivers:
+            stored = invoices.load(self._session, ids)
+            return self._deliver([row_of(invoice) for invoice in stored.values()])
+        states = invoices.document_states(self._session, ids)
+        actions = {}
+        for row in rows:
+            state, withdrawn = states.get(row.id, (None, False))
+            actions[row.id] = document_lifecycle.action_of(
+                state,
+                RuleCode(row.hold) if row.hold else None,
+                withdrawn=withdrawn,
+                withdraw=self._rows.settings.infactor_withdraw,
+            )
+        return actions
 
     def _note_times_ahead(self, times: Sequence[datetime]) -> None:
         if times and max(times) > self._rows.latest:
             plausible.note_ahead(self._session, self._company.connection_id, max(times))
 
-    def _unless_withheld(
-        self, rows: Sequence[InvoiceRow], *, remapped: bool = False
-    ) -> list[InvoiceRow]:
+    def _unless_withheld(self, rows: Sequence[R], *, remapped: bool = False) -> list[R]:
         """Return the rows that may be written; the others keep what is recorded of them."""
         self._recorded += [
             Outcome(
@@ -452,7 +481,14 @@ class _Batch:
                 _unwritten(row.quickbooks_id, row.id, hold, is_offered=row.id in offered)
             )
 
-    def _written(self, row: InvoiceRow, action: Action, *, remapped: bool = False) -> Outcome:
+    def _note_unproven(self, before: Iterable[InvoiceRow | RecordedReasons]) -> None:
+        """Note which of these were held before because nothing proved them, if that withdraws."""
+        if self._rows.settings.infactor_withdraw:
+            self._were_unproven.update(row.id for row in before if row.hold == RuleCode.UNPROVEN)
+
+    def _written(
+        self, row: InvoiceRow | RecordedReasons, action: Action, *, remapped: bool = False
+    ) -> Outcome:
         return Outcome(
             quickbooks_id=row.quickbooks_id,
             invoice_id=row.id,
@@ -477,10 +513,7 @@ class _Batch:
             self._session, changed, remap=remap, overrule=self._overrule and not remap
         )
         written = [row for row in changed if row.id in accepted]
-        if self._rows.settings.infactor_withdraw:
-            self._were_unproven.update(
-                row.id for row in before.values() if row.hold == RuleCode.UNPROVEN
-            )
+        self._note_unproven(before.values())
         for row in written:
             was = before.get(row.id)
             if was is None or sale(was) != sale(row):
