@@ -3,7 +3,7 @@
 `python -m tests.workers.benchmark_judging [--invoices N] [--proof] [--postgresql]` records a
 company of the simulator, and judges all of it by the lender's rules, on a day on which nothing
 changes. With `--proof` also as nothing proves the company any more, and as something does again:
-then each invoice is written. The reference reads the same columns of the same rows page by page.
+then each invoice is written, and would be delivered. The reference reads the same columns of the same rows page by page.
 CPU of the one thread that judges, and of PostgreSQL's server; the simulator's does not count.
 """
 
@@ -13,11 +13,12 @@ from contextlib import contextmanager
 
 import httpx
 from dramatiq.brokers.stub import StubBroker
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from service.config.loading import settings_from
 from service.database.schema import migrate
 from service.database.tables import Connection
+from service.domain import State
 from service.kit import logs
 from service.kit.clock import now
 from service.services import build_services
@@ -32,6 +33,12 @@ from tests.workers.world import World
 from workers.judging import judge_company
 from workers.runs.run import advance
 
+# As where invoices are delivered into Infactor's own database; judging does not ask that one.
+_INFACTOR = {"INFACTOR_MONGODB_URL": "mongodb://127.0.0.1:1", "INFACTOR_MONGODB_DATABASE": "unused"}
+_OFFER = """INSERT INTO documents
+    (invoice_id, connection_id, supplier_id, state, document, revision, written_at, seen_at)
+    SELECT invoices.id, connection_id, connections.supplier_id, :state, mapped, 1, :at, :at
+    FROM invoices JOIN connections ON connections.id = connection_id"""
 _ROUNDS = 3
 _PAGE = 1_000
 
@@ -103,11 +110,14 @@ def _record(world: World) -> None:
     while advance(world.services, run_id):
         pass
     assert world.run(run_id).state == "done"
+    with world.services.database.write() as session:
+        session.execute(text(_OFFER), {"state": State.INVOICE_CREATED, "at": now()})
 
 
 @contextmanager
 def _world(simulator: RunningSimulator, url: str) -> Iterator[World]:
-    settings = settings_from(worlds.environment(simulator.url, url, INFACTOR_PROFILE="lender"))
+    values = worlds.environment(simulator.url, url, INFACTOR_PROFILE="lender", **_INFACTOR)
+    settings = settings_from(values)
     services = build_services(settings, StubBroker(), call_interval=0.0)
     migrate(services.database)
     with httpx.Client(timeout=60) as http:

@@ -110,13 +110,20 @@ def _announce(
 ) -> None:
     """After the commit, log what was written, and ask for its delivery.
 
-    A run has one line for all of a batch: it may write a million invoices.
+    A run, and rules that judge again, have one line for all of a batch: they may write a million
+    invoices.
     """
     written = [outcome for outcome in recorded if outcome.revision is not None]
-    if run is not None and written:
-        actions = Counter(outcome.action.value for outcome in written)
-        after_commit(session, log.info, "invoices.recorded", run=run.id, cause=cause, **actions)
-    for outcome in written if run is None else ():
+    together = run is not None or cause is RevisionCause.RULES
+    if together and written:
+        line = {
+            "connection": company.connection_id,
+            "cause": cause,
+            **({} if run is None else {"run": run.id}),
+            **Counter(outcome.action.value for outcome in written),
+        }
+        after_commit(session, log.info, "invoices.recorded", **line)
+    for outcome in () if together else written:
         line = {
             "invoice": outcome.invoice_id,
             "revision": outcome.revision,
