@@ -3,7 +3,7 @@
 `python -m tests.workers.benchmark_judging [--invoices N] [--proof] [--postgresql]` records a
 company of the simulator, and judges all of it by the lender's rules, on a day on which nothing
 changes. With `--proof` also as nothing proves the company any more, and as something does again:
-then each invoice is written, and would be delivered. The reference reads the same columns of the same rows page by page.
+then each invoice is written. The reference reads the same columns of the same rows page by page.
 CPU of the one thread that judges, and of PostgreSQL's server; the simulator's does not count.
 """
 
