@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, Select, literal, select, tuple_, union
+from sqlalchemy import ColumnElement, Select, and_, literal, select, tuple_, union
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import (
@@ -144,7 +144,9 @@ def _ids(ours: Sequence[ColumnElement[bool]], matches: ColumnElement[bool]) -> S
 
 def _matches(text: str, amount: Decimal | None) -> list[ColumnElement[bool]]:
     buyer = folded(text)
-    matches = [*_named(text), Invoice.sought.between(buyer, buyer + _AFTER_EVERY_TEXT)]
+    # No BETWEEN: PostgreSQL does not take the collation that SQLAlchemy writes behind its values.
+    begins = and_(Invoice.sought >= buyer, Invoice.sought <= buyer + _AFTER_EVERY_TEXT)
+    matches = [*_named(text), begins]
     return matches if amount is None else [*matches, Invoice.total == amount]
 
 
