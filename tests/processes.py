@@ -21,8 +21,9 @@ def cpu_of_all(pid: int) -> float:
 
 
 def running_of_all(pid: int) -> float:
-    """Return the same to the nanosecond, but without processes that have ended."""
-    return sum(map(_running, (pid, *_descendants(pid))))
+    """Return the same to the nanosecond, but for processes that have ended."""
+    ended = sum(map(int, _stat(pid)[13:15])) / _TICKS
+    return ended + sum(map(_running, (pid, *_descendants(pid))))
 
 
 def parent(pid: int) -> int:

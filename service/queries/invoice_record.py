@@ -107,8 +107,9 @@ def search(
     """
     ours = [Connection.environment == environment]
     if connection_id is not None:
-        ours.append(Connection.id == connection_id)
-    matches = _matches(text, amount) if text else [Invoice.quickbooks_id != ""]
+        # Both, or PostgreSQL would not read them in the order of an index.
+        ours += [Connection.id == connection_id, Invoice.connection_id == connection_id]
+    matches = _matches(text, amount) if text else []
     query = _listed(ours, matches).limit(limit)
     place = session.get(Invoice, after) if after is not None else None
     if place is not None:
@@ -126,15 +127,18 @@ def named(session: Session, environment: str, text: str, limit: int) -> Sequence
 def _listed(
     ours: Sequence[ColumnElement[bool]], matches: Sequence[ColumnElement[bool]]
 ) -> Select[Invoice, Document | None, Connection]:
-    ids = union(*(_ids(ours, one) for one in matches)).subquery()
-    return (
+    """Return the query for the invoices that match in any way; without one, for all of ours."""
+    query = (
         select(Invoice, Document, Connection)
-        .join(ids, ids.c.id == Invoice.id)
         .join(Connection, Connection.id == Invoice.connection_id)
         .join(Document, Document.invoice_id == Invoice.id, isouter=True)
         .options(defer(Invoice.source))
         .order_by(Invoice.created_ms.desc(), Invoice.id.desc())
     )
+    if not matches:
+        return query.where(*ours)
+    ids = union(*(_ids(ours, one) for one in matches)).subquery()
+    return query.join(ids, ids.c.id == Invoice.id)
 
 
 def _ids(ours: Sequence[ColumnElement[bool]], matches: ColumnElement[bool]) -> Select[str]:
@@ -145,7 +149,11 @@ def _ids(ours: Sequence[ColumnElement[bool]], matches: ColumnElement[bool]) -> S
 def _matches(text: str, amount: Decimal | None) -> list[ColumnElement[bool]]:
     buyer = folded(text)
     # No BETWEEN: PostgreSQL does not take the collation that SQLAlchemy writes behind its values.
-    begins = and_(Invoice.sought >= buyer, Invoice.sought <= buyer + _AFTER_EVERY_TEXT)
+    begins = and_(
+        Invoice.mapped.is_not(None),  # as in the index
+        Invoice.sought >= buyer,
+        Invoice.sought <= buyer + _AFTER_EVERY_TEXT,
+    )
     matches = [*_named(text), begins]
     return matches if amount is None else [*matches, Invoice.total == amount]
 
