@@ -58,6 +58,8 @@ def main() -> None:
     parser.add_argument("--invoices", type=int, default=1_000_000)
     parser.add_argument("--postgresql", action="store_true", help="instead of a SQLite file")
     parser.add_argument("--explain", action="store_true")
+    parser.add_argument("--pages", action="store_true", help="and no commands")
+    parser.add_argument("--commands", action="store_true", help="and no pages")
     options = parser.parse_args()
     logs.configure("ERROR", "console")
     spare_the_collector()
@@ -72,9 +74,10 @@ def main() -> None:
         where = "PostgreSQL" if options.postgresql else "SQLite"
         took = time.monotonic() - begun
         print(f"{options.invoices:,} invoices on {where}, filled in {took:.0f} s", flush=True)
-        _pages(services, Meter(url), explain=options.explain)
+        if not options.commands:
+            _pages(services, Meter(url), explain=options.explain)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        for arguments in _commands(Path(folder)):
+        for arguments in _commands(Path(folder)) if not options.pages else ():
             _command(values, Path(folder), arguments)
 
 
@@ -192,8 +195,11 @@ def fill(services: Services, count: int) -> None:
         for n in range(COMPANIES):
             email, at = f"s{n}@supplier{n}.test", now()
             supplier = connections.upsert_supplier(session, email, "S", "", at)
-            sealed = services.vault.seal(str(n + 1), f"c{n}:realm")
-            session.add(a_connection(f"c{n}", supplier, at, realm_sealed=sealed))
+            realm = {
+                "realm_sealed": services.vault.seal(str(n + 1), f"c{n}:realm"),
+                "realm_digest": services.vault.digest(str(n + 1)),
+            }
+            session.add(a_connection(f"c{n}", supplier, at, **realm))
         session.flush()
     with without_indexes(database, Invoice), database.write() as session:
         session.add(_first())

@@ -39,7 +39,7 @@ _INFACTOR = {"INFACTOR_MONGODB_URL": "mongodb://127.0.0.1:1", "INFACTOR_MONGODB_
 _OFFER = """INSERT INTO documents
     (invoice_id, connection_id, supplier_id, state, document, revision, written_at, seen_at)
     SELECT invoices.id, connection_id, connections.supplier_id, :state, mapped, 1, :at, :at
-    FROM invoices JOIN connections ON connections.id = connection_id"""
+    FROM invoices JOIN connections ON connections.id = connection_id WHERE hold IS NULL"""
 _PAGE = 1_000
 
 
