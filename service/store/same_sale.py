@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Document, Invoice
-from service.database.types import among
+from service.database.types import Texts, among
 from service.database.upsert import chunked
 from service.kit import exact_json
 from service.store import judging
@@ -80,7 +80,9 @@ def _sharing(*, on_sqlite: bool) -> Any:
 def _of_kind(kind: int) -> Select[Any]:
     keys = func.unnest(bindparam(f"keys{kind}", type_=ARRAY(BigInteger)))
     given = keys.table_valued("value", name=f"given{kind}").render_derived()
-    first = _first(kind, given.c.value).lateral()
+    # Not = ANY: of a statement that is prepared PostgreSQL would compare each of them in turn.
+    besides = select(func.unnest(bindparam("besides", type_=Texts)))
+    first = _first(kind, given.c.value, Invoice.id.not_in(besides)).lateral()
     return select(literal_column(str(kind)), given.c.value, first.c.id).join_from(
         given, first, true()
     )
@@ -89,7 +91,7 @@ def _of_kind(kind: int) -> Select[Any]:
 def _of_kind_on_sqlite(kind: int) -> Select[Any]:
     """SQLite knows no LATERAL, so the ids with one key are one text first."""
     given = func.json_each(bindparam(f"keys{kind}", type_=Text)).table_valued("value")
-    first = _first(kind, given.c.value).subquery()
+    first = _first(kind, given.c.value, ~among(Invoice.id, "besides")).subquery()
     ids = select(func.json_group_array(first.c.id)).scalar_subquery()
     texts = select(given.c.value, ids.label("ids")).subquery()
     one = func.json_each(texts.c.ids).table_valued("value")
@@ -98,14 +100,14 @@ def _of_kind_on_sqlite(kind: int) -> Select[Any]:
     )
 
 
-def _first(kind: int, value: ColumnElement[Any]) -> Select[Any]:
+def _first(kind: int, value: ColumnElement[Any], counts: ColumnElement[bool]) -> Select[Any]:
     """Return the query for the first invoices with this key, which stops at them."""
     return (
         select(Invoice.id)
         .join(Connection, Connection.id == Invoice.connection_id)
         .where(
             COLUMNS[kind] == value,
-            ~among(Invoice.id, "besides"),
+            counts,
             Connection.environment == bindparam("environment"),
         )
         .order_by(Invoice.created_ms, Invoice.id)
