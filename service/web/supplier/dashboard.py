@@ -37,7 +37,7 @@ PAGE_SECONDS = 2.0
 # Their threads compete with those of all other pages for the interpreter.
 _SEARCHES_AT_ONCE = 2
 # The links of a company's card: status, and its words.
-_NEWS = {TO_FIX: "to fix", CHANGED: "changed since decided", NOT_OFFERED: "not offered"}
+_NEWS = {TO_FIX: "to fix", CHANGED: "changed since decided", NOT_OFFERED: "not in Infactor"}
 
 
 def dashboard(request: Request[AppState]) -> Response:
