@@ -49,8 +49,8 @@ class RuleBook:
         return next((one.limit for one in self.in_force if one.rule.code is code), None)
 
     def holds(self, code: RuleCode) -> bool:
-        """Return whether this rule keeps invoices from being offered."""
-        return any(one.rule.code is code and one.mode is Mode.HOLD for one in self.in_force)
+        """Return whether an invoice is not offered while this rule applies."""
+        return any(one.mode is Mode.HOLD for one in self.in_force if one.rule.code is code)
 
     def asks_any(self, codes: Collection[RuleCode]) -> bool:
         """Return whether any of these rules is in force."""
