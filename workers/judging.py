@@ -2,6 +2,7 @@
 have changed, some of them when something has changed that surrounds them.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from service.infactor.rules.facts import decoded
 from service.kit.clock import now
 from service.services import Services
 from service.store import accounts, chain, judging
-from service.store.judging import Basis, JudgedInvoice
+from service.store.judging import Basis, JudgedInvoice, WantedJudging
 from workers.accounts import count_accounts
 from workers.company import RecordedCompany
 from workers.recording.judging import Judge, OtherReason, kept, other_reasons
@@ -23,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 _PAGE = 1_000
 _MOST_AT_ONCE = 50
+_MOST_AT_RISK = 100_000
+TURN_SECONDS = 60.0
 
 
 def ask_for_judging(services: Services) -> None:
@@ -52,53 +55,92 @@ def basis_of(settings: Settings, at: datetime) -> Basis:
     return Basis(judged_by(settings), settings.rules.limit_of(RuleCode.UNPROVEN), at)
 
 
-def judge_company(services: Services, connection_id: str) -> None:
+def judge_company(services: Services, connection_id: str, *, seconds: float = TURN_SECONDS) -> None:
     """Judge the company's invoices, unless another process does, and record what has changed.
 
     All of them if that is due, else those that were asked for; after the accounts of its buyers
-    are counted, which asks for more.
+    are counted, which asks for more. What is not done after so many seconds is left to another
+    turn, which is asked for: a very large company gets through, and others get through meanwhile.
     """
+    ends_at = time.monotonic() + seconds
     with services.leases.hold(f"judge:{connection_id}") as mine:
-        company = RecordedCompany.recorded(services, connection_id) if mine else None
+        if not mine:
+            return
+        with services.database.write() as session:
+            judging.take_turn(session, connection_id)
+        company = RecordedCompany.recorded(services, connection_id)
         if company is None:
             return
         at = now()
         with services.database.read() as session:
             wanted = judging.wanted(session, connection_id, basis_of(services.settings, at))
-            counts = wanted is not None or accounts.is_company_due(session, connection_id, at)
+            begins = wanted is not None and not wanted.begun
+            counts = begins or accounts.is_company_due(session, connection_id, at)
         if counts:
             count_accounts(company)
         if wanted is None:
-            _judge_asked(company)
+            done = _judge_asked(company, ends_at)
         else:
-            _judge_all(company, wanted)
+            done = _judge_all(company, wanted, ends_at)
+    if not done:
+        services.jobs.judge(connection_id)
 
 
-def _judge_all(company: RecordedCompany, wanted: str) -> None:
-    services = company.services
+def _judge_all(company: RecordedCompany, wanted: WantedJudging, ends_at: float) -> bool:
+    """Judge all, from where that was left; return whether it is done. It is one page at least."""
+    services, connection_id = company.services, company.connection_id
     with services.database.write() as session:
-        judging.begin(session, company.connection_id, wanted)
-    after, seen, changed = "", 0, 0
+        after = judging.begin(session, connection_id, wanted.key)
+    changed = _withdraw_first(company, ends_at) if wanted.unproven else 0
+    seen, going_on = 0, True
     while page := _page(company, after):
         seen, after = seen + len(page), page[-1].quickbooks_id
         others = _judged_otherwise(company, page)
         if others:
             changed += record_judgements(company, others)
+        with services.database.write() as session:
+            going_on = judging.judged_until(session, connection_id, wanted.key, after)
+        if not going_on or time.monotonic() >= ends_at:
+            break
+    done = not page
     with services.database.write() as session:
-        judging.end(session, company.connection_id, wanted)
-        head = chain.of_company(session, company.connection_id)
+        if done:
+            judging.end(session, connection_id, wanted.key)
+        head = chain.of_company(session, connection_id)
     # Kept elsewhere, the last link shows whether somebody has written another history since.
-    log.info("chain.head", connection=company.connection_id, revisions=head.length, link=head.link)
-    log.info("rules.judged", connection=company.connection_id, invoices=seen, changed=changed)
+    log.info("chain.head", connection=connection_id, revisions=head.length, link=head.link)
+    log.info(
+        "rules.judged", connection=connection_id, invoices=seen, changed=changed, finished=done
+    )
+    return done
 
 
-def _judge_asked(company: RecordedCompany) -> None:
+def _withdraw_first(company: RecordedCompany, ends_at: float) -> int:
+    """Judge what is offered and undecided first, the largest first: money may be lent on that.
+
+    Returns how many invoices have other reasons now. What is held is not looked for again.
+    """
+    settings = company.services.settings
+    if not (settings.infactor_withdraw and settings.rules.holds(RuleCode.UNPROVEN)):
+        return 0
+    with company.services.database.read() as session:
+        ids = judging.at_risk(session, company.connection_id, _MOST_AT_RISK)
+    changed = 0
+    for start in range(0, len(ids), _PAGE):
+        changed += record_judgements(company, ids[start : start + _PAGE])
+        if time.monotonic() >= ends_at:
+            break
+    return changed
+
+
+def _judge_asked(company: RecordedCompany, ends_at: float) -> bool:
     seen, changed = 0, 0
-    while ids := _asked(company):
+    while (ids := _asked(company)) and (not seen or time.monotonic() < ends_at):
         seen += len(ids)
         changed += record_judgements(company, ids)
     if seen:
         log.info("rules.judged", connection=company.connection_id, invoices=seen, changed=changed)
+    return not ids
 
 
 def _asked(company: RecordedCompany) -> Sequence[str]:

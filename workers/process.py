@@ -22,6 +22,7 @@ from service.jobs import ALL, DELIVER, JUDGE, RUN, SETTLE, SYNC, Job
 from service.services import Services
 from workers import judging, settlements, sync
 from workers.delivery import deliver
+from workers.judging import TURN_SECONDS
 from workers.lanes import PATIENCE_SECONDS, Lanes
 from workers.runs import run
 from workers.schedule import ALERTS, ticking
@@ -38,7 +39,9 @@ _TIME_LIMIT_MS = 10 * 60 * 1000
 _MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000
 
 
-def declare(broker: Broker, services: Services, lanes: Lanes) -> None:
+def declare(
+    broker: Broker, services: Services, lanes: Lanes, *, judging_seconds: float = TURN_SECONDS
+) -> None:
     def sync_company(connection_id: str) -> None:
         lanes.take(connection_id, lambda: sync.sync_company(services, connection_id))
 
@@ -53,7 +56,10 @@ def declare(broker: Broker, services: Services, lanes: Lanes) -> None:
 
     def judge_company(connection_id: str) -> None:
         # Slow for its own reasons: that says nothing of the company's QuickBooks.
-        lanes.take(f"judge:{connection_id}", lambda: judging.judge_company(services, connection_id))
+        lanes.take(
+            f"judge:{connection_id}",
+            lambda: judging.judge_company(services, connection_id, seconds=judging_seconds),
+        )
 
     def explain_payments(connection_id: str) -> None:
         lanes.take(
@@ -89,14 +95,19 @@ DRAIN_MS = 25_000
 
 @contextmanager
 def working(
-    services: Services, threads: int, *, patience: float = PATIENCE_SECONDS
+    services: Services,
+    threads: int,
+    *,
+    patience: float = PATIENCE_SECONDS,
+    judging_seconds: float = TURN_SECONDS,
 ) -> Iterator[None]:
     """Run this process' actors and periodic jobs during the block, then drain for 25 s at most.
 
-    A company whose turn outlasts `patience`, in seconds, leaves its thread to others.
+    A company whose turn outlasts `patience`, in seconds, leaves its thread to others; its invoices
+    are judged for `judging_seconds` at a time.
     """
     broker, lanes = services.jobs.broker, Lanes(threads, patience=patience)
-    declare(broker, services, lanes)
+    declare(broker, services, lanes, judging_seconds=judging_seconds)
     # Without this signal Dramatiq's time limits never start.
     broker.emit_after("process_boot")
     worker = dramatiq.Worker(broker, worker_threads=threads)

@@ -153,11 +153,9 @@ def catalogue_in_markdown() -> Iterator[str]:
 
 
 def _show_what_if(services: Services, other: Settings, limit: int | None, *, as_json: bool) -> None:
-    changes = WhatIf(other.infactor_currency)
+    changes = WhatIf(other.infactor_currency, limit, as_json=as_json)
     _what_if(services, other, changes)
-    if as_json:
-        answer_json(changes.found)
-    else:
+    if not as_json:
         show_changes(changes.found, limit)
     for line in changes.lines():
         hint(line)

@@ -154,6 +154,7 @@ def progress_bars() -> Progress:
         _ShownColumn(lambda task: str(task.fields["note"])),
         console=hints,
         disable=not hints.is_terminal,
+        redirect_stdout=False,  # answers go there meanwhile
     )
 
 
@@ -212,7 +213,7 @@ def backfill(
     with command_services() as services:
         services.leases.start()
         chosen, left_out = readable(services, supplier, company)
-        changes = WhatIf(services.settings.infactor_currency)
+        changes = WhatIf(services.settings.infactor_currency, limit, as_json=as_json)
         if invoice is not None:
             summaries = [_one_invoice(services, c, invoice, dry_run, changes) for c in chosen]
         elif dry_run:
@@ -229,7 +230,7 @@ def _answer(
 ) -> None:
     """Print what became of each company, after what a rehearsal found."""
     if as_json:
-        answer_json([*(changes.found if changes else ()), *summaries])
+        answer_json(summaries)
     elif changes and changes.found:
         show_changes(changes.found, limit)
     for line in changes.lines() if changes else ():

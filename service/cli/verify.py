@@ -1,5 +1,6 @@
 """`verify`: whether the chain of each company's revisions is whole, and an export for auditors."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -9,16 +10,18 @@ from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
-from sqlalchemy.orm import Session
 
 from service.cli.console import answer_json, fail, hint, says_what_is_wrong, show_table
 from service.cli.context import Json, command_services, name_of
-from service.database.tables import Connection, Invoice
+from service.database.engine import Database
+from service.database.tables import Connection
 from service.kit import exact_json
 from service.kit.hash_chain import FIRST, digest_of, link_after
 from service.store import chain, connections
+from service.store.chain import ChainEntry, RecordedState
 
 _MOST_NAMED = 5
+_MOST_KEPT = 1_000
 _PAGE = 1_000
 
 Export = Annotated[
@@ -41,6 +44,15 @@ class Verdict:
     link: str
     erased: int = 0
     problems: list[str] = field(default_factory=list)
+    more: int = 0
+    """So many problems are not named."""
+
+    def add(self, problem: str) -> None:
+        """Name this problem too, unless very many are."""
+        if len(self.problems) < _MOST_KEPT:
+            self.problems.append(problem)
+        else:
+            self.more += 1
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -50,6 +62,7 @@ class Verdict:
             "erased": self.erased,
             "link": self.link,
             "problems": self.problems,
+            "more_problems": self.more,
         }
 
 
@@ -61,12 +74,9 @@ def verify(export: Export = None, as_json: Json = False) -> None:
     earlier or hold in an export: a chain can be cut off at its end, but not without that showing.
     """
     with command_services() as services, _opened(export) as file:
-        environment = services.settings.quickbooks_environment
         with services.database.read() as session:
-            found = [
-                _verdict(session, connection, file)
-                for connection, _ in connections.everyone(session, environment)
-            ]
+            everyone = connections.everyone(session, services.settings.quickbooks_environment)
+        found = [_verdict(services.database, connection, file) for connection, _ in everyone]
     if as_json:
         answer_json(verdict.as_json() for verdict in found)
     else:
@@ -91,24 +101,27 @@ def _opened(export: Path | None) -> Any:
         raise fail(f"--export: cannot create {export}: {e.strerror}.", 2) from None
 
 
-def _verdict(session: Session, connection: Connection, file: TextIO | None) -> Verdict:
-    head = chain.of_company(session, connection.id)
+def _verdict(database: Database, connection: Connection, file: TextIO | None) -> Verdict:
+    """Check one company's chain as it is now: what is recorded meanwhile is no part of it.
+
+    Nothing is held but a page, each of which is read in a transaction of its own.
+    """
+    with database.read() as session:
+        head = chain.of_company(session, connection.id)
     verdict = Verdict(connection.id, name_of(connection), head.length, head.link)
     if file is not None:
         _write(file, {"connection": connection.id, "length": head.length, "link": head.link})
-    last: dict[str, dict[str, Any]] = {}
-    for problem in _walked(session, verdict, last, file):
-        verdict.problems.append(problem)
-    verdict.problems += _otherwise_recorded(session, connection.id, last)
+    for problem in itertools.chain(
+        _walked(database, verdict, file), _otherwise_recorded(database, connection.id)
+    ):
+        verdict.add(problem)
     return verdict
 
 
-def _walked(
-    session: Session, verdict: Verdict, last: dict[str, dict[str, Any]], file: TextIO | None
-) -> Iterator[str]:
-    """Walk the chain, fill `last` with each invoice's last entry, and yield what is wrong."""
+def _walked(database: Database, verdict: Verdict, file: TextIO | None) -> Iterator[str]:
+    """Walk the chain, and yield what is wrong."""
     sequence, link = 0, FIRST
-    for one in chain.entries(session, verdict.connection_id):
+    for one in _entries(database, verdict):
         if file is not None:
             _write(
                 file,
@@ -123,40 +136,55 @@ def _walked(
             yield f"revisions {sequence + 1} to {one.sequence - 1} are missing"
         if one.entry is None:
             verdict.erased += 1
-        elif digest_of(one.entry) != one.entry_digest:
+        elif digest_of(one.entry) != one.entry_digest or _is_of_another(one):
             yield f"revision {one.sequence} was changed"
         if one.sequence == sequence + 1 and link_after(link, one.entry_digest) != one.link:
             yield f"revision {one.sequence} does not follow the one before"
         sequence, link = one.sequence, one.link
-        if one.entry is not None:
-            entry = exact_json.decode(one.entry)
-            last[entry["invoice"]] = entry
     if sequence != verdict.length or (sequence and link != verdict.link):
         yield f"the chain ends at revision {sequence}, and {verdict.length} were recorded"
 
 
-def _otherwise_recorded(
-    session: Session, connection_id: str, last: dict[str, dict[str, Any]]
-) -> list[str]:
-    """Return a line for each invoice whose record differs from its last entry."""
-    found, after = [], ""
-    while page := chain.recorded(session, connection_id, after, _PAGE):
-        found += [f"invoice {one.id} is recorded otherwise" for one in page if _differs(one, last)]
+def _entries(database: Database, verdict: Verdict) -> Iterator[ChainEntry]:
+    after = 0
+    while True:
+        with database.read() as session:
+            page = chain.entries(session, verdict.connection_id, after, verdict.length, _PAGE)
+        if not page:
+            return
+        yield from page
+        after = page[-1].sequence
+
+
+def _is_of_another(one: ChainEntry) -> bool:
+    """Return whether the revision stands with another invoice than its entry names."""
+    return bool(exact_json.decode(one.entry or "{}").get("invoice") != one.invoice_id)
+
+
+def _otherwise_recorded(database: Database, connection_id: str) -> Iterator[str]:
+    """Yield a line for each invoice whose record differs from its last entry."""
+    after = ""
+    while True:
+        with database.read() as session:
+            page = chain.recorded(session, connection_id, after, _PAGE)
+        if not page:
+            return
+        for one in page:
+            if _differs(one):
+                yield f"invoice {one.id} is recorded otherwise"
         after = page[-1].id
-        session.expunge_all()
-    return found
 
 
-def _differs(invoice: Invoice, last: dict[str, dict[str, Any]]) -> bool:
-    entry = last.get(invoice.id)
-    if entry is None:
+def _differs(invoice: RecordedState) -> bool:
+    if invoice.entry is None:
         return True
+    entry = exact_json.decode(invoice.entry)
     recorded = (invoice.total, invoice.balance, invoice.deleted, invoice.currency)
     said = (_amount(entry["total"]), _amount(entry["balance"]), entry["deleted"], entry["currency"])
-    if invoice.mapped is None:  # forgotten: that is left of it, and no more
+    if invoice.forgotten:  # that is left of it, and no more
         return recorded != said
     codes = [one["code"] for one in invoice.holds]
-    names = (invoice.doc_number, invoice.customer_id, codes, invoice.hold)
+    names = (invoice.number, invoice.customer_id, codes, invoice.hold)
     holds = entry["holds"]
     first = holds[0] if holds else None
     return (*recorded, *names) != (*said, entry["number"], entry["customer"], holds, first)
@@ -168,7 +196,7 @@ def _amount(text: str | None) -> Decimal | None:
 
 def _cells(verdict: Verdict) -> tuple[object, ...]:
     named = verdict.problems[:_MOST_NAMED]
-    more = len(verdict.problems) - len(named)
+    more = len(verdict.problems) - len(named) + verdict.more
     lines = [*named, *([f"and {more:,} more"] if more else [])]
     result = "\n".join(lines) or "whole"
     return (verdict.company, verdict.length, verdict.erased, verdict.link[:16] or "-", result)

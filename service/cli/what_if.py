@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from service.cli.console import show_list
+from service.cli.console import SHOWN, answer_json, show_list
 from service.cli.context import name_of
 from service.database.tables import Connection
 from service.store.judging import NamedInvoice
@@ -22,15 +22,21 @@ def show_changes(found: Sequence[Mapping[str, Any]], limit: int | None) -> None:
 
 
 class WhatIf:
-    """What other rules would change: how many invoices, and how much is due on them."""
+    """What other rules would change: how many invoices, and how much is due on them.
 
-    def __init__(self, currency: str) -> None:
+    As JSON each change is printed at once; else the first `limit` are kept to be shown, and one to
+    tell that there are more: there may be a million.
+    """
+
+    def __init__(self, currency: str, limit: int | None, *, as_json: bool) -> None:
         self._currency = currency
+        self._kept = 0 if as_json else (limit or SHOWN) + 1
+        self._as_json = as_json
         self._by_rule: Counter[str] = Counter()
         self._moved: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
         self._due: dict[bool, dict[str, Decimal]] = {True: {}, False: {}}
         self.found: list[dict[str, Any]] = []
-        """Each invoice and rule, as programs get it."""
+        """Each invoice and rule to be shown, as programs get it."""
 
     def add(
         self,
@@ -45,7 +51,12 @@ class WhatIf:
             due, name = self._due[one.would_be_held], named[id_].currency or self._currency
             self._moved[one.would_be_held]["invoices"] += 1
             due[name] = due.get(name, Decimal(0)) + (named[id_].balance or 0)
-        self.found += [_row(company, named[one.invoice_id], one, self._currency) for one in others]
+        wanted = others if self._as_json else others[: self._kept - len(self.found)]
+        rows = (_row(company, named[one.invoice_id], one, self._currency) for one in wanted)
+        if self._as_json:
+            answer_json(rows)
+        else:
+            self.found += rows
 
     def lines(self) -> Iterator[str]:
         """Yield the sums in words."""

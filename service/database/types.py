@@ -130,8 +130,16 @@ class among(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
 
-    def __init__(self, column: ColumnExpressionArgument[str], values: Collection[str]) -> None:
-        super().__init__(column, bindparam(None, list(values), type_=Texts))
+    def __init__(
+        self, column: ColumnExpressionArgument[str], values: Collection[str] | str
+    ) -> None:
+        """The texts, or the name of the statement's parameter that is given them."""
+        given = (
+            bindparam(values, type_=Texts)
+            if isinstance(values, str)
+            else bindparam(None, list(values), type_=Texts)
+        )
+        super().__init__(column, given)
 
 
 @compiles(among, "sqlite")

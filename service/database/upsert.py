@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     select,
     type_coerce,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
@@ -80,6 +81,42 @@ def insert_all(
         return _values_insert(table, rule, names).run(session, rows)
     statement = _from_text(table, rule, names)
     return _returned(session.connection().execute(statement, {"rows": rows_text(rows)}))
+
+
+def update_all(
+    session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]], key: str = "id"
+) -> None:
+    """Update the row that has each one's `key`, with its other columns, the same in each.
+
+    PostgreSQL gets all of them in one statement.
+    """
+    if not rows:
+        return
+    names = tuple(name for name in rows[0] if name != key)
+    if session.get_bind().dialect.name == "sqlite":
+        keyed = [{_KEY: row[key], **row} for row in rows]
+        session.connection().execute(_update_of_one(table, key, names), keyed)
+    else:
+        session.connection().execute(
+            _update_from_text(table, key, names), {"rows": rows_text(rows)}
+        )
+
+
+_KEY = "key_of_row"
+
+
+@cache
+def _update_of_one(table: type[Base], key: str, names: tuple[str, ...]) -> Executable:
+    columns = table.__table__.c
+    changes = {name: bindparam(name, type_=columns[name].type) for name in names}
+    return update(table).where(columns[key] == bindparam(_KEY)).values(changes)
+
+
+@cache
+def _update_from_text(table: type[Base], key: str, names: tuple[str, ...]) -> Executable:
+    given = rows_given("postgresql", table, (key, *names))
+    changes = {name: given.c[name] for name in names}
+    return update(table).where(table.__table__.c[key] == given.c[key]).values(changes)
 
 
 def _returned(result: CursorResult[Any]) -> list[Any]:

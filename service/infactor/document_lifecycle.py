@@ -83,13 +83,44 @@ def decide(
     )
     if handed_over:
         current = {**current, **{name: mapped[name] for name in SUPPLIER}}
-    if current.get("state") == State.INVOICE_CREATED:
-        return _while_undecided(current, mapped, hold if withdraw else None, changed)
-    if is_withdrawn(current) and hold:
-        return Decision(Action.UNCHANGED, changed=changed)
-    if is_withdrawn(current) and withdraw:
-        return Decision(Action.RESTORE, _restored(current, mapped), changed)
-    return Decision(Action.FROZEN, changed=changed)
+    action = action_of(
+        current.get("state") or "",
+        hold,
+        withdrawn=is_withdrawn(current),
+        changed=bool(changed),
+        withdraw=withdraw,
+    )
+    document = None
+    if action is Action.WITHDRAW and hold:
+        document = _withdrawn(current, hold)
+    elif action is Action.REFRESH:
+        document = _refreshed(current, mapped)
+    elif action is Action.RESTORE:
+        document = _restored(current, mapped)
+    return Decision(action, document, changed)
+
+
+def action_of(
+    state: str | None,
+    hold: RuleCode | None,
+    *,
+    withdrawn: bool,
+    changed: bool = False,
+    withdraw: bool = True,
+) -> Action:
+    """Return what is done to a document in this state; None if there is none.
+
+    `withdrawn`: whether `is_withdrawn` says so of it. `changed`: whether a field of it differs.
+    """
+    if state is None:
+        return Action.HOLD if hold else Action.CREATE
+    if state == State.INVOICE_CREATED:
+        if hold and withdraw:
+            return Action.WITHDRAW
+        return Action.REFRESH if changed else Action.UNCHANGED
+    if withdrawn and hold:
+        return Action.UNCHANGED
+    return Action.RESTORE if withdrawn and withdraw else Action.FROZEN
 
 
 def is_withdrawn(document: Mapping[str, Any]) -> bool:
@@ -110,19 +141,6 @@ def columns_of(document: Mapping[str, Any]) -> dict[str, Any]:
         "withdrawn": is_withdrawn(document),
         "marked": MARKER in document,
     }
-
-
-def _while_undecided(
-    current: Mapping[str, Any],
-    mapped: Mapping[str, Any],
-    hold: RuleCode | None,
-    changed: tuple[str, ...],
-) -> Decision:
-    if hold:
-        return Decision(Action.WITHDRAW, _withdrawn(current, hold), changed)
-    if changed:
-        return Decision(Action.REFRESH, _refreshed(current, mapped), changed)
-    return Decision(Action.UNCHANGED)
 
 
 def _refreshed(current: Mapping[str, Any], mapped: Mapping[str, Any]) -> dict[str, Any]:

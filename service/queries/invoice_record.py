@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, Select, literal, select, tuple_, union
+from sqlalchemy import ColumnElement, Select, and_, literal, select, tuple_, union
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import (
@@ -107,8 +107,9 @@ def search(
     """
     ours = [Connection.environment == environment]
     if connection_id is not None:
-        ours.append(Connection.id == connection_id)
-    matches = _matches(text, amount) if text else [Invoice.quickbooks_id != ""]
+        # Both, or PostgreSQL would not read them in the order of an index.
+        ours += [Connection.id == connection_id, Invoice.connection_id == connection_id]
+    matches = _matches(text, amount) if text else []
     query = _listed(ours, matches).limit(limit)
     place = session.get(Invoice, after) if after is not None else None
     if place is not None:
@@ -141,15 +142,18 @@ def _found(
 def _listed(
     ours: Sequence[ColumnElement[bool]], matches: Sequence[ColumnElement[bool]]
 ) -> Select[Invoice, Document | None, Connection]:
-    ids = union(*(_ids(ours, one) for one in matches)).subquery()
-    return (
+    """Return the query for the invoices that match in any way; without one, for all of ours."""
+    query = (
         select(Invoice, Document, Connection)
-        .join(ids, ids.c.id == Invoice.id)
         .join(Connection, Connection.id == Invoice.connection_id)
         .join(Document, Document.invoice_id == Invoice.id, isouter=True)
         .options(defer(Invoice.source))
         .order_by(Invoice.created_ms.desc(), Invoice.id.desc())
     )
+    if not matches:
+        return query.where(*ours)
+    ids = union(*(_ids(ours, one) for one in matches)).subquery()
+    return query.join(ids, ids.c.id == Invoice.id)
 
 
 def _ids(ours: Sequence[ColumnElement[bool]], matches: ColumnElement[bool]) -> Select[str]:
@@ -159,11 +163,13 @@ def _ids(ours: Sequence[ColumnElement[bool]], matches: ColumnElement[bool]) -> S
 
 def _matches(text: str, amount: Decimal | None) -> list[ColumnElement[bool]]:
     buyer = folded(text)
-    matches = [
-        Invoice.doc_number == text,
-        *_ids_are(text),
-        Invoice.sought.between(buyer, buyer + _AFTER_EVERY_TEXT),
-    ]
+    # No BETWEEN: PostgreSQL does not take the collation that SQLAlchemy writes behind its values.
+    begins = and_(
+        Invoice.mapped.is_not(None),  # as in the index
+        Invoice.sought >= buyer,
+        Invoice.sought <= buyer + _AFTER_EVERY_TEXT,
+    )
+    matches = [Invoice.doc_number == text, *_ids_are(text), begins]
     return matches if amount is None else [*matches, Invoice.total == amount]
 
 

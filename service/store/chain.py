@@ -5,17 +5,16 @@ Each revision has an entry: what it says of the invoice, as JSON. Each entry has
 its digest and the link before.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 
-from sqlalchemy import insert, literal, null, select, union_all, update
+from sqlalchemy import ColumnElement, insert, literal, null, select, union_all, update
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, ErasedRevision, Invoice, Revision
 from service.kit.hash_chain import FIRST, digest_of, link_after
-
-_PAGE = 1_000
 
 
 def linked(
@@ -47,9 +46,10 @@ def linked(
 
 @dataclass(frozen=True, slots=True)
 class ChainEntry:
-    """One revision in its company's chain; `entry` is None if it was erased."""
+    """One revision in its company's chain; `invoice_id` and `entry` are None if it was erased."""
 
     sequence: int
+    invoice_id: str | None
     entry: str | None
     entry_digest: str
     link: str
@@ -73,22 +73,32 @@ def of_company(session: Session, connection_id: str) -> Chain:
     )
 
 
-def entries(session: Session, connection_id: str) -> Iterator[ChainEntry]:
-    """Yield the company's chain from its first entry, with those that were erased."""
-    kept = select(Revision.sequence, Revision.entry, Revision.entry_digest, Revision.link).where(
-        Revision.connection_id == connection_id
-    )
+def entries(
+    session: Session, connection_id: str, after: int, until: int, limit: int
+) -> Sequence[ChainEntry]:
+    """Return the next entries of the company's chain by their sequence, with those erased."""
+    kept = select(
+        *(Revision.sequence, Revision.invoice_id, Revision.entry),
+        *(Revision.entry_digest, Revision.link),
+    ).where(*_between(Revision, connection_id, after, until))
     erased = select(
-        ErasedRevision.sequence, null(), ErasedRevision.entry_digest, ErasedRevision.link
-    ).where(ErasedRevision.connection_id == connection_id)
-    both = union_all(kept, erased).subquery()
-    after = 0
-    while rows := session.execute(
-        select(both).where(both.c.sequence > after).order_by(both.c.sequence).limit(_PAGE)
-    ).all():
-        for row in rows:
-            yield ChainEntry(*row)
-        after = rows[-1].sequence
+        *(ErasedRevision.sequence, null(), null()),
+        *(ErasedRevision.entry_digest, ErasedRevision.link),
+    ).where(*_between(ErasedRevision, connection_id, after, until))
+    # Each part stops by itself: SQLite would read all of both for the first ones of them together.
+    parts = (
+        kept.order_by(Revision.sequence).limit(limit).subquery(),
+        erased.order_by(ErasedRevision.sequence).limit(limit).subquery(),
+    )
+    both = union_all(*map(select, parts)).subquery()
+    rows = session.execute(select(both).order_by(both.c.sequence).limit(limit))
+    return [ChainEntry(*row) for row in rows]
+
+
+def _between(
+    table: type[Revision | ErasedRevision], connection_id: str, after: int, until: int
+) -> tuple[ColumnElement[bool], ...]:
+    return (table.connection_id == connection_id, table.sequence > after, table.sequence <= until)
 
 
 def erase(session: Session, connection_id: str, invoice_ids: Any) -> None:
@@ -103,11 +113,44 @@ def erase(session: Session, connection_id: str, invoice_ids: Any) -> None:
     )
 
 
-def recorded(session: Session, connection_id: str, after: str, limit: int) -> Sequence[Invoice]:
-    """Return the company's next invoices, by id, to compare with the last entry of each."""
-    return session.scalars(
-        select(Invoice)
+class RecordedState(NamedTuple):
+    """What is recorded of an invoice that its last revision's entry says too, and that entry.
+
+    `forgotten`: no more is left of it than the amounts. `entry` is None where none is left.
+    """
+
+    id: str
+    total: Decimal | None
+    balance: Decimal | None
+    deleted: bool
+    currency: str | None
+    number: str
+    customer_id: str | None
+    holds: list[dict[str, Any]]
+    hold: str | None
+    forgotten: bool
+    entry: str | None
+
+
+def recorded(
+    session: Session, connection_id: str, after: str, limit: int
+) -> Sequence[RecordedState]:
+    """Return the company's next invoices, by id, each with its last entry in the chain."""
+    last = (
+        select(Revision.entry)
+        .where(Revision.invoice_id == Invoice.id, Revision.connection_id == connection_id)
+        .order_by(Revision.sequence.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        select(
+            *(Invoice.id, Invoice.total, Invoice.balance, Invoice.deleted, Invoice.currency),
+            *(Invoice.doc_number, Invoice.customer_id, Invoice.holds, Invoice.hold),
+            *(Invoice.mapped.is_(None), last),
+        )
         .where(Invoice.connection_id == connection_id, Invoice.id > after)
         .order_by(Invoice.id)
         .limit(limit)
-    ).all()
+    )
+    return list(map(RecordedState._make, rows))

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.database.tables import Connection, Document, Invoice, Revision
-from service.database.types import database_now
+from service.database.types import among, database_now
 from service.database.upsert import (
     Insert,
     Rule,
@@ -46,6 +46,9 @@ _DIGITS = re.compile("[0-9]+")
 
 NUMBER_WIDTH = 12
 """How many digits a number within an invoice's number has, where it is sorted by it."""
+
+NO_DUE_KEY = "~"
+"""Sorts after every date."""
 
 _IDENTITY = frozenset({"id", "connection_id", "quickbooks_id"})
 
@@ -249,7 +252,7 @@ def keys(mapped: Mapping[str, Any] | None) -> dict[str, str]:
     )
     return {
         "number_key": number_key(number),
-        "due_key": due[:10] or "~",  # after every date
+        "due_key": due[:10] or NO_DUE_KEY,
         "sought": f"{folded(buyer)[:_LONGEST_BUYER]}\n{folded(number)[:_LONGEST_NUMBER]}",
     }
 
@@ -295,6 +298,16 @@ def documents(session: Session, ids: Collection[str]) -> dict[str, Document]:
         query = select(Document).where(Document.invoice_id.in_(chunk)).order_by(Document.invoice_id)
         found |= {row.invoice_id: row for row in session.scalars(query.with_for_update())}
     return found
+
+
+def document_states(session: Session, ids: Collection[str]) -> dict[str, tuple[str, bool]]:
+    """Return (state, whether we have withdrawn it) of Infactor's documents among `ids`, by id."""
+    rows = session.execute(
+        select(Document.invoice_id, Document.state, Document.withdrawn).where(
+            among(Document.invoice_id, ids)
+        )
+    )
+    return {id_: (state, withdrawn) for id_, state, withdrawn in rows}
 
 
 def offered(session: Session, ids: Collection[str]) -> set[str]:

@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, case, delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.database.tables import Connection, Invoice, InvoiceToJudge
-from service.database.upsert import Insert, chunked, excluded, insert_all
+from service.database.tables import Connection, Document, Invoice, InvoiceToJudge
+from service.database.types import among
+from service.database.upsert import Insert, chunked, excluded, insert_all, update_all
+from service.domain import State
 from service.store import accounts, proof
 
 _BEGUN = " begun"  # behind what a company is being judged by
+_UNPROVEN = " unproven"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +35,15 @@ class Basis:
         if self.proof_hours is None:
             return literal(self.rules)
         proved = proof.is_proved(*proof.period(self.proof_hours, self.at))
-        return case((proved, f"{self.rules} proved"), else_=f"{self.rules} unproven")
+        return case((proved, f"{self.rules} proved"), else_=f"{self.rules}{_UNPROVEN}")
 
 
 def due(session: Session, environment: str, basis: Basis, limit: int) -> Sequence[str]:
     """Return connections whose invoices were last judged by other rules, on another day, or while
     it was otherwise known whether they are true; or some of which are to be judged again, or whose
     buyers' accounts are to be counted.
+
+    Those first that have waited for most turns of others: one that always fails waits like them.
     """
     asked = select(InvoiceToJudge.connection_id)
     is_due = or_(
@@ -49,9 +54,17 @@ def due(session: Session, environment: str, basis: Basis, limit: int) -> Sequenc
     return session.scalars(
         select(Connection.id)
         .where(Connection.environment == environment, is_due)
-        .order_by(Connection.id)
+        .order_by(Connection.judging_turn, Connection.id)
         .limit(limit)
     ).all()
+
+
+def take_turn(session: Session, connection_id: str) -> None:
+    """Note that the company is about to be judged: each other one that is due comes before it."""
+    last = select(func.max(Connection.judging_turn)).scalar_subquery()
+    session.execute(
+        update(Connection).where(Connection.id == connection_id).values(judging_turn=last + 1)
+    )
 
 
 def ask(session: Session, connection_id: str, ids: Collection[str]) -> None:
@@ -100,30 +113,68 @@ def _answer(session: Session, connection_id: str, *which: ColumnElement[bool]) -
     session.execute(delete(InvoiceToJudge).where(*mine))
 
 
-def begin(session: Session, connection_id: str, wanted: str) -> None:
-    """Note that all of the company's invoices are about to be judged by this."""
+@dataclass(frozen=True, slots=True)
+class WantedJudging:
+    """By what all of a company's invoices have to be judged, and whether that has begun."""
+
+    key: str
+    begun: bool
+
+    @property
+    def unproven(self) -> bool:
+        """Whether nothing proves the company."""
+        return self.key.endswith(_UNPROVEN)
+
+
+def wanted(session: Session, connection_id: str, basis: Basis) -> WantedJudging | None:
+    """Return by what the company has to be judged; None if it was judged by that."""
+    key = basis.key()
+    found = session.execute(
+        select(key, Connection.judged_by).where(
+            Connection.id == connection_id, Connection.judged_by != key
+        )
+    ).first()
+    return None if found is None else WantedJudging(found[0], found[1] == f"{found[0]}{_BEGUN}")
+
+
+def begin(session: Session, connection_id: str, key: str) -> str:
+    """Note that all of the company's invoices are about to be judged by this.
+
+    Returns the QuickBooks Id after which to go on: "" unless that was begun before.
+    """
+    begun = f"{key}{_BEGUN}"
+    done = select(Connection.judged_until).where(
+        Connection.id == connection_id, Connection.judged_by == begun
+    )
+    until = session.scalars(done).first()
+    if until is not None:
+        return until
     _answer(session, connection_id)
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id)
-        .values(judged_by=f"{wanted}{_BEGUN}")
+        .values(judged_by=begun, judged_until="")
     )
+    return ""
 
 
-def wanted(session: Session, connection_id: str, basis: Basis) -> str | None:
-    """Return the key by which the company has to be judged; None if it was judged by that."""
-    key = basis.key()
-    return session.scalars(
-        select(key).where(Connection.id == connection_id, Connection.judged_by != key)
-    ).first()
+def judged_until(session: Session, connection_id: str, key: str, quickbooks_id: str) -> bool:
+    """Note how far the company is judged by this; return False if it is to be judged otherwise."""
+    going_on = session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id, Connection.judged_by == f"{key}{_BEGUN}")
+        .values(judged_until=quickbooks_id)
+        .returning(Connection.id)
+    )
+    return going_on.first() is not None
 
 
-def end(session: Session, connection_id: str, wanted: str) -> None:
+def end(session: Session, connection_id: str, key: str) -> None:
     """Note by what the company's invoices are judged, unless that was asked for again meanwhile."""
     session.execute(
         update(Connection)
-        .where(Connection.id == connection_id, Connection.judged_by == f"{wanted}{_BEGUN}")
-        .values(judged_by=wanted)
+        .where(Connection.id == connection_id, Connection.judged_by == f"{key}{_BEGUN}")
+        .values(judged_by=key)
     )
 
 
@@ -151,6 +202,72 @@ def page(session: Session, connection_id: str, after: str, limit: int) -> Sequen
         .limit(limit)
     )
     return [JudgedInvoice(*row) for row in found]
+
+
+def at_risk(session: Session, connection_id: str, limit: int) -> Sequence[str]:
+    """Return the company's invoices that are offered, undecided and not held: the largest first."""
+    return session.scalars(
+        select(Invoice.id)
+        .join(Document, Document.invoice_id == Invoice.id)
+        .where(
+            Document.connection_id == connection_id,
+            Document.state == State.INVOICE_CREATED,
+            Invoice.connection_id == connection_id,
+            Invoice.hold.is_(None),
+        )
+        .order_by(func.coalesce(Invoice.balance, literal(0, Invoice.balance.type)).desc())
+        .limit(limit)
+    ).all()
+
+
+class RecordedReasons(NamedTuple):
+    """What is recorded of an invoice that is judged again; the columns of `Invoice` by their names.
+
+    Not an `Invoice`: to read and to write its original took most of the time.
+    """
+
+    id: str
+    connection_id: str
+    quickbooks_id: str
+    revision: int
+    sync_token: int
+    last_updated: datetime | None
+    customer_versions: str
+    doc_number: str
+    customer_id: str | None
+    total: Decimal | None
+    balance: Decimal | None
+    currency: str | None
+    due_key: str
+    deleted: bool
+    facts: str
+    hold: str | None
+    holds: list[dict[str, Any]]
+    signals: list[dict[str, Any]]
+
+
+_REASONS_COLUMNS = [getattr(Invoice, name) for name in RecordedReasons._fields]
+
+
+def lock(session: Session, ids: Collection[str]) -> Sequence[RecordedReasons]:
+    """Return those of these invoices that were ever read, locked for this transaction."""
+    found = session.execute(
+        select(*_REASONS_COLUMNS)
+        .where(among(Invoice.id, ids), Invoice.mapped.is_not(None))
+        .order_by(Invoice.id)
+        .with_for_update()
+    )
+    return list(map(RecordedReasons._make, found))
+
+
+def save(session: Session, rows: Sequence[RecordedReasons], at: datetime) -> None:
+    """Write the revision and the reasons of these invoices, as recorded at this moment."""
+    names = ("id", "revision", "hold", "holds", "signals")
+    update_all(
+        session,
+        Invoice,
+        [{**{name: getattr(row, name) for name in names}, "recorded_at": at} for row in rows],
+    )
 
 
 Kept = Sequence[Mapping[str, Any]]

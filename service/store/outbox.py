@@ -8,15 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
-from sqlalchemy import ColumnElement, Executable, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlalchemy.orm import Session, aliased, defer
 
 from service.database.tables import Connection, Document, Invoice, Receipt, Revision
 from service.database.types import among, has_come
-from service.database.upsert import Insert, excluded, insert_all, rows_given, rows_text
+from service.database.upsert import Insert, excluded, insert_all, update_all
 from service.domain import Action
 from service.kit.clock import now
 
@@ -135,30 +134,8 @@ def lock_progress(session: Session, ids: Collection[str]) -> dict[str, DeliveryP
 
 
 def save_progress(session: Session, rows: Sequence[DeliveryProgress]) -> None:
-    """Store how far these deliveries are; PostgreSQL gets all of them in one statement."""
-    if not rows:
-        return
-    columns = [row.as_columns() for row in rows]
-    if session.get_bind().dialect.name == "sqlite":
-        keyed = [{"key": row.id, **values} for row, values in zip(rows, columns, strict=True)]
-        session.connection().execute(_progress_of_one(), keyed)
-    else:
-        session.connection().execute(_progress_of_all(), {"rows": rows_text(columns)})
-
-
-@cache
-def _progress_of_one() -> Executable:
-    _, *names = DeliveryProgress.COLUMNS
-    changes: dict[str, Any] = {name: bindparam(name) for name in names}
-    return update(Invoice).where(Invoice.id == bindparam("key")).values(changes)
-
-
-@cache
-def _progress_of_all() -> Executable:
-    _, *names = DeliveryProgress.COLUMNS
-    given = rows_given("postgresql", Invoice, DeliveryProgress.COLUMNS)
-    changes: dict[str, Any] = {name: given.c[name] for name in names}
-    return update(Invoice).where(Invoice.id == given.c.id).values(changes)
+    """Store how far these deliveries are."""
+    update_all(session, Invoice, [row.as_columns() for row in rows])
 
 
 def save_documents(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -3,15 +3,29 @@
 What the keys mean is said in `infactor.rules.twins`.
 """
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Select, Text, any_, bindparam, func, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from service.database.tables import Connection, Document, Invoice
+from service.database.types import Texts, among
 from service.database.upsert import chunked
 from service.kit import exact_json
 from service.store import judging
@@ -31,32 +45,75 @@ Key = tuple[int, int]
 """Which one of COLUMNS, and its value."""
 
 
-def sharing(session: Session, keys: Collection[Key]) -> dict[Key, list[str]]:
-    """Return the ids of the first recorded invoices with each of these keys, if there are any."""
-    found: dict[Key, list[str]] = {}
+def keys_of(values: Iterable[int | None]) -> tuple[Key, ...]:
+    """Return the keys with these values, which are in the order of COLUMNS; None is no key."""
+    return tuple((kind, value) for kind, value in enumerate(values) if value is not None)
+
+
+def sharing(
+    session: Session, environment: str, keys: Collection[Key], besides: Collection[str]
+) -> dict[Key, list[str]]:
+    """Return the ids of the first recorded invoices with each of these keys, if there are any.
+
+    Only those of this environment count, and those `besides` do not. It is one statement.
+    """
+    if not keys:
+        return {}
     on_sqlite = session.get_bind().dialect.name == "sqlite"
+    given: dict[str, Any] = {"environment": environment, "besides": list(besides)}
     for kind in range(len(COLUMNS)):
         wanted = sorted({value for of, value in keys if of == kind})
-        if not wanted:
-            continue
-        given = {"keys": exact_json.encode(wanted).decode() if on_sqlite else wanted}
-        for value, id_ in session.execute(_with_keys(kind, on_sqlite=on_sqlite), given):
-            those = found.setdefault((kind, value), [])
-            if len(those) < MOST:
-                those.append(id_)
+        given[f"keys{kind}"] = exact_json.encode(wanted).decode() if on_sqlite else wanted
+    found: dict[Key, list[str]] = {}
+    for kind, value, id_ in session.connection().execute(_sharing(on_sqlite=on_sqlite), given):
+        found.setdefault((kind, value), []).append(id_)
     return found
 
 
 @cache
-def _with_keys(kind: int, *, on_sqlite: bool) -> Select[Any, Any]:
-    """Return the query for (value, id) of one kind of key; all of `:keys` are one parameter."""
-    column = COLUMNS[kind]
-    if on_sqlite:
-        each = func.json_each(bindparam("keys", type_=Text)).table_valued("value")
-        among = column.in_(select(each.c.value))
-    else:
-        among = column == any_(bindparam("keys", type_=ARRAY(BigInteger)))
-    return select(column, Invoice.id).where(among).order_by(column, Invoice.created_ms, Invoice.id)
+def _sharing(*, on_sqlite: bool) -> Any:
+    """Return the query for (kind, value, id), those with one key in the order of their entry."""
+    of_kind = _of_kind_on_sqlite if on_sqlite else _of_kind
+    return union_all(*map(of_kind, range(len(COLUMNS))))
+
+
+def _of_kind(kind: int) -> Select[Any]:
+    keys = func.unnest(bindparam(f"keys{kind}", type_=ARRAY(BigInteger)))
+    given = keys.table_valued("value", name=f"given{kind}").render_derived()
+    # Not = ANY: of a statement that is prepared PostgreSQL would compare each of them in turn.
+    besides = select(func.unnest(bindparam("besides", type_=Texts)))
+    first = _first(kind, given.c.value, Invoice.id.not_in(besides)).lateral()
+    return select(literal_column(str(kind)), given.c.value, first.c.id).join_from(
+        given, first, true()
+    )
+
+
+def _of_kind_on_sqlite(kind: int) -> Select[Any]:
+    """SQLite knows no LATERAL, so the ids with one key are one text first."""
+    given = func.json_each(bindparam(f"keys{kind}", type_=Text)).table_valued("value")
+    first = _first(kind, given.c.value, ~among(Invoice.id, "besides")).subquery()
+    ids = select(func.json_group_array(first.c.id)).scalar_subquery()
+    texts = select(given.c.value, ids.label("ids")).subquery()
+    one = func.json_each(texts.c.ids).table_valued("value")
+    return select(literal_column(str(kind)), texts.c.value, one.c.value).join_from(
+        texts, one, true()
+    )
+
+
+def _first(kind: int, value: ColumnElement[Any], counts: ColumnElement[bool]) -> Select[Any]:
+    """Return the query for the first invoices with this key, which stops at them."""
+    return (
+        select(Invoice.id)
+        .join(Connection, Connection.id == Invoice.connection_id)
+        .where(
+            COLUMNS[kind] == value,
+            counts,
+            Connection.environment == bindparam("environment"),
+        )
+        .order_by(Invoice.created_ms, Invoice.id)
+        .limit(literal_column(str(MOST)))
+        .correlate_except(Invoice, Connection)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +127,8 @@ class Shared:
     state: str | None
 
 
-def load(session: Session, ids: Collection[str], environment: str) -> dict[str, Shared]:
-    """Return those of these invoices that are of this environment, by id."""
+def load(session: Session, ids: Collection[str]) -> dict[str, Shared]:
+    """Return these invoices, by id."""
     found: dict[str, Shared] = {}
     columns = (Invoice.id, Invoice.connection_id, Connection.supplier_id)
     for chunk in chunked(sorted(ids)):
@@ -79,7 +136,7 @@ def load(session: Session, ids: Collection[str], environment: str) -> dict[str, 
             select(*columns, Invoice.facts, Document.state)
             .join(Connection, Connection.id == Invoice.connection_id)
             .join(Document, Document.invoice_id == Invoice.id, isouter=True)
-            .where(Invoice.id.in_(chunk), Connection.environment == environment)
+            .where(Invoice.id.in_(chunk))
         )
         found |= {row[0]: Shared(*row) for row in rows}
     return found
@@ -98,22 +155,37 @@ def ask(session: Session, ids: Collection[str]) -> set[str]:
     return set(companies)
 
 
-def ask_for_neighbours(session: Session, ids: Collection[str]) -> set[str]:
-    """Ask for the invoices that share a key with one of these, and those of these that do.
+def ask_for_neighbours(
+    session: Session,
+    environment: str,
+    keys: Mapping[str, Collection[Key]],
+    *,
+    these_too: bool = False,
+) -> set[str]:
+    """Ask for the other invoices to be judged again that share a key with one of these.
 
-    Returns their companies' connections.
+    `keys` are those that each of these has, or had, by its id. With `these_too`, also these, where
+    they share one. Returns the connections of the companies of which invoices are asked for.
     """
-    of_each: dict[str, set[Key]] = {}
-    for chunk in chunked(sorted(ids)):
+    every = Counter(key for those in keys.values() for key in set(those))
+    others = sharing(session, environment, every, besides=keys)
+    ids = {id_ for those in others.values() for id_ in those}
+    if these_too:
+        shared = others.keys() | {key for key, count in every.items() if count > 1}
+        ids |= {id_ for id_, those in keys.items() if not shared.isdisjoint(those)}
+    return ask(session, ids)
+
+
+def ask_for_decided(session: Session, connection_id: str, ids: Collection[str]) -> None:
+    """Ask for these invoices of a company, and for their neighbours, to be judged again."""
+    keys = {
+        id_: keys_of(values)
+        for chunk in chunked(sorted(ids))
         for id_, *values in session.execute(
             select(Invoice.id, *COLUMNS).where(Invoice.id.in_(chunk))
-        ):
-            keys = {(kind, value) for kind, value in enumerate(values) if value is not None}
-            of_each[id_] = keys
-    several = {
-        key: those
-        for key, those in sharing(session, set().union(*of_each.values())).items()
-        if len(those) > 1
+        )
     }
-    own = {id_ for id_, keys in of_each.items() if not keys.isdisjoint(several)}
-    return ask(session, own.union(*several.values()))
+    if keys:
+        of_company = select(Connection.environment).where(Connection.id == connection_id)
+        environment = session.execute(of_company).scalar_one()
+        ask_for_neighbours(session, environment, keys, these_too=True)

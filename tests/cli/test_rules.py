@@ -82,6 +82,14 @@ def test_what_other_rules_would_do_names_each_invoice_and_sums(place: Place) -> 
     ]
 
 
+def test_as_many_as_are_asked_for_are_shown_and_all_are_counted(place: Place) -> None:
+    ended = place.run("rules", "--what-if", "overdue=hold,paid=off", "--limit", "1")
+    assert ("R-1" in ended.stdout, "R-2" in ended.stdout) == (True, False)
+    assert "These are 1." in ended.stderr
+    assert "Held instead of offered: 1 invoice, 50.00 USD due." in ended.stderr
+    assert "Offered instead of held: 1 invoice, 0.00 USD due." in ended.stderr
+
+
 def test_another_profile_and_another_limit(place: Place) -> None:
     ended = place.run("rules", "--profile", "lender")
     assert "R-1 (Id 1)" in ended.stdout

@@ -2,19 +2,19 @@
 
 `python -m tests.store.benchmark_twins [--invoices N] [--postgresql]` inserts invoices of many
 companies by SQL, and then judges single new ones by the duplicates' rules: such as have no twin,
-one, and twenty. Each figure is wall time; the reference is the read of one invoice by its id.
+one, and twenty. The reference is the read of one invoice by its id.
 """
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from dramatiq.brokers.stub import StubBroker
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from service.config.loading import settings_from
@@ -28,6 +28,8 @@ from service.kit.clock import now
 from service.services import Services, build_services
 from service.store import connections
 from tests.builders import a_connection
+from tests.copies import analyze, copy_row, without_indexes
+from tests.costs import Meter, median
 from tests.databases import an_own_database
 from tests.workers.world import environment
 from workers.recording.judging import Judge
@@ -66,16 +68,13 @@ def main() -> None:
 
 
 def report(services: Services, count: int) -> None:
-    """Print the medians of each kind: CPU of this thread, which is all but PostgreSQL's; and wall.
-
-    On a busy machine, wall time says how busy it is.
-    """
+    """Print the medians of each kind; on a busy machine, the clock says how busy it is."""
+    meter = Meter(services.settings.database_url.get_secret_value())
     for name, work in works(services, count):
         with services.database.read() as session:
             work(session, 1)  # the statements are built once in a process
-            costs = [_milliseconds(work, session, n) for n in range(1, _REAL)]
-        cpu, wall = (statistics.median(some) for some in zip(*costs, strict=True))
-        print(f"  {name:<30}{cpu:8.2f} ms of CPU {wall:8.2f} ms")
+            costs = [meter.cost(partial(work, session, n)) for n in range(1, _REAL)]
+        print(f"  {name:<33}{median(costs).milliseconds}")
 
 
 def works(services: Services, count: int) -> Iterator[tuple[str, Callable[[Session, int], object]]]:
@@ -134,20 +133,10 @@ def fill(database: Database, count: int) -> None:
         session.flush()
         insert_all(session, Invoice, [row(n, f"qbk-{n}", n + 1) for n in range(_REAL)])
         insert_all(session, Invoice, [row(0, f"qbk-alike-{n}", n) for n in range(1_000)])
-    names = list(row(0, "", 0))
-    dialect = database.engine.dialect.name
-    copied = ", ".join(f"{_MADE[dialect].get(name, name)}" for name in names)
-    with database.write() as session:
-        session.execute(
-            text(
-                f"WITH RECURSIVE counter(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter"
-                f" WHERE n < {count})"
-                f" INSERT INTO invoices ({', '.join(names)})"
-                f" SELECT {copied} FROM counter, invoices WHERE invoices.id = 'qbk-0'"
-            )
-        )
-    with database.engine.connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("ANALYZE"))
+    with without_indexes(database, Invoice), database.write() as session:
+        own = _MADE[database.engine.dialect.name]
+        copy_row(session, Invoice, (1, count), own, where="one.id = 'qbk-0'")
+    analyze(database)
 
 
 def row(n: int, id_: str, created_ms: int) -> dict[str, Any]:
@@ -181,14 +170,6 @@ def row(n: int, id_: str, created_ms: int) -> dict[str, Any]:
         "twin_name": keys.name,
         "twin_email": keys.email,
     }
-
-
-def _milliseconds(
-    work: Callable[[Session, int], object], session: Session, n: int
-) -> tuple[float, float]:
-    cpu, begun = time.thread_time(), time.perf_counter()
-    work(session, n)
-    return (time.thread_time() - cpu) * 1e3, (time.perf_counter() - begun) * 1e3
 
 
 if __name__ == "__main__":

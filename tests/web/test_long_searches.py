@@ -108,11 +108,11 @@ class TestOnPostgreSQL:
         return url.replace("postgresql+psycopg", "postgresql")
 
     def waiting(self, place: Place) -> bool:
-        """Tell whether as many wait for the table as may at once: four searches and two files."""
+        """Tell whether as many wait for the table as may at once: two searches and a file."""
         with psycopg.connect(self.url(place)) as other:
             query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
             found = other.execute(query).fetchone()
-        return found is not None and found[0] >= 6
+        return found is not None and found[0] >= 3
 
     @pytest.fixture
     def client(self, place: Place, company: str) -> TestClient:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from service.database.tables import Finding, Invoice, Receipt
 from service.kit.clock import now
 from service.operations import disconnect, forget
 from service.simulator.app import RunningSimulator
+from service.store import chain
 from tests import commands
 from tests.store.delivery_rows import DeliveryRows
 from tests.workers.delivering import Delivering
@@ -96,6 +98,13 @@ def test_an_untouched_chain_is_whole_here_and_offline(
             [f"UPDATE revisions SET link = '{'a' * 64}' WHERE sequence = 3"],
             "revision 3 does not follow the one before",
         ),
+        (
+            [
+                "UPDATE revisions SET number = 9, invoice_id ="
+                " (SELECT id FROM invoices WHERE quickbooks_id = '2') WHERE sequence = 3"
+            ],
+            "revision 3 was changed",
+        ),
         (["UPDATE invoices SET balance = 7 WHERE quickbooks_id = '2'"], " is recorded otherwise"),
         (["UPDATE invoices SET hold = NULL WHERE quickbooks_id = '1'"], " is recorded otherwise"),
         (["UPDATE invoices SET holds = '[]' WHERE quickbooks_id = '1'"], " is recorded otherwise"),
@@ -116,6 +125,14 @@ def test_what_was_changed_past_the_service_is_named(
     status, (line,) = verify(books, simulator, tmp_path)
     assert status == 1
     assert any(found.endswith(problem) for found in line["problems"])  # type: ignore[attr-defined]
+
+
+@pytest.mark.both_databases("the chain is read by a UNION")
+def test_a_chain_is_read_in_pages_and_no_further_than_it_was_long(books: World) -> None:
+    with books.services.database.read() as session:
+        read = partial(chain.entries, session, books.connection_id)
+        pages = [[one.sequence for one in read(after, 4, 3)] for after in (0, 3, 4)]
+    assert pages == [[1, 2, 3], [4], []]
 
 
 @pytest.mark.parametrize(

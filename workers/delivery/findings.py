@@ -123,7 +123,7 @@ def keep_changes(
     )
     approved = {change.invoice.id: change for change in changes if change.approved}
     decided = [change.invoice.id for change in changes if change.approved or change.taken_back]
-    same_sale.ask_for_neighbours(session, decided)
+    same_sale.ask_for_decided(session, connection_id, decided)
     written = outbox.fields_written_since(session, approved.keys(), now - HURRY)
     hurried = {
         invoice_id: changed_before_approval(approved[invoice_id], fields)

@@ -19,8 +19,10 @@ from service.infactor.rules.facts import InvoiceFacts, decoded, encoded, facts_o
 from service.infactor.rules.twins import twin_keys
 from service.infactor.warnings import InvoiceWarning
 from service.kit import exact_json
-from service.store import customers
-from service.store.invoices import COLUMNS, InvoiceRow
+from service.store import customers, same_sale
+from service.store.invoices import COLUMNS, NO_DUE_KEY, InvoiceRow
+from service.store.judging import RecordedReasons
+from service.store.same_sale import Key
 from workers.company import RecordedCompany
 from workers.reading.reads import Read
 
@@ -202,8 +204,16 @@ def row_of(invoice: Invoice) -> InvoiceRow:
 
 def sale(row: InvoiceRow) -> tuple[object, ...]:
     """Return what decides which invoices it is a duplicate of, or they of it."""
-    keys = (row.twin_number, row.twin_buyer, row.twin_name, row.twin_email)
-    return (*keys, row.deleted, bool(row.total), row.created_ms)
+    return (*_keys(row), row.deleted, bool(row.total), row.created_ms)
+
+
+def keys_of(row: InvoiceRow) -> tuple[Key, ...]:
+    """Return what it may share with others, as the store looks it up."""
+    return same_sale.keys_of(_keys(row))
+
+
+def _keys(row: InvoiceRow) -> tuple[int | None, ...]:
+    return (row.twin_number, row.twin_buyer, row.twin_name, row.twin_email)
 
 
 def same(before: InvoiceRow | None, row: InvoiceRow) -> bool:
@@ -229,17 +239,37 @@ def revision(row: InvoiceRow, before: InvoiceRow | None, cause: RevisionCause) -
         "holds": row.holds,
         "signals": row.signals,
         "changes": _changes(before.mapped if before else None, row.mapped),
-        "entry": _entry(row, cause),
+        "entry": _entry(row, row.recorded_at, (row.mapped or {}).get("payableDate") or None, cause),
     }
 
 
-def _entry(row: InvoiceRow, cause: RevisionCause) -> str:
+def judged_revision(row: RecordedReasons, at: datetime, cause: RevisionCause) -> dict[str, Any]:
+    """Return the line that this row adds to the history, judged again at this moment."""
+    due = None if row.due_key == NO_DUE_KEY else row.due_key
+    return {
+        "invoice_id": row.id,
+        "number": row.revision,
+        "recorded_at": at,
+        "cause": cause,
+        "sync_token": row.sync_token,
+        "last_updated": row.last_updated,
+        "customer_versions": row.customer_versions,
+        "hold": row.hold,
+        "holds": row.holds,
+        "signals": row.signals,
+        "changes": {},
+        "entry": _entry(row, at, due, cause),
+    }
+
+
+def _entry(
+    row: InvoiceRow | RecordedReasons, at: datetime, due: str | None, cause: RevisionCause
+) -> str:
     """Return what an auditor reads of this revision, as JSON; nobody is named in it."""
-    mapped = row.mapped or {}
     entry = {
         "invoice": row.id,
         "revision": row.revision,
-        "at": row.recorded_at.isoformat(),
+        "at": at.isoformat(),
         "cause": cause.value,
         "sync_token": row.sync_token,
         "number": row.doc_number,
@@ -247,7 +277,7 @@ def _entry(row: InvoiceRow, cause: RevisionCause) -> str:
         "total": text_of(row.total),
         "balance": text_of(row.balance),
         "currency": row.currency,
-        "due": mapped.get("payableDate") or None,
+        "due": due,
         "deleted": row.deleted,
         "holds": [one["code"] for one in row.holds],
     }

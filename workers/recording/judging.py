@@ -1,7 +1,7 @@
 """Judges recorded invoices by the rules in force."""
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -45,7 +45,6 @@ class Judge:
         self._connection_id = connection_id
         self._at = at
         self._today = settings.today(at)
-        self._twins: list[Twins] = []
 
     def judgements(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, Judgement]:
         """Return the judgement of each of these invoices, by its id."""
@@ -63,10 +62,6 @@ class Judge:
         buyer_addresses.note(self._session, noted)
         judgements = self.judgements(facts)
         return [_with(row, judgements[row.id]) for row in rows]
-
-    def neighbours(self, ids: Collection[str]) -> set[str]:
-        """Return the invoices beside those judged that share a key with one of these of them."""
-        return {other for twins in self._twins for other in twins.others(ids)}
 
     def _circumstances(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, Circumstances]:
         found = dict.fromkeys(facts, self._alike(facts))
@@ -103,9 +98,7 @@ class Judge:
     def _twins_of(self, facts: Mapping[str, InvoiceFacts]) -> dict[str, TwinsOfOne]:
         if not self._settings.rules.asks_any(DUPLICATES):
             return {}
-        twins = Twins(self._session, self._owner, facts)
-        self._twins.append(twins)
-        return twins.of_each()
+        return Twins(self._session, self._owner, facts).of_each()
 
     @cached_property
     def _owner(self) -> Owner:
@@ -169,7 +162,7 @@ Kept = tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]
 """(holds, signals) as the record keeps them."""
 
 
-def kept(judgement: Judgement) -> Kept:
+def kept(judgement: Judgement) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the reasons as the record keeps them."""
     return plain(judgement.holds), plain(judgement.signals)
 

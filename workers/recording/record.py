@@ -8,10 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
-from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from service.database.engine import after_commit
@@ -36,24 +35,28 @@ from service.store import (
     same_sale,
 )
 from service.store.invoices import InvoiceRow, RecordedVersion
-from service.store.judging import NamedInvoice
+from service.store.judging import NamedInvoice, RecordedReasons
+from service.store.same_sale import Key
 from workers.company import RecordedCompany
 from workers.reading.reads import CompleteReads, Read, is_id
 from workers.recording.invoice_rows import (
     InvoiceBasis,
     InvoiceRows,
+    judged_revision,
+    keys_of,
     revision,
     row_of,
     sale,
     same,
 )
-from workers.recording.judging import DUPLICATES, Judge, OtherReason, other_reasons
+from workers.recording.judging import DUPLICATES, Judge, OtherReason, kept, other_reasons
 from workers.recording.outcome import Outcome, Recorded
-from workers.recording.surroundings import keys_of
 from workers.recording.withdrawal_limit import check_withdrawals
 from workers.retry import pause_of_parked
 
 log = structlog.get_logger(__name__)
+
+R = TypeVar("R", InvoiceRow, RecordedReasons)
 
 
 @contextmanager
@@ -107,13 +110,20 @@ def _announce(
 ) -> None:
     """After the commit, log what was written, and ask for its delivery.
 
-    A run has one line for all of a batch: it may write a million invoices.
+    A run, and rules that judge again, have one line for all of a batch: they may write a million
+    invoices.
     """
     written = [outcome for outcome in recorded if outcome.revision is not None]
-    if run is not None and written:
-        actions = Counter(outcome.action.value for outcome in written)
-        after_commit(session, log.info, "invoices.recorded", run=run.id, cause=cause, **actions)
-    for outcome in written if run is None else ():
+    together = run is not None or cause is RevisionCause.RULES
+    if together and written:
+        line = {
+            "connection": company.connection_id,
+            "cause": cause,
+            **({} if run is None else {"run": run.id}),
+            **Counter(outcome.action.value for outcome in written),
+        }
+        after_commit(session, log.info, "invoices.recorded", **line)
+    for outcome in () if together else written:
         line = {
             "invoice": outcome.invoice_id,
             "revision": outcome.revision,
@@ -189,9 +199,9 @@ class _Batch:
         self._recorded = Recorded()
         self._withheld: Mapping[str, str] = {}
         self._were_unproven: set[str] = set()
-        # What was recorded before of invoices that may now be duplicates of others, or these of
-        # them; None for a new one.
-        self._moved: dict[str, InvoiceRow | None] = {}
+        # The keys, now and before, of invoices that may now be duplicates of others, or these of
+        # them.
+        self._moved: dict[str, set[Key]] = {}
         self._customers_changed = False
 
     @property
@@ -288,38 +298,61 @@ class _Batch:
         """
         if not self._moved or not self._rows.settings.rules.asks_any(DUPLICATES):
             return
-        session, jobs = self._session, self._company.services.jobs
-        left = {key for was in self._moved.values() if was for key in keys_of(decoded(was.facts))}
-        shared = same_sale.sharing(session, left)
-        ids = {id_ for ids in shared.values() for id_ in ids} - self._moved.keys()
-        for connection_id in sorted(
-            same_sale.ask(session, ids | self._judge.neighbours(self._moved))
-        ):
-            after_commit(session, jobs.judge, connection_id)
+        session, services = self._session, self._company.services
+        environment = services.settings.quickbooks_environment
+        asked = same_sale.ask_for_neighbours(session, environment, self._moved)
+        for connection_id in sorted(asked):
+            after_commit(session, services.jobs.judge, connection_id)
 
     def _judge_again(self, ids: Collection[str]) -> Recorded:
-        connections.lock(self._session, self._company.connection_id)
-        judging.answered(self._session, self._company.connection_id, ids)
-        stored = invoices.load(self._session, ids)
+        session, connection_id = self._session, self._company.connection_id
+        connections.lock(session, connection_id)
+        judging.answered(session, connection_id, ids)
+        before = self._unless_withheld(judging.lock(session, ids), remapped=True)
+        judgements = self._judge.judgements({row.id: decoded(row.facts) for row in before})
         rows = [
-            replace(row_of(invoice), revision=invoice.revision + 1, recorded_at=self._rows.at)
-            for invoice in stored.values()
-            if invoice.mapped is not None
+            row._replace(hold=hold, holds=holds, signals=signals, revision=row.revision + 1)
+            for row in before
+            for hold in (judgements[row.id].hold,)
+            for holds, signals in (kept(judgements[row.id]),)
+            if (holds, signals) != (row.holds, row.signals)
         ]
-        rows = self._judge.judged(self._unless_withheld(rows, remapped=True))
-        actions = self._write_newer(rows, stored, remap=True)
-        self._recorded += [
-            self._written(row, actions[row.id], remapped=True) for row in rows if row.id in actions
-        ]
+        if not rows:
+            return self._recorded
+        self._note_unproven(before)
+        judging.save(session, rows, self._rows.at)
+        revisions = [judged_revision(row, self._rows.at, self._cause) for row in rows]
+        invoices.add_revisions(session, chain.linked(session, connection_id, revisions))
+        actions = self._actions(rows)
+        self._recorded += [self._written(row, actions[row.id], remapped=True) for row in rows]
         return self._recorded
+
+    def _actions(self, rows: Sequence[RecordedReasons]) -> dict[str, Action]:
+        """Return what these rows, which were judged again, do to Infactor's documents.
+
+        Those are stored if nothing is delivered. Else no document is read as a whole.
+        """
+        ids = [row.id for row in rows]
+        if not self._rows.settings.delivers:
+            stored = invoices.load(self._session, ids)
+            return self._deliver([row_of(invoice) for invoice in stored.values()])
+        states = invoices.document_states(self._session, ids)
+        actions = {}
+        for row in rows:
+            state, withdrawn = states.get(row.id, (None, False))
+            actions[row.id] = document_lifecycle.action_of(
+                state,
+                RuleCode(row.hold) if row.hold else None,
+                withdrawn=withdrawn,
+                withdraw=self._rows.settings.infactor_withdraw,
+            )
+        return actions
 
     def _note_times_ahead(self, times: Sequence[datetime]) -> None:
         if times and max(times) > self._rows.latest:
             plausible.note_ahead(self._session, self._company.connection_id, max(times))
 
-    def _unless_withheld(
-        self, rows: Sequence[InvoiceRow], *, remapped: bool = False
-    ) -> list[InvoiceRow]:
+    def _unless_withheld(self, rows: Sequence[R], *, remapped: bool = False) -> list[R]:
         """Return the rows that may be written; the others keep what is recorded of them."""
         self._recorded += [
             Outcome(
@@ -455,7 +488,14 @@ class _Batch:
                 _unwritten(row.quickbooks_id, row.id, hold, is_offered=row.id in offered)
             )
 
-    def _written(self, row: InvoiceRow, action: Action, *, remapped: bool = False) -> Outcome:
+    def _note_unproven(self, before: Iterable[InvoiceRow | RecordedReasons]) -> None:
+        """Note which of these were held before because nothing proved them, if that withdraws."""
+        if self._rows.settings.infactor_withdraw:
+            self._were_unproven.update(row.id for row in before if row.hold == RuleCode.UNPROVEN)
+
+    def _written(
+        self, row: InvoiceRow | RecordedReasons, action: Action, *, remapped: bool = False
+    ) -> Outcome:
         return Outcome(
             quickbooks_id=row.quickbooks_id,
             invoice_id=row.id,
@@ -480,14 +520,11 @@ class _Batch:
             self._session, changed, remap=remap, overrule=self._overrule and not remap
         )
         written = [row for row in changed if row.id in accepted]
-        if self._rows.settings.infactor_withdraw:
-            self._were_unproven.update(
-                row.id for row in before.values() if row.hold == RuleCode.UNPROVEN
-            )
+        self._note_unproven(before.values())
         for row in written:
             was = before.get(row.id)
             if was is None or sale(was) != sale(row):
-                self._moved[row.id] = was
+                self._moved[row.id] = {*keys_of(row), *(keys_of(was) if was else ())}
         revisions = [revision(row, before.get(row.id), self._cause) for row in written]
         connection_id = self._company.connection_id
         invoices.add_revisions(self._session, chain.linked(self._session, connection_id, revisions))

@@ -1,6 +1,6 @@
 """What surrounds the invoices of one company, read for a whole batch at once."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -59,20 +59,16 @@ class Twins:
     def __init__(self, session: Session, owner: Owner, facts: Facts) -> None:
         self._facts = facts
         self._owner = owner
-        self._keys = {id_: tuple(keys_of(known)) for id_, known in facts.items()}
+        self._keys = {id_: same_sale.keys_of(twin_keys(known)) for id_, known in facts.items()}
         self._within = self._of_several()
         every = {key for keys in self._keys.values() for key in keys}
-        self._recorded = {
-            key: others
-            for key, ids in same_sale.sharing(session, every).items()
-            if (others := [id_ for id_ in ids if id_ not in facts])
-        }
+        self._recorded = same_sale.sharing(session, owner.environment, every, besides=facts)
         concerned = {id_ for ids in self._recorded.values() for id_ in ids}
         concerned |= {id_ for ids in self._within.values() for id_ in ids}
         if self._recorded:
             shared = self._recorded.keys()
             concerned |= {i for i, keys in self._keys.items() if not shared.isdisjoint(keys)}
-        self._known = same_sale.load(session, concerned, owner.environment)
+        self._known = same_sale.load(session, concerned)
 
     def of_each(self) -> dict[str, TwinsOfOne]:
         """Return the twins of each invoice that has any."""
@@ -88,11 +84,6 @@ class Twins:
             if twins:
                 found[id_] = TwinsOfOne(self._state(id_), twins)
         return found
-
-    def others(self, ids: Collection[str]) -> set[str]:
-        """Return recorded invoices beside the batch that share a key with one of these of it."""
-        keys = {key for id_ in ids for key in self._keys.get(id_, ())}
-        return {other for key in keys for other in self._recorded.get(key, ())}
 
     def _of_several(self) -> dict[Key, list[str]]:
         """Return the first ids of each key that several invoices of the batch have."""
@@ -114,18 +105,11 @@ class Twins:
         if mine := self._facts.get(id_):
             return Twin(id=id_, facts=mine, same_supplier=True, state=self._state(id_))
         known = self._known.get(id_)
-        if known is None:  # of another environment
+        if known is None:  # it was forgotten at this moment
             return None
         same_supplier = known.supplier_id == self._owner.supplier_id
         facts = decoded(known.facts)
         return Twin(id=id_, facts=facts, same_supplier=same_supplier, state=known.state)
-
-
-def keys_of(facts: InvoiceFacts) -> Iterator[Key]:
-    """Yield what the invoice may share with others, as the store looks it up."""
-    for kind, value in enumerate(twin_keys(facts)):
-        if value is not None:
-            yield kind, value
 
 
 def shared_addresses(session: Session, owner: Owner, facts: Facts) -> frozenset[str]:

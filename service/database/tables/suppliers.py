@@ -97,6 +97,10 @@ class Connection(Base):
     chain_link: Mapped[str] = mapped_column(String(64), default="", server_default="")
     # By which rules, and on which day, its invoices were last judged; see `workers.judging`.
     judged_by: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    # Up to which QuickBooks Id, as text, all of them are being judged.
+    judged_until: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    # Rises above every other company's whenever this one is judged: the lowest is next.
+    judging_turn: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     # When the buyers' accounts are counted next; None while nothing has changed since.
     accounts_due_at: Mapped[datetime | None] = mapped_column(Instant)
     # When rows of Infactor's old import were last checked; until then nothing is delivered.

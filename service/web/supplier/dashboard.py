@@ -34,7 +34,8 @@ from service.web.templating import render
 from service.web.threads import in_dedicated_threads
 
 PAGE_SECONDS = 2.0
-_SEARCHES_AT_ONCE = 4
+# Their threads compete with those of all other pages for the interpreter.
+_SEARCHES_AT_ONCE = 2
 # The links of a company's card: status, and its words.
 _NEWS = {TO_FIX: "to fix", CHANGED: "changed since decided", NOT_OFFERED: "not in Infactor"}
 

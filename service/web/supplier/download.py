@@ -42,7 +42,8 @@ HEAD = (
     "Company",
 )
 _SECONDS = 10.0
-_DOWNLOADS_AT_ONCE = 2
+# Of any number of files, so many parts at a time are made: they share it with all other pages.
+_DOWNLOADS_AT_ONCE = 1
 _OUT_OF_TIME = (
     "This file is not complete: the search took too long. Choose one company or search for less,"
     " and download it again."

@@ -108,6 +108,8 @@ def _suppliers() -> None:
         sa.Column("chain_length", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("chain_link", sa.String(64), nullable=False, server_default=""),
         sa.Column("judged_by", sa.String(64), nullable=False, server_default=""),
+        sa.Column("judged_until", sa.String(64), nullable=False, server_default=""),
+        sa.Column("judging_turn", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("accounts_due_at", _INSTANT),
         sa.Column("adopted_at", _INSTANT),
         sa.UniqueConstraint("environment", "realm_digest"),
