@@ -3,9 +3,10 @@
 A batch is one transaction, with what its caller finishes in it; QuickBooks is not called meanwhile.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -55,6 +56,10 @@ from workers.retry import pause_of_parked
 
 log = structlog.get_logger(__name__)
 
+# A page takes its thousand invoices several times over while it is written. Python works on one
+# page at a time, and a second one while PostgreSQL works: a third would only take memory.
+_PAGES_WRITTEN = threading.BoundedSemaphore(2)
+
 
 @contextmanager
 def recording(
@@ -79,7 +84,8 @@ def recording(
     to a run of its own, which waits for an operator; unless it is one who asks.
     Raises Disconnected if the company is not connected any more; then nothing is recorded.
     """
-    with company.services.database.write() as session:
+    page: AbstractContextManager[object] = nullcontext() if run is None else _PAGES_WRITTEN
+    with page, company.services.database.write() as session:
         batch = _Batch(company, session, cause, voided, overrule=overrule)
         if run is not None:
             recorded = batch.write(reads)
