@@ -56,6 +56,9 @@ from workers.retry import pause_of_parked
 
 log = structlog.get_logger(__name__)
 
+MOST_LOGGED = 20
+"""Of more invoices or notices than this, those that ended alike share a line of the log."""
+
 # A page takes its thousand invoices several times over while it is written. Python works on one
 # page at a time, and a second one while PostgreSQL works: a third would only take memory.
 _PAGES_WRITTEN = threading.BoundedSemaphore(2)
@@ -113,21 +116,34 @@ def _announce(
 ) -> None:
     """After the commit, log what was written, and ask for its delivery.
 
-    A run has one line for all of a batch: it may write a million invoices.
+    Each of few invoices has a line. Of many, those with the same action share one, which names them
+    unless a run wrote them: that may write a million.
     """
     written = [outcome for outcome in recorded if outcome.revision is not None]
-    if run is not None and written:
-        actions = Counter(outcome.action.value for outcome in written)
-        after_commit(session, log.info, "invoices.recorded", run=run.id, cause=cause, **actions)
-    for outcome in written if run is None else ():
-        line = {
-            "invoice": outcome.invoice_id,
-            "revision": outcome.revision,
-            "action": outcome.action,
-            "cause": cause,
-            "deliveries": webhooks(outcome.quickbooks_id),
-        }
-        after_commit(session, log.info, "invoice.recorded", **line)
+    if run is not None:
+        if written:
+            actions = Counter(outcome.action.value for outcome in written)
+            after_commit(session, log.info, "invoices.recorded", run=run.id, cause=cause, **actions)
+    elif len(written) <= MOST_LOGGED:
+        for outcome in written:
+            line = {
+                "invoice": outcome.invoice_id,
+                "revision": outcome.revision,
+                "action": outcome.action,
+                "cause": cause,
+                "deliveries": webhooks(outcome.quickbooks_id),
+            }
+            after_commit(session, log.info, "invoice.recorded", **line)
+    else:
+        for action in sorted({outcome.action for outcome in written}):
+            alike = [outcome for outcome in written if outcome.action is action]
+            names = {
+                "invoices": [outcome.invoice_id for outcome in alike],
+                "deliveries": sorted({id_ for o in alike for id_ in webhooks(o.quickbooks_id)}),
+            }
+            after_commit(
+                session, log.info, "invoices.recorded", action=action, cause=cause, **names
+            )
     if written and company.services.settings.delivers:
         after_commit(session, company.services.jobs.deliver, company.connection_id)
 
