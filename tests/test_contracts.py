@@ -13,10 +13,9 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
-import typer
 
 from service import domain
-from service.cli.main import COMMANDS, app
+from service.cli.main import COMMANDS
 from service.config.example import variables
 
 ROOT = Path(__file__).parent.parent
@@ -35,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "service.kit": set(),
     "service.domain": set(),
     "service.errors": set(),
+    "service.guide": set(),
     "service.simulator": {"service.kit"},
     "service.quickbooks": {"service.kit"},
     "service.infactor": {"service.kit"},
@@ -71,7 +71,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "service.web.webhook": {*_PAGES, "service.web.middleware"},
     "service.web.connect": _PAGES,
     "service.web.supplier": {*_PAGES, "service.web.connect", "service.operations"},
-    "service.web.ops": {*_PAGES, "service.monitoring", "service.operations"},
+    "service.web.ops": {*_PAGES, "service.guide", "service.monitoring", "service.operations"},
     "workers.company": _SERVICES,
     "workers.retry": _CORE,
     "workers.alerts": {*_SERVICES, "service.monitoring"},
@@ -114,6 +114,7 @@ FILES_OF_ONE_NAME = {
     "one noun, with a file in each layer that deals with it: from its table to its page": {
         *("accounts", "actions", "alerts", "approvals", "companies", "connections", "findings"),
         *("inbox", "invoice", "invoices", "judging", "ledger", "notices", "proof", "runs"),
+        "guide",
         "settlements",
     },
     "a command, and what it carries out": {*("audit", "forget", "links", "sync")},
@@ -391,19 +392,10 @@ def test_the_list_says_of_a_command_what_its_help_begins_with():
         assert help_text.partition("\n\n")[0] == row.summary
 
 
-def test_the_readme_names_every_setting():
-    readme = (ROOT / "README.md").read_text()
+def test_the_guide_names_every_setting():
+    page = (ROOT / "service" / "guide" / "settings.md").read_text()
     names = [variable.name for variable in variables()]
-    assert [name for name in names if f"`{name}`" not in readme] == []
-
-
-def test_every_command_of_the_readme_exists():
-    readme = (ROOT / "README.md").read_text()
-    named = set(re.findall(r"\binfactor-quickbooks ([a-z][a-z-]+)", readme))
-    group = typer.main.get_command(app)
-    assert isinstance(group, typer.core.TyperGroup)
-    assert named
-    assert named - set(group.commands) == set()
+    assert [name for name in names if f"`{name}`" not in page] == []
 
 
 def test_the_top_level_holds_only_what_belongs_there():

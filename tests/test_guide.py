@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from service.cli.rules import catalogue_in_markdown
+from service.guide import chapters
+from service.guide.as_html import as_html
+from service.monitoring.pages import TITLES
 
 ROOT = Path(__file__).parent.parent
 GUIDE = sorted((ROOT / "service" / "guide").glob("*.md"))
@@ -101,3 +104,52 @@ def test_every_condition_has_its_paragraph_and_the_table_names_no_other():
         for name in re.findall(r"`([a-z_]+\.[a-z_]+)`", row.split("|")[3])
     }
     assert told <= causes()
+
+
+def test_every_page_of_the_folder_is_a_page_of_the_guide():
+    assert sorted(chapters.PURPOSES) == [page.stem for page in GUIDE]
+
+
+def test_every_condition_has_a_title_a_paragraph_and_a_place_to_link_to():
+    operating = chapters.chapter(chapters.CONDITIONS)
+    assert operating is not None
+    shown = as_html(operating, "/guide")
+    assert {cause for cause in TITLES if chapters.paragraph(cause) is None} == set()
+    assert {cause for cause in TITLES if f'id="{cause}"' not in shown} == set()
+
+
+def test_a_paragraph_ends_where_the_next_begins():
+    text = chapters.paragraph("verifier.missing")
+    assert text is not None
+    assert text.startswith("**`verifier.missing`**: a receiver has no verifier token")
+    assert text.endswith("QuickBooks sends them again.")
+    assert chapters.paragraph("token.ending_soon") == chapters.paragraph("token.ending")
+    assert chapters.paragraph("nothing.such") is None
+
+
+def test_every_link_of_the_guide_and_the_readme_leads_somewhere():
+    """Also where it is read on a code host: by the file's name, from the file's folder."""
+    wrong = []
+    for file in (*GUIDE, ROOT / "README.md"):
+        for address in re.findall(r"\]\(([^)\s]+)\)", file.read_text()):
+            path, _, place = address.partition("#")
+            if path.startswith("https://"):
+                continue
+            there = (file.parent / path).resolve() if path else file
+            if not there.is_file() or (place and f'id="{place}"' not in _html(there)):
+                wrong.append(f"{file.name}: {address}")
+    assert wrong == []
+
+
+def _html(file: Path) -> str:
+    page = chapters.chapter(file.stem)
+    return as_html(page, "/guide") if page else ""
+
+
+def test_links_between_pages_work_as_html_as_well():
+    page = chapters.Chapter(
+        "one", "One", "", "# One\n\nSee [two](two.md#some-place), [out](https://x.example)."
+    )
+    assert as_html(page, "/ops/guide") == (
+        '<p>See <a href="/ops/guide/two#some-place">two</a>, <a href="https://x.example">out</a>.</p>\n'
+    )

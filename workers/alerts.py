@@ -19,7 +19,7 @@ from service.kit.text import cause_of
 from service.monitoring.alert_sender import Channel, NotSent
 from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
-from service.monitoring.pages import TITLES, link_of
+from service.monitoring.pages import TITLES, guide_of, link_of
 from service.monitoring.refusals import Refusals, refusals
 from service.services import Services
 from service.store import alerts, connections
@@ -174,6 +174,7 @@ def _help(services: Services, cause: str, subject: str, page: str) -> dict[str, 
     return {
         "title": TITLES.get(cause, cause),
         "link": link_of(cause, subject, services.settings.operators_url, page),
+        "guide": services.settings.operators_url + guide_of(cause),
     }
 
 

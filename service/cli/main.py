@@ -78,6 +78,12 @@ COMMANDS = (
         "Print an entry for OPS_USERS; asks twice for a password, or reads it from stdin.",
     ),
     Command(
+        _START,
+        "guide",
+        "guide:show_guide",
+        "Print a page of the guide, what it says about a condition, or the list of its pages.",
+    ),
+    Command(
         _SUPPLIERS,
         "connect-url",
         "links:connect_url",

@@ -35,7 +35,8 @@ _WRITTEN_MS = 10_000
 
 _UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
 _REFUSALS = {
-    _UNAUTHORIZED: "the user of INFACTOR_MONGODB_URL lacks a right there; see README for the role",
+    _UNAUTHORIZED: "the user of INFACTOR_MONGODB_URL lacks a right there;"
+    " `infactor-quickbooks guide infactor` has the role",
     _AUTHENTICATION_FAILED: "the user or password of INFACTOR_MONGODB_URL is not accepted",
 }
 

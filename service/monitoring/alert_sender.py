@@ -193,8 +193,9 @@ def title_for_people(kind: str, data: Mapping[str, Any]) -> str:
 
 
 def body_for_people(data: Mapping[str, Any]) -> str:
-    """Return the alert's text, the command to run about it, and the page that helps."""
+    """Return the alert's text, the command to run about it, and the pages that help."""
     lines = [data.get("text"), data.get("link")]
     if data.get("command") and not data.get("ended_at"):
         lines.insert(1, f"Run: {data['command']}")
+        lines.append(f"What to do: {data['guide']}" if data.get("guide") else None)
     return "\n".join(str(line) for line in lines if line)

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+GUIDE = "/ops/guide"
+"""Where operators read the guide."""
+
 TITLES: Mapping[str, str] = {
     "connection.dead": "Connection ended by QuickBooks",
     "books.unproven": "Approved invoices that nothing confirms",
@@ -57,6 +60,11 @@ _PAGES: Mapping[str, str] = {
 
 def title_of(cause: str) -> str:
     return TITLES[cause]
+
+
+def guide_of(cause: str) -> str:
+    """Return the path of the guide's paragraph about this condition."""
+    return f"{GUIDE}/operating#{cause}"
 
 
 def page_of(cause: str, subject: str, own: str = "") -> str | None:

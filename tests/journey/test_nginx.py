@@ -1,4 +1,4 @@
-"""The README's block for nginx, in a real one before a real receiver."""
+"""The guide's block for nginx, in a real one before a real receiver."""
 
 import json
 import re
@@ -41,16 +41,17 @@ LIMIT = 2 * 1024 * 1024
 def made(tmp_path: Path) -> Iterator[Deployment]:
     """A receiver of its own."""
     if shutil.which("nginx") is None:
-        pytest.skip("nginx is not there: the README's block for it was not tried")
+        pytest.skip("nginx is not there: the guide's block for it was not tried")
     with deployed(tmp_path, a_book(), f"sqlite:///{tmp_path}/journey.db") as deployment:
         yield deployment
 
 
 @pytest.fixture
 def proxy(made: Deployment, tmp_path: Path) -> Iterator[httpx.Client]:
-    """An nginx with the README's block alone."""
-    found = re.search(r"```nginx\n(.*?)(^location .*?^}\n)```", (ROOT / "README.md").read_text(),
-                      re.DOTALL | re.MULTILINE)  # fmt: skip
+    """An nginx with the guide's block alone."""
+    page = (ROOT / "service" / "guide" / "infactor.md").read_text()
+    block = r"```nginx\n(.*?)(^location .*?^}\n)```"
+    found = re.search(block, page, re.DOTALL | re.MULTILINE)
     assert found is not None
     receiver = made.receivers[0].rpartition(":")[2]
     location = found[2].replace("127.0.0.1:3100", f"127.0.0.1:{receiver}")

@@ -133,6 +133,7 @@ def test_each_cause_is_told_once_and_once_when_it_is_over(
         "command": "infactor-quickbooks connect-url --connection c1",
         "title": "Connection ended by QuickBooks",
         "link": "http://localhost:3000/ops/connections/c1",
+        "guide": "http://localhost:3000/ops/guide/operating#connection.dead",
     }
     assert begun == {
         "type": "connection.dead",

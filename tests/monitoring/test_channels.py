@@ -85,7 +85,8 @@ def test_people_read_what_is_wrong_what_to_run_and_where_to_look(
             "Critical: Connection ended by QuickBooks: Company c1",
             "QuickBooks no longer accepts this company's connection: nothing is read until its"
             " supplier connects again.\n"
-            f"Run: infactor-quickbooks connect-url --connection c1\n{link}",
+            f"Run: infactor-quickbooks connect-url --connection c1\n{link}\n"
+            "What to do: https://ops.example.com/ops/guide/operating#connection.dead",
             "failure",
         )
     ]

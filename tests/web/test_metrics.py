@@ -242,13 +242,13 @@ def test_latencies_are_by_route_and_never_by_address(place: Place) -> None:
     assert found["request_duration_seconds_count", "other", "/livez", "4xx"] >= 1
 
 
-def test_the_readme_names_every_metric(place: Place) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+def test_the_guide_names_every_metric(place: Place) -> None:
+    page = (Path(__file__).parents[2] / "service" / "guide" / "monitoring.md").read_text()
     text = peer(place, "127.0.0.1").get("/metrics").text
     names = set(re.findall(r"^# TYPE (?!python_|process_)(\S+?)(?<!_created) ", text, re.MULTILINE))
     assert len(names) == 24
     assert [name for name in names if not name.startswith(PREFIX)] == []
-    assert [name for name in names if f"`{name.removeprefix(PREFIX)}`" not in readme] == []
+    assert [name for name in names if f"`{name.removeprefix(PREFIX)}`" not in page] == []
 
 
 def test_without_a_database_the_process_part_is_answered(

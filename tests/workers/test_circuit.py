@@ -121,7 +121,8 @@ def test_a_breaker_waits_longer_each_time_and_a_minute_at_most(
         ({"closeConnection": True}, "the connection to Infactor's MongoDB broke (AutoReconnect)"),
         (
             {"errorCode": 13},
-            "the user of INFACTOR_MONGODB_URL lacks a right there; see README for the role",
+            "the user of INFACTOR_MONGODB_URL lacks a right there;"
+            " `infactor-quickbooks guide infactor` has the role",
         ),
         ({"errorCode": 8}, "Infactor's MongoDB answered with an error (OperationFailure 8)"),
         (

@@ -241,7 +241,10 @@ def _services(settings: Settings) -> Iterator[Services]:
 
 
 _OLDEST, _NEWEST = (4, 2), (5, 0)
-_ROLE = "give the user of INFACTOR_MONGODB_URL the role that the README describes"
+_ROLE = (
+    "give the user of INFACTOR_MONGODB_URL the role that `infactor-quickbooks guide infactor`"
+    " describes"
+)
 
 
 def infactors_database(settings: Settings) -> Iterator[CheckResult]:

@@ -3,12 +3,14 @@
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, request_response
 
+from service.monitoring.pages import GUIDE
 from service.web.ops import (
     actions,
     approvals,
     companies,
     findings,
     forms,
+    guide,
     invoices,
     ledger,
     login,
@@ -50,6 +52,8 @@ def routes() -> list[BaseRoute]:
         ("GET", "/ops/invoices/{id}", invoices.detail),
         ("GET", ledger.PAGE, ledger.listing),
         ("GET", f"{ledger.PAGE}.csv", ledger.download),
+        ("GET", GUIDE, guide.contents),
+        ("GET", f"{GUIDE}/{{name}}", guide.chapter),
         ("GET", findings.LIST, findings.listing),
         ("POST", "/ops/findings/{id}/acknowledge", posted(findings.acknowledge)),
     ]

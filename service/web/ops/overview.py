@@ -17,7 +17,7 @@ from service.kit.clock import now
 from service.monitoring import notices
 from service.monitoring.checks import current_status
 from service.monitoring.condition import Condition
-from service.monitoring.pages import page_of, title_of
+from service.monitoring.pages import guide_of, page_of, title_of
 from service.monitoring.processes import CLOCK, SILENT_SECONDS
 from service.monitoring.summary import Summary
 from service.queries import measures
@@ -108,7 +108,12 @@ def _context(
     known = tuple(measures.spans(session, measures.begin_of(slot + 1) - which.back, which.slots))
     return {
         "wrong": [
-            (one, title_of(one.cause), page_of(one.cause, one.subject, one.page))
+            (
+                one,
+                title_of(one.cause),
+                page_of(one.cause, one.subject, one.page),
+                guide_of(one.cause),
+            )
             for one in wrong[:_MOST]
         ],
         "any_critical": any(one.severity == Severity.CRITICAL for one in wrong),
@@ -123,6 +128,11 @@ def _context(
         "known": bool(known),
         "charts": charts(known, which, slot),
     }
+
+
+def _about(one: Condition) -> tuple[str, str | None, str]:
+    """Return its title, the page where one acts on it, and where the guide says what to do."""
+    return title_of(one.cause), page_of(one.cause, one.subject, one.page), guide_of(one.cause)
 
 
 def _readers(session: Session, figures: Summary, at: datetime) -> Sequence[tuple[str, str, int]]:
