@@ -91,8 +91,12 @@ DRAIN_MS = 25_000
 _RUN_PATIENCE = 5
 
 
-def _most_runs(threads: int) -> int:
-    """Return how many runs a process works on at once: each holds a page of a thousand invoices."""
+# Work of this kind goes through a company by the page, and holds hundreds of invoices at once.
+_AT_LENGTH = (RUN, JUDGE, DELIVER)
+
+
+def _most_at_length(threads: int) -> int:
+    """Return how many companies a process goes through at once by each kind of such work."""
     return -(-threads // 3)
 
 
@@ -106,7 +110,7 @@ def working(
     whose step of a run outlasts five times as many.
     """
     broker, lanes = services.jobs.broker, Lanes(threads, patience=patience)
-    run_lanes = Lanes(_most_runs(threads), patience=_RUN_PATIENCE * patience)
+    run_lanes = Lanes(_most_at_length(threads), patience=_RUN_PATIENCE * patience)
     declare(broker, services, lanes, run_lanes)
     # Without this signal Dramatiq's time limits never start.
     broker.emit_after("process_boot")
@@ -169,7 +173,8 @@ class SharingBroker(RedisBroker):
 
     def __init__(self, threads: int, **options: Any) -> None:
         super().__init__(**options)  # type: ignore[no-untyped-call]
-        self._most = {job.queue: threads for job in ALL} | {RUN.queue: _most_runs(threads)}
+        self._most = {job.queue: threads for job in ALL}
+        self._most |= {job.queue: _most_at_length(threads) for job in _AT_LENGTH}
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         """Return a consumer of the queue; of delayed messages it takes as many as Dramatiq says."""

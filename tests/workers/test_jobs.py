@@ -65,6 +65,25 @@ def test_what_waits_to_be_sent_is_not_queued_twice() -> None:
     assert sorted(asked_for(broker)) == wanted
 
 
+def test_a_company_is_nudged_again_once_the_last_nudge_is_a_second_old() -> None:
+    """Others are not kept waiting."""
+    broker = StubBroker()
+    nudges = Nudges(Jobs(broker))
+    nudges.start()
+
+    def wait_for(*companies: str) -> None:
+        wanted = [("sync_company", company) for company in companies]
+        wait_until(lambda: asked_for(broker) == wanted, what=f"nudges of {companies}")
+
+    nudges.sync("a")
+    wait_for("a")
+    nudges.sync("a")
+    nudges.sync("b")
+    wait_for("a", "b")
+    wait_for("a", "b", "a")
+    nudges.stop()
+
+
 @pytest.mark.timeout(30)
 def test_a_redis_that_is_not_there_neither_raises_nor_blocks() -> None:
     nudged(f"redis://127.0.0.1:{free_port()}/0")
