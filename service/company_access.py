@@ -197,13 +197,13 @@ class CompanyAccess:
             token = self._usable(current, rejected)
             if token is not None:
                 return token
-            with self._database.write() as session:
+            with self._database.statement() as session:
                 mine = leases.acquire(session, lease, owner, seconds=_REFRESH_LEASE_SECONDS)
             if mine:
                 try:
                     return self._refresh(connection_id, rejected)
                 finally:
-                    with self._database.write() as session:
+                    with self._database.statement() as session:
                         leases.release(session, lease, owner)
             if time.monotonic() > deadline:
                 raise TransientError("another process has been refreshing this token for too long")

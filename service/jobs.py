@@ -5,6 +5,7 @@ costs a few seconds, until the requeue job sends it again.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,9 +23,10 @@ from service.kit.text import cause_of
 
 log = structlog.get_logger(__name__)
 
-# A repeated nudge for a company may wait this long: its next sync starts at least a second after
-# the last one anyway.
 _ROUND_SECONDS = 0.25
+# A repeated nudge for a company may wait this long: its next sync starts at least a second after
+# the last one anyway. A worker that was told sooner took a third of a burst to find that out.
+_SPACING_SECONDS = 1.0
 _TRIAL_SECONDS = 60
 # The requeue job sends again what could not be sent.
 _IMPATIENT: dict[str, Any] = {
@@ -172,13 +174,14 @@ def receiver_broker(redis_url: str | None) -> Broker:
 class Nudges:
     """Sends nudges from a thread of its own, so that no webhook waits for Redis.
 
-    The first one goes at once. One asked for several times before the next round is sent once, so a
-    burst costs little, and a stuck Redis costs no memory.
+    The first one goes at once, and the same one again after a second at the earliest, once however
+    often it was asked for. So a burst costs little, and a stuck Redis costs no memory.
     """
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
         self._waiting: dict[tuple[Job, str | int], None] = {}
+        self._sent: dict[tuple[Job, str | int], float] = {}
         self._asked = threading.Condition()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nudges", daemon=True)
@@ -208,18 +211,22 @@ class Nudges:
             self._asked.notify()
 
     def _run(self) -> None:
-        while asked := self._next_round():
+        while (asked := self._next_round()) is not None:
             for job, row_id in asked:
                 self._send(job, row_id)
             self._stopping.wait(_ROUND_SECONDS)
 
-    def _next_round(self) -> list[tuple[Job, str | int]]:
-        """Wait for requests and take what there is; an empty list ends the thread."""
+    def _next_round(self) -> list[tuple[Job, str | int]] | None:
+        """Wait for requests and take those that may be sent now; None ends the thread."""
         with self._asked:
             self._asked.wait_for(lambda: self._waiting or self._stopping.is_set())
-            asked = list(self._waiting)
-            self._waiting.clear()
-            return asked
+            at, ending = time.monotonic(), self._stopping.is_set()
+            self._sent = {k: t for k, t in self._sent.items() if at - t < _SPACING_SECONDS}
+            asked = [key for key in self._waiting if ending or key not in self._sent]
+            for key in asked:
+                del self._waiting[key]
+                self._sent[key] = at
+            return None if ending and not asked else asked
 
     def _send(self, job: Job, row_id: str | int) -> None:
         self._jobs.attempt(lambda: self._jobs.broker.enqueue(message(job, row_id)), job)

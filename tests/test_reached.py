@@ -139,7 +139,7 @@ def test_every_kind_of_message_has_its_actor(sqlite_url: str):
     settings = settings_from(environment("http://127.0.0.1:8700", sqlite_url))
     services = build_services(settings, StubBroker())
     try:
-        declare(services.jobs.broker, services, Lanes(1))
+        declare(services.jobs.broker, services, Lanes(1), Lanes(1))
         assert services.jobs.broker.get_declared_actors() == {job.name for job in jobs.ALL}
     finally:
         services.close()

@@ -99,7 +99,7 @@ class CompanyContext(RecordedCompany):
         """Return the next fetch number, to be drawn before each read; the higher one is the later
         read.
         """
-        with self.services.database.write() as session:
+        with self.services.database.statement() as session:
             return connections.draw_fetch_number(session, self.connection_id)
 
 

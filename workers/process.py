@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import dramatiq
 import structlog
-from dramatiq import Actor, Broker, Message, Middleware
+from dramatiq import Actor, Broker, Consumer, Message, Middleware
 from dramatiq.brokers.redis import RedisBroker
-from dramatiq.brokers.stub import StubBroker
 from dramatiq.common import dq_name
 from redis import Redis, RedisError
 from redis.backoff import ExponentialBackoff
@@ -40,8 +40,15 @@ _MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000
 
 
 def declare(
-    broker: Broker, services: Services, lanes: Lanes, *, judging_seconds: float = TURN_SECONDS
+    broker: Broker,
+    services: Services,
+    lanes: Lanes,
+    run_lanes: Lanes,
+    *,
+    judging_seconds: float = TURN_SECONDS,
 ) -> None:
+    """Declare the actors; runs have lanes of their own, because a step is a page of a thousand."""
+
     def sync_company(connection_id: str) -> None:
         lanes.take(connection_id, lambda: sync.sync_company(services, connection_id))
 
@@ -52,7 +59,7 @@ def declare(
     def work_on_run(run_id: int) -> None:
         connection_id = run.connection_of(services, run_id)
         if connection_id is not None:
-            lanes.take(connection_id, lambda: run.work_on_run(services, run_id))
+            run_lanes.take(connection_id, lambda: run.work_on_run(services, run_id))
 
     def judge_company(connection_id: str) -> None:
         # Slow for its own reasons: that says nothing of the company's QuickBooks.
@@ -91,6 +98,17 @@ def declare(
 
 
 DRAIN_MS = 25_000
+# A page of a thousand invoices takes QuickBooks seconds where one notice takes it none.
+_RUN_PATIENCE = 5
+
+
+# Work of this kind goes through a company by the page, and holds hundreds of invoices at once.
+_AT_LENGTH = (RUN, JUDGE, DELIVER)
+
+
+def _most_at_length(threads: int) -> int:
+    """Return how many companies a process goes through at once by each kind of such work."""
+    return -(-threads // 3)
 
 
 @contextmanager
@@ -103,11 +121,13 @@ def working(
 ) -> Iterator[None]:
     """Run this process' actors and periodic jobs during the block, then drain for 25 s at most.
 
-    A company whose turn outlasts `patience`, in seconds, leaves its thread to others; its invoices
-    are judged for `judging_seconds` at a time.
+    A company whose turn outlasts `patience`, in seconds, leaves its thread to others; so does one
+    whose step of a run outlasts five times as many. Its invoices are judged for `judging_seconds`
+    at a time.
     """
     broker, lanes = services.jobs.broker, Lanes(threads, patience=patience)
-    declare(broker, services, lanes, judging_seconds=judging_seconds)
+    run_lanes = Lanes(_most_at_length(threads), patience=_RUN_PATIENCE * patience)
+    declare(broker, services, lanes, run_lanes, judging_seconds=judging_seconds)
     # Without this signal Dramatiq's time limits never start.
     broker.emit_after("process_boot")
     worker = dramatiq.Worker(broker, worker_threads=threads)
@@ -119,6 +139,7 @@ def working(
         deadline = time.monotonic() + DRAIN_MS / 1000
         worker.stop(timeout=DRAIN_MS)
         lanes.drain(deadline - time.monotonic())
+        run_lanes.drain(deadline - time.monotonic())
 
 
 @contextmanager
@@ -159,16 +180,33 @@ def _quieten() -> None:
             logging.getLogger(f"dramatiq.worker.ConsumerThread({queue})").addFilter(quiet)
 
 
-def worker_broker(redis_url: str | None) -> Broker:
-    """Return a worker's broker, which waits for Redis to come back; in memory without a URL."""
-    if redis_url is None:
-        return StubBroker()
+class SharingBroker(RedisBroker):
+    """Takes no more messages from Redis than its process can begin, so that others get the rest.
+
+    Dramatiq takes two for each thread from every queue: the first worker that looked took the runs
+    of all companies, and the next ones had nothing to do.
+    """
+
+    def __init__(self, threads: int, **options: Any) -> None:
+        super().__init__(**options)  # type: ignore[no-untyped-call]
+        self._most = {job.queue: threads for job in ALL}
+        self._most |= {job.queue: _most_at_length(threads) for job in _AT_LENGTH}
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
+        """Return a consumer of the queue; of delayed messages it takes as many as Dramatiq says."""
+        most = self._most.get(queue_name, prefetch)
+        consumer: Consumer = super().consume(queue_name, min(prefetch, most), timeout)
+        return consumer
+
+
+def worker_broker(redis_url: str, threads: int) -> Broker:
+    """Return the broker of a worker with so many threads, which waits for Redis to come back."""
     client = Redis.from_url(
         redis_url, socket_timeout=10, retry=Retry(ExponentialBackoff(cap=2, base=0.1), 5)
     )
     # A killed worker's messages are taken over within seconds; the requeue job sends them too.
-    broker: Broker = RedisBroker(  # type: ignore[no-untyped-call]
-        client=client, heartbeat_timeout=20_000, maintenance_chance=50_000
+    broker = SharingBroker(
+        threads, client=client, heartbeat_timeout=20_000, maintenance_chance=50_000
     )
     broker.add_middleware(NoTracebacks())
     _quieten()

@@ -33,7 +33,7 @@ from workers.reading.by_change import Cursor, read_page
 from workers.reading.by_id import CustomerReads, read_invoices
 from workers.reading.reads import CompleteReads, InvoiceReads, is_id
 from workers.recording.outcome import Recorded
-from workers.recording.record import keep_failures, recording
+from workers.recording.record import MOST_LOGGED, keep_failures, recording
 from workers.retry import (
     failure_of,
     insist,
@@ -252,8 +252,7 @@ class Batch:
         left = [notice for notice in notices if notice.id not in self._failed]
         if error is None:
             inbox.finish(session, [notice.id for notice in left], outcome, now())
-            for notice in left:
-                after_commit(session, log.info, "notice.done", **_name(notice), outcome=outcome)
+            _log_done(session, left, outcome)
         else:
             self._fail(session, left, error)
 
@@ -262,6 +261,22 @@ class Batch:
         give_back(session, notices, error, now() + pause_for(error, attempts))
         self._failed.update(notice.id for notice in notices)
         self._last_error = error
+
+
+def _log_done(session: Session, notices: Sequence[Notice], outcome: str) -> None:
+    """After the commit, log each of few notices, and of many all of one outcome together.
+
+    A line for each took a third of the CPU of a burst.
+    """
+    if len(notices) <= MOST_LOGGED:
+        for notice in notices:
+            after_commit(session, log.info, "notice.done", **_name(notice), outcome=outcome)
+        return
+    line = {
+        "notices": [notice.id for notice in notices],
+        "deliveries": sorted({notice.webhook_id for notice in notices if notice.webhook_id}),
+    }
+    after_commit(session, log.info, "notices.done", outcome=outcome, **line)
 
 
 def give_back(

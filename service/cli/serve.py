@@ -137,7 +137,8 @@ def worker(
     settings = settings_and_logs()
     if settings.redis_url is None:
         raise fail("REDIS_URL is not set: without it `serve` does the workers' work itself.", 2)
-    services = build_services(settings, worker_broker(settings.redis_url.get_secret_value()))
+    broker = worker_broker(settings.redis_url.get_secret_value(), threads)
+    services = build_services(settings, broker)
     wait_until_ready(services, threading.Event())
     spare_the_collector()
     run_worker(services, threads)

@@ -128,7 +128,7 @@ class HeldLeases:
     @contextmanager
     def hold(self, name: str, *, spacing: float = 0.0) -> Iterator[bool]:
         """Give True while this block alone has the lease, False if somebody else has it."""
-        with self._database.write() as session:
+        with self._database.statement() as session:
             mine = self._free_here(name) and acquire(session, name, self.owner, spacing=spacing)
         if not mine:
             yield False
@@ -140,7 +140,7 @@ class HeldLeases:
         finally:
             with self._lock:
                 self._names.discard(name)
-            with self._database.write() as session:
+            with self._database.statement() as session:
                 release(session, name, self.owner)
 
     def _free_here(self, name: str) -> bool:
@@ -154,7 +154,7 @@ class HeldLeases:
             if not names:
                 continue
             try:
-                with self._database.write() as session:
+                with self._database.statement() as session:
                     extend(session, names, self.owner)
             except Exception as e:
                 # Three beats may fail before a lease lapses.

@@ -15,7 +15,7 @@ from service.simulator.books.ledger import Ledger
 from service.simulator.clock import Clock
 from service.simulator.config import SimulatorConfig
 from service.simulator.events import Event, described
-from service.simulator.generate.companies import vast_company
+from service.simulator.generate.companies import VAST_REALM, vast_company
 from service.simulator.generate.vast import VastShelf
 from service.simulator.grants import Grants, OpenId
 from service.simulator.limits import Limits, Windows
@@ -114,7 +114,8 @@ class Simulator:
         now = self.clock.now()
         company = self.companies[realm] = Company(realm, content.get("CompanyInfo"), now=now)
         if "Generated" in content:
-            series, buyers = vast_company(now, content["Generated"]["Invoice"])
+            seed = 1 if realm == VAST_REALM else int(realm)
+            series, buyers = vast_company(now, content["Generated"]["Invoice"], seed)
             company.shelves["Invoice"] = VastShelf(series)
             company.load("Customer", buyers, now)
         for entity in ENTITIES:

@@ -113,11 +113,8 @@ COLUMNS = tuple(name for name in InvoiceRow.__struct_fields__ if name != "source
 
 def load(session: Session, ids: Collection[str]) -> dict[str, Invoice]:
     """Return the recorded invoices among `ids`, by id."""
-    found: dict[str, Invoice] = {}
-    for chunk in chunked(sorted(ids)):
-        rows = session.scalars(select(Invoice).where(Invoice.id.in_(chunk)))
-        found |= {row.id: row for row in rows}
-    return found
+    rows = session.scalars(select(Invoice).where(among(Invoice.id, ids)))
+    return {row.id: row for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +129,9 @@ class RecordedVersion:
 def lock_versions(session: Session, ids: Collection[str]) -> dict[str, RecordedVersion]:
     """Return what is recorded among `ids`, which nobody else changes in this transaction."""
     columns = (Invoice.id, Invoice.digest, Invoice.hold, Invoice.void_noticed)
-    found: dict[str, RecordedVersion] = {}
-    for chunk in chunked(sorted(ids)):
-        query = select(*columns).where(Invoice.id.in_(chunk)).order_by(Invoice.id)
-        rows = session.execute(query.with_for_update())
-        found |= {id_: RecordedVersion(digest, hold, void) for id_, digest, hold, void in rows}
-    return found
+    query = select(*columns).where(among(Invoice.id, ids)).order_by(Invoice.id)
+    rows = session.execute(query.with_for_update())
+    return {id_: RecordedVersion(digest, hold, void) for id_, digest, hold, void in rows}
 
 
 def keep_digests(session: Session, digests: Mapping[str, str]) -> None:
@@ -293,11 +287,8 @@ def _natural(number: str) -> str:
 
 def documents(session: Session, ids: Collection[str]) -> dict[str, Document]:
     """Return Infactor's documents among `ids`, by id, locked for this transaction."""
-    found: dict[str, Document] = {}
-    for chunk in chunked(sorted(ids)):
-        query = select(Document).where(Document.invoice_id.in_(chunk)).order_by(Document.invoice_id)
-        found |= {row.invoice_id: row for row in session.scalars(query.with_for_update())}
-    return found
+    query = select(Document).where(among(Document.invoice_id, ids)).order_by(Document.invoice_id)
+    return {row.invoice_id: row for row in session.scalars(query.with_for_update())}
 
 
 def document_states(session: Session, ids: Collection[str]) -> dict[str, tuple[str, bool]]:
@@ -312,12 +303,9 @@ def document_states(session: Session, ids: Collection[str]) -> dict[str, tuple[s
 
 def offered(session: Session, ids: Collection[str]) -> set[str]:
     """Return those of `ids` that have a document in Infactor."""
-    found: set[str] = set()
-    for chunk in chunked(sorted(ids)):
-        found.update(
-            session.scalars(select(Document.invoice_id).where(Document.invoice_id.in_(chunk)))
-        )
-    return found
+    if not ids:
+        return set()
+    return set(session.scalars(select(Document.invoice_id).where(among(Document.invoice_id, ids))))
 
 
 def write_documents(session: Session, rows: Sequence[dict[str, Any]]) -> None:

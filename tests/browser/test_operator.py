@@ -189,7 +189,7 @@ def test_orders_for_a_company(deployment: Deployment, reader: Reader) -> None:
     look(page, "ops-disconnect")
     line_up(page)
     page.get_by_role("button", name="Disconnect").click()
-    expect(page.get_by_role("status")).to_contain_text("its tokens were given back")
+    expect(page.get_by_role("status")).to_contain_text("Its tokens were given back")
 
 
 def test_a_run_that_has_stopped(deployment: Deployment, reader: Reader) -> None:

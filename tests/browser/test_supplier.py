@@ -151,7 +151,7 @@ def test_finding_invoices_and_taking_them_along(
 def test_a_service_that_hangs_is_told(deployment: Deployment, reader: Reader) -> None:
     page = reader.page()
     arrive(deployment, page)
-    stale = page.get_by_text("This page cannot be brought up to date")
+    stale = page.get_by_text("refresh right now")
     expect(stale).to_be_hidden()
     page.route("**/quickbook/live?*", lambda _: None)  # which is never answered
     expect(stale).to_be_visible()

@@ -134,6 +134,10 @@ class Measure:
             f"{processes.megabytes(worker.pid, peak=True)} MB" for worker in self.workers
         )
 
+    def shares(self) -> str:
+        """Return the seconds of CPU that each worker has taken, with its start."""
+        return ", ".join(f"{processes.cpu(worker.pid):.1f} s" for worker in self.workers)
+
     def count(self, query: str) -> int:
         """Return the number that a query gives."""
         row = self.database.execute(query).fetchone()
@@ -173,7 +177,7 @@ def _import(measure: Measure, companies: int, each: int, *, delivers: bool) -> N
         used = measure.used()
         print(f"tenth {tenth:2}   {used.since(last)}   peak {measure.peaks()}", flush=True)
         last = used
-    print(f"recorded   {last.since(begun)}")
+    print(f"recorded   {last.since(begun)}   CPU of each worker: {measure.shares()}")
     if delivers:
         wait_until(lambda: measure.count(_OUTGOING) == 0, 36_000, "deliveries", every=1)
         used = measure.used()

@@ -144,3 +144,18 @@ def test_intuits_own_trace_id_is_logged_when_it_looks_like_one(world: World) -> 
             assert deliver(trace_id).status_code == 200
     stored = named(lines, "webhook.stored")
     assert [line["intuit_tids"] for line in stored] == [["1-65a1b2c3-4f"], [], [], []]
+
+
+def test_many_that_end_alike_share_a_line_which_names_them_all(world: World) -> None:
+    numbers = [str(number) for number in range(1, 22)]
+    world.put("Invoice", *(an_invoice(number) for number in numbers))
+    with structlog.testing.capture_logs() as lines:
+        world.webhook(*(an_event("Invoice", number, "created") for number in numbers))
+        world.sync()
+    deliveries = the_only(lines, "webhook.stored")["deliveries"]
+    written, done = the_only(lines, "invoices.recorded"), the_only(lines, "notices.done")
+    assert sorted(written["invoices"]) == sorted(invoice_id(world, n) for n in numbers)
+    assert (written["action"], written["cause"]) == ("create", "notice")
+    assert (sorted(done["notices"]), done["outcome"]) == ([*range(1, 22)], "created")
+    assert written["deliveries"] == done["deliveries"] == deliveries
+    assert named(lines, "invoice.recorded") + named(lines, "notice.done") == []

@@ -16,7 +16,7 @@ from workers.process import declare
 @pytest.mark.parametrize("job", ALL, ids=[job.name for job in ALL])
 def test_every_job_has_an_actor_with_its_parameter(world: World, job: jobs.Job) -> None:
     broker = StubBroker()
-    declare(broker, world.services, Lanes(1))
+    declare(broker, world.services, Lanes(1), Lanes(1))
     actor = broker.get_actor(job.name)
     assert (actor.queue_name, actor.priority) == (job.queue, job.priority)
     assert list(inspect.signature(actor.fn).parameters) == [job.parameter]
@@ -25,19 +25,19 @@ def test_every_job_has_an_actor_with_its_parameter(world: World, job: jobs.Job) 
 def test_a_notice_goes_before_somebodys_backfill(world: World) -> None:
     """Dramatiq takes a lower number first, from all queues together."""
     broker = StubBroker()
-    declare(broker, world.services, Lanes(1))
+    declare(broker, world.services, Lanes(1), Lanes(1))
     assert broker.get_actor("sync_company").priority < broker.get_actor("work_on_run").priority
 
 
 def test_there_is_no_actor_without_a_job(world: World) -> None:
     broker = StubBroker()
-    declare(broker, world.services, Lanes(1))
+    declare(broker, world.services, Lanes(1), Lanes(1))
     assert sorted(broker.actors) == sorted(job.name for job in ALL)
 
 
 def test_every_actor_gives_up_soon_and_leaves_the_rest_to_the_sweep(world: World) -> None:
     broker = StubBroker()
-    declare(broker, world.services, Lanes(1))
+    declare(broker, world.services, Lanes(1), Lanes(1))
     for actor in broker.actors.values():
         assert actor.options["max_retries"] == 3
         assert actor.options["max_backoff"] == 30_000
@@ -63,6 +63,25 @@ def test_what_waits_to_be_sent_is_not_queued_twice() -> None:
     nudges.stop()
     wanted = [("sync_company", "a"), ("sync_company", "b"), ("work_on_run", 7)]
     assert sorted(asked_for(broker)) == wanted
+
+
+def test_a_company_is_nudged_again_once_the_last_nudge_is_a_second_old() -> None:
+    """Others are not kept waiting."""
+    broker = StubBroker()
+    nudges = Nudges(Jobs(broker))
+    nudges.start()
+
+    def wait_for(*companies: str) -> None:
+        wanted = [("sync_company", company) for company in companies]
+        wait_until(lambda: asked_for(broker) == wanted, what=f"nudges of {companies}")
+
+    nudges.sync("a")
+    wait_for("a")
+    nudges.sync("a")
+    nudges.sync("b")
+    wait_for("a", "b")
+    wait_for("a", "b", "a")
+    nudges.stop()
 
 
 @pytest.mark.timeout(30)

@@ -135,6 +135,6 @@ def test_a_sweep_does_not_wait_for_a_queue_that_never_answers(
 ) -> None:
     """The heartbeat shares its clock: after two minutes, workers would be called silent."""
     heard(world, "1")
-    jobs = Jobs(worker_broker(f"redis://127.0.0.1:{silent_port}/0"))
+    jobs = Jobs(worker_broker(f"redis://127.0.0.1:{silent_port}/0", 8))
     requeue_due(replace(world.services, jobs=jobs))  # a worker's client alone waits for a minute
     jobs.close()

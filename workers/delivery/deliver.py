@@ -285,6 +285,8 @@ class DeliveryResults:
     def _note_change(self, delivery: Delivery, result: DeliveryResult) -> None:
         if delivery.order.mapped is None:
             return
+        if result.action is Action.CREATE and delivery.seen is None:
+            return  # nothing was there that could have changed, or of which anything was found
         after = _state_after(result)
         change = DocumentChange(
             invoice=delivery.invoice,

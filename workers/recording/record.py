@@ -3,9 +3,10 @@
 A batch is one transaction, with what its caller finishes in it; QuickBooks is not called meanwhile.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -58,6 +59,13 @@ log = structlog.get_logger(__name__)
 
 R = TypeVar("R", InvoiceRow, RecordedReasons)
 
+MOST_LOGGED = 20
+"""Of more invoices or notices than this, those that ended alike share a line of the log."""
+
+# A page takes its thousand invoices several times over while it is written. Python works on one
+# page at a time, and a second one while PostgreSQL works: a third would only take memory.
+_PAGES_WRITTEN = threading.BoundedSemaphore(2)
+
 
 @contextmanager
 def recording(
@@ -82,7 +90,8 @@ def recording(
     to a run of its own, which waits for an operator; unless it is one who asks.
     Raises Disconnected if the company is not connected any more; then nothing is recorded.
     """
-    with company.services.database.write() as session:
+    page: AbstractContextManager[object] = nullcontext() if run is None else _PAGES_WRITTEN
+    with page, company.services.database.write() as session:
         batch = _Batch(company, session, cause, voided, overrule=overrule)
         if run is not None:
             recorded = batch.write(reads)
@@ -110,29 +119,36 @@ def _announce(
 ) -> None:
     """After the commit, log what was written, and ask for its delivery.
 
-    A run, and rules that judge again, have one line for all of a batch: they may write a million
-    invoices.
+    Each of few invoices has a line. Of many, those with the same action share one, which names
+    them. What a run wrote, or rules that judge again, is only counted: it may be a million.
     """
     written = [outcome for outcome in recorded if outcome.revision is not None]
-    together = run is not None or cause is RevisionCause.RULES
-    if together and written:
-        line = {
-            "connection": company.connection_id,
-            "cause": cause,
-            **({} if run is None else {"run": run.id}),
-            **Counter(outcome.action.value for outcome in written),
-        }
-        after_commit(session, log.info, "invoices.recorded", **line)
-    for outcome in () if together else written:
-        line = {
-            "invoice": outcome.invoice_id,
-            "revision": outcome.revision,
-            "action": outcome.action,
-            "cause": cause,
-            "deliveries": webhooks(outcome.quickbooks_id),
-        }
-        after_commit(session, log.info, "invoice.recorded", **line)
-    if written and company.services.settings.delivers:
+    about = {"connection": company.connection_id, "cause": cause}
+    if not written:
+        return
+    if run is not None or cause is RevisionCause.RULES:
+        counted = Counter(outcome.action.value for outcome in written)
+        of_run = {} if run is None else {"run": run.id}
+        after_commit(session, log.info, "invoices.recorded", **about, **of_run, **counted)
+    elif len(written) <= MOST_LOGGED:
+        for outcome in written:
+            line = {
+                "invoice": outcome.invoice_id,
+                "revision": outcome.revision,
+                "action": outcome.action,
+                "cause": cause,
+                "deliveries": webhooks(outcome.quickbooks_id),
+            }
+            after_commit(session, log.info, "invoice.recorded", **line)
+    else:
+        for action in sorted({outcome.action for outcome in written}):
+            alike = [outcome for outcome in written if outcome.action is action]
+            names = {
+                "invoices": [outcome.invoice_id for outcome in alike],
+                "deliveries": sorted({id_ for o in alike for id_ in webhooks(o.quickbooks_id)}),
+            }
+            after_commit(session, log.info, "invoices.recorded", **about, action=action, **names)
+    if company.services.settings.delivers:
         after_commit(session, company.services.jobs.deliver, company.connection_id)
 
 

@@ -21,7 +21,7 @@ from service.simulator.generate.variants import (
     VARIANTS,
     Variant,
 )
-from service.simulator.generate.vast import SPAN, Series, template
+from service.simulator.generate.vast import FIRST_ID, SPAN, Series, template
 from service.simulator.records import Json
 
 STREETS = ("Main St.", "Cypress Ave.", "Mill Rd.")
@@ -55,7 +55,11 @@ def with_vast_company(book: Book, count: int) -> Book:
 
 
 def vast_company(now: datetime, count: int, seed: int = 1) -> tuple[Series, list[Json]]:
-    """Return a series of `count` unpaid invoices, and their customers."""
+    """Return a series of `count` unpaid invoices, and their customers.
+
+    Those of another seed have other numbers, amounts and buyers, so that hardly any is the same
+    sale.
+    """
     now = now.replace(microsecond=0)
     maker = _Maker(Random(f"{seed}-vast"), now, paying=False)  # noqa: S311
     buyers = customers(maker.random, to_seconds(now - SPAN))
@@ -64,7 +68,8 @@ def vast_company(now: datetime, count: int, seed: int = 1) -> tuple[Series, list
         (customer_of(shape), owed("Invoice", shape) * len(range(place, count, len(shapes))))
         for place, shape in enumerate(shapes)
     ]
-    series = Series(count, now, tuple(template(shape) for shape in shapes))
+    first_number = FIRST_ID + 900 if seed == 1 else maker.random.randrange(10**6, 10**9)
+    series = Series(count, now, tuple(template(shape) for shape in shapes), first_number)
     return series, with_balances(buyers, amounts)
 
 

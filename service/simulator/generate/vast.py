@@ -47,6 +47,7 @@ class Series:
     count: int
     ends: datetime
     templates: tuple[bytes, ...]
+    first_number: int = FIRST_ID + 900
 
     @cached_property
     def span(self) -> timedelta:
@@ -87,7 +88,7 @@ class Series:
             b"Created": created.encode(),
             b"Updated": to_seconds(updated).encode(),
             b"Date": created[:10].encode(),
-            b"Number": b"%d" % (number + 900),
+            b"Number": b"%d" % (self.first_number + index),
             b"Due": due.encode(),
         }
 
