@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "service.database": {"service.kit"},
     "service.coordination": {"service.kit", "service.database"},
     "service.store": {"service.kit", "service.database"},
-    "service.queries": _STORE,
+    "service.queries": {*_STORE, "service.infactor", "service.wording"},
     "service.links": {"service.kit", "service.infactor"},
     "service.wording": {"service.kit", "service.database", "service.infactor", "service.store"},
     "service.company_access": {*_STORE, "service.quickbooks"},
@@ -58,8 +58,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "service.app": {
         *_SERVICES,
         *("service.web", "service.web.errors", "service.web.state"),
-        *("service.web.connect", "service.web.health", "service.web.middleware"),
-        *("service.web.ops", "service.web.supplier", "service.web.webhook"),
+        *("service.web.api", "service.web.connect", "service.web.health"),
+        *(
+            "service.web.middleware",
+            "service.web.ops",
+            "service.web.supplier",
+            "service.web.webhook",
+        ),
     },
     "service.web": _PAGES,
     # Names the types of what each request can reach.
@@ -69,6 +74,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "service.web.health": {*_PAGES, "service.monitoring"},
     "service.web.middleware": _PAGES,
     "service.web.webhook": {*_PAGES, "service.web.middleware"},
+    "service.web.api": _PAGES,
     "service.web.connect": _PAGES,
     "service.web.supplier": {*_PAGES, "service.web.connect", "service.operations"},
     "service.web.ops": {*_PAGES, "service.guide", "service.monitoring", "service.operations"},
