@@ -187,7 +187,7 @@ class FindingFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class FindingRow:
+class ListedFinding:
     """One finding of a list, with its invoice and company."""
 
     finding: Finding
@@ -197,7 +197,7 @@ class FindingRow:
 
 def finding_lines(
     session: Session, environment: str, wanted: FindingFilter, *, before: int | None, limit: int
-) -> list[FindingRow]:
+) -> list[ListedFinding]:
     """Return findings below this id, the newest first."""
     query = (
         select(Finding, Invoice, Connection)
@@ -221,4 +221,4 @@ def finding_lines(
             query = query.where(column == value)
     if before is not None:
         query = query.where(Finding.id < before)
-    return [FindingRow(*row) for row in session.execute(query)]
+    return [ListedFinding(*row) for row in session.execute(query)]

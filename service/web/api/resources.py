@@ -1,7 +1,8 @@
 """What each call of the API does: asks the database, and answers with the types of `schemas`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta, UnsetType
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from service import links
 from service.domain import ConnectionState
 from service.errors import LinkError
+from service.infactor.rules.facts import decoded
 from service.queries import invoice_record, keyset
 from service.queries.invoice_file import (
     InvoiceFile,
@@ -22,9 +24,9 @@ from service.queries.invoice_file import (
 from service.queries.keyset import (
     ConnectionLine,
     FindingFilter,
-    FindingRow,
     InvoiceFilter,
     InvoiceLine,
+    ListedFinding,
 )
 from service.services import Services
 from service.store import connections
@@ -71,35 +73,39 @@ class Call:
 
 def make_connect_link(call: Call) -> MadeLink:
     order: ConnectLinkOrder = call.body
-    return _made(call, "connect", order.email, another_company=order.another_company)
+    token = _token(call, "connect", order, another_company=order.another_company)
+    return _made(call, links.connect_url, token, links.CONNECT_LIFE)
 
 
 def make_view_link(call: Call) -> MadeLink:
-    order: ViewLinkOrder = call.body
-    return _made(call, "view", order.email)
+    token = _token(call, "view", call.body)
+    return _made(call, links.view_url, token, links.VIEW_LIFE)
 
 
-def _made(
-    call: Call, purpose: links.Purpose, email: str, *, another_company: bool = False
-) -> MadeLink:
-    settings = call.services.settings
+def _token(
+    call: Call,
+    purpose: links.Purpose,
+    order: ConnectLinkOrder | ViewLinkOrder,
+    *,
+    another_company: bool = False,
+) -> str:
     try:
-        token = links.issue(
-            settings.infactor_shared_secret.get_secret_value(),
+        return links.issue(
+            call.services.settings.infactor_shared_secret.get_secret_value(),
             purpose,
-            email,
+            order.email,
             now=call.at,
-            name=call.body.name,
-            address=call.body.address,
+            name=order.name,
+            address=order.address,
             another_company=another_company,
         )
     except LinkError as e:
         raise NotAnswered(ProblemKind.INVALID_REQUEST, str(e)) from None
-    life = links.CONNECT_LIFE if purpose == "connect" else links.VIEW_LIFE
-    url_of = links.connect_url if purpose == "connect" else links.view_url
-    return MadeLink(
-        url=url_of(settings.public_url, token), expires_at=(call.at + life).replace(microsecond=0)
-    )
+
+
+def _made(call: Call, url_of: Callable[[str, str], str], token: str, life: timedelta) -> MadeLink:
+    url = url_of(call.services.settings.public_url, token)
+    return MadeLink(url=url, expires_at=(call.at + life).replace(microsecond=0))
 
 
 def list_connections(call: Call) -> ConnectionList:
@@ -185,6 +191,7 @@ def list_invoices(call: Call) -> InvoiceList:
 def _invoice(line: InvoiceLine) -> InvoiceResource:
     invoice, document, mapped = line.invoice, line.document, line.invoice.mapped or {}
     seen = (document.seen_at or document.written_at) if document else invoice.recorded_at
+    facts = decoded(invoice.facts) if invoice.facts else None
     return InvoiceResource(
         id=invoice.document_id,
         quickbooks_id=invoice.quickbooks_id,
@@ -197,8 +204,8 @@ def _invoice(line: InvoiceLine) -> InvoiceResource:
         total=amount(invoice.total),
         balance=amount(invoice.balance),
         currency=invoice.currency,
-        issued_on=_day(mapped.get("invoiceDate")),
-        due_on=_day(mapped.get("payableDate")),
+        issued_on=facts.txn_date if facts else None,
+        due_on=facts.due_date if facts else None,
         deleted=invoice.deleted,
         state=document.state if document else None,
         withdrawn=bool(document and document.withdrawn),
@@ -213,11 +220,6 @@ def _invoice(line: InvoiceLine) -> InvoiceResource:
         recorded_at=invoice.recorded_at,
         changed_at=max(invoice.recorded_at, seen),
     )
-
-
-def _day(text: Any) -> str | None:
-    """Return the day in a date as Infactor's documents have it."""
-    return str(text)[:10] if text else None
 
 
 def show_invoice(call: Call) -> InvoiceFile:
@@ -252,7 +254,7 @@ def list_findings(call: Call) -> FindingList:
     )
 
 
-def _finding(row: FindingRow) -> FindingResource:
+def _finding(row: ListedFinding) -> FindingResource:
     facts = finding_facts(row.finding)
     return FindingResource(
         **{name: getattr(facts, name) for name in facts.__struct_fields__},

@@ -2,7 +2,7 @@
 from them.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -195,8 +195,8 @@ class InvoiceResource(Struct, frozen=True, kw_only=True):
     total: Amount | None
     balance: Amount | None
     currency: Annotated[str | None, Meta(description="Three letters; null where none is named.")]
-    issued_on: Annotated[str | None, Meta(description="The day of the invoice, 2026-11-30.")]
-    due_on: Annotated[str | None, Meta(description="The day it is due, 2026-12-30.")]
+    issued_on: Annotated[date | None, Meta(description="The day that is on the invoice.")]
+    due_on: Annotated[date | None, Meta(description="The day on which it is due.")]
     deleted: Annotated[bool, Meta(description="Deleted in QuickBooks.")]
     state: Annotated[
         str | None, Meta(description="The state in Infactor, such as invoice_created.")

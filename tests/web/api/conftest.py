@@ -64,7 +64,7 @@ class Api:
         return answer
 
     def check(self, method: str, path: str, answer: httpx.Response) -> None:
-        """Hold the answer against its schema; what is not documented must be a problem all the same."""
+        """Hold the answer against its schema; what has none there must be a problem."""
         kind = answer.headers["content-type"]
         assert kind == ("application/json" if answer.is_success else "application/problem+json")
         operation = self._operation(method, path)

@@ -62,8 +62,6 @@ class TestInvoices:
         recorded_at, changed_at = found.pop("recorded_at"), found.pop("changed_at")
         assert recorded_at.endswith("Z")
         assert recorded_at == changed_at
-        warnings = found.pop("warnings")
-        assert [one["code"] for one in warnings] == []
         assert found == {
             "id": api.place.invoice_id("9"),
             "quickbooks_id": "9",
@@ -86,11 +84,19 @@ class TestInvoices:
                 {
                     "code": "partly_paid",
                     "words": "partly paid",
-                    "text": "34.50 of 1234.50 is still due.",
-                    "figures": {"balance": "34.50", "total": "1234.50"},
+                    "text": "34.5 of 1234.5 is left to be paid.",
+                    "figures": {"balance": "34.5", "total": "1234.5"},
                 }
             ],
-            "signals": [],
+            "warnings": [],
+            "signals": [
+                {
+                    "code": "terms_too_long",
+                    "words": "terms too long",
+                    "text": "It is dated 2026-11-01 and due on 2099-12-01.",
+                    "figures": {"dated": "2026-11-01", "due": "2099-12-01"},
+                }
+            ],
             "revision": 1,
             "delivered_revision": 0,
             "delivery_error": None,
@@ -246,8 +252,8 @@ class TestFindings:
         with api.place.services.database.write() as session:
             for connection_id, number, severity, more in rows:
                 id_ = api.place.invoice_id(number)
-                more = {"found_at": at, "changed_at": at, **more}
-                session.add(a_finding(id_, connection_id, severity, **more))
+                given = {"found_at": at, "changed_at": at, **more}
+                session.add(a_finding(id_, connection_id, severity, **given))
                 session.flush()
         return [id_ for _, id_, *_ in rows]
 
