@@ -28,6 +28,7 @@ TITLES: Mapping[str, str] = {
     "infactor.away": "Infactor's database does not answer",
     "deliveries.stuck": "Invoices do not get into Infactor",
     "deliveries.refused": "Infactor does not take some invoices",
+    "events.refused": "Infactor does not take events",
     "old_rows.held": "Invoices wait for rows of the old import",
     "finding.critical": "Changed after an approval",
     "database.refuses": "The database takes no writes",

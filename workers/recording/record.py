@@ -29,12 +29,15 @@ from service.store import (
     chain,
     connections,
     customers,
+    events,
+    invoice_events,
     invoices,
     judging,
     own_notices,
     plausible,
     same_sale,
 )
+from service.store.events import Happening
 from service.store.invoices import InvoiceRow, RecordedVersion
 from service.store.judging import NamedInvoice
 from workers.company import RecordedCompany
@@ -491,7 +494,27 @@ class _Batch:
         revisions = [revision(row, before.get(row.id), self._cause) for row in written]
         connection_id = self._company.connection_id
         invoices.add_revisions(self._session, chain.linked(self._session, connection_id, revisions))
-        return self._deliver(written)
+        actions = self._deliver(written)
+        happenings = self._happenings(written, revisions, before, actions)
+        events.tell(self._session, happenings, self._rows.at)
+        return actions
+
+    def _happenings(
+        self,
+        written: Sequence[InvoiceRow],
+        revisions: Sequence[dict[str, Any]],
+        before: Mapping[str, InvoiceRow],
+        actions: Mapping[str, Action],
+    ) -> Iterator[Happening]:
+        """Yield what the new revisions say; deliveries are told here only if nothing else makes
+        them.
+        """
+        for row, line in zip(written, revisions, strict=True):
+            yield from invoice_events.of_revision(row, before.get(row.id), line)
+            if not self._rows.settings.delivers:
+                yield from invoice_events.of_delivery(
+                    row.connection_id, row.id, actions[row.id], row.revision
+                )
 
     def _deliver(self, rows: Sequence[InvoiceRow]) -> dict[str, Action]:
         """Decide what these rows do to Infactor's documents; store that if nothing is delivered."""

@@ -10,6 +10,7 @@ from service.database.tables.coordination import (
     Reads,
     WebhookAnswers,
 )
+from service.database.tables.events import FeedEvent, EventPosition
 from service.database.tables.inbox import Notice
 from service.database.tables.invoices import (
     BusyHour,
@@ -71,6 +72,8 @@ __all__ = [
     "Document",
     "DocumentCursor",
     "ErasedRevision",
+    "FeedEvent",
+    "EventPosition",
     "Failure",
     "Finding",
     "FoundField",

@@ -29,7 +29,7 @@ from service.queries.keyset import (
     ListedFinding,
 )
 from service.services import Services
-from service.store import connections
+from service.store import connections, events
 from service.web.api.cursor import cursor_of, key_of
 from service.web.api.problem_details import NotAnswered, ProblemKind
 from service.web.api.schemas import (
@@ -37,6 +37,8 @@ from service.web.api.schemas import (
     ConnectionQueries,
     ConnectionResource,
     ConnectLinkOrder,
+    EventList,
+    EventQueries,
     FindingList,
     FindingQueries,
     FindingResource,
@@ -262,6 +264,21 @@ def _finding(row: ListedFinding) -> FindingResource:
         number=row.invoice.doc_number,
         connection=row.company.id,
         company=row.company.company_name,
+    )
+
+
+def list_events(call: Call) -> EventList:
+    query: EventQueries = call.query
+    position = _after(query.after, "events", _RowNumber) or 0
+    with call.services.database.read(seconds=_SECONDS) as session:
+        found = events.after(session, call.environment, position, query.limit + 1)
+    page, more = found[: query.limit], len(found) > query.limit
+    source = call.services.settings.public_url
+    last = page[-1].position if page else position
+    return EventList(
+        items=[events.as_cloud_event(one, source) for one in page],
+        next=cursor_of("events", last),
+        more=more,
     )
 
 

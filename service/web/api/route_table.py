@@ -13,6 +13,8 @@ from service.web.api.schemas import (
     ConnectionQueries,
     ConnectionResource,
     ConnectLinkOrder,
+    EventList,
+    EventQueries,
     FindingList,
     FindingQueries,
     InvoiceList,
@@ -103,5 +105,14 @@ CALLS: Sequence[ApiCall] = (
         work=resources.list_findings,
         answer=FindingList,
         query=FindingQueries,
+    ),
+    ApiCall(
+        method="GET",
+        path="/events",
+        id="listEvents",
+        summary="Read what has happened in the last 30 days, the oldest first.",
+        work=resources.list_events,
+        answer=EventList,
+        query=EventQueries,
     ),
 )

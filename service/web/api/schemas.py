@@ -3,7 +3,7 @@ from them.
 """
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -15,6 +15,7 @@ from service.queries.invoice_file import (
     Time,
     WarningEntry,
 )
+from service.store.events import CloudEvent
 
 _MOST = 200
 _USUAL = 50
@@ -239,22 +240,6 @@ class FindingList(Struct, frozen=True, kw_only=True):
 
     items: list[FindingResource]
     next: Next
-
-
-class CloudEvent(Struct, frozen=True, kw_only=True):
-    """Something that has happened, as CloudEvents 1.0 writes it."""
-
-    specversion: Literal["1.0"] = "1.0"
-    id: Annotated[str, Meta(description="The same however often it is sent.")]
-    source: Annotated[str, Meta(description="The service that tells it.")]
-    type: Annotated[str, Meta(description="What has happened, such as invoice.held.")]
-    subject: Annotated[str, Meta(description="The id of the invoice, connection or finding.")]
-    time: Time
-    datacontenttype: Literal["application/json"] = "application/json"
-    partitionkey: Annotated[
-        str, Meta(description="The connection; its events are sent one after the other.")
-    ]
-    data: Annotated[dict[str, Any], Meta(description="What has happened, by the type.")]
 
 
 class EventList(Struct, frozen=True, kw_only=True):
