@@ -14,10 +14,10 @@ from uuid import uuid4
 
 from msgspec import Meta, Struct
 from sqlalchemy import bindparam, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from service.database.engine import KEEPS_EVENTS, SENDS_EVENTS
-from service.database.tables import Connection, FeedEvent, EventPosition, Invoice
+from service.database.tables import Connection, EventPosition, FeedEvent, Invoice
 from service.database.types import among, condition, has_come
 from service.database.upsert import insert, insert_all
 from service.domain import EventType
@@ -117,7 +117,9 @@ def place(session: Session) -> int:
     ).all()
     if ids:
         session.connection().execute(
-            update(FeedEvent).where(FeedEvent.id == bindparam("key")).values(position=bindparam("place")),
+            update(FeedEvent)
+            .where(FeedEvent.id == bindparam("key"))
+            .values(position=bindparam("place")),
             [{"key": id_, "place": last + n} for n, id_ in enumerate(ids, 1)],
         )
         session.execute(update(EventPosition).values(last=last + len(ids)))
@@ -145,9 +147,11 @@ def after(session: Session, environment: str, position: int, limit: int) -> Sequ
 
 def due_connections(session: Session, environment: str, now: datetime, limit: int) -> Sequence[str]:
     """Return connections whose next event is to be sent now, the longest waiting first."""
+    own = aliased(FeedEvent)
     first = (
-        select(func.min(FeedEvent.position))
-        .where(FeedEvent.connection_id == Connection.id, _WAITING)
+        select(func.min(own.position))
+        .where(own.connection_id == Connection.id, _WAITING)
+        .correlate(Connection)
         .scalar_subquery()
     )
     return session.scalars(
