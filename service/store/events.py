@@ -13,18 +13,20 @@ from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from msgspec import Meta, Struct
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from service.database.engine import KEEPS_EVENTS, SENDS_EVENTS
 from service.database.tables import Connection, EventPosition, FeedEvent, Invoice
-from service.database.types import among, condition, has_come
+from service.database.tables.events import WAITING
+from service.database.types import among, has_come
 from service.database.upsert import insert, insert_all
 from service.domain import EventType
 
 _PLACED_AT_ONCE = 500
 _LONGEST_ERROR = 200
-_WAITING = condition("waiting")
+# As the index has it: SQLAlchemy would write `= 1` behind a column, and SQLite would not use it.
+_WAITING = text(WAITING)
 
 
 class CloudEvent(Struct, frozen=True, kw_only=True):
@@ -113,7 +115,10 @@ def place(session: Session) -> int:
         ).returning(EventPosition.last)
     ).scalar_one()
     ids = session.scalars(
-        select(FeedEvent.id).where(_unplaced()).order_by(FeedEvent.id).limit(_PLACED_AT_ONCE)
+        select(FeedEvent.id)
+        .where(FeedEvent.position.is_(None))
+        .order_by(FeedEvent.id)
+        .limit(_PLACED_AT_ONCE)
     ).all()
     if ids:
         session.connection().execute(
@@ -127,11 +132,10 @@ def place(session: Session) -> int:
 
 
 def are_unplaced(session: Session) -> bool:
-    return session.execute(select(FeedEvent.id).where(_unplaced()).limit(1)).first() is not None
-
-
-def _unplaced() -> Any:
-    return condition("position IS NULL")
+    return (
+        session.execute(select(FeedEvent.id).where(FeedEvent.position.is_(None)).limit(1)).first()
+        is not None
+    )
 
 
 def after(session: Session, environment: str, position: int, limit: int) -> Sequence[FeedEvent]:
@@ -167,7 +171,7 @@ def waiting(session: Session, connection_id: str, limit: int) -> Sequence[FeedEv
     """Return the company's next events to send, in order."""
     return session.scalars(
         select(FeedEvent)
-        .where(FeedEvent.connection_id == connection_id, _WAITING, FeedEvent.position.is_not(None))
+        .where(FeedEvent.connection_id == connection_id, _WAITING, FeedEvent.position > 0)
         .order_by(FeedEvent.position)
         .limit(limit)
     ).all()

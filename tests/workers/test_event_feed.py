@@ -108,7 +108,7 @@ def test_an_event_is_a_signed_cloudevent(world: World, listener: Listener) -> No
             "currency": None,
             "deleted": False,
             "holds": [],
-            "signals": [],
+            "signals": ["terms_too_long"],
             "changed": [],
         },
     }

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from service.database.tables.metadata import Base
 from service.database.types import ExactJSON, Instant, RowId
 
-UNPLACED = "position IS NULL"
-"""Which events have no place in the order yet."""
+WAITING = "waiting"
+"""Which events are still to be sent."""
 
 
 class FeedEvent(Base):
@@ -24,16 +24,10 @@ class FeedEvent(Base):
         Index("ux_events_position", "position", unique=True),
         Index("ix_events_at", "at"),
         Index(
-            "ix_events_unplaced",
-            "id",
-            sqlite_where=text(UNPLACED),
-            postgresql_where=text(UNPLACED),
-        ),
-        Index(
             "ix_events_waiting",
             *("connection_id", "position"),
-            sqlite_where=text("waiting"),
-            postgresql_where=text("waiting"),
+            sqlite_where=text(WAITING),
+            postgresql_where=text(WAITING),
         ),
     )
 

@@ -674,7 +674,6 @@ def _events() -> None:
     )
     op.create_index("ux_events_position", "events", ["position"], unique=True)
     op.create_index("ix_events_at", "events", ["at"])
-    op.create_index("ix_events_unplaced", "events", ["id"], **_where("position IS NULL"))
     op.create_index(
         "ix_events_waiting", "events", ["connection_id", "position"], **_where("waiting")
     )
