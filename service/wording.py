@@ -28,13 +28,13 @@ _OWN = {
     OwnNotice.UNREADABLE: "What QuickBooks cannot show",
 }
 _TO_BE_SAVED = (
-    "Whoever keeps the books has to open and save it in QuickBooks, and then this can be retried;"
-    " or Intuit's support is asked, with this intuit_tid."
+    "Ask the supplier to open and save it in QuickBooks, then retry this. Or contact Intuit's"
+    " support with this intuit_tid."
 )
 
 ADVICE = (
-    "What QuickBooks cannot show, whoever keeps the books has to open and save there; or Intuit's"
-    " support is asked, with the intuit_tid of the parked notice"
+    "Ask the supplier to open and save this invoice in QuickBooks, or contact Intuit's support"
+    " with the intuit_tid of the failed event"
 )
 _MOST_NAMED = 10
 

@@ -30,7 +30,7 @@ def adopt(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Adopt the rows that Infactor's own old import wrote, and list those that nobody explains.
+    """Adopt rows of Infactor's old import, and list those that fit no invoice.
 
     The service does so before a supplier's first delivery. Nothing is written into
     Infactor here: an adopted row is written to when its invoice is delivered. While unexplained
@@ -65,7 +65,7 @@ def _supplier_of(services: Services, email: str | None, connection_id: str | Non
     if connection_id is not None:
         for _, owner in find(services, connection_id=connection_id):
             return owner.id
-        raise fail("No company fits. `infactor-quickbooks connections` lists them.", 2)
+        raise fail("No company matches. `infactor-quickbooks connections` lists them.", 2)
     with services.database.read() as session:
         owner = named_supplier(session, email or "")
         if not connections.of_supplier(session, owner.id, environment):

@@ -28,7 +28,7 @@ def confirm(
         bool, typer.Option("--dry-run", help="Only show why it stopped; decide nothing.")
     ] = False,
 ) -> None:
-    """Let a run go on that has stopped, because it would withdraw so much.
+    """Resume a run that stopped because it would withdraw many invoices.
 
     That is a backfill, a reconcile, or a withdrawal: what notices would withdraw within an hour.
 

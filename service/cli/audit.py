@@ -11,7 +11,7 @@ from service.store import audit
 
 @says_what_is_wrong
 def show_audit(limit: Limit = None, as_json: Json = False) -> None:
-    """Show what operators did, the newest first: who, when and to which company."""
+    """Show what operators did, the newest first."""
     with command_services() as services:
         rows = (_row(entry, company) for entry, company in newest(services, audit.newest))
         if as_json:

@@ -307,7 +307,7 @@ def release(company: ByRealm = None, connection: ById = None) -> None:
                 f"{name_of(one)} is connected. Disconnect it first:"
                 f" infactor-quickbooks connections disconnect --connection {one.id}"
             )
-        answer(f"{name_of(one)}: released. Whoever connects it next has it.")
+        answer(f"{name_of(one)}: released. Any supplier can now connect it.")
 
 
 @says_what_is_wrong
@@ -336,7 +336,7 @@ def _chosen(
         raise fail(f"Name one of {options}.", 2)
     found = find(services, supplier=supplier, realm_id=realm_id, connection_id=connection_id)
     if not found:
-        raise fail("No company fits. `infactor-quickbooks connections` lists them.", 2)
+        raise fail("No company matches. `infactor-quickbooks connections` lists them.", 2)
     return found
 
 

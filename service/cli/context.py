@@ -213,7 +213,7 @@ def readable(
     if not wanted and (supplier, realm_id, connection_id) == (None, None, None):
         hint("No company is connected, so there is nothing to read.")
     elif not wanted:
-        raise fail("No company fits. `infactor-quickbooks connections` lists them.", 2)
+        raise fail("No company matches. `infactor-quickbooks connections` lists them.", 2)
     return alive, len(wanted) - len(alive)
 
 

@@ -37,7 +37,7 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Disconnect for good, and delete tokens, customers, invoices and notices.
+    """Disconnect for good, and delete tokens, customers, invoices and events.
 
     What stays: invoices that are past `invoice_created` in Infactor, because a lender may rely on
     them; the month's count of reads; the audit; and that the company was once connected, so that
@@ -71,7 +71,7 @@ def _chosen(
     with services.database.read() as session:
         owner = named_supplier(session, email) if email else None
     if owner is None:
-        raise fail("No company fits. `infactor-quickbooks connections` lists them.", 2)
+        raise fail("No company matches. `infactor-quickbooks connections` lists them.", 2)
     return [], owner.id
 
 

@@ -28,7 +28,7 @@ def show_invoice(
     number: Annotated[str | None, typer.Option(help="Its number instead.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show everything known of one invoice: why it is held, its history, notices and findings.
+    """Show everything known of one invoice: why it is held, its history, events and findings.
 
     --json also has the untouched original.
     """

@@ -46,7 +46,7 @@ def show_invoices(
         show_table(
             "Invoices",
             (
-                "Request no",
+                "Invoice no.",
                 "Buyer",
                 "PO title",
                 "Amount",
@@ -138,7 +138,7 @@ def show_findings(
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Show what is no longer as it was approved in Infactor, the critical first.
+    """Show what changed after it was approved in Infactor, the critical first.
 
     A finding closes automatically when the difference is gone; one about an approval in a
     hurry closes after seven days.
@@ -167,9 +167,9 @@ def show_findings(
 @says_what_is_wrong
 def acknowledge(
     finding: Annotated[int, typer.Option("--finding", min=1, help="Its id, as `findings` has it.")],
-    note: Annotated[str, typer.Option(help="What was done about it, for whoever comes next.")],
+    note: Annotated[str, typer.Option(help="What you did about it, for the next person.")],
 ) -> None:
-    """Acknowledge a finding: it no longer counts as something that is wrong.
+    """Acknowledge a finding: stop alerting on it unless it changes.
 
     It stays among `findings` until it is over, and is reported again if it changes.
     """
@@ -180,7 +180,7 @@ def acknowledge(
         found = actions.acknowledge(services.database, finding, environment, note, operator())
     if found is None:
         raise fail("No open finding has this id. `infactor-quickbooks findings` lists them.", 2)
-    hint("Acknowledged: it is reported again only if it changes.")
+    hint("Acknowledged. It alerts again only if it changes.")
 
 
 def _lines(entry: FindingEntry, currency: str, *, history: bool) -> Iterator[tuple[object, ...]]:

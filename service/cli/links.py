@@ -46,7 +46,7 @@ def connect_url(
         typer.Option("--another-company", help="Allow a further QuickBooks company beside theirs."),
     ] = False,
 ) -> None:
-    """Print the link with which a supplier connects QuickBooks."""
+    """Print a link for a supplier to connect QuickBooks."""
     from service import links
 
     if (email is None) == (connection is None):
@@ -68,7 +68,7 @@ def connect_url(
 
 @says_what_is_wrong
 def supplier_url(email: Email) -> None:
-    """Print the link with which a supplier sees what has arrived."""
+    """Print a link to a supplier's own pages."""
     from service import links
 
     settings = settings_and_logs(quiet=True)
@@ -78,7 +78,7 @@ def supplier_url(email: Email) -> None:
     token = _token(settings, "view", email, *whose)
     _hint_at_newcomer(settings, email)
     hours = int(VIEW_LIFE.total_seconds() // 3600)
-    hint(f"Good for {hours} hours. It shows this supplier's invoices to whoever has it.")
+    hint(f"Works for {hours} hours. Anyone who has it sees this supplier's invoices.")
     answer(links.view_url(settings.public_url, token))
 
 

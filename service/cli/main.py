@@ -54,13 +54,13 @@ COMMANDS = (
         _START,
         "serve",
         "serve:serve",
-        "Receive notifications and show the pages; without REDIS_URL, do all the work as well.",
+        "Receive webhooks and show the pages; without REDIS_URL, do all the work as well.",
     ),
     Command(
         _START,
         "worker",
         "serve:worker",
-        "Do the background work; run as many of these processes as you like.",
+        "Do the background work; run as many as you like.",
     ),
     Command(
         _START, "migrate", "serve:migrate", "Bring the database to the schema of this version."
@@ -87,13 +87,13 @@ COMMANDS = (
         _SUPPLIERS,
         "connect-url",
         "links:connect_url",
-        "Print the link with which a supplier connects QuickBooks.",
+        "Print a link for a supplier to connect QuickBooks.",
     ),
     Command(
         _SUPPLIERS,
         "supplier-url",
         "links:supplier_url",
-        "Print the link with which a supplier sees what has arrived.",
+        "Print a link to a supplier's own pages.",
     ),
     Command(
         _SUPPLIERS,
@@ -105,7 +105,7 @@ COMMANDS = (
         _LOOK,
         "status",
         "status:status",
-        "Show what is wrong now, since when and what to do; then how things stand.",
+        "Show what is wrong, since when, and what to do; then the figures.",
     ),
     Command(
         _LOOK,
@@ -123,7 +123,7 @@ COMMANDS = (
         _LOOK,
         "invoice",
         "invoice:show_invoice",
-        "Show everything known of one invoice: why it is held, its history, notices and findings.",
+        "Show everything known of one invoice: why it is held, its history, events and findings.",
     ),
     Command(
         _LOOK,
@@ -141,37 +141,37 @@ COMMANDS = (
         _LOOK,
         "findings",
         "invoices:show_findings",
-        "Show what is no longer as it was approved in Infactor, the critical first.",
+        "Show what changed after it was approved in Infactor, the critical first.",
     ),
     Command(
         _LOOK,
         "acknowledge",
         "invoices:acknowledge",
-        "Acknowledge a finding: it no longer counts as something that is wrong.",
+        "Acknowledge a finding: stop alerting on it unless it changes.",
     ),
     Command(
         _LOOK,
         "notices",
         "notices:show_notices",
-        "Show the notices that QuickBooks sent, the newest first, and what became of them.",
+        "Show webhook events, the newest first, each with its result.",
     ),
     Command(
         _LOOK,
         "replay",
         "notices:replay",
-        "Put parked and done notices back, to be worked on again; harmless to repeat.",
+        "Retry webhook events that failed or are done; safe to repeat.",
     ),
     Command(
         _LOOK,
         "sync",
         "sync:sync",
-        "Look now for what changed in QuickBooks since the last sync, and work on waiting notices.",
+        "Read every change since the last sync now, and process waiting events.",
     ),
     Command(
         _LOOK,
         "backfill",
         "runs:backfill",
-        "Bring in invoices from the past. A company's backfill under way is joined, not repeated.",
+        "Import past invoices. If a backfill of the company is running, you join it.",
     ),
     Command(
         _LOOK,
@@ -183,31 +183,31 @@ COMMANDS = (
         _LOOK,
         "adopt",
         "adopt:adopt",
-        "Adopt the rows that Infactor's own old import wrote, and list those that nobody explains.",
+        "Adopt rows of Infactor's old import, and list those that fit no invoice.",
     ),
     Command(
         _LOOK,
         "confirm",
         "approvals:confirm",
-        "Let a run go on that has stopped, because it would withdraw so much.",
+        "Resume a run that stopped because it would withdraw many invoices.",
     ),
     Command(
         _LOOK,
         "rekey",
         "setup:rekey",
-        "Seal everything stored with the first of ENCRYPTION_KEYS, and digest it with SECRET_KEY.",
+        "Re-encrypt stored data with the first of ENCRYPTION_KEYS, and digest it with SECRET_KEY.",
     ),
     Command(
         _LOOK,
         "forget",
         "forget:forget",
-        "Disconnect for good, and delete tokens, customers, invoices and notices.",
+        "Disconnect for good, and delete tokens, customers, invoices and events.",
     ),
     Command(
         _LOOK,
         "audit",
         "audit:show_audit",
-        "Show what operators did, the newest first: who, when and to which company.",
+        "Show what operators did, the newest first.",
     ),
     Command(
         _LOOK,
@@ -215,7 +215,7 @@ COMMANDS = (
         "verify:verify",
         "Check that no recorded revision was changed or left out.",
     ),
-    Command(_LOOK, "alerts", "status:group", "Try the places where alerts go."),
+    Command(_LOOK, "alerts", "status:group", "Send test alerts."),
     Command(
         _LOOK,
         "connections",
@@ -245,9 +245,10 @@ class _Listing(TyperGroup):
         self.commands.update((row.name, _Listed(row)) for row in COMMANDS)
 
 
-def _typer(**attributes: Any) -> typer.Typer:
+def _typer(*, completes: bool = False, **attributes: Any) -> typer.Typer:
     return typer.Typer(
-        add_completion=False,
+        add_completion=completes,
+        context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
         **attributes,
@@ -255,6 +256,7 @@ def _typer(**attributes: Any) -> typer.Typer:
 
 
 app = _typer(
+    completes=True,
     name="infactor-quickbooks",
     cls=_Listing,
     help="Carries suppliers' QuickBooks invoices into Infactor and keeps them true.",

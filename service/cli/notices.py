@@ -50,7 +50,7 @@ def show_notices(
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Show the notices that QuickBooks sent, the newest first, and what became of them."""
+    """Show webhook events, the newest first, each with its result."""
     chosen = [
         name
         for name, wanted in ((NoticeStatus.PARKED, parked), (NoticeStatus.PENDING, pending))
@@ -125,7 +125,7 @@ def replay(
     ] = None,
     until: Annotated[str | None, typer.Option(help="And before: the same forms.")] = None,
 ) -> None:
-    """Put parked and done notices back, to be worked on again; harmless to repeat.
+    """Retry webhook events that failed or are done; safe to repeat.
 
     A company that is left alone for a while is called at once. Several options
     together choose what fits all of them. Exit status: 1 when nothing does.
@@ -173,7 +173,7 @@ def _companies(services: Services, realm_id: str | None) -> dict[str, Connection
     digest = realm_digest(services, realm_id)
     known = {c.id: c for c, _ in everyone if digest in (None, c.realm_digest)}
     if realm_id is not None and not known:
-        raise fail("No company fits. `infactor-quickbooks connections` lists them.", 2)
+        raise fail("No company matches. `infactor-quickbooks connections` lists them.", 2)
     return known
 
 

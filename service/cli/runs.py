@@ -198,7 +198,7 @@ def backfill(
         typer.Option("--json", help="One summary a line; before them what a dry run would change."),
     ] = False,
 ) -> None:
-    """Bring in invoices from the past. A company's backfill under way is joined, not repeated.
+    """Import past invoices. If a backfill of the company is running, you join it.
 
     Exit status: 0 when everything is recorded, 1 when something failed or a company had to be
     left out, 2 for bad options.

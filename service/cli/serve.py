@@ -31,7 +31,7 @@ def serve(
         typer.Option(min=1, max=64, help="Worker threads in this process; only without REDIS_URL."),
     ] = 4,
 ) -> None:
-    """Receive notifications and show the pages; without REDIS_URL, do all the work as well."""
+    """Receive webhooks and show the pages; without REDIS_URL, do all the work as well."""
     with no_collections():
         import uvicorn
 
@@ -130,7 +130,7 @@ def worker(
         int, typer.Option(min=1, max=64, help="Jobs done at once in this process.")
     ] = 8,
 ) -> None:
-    """Do the background work; run as many of these processes as you like."""
+    """Do the background work; run as many as you like."""
     from workers.process import run_worker, worker_broker
 
     share_heaps()

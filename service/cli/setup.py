@@ -91,7 +91,7 @@ def _password() -> str:
 
 @says_what_is_wrong
 def rekey() -> None:
-    """Seal everything stored with the first of ENCRYPTION_KEYS, and digest it with SECRET_KEY.
+    """Re-encrypt stored data with the first of ENCRYPTION_KEYS, and digest it with SECRET_KEY.
 
     Run it with serve and worker stopped, after either was changed; old encryption keys must still
     stand behind the new one, and may be removed afterwards.

@@ -29,7 +29,7 @@ _PROCESSES = {"receiver": RECEIVER, "worker": CLOCK}
 
 @says_what_is_wrong
 def status(as_json: Json = False) -> None:
-    """Show what is wrong now, since when and what to do; then how things stand.
+    """Show what is wrong, since when, and what to do; then the figures.
 
     Exit status: 0 when nothing is wrong, 1 when anything is, 2 when the database does not answer.
     """
@@ -119,9 +119,7 @@ def _ago(then: datetime, at: datetime) -> str:
     return f"{span(max(0.0, (at - then).total_seconds()))} ago"
 
 
-group = typer.Typer(
-    help="Try the places where alerts go.", no_args_is_help=True, add_completion=False
-)
+group = typer.Typer(help="Send test alerts.", no_args_is_help=True, add_completion=False)
 
 
 @group.callback()

@@ -47,7 +47,7 @@ def sync(
     everybody: Annotated[bool, typer.Option("--all", help="Every connected company.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Look now for what changed in QuickBooks since the last sync, and work on waiting notices.
+    """Read every change since the last sync now, and process waiting events.
 
     Exit status: 1 when a company could not be read or had to be left out; what was asked for is
     then retried automatically.

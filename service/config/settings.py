@@ -67,7 +67,7 @@ class Settings(BaseSettings):
 
     infactor_shared_secret: SecretStr = Field(examples=["example-shared-secret-not-for-production"])
     """Any text of 32 characters or more, known to Infactor's own server too, which signs connect
-    links with it. Whoever has it can connect a company in any supplier's name. Changing it voids
+    links with it. Anyone who has it can connect a company in any supplier's name. Changing it voids
     every link that has been handed out."""
 
     encryption_keys: Annotated[tuple[SecretBytes, ...], NoDecode] = Field(examples=[_EXAMPLE_KEY])
@@ -86,7 +86,7 @@ class Settings(BaseSettings):
 
     infactor_rules: Annotated[tuple[RuleChange, ...], NoDecode] = ()
     """Changes of single rules, comma-separated, each `code=off`, `code=signal` (operators see it)
-    or `code=hold` (the invoice is not offered), with a limit where the rule has one, such as
+    or `code=hold` (the invoice is held back), with a limit where the rule has one, such as
     `overdue=hold:30,free_mail=off`."""
 
     infactor_timezone: str = "UTC"
@@ -111,8 +111,8 @@ class Settings(BaseSettings):
 
     infactor_session_secret: SecretStr | None = None
     """The secret with which Infactor's own server signs its `connect.sid` cookie: by it the
-    "Connect Quickbook" button of Infactor's dashboard is answered for whoever is logged in there.
-    Without it that button says that it failed, and suppliers connect by a link."""
+    "Connect Quickbook" button of Infactor's dashboard is answered for the supplier who is logged
+    in there. Without it that button says that it failed, and suppliers connect by a link."""
 
     infactor_api: bool = False
     """`on` answers Infactor's own server under `/api/v1`, to whoever signs a token with
@@ -179,8 +179,8 @@ class Settings(BaseSettings):
     Standard Webhooks describes. Without it `infactor-quickbooks status` still knows."""
 
     alert_secret: SecretStr | None = None
-    """Signs what goes to ALERT_URL: `whsec_` and at least 24 bytes in base64, shared with whoever
-    receives it there. Needed with ALERT_URL."""
+    """Signs what goes to ALERT_URL: `whsec_` and at least 24 bytes in base64, shared with the
+    service that receives it there. Needed with ALERT_URL."""
 
     alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Further places for the same alerts, as Apprise addresses separated by spaces: Slack, Teams,
@@ -197,8 +197,8 @@ class Settings(BaseSettings):
 
     ops_users: Annotated[tuple[Operator, ...], NoDecode] = Field(default=(), repr=False)
     """Who may log in to the operators' pages under `/ops`: comma-separated entries as
-    `infactor-quickbooks ops-user NAME` prints them. Whoever is taken out here, or given another
-    password, is logged out. Without any there are no such pages."""
+    `infactor-quickbooks ops-user NAME` prints them. An operator who is taken out here, or given
+    another password, is logged out. Without any there are no such pages."""
 
     webhook_max_bytes: Annotated[int, Field(gt=0)] = 16 * 1024 * 1024
     """A larger notification is refused with 413 and nothing of it is stored; Intuit's are far

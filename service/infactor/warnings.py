@@ -27,50 +27,47 @@ class InvoiceWarning:
 _WARNINGS = {
     WarningCode.NO_INVOICE_NUMBER: (
         "DocNumber",
-        "This invoice has no number. In QuickBooks, open the invoice, fill in 'Invoice no.' "
+        "This invoice has no number. In QuickBooks, open the invoice, enter 'Invoice no.', "
         "and save.",
     ),
     WarningCode.NO_DUE_DATE: (
         "DueDate",
-        "This invoice has no due date, so Infactor cannot show the days to payout. "
-        "In QuickBooks, open the invoice, fill in 'Due date' and save.",
+        "This invoice has no due date, so Infactor can't show the days to payout. "
+        "In QuickBooks, open the invoice, enter 'Due date', and save.",
     ),
     WarningCode.NO_BUYER_NAME: (
         "CustomerRef",
-        "This invoice names no customer, so Infactor cannot show who the buyer is. "
-        "In QuickBooks, open the invoice, choose the customer and save.",
+        "This invoice has no customer, so Infactor can't show who the buyer is. "
+        "In QuickBooks, open the invoice, choose the customer, and save.",
     ),
     WarningCode.NO_BUYER_EMAIL: (
         "BillEmail",
-        "There is no valid e-mail address of the buyer, so the buyer cannot see this invoice in "
-        "Infactor. In QuickBooks, open the customer, fill in 'Email' with the address that the "
-        "buyer uses in Infactor and save: once, for all of this customer's invoices that have no "
-        "other. Or, for this one alone, open the invoice, fill in 'Customer email' and save.",
+        "The buyer has no valid e-mail address, so they can't see this invoice. In QuickBooks, "
+        "open the customer, enter the e-mail they use in Infactor, and save. This fixes all their "
+        "invoices that have no e-mail address of their own.",
     ),
     WarningCode.UNUSABLE_BILL_EMAIL: (
         "BillEmail",
-        "The e-mail address on this invoice is not valid, so the one of the customer is used. "
-        "In QuickBooks, open the invoice, correct 'Customer email' and save.",
+        "The e-mail address on this invoice is not valid, so we use the customer's. "
+        "In QuickBooks, open the invoice, correct 'Customer email', and save.",
     ),
     WarningCode.TOO_MANY_LINES: (
         "Line",
-        "This invoice has more lines than Infactor can hold, so the last ones are not shown there. "
-        "Its totals are right. To have all lines shown: In QuickBooks, open the invoice, move some "
-        "of its lines to another invoice and save.",
+        "This invoice has more lines than Infactor can show. The last ones are missing there; its "
+        "totals are right. To show all lines, open the invoice in QuickBooks, move some of its "
+        "lines to another invoice, and save.",
     ),
     WarningCode.UNNAMED_CURRENCY: (
         "CurrencyRef",
-        "It is not certain in which currency this invoice is: its country, its customer or its "
-        "exchange rate speaks against the one of Infactor. In QuickBooks, open the invoice, "
-        "correct the currency, the exchange rate or the country of the billing address, and save.",
+        "The currency of this invoice is not certain: its country, customer or exchange rate "
+        "doesn't fit. In QuickBooks, open the invoice, correct the currency, the exchange rate or "
+        "the country of the billing address, and save.",
     ),
     WarningCode.BUYER_NOT_REGISTERED: (
         "BillEmail",
-        "No buyer is registered in Infactor with an e-mail address of this invoice or of its "
-        "customer, so the buyer cannot see the invoice until they sign up there with it. If their "
-        "address in Infactor is another one, correct it. In QuickBooks, open the customer, fill in "
-        "'Email' with that address and save: once, for all of this customer's invoices that have "
-        "no other. Or, for this one alone, open the invoice, fill in 'Customer email' and save.",
+        "This buyer hasn't signed up to Infactor with this e-mail address, so they can't see the "
+        "invoice. Ask them to sign up with it. If they use a different address in Infactor, "
+        "enter that one in QuickBooks: open the customer, change 'Email', and save.",
     ),
 }
 

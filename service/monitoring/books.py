@@ -72,8 +72,8 @@ def unproven_books(facts: Facts) -> Iterator[Condition]:
             severity=Severity.CRITICAL,
             since=since,
             text=f"{several(count, 'approved invoice', 'approved invoices')} of this company,"
-            f" {money} in all, may have changed in QuickBooks: {why}. Call whoever acts next in"
-            " Infactor before money moves. Undecided ones are withdrawn until a reconcile has"
+            f" {money} in all, may have changed in QuickBooks: {why}. Call the person who acts next"
+            " in Infactor before money moves. Undecided ones are withdrawn until a reconcile has"
             " confirmed the books.",
             command=command,
         )

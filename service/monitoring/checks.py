@@ -33,7 +33,7 @@ def refused_alerts(facts: Facts) -> Iterator[Condition]:
             severity=Severity.CRITICAL,
             since=since,
             text=f"{several(count, 'alert', 'alerts')} could not be sent, so nobody is alerted:"
-            f" {shortened(why or 'no reason')}. Check the address and whoever listens there. They"
+            f" {shortened(why or 'no reason')}. Check the address and the service behind it. They"
             " are sent again automatically, at most an hour apart; the command sends them now.",
             command="infactor-quickbooks alerts test",
         )

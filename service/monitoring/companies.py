@@ -231,7 +231,7 @@ barred_companies = CompanyCheck(
         _is_active, Connection.barred_since.is_not(None)
     ),
     text=lambda row, _: (
-        f"{shortened(row.problem or 'QuickBooks does not let us in')}. The supplier can fix"
+        f"{shortened(row.problem or 'QuickBooks refuses access')}. The supplier can fix"
         " that in QuickBooks. We try again every hour; the command tries now."
     ),
     command=_TRY_AGAIN,

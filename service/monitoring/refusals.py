@@ -26,7 +26,7 @@ class Refusals:
             yield Condition(
                 cause="database.refuses",
                 severity=Severity.CRITICAL,
-                text=f"The database takes no writes: {self.database}. Webhooks are answered with"
+                text=f"The database refuses writes: {self.database}. Webhooks are answered with"
                 " 503, and QuickBooks sends them again later. No invoice is brought up to date."
                 " Let it write again: end its read-only mode, or give it disk space.",
                 command="infactor-quickbooks doctor",
@@ -35,7 +35,7 @@ class Refusals:
             yield Condition(
                 cause="queue.away",
                 severity=Severity.CRITICAL,
-                text=f"Redis does not answer: {self.queue.why}. Webhooks are stored, but invoices"
+                text=f"Redis is not responding: {self.queue.why}. Webhooks are stored, but invoices"
                 " are not brought up to date until it is back. Nothing is lost. Start Redis, and"
                 " check REDIS_URL.",
                 command="infactor-quickbooks doctor",
@@ -44,7 +44,7 @@ class Refusals:
             yield Condition(
                 cause="queue.refuses",
                 severity=Severity.CRITICAL,
-                text=f"Redis takes no work: {self.queue.why}. Webhooks are stored, but invoices are"
+                text=f"Redis refuses work: {self.queue.why}. Webhooks are stored, but invoices are"
                 " not brought up to date until it does. Nothing is lost. Give Redis memory, its"
                 " primary or its replicas again, and check REDIS_URL.",
                 command="infactor-quickbooks doctor",

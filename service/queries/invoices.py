@@ -59,10 +59,10 @@ _DESCENDING = frozenset({Sort.NEWEST, Sort.AMOUNT})
 class StatusFilter:
     """Which invoices of a list: those in some of Infactor's states, or those outside of Infactor.
 
-    Those that we have withdrawn count as not offered.
+    Those that we have withdrawn count as not in Infactor.
     """
 
-    kind: Literal["any", "states", "to fix", "changed", "not offered", "on its way"] = "any"
+    kind: Literal["any", "states", "to fix", "changed", "not in infactor", "on its way"] = "any"
     states: tuple[str, ...] = ()
 
 
@@ -245,7 +245,7 @@ def _has_status(
         case "changed":
             of_company = Finding.connection_id == connection_id
             return [Invoice.id.in_(findings.changed(of_company))]
-        case "not offered":
+        case "not in infactor":
             # Looked up for each invoice: a join would read every document first.
             as_offered = _of_invoice(case((withdrawn, ""), else_=Document.state))
             return [condition(HELD), func.coalesce(as_offered, "") == ""]

@@ -41,7 +41,7 @@ def test_of_a_table_each_kind_of_row_is_looked_at(reader: Reader) -> None:
 
 
 BEYOND = """<!doctype html><html lang="en"><title>Beyond</title><main><h1>Beyond</h1>
-<section class="card" style="width: 9rem"><p>Oldest of them came</p>
+<section class="card" style="width: 9rem"><p>Oldest pending</p>
 <time style="white-space: nowrap">26 November 2026, 04:22 UTC</time>
 <div style="overflow-x: auto" tabindex="0"><code style="white-space: nowrap">one that scrolls in
 its own place</code></div>

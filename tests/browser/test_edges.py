@@ -63,5 +63,5 @@ def test_what_operators_meet_beside_the_way(deployment: Deployment, reader: Read
     expect(page.get_by_role("heading", name="No company is connected yet")).to_be_visible()
     look(page, "ops-connections-none")
     page.goto(f"{deployment.receivers[0]}/ops/nothing")
-    expect(page.get_by_role("heading", level=1)).to_have_text("There is no such page")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Page not found")
     look(page, "ops-no-such-page")

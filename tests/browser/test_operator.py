@@ -85,7 +85,7 @@ def test_a_lost_connection(deployment: Deployment, reader: Reader) -> None:
     )  # by itself
     expect(page).to_have_title("1 wrong · Overview · Infactor")
     look(page, "ops-overview-bad")
-    page.get_by_role("link", name=re.compile("Look and act")).click()
+    page.get_by_role("link", name=re.compile("See details")).click()
     heading(page, "Journey Company")
     expect(page.get_by_text("Ended by QuickBooks")).to_be_visible()
     look(page, "ops-connection-lost")
@@ -123,7 +123,7 @@ def test_the_course_is_drawn_in_the_readers_time(
     look(page, "ops-overview-course")
     with closing(sqlite3.connect(tmp_path / "pages.db")) as connection, connection:
         connection.execute("UPDATE reads SET count = 450000 WHERE kind = 'query'")
-    page.get_by_role("link", name="Look and act on: Most reads of the month are used").click()
+    page.get_by_role("link", name="See details of: Most reads of the month are used").click()
     assert page.url.endswith("/ops/#reads")
     most = page.locator("#figures ~ ol").get_by_role("link", name="Journey Company")
     expect(most).to_be_in_viewport()
@@ -147,7 +147,7 @@ def test_an_alarm_is_told_and_takes_no_focus_away(
     deployment.sim("POST", f"/companies/{REALM}/disconnect")
     deployment.command("sync", "--all", status=1)  # which finds it out
     expect(news).to_have_text("1 thing is wrong: Connection ended by QuickBooks (Journey Company).")
-    link = page.get_by_role("link", name=re.compile("Look and act"))
+    link = page.get_by_role("link", name=re.compile("See details"))
     link.focus()
     before = link.element_handle()
     keep_samples(tmp_path / "pages.db", 3)
@@ -162,7 +162,7 @@ def test_an_alarm_is_told_and_takes_no_focus_away(
 
 def line_up(page: Page) -> None:
     """Fail unless the two answers of a question stand in a line, and its box is large enough."""
-    yes, no = page.locator("button.danger"), page.get_by_role("link", name="Leave it as it is")
+    yes, no = page.locator("button.danger"), page.get_by_role("link", name="Cancel")
     box = page.get_by_role("checkbox").bounding_box()
     tops = [place["y"] for one in (yes, no) if (place := one.bounding_box())]
     assert len(tops) == 2
@@ -208,7 +208,7 @@ def test_a_run_that_has_stopped(deployment: Deployment, reader: Reader) -> None:
     heading(page, "Withdraw that many invoices of Journey Company?")
     look(page, "ops-decide")
     page.get_by_role("button", name="End it").click()
-    expect(page.get_by_role("status")).to_have_text("Ended: the run withdraws nothing more.")
+    expect(page.get_by_role("status")).to_have_text("Ended. The run withdraws nothing more.")
     expect(decide).to_have_count(0)
 
 
@@ -272,7 +272,7 @@ def test_a_change_after_the_approval(
         log_in(page, made)
         made.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("9", TotalAmt=55.5, Balance=55.5))
         expect(page.get_by_role("heading", name="1 thing is wrong")).to_be_visible()  # by itself
-        page.get_by_role("link", name=re.compile("Look and act")).click()
+        page.get_by_role("link", name=re.compile("See details")).click()
         heading(page, re.compile(r"^Invoice J-9 \(Id 9\)$"))
         look(page, "ops-invoice-critical")
         page.goto(f"{made.receivers[0]}/ops/findings?severity=critical")
@@ -282,7 +282,7 @@ def test_a_change_after_the_approval(
         expect(row).to_contain_text("55.50 USD")
         look(page, "ops-findings-critical")
         row.get_by_text("Acknowledge", exact=True).first.click()
-        row.get_by_label("What was done about it").fill("Asked the supplier")
+        row.get_by_label("What you did about it").fill("Asked the supplier")
         row.get_by_role("button", name="Acknowledge").click()
         expect(page.get_by_role("status")).to_contain_text("Acknowledged")
         expect(page.get_by_text("Asked the supplier")).to_be_visible()

@@ -50,14 +50,14 @@ def test_a_new_row_above_leaves_the_rows_in_sight_in_their_places(
     assert abs(top(row) - before) < 1
     page.mouse.down()
     page.mouse.up()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Quickbook #J-15")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Invoice J-15")
 
 
 def test_a_new_row_is_seen_by_whoever_is_at_the_head(
     deployment: Deployment, reader: Reader
 ) -> None:
     page = arrive(deployment, reader)
-    page.get_by_role("columnheader", name="Request no").evaluate("e => e.scrollIntoView()")
+    page.get_by_role("columnheader", name="Invoice no.").evaluate("e => e.scrollIntoView()")
     scrolled = page.evaluate("window.scrollY")
     add(deployment, page, 900, 31)
     assert page.evaluate("window.scrollY") == scrolled

@@ -94,7 +94,7 @@ def test_an_invoice_that_has_to_be_fixed(deployment: Deployment, reader: Reader)
     new = page.get_by_role("link", name="J-900")
     expect(new).to_be_visible()  # by itself, without a reload
     new.click()
-    heading(page, "Quickbook #J-900")
+    heading(page, "Invoice J-900")
     expect(page.get_by_text("To fix:")).to_be_visible()
     # A moment is in the reader's own zone, with the exact one at hand.
     moment = page.locator("time").first
@@ -106,7 +106,7 @@ def test_an_invoice_that_has_to_be_fixed(deployment: Deployment, reader: Reader)
 
     deployment.sim("PUT", f"/companies/{REALM}/Invoice", an_invoice("900"))
     expect(page.get_by_text("To fix:")).to_have_count(0)  # by itself
-    heading(page, "Quickbook #J-900")
+    heading(page, "Invoice J-900")
 
 
 def look_at_the_fields(page: Page) -> None:
@@ -124,8 +124,8 @@ def test_finding_invoices_and_taking_them_along(
 ) -> None:
     page = reader.page()
     arrive(deployment, page)
-    page.get_by_label("Request no, buyer or amount").fill("J-1")
-    page.get_by_label("Order").select_option(label="Request no")
+    page.get_by_label("Invoice no., buyer or amount").fill("J-1")
+    page.get_by_label("Order").select_option(label="Invoice no.")
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_text("11 invoices match")).to_be_visible()
     numbers = page.locator("tbody tr td:first-child a").all_inner_texts()
@@ -140,7 +140,7 @@ def test_finding_invoices_and_taking_them_along(
     with (tmp_path / "invoices.csv").open(encoding="utf-8-sig", newline="") as file:
         assert len(list(csv.reader(file))) == 12
 
-    page.get_by_label("Request no, buyer or amount").fill("nobody's")
+    page.get_by_label("Invoice no., buyer or amount").fill("nobody's")
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_role("heading", name="Nothing matches")).to_be_visible()
     look(page, "nothing-matches")
@@ -189,9 +189,9 @@ def test_the_way_without_javascript(deployment: Deployment, without_javascript: 
     mine = ("invoices", "--supplier", "supplier@example.com")
     wait_until(lambda: len(deployment.rows(*mine)) == 30, 60, "the import")
     page.get_by_role("link", name="See your invoices").click()
-    page.get_by_label("Request no, buyer or amount").fill("J-12")
+    page.get_by_label("Invoice no., buyer or amount").fill("J-12")
     page.get_by_role("button", name="Show").click()
     page.get_by_role("link", name="J-12").click()
-    heading(page, "Quickbook #J-12")
+    heading(page, "Invoice J-12")
     look_at_the_fields(page)
     expect(page.locator("time").first).to_have_text(re.compile(r"\d\d:\d\d UTC$"))

@@ -69,7 +69,7 @@ def test_the_suppliers_table_needs_no_scrolling(deployment: Deployment, reader: 
     page.goto(deployment.command("supplier-url", "supplier@example.com").strip())
     page.get_by_role("button", name="Continue as").click()
     expect(page.get_by_text("123,456,789.12 USD").first).to_be_visible()
-    expect(page.get_by_text("Not offered: another currency in QuickBooks")).to_be_visible()
+    expect(page.get_by_text("Not in Infactor: another currency in QuickBooks")).to_be_visible()
     fits(page)
     for tag in page.locator("td .tag").all():  # at 1440
         box = tag.bounding_box()

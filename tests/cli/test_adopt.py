@@ -222,7 +222,7 @@ def test_the_supplier_of_a_connection(place: Place) -> None:
             "Name either --supplier EMAIL or --connection ID.\n",
         )
     ended = place.run("adopt", "--connection", "nobody")
-    assert ended.stderr == "No company fits. `infactor-quickbooks connections` lists them.\n"
+    assert ended.stderr == "No company matches. `infactor-quickbooks connections` lists them.\n"
 
 
 def test_where_every_row_is_explained_the_exit_status_is_zero(

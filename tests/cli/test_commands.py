@@ -207,7 +207,7 @@ def test_amounts_are_shown_with_their_currency(deployment: Deployment) -> None:
         (["--all", "--company", "1"], "Name one of --supplier EMAIL, --company REALM or --all."),
         (["--all", "--since", "soon"], "--since takes a date such as 2026-01-31"),
         (["--all", "--invoice", "x"], "--invoice takes the Id of an invoice in QuickBooks"),
-        (["--company", "12"], "No company fits."),
+        (["--company", "12"], "No company matches."),
         (
             ["--company", "acme"],
             "--company takes a company's realm id",

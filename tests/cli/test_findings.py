@@ -110,7 +110,7 @@ def test_what_somebody_has_seen_to_is_no_longer_wrong_until_it_changes(place: Pl
     assert causes(place) == ["finding.critical"]
     ended = place.run("acknowledge", "--finding", "2", "--note", "called the lender")
     assert (ended.returncode, ended.stdout) == (0, "")
-    assert ended.stderr == "Acknowledged: it is reported again only if it changes.\n"
+    assert ended.stderr == "Acknowledged. It alerts again only if it changes.\n"
     assert causes(place) == []
     (audited,) = rows(place, "audit")
     assert (audited["action"], audited["connection"]) == ("acknowledge", f"connection-of-{REALM}")

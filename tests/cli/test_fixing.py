@@ -73,9 +73,8 @@ def test_what_quickbooks_cannot_show_says_where_it_is_and_what_to_do(place: Plac
     assert lines[0][4].strip() == "What QuickBooks cannot show"
     assert " ".join(" ".join(line[6] for line in lines).split()) == (
         "QuickBooks cannot show the first invoice after 176 (Id 76) in the order of changes:"
-        " QuickBooks failed on a record of the query. Whoever keeps the books has to open and save"
-        " it in QuickBooks, and then this can be retried; or Intuit's support is asked, with this"
-        " intuit_tid."
+        " QuickBooks failed on a record of the query. Ask the supplier to open and save it in"
+        " QuickBooks, then retry this. Or contact Intuit's support with this intuit_tid."
     )
 
 
@@ -231,7 +230,7 @@ def test_a_company_that_nobody_knows_is_not_one_without_notices(place: Place) ->
     place.add_notices(a_notice(company, "parked"))
     ended = place.run("replay", "--company", REALM[:-1])
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == ("No company fits. `infactor-quickbooks connections` lists them.\n")
+    assert ended.stderr == ("No company matches. `infactor-quickbooks connections` lists them.\n")
 
 
 SELECTORS = "Name at least one of --notice ID, --invoice ID, --company REALM, --since WHEN.\n"

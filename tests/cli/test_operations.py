@@ -175,7 +175,7 @@ def test_disconnect_gives_the_tokens_back_and_keeps_the_invoices(deployment: Dep
     deployment.sim("POST", "/faults", {"kind": "revoke", "status": 503, "count": 1})
     refused = run(deployment, "connections", "disconnect", "--company", REALM)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "QuickBooks has not confirmed it" in refused.stderr
+    assert "QuickBooks has not confirmed" in refused.stderr
     assert "--force" in refused.stderr
     assert is_granted(deployment)
     done = run(deployment, "connections", "disconnect", "--company", REALM)
@@ -278,7 +278,7 @@ def test_a_forgotten_supplier_is_nobody(deployment: Deployment) -> None:
 
 
 NAME_ONE = "Name one of --company REALM, --connection ID or --supplier EMAIL.\n"
-NOBODY = "No company fits. `infactor-quickbooks connections` lists them.\n"
+NOBODY = "No company matches. `infactor-quickbooks connections` lists them.\n"
 NO_SUPPLIER = "No supplier with this e-mail address has opened a link yet.\n"
 
 

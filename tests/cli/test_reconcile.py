@@ -109,8 +109,8 @@ def test_what_quickbooks_cannot_show_is_no_dead_end(deployment: Deployment) -> N
     bad = {"company": REALM, "entity": "Invoice", "id": "2", "fault": "4002"}
     deployment.sim("POST", "/poison", [bad])
     advice = (
-        "What QuickBooks cannot show, whoever keeps the books has to open and save there; or"
-        " Intuit's support is asked, with the intuit_tid of the parked notice"
+        "Ask the supplier to open and save this invoice in QuickBooks, or contact Intuit's support"
+        " with the intuit_tid of the failed event"
     )
     (red,) = deployment.rows("reconcile", "--all", status=1)
     assert red["advice"] == f"`reconcile --fix` fixes what can be fixed. {advice}"
@@ -202,4 +202,4 @@ def test_an_unknown_company_is_refused(tmp_path: Path) -> None:
     place.add_company("9341455000000067", "A Company")
     ended = place.run("reconcile", "--connection", "nobody")
     assert ended.returncode == 2
-    assert ended.stderr == ("No company fits. `infactor-quickbooks connections` lists them.\n")
+    assert ended.stderr == ("No company matches. `infactor-quickbooks connections` lists them.\n")

@@ -114,9 +114,7 @@ def test_links_need_no_database_and_claim_nothing_without_one(place: Place, url:
     away = place.with_settings({"DATABASE_URL": url})
     view = away.run("supplier-url", "someone@example.com")
     assert view.stdout.startswith("http://localhost:3000/quickbook/view?token=")
-    assert view.stderr == (
-        "Good for 24 hours. It shows this supplier's invoices to whoever has it.\n"
-    )
+    assert view.stderr == ("Works for 24 hours. Anyone who has it sees this supplier's invoices.\n")
     connect = away.run("connect-url", "someone@example.com")
     assert connect.stdout.startswith("http://localhost:3000/quickbook/authorise?token=")
     assert connect.stderr == (

@@ -1,4 +1,4 @@
-"""What is not said to be in Infactor's currency is not silently taken for it."""
+"""What we never touch said to be in Infactor's currency is not silently taken for it."""
 
 from decimal import Decimal
 from typing import Any

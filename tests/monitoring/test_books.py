@@ -1,4 +1,4 @@
-"""Approved invoices that nothing confirms, and companies that fell silent against their habit."""
+"""Approved invoices are unconfirmed, and companies that fell silent against their habit."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -33,8 +33,9 @@ def test_approved_invoices_that_nothing_confirms_are_one_condition(scene: Scene)
     assert told.since == NOW - 37 * HOURS
     assert told.text == (
         "2 approved invoices of this company, 1,250.50 USD in all, may have changed in QuickBooks:"
-        " nothing has confirmed its books for 36 h. Call whoever acts next in Infactor before money"
-        " moves. Undecided ones are withdrawn until a reconcile has confirmed the books."
+        " nothing has confirmed its books for 36 h. Call the person who acts next in Infactor"
+        " before money moves. Undecided ones are withdrawn until a reconcile has confirmed the"
+        " books."
     )
 
 

@@ -117,8 +117,8 @@ def test_a_reconcile_that_left_what_cannot_be_shown_says_what_to_do(scene: Scene
     unreadable = {"id": "7", "number": "Smith", "kind": "unreadable", "there": "", "here": ""}
     outdated = {"id": "8", "number": "Jones", "kind": "outdated", "there": "", "here": ""}
     advice = (
-        " What QuickBooks cannot show, whoever keeps the books has to open and save there; or"
-        " Intuit's support is asked, with the intuit_tid of the parked notice."
+        " Ask the supplier to open and save this invoice in QuickBooks, or contact Intuit's support"
+        " with the intuit_tid of the failed event."
     )
     error = "QuickBooks cannot show 1 invoice: Smith (Id 7)"
     scene.reconciled(ago=5 * HOURS, error=error, tally={"differences": [outdated, unreadable]})

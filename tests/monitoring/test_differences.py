@@ -52,8 +52,8 @@ def test_what_cannot_be_shown_is_beyond_fixing_and_has_advice() -> None:
     tally = a_tally(UNREADABLE)
     assert is_beyond_fixing(tally)
     assert advice(tally) == (
-        "What QuickBooks cannot show, whoever keeps the books has to open and save there; or"
-        " Intuit's support is asked, with the intuit_tid of the parked notice"
+        "Ask the supplier to open and save this invoice in QuickBooks, or contact Intuit's support"
+        " with the intuit_tid of the failed event"
     )
     document = left("", "", "", there="no answer")
     assert not is_beyond_fixing(a_tally(UNREADABLE, infactor=[document]))

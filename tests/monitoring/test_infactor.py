@@ -144,7 +144,7 @@ def test_each_critical_finding_is_told_with_the_invoice_it_is_about(scene: Scene
         about="1",
         company="Company c1",
         since=NOW - 2 * HOURS,
-        text="Invoice 1460 (Zephyr (address)): Invoice: approved open, now void; Still open:"
+        text="Invoice 1460 (Zephyr (address)): Invoice: approved open, now void; Balance due:"
         " approved 1,016.67 USD, now 0.00 USD. 1 other field changed too. In Infactor: Approved."
         " Someone may fund or pay it.",
         command="infactor-quickbooks invoice qbk-c1-1",

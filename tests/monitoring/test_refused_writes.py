@@ -141,7 +141,7 @@ def test_a_sqlite_file_that_may_only_be_read(tmp_path: Path) -> None:
     assert (ended.returncode, cause in " ".join(ended.stdout.split())) == (1, True)
     with process(place) as services:
         (told,) = probes_for(services).refusals().conditions()
-    assert told.text.startswith(f"The database takes no writes: {cause}. Webhooks are ")
+    assert told.text.startswith(f"The database refuses writes: {cause}. Webhooks are ")
 
 
 @pytest.mark.parametrize("cause", [FULL, REPLICA, ALONE])

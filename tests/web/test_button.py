@@ -222,7 +222,7 @@ def test_the_answer_counts_only_while_the_session_lasts(
 
     page = browser.get(answer.headers["location"])
     assert page.status_code == 200
-    assert "You are not logged in to Infactor any more" in said(page.text)
+    assert "You are no longer logged in to Infactor" in said(page.text)
     assert (
         "Log in to Infactor again."
         " To try again, close this window and press “Connect Quickbook” in Infactor."

@@ -50,7 +50,7 @@ def page(place: Place, browser: TestClient) -> str:
 def test_what_changed_after_the_approval_is_shown_until_it_is_undone(
     place: Place, browser: TestClient
 ) -> None:
-    heading = "Changed since it was decided in Infactor"
+    heading = "Changed after the decision in Infactor"
     assert heading not in page(place, browser)
     amount = {"severity": Severity.CRITICAL, "approved": "100.00", "current": "60.00"}
     find(place, Found(field="invoiceAmount", state="invoice_accepted", **amount))
@@ -65,9 +65,9 @@ def test_what_changed_after_the_approval_is_shown_until_it_is_undone(
 def test_a_copy_in_infactor_is_nothing_for_its_supplier(place: Place, browser: TestClient) -> None:
     copy = Found(field="document", severity=Severity.CRITICAL, state="invoice_accepted")
     find(place, copy, kind=FindingKind.DOUBLED)
-    assert "Changed since it was decided" not in page(place, browser)
+    assert "Changed after the decision" not in page(place, browser)
     find(place, copy, kind=FindingKind.MISSING)
-    assert "Changed since it was decided" in page(place, browser)
+    assert "Changed after the decision" in page(place, browser)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_what_was_agreed_stays_in_its_currency(place: Place, browser: TestClient
     amount = {"severity": Severity.CRITICAL, "approved": "USD", "current": "EUR"}
     find(place, Found(field="currency", state="invoice_accepted", **amount))
     text = page(place, browser)
-    assert "Amount in Infactor 100.00 USD Still open in QuickBooks 100.00 EUR" in text
-    assert "100.00 EUR" not in text.replace("Still open in QuickBooks 100.00 EUR", "")
+    assert "Amount in Infactor 100.00 USD Balance due in QuickBooks 100.00 EUR" in text
+    assert "100.00 EUR" not in text.replace("Balance due in QuickBooks 100.00 EUR", "")
     cells = said(browser.get("/quickbook/").text)
     assert "100.00 USD 100.00 EUR" in cells

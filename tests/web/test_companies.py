@@ -40,7 +40,7 @@ def test_the_list_can_be_of_one_of_them(company: str, second: str, browser: Test
     assert f'<option value="{second}" selected>Other Books</option>' in page
     assert "1 invoice matches" in page
     assert f'hx-get="/quickbook/live?company={second}&amp;seen=' in page
-    assert "Quickbook #102 Other Books 100.00 USD" in said(page)
+    assert "102 Other Books Buyer Seven 100.00 USD" in said(page)
 
 
 @pytest.mark.parametrize("query", ["", "?q=101&sort=amount", "?status=to-fix"])
@@ -100,5 +100,5 @@ def test_so_does_another_suppliers(place: Place, browser: TestClient) -> None:
 
 def test_with_one_company_alone_none_is_named(browser: TestClient) -> None:
     page = browser.get("/quickbook/").text
-    assert "Quickbook #101 100.00 USD" in said(page)
+    assert "101 Buyer Seven 100.00 USD" in said(page)
     assert "find-company" not in page

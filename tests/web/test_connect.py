@@ -19,7 +19,7 @@ def morsel(answer: httpx.Response):
 def test_the_page_of_a_link_says_whom_it_connects_and_changes_nothing(place: Place) -> None:
     page = place.browser().get(f"/quickbook/authorise?token={place.token()}")
     assert page.status_code == 200
-    assert "for: Example Supplies supplier@example.com What is read" in said(page.text)
+    assert "for: Example Supplies supplier@example.com What we read" in said(page.text)
     assert '<button class="connect">Connect to QuickBooks</button>' in page.text
     assert "is connected already" not in page.text
     assert "set-cookie" not in page.headers
@@ -98,7 +98,7 @@ def test_the_count_grows_until_the_import_has_ended(place: Place) -> None:
     address = place.connect(browser).headers["location"]
     for page in (address, f"{address}/progress"):
         assert "Looking for invoices" in browser.get(page).text
-        assert "The import goes on when this window is closed." in browser.get(page).text
+        assert "You can close this window. The import will continue." in browser.get(page).text
     place.imported(place.connections()[0].id)
     for page in (address, f"{address}/progress"):
         assert "<strong>1</strong> invoice read" in browser.get(page).text
@@ -117,7 +117,7 @@ def test_an_import_that_waits_for_an_operator_says_nothing_technical(place: Plac
         )
     for page in (address, f"{address}/progress"):
         shown = said(browser.get(page).text)
-        assert "staff review this before it continues. You have nothing to do." in shown
+        assert "team is reviewing this before it continues." in shown
         assert "withdraw" not in shown
         assert "slow to answer" not in shown
     with place.services.database.write() as session:
@@ -131,7 +131,7 @@ def test_connecting_again_shows_no_count_of_an_import_that_ended_before(place: P
     place.imported(place.connections()[0].id)
     page = said(browser.get(place.connect(browser).headers["location"]).text)
     assert "Our <b>Books</b> is connected It is connected again." in page
-    assert "What changed meanwhile is being read." in page
+    assert "catching up on every change." in page
     assert "invoice read" not in page
     assert "goes on" not in page
 
@@ -210,7 +210,7 @@ def test_connecting_again_while_connected_renews_and_starts_no_second_import(
     place.connect(place.browser())
     [before] = place.connections()
     token = place.token()
-    assert "is connected already" in place.browser().get(f"/quickbook/authorise?token={token}").text
+    assert "is already connected" in place.browser().get(f"/quickbook/authorise?token={token}").text
 
     answer = place.connect(place.browser(), token)
 
@@ -278,7 +278,7 @@ def test_a_further_company_needs_a_link_made_for_it_and_then_stands_beside_the_f
     place.connect(place.browser())
     token = place.token(another_company=True)
     assert (
-        "adds a further QuickBooks company"
+        "adds another QuickBooks company"
         in place.browser().get(f"/quickbook/authorise?token={token}").text
     )
     place.connect(place.browser(), token, OTHER)

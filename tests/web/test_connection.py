@@ -43,11 +43,11 @@ def test_the_page_says_how_the_connection_stands(place: Place, browser: TestClie
     shown = said(browser.get(address(place)).text)
     assert "Our <b>Books</b> Connected" in shown
     assert "Connected since 2 Jan 2026, 03:04 UTC" in shown
-    assert "Last notice from QuickBooks none yet" in shown
+    assert "Last update from QuickBooks none yet" in shown
     assert "Last read 20 Nov 2026, 16:19 UTC" in shown
     assert "1, 1 of them in Infactor" in shown
     assert "Reconnect" not in shown
-    assert "for a further company; this one stays connected." in shown
+    assert "for another company; this one stays connected." in shown
 
 
 def test_the_last_notice_is_quickbooks_own(place: Place, browser: TestClient) -> None:
@@ -59,7 +59,7 @@ def test_the_last_notice_is_quickbooks_own(place: Place, browser: TestClient) ->
             session.add(
                 Notice(connection_id=connection_id, format=form, received_at=at, status="done")
             )
-    assert "Last notice from QuickBooks 20 Nov 2026, 16:19 UTC" in said(
+    assert "Last update from QuickBooks 20 Nov 2026, 16:19 UTC" in said(
         browser.get(address(place)).text
     )
 
@@ -101,7 +101,7 @@ def test_whoever_wants_to_disconnect_is_told_first_what_stays(
 ) -> None:
     asked = browser.get(f"{address(place)}/disconnect")
     assert "Disconnect Our <b>Books</b>?" in said(asked.text)
-    assert "stays there as it is" in said(asked.text)
+    assert "already in Infactor stay there" in said(asked.text)
     assert place.connections()[0].state == "connected"
     assert place.is_granted()
 
@@ -116,7 +116,7 @@ def test_a_supplier_disconnects_at_quickbooks_and_here(place: Place, browser: Te
     assert audited(place) == [(f"supplier:{supplier}", "disconnect", {"revoked": True})]
     for path in (address(place), "/quickbook/"):
         shown = said(browser.get(path).text)
-        assert re.search(r"Disconnected since \d.* UTC\s?: nothing more is read\.", shown)
+        assert re.search(r"Disconnected on \d.* UTC\s?\. Invoices already", shown)
         assert "lets us read" not in shown
         assert "this one stays connected" not in shown
     assert browser.post(f"{address(place)}/disconnect").status_code == 303

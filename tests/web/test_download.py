@@ -41,27 +41,27 @@ def rows(browser: TestClient, query: str = "") -> list[dict[str, str]]:
 
 def test_the_file_has_every_invoice_once(browser: TestClient) -> None:
     found = rows(browser)
-    assert sorted(int(row["Request no"]) for row in found) == sorted(
+    assert sorted(int(row["Invoice no."]) for row in found) == sorted(
         int(f"10{n}") for n in range(1, 131)
     )
     assert found[-1].keys() == {
-        *("Request no", "Buyer", "Buyer e-mail", "PO title", "Amount", "Currency", "Still open"),
+        *("Invoice no.", "Buyer", "Buyer e-mail", "PO title", "Amount", "Currency", "Balance due"),
         *("Invoice date", "Due", "Days to payout", "Status", "To fix", "Company"),
     }
 
 
 def test_the_file_is_what_the_page_lets_through(browser: TestClient) -> None:
-    assert [row["Request no"] for row in rows(browser, "?q=10130&sort=due")] == ["10130"]
+    assert [row["Invoice no."] for row in rows(browser, "?q=10130&sort=due")] == ["10130"]
     assert [row["Status"] for row in rows(browser, "?status=not-offered")] == [
-        "Not offered: total of zero or less in QuickBooks"
+        "Not in Infactor: total of zero or less in QuickBooks"
     ]
     assert rows(browser, "?q=nothing") == []
 
 
 def test_a_negative_amount_is_a_number_and_a_formula_is_text(browser: TestClient) -> None:
-    by_number = {row["Request no"]: row for row in rows(browser)}
+    by_number = {row["Invoice no."]: row for row in rows(browser)}
     assert Decimal(by_number["101"]["Amount"]) == Decimal("-12.5")
-    assert Decimal(by_number["101"]["Still open"]) == Decimal("-12.5")
+    assert Decimal(by_number["101"]["Balance due"]) == Decimal("-12.5")
     assert by_number["102"]["Buyer"] == '\'=HYPERLINK("x","y")'
 
 
@@ -82,7 +82,7 @@ def test_where_a_spreadsheet_splits_at_semicolons_no_cell_begins_as_a_formula() 
 
 
 def test_the_file_begins_with_the_mark_by_which_excel_knows_utf_8(browser: TestClient) -> None:
-    assert browser.get("/quickbook/invoices.csv").content.startswith(b"\xef\xbb\xbfRequest no,")
+    assert browser.get("/quickbook/invoices.csv").content.startswith(b"\xef\xbb\xbfInvoice no.,")
 
 
 def test_the_file_is_named_after_company_and_day(browser: TestClient) -> None:
@@ -103,6 +103,6 @@ def test_nobody_gets_a_file_without_a_session(place: Place) -> None:
 
 
 def test_amounts_have_their_decimals_and_no_more(browser: TestClient) -> None:
-    by_number = {row["Request no"]: row for row in rows(browser)}
-    assert (by_number["101"]["Amount"], by_number["101"]["Still open"]) == ("-12.50", "-12.50")
-    assert (by_number["103"]["Amount"], by_number["103"]["Still open"]) == ("100.00", "100.00")
+    by_number = {row["Invoice no."]: row for row in rows(browser)}
+    assert (by_number["101"]["Amount"], by_number["101"]["Balance due"]) == ("-12.50", "-12.50")
+    assert (by_number["103"]["Amount"], by_number["103"]["Balance due"]) == ("100.00", "100.00")

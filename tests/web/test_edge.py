@@ -91,12 +91,12 @@ def test_what_is_not_there_is_a_page_for_people_and_text_for_machines(place: Pla
     browser = place.browser()
     page = browser.get("/quickbook/no-such-page")
     assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
-    assert "There is no such page" in page.text
+    assert "Page not found" in page.text
     text = browser.get("/no-such-page")
     assert (text.status_code, text.text) == (404, "Not Found\n")
     wrong = browser.get("/quickbook/start")
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
-    assert "not possible" in wrong.text
+    assert "open this page directly" in wrong.text
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_a_link_that_was_good_is_refused_once_the_account_is_gone(
 @pytest.mark.parametrize(
     ("problem", "words"),
     [
-        ("not-in-infactor", "no account in Infactor with exactly the e-mail address"),
+        ("not-in-infactor", "No account in Infactor has exactly the e-mail address"),
         ("not-a-supplier", "Only suppliers connect QuickBooks."),
         ("not-verified", "has not been verified"),
         ("infactor-away", "Open your link again in a few minutes."),

@@ -13,10 +13,8 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.config.loading import settings_from
-from service.domain import RuleCode
+from service.guide.chapters import chapter
 from service.infactor.document_lifecycle import CONSTANTS, IDENTITY, QUICKBOOKS_OWNED
-from service.infactor.rules.catalogue import CATALOGUE, field
-from service.infactor.wording import ORIGINS
 from service.kit import exact_json
 from service.quickbooks.endpoints import invoice_page
 from service.services import build_services
@@ -72,7 +70,7 @@ def page(place: Place) -> Shown:
 
 
 def test_the_date_on_the_invoice_stands_beside_the_one_that_infactor_has(page: Shown) -> None:
-    assert "Date on the invoice 5 Oct 2026 TxnDate in QuickBooks" in said(page("1"))
+    assert "Date on the invoice 5 Oct 2026" in said(page("1"))
     assert "Invoice date in Infactor" in said(page("1"))
 
 
@@ -107,24 +105,17 @@ def test_a_bundle_counts_once_and_tax_inside_not_at_all() -> None:
     assert sums_of([], "x", Decimal(1)) is None
 
 
-def test_every_mapped_field_says_where_it_comes_from(page: Shown) -> None:
-    shown = page("1")
-    assert '<dt>invoiceNo</dt><dd>101</dd><dd class="origin">DocNumber</dd>' in shown
-    assert '<dt>items</dt><dd>as above</dd><dd class="origin">Line</dd>' in shown
-    for name in ORIGINS:
-        assert f"<dt>{name}</dt>" in shown, name
-
-
 def test_fields_are_folded_away_and_those_without_a_value_apart(page: Shown) -> None:
     folded = page("3").split("<details>")[1:]
-    some, none = (re.findall(r"<dt>(\w+)</dt><dd>(.*?)</dd>", part) for part in folded)
-    assert {name for name, value in none} >= {"payableDate", "grnNo"}
+    some, none = (re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", part) for part in folded)
+    assert {name for name, value in none} >= {"Due", "grnNo"}
     assert {value for _, value in none} == {"-"}
     assert "-" not in {value for _, value in some}
-    assert ("invoiceNo", "103") in some
-    assert sorted(name for name, _ in some + none) == sorted(ORIGINS)
-    assert f"<summary>{len(some)} fields with a value</summary>" in folded[0]
-    assert f"<summary>{len(none)} fields without one</summary>" in folded[1]
+    assert ("Invoice no.", "103") in some
+    assert "<dt>Items</dt><dd>as above</dd>" in page("1")
+    assert len(some + none) == len({*QUICKBOOKS_OWNED, *IDENTITY, *CONSTANTS})
+    assert "<summary>Show all details</summary>" in folded[0]
+    assert "<summary>Show empty fields</summary>" in folded[1]
 
 
 def test_an_adopted_invoice_has_its_documents_own_id(place: Place, page: Shown) -> None:
@@ -138,21 +129,19 @@ def test_an_adopted_invoice_has_its_documents_own_id(place: Place, page: Shown) 
     assert number not in shown
 
 
-def test_the_table_of_origins_has_the_fields_of_the_document() -> None:
-    assert set(ORIGINS) == {*QUICKBOOKS_OWNED, *IDENTITY, *CONSTANTS}
+def test_the_guide_says_of_every_field_where_it_comes_from() -> None:
+    guide = chapter("infactor")
+    assert guide is not None
+    table = guide.text.split("## Where each field comes from")[1].split("\n## ")[0]
+    named = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     written = exact_json.decode((PAYLOADS / "typical.infactor.json").read_bytes())["document"]
-    assert list(ORIGINS) == list(written)
+    assert named == list(written)
 
 
-def test_what_is_to_be_fixed_names_quickbooks_own_field(page: Shown) -> None:
-    assert "Field in QuickBooks: DueDate" in said(page("3"))
-    assert "Field in QuickBooks: Balance" in said(page("2"))
-    assert "Field in QuickBooks" not in page("1")
-
-
-def test_every_hold_has_words_and_a_field() -> None:
-    told = {code for code, rule in CATALOGUE.items() if rule.advice}
-    assert {code for code in told if not field(code)} == {RuleCode.DELETED, RuleCode.UNPROVEN}
+def test_a_supplier_reads_no_name_of_quickbooks_api(page: Shown) -> None:
+    for number in ("1", "2", "3"):
+        words = said(page(number))
+        assert not re.search(r"TxnDate|DueDate|BillEmail|DocNumber|CustomerRef|TotalAmt", words)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +191,7 @@ def test_an_invoices_lines_are_text(page: Shown) -> None:
 
 def test_an_open_page_follows_what_is_fixed(place: Place, page: Shown) -> None:
     shown = page("3")
-    assert "To fix:" in shown
+    assert "Fix this:" in shown
     browser = place.log_in()
     (address,) = re.findall(r'hx-get="([^"]+)"', shown)
     assert re.fullmatch(r"/quickbook/invoices/qbk-\w+/live\?seen=\w{16}", address)
@@ -211,7 +200,7 @@ def test_an_open_page_follows_what_is_fixed(place: Place, page: Shown) -> None:
     changed = browser.get(address)
     assert changed.status_code == 200
     assert changed.text.startswith('<div id="live" hx-get="/quickbook/invoices/')
-    assert "To fix:" not in changed.text
+    assert "Fix this:" not in changed.text
     assert "Days to payout" in changed.text
     (again,) = re.findall(r'hx-get="([^"]+)"', changed.text)
     assert browser.get(again).status_code == 204
@@ -221,7 +210,7 @@ def test_why_it_was_not_offered_is_told_in_the_same_words_everywhere(
     place: Place, page: Shown
 ) -> None:
     place.do("UPDATE revisions SET hold = 'not_positive'")
-    assert "; not offered: total of zero or less" in said(page("2"))
+    assert "; not in Infactor: total of zero or less" in said(page("2"))
 
 
 def test_whoever_has_another_currency_is_told_which_is_needed(place: Place, page: Shown) -> None:

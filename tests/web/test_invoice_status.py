@@ -21,20 +21,22 @@ def document(state: str, marker: RuleCode | None = None) -> Document:
     ("hold", "found", "wanted"),
     [
         (None, None, InvoiceStatus("On its way to Infactor")),
-        ("paid", None, InvoiceStatus("Not offered: paid in QuickBooks", RuleCode.PAID)),
+        ("paid", None, InvoiceStatus("Not in Infactor: paid in QuickBooks", RuleCode.PAID)),
         (None, document("invoice_created"), InvoiceStatus("Approval Awaited")),
         ("paid", document("invoice_accepted"), InvoiceStatus("Approved")),
         ("paid", document("invoice_rejected"), InvoiceStatus("Rejected")),
         (
             "deleted",
             document("invoice_rejected", RuleCode.PARTLY_PAID),
-            InvoiceStatus("Not offered: deleted in QuickBooks", RuleCode.DELETED, withdrawn=True),
+            InvoiceStatus(
+                "Not in Infactor: deleted in QuickBooks", RuleCode.DELETED, withdrawn=True
+            ),
         ),
         (  # no hold is in force any more, and the documents are left alone
             None,
             document("invoice_rejected", RuleCode.PARTLY_PAID),
             InvoiceStatus(
-                "Not offered: partly paid in QuickBooks", RuleCode.PARTLY_PAID, withdrawn=True
+                "Not in Infactor: partly paid in QuickBooks", RuleCode.PARTLY_PAID, withdrawn=True
             ),
         ),
     ],
@@ -79,7 +81,7 @@ def browser(place: Place) -> TestClient:
 
 def test_the_table_says_why_a_withdrawn_invoice_is_not_offered_now(browser: TestClient) -> None:
     page = said(browser.get("/quickbook/").text)
-    assert "Not offered: deleted in QuickBooks" in page
+    assert "Not in Infactor: deleted in QuickBooks" in page
     assert "partly paid" not in page
 
 
@@ -88,11 +90,11 @@ def test_the_page_of_a_withdrawn_invoice_says_what_infactor_has_and_quickbooks_h
 ) -> None:
     page = said(browser.get(f"/quickbook/invoices/{place.invoice_id('1')}").text)
     assert (
-        "Not offered: deleted in QuickBooks. The invoice was deleted in QuickBooks. There is"
-        " nothing to do here. Infactor had it before: there it was withdrawn, and stands as"
-        " rejected with the remark “Automatic, from QuickBooks: partly paid, not a decision of"
+        "Not in Infactor: deleted in QuickBooks. The invoice was deleted in QuickBooks. There is"
+        " nothing to do here. It was in Infactor before. There it shows as rejected, with the"
+        " remark “Automatic, from QuickBooks: partly paid, not a decision of"
         " your buyer”." in page
     )
     assert "qbkWithdrawn partly_paid" in page
-    assert "What happened in QuickBooks" in page
-    assert "What Infactor has stands above." in page
+    assert "History from QuickBooks" in page
+    assert "The current Infactor values are shown above." in page

@@ -166,7 +166,7 @@ def test_what_we_withdrew_is_not_offered_and_not_rejected(
     assert numbers(place, browser, "?status=not-offered") == ["3", "1"]
     assert numbers(place, browser, "?status=rejected") == []
     page = said(browser.get("/quickbook/?status=not-offered").text)
-    assert page.count("Not offered: paid in QuickBooks") == 2
+    assert page.count("Not in Infactor: paid in QuickBooks") == 2
 
 
 @pytest.mark.both_databases("the statements are its own")
@@ -188,7 +188,7 @@ def test_the_form_keeps_what_was_asked_for(browser: TestClient) -> None:
 def test_nothing_that_matches_says_so_and_how_to_see_everything(browser: TestClient) -> None:
     page = browser.get("/quickbook/?q=quince&status=approved").text
     assert (
-        "No invoice has “quince” as request number, buyer or amount and the status “Approved”"
+        "No invoice has “quince” as invoice number, buyer or amount and the status “Approved”"
         in said(page)
     )
     assert '<a class="button plain" href="/quickbook/">Clear the search' in page
@@ -314,7 +314,7 @@ def test_when_an_invoice_is_due_stands_under_its_days(place: Place, browser: Tes
     row = said(browser.get("/quickbook/?q=INV-10").text.split("<tbody")[1])
     assert re.search(r"100\.00 USD [\d,]+ 1 May 2030 Approval Awaited", row)
     held = said(browser.get("/quickbook/?q=INV-1&sort=amount").text.split("<tbody")[1])
-    assert re.search(r"0\.00 USD - 1 Dec 2099 Not offered: paid", held)
+    assert re.search(r"0\.00 USD - 1 Dec 2099 Not in Infactor: paid", held)
 
 
 @pytest.mark.both_databases("the statements are its own")

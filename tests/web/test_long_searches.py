@@ -59,12 +59,12 @@ class TestOnPostgreSQL:
         with self.slow(place):
             page = browser.get("/quickbook/?q=buyer")
         assert page.status_code == 200
-        assert "This search takes too long" in said(page.text)
+        assert "This search is taking too long" in said(page.text)
         assert "Nothing matches" not in said(page.text)
         assert 'hx-trigger="every 60s"' in page.text
         assert "0 invoices" not in said(page.text)
         again = browser.get("/quickbook/?q=buyer")
-        assert "This search takes too long" not in said(again.text)
+        assert "This search is taking too long" not in said(again.text)
         assert "1 invoice matches" in said(again.text)
 
     def test_the_file_says_that_it_is_not_complete(self, place: Place, company: str) -> None:

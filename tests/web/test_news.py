@@ -68,7 +68,7 @@ def numbers(browser: TestClient, query: str) -> list[str]:
 
 def test_what_is_held_back_is_counted_and_led_to(place: Place, browser: TestClient) -> None:
     assert "5 invoices, 4 in Infactor" in said(browser.get("/quickbook/").text)
-    assert news(browser) == [("?status=not-offered", "1 not offered")]
+    assert news(browser) == [("?status=not-offered", "1 not in Infactor")]
     assert numbers(browser, "?status=not-offered") == ["105"]
 
 
@@ -79,7 +79,7 @@ def test_what_we_have_withdrawn_is_not_counted_as_in_infactor(
     withdraw(place, "1", hold)
     decide(place, "2", "invoice_rejected", {REMARK: "wrong goods"})  # by the buyer: it is there
     assert "5 invoices, 3 in Infactor" in said(browser.get("/quickbook/").text)
-    assert news(browser) == [("?status=not-offered", "2 not offered")]
+    assert news(browser) == [("?status=not-offered", "2 not in Infactor")]
     assert numbers(browser, "?status=not-offered") == ["101", "105"]
     assert numbers(browser, "?status=rejected") == ["102"]
 
@@ -107,7 +107,7 @@ def test_what_changed_since_it_was_decided_is_marked_and_led_to(
     assert "changed since then" in said(browser.get(live).text)
     assert browser.get("/quickbook/").text.count("changed since then") == 1
     place.do("UPDATE findings SET closed_at = found_at")
-    assert [words for _, words in news(browser)] == ["1 not offered"]
+    assert [words for _, words in news(browser)] == ["1 not in Infactor"]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_what_matters_to_nobody_or_to_others_is_not(
 ) -> None:
     decide(place, "1", "invoice_accepted")
     add_finding(place, company, severity, **fields)
-    assert [words for _, words in news(browser)] == ["1 not offered"]
+    assert [words for _, words in news(browser)] == ["1 not in Infactor"]
     assert "changed since then" not in browser.get("/quickbook/").text
 
 
@@ -131,7 +131,7 @@ def test_each_companys_card_leads_to_its_own(
     place.do('UPDATE invoices SET warnings = \'[{"text":"Fix"}]\'')
     assert news(browser) == [
         (f"?status=to-fix&company={company}", "4 to fix"),
-        (f"?status=not-offered&company={company}", "1 not offered"),
+        (f"?status=not-offered&company={company}", "1 not in Infactor"),
         (f"?status=to-fix&company={other}", "1 to fix"),
     ]
     assert numbers(browser, f"?status=to-fix&company={other}") == ["109"]
@@ -141,7 +141,7 @@ def test_the_card_stays_while_one_searches(browser: TestClient) -> None:
     for query in ("?q=104", "?q=nobody"):
         page = said(browser.get(f"/quickbook/{query}").text)
         assert "5 invoices, 4 in Infactor" in page
-        assert "1 not offered" in page
+        assert "1 not in Infactor" in page
 
 
 def test_where_there_is_no_news_there_is_no_list(place: Place, browser: TestClient) -> None:

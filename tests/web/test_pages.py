@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 from starlette.testclient import TestClient
 
 from service.database.tables import Document, Notice
 from service.database.types import instant_text
+from service.infactor.wording import label
 from service.kit.clock import now
 from service.web import templating
 from tests.web.conftest import CUSTOMER, OTHER, OURS, Place, an_invoice, said
@@ -60,7 +62,6 @@ def test_the_table_has_the_columns_of_infactors_dashboard(browser: TestClient) -
     assert cells(page, "101") == [
         "101",
         "Buyer Seven",
-        "Quickbook #101",
         "100.00 USD",
         "100.00 USD",
         "overdue 1 Jan 2020",
@@ -70,10 +71,10 @@ def test_the_table_has_the_columns_of_infactors_dashboard(browser: TestClient) -
 
 def test_an_invoice_that_is_held_back_says_why_in_place_of_a_status(browser: TestClient) -> None:
     page = browser.get("/quickbook/").text
-    assert cells(page, "102")[-1] == "Not offered: paid in QuickBooks"
-    assert cells(page, "103")[-1] == "Not offered: partly paid in QuickBooks"
-    assert cells(page, "104")[3] == "100.00 CAD"
-    assert cells(page, "104")[-1] == "Not offered: another currency in QuickBooks"
+    assert cells(page, "102")[-1] == "Not in Infactor: paid in QuickBooks"
+    assert cells(page, "103")[-1] == "Not in Infactor: partly paid in QuickBooks"
+    assert cells(page, "104")[2] == "100.00 CAD"
+    assert cells(page, "104")[-1] == "Not in Infactor: another currency in QuickBooks"
 
 
 def test_text_from_quickbooks_is_never_markup(browser: TestClient) -> None:
@@ -138,8 +139,8 @@ def test_an_open_page_learns_that_its_session_has_ended(place: Place, browser: T
 def test_the_page_of_an_invoice_shows_every_mapped_field(place: Place, browser: TestClient) -> None:
     page = browser.get(f"/quickbook/invoices/{place.invoice_id('1')}").text
     for name in ("invoiceNo", "payableDate", "companyEmail", "supplierEmail", "grnNo", "created"):
-        assert f"<dt>{name}</dt>" in page
-    assert "What Infactor has" in page
+        assert f"<dt>{escape(label(name))}</dt>" in page
+    assert "All details sent to Infactor" in page
     assert "Imported (version 1)" in page
 
 
@@ -163,12 +164,12 @@ def test_the_page_of_an_invoice_does_not_count_its_lines(
         document = session.get(Document, place.invoice_id("1"))
         document.document = {**document.document, "items": lines}
     page = browser.get(f"/quickbook/invoices/{place.invoice_id('1')}").text
-    assert f"<dt>items</dt><dd>{words}</dd>" in page
+    assert f"<dt>Items</dt><dd>{words}</dd>" in page
 
 
 def test_an_address_breaks_after_its_signs_alone(place: Place, browser: TestClient) -> None:
     page = browser.get(f"/quickbook/invoices/{place.invoice_id('1')}").text
-    assert "<dt>supplierEmail</dt><dd>supplier@<wbr>example.<wbr>com</dd>" in page
+    assert "<dt>Supplier&#39;s e-mail address</dt><dd>supplier@<wbr>example.<wbr>com</dd>" in page
     assert '<span class="fine">buyer@<wbr>example.<wbr>com</span>' in page
 
 
@@ -176,9 +177,9 @@ def test_the_page_of_an_invoice_that_is_held_back_says_why_and_what_to_do(
     place: Place, browser: TestClient
 ) -> None:
     page = browser.get(f"/quickbook/invoices/{place.invoice_id('3')}").text
-    assert "Not offered: partly paid in QuickBooks." in page
+    assert "Not in Infactor: partly paid in QuickBooks." in page
     assert "take it off in QuickBooks" in page
-    assert "What Infactor would have" in page
+    assert "All details for Infactor" in page
     assert "40.50 USD" in page
 
 
@@ -273,7 +274,7 @@ def test_a_company_that_operators_paused_says_so_and_asks_nothing_of_its_supplie
     place.do("UPDATE connections SET suspended_at = '2026-11-22 09:36:00.000000'")
     page = browser.get(f"/quickbook/live?seen={seen[1]}").text
     assert '<span class="tag warn">Paused</span>' in page
-    assert "there is nothing to do for you" in said(page)
+    assert "need to do anything." in said(page)
     assert "Reconnect" not in page
 
 
@@ -284,7 +285,7 @@ def test_an_unwell_quickbooks_is_not_called_a_lost_connection(
     place.do(f"UPDATE connections SET paused_until = '{until}', failures = 2")
     page = browser.get("/quickbook/").text
     assert "Waiting for QuickBooks" in page
-    assert "nothing to do for you" in page.replace("\n    ", " ")
+    assert "need to do anything." in page
     assert "Reconnect" not in page
 
 
@@ -292,7 +293,7 @@ def test_a_company_without_invoices_says_that_they_will_come(place: Place) -> No
     browser = place.browser()
     place.connect(browser)
     page = browser.get("/quickbook/").text
-    assert "Your invoices are being read" in page
+    assert "importing your invoices" in page
     assert "Looking for invoices in QuickBooks" in page
     place.do("UPDATE runs SET state = 'done'")
     assert "No invoices yet" in browser.get("/quickbook/").text
@@ -305,7 +306,7 @@ def test_an_import_that_waits_is_no_slow_quickbooks(place: Place) -> None:
     [connection] = place.connections()
     for path in ("/quickbook/", f"/quickbook/connections/{connection.id}"):
         page = said(browser.get(path).text)
-        assert "This takes longer than usual. We keep trying by ourselves" in page, path
+        assert "This is taking longer than usual." in page, path
 
 
 def test_what_could_not_be_taken_over_is_told(place: Place, browser: TestClient) -> None:

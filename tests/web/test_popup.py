@@ -35,7 +35,11 @@ def test_the_terms_and_the_privacy_policy_stand_before_the_button(place: Place) 
 
 def test_a_supplier_is_told_what_is_read_what_is_not_and_how_to_stop_it(place: Place) -> None:
     page = said(authorise(place, place.browser()))
-    for words in ("What is read", "Nothing is ever changed in QuickBooks", "How to stop it"):
+    for words in (
+        "What we read",
+        "We never change anything in QuickBooks",
+        "Disconnect at any time",
+    ):
         assert words in page
 
 

@@ -102,7 +102,7 @@ def test_a_twin_of_another_supplier_s_shows_nowhere(place: Place) -> None:
         assert place.invoice_id("61") not in shown
         assert "duplicate" not in shown.casefold()
     assert "another supplier" not in after
-    assert "Not offered: under review at Infactor" in said(after)
+    assert "Not in Infactor: under review at Infactor" in said(after)
     assert '"qbkWithdrawn":"review"' in after
 
 
@@ -115,7 +115,7 @@ def test_a_twin_of_the_supplier_s_own_is_told(place: Place) -> None:
         invoice = session.scalars(select(Invoice).where(Invoice.quickbooks_id == "2")).one()
         invoice.hold, invoice.holds = "duplicate", [{"code": "duplicate", "figures": {}}]
     shown = said(browser.get(f"/quickbook/invoices/{place.invoice_id('2')}").text)
-    assert "Not offered: a duplicate in QuickBooks" in shown
+    assert "Not in Infactor: a duplicate in QuickBooks" in shown
     assert "Another invoice in your QuickBooks has the same number" in shown
 
 

@@ -41,7 +41,7 @@ def test_denied(place: Place) -> None:
     page = browser.get(answer.headers["location"])
     assert page.status_code == 200
     assert "You did not give permission" in page.text
-    assert "open your link again: it is still good" in page.text
+    assert "open your link again. It still works" in page.text
     assert "Try again" not in page.text
 
 
@@ -326,7 +326,7 @@ def test_every_problem_has_a_page_of_its_own_that_stays_open(
 ) -> None:
     page = place.browser().get(f"/quickbook/problem/{problem}/K7QM-2F4T")
     assert page.status_code == 200
-    assert "How to go on" in page.text
+    assert "What to do next" in page.text
     assert '<p class="reference">K7QM-2F4T</p>' in page.text
     assert 'id="popup"' not in page.text  # which would close by itself
 
@@ -389,7 +389,7 @@ def test_who_cancels_a_renewal_stays_connected_and_is_told_so(place: Place) -> N
     answer = browser.get(place.decided(browser.post("/quickbook/start").headers["location"]))
     page = browser.get(answer.headers["location"]).text
     assert "You did not give permission" in page
-    assert "What was connected before stays so." in said(page)
+    assert "Companies that were connected before stay connected." in said(page)
     assert "Not connected" not in page
     place.do("UPDATE connections SET state = 'disconnected'")
     page = browser.get(answer.headers["location"]).text

@@ -179,7 +179,7 @@ def test_the_history_does_not_tell_the_next_supplier_who_had_the_company(place: 
     connect(place, SECOND)
     work(place)
     page = place.log_in(SECOND).get(f"/quickbook/invoices/{place.invoice_id('1')}").text
-    assert "Request no: 101 → new" in page
+    assert "Invoice no.: 101 → new" in page
     assert "Supplier changed" in page
     assert "Former Supplies Ltd" not in page
 

@@ -66,7 +66,7 @@ def test_another_suppliers_link_asks_first_and_changes_nothing(
     assert "Second & Sons second@example.com In this browser you are logged in as:" in said(
         page.text
     )
-    assert "Example Supplies first@example.com Whoever continues" in said(page.text)
+    assert "Example Supplies first@example.com If you continue" in said(page.text)
     assert '<button class="wide">Continue as Second &amp; Sons</button>' in page.text
     assert sessions(place) == before
     assert [email for _, email in before] == ["first@example.com"]
@@ -168,7 +168,7 @@ def test_without_a_session_a_page_says_how_to_get_in(place: Place, path: str) ->
     for browser in (place.browser(), stranger):
         answer = browser.get(path)
         assert answer.status_code == 401
-        assert "open the link that Infactor gave you" in answer.text
+        assert "Open the link that Infactor gave you" in answer.text
 
 
 def test_a_session_that_was_about_to_end_outlives_the_journey_that_begins_in_it(

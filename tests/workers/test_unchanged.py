@@ -1,4 +1,4 @@
-"""What is read again and has not changed is not mapped again; whatever may change it, is."""
+"""What we read again and has not changed is not mapped again; whatever may change it, is."""
 
 import shutil
 from collections.abc import Callable

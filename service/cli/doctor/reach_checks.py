@@ -81,7 +81,7 @@ def alerts_out(settings: Settings) -> Iterator[CheckResult]:
                 continue
             send_test(channel, settings)
         except NotSent as e:
-            advice = "check the address, and whoever listens there; then run `alerts test`"
+            advice = "check the address and the service behind it, then run `alerts test`"
             yield bad(_ALERTS, f"{channel.name} {e}", advice)
         else:
             yield ok(_ALERTS, f"{channel.name} accepted a test message")

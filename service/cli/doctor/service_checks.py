@@ -300,7 +300,9 @@ def _rights(infactor: InfactorDatabase) -> Iterator[CheckResult]:
         yield bad(name, str(e), _ROLE)
         return
     if missing is None:
-        seen = "could not be checked: access control is off, so whoever reaches it may do anything"
+        seen = (
+            "could not be checked: access control is off, so anyone who reaches it may do anything"
+        )
         yield warn(name, seen, "switch access control on, and give this service a user of its own")
     elif missing:
         yield bad(name, f"missing: {', '.join(missing)}", _ROLE)

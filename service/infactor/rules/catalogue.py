@@ -40,21 +40,15 @@ def public_words(code: RuleCode) -> str:
 def sentence(code: RuleCode) -> str:
     """Return what the supplier reads instead of a status."""
     where = "in QuickBooks" if CATALOGUE[code].advice is not None else "at Infactor"
-    return f"Not offered: {public_words(code)} {where}"
+    return f"Not in Infactor: {public_words(code)} {where}"
 
 
 def advice(code: RuleCode, currency: str) -> str:
     """Return what the supplier can do; `currency` is Infactor's."""
     text = CATALOGUE[code].advice
     if text is None:
-        return "Infactor is checking this invoice. There is nothing to do here."
+        return "Infactor is checking this invoice. You don't need to do anything."
     return text.format(currency=currency)
-
-
-def field(code: RuleCode) -> str:
-    """Return QuickBooks' name of the field that is the reason; "" if it is none, or private."""
-    rule = CATALOGUE[code]
-    return rule.field if rule.advice is not None else ""
 
 
 def remark(marker: str) -> str:

@@ -23,9 +23,9 @@ RULES = (
         explains="QuickBooks does not confirm the company's books at present.",
         standard=Mode.HOLD,
         advice=(
-            "We cannot confirm your invoices with QuickBooks at present, so none of them is"
-            " offered. If the connection has ended, connect QuickBooks again; they are then"
-            " offered again by themselves."
+            "We can't confirm your invoices with QuickBooks right now, so they are not in Infactor."
+            " If the connection has ended, connect QuickBooks again. They will then return"
+            " automatically."
         ),
     ),
 )

@@ -73,7 +73,7 @@ def _obstacle(name: str, connection: Connection) -> str:
     if connected:
         return "It is connected, and while it is, nobody else can have it: disconnect it first."
     released = connection.released_at is not None
-    return "It is released already: whoever connects it next has it." if released else ""
+    return "Already released. Any supplier can connect it." if released else ""
 
 
 def _pause(one: OperatorAction) -> str:

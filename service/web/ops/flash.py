@@ -18,44 +18,44 @@ _SECONDS = 60
 _FORM = re.compile(r"([a-z-]{1,32})\.([0-9]{1,7})\.([0-9a-f]{64})")
 
 _TEXTS: Mapping[str, tuple[bool, str]] = {
-    "paused": (True, "Paused: nobody calls QuickBooks for this company until you resume it."),
-    "was-paused": (True, "It was paused already."),
-    "resumed": (True, "Resumed: what changed meanwhile is read now."),
+    "paused": (True, "Paused. This company makes no calls to QuickBooks until you resume it."),
+    "was-paused": (True, "It was already paused."),
+    "resumed": (True, "Resumed. We are catching up on every change."),
     "was-not-paused": (True, "It was not paused."),
-    "retried": (True, "Tried again now: what waits is done within seconds."),
+    "retried": (True, "Retrying now. This takes a few seconds."),
     "still-dead": (
         False,
-        "QuickBooks does not accept its last token, or none is left: send its supplier a link.",
+        "QuickBooks does not accept the last token. Send the supplier a link to reconnect.",
     ),
     "not-tried": (
         False,
-        "Nothing was changed: QuickBooks did not say whether its last token is good. Try later.",
+        "Nothing was changed. QuickBooks did not answer about the last token. Try again later.",
     ),
-    "sync": (True, "Asked for: what changed since the last sync is read within seconds."),
-    "backfill": (True, "Asked for: a backfill; below is how far it is."),
-    "reconcile": (True, "Asked for: a reconcile; below is how far it is."),
+    "sync": (True, "Sync started. It reads every change since the last sync."),
+    "backfill": (True, "Backfill started. Progress is shown below."),
+    "reconcile": (True, "Reconcile started. Progress is shown below."),
     "halted": (
         False,
-        "Nothing was begun: an earlier run has stopped and waits for a decision, see below.",
+        "Nothing was started. An earlier run needs a decision, see below.",
     ),
-    "confirmed": (True, "Confirmed: the run goes on within seconds, and is not stopped any more."),
+    "confirmed": (True, "Confirmed. The run continues without a limit."),
     "confirmed-for-later": (
         True,
-        "Confirmed: the run goes on once the company is connected and not paused.",
+        "Confirmed. The run continues once the company is connected and not paused.",
     ),
-    "dropped": (True, "Ended: the run withdraws nothing more."),
+    "dropped": (True, "Ended. The run withdraws nothing more."),
     "not-waiting": (
         False,
-        "Nothing was decided: the run does not wait any more, or has stopped once more meanwhile.",
+        "Nothing was decided. The run no longer waits, or has stopped again since.",
     ),
-    "not-readable": (False, "Nothing was done: the company is paused or not connected."),
-    "disconnected": (True, "Disconnected: its tokens were given back to QuickBooks."),
+    "not-readable": (False, "Nothing was done. The company is paused or not connected."),
+    "disconnected": (True, "Disconnected. Its tokens were given back to QuickBooks."),
     "disconnected-here": (
         False,
         "Disconnected here, but QuickBooks has not confirmed it: to be sure, let the supplier"
         " disconnect the app in QuickBooks.",
     ),
-    "was-disconnected": (True, "It was disconnected already."),
+    "was-disconnected": (True, "It was already disconnected."),
     "not-revoked": (
         False,
         "Left as it is here, because QuickBooks has not confirmed it, though it may have ended it"
@@ -64,25 +64,25 @@ _TEXTS: Mapping[str, tuple[bool, str]] = {
     ),
     "connected-again": (
         False,
-        "Nothing was changed: its supplier has connected it again meanwhile.",
+        "Nothing was changed. The supplier has reconnected it since.",
     ),
-    "released": (True, "Released: whoever connects the company next has it."),
-    "is-connected": (False, "Nothing was changed: disconnect the company first."),
+    "released": (True, "Released. Any supplier can now connect this company."),
+    "is-connected": (False, "Nothing was changed. Disconnect the company first."),
     "replayed": (True, "{count} will be retried."),
     "nothing-replayed": (
         False,
-        "Nothing to retry: choose notices that are parked or done.",
+        "Nothing to retry. Choose events that have failed or are done.",
     ),
-    "acknowledged": (True, "Acknowledged: it is reported again only if it changes."),
+    "acknowledged": (True, "Acknowledged. It alerts again only if it changes."),
     "no-link": (
         False,
         "No link was made: the supplier's name or address has characters that a link cannot carry."
         " Make one with connect-url and --name.",
     ),
-    "no-note": (False, "Nothing was noted: say what was done about it."),
+    "no-note": (False, "Nothing was saved. Say what you did about it."),
     "no-finding": (
         False,
-        "Nothing was noted: meanwhile the finding is over, has changed or was acknowledged.",
+        "Nothing was saved. The finding has ended, changed or been acknowledged since.",
     ),
 }
 

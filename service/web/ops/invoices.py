@@ -160,7 +160,7 @@ def standing(invoice: Invoice, document: Document | None) -> Standing:
     if invoice.old_rows_held:
         return Standing("Waits for rows of the old import", "warn")
     if invoice.hold:
-        taken = "Withdrawn" if document is not None else "Not offered"
+        taken = "Withdrawn" if document is not None else "Not in Infactor"
         return Standing(f"{taken}: {word(invoice.hold)}", "warn")
     if invoice.mapped is None:
         return Standing("Not known", "plain")

@@ -36,7 +36,7 @@ from service.web.threads import in_dedicated_threads
 PAGE_SECONDS = 2.0
 _SEARCHES_AT_ONCE = 4
 # The links of a company's card: status, and its words.
-_NEWS = {TO_FIX: "to fix", CHANGED: "changed since decided", NOT_OFFERED: "not offered"}
+_NEWS = {TO_FIX: "to fix", CHANGED: "changed since decided", NOT_OFFERED: "not in Infactor"}
 
 
 def dashboard(request: Request[AppState]) -> Response:

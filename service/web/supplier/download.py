@@ -27,13 +27,13 @@ from service.web.supplier.list_query import ListQuery
 from service.wording import plain
 
 HEAD = (
-    "Request no",
+    "Invoice no.",
     "Buyer",
     "Buyer e-mail",
     "PO title",
     "Amount",
     "Currency",
-    "Still open",
+    "Balance due",
     "Invoice date",
     "Due",
     "Days to payout",

@@ -13,8 +13,8 @@ from starlette.routing import Route
 
 from service.database.tables import Connection, Finding, Invoice, Supplier
 from service.domain import FindingKind, RevisionCause
-from service.infactor.rules.catalogue import advice, field, public_words
-from service.infactor.wording import INFACTORS, ORIGINS, label
+from service.infactor.rules.catalogue import advice, public_words
+from service.infactor.wording import label
 from service.kit.clock import now
 from service.quickbooks.endpoints import Environment, invoice_page
 from service.store import connections, findings, invoices
@@ -41,11 +41,10 @@ _NOTHING: tuple[Any, ...] = ("", None, [], {}, ())
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of Infactor's document, with its origin in QuickBooks."""
+    """One field of Infactor's document, by its label."""
 
     name: str
     value: Any
-    origin: str
     empty: bool
 
 
@@ -121,7 +120,6 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
         "payout": "-" if where.hold else payout(shown["payableDate"], now().date()),
         "on_invoice": str(invoice.source.get("TxnDate") or ""),
         "in_quickbooks": _in_quickbooks(invoice, connection),
-        "hold_field": field(where.hold) if where.hold else "",
         "lines": lines,
         "sums": sums_of(lines, shown["taxAmount"], shown["invoiceAmount"], currency),
         "taxes": (taxes := taxes_of(shown["taxDetails"])),
@@ -156,7 +154,7 @@ def _in_quickbooks(invoice: Invoice, connection: Connection | None) -> str | Non
 
 def _mapped(shown: Mapping[str, Any]) -> list[Field]:
     return [
-        Field(name, _in_words(name, value), ORIGINS.get(name, INFACTORS), value in _NOTHING)
+        Field(label(name), _in_words(name, value), value in _NOTHING)
         for name, value in shown.items()
     ]
 

@@ -124,7 +124,7 @@ def status_of(found: Found) -> InvoiceStatus:
     """Return Infactor's word for the invoice's state, or why it is not there."""
     invoice, document = found
     if document is None and invoice.old_rows_held:
-        return InvoiceStatus("Not offered: Infactor has an older copy of it")
+        return InvoiceStatus("Not in Infactor: Infactor has an older copy of it")
     if document is None:
         return _held(invoice.hold) if invoice.hold else InvoiceStatus("On its way to Infactor")
     if not is_withdrawn(document.document):

@@ -13,7 +13,7 @@ from service.wording import amount_in
 
 SORTS = {
     Sort.NEWEST: "Newest first",
-    Sort.NUMBER: "Request no",
+    Sort.NUMBER: "Invoice no.",
     Sort.BUYER: "Buyer, A to Z",
     Sort.AMOUNT: "Amount, highest first",
     Sort.DUE: "Due, soonest first",
@@ -37,7 +37,7 @@ def _statuses() -> dict[str, tuple[str, StatusFilter]]:
     return {
         TO_FIX: ("To fix", StatusFilter("to fix")),
         CHANGED: ("Changed since decided", StatusFilter("changed")),
-        NOT_OFFERED: ("Not offered", StatusFilter("not offered")),
+        NOT_OFFERED: ("Not in Infactor", StatusFilter("not in infactor")),
         ON_ITS_WAY: ("On its way to Infactor", StatusFilter("on its way")),
         **of_infactor,
     }

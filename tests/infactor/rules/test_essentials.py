@@ -100,13 +100,13 @@ def test_a_rule_that_is_not_in_force_does_not_hide_a_later_one(
 )
 def test_suppliers_read_the_reason_in_plain_words(hold: RuleCode, words: str) -> None:
     """The remark may never change: a withdrawn invoice is restored only while it is the same."""
-    assert sentence(hold) == f"Not offered: {words} in QuickBooks"
+    assert sentence(hold) == f"Not in Infactor: {words} in QuickBooks"
     assert public(hold) == hold.value
     assert remark(hold) == f"Automatic, from QuickBooks: {words}, not a decision of your buyer"
 
 
 def test_suppliers_do_not_read_what_makes_them_suspect() -> None:
-    assert sentence(RuleCode.BACKDATED) == "Not offered: under review at Infactor"
+    assert sentence(RuleCode.BACKDATED) == "Not in Infactor: under review at Infactor"
     assert public(RuleCode.BACKDATED) == "review"
     assert remark("review") == (
         "Automatic, from QuickBooks: under review, not a decision of your buyer"

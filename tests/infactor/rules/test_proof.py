@@ -52,7 +52,7 @@ def test_its_limit_is_36_hours_and_a_book_without_it_has_none():
 def test_the_supplier_may_know_what_to_do():
     code = RuleCode.UNPROVEN
     assert catalogue.public(code) == "unproven"
-    assert catalogue.sentence(code) == "Not offered: not confirmed in QuickBooks"
+    assert catalogue.sentence(code) == "Not in Infactor: not confirmed in QuickBooks"
     assert "connect QuickBooks again" in catalogue.advice(code, "USD")
     assert catalogue.remark("unproven") == (
         "Automatic, from QuickBooks: not confirmed, not a decision of your buyer"

@@ -36,7 +36,7 @@ def test_what_is_wrong_is_told_with_the_page_where_one_can_act(
     assert f"1 thing is wrong Critical {title} since " in words
     assert "QuickBooks no longer accepts this company's connection" in words
     assert f"infactor-quickbooks connect-url --connection {company}" in words
-    assert f'href="/ops/connections/{company}">Look and act' in page
+    assert f'href="/ops/connections/{company}">See details' in page
     assert browser.get(f"/ops/connections/{company}").status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""What an operator decides about a run that has stopped, because it would withdraw so much."""
+"""What an operator decides about a run that has stopped because it would withdraw many invoices."""
 
 import re
 
@@ -59,10 +59,10 @@ def test_withdrawals_by_notices_are_decided_as_they_were_seen(
 
     run_id = withhold("1", "2").id
     page = said(browser.get(f"/ops/connections/{company}").text)
-    assert f"Withdrawal {run_id} has stopped, because it would withdraw so much" in page
-    assert "Until then notices withdraw nothing of the company." in page
+    assert f"Withdrawal {run_id} has stopped because it would withdraw many invoices" in page
+    assert "Until then webhook events withdraw nothing of the company." in page
     asked = browser.get(f"/ops/runs/{run_id}").text
-    assert "notices go on, but what they would withdraw waits with it." in said(asked)
+    assert "still processed, but what they would withdraw waits with it." in said(asked)
     assert withhold("3").id == run_id
     decided(browser, run_id, "confirm", seen_in(asked))
     assert approvals.is_waiting(run_of(place, run_id))
@@ -99,11 +99,11 @@ def test_the_page_of_the_company_leads_to_the_decision_and_that_says_what_it_mea
     assert "Withdraw that many invoices of Our <b>Books</b>?" in said(asked)
     assert WHY in said(asked)
     assert "&lt;1&gt;" in asked
-    assert "The next reconcile looks again in a day." in said(asked)
+    assert "The next reconcile checks again in a day." in said(asked)
     unsure = asked.split("<h2>")[3]
-    assert said(unsure).startswith("You are not sure The run waits for as long as nobody decides;")
+    assert said(unsure).startswith("You are not sure The run waits. Webhook")
     assert "<form" not in unsure
-    assert f'href="/ops/connections/{company}">Leave it as it is</a>' in unsure
+    assert f'href="/ops/connections/{company}">Cancel</a>' in unsure
     assert approvals.is_waiting(run_of(place, run_id))
     assert audited(place)[1:] == []
 
@@ -135,7 +135,7 @@ def test_a_run_that_waits_stands_before_those_that_are_under_way_and_those_that_
 def test_a_run_that_is_confirmed_goes_on_and_is_never_stopped_again(
     place: Place, company: str, run_id: int, browser: TestClient
 ) -> None:
-    assert decided(browser, run_id, "confirm").startswith("Confirmed: the run goes on within")
+    assert decided(browser, run_id, "confirm").startswith("Confirmed. The run continues without")
     run = run_of(place, run_id)
     assert (run.state, run.confirmed, run.halted_at) == ("active", True, None)
     assert audited(place)[1:] == [("ops:ada", "confirm", company)]
@@ -147,7 +147,7 @@ def test_a_run_that_is_confirmed_goes_on_and_is_never_stopped_again(
 
 
 def test_a_rejected_run_ends(place: Place, company: str, run_id: int, browser: TestClient) -> None:
-    assert decided(browser, run_id, "drop") == "Ended: the run withdraws nothing more."
+    assert decided(browser, run_id, "drop") == "Ended. The run withdraws nothing more."
     run = run_of(place, run_id)
     assert (run.state, run.confirmed) == ("failed", False)
     assert audited(place)[1:] == [("ops:ada", "drop", company)]
@@ -159,7 +159,7 @@ def test_what_is_confirmed_for_a_paused_company_waits_for_it(
     browser.post(f"/ops/connections/{company}/pause")
     browser.get(f"/ops/connections/{company}")
     told = decided(browser, run_id, "confirm")
-    assert told == "Confirmed: the run goes on once the company is connected and not paused."
+    assert told == "Confirmed. The run continues once the company is connected and not paused."
 
 
 @pytest.mark.parametrize("order", ["confirm", "drop"])
@@ -248,10 +248,10 @@ def test_while_it_waits_nobody_can_go_around_it_with_a_sync(
     address = f"/ops/connections/{company}"
     page = browser.get(address).text
     assert "order-sync" not in page
-    assert "Until then “Sync now” is not offered" in said(page)
+    assert "Until then, you cannot sync" in said(page)
     assert place.only("SELECT count(*) FROM notices WHERE status = 'pending'") == 0
     answer = browser.post(f"{address}/sync")
-    assert flash_in(browser.get(answer.headers["location"]).text).startswith("Nothing was begun")
+    assert flash_in(browser.get(answer.headers["location"]).text).startswith("Nothing was started")
     assert place.only("SELECT count(*) FROM notices WHERE status = 'pending'") == 0
     decided(browser, run_id, "drop")
     assert "order-sync" in browser.get(address).text

@@ -130,7 +130,7 @@ def test_a_run_that_waits_to_be_tried_again_says_so_and_an_order_does_not_wait(
     assert "Waiting" in page
     assert "90 % of the reads are used" in page
     assert "tried again" in page
-    assert ordered(browser, company, "backfill").startswith("Asked for: a backfill")
+    assert ordered(browser, company, "backfill").startswith("Backfill started")
     assert place.only(f"SELECT due_at FROM runs WHERE id = {run_id}") is None
     assert "Under way" in said(browser.get(f"/ops/connections/{company}").text)
 
@@ -154,9 +154,9 @@ def test_a_reconcile_that_left_what_cannot_be_shown_says_what_to_do(
         )
     page = said(browser.get(f"/ops/connections/{company}").text)
     assert (
-        "QuickBooks cannot show 1 invoice: 107 (Id 7) What QuickBooks cannot show, whoever keeps"
-        " the books has to open and save there; or Intuit's support is asked, with the intuit_tid"
-        " of the parked notice."
+        "QuickBooks cannot show 1 invoice: 107 (Id 7) Ask the supplier to open and save this"
+        " invoice in QuickBooks, or contact Intuit's support with the intuit_tid of the failed"
+        " event."
     ) in page
 
 
@@ -221,7 +221,7 @@ def test_a_search_finds_by_company_supplier_address_and_realm_id(
         assert "Another" not in page
         assert address.startswith("/ops/connections?q=")
     assert "Another 100% Company" in found(browser, "100%")[1]
-    assert "No company fits" in found(browser, "1_0%")[1]
+    assert "No company matches" in found(browser, "1_0%")[1]
     address, page = found(browser, "SUPPLIER@example.com")
     assert "Our <b>Books</b>" in page
     assert "Another" not in page
@@ -230,8 +230,8 @@ def test_a_search_finds_by_company_supplier_address_and_realm_id(
     for spelling in (OURS, f"00{OURS}", f" {OURS} "):
         assert found(browser, spelling)[0] == f"/ops/connections/{company}"
     assert found(browser, OTHER) == ("/ops/connections?supplier=0", found(browser, OTHER)[1])
-    assert "No company fits" in found(browser, OTHER)[1]
-    assert "No company fits" in found(browser, "nobody@example.com")[1]
+    assert "No company matches" in found(browser, OTHER)[1]
+    assert "No company matches" in found(browser, "nobody@example.com")[1]
 
 
 @pytest.mark.parametrize("state", ["connected", "paused", "dead", "disconnected", "released"])
@@ -263,9 +263,9 @@ def test_an_empty_list_speaks_of_a_search_only_where_there_was_one(
     add_companies(place, ["Connected"])
     page = said(browser.get(f"/ops/connections?state={state}").text)
     assert words in page
-    assert "No company fits" not in page
+    assert "No company matches" not in page
     for query in ("q=nothing", "supplier=0"):
-        assert "No company fits" in said(
+        assert "No company matches" in said(
             browser.get(f"/ops/connections?state={state}&{query}").text
         )
     assert "No more companies" in said(browser.get("/ops/connections?after=c0").text)
@@ -275,9 +275,9 @@ def test_an_empty_list_speaks_of_a_search_only_where_there_was_one(
 def test_pausing_and_resuming_are_done_once_and_in_the_operators_name(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    assert ordered(browser, company, "pause").startswith("Paused: nobody calls QuickBooks")
+    assert ordered(browser, company, "pause").startswith("Paused. This company makes no calls")
     assert place.connections()[0].suspended_at is not None
-    assert ordered(browser, company, "pause") == "It was paused already."
+    assert ordered(browser, company, "pause") == "It was already paused."
     assert ordered(browser, company, "sync").startswith("Nothing was done")
     assert ordered(browser, company, "backfill").startswith("Nothing was done")
     assert ordered(browser, company, "reconcile").startswith("Nothing was done")
@@ -288,7 +288,7 @@ def test_pausing_and_resuming_are_done_once_and_in_the_operators_name(
 
 
 def test_a_sync_asks_for_what_changed(place: Place, company: str, browser: TestClient) -> None:
-    assert ordered(browser, company, "sync").startswith("Asked for")
+    assert ordered(browser, company, "sync").startswith("Sync started")
     asked = place.only("SELECT operation FROM notices WHERE status = 'pending' AND format = 'own'")
     assert asked == "sync"
     assert audited(place)[1:] == [("ops:ada", "sync", company)]
@@ -297,7 +297,7 @@ def test_a_sync_asks_for_what_changed(place: Place, company: str, browser: TestC
 def test_a_backfill_is_begun_once_and_its_progress_shown_by_itself(
     place: Place, company: str, browser: TestClient
 ) -> None:
-    assert ordered(browser, company, "backfill").startswith("Asked for: a backfill;")
+    assert ordered(browser, company, "backfill").startswith("Backfill started.")
     ordered(browser, company, "backfill")
     run_id = place.only("SELECT id FROM runs WHERE state = 'active'")
     page = browser.get(f"/ops/connections/{company}").text
@@ -320,7 +320,7 @@ def test_a_backfill_is_begun_once_and_its_progress_shown_by_itself(
 def test_a_reconcile_fixes_only_when_asked_to(
     place: Place, company: str, browser: TestClient, form: dict[str, str], fix: bool
 ) -> None:
-    assert ordered(browser, company, "reconcile", **form).startswith("Asked for: a reconcile;")
+    assert ordered(browser, company, "reconcile", **form).startswith("Reconcile started.")
     with place.services.database.read() as session:
         run = runs.latest(session, company, "reconcile")
     assert run is not None
@@ -349,15 +349,15 @@ def test_disconnecting_asks_first_and_says_what_stays(
     assert "What stays Its invoices, here and in Infactor, as they are now" in page
     assert place.connections()[0].state == "connected"
     assert ordered(browser, company, "release") == (
-        "Nothing was changed: disconnect the company first."
+        "Nothing was changed. Disconnect the company first."
     )
-    assert ordered(browser, company, "disconnect").startswith("Disconnected: its tokens were given")
+    assert ordered(browser, company, "disconnect").startswith("Disconnected. Its tokens were given")
     assert not place.is_granted()
     assert place.connections()[0].refresh_sealed is None
-    assert ordered(browser, company, "disconnect") == "It was disconnected already."
+    assert ordered(browser, company, "disconnect") == "It was already disconnected."
     page = said(browser.get(f"/ops/connections/{company}/release").text)
     assert "Invoices that nobody has decided about go with the company." in page
-    assert "What becomes of its invoices" in page
+    assert "What happens to its invoices" in page
     assert ordered(browser, company, "release").startswith("Released")
     assert audited(place)[1:] == [
         ("ops:ada", "disconnect", company),
@@ -376,7 +376,7 @@ def test_what_cannot_be_ordered_now_is_not_asked_about_but_explained(
 
     words, is_asked = asked("release")
     assert "It is connected, and while it is, nobody else can have it: disconnect it first" in words
-    assert "Whoever connects the company next has it, another supplier too." in words
+    assert "Any supplier can then connect the company." in words
     assert f'href="{address}/disconnect"' in browser.get(f"{address}/release").text
     assert not is_asked
     assert asked("disconnect")[1]
@@ -387,7 +387,7 @@ def test_what_cannot_be_ordered_now_is_not_asked_about_but_explained(
     assert asked("release")[1]
     ordered(browser, company, "release")
     words, is_asked = asked("release")
-    assert "It is released already: whoever connects it next has it." in words
+    assert "Already released. Any supplier can connect it." in words
     assert not is_asked
 
 
@@ -424,7 +424,7 @@ def test_what_quickbooks_does_not_confirm_is_left_unless_forced(
     assert place.connections()[0].state == "connected"
     assert audited(place)[1:] == [("ops:ada", "disconnect failed", company)]
     told = ordered(browser, company, "disconnect", force="yes")
-    assert told.startswith("Disconnected here, but QuickBooks has not confirmed it")
+    assert told.startswith("Disconnected here, but QuickBooks has not confirmed")
     assert place.connections()[0].state == "disconnected"
 
 
@@ -445,7 +445,7 @@ def test_a_company_that_waits_is_tried_again_at_once_on_request(
     page = said(browser.get(address).text)
     assert "Not let in QuickBooks does not let this app into the company" in page
     assert "Try again now" in page
-    assert ordered(browser, company, "retry").startswith("Tried again now")
+    assert ordered(browser, company, "retry").startswith("Retrying now")
     [connection] = place.connections()
     assert (connection.paused_until, connection.failures) == (None, 0)
     assert audited(place)[1:] == [("ops:ada", "retry", company)]
@@ -476,14 +476,14 @@ def test_the_last_token_of_a_dead_connection_is_tried_on_request(
     change(place, company, state="disconnected", problem="invalid_grant", disconnected_at=now())
     assert "whether it accepts the last token" in browser.get(f"/ops/connections/{company}").text
     place.sim("POST", "/faults", [{"preset": "invalid_grant", "count": 1}])
-    assert ordered(browser, company, "retry").startswith("QuickBooks does not accept its last")
+    assert ordered(browser, company, "retry").startswith("QuickBooks does not accept the last")
     place.sim("POST", "/faults", [{"kind": "token", "status": 503, "count": 1}])
-    assert ordered(browser, company, "retry").startswith("Nothing was changed: QuickBooks did not")
-    assert ordered(browser, company, "retry").startswith("Tried again now")
+    assert ordered(browser, company, "retry").startswith("Nothing was changed. QuickBooks did not")
+    assert ordered(browser, company, "retry").startswith("Retrying now")
     assert place.connections()[0].state == "connected"
     ordered(browser, company, "disconnect")
     assert "Try again now" not in browser.get(f"/ops/connections/{company}").text
-    assert ordered(browser, company, "retry").startswith("QuickBooks does not accept its last")
+    assert ordered(browser, company, "retry").startswith("QuickBooks does not accept the last")
 
 
 def test_an_unknown_company_or_order_is_not_there(

@@ -47,7 +47,7 @@ def test_findings_are_shown_by_severity_with_what_was_approved_and_what_is_now(
     assert "101 Critical Buyer Seven Our <b>Books</b>" in page
     assert "Document: gone from Infactor" in page
     assert "Document: gone from Infactor:" not in page  # what it says already
-    advice = "Call whoever acts next in Infactor before money moves"
+    advice = "Call the person who acts next in Infactor before money moves"
     assert advice in page
     assert advice not in said(browser.get("/ops/findings?severity=warning").text)
     assert "24 Dec" not in page
@@ -60,7 +60,7 @@ def test_findings_are_shown_by_severity_with_what_was_approved_and_what_is_now(
         ({"approved": "1100.5", "current": "40"}, "Amount: approved 1,100.50 EUR, now 40.00 CAD"),
         (
             {"field": "balance", "approved": "0", "current": "3"},
-            "Still open: approved 0.00 EUR, now 3.00 CAD",
+            "Balance due: approved 0.00 EUR, now 3.00 CAD",
         ),
         ({"field": "taxAmount", "approved": None, "current": "many"}, "Tax: approved -, now many"),
         (
@@ -159,7 +159,7 @@ def test_a_finding_is_acknowledged_with_a_note(
     empty = browser.post(address, data={"note": "  ", "severity": "critical"})
     assert empty.headers["location"] == "/ops/findings?severity=critical"
     assert flash_in(browser.get(empty.headers["location"]).text).startswith(
-        "Nothing was noted: say"
+        "Nothing was saved. Say"
     )
     assert place.only("SELECT acknowledged_at FROM findings") is None
     answer = browser.post(
@@ -167,7 +167,7 @@ def test_a_finding_is_acknowledged_with_a_note(
     )
     assert answer.headers["location"] == "/ops/findings?severity=critical"
     page = said(browser.get(answer.headers["location"]).text)
-    assert "Acknowledged: it is reported again only if it changes." in page
+    assert "Acknowledged. It alerts again only if it changes." in page
     assert "Called the <lender>." in page
     assert audited(place)[1:] == [("ops:ada", "acknowledge", company)]
 
@@ -175,7 +175,7 @@ def test_a_finding_is_acknowledged_with_a_note(
 def is_told_to_be_over(browser: TestClient, answer: httpx.Response) -> bool:
     """Tell whether the page that follows says that there is no such finding any more."""
     page = browser.get(answer.headers["location"]).text
-    return flash_in(page).startswith("Nothing was noted: meanwhile the finding is over")
+    return flash_in(page).startswith("Nothing was saved. The finding has ended")
 
 
 def seen_in(page: str) -> str:
@@ -221,9 +221,7 @@ def test_what_somebody_has_noted_nobody_writes_over(
             f"/ops/findings/{finding_id}/acknowledge", data={"note": note, "seen": seen}
         )
     told = flash_in(browser.get(answer.headers["location"]).text)
-    assert (
-        told == "Nothing was noted: meanwhile the finding is over, has changed or was acknowledged."
-    )
+    assert told == "Nothing was saved. The finding has ended, changed or been acknowledged since."
     assert place.only("SELECT note FROM findings") == "called the bank, frozen"
 
 

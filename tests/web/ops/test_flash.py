@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from tests.web.conftest import OTHER, Place, said
 from tests.web.ops.operators import flash_in, operator
 
-PAUSED = "Paused: nobody calls QuickBooks for this company until you resume it."
+PAUSED = "Paused. This company makes no calls to QuickBooks until you resume it."
 COOKIE = "infactor_ops_flash"
 
 

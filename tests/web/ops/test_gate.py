@@ -127,7 +127,7 @@ def test_an_error_that_nobody_foresaw_is_a_page_with_its_reference(place: Place)
 def test_a_page_that_is_not_there_says_so_to_operators(place: Place) -> None:
     answer = operator(place).get("/ops/nothing/here")
     assert answer.status_code == 404
-    assert "There is no such page" in said(answer.text)
+    assert "Page not found" in said(answer.text)
 
 
 class TestOff:

@@ -70,7 +70,7 @@ def test_from_a_number_to_the_reason_in_three_clicks(
         "Invoice 101 (Id 1)",
         "Overdue overdue It was due on 2026-10-01.",
         "Too old too_old It is dated 2026-01-01.",
-        "It is dated 2026-01-01, and was entered on 2026-11-01. The supplier is not told.",
+        "It is dated 2026-01-01, and was entered on 2026-11-01. The supplier does not see this.",
         "Amount: approved 100.00 USD, now 40.00 USD",
         "Imported",
         "d" * 32,

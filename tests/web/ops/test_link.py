@@ -84,7 +84,7 @@ def test_a_link_is_offered_where_it_is_needed(
     assert "Sync now" in page
     place.do("UPDATE connections SET suspended_at = connected_at, hard_expires_at = NULL")
     page = said(browser.get(address).text)
-    assert "It is paused: resume it to read again." in page
+    assert "Paused. Resume it to read again." in page
     assert "Make a link" not in page
 
 

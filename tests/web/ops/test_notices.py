@@ -220,7 +220,7 @@ def test_an_empty_list_speaks_of_a_search_only_where_there_was_one(
     assert "No notice fits" in said(browser.get(f"/ops/notices?status={status}&q=7").text)
     turned = browser.get(f"/ops/notices?status={status}&before=1&after=99").text
     assert "Nothing more on this page" in said(turned)
-    assert f'<a href="/ops/notices?status={status}">Begin again' in turned
+    assert f'<a href="/ops/notices?status={status}">Start again' in turned
 
 
 @pytest.mark.parametrize("odd", ["before=x", "before=-1", "before=99999999999999999999", "q=%00"])
@@ -424,5 +424,5 @@ def test_notices_of_another_environment_are_neither_listed_nor_counted(
     assert len(shown(browser.get("/ops/notices").text)) == 1
     overview = said(browser.get("/ops/").text)
     assert "Nothing is wrong." in overview
-    assert "Notices pending 0" in " ".join(overview.split()) or "0 Notices pending" in overview
-    assert "Notices parked 1" in overview or "1 Notices parked" in overview
+    assert "Events pending 0" in " ".join(overview.split()) or "0 Events pending" in overview
+    assert "Events failed 1" in overview or "1 Events failed" in overview

@@ -24,7 +24,7 @@ def test_a_new_service_says_what_to_do_first(browser: TestClient) -> None:
     page = said(browser.get("/ops/").text)
     assert "Nothing is wrong." in page
     assert "No company is connected yet." in page
-    assert "No course to draw yet" in page
+    assert "No charts yet" in page
     assert "0 of 1,000 (0%)" in page
 
 
@@ -57,9 +57,7 @@ def test_the_reads_of_the_month_are_told_against_the_budget(
 
 
 def test_how_far_every_company_was_compared_is_told(place: Place, browser: TestClient) -> None:
-    assert "All compared with QuickBooks until nothing to compare" in said(
-        browser.get("/ops/").text
-    )
+    assert "Reconciled up to nothing to compare" in said(browser.get("/ops/").text)
     add_companies(place, ["Late", "Later", "Paused", "Gone"])
     add_companies(place, ["Elsewhere"], environment="production", prefix="p")
     until = {"c0": "21", "c1": "22", "c2": "03", "c3": "04", "p0": "05"}
@@ -71,7 +69,7 @@ def test_how_far_every_company_was_compared_is_told(place: Place, browser: TestC
     place.do("UPDATE connections SET suspended_at = connected_at WHERE id = 'c2'")
     place.do("UPDATE connections SET state = 'disconnected' WHERE id = 'c3'")
     page = said(browser.get("/ops/").text)
-    assert "All compared with QuickBooks until 21 Nov 2026, 09:00 UTC" in page
+    assert "Reconciled up to 21 Nov 2026, 09:00 UTC" in page
 
 
 def test_high_reads_lead_to_whose_they_are(place: Place, company: str, browser: TestClient) -> None:
