@@ -139,7 +139,7 @@ def contradictions(settings: Settings) -> Iterator[str]:
         )
     if settings.events_url and not settings.events_secret:
         yield (
-            "EVENTS_SECRET: missing; whoever receives events at EVENTS_URL tells by it that they"
+            "EVENTS_SECRET: missing; the service at EVENTS_URL tells by it that events"
             f" are ours. A fresh one: {new_secret()}"
         )
     if settings.secret_key == settings.infactor_shared_secret:

@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     in there. Without it that button says that it failed, and suppliers connect by a link."""
 
     infactor_api: bool = False
-    """`on` answers Infactor's own server under `/api/v1`, to whoever signs a token with
+    """`on` answers Infactor's own server under `/api/v1`, for tokens that are signed with
     INFACTOR_SHARED_SECRET: links, connections, invoices, findings, events. With `off` there are no
     such addresses. Let no proxy publish `/api`."""
 
@@ -125,8 +125,8 @@ class Settings(BaseSettings):
     and again until it is accepted. Without it, events are to be read at `/api/v1/events`."""
 
     events_secret: SecretStr | None = None
-    """Signs what goes to EVENTS_URL: `whsec_` and at least 24 bytes in base64, shared with whoever
-    receives it there. Needed with EVENTS_URL."""
+    """Signs what goes to EVENTS_URL: `whsec_` and at least 24 bytes in base64, shared with the
+    service that receives it there. Needed with EVENTS_URL."""
 
     terms_url: str | None = None
     """The terms of use that suppliers are to read before they connect, an https address: linked
@@ -264,7 +264,7 @@ class Settings(BaseSettings):
 
     @property
     def keeps_events(self) -> bool:
-        """Whether what happens is written down as events, for whoever reads or receives them."""
+        """Whether what happens is written down as events, to be read or received."""
         return self.infactor_api or self.sends_events
 
     @property

@@ -79,7 +79,7 @@ def refused_events(facts: Facts) -> Iterator[Condition]:
             severity=Severity.WARNING,
             since=found.since,
             text=f"{several(found.count, 'event waits', 'events wait')} because EVENTS_URL"
-            f" {shortened(found.error)}. Check the address, EVENTS_SECRET and whoever listens"
+            f" {shortened(found.error)}. Check the address, EVENTS_SECRET and the service"
             " there. They are sent again automatically, at most five minutes apart, and kept for"
             " 30 days.",
             command=_DOCTOR,

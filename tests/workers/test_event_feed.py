@@ -209,7 +209,7 @@ def test_operators_are_told_once_it_is_refused_again(both: World, listener: List
         (
             "events.refused",
             "2 events wait because EVENTS_URL answered 401. Check the address, EVENTS_SECRET and"
-            " whoever listens there. They are sent again automatically, at most five minutes"
+            " the service there. They are sent again automatically, at most five minutes"
             " apart, and kept for 30 days.",
         )
     ]

@@ -115,7 +115,7 @@ class ViewLinkOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class MadeLink(Struct, frozen=True, kw_only=True):
-    """A link for a supplier's browser. Whoever has it acts for the supplier."""
+    """A link for a supplier's browser. Anyone who has it acts for the supplier."""
 
     url: str
     expires_at: Time
@@ -211,7 +211,7 @@ class InvoiceResource(Struct, frozen=True, kw_only=True):
     delivered_revision: Annotated[int, Meta(description="The version that Infactor has; 0: none.")]
     delivery_error: Annotated[str | None, Meta(description="Why Infactor refused it.")]
     approved_at: Annotated[
-        Time | None, Meta(description="When a buyer was first seen to have approved it.")
+        Time | None, Meta(description="When a buyer's approval was first noticed.")
     ]
     recorded_at: Time
     changed_at: Annotated[
