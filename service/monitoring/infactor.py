@@ -82,7 +82,7 @@ def refused_events(facts: Facts) -> Iterator[Condition]:
             f" {shortened(found.error)}. Check the address, EVENTS_SECRET and the service"
             " there. They are sent again automatically, at most five minutes apart, and kept for"
             " 30 days.",
-            command=_DOCTOR,
+            command="infactor-quickbooks status",
         )
 
 

@@ -35,6 +35,7 @@ from workers.schedule import PERIODIC
 # So many seconds after it was done last, each is done again.
 SECONDS = {
     "requeue": 2,
+    "events": 2,
     "heartbeat": 10,
     "presence": 10,
     "alerts": 15,
