@@ -15,7 +15,7 @@ from service.monitoring.checks import wrong_now
 from service.monitoring.facts import Facts
 from service.services import Services
 from service.simulator.app import RunningSimulator
-from service.store import connection_lifecycle, connections
+from service.store import connection_lifecycle, connections, forgetting
 from tests.builders import a_connection
 from tests.monitoring.listener import SECRET, Listener, listening
 from tests.workers.conftest import connected
@@ -229,6 +229,16 @@ def test_after_thirty_days_an_event_is_gone(both: World) -> None:
     prune(both.services)
     with both.services.database.read() as session:
         assert session.scalars(select(FeedEvent.id).order_by(FeedEvent.id)).all() == left
+
+
+def test_of_a_forgotten_company_no_event_is_left(both: World) -> None:
+    switch(both, OTHER)
+    switch(both, both.connection_id)
+    with both.services.database.write() as session:
+        forgetting.forget_company(session, OTHER)
+    with both.services.database.read() as session:
+        left = set(session.scalars(select(FeedEvent.connection_id)))
+    assert left == {both.connection_id}
 
 
 class TestStory:
