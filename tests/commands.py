@@ -29,7 +29,7 @@ _context.set_forkserver_preload(["__main__", "tests.commands_preloaded"])
 
 
 def run(
-    *arguments: str, env: Mapping[str, str], cwd: Path, timeout: float = 60
+    *arguments: str, env: Mapping[str, str], cwd: Path, timeout: float = 120
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; return its exit status and all that it printed.
 

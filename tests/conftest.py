@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fast", action="store_true", help="in a minute: each part by itself, without a server"
     )
-    parser.addoption("--long", action="store_true", help="races and odd bodies in all their rounds")
+    parser.addoption("--long", action="store_true", help="races, odd bodies and a backfill in full")
     group = parser.getgroup("chaos")
     group.addoption("--chaos-minutes", type=float, help="let the storm rage for so many minutes")
     group.addoption("--chaos-seed", type=int, help="repeat the storm of this seed")

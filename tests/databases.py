@@ -4,6 +4,7 @@ import atexit
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -97,11 +98,12 @@ def fresh(kind: str, request: pytest.FixtureRequest) -> str:
 
 @contextmanager
 def statements(database: Database) -> Iterator[list[str]]:
-    """Gather every statement that is sent to the database."""
+    """Gather every statement that is sent to the database, but by its heartbeat, at any moment."""
     sent: list[str] = []
 
     def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        sent.append(statement)
+        if threading.current_thread().name != "heartbeat":
+            sent.append(statement)
 
     event.listen(database.engine, "before_cursor_execute", note)
     try:

@@ -28,14 +28,15 @@ _FAST = (
 def workers(config: pytest.Config) -> int:
     """Return in how many processes to test: two a core for the suite, none for a file or a few.
 
-    Most tests wait for something half of their time. A process takes five seconds to begin.
+    Most tests wait for something half of their time, but not those of --fast. A process takes five
+    seconds to begin.
     """
     if any(os.environ.get(name) for name in THEIR_OWN):
         return 0  # one server for all of them
     asked = [Path(argument.split("::")[0]).resolve() for argument in config.args]
     if not any(path in (_TESTS, _TESTS.parent) for path in asked):
         return 0
-    return 2 * len(os.sched_getaffinity(0))
+    return (1 if config.getoption("--fast") else 2) * len(os.sched_getaffinity(0))
 
 
 def select(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -51,7 +51,7 @@ class _NotOurs(Exception):
 
 
 def wait_until(
-    condition: Callable[[], T], timeout: float = 10, what: str = "", every: float = 0.02
+    condition: Callable[[], T], timeout: float = 60, what: str = "", every: float = 0.02
 ) -> T:
     """Return the first true value of `condition`; fails, naming `what`, after `timeout` seconds."""
     deadline = time.monotonic() + timeout

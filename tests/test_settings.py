@@ -180,6 +180,7 @@ def test_whoever_lacks_a_secret_is_sent_to_the_backup_first(name: str, value: st
             "INFACTOR_RULES: overdue: the limit must be a whole number of days, such as ",
         ),
         ("INFACTOR_TIMEZONE", "Zq/Zq", "INFACTOR_TIMEZONE: must be a time zone such as UTC or "),
+        ("INFACTOR_TIMEZONE", "Europe", "INFACTOR_TIMEZONE: must be a time zone such as UTC or "),
         ("TERMS_URL", "http://zq.example", "TERMS_URL: must begin with https:// and name a host"),
         ("PRIVACY_URL", "https:///zq", "PRIVACY_URL: must begin with https:// and name a host"),
         ("INFACTOR_WITHDRAW", "zq", "INFACTOR_WITHDRAW: must be on or off"),

@@ -8,7 +8,7 @@ import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AliasChoices,
@@ -364,8 +364,10 @@ class Settings(BaseSettings):
     @field_validator("infactor_timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError("must be a time zone such as UTC or America/New_York")
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):  # OSError: America, which is a folder of zones
+            raise ValueError("must be a time zone such as UTC or America/New_York") from None
         return value
 
     @field_validator("terms_url", "privacy_url")

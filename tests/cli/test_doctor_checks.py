@@ -76,7 +76,7 @@ def test_a_check_that_hangs_or_breaks_does_not_stop_the_others() -> None:
 
     def hangs(_: Settings) -> Iterator[CheckResult]:
         yield ok("hangs", "so far")
-        threading.Event().wait(5)
+        threading.Event().wait()
 
     def breaks(_: Settings) -> Iterator[CheckResult]:
         raise OSError(f"//{HUSH}@host")
@@ -86,10 +86,10 @@ def test_a_check_that_hangs_or_breaks_does_not_stop_the_others() -> None:
         yield ok("works", "well")
 
     checks = [("hangs", hangs), ("breaks", breaks), ("works", works)]
-    found = list(examine(settings, checks, 0.3))
+    found = list(examine(settings, checks, 1.0))
     assert [(f.check, f.verdict, f.seen) for f in found] == [
         ("hangs", "ok", "so far"),
-        ("hangs", "fail", "no answer within 0.3 s"),
+        ("hangs", "fail", "no answer within 1 s"),
         ("breaks", "fail", "the check broke (OSError)"),
         ("works", "ok", "well"),
     ]

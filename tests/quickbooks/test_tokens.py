@@ -344,7 +344,7 @@ def test_each_of_many_threads_gets_its_own_tokens(intuit: "Scripted", oauth: OAu
     class Echo(httpx.BaseTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
             presented = parse_qs(request.read().decode())["refresh_token"][0]
-            barrier.wait(5)
+            barrier.wait(60)
             return httpx.Response(
                 200, json={**ANSWER, "access_token": f"access-of-{presented}"}, request=request
             )

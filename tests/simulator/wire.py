@@ -22,7 +22,7 @@ OTHER_REALM = "9341455000000002"
 REDIRECT = "http://localhost:3000/quickbook/connect"
 ACCOUNTING = "com.intuit.quickbooks.accounting"
 KEYS = ("the-client-id", "the-client-secret")
-DEADLINE = 10.0
+DEADLINE = 60.0
 
 
 def a_config(**changes: Any) -> SimulatorConfig:

@@ -52,6 +52,8 @@ def connected(simulator: RunningSimulator, database_url: str, **settings: str) -
     """A world with a connected company, which is closed afterwards."""
     made = worlds.build(simulator, database_url, **settings)
     with made.web, made.http:
+        # However slow this machine is, a webhook is stored before it is answered.
+        made.web.app_state["intake"]._timeout_seconds = 60.0
         made.connect()
         yield made
     for services in made.others:

@@ -8,7 +8,7 @@ from pymongo.database import Database
 from service.simulator.app import RunningSimulator
 from tests.workers.conftest import connected
 from tests.workers.delivering import Delivering, infactor_settings
-from tests.workers.world import an_invoice
+from tests.workers.world import an_event, an_invoice
 
 PAID = "Automatic, from QuickBooks: paid, not a decision of your buyer"
 VOID = "Automatic, from QuickBooks: voided, not a decision of your buyer"
@@ -141,22 +141,28 @@ DECIDED = (
 )
 
 
+# As many at once as are withdrawn without an operator's confirmation.
+@pytest.mark.parametrize("states", [DECIDED[:4], DECIDED[4:8], DECIDED[8:]], ids="-".join)
 @pytest.mark.parametrize("event", ["update", "void", "delete", "payment", "part payment"])
-@pytest.mark.parametrize("state", DECIDED)
 def test_once_somebody_has_decided_quickbooks_changes_nothing_in_infactor(
-    delivering: Delivering, state: str, event: str
+    delivering: Delivering, states: tuple[str, ...], event: str
 ) -> None:
-    delivering.arrive(an_invoice())
-    delivering.decide(state=state)
-    before = delivering.document()
-    happen(delivering, event)
-    assert delivering.document() == before
-    assert delivering.receipts()[-1][1:] == ("frozen", state)
+    decided = dict(zip("1234", states, strict=False))
+    delivering.world.put("Invoice", *map(an_invoice, decided))
+    hear(delivering, "created", *decided)
+    for number, state in decided.items():
+        delivering.decide(number, state=state)
+    before = {number: delivering.document(number) for number in decided}
+    happen(delivering, event, *decided)
+    assert {number: delivering.document(number) for number in decided} == before
+    for number, state in decided.items():
+        assert delivering.receipts(number)[-1][1:] == ("frozen", state)
     # The notice says so, too, though Infactor's state was not known when it was recorded.
     expected = {"update": "not refreshed: already decided in Infactor"}
     withdrawn = "not withdrawn: already decided in Infactor"
     if "payment" not in event:  # whose notices name no invoice
-        assert delivering.world.notices()[-1] == ("done", expected.get(event, withdrawn))
+        ends = delivering.world.notices()[-len(states) :]
+        assert ends == [("done", expected.get(event, withdrawn))] * len(states)
 
 
 @pytest.mark.parametrize(
@@ -178,24 +184,30 @@ def test_while_nobody_has_decided_infactor_follows_quickbooks(
     delivering: Delivering, event: str, state: str, remark: str | None, amount: float
 ) -> None:
     delivering.arrive(an_invoice())
-    happen(delivering, event)
+    happen(delivering, event, "1")
     assert delivering.state() == (state, remark)
     assert (delivering.document() or {})["invoiceAmount"] == amount
 
 
-def happen(delivering: Delivering, event: str) -> None:
-    """Let this happen to invoice 1 in QuickBooks, and let Infactor hear of it."""
+def happen(delivering: Delivering, event: str, *numbers: str) -> None:
+    """Let this happen to these invoices in QuickBooks, and let Infactor hear of it at once."""
     world = delivering.world
-    if event == "update":
-        world.put("Invoice", an_invoice(TotalAmt=80.0, Balance=80.0))
-    elif event == "void":
-        world.void("1")
-    elif event == "delete":
-        world.delete("Invoice", "1")
-    else:
-        world.pay("1", None if event == "payment" else 40.0)
-    operation = {"void": "void", "delete": "deleted"}.get(event, "updated")
-    world.hear("Invoice", "1", operation)
+    for number in numbers:
+        if event == "update":
+            world.put("Invoice", an_invoice(number, TotalAmt=80.0, Balance=80.0))
+        elif event == "void":
+            world.void(number)
+        elif event == "delete":
+            world.delete("Invoice", number)
+        else:
+            world.pay(number, None if event == "payment" else 40.0)
+    hear(delivering, {"void": "void", "delete": "deleted"}.get(event, "updated"), *numbers)
+
+
+def hear(delivering: Delivering, operation: str, *numbers: str) -> None:
+    """Let notices of these invoices come in one webhook, and what they say go on to Infactor."""
+    delivering.world.webhook(*[an_event("Invoice", number, operation) for number in numbers])
+    delivering.world.sync()
     delivering.deliver()
 
 

@@ -22,13 +22,12 @@ from tests.workers.world import CHECKPOINTS, DOCUMENTS, World, an_invoice
 from workers.runs.run import advance
 
 # How an outage answers that is no plain 5xx, and how often in a row.
-ODD_ANSWERS = [
-    ({"fault": "6000"}, 1),
+CODE, STATUS = ({"fault": "6000"}, 1), ({"status": 404}, 3)
+MORE_ODD_ANSWERS: list[tuple[dict[str, Any], int]] = [
     ({"fault": "6140"}, 1),
     ({"fault": "500"}, 1),
     ({"fault": "2010"}, 1),
     ({"status": 404, "body": "no such page"}, 3),
-    ({"status": 404}, 3),
     ({"status": 405}, 3),
     ({"status": 302, "headers": {"Location": "https://example.com/"}}, 1),
     ({"status": 418, "body": "a teapot"}, 3),
@@ -68,8 +67,14 @@ def go_on(world: World, run_id: int) -> Run:
     return run
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("answer", "times"), ODD_ANSWERS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("kind", "answer", "times"),
+    [
+        *((kind, *odd) for kind in KINDS for odd in (CODE, STATUS)),
+        *(("daily", *odd) for odd in MORE_ODD_ANSWERS),
+    ],
+    ids=lambda value: str(value)[:40],
+)
 def test_an_odd_answer_is_told_and_the_run_goes_on_by_itself(
     world: World, kind: str, answer: dict[str, Any], times: int
 ) -> None:

@@ -34,8 +34,14 @@ def minutes_left(notice: Notice) -> float:
     return (notice.due_at - now()).total_seconds() / 60
 
 
-@pytest.mark.parametrize("answer", ODD_ANSWERS, ids=str)
-@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize(
+    ("answer", "times"),
+    [
+        *((answer, 3) for answer in ODD_ANSWERS),
+        *((answer, 1) for answer in ({"fault": "500"}, {"status": 404}, ODD_ANSWERS[-1])),
+    ],
+    ids=str,
+)
 def test_an_answer_that_is_about_no_record_parks_nothing(
     world: World, answer: dict[str, Any], times: int
 ) -> None:
