@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta, UnsetType
@@ -177,7 +177,7 @@ def list_invoices(call: Call) -> InvoiceList:
             connection_id=_given(query.connection),
             state=_given(query.state),
             held=_given(query.held),
-            changed_since=_given(query.changed_since),
+            changed_since=_in_utc(query.changed_since),
         )
         found = keyset.invoice_lines(
             session, call.environment, wanted, after=after, limit=query.limit + 1
@@ -284,6 +284,16 @@ def list_events(call: Call) -> EventList:
 
 def _given(value: T | UnsetType) -> T | None:
     return None if isinstance(value, UnsetType) else value
+
+
+def _in_utc(at: datetime | UnsetType) -> datetime | None:
+    if isinstance(at, UnsetType):
+        return None
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        detail = "the parameters: no such time in UTC - at `changed_since`"
+        raise NotAnswered(ProblemKind.INVALID_REQUEST, detail) from None
 
 
 def _after(cursor: str | UnsetType, kind: str, key_type: type[T]) -> T | None:

@@ -122,6 +122,10 @@ def test_what_is_not_there_and_what_is_not_offered_is_a_problem(api: Api) -> Non
             {"changed_since": "2026-11-30T10:00:00"},
             "the parameters: expected `datetime` with a timezone component - at `changed_since`",
         ),
+        (
+            {"changed_since": "0001-01-01T00:00:00+10:00"},
+            "the parameters: no such time in UTC - at `changed_since`",
+        ),
         ({"supplier": "a\0b"}, "`supplier` contains a zero byte"),
         ({"limit": ["1", "2"]}, "`limit` is given twice"),
         (
