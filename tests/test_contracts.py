@@ -96,7 +96,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "workers.accounts": _WORK,
     "workers.judging": {*_WORK, "workers.accounts", "workers.recording"},
-    "workers.settlements": {*_WORK, "workers.delivery"},
+    "workers.settlements": {*_WORK, "workers.delivery", "workers.reading"},
     "workers.upkeep": {*_WORK, "service.queries"},
     "workers.schedule": {
         *_WORK,

@@ -1,9 +1,10 @@
-"""Reads the payments of approved invoices: who paid, when, how much, into which account.
+"""Reads what settled approved invoices, payments, credit memos and journal entries: who paid or was
+credited, when, how much, on which account.
 
 A lower balance alone does not say whether the buyer paid, or the supplier took the claim back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -11,25 +12,35 @@ import structlog
 from service.database.tables import Document, Invoice
 from service.domain import FindingKind, SettlementKind, Severity
 from service.errors import Disconnected, SyncError
-from service.infactor.deviations import OVER, text_of
-from service.infactor.settlements import Settlement, payments_of, settlements_of
+from service.infactor.deviations import OVER
+from service.infactor.settlements import (
+    Settlement,
+    Transaction,
+    Transactions,
+    account_of,
+    credits_in,
+    links_of,
+    settlements_of,
+)
 from service.kit.clock import now
-from service.quickbooks.queries import by_ids
+from service.quickbooks.queries import EntityName
 from service.services import Services
 from service.store import connections, settlements
 from service.store.findings import Found
+from service.wording import money
 from workers.company import CompanyContext, note_outage
 from workers.delivery.findings import keep_findings
+from workers.reading.by_id import Query
 from workers.retry import why
 
 log = structlog.get_logger(__name__)
 
 _BATCH = 500
+_OTHERS: tuple[EntityName, ...] = ("CreditMemo", "JournalEntry", "Account")
 _SPACING_SECONDS = 60.0
 _WORDS = {
-    SettlementKind.CASH: "paid",
-    SettlementKind.CREDIT_NOTE: "settled by a credit note",
-    SettlementKind.WRITE_OFF: "written off by a journal entry",
+    SettlementKind.CREDIT_NOTE: "credited by note",
+    SettlementKind.WRITE_OFF: "written off by entry",
 }
 
 
@@ -47,7 +58,7 @@ def ask_for_settlements(services: Services) -> None:
 def explain_payments(services: Services, connection_id: str) -> None:
     """Read and record what settled the company's approved invoices, unless another process does.
 
-    Each payment is read once for each change of an invoice that it belongs to.
+    Each transaction is read once for each change of an invoice that it belongs to.
     """
     environment = services.settings.quickbooks_environment
     with services.leases.hold(f"settlements:{connection_id}", spacing=_SPACING_SECONDS) as mine:
@@ -75,34 +86,52 @@ def _explain_some(company: CompanyContext) -> bool:
         due = settlements.due(session, company.connection_id, _BATCH)
     if not due:
         return False
-    payments = _payments(company, [invoice for invoice, _ in due])
-    found = {invoice.id: _settled(invoice, payments) for invoice, _ in due}
+    read = _linked(company, [invoice for invoice, _ in due])
+    found = {invoice.id: settlements_of(invoice.source, read) for invoice, _ in due}
     with database.write() as session:
         rows = [row for invoice, _ in due for row in _rows(invoice, found[invoice.id])]
         settlements.keep(session, rows, {invoice.id: invoice.fetch_number for invoice, _ in due})
-        told = {invoice.id: _findings(found[invoice.id], document) for invoice, document in due}
+        everyones = company.services.settings.infactor_currency
+        told = {
+            invoice.id: _findings(found[invoice.id], document, invoice.currency or everyones)
+            for invoice, document in due
+        }
         keep_findings(session, company.connection_id, {FindingKind.SETTLED: told}, now())
     log.info("settlements.read", connection=company.connection_id, invoices=len(due))
     return len(due) == _BATCH
 
 
-def _payments(company: CompanyContext, invoices: Sequence[Invoice]) -> dict[str, dict[str, Any]]:
-    """Read the payments that QuickBooks links to these invoices, by id."""
-    ids = sorted({id_ for invoice in invoices for id_ in payments_of(invoice.source)})
-    found: dict[str, dict[str, Any]] = {}
-    for start in range(0, len(ids), _BATCH):
-        page = company.api.query(by_ids("Payment", ids[start : start + _BATCH]))
-        found |= {str(payment["Id"]): payment for payment in page.found}
+def _linked(company: CompanyContext, invoices: Sequence[Invoice]) -> Transactions:
+    """Read what QuickBooks links to these invoices: first the payments, then the credits that these
+    or the invoices name, and the accounts that the cash went to.
+
+    What cannot be shown is left out: it is asked for again when its invoice changes next.
+    """
+    wanted = {link for invoice in invoices for link in links_of(invoice.source)}
+    payments = _read(company, "Payment", wanted)
+    wanted |= {link for payment in payments.values() for link in credits_in(payment)}
+    wanted |= {Transaction("Account", id_) for one in payments.values() if (id_ := account_of(one))}
+    found = dict(payments)
+    for entity in _OTHERS:
+        found |= _read(company, entity, wanted)
     return found
 
 
-def _settled(invoice: Invoice, payments: Mapping[str, dict[str, Any]]) -> list[Settlement]:
-    return [
-        settlement
-        for id_ in payments_of(invoice.source)
-        if id_ in payments
-        for settlement in settlements_of(invoice.quickbooks_id, payments[id_])
-    ]
+def _read(
+    company: CompanyContext, entity: EntityName, wanted: Collection[Transaction]
+) -> dict[Transaction, Mapping[str, Any]]:
+    """Read those of these transactions that are of this entity, as many as possible at once."""
+    query = Query(company, entity)
+    query.ask(sorted(link.id for link in wanted if link.entity == entity))
+    for id_, error in query.failed.items():
+        log.warning(
+            "settlement.not_shown",
+            connection=company.connection_id,
+            entity=entity,
+            quickbooks_id=id_,
+            **why(error),
+        )
+    return {Transaction(entity, str(read.raw["Id"])): read.raw for read in query.found}
 
 
 def _rows(invoice: Invoice, found: Sequence[Settlement]) -> list[dict[str, Any]]:
@@ -111,34 +140,48 @@ def _rows(invoice: Invoice, found: Sequence[Settlement]) -> list[dict[str, Any]]
         {
             "invoice_id": invoice.id,
             "payment_id": one.payment_id,
+            "source_id": one.source_id,
             "kind": one.kind,
             "amount": one.amount,
             "paid_on": one.on.isoformat() if one.on else "",
             "payer": one.payer,
             "account": one.account,
+            "number": one.number,
+            "dated": one.dated.isoformat() if one.dated else "",
             "read_at": at,
         }
         for one in found
     ]
 
 
-def _findings(found: Sequence[Settlement], document: Document | None) -> list[Found]:
-    """Return a finding for each way in which the invoice was settled."""
+def _findings(found: Sequence[Settlement], document: Document | None, currency: str) -> list[Found]:
+    """Return a finding for each way in which the invoice was settled; amounts in its currency."""
     state = document.state if document else ""
     severity = Severity.INFO if state in OVER else Severity.CRITICAL
     return [
-        Found(field=kind, severity=severity, state=state, current=_text(those), cause=kind)
+        Found(
+            field=kind, severity=severity, state=state, current=_text(those, currency), cause=kind
+        )
         for kind in SettlementKind
         if (those := [one for one in found if one.kind is kind])
     ]
 
 
-def _text(found: Sequence[Settlement]) -> str:
+def _text(found: Sequence[Settlement], currency: str) -> str:
     """Return the settlements of one kind in words."""
     return "; ".join(
-        f"{text_of(one.amount)} {_WORDS[one.kind]}"
+        f"{money(one.amount, currency)} {_by(one)}"
         + (f" on {one.on.isoformat()}" if one.on else "")
-        + (f" by {one.payer}" if one.payer else "")
-        + (f" into {one.account}" if one.account else "")
+        + (f" by {one.payer}" if one.payer and one.kind is SettlementKind.CASH else "")
+        + (f" for {one.payer}" if one.payer and one.kind is not SettlementKind.CASH else "")
+        + (f", account {one.account}" if one.account else "")
         for one in found
     )
+
+
+def _by(one: Settlement) -> str:
+    """Return how it was settled, with the credit's own number and day."""
+    number = f" {one.number}" if one.number else ""
+    if one.kind is SettlementKind.CASH:
+        return f"paid{number and f' (reference{number})'}"
+    return f"{_WORDS[one.kind]}{number}" + (f" of {one.dated.isoformat()}" if one.dated else "")

@@ -54,11 +54,9 @@ def _found(
     exact = invoice_record.record(session, environment, text, most=most) if given else None
     if exact is not None:
         return [exact]
-    listed = [
-        one
-        for one in invoice_record.named(session, environment, text, _MOST_NAMED)
-        if (one.invoice.doc_number == text) == (number is not None)
-    ]
+    limit = None if as_json else _MOST_NAMED + 1
+    find = invoice_record.by_id if given else invoice_record.by_number
+    listed = find(session, environment, text, limit)
     if not listed:
         which = f"number {text}" if number else f"id {text}"
         raise fail(
@@ -67,8 +65,9 @@ def _found(
             2,
         )
     if len(listed) > 1 and not as_json:
-        _choose(listed)
-        raise fail("Several invoices match. Name one by its id in Infactor.", 2)
+        _choose(listed[:_MOST_NAMED])
+        more = f"More than {_MOST_NAMED}" if len(listed) > _MOST_NAMED else "Several"
+        raise fail(f"{more} invoices match. Name one by its id in Infactor, or ask for --json.", 2)
     ids = [one.invoice.id for one in listed]
     found = (invoice_record.record(session, environment, id_, most=most) for id_ in ids)
     return [one for one in found if one is not None]
@@ -124,10 +123,13 @@ def _show(found: InvoiceRecord, settings: Settings) -> None:
         ),
     )
     _table(
-        "Payments",
-        ("Day", "Kind", "Amount", "Payer", "Account"),
+        "Payments and credits",
+        ("Day", "Kind", "Number", "Dated", "Amount", "Customer", "Account"),
         (
-            (one.paid_on, one.kind, money(one.amount), one.payer, one.account)
+            (
+                *(one.paid_on, one.kind, one.number, one.dated),
+                *(money(one.amount), one.payer, one.account),
+            )
             for one in found.settlements
         ),
     )

@@ -32,7 +32,8 @@ def show_ledger(
     """Show what each buyer owes: amount due and its age, share, dilution, days to pay.
 
     Age counts days past the due date. Dilution is what was voided, deleted or reduced after it was
-    first read; credit notes and write-offs lower the balance as a payment does and are not in it.
+    first read, with the credit notes and write-offs of approved invoices, which are read. Those of
+    others lower the balance as a payment does, and are not in it.
     """
     if as_csv and as_json:
         raise fail("--csv and --json exclude each other.", 2)

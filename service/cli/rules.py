@@ -51,6 +51,8 @@ def show_rules(
     that they would hold, offer or signal. That writes nothing and reads nothing of QuickBooks.
     """
     if markdown:
+        if what_if is not None or profile is not None or limit is not None or as_json:
+            raise fail("--markdown prints the catalogue, and goes with no other option.", 2)
         for line in catalogue_in_markdown():
             answer(line)
         return

@@ -3,12 +3,16 @@
 Each statement is built once: building one takes longer than running it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
 
 from sqlalchemy import bindparam, func, not_, select
 
 from service import wording
+from service.config.settings import Settings
 from service.database.tables import Connection, Document, Invoice
 from service.database.types import Instant
 from service.domain import ConnectionState, RuleCode, Severity
@@ -26,6 +30,7 @@ _unproven = (
     select(
         *(Connection.id, Connection.company_name, Connection.state, Connection.disconnected_at),
         *(Connection.suspended_at, Connection.proved_at),
+        Invoice.currency,
         func.count(),
         func.sum(Invoice.total),
     )
@@ -37,8 +42,8 @@ _unproven = (
         Document.state.in_(documents.MONEY_MAY_MOVE),
         not_(proof.is_proved(_first, _last)),
     )
-    .group_by(Connection.id)
-    .order_by(Connection.id)
+    .group_by(Connection.id, Invoice.currency)
+    .order_by(Connection.id, Invoice.currency)
 )
 
 
@@ -52,36 +57,66 @@ def unproven_books(facts: Facts) -> Iterator[Condition]:
         return
     first, last = proof.period(hours, facts.now)
     values = {"environment": facts.environment, "first": first, "last": last}
-    for row in facts.session.execute(_unproven, values):
-        connection_id, company, state, ended_at, suspended_at, proved_at, count, total = row
-        look = f"infactor-quickbooks reconcile --connection {connection_id} --fix"
-        why, since, command = f"nothing has confirmed its books for {hours} h", proved_at, look
-        if state != ConnectionState.CONNECTED:
-            why, since = "its connection has ended", ended_at
-            command = f"infactor-quickbooks connect-url --connection {connection_id}"
-        elif suspended_at is not None:
-            why, since = "it is paused", suspended_at
-            command = f"infactor-quickbooks connections resume --connection {connection_id}"
-        elif proved_at is None:
-            why = "nothing has confirmed its books since it was away"
-        money = wording.money(total, facts.settings.infactor_currency)
-        yield Condition(
-            cause="books.unproven",
-            subject=connection_id,
-            company=company,
-            severity=Severity.CRITICAL,
-            since=since,
-            text=f"{several(count, 'approved invoice', 'approved invoices')} of this company,"
-            f" {money} in all, may have changed in QuickBooks: {why}. Call the person who acts next"
-            " in Infactor before money moves. Undecided ones are withdrawn until a reconcile has"
-            " confirmed the books.",
-            command=command,
+    rows = facts.session.execute(_unproven, values)
+    for company, group in groupby(rows, key=lambda row: tuple(row[:6])):
+        sums = [tuple(row[6:]) for row in group]
+        yield _unproven_company(facts, hours, company, sums)
+
+
+def _unproven_company(
+    facts: Facts, hours: int, row: tuple[Any, ...], sums: Sequence[tuple[Any, ...]]
+) -> Condition:
+    """Return the condition of a company; `sums` are (currency, invoices, amount) in each."""
+    connection_id, company, state, ended_at, suspended_at, proved_at = row
+    look = f"infactor-quickbooks reconcile --connection {connection_id} --fix"
+    why, command = f"nothing has confirmed its books for {hours} h", look
+    since = None if proved_at is None else proved_at + timedelta(hours=hours)
+    if state != ConnectionState.CONNECTED:
+        why, since = "its connection has ended", ended_at
+        command = f"infactor-quickbooks connect-url --connection {connection_id}"
+    elif suspended_at is not None:
+        why, since = "it is paused", suspended_at
+        command = f"infactor-quickbooks connections resume --connection {connection_id}"
+    elif proved_at is None:
+        why = "nothing has confirmed its books since it was away"
+    count = sum(number for _, number, _ in sums)
+    return Condition(
+        cause="books.unproven",
+        subject=connection_id,
+        company=company,
+        severity=Severity.CRITICAL,
+        since=since,
+        text=f"{several(count, 'approved invoice', 'approved invoices')} of this company,"
+        f" {_amounts(sums, facts.settings.infactor_currency)} in all, may have changed in"
+        f" QuickBooks: {why}. Call the person who acts next in Infactor before money moves."
+        f" {_undecided(facts.settings)}",
+        command=command,
+    )
+
+
+def _amounts(sums: Sequence[tuple[Any, ...]], currency: str) -> str:
+    """Return the sums, each in its own currency; what names none is in `currency`."""
+    found: dict[str, Decimal] = {}
+    for named, _, amount in sums:
+        found[named or currency] = found.get(named or currency, Decimal(0)) + (amount or 0)
+    return " and ".join(wording.money(amount, name) for name, amount in sorted(found.items()))
+
+
+def _undecided(settings: Settings) -> str:
+    """Return what becomes of the company's invoices that nobody has decided about."""
+    if not settings.rules.holds(RuleCode.UNPROVEN):
+        return "Undecided ones stay in Infactor: the rule `unproven` is a signal."
+    if not settings.infactor_withdraw:
+        return (
+            "Undecided ones stay in Infactor: INFACTOR_WITHDRAW is off. New ones are not created."
         )
+    return "Undecided ones are withdrawn until a reconcile has confirmed the books."
 
 
 _silent = select(
     *(Connection.id, Connection.company_name, Connection.silent_after),
     silence.last_webhook(),
+    Connection.renewed_at,
     documents.is_financed(),
 ).where(
     _is_ours,
@@ -98,10 +133,10 @@ def silent_companies(facts: Facts) -> Iterator[Condition]:
     """
     rows = facts.session.execute(_silent, {"environment": facts.environment})
     found = [
-        (connection_id, company, timedelta(seconds=longest), last, financed)
-        for connection_id, company, longest, last, financed in rows
+        (connection_id, company, timedelta(seconds=longest), max(last, renewed_at), financed)
+        for connection_id, company, longest, last, renewed_at, financed in rows
         if last is not None and longest is not None
-        if last < facts.now - timedelta(seconds=longest)
+        if max(last, renewed_at) < facts.now - timedelta(seconds=longest)
     ]
     if len(found) >= _MANY:
         yield Condition(

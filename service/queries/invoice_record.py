@@ -131,9 +131,24 @@ def search(
     return [FoundInvoice(*row) for row in session.execute(query)]
 
 
-def named(session: Session, environment: str, text: str, limit: int) -> Sequence[FoundInvoice]:
-    """Return the invoices with this number or id, those entered last first."""
-    query = _listed([Connection.environment == environment], _named(text)).limit(limit)
+def by_number(
+    session: Session, environment: str, number: str, limit: int | None
+) -> Sequence[FoundInvoice]:
+    """Return the invoices with this number, those entered last first."""
+    return _found(session, environment, [Invoice.doc_number == number], limit)
+
+
+def by_id(
+    session: Session, environment: str, id_: str, limit: int | None
+) -> Sequence[FoundInvoice]:
+    """Return the invoices with this id in QuickBooks or Infactor, those entered last first."""
+    return _found(session, environment, _ids_are(id_), limit)
+
+
+def _found(
+    session: Session, environment: str, matches: Sequence[ColumnElement[bool]], limit: int | None
+) -> Sequence[FoundInvoice]:
+    query = _listed([Connection.environment == environment], matches).limit(limit)
     return [FoundInvoice(*row) for row in session.execute(query)]
 
 
@@ -158,13 +173,16 @@ def _ids(ours: Sequence[ColumnElement[bool]], matches: ColumnElement[bool]) -> S
 
 def _matches(text: str, amount: Decimal | None) -> list[ColumnElement[bool]]:
     buyer = folded(text)
-    matches = [*_named(text), Invoice.sought.between(buyer, buyer + _AFTER_EVERY_TEXT)]
+    matches = [
+        Invoice.doc_number == text,
+        *_ids_are(text),
+        Invoice.sought.between(buyer, buyer + _AFTER_EVERY_TEXT),
+    ]
     return matches if amount is None else [*matches, Invoice.total == amount]
 
 
-def _named(text: str) -> list[ColumnElement[bool]]:
+def _ids_are(text: str) -> list[ColumnElement[bool]]:
     return [
-        Invoice.doc_number == text,
         Invoice.id == text,
         Invoice.quickbooks_id == text,
         Invoice.adopted_as == text,

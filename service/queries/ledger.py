@@ -6,14 +6,15 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Label, and_, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Label, Subquery, and_, case, func, literal, or_, select
 from sqlalchemy.orm import Session
 
-from service.database.tables import Connection, Invoice, Supplier
+from service.database.tables import Connection, Invoice, SettlementRow, Supplier
 from service.database.types import among
+from service.domain import SettlementKind
 
-AGES = ("not due", "1-30", "31-60", "61-90", "over 90")
-"""Days past the due date. What is due today, and what has no due date, is not due."""
+AGES = ("not due", "0-30", "31-60", "61-90", "over 90")
+"""Days past the due date, 0 on the day itself. What has no due date is not due."""
 
 _NEVER_OVERDUE = "~"  # the key of an invoice without a due date
 _FIRST_DATE = "0000-00-00"
@@ -25,9 +26,10 @@ class LedgerEntry:
 
     A buyer is a customer of QuickBooks; "" where the invoices name none. `ages` are amounts in the
     order of `AGES`. `share` is this buyer's part of all that is due to the supplier in this
-    currency. `dilution` is how much of what was invoiced was later voided, deleted or reduced; None
-    if nothing was invoiced. `days_to_pay` is the mean from the day of entry to the day on which
-    the balance was seen to be 0, of the `settled` invoices where that was seen.
+    currency. `dilution` is how much of what was invoiced was later voided, deleted or reduced, or
+    settled by credit notes and write-offs that were read; None if nothing was invoiced.
+    `days_to_pay` is the mean from the day of entry to the day on which the balance was seen to be
+    0, of the `settled` invoices where that was seen and no such credit is known.
     """
 
     connection_id: str
@@ -66,6 +68,7 @@ def ledger(
     if connection_ids is not None:  # a share is one of all that is due to the supplier
         theirs = select(Connection.supplier_id).where(Connection.id.in_(connection_ids))
         ours.append(Connection.supplier_id.in_(theirs))
+    given = _credits()
     # Written out in the query, where PostgreSQL recognises what it groups by.
     named = func.coalesce(Invoice.currency, literal(currency, literal_execute=True))
     sums = (
@@ -73,9 +76,10 @@ def ledger(
             Invoice.connection_id,
             Invoice.customer_id,
             named.label("currency"),
-            *_sums(today),
+            *_sums(today, given.c.amount),
         )
         .join(Connection, Connection.id == Invoice.connection_id)
+        .join(given, given.c.invoice_id == Invoice.id, isouter=True)
         .where(*ours)
         .group_by(Invoice.connection_id, Invoice.customer_id, named)
         .subquery()
@@ -102,13 +106,28 @@ def ledger(
     return [_entry(row, names.get(row.newest, "")) for row in rows]
 
 
-def _sums(today: date) -> list[Label[Any]]:
+def _credits() -> Subquery:
+    """Return (invoice_id, amount) of what credit notes and write-offs settled, where that was read;
+    few invoices have any.
+    """
+    return (
+        select(SettlementRow.invoice_id, func.sum(SettlementRow.amount).label("amount"))
+        .where(SettlementRow.kind.in_((SettlementKind.CREDIT_NOTE, SettlementKind.WRITE_OFF)))
+        .group_by(SettlementRow.invoice_id)
+        .subquery()
+    )
+
+
+def _sums(today: date, credit: ColumnElement[Decimal]) -> list[Label[Any]]:
     nothing = literal(Decimal(0), Invoice.total.type)
     due = and_(~Invoice.deleted, Invoice.balance > 0)
-    now = case((Invoice.deleted, nothing), else_=Invoice.total)
-    lost = case((Invoice.first_total > now, Invoice.first_total - now), else_=nothing)
+    now = case((Invoice.deleted, nothing), else_=Invoice.total) - func.coalesce(credit, nothing)
+    kept = case((now > nothing, now), else_=nothing)
+    lost = case((Invoice.first_total > kept, Invoice.first_total - kept), else_=nothing)
     took = Invoice.settled_at - Invoice.created_ms / 1000.0
-    seen = and_(Invoice.settled_at.is_not(None), ~Invoice.deleted, Invoice.total > 0)
+    seen = and_(
+        Invoice.settled_at.is_not(None), ~Invoice.deleted, Invoice.total > 0, credit.is_(None)
+    )
     return [
         func.count().label("invoices"),
         func.sum(case((due, Invoice.balance), else_=nothing)).label("open"),
@@ -129,7 +148,7 @@ def _sums(today: date) -> list[Label[Any]]:
 def _ages(today: date) -> list[ColumnElement[bool]]:
     """Return a condition for each of `AGES`."""
     key = Invoice.due_key
-    starts = [(today - timedelta(days=days)).isoformat() for days in (0, 30, 60, 90)]
+    starts = [(today - timedelta(days=days)).isoformat() for days in (-1, 30, 60, 90)]
     ends = [_NEVER_OVERDUE, *starts]
     conditions: list[ColumnElement[bool]] = [or_(key >= starts[0], key >= _NEVER_OVERDUE)]
     for start, end in zip([*starts[1:], _FIRST_DATE], ends[1:], strict=True):

@@ -13,12 +13,14 @@ from math import ceil
 from sqlalchemy import (
     ColumnElement,
     Float,
+    and_,
     bindparam,
     case,
     cast,
     delete,
     func,
     literal,
+    or_,
     select,
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -28,11 +30,16 @@ from service.database.tables import Alert, Connection, Notice, Reads, Run, Sampl
 from service.database.upsert import insert
 from service.domain import ConnectionState, NoticeStatus, RunKind, RunState
 from service.queries import notices
-from service.store import findings, outbox
+from service.store import documents, findings, outbox, watermarks
 
 RECENT = timedelta(hours=1)
 QUANTILES = (0.5, 0.95, 0.99)
 _MOST_LAGS = 5000
+MOST_COMPANIES = 20
+"""So many companies are measured by name, the worst: a series for each of 1,000 would cost more
+than it tells, and what is well has no story. How many are late is measured of all."""
+LATE_SECONDS = 60.0
+"""A company is late whose oldest notice has waited for longer."""
 
 SECONDS = 300
 _STATUSES = (NoticeStatus.DONE, NoticeStatus.PARKED, NoticeStatus.IGNORED)
@@ -45,6 +52,9 @@ class Measures:
     open_notices: Mapping[str, int]
     oldest_due: float
     oldest_watermark: float
+    watermark_ages: Mapping[str, float]  # of the companies reconciled least lately, by connection
+    waits: Mapping[str, float]  # of those whose oldest notice has waited longest
+    late: Mapping[str, int]  # how many companies are late, by what
     ended_notices: Mapping[tuple[str, str], int]  # by status and outcome
     lags: Mapping[float, float]  # by quantile
     lags_known: int
@@ -75,12 +85,19 @@ def measure(
 ) -> Measures:
     """Return the figures of this moment; those of what ended cover the last hour."""
     recent = lags_between(session, now - RECENT, now)
+    ages, waits = watermark_ages(session, environment, now), _waits(session, environment, now)
     return Measures(
         open_notices={
             status: _open(session, status) for status in (NoticeStatus.PENDING, NoticeStatus.PARKED)
         },
         oldest_due=oldest_due(session, environment, now),
-        oldest_watermark=oldest_watermark(session, environment, now),
+        oldest_watermark=max(ages.values(), default=0.0),
+        watermark_ages=ages,
+        waits=dict(list(waits.items())[:MOST_COMPANIES]),
+        late={
+            "watermark": _late_watermarks(session, environment, now),
+            "notices": sum(waited > LATE_SECONDS for waited in waits.values()),
+        },
         ended_notices=_ended(session, now - RECENT),
         lags=quantiles(recent),
         lags_known=len(recent),
@@ -161,19 +178,60 @@ def waiting_since(
     return {connection_id: min(since, now) for connection_id, since in rows}
 
 
-def oldest_watermark(session: Session, environment: str, now: datetime) -> float:
-    """Return how many seconds ago the company was reconciled that was so least lately.
+def _waits(session: Session, environment: str, now: datetime) -> dict[str, float]:
+    """Return for how many seconds the oldest notice of each company has waited, the longest first.
+
+    As with `oldest_due`; a company of which none waits is not in it.
+    """
+    rows = session.execute(
+        select(_waits_since.c.connection_id, _waits_since.c.since)
+        .join(Connection, Connection.id == _waits_since.c.connection_id)
+        .where(*notices.was_workable(bindparam("environment"), bindparam("now")))
+        .order_by(_waits_since.c.since, _waits_since.c.connection_id),
+        {"environment": environment, "now": now},
+    )
+    return {connection_id: _seconds(now, since) for connection_id, since in rows}
+
+
+def watermark_ages(session: Session, environment: str, now: datetime) -> dict[str, float]:
+    """Return how many seconds ago each of the companies was reconciled that were so least lately.
 
     Those that are paused or disconnected do not count. Reads all connections.
     """
-    until = session.execute(
-        select(func.min(Connection.reconciled_until)).where(
-            Connection.environment == environment,
-            Connection.state == ConnectionState.CONNECTED,
-            Connection.suspended_at.is_(None),
-        )
+    rows = session.execute(
+        select(Connection.id, Connection.reconciled_until)
+        .where(*_compared(environment))
+        .order_by(Connection.reconciled_until, Connection.id)
+        .limit(MOST_COMPANIES)
+    )
+    return {connection_id: _seconds(now, until) for connection_id, until in rows}
+
+
+def _late_watermarks(session: Session, environment: str, now: datetime) -> int:
+    """Count the companies whose reconcile is an hour late: daily, hourly where money may move."""
+    daily, hourly = (
+        now - every - RECENT
+        for every in (watermarks.RECONCILE_EVERY, watermarks.RECONCILE_FINANCED_EVERY)
+    )
+    is_late = or_(
+        Connection.reconciled_until < daily,
+        and_(Connection.reconciled_until < hourly, documents.is_financed()),
+    )
+    return session.execute(
+        select(func.count()).select_from(Connection).where(*_compared(environment), is_late)
     ).scalar_one()
-    return max(0.0, (now - (until or now)).total_seconds())
+
+
+def _compared(environment: str) -> list[ColumnElement[bool]]:
+    return [
+        Connection.environment == environment,
+        Connection.state == ConnectionState.CONNECTED,
+        Connection.suspended_at.is_(None),
+    ]
+
+
+def _seconds(now: datetime, since: datetime) -> float:
+    return max(0.0, (now - since).total_seconds())
 
 
 def _open(session: Session, status: str) -> int:

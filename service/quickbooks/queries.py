@@ -8,13 +8,13 @@ from typing import Any, Literal
 from service.errors import Unmappable
 from service.quickbooks.entity import entity, quickbooks_time
 
-EntityName = Literal["Invoice", "Customer", "Payment", "CreditMemo"]
+EntityName = Literal["Invoice", "Customer", "Payment", "CreditMemo", "JournalEntry", "Account"]
 
 PAGE = 1000
 """The most rows that QuickBooks gives at once; asking for more is refused."""
 
 # QuickBooks hides inactive records of lists, not of transactions, unless both kinds are asked for.
-_ALSO_INACTIVE = {"Customer": "Active IN (true, false)"}
+_ALSO_INACTIVE = dict.fromkeys(("Customer", "Account"), "Active IN (true, false)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ from service.simulator.clock import parse_instant
 
 Json = dict[str, Any]
 Moment = tuple[datetime, bool]  # an instant, and whether it is part of what it bounds
-ENTITIES = ("Customer", "Invoice", "Payment", "CreditMemo", "Estimate", "SalesReceipt", "Vendor")
-TRANSACTIONS = ("Invoice", "CreditMemo", "Estimate", "SalesReceipt", "Payment")
-NAMES = ("Customer", "Vendor")
+WRITABLE = ("Customer", "Invoice", "Payment", "CreditMemo", "Estimate", "SalesReceipt", "Vendor")
+# Books have these too, and clients read them.
+ENTITIES = (*WRITABLE, "JournalEntry", "Account")
+TRANSACTIONS = ("Invoice", "CreditMemo", "Estimate", "SalesReceipt", "Payment", "JournalEntry")
+NAMES = ("Customer", "Vendor", "Account")
 
 
 class Record:

@@ -451,7 +451,11 @@ def may_be_shown(supplier_id: int) -> ColumnElement[bool]:
     return or_(Document.invoice_id.is_(None), Document.supplier_id == supplier_id)
 
 
-def history(session: Session, invoice_id: str) -> Sequence[Revision]:
+def history(session: Session, invoice_id: str, limit: int) -> Sequence[Revision]:
+    """Return the invoice's revisions, the newest `limit` of them, the newest first."""
     return session.scalars(
-        select(Revision).where(Revision.invoice_id == invoice_id).order_by(Revision.number.desc())
+        select(Revision)
+        .where(Revision.invoice_id == invoice_id)
+        .order_by(Revision.number.desc())
+        .limit(limit)
     ).all()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, select, update
+from sqlalchemy import and_, delete, literal_column, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from service.database.tables import Connection, Document, Invoice, SettlementRow
@@ -12,18 +12,18 @@ from service.database.upsert import insert_all
 from service.store import connections
 
 # As the partial index has it, so that it is used.
-_PAID_ANEW = and_(
+_TO_EXPLAIN = and_(
     Invoice.approved_at.is_not(None),
-    Invoice.balance < Invoice.total,
     Invoice.settled_fetch < Invoice.fetch_number,
+    or_(Invoice.balance < Invoice.total, Invoice.settled_fetch > literal_column("0")),
 )
 
 
 def due_connections(session: Session, environment: str, now: datetime) -> Sequence[str]:
-    """Return connections whose approved invoices were paid in part or whole since they were last
-    explained.
+    """Return connections with approved invoices that were paid, in part or whole, or are so no
+    longer, since that was last explained.
     """
-    waiting = select(Invoice.id).where(Invoice.connection_id == Connection.id, _PAID_ANEW)
+    waiting = select(Invoice.id).where(Invoice.connection_id == Connection.id, _TO_EXPLAIN)
     return session.scalars(
         select(Connection.id).where(connections.may_be_called(environment, now), waiting.exists())
     ).all()
@@ -37,7 +37,7 @@ def due(
         select(Invoice, Document)
         .options(defer(Invoice.mapped, raiseload=True), defer(Document.document, raiseload=True))
         .join(Document, Document.invoice_id == Invoice.id, isouter=True)
-        .where(Invoice.connection_id == connection_id, _PAID_ANEW)
+        .where(Invoice.connection_id == connection_id, _TO_EXPLAIN)
         .order_by(Invoice.id)
         .limit(limit)
     )
@@ -53,12 +53,3 @@ def keep(session: Session, rows: Sequence[Mapping[str, Any]], read: Mapping[str,
         session.execute(
             update(Invoice).where(Invoice.id == invoice_id).values(settled_fetch=fetch_number)
         )
-
-
-def of_invoice(session: Session, invoice_id: str) -> Sequence[SettlementRow]:
-    """Return what settled this invoice, the oldest first."""
-    return session.scalars(
-        select(SettlementRow)
-        .where(SettlementRow.invoice_id == invoice_id)
-        .order_by(SettlementRow.paid_on, SettlementRow.payment_id, SettlementRow.kind)
-    ).all()

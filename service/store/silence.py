@@ -1,7 +1,8 @@
 """How long a company is usually silent, and so when its webhooks have stopped against its habit.
 
 A company that always was quiet has no habit. The rest are measured by their longest pause in the
-30 days before the last webhook: nights, weekends and holidays are in it, a burst is not.
+30 days before the last webhook: nights, weekends and holidays are in it, a burst is not. The time
+for which its connection had ended says nothing of its habit, nor is a company silent since then.
 """
 
 from collections.abc import Sequence
@@ -22,20 +23,29 @@ _LEAST_SILENCE = timedelta(days=1)
 _BEYOND_THE_LONGEST = 1.5
 
 
-def silent_after(times: Sequence[datetime]) -> timedelta | None:
+def silent_after(times: Sequence[datetime], renewed_at: datetime | None = None) -> timedelta | None:
     """Return after what time without a webhook a company is silent against its habit, or None.
 
-    `times` are those of its webhooks, ascending.
+    `times` are those of its webhooks, ascending. The pause in which it was connected again, at
+    `renewed_at`, is none of its own.
     """
     hours = {time.replace(minute=0, second=0, microsecond=0) for time in times}
     if len(hours) < _LEAST_HOURS or times[-1] - times[0] < _LEAST_DAYS:
         return None
-    longest = max(later - earlier for earlier, later in pairwise(times))
+    pauses = (
+        later - earlier
+        for earlier, later in pairwise(times)
+        if renewed_at is None or not earlier < renewed_at <= later
+    )
+    longest = max(pauses, default=timedelta())
     return max(_LEAST_SILENCE, longest * _BEYOND_THE_LONGEST)
 
 
 def learn(session: Session, connection_id: str) -> None:
     """Keep after what time the company counts as silent, from the webhooks that have come."""
+    renewed_at = session.scalars(
+        select(Connection.renewed_at).where(Connection.id == connection_id)
+    ).first()
     last = session.execute(
         select(func.max(Notice.received_at)).where(_webhook(connection_id))
     ).scalar_one()
@@ -47,7 +57,7 @@ def learn(session: Session, connection_id: str) -> None:
             .where(_webhook(connection_id), lately)
             .order_by(Notice.received_at)
         ).all()
-    longest = silent_after(times)
+    longest = silent_after(times, renewed_at)
     session.execute(
         update(Connection)
         .where(Connection.id == connection_id)

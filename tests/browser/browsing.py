@@ -3,9 +3,10 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
@@ -15,8 +16,7 @@ from tests.missing import missing
 
 # A phone, a tablet, a desk.
 WIDTHS = (360, 768, 1440)
-# Colours by day and by night, where a row is a card and where it is a row: a tablet has the cards.
-COLOURS = tuple((width, scheme) for width in (360, 1440) for scheme in ("light", "dark"))
+SCHEMES = ("light", "dark")
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 _PICTURES = bool(os.environ.get("PICTURES"))
 _OURS = re.compile(r"^(http://(localhost|127\.0\.0\.1):\d+/|data:|about:)")
@@ -115,14 +115,14 @@ class Reader:
             self.wrong.append(text)
 
 
-def look(page: Page, name: str) -> None:
-    """Look at the page in every width, by day and by night, and fail for what is wrong.
+def look(page: Page, name: str, widths: Sequence[int] = WIDTHS) -> None:
+    """Look at the page in each width, by day and by night, and fail for what is wrong.
 
     Nothing may be wider than the window or leave its card at the right, and axe-core may find no
     violation of WCAG 2.2 AA. With PICTURES set it keeps what it saw.
     """
     found: list[str] = []
-    for width in WIDTHS:
+    for width in widths:
         page.set_viewport_size({"width": width, "height": 900})
         # A window that closes by itself waits for who is there.
         page.mouse.move(0, width // 100)
@@ -131,7 +131,8 @@ def look(page: Page, name: str) -> None:
             found.append(f"{name}-{width}: {wide} px wide")
         found += [f"{name}-{width}: beyond its card: {it}" for it in page.evaluate(_BEYOND)]
         found += [f"{name}-{width}: {problem}" for problem in _violations(page, _STRUCTURE)]
-    for width, scheme in COLOURS:
+    # Where a row is a card and where it is a row: what is between has one of both.
+    for width, scheme in product(sorted({min(widths), max(widths)}), SCHEMES):
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme)
         where = f"{name}-{width}-{scheme}"

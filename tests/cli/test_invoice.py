@@ -66,12 +66,36 @@ def test_programs_get_codes_figures_and_the_original(place: Place) -> None:
 def test_of_several_with_one_number_people_choose_and_programs_get_all(place: Place) -> None:
     ended = place.run("invoice", "--number", "R-145")
     assert ended.returncode == 2
-    assert ended.stderr == "Several invoices match. Name one by its id in Infactor.\n"
+    named = "Name one by its id in Infactor, or ask for --json.\n"
+    assert ended.stderr == f"Several invoices match. {named}"
     assert ID in ended.stdout
     assert {one["connection"] for one in as_json(place, "--number", "R-145")} == {
         f"connection-of-{REALM}",
         f"connection-of-{OTHER}",
     }
+
+
+def test_a_number_that_is_an_id_too_hides_no_invoice(place: Place) -> None:
+    with place.services() as services:
+        rows = DeliveryRows(services.database, f"connection-of-{REALM}")
+        rows.invoice("160", doc_number="145")
+        rows.invoice("161", doc_number="161")
+    # Several have the number, or the id; one has both.
+    assert [one["quickbooks_id"] for one in as_json(place, "145")] == ["145"]
+    assert [one["quickbooks_id"] for one in as_json(place, "161")] == ["161"]
+    assert [one["quickbooks_id"] for one in as_json(place, "--number", "145")] == ["160"]
+    assert [one["quickbooks_id"] for one in as_json(place, "--number", "161")] == ["161"]
+
+
+def test_none_of_many_with_one_number_is_left_out_unsaid(place: Place) -> None:
+    with place.services() as services:
+        rows = DeliveryRows(services.database, f"connection-of-{REALM}")
+        for number in range(200, 221):
+            rows.invoice(str(number), doc_number="R-9")
+    assert len(as_json(place, "--number", "R-9")) == 21
+    ended = place.run("invoice", "--number", "R-9")
+    assert ended.stderr.startswith("More than 20 invoices match. Name one by its id")
+    assert ended.stdout.count("qbk-") == 20
 
 
 @pytest.mark.parametrize(

@@ -122,3 +122,12 @@ def as_json(place: Place) -> list[dict[str, Any]]:
     ended = place.run("rules", "--json")
     assert ended.returncode == 0, ended.stderr
     return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    "other", [["--json"], ["--profile", "lender"], ["--what-if", "overdue=off"], ["--limit", "3"]]
+)
+def test_the_catalogue_takes_no_other_option(place: Place, other: list[str]) -> None:
+    ended = place.run("rules", "--markdown", *other)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "--markdown prints the catalogue, and goes with no other option.\n"

@@ -30,13 +30,41 @@ def test_approved_invoices_that_nothing_confirms_are_one_condition(scene: Scene)
     scene.change(proved_at=NOW - 37 * HOURS)
     (told,) = scene.wrong()
     assert (told.cause, told.severity, told.subject) == ("books.unproven", "critical", "c1")
-    assert told.since == NOW - 37 * HOURS
+    assert told.since == NOW - HOURS  # a day and a half after the last proof
     assert told.text == (
         "2 approved invoices of this company, 1,250.50 USD in all, may have changed in QuickBooks:"
         " nothing has confirmed its books for 36 h. Call the person who acts next in Infactor"
         " before money moves. Undecided ones are withdrawn until a reconcile has confirmed the"
         " books."
     )
+
+
+@pytest.mark.both_databases("the statement is its own")
+def test_amounts_of_different_currencies_are_not_added(scene: Scene) -> None:
+    scene.company(proved_at=NOW - 37 * HOURS)
+    approve(scene, "c1", "1000", "250.50", "10", "0.50", state="ifactor_request")
+    rows = DeliveryRows(scene.database, "c1")
+    rows.change("ifactor_request2", currency="EUR")
+    rows.change("ifactor_request3", currency="USD")
+    (told,) = scene.wrong()
+    assert "4 approved invoices of this company, 250.50 EUR and 1,010.50 USD in all" in told.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "undecided"),
+    [
+        ({"INFACTOR_RULES": "unproven=signal"}, "stay in Infactor: the rule `unproven` is"),
+        ({"INFACTOR_WITHDRAW": "off"}, "stay in Infactor: INFACTOR_WITHDRAW is off."),
+    ],
+)
+def test_what_becomes_of_undecided_ones_is_as_the_settings_have_it(
+    scene: Scene, settings: dict[str, str], undecided: str
+) -> None:
+    scene.company(proved_at=NOW - 37 * HOURS)
+    approve(scene, "c1", "1", state="invoice_accepted")
+    scene.settings = some_settings(**settings)
+    (told,) = scene.wrong()
+    assert f"Undecided ones {undecided}" in told.text
 
 
 @pytest.mark.parametrize(
@@ -140,6 +168,21 @@ def test_a_company_that_fell_silent_is_told_and_critical_once_it_is_financed(sce
     )
     hear(scene, [NOW - HOURS])
     assert scene.causes() == []
+
+
+def test_the_time_away_is_no_habit_and_nobody_is_silent_as_it_is_connected_again(
+    scene: Scene,
+) -> None:
+    scene.company(renewed_at=NOW - 6 * DAYS)
+    before, since = office_hours(40, until=NOW - 16 * DAYS), NOW - 6 * DAYS + HOURS
+    hear(scene, [*before, since])
+    # Ten days were spent away. Its own longest pause is a weekend.
+    scene.change(renewed_at=NOW - DAYS)
+    assert scene.causes() == []
+    scene.change(renewed_at=NOW - 6 * DAYS)
+    (told,) = scene.wrong()
+    assert told.cause == "company.silent"
+    assert told.since == since + timedelta(hours=97.5)
 
 
 def test_of_many_that_fell_silent_one_condition_is_told(scene: Scene) -> None:

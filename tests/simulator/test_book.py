@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
             {"1": {"Invoices": []}},
             "company 1: 'Invoices' is not one of "
             "CompanyInfo, Generated, Customer, Invoice, Payment, CreditMemo, "
-            "Estimate, SalesReceipt, Vendor",
+            "Estimate, SalesReceipt, Vendor, JournalEntry, Account",
         ),
         ({"1": {"CompanyInfo": "x"}}, "company 1: CompanyInfo: must be an object, not a text"),
         ({"1": {"Invoice": {}}}, "company 1: Invoice: must be a list, not an object"),

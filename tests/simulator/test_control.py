@@ -29,6 +29,8 @@ def test_the_companies_are_listed_with_their_connection(wire: Wire) -> None:
         "Estimate": 0,
         "SalesReceipt": 0,
         "Vendor": 0,
+        "JournalEntry": 0,
+        "Account": 0,
     }
     assert second["connected"] is False
 

@@ -47,6 +47,31 @@ def test_each_entity_is_read_by_its_id(wire: Wire, path: str, entity: str) -> No
     assert answer.json()[entity]["Id"] == path.partition("/")[2]
 
 
+JOURNAL = {
+    "Id": "400",
+    "DocNumber": "7",
+    "TxnDate": "2026-10-02",
+    "Line": [{"Amount": 60, "DetailType": "JournalEntryLineDetail"}],
+}
+
+
+def test_journal_entries_and_accounts_are_read_and_counted_but_not_written(wire: Wire) -> None:
+    wire.put("JournalEntry", JOURNAL)
+    wire.put("Account", {"Id": "35", "Name": "Checking", "AccountType": "Bank"})
+    wire.connect()
+    assert wire.get("journalentry/400").json()["JournalEntry"]["DocNumber"] == "7"
+    assert wire.rows("select * from JournalEntry where Id in ('400')")["totalCount"] == 1
+    found = wire.rows("select * from Account where Id = '35' and Active in (true, false)")
+    assert ([row["Name"] for row in found["Account"]], "totalCount" in found) == (
+        ["Checking"],
+        False,
+    )
+    refused = wire.write("journalentry", {"Line": []}).json()["Fault"]["Error"][0]
+    assert refused["code"] == "500"
+    # Transactions share one series of ids.
+    assert wire.put("Invoice", {"TotalAmt": 5})["Invoice"]["Id"] == "401"
+
+
 def test_numbers_keep_the_digits_they_were_given_with(wire: Wire) -> None:
     digits = b'{"Id":"7","TotalAmt":1234567890123456.10,"Line":[{"Amount":0.5306667}]}'
     wire.http.put(f"/_sim/companies/{REALM}/Invoice", content=digits)

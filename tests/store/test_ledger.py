@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service.database.engine import Database
+from service.database.tables import SettlementRow
 from service.queries.ledger import LedgerEntry, ledger
 from service.store import connections
 from tests.builders import a_connection
@@ -48,8 +49,7 @@ def entries(rows: DeliveryRows, **which: Any) -> list[LedgerEntry]:
     [
         ("~", 0),
         ("2026-11-21", 0),
-        ("2026-11-20", 0),
-        ("2026-11-19", 1),
+        ("2026-11-20", 1),
         ("2026-10-21", 1),
         ("2026-10-20", 2),
         ("2026-09-21", 2),
@@ -100,6 +100,39 @@ def test_dilution_is_what_was_reduced_voided_or_deleted_of_what_was_invoiced(
     assert entry.dilution == pytest.approx((20 + 50 + 30) / 380)
     assert (entry.open, entry.invoices, entry.largest) == (300, 4, 220)
     assert entry.first == date(2026, 9, 1)
+
+
+def credited(rows: DeliveryRows, number: str, **amounts: str) -> None:
+    """Let these amounts have settled the invoice, each in its way."""
+    with rows.database.write() as session:
+        session.add_all(
+            SettlementRow(
+                invoice_id=rows.id(number),
+                payment_id="9",
+                source_id=f"9{n}",
+                kind=kind,
+                amount=Decimal(amount),
+                **dict.fromkeys(("paid_on", "payer", "account", "number", "dated"), ""),
+                read_at=ENTERED,
+            )
+            for n, (kind, amount) in enumerate(amounts.items())
+        )
+
+
+def test_credits_and_write_offs_that_were_read_are_dilution_and_cash_is_not(
+    rows: DeliveryRows,
+) -> None:
+    settled = ENTERED.timestamp() + 86_400
+    for number in ("1", "2", "3"):
+        add(rows, number, "100", balance=Decimal(0), settled_at=settled)
+    add(rows, "4", "0", first_total=Decimal(100))  # void, so it was lost once and for all
+    credited(rows, "1", cash="50", credit_note="30", write_off="20")
+    credited(rows, "2", cash="100")
+    credited(rows, "4", credit_note="30")
+    (entry,) = entries(rows)
+    assert entry.dilution == pytest.approx((50 + 100) / 400)
+    # Nobody paid the whole of the first one.
+    assert (entry.settled, entry.days_to_pay) == (2, pytest.approx(1))
 
 
 def test_days_to_pay_is_the_mean_of_those_that_were_seen_to_be_settled(rows: DeliveryRows) -> None:

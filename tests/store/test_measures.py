@@ -12,6 +12,7 @@ from service.database.tables import Alert, Connection, Notice, Run
 from service.queries.measures import Measures, measure, oldest_due
 from service.store import tokens as authorisations
 from service.store.tokens import SealedTokens
+from tests.store.delivery_rows import DeliveryRows
 from tests.store.test_heartbeats import companies
 
 AT = datetime(2026, 11, 20, 16, 19, 17, tzinfo=UTC)
@@ -122,6 +123,36 @@ def test_companies_are_counted_by_state(database: Database, connection_id: str) 
     )
     states = {"connected": 2, "suspended": 1, "dead": 1, "disconnected": 1}
     assert measured(database).connections == states
+
+
+def test_the_worst_companies_are_measured_by_name_and_all_are_counted(
+    database: Database, connection_id: str
+) -> None:
+    many = {f"m{n:02}": {"reconciled_until": ago(hours=26, minutes=n)} for n in range(25)}
+    others: dict[str, dict[str, object]] = {
+        "financed": {"reconciled_until": ago(hours=3)},
+        "paused": {"reconciled_until": ago(days=9), "suspended_at": AT},
+        "ended": {"reconciled_until": ago(days=9), "state": "disconnected"},
+        "elsewhere": {"reconciled_until": ago(days=9), "environment": "production"},
+    }
+    companies(database, connection_id, **many, **others)
+    with database.write() as session:
+        session.execute(update(Connection).values(renewed_at=ago(days=9)))
+        kept = Connection.id == connection_id
+        session.execute(update(Connection).where(kept).values(reconciled_until=ago(hours=3)))
+    rows = DeliveryRows(database, "financed")
+    rows.invoice()
+    rows.document(state="invoice_accepted")
+    for n in range(25):
+        add(database, "pending", connection_id=f"m{n:02}", received_at=ago(seconds=50 + n))
+    add(database, "pending", connection_id="paused", received_at=ago(days=1))
+    found = measured(database)
+    worst = [f"m{n:02}" for n in range(24, 4, -1)]
+    assert list(found.watermark_ages) == worst
+    assert (found.watermark_ages["m24"], found.oldest_watermark) == (26 * 3600 + 24 * 60,) * 2
+    assert (list(found.waits), found.waits["m24"]) == (worst, 74)
+    # One that is financed is late after two hours, the others after twenty-five.
+    assert found.late == {"watermark": 26, "notices": 14}
 
 
 def test_reads_runs_alerts_and_deliveries_are_counted(

@@ -1,13 +1,14 @@
 """Where an invoice stands, in the words that its supplier reads."""
 
 import pytest
+from sqlalchemy import delete
 from starlette.testclient import TestClient
 
-from service.database.tables import Document, Invoice
+from service.database.tables import Document, Invoice, Revision
 from service.domain import RuleCode
 from service.infactor.document_lifecycle import MARKER, REMARK
 from service.infactor.rules.catalogue import remark
-from service.web.supplier.invoice_view import InvoiceStatus, status_of, to_fix
+from service.web.supplier.invoice_view import InvoiceStatus, entries_of, status_of, to_fix
 from tests.web.conftest import Place, said
 
 
@@ -98,3 +99,75 @@ def test_the_page_of_a_withdrawn_invoice_says_what_infactor_has_and_quickbooks_h
     assert "qbkWithdrawn partly_paid" in page
     assert "History from QuickBooks" in page
     assert "The current Infactor values are shown above." in page
+
+
+def reasons(*codes: RuleCode) -> list[dict[str, object]]:
+    return [{"code": code.value, "figures": {}} for code in codes]
+
+
+PRIVATE, NOT_SENT, OVERDUE = RuleCode.OWN_BUYER, RuleCode.NOT_SENT, RuleCode.OVERDUE
+
+
+def test_what_makes_a_supplier_suspect_hides_nothing_that_they_can_fix(place: Place) -> None:
+    browser = place.browser()
+    place.connect(browser)
+    place.imported(place.connections()[0].id)
+    with place.services.database.write() as session:
+        session.execute(delete(Document))
+        invoice = session.get(Invoice, place.invoice_id("1"))
+        invoice.holds = reasons(PRIVATE, NOT_SENT, RuleCode.BACKDATED, OVERDUE)
+        invoice.hold = PRIVATE.value
+    page = said(browser.get(f"/quickbook/invoices/{invoice.id}").text)
+    told = [
+        "Not in Infactor: never sent in QuickBooks. This invoice was not sent to your customer",
+        "Not in Infactor: overdue in QuickBooks. This invoice is overdue.",
+        "Not in Infactor: under review at Infactor. Infactor is checking this invoice.",
+    ]
+    assert [page.count(words) for words in told] == [1, 1, 1]
+    assert "Not in Infactor: never sent in QuickBooks" in said(browser.get("/quickbook/").text)
+    with place.services.database.write() as session:
+        invoice = session.get(Invoice, place.invoice_id("1"))
+        invoice.holds = reasons(PRIVATE, RuleCode.BACKDATED)
+    page = said(browser.get(f"/quickbook/invoices/{invoice.id}").text)
+    assert page.count("Infactor is checking this invoice") == 1
+    assert "own" not in page.partition("History from")[0].split("Infactor is checking")[0]
+
+
+def test_the_history_tells_of_rules_only_what_is_news_to_the_supplier() -> None:
+    """The newest is the first."""
+
+    def revision(number: int, cause: str, *codes: RuleCode) -> Revision:
+        hold = codes[0].value if codes else None
+        return Revision(number=number, cause=cause, hold=hold, holds=reasons(*codes))
+
+    history = [
+        revision(8, "rules", OVERDUE),  # a signal has come
+        revision(7, "rules", OVERDUE),
+        revision(6, "rules", PRIVATE, NOT_SENT),
+        revision(5, "rules", PRIVATE, NOT_SENT, OVERDUE),
+        revision(4, "notice", NOT_SENT),
+        revision(3, "rules"),  # a signal again
+        revision(2, "notice"),
+        revision(1, "backfill"),
+    ]
+    assert [(one.revision.number, one.reason) for one in entries_of(history)] == [
+        (7, "overdue"),
+        (4, "never sent"),
+        (2, ""),
+        (1, ""),
+    ]
+
+
+def test_a_long_history_is_cut_and_says_so(place: Place) -> None:
+    browser = place.browser()
+    place.connect(browser)
+    place.imported(place.connections()[0].id)
+    with place.services.database.write() as session:
+        first = session.get(Revision, (place.invoice_id("1"), 1))
+        same = {column.key: getattr(first, column.key) for column in Revision.__table__.columns}
+        for number in range(2, 61):
+            again = {"number": number, "sequence": 100 + number, "cause": "notice"}
+            session.add(Revision(**{**same, **again}))
+    page = said(browser.get(f"/quickbook/invoices/{place.invoice_id('1')}").text)
+    assert page.count("QuickBooks reported a change (version") == 50
+    assert "Older changes are not shown." in page

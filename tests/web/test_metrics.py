@@ -137,6 +137,9 @@ def test_every_measure_is_told_under_its_own_name() -> None:
         open_notices={"pending": 1, "parked": 2},
         oldest_due=3.5,
         oldest_watermark=7200.5,
+        watermark_ages={"c1": 23.5},
+        waits={"c2": 24.5},
+        late={"watermark": 25, "notices": 26},
         ended_notices={("done", "created"): 4, ("parked", "Poisoned"): 5},
         lags={0.5: 6.25, 0.99: 7.25},
         lags_known=8,
@@ -161,6 +164,10 @@ def test_every_measure_is_told_under_its_own_name() -> None:
         ("notices_open", "parked"): 2,
         ("notices_oldest_due_seconds",): 3.5,
         ("watermark_oldest_seconds",): 7200.5,
+        ("company_watermark_age_seconds", "c1"): 23.5,
+        ("company_lag_seconds", "c2"): 24.5,
+        ("companies_late", "watermark"): 25,
+        ("companies_late", "notices"): 26,
         ("notices_ended_last_hour", "created", "done"): 4,
         ("notices_ended_last_hour", "Poisoned", "parked"): 5,
         ("lag_seconds", "0.5"): 6.25,
@@ -246,7 +253,7 @@ def test_the_guide_names_every_metric(place: Place) -> None:
     page = (Path(__file__).parents[2] / "service" / "guide" / "monitoring.md").read_text()
     text = peer(place, "127.0.0.1").get("/metrics").text
     names = set(re.findall(r"^# TYPE (?!python_|process_)(\S+?)(?<!_created) ", text, re.MULTILINE))
-    assert len(names) == 24
+    assert len(names) == 27
     assert [name for name in names if not name.startswith(PREFIX)] == []
     assert [name for name in names if f"`{name.removeprefix(PREFIX)}`" not in page] == []
 

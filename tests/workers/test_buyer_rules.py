@@ -85,6 +85,39 @@ def test_an_address_of_several_customers_is_a_signal(lender: World) -> None:
     assert set(map(tuple, codes(lender).values())) == {("shared_address",)}
 
 
+def test_what_another_invoice_changes_is_judged_the_next_day_at_the_latest(
+    simulator: RunningSimulator, sqlite_url: str
+) -> None:
+    """A gap that is filled, an address that another customer gets, an older buyer's domain."""
+    rules = "number_gap=signal:1,shared_address=signal,lookalike_domain=signal"
+    given = {"INFACTOR_PROFILE": "guide", "INFACTOR_RULES": rules}
+    with connected(simulator, sqlite_url, **given) as world:
+        world.put("Customer", *(a_customer(i, PrimaryEmailAddr=None) for i in ("8", "9")))
+        world.arrive(billed("10", "ap@acme.test") | {"DocNumber": "100"})
+        world.arrive(billed("11", "ap@acme.test") | {"DocNumber": "104"})
+        world.arrive(billed("12", "ap@g1obex.test", "8") | {"DocNumber": "105"})
+        world.judge()
+        expected = {"10": [], "11": ["number_gap"], "12": []}
+        assert codes(world) == expected
+        # The numbers between, of a customer with another's address, and of an older customer.
+        world.arrive(billed("2", "ap@acme.test", "9") | {"DocNumber": "101"})
+        world.arrive(billed("3", "ap@globex.test", "9") | {"DocNumber": "103"})
+        found = codes(world)
+        assert {id_: found[id_] for id_ in expected} == expected
+        with world.services.database.write() as session:  # a day later
+            session.execute(update(Connection).values(judged_by=""))
+        reads = world.calls()
+        world.judge()
+        assert codes(world) == {
+            "2": ["shared_address"],
+            "3": [],
+            "10": ["shared_address"],
+            "11": ["shared_address"],
+            "12": ["lookalike_domain"],
+        }
+        assert world.calls() == reads
+
+
 def test_an_approval_soon_after_the_address_was_replaced_is_critical(
     simulator: RunningSimulator, infactors: Database[dict[str, Any]], migrated_url: str
 ) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from service.database.tables import SettlementRow
 from tests.workers.delivering import Delivering
-from tests.workers.world import an_invoice, asked_for
+from tests.workers.world import World, an_invoice, asked_for
 from workers.settlements import ask_for_settlements, explain_payments
 
 
@@ -48,7 +48,9 @@ def test_who_paid_when_and_how_much_is_read_once(delivering: Delivering) -> None
     with world.services.database.read() as session:
         (row,) = session.scalars(select(SettlementRow)).all()
     assert (row.kind, f"{row.amount:.2f}", row.payer) == ("cash", "40.00", "Buyer Seven")
-    assert settled(delivering) == [("cash", "critical", f"40 paid on {row.paid_on} by Buyer Seven")]
+    assert settled(delivering) == [
+        ("cash", "critical", f"40.00 USD paid on {row.paid_on} by Buyer Seven")
+    ]
     assert asked(delivering) == []
     assert explain(delivering) == 0
 
@@ -63,35 +65,118 @@ def test_many_payments_are_read_at_once(delivering: Delivering) -> None:
     assert [kind for kind, *_ in settled(delivering)] == ["cash"] * 3
 
 
-def test_a_write_off_and_cash_are_two_findings(delivering: Delivering) -> None:
-    world = delivering.world
-    approved(delivering, "1")
-    links = {name: [{"TxnId": id_, "TxnType": name}] for name, id_ in (("Invoice", "1"),)}
-    journal = [{"TxnId": "60", "TxnType": "JournalEntry"}]
+def link(entity: str, quickbooks_id: str, amount: float) -> dict[str, Any]:
+    return {"Amount": amount, "LinkedTxn": [{"TxnId": quickbooks_id, "TxnType": entity}]}
+
+
+def applied(delivering: Delivering, number: str, *lines: dict[str, Any]) -> None:
+    """Let QuickBooks apply credits to an approved invoice of 100, and the rest be paid in cash."""
+    world, credits = delivering.world, sum(one["Amount"] for one in lines)
     world.put(
         "Payment",
         {
-            "Id": "90",
-            "TotalAmt": 70.0,
+            "Id": f"9{number}",
+            "TotalAmt": 100.0 - credits,
             "TxnDate": "2026-11-30",
             "CustomerRef": {"value": "7", "name": "Buyer Seven"},
-            "DepositToAccountRef": {"value": "35", "name": "Checking"},
+            "DepositToAccountRef": {"value": "35"},
+            "Line": [link("Invoice", number, 100.0), *lines],
+        },
+    )
+    world.hear("Invoice", number, "updated")
+
+
+def credits(world: World) -> None:
+    """Let QuickBooks have a credit memo, a journal entry, and the account that cash goes to."""
+    buyer = {"value": "7", "name": "Buyer Seven"}
+    item = {"ItemRef": {"value": "3", "name": "Pens"}, "ItemAccountRef": {"name": "Sales"}}
+    world.put("Account", {"Id": "35", "Name": "Checking", "Active": False})
+    world.put(
+        "CreditMemo",
+        {
+            "Id": "50",
+            "DocNumber": "CN-5",
+            "TxnDate": "2026-11-15",
+            "TotalAmt": 60.0,
+            "CustomerRef": buyer,
+            "Line": [{"Amount": 60.0, "SalesItemLineDetail": item}],
+        },
+    )
+    entity = {"Type": "Customer", "EntityRef": buyer}
+    lost = {"PostingType": "Debit", "AccountRef": {"value": "90", "name": "Bad Debts"}}
+    owed = {"PostingType": "Credit", "AccountRef": {"value": "84"}, "Entity": entity}
+    world.put(
+        "JournalEntry",
+        {
+            "Id": "60",
+            "TxnDate": "2026-11-20",
             "Line": [
-                {"Amount": 100.0, "LinkedTxn": links["Invoice"]},
-                {"Amount": 30.0, "LinkedTxn": journal},
+                {"Amount": 20.0, "JournalEntryLineDetail": lost},
+                {"Amount": 20.0, "JournalEntryLineDetail": owed},
             ],
         },
     )
-    world.hear("Invoice", "1", "updated")
-    assert explain(delivering) == 1
+
+
+def test_cash_credit_note_and_write_off_are_three_findings_of_what_was_read_once(
+    delivering: Delivering,
+) -> None:
+    world = delivering.world
+    approved(delivering, "1", "2", "3")
+    credits(world)
+    applied(delivering, "1", link("CreditMemo", "50", 30.0), link("JournalEntry", "60", 20.0))
+    applied(delivering, "2", link("CreditMemo", "50", 30.0))
+    applied(delivering, "3")
+    # All payments, all credit memos, all journal entries, all accounts.
+    assert explain(delivering) == 4
+    assert world.reads()["query"] >= 4  # they are metered
+    on = "on 2026-11-30"
+    cash = f"{on} by Buyer Seven, account Checking"
+    credit = f"30.00 USD credited by note CN-5 of 2026-11-15 {on} for Buyer Seven, account Sales"
+    lost = f"20.00 USD written off by entry of 2026-11-20 {on} for Buyer Seven, account Bad Debts"
     assert sorted(settled(delivering)) == [
-        ("cash", "critical", "70 paid on 2026-11-30 by Buyer Seven into Checking"),
-        (
-            "write_off",
-            "critical",
-            "30 written off by a journal entry on 2026-11-30 by Buyer Seven",
-        ),
+        ("cash", "critical", f"100.00 USD paid {cash}"),
+        ("cash", "critical", f"50.00 USD paid {cash}"),
+        ("cash", "critical", f"70.00 USD paid {cash}"),
+        ("credit_note", "critical", credit),
+        ("credit_note", "critical", credit),
+        ("write_off", "critical", lost),
     ]
+    assert len({f.id for f in delivering.finding_rows() if f.kind == "settled"}) == 6
+    assert explain(delivering) == 0
+
+
+def test_one_that_quickbooks_cannot_show_keeps_back_no_other(delivering: Delivering) -> None:
+    world = delivering.world
+    approved(delivering, "1", "2")
+    credits(world)
+    applied(delivering, "1", link("CreditMemo", "50", 30.0))
+    applied(delivering, "2")
+    world.poison("CreditMemo", "50")
+    explain(delivering)
+    kinds = sorted((kind, text.split(" on ")[0]) for kind, _, text in settled(delivering))
+    assert kinds == [
+        ("cash", "100.00 USD paid"),
+        ("cash", "70.00 USD paid"),
+        ("credit_note", "30.00 USD credited by note"),
+    ]
+    assert asked(delivering) == []
+
+
+def test_an_invoice_that_is_unpaid_again_has_no_payment_any_more(delivering: Delivering) -> None:
+    world = delivering.world
+    approved(delivering, "1")
+    credits(world)
+    applied(delivering, "1")
+    explain(delivering)
+    world.delete("Payment", "91")
+    world.hear("Invoice", "1", "updated")
+    assert asked(delivering) == [world.connection_id]
+    assert explain(delivering) == 0  # nothing is linked to it
+    assert [is_open for *_, is_open in delivering.found("settled")] == [False]
+    with world.services.database.read() as session:
+        assert session.scalars(select(SettlementRow)).all() == []
+    assert asked(delivering) == []
 
 
 def test_what_nobody_approved_is_not_read_for(delivering: Delivering) -> None:

@@ -29,8 +29,11 @@ HELD = "hold IS NOT NULL OR old_rows_held"
 OLD_ROWS_HELD = "old_rows_held"
 """Which invoices wait for somebody to explain rows of Infactor's old import."""
 
-APPROVED_AND_PAID = "approved_at IS NOT NULL AND balance < total"
-"""Which invoices a buyer had approved and something has been paid on."""
+TO_EXPLAIN = (
+    "approved_at IS NOT NULL AND settled_fetch < fetch_number"
+    " AND (balance < total OR settled_fetch > 0)"
+)
+"""Which invoices that a buyer had approved were paid, or unpaid again, since that was explained."""
 
 OPEN = "balance > 0 AND NOT deleted"
 """On which invoices something is left to be paid."""
@@ -170,10 +173,10 @@ class Invoice(Base):
             postgresql_where=text("adopted_as IS NOT NULL"),
         ),
         Index(
-            "ix_invoices_approved_and_paid",
+            "ix_invoices_to_explain",
             "connection_id",
-            sqlite_where=text(APPROVED_AND_PAID),
-            postgresql_where=text(APPROVED_AND_PAID),
+            sqlite_where=text(TO_EXPLAIN),
+            postgresql_where=text(TO_EXPLAIN),
         ),
         Index(
             "ix_invoices_old_rows_held",
@@ -384,17 +387,23 @@ class Receipt(Base):
 
 
 class SettlementRow(Base):
-    """What one payment settled of an approved invoice, in one way."""
+    """What one transaction settled of an approved invoice; see `infactor.settlements`."""
 
     __tablename__ = "settlements"
 
     invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), primary_key=True)
+    # The payment that applied it; "" if the invoice itself names the credit.
     payment_id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(16), primary_key=True)  # a SettlementKind
+    # The payment, credit memo or journal entry itself.
+    source_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))  # a SettlementKind
     amount: Mapped[Decimal] = mapped_column(Money)
-    paid_on: Mapped[str] = mapped_column(String(10))  # the payment's own day; "" if it has none
+    paid_on: Mapped[str] = mapped_column(String(10))  # when it was applied; "" if nobody says
     payer: Mapped[str] = mapped_column(Text)
     account: Mapped[str] = mapped_column(Text)
+    # A credit's own number and day.
+    number: Mapped[str] = mapped_column(Text)
+    dated: Mapped[str] = mapped_column(String(10))
     read_at: Mapped[datetime] = mapped_column(Instant)
 
 

@@ -48,6 +48,10 @@ class RuleBook:
         """Return the limit of a rule that is in force; None of one that is off."""
         return next((one.limit for one in self.in_force if one.rule.code is code), None)
 
+    def holds(self, code: RuleCode) -> bool:
+        """Return whether an invoice is not offered while this rule applies."""
+        return any(one.mode is Mode.HOLD for one in self.in_force if one.rule.code is code)
+
     def asks_any(self, codes: Collection[RuleCode]) -> bool:
         """Return whether any of these rules is in force."""
         return any(one.rule.code in codes for one in self.in_force)

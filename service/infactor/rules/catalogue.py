@@ -1,5 +1,7 @@
 """Every rule, and the words for it."""
 
+from collections.abc import Iterable
+
 from service.domain import RuleCode
 from service.infactor.rules import account, addresses, dates, duplicates, essentials, paper, proof
 from service.infactor.rules.rule import Rule
@@ -35,6 +37,16 @@ def public_words(code: RuleCode) -> str:
     """Return the reason in words for the supplier, who is not told what makes them suspect."""
     rule = CATALOGUE[code]
     return _REVIEW_WORDS if rule.advice is None else rule.words
+
+
+def leading(codes: Iterable[RuleCode]) -> RuleCode | None:
+    """Return the reason that the supplier is told of these: the first that they can fix, if any.
+
+    What makes them suspect hides nothing of what they can do.
+    """
+    given = list(codes)
+    known = (code for code in given if CATALOGUE[code].advice is not None)
+    return next(known, given[0] if given else None)
 
 
 def sentence(code: RuleCode) -> str:

@@ -25,7 +25,7 @@ from service.simulator.books.schema import (
 from service.simulator.books.totals import money, unapplied
 from service.simulator.clock import to_millis
 from service.simulator.faults import not_found, unsupported
-from service.simulator.records import ENTITIES, NAMES, Json, Record, is_id
+from service.simulator.records import NAMES, WRITABLE, Json, Record, is_id
 from service.simulator.responses import simulator_of
 from service.simulator.state import Simulator
 from service.simulator.switches import Switches
@@ -53,7 +53,7 @@ class Writer:
             "void": self._void,
             "delete": self._delete,
         }
-        if operation not in actions or entity not in ENTITIES:
+        if operation not in actions or entity not in WRITABLE:
             raise unsupported(f"{operation} {entity}")
         if not isinstance(given, dict):
             raise unsupported(f"{operation} without an object")

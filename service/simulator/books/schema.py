@@ -38,10 +38,19 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
         "PrintOnCheckName", "Active", "Balance", "Vendor1099", "CurrencyRef", "PrimaryEmailAddr",
     ),
     "CompanyInfo": (*_META, "CompanyName", "LegalName", "Country"),
+    "JournalEntry": (
+        *_META, "DocNumber", "TxnDate", "TotalAmt", "Adjustment", "PrivateNote", "CurrencyRef",
+        "ExchangeRate",
+    ),
+    "Account": (
+        *_META, "Name", "FullyQualifiedName", "Active", "SubAccount", "ParentRef",
+        "Classification", "AccountType", "AccountSubType", "AcctNum", "CurrentBalance",
+        "CurrencyRef",
+    ),
 }  # fmt: skip
 
 # Of these queries tell how many there are in all.
-COUNTED = ("Invoice",)
+COUNTED = ("Invoice", "JournalEntry")
 # What answers of 2026 leave out, although other answers about the same object have it.
 _HIDDEN = {
     ("Customer", "query"): ("DefaultTaxCodeRef",),

@@ -125,6 +125,24 @@ def _companies(measures: Measures) -> Iterable[Metric]:
         "Up to how long ago the connected company was reconciled that was so least lately.",
         measures.oldest_watermark,
     )
+    yield _gauges(
+        "company_watermark_age_seconds",
+        "The same of each of the 20 companies that were so least lately, by connection.",
+        "connection",
+        measures.watermark_ages,
+    )
+    yield _gauges(
+        "company_lag_seconds",
+        "For how long the oldest notice of a company has waited, of the 20 that wait longest.",
+        "connection",
+        measures.waits,
+    )
+    yield _gauges(
+        "companies_late",
+        "How many companies are late: with notices for a minute, with reconciling for an hour.",
+        "by",
+        measures.late,
+    )
     refreshes = CounterMetricFamily(f"{PREFIX}token_refreshes", "Renewals of companies' tokens.")
     refreshes.add_metric([], measures.refreshes)
     yield refreshes

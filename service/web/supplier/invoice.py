@@ -13,7 +13,6 @@ from starlette.routing import Route
 
 from service.database.tables import Connection, Finding, Invoice, Supplier
 from service.domain import FindingKind, RevisionCause
-from service.infactor.rules.catalogue import advice, public_words
 from service.infactor.wording import label
 from service.kit.clock import now
 from service.quickbooks.endpoints import Environment, invoice_page
@@ -23,9 +22,11 @@ from service.web.state import AppState
 from service.web.supplier.invoice_view import (
     Found,
     currency_of,
+    entries_of,
     fields,
     lines_of,
     payout,
+    reasons_of,
     status_of,
     sums_of,
     taxes_of,
@@ -63,7 +64,10 @@ CAUSES = {
     RevisionCause.BACKFILL: "Imported",
     RevisionCause.PAYMENT: "QuickBooks reported a payment or credit",
     RevisionCause.CHECK: "Found when we checked QuickBooks for changes",
+    RevisionCause.RULES: "Checked against the conditions of Infactor",
 }
+MOST_SHOWN = 50
+"""So many revisions are looked through, the newest."""
 
 
 def show(request: Request[AppState]) -> Response:
@@ -99,7 +103,7 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
         if found is None:
             raise HTTPException(404)
         invoice, document = found
-        history = invoices.history(session, invoice.id)
+        history = invoices.history(session, invoice.id, MOST_SHOWN)
         found_of_it = findings.of_invoice(session, invoice.id)
         connection = connections.get(session, invoice.connection_id)
     # A copy in Infactor is nothing that QuickBooks changed, and nothing that a supplier can end.
@@ -120,18 +124,18 @@ def _facts(request: Request[AppState], supplier: Supplier) -> dict[str, Any]:
         "payout": "-" if where.hold else payout(shown["payableDate"], now().date()),
         "on_invoice": str(invoice.source.get("TxnDate") or ""),
         "in_quickbooks": _in_quickbooks(invoice, connection),
+        "reasons": reasons_of(invoice, where, settings.infactor_currency),
         "lines": lines,
         "sums": sums_of(lines, shown["taxAmount"], shown["invoiceAmount"], currency),
         "taxes": (taxes := taxes_of(shown["taxDetails"])),
         "fields": _mapped({**shown, "items": lines, "taxDetails": taxes}),
-        "history": history,
+        "history": entries_of(history),
+        "cut": len(history) == MOST_SHOWN,
         "changed": [
             line for one in changed for line in _change(one, found, settings.infactor_currency)
         ],
         "label": label,
         "written": written,
-        "advice": advice(where.hold, settings.infactor_currency) if where.hold else "",
-        "hold_words": public_words,
         "causes": CAUSES,
     }
 

@@ -6,12 +6,18 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
-from service.database.tables import Document, Invoice
-from service.domain import RuleCode
+from service.database.tables import Document, Invoice, Revision
+from service.domain import RevisionCause, RuleCode
 from service.infactor.document_lifecycle import MARKER, is_withdrawn
 from service.infactor.money import round_to_minor_unit
 from service.infactor.quickbooks_records import calendar_date
-from service.infactor.rules.catalogue import code_of, sentence
+from service.infactor.rules.catalogue import (
+    advice,
+    code_of,
+    leading,
+    public_words,
+    sentence,
+)
 from service.infactor.warnings import WarningCode
 from service.infactor.wording import days_to_payout, status
 
@@ -125,17 +131,69 @@ def status_of(found: Found) -> InvoiceStatus:
     invoice, document = found
     if document is None and invoice.old_rows_held:
         return InvoiceStatus("Not in Infactor: Infactor has an older copy of it")
+    hold = leading(holds_of(invoice))
     if document is None:
-        return _held(invoice.hold) if invoice.hold else InvoiceStatus("On its way to Infactor")
+        return _held(hold) if hold else InvoiceStatus("On its way to Infactor")
     if not is_withdrawn(document.document):
         return InvoiceStatus(status(document.state))
-    # The marker keeps the first reason; the record has the present one.
-    return _held(invoice.hold or code_of(document.document[MARKER]), withdrawn=True)
+    # The marker keeps the first reason; the record has the present ones.
+    return _held(hold or code_of(document.document[MARKER]), withdrawn=True)
 
 
-def _held(name: str, *, withdrawn: bool = False) -> InvoiceStatus:
-    hold = RuleCode(name)
+def holds_of(held: Invoice | Revision) -> list[RuleCode]:
+    """Return all the rules that hold the invoice, or held it then, the leading one first."""
+    first = [held.hold] if held.hold else []
+    return [*dict.fromkeys(map(RuleCode, [*first, *(one["code"] for one in held.holds or ())]))]
+
+
+def _held(hold: RuleCode, *, withdrawn: bool = False) -> InvoiceStatus:
     return InvoiceStatus(sentence(hold), hold, withdrawn)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldReason:
+    """Why an invoice is not in Infactor, and what its supplier can do."""
+
+    words: str
+    advice: str
+
+
+def reasons_of(invoice: Invoice, where: InvoiceStatus, currency: str) -> list[HeldReason]:
+    """Return all reasons that the supplier can do something about, the leading one first.
+
+    The others are one together: that Infactor is checking it. Empty if it is not held.
+    """
+    if where.hold is None:
+        return []
+    told = dict.fromkeys([where.hold, *holds_of(invoice)])
+    each = {sentence(code): code for code in reversed(told)}
+    return [HeldReason(words, advice(code, currency)) for words, code in reversed(each.items())]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """A revision as its supplier reads it; `reason` is why the invoice was not offered then."""
+
+    revision: Revision
+    reason: str
+
+
+def entries_of(history: Sequence[Revision]) -> list[HistoryEntry]:
+    """Return what happened in QuickBooks, of revisions from the newest on.
+
+    Without those in which rules alone came to another reason, unless it is another one to the
+    supplier too.
+    """
+    entries = [
+        HistoryEntry(one, public_words(hold) if (hold := leading(holds_of(one))) else "")
+        for one in history
+    ]
+    before = [*(entry.reason for entry in entries[1:]), None]
+    return [
+        entry
+        for entry, earlier in zip(entries, before, strict=True)
+        if entry.revision.cause != RevisionCause.RULES or entry.reason != earlier
+    ]
 
 
 Kind = Literal["sale", "bundle", "text", "subtotal", "discount", "other"]

@@ -5,10 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from starlette.testclient import TestClient
 
-from service.database.tables import Invoice, Notice
+from service.database.tables import Invoice, Notice, SettlementRow
 from tests.store.delivery_rows import DeliveryRows
 from tests.web.conftest import Place, said
 from tests.web.ops.operators import add_companies, add_finding
@@ -157,3 +157,28 @@ def test_companies_findings_and_approvals_lead_to_the_invoice(
     assert link in browser.get(f"/ops/invoices?company={rows.connection_id}").text
     company = browser.get(f"/ops/connections/{rows.connection_id}").text
     assert f'href="/ops/invoices?company={rows.connection_id}"' in company
+
+
+def test_what_settled_it_is_told_with_its_paper_and_account(
+    rows: DeliveryRows, browser: TestClient
+) -> None:
+    cash = {"payment_id": "9", "source_id": "9", "kind": "cash", "number": "", "dated": ""}
+    note = {"payment_id": "9", "source_id": "5", "kind": "credit_note", "number": "CN-5"}
+    given = {"paid_on": "2026-11-02", "payer": "Buyer Seven", "read_at": AT}
+    with rows.database.write() as session:
+        invoice_id = session.scalars(select(Invoice.id).where(Invoice.quickbooks_id == "1")).one()
+        for one, amount, account in (
+            (cash, "70", "Checking"),
+            ({**note, "dated": "2026-11-01"}, "30", "Sales"),
+        ):
+            session.add(
+                SettlementRow(
+                    invoice_id=invoice_id, amount=Decimal(amount), account=account, **given, **one
+                )
+            )
+    page = said(browser.get(f"/ops/invoices/{invoice_id}").text)
+    assert "2 Nov 2026 Cash: 70.00 USD, Buyer Seven, account Checking Id 9" in page
+    assert (
+        "2 Nov 2026 Credit note CN-5 of 1 Nov 2026: 30.00 USD, Buyer Seven, account Sales"
+        " Id 5 applied by payment Id 9" in page
+    )

@@ -21,6 +21,9 @@ def test_what_each_buyer_owes_with_a_bar_that_is_told_in_words(
     assert '<rect class="a5" x="0.0" y="0" width="100.0" height="10"/>' in page
     assert "it cannot tell them apart" in said(page).replace("this figure", "it")
     assert '<a href="/ops/ledger">Ledger</a>' in browser.get("/ops/").text
+    of_buyer = page.split('">Buyer Seven</a>')[0].rpartition('href="')[2].replace("&amp;", "&")
+    assert "q=Buyer%20Seven" in of_buyer
+    assert "100.00 USD" in said(browser.get(of_buyer).text)
 
 
 def test_the_file_has_every_buyer_and_no_formula(

@@ -324,10 +324,13 @@ def _invoices() -> None:
         "ix_invoices_adopted_as", "invoices", ["adopted_as"], **_where("adopted_as IS NOT NULL")
     )
     op.create_index(
-        "ix_invoices_approved_and_paid",
+        "ix_invoices_to_explain",
         "invoices",
         ["connection_id"],
-        **_where("approved_at IS NOT NULL AND balance < total"),
+        **_where(
+            "approved_at IS NOT NULL AND settled_fetch < fetch_number"
+            " AND (balance < total OR settled_fetch > 0)"
+        ),
     )
     op.create_index(
         "ix_invoices_old_rows_held", "invoices", ["connection_id"], **_where("old_rows_held")
@@ -459,11 +462,14 @@ def _invoices() -> None:
         "settlements",
         sa.Column("invoice_id", sa.String(32), sa.ForeignKey("invoices.id"), primary_key=True),
         sa.Column("payment_id", sa.String(64), primary_key=True),
-        sa.Column("kind", sa.String(16), primary_key=True),
+        sa.Column("source_id", sa.String(64), primary_key=True),
+        sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("amount", _MONEY, nullable=False),
         sa.Column("paid_on", sa.String(10), nullable=False),
         sa.Column("payer", sa.Text, nullable=False),
         sa.Column("account", sa.Text, nullable=False),
+        sa.Column("number", sa.Text, nullable=False),
+        sa.Column("dated", sa.String(10), nullable=False),
         sa.Column("read_at", _INSTANT, nullable=False),
     )
     op.create_table(
